@@ -1,0 +1,34 @@
+"""tinygrad_edu: neural networks from a single scalar up to a GPT.
+
+>>> from tinygrad_edu import Value
+>>> x = Value(3.0)
+>>> y = x * x + 2 * x
+>>> y.backward()
+>>> x.grad
+8.0
+
+Start reading at :mod:`tinygrad_edu.engine`; the calculus is in :mod:`tinygrad_edu.ops`.
+Importing this package loads the standard library and nothing else.
+"""
+
+from . import functional, nn, optim
+from .calls import record_calls
+from .engine import Value, collector_paused, maximum, minimum, no_grad, topological_order
+from .gradcheck import central_difference, gradcheck
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Value",
+    "central_difference",
+    "collector_paused",
+    "functional",
+    "gradcheck",
+    "maximum",
+    "minimum",
+    "nn",
+    "no_grad",
+    "optim",
+    "record_calls",
+    "topological_order",
+]

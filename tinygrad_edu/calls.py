@@ -1,0 +1,133 @@
+"""Listening to module calls: who was called, with what, and what came out.
+
+``Module.__call__`` is the one place where a layer is applied. When nobody listens it costs one comparison. A listener
+is a function ``hook(module, args, kwargs) -> outputs`` that normally calls ``module.forward(*args, **kwargs)`` and may
+note what it sees: drawings record calls to put boxes around what a module computed, and the compiler replaces repeated
+calls by one compiled template. Neither needs to know any particular layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .engine import Value
+
+Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+
+_hook: Hook | None = None
+
+
+def current_hook() -> Hook | None:
+    """The function that hears every module call at the moment, or None."""
+    return _hook
+
+
+@contextmanager
+def listening(hook: Hook) -> Iterator[None]:
+    """Inside, every module call goes through ``hook``; listeners do not stack: the innermost one hears."""
+    global _hook
+    before = _hook
+    _hook = hook
+    try:
+        yield
+    finally:
+        _hook = before
+
+
+@dataclass(eq=False)
+class ModuleCall:
+    """One call of a module.
+
+    Attributes:
+        path: where the module is in the outermost one that was called, such as ``"transformer.h.0.attn"``; the
+            outermost one itself is ``""``.
+        kind: the name of its class.
+        inputs: the Values among its arguments, in order, however nested.
+        outputs: the Values among its results, in order, however nested.
+        children: the calls made inside this one, in order.
+    """
+
+    path: str
+    kind: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...] = ()
+    children: list[ModuleCall] = field(default_factory=list, repr=False)
+
+    def walk(self) -> Iterator[ModuleCall]:
+        """This call and all calls below it, outermost first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(eq=False)
+class CallRecord:
+    """What :func:`record_calls` collects.
+
+    Attributes:
+        calls: the outermost calls, in order.
+        names: a name for every parameter of the modules that were called: ``"lm_head.weight[3][0]"``.
+    """
+
+    calls: list[ModuleCall] = field(default_factory=list)
+    names: dict[Value, str] = field(default_factory=dict, repr=False)
+
+
+@contextmanager
+def record_calls() -> Iterator[CallRecord]:
+    """Record every module call made inside.
+
+    >>> from tinygrad_edu.nn import Neuron
+    >>> import random
+    >>> neuron = Neuron(2, rng=random.Random(0))
+    >>> with record_calls() as record:
+    ...     out = neuron([Value(1.0), Value(2.0)])
+    >>> [(call.kind, len(call.inputs), call.outputs == (out,)) for call in record.calls]
+    [('Neuron', 2, True)]
+    >>> sorted(record.names.values())
+    ['b', 'w[0]', 'w[1]']
+    """
+    record = CallRecord()
+    stack: list[ModuleCall] = []
+    paths: dict[int, str] = {}  # the modules below the outermost call by identity; they live as long as that call
+
+    def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not stack:
+            paths.clear()
+            for path, inner in module.named_modules():
+                paths.setdefault(id(inner), path)
+            for name, value in module.named_scalars():
+                record.names.setdefault(value, name)
+        # A module that is not reachable from the outermost one by attributes is called by its class.
+        path = paths.get(id(module), type(module).__name__)
+        call = ModuleCall(path, type(module).__name__, tuple(values_in((*args, *kwargs.values()))))
+        (stack[-1].children if stack else record.calls).append(call)
+        stack.append(call)
+        try:
+            outputs = module.forward(*args, **kwargs)
+        finally:
+            stack.pop()
+        call.outputs = tuple(values_in(outputs))
+        return outputs
+
+    with listening(hook):
+        yield record
+
+
+def values_in(thing: Any) -> Iterator[Value]:
+    """Every Value in nested lists, tuples and dictionaries, in order.
+
+    >>> [v.data for v in values_in([Value(1.0), (Value(2.0), "text", [Value(3.0)])])]
+    [1.0, 2.0, 3.0]
+    """
+    if isinstance(thing, Value):
+        yield thing
+    elif isinstance(thing, (list, tuple)):
+        for item in thing:
+            yield from values_in(item)
+    elif isinstance(thing, dict):
+        for item in thing.values():
+            yield from values_in(item)

@@ -1,0 +1,447 @@
+"""``Value``: one number that remembers how it was computed, and can therefore be differentiated.
+
+Every operation on Values makes a new Value that keeps three things: the result (``data``), the row of the operation
+table that made it (``op``) and the Values it was made from (``inputs``). That is all the chain rule needs:
+``backward`` walks the graph once in reverse and multiplies local derivatives from the table.
+
+>>> a, b, c, f = Value(2.0, label="a"), Value(-3.0, label="b"), Value(10.0, label="c"), Value(-2.0, label="f")
+>>> L = (a * b + c) * f
+>>> L.backward()
+>>> L.data, a.grad, b.grad, c.grad, f.grad
+(-8.0, 6.0, -4.0, -2.0, 4.0)
+
+A node keeps no closure and no reference to whoever uses it, so the graph has no cycles: it is freed by reference
+counting the moment the last name for it goes away (see :func:`collector_paused`).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any, Final
+
+from . import ops
+from .ops import ADD, CONSTANT, MUL, Op
+
+#: The gradient of a Value that no ``backward`` has reached yet. It is the number 0.0, but an object of its own, so that
+#: ``value.grad is NO_GRADIENT_YET`` tells "nobody has asked" from "computed, and it is zero" at no cost per node.
+NO_GRADIENT_YET: Final = float("0")
+
+_recording = True  # False inside no_grad()
+_new = object.__new__  # making nodes through __new__ and plain stores is twice as fast as calling the class
+
+
+class Value:
+    """A scalar with a gradient.
+
+    Args:
+        data: any real number; kept as a float.
+        label: a name for drawings and for ``repr``.
+
+    Attributes:
+        data: the number. Assign to it to change a parameter: ``w.data -= lr * w.grad``.
+        grad: ∂(root)/∂(this) for the root on which ``backward`` was called; 0.0 before.
+        op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number that was
+            written inside a formula, None for a leaf.
+        inputs: the Values it was computed from, in the order of the formula; ``x * x`` has x twice.
+
+    Two Values are equal only when they are the same object; ``<``, ``<=``, ``>``, ``>=`` compare the numbers. The names
+    that the well-known micrograd lecture uses (``_prev``, ``_op``, ``_backward``) are here too.
+    """
+
+    __slots__ = ("__weakref__", "_label", "data", "grad", "inputs", "op")
+
+    data: float
+    grad: float
+    op: Op | None
+    inputs: tuple[Value, ...]
+    _label: str
+
+    def __init__(self, data: float, label: str = "") -> None:
+        self.data = data if data.__class__ is float else _as_float(data)
+        self.grad = NO_GRADIENT_YET
+        self.op = None
+        self.inputs = ()
+        if label:
+            self._label = label
+
+    @property
+    def label(self) -> str:
+        """A name for people; the empty string when none was given."""
+        try:
+            return self._label
+        except AttributeError:  # the slot is filled only when there is a label: a million nodes have none
+            return ""
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = label
+
+    # --- the two operations that make up nearly all of a network: written out for speed -----------------------
+
+    def __add__(self, other: Value | float) -> Value:
+        if other.__class__ is not Value:
+            other = _lift(other)
+            if other is NotImplemented:
+                return NotImplemented
+        out = _new(Value)
+        out.data = self.data + other.data  # type: ignore[union-attr]  # by now it is a Value
+        out.grad = NO_GRADIENT_YET
+        if _recording:
+            out.op = ADD
+            out.inputs = (self, other)  # type: ignore[assignment]
+        else:
+            out.op = None
+            out.inputs = ()
+        return out
+
+    def __mul__(self, other: Value | float) -> Value:
+        if other.__class__ is not Value:
+            other = _lift(other)
+            if other is NotImplemented:
+                return NotImplemented
+        out = _new(Value)
+        out.data = self.data * other.data  # type: ignore[union-attr]
+        out.grad = NO_GRADIENT_YET
+        if _recording:
+            out.op = MUL
+            out.inputs = (self, other)  # type: ignore[assignment]
+        else:
+            out.op = None
+            out.inputs = ()
+        return out
+
+    # --- every other operation: one line each ---------------------------------------------------------------------
+
+    def __radd__(self, other: float) -> Value:
+        if isinstance(other, int) and other == 0:
+            return self  # sum() starts from 0; without this every sum would begin with a "0 +" that nobody wrote
+        return _binary(ops.ADD, other, self)
+
+    def __rmul__(self, other: float) -> Value:
+        return _binary(ops.MUL, other, self)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return _binary(ops.SUB, self, other)
+
+    def __rsub__(self, other: float) -> Value:
+        return _binary(ops.SUB, other, self)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return _binary(ops.DIV, self, other)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return _binary(ops.DIV, other, self)
+
+    def __pow__(self, other: Value | float) -> Value:
+        return _binary(ops.POW, self, other)
+
+    def __rpow__(self, other: float) -> Value:
+        return _binary(ops.POW, other, self)
+
+    def __neg__(self) -> Value:
+        return apply(ops.NEG, self)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return apply(ops.ABS, self)
+
+    def abs(self) -> Value:
+        """The distance from 0; its derivative at 0 is taken as 0."""
+        return apply(ops.ABS, self)
+
+    def exp(self) -> Value:
+        """e to this power; infinity when that is too large for a float."""
+        return apply(ops.EXP, self)
+
+    def log(self) -> Value:
+        """The natural logarithm. Raises :class:`DomainError` for numbers that are not positive."""
+        return apply(ops.LOG, self)
+
+    def sqrt(self) -> Value:
+        """The square root. Raises :class:`DomainError` for negative numbers."""
+        return apply(ops.SQRT, self)
+
+    def tanh(self) -> Value:
+        """The hyperbolic tangent, from −1 to 1."""
+        return apply(ops.TANH, self)
+
+    def sigmoid(self) -> Value:
+        """The logistic function 1 / (1 + e^−x), from 0 to 1."""
+        return apply(ops.SIGMOID, self)
+
+    def relu(self) -> Value:
+        """This number if it is positive, otherwise 0."""
+        return apply(ops.RELU, self)
+
+    def gelu(self) -> Value:
+        """x · Φ(x) with the normal distribution's Φ, in its exact form (Hendrycks and Gimpel 2016)."""
+        return apply(ops.GELU, self)
+
+    def sin(self) -> Value:
+        """The sine of an angle in radians."""
+        return apply(ops.SIN, self)
+
+    def cos(self) -> Value:
+        """The cosine of an angle in radians."""
+        return apply(ops.COS, self)
+
+    def maximum(self, other: Value | float) -> Value:
+        """The larger of two; equal inputs share the gradient."""
+        return maximum(self, other)
+
+    def minimum(self, other: Value | float) -> Value:
+        """The smaller of two; equal inputs share the gradient."""
+        return minimum(self, other)
+
+    def detach(self) -> Value:
+        """The same number, through which no gradient flows."""
+        return apply(ops.DETACH, self)
+
+    # --- as a number ------------------------------------------------------------------------------------------
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __lt__(self, other: Value | float) -> bool:
+        return self.data < _number(other)
+
+    def __le__(self, other: Value | float) -> bool:
+        return self.data <= _number(other)
+
+    def __gt__(self, other: Value | float) -> bool:
+        return self.data > _number(other)
+
+    def __ge__(self, other: Value | float) -> bool:
+        return self.data >= _number(other)
+
+    def __repr__(self) -> str:
+        grad = "" if self.grad is NO_GRADIENT_YET else f", grad={self.grad!r}"
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self.data!r}{grad}{label})"
+
+    # --- the chain rule -------------------------------------------------------------------------------------------
+
+    def backward(self) -> None:
+        """Fill ``grad`` of every Value that this one was computed from: ∂(this)/∂(that).
+
+        As in PyTorch, *leaves* accumulate over several calls until their ``grad`` is set back to zero, while the Values
+        in between hold the gradient of the latest call:
+
+        >>> x = Value(3.0)
+        >>> y = x**3
+        >>> y.backward()
+        >>> x.grad
+        27.0
+        >>> y.backward()
+        >>> x.grad
+        54.0
+        """
+        order = topological_order(self)
+        for value in order:
+            if value.inputs:
+                value.grad = 0.0
+        self.grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
+        for value in reversed(order):
+            # What _backward() does, with + and × written out: they are nine tenths of a network, and a call and two
+            # tuples for each would double the time. A test holds both to the table.
+            op = value.op
+            if op is MUL:
+                a, b = value.inputs
+                grad = value.grad
+                a.grad += grad * b.data
+                b.grad += grad * a.data
+            elif op is ADD:
+                a, b = value.inputs
+                grad = value.grad
+                a.grad += grad
+                b.grad += grad
+            elif value.inputs:
+                value._backward()
+
+    def _backward(self) -> None:
+        """One step of the chain rule: each input's grad grows by ∂(this)/∂(input) times this Value's grad."""
+        op = self.op
+        if op is None or op.derivatives is None:
+            return
+        inputs = self.inputs
+        grad = self.grad
+        for value, derivative in zip(inputs, op.derivatives(*[x.data for x in inputs], self.data), strict=True):
+            # A zero derivative stops the flow, as PyTorch's relu does: 0 · inf would be NaN. Numbers in a formula
+            # are not asked for a gradient: ∂(x ** 2)/∂2 has no answer for a negative x, and nobody wants it.
+            if derivative != 0.0 and value.op is not CONSTANT:
+                value.grad += derivative * grad
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = NO_GRADIENT_YET
+
+    # --- the names of the micrograd lecture ---------------------------------------------------------------------------
+
+    @property
+    def _prev(self) -> tuple[Value, ...]:
+        return self.inputs
+
+    @property
+    def _op(self) -> str:
+        if self.op is None:
+            return ""
+        if self.op is ops.POW and self.inputs[1].op is CONSTANT:
+            return f"**{self.inputs[1].data:g}"
+        return self.op.symbol
+
+
+def apply(op: Op, *inputs: Value) -> Value:
+    """Compute ``op`` on ``inputs`` and record it: the way every operation but + and × is made.
+
+    >>> apply(ops.TANH, Value(0.0))
+    Value(data=0.0)
+    """
+    out = _new(Value)
+    out.data = op.forward(*[x.data for x in inputs])
+    out.grad = NO_GRADIENT_YET
+    if _recording:
+        out.op = op
+        out.inputs = inputs
+    else:
+        out.op = None
+        out.inputs = ()
+    return out
+
+
+def maximum(*values: Value | float) -> Value:
+    """The largest of any number of Values; equal largest ones share the gradient.
+
+    >>> maximum(Value(1.0), 3, Value(2.0))
+    Value(data=3.0)
+    """
+    return _n_ary(ops.MAXIMUM, values)
+
+
+def minimum(*values: Value | float) -> Value:
+    """The smallest of any number of Values; equal smallest ones share the gradient."""
+    return _n_ary(ops.MINIMUM, values)
+
+
+def constant(number: float) -> Value:
+    """A number as it stands in a formula: a Value that is nobody's parameter and is not asked for a gradient."""
+    out = Value(number)
+    out.op = CONSTANT
+    return out
+
+
+def topological_order(root: Value) -> list[Value]:
+    """Every Value that ``root`` depends on, each once, inputs before what is computed from them; ``root`` is last.
+
+    The order depends only on the structure of the graph. Depth is limited by memory, not by Python's call stack.
+
+    >>> a = Value(1.0); b = a + a; c = b * a
+    >>> [v.data for v in topological_order(c)]
+    [1.0, 2.0, 2.0]
+    """
+    seen: set[Value] = set()
+    order: list[Value] = []
+    stack: list[Value | None] = [root]
+    pop, push, see, emit = stack.pop, stack.append, seen.add, order.append
+    while stack:
+        value = pop()
+        if value is None:  # the mark below a Value whose inputs are all done
+            emit(pop())  # type: ignore[arg-type]  # below a mark there is always a Value
+        elif value not in seen:
+            see(value)
+            if value.inputs:
+                push(value)
+                push(None)
+                stack += value.inputs[::-1]  # so that the first input is on top and comes first
+            else:
+                emit(value)
+    return order
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside, operations only compute: nothing is recorded, so nothing can be differentiated and nothing is kept.
+
+    Meant for sampling and evaluation. It holds for the whole process, not per thread.
+
+    >>> x = Value(2.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.data, y.inputs
+    (4.0, ())
+    """
+    global _recording
+    before = _recording
+    _recording = False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Inside, Python's cyclic garbage collector does not run: graphs are built two to five times faster.
+
+    A graph of Values has no reference cycles and is freed at once without the collector; but the collector does not
+    know that, and looks through all the new Values again and again while a large graph grows.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+# --- numbers become Values ----------------------------------------------------------------------------------------
+
+
+def _as_float(number: Any) -> float:
+    if isinstance(number, Value):
+        raise TypeError(f"expected a number, got {number!r}; a Value made from a Value would lose its graph")
+    if isinstance(number, Real):
+        return float(number)
+    raise TypeError(f"expected a real number, got {number!r} of type {type(number).__name__}")
+
+
+def _lift(other: Any) -> Any:
+    """``other`` as a Value, or NotImplemented, so that Python tries the other operand and then says what is wrong."""
+    if isinstance(other, Value):
+        return other
+    if isinstance(other, Real):
+        return constant(float(other))
+    return NotImplemented
+
+
+def _number(other: Value | float) -> float:
+    return other.data if isinstance(other, Value) else _as_float(other)
+
+
+def _binary(op: Op, a: Any, b: Any) -> Value:
+    a = a if a.__class__ is Value else _lift(a)
+    b = b if b.__class__ is Value else _lift(b)
+    if a is NotImplemented or b is NotImplemented:
+        return NotImplemented  # type: ignore[no-any-return]  # what Python's operator protocol asks for
+    return apply(op, a, b)
+
+
+def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
+    if not values:
+        raise TypeError(f"{op.name}() needs at least one Value")
+    lifted = [_lift(value) for value in values]
+    for value, result in zip(values, lifted, strict=True):
+        if result is NotImplemented:
+            raise TypeError(
+                f"{op.name}() takes Values and numbers one by one, got {type(value).__name__}; "
+                f"for a list, unpack it: {op.name}(*values)"
+            )
+    return apply(op, *lifted)

@@ -1,0 +1,41 @@
+"""The exceptions of the library, all of them.
+
+::
+
+    Exception
+    └── TinygradEduError                     anything this library raises on purpose
+        ├── DomainError (ValueError)         mathematics has no answer: log(-1), (-8) ** 0.5
+        │   └── DivisionByZeroError (ZeroDivisionError)    1 / 0, 0 ** -1
+        ├── ShapeError (ValueError)          lists of the wrong length, tensors of the wrong shape
+        ├── StateDictError (ValueError)      a saved parameter is missing, unknown or of another shape
+        └── GradientCheckError (AssertionError)    a gradient disagrees with finite differences
+
+Each message says what was expected, what came instead, and what to do about it. A wrong *type*
+(a string where a number belongs) is Python's own ``TypeError``.
+"""
+
+from __future__ import annotations
+
+
+class TinygradEduError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class DomainError(TinygradEduError, ValueError):
+    """An operation was asked for a value that mathematics does not define over the real numbers."""
+
+
+class DivisionByZeroError(DomainError, ZeroDivisionError):
+    """A division by zero, written as ``/`` or as a negative power."""
+
+
+class ShapeError(TinygradEduError, ValueError):
+    """Two lists that must be of equal length are not, or a nested list is not rectangular."""
+
+
+class StateDictError(TinygradEduError, ValueError):
+    """A ``state_dict`` does not fit the module it is loaded into."""
+
+
+class GradientCheckError(TinygradEduError, AssertionError):
+    """A gradient from backpropagation disagrees with the finite difference."""

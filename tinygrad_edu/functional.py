@@ -1,0 +1,171 @@
+"""Functions on lists of Values, each built from the primitives and nothing else.
+
+A vector is a list of Values, a matrix a list of rows. Lists of unequal length are an error, never cut to the shorter.
+
+Shapes in the margin: n inputs, m outputs, V classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from .engine import Value, maximum
+from .errors import ShapeError
+
+T = TypeVar("T")
+
+Vector = Sequence[Value]
+Matrix = Sequence[Sequence[Value]]
+
+
+def pick(table: Sequence[T], index: int) -> T:
+    """``table[index]``: choosing by a number that comes from the data, such as a token or a target.
+
+    Plain indexing does the same in the eager engine. Written as ``pick`` the choice can also be seen by whoever
+    traces the function, where ``table[index]`` would show only the entry that this example happened to choose.
+    Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1.
+    """
+    if not 0 <= index < len(table):
+        raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
+    return table[index]
+
+
+def dot(a: Vector, b: Sequence[Value | float]) -> Value:
+    """Σᵢ aᵢ·bᵢ of two vectors of length n, added from left to right.
+
+    >>> dot([Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]).data
+    11.0
+    """
+    if len(a) != len(b) or not a:
+        raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
+    pairs = zip(a, b, strict=True)
+    x, y = next(pairs)
+    total = x * y
+    for x, y in pairs:
+        total = total + x * y
+    return total
+
+
+def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]:
+    """W·x + b: one dot product per row of the weight matrix.                      # (n) → (m), weight (m, n)
+
+    The layout of ``weight`` is PyTorch's: (out_features, in_features).
+    """
+    if bias is None:
+        return [dot(row, x) for row in weight]
+    return [dot(row, x) + b for row, b in zip(weight, bias, strict=True)]
+
+
+def add(a: Vector, b: Vector) -> list[Value]:
+    """Element by element: a residual connection.                                                # (n), (n) → (n)"""
+    if len(a) != len(b):
+        raise ShapeError(f"add() needs two vectors of the same length; got {len(a)} and {len(b)}")
+    return [x + y for x, y in zip(a, b, strict=True)]
+
+
+def mean(values: Vector) -> Value:
+    """The average of n Values."""
+    if not values:
+        raise ShapeError("mean() of no values has no answer")
+    return sum(values[1:], values[0]) / len(values)
+
+
+def _shifted(logits: Vector) -> list[Value]:
+    # exp() of a large logit overflows. Subtracting the largest changes nothing: it cancels in the quotient. It is
+    # detached, because a shift that changes nothing has gradient 0, and it is an operation, not a number read from
+    # .data, so that a trace of this function holds for other inputs as well.
+    largest = maximum(*logits).detach()
+    return [x - largest for x in logits]
+
+
+def softmax(logits: Vector) -> list[Value]:
+    """Scores become probabilities: e^xᵢ / Σⱼ e^xⱼ, safe for scores of any size.                          # (V) → (V)
+
+    >>> [round(p.data, 3) for p in softmax([Value(2.0), Value(1.0), Value(0.1)])]
+    [0.659, 0.242, 0.099]
+    """
+    powers = [x.exp() for x in _shifted(logits)]
+    total = sum(powers[1:], powers[0])
+    return [p / total for p in powers]
+
+
+def log_softmax(logits: Vector) -> list[Value]:
+    """The logarithm of :func:`softmax`, without ever computing a probability that could round to 0.     # (V) → (V)"""
+    shifted = _shifted(logits)
+    powers = [x.exp() for x in shifted]
+    log_total = sum(powers[1:], powers[0]).log()
+    return [x - log_total for x in shifted]
+
+
+def cross_entropy(logits: Vector, target: int) -> Value:
+    """−log softmax(logits)[target]: how surprised the model is by the right answer, in nats.              # (V) → ()
+
+    >>> round(cross_entropy([Value(2.0), Value(1.0), Value(0.1)], 0).data, 3)
+    0.417
+    """
+    shifted = _shifted(logits)
+    powers = [x.exp() for x in shifted]
+    return sum(powers[1:], powers[0]).log() - pick(shifted, target)
+
+
+def mse(predictions: Vector, targets: Sequence[Value | float]) -> Value:
+    """Mean squared error of n predictions.                                                              # (n) → ()"""
+    if len(predictions) != len(targets) or not predictions:
+        raise ShapeError(
+            f"mse() needs as many targets as predictions, at least 1; got {len(predictions)} and {len(targets)}"
+        )
+    return mean([(p - t) ** 2 for p, t in zip(predictions, targets, strict=True)])
+
+
+def rms_norm(x: Vector, weight: Vector | None = None, eps: float = 1e-5) -> list[Value]:
+    """x / √(mean(x²) + eps), times a weight per feature if given.                                       # (n) → (n)
+
+    Zhang and Sennrich 2019, eq. 4; eps inside the root keeps a vector of zeros harmless.
+    """
+    scale = (dot(x, x) / len(x) + eps) ** -0.5
+    return _scaled([v * scale for v in x], weight, None)
+
+
+def layer_norm(x: Vector, weight: Vector | None = None, bias: Vector | None = None, eps: float = 1e-5) -> list[Value]:
+    """(x − mean) / √(variance + eps), times a weight and plus a bias per feature if given.              # (n) → (n)
+
+    Ba, Kiros and Hinton 2016, eq. 4. The variance is the biased one (divided by n), as in PyTorch.
+    """
+    centre = mean(x)
+    centred = [v - centre for v in x]
+    scale = (dot(centred, centred) / len(x) + eps) ** -0.5
+    return _scaled([v * scale for v in centred], weight, bias)
+
+
+def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[Value]:
+    if weight is not None:
+        if len(weight) != len(x):
+            raise ShapeError(f"the norm was made for {len(weight)} features; got a vector of {len(x)}")
+        x = [w * v for w, v in zip(weight, x, strict=True)]
+    if bias is not None:
+        x = add(x, bias)
+    return x
+
+
+def attend(query: Vector, keys: Matrix, values: Matrix) -> list[Value]:
+    """One position looks at the positions it may see: softmax(q·k / √d) weights the values.
+
+    Vaswani et al. 2017, eq. 1, for one query.                          # (hs), (T, hs), (T, hs) → (hs)
+    Whoever calls it decides what may be seen: for causal attention, ``keys`` and ``values`` end at the query's own
+    position. They are only read, so those computed for earlier positions are used again.
+    """
+    return weighted_sum(attention_weights(query, keys), values)
+
+
+def attention_weights(query: Vector, keys: Matrix) -> list[Value]:
+    """How much one query looks at each key: softmax over q·k / √d; they sum to 1.          # (hs), (T, hs) → (T)"""
+    scale = len(query) ** -0.5
+    return softmax([dot(query, key) * scale for key in keys])
+
+
+def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:
+    """Σₜ wₜ · rowₜ, a mixture of T vectors of length n.                                       # (T), (T, n) → (n)"""
+    if len(weights) != len(rows):
+        raise ShapeError(f"weighted_sum() needs one weight per row; got {len(weights)} weights and {len(rows)} rows")
+    return [dot(weights, column) for column in zip(*rows, strict=True)]

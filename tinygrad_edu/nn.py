@@ -1,0 +1,419 @@
+"""Modules: layers with parameters, from one neuron to the pieces of a GPT, all made of scalars.
+
+A parameter is a Value, or a list (of lists) of Values, kept as an attribute of a Module. Attributes whose name starts
+with an underscore are not looked at. Randomness comes from a ``random.Random`` or a seed handed in, never from a global
+generator; without one the seed is 0.
+
+Shapes in the margin: n in_features, m out_features, T time, hs head size.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Union
+
+from . import calls
+from . import functional as F
+from .engine import Value
+from .errors import ShapeError, StateDictError
+
+#: A parameter: one Value, or nested lists of Values that form a rectangle.
+Parameter = Union[Value, "list[Parameter]"]  # a recursive type cannot be written with |
+#: The numbers of a parameter, nested in the same way.
+Numbers = Union[float, "list[Numbers]"]
+
+ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
+    "linear": lambda x: x,
+    "relu": Value.relu,
+    "tanh": Value.tanh,
+    "sigmoid": Value.sigmoid,
+    "gelu": Value.gelu,
+    "relu2": lambda x: x.relu() ** 2,  # So et al. 2021, "Primer"
+    "silu": lambda x: x * x.sigmoid(),
+}
+
+
+def activation(name: str) -> Callable[[Value], Value]:
+    """The activation function called ``name``; ValueError with the known names for another."""
+    try:
+        return ACTIVATIONS[name]
+    except KeyError:
+        raise ValueError(f"unknown activation: {name!r} (must be one of {', '.join(ACTIVATIONS)})") from None
+
+
+def generator(rng: random.Random | int) -> random.Random:
+    """A random generator from a seed; a generator is passed through, so that layers can share one."""
+    return rng if isinstance(rng, random.Random) else random.Random(rng)
+
+
+_activation = activation  # for constructors that have a parameter of this name
+
+
+class Module:
+    """Base of every layer: finds parameters and submodules in its attributes, in the order they were assigned."""
+
+    training: bool = True  # what Dropout looks at; see train() and eval()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the module; whoever listens (see :mod:`tinygrad_edu.calls`) hears of it."""
+        hook = calls._hook
+        if hook is None:
+            return self.forward(*args, **kwargs)
+        return hook(self, args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes. Written by each layer; call the module itself, not this."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(): write what it computes there")
+
+    # --- what is inside ---------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below this one: an attribute ``h`` with a list of two is ``h.0`` and ``h.1``."""
+        for name, attribute in vars(self).items():
+            if not name.startswith("_"):
+                yield from _modules_in(name, attribute)
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and every module below it with its path; this one's own path is ``prefix``."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(_join(prefix, name))
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter with its path, each once: a parameter used in two places has the first one's name."""
+        seen: set[int] = set()
+        for name, parameter in self._all_parameters():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield name, parameter
+
+    def _all_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        for path, module in self.named_modules():
+            for name, attribute in vars(module).items():
+                if not name.startswith("_") and _is_parameter(attribute):
+                    yield _join(path, name), attribute
+
+    def named_scalars(self) -> Iterator[tuple[str, Value]]:
+        """Every single Value with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
+        for name, parameter in self.named_parameters():
+            yield from _scalars_in(name, parameter)
+
+    def parameters(self) -> list[Value]:
+        """Every single Value, in the order of :meth:`named_parameters`."""
+        return [value for _, parameter in self.named_parameters() for value in calls.values_in(parameter)]
+
+    # --- training ---------------------------------------------------------------------------------------------------
+
+    def zero_grad(self) -> None:
+        """Forget the gradient of every parameter."""
+        for value in self.parameters():
+            value.zero_grad()
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch everything below to training (Dropout drops) or, with False, to evaluation; returns the module."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Switch everything below to evaluation: the same as ``train(False)``."""
+        return self.train(False)
+
+    # --- saving ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Numbers]:
+        """The numbers of every parameter by name, as floats nested like the parameter.
+
+        >>> Linear(2, 1, rng=0).state_dict().keys()
+        dict_keys(['weight', 'bias'])
+        """
+        return {name: _numbers(parameter) for name, parameter in self._all_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set every parameter from ``state``; nothing is changed unless everything fits.
+
+        Raises:
+            StateDictError: a name is missing or unknown, a shape differs (the message has the name and both shapes), or
+                an entry is not a number.
+        """
+        own = dict(self._all_parameters())
+        missing, unknown = [k for k in own if k not in state], [k for k in state if k not in own]
+        if missing or unknown:
+            parts = [f"{word}: {', '.join(k)}" for word, k in (("missing", missing), ("unknown", unknown)) if k]
+            raise StateDictError(f"these are not the parameters of this {type(self).__name__}; {'; '.join(parts)}")
+        new: list[tuple[Value, float]] = []
+        for name, parameter in own.items():
+            try:
+                expected, got = shape(parameter), shape(state[name])
+            except ShapeError as error:
+                raise StateDictError(f"{name}: {error}") from None
+            if expected != got:
+                raise StateDictError(f"{name}: expected shape {expected}, got {got}")
+            new += zip(calls.values_in(parameter), _flat_numbers(name, state[name]), strict=True)
+        for value, number in new:
+            value.data = number
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.parameters()):,} parameters)"
+
+
+def shape(nested: Any) -> tuple[int, ...]:
+    """The shape of nested lists; ``()`` for a single number or Value.
+
+    >>> shape([[1, 2, 3], [4, 5, 6]])
+    (2, 3)
+
+    Raises ShapeError when the rows differ.
+    """
+    if not isinstance(nested, (list, tuple)):
+        return ()
+    shapes = {shape(item) for item in nested}
+    if len(shapes) > 1:
+        raise ShapeError(f"rows of unequal shape: {', '.join(map(str, sorted(shapes)))}")
+    return (len(nested), *(shapes.pop() if shapes else ()))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _is_parameter(attribute: Any) -> bool:
+    if isinstance(attribute, list):
+        return bool(attribute) and all(_is_parameter(item) for item in attribute)
+    return isinstance(attribute, Value)
+
+
+def _modules_in(name: str, attribute: Any) -> Iterator[tuple[str, Module]]:
+    if isinstance(attribute, Module):
+        yield name, attribute
+    elif isinstance(attribute, (list, tuple)):
+        for i, item in enumerate(attribute):
+            if not isinstance(item, Value):
+                yield from _modules_in(f"{name}.{i}", item)
+
+
+def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
+    if isinstance(parameter, Value):
+        yield name, parameter
+    else:
+        for i, item in enumerate(parameter):
+            yield from _scalars_in(f"{name}[{i}]", item)
+
+
+def _numbers(parameter: Parameter) -> Numbers:
+    return parameter.data if isinstance(parameter, Value) else [_numbers(item) for item in parameter]
+
+
+def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:
+    if isinstance(numbers, (list, tuple)):
+        for item in numbers:
+            yield from _flat_numbers(name, item)
+    elif isinstance(numbers, (int, float)):
+        yield float(numbers)
+    else:
+        raise StateDictError(f"{name}: expected numbers, got {type(numbers).__name__}")
+
+
+def _uniform(rng: random.Random, bound: float, n: int) -> list[Value]:
+    return [Value(rng.uniform(-bound, bound)) for _ in range(n)]
+
+
+# --- networks of neurons ------------------------------------------------------------------------------------------
+
+
+class Neuron(Module):
+    """activation(w·x + b).                                                                            # (n) → ()
+
+    Args:
+        n_in: the number of inputs.
+        activation: a name from :data:`ACTIVATIONS`.
+        rng: a generator or a seed; the weights start uniform in ±1 as in micrograd, the bias at 0.
+    """
+
+    def __init__(self, n_in: int, activation: str = "tanh", *, rng: random.Random | int = 0) -> None:
+        self.w = _uniform(generator(rng), 1.0, n_in)
+        self.b = Value(0.0)
+        self.activation = activation
+        self._activate = _activation(activation)
+
+    def forward(self, x: Sequence[Value | float]) -> Value:
+        """Inputs may be Values or plain numbers."""
+        if len(x) != len(self.w):
+            raise ShapeError(f"this Neuron has {len(self.w)} inputs; got {len(x)}")
+        return self._activate(F.dot(self.w, x) + self.b)
+
+
+class Layer(Module):
+    """m neurons that see the same inputs.                                                            # (n) → (m)"""
+
+    def __init__(self, n_in: int, n_out: int, activation: str = "tanh", *, rng: random.Random | int = 0) -> None:
+        rng = generator(rng)
+        self.neurons = [Neuron(n_in, activation, rng=rng) for _ in range(n_out)]
+
+    def forward(self, x: Sequence[Value | float]) -> list[Value]:
+        """One output per neuron, always a list."""
+        return [neuron(x) for neuron in self.neurons]
+
+
+class MLP(Module):
+    """A multi-layer perceptron: ``MLP(3, [4, 4, 2])`` has 3 inputs, two hidden layers of 4 and 2 outputs.
+
+    The last layer is linear unless ``last_activation`` says otherwise. A network with one output returns it as a single
+    Value, any other a list, as in micrograd.
+
+    >>> len(MLP(3, [4, 4, 2]).parameters())
+    46
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_outs: Sequence[int],
+        activation: str = "tanh",
+        *,
+        last_activation: str = "linear",
+        rng: random.Random | int = 0,
+    ) -> None:
+        if n_in < 1 or not n_outs or min(n_outs) < 1:
+            raise ValueError(f"an MLP needs at least one input, one layer and one neuron in each; got {n_in}, {n_outs}")
+        rng = generator(rng)
+        sizes = [n_in, *n_outs]
+        self.layers = [
+            Layer(sizes[i], sizes[i + 1], activation if i < len(n_outs) - 1 else last_activation, rng=rng)
+            for i in range(len(n_outs))
+        ]
+
+    def forward(self, x: Sequence[Value | float]) -> Any:
+        """A single Value for one output, else a list of Values."""
+        out: Any = x
+        for layer in self.layers:
+            out = layer(out)
+        return out[0] if len(out) == 1 else out
+
+
+# --- the pieces of a GPT --------------------------------------------------------------------------------------------
+
+
+class Linear(Module):
+    """W·x + b on a vector.                                                                           # (n) → (m)
+
+    Args:
+        in_features, out_features: n and m; ``weight`` is (m, n), as in PyTorch.
+        bias: whether there is a b.
+        std: the weights start normal with this deviation and the bias at 0; without it both start uniform in ±1/√n,
+            PyTorch's default.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        std: float | None = None,
+        rng: random.Random | int = 0,
+    ) -> None:
+        rng = generator(rng)
+        bound = in_features**-0.5
+        if std is None:
+            self.weight = [_uniform(rng, bound, in_features) for _ in range(out_features)]
+        else:
+            self.weight = [[Value(rng.gauss(0.0, std)) for _ in range(in_features)] for _ in range(out_features)]
+        self.bias: list[Value] | None = None
+        if bias:
+            self.bias = _uniform(rng, bound, out_features) if std is None else [Value(0.0) for _ in range(out_features)]
+
+    def forward(self, x: F.Vector) -> list[Value]:
+        """A vector of in_features to a vector of out_features."""
+        return F.linear(x, self.weight, self.bias)
+
+
+class Embedding(Module):
+    """A table of vectors, looked up by number.                                                       # index → (m)"""
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, *, std: float = 1.0, rng: random.Random | int = 0
+    ) -> None:
+        rng = generator(rng)
+        self.weight = [[Value(rng.gauss(0.0, std)) for _ in range(embedding_dim)] for _ in range(num_embeddings)]
+
+    def forward(self, index: int) -> list[Value]:
+        """The row ``index``: the parameters themselves, so that gradients reach exactly this row."""
+        return F.pick(self.weight, index)
+
+
+class RMSNorm(Module):
+    """x / √(mean(x²) + eps), times a learned weight per feature unless ``weight=False``.             # (n) → (n)"""
+
+    def __init__(self, features: int, weight: bool = True, *, eps: float = 1e-5) -> None:
+        self.weight = [Value(1.0) for _ in range(features)] if weight else None
+        self.eps = eps
+
+    def forward(self, x: F.Vector) -> list[Value]:
+        """A vector of unit mean square, scaled."""
+        return F.rms_norm(x, self.weight, self.eps)
+
+
+class LayerNorm(Module):
+    """(x − mean) / √(variance + eps), with a learned weight and bias per feature if wanted.          # (n) → (n)"""
+
+    def __init__(self, features: int, weight: bool = True, bias: bool = True, *, eps: float = 1e-5) -> None:
+        self.weight = [Value(1.0) for _ in range(features)] if weight else None
+        self.bias = [Value(0.0) for _ in range(features)] if bias else None
+        self.eps = eps
+
+    def forward(self, x: F.Vector) -> list[Value]:
+        """A vector of mean 0 and variance 1, scaled and shifted."""
+        return F.layer_norm(x, self.weight, self.bias, self.eps)
+
+
+class AttentionHead(Module):
+    """Causal attention of one head over a sequence; it has no parameters of its own.
+
+    Queries belong to the *last* positions: with as many queries as keys this is a whole sequence, with one query and
+    all keys so far it is the next step of a generation that reuses what was computed before.
+    # queries (Tq, hs), keys (Tk, hs), values (Tk, hs) → (Tq, hs)
+    """
+
+    def forward(self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix) -> list[list[Value]]:
+        """Query i of Tq sees the first Tk − Tq + i + 1 keys."""
+        past = len(keys) - len(queries)
+        if past < 0 or len(keys) != len(values):
+            raise ShapeError(
+                f"attention needs as many values as keys and no more queries than keys; "
+                f"got {len(queries)} queries, {len(keys)} keys, {len(values)} values"
+            )
+        return [F.attend(q, keys[: past + i + 1], values[: past + i + 1]) for i, q in enumerate(queries)]
+
+
+class Activation(Module):
+    """One activation function applied to each element of a vector.                                   # (n) → (n)"""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._function = activation(name)
+
+    def forward(self, x: F.Vector) -> list[Value]:
+        """Element by element."""
+        return [self._function(v) for v in x]
+
+
+class Dropout(Module):
+    """While training, sets each element to 0 with probability p and scales the rest by 1 / (1 − p).  # (n) → (n)
+
+    Srivastava et al. 2014, in the "inverted" form that leaves evaluation untouched.
+    """
+
+    def __init__(self, p: float, *, rng: random.Random | int = 0) -> None:
+        if not 0.0 <= p < 1.0:
+            raise ValueError(f"dropout p must be at least 0 and below 1, got {p!r}")
+        self.p = p
+        self._rng = generator(rng)
+
+    def forward(self, x: F.Vector) -> list[Value]:
+        """In evaluation, or with p = 0, the very same vector."""
+        if not self.training or self.p == 0.0:
+            return list(x)
+        keep = 1.0 / (1.0 - self.p)
+        return [v * (0.0 if self._rng.random() < self.p else keep) for v in x]

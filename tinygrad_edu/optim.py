@@ -1,0 +1,207 @@
+"""Optimisers: how a gradient becomes a step. The same arithmetic as PyTorch's, one scalar at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from .engine import Value
+from .errors import StateDictError
+
+
+def _check(name: str, value: float, low: float, high: float = math.inf, *, open_high: bool = False) -> float:
+    if not (low <= value < high if open_high else low <= value <= high):
+        upper = f" and {'below' if open_high else 'at most'} {high}" if high < math.inf else ""
+        raise ValueError(f"{name} must be at least {low}{upper}, got {value!r}")
+    return value
+
+
+class Optimizer:
+    """Base of the optimisers.
+
+    Attributes:
+        parameters: the Values that are moved, each once.
+        lr: the learning rate; a schedule assigns to it before each step.
+    """
+
+    _buffers: tuple[str, ...] = ()  # names of the lists, one number per parameter, that step() carries along
+
+    def __init__(self, parameters: Iterable[Value], lr: float) -> None:
+        self.parameters = list(dict.fromkeys(parameters))
+        if not self.parameters:
+            raise ValueError("the optimiser got no parameters; pass model.parameters()")
+        self.lr = _check("lr", lr, 0.0)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient of every parameter: gradients accumulate until then."""
+        for p in self.parameters:
+            p.zero_grad()
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs beside the parameters: plain numbers and lists."""
+        return {"steps": getattr(self, "steps", 0), **{name: list(getattr(self, name)) for name in self._buffers}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a saved state; StateDictError names what does not fit."""
+        expected = {"steps", *self._buffers}
+        if set(state) != expected:
+            raise StateDictError(
+                f"this is not the state of {type(self).__name__}: "
+                f"expected {', '.join(sorted(expected))}; got {', '.join(sorted(state)) or 'nothing'}"
+            )
+        for name in self._buffers:
+            if len(state[name]) != len(self.parameters):
+                raise StateDictError(f"{name}: expected {len(self.parameters)} numbers, got {len(state[name])}")
+        self.steps = int(state["steps"])
+        for name in self._buffers:
+            setattr(self, name, list(state[name]))
+
+
+class SGD(Optimizer):
+    """p ← p − lr · gradient, with momentum as in PyTorch: v ← momentum · v + gradient; p ← p − lr · v."""
+
+    _buffers = ("velocity",)
+
+    def __init__(self, parameters: Iterable[Value], lr: float, *, momentum: float = 0.0) -> None:
+        super().__init__(parameters, lr)
+        self.momentum = _check("momentum", momentum, 0.0, 1.0, open_high=True)
+        self.steps = 0
+        self.velocity = [0.0] * len(self.parameters)
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        self.steps += 1
+        momentum, lr, velocity = self.momentum, self.lr, self.velocity
+        for i, p in enumerate(self.parameters):
+            velocity[i] = v = momentum * velocity[i] + p.grad
+            p.data -= lr * v
+
+
+class Adam(Optimizer):
+    """Kingma and Ba 2015, algorithm 1.
+
+    Args:
+        parameters: the Values to move.
+        lr: α in the paper.
+        betas: β₁ and β₂, the decay of the two running means.
+        eps: ε, added to the root.
+    """
+
+    _buffers = ("m", "v")
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas = (
+            _check("beta1", betas[0], 0.0, 1.0, open_high=True),
+            _check("beta2", betas[1], 0.0, 1.0, open_high=True),
+        )
+        self.eps = _check("eps", eps, 0.0)
+        self.steps = 0
+        self.m = [0.0] * len(self.parameters)  # running mean of the gradient
+        self.v = [0.0] * len(self.parameters)  # running mean of its square
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        self.steps += 1
+        beta1, beta2 = self.betas
+        # Both means start at 0 and are too small at first; section 3 of the paper divides that out.
+        step_size = self.lr / (1.0 - beta1**self.steps)
+        root_correction = math.sqrt(1.0 - beta2**self.steps)
+        m, v, eps, sqrt = self.m, self.v, self.eps, math.sqrt
+        for i, p in enumerate(self.parameters):
+            grad = p.grad
+            m[i] = mi = beta1 * m[i] + (1.0 - beta1) * grad
+            v[i] = vi = beta2 * v[i] + (1.0 - beta2) * grad * grad
+            p.data -= step_size * mi / (sqrt(vi) / root_correction + eps)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): p also shrinks by lr · weight_decay.
+
+    Args:
+        parameters, lr, betas, eps: as for :class:`Adam`.
+        weight_decay: λ in the paper.
+        no_decay: the parameters that do not shrink; for a GPT, biases and the weights of the norms.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        no_decay: Collection[Value] = (),
+    ) -> None:
+        super().__init__(parameters, lr, betas=betas, eps=eps)
+        self.weight_decay = _check("weight_decay", weight_decay, 0.0)
+        excluded = set(no_decay)
+        self._decayed = [p for p in self.parameters if p not in excluded]
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        keep = 1.0 - self.lr * self.weight_decay
+        if keep != 1.0:
+            for p in self._decayed:
+                p.data *= keep
+        super().step()
+
+
+# --- what is done to gradients and learning rates between steps -----------------------------------------------------
+
+
+def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
+    """Scale all gradients down together when their common norm √Σg² is above ``max_norm``; returns the norm before.
+
+    Pascanu, Mikolov and Bengio 2013, algorithm 1. An infinite ``max_norm`` only measures.
+    """
+    parameters = list(parameters)
+    norm = math.sqrt(math.fsum(p.grad * p.grad for p in parameters))
+    if norm > max_norm:
+        scale = max_norm / norm
+        for p in parameters:
+            p.grad *= scale
+    return norm
+
+
+def _warmed_up(step: int, warmup_steps: int, total_steps: int) -> tuple[float, float]:
+    """The factor of the warm-up at ``step`` and, after it, the fraction of the descent that is done."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1), 0.0
+    descent = max(total_steps - warmup_steps, 1)
+    return 1.0, min((step - warmup_steps) / descent, 1.0)
+
+
+def warmup_cosine(step: int, *, lr: float, total_steps: int, warmup_steps: int = 0, min_lr: float = 0.0) -> float:
+    """The learning rate at ``step`` (counted from 0): a straight rise to ``lr``, then half a cosine down to ``min_lr``.
+
+    Loshchilov and Hutter 2017, eq. 5, with one period.
+
+    >>> [round(warmup_cosine(s, lr=1.0, warmup_steps=1, total_steps=5), 2) for s in range(6)]
+    [0.5, 1.0, 0.85, 0.5, 0.15, 0.0]
+    """
+    rise, done = _warmed_up(step, warmup_steps, total_steps)
+    return rise * (min_lr + 0.5 * (1.0 + math.cos(math.pi * done)) * (lr - min_lr))
+
+
+def warmup_linear(step: int, *, lr: float, total_steps: int, warmup_steps: int = 0, min_lr: float = 0.0) -> float:
+    """The learning rate at ``step`` (counted from 0): a straight rise to ``lr``, then a straight line to ``min_lr``.
+
+    >>> [round(warmup_linear(s, lr=1.0, total_steps=4), 2) for s in range(5)]
+    [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    rise, done = _warmed_up(step, warmup_steps, total_steps)
+    return rise * (min_lr + (1.0 - done) * (lr - min_lr))
