@@ -244,26 +244,24 @@ class Value:
         >>> x.grad
         54.0
         """
-        order = topological_order(self)
-        for value in order:
-            if value.inputs:
-                value.grad = 0.0
+        order = _computed_in_order(self)
         self.grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
+        add, mul = ADD, MUL
         for value in reversed(order):
             # What _backward() does, with + and × written out: they are nine tenths of a network, and a call and two
             # tuples for each would double the time. A test holds both to the table.
             op = value.op
-            if op is MUL:
+            if op is mul:
                 a, b = value.inputs
                 grad = value.grad
                 a.grad += grad * b.data
                 b.grad += grad * a.data
-            elif op is ADD:
+            elif op is add:
                 a, b = value.inputs
                 grad = value.grad
                 a.grad += grad
                 b.grad += grad
-            elif value.inputs:
+            else:
                 value._backward()
 
     def _backward(self) -> None:
@@ -362,6 +360,30 @@ def topological_order(root: Value) -> list[Value]:
                 stack += value.inputs[::-1]  # so that the first input is on top and comes first
             else:
                 emit(value)
+    return order
+
+
+def _computed_in_order(root: Value) -> list[Value]:
+    """``topological_order`` for ``backward``: without leaves, with every ``grad`` cleared, in less time.
+
+    It keeps no set of what it has seen: the mark is the cleared gradient itself, a 0.0 made for this call alone, which
+    no other call can have left behind, even if it was interrupted.
+    """
+    cleared = float("0")
+    order: list[Value] = []
+    stack: list[Value | None] = [root] if root.inputs else []
+    pop, push, emit = stack.pop, stack.append, order.append
+    while stack:
+        value = pop()
+        if value is None:  # as in topological_order
+            emit(pop())  # type: ignore[arg-type]
+        elif value.grad is not cleared:
+            value.grad = cleared
+            push(value)
+            push(None)
+            for x in value.inputs:
+                if x.inputs:
+                    push(x)
     return order
 
 
