@@ -415,5 +415,4 @@ class Dropout(Module):
         """In evaluation, or with p = 0, the very same vector."""
         if not self.training or self.p == 0.0:
             return list(x)
-        keep = 1.0 / (1.0 - self.p)
-        return [v * (0.0 if self._rng.random() < self.p else keep) for v in x]
+        return [v * F.dropout_factor(self.p, self._rng) for v in x]
