@@ -147,11 +147,13 @@ class _Reverse:
         elif it.op == "neg":
             self.contribute(x[0], loops, "neg", (g,))
         elif it.op == "mul":
-            if _same(x[0], x[1]):
-                double = self.temporary("mul", loops, tuple(l for l in range(len(loops)) if g.uses(l)), (g, 2.0))
-                at = [l for l in range(len(loops)) if g.uses(l)]
-                steps = tuple(tuple(int(l == own) for l in range(len(loops))) for own in at)
-                self.contribute(x[0], loops, "mul", (Access(double.array, (0,) * len(at), steps), x[0]))
+            if _same(x[0], x[1]) and g.table is None:
+                kept = [l for l in range(len(loops)) if g.uses(l)]
+                inner = tuple(loops[l] for l in kept)
+                own = replace(g, steps=tuple(tuple(row[l] for l in kept) for row in g.steps))
+                double = self.temporary("mul", inner, tuple(range(len(kept))), (own, 2.0))
+                steps = tuple(tuple(int(l == k) for l in range(len(loops))) for k in kept)
+                self.contribute(x[0], loops, "mul", (Access(double.array, (0,) * len(kept), steps), x[0]))
             else:
                 self.contribute(x[0], loops, "mul", (g, x[1]))
                 self.contribute(x[1], loops, "mul", (g, x[0]))

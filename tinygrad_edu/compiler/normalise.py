@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,10 +120,68 @@ def normalise(body: Body) -> Normal:
             nodes.append(Node(i, op, inputs, site=body.sites[i]))
     nodes = _one_node_per_call(nodes)
     nodes.reverse()
+    _complete_sums(body, nodes, alias)
     operations = sum(op not in _LEAVES and op is not CALL for op in ops_)
     normal = Normal(body, nodes, outputs, alias, constants, operations)
     _schedule(normal)
     return normal
+
+
+def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
+    """Give sums of one term a node of their own, where others have one.
+
+    Σ exp(x) over one score is that exp itself, while everywhere else the same line divides by a sum. If an operand of a
+    line is mostly a sum of terms of some kind, and here is directly of that kind, it becomes a sum of one term; then all
+    executions of the line look the same.
+    """
+    made = {node.result: node for node in nodes}
+
+    def kind(i: int) -> Any:
+        node = made.get(i)
+        return None if node is None else (node.op, node.site)
+
+    sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of sums there
+    for node in nodes:
+        if node.op in (CALL, PICK):
+            continue
+        for slot, x in _operands(node):
+            found = made.get(x)
+            if found is not None and found.op is SUM and not found.products:
+                terms = {kind(t) for t in found.args}
+                if len(terms) == 1 and None not in terms:
+                    sums.setdefault((node.op, node.site, slot), set()).add((found.site, terms.pop()))
+    wrapped: dict[tuple[int, int], Node] = {}
+    out: list[Node] = []
+    for node in nodes:
+        replaced: dict[tuple[Any, int], int] = {}
+        for slot, x in _operands(node) if node.op not in (CALL, PICK) else ():
+            own = kind(x)
+            for site, term in sorted(sums.get((node.op, node.site, slot), ()), key=lambda s: s[0]):
+                if own is not None and own == term:
+                    key = (x, site)
+                    if key not in wrapped:
+                        new = body.add(ops.ADD, (x,), site).id
+                        alias.append(new)
+                        wrapped[key] = Node(new, SUM, (x,), nodes=0, site=site)
+                        out.append(wrapped[key])
+                    replaced[slot, x] = wrapped[key].result
+        if replaced:
+            node.products = [
+                (replaced.get(("left", a), a), replaced.get(("right", b), b)) for a, b in node.products
+            ]
+            if node.op is not SUM:
+                node.args = tuple(replaced.get((slot, x), x) for slot, x in enumerate(node.args))
+        out.append(node)
+    nodes[:] = out
+
+
+def _operands(node: Node) -> Iterator[tuple[Any, int]]:
+    """The operands of a node, each with its role; the plain terms of a sum have none."""
+    for a, b in node.products:
+        yield "left", a
+        yield "right", b
+    if node.op is not SUM:
+        yield from enumerate(node.args)
 
 
 def _one_node_per_call(backwards: list[Node]) -> list[Node]:

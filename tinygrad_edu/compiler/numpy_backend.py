@@ -282,17 +282,20 @@ class Lowering:
             self.call(kernels.gelu, part[0], part[1], part[2] if slope is not None else None, rows)
 
     def _fill(self, out: View, shape: Sequence[int]) -> None:
-        mask = np.asarray(self.it.mask)
-        value = self.it.value
-        stored = np.full(mask.shape, 1.0 if value == 0.0 else math.inf, self.executor.dtype)
-        stored[~mask] = value
+        mask, value = np.asarray(self.it.mask), self.it.value
         loops = len(self.it.loops)
-        strides = [0] * (loops - mask.ndim) + list(stored.strides) + [0] * self.lanes
-        limits = View(stored, strides)
+        dtype = self.executor.dtype
+        if value == 0.0:  # bit by bit: a NaN in a hole times 0 would stay a NaN
+            dtype = np.dtype(f"i{dtype.itemsize}")
+            stored = np.where(mask, -1, 0).astype(dtype)
+        else:  # the smaller of two, ignoring NaN
+            stored = np.where(mask, -value, value).astype(dtype)
+        limits = View(stored, [0] * (loops - mask.ndim) + list(stored.strides) + [0] * self.lanes)
+        target, source, limit = merged(shape, [out, self.inputs[0], limits])
         if value == 0.0:
-            self._calls(np.multiply, out, self.inputs[0], limits, shape=shape)
+            self.call(np.bitwise_and, source.view(dtype), limit, target.view(dtype))
         else:
-            self._calls(np.fmin if value < 0 else np.fmax, out, self.inputs[0], limits, shape=shape)
+            self.call(np.fmin if value < 0 else np.fmax, source, limit, target)
 
     # --- reductions -------------------------------------------------------------------------------------------------
 

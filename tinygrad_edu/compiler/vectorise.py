@@ -122,7 +122,8 @@ class Block:
             node.products = [(a, b) if of[a] <= of[b] else (b, a) for a, b in node.products]
             return (SUM, _runs((int(of[a]), int(of[b])) for a, b in node.products), _runs(int(of[x]) for x in node.args))
         if node.op is ops.MAXIMUM or node.op is ops.MINIMUM:
-            return (node.op, _runs(int(of[x]) for x in node.args), len(node.args) == 2)
+            arrays = _runs(int(of[x]) for x in node.args)
+            return (node.op, arrays, len(arrays) == len(node.args) == 2)
         return (node.op, tuple(int(of[x]) for x in node.args))
 
     def _alias(self, i: int) -> int:
@@ -317,7 +318,7 @@ class Block:
         for segment in sorted(products, key=lambda s: s is not main):
             if segment is main and grids is not None:
                 left, right, loops = grids
-                a, b = self.operand(left[0], pad=0.0), self.operand(right[0])
+                a, b = self.operand(left[0], pad=0.0), self.operand(right[0], pad=0.0)
                 if self._copies_tensors((a, b)) and self._split_by_tensor(pack):
                     return
                 out_later.append(("mul", loops, (_spread(a, left[1], len(loops)), _spread(b, right[1], len(loops)))))
@@ -360,16 +361,17 @@ class Block:
         lefts = [tuple([p[0] for p in terms]) for terms in segment]
         rights = [tuple([p[1] for p in terms]) for terms in segment]
         lengths = [len(t) for t in lefts]
-        choices = [(lefts, rights, False)]
+        choices = [(lefts, rights)]
         if min(lengths) != max(lengths):
-            choices = [(lefts, longest(rights), False), (rights, longest(lefts), True), *choices]
-        for short, long_, swapped in choices:
+            # Tuples that grow (all values so far) are read as the longest one of them; the other side is 0 beyond its end.
+            choices += [(lefts, longest(rights)), (rights, longest(lefts))]
+            choices.sort(key=lambda sides: sum(len(set(side)) for side in sides))
+        for short, long_ in choices:
             found = pairs(short, long_)
             if found is None:
                 continue
             places, (groups, n_left, n_right) = found
-            depth = max(lengths) if short is lefts or short is rights else max(map(len, short))
-            depth = max(depth, max(map(len, long_)))
+            depth = max(map(len, long_))
             grid_short = np.full((groups, n_left, depth), -1, np.int64)
             grid_long = np.full((groups, n_right, depth), -1, np.int64)
             for (g, l, r), s, t in zip(places.tolist(), short, long_, strict=True):
@@ -384,7 +386,6 @@ class Block:
                 axes = [axis for axis in own if axis in kept]
                 grid = grid.reshape([(groups, n_left, n_right)[axis] for axis in axes] + [depth])
                 sides.append((grid, (*[kept.index(axis) for axis in axes], k)))
-            del swapped  # a product is the same from both sides
             return (places[:, kept], shape), (sides[0], sides[1], loops)
         return None
 
@@ -448,7 +449,7 @@ class Block:
         op = pack[0].op
         assert isinstance(op, ops.Op)
         segments = _segments([list(node.args) for node in pack], lambda x: int(self.array[x]))
-        if len(segments) == 2 and all(len(node.args) == 2 for node in pack):
+        if len(segments) == len(pack[0].args) == 2:
             self._elementwise_pack(pack)
             return
         terms = [list(node.args) for node in pack]
