@@ -15,10 +15,8 @@ start costs a few hundredths of a second.
 import os
 import sys
 
-if sys.version_info < (3, 11):  # before anything that an older Python could not even read
-    sys.exit(
-        "tinygrad_edu needs Python 3.11 or newer, this is %d.%d: start run.py with a newer one." % sys.version_info[:2]
-    )
+if sys.version_info < (3, 11):  # noqa: UP036 - exactly those who have an older one need to read this
+    sys.exit("tinygrad_edu needs Python 3.11 or newer, this is %d.%d; use a newer one." % sys.version_info[:2])  # noqa: UP031
 
 import hashlib
 import shutil
@@ -28,6 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
 
 
@@ -81,7 +80,7 @@ def make_environment() -> None:
         import venv
     except ImportError as missing:
         sys.exit(
-            f"run.py: this Python cannot make virtual environments: it has no {missing.name}. Install it first, then try again:\n"
+            f"run.py: this Python cannot make virtual environments: it has no {missing.name}. Install it first:\n"
             f"  Debian, Ubuntu:  apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv\n"
             f"  Fedora:          dnf install python3-pip\n"
             f"  elsewhere:       take Python from python.org"
@@ -99,11 +98,12 @@ def hand_over(*arguments: str) -> int:
     # Named modules are found in the checkout; files that the person names are still looked for where they are.
     if arguments[1] == "pytest":
         os.chdir(HERE)
+    os.environ["TINYGRAD_EDU_LAUNCHER"] = LAUNCHER  # so that "try next" lines can be typed as they are printed
     command = [str(PYTHON), *arguments]
-    if os.name == "nt":
-        return subprocess.call(command)
-    sys.stdout.flush()
-    os.execv(command[0], command)
+    if os.name != "nt":
+        sys.stdout.flush()
+        os.execv(command[0], command)
+    return subprocess.call(command)
 
 
 if __name__ == "__main__":

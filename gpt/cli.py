@@ -12,6 +12,7 @@ import itertools
 import math
 import os
 import random
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ def _train(options: argparse.Namespace) -> int:
     result = train(run)
     if result.interrupted:
         print(
-            f"Stopped after step {result.step}; all of it is saved. Go on with:\n  python -m gpt train --resume {folder}"
+            f"Stopped after step {result.step}; all of it is saved. Go on with:\n  {_command('train --resume', folder)}"
         )
         return 130
     if result.val_loss is not None:
@@ -99,13 +100,19 @@ def _train(options: argparse.Namespace) -> int:
         *((((picture.name, "the graph of the loss with its gradients"),)) if picture else ()),
     ):
         print(f"  {name:<22}{about}")
+    prompt = "ROMEO:" if set("ROMEO:") <= set(run.corpus.tokenizer.alphabet) else first_prompt(run.corpus.tokenizer)
     print(
         f"\nTry next:\n"
-        f"  python -m gpt sample --checkpoint {folder} --prompt ROMEO: --temperature 0.8\n"
-        f"  python -m gpt eval --checkpoint {folder}\n"
-        f"  python -m gpt train --resume {folder} --steps {2 * config.train.steps}"
+        f"  {_command('sample --checkpoint', folder)} --prompt {shlex.quote(prompt)} --max-new-tokens 300\n"
+        f"  {_command('info', folder)}\n"
+        f"  {_command('train --resume', folder)} --steps {2 * config.train.steps}"
     )
     return 0
+
+
+def _command(words: str, folder: Path) -> str:
+    """A command as this person would type it: through run.py, or with an activated environment."""
+    return f"{os.environ.get('TINYGRAD_EDU_LAUNCHER', 'python -m')} gpt {words} {shlex.quote(str(folder))}"
 
 
 def _fresh(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:

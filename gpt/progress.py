@@ -69,7 +69,8 @@ class Progress:
 
     def _line(self, step: int, remark: str = "") -> None:
         self._spoke = time.monotonic()
-        left = "" if self._bar is not None or step == self._last else f", {self._left(step)} left"
+        shown = self._bar is None and self._first < step < self._last  # in a terminal the moving line says it
+        left = f", {duration((self._last - step) / self._speed(step))} left" if shown else ""
         self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step)}{left}  {remark}".rstrip())
 
     def _numbers(self, step: int) -> str:
@@ -84,6 +85,3 @@ class Progress:
 
     def _speed(self, step: int) -> float:
         return (step - self._first) / max(time.monotonic() - self._began, 1e-9)
-
-    def _left(self, step: int) -> str:
-        return duration((self._last - step) / self._speed(step)) if step > self._first else "?"
