@@ -270,7 +270,7 @@ def _draw_loss(model: Any, tokens: Sequence[int], out: Path, must: bool = False)
         loss.backward()
     try:
         return Path(viz.save(viz.draw(loss, calls=calls), out))
-    except (viz.VizError, OSError) as error:
+    except (viz.DrawingError, OSError) as error:
         if must:
             raise ConfigError(str(error)) from None
         print(f"The graph could not be drawn: {error}", file=sys.stderr)

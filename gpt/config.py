@@ -136,8 +136,8 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "micro": Preset(
         summary="1 layer, width 16, 4 heads, context 16: minutes on pure scalars",
-        model={"n_layer": 1, "n_embd": 16, "n_head": 4, "block_size": 16},
-        train={},
+        model={"n_layer": 1, "n_embd": 16, "n_head": 4, "block_size": 16, "activation": "relu2"},
+        train={"batch_size": 2, "weight_decay": 0.0},
     ),
     "tiny": Preset(
         summary="1 layer, width 32, 2 heads, context 32",
