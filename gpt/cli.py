@@ -77,11 +77,11 @@ def _train(options: argparse.Namespace) -> int:
         run = start(folder, config, corpus)
     model = config.model
     print(
-        f"A GPT of {len(run.model.parameters()):,} parameters: {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
-        f"width {model.n_embd}, {model.n_head} heads, context {model.block_size} characters.\n"
-        f"Text: {len(run.corpus.train):,} characters to train on, {len(run.corpus.val):,} to validate with, "
-        f"{run.corpus.tokenizer.vocab_size} different ones.\n"
-        f"Loss is surprise in nats per character. What counting alone reaches on this text:\n{_ladder(run.rungs)}"
+        f"GPT: {len(run.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
+        f"width {model.n_embd}, {model.n_head} heads, context {model.block_size}\n"
+        f"Text: {len(run.corpus.train):,} characters for training, {len(run.corpus.val):,} for validation, "
+        f"alphabet of {run.corpus.tokenizer.vocab_size}\n"
+        f"Loss is surprise in nats per character. Counting alone reaches on this text:\n{_ladder(run.rungs)}"
     )
     result = train(run)
     if result.interrupted:
