@@ -286,6 +286,12 @@ def test_what_backward_writes_out_is_what_the_table_says(a, b, upstream, op):
     assert after(inline) == after(table)
 
 
+def test_a_row_with_too_few_derivatives_is_noticed():
+    half = ops.Op("half", "?", 2, lambda a, b: a + b, lambda a, b, out: (1.0,), "a + b", ("1",))
+    with pytest.raises(ValueError, match="zip"):
+        apply(half, Value(1.0), Value(2.0)).backward()
+
+
 # --- random graphs with shared nodes ----------------------------------------------------------------------------------
 
 # A program is a list of instructions (what, i, j) on a growing list of numbers: the graph shares whatever it likes.
