@@ -33,6 +33,7 @@ from .train import DivergedError, first_prompt, resume, start, text_sha256, trai
 DEFAULT_PRESET = "micro"
 DEFAULT_DATASET = "shakespeare"
 DRAWN_SCALARS = 400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
+DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,16 +246,20 @@ def _eval(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace) -> int:
+    if options.boxes < 1:
+        raise ConfigError(f"boxes must be at least 1, got {options.boxes}")
     folder = Path(options.checkpoint)
     model, config, tokenizer, _ = checkpoint.load_model(folder)
     corpus = Corpus.from_text(_text(config.dataset, config.data), config.model.block_size, tokenizer)
     out = Path(options.out) if options.out else folder / "loss.svg"
-    written = _draw_loss(model, corpus.val, out, must=True)
+    written = _draw_loss(model, corpus.val, out, options.boxes, must=True)
     print(f"Wrote {written}")
     return 0
 
 
-def _draw_loss(model: Any, tokens: Sequence[int], out: Path, must: bool = False) -> Path | None:
+def _draw_loss(
+    model: Any, tokens: Sequence[int], out: Path, boxes: int = DRAWN_BOXES, must: bool = False
+) -> Path | None:
     """Draw the loss of one sequence with its gradients; a picture that cannot be made does not fail a training run."""
     import viz
     from tinygrad_edu import collector_paused, record_calls
@@ -269,7 +274,7 @@ def _draw_loss(model: Any, tokens: Sequence[int], out: Path, must: bool = False)
         loss.label = "loss"
         loss.backward()
     try:
-        return Path(viz.save(viz.draw(loss, calls=calls), out))
+        return Path(viz.save(viz.draw(loss, calls=calls, budget=boxes), out))
     except (viz.DrawingError, OSError) as error:
         if must:
             raise ConfigError(str(error)) from None
@@ -325,6 +330,8 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "draw", "the graph of a trained model's loss, with gradients", _draw)
     _checkpoint_flag(command)
     command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png or .pdf file (default: DIR/loss.svg)")
+
+    command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
 
     command = _add(commands, "info", "what a folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
