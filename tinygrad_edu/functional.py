@@ -65,6 +65,8 @@ def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]
     """
     if bias is None:
         return [dot(row, x) for row in weight]
+    if len(bias) != len(weight):
+        raise ShapeError(f"linear() needs one bias per row of the weight; got {len(bias)} and {len(weight)} rows")
     return [dot(row, x) + b for row, b in zip(weight, bias, strict=True)]
 
 
@@ -86,6 +88,8 @@ def _shifted(logits: Vector) -> list[Value]:
     # exp() of a large logit overflows. Subtracting the largest changes nothing: it cancels in the quotient. It is
     # detached, because a shift that changes nothing has gradient 0, and it is an operation, not a number read from
     # .data, so that a trace of this function holds for other inputs as well.
+    if not logits:
+        raise ShapeError("a softmax over no scores has no answer; it needs at least 1")
     largest = maximum(*logits).detach()
     return [x - largest for x in logits]
 
@@ -179,4 +183,6 @@ def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:
     """Σₜ wₜ · rowₜ, a mixture of T vectors of length n.                                       # (T), (T, n) → (n)"""
     if len(weights) != len(rows):
         raise ShapeError(f"weighted_sum() needs one weight per row; got {len(weights)} weights and {len(rows)} rows")
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise ShapeError(f"weighted_sum() needs rows of one length; got {', '.join(str(len(row)) for row in rows)}")
     return [dot(weights, column) for column in zip(*rows, strict=True)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, Union
 
 from . import calls
@@ -95,13 +96,17 @@ class Module:
                     yield _join(path, name), attribute
 
     def named_scalars(self) -> Iterator[tuple[str, Value]]:
-        """Every single Value with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
+        """Every single Value, each once, with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
+        seen: set[Value] = set()
         for name, parameter in self.named_parameters():
-            yield from _scalars_in(name, parameter)
+            for scalar_name, value in _scalars_in(name, parameter):
+                if value not in seen:
+                    seen.add(value)
+                    yield scalar_name, value
 
     def parameters(self) -> list[Value]:
-        """Every single Value, in the order of :meth:`named_parameters`."""
-        return [value for _, parameter in self.named_parameters() for value in calls.values_in(parameter)]
+        """Every single Value, each once, in the order of :meth:`named_parameters`."""
+        return list(dict.fromkeys(v for _, parameter in self.named_parameters() for v in calls.values_in(parameter)))
 
     # --- training ---------------------------------------------------------------------------------------------------
 
@@ -144,10 +149,11 @@ class Module:
             raise StateDictError(f"these are not the parameters of this {type(self).__name__}; {'; '.join(parts)}")
         new: list[tuple[Value, float]] = []
         for name, parameter in own.items():
+            expected = shape(parameter)
             try:
-                expected, got = shape(parameter), shape(state[name])
+                got = shape(state[name])
             except ShapeError as error:
-                raise StateDictError(f"{name}: {error}") from None
+                raise StateDictError(f"{name}: expected shape {expected}, got {error}") from None
             if expected != got:
                 raise StateDictError(f"{name}: expected shape {expected}, got {got}")
             new += zip(calls.values_in(parameter), _flat_numbers(name, state[name]), strict=True)
@@ -209,10 +215,16 @@ def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:
     if isinstance(numbers, (list, tuple)):
         for item in numbers:
             yield from _flat_numbers(name, item)
-    elif isinstance(numbers, (int, float)):
+    elif isinstance(numbers, Real):
         yield float(numbers)
     else:
         raise StateDictError(f"{name}: expected numbers, got {type(numbers).__name__}")
+
+
+def _check_sizes(kind: str, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{kind}: {name} must be at least 1, got {size!r}")
 
 
 def _uniform(rng: random.Random, bound: float, n: int) -> list[Value]:
@@ -232,6 +244,7 @@ class Neuron(Module):
     """
 
     def __init__(self, n_in: int, activation: str = "tanh", *, rng: random.Random | int = 0) -> None:
+        _check_sizes("Neuron", n_in=n_in)
         self.w = _uniform(generator(rng), 1.0, n_in)
         self.b = Value(0.0)
         self.activation = activation
@@ -248,6 +261,7 @@ class Layer(Module):
     """m neurons that see the same inputs.                                                            # (n) → (m)"""
 
     def __init__(self, n_in: int, n_out: int, activation: str = "tanh", *, rng: random.Random | int = 0) -> None:
+        _check_sizes("Layer", n_in=n_in, n_out=n_out)
         rng = generator(rng)
         self.neurons = [Neuron(n_in, activation, rng=rng) for _ in range(n_out)]
 
@@ -314,6 +328,7 @@ class Linear(Module):
         std: float | None = None,
         rng: random.Random | int = 0,
     ) -> None:
+        _check_sizes("Linear", in_features=in_features, out_features=out_features)
         rng = generator(rng)
         bound = in_features**-0.5
         if std is None:
@@ -335,6 +350,7 @@ class Embedding(Module):
     def __init__(
         self, num_embeddings: int, embedding_dim: int, *, std: float = 1.0, rng: random.Random | int = 0
     ) -> None:
+        _check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         rng = generator(rng)
         self.weight = [[Value(rng.gauss(0.0, std)) for _ in range(embedding_dim)] for _ in range(num_embeddings)]
 

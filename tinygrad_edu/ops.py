@@ -18,7 +18,7 @@ At the borders, in this order:
    ``log(0)``, ``1 / 0``, ``0 ** -1``, ``(-8) ** 0.5``.
 3. *A function without a derivative at that point* takes PyTorch's convention: 0 for ``relu`` and ``abs`` at 0, the
    gradient shared equally among tied inputs of ``maximum`` and ``minimum``, infinity for ``sqrt`` at 0.
-4. NaN in, NaN out.
+4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ TANH = Op("tanh", "tanh", 1, math.tanh, lambda a, out: (1.0 - out * out,), "tanh
 SIGMOID = Op(
     "sigmoid", "σ", 1, _sigmoid, lambda a, out: (out * (1.0 - out),), "1 / (1 + exp(-a))", ("out * (1 - out)",)
 )
-RELU = Op("relu", "ReLU", 1, _relu, lambda a, out: (1.0 if a > 0.0 else 0.0,), "max(a, 0)", ("1 if a > 0 else 0",))
+RELU = Op("relu", "ReLU", 1, _relu, lambda a, out: (0.0 if a <= 0.0 else 1.0,), "max(a, 0)", ("1 if a > 0 else 0",))
 # a times the share of a normal distribution below a (Hendrycks and Gimpel 2016, eq. 1); the exact form, not tanh's.
 GELU = Op(
     "gelu", "GELU", 1, _gelu, _gelu_derivatives,
@@ -212,7 +212,7 @@ GELU = Op(
 )  # fmt: skip
 SIN = Op("sin", "sin", 1, _trigonometric(math.sin, "sin"), lambda a, out: (math.cos(a),), "sin(a)", ("cos(a)",))
 COS = Op("cos", "cos", 1, _trigonometric(math.cos, "cos"), lambda a, out: (-math.sin(a),), "cos(a)", ("-sin(a)",))
-ABS = Op("abs", "abs", 1, abs, lambda a, out: (math.copysign(1.0, a) if a else 0.0,), "abs(a)", ("sign(a)",))
+ABS = Op("abs", "abs", 1, abs, lambda a, out: (float((a > 0.0) - (a < 0.0)),), "abs(a)", ("sign(a)",))
 MAXIMUM = Op(
     "maximum", "max", None, _extreme(max), _extreme_derivatives,
     "max(a, b)", ("1 if a > b else 0", "1 if b > a else 0"),

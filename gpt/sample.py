@@ -1,0 +1,115 @@
+"""Writing text with a model: from logits to a distribution, from a distribution to a character, again and again."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+
+from tinygrad_edu import collector_paused, no_grad
+
+from .errors import ConfigError
+from .model import GPT, KVCache
+
+
+def distribution(
+    logits: Sequence[float], temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> list[float]:
+    """The probabilities of the next token.                                                              # (V) → (V)
+
+    Args:
+        logits: the model's scores.
+        temperature: scores are divided by it; below 1 bolder, above 1 more varied, 0 always the likeliest.
+        top_k: keep only the k likeliest (Fan et al. 2018).
+        top_p: keep the likeliest until their sum reaches p, including the one that reaches it (Holtzman et al. 2020).
+
+    Raises ConfigError for a setting out of range. Among equal scores the lower token wins.
+
+    >>> [round(p, 3) for p in distribution([2.0, 1.0, 0.1], top_k=2)]
+    [0.731, 0.269, 0.0]
+    """
+    check_settings(temperature, top_k, top_p)
+    if not all(math.isfinite(x) for x in logits):
+        raise ConfigError("the model's scores are not finite numbers: its training diverged; use an earlier checkpoint")
+    order = sorted(range(len(logits)), key=lambda token: -logits[token])
+    if temperature == 0.0:
+        order, temperature = order[:1], 1.0
+    largest = logits[order[0]]
+    powers = [math.exp((logits[token] - largest) / temperature) for token in order]
+    kept = len(order) if top_k is None else min(top_k, len(order))
+    if top_p is not None:
+        target, total = top_p * sum(powers[:kept]), 0.0
+        for i in range(kept):
+            total += powers[i]
+            if total >= target:
+                kept = i + 1
+                break
+    total = sum(powers[:kept])
+    probabilities = [0.0] * len(logits)
+    for token, power in zip(order[:kept], powers, strict=False):
+        probabilities[token] = power / total
+    return probabilities
+
+
+def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """Raise ConfigError, with the range, for a setting that makes no sense."""
+    if not (temperature >= 0.0 and math.isfinite(temperature)):
+        raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
+    if top_k is not None and top_k < 1:
+        raise ConfigError(f"top_k must be at least 1, got {top_k!r}")
+    if top_p is not None and not 0.0 < top_p <= 1.0:
+        raise ConfigError(f"top_p must be above 0 and at most 1, got {top_p!r}")
+
+
+def draw(probabilities: Sequence[float], rng: random.Random) -> int:
+    """One token, each with its probability."""
+    point, total = rng.random(), 0.0
+    last = 0
+    for token, probability in enumerate(probabilities):
+        if probability > 0.0:
+            total += probability
+            last = token
+            if point < total:
+                return token
+    return last  # the probabilities summed to a hair less than 1
+
+
+def generate(
+    model: GPT,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    rng: random.Random,
+) -> Iterator[int]:
+    """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
+
+    While the text fits into the context, each new token costs one position: keys and values of the others are kept.
+    Beyond it the model sees the last ``block_size`` tokens, and since their positions shift, computes them anew.
+    Raises ConfigError for an empty prompt or a setting out of range.
+    """
+    check_settings(temperature, top_k, top_p)
+    if not prompt:
+        raise ConfigError("a prompt needs at least one token")
+    if max_new_tokens < 0:
+        raise ConfigError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
+    block_size = model.config.block_size
+    tokens = list(prompt)[-block_size:]
+    cache, new = KVCache(model.config), tokens
+    for _ in range(max_new_tokens):
+        if len(cache) + len(new) > block_size:
+            tokens = tokens[-block_size:]
+            cache, new = KVCache(model.config), tokens
+        was_training = model.training
+        model.eval()
+        try:
+            with no_grad(), collector_paused():
+                logits = model(new, cache)[-1]
+        finally:
+            model.train(was_training)
+        token = draw(distribution([x.data for x in logits], temperature, top_k, top_p), rng)
+        tokens.append(token)
+        new = [token]
+        yield token

@@ -1,0 +1,55 @@
+"""Characters to numbers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .errors import DataError, UnknownCharacterError
+
+
+class CharTokenizer:
+    """One token per character of an alphabet, numbered in the order of the alphabet.
+
+    >>> tokenizer = CharTokenizer.from_text("hello")
+    >>> tokenizer.alphabet, tokenizer.encode("hole")
+    ('ehlo', [1, 3, 2, 0])
+    >>> tokenizer.decode([1, 0, 2, 2, 3])
+    'hello'
+    """
+
+    def __init__(self, alphabet: str) -> None:
+        if not alphabet or len(set(alphabet)) != len(alphabet):
+            raise DataError(f"an alphabet needs at least one character and each only once, got {alphabet!r}")
+        self.alphabet = alphabet
+        self._token = {character: token for token, character in enumerate(alphabet)}
+
+    @classmethod
+    def from_text(cls, text: str) -> CharTokenizer:
+        """The alphabet of a text, sorted by code point."""
+        return cls("".join(sorted(set(text))))
+
+    @property
+    def vocab_size(self) -> int:
+        """How many different tokens there are."""
+        return len(self.alphabet)
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text; UnknownCharacterError shows a character outside the alphabet and where it stands."""
+        try:
+            return [self._token[character] for character in text]
+        except KeyError:
+            position = next(i for i, character in enumerate(text) if character not in self._token)
+            line = text.count("\n", 0, position) + 1
+            raise UnknownCharacterError(
+                f"the character {text[position]!r} (U+{ord(text[position]):04X}) at position {position}, line {line}, "
+                f"is not in the model's alphabet of {self.vocab_size}: {self.alphabet!r}"
+            ) from None
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of tokens; IndexError for a number that is no token."""
+        characters = []
+        for token in tokens:
+            if not 0 <= token < len(self.alphabet):
+                raise IndexError(f"token {token} is not in 0 to {len(self.alphabet) - 1}")
+            characters.append(self.alphabet[token])
+        return "".join(characters)

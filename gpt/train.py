@@ -1,0 +1,222 @@
+"""The training loop: batches, steps, validation, samples, the log, checkpoints, and an orderly end at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tinygrad_edu.errors import StateDictError
+from tinygrad_edu.optim import warmup_cosine, warmup_linear
+
+from . import checkpoint
+from .checkpoint import RunConfig
+from .config import TrainConfig
+from .data import Corpus
+from .engines import Engine, make_engine
+from .errors import CheckpointError, DataError, GPTError
+from .model import GPT
+from .ngram import Rung, ladder, verdict
+from .progress import Progress
+from .sample import generate
+from .tokenizer import CharTokenizer
+
+SAMPLE_CHARACTERS = 120
+
+
+class DivergedError(GPTError):
+    """The loss is not a finite number any more; the last checkpoint is untouched."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a session of training ended.
+
+    Attributes:
+        step: the last step that was made and saved.
+        val_loss: of the last validation, nats per character; None when there was none yet.
+        interrupted: whether somebody asked to stop before the last step.
+    """
+
+    step: int
+    val_loss: float | None
+    interrupted: bool
+
+
+@dataclass
+class Run:
+    """A run in memory: its folder, its settings, its text, its model and how far it is."""
+
+    folder: Path
+    config: RunConfig
+    corpus: Corpus
+    model: GPT
+    engine: Engine
+    step: int
+    rungs: list[Rung]
+
+
+def text_sha256(text: str) -> str:
+    """What a run remembers of its text."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
+    """A new run in ``folder``, which is made; settings and a first checkpoint are written before the first step."""
+    model = GPT(config.model, seed=config.train.seed)
+    run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _ladder(corpus))
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.rewrite_log(folder, [])
+    save(run)
+    checkpoint.save_config(folder, config, corpus.tokenizer)  # last: from here on the folder holds a run
+    return run
+
+
+def resume(folder: Path, config: RunConfig, text: str) -> Run:
+    """The run in ``folder`` as it was at its last checkpoint; ``config`` may have other training settings."""
+    tokenizer = checkpoint.load_tokenizer(folder)
+    if text_sha256(text) != config.text_sha256:
+        raise DataError(
+            f"the text is not the one that the run in {folder} began with (its SHA-256 differs); "
+            f"put the old text back, or start a new run with another --out"
+        )
+    corpus = Corpus.from_text(text, config.model.block_size, tokenizer)
+    model = GPT(config.model, seed=config.train.seed)
+    engine = make_engine(model, config.train)
+    state = checkpoint.load_training_state(folder)
+    source = folder / checkpoint.TRAINING
+    checkpoint.load_parameters(model, state.parameters, source)
+    try:
+        engine.load_optimizer_state(state.optimizer)
+    except StateDictError as error:
+        raise CheckpointError(f"{source} does not fit this model: {error}") from None
+    # Steps after the checkpoint will be made again, and logged again; at step 0 that is everything.
+    log = [record for record in checkpoint.read_log(folder) if record["step"] <= state.step and state.step > 0]
+    checkpoint.rewrite_log(folder, log)
+    checkpoint.save_config(folder, config, tokenizer)
+    return Run(folder, config, corpus, model, engine, state.step, _ladder(corpus))
+
+
+def _ladder(corpus: Corpus) -> list[Rung]:
+    return ladder(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
+
+
+def save(run: Run) -> None:
+    """Write both safetensors files; the training state first, since a run goes on from that one alone."""
+    run.engine.write_back()
+    checkpoint.save_training_state(run.folder, run.model, run.engine.optimizer_state(), run.step)
+    checkpoint.save_model(run.folder, run.model, run.step)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The learning rate of a step, counted from 0."""
+    if config.schedule == "constant":
+        rise = min((step + 1) / (config.warmup_steps + 1), 1.0)
+        return config.lr * rise
+    schedule = warmup_cosine if config.schedule == "cosine" else warmup_linear
+    return schedule(
+        step, lr=config.lr, total_steps=config.steps, warmup_steps=config.warmup_steps, min_lr=config.min_lr
+    )
+
+
+def train(run: Run) -> Result:
+    """Make the steps that are left. Ends early, but in order, when the process is asked to stop."""
+    config, block_size = run.config.train, run.config.model.block_size
+    val_loss = _last_validation(run.folder)
+    progress = Progress(run.step, config.steps, config.batch_size * block_size)
+    try:
+        with _stop_requests() as asked_to_stop, open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log:
+            if run.step == 0:
+                val_loss = _validate(run, config.eval_sequences)
+                progress.validated(0, val_loss, verdict(val_loss, run.rungs))
+                log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
+            while run.step < config.steps and not asked_to_stop.is_set():
+                lr = learning_rate(config, run.step)
+                batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)
+                loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}")
+                run.step += 1
+                if not math.isfinite(loss) or not math.isfinite(norm):
+                    raise DivergedError(
+                        f"training diverged: at step {run.step} the loss is {loss} and the gradient's norm {norm}; "
+                        f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}"
+                    )
+                progress.step(run.step, loss)
+                record: dict[str, Any] = {"step": run.step, "train_loss": loss, "val_loss": None}
+                last = run.step == config.steps
+                if last or _due(run.step, config.eval_interval):
+                    val_loss = _validate(run, config.final_eval_sequences if last else config.eval_sequences)
+                    record["val_loss"] = val_loss
+                    progress.validated(run.step, val_loss, verdict(val_loss, run.rungs))
+                record |= {"lr": lr, "grad_norm": norm}
+                log.write(checkpoint.log_line(record))
+                if last or _due(run.step, config.sample_interval):
+                    progress.say(_framed(sample_text(run)))
+                if last or asked_to_stop.is_set() or _due(run.step, config.checkpoint_interval):
+                    log.flush()  # before the checkpoint: a resumed run drops what the log has beyond it, never adds
+                    save(run)
+    finally:
+        progress.close()
+    return Result(run.step, val_loss, run.step < config.steps)
+
+
+def _due(step: int, interval: int) -> bool:
+    return interval > 0 and step % interval == 0
+
+
+def _validate(run: Run, sequences: int) -> float:
+    return run.engine.evaluate(run.corpus.validation(run.config.model.block_size, sequences))
+
+
+def _last_validation(folder: Path) -> float | None:
+    losses = [record["val_loss"] for record in checkpoint.read_log(folder) if record.get("val_loss") is not None]
+    return losses[-1] if losses else None
+
+
+def first_prompt(tokenizer: CharTokenizer) -> str:
+    """What a text starts from when nobody gives a prompt: a new line, or the first character of the alphabet."""
+    return "\n" if "\n" in tokenizer.alphabet else tokenizer.alphabet[0]
+
+
+def sample_text(run: Run) -> str:
+    """A short text by the model as it is now; it depends on seed and step only."""
+    run.engine.write_back()
+    tokenizer = run.corpus.tokenizer
+    prompt = tokenizer.encode(first_prompt(tokenizer))
+    rng = random.Random(f"{run.config.train.seed} sample {run.step}")
+    return tokenizer.decode(generate(run.model, prompt, SAMPLE_CHARACTERS, rng=rng))
+
+
+def _framed(text: str) -> str:
+    return "\n".join(f"    │ {line}" for line in text.strip("\n").split("\n"))
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a polite kill sets; a second Ctrl-C stops at once, without saving."""
+    asked = threading.Event()
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        # os.write: print could be in the middle of its own work at this moment
+        os.write(2, b"\nStopping after this step and saving; press Ctrl-C again to stop at once.\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals are the main thread's; somebody who trains in another thread has to stop it there
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

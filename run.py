@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Set up and run: the only thing to know on a fresh machine.
+
+    python3 run.py                     train a char-GPT on Shakespeare and draw its graph
+    python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
+    python3 run.py gpt sample ...      the command line of the GPT
+    python3 run.py viz graph ...       draw the graph of an expression
+    python3 run.py test                run the tests; further words go to pytest: test -k engine
+    python3 run.py lint                run the linters and the type checker
+
+Needs Python 3.11 or newer and nothing else. Everything is installed into .venv beside this file, once; after that a
+start costs a few hundredths of a second.
+"""
+
+import os
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - exactly those who have an older one need to read this
+    sys.exit("tinygrad_edu needs Python 3.11 or newer, this is %d.%d; use a newer one." % sys.version_info[:2])  # noqa: UP031
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
+MODULES = ("gpt", "viz")
+
+
+def main(words: list[str]) -> int:
+    """Do what the words ask for; returns the exit code."""
+    command = words[0] if words else ""
+    if command in ("-h", "--help", "help"):
+        print(__doc__)
+        return 0
+    if command == "test":
+        set_up("test")
+        return hand_over("-m", "pytest", *words[1:])
+    if command == "lint":
+        set_up("dev")
+        checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
+        return max(subprocess.call([PYTHON, "-m", *check], cwd=HERE) for check in checks)
+    if command in MODULES:
+        set_up()
+        return hand_over("-m", *words)
+    if command and not command.startswith("-"):
+        print(
+            f"run.py: unknown command: {command!r} (must be one of test, lint, {', '.join(MODULES)})", file=sys.stderr
+        )
+        return 2
+    set_up()
+    return hand_over("-m", "gpt", "train", *words)
+
+
+def set_up(extra: str = "") -> None:
+    """Make the virtual environment if there is none, and install what is missing."""
+    if not PYTHON.exists():
+        make_environment()
+    stamp = VENV / f"installed-{extra or 'base'}"
+    wanted = hashlib.sha256(
+        (HERE / "setup.cfg").read_bytes() + (HERE / "pyproject.toml").read_bytes() + os.fsencode(HERE)
+    ).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
+    target = f"{HERE}[{extra}]" if extra else str(HERE)
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target]
+    if subprocess.call(pip, stdout=sys.stderr) != 0:
+        sys.exit("run.py: pip could not install the project (its reason is above); is there a network?")
+    stamp.write_text(wanted)
+
+
+def make_environment() -> None:
+    """Make .venv, or say which package of the operating system is missing."""
+    try:
+        import ensurepip  # noqa: F401
+        import venv
+    except ImportError as missing:
+        sys.exit(
+            f"run.py: this Python cannot make virtual environments: it has no {missing.name}. Install it first:\n"
+            f"  Debian, Ubuntu:  apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv\n"
+            f"  Fedora:          dnf install python3-pip\n"
+            f"  elsewhere:       take Python from python.org"
+        )
+    print("Making a virtual environment in .venv (once) ...", file=sys.stderr, flush=True)
+    try:
+        venv.create(VENV, with_pip=True, clear=VENV.exists())
+    except (OSError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(VENV, ignore_errors=True)
+        sys.exit(f"run.py: the virtual environment could not be made in {VENV}: {error}")
+
+
+def hand_over(*arguments: str) -> int:
+    """Run the environment's Python in the checkout, in place of this process where the system can do that."""
+    # Named modules are found in the checkout; files that the person names are still looked for where they are.
+    if arguments[1] == "pytest":
+        os.chdir(HERE)
+    os.environ["TINYGRAD_EDU_LAUNCHER"] = LAUNCHER  # so that "try next" lines can be typed as they are printed
+    command = [str(PYTHON), *arguments]
+    if os.name != "nt":
+        sys.stdout.flush()
+        os.execv(command[0], command)
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

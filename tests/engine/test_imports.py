@@ -1,0 +1,168 @@
+"""Who may import whom, read from the source with ``ast``; and what importing the library really loads."""
+
+import ast
+
+import pytest
+from domains import ROOT, python
+
+PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
+LAYOUT = ("viz/dot.py", "viz/layout.py", "viz/render.py")  # the files that may know graphviz
+DRAWING_COMMANDS = ("gpt/cli.py", "gpt/report.py")  # they may import viz, where a command draws
+#: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
+FLOORS = [
+    ["errors"],
+    ["ops"],
+    ["engine"],
+    ["calls", "gradcheck", "optim", "steps"],
+    ["functional"],
+    ["nn"],
+    ["compiler"],
+]
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+
+def imports(path, source):
+    """Every import of a file as (dotted name, whether it happens inside a function).
+
+    ``from tinygrad_edu import nn`` may bring a module or a name; either way it is seen as ``tinygrad_edu.nn``.
+    """
+    package = path.split("/")[:-1]
+
+    def visit(node, inside):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = [*base, *(node.module.split(".") if node.module else [])]
+            yield from ((".".join([*base, alias.name]), inside) for alias in node.names)
+        inside = inside or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    return visit(ast.parse(source), False)
+
+
+def violations(path, source):
+    """The sentences that say which imports of a file break a rule of the house."""
+    for name, inside in imports(path, source):
+        target = name.split(".")
+        top, sub = target[0], target[1] if len(target) > 1 else ""
+        where = path.split("/")
+        broken = ""
+        if where[0] == "tinygrad_edu":
+            module = where[1].removesuffix(".py")
+            if top in ("gpt", "viz", "lessons", "graphviz", "torch", "tqdm", "safetensors", "matplotlib"):
+                broken = "the library stands on its own"
+            elif top == "numpy" and module != "compiler":
+                broken = "arrays are the compiler's business"
+            elif module != "__init__" and module not in FLOOR:
+                broken = f"{module} has no floor yet: give it one in FLOORS"
+            elif top == "tinygrad_edu" and module not in ("__init__", sub):
+                if sub not in FLOOR or FLOOR[sub] >= FLOOR[module]:
+                    broken = f"{module} is built from lower floors only"
+                elif module == "compiler" and sub == "nn":
+                    broken = "the compiler knows no particular layer"
+        elif top == "graphviz" and path not in LAYOUT:
+            broken = f"only {', '.join(LAYOUT)} know graphviz"
+        elif top == "torch":
+            broken = "PyTorch is for tests and benchmarks"
+        elif where[0] == "viz":
+            if (top, sub) == ("tinygrad_edu", "nn"):
+                broken = "drawings see modules through recorded calls"
+            elif top in ("gpt", "lessons"):
+                broken = "a drawing knows no particular model"
+        elif where[0] == "gpt":
+            if top == "viz" and not (path in DRAWING_COMMANDS and inside):
+                broken = f"only functions of {', '.join(DRAWING_COMMANDS)} import viz"
+            elif top == "lessons":
+                broken = "lessons stand on gpt"
+        if broken:
+            yield f"{path} imports {name}: {broken}"
+
+
+def test_the_house_rules():
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    assert len(files) > 10
+    found = [
+        sentence
+        for file in files
+        for sentence in violations(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("tinygrad_edu/engine.py", "from .nn import Module"),
+        ("tinygrad_edu/engine.py", "from . import functional"),
+        ("tinygrad_edu/ops.py", "from tinygrad_edu.engine import Value"),
+        ("tinygrad_edu/optim.py", "from .steps import log"),
+        ("tinygrad_edu/nn.py", "def f():\n    import numpy as np"),
+        ("tinygrad_edu/nn.py", "import gpt.model"),
+        ("tinygrad_edu/nn.py", "def draw():\n    from viz import draw"),
+        ("tinygrad_edu/__init__.py", "import graphviz"),
+        ("tinygrad_edu/compiler/run.py", "import torch"),
+        ("tinygrad_edu/compiler/trace.py", "from ..nn import Linear"),
+        ("tinygrad_edu/compiler/trace.py", "from tinygrad_edu import nn"),
+        ("tinygrad_edu/novelty.py", "import math"),
+        ("viz/graph.py", "from tinygrad_edu import Value, nn"),
+        ("viz/graph.py", "from tinygrad_edu.nn import Linear"),
+        ("viz/graph.py", "import graphviz"),
+        ("viz/graph.py", "def f():\n    from gpt.model import GPT"),
+        ("gpt/model.py", "def f():\n    import viz"),
+        ("gpt/cli.py", "import viz"),
+        ("gpt/cli.py", "from viz import draw"),
+        ("gpt/train.py", "from graphviz import Digraph"),
+        ("gpt/train.py", "import torch"),
+    ],
+)
+def test_the_check_can_fail(path, source):
+    assert list(violations(path, source)) != []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        (
+            "tinygrad_edu/nn.py",
+            "import math\nfrom . import calls\nfrom . import functional as F\nfrom .engine import Value",
+        ),
+        ("tinygrad_edu/compiler/run.py", "import numpy\nfrom ..engine import Value\nfrom .trace import Program"),
+        ("viz/dot.py", "import graphviz"),
+        ("gpt/cli.py", "def draw(arguments):\n    import viz\n    from viz.graph import graph"),
+        ("gpt/model.py", "from tinygrad_edu.nn import Linear\nfrom . import config"),
+    ],
+)
+def test_the_check_lets_pass_what_is_allowed(path, source):
+    assert list(violations(path, source)) == []
+
+
+def test_importing_the_library_loads_nothing_but_the_standard_library():
+    code = """
+import sys
+before = set(sys.modules)
+import tinygrad_edu
+loaded = {name.split(".")[0] for name in set(sys.modules) - before}
+print(*sorted(loaded - set(sys.stdlib_module_names)))
+"""
+    assert python(code).split() == ["tinygrad_edu"]
+
+
+def test_importing_and_building_prints_nothing_and_seeds_nothing():
+    code = """
+import random
+random.seed(1)
+state = random.getstate()
+from tinygrad_edu import Value, nn, optim
+model = nn.MLP(2, [3, 1])
+optim.AdamW(model.parameters())
+assert random.getstate() == state
+"""
+    assert python(code) == ""
+
+
+def test_all_names_of_the_library_are_there():
+    import tinygrad_edu
+
+    assert [name for name in tinygrad_edu.__all__ if not hasattr(tinygrad_edu, name)] == []

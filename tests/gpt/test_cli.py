@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt import data
+from gpt.cli import main
+from gpt.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def trained(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    size = ["--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2", "--no-draw"]
+    arguments = ["train", "--data", str(folder / "text.txt"), *size, "--steps", "3", "--out", str(folder / "run")]
+    assert main(arguments) == 0
+    return folder / "run"
+
+
+def test_sample_writes_as_many_characters_as_asked_and_the_same_for_a_seed(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sample", "--checkpoint", str(trained), "--prompt", "to be", "--max-new-tokens", "20", "--seed", "3"]
+    assert main(arguments) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("to be")
+    assert len(first.rstrip("\n")) <= len("to be") + 20 == len(first) - 1
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["eval", "--checkpoint", str(trained), "--sequences", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert "4 of" in printed
+    assert "nats per character" in printed
+    assert "trigram" in printed
+    other = tmp_path / "other.txt"
+    other.write_text("to be or not to be ")
+    assert main(["eval", "--checkpoint", str(trained), "--data", str(other)]) == 0
+    assert "all sequences of 6" in capsys.readouterr().out
+    assert main(["info", str(trained)]) == 0
+    printed = capsys.readouterr().out
+    assert "transformer.h.0.attn.c_attn.weight" in printed
+    assert "12×4" in printed
+    assert "step 3 of 3" in printed
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["eval"], ["draw"], ["info"]])
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: python -m gpt" in capsys.readouterr().out
+
+
+def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    import dataclasses
+
+    from gpt.config import GPTConfig, TrainConfig
+
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    printed = capsys.readouterr().out
+    for cls in (GPTConfig, TrainConfig):
+        for field in dataclasses.fields(cls):
+            assert field.name == "vocab_size" or f"--{field.name.replace('_', '-')}" in printed
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["train", "--data", "{missing}"], "there is no file"),
+    (["train", "--data", "{empty}"], "is empty"),
+    (["train", "--data", "{latin}"], "is not a UTF-8 text"),
+    (["train", "--data", "{short}"], "the text is too short"),
+    (["train", "--preset", "huge"], "unknown preset: 'huge'"),
+    (["train", "--dataset", "nosuch"], "unknown data set: 'nosuch'"),
+    (["train", "--n-embd", "10", "--n-head", "3"], "n_head must divide n_embd"),
+    (["train", "--steps", "-4"], "steps must be at least 1, got -4"),
+    (["train", "--lr", "nan"], "lr must be at least 0"),
+    (["train", "--activation", "step"], "activation must be one of"),
+    (["train", "--data", "{text}", "--out", "{run}"], "already holds a run; go on with it by --resume"),
+    (["train", "--data", "{text}", "--out", "{text}/run"], "cannot write to"),
+    (["train", "--resume", "{missing}"], "holds no checkpoint"),
+    (["train", "--resume", "{run}", "--n-layer", "3"], "--n-layer cannot change in a resumed run"),
+    (["train", "--resume", "{run}", "--steps", "0"], "steps must be at least 1"),
+    (["train", "--resume", "{truncated}"], "damaged or not a safetensors file"),
+    (["sample", "--checkpoint", "{missing}"], "holds no checkpoint"),
+    (["sample", "--checkpoint", "{text}"], "is not a folder"),
+    (["sample", "--checkpoint", "{truncated}"], "damaged or not a safetensors file"),
+    (["sample", "--checkpoint", "{reshaped}"], "expected shape (16, 4), got (6, 4)"),
+    (["sample", "--checkpoint", "{run}", "--prompt", "to bé"], "the character 'é' (U+00E9) at position 4"),
+    (["sample", "--checkpoint", "{run}", "--temperature", "-1"], "temperature must be"),
+    (["sample", "--checkpoint", "{run}", "--top-k", "0"], "top_k must be at least 1"),
+    (["sample", "--checkpoint", "{run}", "--top-p", "1.5"], "top_p must be above 0 and at most 1"),
+    (["sample", "--checkpoint", "{run}", "--max-new-tokens", "-1"], "max_new_tokens must be at least 0"),
+    (["eval", "--checkpoint", "{run}", "--data", "{short}"], "is too short"),
+    (["eval", "--checkpoint", "{run}", "--data", "{missing}"], "there is no file"),
+    (["eval", "--checkpoint", "{run}", "--sequences", "0"], "sequences must be at least 1"),
+    (["info", "{missing}"], "holds no checkpoint"),
+    (["draw", "--checkpoint", "{run}", "--out", "{folder}/loss.bmp"], ".bmp"),
+    (["draw", "--checkpoint", "{run}", "--boxes", "0"], "boxes must be at least 1"),
+    (["draw", "--checkpoint", "{run}", "--out", "{text}/loss.dot"], "loss.dot"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_input_is_one_sentence_and_exit_code_2_and_changes_nothing(
+    arguments: list[str],
+    message: str,
+    trained: Path,
+    text_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"run": trained, "text": text_file, "missing": tmp_path / "missing", "folder": tmp_path}
+    for name, content in (("empty", b""), ("latin", b"caf\xe9 " * 99), ("short", b"to be")):
+        places[name] = tmp_path / name
+        places[name].write_bytes(content)
+    for name in ("truncated", "reshaped"):
+        places[name] = tmp_path / name
+        places[name].mkdir()
+        for file in trained.iterdir():
+            (places[name] / file.name).write_bytes(file.read_bytes())
+    for file in ("model.safetensors", "training.safetensors"):
+        path = places["truncated"] / file
+        path.write_bytes(path.read_bytes()[:300])
+    config = places["reshaped"] / "config.json"
+    config.write_text(config.read_text().replace('"block_size": 6', '"block_size": 16'))
+    before = {path: path.read_bytes() for path in sorted([*trained.iterdir(), *tmp_path.rglob("*")]) if path.is_file()}
+
+    assert main([word.format(**places) for word in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("gpt: error: ")
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_no_network_for_a_named_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_network(say: data.Say) -> bytes:
+        raise DataError("pip could not fetch it")
+
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(data.TEXTS, "shakespeare", data.NamedText("", "", no_network))
+    assert main(["train", "--out", str(tmp_path / "run")]) == 2
+    assert "--data PATH" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may write everywhere")
+def test_a_read_only_folder_is_refused(text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    assert main(["train", "--data", str(text_file), "--out", str(folder / "run")]) == 2
+    assert "cannot write to" in capsys.readouterr().err
+
+
+def test_runs_without_a_name_do_not_overwrite_each_other(
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main([*train_arguments, "--steps", "1"]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["text-micro", "text-micro-2"]
+
+
+def test_a_closed_pipe_is_not_an_error(trained: Path) -> None:
+    command = f"{sys.executable} -m gpt sample --checkpoint {trained} --max-new-tokens 4000 | head -c 5"
+    result = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in result.stderr

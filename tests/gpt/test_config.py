@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from gpt.config import PRESETS, GPTConfig, TrainConfig, preset
+from gpt.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid(name: str) -> None:
+    GPTConfig(**preset(name).model)
+    TrainConfig(**preset(name).train)
+
+
+@pytest.mark.parametrize(
+    ("cls", "field", "value", "message"),
+    [
+        (GPTConfig, "n_layer", 0, "n_layer must be at least 1, got 0"),
+        (GPTConfig, "n_layer", 1.5, "n_layer must be a whole number, got 1.5"),
+        (GPTConfig, "n_layer", True, "n_layer must be a whole number, got True"),
+        (GPTConfig, "n_head", 3, "n_head must divide n_embd.*n_embd 16 and n_head 3, which leaves 1"),
+        (GPTConfig, "norm", "batch", "norm must be one of rmsnorm, layernorm; got 'batch'"),
+        (GPTConfig, "activation", "step", "activation must be one of .*relu.*; got 'step'"),
+        (GPTConfig, "dropout", 1.0, r"dropout must be at least 0.0 and below 1.0, got 1.0"),
+        (GPTConfig, "bias", 1, "bias must be true or false, got 1"),
+        (TrainConfig, "steps", -5, "steps must be at least 1, got -5"),
+        (TrainConfig, "batch_size", 0, "batch_size must be at least 1, got 0"),
+        (TrainConfig, "lr", -1e-3, "lr must be at least 0"),
+        (TrainConfig, "lr", math.nan, "lr must be at least 0"),
+        (TrainConfig, "lr", math.inf, "lr must be a finite number"),
+        (TrainConfig, "beta2", 1.0, "beta2 must be at least 0.0 and below 1.0"),
+        (TrainConfig, "schedule", "step", "schedule must be one of cosine, linear, constant"),
+        (TrainConfig, "engine", "steam", "engine must be one of "),
+        (TrainConfig, "min_lr", 1.0, "min_lr must be at most lr"),
+    ],
+)
+def test_a_bad_field_is_named_with_its_value_and_range(cls: Any, field: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        cls(**{field: value})
+
+
+def test_settings_are_frozen_and_every_field_explains_itself() -> None:
+    for cls in (GPTConfig, TrainConfig):
+        assert all(field.metadata["help"] for field in dataclasses.fields(cls))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GPTConfig().n_layer = 2  # type: ignore[misc]
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="unknown preset: 'huge'.*micro, tiny, nano"):
+        preset("huge")

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from gpt.ngram import ladder, ngram_loss
+
+
+def test_a_bigram_counted_by_hand() -> None:
+    # Training text a b a b a: after a always b (2 of 2), after b always a (2 of 2). α = 0.01 is best here.
+    expected = -math.log((2 + 0.01) / (2 + 0.01 * 2))
+    assert ngram_loss([0, 1, 0, 1, 0], [0, 1, 0], 2, vocab_size=2) == pytest.approx(expected)
+
+
+def test_a_unigram_is_the_cross_entropy_of_frequencies() -> None:
+    rng = random.Random(0)
+    train, val = rng.choices(range(4), [8, 4, 2, 2], k=4000), rng.choices(range(4), [8, 4, 2, 2], k=4000)
+    entropy = 1.75 * math.log(2)
+    assert ngram_loss(train, val, 1, 4) == pytest.approx(entropy, abs=0.03)
+
+
+def test_what_never_occurred_still_has_a_probability() -> None:
+    assert math.isfinite(ngram_loss([0, 0, 0], [1, 2, 1], 2, 3))
+
+
+def test_the_ladder_descends_on_text_with_structure(text: str) -> None:
+    alphabet = sorted(set(text))
+    tokens = [alphabet.index(c) for c in text]
+    losses = [rung.loss for rung in ladder(tokens[:2700], tokens[2700:], len(alphabet))]
+    assert losses[0] == pytest.approx(math.log(len(alphabet)))
+    assert losses == sorted(losses, reverse=True)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gpt import checkpoint
+from gpt.checkpoint import RunConfig
+from gpt.cli import main
+from gpt.config import GPTConfig, TrainConfig
+from gpt.data import Corpus
+from gpt.errors import DataError
+from gpt.train import DivergedError, Run, learning_rate, resume, start, text_sha256, train
+from tinygrad_edu import Value
+
+FILES = ("model.safetensors", "training.safetensors", "log.jsonl", "config.json", "tokenizer.json")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def test_a_model_learns_and_logs(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "30", "--lr", "0.03", "--out", str(out)]) == 0
+    log = checkpoint.read_log(out)
+    assert [record["step"] for record in log] == list(range(31))
+    assert all(record["train_loss"] > 0 for record in log[1:])
+    validated = {record["step"]: record["val_loss"] for record in log if record["val_loss"] is not None}
+    assert list(validated) == [0, 4, 8, 12, 16, 20, 24, 28, 30]
+    assert validated[30] < validated[0] - 0.3
+    printed = capsys.readouterr().out
+    assert "bigram" in printed
+    assert f"{validated[30]:.4f} nats per character" in printed
+    assert f"sample --checkpoint {out}" in printed
+
+
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(train_arguments: list[str], tmp_path: Path) -> None:
+    """Dropout, the schedule, the batches, AdamW and the log: nothing may depend on where the process began."""
+    arguments = [*train_arguments, "--steps", "12", "--dropout", "0.2"]
+    assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
+    program = [sys.executable, "-m", "gpt", *arguments, "--out", str(tmp_path / "parts")]
+    stopped = subprocess.run(
+        [sys.executable, "-c", _INTERRUPT_AT_STEP.format(step=6), *program[3:]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    assert f"train --resume {tmp_path / 'parts'}" in stopped.stdout
+    assert checkpoint.load_training_state(tmp_path / "parts").step == 6
+    assert main(["train", "--resume", str(tmp_path / "parts"), "--no-draw"]) == 0
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+# A real SIGINT, sent to the process by itself in the middle of a step.
+_INTERRUPT_AT_STEP = """
+import os, signal, sys
+from gpt import cli, engines
+step = engines.ScalarEngine.step
+made = 0
+def interrupted(self, *arguments):
+    global made
+    made += 1
+    if made == {step}:
+        os.kill(os.getpid(), signal.SIGINT)
+    return step(self, *arguments)
+engines.ScalarEngine.step = interrupted
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
+def test_killed_at_any_moment_the_run_goes_on_to_the_same_end(train_arguments: list[str], tmp_path: Path) -> None:
+    arguments = [*train_arguments, "--steps", "40", "--checkpoint-interval", "2"]
+    assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
+    out = tmp_path / "killed"
+    program = [sys.executable, "-m", "gpt", *arguments, "--out", str(out)]
+    for delay in (0.05, 0.2, 0.11):
+        process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (out / "config.json").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        checkpoint.load_model(out)
+        checkpoint.load_training_state(out)
+        program = [sys.executable, "-m", "gpt", "train", "--resume", str(out), "--no-draw"]
+    assert main(["train", "--resume", str(out), "--no-draw"]) == 0
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.fixture
+def run(text: str, tmp_path: Path) -> Run:
+    config = TrainConfig(steps=8, batch_size=2, eval_sequences=2, final_eval_sequences=2, checkpoint_interval=2)
+    corpus = Corpus.from_text(text, 6)
+    model = GPTConfig(vocab_size=corpus.tokenizer.vocab_size, block_size=6, n_embd=4, n_head=2)
+    return start(tmp_path / "run", RunConfig(model, config, None, "text.txt", text_sha256(text)), corpus)
+
+
+def test_divergence_stops_the_run_and_keeps_the_last_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = run.engine.step
+    monkeypatch.setattr(
+        run.engine, "step", lambda *a: (float("nan"), 1.0) if run.step == 5 else honest(*a), raising=True
+    )
+    with pytest.raises(DivergedError, match="diverged: at step 6 the loss is nan.*smaller --lr"):
+        train(run)
+    assert checkpoint.load_training_state(run.folder).step == 4
+
+
+def test_a_run_goes_on_with_its_own_text_only(run: Run, text: str) -> None:
+    with pytest.raises(DataError, match="not the one that the run"):
+        resume(run.folder, run.config, text + "!")
+    assert resume(run.folder, run.config, text).step == 0
+
+
+def test_a_finished_run_can_be_lengthened(run: Run, text: str) -> None:
+    assert train(run).step == 8
+    longer = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, steps=11))
+    again = resume(run.folder, longer, text)
+    assert (again.step, train(again).step) == (8, 11)
+    assert [record["step"] for record in checkpoint.read_log(run.folder)] == list(range(12))
+
+
+def test_learning_rates() -> None:
+    config = TrainConfig(steps=10, warmup_steps=1, lr=1.0, min_lr=0.1, schedule="constant")
+    assert [learning_rate(config, s) for s in (0, 1, 9)] == [0.5, 1.0, 1.0]
+    linear = dataclasses.replace(config, schedule="linear")
+    assert learning_rate(linear, 10) == pytest.approx(0.1)
+    cosine = dataclasses.replace(config, schedule="cosine")
+    assert learning_rate(cosine, 10) == pytest.approx(0.1)
+    assert learning_rate(cosine, 5) > learning_rate(linear, 6)
+
+
+def test_graphs_of_a_step_are_freed(run: Run) -> None:
+    import gc
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Value) for thing in gc.get_objects())
+
+    before = alive()
+    train(run)
+    assert alive() == before
+
+
+def test_the_log_is_json_lines(run: Run) -> None:
+    train(run)
+    for line in (run.folder / "log.jsonl").read_text().splitlines():
+        assert {"step", "train_loss", "val_loss"} <= json.loads(line).keys()
