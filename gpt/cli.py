@@ -197,12 +197,14 @@ def _sample(options: argparse.Namespace) -> int:
     check_settings(options.temperature, options.top_k, options.top_p)
     if options.max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens must be at least 0, got {options.max_new_tokens}")
-    model, _, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
+    model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
     prompt = tokenizer.encode(options.prompt or first_prompt(tokenizer))
     print(options.prompt or "", end="", flush=True)
+    engine = make_engine(model, _with_engine(config.train, options))
     for token in generate(
-        model,
+        engine.scorer(),
+        config.model.block_size,
         prompt,
         options.max_new_tokens,
         temperature=options.temperature,
@@ -213,6 +215,10 @@ def _sample(options: argparse.Namespace) -> int:
         print(tokenizer.decode([token]), end="", flush=True)
     print()
     return 0
+
+
+def _with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    return dataclasses.replace(config, engine=options.engine) if options.engine else config
 
 
 def _eval(options: argparse.Namespace) -> int:
@@ -232,10 +238,8 @@ def _eval(options: argparse.Namespace) -> int:
         corpus = Corpus.from_text(_text(config.dataset, config.data), block_size, tokenizer)
         tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
     every = (len(tokens) - 1) // block_size
-    # By default as many characters as pure scalars manage in about a minute for this model.
-    affordable = max(1, 60_000_000 // (3 * len(model.parameters()) * block_size))
-    sequences = spread(tokens, block_size, options.sequences or affordable)
-    loss = make_engine(model, config.train).evaluate(sequences)
+    sequences = spread(tokens, block_size, options.sequences or every)
+    loss = make_engine(model, _with_engine(config.train, options)).evaluate(sequences)
     share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
     print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
     if corpus is None:
@@ -337,7 +341,8 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "eval", "the loss of a trained model", _eval)
     _checkpoint_flag(command)
     command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")
-    command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: a minute's worth)")
+    command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: all)")
+    _engine_flag(command)
 
     command = _add(commands, "draw", "the graph of a trained model's loss, with gradients", _draw)
     _checkpoint_flag(command)
@@ -360,6 +365,10 @@ def _add(commands: Any, name: str, about: str, run: Any, description: str | None
 
 def _checkpoint_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+
+
+def _engine_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--engine", metavar="NAME", help="compiled or scalar (default: the one it was trained with)")
 
 
 def _add_train(commands: Any) -> None:
@@ -412,3 +421,4 @@ def _add_sample(commands: Any) -> None:
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
+    _engine_flag(command)

@@ -17,7 +17,7 @@ from .errors import ConfigError
 
 NORMS = ("rmsnorm", "layernorm")
 SCHEDULES = ("cosine", "linear", "constant")
-ENGINES = ("scalar",)
+ENGINES = ("compiled", "scalar")
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -105,7 +105,7 @@ class TrainConfig:
     final_eval_sequences: int = _setting(256, "sequences in the validation at the end of the run")
     sample_interval: int = _setting(200, "steps between printed samples; 0 prints only the one at the end")
     checkpoint_interval: int = _setting(100, "steps between checkpoints; 0 saves only at the end")
-    engine: str = _setting(ENGINES[0], f"what computes the gradients: {', '.join(ENGINES)}")
+    engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "eval_sequences", "final_eval_sequences"):

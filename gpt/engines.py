@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tinygrad_edu import collector_paused, no_grad
+from tinygrad_edu import Value, collector_paused, no_grad
+from tinygrad_edu import functional as F
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
 from .config import TrainConfig
 from .data import Sequences
 from .model import GPT
+from .sample import ScalarScorer, Scorer
+
+if TYPE_CHECKING:
+    from tinygrad_edu.compiler import Compiled
 
 
 class Engine(Protocol):
@@ -21,6 +27,9 @@ class Engine(Protocol):
 
     def evaluate(self, sequences: Sequences) -> float:
         """The mean loss in nats per character; nothing is learned."""
+
+    def scorer(self) -> Scorer:
+        """What :func:`gpt.sample.generate` asks for logits: always those of the model as it is now."""
 
     def write_back(self) -> None:
         """Bring the model's Values up to date, before anybody looks at them."""
@@ -74,6 +83,10 @@ class ScalarEngine:
         finally:
             self._model.train()
 
+    def scorer(self) -> Scorer:
+        """See :class:`Engine`."""
+        return ScalarScorer(self._model)
+
     def write_back(self) -> None:
         """Nothing to do: the Values are what is trained."""
 
@@ -86,6 +99,99 @@ class ScalarEngine:
         self._optimizer.load_state_dict(state)
 
 
+class CompiledEngine:
+    """The same scalar model as an array program, for a whole batch at once (see :mod:`tinygrad_edu.compiler`).
+
+    While it trains, the parameters live in one array; :meth:`write_back` brings them home to the Values.
+    """
+
+    _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
+
+    def __init__(self, model: GPT, config: TrainConfig) -> None:
+        from tinygrad_edu.compiler import AdamW, Parameters, jit  # brings numpy, which the scalar path does not need
+
+        self._model = model
+        self._jit = jit
+        self._parameters = Parameters(model)
+        self._train_loss = jit(model.loss, self._parameters)
+        # With dropout, training and evaluation are two programs.
+        self._loss = jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
+        self._next: Compiled | None = None
+        self._grad_clip = config.grad_clip
+        decayed = set(model.matrices())
+        self._optimizer = AdamW(
+            self._parameters,
+            config.lr,
+            betas=(config.beta1, config.beta2),
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            no_decay=[p for p in model.parameters() if p not in decayed],
+        )
+
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
+        """See :class:`Engine`."""
+        if self._model.config.dropout:
+            self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
+        loss = self._train_loss.value_and_grad(*_transposed(sequences))
+        norm = self._optimizer.clip_grad_norm(self._grad_clip or float("inf"))
+        self._optimizer.lr = lr
+        self._optimizer.step()
+        return loss, norm
+
+    def evaluate(self, sequences: Sequences) -> float:
+        """See :class:`Engine`."""
+        total = 0.0
+        for start in range(0, len(sequences), self._AT_ONCE):
+            batch = sequences[start : start + self._AT_ONCE]
+            total += self._in_evaluation(self._loss, *_transposed(batch)).sum(dtype="float64")
+        return float(total) / len(sequences)
+
+    def scorer(self) -> Scorer:
+        """See :class:`Engine`. The program sees a whole window; what stands behind the last token cannot be seen by it."""
+        block_size = self._model.config.block_size
+        if self._next is None:
+            self._next = self._jit(self._next_logits, self._parameters)
+        program = self._next
+
+        def score(tokens: Sequence[int]) -> list[float]:
+            window = [*tokens, *[0] * (block_size - len(tokens))]
+            logits = self._in_evaluation(program, [window], [len(tokens) - 1])
+            return [float(x[0]) for x in logits]
+
+        return score
+
+    def _next_logits(self, tokens: Sequence[int], last: int) -> list[Value]:
+        return F.pick(self._model(tokens), last)
+
+    def _in_evaluation(self, program: Callable[..., Any], *batch: Any) -> Any:
+        self._model.eval()
+        try:
+            return program(*batch)
+        finally:
+            self._model.train()
+
+    def write_back(self) -> None:
+        """See :class:`Engine`."""
+        self._parameters.write_back()
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        return self._optimizer.state_dict()
+
+    def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        """See :class:`Engine`."""
+        self._optimizer.load_state_dict(state)
+        self._parameters.refresh()
+
+    def summary(self) -> str:
+        """What the compiler did, in one sentence."""
+        return self._train_loss.summary()
+
+
+def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:
+    return [tokens for tokens, _ in sequences], [targets for _, targets in sequences]
+
+
 def make_engine(model: GPT, config: TrainConfig) -> Engine:
     """The engine that ``config.engine`` names."""
-    return ScalarEngine(model, config)
+    return ScalarEngine(model, config) if config.engine == "scalar" else CompiledEngine(model, config)

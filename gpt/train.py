@@ -189,11 +189,12 @@ def first_prompt(tokenizer: CharTokenizer) -> str:
 
 def sample_text(run: Run) -> str:
     """A short text by the model as it is now; it depends on seed and step only."""
-    run.engine.write_back()
     tokenizer = run.corpus.tokenizer
     prompt = tokenizer.encode(first_prompt(tokenizer))
     rng = random.Random(f"{run.config.train.seed} sample {run.step}")
-    return tokenizer.decode(generate(run.model, prompt, SAMPLE_CHARACTERS, rng=rng))
+    return tokenizer.decode(
+        generate(run.engine.scorer(), run.config.model.block_size, prompt, SAMPLE_CHARACTERS, rng=rng)
+    )
 
 
 def _framed(text: str) -> str:
