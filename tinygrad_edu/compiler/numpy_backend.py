@@ -136,8 +136,10 @@ class Executor:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
         suspect = None
         with np.errstate(all="ignore"):
-            for step, number in self.steps:
+            for n, (step, number) in enumerate(self.steps):
                 step()
+                if n + 1 < len(self.steps) and self.steps[n + 1][1] == number:
+                    continue  # the instruction is not done yet
                 it = self.program.instructions[number]
                 array = self.program.arrays[it.out.array]
                 values = self.arrays[it.out.array]

@@ -300,10 +300,11 @@ def _site(depth: int) -> int:
     while frame.f_globals.get("__name__") in _transparent and frame.f_back is not None:
         frame = frame.f_back
     key = (frame.f_code, frame.f_lasti)
-    sites = _current().trace.sites
-    number = sites.get(key)
-    if number is None:
-        number = sites[key] = len(sites) + 1
+    trace = _current().trace
+    number = trace.places.get(key)
+    if number is None:  # one line may have several places: Python moves calls about when it optimises them
+        number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
+        trace.places[key] = number
     return number
 
 
@@ -414,12 +415,9 @@ def refuse_number(what: str) -> NoReturn:
 
 
 def site_line(key: tuple[Any, int]) -> str:
-    """``functional.py:57`` for a place in the source."""
-    code, last = key
-    for start, end, line in code.co_lines():
-        if start <= last < end and line is not None:
-            return f"{os.path.basename(code.co_filename)}:{line}"
-    return os.path.basename(code.co_filename)
+    """``functional.py:57`` for a line of the source."""
+    code, line = key
+    return f"{os.path.basename(code.co_filename)}:{line}"
 
 
 # --- the whole function ------------------------------------------------------------------------------------------
@@ -431,13 +429,14 @@ class Trace:
 
     Attributes:
         parameters: where the parameters are.
-        sites: the numbers of places in the source.
+        sites: the numbers of source lines, by (code, line); ``places``: by (code, instruction), for speed.
         bodies: every body, the function's own last.
         kept: Values that must live as long as the trace, since the record knows them by their identity.
     """
 
     parameters: Parameters
     sites: dict[tuple[Any, int], int] = field(default_factory=dict)
+    places: dict[tuple[Any, int], int] = field(default_factory=dict)
     bodies: list[Body] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
 
