@@ -40,6 +40,9 @@ class Engine(Protocol):
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """Take up a saved optimiser state."""
 
+    def summary(self) -> str:
+        """What a person may like to know about how steps are computed, after the first one; may be empty."""
+
 
 class ScalarEngine:
     """The engine of the textbook: every sequence is a graph of Values, differentiated by ``backward``."""
@@ -98,6 +101,10 @@ class ScalarEngine:
         """See :class:`Engine`."""
         self._optimizer.load_state_dict(state)
 
+    def summary(self) -> str:
+        """Nothing to tell: every step is what the model's code says."""
+        return ""
+
 
 class CompiledEngine:
     """The same scalar model as an array program, for a whole batch at once (see :mod:`tinygrad_edu.compiler`).
@@ -147,7 +154,7 @@ class CompiledEngine:
         return float(total) / len(sequences)
 
     def scorer(self) -> Scorer:
-        """See :class:`Engine`. The program sees a whole window; what stands behind the last token cannot be seen by it."""
+        """See :class:`Engine`. The program takes a whole window; behind the last token it is filled up with zeros."""
         block_size = self._model.config.block_size
         if self._next is None:
             self._next = self._jit(self._next_logits, self._parameters)
@@ -185,7 +192,7 @@ class CompiledEngine:
 
     def summary(self) -> str:
         """What the compiler did, in one sentence."""
-        return self._train_loss.summary()
+        return f"Compiled: {self._train_loss.summary()}."
 
 
 def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:

@@ -135,6 +135,7 @@ def train(run: Run) -> Result:
     progress = Progress(run.step, config.steps, config.batch_size * block_size)
     try:
         with _stop_requests() as asked_to_stop, open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log:
+            began = run.step
             if run.step == 0:
                 val_loss = _validate(run, config.eval_sequences)
                 progress.validated(0, val_loss, verdict(val_loss, run.rungs))
@@ -150,6 +151,8 @@ def train(run: Run) -> Result:
                         f"training diverged: at step {run.step} the loss is {loss} and the gradient's norm {norm}; "
                         f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}"
                     )
+                if run.step == began + 1 and run.engine.summary():
+                    progress.say(run.engine.summary())
                 progress.step(run.step, loss)
                 record: dict[str, Any] = {"step": run.step, "train_loss": loss, "val_loss": None}
                 last = run.step == config.steps
