@@ -12,7 +12,7 @@ from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from . import dot, fold, graph, regions
 
 STYLES = ("box", "micrograd")
-DIRECTIONS = ("LR", "TB")
+DIRECTIONS = ("LR", "TB", "wrapped")
 
 
 def draw(
@@ -38,7 +38,8 @@ def draw(
             and parameters their names.
         budget: the largest number of boxes.
         depth: show only what is at most this many boxes away from the result.
-        direction: ``"LR"``, inputs on the left, or ``"TB"``, inputs on top.
+        direction: ``"LR"``, inputs on the left; ``"TB"``, inputs on top; ``"wrapped"``, from left to right in rows that
+            fill a screen.
         style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in circles of their
             own, which are not counted in the budget.
         legend: whether to explain the colours.
