@@ -31,9 +31,9 @@ from .model import GPT
 from .sample import check_settings, generate
 from .train import DivergedError, first_prompt, resume, start, text_sha256, train
 
-DEFAULT_PRESET = "micro"
+DEFAULT_PRESET = "small"
 DEFAULT_DATASET = "shakespeare"
-DRAWN_SCALARS = 400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
+DRAWN_SCALARS = 1_000_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
@@ -120,7 +120,10 @@ def _command(words: str, folder: Path) -> str:
 def _fresh(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
     chosen = preset(options.preset or DEFAULT_PRESET)
     config = GPTConfig(**{**chosen.model, **_given(options, GPTConfig)})
-    training = _train_config({**chosen.train, **_given(options, TrainConfig)})
+    given = _given(options, TrainConfig)
+    if "lr" in given:
+        given.setdefault("min_lr", given["lr"] / 10)  # who moves the peak means the end to move with it
+    training = _train_config({**chosen.train, **given})
     dataset = None if options.data else options.dataset or DEFAULT_DATASET
     data = str(Path(options.data).absolute()) if options.data else None
     name = dataset or Path(options.data).stem
@@ -135,9 +138,8 @@ def _fresh(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
 
 
 def _train_config(settings: dict[str, Any]) -> TrainConfig:
-    # Somebody who lowers --lr below the preset's floor means the floor to go down with it.
-    if "lr" in settings and "min_lr" not in settings:
-        settings["min_lr"] = settings["lr"] / 10
+    if settings.get("engine") == "scalar":
+        settings.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
     return TrainConfig(**settings)
 
 

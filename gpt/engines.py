@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,16 +51,8 @@ class ScalarEngine:
     def __init__(self, model: GPT, config: TrainConfig) -> None:
         self._model = model
         self._parameters = model.parameters()
-        self._grad_clip = config.grad_clip
-        decayed = set(model.matrices())
-        self._optimizer = AdamW(
-            self._parameters,
-            config.lr,
-            betas=(config.beta1, config.beta2),
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            no_decay=[p for p in self._parameters if p not in decayed],
-        )
+        self._grad_clip = config.grad_clip or math.inf
+        self._optimizer = AdamW(self._parameters, **_adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
         """See :class:`Engine`."""
@@ -72,7 +65,7 @@ class ScalarEngine:
                 loss = self._model.loss(tokens, targets) / len(sequences)
                 loss.backward()
                 total += loss.data
-        norm = clip_grad_norm(self._parameters, self._grad_clip or float("inf"))
+        norm = clip_grad_norm(self._parameters, self._grad_clip)
         self._optimizer.lr = lr
         self._optimizer.step()
         return total, norm
@@ -115,32 +108,24 @@ class CompiledEngine:
     _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
 
     def __init__(self, model: GPT, config: TrainConfig) -> None:
-        from tinygrad_edu.compiler import AdamW, Parameters, jit  # brings numpy, which the scalar path does not need
+        from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
 
         self._model = model
-        self._jit = jit
-        self._parameters = Parameters(model)
-        self._train_loss = jit(model.loss, self._parameters)
+        self._compiler = compiler
+        self._parameters = compiler.Parameters(model)
+        self._train_loss = compiler.jit(model.loss, self._parameters)
         # With dropout, training and evaluation are two programs.
-        self._loss = jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
+        self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
         self._next: Compiled | None = None
-        self._grad_clip = config.grad_clip
-        decayed = set(model.matrices())
-        self._optimizer = AdamW(
-            self._parameters,
-            config.lr,
-            betas=(config.beta1, config.beta2),
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            no_decay=[p for p in model.parameters() if p not in decayed],
-        )
+        self._grad_clip = config.grad_clip or math.inf
+        self._optimizer = compiler.AdamW(self._parameters, **_adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
         """See :class:`Engine`."""
         if self._model.config.dropout:
             self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
         loss = self._train_loss.value_and_grad(*_transposed(sequences))
-        norm = self._optimizer.clip_grad_norm(self._grad_clip or float("inf"))
+        norm = self._compiler.clip_grad_norm(self._parameters, self._grad_clip)
         self._optimizer.lr = lr
         self._optimizer.step()
         return loss, norm
@@ -157,7 +142,7 @@ class CompiledEngine:
         """See :class:`Engine`. The program takes a whole window; behind the last token it is filled up with zeros."""
         block_size = self._model.config.block_size
         if self._next is None:
-            self._next = self._jit(self._next_logits, self._parameters)
+            self._next = self._compiler.jit(self._next_logits, self._parameters)
         program = self._next
 
         def score(tokens: Sequence[int]) -> list[float]:
@@ -193,6 +178,17 @@ class CompiledEngine:
     def summary(self) -> str:
         """What the compiler did, in one sentence."""
         return f"Compiled: {self._train_loss.summary()}."
+
+
+def _adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
+    decayed = set(model.matrices())
+    return {
+        "lr": config.lr,
+        "betas": (config.beta1, config.beta2),
+        "eps": config.eps,
+        "weight_decay": config.weight_decay,
+        "no_decay": [p for p in model.parameters() if p not in decayed],
+    }
 
 
 def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:

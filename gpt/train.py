@@ -177,7 +177,8 @@ def _due(step: int, interval: int) -> bool:
 
 
 def _validate(run: Run, sequences: int) -> float:
-    return run.engine.evaluate(run.corpus.validation(run.config.model.block_size, sequences))
+    block_size = run.config.model.block_size
+    return run.engine.evaluate(run.corpus.validation(block_size, sequences or len(run.corpus.val)))
 
 
 def _last_validation(folder: Path) -> float | None:

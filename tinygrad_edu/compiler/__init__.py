@@ -9,6 +9,7 @@ level each) → ``vectorise`` (packs of nodes become instructions; ``shapes``: h
 """
 
 from .jit import Compiled, Stats, jit
+from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 
-__all__ = ["Compiled", "Parameters", "Stats", "jit"]
+__all__ = ["SGD", "Adam", "AdamW", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit"]
