@@ -17,6 +17,7 @@ from .errors import ConfigError
 
 NORMS = ("rmsnorm", "layernorm")
 SCHEDULES = ("cosine", "linear", "constant")
+LARGEST = 100_000_000  # parameters; more would not fit into the memory of an ordinary machine as scalars
 ENGINES = ("compiled", "scalar")
 
 
@@ -82,6 +83,12 @@ class GPTConfig:
                 f"n_head must divide n_embd so that all heads are of one size; got n_embd {self.n_embd} "
                 f"and n_head {self.n_head}, which leaves {self.n_embd % self.n_head}"
             )
+        matrices = self.vocab_size * (2 - self.tied_head) + self.block_size + 12 * self.n_layer * self.n_embd
+        if matrices * self.n_embd > LARGEST:
+            raise ConfigError(
+                f"this model would have {matrices * self.n_embd:,} parameters, each a Value of a hundred bytes; "
+                f"choose a smaller n_embd, n_layer or block_size (the limit is {LARGEST:,} parameters)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +127,7 @@ class TrainConfig:
         ):
             _check_range(self, name, 0)
         for name in ("lr", "min_lr", "eps", "weight_decay", "grad_clip"):
-            _check_range(self, name, 0.0)
-            if math.isinf(getattr(self, name)):
-                raise ConfigError(f"{name} must be a finite number, got {getattr(self, name)!r}")
+            _check_range(self, name, 0.0, 1000.0)
         for name in ("beta1", "beta2"):
             _check_range(self, name, 0.0, 1.0, below=True)
         _check_choice(self, "schedule", SCHEDULES)

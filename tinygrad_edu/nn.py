@@ -252,6 +252,8 @@ class Neuron(Module):
 
     def forward(self, x: Sequence[Value | float]) -> Value:
         """Inputs may be Values or plain numbers."""
+        if not hasattr(x, "__len__") or isinstance(x, str):
+            raise TypeError(f"a {type(self).__name__} takes a list of {len(self.w)} inputs, got {x!r}")
         if len(x) != len(self.w):
             raise ShapeError(f"this Neuron has {len(self.w)} inputs; got {len(x)}")
         return self._activate(F.dot(self.w, x) + self.b)
@@ -289,6 +291,8 @@ class MLP(Module):
         last_activation: str = "linear",
         rng: random.Random | int = 0,
     ) -> None:
+        if isinstance(n_outs, int):
+            raise TypeError(f"an MLP takes the sizes of its layers as a list, even for one: MLP({n_in}, [{n_outs}])")
         if n_in < 1 or not n_outs or min(n_outs) < 1:
             raise ValueError(f"an MLP needs at least one input, one layer and one neuron in each; got {n_in}, {n_outs}")
         rng = generator(rng)
