@@ -299,7 +299,7 @@ def _loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
             loss = model.loss(tokens[:length], tokens[1 : length + 1])
         loss.label = "loss"
         loss.backward()
-    return viz.draw(loss, calls=calls, budget=boxes)
+    return viz.draw(loss, calls=calls, budget=boxes, direction="wrapped")
 
 
 def _draw_into(folder: Path, model: GPT, tokens: Sequence[int]) -> list[str]:
