@@ -140,21 +140,26 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
         node = made.get(i)
         return None if node is None else (node.op, node.site)
 
-    sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of sums there
+    plain: dict[int, tuple[int, Any]] = {}  # sums whose terms are all of one kind: line, and that kind
     for node in nodes:
-        if node.op in (CALL, PICK):
-            continue
-        for slot, x in _operands(node):
-            found = made.get(x)
-            if found is not None and found.op is SUM and not found.products:
-                terms = {kind(t) for t in found.args}
-                if len(terms) == 1 and None not in terms:
-                    sums.setdefault((node.op, node.site, slot), set()).add((found.site, terms.pop()))
+        if node.op is SUM and not node.products:
+            terms = {kind(t) for t in node.args}
+            if len(terms) == 1 and None not in terms:
+                plain[node.result] = (node.site, terms.pop())
+    sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of sums there
+    for node in nodes if plain else ():
+        if node.op not in (CALL, PICK):
+            for slot, x in _operands(node):
+                if x in plain:
+                    sums.setdefault((node.op, node.site, slot), set()).add(plain[x])
+    if not sums:
+        return
+    lines = {key[:2] for key in sums}
     wrapped: dict[tuple[int, int], Node] = {}
     out: list[Node] = []
     for node in nodes:
         replaced: dict[tuple[Any, int], int] = {}
-        for slot, x in _operands(node) if node.op not in (CALL, PICK) else ():
+        for slot, x in _operands(node) if (node.op, node.site) in lines else ():
             own = kind(x)
             for site, term in sorted(sums.get((node.op, node.site, slot), ()), key=lambda s: s[0]):
                 if own is not None and own == term:
@@ -199,12 +204,14 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
     alias = list(range(len(ops_)))
     constants: dict[int, float] = {}
     constant_nodes: dict[str, int] = {}
+    constant_ids: set[int] = set()
     seen: dict[tuple[Any, ...], int] = {}
     tables: list[tuple[int, ...]] = []
 
     def constant(i: int, number: float) -> None:
         alias[i] = constant_nodes.setdefault(repr(number), i)
         constants[alias[i]] = number
+        constant_ids.add(alias[i])
 
     add, mul = ops.ADD, ops.MUL
     for i in range(len(ops_)):
@@ -220,7 +227,7 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
             alias[i] = seen.setdefault(key, i)
         else:
             inputs = tuple([alias[x] for x in args[i]])
-            if constants:
+            if not constant_ids.isdisjoint(inputs):
                 numbers = [constants.get(x) for x in inputs]
                 if None not in numbers:
                     try:
