@@ -198,10 +198,9 @@ class Compiled:
         for it in forward:
             if it.op != "mul":
                 continue
-            n = int(np.prod(it.loops, dtype=np.int64))
-            total += n
+            total += it.products
             if is_matrix_product(program, it):
-                inside += n
+                inside += it.products
                 products += 1
         return Stats(
             self._operations, len(forward), len(program.instructions) - len(forward), products, total,
