@@ -83,6 +83,9 @@ class _Reverse:
         if gradient.alias is not None:
             alias, gradient.alias = gradient.alias, None
             here = identity(gradient.array, array.shape)
+            if whole and op == "copy":
+                self._put(gradient, x, loops, "add", (alias, first), {})
+                return
             if whole:  # the new contribution first: then nothing has to be copied
                 self._put(gradient, x, loops, op, inputs, more)
                 self._put(gradient, replace(here, array=x.array), array.shape, "copy", (alias,), {})

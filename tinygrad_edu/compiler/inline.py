@@ -181,7 +181,8 @@ class _Inlined:
         self.block.instructions.append(
             replace(
                 it, loops=loops, out=out, inputs=inputs, axis=it.axis + self.count if it.axis >= 0 else -1,
-                nodes=it.nodes * len(self.calls), path=".".join(filter(None, (self.path, it.path))),
+                nodes=it.nodes * len(self.calls), products=it.products * len(self.calls),
+                path=".".join(filter(None, (self.path, it.path))),
             )
         )  # fmt: skip
 

@@ -124,6 +124,7 @@ class Instruction:
         mask: for ``fill``, which points of the last loops keep their value; the others become ``value``.
         value: see ``mask``.
         nodes: how many scalar operations of the traced function it stands for; 0 in the backward half.
+        products: how many of them are multiplications that it adds up or computes.
         path: the module that it belongs to, ``""`` for the function itself.
         line: the source line, ``"functional.py:57"``.
     """
@@ -138,6 +139,7 @@ class Instruction:
     mask: Any = field(default=None, repr=False)
     value: float = 0.0
     nodes: int = 0
+    products: int = 0
     path: str = ""
     line: str = ""
 

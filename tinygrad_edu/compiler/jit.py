@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import collector_paused
 from ..errors import CompileError, DomainError, ShapeError
 from .autodiff import differentiate
 from .ir import Access, Program
@@ -122,7 +123,8 @@ class Compiled:
             raise ShapeError(f"{self._name}: the arguments have {', '.join(map(str, sorted(sizes)))} examples")
         signature = tuple(("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays)
         if self._forward is None:
-            self._compile(signature)
+            with collector_paused():  # millions of small objects that are all kept: nothing to collect
+                self._compile(signature)
         if signature != self._signature:
             # Whole numbers are fine where the program wants any number, not the other way round.
             fits = len(signature) == len(self._signature) and all(
@@ -196,10 +198,9 @@ class Compiled:
         for it in forward:
             if it.op != "mul":
                 continue
-            n = int(np.prod(it.loops, dtype=np.int64))
-            total += n
+            total += it.products
             if is_matrix_product(program, it):
-                inside += n
+                inside += it.products
                 products += 1
         return Stats(
             self._operations, len(forward), len(program.instructions) - len(forward), products, total,

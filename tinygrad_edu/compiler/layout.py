@@ -61,7 +61,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
                     if _is_product(it):
                         vote.carried += _carried(program, it, x, loop)
                     elif it.out.table is None and not it.out.uses(loop) and it.op != "select":
-                        vote.reduced = True
+                        vote.reduced = vote.reduced or not _sums_lanes(program, it)
     result = []
     for number, array in enumerate(program.arrays):
         if array.kind in ("parameter", "constant") or (array.kind == "gradient" and not array.lanes):
@@ -77,6 +77,11 @@ def orders(program: Program) -> list[tuple[int, ...]]:
         axes = [*range(len(array.shape)), *([LANES] if array.lanes else [])]
         result.append(tuple(sorted(axes, key=place)))
     return result
+
+
+def _sums_lanes(program: Program, it: Instruction) -> bool:
+    """Whether an instruction adds up over the examples, as all gradients of parameters do."""
+    return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
 
 
 def _is_product(it: Instruction) -> bool:
@@ -106,6 +111,8 @@ def _carried(program: Program, it: Instruction, x: Access, loop: int) -> int:
     a, b = it.inputs
     assert isinstance(a, Access)
     assert isinstance(b, Access)
+    if _sums_lanes(program, it):  # the gradient of a weight matrix: what is summed away is what was carried along
+        return -1 if it.out.uses(loop) else 2
     if not it.out.uses(loop):
         return -1  # summed away
     if a.uses(loop) == b.uses(loop):

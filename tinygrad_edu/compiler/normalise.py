@@ -23,6 +23,7 @@ from ..ops import Op
 from .trace import CALL, INPUT, PARAMETER, PICK, RANDOM, Body
 
 SUM = "sum"
+_REDUCTIONS = (SUM, ops.MAXIMUM, ops.MINIMUM)
 _LEAVES = frozenset((INPUT, PARAMETER, RANDOM, ops.CONSTANT))
 
 
@@ -66,6 +67,7 @@ class Normal:
 def normalise(body: Body) -> Normal:
     """Run all passes of this file over a body."""
     ops_, args = body.ops, body.args
+    operations = sum(op not in _LEAVES and op is not CALL for op in ops_)
     alias, constants, tables = _share_and_fold(body)
     outputs = [alias[i] for i in body.outputs]
     # --- dead code: count the uses of what the outputs need ---
@@ -116,19 +118,22 @@ def normalise(body: Body) -> Normal:
                 nodes.append(Node(i, CALL, inputs, detail=number, nodes=0))
         elif op is PICK:
             nodes.append(Node(i, PICK, inputs[:1], detail=inputs[1:], site=body.sites[i]))
+        elif op is ops.DETACH and ops_[inputs[0]] in _REDUCTIONS:
+            # A chain of maxima without a gradient is one maximum. (With one, equal terms would share it differently.)
+            nodes.append(Node(i, op, inputs, site=body.sites[i]))
+            _flatten_extreme(inputs[0], body, inputs_of, uses, absorbed)
         else:
             nodes.append(Node(i, op, inputs, site=body.sites[i]))
     nodes = _one_node_per_call(nodes)
     nodes.reverse()
     _complete_sums(body, nodes, alias)
-    operations = sum(op not in _LEAVES and op is not CALL for op in ops_)
     normal = Normal(body, nodes, outputs, alias, constants, operations)
     _schedule(normal)
     return normal
 
 
 def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
-    """Give sums of one term a node of their own, where others have one.
+    """Give sums (and maxima) of one term a node of their own, where others have one.
 
     Σ exp(x) over one score is that exp itself, while everywhere else the same line divides by a sum. If an operand of a
     line is mostly a sum of terms of some kind, and here is directly of that kind, it becomes a sum of one term; then all
@@ -140,29 +145,34 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
         node = made.get(i)
         return None if node is None else (node.op, node.site)
 
-    sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of sums there
+    plain: dict[int, tuple[Any, int, Any]] = {}  # reductions whose terms are all of one kind: operation, line, that kind
     for node in nodes:
-        if node.op in (CALL, PICK):
-            continue
-        for slot, x in _operands(node):
-            found = made.get(x)
-            if found is not None and found.op is SUM and not found.products:
-                terms = {kind(t) for t in found.args}
-                if len(terms) == 1 and None not in terms:
-                    sums.setdefault((node.op, node.site, slot), set()).add((found.site, terms.pop()))
+        if node.op in _REDUCTIONS and not node.products:
+            terms = {kind(t) for t in node.args}
+            if len(terms) == 1 and None not in terms:
+                plain[node.result] = (node.op, node.site, terms.pop())
+    sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of reductions there
+    for node in nodes if plain else ():
+        if node.op not in (CALL, PICK):
+            for slot, x in _operands(node):
+                if x in plain:
+                    sums.setdefault((node.op, node.site, slot), set()).add(plain[x])
+    if not sums:
+        return
+    lines = {key[:2] for key in sums}
     wrapped: dict[tuple[int, int], Node] = {}
     out: list[Node] = []
     for node in nodes:
         replaced: dict[tuple[Any, int], int] = {}
-        for slot, x in _operands(node) if node.op not in (CALL, PICK) else ():
+        for slot, x in _operands(node) if (node.op, node.site) in lines else ():
             own = kind(x)
-            for site, term in sorted(sums.get((node.op, node.site, slot), ()), key=lambda s: s[0]):
+            for op, site, term in sorted(sums.get((node.op, node.site, slot), ()), key=lambda s: s[1]):
                 if own is not None and own == term:
                     key = (x, site)
                     if key not in wrapped:
                         new = body.add(ops.ADD, (x,), site).id
                         alias.append(new)
-                        wrapped[key] = Node(new, SUM, (x,), nodes=0, site=site)
+                        wrapped[key] = Node(new, op, (x,), nodes=0, site=site)
                         out.append(wrapped[key])
                     replaced[slot, x] = wrapped[key].result
         if replaced:
@@ -199,12 +209,14 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
     alias = list(range(len(ops_)))
     constants: dict[int, float] = {}
     constant_nodes: dict[str, int] = {}
+    constant_ids: set[int] = set()
     seen: dict[tuple[Any, ...], int] = {}
     tables: list[tuple[int, ...]] = []
 
     def constant(i: int, number: float) -> None:
         alias[i] = constant_nodes.setdefault(repr(number), i)
         constants[alias[i]] = number
+        constant_ids.add(alias[i])
 
     add, mul = ops.ADD, ops.MUL
     for i in range(len(ops_)):
@@ -220,7 +232,7 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
             alias[i] = seen.setdefault(key, i)
         else:
             inputs = tuple([alias[x] for x in args[i]])
-            if constants:
+            if not constant_ids.isdisjoint(inputs):
                 numbers = [constants.get(x) for x in inputs]
                 if None not in numbers:
                     try:
@@ -273,6 +285,25 @@ def _sum(
                 continue
         plain.append(i)
     return Node(root, SUM, tuple(plain), products, nodes=count, site=site)
+
+
+def _flatten_extreme(
+    root: int, body: Body, inputs_of: list[tuple[int, ...]], uses: list[int], absorbed: list[bool]
+) -> None:
+    """max(max(a, b), c) becomes max(a, b, c), in place."""
+    op = body.ops[root]
+    if uses[root] != 1:
+        return
+    terms: list[int] = []
+    stack = [root]
+    while stack:
+        i = stack.pop()
+        if i == root or (body.ops[i] is op and uses[i] == 1):
+            stack += inputs_of[i][::-1]
+            absorbed[i] = i != root
+        else:
+            terms.append(i)
+    inputs_of[root] = tuple(terms)
 
 
 # --- the schedule --------------------------------------------------------------------------------------------------

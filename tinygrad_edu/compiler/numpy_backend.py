@@ -301,14 +301,14 @@ class Lowering:
 
     # --- reductions -------------------------------------------------------------------------------------------------
 
-    def _reduce(self, ufunc: Any, x: Any, out: View) -> None:
-        """Combine the points that ``out`` does not tell apart."""
+    def _reduce(self, ufunc: Any, x: Any, out: View, negative: bool = False) -> None:
+        """Combine the points that ``out`` does not tell apart, and change the sign if asked to."""
 
         def write(out: View) -> None:
             kept = [d for d, n in enumerate(self.shape) if n == 1 or out.strides[d]]
             gone = [d for d in range(len(self.shape)) if d not in kept]
             if not gone:
-                self._calls(np.positive, out, x)
+                self._calls(np.negative if negative else np.positive, out, x)
                 return
             kept_shape, gone_shape = [self.shape[d] for d in kept], [self.shape[d] for d in gone]
             source = x if isinstance(x, View) else View(np.array(x, self.executor.dtype), [0] * len(self.shape))
@@ -319,7 +319,10 @@ class Lowering:
             whole = View(source.base, [*second.strides, *first.strides])
             array = whole.array([*gone_shape, *kept_shape])
             axes: Any = tuple(range(len(gone_shape)))
-            self.call(partial(ufunc.reduce, array, axis=axes, out=target.array(kept_shape)))
+            result = target.array(kept_shape)
+            self.call(partial(ufunc.reduce, array, axis=axes, out=result))
+            if negative:
+                self.call(np.negative, result, result)
 
         self._accumulated(out, write)
 
@@ -328,6 +331,9 @@ class Lowering:
         it = self.it
         if it.op == "copy":
             self._reduce(np.add, self.inputs[0], self.out)
+            return
+        if it.op == "neg":
+            self._reduce(np.add, self.inputs[0], self.out, negative=True)
             return
         smallest = next(x for x in self.inputs if isinstance(x, View))
         full = self.scratch_like(max((x for x in self.inputs if isinstance(x, View)), key=_spread, default=smallest), self.shape)
@@ -446,5 +452,5 @@ def _add_selected(target: Any, grid: Any, where: Any, arriving: Any) -> None:
 _UFUNCS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "exp": np.exp,
     "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs,
-    "maximum": np.maximum, "minimum": np.minimum, "copy": np.positive, "detach": np.positive,
+    "copy": np.positive, "detach": np.positive,
 }  # fmt: skip

@@ -1,6 +1,17 @@
-"""The optimisers of :mod:`tinygrad_edu.optim` on the flat array of a :class:`Parameters`: the same steps, all at once.
+"""The optimisers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
 
-Their states have the same layout, so that a run may change from one engine to the other.
+Their ``state_dict`` has the same entries in the same order, so a run can be saved with one kind and go on with the other.
+
+>>> from tinygrad_edu import Value, jit
+>>> w = [Value(1.0), Value(2.0)]
+>>> loss = jit(lambda x: (w[0] * x - w[1]) ** 2, w, dtype="float64")
+>>> optimizer = SGD(loss.parameters, lr=0.1)
+>>> loss.value_and_grad([3.0])
+1.0
+>>> optimizer.step()
+>>> loss.parameters.write_back()
+>>> [round(v.data, 6) for v in w]
+[0.4, 2.2]
 """
 
 from __future__ import annotations
@@ -21,7 +32,7 @@ from .parameters import FloatArray, Parameters
 PIECE = 1 << 14
 
 
-class Optimizer:
+class ArrayOptimizer:
     """Base of the array optimisers.
 
     Attributes:
@@ -33,8 +44,8 @@ class Optimizer:
     _buffers: tuple[str, ...] = ()
 
     def __init__(self, parameters: Parameters, lr: float) -> None:
-        if not len(parameters):
-            raise ValueError("the optimiser got no parameters; pass the parameters of a compiled function")
+        if not isinstance(parameters, Parameters) or not len(parameters):
+            raise ValueError("the optimiser got no parameters; pass those of a compiled function: jit(...).parameters")
         self.parameters = parameters
         self.lr = _check("lr", lr, 0.0)
         self.steps = 0
@@ -73,7 +84,7 @@ class Optimizer:
             getattr(self, name)[...] = state[name]
 
 
-class SGD(Optimizer):
+class SGD(ArrayOptimizer):
     """See :class:`tinygrad_edu.optim.SGD`."""
 
     _buffers = ("velocity",)
@@ -94,7 +105,7 @@ class SGD(Optimizer):
             p[i] -= one
 
 
-class Adam(Optimizer):
+class Adam(ArrayOptimizer):
     """See :class:`tinygrad_edu.optim.Adam`."""
 
     _buffers = ("m", "v")
@@ -136,7 +147,8 @@ class Adam(Optimizer):
             one /= root_correction
             one += self.eps
             np.multiply(m, step_size, out=two)
-            two /= one
+            # With eps 0, a parameter whose gradient was always 0 stays where it is.
+            np.divide(two, one, out=two, where=one != 0.0) if not self.eps else np.divide(two, one, out=two)
             p[i] -= two
 
 

@@ -8,6 +8,7 @@ that keeps Values of one call for the next, or draws on Values that are not its 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from .. import calls
@@ -29,7 +30,7 @@ def module_paths(module: Any) -> dict[int, str]:
 def listener(record: Trace) -> calls.Hook:
     """The function that hears of every module call while ``record`` is being made."""
     bodies: dict[Any, Body] = {}
-    signatures: dict[int, tuple[Any, Any, list[int] | None]] = {}
+    signatures: dict[int, _Known] = {}
 
     def hear(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outer = _trace._current()
@@ -113,27 +114,33 @@ def _is_module(thing: Any) -> bool:
     return hasattr(thing, "forward") and hasattr(thing, "named_modules")
 
 
-def _signature(
-    module: Any, record: Trace, known: dict[int, tuple[Any, Any, list[int] | None]]
-) -> tuple[Any, list[int] | None]:
+def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[Any, list[int] | None]:
     """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
-    token = tuple(_token(m) for _, m in module.named_modules())
     found = known.get(id(module))
-    if found is None or found[0] != token:
-        tensors: list[int] = []
+    if found is None or found.token != [_token(m) for m in found.modules]:
+        modules = [m for _, m in module.named_modules()]
+        tensors: list[int] | None = []
         try:
             key = tuple(_attributes(module, record, tensors, {}))
-            found = (token, key, tensors)
         except LookupError:
-            found = (token, None, None)
-        known[id(module)] = found
-        record.kept.append(module)
-    return found[1], found[2]
+            key, tensors = (), None
+        found = known[id(module)] = _Known(modules, [_token(m) for m in modules], key, tensors)
+    return found.key, found.tensors
 
 
-def _token(module: Any) -> tuple[Any, ...]:
+@dataclass
+class _Known:
+    """The signature of a module, and the ``token`` of the time when it was made."""
+
+    modules: list[Any]
+    token: list[Any]
+    key: Any
+    tensors: list[int] | None
+
+
+def _token(module: Any) -> list[Any]:
     """Changes when an attribute was assigned, or a list has grown: a cheap test whether a signature still holds."""
-    return tuple((id(x), len(x) if isinstance(x, (list, dict)) else 0) for x in vars(module).values())
+    return [(id(x), len(x)) if isinstance(x, (list, dict)) else id(x) for x in vars(module).values()]
 
 
 def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
@@ -154,9 +161,12 @@ def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, in
     if _is_module(thing):
         yield from _attributes(thing, record, tensors, seen)
         return
-    shape = rectangle(thing)
+    if id(thing) not in record.tensors:
+        shape = rectangle(thing)
+        record.tensors[id(thing)] = (shape, None if shape is None else record.parameters.adopt("parameter", thing))
+        record.kept.append(thing)
+    shape, tensor = record.tensors[id(thing)]
     if shape is not None:
-        tensor = record.parameters.adopt("parameter", thing)
         if tensor is None:
             raise LookupError
         if tensor not in tensors:

@@ -439,6 +439,7 @@ class Trace:
     places: dict[tuple[Any, int], int] = field(default_factory=dict)
     bodies: list[Body] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
+    tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
 
     def lines(self) -> list[str]:
         """The source line of every site; site 0 is nowhere."""

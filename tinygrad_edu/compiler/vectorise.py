@@ -314,40 +314,41 @@ class Block:
             singles = [np.array([t[0] for t in s], np.int64) for s in plain]
             singles += [np.array([t[0][side] for t in s], np.int64) for s in products for side in (0, 1)]
             box, grids = self._layout(singles), None
-        out_later: list[tuple[str, tuple[int, ...], tuple[Operand, ...]]] = []
+        out_later: list[tuple[str, tuple[int, ...], tuple[Operand, ...], int]] = []
         for segment in sorted(products, key=lambda s: s is not main):
+            count = sum(map(len, segment))
             if segment is main and grids is not None:
                 left, right, loops = grids
                 a, b = self.operand(left[0], pad=0.0), self.operand(right[0], pad=0.0)
                 if self._copies_tensors((a, b)) and self._split_by_tensor(pack):
                     return
-                out_later.append(("mul", loops, (_spread(a, left[1], len(loops)), _spread(b, right[1], len(loops)))))
+                out_later.append(("mul", loops, (_spread(a, left[1], len(loops)), _spread(b, right[1], len(loops))), count))
             else:
                 grid_a = _term_grid([[p[0] for p in t] for t in segment], box)
                 grid_b = _term_grid([[p[1] for p in t] for t in segment], box)
                 ragged = (grid_a < 0).any() and grid_a.ndim > len(box[1])
                 a, b = self.operand(grid_a, pad=0.0 if ragged else None), self.operand(grid_b)
-                out_later.append(("mul", grid_a.shape, (a, b)))
+                out_later.append(("mul", grid_a.shape, (a, b), count))
         singles_left: list[Operand] = []
         for segment in sorted(plain, key=lambda s: s is not main):
             grid = _term_grid(segment, box)
             if grid.ndim == len(box[1]):
                 singles_left.append(self.operand(grid))
             else:
-                out_later.append(("copy", grid.shape, (self.operand(grid, pad=0.0),)))
+                out_later.append(("copy", grid.shape, (self.operand(grid, pad=0.0),), 0))
         if not out_later and len(singles_left) > 1:
-            out_later.append(("add", box[1], (singles_left.pop(0), singles_left.pop(0))))
-        out_later += [("copy", box[1], (x,)) for x in singles_left]
+            out_later.append(("add", box[1], (singles_left.pop(0), singles_left.pop(0)), 0))
+        out_later += [("copy", box[1], (x,), 0) for x in singles_left]
         hole = None
         if len(out_later) == 1 and out_later[0][1] == box[1]:
-            op, _, inputs = out_later[0]
+            op, _, inputs, _ = out_later[0]
             hole = self._hole(ops.by_name(op), inputs, box) if op != "copy" else None
         out = self._finish(pack, box, hole)
         credit = self._credit(pack)
-        for number, (op, loops, inputs) in enumerate(out_later):
+        for number, (op, loops, inputs, count) in enumerate(out_later):
             target = _spread(identity(out, box[1]), tuple(range(len(box[1]))), len(loops))
             assert isinstance(target, Access)
-            self._emit(op, loops, target, inputs, accumulate=number > 0, **credit)
+            self._emit(op, loops, target, inputs, accumulate=number > 0, products=count, **credit)
             credit["nodes"] = 0
 
     def _layout_first(self, segment: list[list[Any]]) -> tuple[IntArray, tuple[int, ...]]:
