@@ -45,7 +45,9 @@ def test_commands_work(command: str, folder: Path) -> None:
         # Everything but the size and the text: no test needs a network, and none trains for minutes.
         words = [*_without(words, "--dataset"), *QUICK]
         words += [] if "--data" in words else ["--data", "my.txt"]
-        words += [] if "--out" in words else ["--out", "runs/shakespeare-micro"]
+        words += [] if "--out" in words else ["--out", "runs/shakespeare-small"]
+    if "--resume" in words:
+        words = [*_without(words, "--steps"), "--steps", "4"]
     result = subprocess.run(
         [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )

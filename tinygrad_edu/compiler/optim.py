@@ -1,6 +1,6 @@
 """The optimisers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
 
-Their ``state_dict`` has the same entries in the same order, so a run can be saved with one kind and go on with the other.
+Their ``state_dict`` has the same entries in the same order: a run can be saved with one kind and go on with the other.
 
 >>> from tinygrad_edu import Value, jit
 >>> w = [Value(1.0), Value(2.0)]
