@@ -112,10 +112,11 @@ class TrainConfig:
     final_eval_sequences: int = _setting(0, "sequences in the validation at the end of the run; 0 takes all there are")
     sample_interval: int = _setting(500, "steps between printed samples; 0 prints only the one at the end")
     checkpoint_interval: int = _setting(250, "steps between checkpoints; 0 saves only at the end")
+    threads: int = _setting(1, "processor cores for the compiled engine's matrix products")
     engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "eval_sequences"):
+        for name in ("steps", "batch_size", "eval_sequences", "threads"):
             _check_range(self, name, 1)
         for name in (
             "final_eval_sequences",
@@ -187,10 +188,7 @@ PRESETS: dict[str, Preset] = {
             "batch_size": 12,
             "lr": 1e-3,
             "min_lr": 1e-4,
-            "warmup_steps": 100,
-            "eval_interval": 250,
-            "sample_interval": 500,
-            "checkpoint_interval": 250,
+            "threads": 2,
         },
     ),
 }

@@ -108,8 +108,13 @@ class CompiledEngine:
     _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
 
     def __init__(self, model: GPT, config: TrainConfig) -> None:
+        from threadpoolctl import threadpool_limits
+
         from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
 
+        # A fixed number, since the last bits of a matrix product depend on it; and one by default, since threads that
+        # share a core with other programs wait for each other far longer than a second core could save.
+        threadpool_limits(limits=config.threads, user_api="blas")
         self._model = model
         self._compiler = compiler
         self._parameters = compiler.Parameters(model)
