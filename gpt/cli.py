@@ -34,7 +34,7 @@ from .train import DivergedError, Run, first_prompt, resume, start, text_sha256,
 
 DEFAULT_PRESET = "small"
 DEFAULT_DATASET = "shakespeare"
-DRAWN_SCALARS = 1_000_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
+DRAWN_SCALARS = 1_400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
