@@ -83,7 +83,8 @@ class _Reverse:
         if gradient.alias is not None:
             alias, gradient.alias = gradient.alias, None
             here = identity(gradient.array, array.shape)
-            if whole and op == "copy" and not (isinstance(first, Access) and first.table is not None):
+            lanes = isinstance(first, Access) and first.table is None and self.arrays[first.array].lanes
+            if whole and op == "copy" and lanes == array.lanes == self.arrays[alias.array].lanes:
                 self._put(gradient, x, loops, "add", (alias, first), {})
                 return
             if whole:  # the new contribution first: then nothing has to be copied

@@ -423,6 +423,8 @@ def _assign(target: Any, to: Any, number: float, accumulate: bool) -> None:
 
 def _move(target: Any, to: Any, origin: Any, came: Any, accumulate: bool, lanes: bool, out_lanes: bool) -> None:
     moved = origin[(*came, ...)]
+    if not to:  # everything goes to the one element of an array without axes
+        moved = moved.sum(axis=0) if came else moved
     if lanes and not out_lanes:
         moved = moved.sum(axis=-1)
     elif out_lanes and not lanes:
