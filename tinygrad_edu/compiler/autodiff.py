@@ -83,7 +83,8 @@ class _Reverse:
         if gradient.alias is not None:
             alias, gradient.alias = gradient.alias, None
             here = identity(gradient.array, array.shape)
-            if whole and op == "copy":
+            lanes = isinstance(first, Access) and first.table is None and self.arrays[first.array].lanes
+            if whole and op == "copy" and lanes == array.lanes == self.arrays[alias.array].lanes:
                 self._put(gradient, x, loops, "add", (alias, first), {})
                 return
             if whole:  # the new contribution first: then nothing has to be copied
@@ -96,6 +97,15 @@ class _Reverse:
     def _put(
         self, gradient: _Gradient, x: Access, loops: tuple[int, ...], op: str, inputs: tuple[Operand, ...], more: Any
     ) -> None:
+        crossing = _crossing_loop(x, loops)
+        if crossing is not None:  # windows that overlap: one contribution after the other
+            for point in range(loops[crossing]):
+                inner, *own = _fixed((x, *inputs), crossing, point)
+                rest = tuple(n for l, n in enumerate(loops) if l != crossing)
+                shifted = {**more, "axis": more["axis"] - (more["axis"] > crossing)} if "axis" in more else more
+                assert isinstance(inner, Access)
+                self._put(gradient, inner, rest, op, tuple(own), shifted)
+            return
         written = gradient.written
         if x.table is not None:
             places = tuple(np.moveaxis(x.table, -1, 0))
@@ -215,6 +225,33 @@ class _Reverse:
         count = self.temporary("copy", loops, kept, (equal,))
         share = self.temporary("div", loops, tuple(range(n)), (equal, Access(count.array, (0,) * len(kept), steps)))
         self.contribute(x, loops, "mul", (g, share))
+
+
+def _crossing_loop(x: Access, loops: tuple[int, ...]) -> int | None:
+    """The shortest of the loops whose points lead to the same element of ``x`` as points of another loop."""
+    if x.table is not None:
+        return None
+    used = [l for l in range(len(loops)) if x.uses(l) and loops[l] > 1]
+    for a, row in enumerate(x.steps):
+        on_axis = sorted((l for l in used if row[l]), key=lambda l: abs(row[l]))
+        reach = 0
+        for l in on_axis:
+            alone = all(not other[l] for n, other in enumerate(x.steps) if n != a)
+            if alone and abs(row[l]) <= reach:
+                return min(on_axis, key=lambda l: loops[l])
+            reach += abs(row[l]) * (loops[l] - 1)
+    return None
+
+
+def _fixed(operands: tuple[Operand, ...], loop: int, point: int) -> list[Operand]:
+    """The operands where one loop stands still."""
+    found: list[Operand] = []
+    for x in operands:
+        if isinstance(x, Access):
+            offset = tuple(o + row[loop] * point for o, row in zip(x.offset, x.steps, strict=True))
+            x = replace(x, offset=offset, steps=tuple(row[:loop] + row[loop + 1 :] for row in x.steps))
+        found.append(x)
+    return found
 
 
 def _same(a: Operand, b: Operand) -> bool:

@@ -346,13 +346,14 @@ class Lowering:
         """A copy between places that no formula gives."""
         it, executor = self.it, self.executor
         source, target = it.inputs[0], executor.arrays[it.out.array]
-        to = tuple(np.moveaxis(it.out.indices(it.loops).reshape(-1, len(it.out.offset)), -1, 0))
+        n = math.prod(it.loops)
+        to = tuple(np.moveaxis(it.out.indices(it.loops).reshape(n, len(it.out.offset)), -1, 0))
         if not isinstance(source, Access):
             self.call(_assign, target, to, source, it.accumulate)
             return
         lanes = executor.program.arrays[source.array].lanes
         origin = executor.arrays[source.array]
-        came = tuple(np.moveaxis(source.indices(it.loops).reshape(-1, len(source.offset)), -1, 0))
+        came = tuple(np.moveaxis(source.indices(it.loops).reshape(n, len(source.offset)), -1, 0))
         out_lanes = executor.program.arrays[it.out.array].lanes
         self.call(_move, target, to, origin, came, it.accumulate, lanes, out_lanes)
 
@@ -417,20 +418,22 @@ def _spread(x: View) -> int:
 
 
 def _assign(target: Any, to: Any, number: float, accumulate: bool) -> None:
-    target[to] = target[to] + number if accumulate else number
+    target[(*to, ...)] = target[(*to, ...)] + number if accumulate else number
 
 
 def _move(target: Any, to: Any, origin: Any, came: Any, accumulate: bool, lanes: bool, out_lanes: bool) -> None:
-    moved = origin[came]
+    moved = origin[(*came, ...)]
+    if not to:  # everything goes to the one element of an array without axes
+        moved = moved.sum(axis=0) if came else moved
     if lanes and not out_lanes:
         moved = moved.sum(axis=-1)
     elif out_lanes and not lanes:
         moved = moved[..., None]
     if accumulate:
-        np.add.at(target, to, moved)
+        np.add.at(target, (*to, ...), moved)
     else:
-        target[to] = 0.0
-        np.add.at(target, to, moved)
+        target[(*to, ...)] = 0.0
+        np.add.at(target, (*to, ...), moved)
 
 
 def _take_selected(target: Any, table: Any, grid: Any, where: Any, accumulate: bool) -> None:

@@ -40,10 +40,9 @@ def to_program(block: Block) -> Program:
     n = len(block.normal.outputs)
     instructions = tuple(block.instructions)
     program = Program(tuple(block.arrays), instructions, ((access, (n,)),), len(instructions))
-    program = check(program, "vectorise")
+    program = check(spread_lanes(program), "vectorise")
     program = check(embed(program), "embed")
-    program = check(drop_dead(program), "dead code")
-    return check(spread_lanes(program), "lanes")
+    return check(drop_dead(program), "dead code")
 
 
 def embed(program: Program) -> Program:
@@ -53,7 +52,8 @@ def embed(program: Program) -> Program:
     for that part; whoever computed or reads the first now uses the part itself.
     """
     # What only writes numbers (the zeros around a ragged array) goes first: nothing that is computed may be overwritten.
-    instructions = sorted(program.instructions, key=lambda it: bool(list(it.reads())))
+    instructions = sorted(program.instructions, key=lambda it: it.accumulate or bool(list(it.reads())))
+    added_to = {it.out.array for it in instructions if it.accumulate}
     outputs = list(program.outputs)
     gone: dict[int, Access] = {}
     for it in instructions:
@@ -65,7 +65,10 @@ def embed(program: Program) -> Program:
         array = program.arrays[source.array]
         if array.kind != "value" or source.array in gone or not source.is_identity(array.shape, it.loops):
             continue
-        if array.mask is not None or _final(it.out.array, gone) == source.array:
+        target = program.arrays[it.out.array]
+        if array.mask is not None or it.out.array in added_to or _final(it.out.array, gone) == source.array:
+            continue
+        if array.lanes != target.lanes:  # one number for all examples is not computed once for each
             continue
         gone[source.array] = it.out
     if not gone:

@@ -186,7 +186,7 @@ class Block:
         array = self.arrays[access.array]
         if array.mask is None:
             return False
-        places = points @ np.array(access.steps, np.int64).T + np.array(access.offset, np.int64)
+        places = _reached(access, points)
         if array.mask[tuple(places.T)].any():
             return False
         if array.hole != pad:
@@ -273,7 +273,7 @@ class Block:
                 known.append(x)
                 continue
             array = self.arrays[x.array]
-            at = holes @ np.array(x.steps, np.int64).T + np.array(x.offset, np.int64)
+            at = _reached(x, holes)
             is_hole = array.mask is not None and not array.mask[tuple(at.T)].any()
             known.append(array.hole if is_hole else None)
         if None not in known:
@@ -482,6 +482,12 @@ def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
     places = np.zeros((n, 3), np.int64)
     places[:, 0] = np.arange(n)
     return places, (n, 1, 1)
+
+
+def _reached(x: Access, points: IntArray) -> IntArray:
+    """The indices that an access finds at some points of its loops."""
+    steps = np.array(x.steps, np.int64).reshape(len(x.offset), points.shape[1])
+    return points @ steps.T + np.array(x.offset, np.int64)
 
 
 def _grid(shape: tuple[int, ...]) -> IntArray:
