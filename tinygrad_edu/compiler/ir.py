@@ -230,7 +230,7 @@ def lines(program: Program) -> Iterator[str]:
         reduced = it.reduced()
         lanes_summed = not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
         letters = "".join(_LOOPS[l] for l in reduced) + ("B" if lanes_summed else "")
-        combine = f"{_COMBINE[it.reduce].strip()}{'' if it.reduce == 'sum' else ' over '}{letters} " if letters else ""
+        combine = f"{_COMBINE.get(it.reduce, it.reduce).strip()}{'' if it.reduce == 'sum' else ' over '}{letters} " if letters else ""
         if it.reduce != "sum" and not letters:
             combine = ""
         formula = (

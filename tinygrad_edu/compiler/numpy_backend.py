@@ -46,6 +46,7 @@ class Executor:
         self.arrays: list[Any] = [None] * len(program.arrays)
         self.orders = orders(program)
         self._place(parameters, gradient)
+        self._limits = self._index_limits()
         self._one_hots: dict[Any, View] = {}
         self._slopes: dict[int, View] = {}
         self._scratch = np.empty(0, self.dtype)
@@ -114,6 +115,8 @@ class Executor:
         given = [n for n, a in enumerate(self.program.arrays) if a.kind in ("input", "index")]
         for number, numbers in zip(given, inputs, strict=True):
             np.copyto(self.arrays[number], np.moveaxis(numbers, 0, -1))
+            if number in self._limits:
+                self._check_range(self.arrays[number], self._limits[number])
         for number, array in enumerate(self.program.arrays):
             if array.kind == "random":
                 p, other = array.data
@@ -123,6 +126,26 @@ class Executor:
             for call in self._forward_calls if forward_only else self._calls:
                 call()
         return self.outputs()
+
+    def _index_limits(self) -> dict[int, Any]:
+        """For every array of indices, how many candidates each of them chooses from."""
+        limits: dict[int, Any] = {}
+        for it in self.program.instructions[: self.program.forward]:
+            index = it.inputs[0]
+            if it.op == "select" and isinstance(index, Access) and self.program.arrays[index.array].kind == "index":
+                shape = self.program.arrays[index.array].shape
+                limit = limits.setdefault(index.array, np.full((*shape, 1), np.iinfo(np.int64).max))
+                places = tuple(np.moveaxis(index.indices(it.loops), -1, 0))
+                limit[(*places, 0)] = np.minimum(limit[(*places, 0)], it.loops[it.axis])
+        return limits
+
+    def _check_range(self, indices: Any, limit: Any) -> None:
+        wrong = (indices < 0) & (limit < np.iinfo(np.int64).max) | (indices >= limit)
+        if wrong.any():
+            size = int(np.broadcast_to(limit, indices.shape)[wrong][0])
+            raise IndexError(
+                f"index {int(indices[wrong][0])} is out of range for a table of {size} entries (0 to {size - 1})"
+            )
 
     def outputs(self) -> Any:
         """The results of the latest run."""
@@ -355,7 +378,7 @@ class Lowering:
         origin = executor.arrays[source.array]
         came = tuple(np.moveaxis(source.indices(it.loops).reshape(n, len(source.offset)), -1, 0))
         out_lanes = executor.program.arrays[it.out.array].lanes
-        self.call(_move, target, to, origin, came, it.accumulate, lanes, out_lanes)
+        self.call(_move, n, target, to, origin, came, it.accumulate, lanes, out_lanes)
 
     # --- select ---------------------------------------------------------------------------------------------------
 
@@ -421,10 +444,14 @@ def _assign(target: Any, to: Any, number: float, accumulate: bool) -> None:
     target[(*to, ...)] = target[(*to, ...)] + number if accumulate else number
 
 
-def _move(target: Any, to: Any, origin: Any, came: Any, accumulate: bool, lanes: bool, out_lanes: bool) -> None:
+def _move(
+    points: int, target: Any, to: Any, origin: Any, came: Any, accumulate: bool, lanes: bool, out_lanes: bool
+) -> None:
     moved = origin[(*came, ...)]
-    if not to:  # everything goes to the one element of an array without axes
-        moved = moved.sum(axis=0) if came else moved
+    if not came:  # an array without axes is read at every point
+        moved = np.broadcast_to(moved, (points, *moved.shape))
+    if not to:
+        moved = moved.sum(axis=0)
     if lanes and not out_lanes:
         moved = moved.sum(axis=-1)
     elif out_lanes and not lanes:

@@ -35,7 +35,7 @@ class Parameters:
         dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
 
     Attributes:
-        names, starts, sizes: of the tensors, in the order of the array.
+        names, starts, sizes: of the tensors; a part of a tensor may be one too.
     """
 
     def __init__(self, source: Any = None, dtype: str = "float32") -> None:
@@ -55,23 +55,31 @@ class Parameters:
             self.adopt(name, tensor)
 
     def adopt(self, name: str, tensor: Any) -> int | None:
-        """Add a tensor; its number, or None when it overlaps with others without being one of them."""
+        """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
         values = list(calls.values_in(tensor))
         known = [self._places.get(id(v)) for v in values]
-        if any(known):
-            first = known[0]
-            if first and known == [(first[0], i) for i in range(len(values))] and self.sizes[first[0]] == len(values):
-                return first[0]
-            return None
-        values = list(dict.fromkeys(values))
+        if known and known[0] is not None and known[0][0] != LOOSE:
+            owner, first = known[0]
+            if known == [(owner, first + i) for i in range(len(values))]:
+                if first == 0 and self.sizes[owner] == len(values):
+                    return owner
+                # A module's own part of a long list of parameters: a tensor of its own at the same place.
+                return self._number(name, self.starts[owner] + first, values)
+        fresh = [v for v, place in zip(values, known, strict=True) if place is None]
+        values = list(dict.fromkeys(fresh))
+        start = len(self._listed)
+        self._listed += values
+        number = self._number(name, start, values)
+        return number if len(known) == len(values) else None  # else some of it, or a Value twice, is elsewhere
+
+    def _number(self, name: str, start: int, values: list[Value]) -> int:
         number = len(self.names)
         self.names.append(name)
-        self.starts.append(len(self._listed))
+        self.starts.append(start)
         self.sizes.append(len(values))
-        self._listed += values
         for i, v in enumerate(values):
             self._places[id(v)] = (number, i)
-        return number if len(known) == len(values) else None
+        return number
 
     def locate(self, value: Value) -> tuple[int, int]:
         """The tensor of a parameter and its place there; a Value never seen before becomes a loose parameter."""

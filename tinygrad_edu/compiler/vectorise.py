@@ -49,8 +49,14 @@ class Block:
         for port in body.ports:
             self._settle(port.nodes, self._new(Array(port.shape, _INPUT_KINDS[port.kind])), _grid(port.shape))
         parameters = body.trace.parameters
-        self.slot_starts = np.cumsum([0] + [parameters.size(t) for t in body.slots])
-        self.parameter = self._new(Array((int(self.slot_starts[-1]),), "parameter", label="params"))
+        if body.parent is None:  # the function itself: its parameters lie as in the flat array
+            self.slot_starts = np.array([parameters.start(t) for t in body.slots])
+            size = len(parameters)
+        else:
+            self.slot_starts = np.cumsum([0] + [parameters.size(t) for t in body.slots])
+            size = int(self.slot_starts[-1])
+        self.boundaries = np.unique(self.slot_starts)
+        self.parameter = self._new(Array((size,), "parameter", label="params"))
         constants = list(normal.constants.items())
         self.constant = self._new(Array((len(constants),), "constant", data=np.array([c for _, c in constants], float)))
         self._settle([i for i, _ in constants], self.constant, _grid((len(constants),)))
@@ -396,7 +402,7 @@ class Block:
         for node in pack:
             first = node.products[0]
             owner = [
-                int(np.searchsorted(self.slot_starts, self.at[x, 0], side="right"))
+                int(np.searchsorted(self.boundaries, self.at[x, 0], side="right"))
                 for x in first
                 if self.array[x] == self.parameter
             ]
