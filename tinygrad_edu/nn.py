@@ -193,10 +193,16 @@ def _is_parameter(attribute: Any) -> bool:
 def _modules_in(name: str, attribute: Any) -> Iterator[tuple[str, Module]]:
     if isinstance(attribute, Module):
         yield name, attribute
-    elif isinstance(attribute, (list, tuple)):
+    elif isinstance(attribute, (list, tuple)) and not _holds_values(attribute):
         for i, item in enumerate(attribute):
-            if not isinstance(item, Value):
-                yield from _modules_in(f"{name}.{i}", item)
+            yield from _modules_in(f"{name}.{i}", item)
+
+
+def _holds_values(nested: Any) -> bool:
+    """Whether the first thing in nested lists is a Value. A list has Values or modules; a matrix is not searched."""
+    while isinstance(nested, (list, tuple)) and nested:
+        nested = nested[0]
+    return isinstance(nested, Value)
 
 
 def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
