@@ -1,6 +1,7 @@
 """The optimisers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
 
-Their ``state_dict`` has the same entries in the same order, so a run can be saved with one kind and go on with the other.
+Their ``state_dict`` has the same entries in the same order, so a run can be saved with one kind and go on with the
+other.
 
 >>> from tinygrad_edu import Value, jit
 >>> w = [Value(1.0), Value(2.0)]
@@ -159,7 +160,7 @@ class AdamW(Adam):
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
-    """As :func:`tinygrad_edu.optim.clip_grad_norm`: scale the gradient down to ``max_norm``; returns the norm before."""
+    """As :func:`tinygrad_edu.optim.clip_grad_norm`: scale down to ``max_norm``; returns the norm before."""
     gradient = parameters.gradient
     norm = math.sqrt(float(np.dot(gradient, gradient)))
     if norm > max_norm:
