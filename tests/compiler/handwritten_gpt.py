@@ -1,4 +1,4 @@
-"""A GPT as somebody writes it who has only ``Value``: plain functions, plain loops, position by position, no modules."""
+"""A GPT as somebody writes it who has only ``Value``: plain functions and loops, position by position, no modules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_state(seed: int = 42, n_layer: int = 1) -> dict[str, list[list[Value]]]
 
 
 def linear(x: list[Value], w: list[list[Value]]) -> list[Value]:
-    return [sum(wi * xi for wi, xi in zip(wo, x)) for wo in w]
+    return [sum(wi * xi for wi, xi in zip(wo, x, strict=True)) for wo in w]
 
 
 def softmax(logits: list[Value]) -> list[Value]:
@@ -53,7 +53,7 @@ def rmsnorm(x: list[Value]) -> list[Value]:
 def gpt(state: Any, n_layer: int, token: int, position: int, keys: Any, values: Any) -> list[Value]:
     token_embedding = state["wte"][token]
     position_embedding = state["wpe"][position]
-    x = [t + p for t, p in zip(token_embedding, position_embedding)]
+    x = [t + p for t, p in zip(token_embedding, position_embedding, strict=True)]
     x = rmsnorm(x)
     for li in range(n_layer):
         residual = x
@@ -73,13 +73,13 @@ def gpt(state: Any, n_layer: int, token: int, position: int, keys: Any, values: 
             weights = softmax(scores)
             x_attn.extend([sum(weights[t] * v_h[t][j] for t in range(len(v_h))) for j in range(head_dim)])
         x = linear(x_attn, state[f"layer{li}.attn_wo"])
-        x = [a + b for a, b in zip(x, residual)]
+        x = [a + b for a, b in zip(x, residual, strict=True)]
         residual = x
         x = rmsnorm(x)
         x = linear(x, state[f"layer{li}.mlp_fc1"])
         x = [xi.relu() ** 2 for xi in x]
         x = linear(x, state[f"layer{li}.mlp_fc2"])
-        x = [a + b for a, b in zip(x, residual)]
+        x = [a + b for a, b in zip(x, residual, strict=True)]
     return linear(x, state["lm_head"])
 
 

@@ -107,7 +107,9 @@ def test_the_same_program_in_every_process() -> None:
 
 
 def test_importing_the_library_loads_no_numpy() -> None:
-    code = "import sys, tinygrad_edu; assert 'numpy' not in sys.modules; tinygrad_edu.jit; assert 'numpy' in sys.modules"
+    code = (
+        "import sys, tinygrad_edu; assert 'numpy' not in sys.modules; tinygrad_edu.jit; assert 'numpy' in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -160,7 +162,9 @@ def test_the_checker_sees_an_access_that_leaves_its_array() -> None:
 
 
 def test_the_checker_sees_a_read_before_the_write() -> None:
-    assert "before it is written" in broken(lambda p: replace(p, instructions=p.instructions[2:], forward=p.forward - 2))
+    assert "before it is written" in broken(
+        lambda p: replace(p, instructions=p.instructions[2:], forward=p.forward - 2)
+    )
 
 
 def test_the_checker_sees_an_unknown_operation() -> None:

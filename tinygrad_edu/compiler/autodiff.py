@@ -2,9 +2,9 @@
 
 The scalar engine multiplies local derivatives along edges. Here an edge is an access: if an instruction computes, at
 every point of its loops, ``out[o(point)] += a[p(point)] * b[q(point)]``, then at every point of the same loops
-``da[p(point)] += dout[o(point)] * b[q(point)]``. The loops are the same and only the brackets change places. Nothing else
-is needed for broadcasting (its reverse is a sum), for sums (their reverse is broadcasting), for slices, and for matrix
-products (their reverse is two matrix products).
+``da[p(point)] += dout[o(point)] * b[q(point)]``. The loops are the same and only the brackets change places. Nothing
+else is needed for broadcasting (its reverse is a sum), for sums (their reverse is broadcasting), for slices, and for
+matrix products (their reverse is two matrix products).
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class _Reverse:
     def temporary(self, op: str, loops: tuple[int, ...], kept: tuple[int, ...], inputs: tuple[Operand, ...]) -> Access:
         """Compute something over ``loops`` into a new array with the loops ``kept`` as its axes."""
         lanes = any(self.arrays[x.array].lanes for x in inputs if isinstance(x, Access))
-        out = self.new(Array(tuple(loops[l] for l in kept), "value", lanes))
-        steps = tuple(tuple(int(l == own) for l in range(len(loops))) for own in kept)
+        out = self.new(Array(tuple(loops[loop] for loop in kept), "value", lanes))
+        steps = tuple(tuple(int(loop == own) for loop in range(len(loops))) for own in kept)
         self.emit(op, loops, Access(out, (0,) * len(kept), steps), inputs)
         return identity(out, self.arrays[out].shape)
 
@@ -71,10 +71,10 @@ class _Reverse:
         fresh = gradient.alias is None and gradient.array < 0
         whole = x.is_identity(array.shape, loops)
         first = inputs[0]
-        if fresh and whole and op == "copy" and isinstance(first, Access) and first.table is None:
-            if array.lanes or not self.arrays[first.array].lanes:
-                gradient.alias = first
-                return
+        seen = first if isinstance(first, Access) and first.table is None else None
+        if fresh and whole and op == "copy" and seen and (array.lanes or not self.arrays[seen.array].lanes):
+            gradient.alias = seen
+            return
         if gradient.array < 0:
             gradient.array = self.new(Array(array.shape, "gradient", array.lanes, primal=x.array))
             gradient.start = len(self.items)
@@ -101,7 +101,7 @@ class _Reverse:
         if crossing is not None:  # windows that overlap: one contribution after the other
             for point in range(loops[crossing]):
                 inner, *own = _fixed((x, *inputs), crossing, point)
-                rest = tuple(n for l, n in enumerate(loops) if l != crossing)
+                rest = tuple(n for loop, n in enumerate(loops) if loop != crossing)
                 shifted = {**more, "axis": more["axis"] - (more["axis"] > crossing)} if "axis" in more else more
                 assert isinstance(inner, Access)
                 self._put(gradient, inner, rest, op, tuple(own), shifted)
@@ -110,9 +110,9 @@ class _Reverse:
         if x.table is not None:
             places = tuple(np.moveaxis(x.table, -1, 0))
         else:
-            used = [l for l in range(len(loops)) if x.uses(l)]
-            steps = tuple(tuple(row[l] for l in used) for row in x.steps)
-            places = tuple(np.moveaxis(Access(0, x.offset, steps).indices([loops[l] for l in used]), -1, 0))
+            used = [loop for loop in range(len(loops)) if x.uses(loop)]
+            steps = tuple(tuple(row[loop] for loop in used) for row in x.steps)
+            places = tuple(np.moveaxis(Access(0, x.offset, steps).indices([loops[loop] for loop in used]), -1, 0))
         before = written[places]
         accumulate = bool(before.any())
         if accumulate and not before.all():
@@ -161,11 +161,11 @@ class _Reverse:
             self.contribute(x[0], loops, "neg", (g,))
         elif it.op == "mul":
             if _same(x[0], x[1]) and g.table is None:
-                kept = [l for l in range(len(loops)) if g.uses(l)]
-                inner = tuple(loops[l] for l in kept)
-                own = replace(g, steps=tuple(tuple(row[l] for l in kept) for row in g.steps))
+                kept = [loop for loop in range(len(loops)) if g.uses(loop)]
+                inner = tuple(loops[loop] for loop in kept)
+                own = replace(g, steps=tuple(tuple(row[loop] for loop in kept) for row in g.steps))
                 double = self.temporary("mul", inner, tuple(range(len(kept))), (own, 2.0))
-                steps = tuple(tuple(int(l == k) for l in range(len(loops))) for k in kept)
+                steps = tuple(tuple(int(loop == k) for loop in range(len(loops))) for k in kept)
                 self.contribute(x[0], loops, "mul", (Access(double.array, (0,) * len(kept), steps), x[0]))
             else:
                 self.contribute(x[0], loops, "mul", (g, x[1]))
@@ -206,10 +206,10 @@ class _Reverse:
         a, b = it.inputs
         self.contribute(a, it.loops, "div", (g, b))
         if isinstance(b, Access) and self.wanted[b.array]:
-            kept = tuple(l for l in range(len(it.loops)) if b.uses(l))
-            loops = tuple(it.loops[l] for l in kept)
+            kept = tuple(loop for loop in range(len(it.loops)) if b.uses(loop))
+            loops = tuple(it.loops[loop] for loop in kept)
             total = self.temporary("mul", it.loops, kept, (g, it.out))
-            own = Access(b.array, b.offset, tuple(tuple(row[l] for l in kept) for row in b.steps))
+            own = Access(b.array, b.offset, tuple(tuple(row[loop] for loop in kept) for row in b.steps))
             quotient = self.temporary("div", loops, tuple(range(len(kept))), (total, own))
             self.contribute(own, loops, "neg", (quotient,))
 
@@ -220,8 +220,8 @@ class _Reverse:
             return
         loops, n = it.loops, len(it.loops)
         equal = self.temporary("equal", loops, tuple(range(n)), (x, it.out))
-        kept = tuple(l for l in range(n) if it.out.uses(l))
-        steps = tuple(tuple(int(l == own) for l in range(n)) for own in kept)
+        kept = tuple(loop for loop in range(n) if it.out.uses(loop))
+        steps = tuple(tuple(int(loop == own) for loop in range(n)) for own in kept)
         count = self.temporary("copy", loops, kept, (equal,))
         share = self.temporary("div", loops, tuple(range(n)), (equal, Access(count.array, (0,) * len(kept), steps)))
         self.contribute(x, loops, "mul", (g, share))
@@ -231,15 +231,15 @@ def _crossing_loop(x: Access, loops: tuple[int, ...]) -> int | None:
     """The shortest of the loops whose points lead to the same element of ``x`` as points of another loop."""
     if x.table is not None:
         return None
-    used = [l for l in range(len(loops)) if x.uses(l) and loops[l] > 1]
+    used = [loop for loop in range(len(loops)) if x.uses(loop) and loops[loop] > 1]
     for a, row in enumerate(x.steps):
-        on_axis = sorted((l for l in used if row[l]), key=lambda l: abs(row[l]))
+        on_axis = sorted((loop for loop in used if row[loop]), key=lambda loop: abs(row[loop]))
         reach = 0
-        for l in on_axis:
-            alone = all(not other[l] for n, other in enumerate(x.steps) if n != a)
-            if alone and abs(row[l]) <= reach:
-                return min(on_axis, key=lambda l: loops[l])
-            reach += abs(row[l]) * (loops[l] - 1)
+        for loop in on_axis:
+            alone = all(not other[loop] for n, other in enumerate(x.steps) if n != a)
+            if alone and abs(row[loop]) <= reach:
+                return min(on_axis, key=lambda loop: loops[loop])
+            reach += abs(row[loop]) * (loops[loop] - 1)
     return None
 
 

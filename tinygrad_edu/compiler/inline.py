@@ -117,9 +117,7 @@ class _Inlined:
         if x.table is not None or bound.table is not None:
             inner = x.indices(loops).reshape(-1, len(x.offset))
             calls = np.indices(self.shape, dtype=np.int64).reshape(self.count, math.prod(self.shape)).T
-            points = np.concatenate(
-                [np.repeat(calls, len(inner), axis=0), np.tile(inner, (len(calls), 1))], axis=1
-            )
+            points = np.concatenate([np.repeat(calls, len(inner), axis=0), np.tile(inner, (len(calls), 1))], axis=1)
             steps = np.array(bound.steps, np.int64).reshape(len(bound.offset), points.shape[1])
             table = points @ steps.T + np.array(bound.offset, np.int64)
             n = len(bound.offset)
@@ -212,7 +210,7 @@ class _Inlined:
 def _with_loops(loops: tuple[int, ...], shape: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:
     """The steps of an array that does not depend on the ``count`` outer loops."""
     n = len(shape)
-    return tuple((*((0,) * count), *(int(a == l) for l in range(n))) for a in range(n))
+    return tuple((*((0,) * count), *(int(a == loop) for loop in range(n))) for a in range(n))
 
 
 def _as_table(x: Access, loops: tuple[int, ...]) -> Access:

@@ -52,7 +52,7 @@ def _run(program: Program, it: Instruction, memory: list[Any], batch: int) -> No
     for place, results in places.items():
         combined = math.fsum(results) if it.reduce == "sum" and all(map(math.isfinite, results)) else None
         if combined is None:
-            combined = {"sum": sum, "max": max, "min": min}[it.reduce](results)
+            combined = max(results) if it.reduce == "max" else min(results) if it.reduce == "min" else sum(results)
         target[place] = target[place] + combined if it.accumulate else combined
 
 

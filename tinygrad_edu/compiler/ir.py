@@ -10,8 +10,8 @@ says. Points that lead to the same place are combined: added up, or the largest 
     %2[i,j] = Σk select(token[i] == k, params[16·k+j])    a table looked up by a number from the data
 
 Where a loop stands in brackets is the whole of the language: broadcasting is a loop that an input does not mention, a
-transpose is loops in another order, a slice is an offset, a convolution is ``%3[i+k]``. The derivative of an instruction
-is the same nest of loops with the roles of the brackets exchanged (see autodiff.py).
+transpose is loops in another order, a slice is an offset, a convolution is ``%3[i+k]``. The derivative of an
+instruction is the same nest of loops with the roles of the brackets exchanged (see autodiff.py).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Access:
             self.table is None
             and tuple(shape) == tuple(loops)
             and not any(self.offset)
-            and all(step == (a == l) for a, row in enumerate(self.steps) for l, step in enumerate(row))
+            and all(step == (a == loop) for a, row in enumerate(self.steps) for loop, step in enumerate(row))
         )
 
     def indices(self, loops: Sequence[int]) -> IntArray:
@@ -103,7 +103,7 @@ class Access:
 def identity(array: int, shape: Sequence[int]) -> Access:
     """The access in which every point of loops of this shape is the element of the same number."""
     n = len(shape)
-    return Access(array, (0,) * n, tuple(tuple(int(a == l) for l in range(n)) for a in range(n)))
+    return Access(array, (0,) * n, tuple(tuple(int(a == loop) for loop in range(n)) for a in range(n)))
 
 
 Operand = Access | float
@@ -153,7 +153,7 @@ class Instruction:
         """The loops that the output does not mention."""
         if self.out.table is not None:
             return ()
-        return tuple(l for l, n in enumerate(self.loops) if n > 1 and not self.out.uses(l))
+        return tuple(loop for loop, n in enumerate(self.loops) if n > 1 and not self.out.uses(loop))
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +199,7 @@ def _access_text(program: Program, access: Access) -> str:
         return f"{name}[table]"
     indices = []
     for start, row in zip(access.offset, access.steps, strict=True):
-        parts = [(_LOOPS[l] if step == 1 else f"{step}·{_LOOPS[l]}") for l, step in enumerate(row) if step]
+        parts = [(_LOOPS[loop] if step == 1 else f"{step}·{_LOOPS[loop]}") for loop, step in enumerate(row) if step]
         if start or not parts:
             parts.append(str(start))
         indices.append("+".join(parts))
@@ -229,15 +229,19 @@ def lines(program: Program) -> Iterator[str]:
             yield "# gradients"
         reduced = it.reduced()
         lanes_summed = not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
-        letters = "".join(_LOOPS[l] for l in reduced) + ("B" if lanes_summed else "")
-        combine = f"{_COMBINE.get(it.reduce, it.reduce).strip()}{'' if it.reduce == 'sum' else ' over '}{letters} " if letters else ""
+        letters = "".join(_LOOPS[loop] for loop in reduced) + ("B" if lanes_summed else "")
+        combine = (
+            f"{_COMBINE.get(it.reduce, it.reduce).strip()}{'' if it.reduce == 'sum' else ' over '}{letters} "
+            if letters
+            else ""
+        )
         if it.reduce != "sum" and not letters:
             combine = ""
         formula = (
             f"{_access_text(program, it.out)} {'+=' if it.accumulate else '='} {combine}{_right_side(program, it)}"
         )
         lanes = program.arrays[it.out.array].lanes or lanes_summed
-        loops = ", ".join([f"{_LOOPS[l]}<{n}" for l, n in enumerate(it.loops)] + ["B"] * lanes)
+        loops = ", ".join([f"{_LOOPS[loop]}<{n}" for loop, n in enumerate(it.loops)] + ["B"] * lanes)
         notes = [f"{it.nodes:,} nodes"] if it.nodes else []
         notes += [" ".join(filter(None, (it.path, it.line)))] if it.path or it.line else []
         yield f"{formula:<72} {loops:<24} {'   '.join(notes)}".rstrip()
@@ -252,7 +256,9 @@ def check(program: Program, after: str) -> Program:
     Every access stays inside its array, everything is written before it is read, and only what is computed is written.
     """
     filled = {
-        n for n, a in enumerate(program.arrays) if a.kind in ("parameter", "constant", "input", "index", "random", "seed")
+        n
+        for n, a in enumerate(program.arrays)
+        if a.kind in ("parameter", "constant", "input", "index", "random", "seed")
     }
     given = frozenset(filled)
     for number, it in enumerate(program.instructions):

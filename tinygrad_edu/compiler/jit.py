@@ -48,8 +48,8 @@ class Stats:
 class Compiled:
     """A function on Values that runs as an array program, for many examples at once. Made by :func:`jit`.
 
-    It is compiled at the first call, for arguments of that shape. Parameters are read from ``parameters.array``, which is
-    taken from the Values when it is first used; see :class:`Parameters` for when to copy between the two.
+    It is compiled at the first call, for arguments of that shape. Parameters are read from ``parameters.array``,
+    which is taken from the Values when it is first used; see :class:`Parameters` for when to copy between the two.
 
     Attributes:
         parameters: the parameters in one array, with their gradient.
@@ -186,7 +186,9 @@ class Compiled:
         """The array program; with its gradient part once that was asked for."""
         program = self._gradient or self._forward
         if program is None:
-            raise CompileError(f"{self._name} is compiled when it is first called with a batch; call it, then ask again")
+            raise CompileError(
+                f"{self._name} is compiled when it is first called with a batch; call it, then ask again"
+            )
         return program
 
     def stats(self) -> Stats:
@@ -232,11 +234,11 @@ def jit(function: Callable[..., Any], parameters: Any = None, *, dtype: str = "f
     array([4.])
 
     Args:
-        function: takes numbers and integers, alone or in nested lists, as *one example* has them, and returns a Value, or
-            nested lists of Values. Integers are for choosing: see :func:`tinygrad_edu.functional.pick`.
+        function: takes numbers and integers, alone or in nested lists, as *one example* has them, and returns a Value,
+            or nested lists of Values. Integers are for choosing: see :func:`tinygrad_edu.functional.pick`.
         parameters: what it is differentiated by: a Module, nested dictionaries and lists of Values, or the
-            :class:`Parameters` of another compiled function. Without it, the module whose method the function is, or else
-            every Value that the function meets.
+            :class:`Parameters` of another compiled function. Without it, the module whose method the function is, or
+            else every Value that the function meets.
         dtype: ``"float32"`` or, to agree with the scalar engine to the last digits, ``"float64"``.
 
     Raises:
@@ -259,7 +261,9 @@ def is_matrix_product(program: Program, it: Any) -> bool:
         return False
     a, b = it.inputs
     lanes = [program.arrays[x.array].lanes for x in (it.out, a, b)]
-    uses = [(it.out.uses(l), a.uses(l), b.uses(l)) for l, n in enumerate(it.loops) if n > 1] + [tuple(lanes)]
+    uses = [(it.out.uses(loop), a.uses(loop), b.uses(loop)) for loop, n in enumerate(it.loops) if n > 1] + [
+        tuple(lanes)
+    ]
     return any(x and y and not out for out, x, y in uses) and any(out and x != y for out, x, y in uses)
 
 
@@ -292,11 +296,13 @@ def _compare(first: Trace, second: Trace) -> None:
             site = next((s for j, s in _consumers(a, i) if s), 0)
             line = first.lines()[site] or a.name
             raise CompileError(
-                f"{line}: two runs of the function did not compute the same here ({difference}), so one of them would be "
-                f"frozen into the program; draw random numbers outside and pass them as arguments"
+                f"{line}: two runs of the function did not compute the same here ({difference}), so one of them would "
+                f"be frozen into the program; draw random numbers outside and pass them as arguments"
             )
     if len(first.bodies) != len(second.bodies):
-        raise CompileError("two runs of the function did not call the same modules; it depends on something that changes")
+        raise CompileError(
+            "two runs of the function did not call the same modules; it depends on something that changes"
+        )
 
 
 def _differences(a: Body, b: Body) -> Iterator[tuple[int, str]]:

@@ -20,8 +20,8 @@ CHUNK = 8192
 def _erfcx_polynomial(degree: int, largest: float) -> list[float]:
     """Coefficients, highest first, of e^(x²)·erfc(x) for 0 ≤ x ≤ ``largest`` as a polynomial in u.
 
-    u runs from −1 to 1 as t = 2 / (2 + x) runs from its smallest value to 1: the substitution of Numerical Recipes 6.2.2,
-    in which the function is so smooth that interpolation at Chebyshev's points converges fast.
+    u runs from −1 to 1 as t = 2 / (2 + x) runs from its smallest value to 1: the substitution of Numerical Recipes
+    6.2.2, in which the function is so smooth that interpolation at Chebyshev's points converges fast.
     """
     low = 2.0 / (2.0 + largest)
 
@@ -70,9 +70,9 @@ def _phi64(x: FloatArray, rows: list[FloatArray]) -> tuple[FloatArray, FloatArra
     return q, e
 
 
-#: Φ(x) = ½ + ½·tanh(x·p(x²)): p is a least-squares fit, reweighted until all errors are alike, of artanh(2·Φ(x) − 1) / x
-#: for |x| up to 5.6. Its first coefficient is √(2/π) but for the sixth digit, as in the tanh form of GELU, which stops at
-#: the second. The largest error of Φ is 3e-8, half of what a float32 can tell from 1.
+#: Φ(x) = ½ + ½·tanh(x·p(x²)): p is a least-squares fit, reweighted until all errors are alike, of artanh(2·Φ(x) − 1)
+#: / x for |x| up to 5.6. Its first coefficient is √(2/π) but for the sixth digit, as in the tanh form of GELU, which
+#: stops at the second. The largest error of Φ is 3e-8, half of what a float32 can tell from 1.
 _PHI32 = (1.75617307e-09, -1.32263416e-07, 3.9647453e-06, -5.5306198e-05, -3.25949664e-05, 0.0363330846, 0.797884941)
 
 

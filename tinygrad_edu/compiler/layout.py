@@ -1,8 +1,8 @@
 """In which order the axes of every array lie in memory.
 
-The meaning of a program does not depend on it, the speed does. numpy is fast where long rows of neighbouring numbers meet
-the same operation, and BLAS wants matrices whose rows or columns are contiguous. Three rules give that shape, from the
-program alone:
+The meaning of a program does not depend on it, the speed does. numpy is fast where long rows of neighbouring numbers
+meet the same operation, and BLAS wants matrices whose rows or columns are contiguous. Three rules give that shape,
+from the program alone:
 
 * an axis that some reduction sums away (features in a norm, the keys in a softmax) lies outermost: then the reduction
   adds up whole rows;
@@ -15,6 +15,7 @@ Arrays that meet in elementwise operations vote together, so that all of them li
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .ir import Access, Instruction, Program
 
@@ -38,9 +39,9 @@ def orders(program: Program) -> list[tuple[int, ...]]:
         return key
 
     def unite(a: tuple[int, int], b: tuple[int, int]) -> None:
-        a, b = sorted((find(a), find(b)))
-        if a != b:
-            leaders[b] = a
+        first, second = sorted((find(a), find(b)))
+        if first != second:
+            leaders[second] = first
 
     for number, array in enumerate(program.arrays):
         if array.primal >= 0 and array.kind == "gradient":
@@ -51,7 +52,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
         if not _is_product(it):
             for loop in range(len(it.loops)):
                 axes = [(x.array, axis) for x in (it.out, *it.reads()) for axis in _axes(program, x, it.loops, loop)]
-                for one, two in zip(axes, axes[1:], strict=False):
+                for one, two in pairwise(axes):
                     unite(one, two)
     for it in program.instructions:
         for loop in range(len(it.loops)):
@@ -74,8 +75,8 @@ def orders(program: Program) -> list[tuple[int, ...]]:
             vote = votes.get(find((number, axis)), _Votes())
             return (0, 0) if vote.reduced else (1, 0) if vote.carried <= 0 else (2, vote.carried)
 
-        axes = [*range(len(array.shape)), *([LANES] if array.lanes else [])]
-        result.append(tuple(sorted(axes, key=place)))
+        own = [*range(len(array.shape)), *([LANES] if array.lanes else [])]
+        result.append(tuple(sorted(own, key=place)))
     return result
 
 
@@ -91,7 +92,7 @@ def _is_product(it: Instruction) -> bool:
     a, b = it.inputs
     assert isinstance(a, Access)
     assert isinstance(b, Access)
-    return any(it.out.uses(l) and a.uses(l) != b.uses(l) for l in range(len(it.loops)))
+    return any(it.out.uses(loop) and a.uses(loop) != b.uses(loop) for loop in range(len(it.loops)))
 
 
 def _axes(program: Program, x: Access, loops: tuple[int, ...], loop: int, exact: bool = True) -> list[int]:

@@ -136,8 +136,8 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
     """Give sums (and maxima) of one term a node of their own, where others have one.
 
     Σ exp(x) over one score is that exp itself, while everywhere else the same line divides by a sum. If an operand of a
-    line is mostly a sum of terms of some kind, and here is directly of that kind, it becomes a sum of one term; then all
-    executions of the line look the same.
+    line is mostly a sum of terms of some kind, and here is directly of that kind, it becomes a sum of one term; then
+    all executions of the line look the same.
     """
     made = {node.result: node for node in nodes}
 
@@ -145,7 +145,9 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
         node = made.get(i)
         return None if node is None else (node.op, node.site)
 
-    plain: dict[int, tuple[Any, int, Any]] = {}  # reductions whose terms are all of one kind: operation, line, that kind
+    plain: dict[
+        int, tuple[Any, int, Any]
+    ] = {}  # reductions whose terms are all of one kind: operation, line, that kind
     for node in nodes:
         if node.op in _REDUCTIONS and not node.products:
             terms = {kind(t) for t in node.args}
@@ -176,9 +178,7 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
                         out.append(wrapped[key])
                     replaced[slot, x] = wrapped[key].result
         if replaced:
-            node.products = [
-                (replaced.get(("left", a), a), replaced.get(("right", b), b)) for a, b in node.products
-            ]
+            node.products = [(replaced.get(("left", a), a), replaced.get(("right", b), b)) for a, b in node.products]
             if node.op is not SUM:
                 node.args = tuple(replaced.get((slot, x), x) for slot, x in enumerate(node.args))
         out.append(node)
@@ -343,6 +343,6 @@ def _schedule(normal: Normal) -> None:
         last = min(latest[i] for i in outs)
         if last is not math.inf and last > node.level:
             # max() keeps the first of several equal ones: the earliest level
-            node.level = max(range(node.level, int(last) + 1), key=lambda l, kind=kind: at[kind, l])  # type: ignore[misc]
+            node.level = max(range(node.level, int(last) + 1), key=lambda level, kind=kind: at[kind, level])  # type: ignore[misc]
         for x in xs:
             latest[x] = min(latest[x], node.level - 1)

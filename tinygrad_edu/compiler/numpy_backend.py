@@ -151,9 +151,11 @@ class Executor:
         """The results of the latest run."""
         access, loops = self.program.outputs[0]
         lanes = self.program.arrays[access.array].lanes
-        return View.access(self.arrays[access.array], access, loops, lanes, lanes).array(
-            (*loops, self.batch) if lanes else loops
-        ).copy()
+        return (
+            View.access(self.arrays[access.array], access, loops, lanes, lanes)
+            .array((*loops, self.batch) if lanes else loops)
+            .copy()
+        )
 
     def find_not_finite(self) -> Instruction | None:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
@@ -216,7 +218,7 @@ class Lowering:
             self._table()
             return
         self.out = self.view(it.out)
-        self.inputs = [self.view(x) if isinstance(x, Access) else x for x in it.inputs]
+        self.inputs: list[Any] = [self.view(x) if isinstance(x, Access) else x for x in it.inputs]
         if it.op == "select":
             self._select()
         elif it.reduce != "sum":
@@ -290,7 +292,8 @@ class Lowering:
                 self.call(kernels.FORWARD[op], *arrays)
 
     def _gelu(self, out: View | None, shape: Sequence[int], x: View | None = None, slope: View | None = None) -> None:
-        x = x or self.inputs[0]
+        if x is None:
+            x = self.inputs[0]
         if slope is None and self.executor.program.gradient is not None:
             slope = self.scratch_like(out or x, shape)
             self.executor._slopes[_base(self.it.inputs[0])] = slope
@@ -359,7 +362,9 @@ class Lowering:
             self._reduce(np.add, self.inputs[0], self.out, negative=True)
             return
         smallest = next(x for x in self.inputs if isinstance(x, View))
-        full = self.scratch_like(max((x for x in self.inputs if isinstance(x, View)), key=_spread, default=smallest), self.shape)
+        full = self.scratch_like(
+            max((x for x in self.inputs if isinstance(x, View)), key=_spread, default=smallest), self.shape
+        )
         self._elementwise(full)
         self._reduce(np.add, full, self.out)
 

@@ -35,7 +35,9 @@ def to_program(block: Block) -> Program:
     """The block of the whole function as a program whose output is one row of results."""
     access = block.operand(np.array(block.normal.outputs, np.int64))
     if not isinstance(access, Access):
-        array = block._new(Array((len(block.normal.outputs),), "constant", data=np.full(len(block.normal.outputs), access)))
+        array = block._new(
+            Array((len(block.normal.outputs),), "constant", data=np.full(len(block.normal.outputs), access))
+        )
         access = Access(array, (0,), ((1,),))
     n = len(block.normal.outputs)
     instructions = tuple(block.instructions)
@@ -51,7 +53,8 @@ def embed(program: Program) -> Program:
     A copy of all of one array into a part of another (the heads' results into one vector) makes the first a mere name
     for that part; whoever computed or reads the first now uses the part itself.
     """
-    # What only writes numbers (the zeros around a ragged array) goes first: nothing that is computed may be overwritten.
+    # What only writes numbers (the zeros around a ragged array) goes first: nothing that is computed may be
+    # overwritten.
     instructions = sorted(program.instructions, key=lambda it: it.accumulate or bool(list(it.reads())))
     added_to = {it.out.array for it in instructions if it.accumulate}
     outputs = list(program.outputs)
@@ -114,9 +117,7 @@ def drop_dead(program: Program) -> Program:
     def renamed(x: Access) -> Access:
         return replace(x, array=numbers[x.array])
 
-    arrays = tuple(
-        replace(program.arrays[old], primal=numbers.get(program.arrays[old].primal, -1)) for old in numbers
-    )
+    arrays = tuple(replace(program.arrays[old], primal=numbers.get(program.arrays[old].primal, -1)) for old in numbers)
     instructions = tuple(
         replace(it, out=renamed(it.out), inputs=tuple(renamed(x) if isinstance(x, Access) else x for x in it.inputs))
         for it in kept

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +102,9 @@ def _matrices(
     a, b = (_matrix(to, v, own, order, shape) for v, own in ((a, rows), (b, columns)))
     (one, two), (k,) = merged([shape[d] for d in inner], [a.take(inner), b.take(inner)], as_views=True)
     (row_out, row_a), row_sizes = merged([shape[d] for d in rows], [out.take(rows), a.take(rows)], as_views=True)
-    (col_out, col_b), col_sizes = merged([shape[d] for d in columns], [out.take(columns), b.take(columns)], as_views=True)
+    (col_out, col_b), col_sizes = merged(
+        [shape[d] for d in columns], [out.take(columns), b.take(columns)], as_views=True
+    )
     (batch_out, batch_a, batch_b), batch_sizes = merged(
         [shape[d] for d in batch], [v.take(batch) for v in (out, a, b)], as_views=True
     )
@@ -136,7 +139,7 @@ def _is_matrix(z: Any) -> bool:
 
 def _joined(v: View, order: list[int], shape: Sequence[int]) -> bool:
     """Whether these loops, outer ones first, are one axis in memory."""
-    return all(v.strides[d] == v.strides[e] * shape[e] for d, e in zip(order, order[1:], strict=False))
+    return all(v.strides[d] == v.strides[e] * shape[e] for d, e in pairwise(order))
 
 
 def _matrix(to: Lowering, v: View, own: list[int], order: list[int], shape: Sequence[int]) -> View:

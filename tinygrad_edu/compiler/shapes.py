@@ -19,7 +19,7 @@ LEAST_FILLED = 0.4
 
 
 def fit(points: IntArray, images: IntArray) -> tuple[IntArray, IntArray] | None:
-    """Integers ``offset``, ``steps`` with ``images = offset + points @ steps.T`` for every point; None if there are none.
+    """Integers ``offset``, ``steps`` with ``images = offset + points @ steps.T`` for every point, or None.
 
     >>> fit(np.array([[0, 0], [0, 1], [1, 0]]), np.array([[5], [6], [15]]))
     (array([5]), array([[10,  1]]))
@@ -136,7 +136,9 @@ def longest(tuples: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """
     best: dict[tuple[int, int], tuple[int, ...]] = {}  # by (node of the trie, element)
     nodes: dict[tuple[int, int], int] = {}
-    for t in sorted(dict.fromkeys(tuples), key=len, reverse=True):  # sorted() is stable: the first of equal length first
+    for t in sorted(
+        dict.fromkeys(tuples), key=len, reverse=True
+    ):  # sorted() is stable: the first of equal length first
         node = 0
         for x in t:
             key = (node, x)

@@ -8,14 +8,15 @@ that keeps Values of one call for the next, or draws on Values that are not its 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from .. import calls
 from ..engine import Value
+from . import trace as _trace
 from .parameters import rectangle
 from .trace import INPUT, Body, Call, Index, Port, Trace, Tracer, _flat, _nested, close, inside, rebuild, refuse
-from . import trace as _trace
 
 
 def module_paths(module: Any) -> dict[int, str]:
@@ -119,12 +120,10 @@ def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[An
     found = known.get(id(module))
     if found is None or found.token != [_token(m) for m in found.modules]:
         modules = [m for _, m in module.named_modules()]
-        tensors: list[int] | None = []
-        try:
-            key = tuple(_attributes(module, record, tensors, {}))
-        except LookupError:
-            key, tensors = (), None
-        found = known[id(module)] = _Known(modules, [_token(m) for m in modules], key, tensors)
+        tensors: list[int] = []
+        found = known[id(module)] = _Known(modules, [_token(m) for m in modules], (), None)
+        with suppress(LookupError):
+            found.key, found.tensors = tuple(_attributes(module, record, tensors, {})), tensors
     return found.key, found.tensors
 
 

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Real
+from types import FrameType
 from typing import Any, NoReturn
 
 from .. import calls, engine, functional, ops
@@ -110,7 +112,7 @@ class Body:
         """The node of a Value or a number."""
         if x.__class__ is Tracer:
             if x.body is self:
-                return x.id  # type: ignore[no-any-return]
+                return x.id
             return self._capture(x)
         if not isinstance(x, Value):
             return self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
@@ -176,18 +178,18 @@ class Tracer(Value):
     body: Body
     id: int
 
-    def __add__(self, other: Any) -> Value:
+    def __add__(self, other: Any) -> Any:
         return _record(ops.ADD, self, other)
 
-    def __radd__(self, other: Any) -> Value:
+    def __radd__(self, other: Any) -> Any:
         if other.__class__ is int and other == 0:
             return self  # as in the engine: where sum() begins
         return _record(ops.ADD, other, self)
 
-    def __mul__(self, other: Any) -> Value:
+    def __mul__(self, other: Any) -> Any:
         return _record(ops.MUL, self, other)
 
-    def __rmul__(self, other: Any) -> Value:
+    def __rmul__(self, other: Any) -> Any:
         return _record(ops.MUL, other, self)
 
     def _read(self) -> NoReturn:
@@ -196,7 +198,7 @@ class Tracer(Value):
     def _write(self, number: float) -> NoReturn:
         refuse("this changes the number of a Value", "compute a new Value instead")
 
-    data = property(_read, _write)  # type: ignore[assignment]
+    data = property(_read, _write)
 
     @property
     def grad(self) -> float:  # type: ignore[override]
@@ -233,7 +235,7 @@ class Index:
         body = _current()
         node = body.number(self.as_value())
         leaves: list[list[int]] = []
-        shapes = set()
+        shapes: set[Any] = set()
         for entry in table:
             shape = rectangle(entry, (Value, float, int))
             shapes.add(shape)
@@ -256,8 +258,8 @@ class Index:
     def _refuse_number(self, *_: Any) -> NoReturn:
         refuse_number("an index from the data")
 
-    __int__ = __float__ = __bool__ = __hash__ = _refuse_number  # type: ignore[assignment]
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse_number  # type: ignore[assignment]
+    __int__ = __float__ = __bool__ = __hash__ = _refuse_number
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse_number
 
     def __neg__(self) -> Value:
         return -self.as_value()
@@ -313,21 +315,23 @@ _transparent = frozenset((engine.__name__, __name__))
 
 def _record(op: Op, a: Any, b: Any) -> Any:
     """The two operations that make up nearly all of a network."""
-    body = _body
-    if body is None:
-        return _current()
+    body = _body if _body is not None else _current()
+    if a.__class__ is Index:
+        a = a.as_value()
+    if b.__class__ is Index:
+        b = b.as_value()
     if a.__class__ is Tracer and a.body is body:
         i = a.id
-    elif isinstance(a, (Value, float, int)):
+    elif isinstance(a, (Value, Real)):
         i = body.number(a)
     else:
-        return a.__class__ is Index and _record(op, a.as_value(), b) or NotImplemented
+        return NotImplemented
     if b.__class__ is Tracer and b.body is body:
         j = b.id
-    elif isinstance(b, (Value, float, int)):
+    elif isinstance(b, (Value, Real)):
         j = body.number(b)
     else:
-        return b.__class__ is Index and _record(op, a, b.as_value()) or NotImplemented
+        return NotImplemented
     if not engine._recording:
         refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
     out = _new(Tracer)
@@ -354,7 +358,7 @@ _eager_init = Value.__init__
 _slot_data = Value.__dict__["data"]
 
 
-def _traced_init(self: Value, data: float, label: str = "") -> None:
+def _traced_init(self: Value, data: Any, label: str = "") -> None:
     if data.__class__ is Tracer or data.__class__ is Index:
         refuse_number("the number of a Value")
     _eager_init(self, data, label)
@@ -391,11 +395,12 @@ def _traced_dropout(p: float, rng: Any) -> Any:
 
 def user_line() -> str:
     """The innermost source line being executed that is not the library's own: ``model.py:12: the line``."""
-    frame = sys._getframe(1)
-    innermost = frame
+    innermost = sys._getframe(1)
+    frame: FrameType | None = innermost
     while frame is not None and frame.f_code.co_filename.startswith(_package + os.sep):
-        frame = frame.f_back  # type: ignore[assignment]
-    frame = frame or innermost
+        frame = frame.f_back
+    if frame is None:
+        frame = innermost
     text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}: {text}"
 
@@ -523,7 +528,9 @@ def inside(body: Body) -> Iterator[None]:
 def _tracing(body: Body) -> Iterator[None]:
     """During a trace three functions of the engine look out for tracers, and ``.data`` is guarded."""
     if _body is not None:
-        raise CompileError("a compiled function is called inside of another one that is being compiled; call the plain one")
+        raise CompileError(
+            "a compiled function is called inside of another one that is being compiled; call the plain one"
+        )
     eager_dropout = functional.dropout_factor
     setattr(engine, "apply", _traced_apply)  # noqa: B010  # mypy knows these names as constants
     setattr(functional, "dropout_factor", _traced_dropout)  # noqa: B010

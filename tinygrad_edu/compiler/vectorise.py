@@ -126,7 +126,11 @@ class Block:
         if node.op is SUM:
             # A product is written in the order of the arrays, so that x·w and w·x look the same.
             node.products = [(a, b) if of[a] <= of[b] else (b, a) for a, b in node.products]
-            return (SUM, _runs((int(of[a]), int(of[b])) for a, b in node.products), _runs(int(of[x]) for x in node.args))
+            return (
+                SUM,
+                _runs((int(of[a]), int(of[b])) for a, b in node.products),
+                _runs(int(of[x]) for x in node.args),
+            )
         if node.op is ops.MAXIMUM or node.op is ops.MINIMUM:
             arrays = _runs(int(of[x]) for x in node.args)
             return (node.op, arrays, len(arrays) == len(node.args) == 2)
@@ -198,7 +202,9 @@ class Block:
         if array.hole != pad:
             filled = self._new(replace(array, hole=pad))
             loops = array.shape
-            self._emit("fill", loops, identity(filled, loops), (identity(access.array, loops),), mask=array.mask, value=pad)
+            self._emit(
+                "fill", loops, identity(filled, loops), (identity(access.array, loops),), mask=array.mask, value=pad
+            )
             self.array[self.array == access.array] = filled
         return True
 
@@ -300,7 +306,9 @@ class Block:
     # --- sums --------------------------------------------------------------------------------------------------------
 
     def _sum_pack(self, pack: list[Node]) -> None:
-        products = _segments([node.products for node in pack], lambda pair: (int(self.array[pair[0]]), int(self.array[pair[1]])))
+        products = _segments(
+            [node.products for node in pack], lambda pair: (int(self.array[pair[0]]), int(self.array[pair[1]]))
+        )
         plain = _segments([list(node.args) for node in pack], lambda x: int(self.array[x]))
         if len(plain) > 4:  # terms from everywhere: copied together first
             plain = [[list(node.args) for node in pack]]
@@ -328,7 +336,9 @@ class Block:
                 a, b = self.operand(left[0], pad=0.0), self.operand(right[0], pad=0.0)
                 if self._copies_tensors((a, b)) and self._split_by_tensor(pack):
                     return
-                out_later.append(("mul", loops, (_spread(a, left[1], len(loops)), _spread(b, right[1], len(loops))), count))
+                out_later.append(
+                    ("mul", loops, (_spread(a, left[1], len(loops)), _spread(b, right[1], len(loops))), count)
+                )
             else:
                 grid_a = _term_grid([[p[0] for p in t] for t in segment], box)
                 grid_b = _term_grid([[p[1] for p in t] for t in segment], box)
@@ -370,7 +380,8 @@ class Block:
         lengths = [len(t) for t in lefts]
         choices = [(lefts, rights)]
         if min(lengths) != max(lengths):
-            # Tuples that grow (all values so far) are read as the longest one of them; the other side is 0 beyond its end.
+            # Tuples that grow (all values so far) are read as the longest one of them; the other side is 0 beyond its
+            # end.
             choices += [(lefts, longest(rights)), (rights, longest(lefts))]
             choices.sort(key=lambda sides: sum(len(set(side)) for side in sides))
         for short, long_ in choices:
@@ -381,9 +392,9 @@ class Block:
             depth = max(map(len, long_))
             grid_short = np.full((groups, n_left, depth), -1, np.int64)
             grid_long = np.full((groups, n_right, depth), -1, np.int64)
-            for (g, l, r), s, t in zip(places.tolist(), short, long_, strict=True):
-                grid_short[g, l, : len(s)] = s
-                grid_long[g, r, : len(t)] = t
+            for (g, i, j), s, t in zip(places.tolist(), short, long_, strict=True):
+                grid_short[g, i, : len(s)] = s
+                grid_long[g, j, : len(t)] = t
             kept = [axis for axis, n in enumerate((groups, n_left, n_right)) if n > 1]
             shape = tuple((groups, n_left, n_right)[axis] for axis in kept)
             loops = (*shape, depth)
@@ -417,7 +428,10 @@ class Block:
         """Whether parameters would have to be copied together at every run."""
         fresh = {it.out.array for it in self.instructions if any(x.array == self.parameter for x in it.reads())}
         return any(
-            isinstance(x, Access) and x.array in fresh and self.arrays[x.array].kind == "value" and not self._owned(x.array)
+            isinstance(x, Access)
+            and x.array in fresh
+            and self.arrays[x.array].kind == "value"
+            and not self._owned(x.array)
             for x in operands
         )
 
@@ -432,9 +446,9 @@ class Block:
         depth = len(pack[0].detail)
         index = np.full((groups, n_left), -1, np.int64)
         table = np.full((groups, n_right, depth), -1, np.int64)
-        for (g, l, r), node in zip(places.tolist(), pack, strict=True):
-            index[g, l] = node.args[0]
-            table[g, r] = node.detail
+        for (g, i, j), node in zip(places.tolist(), pack, strict=True):
+            index[g, i] = node.args[0]
+            table[g, j] = node.detail
         sizes = (groups, n_left, n_right)
         kept = [axis for axis, n in enumerate(sizes) if n > 1]
         shape = tuple(sizes[axis] for axis in kept)
@@ -553,7 +567,7 @@ def _spread(x: Operand, loops: tuple[int, ...], count: int) -> Operand:
     """An access over some loops as an access over all ``count`` loops."""
     if not isinstance(x, Access):
         return x
-    steps = tuple(tuple(row[loops.index(l)] if l in loops else 0 for l in range(count)) for row in x.steps)
+    steps = tuple(tuple(row[loops.index(loop)] if loop in loops else 0 for loop in range(count)) for row in x.steps)
     return Access(x.array, x.offset, steps)
 
 

@@ -33,7 +33,8 @@ class View:
         """The elements of ``array``, whose last axis is the lanes if it has lanes, that an access finds."""
         axes = array.strides[: len(x.offset)]
         strides = [
-            0 if n == 1 else sum(row[l] * s for row, s in zip(x.steps, axes, strict=True)) for l, n in enumerate(loops)
+            0 if n == 1 else sum(row[loop] * s for row, s in zip(x.steps, axes, strict=True))
+            for loop, n in enumerate(loops)
         ]
         if lanes:
             strides.append(array.strides[-1] if has_lanes and array.shape[-1] > 1 else 0)
