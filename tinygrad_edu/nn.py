@@ -258,7 +258,7 @@ class Neuron(Module):
 
     def forward(self, x: Sequence[Value | float]) -> Value:
         """Inputs may be Values or plain numbers."""
-        if not hasattr(x, "__len__") or isinstance(x, str):
+        if not hasattr(x, "__len__"):
             raise TypeError(f"a {type(self).__name__} takes a list of {len(self.w)} inputs, got {x!r}")
         if len(x) != len(self.w):
             raise ShapeError(f"this Neuron has {len(self.w)} inputs; got {len(x)}")
