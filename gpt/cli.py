@@ -25,7 +25,7 @@ from . import checkpoint, ngram
 from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import TEXTS, Corpus, named_text, read_text, spread
-from .engines import make_engine
+from .engines import CompiledEngine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
@@ -86,13 +86,13 @@ def _train(options: argparse.Namespace) -> int:
         return 130
     if result.val_loss is not None:
         print(f"Validation loss {_loss_words(result.val_loss)}: {ngram.verdict(result.val_loss, run.rungs)}.")
-    pictures = [] if options.no_draw else _draw_into(folder, run.model, run.corpus.val)
+    pictures = {} if options.no_draw else _draw_into(run)
     print(f"\nWritten to {folder}:")
     for name, about in (
         (checkpoint.MODEL, "the parameters, by GPT-2's names"),
         (checkpoint.TRAINING, "what a resumed run needs"),
         (checkpoint.LOG, "one line of JSON per step"),
-        *((name, "the graph of the loss with its gradients") for name in pictures),
+        *pictures.items(),
     ):
         print(f"  {name:<22}{about}")
     prompt = " --prompt ROMEO:" if set("ROMEO:") <= set(run.corpus.tokenizer.alphabet) else ""
@@ -302,18 +302,23 @@ def _loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
     return viz.draw(loss, calls=calls, budget=boxes, direction="wrapped")
 
 
-def _draw_into(folder: Path, model: GPT, tokens: Sequence[int]) -> list[str]:
-    """Draw the loss into the folder of a run; a picture that cannot be made does not fail the run."""
+def _draw_into(run: Run) -> dict[str, str]:
+    """Draw into the folder of a run, and say what; a picture that cannot be made does not fail the run."""
     import viz
 
-    written = []
+    written = {}
     try:
-        drawing = _loss_drawing(model, tokens, DRAWN_BOXES)
+        if isinstance(run.engine, CompiledEngine):
+            write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
+            written["program.txt"] = "what the compiler made of the scalars, line by line"
+            viz.save(viz.draw_program(run.engine.compiled), run.folder / "program.svg")
+            written["program.svg"] = "the same as a picture"
+        drawing = _loss_drawing(run.model, run.corpus.val, DRAWN_BOXES)
         for name in ("loss.dot", "loss.svg"):
-            viz.save(drawing, folder / name)
-            written.append(name)
+            viz.save(drawing, run.folder / name)
+            written[name] = "the graph of the loss with its gradients"
     except (viz.DrawingError, OSError) as error:
-        print(f"The graph could not be drawn: {error}", file=sys.stderr)
+        print(f"Not everything could be drawn: {error}", file=sys.stderr)
     return written
 
 

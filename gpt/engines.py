@@ -180,6 +180,11 @@ class CompiledEngine:
         self._optimizer.load_state_dict(state)
         self._parameters.refresh()
 
+    @property
+    def compiled(self) -> Compiled:
+        """The compiled loss, with its program and statistics."""
+        return self._train_loss
+
     def summary(self) -> str:
         """What the compiler did, in one sentence."""
         return f"Compiled: {self._train_loss.summary()}."

@@ -15,6 +15,7 @@ writes it.
 
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+from .program import draw_program
 
 __all__ = [
     "DrawingError",
@@ -23,5 +24,6 @@ __all__ = [
     "LayoutTimeout",
     "UnknownFormatError",
     "draw",
+    "draw_program",
     "save",
 ]

@@ -137,7 +137,32 @@ def drawing(
         note: a line above the picture.
         coarser: makes the picture for when this one cannot be laid out in time.
     """
-    graph = Drawing(
+    graph = _empty(direction)
+    graph.picture = picture
+    graph._coarser = coarser
+    label = _header(picture, note, legend and not lecture)
+    if label:
+        graph.attr(label=label)
+    rows = wrap.rows(picture) if direction == "wrapped" else [picture.boxes]
+    frames = _Frames(picture, lecture)
+    for i, row in enumerate(rows):
+        if len(rows) == 1:
+            frames.fill(graph, row)
+        else:
+            # A row is an invisible frame, and edges between rows do not order columns: so each row starts on the left.
+            with graph.subgraph(name=f"cluster_row{i}") as inner:
+                inner.attr(style="invis", label="")
+                frames.fill(inner, row)
+    row_of = {box: i for i, row in enumerate(rows) for box in row}
+    largest = max((edge.norm for edge in picture.edges), default=0.0)
+    for edge in picture.edges:
+        _edge(graph, edge, picture, largest, lecture, row_of[edge.source] != row_of[edge.target])
+    return graph
+
+
+def _empty(direction: str) -> Drawing:
+    """A drawing without boxes, in the style of all of them."""
+    return Drawing(
         graph_attr={
             "rankdir": "LR" if direction == "wrapped" else direction,
             "bgcolor": style.PAPER,
@@ -164,25 +189,23 @@ def drawing(
             "arrowsize": "0.8",
         },
     )
-    graph.picture = picture
-    graph._coarser = coarser
-    label = _header(picture, note, legend and not lecture)
-    if label:
-        graph.attr(label=label)
-    rows = wrap.rows(picture) if direction == "wrapped" else [picture.boxes]
-    frames = _Frames(picture, lecture)
-    for i, row in enumerate(rows):
-        if len(rows) == 1:
-            frames.fill(graph, row)
-        else:
-            # A row is an invisible frame, and edges between rows do not order columns: so each row starts on the left.
-            with graph.subgraph(name=f"cluster_row{i}") as inner:
-                inner.attr(style="invis", label="")
-                frames.fill(inner, row)
-    row_of = {box: i for i, row in enumerate(rows) for box in row}
-    largest = max((edge.norm for edge in picture.edges), default=0.0)
-    for edge in picture.edges:
-        _edge(graph, edge, picture, largest, lecture, row_of[edge.source] != row_of[edge.target])
+
+
+def plain(boxes: Iterable[tuple[str, style.Face, bool]], edges: Iterable[tuple[str, str, str]], header: str) -> Drawing:
+    """A drawing of boxes that are not Values, from top to bottom.
+
+    Args:
+        boxes: id, what stands in it, whether it is a result.
+        edges: id of the source, id of the target, a word beside the edge.
+        header: the line on top.
+    """
+    graph = _empty("TB")
+    graph.attr(label=f'<<TABLE BORDER="0"><TR><TD ALIGN="LEFT"><B>{text(header)}</B></TD></TR></TABLE>>')
+    for box, face, root in boxes:
+        graph.node(box, f"<{_label(face, root)}>", tooltip=_tooltip(face.tooltip))
+    for source, target, words in edges:
+        label = f"<{_font(f' {words} ', colour=style.FAINT)}>"
+        graph.edge(source, target, label=label, tooltip=_tooltip(words), color=style.MIXED)
     return graph
 
 
@@ -260,15 +283,15 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
             graph.node(f"{box.id}op", f"<{text(face.tab)}>", shape="ellipse")
             graph.edge(f"{box.id}op", box.id)
         return
-    graph.node(box.id, f"<{_label(face, box)}>", tooltip=_tooltip(face.tooltip))
+    graph.node(box.id, f"<{_label(face, box.root)}>", tooltip=_tooltip(face.tooltip))
 
 
 _TABLE = '<TABLE BORDER="{}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4" BGCOLOR="{}"{} COLOR="{}">'
 
 
-def _label(face: style.Face, box: Box) -> str:
+def _label(face: style.Face, root: bool) -> str:
     dashed = ' STYLE="DASHED"' if face.dashed else ""
-    parts = [_TABLE.format(3 if box.root else 1, face.fill, dashed, style.INK if box.root else "#6b7480")]
+    parts = [_TABLE.format(3 if root else 1, face.fill, dashed, style.INK if root else "#6b7480")]
     tab = f'<TD BGCOLOR="{face.tab_fill}">{_font(face.tab, bold=True)}</TD>' if face.tab else ""
     title = f'<TD ALIGN="LEFT">{_font(face.title, size=style.NAME_SIZE, bold=True)}</TD>' if face.title else ""
     span = ' COLSPAN="2"'
