@@ -414,7 +414,7 @@ def no_grad() -> Iterator[None]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Inside, Python's cyclic garbage collector does not run: graphs are built two to five times faster.
+    """Inside, Python's cyclic garbage collector does not run: a step of a GPT takes a third of the time.
 
     A graph of Values has no reference cycles and is freed at once without the collector; but the collector does not
     know that, and looks through all the new Values again and again while a large graph grows.

@@ -26,6 +26,8 @@ def central_difference(f: Function, inputs: Sequence[float], index: int, *, step
     >>> round(central_difference(lambda x, y: x * x * y, [3.0, 2.0], 0), 6)
     12.0
     """
+    if not 0 <= index < len(inputs):
+        raise IndexError(f"index {index} is out of range for {len(inputs)} inputs (0 to {len(inputs) - 1})")
     x = float(inputs[index])
     h = step if step is not None else 6e-6 * max(1.0, abs(x))
     above, below = x + h, x - h

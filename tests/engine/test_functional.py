@@ -124,29 +124,35 @@ def test_gradients(f):
 
 # --- lengths --------------------------------------------------------------------------------------------------------
 
-TWO, THREE = values([1, 2]), values([1, 2, 3])
+
+def two():
+    return values([1, 2])
+
+
+def three():
+    return values([1, 2, 3])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: F.dot(TWO, THREE), r"dot\(\) needs two vectors of the same length, at least 1; got 2 and 3"),
+        (lambda: F.dot(two(), three()), r"dot\(\) needs two vectors of the same length, at least 1; got 2 and 3"),
         (lambda: F.dot([], []), r"at least 1; got 0 and 0"),
-        (lambda: F.linear(TWO, [THREE]), r"got 3 and 2"),
-        (lambda: F.linear(TWO, [TWO, TWO], THREE), r"one bias per row of the weight; got 3 and 2 rows"),
-        (lambda: F.add(TWO, THREE), r"add\(\) needs two vectors of the same length; got 2 and 3"),
+        (lambda: F.linear(two(), [three()]), r"got 3 and 2"),
+        (lambda: F.linear(two(), [two(), two()], three()), r"one bias per row of the weight; got 3 and 2 rows"),
+        (lambda: F.add(two(), three()), r"add\(\) needs two vectors of the same length; got 2 and 3"),
         (lambda: F.mean([]), r"mean\(\) of no values"),
         (lambda: F.softmax([]), r"a softmax over no scores"),
         (lambda: F.cross_entropy([], 0), r"a softmax over no scores"),
-        (lambda: F.mse(TWO, THREE), r"as many targets as predictions, at least 1; got 2 and 3"),
+        (lambda: F.mse(two(), three()), r"as many targets as predictions, at least 1; got 2 and 3"),
         (lambda: F.mse([], []), r"at least 1; got 0 and 0"),
-        (lambda: F.rms_norm(TWO, THREE), r"made for 3 features; got a vector of 2"),
-        (lambda: F.layer_norm(THREE, TWO), r"made for 2 features; got a vector of 3"),
-        (lambda: F.layer_norm(THREE, None, TWO), r"got 3 and 2"),
-        (lambda: F.weighted_sum(TWO, [TWO]), r"one weight per row; got 2 weights and 1 rows"),
-        (lambda: F.weighted_sum(TWO, [TWO, THREE]), r"rows of one length; got 2, 3"),
-        (lambda: F.attend(TWO, [THREE], [TWO]), r"got 2 and 3"),
-        (lambda: F.attend(TWO, [TWO, TWO], [TWO]), r"got 2 weights and 1 rows"),
+        (lambda: F.rms_norm(two(), three()), r"made for 3 features; got a vector of 2"),
+        (lambda: F.layer_norm(three(), two()), r"made for 2 features; got a vector of 3"),
+        (lambda: F.layer_norm(three(), None, two()), r"got 3 and 2"),
+        (lambda: F.weighted_sum(two(), [two()]), r"one weight per row; got 2 weights and 1 rows"),
+        (lambda: F.weighted_sum(two(), [two(), three()]), r"rows of one length; got 2, 3"),
+        (lambda: F.attend(two(), [three()], [two()]), r"got 2 and 3"),
+        (lambda: F.attend(two(), [two(), two()], [two()]), r"got 2 weights and 1 rows"),
     ],
 )
 def test_lists_of_unequal_length_are_an_error(call, message):
@@ -159,7 +165,7 @@ def test_pick_names_index_and_size(index):
     with pytest.raises(IndexError, match=rf"index {index} is out of range for a table of 3 entries \(0 to 2\)"):
         F.pick([1, 2, 3], index)
     with pytest.raises(IndexError, match=f"index {index} is out of range"):
-        F.cross_entropy(THREE, index)
+        F.cross_entropy(three(), index)
 
 
 # --- against PyTorch ------------------------------------------------------------------------------------------------

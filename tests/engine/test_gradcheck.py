@@ -16,6 +16,12 @@ def test_central_difference_of_known_functions():
     assert central_difference(lambda x: x**3, [1.0], 0, step=0.5) == pytest.approx(3.25)  # 3 + h²
 
 
+@pytest.mark.parametrize("index", [2, -1])
+def test_an_input_that_is_not_there(index):
+    with pytest.raises(IndexError, match=rf"index {index} is out of range for 2 inputs \(0 to 1\)"):
+        central_difference(lambda x, y: x * y, [1.0, 2.0], index)
+
+
 def test_right_gradients_pass():
     gradcheck(lambda x, y: (x * y + y / x).tanh(), [0.7, -0.4])
     gradcheck(lambda x, y: x * 2.0, [1.0, 5.0])  # an input that is not used

@@ -1,5 +1,6 @@
 """Modules: shapes, names, saving and loading, training mode, and the same numbers as PyTorch's layers."""
 
+import math
 import random
 
 import pytest
@@ -128,7 +129,29 @@ def test_every_activation_has_the_right_slope():
         for x in (-1.3, 0.4, 2.0):
             gradcheck(nn.activation(name), [x])
     assert nn.activation("relu2")(Value(3.0)).data == 9.0
-    assert nn.activation("silu")(Value(0.0)).data == 0.0
+    assert nn.activation("silu")(Value(2.0)).data == pytest.approx(2.0 / (1.0 + math.exp(-2.0)))
+    assert nn.activation("linear")(Value(3.0)).data == 3.0
+
+
+def test_norms_start_by_only_normalising():
+    x = [Value(v) for v in (1.0, -2.0, 3.0, 0.5)]
+    assert data(nn.RMSNorm(4)(x)) == data(nn.RMSNorm(4, weight=False)(x)) == data(F.rms_norm(x))
+    assert data(nn.LayerNorm(4)(x)) == data(nn.LayerNorm(4, False, False)(x)) == data(F.layer_norm(x))
+    assert sum(v * v for v in data(nn.RMSNorm(4)(x))) / 4 == pytest.approx(1.0, abs=1e-5)
+    assert data(nn.RMSNorm(4, eps=1.0)(x)) == data(F.rms_norm(x, eps=1.0))
+    assert data(nn.LayerNorm(4, eps=1.0)(x)) == data(F.layer_norm(x, eps=1.0))
+
+
+@pytest.mark.parametrize(("last", "result"), [("linear", lambda z: z), ("sigmoid", lambda z: 1 / (1 + math.exp(-z)))])
+def test_an_mlp_is_its_layers_one_after_another(last, result):
+    mlp = nn.MLP(1, [2, 1], "relu", last_activation=last, rng=3)
+    (a, b), (c,) = (layer.neurons for layer in mlp.layers)
+    for i, p in enumerate(mlp.parameters()):
+        p.data = [2.0, 0.5, -3.0, 0.25, 4.0, 5.0, -1.0][i]
+    assert [neuron.activation for neuron in (a, b, c)] == ["relu", "relu", last]
+    for x in (1.0, -1.0):
+        hidden = [max(0.0, 2.0 * x + 0.5), max(0.0, -3.0 * x + 0.25)]
+        assert mlp([x]).data == pytest.approx(result(4.0 * hidden[0] + 5.0 * hidden[1] - 1.0), rel=1e-12)
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------

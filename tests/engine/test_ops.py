@@ -171,6 +171,7 @@ BORDERS = [
     ("pow", (-2.0, 0.0), 1.0, (0.0, NAN)),
     ("pow", (10.0, 400.0), INF, (INF, INF)),
     ("pow", (-10.0, 401.0), -INF, (INF, NAN)),
+    ("pow", (1e-200, -3.0), INF, (-INF, -INF)),
     ("pow", (NAN, 2.0), NAN, (NAN, NAN)),
     ("pow", (NAN, 0.0), 1.0, (0.0, NAN)),
     ("pow", (1.0, NAN), 1.0, (NAN, 0.0)),
@@ -225,6 +226,12 @@ def test_borders(name, inputs, result, derivatives):
 @pytest.mark.parametrize("inputs", [(NAN, 1.0), (1.0, NAN), (1.0, NAN, 2.0)])
 def test_an_extreme_of_nan_is_nan_wherever_it_stands(name, inputs):
     assert math.isnan(ops.by_name(name).forward(*inputs))
+
+
+def test_gelu_at_the_ends_of_the_line():
+    """PyTorch says NaN here: it computes inf · 0. The limits are known."""
+    assert gradients(ops.GELU, (INF,)) == (INF, [1.0])
+    assert gradients(ops.GELU, (-INF,)) == (0.0, [0.0])
 
 
 def test_ties_share_equally():

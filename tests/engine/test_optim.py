@@ -166,10 +166,20 @@ def test_settings_out_of_range(make, message):
         make([Value(1.0)])
 
 
-@pytest.mark.parametrize("wrong", [[1.0], [[Value(1.0)]], ["w"]])
-def test_what_is_no_parameter(wrong):
-    with pytest.raises(TypeError, match=r"moves Values, got (float|list|str); pass model\.parameters\(\)"):
-        optim.Adam(wrong)
+def test_the_lowest_settings_are_allowed():
+    p = with_gradient(1.0, 0.5)
+    optimizer = optim.AdamW([p], lr=0.0, betas=(0.0, 0.0), eps=0.0, weight_decay=0.0)
+    optimizer.step()
+    assert p.data == 1.0
+    optimizer.lr = 0.25
+    optimizer.step()  # without memory, Adam is a step of lr in the direction of the sign
+    assert p.data == 0.75
+
+
+def test_what_is_no_parameter():
+    for wrong, name in (([1.0], "float"), ([[Value(1.0)]], "list"), (["w"], "str")):
+        with pytest.raises(TypeError, match=rf"moves Values, got {name}; pass model\.parameters\(\)"):
+            optim.Adam(wrong)
 
 
 def test_a_state_of_another_optimiser_or_size_is_refused():

@@ -1,0 +1,187 @@
+"""Writing files: with ``dot``, without it, with one that sleeps, and what is said when it cannot be done."""
+
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+import graphviz
+import pytest
+from drawn_examples import Drawn, expression
+
+import viz
+from tinygrad_edu import Value
+from viz import layout
+
+pure = pytest.mark.skipif(
+    not [p for p in layout._installed() if "graphviz-pure" in p.path], reason="graphviz-pure has no wheel here"
+)
+either = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+
+
+@pytest.fixture
+def no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A PATH without ``dot``; the fallback is found beside the interpreter."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+
+
+def fake_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "dot"
+    program.write_text(f"#!{sys.executable}\nimport sys, time\ntext = sys.stdin.read()\n{body}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
+
+
+@genuine
+@pytest.mark.parametrize("format", ["svg", "png", "pdf"])
+def test_with_dot(tmp_path: Path, format: str) -> None:
+    path = tmp_path / f"L.{format}"
+    assert viz.save(viz.draw(expression()), path) == str(path)
+    assert path.read_bytes().startswith(MAGIC[format])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # nothing is left beside it
+
+
+@pure
+@pytest.mark.parametrize("format", ["svg", "png"])
+def test_without_dot(tmp_path: Path, no_dot: None, format: str) -> None:
+    path = tmp_path / f"L.{format}"
+    viz.save(expression(), path)
+    assert path.read_bytes().startswith(MAGIC[format])
+
+
+@pure
+def test_every_style_is_laid_out_without_dot(no_dot: None, gpt: Drawn) -> None:
+    for options in ({"budget": 24}, {"budget": 60}, {"depth": 3}, {"style": "micrograd", "budget": 12}):
+        svg = viz.draw(gpt.loss, calls=gpt.calls, **options).render_bytes("svg").decode()
+        assert "loss" in svg
+
+
+@either
+@pytest.mark.parametrize("character", [*'{}|<>"\\&', "\\N", "&amp;", "\n", " "])
+def test_characters_survive_the_layout(character: str) -> None:
+    shown = {"\n": "⏎", " ": "␣"}.get(character, character)
+    escaped = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for program in layout.programs("svg"):
+        drawing = viz.draw(Value(1.0, label=character).tanh())
+        svg = layout.render(drawing.source, "svg", program, 5.0).decode().replace("&quot;", '"').replace("&#39;", "'")
+        assert f">{escaped}</text>" in svg, program
+
+
+def test_text_needs_no_program(tmp_path: Path, no_dot: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_installed", lambda: iter(()))
+    drawing = viz.draw(expression())
+    for name in ("L.dot", "L.gv"):
+        drawing.save(tmp_path / name)
+        assert (tmp_path / name).read_text(encoding="utf-8") == drawing.source
+    with pytest.raises(
+        viz.LayoutError, match=r"no program that lays out graphs was found; install Graphviz .* or save as \.dot"
+    ):
+        drawing.save(tmp_path / "L.svg")
+
+
+@pure
+def test_pdf_needs_dot_itself(tmp_path: Path, no_dot: None) -> None:
+    with pytest.raises(viz.LayoutError, match=r"only dot itself writes pdf; install Graphviz .*\.svg"):
+        viz.save(expression(), tmp_path / "L.pdf")
+
+
+@pytest.mark.parametrize("name", ["L.jpg", "L", "L.svgz"])
+def test_unknown_format(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"unknown format: '{name}' must end in one of \.svg, \.png, \.pdf, \.dot"):
+        viz.save(expression(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        viz.save(expression(), tmp_path / "nowhere" / "L.dot")
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "L.dot"
+    path.write_text("before")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not allowed")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        viz.save(expression(), path)
+    assert path.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["L.dot"]
+
+
+def test_written_files_can_be_read_by_others(tmp_path: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        path = viz.save(expression(), tmp_path / "L.dot")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o644
+
+
+def test_options_after_drawing_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="drawn already; give budget to draw"):
+        viz.save(viz.draw(expression()), tmp_path / "L.dot", budget=3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
+def test_a_slow_layout_is_stopped_and_a_coarser_picture_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpt: Drawn
+) -> None:
+    fake_dot(monkeypatch, tmp_path, "if text.count(' -> ') > 12: time.sleep(60)\nprint('<?xml', text)")
+    monkeypatch.setattr(layout, "TIMEOUT", 1.0)
+    drawing = viz.draw(gpt.loss, calls=gpt.calls, budget=60)
+    assert drawing.source.count(" -> ") > 12
+    svg = drawing.render_bytes("svg").decode()
+    assert "coarser, because the layout of all boxes took more than 1 s" in svg
+    assert f"{drawing.picture.total:,} Values" in svg
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
+@pure
+def test_a_dot_that_never_ends_is_replaced_by_the_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_dot(monkeypatch, tmp_path, "time.sleep(60)")
+    monkeypatch.setattr(layout, "TIMEOUT", 0.5)
+    assert "<svg" in viz.draw(expression()).render_bytes("svg").decode()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
+def test_when_nothing_is_fast_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_dot(monkeypatch, tmp_path, "time.sleep(60)")
+    only = next(layout._installed())
+    monkeypatch.setattr(layout, "_installed", lambda: iter([only]))
+    with pytest.raises(viz.LayoutTimeout, match=r"stopped after 0\.2 seconds; draw fewer boxes with a smaller budget="):
+        viz.draw(expression()).render_bytes("svg", timeout=0.2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
+def test_a_program_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_dot(monkeypatch, tmp_path, "sys.exit('out of memory')")
+    with pytest.raises(viz.LayoutError, match="failed: out of memory; save as .dot"):
+        viz.draw(expression()).render_bytes("svg")
+
+
+@either
+def test_notebooks_get_svg_and_text(gpt: Drawn) -> None:
+    bundle = viz.draw(gpt.loss, calls=gpt.calls, budget=24)._repr_mimebundle_()
+    assert "<svg" in bundle["image/svg+xml"]
+    assert "folded into" in bundle["text/plain"]
+    assert viz.draw(expression())._repr_mimebundle_(include=["text/plain"]).keys() == {"text/plain"}
+
+
+@genuine
+def test_the_graphviz_packages_own_ways_still_work(tmp_path: Path) -> None:
+    drawing = viz.draw(expression())
+    assert "<svg" in drawing.pipe(format="svg", encoding="utf-8")
+    assert Path(drawing.render(tmp_path / "graph", format="svg")).exists()
+    assert isinstance(drawing.copy(), graphviz.Digraph)

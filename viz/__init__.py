@@ -1,0 +1,27 @@
+"""Pictures of scalar programs: the graph of any result, with data and gradients, from one Value to a whole GPT.
+
+>>> from tinygrad_edu import Value
+>>> import viz
+>>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+>>> L = a * b + a
+>>> L.backward()
+>>> drawing = viz.draw(L)
+>>> print(drawing.picture.total, "Values")
+4 Values
+
+``draw`` returns a ``graphviz.Digraph``: the last line of a notebook cell shows it, ``viz.save(drawing, "L.svg")``
+writes it.
+"""
+
+from .drawing import draw, save
+from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+
+__all__ = [
+    "DrawingError",
+    "ExpressionError",
+    "LayoutError",
+    "LayoutTimeout",
+    "UnknownFormatError",
+    "draw",
+    "save",
+]

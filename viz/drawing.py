@@ -1,0 +1,97 @@
+"""``draw`` and ``save``: the computation graph as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+
+from . import dot, fold, graph, regions
+
+STYLES = ("box", "micrograd")
+DIRECTIONS = ("LR", "TB")
+
+
+def draw(
+    value: Any,
+    *,
+    calls: CallRecord | Iterable[ModuleCall] | None = None,
+    budget: int = 400,
+    depth: int | None = None,
+    direction: str = "LR",
+    style: str = "box",
+    legend: bool = True,
+) -> dot.Drawing:
+    """Draw everything a result was computed from.
+
+    One box per Value: its operation in a tab, its name, ``data`` above the rule and ``grad`` below it; "–" is a
+    gradient that nobody has computed. Edges carry the local derivative and, after ``backward()``, the gradient that
+    flows back: its size as the width, its sign as the colour and the arrowhead. Where there are more Values than boxes
+    allowed, dot products, modules and whatever is alike are folded, and the line on top says how much.
+
+    Args:
+        value: a Value, or any nesting of lists with Values, such as the output of a module.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while the value was computed: gives modules their frames
+            and parameters their names.
+        budget: the largest number of boxes.
+        depth: show only what is at most this many boxes away from the result.
+        direction: ``"LR"``, inputs on the left, or ``"TB"``, inputs on top.
+        style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in circles of their
+            own, which are not counted in the budget.
+        legend: whether to explain the colours.
+
+    Raises:
+        ValueError: a number out of range or an unknown word.
+        TypeError: there is no Value in ``value``.
+
+    >>> from tinygrad_edu import Value
+    >>> x = Value(3.0, label="x")
+    >>> len(draw(x * x).picture.edges)
+    2
+    """
+    if not isinstance(budget, int) or budget < 2:
+        raise ValueError(f"budget must be a whole number of boxes, at least 2; got {budget!r}")
+    if depth is not None and (not isinstance(depth, int) or depth < 0):
+        raise ValueError(f"depth must be a whole number of boxes, at least 0; got {depth!r}")
+    if direction not in DIRECTIONS:
+        raise ValueError(f"unknown direction: {direction!r} (must be one of {', '.join(DIRECTIONS)})")
+    if style not in STYLES:
+        raise ValueError(f"unknown style: {style!r} (must be one of {', '.join(STYLES)})")
+    values = list(values_in(value))
+    if not values:
+        raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
+    names = calls.names if isinstance(calls, CallRecord) else None
+    whole = graph.build(values, names)
+    parts = regions.find(whole, calls)
+
+    def at(budget: int, note: str) -> dot.Drawing:
+        picture = fold.fold(whole, parts, budget=budget, depth=depth)
+
+        def coarser(reason: str) -> dot.Drawing | None:
+            smaller = min(budget, len(picture.boxes)) // 4
+            return at(smaller, reason) if smaller >= 2 else None
+
+        return dot.drawing(
+            picture, direction=direction, lecture=style == "micrograd", legend=legend, note=note, coarser=coarser
+        )
+
+    return at(budget, "")
+
+
+def save(drawing: Any, path: str | os.PathLike[str], **options: Any) -> str:
+    """Write a drawing, or a Value that is drawn for the purpose, to a file; the name's ending chooses the format.
+
+    Args:
+        drawing: what :func:`draw` returned, or what it takes.
+        path: ends in ``.svg``, ``.png``, ``.pdf``, or ``.dot``.
+        options: for :func:`draw`, when there is still something to draw.
+
+    Returns the path. See :meth:`viz.dot.Drawing.save` for what can go wrong.
+    """
+    if not isinstance(drawing, dot.Drawing):
+        drawing = draw(drawing, **options)
+    elif options:
+        raise TypeError(f"this is drawn already; give {', '.join(options)} to draw()")
+    return str(drawing.save(os.fspath(path)))

@@ -1,0 +1,35 @@
+"""What can go wrong with a drawing.
+
+::
+
+    Exception
+    └── DrawingError                       anything this package raises on purpose
+        ├── UnknownFormatError (ValueError)    a file name that ends in nothing we can write
+        ├── LayoutError                    no layout program, or it failed
+        │   └── LayoutTimeout              it took too long, even for the coarsest picture
+        └── ExpressionError (ValueError)   an expression on the command line that cannot be read
+
+A file that cannot be written is Python's own ``OSError``, with the path in its message.
+"""
+
+from __future__ import annotations
+
+
+class DrawingError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class UnknownFormatError(DrawingError, ValueError):
+    """The file name does not say which kind of picture is wanted, or says one that cannot be written."""
+
+
+class LayoutError(DrawingError):
+    """No program can lay the graph out, or the one that tried failed."""
+
+
+class LayoutTimeout(LayoutError):
+    """The layout program was stopped because it took too long."""
+
+
+class ExpressionError(DrawingError, ValueError):
+    """An expression that cannot be read; the message points at the column."""

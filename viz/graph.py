@@ -1,0 +1,145 @@
+"""The computation graph as plain numbers: what every drawing starts from.
+
+A :class:`Graph` lists the Values that one or more results were computed from, in topological order. Its nodes are the
+positions in that list, so they are small integers that depend on nothing but the structure of the graph: the same
+program gives the same nodes in every process.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tinygrad_edu import Value
+from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.ops import ADD, CONSTANT, MUL
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Values and the edges between them; n nodes, 0 … n − 1, inputs before what is computed from them.
+
+    Attributes:
+        values: the Value of each node.
+        index: the node of each Value.
+        inputs: the nodes each one was computed from, in the order of the formula; ``x * x`` has x twice.
+        uses: how many edges leave each node.
+        roots: the nodes that were asked for.
+        names: a name for the nodes that have one: their label, or the parameter's name.
+        tables: the shape of every parameter that names speak of: ``"weight"`` for ``weight[3][0]``.
+        has_gradients: whether ``backward`` has reached a root.
+    """
+
+    values: list[Value]
+    index: dict[Value, int]
+    inputs: list[tuple[int, ...]]
+    uses: list[int]
+    roots: tuple[int, ...]
+    names: dict[int, str]
+    tables: dict[str, tuple[int, ...]]
+    has_gradients: bool
+
+    def __len__(self) -> int:
+        """The number of Values."""
+        return len(self.values)
+
+    def contributions(self, node: int) -> tuple[float, ...] | None:
+        """What the chain rule sends from ``node`` to each of its inputs: ∂L/∂node · ∂node/∂input.
+
+        None when no gradient flows: there is none yet, or the operation stops it.
+        """
+        value = self.values[node]
+        grad = value.grad
+        if grad is NO_GRADIENT_YET or value.op is None:
+            return None
+        if value.op is ADD:
+            return (grad, grad)
+        if value.op is MUL:
+            a, b = value.inputs
+            return (grad * b.data, grad * a.data)
+        local = self.local_derivatives(node)
+        # 0 · inf would be NaN where the engine lets nothing flow
+        return None if local is None else tuple(d * grad if d != 0.0 else 0.0 for d in local)
+
+    def local_derivatives(self, node: int) -> tuple[float, ...] | None:
+        """∂node/∂input for each input; None for leaves and for operations that stop the gradient.
+
+        Not a number where there is no answer, because ``data`` was changed after the computation.
+        """
+        value = self.values[node]
+        if value.op is None or value.op.derivatives is None:
+            return None
+        try:
+            return value.op.derivatives(*[x.data for x in value.inputs], value.data)
+        except (ArithmeticError, ValueError):
+            return (math.nan,) * len(value.inputs)
+
+
+def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> Graph:
+    """The graph of everything ``roots`` were computed from, in time linear in its size and at any depth.
+
+    Args:
+        roots: the results to explain.
+        names: names for leaves that have no label of their own, as in ``record_calls().names``.
+
+    >>> x = Value(3.0, label="x")
+    >>> graph = build([x * x])
+    >>> graph.inputs, graph.names
+    ([(), (0, 0)], {0: 'x'})
+    """
+    roots = list(dict.fromkeys(roots))
+    index: dict[Value, int] = {}
+    values: list[Value] = []
+    inputs: list[tuple[int, ...]] = []
+    waiting: set[Value] = set()
+    stack: list[Value | None] = [*reversed(roots)]
+    while stack:
+        value = stack.pop()
+        if value is None:  # the mark below a Value whose inputs are all done, as in the engine's topological_order
+            value = stack.pop()
+            assert value is not None
+            index[value] = len(values)
+            values.append(value)
+            inputs.append(tuple([index[x] for x in value.inputs]))
+        elif value not in waiting:
+            waiting.add(value)
+            if value.inputs:
+                stack += (value, None)
+                stack += value.inputs[::-1]
+            else:
+                index[value] = len(values)
+                values.append(value)
+                inputs.append(())
+    uses = [0] * len(values)
+    for nodes in inputs:
+        for node in nodes:
+            uses[node] += 1
+    found: dict[int, str] = {}
+    names = names or {}
+    for node, value in enumerate(values):
+        name = value.label or names.get(value, "")
+        if name and value.op is not CONSTANT:
+            found[node] = name
+    return Graph(
+        values,
+        index,
+        inputs,
+        uses,
+        tuple(index[root] for root in roots),
+        found,
+        _tables([*found.values(), *names.values()]),
+        any(root.grad is not NO_GRADIENT_YET for root in roots),
+    )
+
+
+def _tables(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    tables: dict[str, tuple[int, ...]] = {}
+    for name in names:
+        table, bracket, indices = name.partition("[")
+        if bracket:
+            size = tuple(int(i) + 1 for i in re.findall(r"\d+", indices))
+            before = tables.get(table, size)
+            tables[table] = tuple(map(max, before, size)) if len(before) == len(size) else size
+    return tables

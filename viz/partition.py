@@ -1,0 +1,342 @@
+"""One level of detail: which Value is drawn in which box.
+
+Merging what is alike goes forward through the graph: two operations are alike when they are the same operation, in the
+same module, on inputs from the same boxes. So a loop over sixteen positions or a thousand examples collapses by itself,
+and the boxes cannot form a circle. Calls of one module are alike whatever they are given; should boxes then feed each
+other in a circle, as the steps of a recurrent network do, these calls are kept apart.
+
+Everything here takes time linear in the number of Values and calls.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu.ops import ADD, CONSTANT, MUL
+
+from .graph import Graph
+from .regions import CHAINS, SOFTMAXES, Regions
+
+Key = tuple[Any, ...]  # what makes a node belong to a box; its first element is the kind of box
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is folded.
+
+    Attributes:
+        chains: dot products, sums and products, and parameters into their tables.
+        softmaxes: softmax and cross-entropy.
+        alike: how many alike are enough for one box ×N; 0 for never.
+        height: calls in which at most so many calls are nested are closed; 0 closes the innermost layers, −1 none.
+    """
+
+    chains: bool = False
+    softmaxes: bool = False
+    alike: int = 0
+    height: int = -1
+
+
+class Partition:
+    """Every node in exactly one box.
+
+    Args:
+        graph, regions: what to divide.
+        detail: how finely.
+        limit: give up as soon as there are more boxes than this; None never gives up.
+
+    Attributes:
+        too_many: whether it gave up; then nothing below is there.
+        box: of each node: the number of its box. Boxes are numbered in the order of their first node.
+        keys: of each box: its key.
+        unit: of each node: the thing it is part of, known by one of its nodes: an idiom that is folded as a whole, or
+            the node alone.
+        group: of each region: the innermost call around it, or of several alike calls the first.
+        parent: of each group: the group around it.
+        calls_in: of each group: how many calls it stands for.
+        pattern: of a group of different modules: their path with a ``*``.
+    """
+
+    def __init__(self, graph: Graph, regions: Regions, detail: Detail, limit: int | None = None) -> None:
+        self.graph, self.regions, self.detail = graph, regions, detail
+        self.too_many = not self._divide(frozenset(), limit)
+        if detail.alike and not self.too_many:
+            apart = self._in_a_circle()
+            if apart:
+                self.too_many = not self._divide(apart, limit)
+
+    def _divide(self, apart: frozenset[int], limit: int | None) -> bool:
+        self._group_calls(apart)
+        self._close()
+        self._place_leaves()
+        return self._fill_boxes(limit if limit is not None else len(self.graph))
+
+    # --- which call is merged with which ------------------------------------------------------------------------------
+
+    def _group_calls(self, apart: frozenset[int]) -> None:
+        regions, least = self.regions.tree, self.detail.alike
+        self.group = list(range(len(regions)))
+        self.parent = [0] * len(regions)
+        self.pattern: dict[int, str] = {}
+        by_depth: dict[int, list[int]] = {}
+        for number, region in enumerate(regions):
+            if region.call is not None:
+                by_depth.setdefault(region.depth, []).append(number)
+        for depth in sorted(by_depth):  # from outside: calls can only be alike in the same surroundings
+            same: dict[Key, list[int]] = {}
+            similar: dict[Key, list[int]] = {}
+            for number in by_depth[depth]:
+                call = regions[number].call
+                assert call is not None
+                around = self.parent[number] = self.group[regions[number].parent]
+                if least and number not in apart:
+                    same.setdefault((around, call.path, call.kind), []).append(number)
+                    path = re.sub(r"\d+$", "*", call.path)
+                    if path != call.path:
+                        similar.setdefault((around, path, call.kind), []).append(number)
+            for numbers in same.values():
+                if len(numbers) >= least:
+                    self._merge(numbers)
+            for key, numbers in similar.items():
+                if len({regions[number].call.path for number in numbers}) >= least:  # type: ignore[union-attr]
+                    self._merge(numbers)
+                    self.pattern[numbers[0]] = key[1]
+        self.calls_in = Counter(self.group[number] for numbers in by_depth.values() for number in numbers)
+        for number, call_number in enumerate(self.regions.call_of):
+            self.group[number] = self.group[call_number]
+
+    def _merge(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self.group[number] = numbers[0]
+
+    def _close(self) -> None:
+        detail = self.detail
+        self._closed = [-1] * len(self.regions.tree)  # of each region: the outermost closed one around it or itself
+        for number, region in enumerate(self.regions.tree):
+            if number and self._closed[region.parent] >= 0:
+                self._closed[number] = self._closed[region.parent]
+            elif (
+                (region.call is not None and region.height <= detail.height)
+                or (detail.chains and region.kind in CHAINS)
+                or (detail.softmaxes and region.kind in SOFTMAXES)
+            ):
+                self._closed[number] = number
+
+    def _place_leaves(self) -> None:
+        # A leaf belongs to the innermost group that all of its users are in, but not to a call that it was given to.
+        home, group, inputs_of = self.regions.home, self.group, self.graph.inputs
+        self._place: dict[int, int] = {}
+        for node, inputs in enumerate(inputs_of):
+            for x in inputs:
+                if not inputs_of[x]:
+                    around = group[home[node]]
+                    before = self._place.get(x, around)
+                    self._place[x] = around if before == around else self._common(before, around)
+        for number, leaves in self.regions.given.items():
+            outside = self.parent[group[number]]
+            for x in leaves:
+                self._place[x] = self._common(self._place[x], outside)
+
+    def _common(self, a: int, b: int) -> int:
+        regions = self.regions.tree
+        while a != b:
+            if regions[a].depth >= regions[b].depth:
+                a = self.parent[a]
+            else:
+                b = self.parent[b]
+        return a
+
+    # --- which node is in which box -----------------------------------------------------------------------------------
+
+    def _fill_boxes(self, limit: int) -> bool:
+        graph, home, closed, group = self.graph, self.regions.home, self._closed, self.group
+        regions, inputs_of = self.regions.tree, graph.inputs
+        alike = self.detail.alike
+        numbers: dict[Key, int] = {}
+        self.box = box = [-1] * len(graph)
+        self.unit = unit = list(range(len(graph)))
+        sources_of: dict[int, set[int]] = {}  # of each closed idiom: the boxes it is computed from
+
+        for node, inputs in enumerate(inputs_of):
+            if not inputs:
+                if self._stands_in_a_formula(node):
+                    continue  # its box is the formula's
+                key = self._leaf_key(node)
+            else:
+                inner = closed[home[node]]
+                if inner < 0:
+                    key = self._operation_key(node) if alike else ("node", node)
+                elif regions[inner].call is not None:
+                    key = ("call", group[inner])
+                else:
+                    anchor = unit[node] = regions[inner].anchor
+                    sources = sources_of.setdefault(inner, set())
+                    sources.update([box[x] for x in inputs if box[x] >= 0 and unit[x] != anchor])
+                    if node < anchor:
+                        continue  # nobody outside needs its box before the anchor's is known
+                    if node > anchor:
+                        box[node] = box[anchor]
+                        continue
+                    kind = regions[inner].kind
+                    key = (kind, group[inner], tuple(sorted(sources))) if alike else (kind, inner)
+            number = box[node] = numbers.setdefault(key, len(numbers))
+            if number > limit:
+                return False
+        for node in range(len(graph) - 1, -1, -1):
+            if box[node] < 0 and unit[node] != node:
+                box[node] = box[unit[node]]
+            for x in inputs_of[node]:
+                if box[x] < 0 and unit[x] == x:
+                    box[x], unit[x] = box[node], unit[node]
+        self.keys = list(numbers)
+        self._separate_few()
+        return len(self.keys) <= limit
+
+    def place(self, leaf: int) -> int:
+        """The group a leaf belongs to: the innermost one that all of its users are in."""
+        return self._place.get(leaf, 0)
+
+    def closed(self, node: int) -> int:
+        """The region that is folded as a whole and contains this computed node; −1 when there is none."""
+        return self._closed[self.regions.home[node]]
+
+    def _stands_in_a_formula(self, node: int) -> bool:
+        graph = self.graph
+        return self.detail.chains and graph.values[node].op is CONSTANT and graph.uses[node] == 1
+
+    def _leaf_key(self, node: int) -> Key:
+        place = self.place(node)
+        if self._closed[place] >= 0:
+            return ("call", self.group[self._closed[place]])
+        name = self.graph.names.get(node, "")
+        table, bracket, _ = name.partition("[")
+        if self.detail.chains and bracket:
+            return ("table", place, table)
+        if self.detail.alike:
+            constant = self.graph.values[node].op is CONSTANT
+            return ("leaves", place, re.sub(r"\d+$", "*", name), constant)
+        return ("node", node)
+
+    def _operation_key(self, node: int) -> Key:
+        op = self.graph.values[node].op
+        assert op is not None
+        place = self.group[self.regions.home[node]]
+        sources = [self.box[x] for x in self.graph.inputs[node]]  # −1 for a number that stands in the formula
+        # One product is the shortest dot product, and one addition the shortest sum: the first position of a sequence
+        # has these where the others have longer ones.
+        if op is MUL and -1 not in sources:
+            return ("dot", place, tuple(sorted(set(sources))))
+        if op is ADD and -1 not in sources:
+            return ("sum", place, tuple(sorted(set(sources))))
+        return ("alike", place, tuple(sources if op.arity else sorted(set(sources))), op.name)
+
+    def _separate_few(self) -> None:
+        """Give things of which there are only a few alike a box each, and number boxes by their first node."""
+        things = Counter(self.box[node] for node in range(len(self.graph)) if self.unit[node] == node)
+        few = [
+            key[0] not in ("node", "call", "table") and things[number] < self.detail.alike
+            for number, key in enumerate(self.keys)
+        ]
+        renumbered: dict[int | tuple[int, int], int] = {}
+        keys: list[Key] = []
+        for node, number in enumerate(self.box):
+            thing = (number, self.unit[node]) if few[number] else number
+            if thing not in renumbered:
+                renumbered[thing] = len(keys)
+                keys.append(self.keys[number])
+            self.box[node] = renumbered[thing]
+        self.keys = keys
+
+    # --- what feeds what ----------------------------------------------------------------------------------------------
+
+    def arrows(self) -> set[tuple[int, int]]:
+        """Which box feeds which other."""
+        box = self.box
+        return {(box[x], box[node]) for node, inputs in enumerate(self.graph.inputs) for x in inputs} - {
+            (number, number) for number in range(len(self.keys))
+        }
+
+    def order(self) -> list[int]:
+        """The boxes, inputs first, otherwise by first node. In a circle, which only strange modules make, by number."""
+        arrows = self.arrows()
+        missing = Counter(b for _, b in arrows)
+        after = _neighbours(arrows)
+        ready = [number for number in range(len(self.keys)) if not missing[number]]
+        order = []
+        while ready:
+            a = heapq.heappop(ready)
+            order.append(a)
+            for b in after.get(a, ()):
+                missing[b] -= 1
+                if not missing[b]:
+                    heapq.heappush(ready, b)
+        return order + [number for number in range(len(self.keys)) if missing[number] > 0]
+
+    def _in_a_circle(self) -> frozenset[int]:
+        """Calls that must not be merged: their boxes form a circle, or different modules in one box feed each other."""
+        arrows = self.arrows()
+        suspects = _without_ends(_without_ends(set(range(len(self.keys))), arrows), {(b, a) for a, b in arrows})
+        apart: set[int] = set()
+        regions, home, group = self.regions.tree, self.regions.home, self.group
+        if suspects:
+            for node, number in enumerate(self.box):
+                if number in suspects and self.graph.inputs[node]:
+                    call = self.regions.call_of[home[node]]
+                    while call and call not in apart:
+                        if self.calls_in[group[call]] > 1:
+                            apart.add(call)
+                        call = regions[call].parent
+        if self.pattern:
+            chained = {group[a] for a, b in self._calls_that_feed() if group[a] == group[b]} & self.pattern.keys()
+            apart |= {number for number, region in enumerate(regions) if region.call and group[number] in chained}
+        return frozenset(apart)
+
+    def _calls_that_feed(self) -> set[tuple[int, int]]:
+        """Which call feeds which, when they are calls of different modules in the same surroundings."""
+        regions, home, call_of = self.regions.tree, self.regions.home, self.regions.call_of
+        crossings = {
+            (call_of[home[x]], call_of[home[node]])
+            for node, inputs in enumerate(self.graph.inputs)
+            for x in inputs
+            if self.graph.inputs[x] and home[x] != home[node]
+        }
+        pairs = set()
+        for a, b in crossings:
+            while regions[a].depth > regions[b].depth:
+                a = regions[a].parent
+            while regions[b].depth > regions[a].depth:
+                b = regions[b].parent
+            while a != b and a and b:
+                if regions[a].call.path != regions[b].call.path:  # type: ignore[union-attr]
+                    pairs.add((a, b))
+                a, b = regions[a].parent, regions[b].parent
+        return pairs
+
+
+def _neighbours(arrows: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for a, b in sorted(arrows):
+        found.setdefault(a, []).append(b)
+    return found
+
+
+def _without_ends(nodes: set[int], arrows: set[tuple[int, int]]) -> set[int]:
+    """What is left when nodes that nothing in ``nodes`` points at are taken away again and again."""
+    arrows = {(a, b) for a, b in arrows if a in nodes and b in nodes}
+    pointed_at = Counter(b for _, b in arrows)
+    after = _neighbours(arrows)
+    ready = [node for node in nodes if not pointed_at[node]]
+    left = set(nodes)
+    while ready:
+        a = ready.pop()
+        left.discard(a)
+        for b in after.get(a, ()):
+            pointed_at[b] -= 1
+            if not pointed_at[b]:
+                ready.append(b)
+    return left

@@ -1,0 +1,254 @@
+"""Which part of a program each Value belongs to: the module call it was computed in, and the idiom it is a piece of.
+
+Regions form a tree. Its root is everything; below it are the recorded module calls, nested as they were called; the
+smallest regions are *idioms*, patterns found in the graph itself: a dot product, a long sum, a softmax, a
+cross-entropy. A drawing shows each region either open, with what is in it, or closed, as one box.
+
+Everything here takes time linear in the number of Values and calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tinygrad_edu import ops
+from tinygrad_edu.calls import CallRecord, ModuleCall
+
+from .graph import Graph
+
+#: The kinds of region that are patterns of operations.
+CHAINS = ("dot", "sum", "mean", "product")
+SOFTMAXES = ("softmax", "log-softmax", "cross-entropy")
+
+
+@dataclass(eq=False, slots=True)
+class Region:
+    """A part of the graph.
+
+    Attributes:
+        kind: ``"all"``, ``"call"``, or the name of an idiom.
+        parent: the region around it, by number; −1 for the root.
+        depth: how many calls are around it and it is itself: 1 for an outermost call.
+        height: of a call: how deeply calls that compute something are nested in it; 0 for the innermost layers.
+        call: the recorded call, when it is one.
+        size: of an idiom: how many terms, factors or classes.
+        extra: of a dot product: how many terms are not products, such as a bias.
+        anchor: of an idiom: the first node at which everything it is computed from is known.
+    """
+
+    kind: str
+    parent: int = -1
+    depth: int = 0
+    height: int = 0
+    call: ModuleCall | None = None
+    size: int = 0
+    extra: int = 0
+    anchor: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """All regions of a graph.
+
+    Attributes:
+        tree: the regions; parents come before their children, number 0 is everything.
+        home: the innermost region of each node that was computed; −1 for leaves, whose place depends on who uses them.
+        given: the leaves among the inputs of each call; they do not belong to it, even if nobody else uses them.
+        call_of: for each region the innermost call that it is in or is; 0 outside of all calls.
+    """
+
+    tree: list[Region]
+    home: list[int]
+    given: dict[int, list[int]]
+    call_of: list[int]
+
+    @property
+    def height(self) -> int:
+        """How deeply calls are nested; 0 when none was recorded."""
+        return self.tree[0].height
+
+
+def find(graph: Graph, calls: CallRecord | Iterable[ModuleCall] | None = None) -> Regions:
+    """Find the regions of a graph.
+
+    A call contains what is reachable backwards from its outputs, up to its inputs and to what belongs to an earlier
+    call; inside several calls, the innermost one wins.
+    """
+    outermost = calls.calls if isinstance(calls, CallRecord) else list(calls or ())
+    regions = [Region("all")]
+    home = [-1] * len(graph)
+    _assign_calls(graph, outermost, regions, home)
+    _measure(regions, home)
+    for node, inputs in enumerate(graph.inputs):
+        if inputs and home[node] < 0:
+            home[node] = 0
+    _find_softmaxes(graph, regions, home)
+    _find_chains(graph, regions, home)
+    call_of = [0] * len(regions)
+    for number, region in enumerate(regions):
+        if number:
+            call_of[number] = number if region.kind == "call" else call_of[region.parent]
+    return Regions(regions, home, _given_leaves(graph, regions), call_of)
+
+
+def _given_leaves(graph: Graph, regions: list[Region]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for number, region in enumerate(regions):
+        if region.call is not None:
+            nodes = (graph.index.get(value, -1) for value in region.call.inputs)
+            leaves = [node for node in nodes if node >= 0 and not graph.inputs[node] and graph.uses[node]]
+            if leaves:
+                found[number] = leaves
+    return found
+
+
+def _assign_calls(graph: Graph, outermost: Sequence[ModuleCall], regions: list[Region], home: list[int]) -> None:
+    # Numbers are given on the way down, so that parents come first; nodes are taken on the way up, so that the
+    # innermost call gets them.
+    stack: list[tuple[ModuleCall, int, bool]] = [(call, 0, False) for call in reversed(outermost)]
+    while stack:
+        call, number, entered = stack.pop()
+        if not entered:
+            parent, number = number, len(regions)
+            regions.append(Region("call", parent, regions[parent].depth + 1, call=call))
+            stack.append((call, number, True))
+            stack += [(child, number, False) for child in reversed(call.children)]
+        else:
+            _take(graph, call, number, home)
+
+
+def _take(graph: Graph, call: ModuleCall, number: int, home: list[int]) -> None:
+    index, inputs = graph.index, graph.inputs
+    given = {index[value] for value in call.inputs if value in index}
+    # Behind a call made inside this one there may be more of this one's own work: its inputs are starting points too.
+    pending = [index[value] for value in call.outputs if value in index]
+    for child in call.children:
+        pending += [index[value] for value in child.inputs if value in index]
+    while pending:
+        node = pending.pop()
+        if home[node] < 0 and inputs[node] and node not in given:
+            home[node] = number
+            pending += inputs[node]
+
+
+def _measure(regions: list[Region], home: list[int]) -> None:
+    # Calls that compute nothing, such as a dropout that drops nothing, do not count.
+    busy = set(home)
+    for number in range(len(regions) - 1, 0, -1):  # children before parents
+        if number in busy:
+            parent = regions[number].parent
+            regions[parent].height = max(regions[parent].height, regions[number].height + 1)
+            busy.add(parent)
+
+
+def _find_softmaxes(graph: Graph, regions: list[Region], home: list[int]) -> None:
+    """Recognise exp(xᵢ − max x) and what is made of it: a softmax, its logarithm, a cross-entropy.
+
+    Going forward, each node of the pattern gets a role, which depends only on the roles of its inputs.
+    """
+    role: dict[int, str] = {}
+    pattern: dict[int, int] = {}  # the detached maximum with which the node's pattern began
+    members: dict[int, list[int]] = {}
+    classes: dict[int, set[int]] = {}
+    kinds: dict[int, str] = {}
+    sub, exp, add, log, div = ops.SUB, ops.EXP, ops.ADD, ops.LOG, ops.DIV
+    for node, value in enumerate(graph.values):
+        op = value.op
+        if op is ops.DETACH:
+            (largest,) = graph.inputs[node]
+            if graph.values[largest].op is ops.MAXIMUM and graph.uses[largest] == 1 and home[largest] == home[node]:
+                role[node], pattern[node] = "shift", node
+                members[node] = [largest, node]
+                classes[node] = set(graph.inputs[largest])
+            continue
+        if not role or not (op is add or op is sub or op is exp or op is log or op is div):
+            continue
+        inputs = graph.inputs[node]
+        first, last = role.get(inputs[0]), role.get(inputs[-1])
+        if last is None:
+            continue
+        start = pattern[inputs[-1]]
+        if home[node] != home[start] or (first is not None and pattern[inputs[0]] != start):
+            continue
+        new = None
+        if op is sub and last == "shift" and inputs[0] in classes[start]:
+            new = "shifted"
+        elif op is exp and last == "shifted":
+            new = "power"
+        elif op is add and first in ("power", "sum") and last in ("power", "sum"):
+            new = "sum"
+        elif op is log and last in ("power", "sum"):
+            new = "log-sum"
+        elif op is div and first == "power" and last in ("power", "sum"):
+            new = kinds[start] = "softmax"
+        elif op is sub and first == "shifted" and last == "log-sum":
+            new = kinds[start] = "log-softmax"
+        elif op is sub and first == "log-sum" and last == "shifted":
+            new = kinds[start] = "cross-entropy"
+        if new:
+            role[node], pattern[node] = new, start
+            members[start].append(node)
+    for start, nodes in members.items():
+        if start in kinds:
+            parent = home[start]
+            size = len(classes[start])
+            region = Region(kinds[start], parent, regions[parent].depth, size=size, anchor=nodes[0])
+            for node in nodes:
+                home[node] = len(regions)
+            regions.append(region)
+
+
+def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
+    """Recognise dot products, sums, means and products: trees of + and × whose inner results are used once.
+
+    A product that is added is a term of the sum; a sum of n terms that is divided by the number n is a mean; nothing
+    reaches over the border of a region.
+    """
+    add, mul = ops.ADD, ops.MUL
+    absorbs: tuple[ops.Op, ...]
+    values, uses = graph.values, graph.uses
+    asked_for = set(graph.roots)
+    head = list(range(len(graph)))
+    members: dict[int, list[int]] = {}
+    divided: dict[int, int] = {}  # sums that are used only to be divided by a number
+    for node in range(len(graph) - 1, -1, -1):  # from the results back, so that a head is met before its chain
+        op = values[node].op
+        if op is add:
+            absorbs = (add, mul)
+        elif op is mul and values[head[node]].op is mul:
+            absorbs = (mul,)
+        else:
+            if op is ops.DIV and values[graph.inputs[node][1]].op is ops.CONSTANT:
+                divided[graph.inputs[node][0]] = node
+            continue
+        for x in graph.inputs[node]:
+            if uses[x] == 1 and values[x].op in absorbs and home[x] == home[node] and x not in asked_for:
+                head[x] = head[node]
+                members.setdefault(head[node], [head[node]]).append(x)
+    for start in sorted(members):
+        nodes = members[start]
+        additions = sum(values[node].op is add for node in nodes)
+        products = len(nodes) - additions
+        if additions == products == 1:
+            continue  # a · b + c is as easy to read in two boxes
+        parent = home[start]
+        region = Region("product", parent, regions[parent].depth, size=products + 1, anchor=start)
+        if additions:
+            region.kind = "dot" if products else "sum"
+            region.size = products or additions + 1
+            region.extra = additions + 1 - products if products else 0
+        quotient = divided.get(start)
+        if (
+            quotient is not None
+            and region.kind == "sum"
+            and uses[start] == 1
+            and start not in asked_for
+            and home[quotient] == parent
+            and values[quotient].inputs[1].data == region.size
+        ):
+            region.kind, region.anchor = "mean", quotient
+            nodes.append(quotient)
+        for node in nodes:
+            home[node] = len(regions)
+        regions.append(region)

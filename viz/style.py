@@ -1,0 +1,392 @@
+"""How everything looks: colours, fonts, numbers, words, and the legend. Change a picture's looks here and only here.
+
+Gradients are blue when positive and vermillion when negative, the pair that stays apart for every kind of colour
+blindness (Okabe and Ito 2008). The sign is also in the arrowhead, filled or hollow, and zero is dashed, so that a grey
+print says the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.ops import CONSTANT
+
+from .fold import Box, Cluster, Edge, Picture
+
+FONT = "Helvetica,Arial,sans-serif"
+TEXT_SIZE = 16  # points; a box is read from the back of the room when the picture fills the screen
+NAME_SIZE = 18
+SMALL_SIZE = 13
+
+INK = "#1a1a1a"
+FAINT = "#5f6368"
+POSITIVE = "#0072B2"
+NEGATIVE = "#D55E00"
+MIXED = "#4d4d4d"
+
+PAPER = "#ffffff"
+LEAF, LEAF_TAB = "#fff6db", "#e8bf4a"
+VALUE, VALUE_TAB = "#ffffff", "#c9d2dc"
+IDIOM, IDIOM_TAB = "#eef6ee", "#a5d0a8"
+MODULE, MODULE_TAB = "#e9f1fb", "#a8c9ef"
+FRAMES = ("#f6f7f9", "#eceff3", "#e2e7ed")
+
+LABELS_UP_TO = 40  # edges: with more, numbers on edges are clutter and are left to the tooltips
+COUNTS_UP_TO = 150
+LONGEST_NAME = 30  # characters
+
+
+# --- numbers and words ------------------------------------------------------------------------------------------------
+
+
+def number(x: float, digits: int = 4) -> str:
+    """A number with 4 significant digits and a true minus sign.
+
+    >>> number(-0.0123456), number(1e-12), number(3.0), number(float("nan"))
+    ('−0.01235', '1e−12', '3', 'NaN')
+    """
+    if math.isnan(x):
+        return "NaN"
+    if math.isinf(x):
+        return "∞" if x > 0 else "−∞"
+    text = f"{x:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
+    return text.replace("-", "−")
+
+
+def signed(x: float) -> str:
+    """The same with a sign even when positive: what flows along an edge.
+
+    >>> signed(6.0), signed(-2.0), signed(0.0)
+    ('+6', '−2', '0')
+    """
+    return f"+{number(x)}" if x > 0 else number(x)
+
+
+def gradient(value_grad: float) -> str:
+    """A gradient, or a dash when nobody has computed it."""
+    return "–" if value_grad is NO_GRADIENT_YET else number(value_grad)
+
+
+_GLYPHS = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥", "\0": "␀"})
+
+
+def visible(text: str) -> str:
+    """Text in which every character can be seen: white space at the ends becomes a glyph, as do line ends anywhere.
+
+    >>> visible(" "), visible("a\\n"), visible("two words")
+    ('␣', 'a⏎', 'two words')
+    """
+    text = text.translate(_GLYPHS)
+    text = "".join(c if c.isprintable() else "·" for c in text)
+    inner = text.strip(" ")
+    if not inner:
+        return "␣" * len(text)
+    before, after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
+    return "␣" * before + inner + "␣" * after
+
+
+def short(text: str) -> str:
+    """A name of at most :data:`LONGEST_NAME` characters; its end says more than its middle."""
+    if len(text) <= LONGEST_NAME:
+        return text
+    half = (LONGEST_NAME - 1) // 2
+    return f"{text[: LONGEST_NAME - 1 - half]}…{text[-half:]}"
+
+
+def times(count: int) -> str:
+    """×N, or nothing for one."""
+    return f"×{count:,}" if count > 1 else ""
+
+
+# --- boxes ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Face:
+    """What stands in a box.
+
+    Attributes:
+        tab: the operation or the kind of module, in the small tab.
+        title: the name.
+        rows: pairs of a word and a number; gradients are below the rule.
+        notes: lines of text without a number, above the rows.
+        fill, tab_fill: colours.
+        tooltip: the same with every digit.
+        dashed: for the rest that is not drawn.
+    """
+
+    tab: str = ""
+    title: str = ""
+    notes: list[str] = field(default_factory=list)
+    rows: list[tuple[str, str]] = field(default_factory=list)
+    gradients: list[tuple[str, str]] = field(default_factory=list)
+    fill: str = VALUE
+    tab_fill: str = VALUE_TAB
+    tooltip: str = ""
+    dashed: bool = False
+
+
+_SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
+
+
+def face(box: Box, picture: Picture) -> Face:
+    """The text and colours of a box."""
+    found = _FACES.get(box.kind, _idiom)(box, picture)
+    _numbers(found, box, picture)
+    title = visible(box.name)
+    found.tooltip = "\n".join(filter(None, [found.tooltip or title, *_full(box, picture)]))
+    return found
+
+
+def _node(box: Box, picture: Picture) -> Face:
+    if box.op is None or box.op is CONSTANT:
+        return Face("", _local_path(box.name, box.cluster), fill=LEAF, tab_fill=LEAF_TAB, tooltip=visible(box.name))
+    return Face(_operation(box), short(visible(box.name)))
+
+
+def _operation(box: Box) -> str:
+    assert box.op is not None
+    symbol = _SYMBOLS.get(box.op.symbol, box.op.symbol)
+    return symbol if box.constant is None else f"{symbol} {number(box.constant)}"
+
+
+def _alike(box: Box, picture: Picture) -> Face:
+    return Face(_operation(box), times(box.count))
+
+
+def _idiom(box: Box, picture: Picture) -> Face:
+    low, high = box.sizes
+    size = f"{low}" if low == high else f"{low}…{high}"
+    if box.extra:
+        size += f" + {box.extra}"
+    if box.kind in ("sum", "product") and high <= 2 and low == 1:
+        size = ""
+    face = Face(f"{box.kind} {size}".strip(), " ".join(filter(None, [short(visible(box.name)), times(box.count)])))
+    face.fill, face.tab_fill = IDIOM, IDIOM_TAB
+    return face
+
+
+def _table(box: Box, picture: Picture) -> Face:
+    shape = "×".join(map(str, box.shape))
+    face = Face("", _local_path(box.name, box.cluster), fill=LEAF, tab_fill=LEAF_TAB)
+    total = math.prod(box.shape)
+    if len(box.nodes) == total:
+        face.notes.append(f"{shape} parameters" if len(box.shape) > 1 else f"{total} numbers")
+    else:
+        face.notes.append(f"{shape}: {len(box.nodes):,} of {total:,} used")
+    face.tooltip = box.name
+    return face
+
+
+def _leaves(box: Box, picture: Picture) -> Face:
+    name = visible(box.name) if box.name else "numbers"
+    return Face("", f"{short(name)} {times(len(box.nodes))}".strip(), fill=LEAF, tab_fill=LEAF_TAB)
+
+
+def _call(box: Box, picture: Picture) -> Face:
+    name = _local_path(box.name, box.cluster)
+    if box.number:
+        name = f"{name} {box.number}"
+    face = Face(box.module, " ".join(filter(None, [name, times(box.count)])), fill=MODULE, tab_fill=MODULE_TAB)
+    if box.shape and box.shape[0]:
+        face.notes.append(f"{box.shape[0]:,} → {box.shape[1]:,} numbers")
+    elif box.shape:
+        face.notes.append(f"→ {box.shape[1]:,} numbers")
+    tables = list(box.parameters.items())
+    if len(tables) == 1 and tables[0][1]:
+        name, shape = tables[0]
+        face.notes.append(f"{name.rpartition('.')[2]} {'×'.join(map(str, shape))}")
+    elif tables:
+        face.notes.append(f"{sum(math.prod(shape) for _, shape in tables):,} parameters")
+    if box.repeats:
+        face.notes.append("each feeds the next ↻")
+    face.notes.append(f"{len(box.nodes):,} Values folded")
+    face.tooltip = f"{box.name} · {box.module}"
+    return face
+
+
+def _rest(box: Box, picture: Picture) -> Face:
+    face = Face("", f"… {len(box.nodes):,} more Values", fill=PAPER, dashed=True)
+    face.tooltip = "everything farther from the result"
+    return face
+
+
+_FACES = {"node": _node, "alike": _alike, "table": _table, "leaves": _leaves, "call": _call, "rest": _rest}
+
+
+def _local_path(path: str, cluster: Cluster | None) -> str:
+    """A module's path without what the frame around it already says."""
+    around = cluster.path if cluster is not None else ""
+    if around and path.startswith(f"{around}."):
+        path = path[len(around) + 1 :]
+    return short(visible(path))
+
+
+def _numbers(face: Face, box: Box, picture: Picture) -> None:
+    """Data and gradient: the numbers of one Value, or the range and the norm of several."""
+    values = picture.graph.values
+    if box.kind == "rest":
+        return
+    if len(box.outputs or box.nodes) == 1 or box.kind == "node":
+        value = values[(box.outputs or box.nodes)[0]]
+        face.rows.append(("data", number(value.data)))
+        if value.op is not CONSTANT:
+            face.gradients.append(("grad", gradient(value.grad)))
+        return
+    out = [values[node] for node in (box.outputs or box.nodes)]
+    data = [value.data for value in out]
+    face.rows.append(("data", _range(data)))
+    reached = [value.grad for value in out if value.grad is not NO_GRADIENT_YET]
+    face.gradients.append(("|grad|", number(math.hypot(*reached)) if reached else "–"))
+
+
+def _range(numbers: list[float]) -> str:
+    if any(math.isnan(x) for x in numbers):
+        return f"NaN ({sum(math.isnan(x) for x in numbers):,} of {len(numbers):,})"
+    low, high = min(numbers), max(numbers)
+    return number(low, 3) if low == high else f"{number(low, 3)} … {number(high, 3)}"
+
+
+def _full(box: Box, picture: Picture) -> list[str]:
+    values = picture.graph.values
+    if box.kind == "node":
+        value = values[box.nodes[0]]
+        lines = [f"data {value.data!r}"]
+        if value.grad is not NO_GRADIENT_YET:
+            lines.append(f"grad {value.grad!r}")
+        if value.op is not None and value.op is not CONSTANT:
+            lines.insert(0, value.op.formula)
+        return lines
+    lines = [f"{len(box.nodes)} Values folded in this box"] if len(box.nodes) > 1 else []
+    if box.outputs and len(box.outputs) > 1:
+        grads = [values[node].grad for node in box.outputs if values[node].grad is not NO_GRADIENT_YET]
+        lines.append(f"{len(box.outputs)} of them are used outside")
+        if grads:
+            lines.append(f"norm of their gradient {math.hypot(*grads)!r}")
+    return lines
+
+
+# --- edges ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Line:
+    """How an edge is drawn: width in points, and the words on it as (text, colour, bold)."""
+
+    colour: str = FAINT
+    width: float = 1.2
+    dashed: bool = False
+    arrowhead: str = "normal"
+    words: list[tuple[str, str, bool]] = field(default_factory=list)
+    tooltip: str = ""
+
+
+_ORDERED = ("sub", "div", "pow")  # operations of which the two inputs cannot change places
+
+
+def line(edge: Edge, picture: Picture, largest: float) -> Line:
+    """The look of an edge; ``largest`` is the largest norm that flows along any edge of the picture."""
+    found = Line()
+    local = "" if edge.local is None else number(edge.local)
+    facts = []
+    if edge.count > 1:
+        facts.append(f"{edge.count} edges from {len(edge.sources)} Values")
+    if edge.local is not None:
+        facts.append(f"local derivative {edge.local!r}")
+    if edge.sent:
+        norm, sign = edge.norm, edge.sign
+        found.colour = {1: POSITIVE, -1: NEGATIVE, None: MIXED}.get(sign, FAINT)
+        found.arrowhead = {1: "normal", -1: "empty", None: "normal"}.get(sign, "vee")
+        if norm == 0.0:
+            found.dashed, found.width = True, 1.0
+        else:
+            found.width = _width(norm, largest)
+        if len(edge.sent) == 1:
+            (flow,) = edge.sent.values()
+            facts.append(f"gradient that flows back {flow!r}")
+        else:
+            facts.append(f"norm of the gradient that flows back {norm!r}")
+    constant = picture.graph.values[edge.source.nodes[0]].op is CONSTANT and edge.source.kind == "node"
+    if len(picture.edges) <= LABELS_UP_TO:
+        op = edge.target.op
+        if edge.operand >= 0 and edge.target.constant is None and op is not None and op.name in _ORDERED:
+            found.words.append((("1st", "2nd")[edge.operand], FAINT, False))
+        if local and not constant:
+            found.words.append((f"∂ {local}", FAINT, False))
+        if edge.count == 1 and edge.sent:
+            (flow,) = edge.sent.values()
+            found.words.append((signed(flow), found.colour, True))
+    if edge.count > 1 and len(picture.edges) <= COUNTS_UP_TO:
+        found.words.append((times(len(edge.sources)), FAINT, False))
+    found.tooltip = "\n".join(facts) or "an input"
+    return found
+
+
+def _width(norm: float, largest: float) -> float:
+    if not math.isfinite(norm):
+        return 7.0
+    if not math.isfinite(largest) or largest <= 0.0:
+        return 1.0
+    return max(0.8, round(5.0 + math.log10(norm / largest), 2))
+
+
+# --- around the picture -----------------------------------------------------------------------------------------------
+
+
+def frame_title(cluster: Cluster) -> str:
+    """The words on the frame of an open module."""
+    name = _local_path(cluster.path, cluster.parent)
+    if cluster.number:
+        name = f"{name} {cluster.number}"
+    return " ".join(filter(None, [name, f"({cluster.kind})" if name else cluster.kind, times(cluster.count)]))
+
+
+def banner(picture: Picture) -> str:
+    """How much is folded; empty when nothing is."""
+    if not picture.folded:
+        return ""
+    single = picture.total - picture.folded
+    boxes = sum(len(box.nodes) > 1 for box in picture.boxes)
+    words = f"{picture.total:,} Values: {picture.folded:,} folded into {boxes} boxes, {single} drawn by themselves"
+    if picture.nearest is not None:
+        words += f"; shown is what is at most {picture.nearest} boxes away from the result"
+    return words
+
+
+def legend(picture: Picture) -> list[tuple[str, str, str]]:
+    """What the colours and lines that occur mean: (sample, colour of the sample, words)."""
+    kinds = {box.kind for box in picture.boxes}
+    single = [box for box in picture.boxes if box.kind == "node"]
+    rows = []
+    if kinds & {"table", "leaves"} or any(box.op is None for box in single):
+        rows.append(("■", LEAF_TAB, "parameters and inputs"))
+    if "alike" in kinds or any(box.op is not None for box in single):
+        rows.append(("■", VALUE_TAB, "operations"))
+    if kinds - {"table", "leaves", "node", "alike", "call", "rest"}:
+        rows.append(("■", IDIOM_TAB, "chains of operations"))
+    if "call" in kinds:
+        rows.append(("■", MODULE_TAB, "modules"))
+    if any(len(edge.sources) > 1 for edge in picture.edges) and len(picture.edges) <= COUNTS_UP_TO:
+        rows.append(("×N", FAINT, "N Values"))
+    if len(picture.edges) <= LABELS_UP_TO and any(edge.local is not None for edge in picture.edges):
+        rows.append(("∂", FAINT, "local derivative"))
+    if not picture.graph.has_gradients:
+        rows.append(("–", INK, "gradient not computed yet"))
+        return rows
+    if kinds - {"node", "rest"}:
+        rows.append(("|grad|", FAINT, "length of all gradients, √Σg²"))
+    signs = {edge.sign for edge in picture.edges if edge.sent}
+    if 1 in signs:
+        rows.append(("━▶", POSITIVE, "gradient > 0"))
+    if -1 in signs:
+        rows.append(("━▷", NEGATIVE, "gradient < 0"))
+    if None in signs:
+        rows.append(("━▶", MIXED, "gradients of both signs"))
+    if any(edge.sent and edge.norm == 0.0 for edge in picture.edges):
+        rows.append(("╌╌>", FAINT, "gradient 0"))
+    widths = {_width(edge.norm, 1.0) for edge in picture.edges if edge.sent and edge.norm}
+    if len(widths) > 1:
+        rows.append(("━ ─", MIXED, "1 point thinner = a tenth of the gradient"))
+    return rows
