@@ -15,6 +15,7 @@ writes it.
 
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+from .stepping import step
 
 __all__ = [
     "DrawingError",
@@ -24,4 +25,5 @@ __all__ = [
     "UnknownFormatError",
     "draw",
     "save",
+    "step",
 ]
