@@ -28,6 +28,7 @@ VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
+EXTRAS = ("base", "test", "dev")  # each contains the ones before it
 
 
 def main(words: list[str]) -> int:
@@ -55,22 +56,23 @@ def main(words: list[str]) -> int:
     return hand_over("-m", "gpt", "train", *words)
 
 
-def set_up(extra: str = "") -> None:
+def set_up(extra: str = "base") -> None:
     """Make the virtual environment if there is none, and install what is missing."""
     if not PYTHON.exists():
         make_environment()
-    stamp = VENV / f"installed-{extra or 'base'}"
     wanted = hashlib.sha256(
         (HERE / "setup.cfg").read_bytes() + (HERE / "pyproject.toml").read_bytes() + os.fsencode(HERE)
     ).hexdigest()
+    stamp = VENV / f"installed-{extra}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
-    target = f"{HERE}[{extra}]" if extra else str(HERE)
+    target = str(HERE) if extra == "base" else f"{HERE}[{extra}]"
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target]
     if subprocess.call(pip, stdout=sys.stderr) != 0:
         sys.exit("run.py: pip could not install the project (its reason is above); is there a network?")
-    stamp.write_text(wanted)
+    for contained in EXTRAS[: EXTRAS.index(extra) + 1]:
+        (VENV / f"installed-{contained}").write_text(wanted)
 
 
 def make_environment() -> None:

@@ -27,12 +27,14 @@ from .data import TEXTS, Corpus, named_text, read_text, spread
 from .engines import make_engine
 from .errors import ConfigError, DataError, GPTError
 from .files import write_atomically
+from .model import GPT
 from .sample import check_settings, generate
 from .train import DivergedError, first_prompt, resume, start, text_sha256, train
 
 DEFAULT_PRESET = "micro"
 DEFAULT_DATASET = "shakespeare"
 DRAWN_SCALARS = 400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
+DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,13 +93,13 @@ def _train(options: argparse.Namespace) -> int:
         return 130
     if result.val_loss is not None:
         print(f"Validation loss {_loss_words(result.val_loss)}: {ngram.verdict(result.val_loss, run.rungs)}.")
-    picture = None if options.no_draw else _draw_loss(run.model, run.corpus.val, folder / "loss.svg")
+    pictures = [] if options.no_draw else _draw_into(folder, run.model, run.corpus.val)
     print(f"\nWritten to {folder}:")
     for name, about in (
         (checkpoint.MODEL, "the parameters, by GPT-2's names"),
         (checkpoint.TRAINING, "what a resumed run needs"),
         (checkpoint.LOG, "one line of JSON per step"),
-        *((((picture.name, "the graph of the loss with its gradients"),)) if picture else ()),
+        *((name, "the graph of the loss with its gradients") for name in pictures),
     ):
         print(f"  {name:<22}{about}")
     prompt = "ROMEO:" if set("ROMEO:") <= set(run.corpus.tokenizer.alphabet) else first_prompt(run.corpus.tokenizer)
@@ -245,17 +247,23 @@ def _eval(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace) -> int:
+    if options.boxes < 2:
+        raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
     folder = Path(options.checkpoint)
     model, config, tokenizer, _ = checkpoint.load_model(folder)
     corpus = Corpus.from_text(_text(config.dataset, config.data), config.model.block_size, tokenizer)
     out = Path(options.out) if options.out else folder / "loss.svg"
-    written = _draw_loss(model, corpus.val, out, must=True)
-    print(f"Wrote {written}")
+    import viz
+
+    try:
+        print(f"Wrote {viz.save(_loss_drawing(model, corpus.val, options.boxes), out)}")
+    except viz.DrawingError as error:
+        raise ConfigError(str(error)) from None
     return 0
 
 
-def _draw_loss(model: Any, tokens: Sequence[int], out: Path, must: bool = False) -> Path | None:
-    """Draw the loss of one sequence with its gradients; a picture that cannot be made does not fail a training run."""
+def _loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
+    """The graph of the loss of one sequence, with its gradients, as a ``viz`` drawing."""
     import viz
     from tinygrad_edu import collector_paused, record_calls
 
@@ -268,13 +276,22 @@ def _draw_loss(model: Any, tokens: Sequence[int], out: Path, must: bool = False)
             loss = model.loss(tokens[:length], tokens[1 : length + 1])
         loss.label = "loss"
         loss.backward()
+    return viz.draw(loss, calls=calls, budget=boxes)
+
+
+def _draw_into(folder: Path, model: GPT, tokens: Sequence[int]) -> list[str]:
+    """Draw the loss into the folder of a run; a picture that cannot be made does not fail the run."""
+    import viz
+
+    written = []
     try:
-        return Path(viz.save(viz.draw(loss, calls=calls), out))
+        drawing = _loss_drawing(model, tokens, DRAWN_BOXES)
+        for name in ("loss.dot", "loss.svg"):
+            viz.save(drawing, folder / name)
+            written.append(name)
     except (viz.DrawingError, OSError) as error:
-        if must:
-            raise ConfigError(str(error)) from None
         print(f"The graph could not be drawn: {error}", file=sys.stderr)
-        return None
+    return written
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -325,6 +342,8 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "draw", "the graph of a trained model's loss, with gradients", _draw)
     _checkpoint_flag(command)
     command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png or .pdf file (default: DIR/loss.svg)")
+
+    command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
 
     command = _add(commands, "info", "what a folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")

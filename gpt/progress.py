@@ -31,7 +31,8 @@ class Progress:
 
     def __init__(self, first: int, last: int, characters: int) -> None:
         self._first, self._last, self._characters = first, last, characters
-        self._began = self._spoke = time.monotonic()
+        self._began = self._spoke = self._since = time.monotonic()
+        self._training = 0.0  # seconds, without validations and samples
         self._loss: float | None = None
         self._val: float | None = None
         self._bar: Any = None
@@ -43,12 +44,17 @@ class Progress:
 
     def step(self, step: int, loss: float) -> None:
         """One step is done. The loss shown is a running mean: single batches jump."""
+        self._training += time.monotonic() - self._since
         self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         if self._bar is not None:
             self._bar.set_postfix_str(self._numbers(step), refresh=False)
             self._bar.update(1)
         elif time.monotonic() - self._spoke > PLAIN_SECONDS:
             self._line(step)
+
+    def next(self) -> None:
+        """The next step begins."""
+        self._since = time.monotonic()
 
     def validated(self, step: int, val_loss: float, verdict: str) -> None:
         """A validation is done."""
@@ -70,7 +76,8 @@ class Progress:
     def _line(self, step: int, remark: str = "") -> None:
         self._spoke = time.monotonic()
         shown = self._bar is None and self._first < step < self._last  # in a terminal the moving line says it
-        left = f", {duration((self._last - step) / self._speed(step))} left" if shown else ""
+        per_step = (time.monotonic() - self._began) / max(step - self._first, 1)  # with all that goes on in between
+        left = f", {duration((self._last - step) * per_step)} left" if shown else ""
         self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step)}{left}  {remark}".rstrip())
 
     def _numbers(self, step: int) -> str:
@@ -80,8 +87,6 @@ class Progress:
         if self._val is not None:
             parts.append(f"val {self._val:.3f}")
         if step > self._first:
-            parts.append(f"{self._speed(step) * self._characters:,.0f} chars/s")
+            speed = (step - self._first) * self._characters / max(self._training, 1e-9)
+            parts.append(f"{speed:,.0f} chars/s")
         return ", ".join(parts)
-
-    def _speed(self, step: int) -> float:
-        return (step - self._first) / max(time.monotonic() - self._began, 1e-9)

@@ -140,6 +140,7 @@ def train(run: Run) -> Result:
                 progress.validated(0, val_loss, verdict(val_loss, run.rungs))
                 log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
             while run.step < config.steps and not asked_to_stop.is_set():
+                progress.next()
                 lr = learning_rate(config, run.step)
                 batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)
                 loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}")

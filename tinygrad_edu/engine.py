@@ -371,7 +371,8 @@ def _computed_in_order(root: Value) -> list[Value]:
     """``topological_order`` for ``backward``: without leaves, with every ``grad`` cleared, in less time.
 
     It keeps no set of what it has seen: the mark is the cleared gradient itself, a 0.0 made for this call alone, which
-    no other call can have left behind, even if it was interrupted.
+    no other call can have left behind, even if it was interrupted. (That floats have an identity is CPython's; the
+    project is tested there only.)
     """
     cleared = float("0")
     order: list[Value] = []

@@ -1,5 +1,6 @@
-"""``python -m viz``: see :mod:`viz.cli`."""
+"""``python -m viz``."""
 
 from .cli import main
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from . import dot, fold, graph, regions
@@ -63,11 +64,13 @@ def draw(
     if not values:
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     names = calls.names if isinstance(calls, CallRecord) else None
-    whole = graph.build(values, names)
-    parts = regions.find(whole, calls)
+    with collector_paused():  # a million small tuples are made, and none of them is garbage
+        whole = graph.build(values, names)
+        parts = regions.find(whole, calls)
 
     def at(budget: int, note: str) -> dot.Drawing:
-        picture = fold.fold(whole, parts, budget=budget, depth=depth)
+        with collector_paused():
+            picture = fold.fold(whole, parts, budget=budget, depth=depth)
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4

@@ -195,7 +195,7 @@ def _distances(partition: Partition) -> list[int]:
     order = partition.order()
     place = {number: i for i, number in enumerate(order)}
     feeds: list[list[int]] = [[] for _ in order]
-    for a, b in partition.arrows():
+    for a, b in partition.arrows:
         if place[a] < place[b]:
             feeds[b].append(a)
     for b in reversed(order):

@@ -93,33 +93,36 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
     index: dict[Value, int] = {}
     values: list[Value] = []
     inputs: list[tuple[int, ...]] = []
-    waiting: set[Value] = set()
+    uses: list[int] = []
     stack: list[Value | None] = [*reversed(roots)]
+    pop, push = stack.pop, stack.append
     while stack:
-        value = stack.pop()
+        value = pop()
         if value is None:  # the mark below a Value whose inputs are all done, as in the engine's topological_order
-            value = stack.pop()
+            value = pop()
             assert value is not None
-            index[value] = len(values)
-            values.append(value)
-            inputs.append(tuple([index[x] for x in value.inputs]))
-        elif value not in waiting:
-            waiting.add(value)
-            if value.inputs:
-                stack += (value, None)
-                stack += value.inputs[::-1]
-            else:
-                index[value] = len(values)
-                values.append(value)
-                inputs.append(())
-    uses = [0] * len(values)
-    for nodes in inputs:
-        for node in nodes:
-            uses[node] += 1
-    found: dict[int, str] = {}
+            nodes = tuple([index[x] for x in value.inputs])
+            for node in nodes:
+                uses[node] += 1
+        elif value in index:
+            continue
+        elif value.inputs:
+            index[value] = -1  # seen; its number comes after those of its inputs
+            push(value)
+            push(None)
+            stack += value.inputs[::-1]
+            continue
+        else:
+            nodes = ()
+        index[value] = len(values)
+        values.append(value)
+        inputs.append(nodes)
+        uses.append(0)
     names = names or {}
+    found: dict[int, str] = {}
     for node, value in enumerate(values):
-        name = value.label or names.get(value, "")
+        # Not value.label: a property that finds no label costs more than all the rest of this loop.
+        name = getattr(value, "_label", "") or names.get(value, "")
         if name and value.op is not CONSTANT:
             found[node] = name
     return Graph(

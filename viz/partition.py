@@ -13,8 +13,8 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import Any
 
 from tinygrad_edu.ops import ADD, CONSTANT, MUL
@@ -68,6 +68,7 @@ class Partition:
         if detail.alike and not self.too_many:
             apart = self._in_a_circle()
             if apart:
+                del self.arrows
                 self.too_many = not self._divide(apart, limit)
 
     def _divide(self, apart: frozenset[int], limit: int | None) -> bool:
@@ -129,18 +130,17 @@ class Partition:
 
     def _place_leaves(self) -> None:
         # A leaf belongs to the innermost group that all of its users are in, but not to a call that it was given to.
-        home, group, inputs_of = self.regions.home, self.group, self.graph.inputs
+        group = self.group
+        common: dict[tuple[int, ...], int] = {}  # most leaves share their users with many others
         self._place: dict[int, int] = {}
-        for node, inputs in enumerate(inputs_of):
-            for x in inputs:
-                if not inputs_of[x]:
-                    around = group[home[node]]
-                    before = self._place.get(x, around)
-                    self._place[x] = around if before == around else self._common(before, around)
-        for number, leaves in self.regions.given.items():
-            outside = self.parent[group[number]]
-            for x in leaves:
-                self._place[x] = self._common(self._place[x], outside)
+        for leaf, calls in self.regions.users.items():
+            if calls not in common:
+                common[calls] = reduce(self._common, {group[call] for call in calls})
+            self._place[leaf] = common[calls]
+        for call, leaves in self.regions.given.items():
+            outside = self.parent[group[call]]
+            for leaf in leaves:
+                self._place[leaf] = self._common(self._place[leaf], outside)
 
     def _common(self, a: int, b: int) -> int:
         regions = self.regions.tree
@@ -254,16 +254,21 @@ class Partition:
 
     # --- what feeds what ----------------------------------------------------------------------------------------------
 
-    def arrows(self) -> set[tuple[int, int]]:
-        """Which box feeds which other."""
-        box = self.box
-        return {(box[x], box[node]) for node, inputs in enumerate(self.graph.inputs) for x in inputs} - {
-            (number, number) for number in range(len(self.keys))
-        }
+    @cached_property
+    def arrows(self) -> list[tuple[int, int]]:
+        """Which box feeds which other, in a fixed order."""
+        box, size = self.box, len(self.keys)
+        found = set()
+        for node, inputs in enumerate(self.graph.inputs):
+            target = box[node]
+            for x in inputs:
+                if box[x] != target:
+                    found.add(box[x] * size + target)
+        return [divmod(code, size) for code in sorted(found)]
 
     def order(self) -> list[int]:
         """The boxes, inputs first, otherwise by first node. In a circle, which only strange modules make, by number."""
-        arrows = self.arrows()
+        arrows = self.arrows
         missing = Counter(b for _, b in arrows)
         after = _neighbours(arrows)
         ready = [number for number in range(len(self.keys)) if not missing[number]]
@@ -279,8 +284,8 @@ class Partition:
 
     def _in_a_circle(self) -> frozenset[int]:
         """Calls that must not be merged: their boxes form a circle, or different modules in one box feed each other."""
-        arrows = self.arrows()
-        suspects = _without_ends(_without_ends(set(range(len(self.keys))), arrows), {(b, a) for a, b in arrows})
+        arrows = self.arrows
+        suspects = _without_ends(_without_ends(set(range(len(self.keys))), arrows), [(b, a) for a, b in arrows])
         apart: set[int] = set()
         regions, home, group = self.regions.tree, self.regions.home, self.group
         if suspects:
@@ -318,16 +323,16 @@ class Partition:
         return pairs
 
 
-def _neighbours(arrows: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+def _neighbours(arrows: list[tuple[int, int]]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
-    for a, b in sorted(arrows):
+    for a, b in arrows:
         found.setdefault(a, []).append(b)
     return found
 
 
-def _without_ends(nodes: set[int], arrows: set[tuple[int, int]]) -> set[int]:
+def _without_ends(nodes: set[int], arrows: list[tuple[int, int]]) -> set[int]:
     """What is left when nodes that nothing in ``nodes`` points at are taken away again and again."""
-    arrows = {(a, b) for a, b in arrows if a in nodes and b in nodes}
+    arrows = [(a, b) for a, b in arrows if a in nodes and b in nodes]
     pointed_at = Counter(b for _, b in arrows)
     after = _neighbours(arrows)
     ready = [node for node in nodes if not pointed_at[node]]

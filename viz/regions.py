@@ -54,12 +54,14 @@ class Regions:
     Attributes:
         tree: the regions; parents come before their children, number 0 is everything.
         home: the innermost region of each node that was computed; −1 for leaves, whose place depends on who uses them.
+        users: for each leaf the calls in which it is used, 0 for outside of all calls.
         given: the leaves among the inputs of each call; they do not belong to it, even if nobody else uses them.
         call_of: for each region the innermost call that it is in or is; 0 outside of all calls.
     """
 
     tree: list[Region]
     home: list[int]
+    users: dict[int, tuple[int, ...]]
     given: dict[int, list[int]]
     call_of: list[int]
 
@@ -89,7 +91,19 @@ def find(graph: Graph, calls: CallRecord | Iterable[ModuleCall] | None = None) -
     for number, region in enumerate(regions):
         if number:
             call_of[number] = number if region.kind == "call" else call_of[region.parent]
-    return Regions(regions, home, _given_leaves(graph, regions), call_of)
+    return Regions(regions, home, _users(graph, home, call_of), _given_leaves(graph, regions), call_of)
+
+
+def _users(graph: Graph, home: list[int], call_of: list[int]) -> dict[int, tuple[int, ...]]:
+    found: dict[int, list[int]] = {}
+    for node, inputs in enumerate(graph.inputs):
+        for x in inputs:
+            if not graph.inputs[x]:
+                call = call_of[home[node]]
+                calls = found.setdefault(x, [call])
+                if calls[-1] != call:
+                    calls.append(call)
+    return {leaf: tuple(calls) for leaf, calls in found.items()}
 
 
 def _given_leaves(graph: Graph, regions: list[Region]) -> dict[int, list[int]]:

@@ -30,13 +30,12 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> None:
     log = record(expressions.compute(options.expression, numbers(options.numbers)))
     if options.all or not terminal.is_interactive():
         terminal.print_all(log, sys.stdout)
     else:
         terminal.run(Stepper(log, quiz=options.quiz))
-    return 0
 
 
 def numbers(words: Sequence[str]) -> dict[str, float]:

@@ -103,6 +103,7 @@ BAD: list[tuple[list[str], str]] = [
     (["eval", "--checkpoint", "{run}", "--sequences", "0"], "sequences must be at least 1"),
     (["info", "{missing}"], "holds no checkpoint"),
     (["draw", "--checkpoint", "{run}", "--out", "{folder}/loss.bmp"], ".bmp"),
+    (["draw", "--checkpoint", "{run}", "--boxes", "1"], "boxes must be at least 2"),
     (["draw", "--checkpoint", "{run}", "--out", "{text}/loss.dot"], "loss.dot"),
 ]
 

@@ -17,7 +17,7 @@ import run  # noqa: E402
 @pytest.fixture
 def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     done: list[object] = []
-    monkeypatch.setattr(run, "set_up", lambda extra="": done.append(f"set up [{extra}]"))
+    monkeypatch.setattr(run, "set_up", lambda extra="base": done.append(f"set up {extra}"))
     monkeypatch.setattr(run, "hand_over", lambda *words: done.append(words) or 0)
     return done
 
@@ -25,11 +25,11 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], ["set up []", ("-m", "gpt", "train")]),
-        (["--steps", "3"], ["set up []", ("-m", "gpt", "train", "--steps", "3")]),
-        (["gpt", "sample", "--seed", "2"], ["set up []", ("-m", "gpt", "sample", "--seed", "2")]),
-        (["viz", "graph", "a*b"], ["set up []", ("-m", "viz", "graph", "a*b")]),
-        (["test", "-k", "engine"], ["set up [test]", ("-m", "pytest", "-k", "engine")]),
+        ([], ["set up base", ("-m", "gpt", "train")]),
+        (["--steps", "3"], ["set up base", ("-m", "gpt", "train", "--steps", "3")]),
+        (["gpt", "sample", "--seed", "2"], ["set up base", ("-m", "gpt", "sample", "--seed", "2")]),
+        (["viz", "graph", "a*b"], ["set up base", ("-m", "viz", "graph", "a*b")]),
+        (["test", "-k", "engine"], ["set up test", ("-m", "pytest", "-k", "engine")]),
     ],
 )
 def test_words_are_passed_on(words: list[str], expected: list[object], actions: list[object]) -> None:
@@ -66,7 +66,9 @@ def test_nothing_is_installed_twice_and_a_changed_setup_is(monkeypatch: pytest.M
     run.set_up()
     run.set_up()
     assert len(calls) == 1
+    run.set_up("dev")  # contains the others
     run.set_up("test")
+    run.set_up()
     assert len(calls) == 2
     (tmp_path / "installed-base").write_text("of an older setup.cfg")
     run.set_up()

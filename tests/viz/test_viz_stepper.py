@@ -254,7 +254,7 @@ def test_mistakes_get_a_sentence_and_no_traceback(arguments, words):
     assert done.returncode == 2
     assert done.stdout == b""
     error = done.stderr.decode()
-    assert error.startswith("viz: error: ")
+    assert error.startswith("viz: ")
     assert words in error
     assert "Traceback" not in error
 
