@@ -15,7 +15,7 @@ writes it.
 
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
-from .stepping import step
+from .stepping import step, step_page
 
 __all__ = [
     "DrawingError",
@@ -26,4 +26,5 @@ __all__ = [
     "draw",
     "save",
     "step",
+    "step_page",
 ]

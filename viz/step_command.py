@@ -12,6 +12,7 @@ from tinygrad_edu.steps import record
 from . import expressions, terminal
 from .errors import ExpressionError
 from .stepper import Stepper
+from .stepper_page import step_page
 
 
 def add_parser(commands: Any) -> None:
@@ -27,12 +28,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
     parser.add_argument("--quiz", action="store_true", help="ask for each number before showing it")
     parser.add_argument("--all", action="store_true", help="print every step, in a terminal too")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE.html", help="write a page instead that steps in any browser, offline"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
     log = record(expressions.compute(options.expression, numbers(options.numbers)))
-    if options.all or not terminal.is_interactive():
+    if options.out:
+        print(f"wrote {step_page(log).save(options.out)}")
+    elif options.all or not terminal.is_interactive():
         terminal.print_all(log, sys.stdout)
     else:
         terminal.run(Stepper(log, quiz=options.quiz))
