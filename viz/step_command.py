@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu.steps import record
+from tinygrad_edu.steps import StepLog, record
 
 from . import expressions, terminal
-from .errors import ExpressionError
+from .errors import DrawingError, ExpressionError
+from .exercises import LEVELS, exercise, worksheet
 from .stepper import Stepper
 from .stepper_page import step_page
 
@@ -24,24 +26,61 @@ def add_parser(commands: Any) -> None:
         "When the output is no terminal, every step is printed.",
         epilog='example: python -m viz step "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2',
     )
-    parser.add_argument("expression", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
+    parser.add_argument("expression", nargs="?", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
     parser.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
     parser.add_argument("--quiz", action="store_true", help="ask for each number before showing it")
     parser.add_argument("--all", action="store_true", help="print every step, in a terminal too")
     parser.add_argument(
         "-o", "--out", metavar="FILE.html", help="write a page instead that steps in any browser, offline"
     )
+    parser.add_argument("--exercise", type=int, choices=LEVELS, help="a new random expression of this level, as a quiz")
+    parser.add_argument("--seed", type=int, default=None, help="which exercise; without it another one each time")
     parser.set_defaults(run=_run)
+    sheet = commands.add_parser(
+        "worksheet",
+        help="exercises in backpropagation to print, with answers",
+        description="Random exercises as a page to print; the answers are on a page of their own.",
+        epilog="example: python -m viz worksheet --level 2 --count 6 --seed 1 -o sheet.html",
+    )
+    sheet.add_argument(
+        "--level", type=int, choices=LEVELS, default=1, help="1 sums and products, 2 names used again, 3 functions"
+    )
+    sheet.add_argument("--count", type=int, default=4, metavar="N", help="how many exercises (default: 4)")
+    sheet.add_argument("--seed", type=int, default=0, help="equal seeds give equal worksheets (default: 0)")
+    sheet.add_argument("-o", "--out", default="worksheet.html", metavar="FILE", help="what to write: .html or .md")
+    sheet.set_defaults(run=_worksheet)
 
 
 def _run(options: argparse.Namespace) -> None:
-    log = record(expressions.compute(options.expression, numbers(options.numbers)))
+    log = _log(options)
     if options.out:
-        print(f"wrote {step_page(log).save(options.out)}")
+        print(f"wrote {step_page(log, quiz=options.quiz).save(options.out)}")
     elif options.all or not terminal.is_interactive():
         terminal.print_all(log, sys.stdout)
     else:
         terminal.run(Stepper(log, quiz=options.quiz))
+
+
+def _log(options: argparse.Namespace) -> StepLog:
+    if options.exercise is None:
+        if options.expression is None:
+            raise ExpressionError('there is no expression; write for example: "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2')
+        return record(expressions.compute(options.expression, numbers(options.numbers)))
+    if options.expression is not None:
+        raise ExpressionError("--exercise makes an expression of its own; leave yours out")
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(100_000)
+    chosen = exercise(options.exercise, seed)
+    options.quiz = True
+    words = f"exercise {options.exercise}, seed {seed}: {'; '.join(chosen.text.splitlines())}   with {chosen.given}"
+    print(terminal.look(sys.stdout).text(words))
+    return chosen.log()
+
+
+def _worksheet(options: argparse.Namespace) -> None:
+    if not 1 <= options.count <= 100:
+        raise DrawingError(f"--count must be from 1 to 100, got {options.count}")
+    chosen = [exercise(options.level, 1000 * options.seed + i) for i in range(options.count)]
+    print(f"wrote {worksheet(chosen).save(options.out)}")
 
 
 def numbers(words: Sequence[str]) -> dict[str, float]:

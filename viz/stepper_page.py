@@ -1,7 +1,7 @@
 """The stepper as one HTML file: no network, no server, nothing to install where it is opened.
 
 Picture, step log and the program that replays it are in the file. Keys: → ← Page Down, Page Up, Home, End, F5
-to play, "." for a black screen; ``#step=12`` in the address opens that step, ``#theme=beamer`` the look for a projector.
+to play, "." for a black screen; ``#step=12`` in the address opens that step, ``#theme=beamer`` the projector's look.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Page:
         return f'<iframe srcdoc="{inside}" style="width:100%;height:640px;border:1px solid #9aa4b0"></iframe>'
 
 
-def step_page(log: StepLog, title: str = "") -> Page:
-    """The page that steps through ``log``.
+def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
+    """The page that steps through ``log``; with ``quiz`` it begins by asking.
 
     Raises DrawingError when there are more than :data:`MOST_VALUES` Values, LayoutError when no layout program is
     installed.
@@ -57,7 +57,7 @@ def step_page(log: StepLog, title: str = "") -> Page:
             f"this graph has {len(log.nodes):,} Values, a page shows at most {MOST_VALUES}; step through a part of it, "
             f"from a Value nearer to the leaves, or use the terminal, which takes any size"
         )
-    data = log.as_data()
+    data = {**log.as_data(), "quiz": quiz}
     used = {node.op for node in log.nodes if node.op is not None and node.op is not ops.CONSTANT}
     data["ops"] = {
         op.name: {

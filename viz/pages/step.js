@@ -426,3 +426,4 @@ addEventListener("keydown", e => {
 });
 look(["light", "dark", "beamer"].includes(hash().theme) ? hash().theme : "");
 go(Number(hash().step), { keepHash: true });
+if (DATA.quiz) quiz(true);
