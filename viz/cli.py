@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     graph.add_argument("--forward", action="store_true", help="only compute: leave the gradients open")
     graph.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
-    graph.add_argument("--direction", choices=DIRECTIONS, default="LR", help="inputs on the left, or on top")
+    graph.add_argument("--direction", choices=DIRECTIONS, default="LR", help="inputs on the left, on top, or in rows")
     graph.add_argument("--budget", type=int, default=400, metavar="N", help="at most so many boxes (default: 400)")
     graph.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
     graph.set_defaults(run=_graph)

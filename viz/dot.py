@@ -18,7 +18,7 @@ import graphviz
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT
 
-from . import layout, style
+from . import layout, style, wrap
 from .errors import LayoutTimeout, UnknownFormatError
 from .fold import Box, Cluster, Edge, Picture
 
@@ -131,7 +131,7 @@ def drawing(
 
     Args:
         picture: what to draw.
-        direction: ``"LR"`` or ``"TB"``.
+        direction: ``"LR"``, ``"TB"``, or ``"wrapped"``: from left to right in several rows.
         lecture: draw single Values as the micrograd lecture does, with their operation in a circle of its own.
         legend: say what the colours mean.
         note: a line above the picture.
@@ -139,7 +139,7 @@ def drawing(
     """
     graph = Drawing(
         graph_attr={
-            "rankdir": direction,
+            "rankdir": "LR" if direction == "wrapped" else direction,
             "bgcolor": style.PAPER,
             "fontname": style.FONT,
             "fontsize": str(style.TEXT_SIZE),
@@ -151,7 +151,8 @@ def drawing(
             "tooltip": " ",
         },
         node_attr={
-            "shape": "plain",
+            "shape": "none",
+            "margin": "0.05,0.03",  # thick arrows end before the text, not on it
             "fontname": style.FONT,
             "fontsize": str(style.TEXT_SIZE),
             "fontcolor": style.INK,
@@ -168,53 +169,56 @@ def drawing(
     label = _header(picture, note, legend and not lecture)
     if label:
         graph.attr(label=label)
-    inside: dict[Cluster | None, list[Box]] = {}
-    frames: dict[Cluster | None, list[Cluster]] = {}
-    for box in picture.boxes:
-        inside.setdefault(box.cluster, []).append(box)
-        cluster = box.cluster
-        while cluster is not None and cluster not in frames.setdefault(cluster.parent, []):
-            frames[cluster.parent].append(cluster)
-            cluster = cluster.parent
-    ids = _cluster_ids(frames, None, {})
-    _fill(graph, None, 0, inside, frames, ids, picture, lecture)
+    rows = wrap.rows(picture) if direction == "wrapped" else [picture.boxes]
+    frames = _Frames(picture, lecture)
+    for i, row in enumerate(rows):
+        if len(rows) == 1:
+            frames.fill(graph, row)
+        else:
+            # A row is an invisible frame, and edges between rows do not order columns: so each row starts on the left.
+            with graph.subgraph(name=f"cluster_row{i}") as inner:
+                inner.attr(style="invis", label="")
+                frames.fill(inner, row)
+    row_of = {box: i for i, row in enumerate(rows) for box in row}
     largest = max((edge.norm for edge in picture.edges), default=0.0)
     for edge in picture.edges:
-        _edge(graph, edge, picture, largest, lecture)
+        _edge(graph, edge, picture, largest, lecture, row_of[edge.source] != row_of[edge.target])
     return graph
 
 
-def _cluster_ids(
-    frames: dict[Cluster | None, list[Cluster]], parent: Cluster | None, ids: dict[Cluster, str]
-) -> dict[Cluster, str]:
-    for cluster in frames.get(parent, ()):
-        ids[cluster] = f"cluster_{len(ids)}"
-        _cluster_ids(frames, cluster, ids)
-    return ids
+class _Frames:
+    """Writes boxes inside the frames of their modules; a frame that has been open before is continued."""
 
+    def __init__(self, picture: Picture, lecture: bool) -> None:
+        self.picture = picture
+        self.lecture = lecture
+        self.count = 0
+        self.seen: set[Cluster] = set()
 
-def _fill(
-    graph: Any,
-    cluster: Cluster | None,
-    depth: int,
-    inside: dict[Cluster | None, list[Box]],
-    frames: dict[Cluster | None, list[Cluster]],
-    ids: dict[Cluster, str],
-    picture: Picture,
-    lecture: bool,
-) -> None:
-    for box in inside.get(cluster, ()):
-        _box(graph, box, picture, lecture)
-    for inner in frames.get(cluster, ()):
-        with graph.subgraph(name=ids[inner]) as frame:
-            frame.attr(
-                label=f"<<B>{text(style.frame_title(inner))}</B>>",
-                style="rounded,filled",
-                fillcolor=style.FRAMES[min(depth, len(style.FRAMES) - 1)],
-                color="#9aa4b0",
-                tooltip=_tooltip(inner.path or inner.kind),
-            )
-            _fill(frame, inner, depth + 1, inside, frames, ids, picture, lecture)
+    def fill(self, graph: Any, boxes: list[Box], around: Cluster | None = None, depth: int = 0) -> None:
+        inner: dict[Cluster, list[Box]] = {}
+        for box in boxes:
+            cluster = box.cluster
+            if cluster is around:
+                _box(graph, box, self.picture, self.lecture)
+                continue
+            while cluster is not None and cluster.parent is not around:
+                cluster = cluster.parent
+            assert cluster is not None
+            inner.setdefault(cluster, []).append(box)
+        for cluster, its_boxes in inner.items():
+            title = style.frame_title(cluster) + (" (continued)" if cluster in self.seen else "")
+            self.seen.add(cluster)
+            with graph.subgraph(name=f"cluster_{self.count}") as frame:
+                self.count += 1
+                frame.attr(
+                    label=f"<<B>{text(title)}</B>>",
+                    style="rounded,filled",
+                    fillcolor=style.FRAMES[min(depth, len(style.FRAMES) - 1)],
+                    color=style.FRAME_LINE,
+                    tooltip=_tooltip(cluster.path or cluster.kind),
+                )
+                self.fill(frame, its_boxes, cluster, depth + 1)
 
 
 def text(words: str) -> str:
@@ -295,15 +299,16 @@ def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
         )
 
 
-def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: bool) -> None:
+def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: bool, between_rows: bool) -> None:
     line = style.line(edge, picture, largest)
     target = edge.target.id
+    free = {"constraint": "false"} if between_rows else {}
     if lecture:
         if edge.target.kind == "node":
             target += "op"
-        graph.edge(edge.source.id, target)
+        graph.edge(edge.source.id, target, **free)
         return
-    attributes = {"color": line.colour, "penwidth": f"{line.width:g}", "tooltip": _tooltip(line.tooltip)}
+    attributes = {**free, "color": line.colour, "penwidth": f"{line.width:g}", "tooltip": _tooltip(line.tooltip)}
     if line.dashed:
         attributes["style"] = "dashed"
     if line.arrowhead != "normal":

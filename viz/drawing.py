@@ -10,9 +10,10 @@ from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from . import dot, fold, graph, regions
+from .partition import Scope
 
 STYLES = ("box", "micrograd")
-DIRECTIONS = ("LR", "TB")
+DIRECTIONS = ("LR", "TB", "wrapped")
 
 
 def draw(
@@ -21,6 +22,8 @@ def draw(
     calls: CallRecord | Iterable[ModuleCall] | None = None,
     budget: int = 400,
     depth: int | None = None,
+    focus: str | Iterable[str] = (),
+    expand: str | Iterable[str] = (),
     direction: str = "LR",
     style: str = "box",
     legend: bool = True,
@@ -38,7 +41,11 @@ def draw(
             and parameters their names.
         budget: the largest number of boxes.
         depth: show only what is at most this many boxes away from the result.
-        direction: ``"LR"``, inputs on the left, or ``"TB"``, inputs on top.
+        focus: paths or classes of modules, such as ``"transformer.h.0.attn"`` or ``"AttentionHead"``, with ``*`` for
+            anything: the budget is spent on what is inside them, and the rest is folded as far as possible.
+        expand: the same, for modules that are shown open whatever the level of detail.
+        direction: ``"LR"``, inputs on the left; ``"TB"``, inputs on top; ``"wrapped"``, from left to right in rows that
+            fill a screen.
         style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in circles of their
             own, which are not counted in the budget.
         legend: whether to explain the colours.
@@ -67,10 +74,12 @@ def draw(
     with collector_paused():  # a million small tuples are made, and none of them is garbage
         whole = graph.build(values, names)
         parts = regions.find(whole, calls)
+    focused, expanded = parts.named(_words(focus)), parts.named(_words(expand))
+    scope = Scope(parts, focused or None, expanded)
 
     def at(budget: int, note: str) -> dot.Drawing:
         with collector_paused():
-            picture = fold.fold(whole, parts, budget=budget, depth=depth)
+            picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4
@@ -81,6 +90,10 @@ def draw(
         )
 
     return at(budget, "")
+
+
+def _words(words: str | Iterable[str]) -> list[str]:
+    return [words] if isinstance(words, str) else list(words)
 
 
 def save(drawing: Any, path: str | os.PathLike[str], **options: Any) -> str:

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from tinygrad_edu.ops import CONSTANT, Op
 
 from .graph import Graph
-from .partition import Detail, Partition
+from .partition import ALIKE, Detail, Partition, Scope
 from .regions import SOFTMAXES, Region, Regions
-
-ALIKE = 5  # so many alike become one box ×N; up to four are easier to read side by side
 
 
 @dataclass(eq=False)
@@ -160,7 +158,9 @@ def details(regions: Regions) -> Iterator[Detail]:
     yield Detail(chains=True, softmaxes=True, alike=2, height=regions.height)
 
 
-def fold(graph: Graph, regions: Regions, *, budget: int, depth: int | None = None) -> Picture:
+def fold(
+    graph: Graph, regions: Regions, *, budget: int, depth: int | None = None, scope: Scope | None = None
+) -> Picture:
     """The finest picture with at most ``budget`` boxes.
 
     Args:
@@ -168,9 +168,10 @@ def fold(graph: Graph, regions: Regions, *, budget: int, depth: int | None = Non
         regions: from :func:`viz.regions.find`, for the same graph.
         budget: the largest number of boxes, at least 2.
         depth: show only what is at most this many boxes away from the result.
+        scope: where to look closely.
     """
     for detail in details(regions):
-        partition = Partition(graph, regions, detail, None if depth is not None else budget)
+        partition = Partition(graph, regions, detail, None if depth is not None else budget, scope)
         if partition.too_many:
             continue
         if depth is None:
@@ -180,7 +181,7 @@ def fold(graph: Graph, regions: Regions, *, budget: int, depth: int | None = Non
         if len(shown) + (len(shown) < len(distance)) <= budget:
             return _picture(partition, shown, depth)
     # Nothing fits, so nearness to the result decides, at the coarsest detail.
-    partition = Partition(graph, regions, detail)
+    partition = Partition(graph, regions, detail, None, scope)
     distance = _distances(partition)
     limit = sorted(distance)[budget - 1]  # so far that with the box for the rest there would be one too many
     shown = {number for number, d in enumerate(distance) if d < limit}

@@ -30,10 +30,12 @@ class Program:
     Attributes:
         path: the executable.
         formats: what it can write.
+        substitutes: by format, what to draw for characters that its own font lacks; in SVG the reader's font has them.
     """
 
     path: str
     formats: frozenset[str]
+    substitutes: tuple[tuple[str, dict[int, str]], ...] = ()
 
 
 def programs(format: str) -> list[Program]:
@@ -53,16 +55,13 @@ def _installed() -> Iterator[Program]:
     dot = shutil.which("dot")
     if dot:
         yield Program(dot, frozenset({"svg", "png", "pdf"}))
-    scripts = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", f"{_user_scheme()}")]
+    scripts = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))]
     for folder in (*scripts, None):  # None: anywhere on the PATH
         pure = shutil.which("graphviz-pure", path=folder)
         if pure:
-            yield Program(str(Path(pure)), frozenset({"svg", "png"}))
+            glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○"})
+            yield Program(pure, frozenset({"svg", "png"}), (("png", glyphs),))
             return
-
-
-def _user_scheme() -> str:
-    return sysconfig.get_preferred_scheme("user")
 
 
 def render(source: str, format: str, program: Program, timeout: float) -> bytes:
@@ -72,6 +71,7 @@ def render(source: str, format: str, program: Program, timeout: float) -> bytes:
         LayoutTimeout: the program was stopped after ``timeout`` seconds.
         LayoutError: it failed; the message has its own words.
     """
+    source = source.translate(dict(program.substitutes).get(format, {}))
     try:
         done = subprocess.run(
             [program.path, "-Kdot", f"-T{format}"], input=source.encode(), capture_output=True, timeout=timeout
@@ -86,4 +86,5 @@ def render(source: str, format: str, program: Program, timeout: float) -> bytes:
     if done.returncode or not done.stdout:
         words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
         raise LayoutError(f"{program.path} failed: {words}; save as .dot to look at the graph's text")
-    return done.stdout
+    # A browser without that font shall take one of the same kind, not one with serifs.
+    return done.stdout.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')

@@ -13,14 +13,17 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
 
-from tinygrad_edu.ops import ADD, CONSTANT, MUL
+from tinygrad_edu.ops import ADD, CONSTANT, DETACH, MUL
 
 from .graph import Graph
 from .regions import CHAINS, SOFTMAXES, Regions
+
+ALIKE = 5  # so many alike become one box ×N; up to four are easier to read side by side
 
 Key = tuple[Any, ...]  # what makes a node belong to a box; its first element is the kind of box
 
@@ -42,12 +45,37 @@ class Detail:
     height: int = -1
 
 
+class Scope:
+    """Where to look closely.
+
+    Args:
+        regions: of the graph.
+        focus: calls inside which the level of detail holds; everything else is folded as far as possible. None is all.
+        expand: calls that are never closed.
+
+    Attributes:
+        inside: for each region whether it is in the focus.
+        opened: the regions that stay open: these calls and whatever is around them.
+    """
+
+    def __init__(self, regions: Regions, focus: Set[int] | None = None, expand: Set[int] = frozenset()) -> None:
+        self.inside = [focus is None]
+        for number, region in enumerate(regions.tree[1:], 1):
+            self.inside.append(self.inside[region.parent] or (focus is not None and number in focus))
+        self.opened: set[int] = set()
+        for number in {*(focus or ()), *expand}:
+            while number >= 0 and number not in self.opened:
+                self.opened.add(number)
+                number = regions.tree[number].parent
+
+
 class Partition:
     """Every node in exactly one box.
 
     Args:
         graph, regions: what to divide.
         detail: how finely.
+        scope: where; None for everywhere.
         limit: give up as soon as there are more boxes than this; None never gives up.
 
     Attributes:
@@ -62,10 +90,17 @@ class Partition:
         pattern: of a group of different modules: their path with a ``*``.
     """
 
-    def __init__(self, graph: Graph, regions: Regions, detail: Detail, limit: int | None = None) -> None:
+    def __init__(
+        self, graph: Graph, regions: Regions, detail: Detail, limit: int | None = None, scope: Scope | None = None
+    ) -> None:
         self.graph, self.regions, self.detail = graph, regions, detail
+        scope = scope if scope is not None else Scope(regions)
+        self._opened = scope.opened
+        # What is outside of the focus is folded as far as possible.
+        outside = Detail(chains=True, softmaxes=True, alike=ALIKE, height=regions.height)
+        self._detail = [detail if inside else outside for inside in scope.inside]
         self.too_many = not self._divide(frozenset(), limit)
-        if detail.alike and not self.too_many:
+        if not self.too_many and any(here.alike for here in self._detail):
             apart = self._in_a_circle()
             if apart:
                 del self.arrows
@@ -80,7 +115,7 @@ class Partition:
     # --- which call is merged with which ------------------------------------------------------------------------------
 
     def _group_calls(self, apart: frozenset[int]) -> None:
-        regions, least = self.regions.tree, self.detail.alike
+        regions = self.regions.tree
         self.group = list(range(len(regions)))
         self.parent = [0] * len(regions)
         self.pattern: dict[int, str] = {}
@@ -95,16 +130,18 @@ class Partition:
                 call = regions[number].call
                 assert call is not None
                 around = self.parent[number] = self.group[regions[number].parent]
+                least = self._detail[number].alike
                 if least and number not in apart:
                     same.setdefault((around, call.path, call.kind), []).append(number)
                     path = re.sub(r"\d+$", "*", call.path)
                     if path != call.path:
                         similar.setdefault((around, path, call.kind), []).append(number)
             for numbers in same.values():
-                if len(numbers) >= least:
+                if len(numbers) >= self._detail[numbers[0]].alike:
                     self._merge(numbers)
             for key, numbers in similar.items():
-                if len({regions[number].call.path for number in numbers}) >= least:  # type: ignore[union-attr]
+                different = {regions[number].call.path for number in numbers}  # type: ignore[union-attr]
+                if len(different) >= self._detail[numbers[0]].alike:
                     self._merge(numbers)
                     self.pattern[numbers[0]] = key[1]
         self.calls_in = Counter(self.group[number] for numbers in by_depth.values() for number in numbers)
@@ -116,13 +153,13 @@ class Partition:
             self.group[number] = numbers[0]
 
     def _close(self) -> None:
-        detail = self.detail
         self._closed = [-1] * len(self.regions.tree)  # of each region: the outermost closed one around it or itself
         for number, region in enumerate(self.regions.tree):
+            detail = self._detail[number]
             if number and self._closed[region.parent] >= 0:
                 self._closed[number] = self._closed[region.parent]
             elif (
-                (region.call is not None and region.height <= detail.height)
+                (region.call is not None and region.height <= detail.height and number not in self._opened)
                 or (detail.chains and region.kind in CHAINS)
                 or (detail.softmaxes and region.kind in SOFTMAXES)
             ):
@@ -156,10 +193,11 @@ class Partition:
     def _fill_boxes(self, limit: int) -> bool:
         graph, home, closed, group = self.graph, self.regions.home, self._closed, self.group
         regions, inputs_of = self.regions.tree, graph.inputs
-        alike = self.detail.alike
+        details = self._detail
         numbers: dict[Key, int] = {}
         self.box = box = [-1] * len(graph)
         self.unit = unit = list(range(len(graph)))
+        self._scores: dict[int, tuple[int, ...]] = {}  # of each open softmax: the boxes of what it is computed from
         sources_of: dict[int, set[int]] = {}  # of each closed idiom: the boxes it is computed from
 
         for node, inputs in enumerate(inputs_of):
@@ -170,7 +208,7 @@ class Partition:
             else:
                 inner = closed[home[node]]
                 if inner < 0:
-                    key = self._operation_key(node) if alike else ("node", node)
+                    key = self._operation_key(node) if details[home[node]].alike else ("node", node)
                 elif regions[inner].call is not None:
                     key = ("call", group[inner])
                 else:
@@ -183,7 +221,7 @@ class Partition:
                         box[node] = box[anchor]
                         continue
                     kind = regions[inner].kind
-                    key = (kind, group[inner], tuple(sorted(sources))) if alike else (kind, inner)
+                    key = (kind, group[inner], tuple(sorted(sources))) if details[inner].alike else (kind, inner)
             number = box[node] = numbers.setdefault(key, len(numbers))
             if number > limit:
                 return False
@@ -207,7 +245,10 @@ class Partition:
 
     def _stands_in_a_formula(self, node: int) -> bool:
         graph = self.graph
-        return self.detail.chains and graph.values[node].op is CONSTANT and graph.uses[node] == 1
+        if graph.values[node].op is not CONSTANT or graph.uses[node] != 1:
+            return False
+        place = self.place(node)
+        return self._detail[place].chains or self._closed[place] >= 0
 
     def _leaf_key(self, node: int) -> Key:
         place = self.place(node)
@@ -215,9 +256,10 @@ class Partition:
             return ("call", self.group[self._closed[place]])
         name = self.graph.names.get(node, "")
         table, bracket, _ = name.partition("[")
-        if self.detail.chains and bracket:
+        detail = self._detail[place]
+        if detail.chains and bracket:
             return ("table", place, table)
-        if self.detail.alike:
+        if detail.alike:
             constant = self.graph.values[node].op is CONSTANT
             return ("leaves", place, re.sub(r"\d+$", "*", name), constant)
         return ("node", node)
@@ -233,13 +275,19 @@ class Partition:
             return ("dot", place, tuple(sorted(set(sources))))
         if op is ADD and -1 not in sources:
             return ("sum", place, tuple(sorted(set(sources))))
+        home = self.regions.home[node]
+        if self.regions.tree[home].kind in SOFTMAXES:
+            # By its part in the pattern: the softmax of a single score divides a power by itself, not by a sum.
+            scores = self._scores.setdefault(home, tuple(sorted(set(sources))))
+            shifts = self.graph.values[self.graph.inputs[node][-1]].op is DETACH
+            return ("alike", place, scores, op.name, shifts)
         return ("alike", place, tuple(sources if op.arity else sorted(set(sources))), op.name)
 
     def _separate_few(self) -> None:
         """Give things of which there are only a few alike a box each, and number boxes by their first node."""
         things = Counter(self.box[node] for node in range(len(self.graph)) if self.unit[node] == node)
         few = [
-            key[0] not in ("node", "call", "table") and things[number] < self.detail.alike
+            key[0] not in ("node", "call", "table") and things[number] < self._least(key)
             for number, key in enumerate(self.keys)
         ]
         renumbered: dict[int | tuple[int, int], int] = {}
@@ -251,6 +299,10 @@ class Partition:
                 keys.append(self.keys[number])
             self.box[node] = renumbered[thing]
         self.keys = keys
+
+    def _least(self, key: Key) -> int:
+        """How many alike a box of this kind needs; ``key`` names the group it is in, or the idiom it is."""
+        return self._detail[key[1]].alike
 
     # --- what feeds what ----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from tinygrad_edu import ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
@@ -64,6 +66,23 @@ class Regions:
     users: dict[int, tuple[int, ...]]
     given: dict[int, list[int]]
     call_of: list[int]
+
+    def named(self, names: Iterable[str]) -> set[int]:
+        """The calls with these paths or classes; ``*`` stands for anything.
+
+        Raises ValueError, naming the nearest ones there are, when a name matches no call.
+        """
+        calls = [(number, region.call) for number, region in enumerate(self.tree) if region.call is not None]
+        found: set[int] = set()
+        for name in names:
+            matches = {n for n, call in calls if fnmatchcase(call.path, name) or fnmatchcase(call.kind, name)}
+            if not matches:
+                there = sorted({word for _, call in calls for word in (call.path, call.kind) if word})
+                near = get_close_matches(name, there, 5, 0.3) or there[:5]
+                cure = f"did you mean {' or '.join(near)}?" if near else "pass what record_calls() recorded as calls="
+                raise ValueError(f"no module call is named {name!r}; {cure}")
+            found |= matches
+        return found
 
     @property
     def height(self) -> int:

@@ -15,7 +15,7 @@ from tinygrad_edu.ops import CONSTANT
 
 from .fold import Box, Cluster, Edge, Picture
 
-FONT = "Helvetica,Arial,sans-serif"
+FONT = "Arial"  # every layout program has its widths, or those of a font of equal widths
 TEXT_SIZE = 16  # points; a box is read from the back of the room when the picture fills the screen
 NAME_SIZE = 18
 SMALL_SIZE = 13
@@ -31,6 +31,7 @@ LEAF, LEAF_TAB = "#fff6db", "#e8bf4a"
 VALUE, VALUE_TAB = "#ffffff", "#c9d2dc"
 IDIOM, IDIOM_TAB = "#eef6ee", "#a5d0a8"
 MODULE, MODULE_TAB = "#e9f1fb", "#a8c9ef"
+FRAME_LINE = "#9aa4b0"
 FRAMES = ("#f6f7f9", "#eceff3", "#e2e7ed")
 
 LABELS_UP_TO = 40  # edges: with more, numbers on edges are clutter and are left to the tooltips
@@ -201,7 +202,7 @@ def _call(box: Box, picture: Picture) -> Face:
     elif tables:
         face.notes.append(f"{sum(math.prod(shape) for _, shape in tables):,} parameters")
     if box.repeats:
-        face.notes.append("each feeds the next ↻")
+        face.notes.append("each feeds the next")
     face.notes.append(f"{len(box.nodes):,} Values folded")
     face.tooltip = f"{box.name} · {box.module}"
     return face
@@ -349,7 +350,7 @@ def banner(picture: Picture) -> str:
         return ""
     single = picture.total - picture.folded
     boxes = sum(len(box.nodes) > 1 for box in picture.boxes)
-    words = f"{picture.total:,} Values: {picture.folded:,} folded into {boxes} boxes, {single} drawn by themselves"
+    words = f"{picture.total:,} Values: {picture.folded:,} folded into {boxes} boxes, {single} drawn singly"
     if picture.nearest is not None:
         words += f"; shown is what is at most {picture.nearest} boxes away from the result"
     return words
@@ -379,14 +380,14 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
         rows.append(("|grad|", FAINT, "length of all gradients, √Σg²"))
     signs = {edge.sign for edge in picture.edges if edge.sent}
     if 1 in signs:
-        rows.append(("━▶", POSITIVE, "gradient > 0"))
+        rows.append(("▬►", POSITIVE, "gradient > 0"))
     if -1 in signs:
-        rows.append(("━▷", NEGATIVE, "gradient < 0"))
+        rows.append(("▬►", NEGATIVE, "gradient < 0, hollow arrowhead"))
     if None in signs:
-        rows.append(("━▶", MIXED, "gradients of both signs"))
+        rows.append(("▬►", MIXED, "gradients of both signs"))
     if any(edge.sent and edge.norm == 0.0 for edge in picture.edges):
-        rows.append(("╌╌>", FAINT, "gradient 0"))
+        rows.append(("- - >", FAINT, "gradient 0"))
     widths = {_width(edge.norm, 1.0) for edge in picture.edges if edge.sent and edge.norm}
     if len(widths) > 1:
-        rows.append(("━ ─", MIXED, "1 point thinner = a tenth of the gradient"))
+        rows.append(("▬ —", MIXED, "1 point thinner: a tenth of the gradient"))
     return rows

@@ -186,7 +186,7 @@ def test_the_banner_counts_what_is_folded(gpt: Drawn) -> None:
     assert drawing.picture is not None
     total, folded = drawing.picture.total, drawing.picture.folded
     assert f"{total:,} Values: {folded:,} folded into" in drawing.source
-    assert f"{total - folded} drawn by themselves" in drawing.source
+    assert f"{total - folded} drawn singly" in drawing.source
 
 
 def test_infinite_and_missing_numbers_are_drawn() -> None:
@@ -221,7 +221,7 @@ def test_a_chain_of_a_hundred_thousand_is_drawn() -> None:
     [
         ({"budget": 1}, "budget must be a whole number of boxes, at least 2; got 1"),
         ({"depth": -1}, "depth must be"),
-        ({"direction": "up"}, r"unknown direction: 'up' \(must be one of LR, TB\)"),
+        ({"direction": "up"}, r"unknown direction: 'up' \(must be one of LR, TB, wrapped\)"),
         ({"style": "plain"}, r"unknown style: 'plain' \(must be one of box, micrograd\)"),
     ],
 )
@@ -266,3 +266,17 @@ def test_a_drawing_written_along_with_the_lecture_works() -> None:
     assert len(edges) == 6
     assert "{ a | data 2.0000 | grad 6.0000 }" in dot.source
     assert dot.source.count("label=\"*\"") == 2  # fmt: skip
+
+
+def test_a_wrapped_picture_has_rows_that_start_on_the_left(gpt: Drawn) -> None:
+    drawing = viz.draw(gpt.loss, calls=gpt.calls, budget=24, direction="wrapped")
+    assert drawing.picture is not None
+    rows = re.split(r"subgraph cluster_row\d+ \{", drawing.source)[1:]
+    assert len(rows) == 3
+    drawn = [re.findall(r"^\s+(n\d+) \[", row, re.M) for row in rows]
+    assert sorted(node for row in drawn for node in row) == sorted(box.id for box in drawing.picture.boxes)
+    row_of = {node: i for i, row in enumerate(drawn) for node in row}
+    for source, target, rest in re.findall(r"(n\d+) -> (n\d+) (.*)", drawing.source):
+        assert row_of[source] <= row_of[target]
+        assert ("constraint=false" in rest) == (row_of[source] < row_of[target])
+    assert "h.0 (Block) (continued)" in drawing.source

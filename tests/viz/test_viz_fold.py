@@ -126,17 +126,32 @@ def test_a_gpt_shows_its_modules_with_positions_side_by_side(gpt: Drawn) -> None
     assert residual.count == 6 * 4
 
 
-def test_an_open_attention_head_shows_causal_dots_and_a_softmax(gpt: Drawn) -> None:
-    picture = viz.draw(gpt.loss, calls=gpt.calls, budget=60).picture
+def head_one(picture: Picture | None) -> list[tuple[str, tuple[int, int], int]]:
     assert picture is not None
-    head = [
-        box for box in picture.boxes if box.cluster and box.cluster.path == "h.0.attn.head" and box.cluster.number == 1
+    return [
+        (box.op.symbol if box.op else box.kind, box.sizes, box.count)
+        for box in picture.boxes
+        if box.cluster and box.cluster.path == "h.0.attn.head" and box.cluster.number == 1
     ]
+
+
+def test_an_open_attention_head_shows_causal_dots_and_a_softmax(gpt: Drawn) -> None:
     # position t looks at t + 1 keys: 1 + 2 + … + 6 = 21 scores, 6 softmaxes, 6 · 2 mixtures of 1 to 6 values
-    assert [(box.kind, box.sizes, box.count) for box in head] == [
+    assert head_one(viz.draw(gpt.loss, calls=gpt.calls, budget=45).picture) == [
         ("dot", (2, 2), 21),
-        ("alike", (0, 0), 21),
+        ("*", (0, 0), 21),
         ("softmax", (1, 6), 6),
+        ("dot", (1, 6), 12),
+    ]
+    assert head_one(viz.draw(gpt.loss, calls=gpt.calls, budget=70).picture) == [
+        ("dot", (2, 2), 21),
+        ("*", (0, 0), 21),
+        ("max", (0, 0), 6),
+        ("detach", (0, 0), 6),
+        ("-", (0, 0), 21),
+        ("exp", (0, 0), 21),
+        ("sum", (1, 6), 5),  # a single power needs no sum
+        ("/", (0, 0), 21),
         ("dot", (1, 6), 12),
     ]
 
@@ -255,3 +270,45 @@ def test_only_numbers_in_formulas_are_folded_into_operations() -> None:
     finest = viz.draw(x**3 + 1.0).picture
     assert finest is not None
     assert sum(picture.graph.values[box.nodes[0]].op is CONSTANT for box in finest.boxes) == 2
+
+
+def test_expand_opens_one_module_and_leaves_the_rest_folded(gpt: Drawn) -> None:
+    closed = viz.draw(gpt.loss, calls=gpt.calls, budget=20).picture
+    opened = viz.draw(gpt.loss, calls=gpt.calls, budget=28, expand="AttentionHead").picture
+    assert closed is not None
+    assert opened is not None
+    check(opened, 28)
+    assert not boxes(opened, name="h.0.attn.head")
+    assert {box.name for box in boxes(closed, kind="call")} - {"h.0.attn.head"} == {
+        box.name for box in boxes(opened, kind="call")
+    }
+    assert len([box for box in opened.boxes if box.cluster and box.cluster.path == "h.0.attn.head"]) == 2 * 4
+
+
+def test_focus_spends_the_budget_in_one_module(gpt: Drawn) -> None:
+    picture = viz.draw(gpt.loss, calls=gpt.calls, budget=160, focus="h.0.ln_2").picture
+    assert picture is not None
+    check(picture, 160)
+    inside = [box for box in picture.boxes if box.cluster and box.cluster.path == "h.0.ln_2"]
+    # per position: 7 for x·x, 2 each for ÷ n, + eps and ** −0.5 with their numbers, 4 for · scale, 4 for · weight
+    assert len(inside) == 6 * (7 + 2 + 2 + 2 + 4 + 4)
+    assert all(len(box.nodes) == 1 for box in inside)
+    assert boxes(picture, name="h.0.ln_2.weight", kind="table")  # shared by all positions, so it is beside them
+    assert {box.module for box in boxes(picture, kind="call")} == {"Attention", "Linear", "RMSNorm", "Activation"}
+    assert len(picture.boxes) - len(inside) < 20
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(["h.*.attn", "*.q", "Linear", "AttentionHead", "Block", "GPT"]), st.integers(4, 200))
+def test_counts_add_up_for_every_focus(gpt: Drawn, name: str, budget: int) -> None:
+    for options in ({"focus": name}, {"expand": name}):
+        picture = viz.draw(gpt.loss, calls=gpt.calls, budget=budget, **options).picture
+        assert picture is not None
+        check(picture, budget)
+
+
+def test_an_unknown_module_is_answered_with_its_neighbours(gpt: Drawn) -> None:
+    with pytest.raises(ValueError, match=r"no module call is named 'h\.0\.atn'; did you mean h\.0\.attn"):
+        viz.draw(gpt.loss, calls=gpt.calls, focus="h.0.atn")
+    with pytest.raises(ValueError, match="pass what record_calls"):
+        viz.draw(gpt.loss, expand="h.0.attn")
