@@ -94,8 +94,8 @@ def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: fl
     """Find the first operation of ``f`` whose derivative disagrees with finite differences.
 
     :func:`gradcheck` says that a gradient is wrong; this says where. Every operation is nudged by itself, at the
-    numbers it has in ``f(*inputs)``, in the order of computation. When all of them are right and the gradient still is not, a
-    path is missing from the graph, and the input that it should lead to is returned.
+    numbers it has in ``f(*inputs)``, in the order of computation. When all of them are right and the gradient still is
+    not, a path is missing from the graph, and the input that it should lead to is returned.
 
     Args:
         f: takes as many Values as there are inputs and returns one Value.
@@ -141,7 +141,8 @@ def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: fl
             return Disagreement(
                 leaf, index, None, leaf.grad, measured_whole,
                 f"input {index}: every operation is right, yet backward() says {leaf.grad!r} and the "
-                f"central difference {measured_whole!r}: a path from this input is missing; look for .data, float() or detach()",
+                f"central difference {measured_whole!r}: a path from this input is missing; look for .data, float() or "
+                f"detach()",
             )  # fmt: skip
     return None
 

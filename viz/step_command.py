@@ -11,6 +11,7 @@ from typing import Any
 from tinygrad_edu.steps import StepLog, record
 
 from . import expressions, terminal
+from .buglab import CASES
 from .errors import DrawingError, ExpressionError
 from .exercises import LEVELS, exercise, worksheet
 from .stepper import Stepper
@@ -49,6 +50,13 @@ def add_parser(commands: Any) -> None:
     sheet.add_argument("--seed", type=int, default=0, help="equal seeds give equal worksheets (default: 0)")
     sheet.add_argument("-o", "--out", default="worksheet.html", metavar="FILE", help="what to write: .html or .md")
     sheet.set_defaults(run=_worksheet)
+    bug = commands.add_parser(
+        "bug",
+        help="the classic mistakes: buggy code, the first number that goes wrong, the fix",
+        description="Run one of the classic mistakes of backpropagation and training, or list them.",
+    )
+    bug.add_argument("name", nargs="?", help="which one; without a name they are listed")
+    bug.set_defaults(run=_bug)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -81,6 +89,19 @@ def _worksheet(options: argparse.Namespace) -> None:
         raise DrawingError(f"--count must be from 1 to 100, got {options.count}")
     chosen = [exercise(options.level, 1000 * options.seed + i) for i in range(options.count)]
     print(f"wrote {worksheet(chosen).save(options.out)}")
+
+
+def _bug(options: argparse.Namespace) -> None:
+    look = terminal.look(sys.stdout)
+    if options.name is None:
+        width = max(map(len, CASES))
+        for name, case in CASES.items():
+            print(look.text(f"{name:{width}}  {case.title}"))
+        print("\npython -m viz bug NAME shows the code, what it prints, the first number that goes wrong, and the fix")
+    elif options.name in CASES:
+        print(look.text(CASES[options.name].report()))
+    else:
+        raise DrawingError(f"unknown bug: {options.name!r} (must be one of {', '.join(CASES)})")
 
 
 def numbers(words: Sequence[str]) -> dict[str, float]:
