@@ -13,6 +13,7 @@
 writes it.
 """
 
+from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
 from .stepping import step, step_page
@@ -27,4 +28,5 @@ __all__ = [
     "save",
     "step",
     "step_page",
+    "walkthrough",
 ]

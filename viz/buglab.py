@@ -369,7 +369,7 @@ CASES: dict[str, Case] = {
             "no-order", "gradients are sent on before they are complete", _no_order_buggy, _no_order_fixed,
             _no_order_truth, "central differences say",
             "c uses b twice, so b sends its whole gradient to a twice. Elsewhere a value would send a gradient on\n"
-            "before the rest of it has arrived. In reverse topological order each value sends once, after all that use it.",
+            "before the rest of it has arrived. In reverse topological order each value sends once, at the end.",
         ),
         Case(
             "no-zero-grad", "the gradients of the last step are still there", _no_zero_grad_buggy,
