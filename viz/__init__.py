@@ -16,6 +16,7 @@ writes it.
 from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+from .live import live, show
 from .stepping import step, step_page
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "LayoutTimeout",
     "UnknownFormatError",
     "draw",
+    "live",
     "save",
+    "show",
     "step",
     "step_page",
     "walkthrough",
