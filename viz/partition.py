@@ -123,30 +123,46 @@ class Partition:
         for number, region in enumerate(regions):
             if region.call is not None:
                 by_depth.setdefault(region.depth, []).append(number)
+        self.calls_in: Counter[int] = Counter()
         for depth in sorted(by_depth):  # from outside: calls can only be alike in the same surroundings
+            numbers = by_depth[depth]
+            twins = Counter((regions[n].parent, *self._module(n)) for n in numbers)
+            turn: Counter[Key] = Counter()
             same: dict[Key, list[int]] = {}
             similar: dict[Key, list[int]] = {}
-            for number in by_depth[depth]:
-                call = regions[number].call
-                assert call is not None
+            for number in numbers:
                 around = self.parent[number] = self.group[regions[number].parent]
                 least = self._detail[number].alike
-                if least and number not in apart:
-                    same.setdefault((around, call.path, call.kind), []).append(number)
-                    path = re.sub(r"\d+$", "*", call.path)
-                    if path != call.path:
-                        similar.setdefault((around, path, call.kind), []).append(number)
-            for numbers in same.values():
-                if len(numbers) >= self._detail[numbers[0]].alike:
-                    self._merge(numbers)
-            for key, numbers in similar.items():
-                different = {regions[number].call.path for number in numbers}  # type: ignore[union-attr]
-                if len(different) >= self._detail[numbers[0]].alike:
-                    self._merge(numbers)
-                    self.pattern[numbers[0]] = key[1]
-        self.calls_in = Counter(self.group[number] for numbers in by_depth.values() for number in numbers)
+                if not least or number in apart:
+                    continue
+                path, kind = self._module(number)
+                twin = (regions[number].parent, path, kind)
+                turn[twin] += 1
+                # A few calls side by side are told apart, as the heads of one attention; their like in another example
+                # of the same batch are merged with them.
+                which = turn[twin] if depth > 1 and twins[twin] < least else 0
+                same.setdefault((around, path, kind, which), []).append(number)
+                pattern = re.sub(r"\d+$", "*", path)
+                if pattern != path:
+                    similar.setdefault((around, pattern, kind), []).append(number)
+            for (around, *_), alike in same.items():
+                if len(alike) >= self._least(around) or depth == 1:
+                    self._merge(alike)
+            for (_, pattern, _), alike in similar.items():
+                modules, members = {self._module(number) for number in alike}, set(alike)
+                # The blocks of a GPT are alike, but one follows the other.
+                in_a_row = any(a in members and b in members for a, b in self.regions.feeding)
+                if len(modules) >= self._detail[alike[0]].alike and not in_a_row:
+                    self._merge(alike)
+                    self.pattern[alike[0]] = pattern
+            self.calls_in.update(self.group[number] for number in numbers)
         for number, call_number in enumerate(self.regions.call_of):
             self.group[number] = self.group[call_number]
+
+    def _module(self, number: int) -> tuple[str, str]:
+        call = self.regions.tree[number].call
+        assert call is not None
+        return call.path, call.kind
 
     def _merge(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -287,7 +303,7 @@ class Partition:
         """Give things of which there are only a few alike a box each, and number boxes by their first node."""
         things = Counter(self.box[node] for node in range(len(self.graph)) if self.unit[node] == node)
         few = [
-            key[0] not in ("node", "call", "table") and things[number] < self._least(key)
+            key[0] not in ("node", "call", "table") and things[number] < self._least(key[1])
             for number, key in enumerate(self.keys)
         ]
         renumbered: dict[int | tuple[int, int], int] = {}
@@ -300,9 +316,9 @@ class Partition:
             self.box[node] = renumbered[thing]
         self.keys = keys
 
-    def _least(self, key: Key) -> int:
-        """How many alike a box of this kind needs; ``key`` names the group it is in, or the idiom it is."""
-        return self._detail[key[1]].alike
+    def _least(self, group: int) -> int:
+        """How many things alike make one box in this group; in one that stands for several calls, any number does."""
+        return 1 if self.calls_in[group] > 1 else self._detail[group].alike
 
     # --- what feeds what ----------------------------------------------------------------------------------------------
 
@@ -335,7 +351,7 @@ class Partition:
         return order + [number for number in range(len(self.keys)) if missing[number] > 0]
 
     def _in_a_circle(self) -> frozenset[int]:
-        """Calls that must not be merged: their boxes form a circle, or different modules in one box feed each other."""
+        """Calls that must not be merged, because their boxes would feed each other in a circle."""
         arrows = self.arrows
         suspects = _without_ends(_without_ends(set(range(len(self.keys))), arrows), [(b, a) for a, b in arrows])
         apart: set[int] = set()
@@ -348,31 +364,7 @@ class Partition:
                         if self.calls_in[group[call]] > 1:
                             apart.add(call)
                         call = regions[call].parent
-        if self.pattern:
-            chained = {group[a] for a, b in self._calls_that_feed() if group[a] == group[b]} & self.pattern.keys()
-            apart |= {number for number, region in enumerate(regions) if region.call and group[number] in chained}
         return frozenset(apart)
-
-    def _calls_that_feed(self) -> set[tuple[int, int]]:
-        """Which call feeds which, when they are calls of different modules in the same surroundings."""
-        regions, home, call_of = self.regions.tree, self.regions.home, self.regions.call_of
-        crossings = {
-            (call_of[home[x]], call_of[home[node]])
-            for node, inputs in enumerate(self.graph.inputs)
-            for x in inputs
-            if self.graph.inputs[x] and home[x] != home[node]
-        }
-        pairs = set()
-        for a, b in crossings:
-            while regions[a].depth > regions[b].depth:
-                a = regions[a].parent
-            while regions[b].depth > regions[a].depth:
-                b = regions[b].parent
-            while a != b and a and b:
-                if regions[a].call.path != regions[b].call.path:  # type: ignore[union-attr]
-                    pairs.add((a, b))
-                a, b = regions[a].parent, regions[b].parent
-        return pairs
 
 
 def _neighbours(arrows: list[tuple[int, int]]) -> dict[int, list[int]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from tinygrad_edu import ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
@@ -54,6 +55,7 @@ class Regions:
     """All regions of a graph.
 
     Attributes:
+        graph: that graph.
         tree: the regions; parents come before their children, number 0 is everything.
         home: the innermost region of each node that was computed; −1 for leaves, whose place depends on who uses them.
         users: for each leaf the calls in which it is used, 0 for outside of all calls.
@@ -61,11 +63,34 @@ class Regions:
         call_of: for each region the innermost call that it is in or is; 0 outside of all calls.
     """
 
+    graph: Graph
     tree: list[Region]
     home: list[int]
     users: dict[int, tuple[int, ...]]
     given: dict[int, list[int]]
     call_of: list[int]
+
+    @cached_property
+    def feeding(self) -> set[tuple[int, int]]:
+        """Which call feeds which, for calls of different modules made in the same call."""
+        home, call_of, tree, inputs_of = self.home, self.call_of, self.tree, self.graph.inputs
+        crossings = {
+            (call_of[home[x]], call_of[home[node]])
+            for node, inputs in enumerate(inputs_of)
+            for x in inputs
+            if inputs_of[x] and home[x] != home[node]
+        }
+        pairs = set()
+        for a, b in crossings:
+            while tree[a].depth > tree[b].depth:
+                a = tree[a].parent
+            while tree[b].depth > tree[a].depth:
+                b = tree[b].parent
+            while tree[a].parent != tree[b].parent:
+                a, b = tree[a].parent, tree[b].parent
+            if a != b and tree[a].call.path != tree[b].call.path:  # type: ignore[union-attr]
+                pairs.add((a, b))
+        return pairs
 
     def named(self, names: Iterable[str]) -> set[int]:
         """The calls with these paths or classes; ``*`` stands for anything.
@@ -110,7 +135,7 @@ def find(graph: Graph, calls: CallRecord | Iterable[ModuleCall] | None = None) -
     for number, region in enumerate(regions):
         if number:
             call_of[number] = number if region.kind == "call" else call_of[region.parent]
-    return Regions(regions, home, _users(graph, home, call_of), _given_leaves(graph, regions), call_of)
+    return Regions(graph, regions, home, _users(graph, home, call_of), _given_leaves(graph, regions), call_of)
 
 
 def _users(graph: Graph, home: list[int], call_of: list[int]) -> dict[int, tuple[int, ...]]:

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from drawn_examples import Drawn, gpt_loss
+from drawn_examples import GPT, Drawn, gpt_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -312,3 +312,17 @@ def test_an_unknown_module_is_answered_with_its_neighbours(gpt: Drawn) -> None:
         viz.draw(gpt.loss, calls=gpt.calls, focus="h.0.atn")
     with pytest.raises(ValueError, match="pass what record_calls"):
         viz.draw(gpt.loss, expand="h.0.attn")
+
+
+def test_examples_of_a_batch_lie_on_top_of_each_other_and_heads_side_by_side() -> None:
+    model = GPT(vocabulary=7, width=4, heads=2, context=6, layers=1)
+    with record_calls() as calls:
+        rows = [model([(t + start) % 7 for t in range(6)]) for start in range(3)]
+        loss = F.mean([F.mean([F.cross_entropy(row, 3) for row in logits]) for logits in rows])
+    loss.backward()
+    picture = viz.draw(loss, calls=calls, budget=24).picture
+    assert picture is not None
+    check(picture, 24)
+    assert [box.count for box in boxes(picture, name="h.0.ln_1")] == [3 * 6]
+    assert [(box.number, box.count) for box in boxes(picture, name="h.0.attn.head")] == [(1, 3), (2, 3)]
+    assert [box.count for box in boxes(picture, kind="cross-entropy")] == [18]
