@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from tinygrad_edu import Value, topological_order
 from tinygrad_edu.errors import TinygradEduError
 
-from . import expression, step_command, style
+from . import expressions, step_command, style
 from .drawing import DIRECTIONS, STYLES, draw
-from .errors import DrawingError, ExpressionError
+from .errors import DrawingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _graph(options: argparse.Namespace) -> None:
-    result = expression.evaluate(options.expression, dict(_input(word) for word in options.inputs))
+    numbers = step_command.numbers(options.inputs)
+    result = expressions.compute(options.expression, numbers, label_parts=True)
     if not options.forward:
         result.backward()
     try:
@@ -73,16 +74,6 @@ def _graph(options: argparse.Namespace) -> None:
     for line in _table(result):
         print(line)
     print(f"wrote {path}")
-
-
-def _input(word: str) -> tuple[str, float]:
-    name, equals, number = word.partition("=")
-    try:
-        if not equals or not name.isidentifier():
-            raise ValueError
-        return name, float(number)
-    except ValueError:
-        raise ExpressionError(f"expected NAME=NUMBER such as a=2, got {word!r}") from None
 
 
 def _table(result: Value) -> list[str]:

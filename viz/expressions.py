@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ from .errors import ExpressionError
 
 LONGEST = 10_000  # characters; far more than anybody steps through by hand
 DEEPEST = 90  # nested parentheses; Python's own parser stops at 100 to 200
+
+_LONGEST_LABEL = 20  # characters of the text that name what has no name of its own
 
 _OPERATORS: dict[type[ast.operator], Op] = {
     ast.Add: ops.ADD,
@@ -58,8 +61,12 @@ class Expression:
     inputs: tuple[str, ...]
     _statements: tuple[tuple[str, ast.expr], ...]
 
-    def compute(self, numbers: Mapping[str, float]) -> Value:
+    def compute(self, numbers: Mapping[str, float], *, label_parts: bool = False) -> Value:
         """The result, with every name as the label of its Value.
+
+        Args:
+            numbers: one for each input.
+            label_parts: whether a part without a name gets its own text as its label, where that is short: ``a*b``.
 
         Raises ExpressionError, pointing at the column where that helps, for an input without a number, a number for
         which there is no input, and where mathematics has no answer.
@@ -78,38 +85,43 @@ class Expression:
         result: Value | float = 0.0
         for name, tree in self._statements:
             try:
-                result = self._value(tree, known)
+                result = self._value(tree, known, label_parts)
             except RecursionError:
                 raise ExpressionError(_TOO_DEEP) from None
             if name:
                 if not isinstance(result, Value):
                     result = Value(result, label=name)
-                elif not result.label:
+                elif not isinstance(tree, ast.Name):  # b = a is another name for the same Value
                     result.label = name
                 known[name] = result
         return result if isinstance(result, Value) else constant(result)
 
-    def _value(self, tree: ast.expr, known: Mapping[str, Value]) -> Value | float:
+    def _value(self, tree: ast.expr, known: Mapping[str, Value], label_parts: bool) -> Value | float:
         """A Value, or a plain number where no name occurs."""
         if isinstance(tree, ast.Constant):
             return float(tree.value)  # type: ignore[arg-type]  # parse() lets only numbers pass
         if isinstance(tree, ast.Name):
             return known[tree.id]
         op, operands = _operation(tree, self.text)
-        inputs = [self._value(operand, known) for operand in operands]
+        inputs = [self._value(operand, known, label_parts) for operand in operands]
         if op is None:
             return inputs[0]
         try:
             if all(isinstance(x, float) for x in inputs):
                 return float(op.forward(*inputs))
-            return apply(op, *[x if isinstance(x, Value) else constant(x) for x in inputs])
+            result = apply(op, *[x if isinstance(x, Value) else constant(x) for x in inputs])
         except (ArithmeticError, ValueError) as error:
             raise _at(self.text, tree, str(error)) from None
+        if label_parts:
+            words = " ".join((ast.get_source_segment(self.text, tree) or "").split())
+            if len(words) <= _LONGEST_LABEL:
+                result.label = words
+        return result
 
 
-def compute(text: str, numbers: Mapping[str, float]) -> Value:
+def compute(text: str, numbers: Mapping[str, float], *, label_parts: bool = False) -> Value:
     """Parse ``text`` and compute it: see :func:`parse` and :meth:`Expression.compute`."""
-    return parse(text).compute(numbers)
+    return parse(text).compute(numbers, label_parts=label_parts)
 
 
 def parse(text: str) -> Expression:
@@ -117,7 +129,8 @@ def parse(text: str) -> Expression:
     _check_size(text)
     text = "\n".join(line.strip() for line in _lines(text.strip().translate(_TYPOGRAPHIC)))
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings(action="ignore"):  # Python's own about style, such as "1if"
+            tree = ast.parse(text)
     except SyntaxError as error:
         raise _syntax_error(text, error) from None
     except (RecursionError, MemoryError):
