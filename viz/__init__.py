@@ -13,6 +13,7 @@
 writes it.
 """
 
+from .animation import animate
 from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
@@ -25,6 +26,7 @@ __all__ = [
     "LayoutError",
     "LayoutTimeout",
     "UnknownFormatError",
+    "animate",
     "draw",
     "live",
     "save",

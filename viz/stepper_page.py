@@ -138,9 +138,8 @@ def picture(log: StepLog, placed: Placement) -> str:
     """The graph as SVG with a place for every number; what is in them changes with the step."""
     width, height = math.ceil(placed.width), math.ceil(placed.height)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="computation graph of {html.escape(style.visible(log.nodes[log.root].name), quote=True)}">',
-        f"<defs>{_marker('tip', 'auto', 11)}{_marker('back', 'auto-start-reverse', 24)}</defs>",
+        svg_start(log, width, height),
+        f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
         '<g class="edges">',
     ]
     for (_, target, operand), path in zip(edges(log), placed.paths, strict=True):
@@ -149,18 +148,33 @@ def picture(log: StepLog, placed: Placement) -> str:
             f'<text class="flow"></text></g>'
         )
     lines.append("</g>")
-    lines += [_box(i, node, placed.centres[i]) for i, node in enumerate(log.nodes)]
+    lines += [box(i, node, placed.centres[i]) for i, node in enumerate(log.nodes)]
     return "\n".join([*lines, "</svg>"])
 
 
-def _marker(name: str, orient: str, size: int) -> str:
+def svg_start(log: StepLog, width: int, height: int) -> str:
+    """The tag that opens a picture of a log."""
+    name = html.escape(style.visible(log.nodes[log.root].name), quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="computation graph of {name}">'
+    )
+
+
+#: What stands at the place of a number: texts, each with further attributes.
+Cells = list[tuple[str, str]]
+
+
+def marker(name: str, orient: str, size: int) -> str:
+    """An arrowhead."""
     return (
         f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="{size}" markerHeight="{size}" '
         f'markerUnits="userSpaceOnUse" orient="{orient}"><path class="tip" d="M1,1L9,5L1,9"/></marker>'
     )
 
 
-def _box(i: int, node: Node, centre: tuple[float, float]) -> str:
+def box(i: int, node: Node, centre: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
+    """One box in SVG; without ``data`` and ``grad`` their places hold a dash."""
     x, y = centre
     width, height = size(node)
     if node.is_constant:
@@ -180,14 +194,21 @@ def _box(i: int, node: Node, centre: tuple[float, float]) -> str:
         )
         name_left = left + tab_width + 10
     kind = "node leaf" if node.is_leaf else "node"
+
+    def cells(name: str, texts: Cells | None, below: float) -> str:
+        place = f'x="{left + width - 12:g}" y="{top + below:g}"'
+        return "".join(
+            f'<text class="number {name}" {place}{more}>{words}</text>' for words, more in texts or [("–", "")]
+        )
+
     return (
         f'<g class="{kind}" data-node="{i}"><title>{title}</title>'
         f'<rect class="box" x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="5"/>{tab}'
         f'<text class="name" x="{name_left:g}" y="{top + 24:g}">{html.escape(_title(node))}</text>'
         f'<line class="rule" x1="{left:g}" x2="{left + width:g}" y1="{top + 34:g}" y2="{top + 34:g}"/>'
         f'<text class="word" x="{left + 12:g}" y="{top + 57:g}">data</text>'
-        f'<text class="number data" x="{left + width - 12:g}" y="{top + 58:g}">–</text>'
+        f"{cells('data', data, 58)}"
         f'<line class="rule" x1="{left:g}" x2="{left + width:g}" y1="{top + 66:g}" y2="{top + 66:g}"/>'
         f'<text class="word" x="{left + 12:g}" y="{top + 88:g}">grad</text>'
-        f'<text class="number grad" x="{left + width - 12:g}" y="{top + 89:g}">–</text></g>'
+        f"{cells('grad', grad, 89)}</g>"
     )
