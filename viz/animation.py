@@ -21,7 +21,7 @@ from . import layout, style
 from .dot import text as dot_text
 from .dot import write
 from .errors import DrawingError, LayoutError, UnknownFormatError
-from .stepper_page import MOST_VALUES, Cells, asset, box, edges, marker, positions, size, svg_start
+from .stepper_page import MOST_VALUES, Cells, asset, box, edges, marker, positions, size, svg_start, tab_text
 
 _HOLD = 2  # the last picture stays for two steps longer
 _SENTENCE_HEIGHT = 64
@@ -228,8 +228,8 @@ def _dot_frames(log: StepLog) -> Iterator[str]:
         lines = [
             "digraph { rankdir=LR; nodesep=0.35; ranksep=1.1; pad=0.15",
             f'bgcolor="{style.PAPER}"; fontname="{style.FONT}"',
-            f'fontsize=22 labelloc=b label=<<TABLE BORDER="0" WIDTH="{14 * longest + 40}" HEIGHT="44">'
-            f"<TR><TD>{dot_text(sentence(log, count))}</TD></TR></TABLE>>",
+            f'fontsize=22 labelloc=b label=<<TABLE BORDER="0"><TR>'
+            f'<TD WIDTH="{14 * longest + 40}" HEIGHT="44">{dot_text(sentence(log, count))}</TD></TR></TABLE>>',
             f'node [shape=none margin=0 fixedsize=true fontname="{style.FONT}" fontsize=18]',
         ]
         lines += [_dot_node(log, i, state, step) for i in range(len(log.nodes))]
@@ -251,10 +251,12 @@ def _dot_node(log: StepLog, i: int, state: State, step: Step | None) -> str:
     numbers = ["–" if x is None else style.number(x) for x in (state.data[i], state.gradients[i])]
     active = step is not None and _target(step) == i
     fill = "#ffe45c" if active else style.LEAF if node.is_leaf else style.VALUE
-    symbol = "" if node.op is None else f"<B>{dot_text(node.op.symbol)}</B>  "
+    symbol = "" if node.op is None else f"<B>{dot_text(tab_text(node))}</B>  "
     name = dot_text(style.short(style.visible(node.name)))
-    rows = [f'<TR><TD COLSPAN="2" ALIGN="LEFT">{symbol}<B>{name}</B></TD></TR>'] + [
-        f'<HR/><TR><TD ALIGN="LEFT"><FONT POINT-SIZE="14">{word}</FONT></TD><TD ALIGN="RIGHT">{number}</TD></TR>'
+    room = f'WIDTH="{width - (7 if active else 3):.0f}" HEIGHT="{height - 69:.0f}"'
+    rows = [f'<TR><TD COLSPAN="2" ALIGN="LEFT" {room}>{symbol}<B>{name}</B></TD></TR>'] + [
+        f'<HR/><TR><TD ALIGN="LEFT" HEIGHT="30"><FONT POINT-SIZE="14">{word}</FONT></TD>'
+        f'<TD ALIGN="RIGHT">{number}</TD></TR>'
         for word, number in zip(("data", "grad"), numbers, strict=True)
     ]
     table = (

@@ -111,7 +111,7 @@ def size(node: Node) -> tuple[float, float]:
         return max(34.0, 12.0 * len(style.number(node.data)) + 10.0), _CONSTANT_HEIGHT
     width = 12.5 * len(_title(node)) + 24.0
     if node.op is not None:
-        width += 14.0 * len(_tab(node)) + 22.0
+        width += 14.0 * len(tab_text(node)) + 22.0
     return max(150.0, width), _HEIGHT
 
 
@@ -129,7 +129,8 @@ def _title(node: Node) -> str:
     return style.short(style.visible(node.name))
 
 
-def _tab(node: Node) -> str:
+def tab_text(node: Node) -> str:
+    """The operation, as it stands in the corner of a box."""
     assert node.op is not None
     return _SYMBOLS.get(node.op.symbol, node.op.symbol)
 
@@ -187,10 +188,10 @@ def box(i: int, node: Node, centre: tuple[float, float], data: Cells | None = No
     name_left = left + 12
     tab = ""
     if node.op is not None:
-        tab_width = 14.0 * len(_tab(node)) + 16.0
+        tab_width = 14.0 * len(tab_text(node)) + 16.0
         tab = (
             f'<rect class="tab" x="{left + 2:g}" y="{top + 2:g}" width="{tab_width:g}" height="30" rx="3"/>'
-            f'<text class="op" x="{left + 2 + tab_width / 2:g}" y="{top + 24:g}">{html.escape(_tab(node))}</text>'
+            f'<text class="op" x="{left + 2 + tab_width / 2:g}" y="{top + 24:g}">{html.escape(tab_text(node))}</text>'
         )
         name_left = left + tab_width + 10
     kind = "node leaf" if node.is_leaf else "node"

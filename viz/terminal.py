@@ -34,7 +34,7 @@ _ESCAPE = re.compile(r"\x1b([\[O][0-9;]*[A-Za-z~])")
 def look(stream: TextIO) -> Look:
     """What this stream can show: no colours when NO_COLOR is set (no-color.org) or when it is no terminal."""
     colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Look(colour, stream.encoding or "ascii")
+    return Look(colour, stream.encoding or "utf-8")  # None: a string, which holds every sign
 
 
 def is_interactive() -> bool:
