@@ -7,6 +7,7 @@ a sum of several terms is one line that opens into its single steps.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,10 +60,10 @@ class Document:
     log: StepLog = field(repr=False)
 
     def save(self, path: str | Path) -> str:
-        """Write it as ``.html`` or as ``.md``; returns the path."""
-        text = {".html": self.html, ".md": self.markdown}.get(Path(path).suffix.lower())
+        """Write it as ``.html``, ``.md`` or ``.tex``; returns the path."""
+        text = {".html": self.html, ".md": self.markdown, ".tex": self.latex}.get(Path(path).suffix.lower())
         if text is None:
-            raise UnknownFormatError(f"a walk-through is written as .html or .md; got {path}")
+            raise UnknownFormatError(f"a walk-through is written as .html, .md or .tex; got {path}")
         write(Path(path), text().encode())
         return str(path)
 
@@ -85,6 +86,18 @@ class Document:
                     parts += [f"{_plain(line.text)}  "]
             parts.append("")
         return "\n".join(parts)
+
+    def latex(self) -> str:
+        """The text of the ``.tex`` file: a LaTeX article in which every line is a formula."""
+        math = _Latex(self.log)
+        parts = [_PREAMBLE, f"\\section*{{{_tex_words(self.title)}}}"]
+        for section in self.sections:
+            parts.append(f"\\{'sub' * (section.level - 1)}section*{{{_tex_words(section.title)}}}")
+            parts += [f"\\noindent${math(name)} = {math(number)}$\\par" for name, number in section.table[1:]]
+            for line in section.lines:
+                parts.append(f"\\noindent${math(line.text)}$\\par")
+                parts += [f"\\noindent\\quad{{\\small ${math(step)}$}}\\par" for step in line.inside]
+        return "\n".join([*parts, "\\end{document}", ""])
 
     def html(self) -> str:
         """The text of the ``.html`` file: one page, nothing loaded from elsewhere."""
@@ -131,7 +144,7 @@ def walkthrough(
     parameters: Sequence[Value] | None = None,
     digits: int = 6,
 ) -> Document:
-    """Every calculation of one step of gradient descent, as a document to save as ``.html`` or ``.md``.
+    """Every calculation of one step of gradient descent, as a document to save as ``.html``, ``.md`` or ``.tex``.
 
     The model is left as it was: nothing is updated and no gradient is touched.
 
@@ -456,3 +469,66 @@ def _section_html(section: Section) -> str:
         else:
             parts.append(f"<p>{html.escape(line.text)}</p>")
     return "".join([*parts, "</section>"])
+
+
+_PREAMBLE = r"""\documentclass{article}
+\usepackage{amsmath}
+\usepackage[a4paper, landscape, margin=15mm]{geometry}
+\usepackage{iftex}
+\ifPDFTeX\usepackage[utf8]{inputenc}\usepackage[T1]{fontenc}\fi
+\raggedright
+\begin{document}"""
+_TEX_SIGNS = {
+    "∂": r"\partial ", "·": r" \cdot ", "−": "-", "←": r" \leftarrow ", "∞": r"\infty ", "σ": r"\sigma ",
+    "{": r"\{", "}": r"\}", "#": r"\#", "%": r"\%", "&": r"\&", "$": r"\$", "_": r"\_",
+}  # fmt: skip
+_TEX_WORDS = {
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", **{sign: f"\\{sign}" for sign in "{}#%&$_"},
+}  # fmt: skip
+_TEX_FUNCTIONS = ("exp", "log", "tanh", "sin", "cos", "max", "min")
+
+
+def _tex_words(text: str) -> str:
+    """Text outside formulas."""
+    return "".join(_TEX_WORDS.get(c, c) for c in text)
+
+
+class _Latex:
+    """Turns a line of a document into a formula of LaTeX."""
+
+    def __init__(self, log: StepLog) -> None:
+        names = sorted({node.name for node in log.nodes if not node.is_constant}, key=lambda name: (-len(name), name))
+        number = r"−?\d+\.?\d*(?:e−?\d+)?"
+        either = "|".join(map(re.escape, names))
+        # A name ends where a word does: v1 does not begin v12, and neither is part of it.
+        self._token = re.compile(
+            rf"(?P<name>(?<!\w)(?:{either})(?!\w))|(?P<number>{number})|(?P<word>[^\W\d_]{{2,}})|(?P<sign>.)"
+        )
+        self._power = re.compile(rf"\^(\([^()]*\)|{number}|{either})")
+
+    def __call__(self, text: str) -> str:
+        pieces: list[str] = []
+        end = 0
+        for match in self._power.finditer(text):
+            inside = match[1][1:-1] if match[1].startswith("(") else match[1]
+            pieces += (self._plain(text[end : match.start()]), f"^{{{self._plain(inside)}}}")
+            end = match.end()
+        return "".join([*pieces, self._plain(text[end:])])
+
+    def _plain(self, text: str) -> str:
+        return "".join(map(self._written, self._token.finditer(text)))
+
+    def _written(self, match: re.Match[str]) -> str:
+        text = match[0]
+        if match["name"]:
+            letters, digits = text.rstrip("0123456789"), text[len(text.rstrip("0123456789")) :]
+            if letters in ("v", "x") and digits:
+                return f"{letters}_{{{digits}}}"
+            return text if len(text) == 1 and text.isascii() else rf"\text{{{_tex_words(text)}}}"
+        if match["number"]:
+            mantissa, e, exponent = text.replace("−", "-").partition("e")
+            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else mantissa
+        if match["word"]:
+            return f"\\{text}" if text in _TEX_FUNCTIONS else rf"\text{{ {text} }}"
+        return _TEX_SIGNS.get(text, text)

@@ -342,6 +342,16 @@ def test_a_real_terminal(tmux):
     assert "step" not in screen  # the screen is as it was before
 
 
+def test_a_terminal_of_an_old_encoding(tmux):
+    terminal_ = tmux("'L = (a*b + c) * f' a=2 b=-3 c=10 f=-2", "PYTHONIOENCODING=cp1252")
+    terminal_.wait_for("step 0 of 10")
+    terminal_.keys("g", "9", "Enter")
+    screen = terminal_.wait_for("dL/da += dL/dv1 * dv1/da = -2 * -3 = 6")
+    assert screen.isascii()
+    terminal_.keys("t", "n")
+    terminal_.wait_for("your answer: #")
+
+
 def test_ctrl_c_leaves_the_terminal_in_order(tmux):
     terminal_ = tmux("'a*a' a=3")
     terminal_.wait_for("step 0 of 4")

@@ -169,8 +169,32 @@ def test_files(tmp_path):
     assert "w\\[0\\]" in (tmp_path / "step.md").read_text(encoding="utf-8")
     assert "http" not in (tmp_path / "step.html").read_text(encoding="utf-8")
     assert document.html() == viz.walkthrough(Neuron(1, rng=1), [1.0], 0.0).html()
-    with pytest.raises(UnknownFormatError, match=r"\.html or \.md"):
+    with pytest.raises(UnknownFormatError, match=r"\.html, \.md or \.tex"):
         document.save(tmp_path / "step.pdf")
+
+
+def test_latex(tmp_path):
+    model, weights = mazur()
+    document = viz.walkthrough(model, [0.05, 0.10], [0.01, 0.99], loss=half_squares, lr=0.5, digits=9)
+    assert document.save(tmp_path / "step.tex") == str(tmp_path / "step.tex")
+    text = (tmp_path / "step.tex").read_text(encoding="utf-8")
+    assert text.isascii()
+    assert text.startswith("\\documentclass")
+    assert text.endswith("\\end{document}\n")
+    formulas = re.findall(r"\$(.*?)\$", text)
+    assert len(formulas) == text.count("\\noindent") == text.count("$") / 2
+    products = 0
+    for formula in formulas:
+        plain = formula.replace(r"\{", "").replace(r"\}", "")
+        assert plain.count("{") == plain.count("}")
+        assert re.findall(r"(?<!\\)[#%&~]", plain) == []
+        if "+=" in formula:
+            numbers = re.sub(r"10\^\{(-?\d+)\}", r"10**\1", formula).replace(r"\cdot", "*").split(" = ")
+            assert eval(numbers[1]) == pytest.approx(eval(numbers[2]), rel=1e-7)
+            products += 1
+    assert products == sum(isinstance(step, Chain) for step in document.log.steps)
+    assert r"v_{5} = \sigma (v_{4}) = \sigma (0.3775) = 0.593269992" in text
+    assert r"\text{layers.0.neurons.0.w[0]}" in text
 
 
 def test_hostile_names_are_text():
