@@ -174,7 +174,7 @@ def test_files(tmp_path):
 
 
 def test_latex(tmp_path):
-    model, weights = mazur()
+    model, _ = mazur()
     document = viz.walkthrough(model, [0.05, 0.10], [0.01, 0.99], loss=half_squares, lr=0.5, digits=9)
     assert document.save(tmp_path / "step.tex") == str(tmp_path / "step.tex")
     text = (tmp_path / "step.tex").read_text(encoding="utf-8")
