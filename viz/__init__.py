@@ -17,7 +17,7 @@ from .animation import animate
 from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
-from .live import live, show
+from .liveview import live, show
 from .stepping import step, step_page
 
 __all__ = [

@@ -15,7 +15,7 @@ from browser import CHROMIUM, Browser
 import viz
 from tinygrad_edu import Value
 from viz.errors import DrawingError
-from viz.live import LiveView
+from viz.liveview import LiveView
 
 
 @pytest.fixture
