@@ -11,10 +11,15 @@ Start reading at :mod:`tinygrad_edu.engine`; the calculus is in :mod:`tinygrad_e
 Importing this package loads the standard library and nothing else.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import functional, nn, optim
 from .calls import record_calls
 from .engine import Value, collector_paused, maximum, minimum, no_grad, topological_order
 from .gradcheck import central_difference, gradcheck
+
+if TYPE_CHECKING:
+    from .compiler import jit
 
 __version__ = "0.1.0"
 
@@ -24,6 +29,7 @@ __all__ = [
     "collector_paused",
     "functional",
     "gradcheck",
+    "jit",
     "maximum",
     "minimum",
     "nn",
@@ -32,3 +38,12 @@ __all__ = [
     "record_calls",
     "topological_order",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The compiler needs numpy, so it is loaded by whoever asks for it, not by everybody.
+    if name == "jit":
+        from .compiler import jit
+
+        return jit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

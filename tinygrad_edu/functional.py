@@ -7,6 +7,7 @@ Shapes in the margin: n inputs, m outputs, V classes.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -26,9 +27,19 @@ def pick(table: Sequence[T], index: int) -> T:
     traces the function, where ``table[index]`` would show only the entry that this example happened to choose.
     Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1.
     """
+    if index.__class__ is not int and hasattr(index, "pick_from"):
+        return index.pick_from(table)  # type: ignore[no-any-return]  # an index without a number: see compiler/trace.py
     if not 0 <= index < len(table):
         raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
     return table[index]
+
+
+def dropout_factor(p: float, rng: random.Random) -> float:
+    """0 with probability p, otherwise 1 / (1 − p): by what dropout multiplies one element.
+
+    A function of its own, so that a compiled program can draw anew at every call instead of keeping one draw.
+    """
+    return 0.0 if rng.random() < p else 1.0 / (1.0 - p)
 
 
 def dot(a: Vector, b: Sequence[Value | float]) -> Value:

@@ -1,0 +1,64 @@
+"""Every compiled function is judged twice: by the scalar engine, and by the interpreter of its own program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.compiler import Compiled, jit
+from tinygrad_edu.compiler.interpreter import interpret
+
+
+def eager(function: Callable[..., Any], values: list[Any], *batch: Any) -> tuple[float, Any]:
+    """Mean loss over a batch and its gradient, one example after another, by the scalar engine."""
+    for v in values:
+        v.zero_grad()
+    examples = [np.asarray(x).tolist() for x in batch]
+    size = len(examples[0]) if examples else 1
+    total = 0.0
+    for n in range(size):
+        loss = function(*[x[n] for x in examples]) / size
+        loss.backward()
+        total += loss.data
+    return total, np.array([v.grad for v in values])
+
+
+def interpreted(compiled: Compiled, *batch: Any) -> Any:
+    """The gradient that the interpreter finds."""
+    program = compiled.program
+    numbers = iter(batch)
+    given = {}
+    for n, array in enumerate(program.arrays):
+        if array.kind in ("input", "index"):
+            given[n] = np.moveaxis(np.asarray(next(numbers), float), 0, -1)
+        elif array.kind == "parameter":
+            given[n] = compiled.parameters.array
+    size = len(batch[0]) if batch else 1
+    return interpret(program, given, size)[program.gradient]
+
+
+def error(a: Any, b: Any) -> float:
+    """The largest difference, against the largest number."""
+    return float(np.abs(np.asarray(a) - np.asarray(b)).max() / max(np.abs(np.asarray(b)).max(), 1e-6))
+
+
+def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_too: bool = True) -> Compiled:
+    """Compile in float64 and in float32 and compare losses and every gradient; returns the float64 program."""
+    compiled = jit(function, parameters, dtype="float64")
+    loss = compiled.value_and_grad(*batch)
+    expected_loss, expected = eager(function, compiled.parameters.values, *batch)
+    assert error(loss, expected_loss) < 1e-9
+    assert error(compiled.parameters.gradient, expected) < 1e-9
+    if interpret_too:
+        assert error(interpreted(compiled, *batch), expected) < 1e-9
+    again = compiled.value_and_grad(*batch)  # memory is used again: a second run must not see the first
+    assert again == loss
+    assert error(compiled.parameters.gradient, expected) < 1e-9
+    losses = compiled(*batch)
+    assert error(losses.mean(), expected_loss) < 1e-9
+    small = jit(function, parameters)
+    assert error(small.value_and_grad(*batch), expected_loss) < 1e-4
+    assert error(small.parameters.gradient, expected) < 1e-4
+    return compiled

@@ -1,0 +1,15 @@
+"""The compiler: scalars in, array program out.
+
+Read in this order, which is also the way of a function through it:
+
+``trace`` (run it once, write down every operation; ``templates``: module calls) → ``normalise`` (fewer, larger nodes,
+with a level each) → ``vectorise`` (packs of nodes become instructions; ``shapes``: how packs find their order;
+``inline``: calls) → ``passes`` → ``autodiff`` → ``interpreter`` (what a program means) and ``numpy_backend`` (the fast
+one; ``layout``, ``views``, ``product``, ``kernels``). The language in between is ``ir``, the public face is ``jit``.
+"""
+
+from .jit import Compiled, Stats, jit
+from .optim import SGD, Adam, AdamW, clip_grad_norm
+from .parameters import Parameters
+
+__all__ = ["SGD", "Adam", "AdamW", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit"]

@@ -1,0 +1,330 @@
+"""``jit``: the public face of the compiler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine import collector_paused
+from ..errors import CompileError, DomainError, ShapeError
+from .autodiff import differentiate
+from .ir import Access, Program
+from .normalise import normalise
+from .numpy_backend import Executor
+from .parameters import FloatArray, Parameters
+from .passes import to_program
+from .trace import PARAMETER, Body, Trace, rebuild, trace
+from .vectorise import vectorise
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What became of a function.
+
+    Attributes:
+        scalar_operations: operations on Values that one call of the function performs.
+        instructions: of the forward program.
+        gradient_instructions: that the gradient adds to them; 0 if it was never asked for.
+        matrix_products: instructions of the forward program that are matrix products.
+        multiplications: of Values, in the forward program, for one example.
+        matrix_share: the share of them that runs inside of matrix products.
+        trace_seconds, compile_seconds: how long it took.
+    """
+
+    scalar_operations: int
+    instructions: int
+    gradient_instructions: int
+    matrix_products: int
+    multiplications: int
+    matrix_share: float
+    trace_seconds: float
+    compile_seconds: float
+
+
+class Compiled:
+    """A function on Values that runs as an array program, for many examples at once. Made by :func:`jit`.
+
+    It is compiled at the first call, for arguments of that shape. Parameters are read from ``parameters.array``,
+    which is taken from the Values when it is first used; see :class:`Parameters` for when to copy between the two.
+
+    Attributes:
+        parameters: the parameters in one array, with their gradient.
+    """
+
+    def __init__(self, function: Callable[..., Any], parameters: Parameters) -> None:
+        self.function = function
+        self.parameters = parameters
+        self.trace_seconds = 0.0
+        self.compile_seconds = 0.0
+        self._forward: Program | None = None
+        self._gradient: Program | None = None
+        self._structure: Any = None
+        self._operations = 0
+        self._signature: tuple[tuple[str, tuple[int, ...]], ...] = ()
+        self._executors: dict[tuple[bool, int], tuple[Executor, FloatArray]] = {}
+        self._random = np.random.default_rng(0)
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *batch: Any) -> Any:
+        """The function's results for every example of a batch.
+
+        The arguments are those of the function with one more axis in front: the examples. Where the function returns a
+        Value this is an array of shape (batch,), nested in the same lists otherwise.
+        """
+        inputs, size = self._inputs(batch)
+        executor = self._executor(False, size)
+        out = executor.run(inputs)
+        rows = iter(out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1))
+        return rebuild(self._structure, rows)
+
+    def value_and_grad(self, *batch: Any) -> float:
+        """The mean of the function over a batch; its gradient is then in ``parameters.gradient``.
+
+        Raises DomainError, naming the source line, when the loss is not a finite number.
+        """
+        inputs, size = self._inputs(batch)
+        if self._structure != ("value",):
+            raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
+        executor = self._executor(True, size)
+        loss = float(executor.run(inputs).mean())
+        if not np.isfinite(loss) or not np.isfinite(self.parameters.gradient.sum(dtype=np.float64)):
+            self._explain(executor, loss)
+        return loss
+
+    def _explain(self, executor: Executor, loss: float) -> None:
+        it = executor.find_not_finite()
+        if it is None and np.isfinite(loss):
+            return
+        where = " ".join(filter(None, (it.path, it.line))) if it is not None else "the gradient"
+        what = it.op if it is not None else "it"
+        raise DomainError(
+            f"the loss is {loss}: the first numbers that are not finite come from {what!r} at {where or 'the input'}; "
+            f"log and sqrt need positive numbers, a division needs a divisor that is not 0; if this comes after many "
+            f"steps, the learning rate may be too high"
+        )
+
+    # --- compiling ---------------------------------------------------------------------------------------------------
+
+    def _inputs(self, batch: tuple[Any, ...]) -> tuple[list[Any], int]:
+        arrays = [np.asarray(x) for x in batch]
+        for n, (array, given) in enumerate(zip(arrays, batch, strict=True)):
+            if array.dtype.kind not in "iuf" or array.ndim == 0:
+                raise TypeError(
+                    f"argument {n + 1} of {self._name}: expected numbers with one axis for the examples, in lists of "
+                    f"equal length; got {_short(given)}"
+                )
+        sizes = {len(array) for array in arrays} or {1}
+        if len(sizes) > 1 or 0 in sizes:
+            raise ShapeError(f"{self._name}: the arguments have {', '.join(map(str, sorted(sizes)))} examples")
+        signature = tuple(("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays)
+        if self._forward is None:
+            with collector_paused():  # millions of small objects that are all kept: nothing to collect
+                self._compile(signature)
+        if signature != self._signature:
+            # Whole numbers are fine where the program wants any number, not the other way round.
+            fits = len(signature) == len(self._signature) and all(
+                shape == expected and (kind == "index" or wanted == "input")
+                for (kind, shape), (wanted, expected) in zip(signature, self._signature, strict=True)
+            )
+            if not fits:
+                raise ShapeError(
+                    f"{self._name} was compiled for arguments of shape {_shapes(self._signature)} per example, got "
+                    f"{_shapes(signature)}; compile it once more for those: jit({self._name}, ...)"
+                )
+        return arrays, sizes.pop()
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", type(self.function).__name__)
+
+    def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
+        start = time.perf_counter()
+        first = trace(self.function, signature, self.parameters, self._name)
+        _compare(first, trace(self.function, signature, self.parameters, self._name))
+        self.trace_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        top = first.bodies[-1]
+        _all_slots(top, self.parameters)
+        if not top.outputs:
+            raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
+        block = vectorise([normalise(body) for body in first.bodies], first.lines())
+        self._forward = to_program(block)
+        self._structure, self._operations, self._signature = top.structure, block.operations, signature
+        self.compile_seconds = time.perf_counter() - start
+
+    def _executor(self, gradient: bool, size: int) -> Executor:
+        parameters = self.parameters.array
+        found = self._executors.get((gradient, size))
+        if found is None or found[1] is not parameters:
+            start = time.perf_counter()
+            assert self._forward is not None
+            if gradient and self._gradient is None:
+                self._gradient = differentiate(self._forward)
+            program = self._gradient if gradient else self._forward
+            assert program is not None
+            executor = Executor(program, parameters, self.parameters.gradient if gradient else None, size)
+            executor.random = self._random
+            found = self._executors[gradient, size] = (executor, parameters)
+            self.compile_seconds += time.perf_counter() - start
+        return found[0]
+
+    def seed(self, seed: int) -> None:
+        """Begin the random draws of Dropout anew."""
+        self._random = np.random.default_rng(seed)
+        for executor, _ in self._executors.values():
+            executor.random = self._random
+
+    # --- explaining --------------------------------------------------------------------------------------------------
+
+    @property
+    def program(self) -> Program:
+        """The array program; with its gradient part once that was asked for."""
+        program = self._gradient or self._forward
+        if program is None:
+            raise CompileError(
+                f"{self._name} is compiled when it is first called with a batch; call it, then ask again"
+            )
+        return program
+
+    def stats(self) -> Stats:
+        """Counts and times; see :class:`Stats`."""
+        program = self.program
+        forward = program.instructions[: program.forward]
+        total = inside = 0
+        products = 0
+        for it in forward:
+            if it.op != "mul":
+                continue
+            total += it.products
+            if is_matrix_product(program, it):
+                inside += it.products
+                products += 1
+        return Stats(
+            self._operations, len(forward), len(program.instructions) - len(forward), products, total,
+            inside / total if total else 0.0, self.trace_seconds, self.compile_seconds,
+        )  # fmt: skip
+
+    def summary(self) -> str:
+        """One sentence about what the compiler did."""
+        s = self.stats()
+        return (
+            f"{s.scalar_operations:,} scalar operations became {s.instructions} array instructions"
+            f"{f' (and {s.gradient_instructions} for the gradient)' if s.gradient_instructions else ''}; "
+            f"{s.matrix_share:.0%} of the multiplications run in {s.matrix_products} matrix products"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.program}\n# {self.summary()}"
+
+
+def jit(function: Callable[..., Any], parameters: Any = None, *, dtype: str = "float32") -> Compiled:
+    """Compile a function on Values into an array program with the same results and the same gradients.
+
+    >>> from tinygrad_edu import Value
+    >>> w = Value(3.0)
+    >>> square_error = jit(lambda x, y: (w * x - y) ** 2, [w], dtype="float64")
+    >>> square_error.value_and_grad([1.0, 2.0], [3.0, 4.0])         # two examples at once
+    2.0
+    >>> square_error.parameters.gradient
+    array([4.])
+
+    Args:
+        function: takes numbers and integers, alone or in nested lists, as *one example* has them, and returns a Value,
+            or nested lists of Values. Integers are for choosing: see :func:`tinygrad_edu.functional.pick`.
+        parameters: what it is differentiated by: a Module, nested dictionaries and lists of Values, or the
+            :class:`Parameters` of another compiled function. Without it, the module whose method the function is, or
+            else every Value that the function meets.
+        dtype: ``"float32"`` or, to agree with the scalar engine to the last digits, ``"float64"``.
+
+    Raises:
+        CompileError: at the first call, when the function does something that holds for one example only, such as an
+            ``if`` on a Value; the message has the line and what to write instead.
+    """
+    if not callable(function):
+        raise TypeError(f"jit() needs a function, got {type(function).__name__}")
+    if isinstance(parameters, Parameters):
+        return Compiled(function, parameters)
+    if parameters is None:
+        owner = getattr(function, "__self__", function)
+        parameters = owner if hasattr(owner, "named_parameters") else None
+    return Compiled(function, Parameters(parameters, dtype))
+
+
+def is_matrix_product(program: Program, it: Any) -> bool:
+    """Whether an instruction sums products over a loop, and has a loop that only one of its two factors has."""
+    if it.op != "mul" or not all(isinstance(x, Access) for x in it.inputs):
+        return False
+    a, b = it.inputs
+    lanes = [program.arrays[x.array].lanes for x in (it.out, a, b)]
+    uses = [(it.out.uses(loop), a.uses(loop), b.uses(loop)) for loop, n in enumerate(it.loops) if n > 1] + [
+        tuple(lanes)
+    ]
+    return any(x and y and not out for out, x, y in uses) and any(out and x != y for out, x, y in uses)
+
+
+def _short(thing: Any) -> str:
+    text = repr(thing)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _shapes(signature: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
+    return ", ".join(f"{shape} {'integers' if kind == 'index' else 'numbers'}" for kind, shape in signature) or "none"
+
+
+def _all_slots(top: Body, parameters: Parameters) -> None:
+    """Give the outermost body one slot per tensor, in the order of the flat array."""
+    order = [*range(len(parameters.names)), -1]
+    number = [order.index(tensor) for tensor in top.slots]
+    for i, op in enumerate(top.ops):
+        if op is PARAMETER:
+            slot, place = top.args[i]
+            top.args[i] = (number[slot], place)
+    for call in top.calls:
+        call.slots = [number[s] for s in call.slots]
+    top.slots = order
+
+
+def _compare(first: Trace, second: Trace) -> None:
+    """Two runs must have recorded the same: what differs came from chance, a clock, or a state that changes."""
+    for a, b in zip(first.bodies, second.bodies, strict=False):
+        for i, difference in _differences(a, b):
+            site = next((s for j, s in _consumers(a, i) if s), 0)
+            line = first.lines()[site] or a.name
+            raise CompileError(
+                f"{line}: two runs of the function did not compute the same here ({difference}), so one of them would "
+                f"be frozen into the program; draw random numbers outside and pass them as arguments"
+            )
+    if len(first.bodies) != len(second.bodies):
+        raise CompileError(
+            "two runs of the function did not call the same modules; it depends on something that changes"
+        )
+
+
+def _differences(a: Body, b: Body) -> Iterator[tuple[int, str]]:
+    for i, (x, y, p, q) in enumerate(zip(a.ops, b.ops, a.args, b.args, strict=False)):
+        if x is not y:
+            yield i, f"{_op_name(x)}, then {_op_name(y)}"
+        elif p != q and repr(p) != repr(q):
+            yield i, f"{_args_text(x, p)}, then {_args_text(y, q)}"
+    if len(a.ops) != len(b.ops):
+        yield min(len(a.ops), len(b.ops)) - 1, f"{len(a.ops)} operations, then {len(b.ops)}"
+
+
+def _op_name(op: Any) -> str:
+    return op if isinstance(op, str) else str(op.name)
+
+
+def _args_text(op: Any, args: tuple[Any, ...]) -> str:
+    return str(args[0]) if _op_name(op) == "constant" else f"{_op_name(op)} of other Values"
+
+
+def _consumers(body: Body, node: int) -> Iterator[tuple[int, int]]:
+    yield node, body.sites[node]
+    for j in range(node + 1, len(body.ops)):
+        if not isinstance(body.ops[j], str) and _op_name(body.ops[j]) != "constant" and node in body.args[j]:
+            yield j, body.sites[j]

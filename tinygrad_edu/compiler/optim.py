@@ -1,0 +1,194 @@
+"""The optimisers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
+
+Their ``state_dict`` has the same entries in the same order: a run can be saved with one kind and go on with the other.
+
+>>> from tinygrad_edu import Value, jit
+>>> w = [Value(1.0), Value(2.0)]
+>>> loss = jit(lambda x: (w[0] * x - w[1]) ** 2, w, dtype="float64")
+>>> optimizer = SGD(loss.parameters, lr=0.1)
+>>> loss.value_and_grad([3.0])
+1.0
+>>> optimizer.step()
+>>> loss.parameters.write_back()
+>>> [round(v.data, 6) for v in w]
+[0.4, 2.2]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..engine import Value
+from ..errors import StateDictError
+from ..optim import _check
+from .parameters import FloatArray, Parameters
+
+#: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
+#: is read and written once per step and not once per operation.
+PIECE = 1 << 14
+
+
+class ArrayOptimizer:
+    """Base of the array optimisers.
+
+    Attributes:
+        parameters: whose ``array`` is moved by its ``gradient``.
+        lr: the learning rate; a schedule assigns to it before each step.
+        steps: how many steps were taken.
+    """
+
+    _buffers: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Parameters, lr: float) -> None:
+        if not isinstance(parameters, Parameters) or not len(parameters):
+            raise ValueError("the optimiser got no parameters; pass those of a compiled function: jit(...).parameters")
+        self.parameters = parameters
+        self.lr = _check("lr", lr, 0.0)
+        self.steps = 0
+        for name in self._buffers:
+            setattr(self, name, np.zeros(len(parameters), parameters.array.dtype))
+        self._scratch = np.empty((2, min(PIECE, len(parameters))), parameters.array.dtype)
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        raise NotImplementedError
+
+    def _pieces(self) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+        """A part of the parameters at a time, with two arrays of its size for intermediate results."""
+        for start in range(0, len(self.parameters), PIECE):
+            piece = slice(start, min(start + PIECE, len(self.parameters)))
+            one, two = self._scratch[:, : piece.stop - start]
+            yield piece, one, two
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes from step to step, as plain numbers and lists, in the layout of the scalar optimisers."""
+        return {"steps": self.steps, **{name: getattr(self, name).tolist() for name in self._buffers}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a saved state; StateDictError names what does not fit."""
+        expected = {"steps", *self._buffers}
+        if set(state) != expected:
+            raise StateDictError(
+                f"this is not the state of {type(self).__name__}: "
+                f"expected {', '.join(sorted(expected))}; got {', '.join(sorted(state)) or 'nothing'}"
+            )
+        for name in self._buffers:
+            if len(state[name]) != len(self.parameters):
+                raise StateDictError(f"{name}: expected {len(self.parameters)} numbers, got {len(state[name])}")
+        self.steps = int(state["steps"])
+        for name in self._buffers:
+            getattr(self, name)[...] = state[name]
+
+
+class SGD(ArrayOptimizer):
+    """See :class:`tinygrad_edu.optim.SGD`."""
+
+    _buffers = ("velocity",)
+    velocity: FloatArray
+
+    def __init__(self, parameters: Parameters, lr: float, *, momentum: float = 0.0) -> None:
+        super().__init__(parameters, lr)
+        self.momentum = _check("momentum", momentum, 0.0, 1.0, open_high=True)
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        self.steps += 1
+        p, grad, velocity = self.parameters.array, self.parameters.gradient, self.velocity
+        for i, one, _ in self._pieces():
+            velocity[i] *= self.momentum
+            velocity[i] += grad[i]
+            np.multiply(velocity[i], self.lr, out=one)
+            p[i] -= one
+
+
+class Adam(ArrayOptimizer):
+    """See :class:`tinygrad_edu.optim.Adam`."""
+
+    _buffers = ("m", "v")
+    m: FloatArray
+    v: FloatArray
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas = (
+            _check("beta1", betas[0], 0.0, 1.0, open_high=True),
+            _check("beta2", betas[1], 0.0, 1.0, open_high=True),
+        )
+        self.eps = _check("eps", eps, 0.0)
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        self.steps += 1
+        beta1, beta2 = self.betas
+        step_size = self.lr / (1.0 - beta1**self.steps)
+        root_correction = math.sqrt(1.0 - beta2**self.steps)
+        p, grad = self.parameters.array, self.parameters.gradient
+        for i, one, two in self._pieces():
+            m, v = self.m[i], self.v[i]
+            m *= beta1
+            np.multiply(grad[i], 1.0 - beta1, out=one)
+            m += one
+            v *= beta2
+            np.multiply(grad[i], grad[i], out=one)
+            one *= 1.0 - beta2
+            v += one
+            np.sqrt(v, out=one)
+            one /= root_correction
+            one += self.eps
+            np.multiply(m, step_size, out=two)
+            # With eps 0, a parameter whose gradient was always 0 stays where it is.
+            np.divide(two, one, out=two, where=one != 0.0) if not self.eps else np.divide(two, one, out=two)
+            p[i] -= two
+
+
+class AdamW(Adam):
+    """See :class:`tinygrad_edu.optim.AdamW`."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        no_decay: Collection[Value] = (),
+    ) -> None:
+        super().__init__(parameters, lr, betas=betas, eps=eps)
+        self.weight_decay = _check("weight_decay", weight_decay, 0.0)
+        excluded = set(no_decay)
+        decayed = np.array([0, *(value not in excluded for value in parameters.values), 0], np.int8)
+        edges = np.flatnonzero(np.diff(decayed))
+        self._decayed = [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        keep = 1.0 - self.lr * self.weight_decay
+        if keep != 1.0:
+            for part in self._decayed:
+                self.parameters.array[part] *= keep
+        super().step()
+
+
+def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
+    """Scale the gradient down when its norm √Σg² is above ``max_norm``; returns the norm before.
+
+    See :func:`tinygrad_edu.optim.clip_grad_norm`.
+    """
+    _check("max_norm", max_norm, 0.0)
+    gradient = parameters.gradient
+    norm = float(np.sqrt(np.dot(gradient, gradient)))
+    if norm > max_norm:
+        gradient *= max_norm / norm
+    return norm

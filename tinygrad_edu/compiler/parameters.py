@@ -1,0 +1,183 @@
+"""The parameters of a model in one flat array, for as long as they are trained there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import calls
+from ..engine import Value
+
+FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+#: The tensor of all parameters that nobody listed and that the trace came across.
+LOOSE = -1
+
+
+class Parameters:
+    """Where compiled programs keep the numbers of the Values they are differentiated by.
+
+    While a program trains, the truth is ``array``; everywhere else it is the Values. :meth:`refresh` copies from the
+    Values and :meth:`write_back` to them. Programs that share a model share one of these:
+
+    >>> from tinygrad_edu import Value
+    >>> w = [Value(1.0), Value(2.0)]
+    >>> parameters = Parameters(w)
+    >>> parameters.array *= 10
+    >>> parameters.write_back()
+    >>> w[1].data
+    20.0
+
+    Args:
+        source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
+        dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
+
+    Attributes:
+        names, starts, sizes: of the tensors; a part of a tensor may be one too.
+    """
+
+    def __init__(self, source: Any = None, dtype: str = "float32") -> None:
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"unknown dtype: {dtype!r} (must be float32 or float64)")
+        self.dtype = dtype
+        self.source = source
+        self.names: list[str] = []
+        self.starts: list[int] = []
+        self.sizes: list[int] = []
+        self._listed: list[Value] = []
+        self._loose: list[Value] = []
+        self._places: dict[int, tuple[int, int]] = {}  # id of a Value, which self keeps alive: tensor, place in it
+        self._array: FloatArray | None = None
+        self._gradient: FloatArray | None = None
+        for name, tensor in _tensors(source, ""):
+            self.adopt(name, tensor)
+
+    def adopt(self, name: str, tensor: Any) -> int | None:
+        """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
+        values = list(calls.values_in(tensor))
+        known = [self._places.get(id(v)) for v in values]
+        if known and known[0] is not None and known[0][0] != LOOSE:
+            owner, first = known[0]
+            if known == [(owner, first + i) for i in range(len(values))]:
+                if first == 0 and self.sizes[owner] == len(values):
+                    return owner
+                # A module's own part of a long list of parameters: a tensor of its own at the same place.
+                return self._number(name, self.starts[owner] + first, values)
+        fresh = [v for v, place in zip(values, known, strict=True) if place is None]
+        values = list(dict.fromkeys(fresh))
+        start = len(self._listed)
+        self._listed += values
+        number = self._number(name, start, values)
+        return number if len(known) == len(values) else None  # else some of it, or a Value twice, is elsewhere
+
+    def _number(self, name: str, start: int, values: list[Value]) -> int:
+        number = len(self.names)
+        self.names.append(name)
+        self.starts.append(start)
+        self.sizes.append(len(values))
+        for i, v in enumerate(values):
+            self._places[id(v)] = (number, i)
+        return number
+
+    def locate(self, value: Value) -> tuple[int, int]:
+        """The tensor of a parameter and its place there; a Value never seen before becomes a loose parameter."""
+        place = self._places.get(id(value))
+        if place is None:
+            place = (LOOSE, len(self._loose))
+            self._loose.append(value)
+            self._places[id(value)] = place
+        return place
+
+    def start(self, tensor: int) -> int:
+        """Where a tensor begins in the array."""
+        return len(self._listed) if tensor == LOOSE else self.starts[tensor]
+
+    def size(self, tensor: int) -> int:
+        """How many numbers a tensor has."""
+        return len(self._loose) if tensor == LOOSE else self.sizes[tensor]
+
+    def __len__(self) -> int:
+        return len(self._listed) + len(self._loose)
+
+    @property
+    def values(self) -> list[Value]:
+        """The Values, in the order of the array."""
+        return self._listed + self._loose
+
+    @property
+    def array(self) -> FloatArray:
+        """All parameters, one after another. Change it in place; it is made from the Values when first asked for."""
+        if self._array is None or len(self._array) != len(self):
+            before, self._array = self._array, np.fromiter((v.data for v in self.values), self.dtype, len(self))
+            if before is not None and len(before) <= len(self._listed):  # loose ones were added behind
+                self._array[: len(before)] = before
+        return self._array
+
+    @array.setter
+    def array(self, new: FloatArray) -> None:
+        self.array[...] = new
+
+    @property
+    def gradient(self) -> FloatArray:
+        """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, in the order of ``array``."""
+        if self._gradient is None or len(self._gradient) != len(self):
+            self._gradient = np.zeros(len(self), self.dtype)
+        return self._gradient
+
+    def refresh(self) -> None:
+        """Take the numbers of the Values: after they were loaded, or moved by a scalar optimiser."""
+        self.array[...] = np.fromiter((v.data for v in self.values), np.float64, len(self))
+
+    def write_back(self) -> None:
+        """Put the numbers into the Values: before anybody looks at the model."""
+        for value, number in zip(self.values, self.array.tolist(), strict=True):
+            value.data = number
+
+    def write_gradients(self) -> None:
+        """Put the gradient into the ``grad`` of the Values, in place of what was there."""
+        for value, number in zip(self.values, self.gradient.tolist(), strict=True):
+            value.grad = number
+
+    def __repr__(self) -> str:
+        return f"Parameters({len(self):,} numbers in {len(self.names)} tensors, {self.dtype})"
+
+
+def _tensors(source: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The largest rectangles of Values in a Module or in nested dictionaries and lists, with a name for each."""
+    if source is None:
+        return
+    if isinstance(source, Value):
+        yield name or "parameter", source
+    elif hasattr(source, "named_parameters"):
+        prefix = f"{name}." if name else ""
+        for path, tensor in source.named_parameters():
+            yield prefix + path, tensor
+    elif isinstance(source, dict):
+        for key, item in source.items():
+            yield from _tensors(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(source, (list, tuple)):
+        if rectangle(source) is not None:
+            yield name or "parameters", source
+        else:
+            for i, item in enumerate(source):
+                yield from _tensors(item, f"{name}[{i}]")
+    else:
+        raise TypeError(
+            f"expected parameters as a Module or as lists and dictionaries of Values, got {type(source).__name__}"
+        )
+
+
+def rectangle(thing: Any, leaf: type | tuple[type, ...] = Value) -> tuple[int, ...] | None:
+    """The shape of nested lists of equal length that end in ``leaf``; None for anything else."""
+    if isinstance(thing, leaf):
+        return ()
+    if not isinstance(thing, (list, tuple)) or not thing:
+        return None
+    first = rectangle(thing[0], leaf)
+    if first is None:
+        return None
+    if not first:
+        return (len(thing),) if all(isinstance(x, leaf) for x in thing) else None
+    return (len(thing), *first) if all(rectangle(x, leaf) == first for x in thing) else None

@@ -1,0 +1,182 @@
+"""Module calls during a trace: the inside of a module is recorded once for all modules that are built alike.
+
+Two calls can share one record when the modules have the same class, the same settings and parameters of the same
+shapes, and the arguments are nested in the same way. What a module does beside that, it may do once only: a module
+that keeps Values of one call for the next, or draws on Values that are not its own, is recorded anew at every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from .. import calls
+from ..engine import Value
+from . import trace as _trace
+from .parameters import rectangle
+from .trace import INPUT, Body, Call, Index, Port, Trace, Tracer, _flat, _nested, close, inside, rebuild, refuse
+
+
+def module_paths(module: Any) -> dict[int, str]:
+    """The path of every module inside of this one, by identity."""
+    paths: dict[int, str] = {}
+    if hasattr(module, "named_modules"):
+        for path, inner in module.named_modules():
+            paths.setdefault(id(inner), path)
+    return paths
+
+
+def listener(record: Trace) -> calls.Hook:
+    """The function that hears of every module call while ``record`` is being made."""
+    bodies: dict[Any, Body] = {}
+    signatures: dict[int, _Known] = {}
+
+    def hear(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outer = _trace._current()
+        leaves: list[tuple[Port, list[Any]]] = []
+        structure = _flatten((list(args), kwargs), leaves)
+        key, tensors = _signature(module, record, signatures)
+        if not leaves or tensors is None:
+            return module.forward(*args, **kwargs)  # nothing to share: it is part of what surrounds it
+        key = (key, structure)
+        body = bodies.get(key)
+        slots = [outer.slot(t) for t in tensors]
+        captured: list[int] = []
+        if body is None:
+            body = Body(record, outer, type(module).__name__, module_paths(module))
+            for tensor in tensors:
+                body.slot(tensor)
+            own = len(body.slots)
+            fresh: list[tuple[Port, list[Any]]] = []
+            inner_args, inner_kwargs = _copy((list(args), kwargs), body, fresh)
+            with inside(body):
+                result = module.forward(*inner_args, **inner_kwargs)
+                close(body, result)
+            after: list[tuple[Port, list[Any]]] = []
+            if _flatten((list(inner_args), inner_kwargs), after) != structure or any(
+                a is not b for (_, x), (_, y) in zip(after, fresh, strict=True) for a, b in zip(x, y, strict=True)
+            ):
+                refuse(
+                    f"{type(module).__name__} changes a list that it was given",
+                    "return the new list as a result instead",
+                )
+            captured = [outer.number(x) for x in body.captures]
+            slots += [outer.slot(t) for t in body.slots[own:]]
+            if not captured and len(body.slots) == own and _signature(module, record, signatures)[0] == key[0]:
+                bodies[key] = body
+        inputs = [[outer.number(x.as_value() if isinstance(x, Index) else x) for x in xs] for _, xs in leaves]
+        call = Call(body, inputs + [[node] for node in captured], slots, outer.paths.get(id(module), ""))
+        number = len(outer.calls)
+        outer.calls.append(call)
+        results = [outer.add(_trace.CALL, (number, i)) for i in range(len(body.outputs))]
+        call.outputs = [r.id for r in results]
+        return rebuild(body.structure, iter(results))
+
+    return hear
+
+
+def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
+    """A hashable description of arguments; rectangles of Values and of indices are collected in ``leaves``."""
+    for leaf, kind in ((Value, "input"), (Index, "index")):
+        shape = rectangle(thing, leaf)
+        if shape is not None:
+            leaves.append((Port(shape, kind), list(_flat(thing))))
+            return (kind, shape)
+    if isinstance(thing, (list, tuple)):
+        return (type(thing).__name__, *[_flatten(x, leaves) for x in thing])
+    if isinstance(thing, dict):
+        return ("dict", *[(key, _flatten(x, leaves)) for key, x in thing.items()])
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return (type(thing).__name__, repr(thing))
+    return ("object", id(thing))
+
+
+def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
+    """The same arguments for the inside of ``body``: with leaves of its own."""
+    for leaf, kind in ((Value, "input"), (Index, "index")):
+        shape = rectangle(thing, leaf)
+        if shape is not None:
+            number = len(body.ports)
+            tracers = [body.add(INPUT, (number, i)) for i, _ in enumerate(_flat(thing))]
+            leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
+            body.ports.append(Port(shape, kind, [t.id for t in tracers]))
+            fresh.append((body.ports[-1], leaves))
+            return _nested(iter(leaves), shape)
+    if isinstance(thing, (list, tuple)):
+        return type(thing)([_copy(x, body, fresh) for x in thing])
+    if isinstance(thing, dict):
+        return {key: _copy(x, body, fresh) for key, x in thing.items()}
+    return thing
+
+
+def _is_module(thing: Any) -> bool:
+    return hasattr(thing, "forward") and hasattr(thing, "named_modules")
+
+
+def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[Any, list[int] | None]:
+    """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
+    found = known.get(id(module))
+    if found is None or found.token != [_token(m) for m in found.modules]:
+        modules = [m for _, m in module.named_modules()]
+        tensors: list[int] = []
+        found = known[id(module)] = _Known(modules, [_token(m) for m in modules], (), None)
+        with suppress(LookupError):
+            found.key, found.tensors = tuple(_attributes(module, record, tensors, {})), tensors
+    return found.key, found.tensors
+
+
+@dataclass
+class _Known:
+    """The signature of a module, and the ``token`` of the time when it was made."""
+
+    modules: list[Any]
+    token: list[Any]
+    key: Any
+    tensors: list[int] | None
+
+
+def _token(module: Any) -> list[Any]:
+    """Changes when an attribute was assigned, or a list has grown: a cheap test whether a signature still holds."""
+    return [(id(x), len(x)) if isinstance(x, (list, dict)) else id(x) for x in vars(module).values()]
+
+
+def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
+    if id(module) in seen:
+        yield ("again", seen[id(module)])
+        return
+    seen[id(module)] = len(seen)
+    yield type(module)
+    yield module.training
+    for name, attribute in vars(module).items():
+        yield name
+        yield from _attribute(attribute, record, tensors, seen)
+
+
+def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
+    if isinstance(thing, Tracer):
+        raise LookupError  # something kept from the call that is being traced
+    if _is_module(thing):
+        yield from _attributes(thing, record, tensors, seen)
+        return
+    if id(thing) not in record.tensors:
+        shape = rectangle(thing)
+        record.tensors[id(thing)] = (shape, None if shape is None else record.parameters.adopt("parameter", thing))
+        record.kept.append(thing)
+    shape, tensor = record.tensors[id(thing)]
+    if shape is not None:
+        if tensor is None:
+            raise LookupError
+        if tensor not in tensors:
+            tensors.append(tensor)
+        yield (shape, tensors.index(tensor))
+    elif isinstance(thing, (list, tuple)):
+        yield (type(thing).__name__, len(thing))
+        for item in thing:
+            yield from _attribute(item, record, tensors, seen)
+    elif thing is None or isinstance(thing, (bool, int, float, str)):
+        yield (type(thing).__name__, repr(thing))
+    else:
+        record.kept.append(thing)
+        yield ("object", id(thing))
