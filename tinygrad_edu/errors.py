@@ -8,11 +8,8 @@
         │   └── DivisionByZeroError (ZeroDivisionError)    1 / 0, 0 ** -1
         ├── ShapeError (ValueError)          lists of the wrong length, tensors of the wrong shape
         ├── StateDictError (ValueError)      a saved parameter is missing, unknown or of another shape
-<<<<<<< HEAD
         ├── StaleGraphError (ValueError)     a number was changed after something had been computed from it
-=======
         ├── CompileError (TypeError)         a function that cannot become an array program, and why
->>>>>>> main
         └── GradientCheckError (AssertionError)    a gradient disagrees with finite differences
 
 Each message says what was expected, what came instead, and what to do about it. A wrong *type*
@@ -42,13 +39,12 @@ class StateDictError(TinygradEduError, ValueError):
     """A ``state_dict`` does not fit the module it is loaded into."""
 
 
-<<<<<<< HEAD
 class StaleGraphError(TinygradEduError, ValueError):
     """A graph that cannot be stepped through: a number in it was changed after others had been computed from it."""
-=======
+
+
 class CompileError(TinygradEduError, TypeError):
     """A function cannot be compiled into an array program; the message names the source line and what to write."""
->>>>>>> main
 
 
 class GradientCheckError(TinygradEduError, AssertionError):
