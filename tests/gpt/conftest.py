@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _started_without_run_py(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER", raising=False)
+
+
 @pytest.fixture(scope="session")
 def text() -> str:
     rng = random.Random(0)
