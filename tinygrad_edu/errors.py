@@ -8,6 +8,7 @@
         │   └── DivisionByZeroError (ZeroDivisionError)    1 / 0, 0 ** -1
         ├── ShapeError (ValueError)          lists of the wrong length, tensors of the wrong shape
         ├── StateDictError (ValueError)      a saved parameter is missing, unknown or of another shape
+        ├── StaleGraphError (ValueError)     a number was changed after something had been computed from it
         ├── CompileError (TypeError)         a function that cannot become an array program, and why
         └── GradientCheckError (AssertionError)    a gradient disagrees with finite differences
 
@@ -36,6 +37,10 @@ class ShapeError(TinygradEduError, ValueError):
 
 class StateDictError(TinygradEduError, ValueError):
     """A ``state_dict`` does not fit the module it is loaded into."""
+
+
+class StaleGraphError(TinygradEduError, ValueError):
+    """A graph that cannot be stepped through: a number in it was changed after others had been computed from it."""
 
 
 class CompileError(TinygradEduError, TypeError):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from .engine import Value, no_grad
+from .engine import Value, no_grad, topological_order
 from .errors import GradientCheckError
+from .ops import CONSTANT, Op
 
 Function = Callable[..., Value]
 
@@ -64,3 +66,152 @@ def gradcheck(f: Function, inputs: Sequence[float], *, rtol: float = 1e-6, atol:
                 f"input {index} at {leaf.data!r}: backward() says {leaf.grad!r}, the central difference says "
                 f"{expected!r} (they differ by {abs(leaf.grad - expected):.3g}, allowed is {allowed:.3g})"
             )
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Where a gradient first goes wrong.
+
+    Attributes:
+        value: the Value computed by the operation that is wrong, or the input whose gradient is.
+        position: its place in ``topological_order``, or the index of the input.
+        operand: which of the operation's inputs the wrong derivative belongs to; None when every operation is right and
+            the graph itself lacks a path.
+        claimed: the derivative according to the operation or to ``backward()``.
+        measured: the same by finite differences.
+        message: all of this in words.
+    """
+
+    value: Value
+    position: int
+    operand: int | None
+    claimed: float
+    measured: float
+    message: str
+
+
+def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: float = 1e-7) -> Disagreement | None:
+    """Find the first operation of ``f`` whose derivative disagrees with finite differences.
+
+    :func:`gradcheck` says that a gradient is wrong; this says where. Every operation is nudged by itself, at the
+    numbers it has in ``f(*inputs)``, in the order of computation. When all of them are right and the gradient still is
+    not, a path is missing from the graph, and the input that it should lead to is returned.
+
+    Args:
+        f: takes as many Values as there are inputs and returns one Value.
+        inputs: the point; at corners, as of relu at 0, any slope between the two sides is right.
+        rtol, atol: what may lie between the two numbers, as in :func:`gradcheck`.
+
+    Returns None when everything agrees.
+
+    >>> from tinygrad_edu.engine import apply
+    >>> wrong = Op("cube", "³", 1, lambda a: a**3, lambda a, out: (2 * a**2,), "a**3", ("2 * a**2",))
+    >>> found = locate(lambda x: apply(wrong, x * 2.0) + x, [1.5])
+    >>> found.value.op.name, found.claimed, round(found.measured, 6)
+    ('cube', 18.0, 27.0)
+    """
+    leaves = [Value(float(x)) for x in inputs]
+    out = f(*leaves)
+    for position, value in enumerate(topological_order(out)):
+        op = value.op
+        if op is None or op.derivatives is None or not value.inputs:
+            continue
+        at = [x.data for x in value.inputs]
+        for operand, claimed in enumerate(op.derivatives(*at, value.data)):
+            if value.inputs[operand].op is CONSTANT:
+                continue
+            measured = _slopes(op, at, operand)
+            tolerance = rtol, atol + 1e-9 * abs(value.data)
+            if measured and not any(_between(claimed, slopes, *tolerance) for slopes in measured):
+                slopes = measured[0]
+                given = ", ".join(repr(x) for x in at)
+                return Disagreement(
+                    value, position, operand, claimed, slopes[0],
+                    f"operation {op.name!r}{f', {value.label!r},' if value.label else ''} at position {position}: its "
+                    f"derivative by input {operand} at ({given}) is {claimed!r}, the central difference says "
+                    f"{slopes[0]!r}; look at the derivatives of this operation",
+                )  # fmt: skip
+    out.backward()
+    for index, leaf in enumerate(leaves):
+        h = 6e-6 * (abs(leaf.data) or 1.0)
+        rounding = 1e-15 * abs(out.data) / h
+        measured_whole = central_difference(f, inputs, index, step=h)
+        allowed = atol + rounding + rtol * max(abs(leaf.grad), abs(measured_whole))
+        if abs(leaf.grad - measured_whole) > allowed and not _is_corner(f, inputs, index, h):
+            return Disagreement(
+                leaf, index, None, leaf.grad, measured_whole,
+                f"input {index}: every operation is right, yet backward() says {leaf.grad!r} and the "
+                f"central difference {measured_whole!r}: a path from this input is missing; look for .data, float() or "
+                f"detach()",
+            )  # fmt: skip
+    return None
+
+
+def _slopes(op: Op, at: list[float], operand: int) -> list[list[float]]:
+    """For two sizes of a nudge the central difference of an operation, followed at a corner by those of both sides.
+
+    Nothing where the operation has no answer next to ``at``.
+    """
+    x = at[operand]
+    found = []
+    for h in dict.fromkeys((6e-6 * max(1.0, abs(x)), 6e-6 * abs(x))):
+        below, above = x - h, x + h
+        if not below < x < above:
+            continue
+        try:
+            low, here, high = (op.forward(*at[:operand], v, *at[operand + 1 :]) for v in (below, x, above))
+        except (ArithmeticError, ValueError):
+            continue
+        central, left, right = (high - low) / (above - below), (here - low) / (x - below), (high - here) / (above - x)
+        found.append([central, left, right] if _differ(left, right) else [central])
+    return found
+
+
+def _between(claimed: float, slopes: list[float], rtol: float, atol: float) -> bool:
+    """Whether a slope lies between the smallest and the largest measured one, give or take."""
+    allowed = atol + rtol * max(abs(claimed), *map(abs, slopes))
+    return min(slopes) - allowed <= claimed <= max(slopes) + allowed
+
+
+def _is_corner(f: Function, inputs: Sequence[float], index: int, h: float) -> bool:
+    """Whether the slopes on both sides of the point differ: then no gradient is the right one."""
+    x = float(inputs[index])
+
+    def half(to: float) -> float:  # the slope between x and ``to``, as a central difference about their middle
+        moved = [*inputs[:index], (x + to) / 2, *inputs[index + 1 :]]
+        return central_difference(f, moved, index, step=h / 4)
+
+    return _differ(half(x - h), half(x + h))
+
+
+def _differ(left: float, right: float) -> bool:
+    return abs(right - left) > 1e-2 * max(1.0, abs(left), abs(right))
+
+
+def measured_gradients(root: Value) -> list[float]:
+    """∂root/∂value by central differences, for every Value of ``topological_order(root)``.
+
+    Each Value in turn is nudged and everything computed from it is computed again, so this takes time in proportion to
+    the square of the graph's size: it is for finding mistakes in small graphs. It knows nothing of derivatives.
+
+    >>> a = Value(3.0)
+    >>> [round(g, 6) for g in measured_gradients(a * a)]
+    [6.0, 1.0]
+    """
+    order = topological_order(root)
+    index = {value: i for i, value in enumerate(order)}
+
+    def at(nudged: int, number: float) -> float:
+        data = [value.data for value in order]
+        data[nudged] = number
+        for i, value in enumerate(order[nudged + 1 :], nudged + 1):
+            if value.inputs and value.op is not None:
+                data[i] = value.op.forward(*[data[index[x]] for x in value.inputs])
+        return data[-1]
+
+    gradients = []
+    for i, value in enumerate(order):
+        h = 6e-6 * max(1.0, abs(value.data))
+        below, above = value.data - h, value.data + h
+        gradients.append((at(i, above) - at(i, below)) / (above - below))
+    return gradients

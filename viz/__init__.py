@@ -13,9 +13,13 @@
 writes it.
 """
 
+from .animation import animate
+from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+from .liveview import live, show
 from .program import draw_program
+from .stepping import step, step_page
 
 __all__ = [
     "DrawingError",
@@ -23,7 +27,13 @@ __all__ = [
     "LayoutError",
     "LayoutTimeout",
     "UnknownFormatError",
+    "animate",
     "draw",
     "draw_program",
+    "live",
     "save",
+    "show",
+    "step",
+    "step_page",
+    "walkthrough",
 ]

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from tinygrad_edu import Value, topological_order
 from tinygrad_edu.errors import TinygradEduError
 
-from . import expression, style
+from . import expressions, step_command, style
 from .drawing import DIRECTIONS, STYLES, draw
-from .errors import DrawingError, ExpressionError
+from .errors import DrawingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code: 0, or 2 for input that cannot be used."""
     options = _parser().parse_args(arguments)
     try:
-        _graph(options)
+        options.run(options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
     except (DrawingError, TinygradEduError, OSError) as error:
         print(f"viz: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nviz: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -45,11 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--direction", choices=DIRECTIONS, default="LR", help="inputs on the left, on top, or in rows")
     graph.add_argument("--budget", type=int, default=400, metavar="N", help="at most so many boxes (default: 400)")
     graph.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
+    graph.set_defaults(run=_graph)
+    step_command.add_parser(commands)
     return parser
 
 
 def _graph(options: argparse.Namespace) -> None:
-    result = expression.evaluate(options.expression, dict(_input(word) for word in options.inputs))
+    numbers = step_command.numbers(options.inputs)
+    result = expressions.compute(options.expression, numbers, label_parts=True)
     if not options.forward:
         result.backward()
     try:
@@ -65,16 +74,6 @@ def _graph(options: argparse.Namespace) -> None:
     for line in _table(result):
         print(line)
     print(f"wrote {path}")
-
-
-def _input(word: str) -> tuple[str, float]:
-    name, equals, number = word.partition("=")
-    try:
-        if not equals or not name.isidentifier():
-            raise ValueError
-        return name, float(number)
-    except ValueError:
-        raise ExpressionError(f"expected NAME=NUMBER such as a=2, got {word!r}") from None
 
 
 def _table(result: Value) -> list[str]:

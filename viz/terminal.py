@@ -1,0 +1,138 @@
+"""A keyboard and a screen for the stepper, on the systems that Python knows."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from tinygrad_edu.steps import StepLog
+
+from .stepper import Look, Stepper, all_steps
+
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the terminal's second screen, without a cursor
+_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+
+_SEQUENCES = {
+    "[A": "up", "[B": "down", "[C": "right", "[D": "left", "OA": "up", "OB": "down", "OC": "right", "OD": "left",
+    "[H": "home", "[F": "end", "OH": "home", "OF": "end", "[1~": "home", "[7~": "home", "[4~": "end", "[8~": "end",
+    "[5~": "pageup", "[6~": "pagedown",
+}  # fmt: skip
+_CHARACTERS = {
+    " ": "space", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\b": "backspace", "\x03": "interrupt",
+    "\x04": "interrupt", "\x1b": "escape",
+}  # fmt: skip
+_WINDOWS = {"H": "up", "P": "down", "M": "right", "K": "left", "G": "home", "O": "end", "I": "pageup", "Q": "pagedown"}
+_ESCAPE = re.compile(r"\x1b([\[O][0-9;]*[A-Za-z~])")
+
+
+def look(stream: TextIO) -> Look:
+    """What this stream can show: no colours when NO_COLOR is set (no-color.org) or when it is no terminal."""
+    colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Look(colour, stream.encoding or "utf-8")  # None: a string, which holds every sign
+
+
+def is_interactive() -> bool:
+    """Whether somebody can press keys and see a screen that changes."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_all(log: StepLog, stream: TextIO) -> None:
+    """Every step, one line each."""
+    what = look(stream)
+    for line in all_steps(log):
+        print(what.text(line), file=stream)
+
+
+def run(stepper: Stepper) -> None:
+    """Step through until the learner leaves; the screen is then as it was before."""
+    out = sys.stdout
+    shown = look(out)
+    out.write(_ENTER)
+    try:
+        with _keys() as keys:
+            while not stepper.done:
+                size = shutil.get_terminal_size()
+                lines = stepper.screen(size.columns, size.lines, shown)
+                out.write(_HOME + "\n".join(line + _CLEAR_LINE for line in lines) + _CLEAR_BELOW)
+                out.flush()
+                for key in next(keys):
+                    stepper.press(key)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        out.write(_LEAVE)
+        out.flush()
+
+
+def split_keys(text: str) -> list[str]:
+    """What a terminal sent as the names of keys.
+
+    >>> split_keys("n\\x1b[C \\x1b")
+    ['n', 'right', 'space', 'escape']
+    """
+    found = []
+    while text:
+        match = _ESCAPE.match(text)
+        if match:
+            found.append(_SEQUENCES.get(match[1], "unknown"))
+            text = text[match.end() :]
+        else:
+            found.append(_CHARACTERS.get(text[0], text[0]))
+            text = text[1:]
+    return found
+
+
+if sys.platform == "win32":
+
+    @contextmanager
+    def _keys() -> Iterator[Iterator[list[str]]]:
+        import msvcrt
+
+        os.system("")  # lets the console understand escape codes
+
+        def read() -> Iterator[list[str]]:
+            while True:
+                character = msvcrt.getwch()
+                if character in "\0\xe0":
+                    yield [_WINDOWS.get(msvcrt.getwch(), "unknown")]
+                else:
+                    yield [_CHARACTERS.get(character, character)]
+
+        yield read()
+
+else:
+
+    @contextmanager
+    def _keys() -> Iterator[Iterator[list[str]]]:
+        import select
+        import termios
+        import tty
+
+        handle = sys.stdin.fileno()
+        before = termios.tcgetattr(handle)
+        decoder = codecs.getincrementaldecoder(sys.stdin.encoding or "utf-8")(errors="replace")
+
+        def read() -> Iterator[list[str]]:
+            size = shutil.get_terminal_size()
+            while True:
+                ready, _, _ = select.select([handle], [], [], 0.3)
+                if ready:
+                    sent = os.read(handle, 1024)
+                    if not sent:
+                        yield ["interrupt"]
+                    yield split_keys(decoder.decode(sent))
+                elif shutil.get_terminal_size() != size:  # the window has another size: draw again
+                    size = shutil.get_terminal_size()
+                    yield []
+
+        tty.setcbreak(handle)
+        try:
+            yield read()
+        finally:
+            termios.tcsetattr(handle, termios.TCSADRAIN, before)
