@@ -4,9 +4,8 @@ Read in this order, which is also the way of a function through it:
 
 ``trace`` (run it once, write down every operation; ``templates``: module calls) → ``normalise`` (fewer, larger nodes,
 with a level each) → ``vectorise`` (packs of nodes become instructions; ``shapes``: how packs find their order;
-``inline``: calls) →
-``passes`` → ``autodiff`` → ``interpreter`` (what a program means) and ``numpy_backend`` (the fast one; ``layout``, ``views``,
-``product``, ``kernels``). The language in between is ``ir``, the public face is ``jit``.
+``inline``: calls) → ``passes`` → ``autodiff`` → ``interpreter`` (what a program means) and ``numpy_backend`` (the fast
+one; ``layout``, ``views``, ``product``, ``kernels``). The language in between is ``ir``, the public face is ``jit``.
 """
 
 from .jit import Compiled, Stats, jit
