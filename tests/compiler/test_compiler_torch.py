@@ -30,7 +30,7 @@ def benchmark() -> Any:
 
 @pytest.mark.parametrize("name", ["micro", "nano"])
 def test_twenty_steps_of_adamw_give_pytorchs_losses(name: str) -> None:
-    # nano is reduced to two layers of a quarter of the width: the same kinds of layers, in a second instead of a minute.
+    # nano is reduced to two layers of a quarter of the width: the same kinds of layers in a second instead of a minute
     fields = dict(preset(name).model)
     if name == "nano":
         fields |= {"n_layer": 2, "n_embd": 32, "block_size": 16}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .ir import Access, Array, Instruction, Operand, identity
+from .record import Call
 from .shapes import IntArray, fit, nest
-from .trace import Call
 
 if TYPE_CHECKING:
     from .vectorise import Block

@@ -17,7 +17,8 @@ from .normalise import normalise
 from .numpy_backend import Executor
 from .parameters import FloatArray, Parameters
 from .passes import to_program
-from .trace import PARAMETER, Body, Trace, rebuild, trace
+from .record import PARAMETER, Body, Trace
+from .trace import rebuild, trace
 from .vectorise import vectorise
 
 

@@ -25,8 +25,8 @@ from .. import ops
 from ..errors import TinygradEduError
 from .ir import Access, Array, Instruction, Operand, identity
 from .normalise import SUM, Node, Normal
+from .record import CALL, PARAMETER, PICK, RANDOM, Body
 from .shapes import IntArray, fit, inherit, longest, nest, pairs
-from .trace import CALL, PARAMETER, PICK, RANDOM, Body
 
 _MAX_AXES = 12
 _INPUT_KINDS = {"input": "input", "index": "index"}
