@@ -5,11 +5,12 @@
     python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
     python3 run.py gpt sample ...      the command line of the GPT
     python3 run.py viz graph ...       draw the graph of an expression
+    python3 run.py python              a Python in which the packages can be imported
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py lint                run the linters and the type checker
 
-Needs Python 3.11 or newer and nothing else. Everything is installed into .venv beside this file, once; after that a
-start costs a few hundredths of a second.
+Needs Python 3.11 or newer and, the first time, a network. Everything is installed into .venv beside this file, once;
+after that a start costs a few hundredths of a second.
 """
 
 import os
@@ -44,12 +45,16 @@ def main(words: list[str]) -> int:
         set_up("dev")
         checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
         return max(subprocess.call([PYTHON, "-m", *check], cwd=HERE) for check in checks)
+    if command == "python":
+        set_up()
+        return hand_over(*words[1:])
     if command in MODULES:
         set_up()
         return hand_over("-m", *words)
     if command and not command.startswith("-"):
         print(
-            f"run.py: unknown command: {command!r} (must be one of test, lint, {', '.join(MODULES)})", file=sys.stderr
+            f"run.py: unknown command: {command!r} (must be one of {', '.join((*MODULES, 'python', 'test', 'lint'))})",
+            file=sys.stderr,
         )
         return 2
     set_up()
@@ -68,7 +73,7 @@ def set_up(extra: str = "base") -> None:
         return
     print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
     target = str(HERE) if extra == "base" else f"{HERE}[{extra}]"
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target]
+    pip = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable", target]
     if subprocess.call(pip, stdout=sys.stderr) != 0:
         sys.exit("run.py: pip could not install the project (its reason is above); is there a network?")
     for contained in EXTRAS[: EXTRAS.index(extra) + 1]:
@@ -98,7 +103,7 @@ def make_environment() -> None:
 def hand_over(*arguments: str) -> int:
     """Run the environment's Python in the checkout, in place of this process where the system can do that."""
     # Named modules are found in the checkout; files that the person names are still looked for where they are.
-    if arguments[1] == "pytest":
+    if arguments[:2] == ("-m", "pytest"):
         os.chdir(HERE)
     os.environ["TINYGRAD_EDU_LAUNCHER"] = LAUNCHER  # so that "try next" lines can be typed as they are printed
     command = [str(PYTHON), *arguments]

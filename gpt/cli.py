@@ -16,8 +16,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import tinygrad_edu
 from tinygrad_edu.nn import shape
 
 from . import checkpoint, ngram
@@ -25,15 +26,15 @@ from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import TEXTS, Corpus, named_text, read_text, spread
 from .engines import make_engine
-from .errors import ConfigError, DataError, GPTError
+from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
 from .sample import check_settings, generate
-from .train import DivergedError, first_prompt, resume, start, text_sha256, train
+from .train import DivergedError, Run, first_prompt, resume, start, text_sha256, train
 
-DEFAULT_PRESET = "micro"
+DEFAULT_PRESET = "small"
 DEFAULT_DATASET = "shakespeare"
-DRAWN_SCALARS = 400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
+DRAWN_SCALARS = 1_400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
@@ -64,19 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    folder, config, text, resuming = _resumed(options) if options.resume is not None else _fresh(options)
-    if resuming:
-        run = resume(folder, config, text)
-        print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}.")
-        if run.step >= config.train.steps:
-            print("It is complete. To train it further, give a larger --steps.")
-            return 0
-    else:
-        corpus = Corpus.from_text(text, config.model.block_size)
-        config = dataclasses.replace(
-            config, model=dataclasses.replace(config.model, vocab_size=corpus.tokenizer.vocab_size)
-        )
-        run = start(folder, config, corpus)
+    run = _fresh(options) if options.resume is None else _resumed(options)
+    folder, config = run.folder, run.config
+    if run.step >= config.train.steps:
+        print("It is complete. To train it further, give a larger --steps.")
+        return 0
     model = config.model
     print(
         f"GPT: {len(run.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
@@ -102,10 +95,10 @@ def _train(options: argparse.Namespace) -> int:
         *((name, "the graph of the loss with its gradients") for name in pictures),
     ):
         print(f"  {name:<22}{about}")
-    prompt = "ROMEO:" if set("ROMEO:") <= set(run.corpus.tokenizer.alphabet) else first_prompt(run.corpus.tokenizer)
+    prompt = " --prompt ROMEO:" if set("ROMEO:") <= set(run.corpus.tokenizer.alphabet) else ""
     print(
         f"\nTry next:\n"
-        f"  {_command('sample --checkpoint', folder)} --prompt {shlex.quote(prompt)} --max-new-tokens 300\n"
+        f"  {_command('sample --checkpoint', folder)}{prompt}\n"
         f"  {_command('info', folder)}\n"
         f"  {_command('train --resume', folder)} --steps {2 * config.train.steps}"
     )
@@ -114,34 +107,45 @@ def _train(options: argparse.Namespace) -> int:
 
 def _command(words: str, folder: Path) -> str:
     """A command as this person would type it: through run.py, or with an activated environment."""
-    return f"{os.environ.get('TINYGRAD_EDU_LAUNCHER', 'python -m')} gpt {words} {shlex.quote(str(folder))}"
+    return f"{_launcher()} gpt {words} {shlex.quote(str(folder))}"
 
 
-def _fresh(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
+def _launcher() -> str:
+    return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
+
+
+def _fresh(options: argparse.Namespace) -> Run:
     chosen = preset(options.preset or DEFAULT_PRESET)
     config = GPTConfig(**{**chosen.model, **_given(options, GPTConfig)})
-    training = _train_config({**chosen.train, **_given(options, TrainConfig)})
+    given = _given(options, TrainConfig)
+    if "lr" in given:
+        given.setdefault("min_lr", given["lr"] / 10)  # who moves the peak means the end to move with it
+    training = _train_config({**chosen.train, **given})
     dataset = None if options.data else options.dataset or DEFAULT_DATASET
     data = str(Path(options.data).absolute()) if options.data else None
-    name = dataset or Path(options.data).stem
-    folder = Path(options.out) if options.out else _unused(Path("runs") / f"{name}-{options.preset or DEFAULT_PRESET}")
-    if checkpoint.exists(folder):
-        raise ConfigError(
-            f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
-        )
-    _check_writable(folder)
     text = _text(dataset, data)
-    return folder, RunConfig(config, training, dataset, data, text_sha256(text)), text, False
+    corpus = Corpus.from_text(text, config.block_size)
+    config = dataclasses.replace(config, vocab_size=corpus.tokenizer.vocab_size)
+    if options.out:
+        folder = Path(options.out)
+        if checkpoint.exists(folder):
+            raise ConfigError(
+                f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
+            )
+    else:
+        folder = _unused(Path("runs") / f"{dataset or Path(options.data).stem}-{options.preset or DEFAULT_PRESET}")
+    _check_writable(folder)
+    print(f"A new run in {folder}")
+    return start(folder, RunConfig(config, training, dataset, data, text_sha256(text)), corpus)
 
 
 def _train_config(settings: dict[str, Any]) -> TrainConfig:
-    # Somebody who lowers --lr below the preset's floor means the floor to go down with it.
-    if "lr" in settings and "min_lr" not in settings:
-        settings["min_lr"] = settings["lr"] / 10
+    if settings.get("engine") == "scalar":
+        settings.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
     return TrainConfig(**settings)
 
 
-def _resumed(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
+def _resumed(options: argparse.Namespace) -> Run:
     folder = Path(options.resume)
     config = checkpoint.load_config(folder)
     fixed = [name for name in ("preset", "dataset", "data", "out") if getattr(options, name) is not None]
@@ -152,7 +156,9 @@ def _resumed(options: argparse.Namespace) -> tuple[Path, RunConfig, str, bool]:
     changes = _given(options, TrainConfig)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
     _check_writable(folder)
-    return folder, config, _text(config.dataset, config.data), True
+    run = resume(folder, config, _text(config.dataset, config.data))
+    print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
+    return run
 
 
 def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
@@ -167,16 +173,29 @@ def _text(dataset: str | None, data: str | None) -> str:
 
 def _unused(folder: Path) -> Path:
     """``folder``, or ``folder-2``, ``folder-3`` …: the first in which no run has been started."""
-    names = itertools.chain([folder], (folder.with_name(f"{folder.name}-{i}") for i in itertools.count(2)))
-    return next(candidate for candidate in names if not checkpoint.exists(candidate))
+    candidate = folder
+    for i in itertools.count(2):
+        if not checkpoint.exists(candidate):
+            return candidate
+        try:
+            step, steps = checkpoint.load_training_state(candidate).step, checkpoint.load_config(candidate).train.steps
+            if step < steps:
+                print(
+                    f"{candidate} holds a run that stopped at step {step} of {steps}; "
+                    f"to go on with it instead: {_command('train --resume', candidate)}"
+                )
+        except CheckpointError:
+            pass  # damaged, but somebody's: it is left alone
+        candidate = folder.with_name(f"{folder.name}-{i}")
+    raise AssertionError("count() does not end")
 
 
 def _check_writable(folder: Path) -> None:
     """Find out now, not after an hour of training, that the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / ".writable", "")
-        (folder / ".writable").unlink()
+        write_atomically(folder / "log.jsonl.new", "")
+        (folder / "log.jsonl.new").unlink()
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
 
@@ -197,12 +216,14 @@ def _sample(options: argparse.Namespace) -> int:
     check_settings(options.temperature, options.top_k, options.top_p)
     if options.max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens must be at least 0, got {options.max_new_tokens}")
-    model, _, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
+    model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
     prompt = tokenizer.encode(options.prompt or first_prompt(tokenizer))
     print(options.prompt or "", end="", flush=True)
+    engine = make_engine(model, _with_engine(config.train, options))
     for token in generate(
-        model,
+        engine.scorer(),
+        config.model.block_size,
         prompt,
         options.max_new_tokens,
         temperature=options.temperature,
@@ -213,6 +234,10 @@ def _sample(options: argparse.Namespace) -> int:
         print(tokenizer.decode([token]), end="", flush=True)
     print()
     return 0
+
+
+def _with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    return dataclasses.replace(config, engine=options.engine) if options.engine else config
 
 
 def _eval(options: argparse.Namespace) -> int:
@@ -232,10 +257,8 @@ def _eval(options: argparse.Namespace) -> int:
         corpus = Corpus.from_text(_text(config.dataset, config.data), block_size, tokenizer)
         tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
     every = (len(tokens) - 1) // block_size
-    # By default as many characters as pure scalars manage in about a minute for this model.
-    affordable = max(1, 60_000_000 // (3 * len(model.parameters()) * block_size))
-    sequences = spread(tokens, block_size, options.sequences or affordable)
-    loss = make_engine(model, config.train).evaluate(sequences)
+    sequences = spread(tokens, block_size, options.sequences or every)
+    loss = make_engine(model, _with_engine(config.train, options)).evaluate(sequences)
     share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
     print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
     if corpus is None:
@@ -276,7 +299,7 @@ def _loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
             loss = model.loss(tokens[:length], tokens[1 : length + 1])
         loss.label = "loss"
         loss.backward()
-    return viz.draw(loss, calls=calls, budget=boxes)
+    return viz.draw(loss, calls=calls, budget=boxes, direction="wrapped")
 
 
 def _draw_into(folder: Path, model: GPT, tokens: Sequence[int]) -> list[str]:
@@ -297,11 +320,11 @@ def _draw_into(folder: Path, model: GPT, tokens: Sequence[int]) -> list[str]:
 def _info(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     model, config, tokenizer, step = checkpoint.load_model(folder)
-    losses = [r["val_loss"] for r in checkpoint.read_log(folder) if r.get("val_loss") is not None and r["step"] <= step]
+    log = [r for r in checkpoint.read_log(folder) if r.get("val_loss") is not None and r["step"] <= step]
     seen = step * config.train.batch_size * config.model.block_size
     print(f"{folder}: step {step} of {config.train.steps}, {seen:,} characters seen of {config.dataset or config.data}")
-    if losses:
-        print(f"validation loss {_loss_words(losses[-1])}")
+    if log:
+        print(f"validation loss at step {log[-1]['step']}: {_loss_words(log[-1]['val_loss'])}")
     print(f"alphabet of {tokenizer.vocab_size}: {tokenizer.alphabet!r}\n")
     for title, part in (("model", config.model), ("training", config.train)):
         print(f"{title}: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(part).items()))
@@ -316,6 +339,13 @@ def _info(options: argparse.Namespace) -> int:
 # --- the words ----------------------------------------------------------------------------------------------------
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where to read on, instead of a page of flags."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"gpt: error: {message}; see {self.prog} --help\n")
+
+
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of descriptions; shows a default where it says something."""
 
@@ -324,35 +354,37 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m gpt",
+    parser = _Parser(
+        prog=f"{_launcher()} gpt",
         description="Train a character-level GPT made of scalars, and write text with it.",
-        epilog="Each command explains itself: python -m gpt train --help",
+        epilog=f"Each command explains itself: {_launcher()} gpt train --help",
         formatter_class=_Help,
     )
+    parser.add_argument("--version", action="version", version=f"tinygrad_edu {tinygrad_edu.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_sample(commands)
 
-    command = _add(commands, "eval", "the loss of a trained model", _eval)
+    command = _add(commands, "eval", "measure the loss of a trained model", _eval)
     _checkpoint_flag(command)
     command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")
-    command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: a minute's worth)")
+    command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: all)")
+    _engine_flag(command)
 
-    command = _add(commands, "draw", "the graph of a trained model's loss, with gradients", _draw)
+    command = _add(commands, "draw", "draw the graph of a trained model's loss, with gradients", _draw)
     _checkpoint_flag(command)
     command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png or .pdf file (default: DIR/loss.svg)")
 
     command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
 
-    command = _add(commands, "info", "what a folder of a run holds", _info)
+    command = _add(commands, "info", "show what the folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     return parser
 
 
 def _add(commands: Any, name: str, about: str, run: Any, description: str | None = None) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
-        name, help=about, description=description or f"Prints or writes {about}.", formatter_class=_Help
+        name, help=about, description=description or f"{about[0].upper()}{about[1:]}.", formatter_class=_Help
     )
     command.set_defaults(run=run)
     return command
@@ -360,6 +392,10 @@ def _add(commands: Any, name: str, about: str, run: Any, description: str | None
 
 def _checkpoint_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+
+
+def _engine_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--engine", metavar="NAME", help="compiled or scalar (default: the one it was trained with)")
 
 
 def _add_train(commands: Any) -> None:
@@ -398,7 +434,7 @@ _METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME"}
 
 
 def _add_sample(commands: Any) -> None:
-    command = _add(commands, "sample", "write text with a trained model", _sample, "Write text with a trained model.")
+    command = _add(commands, "sample", "write text with a trained model", _sample)
     _checkpoint_flag(command)
     command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
     command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")
@@ -407,8 +443,9 @@ def _add_sample(commands: Any) -> None:
         type=float,
         default=0.8,
         metavar="T",
-        help="below 1 bolder, above 1 more varied, 0 the likeliest",
+        help="below 1 safer, above 1 more varied, 0 always the likeliest",
     )
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
+    _engine_flag(command)

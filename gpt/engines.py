@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tinygrad_edu import collector_paused, no_grad
+from tinygrad_edu import Value, collector_paused, no_grad
+from tinygrad_edu import functional as F
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
 from .config import TrainConfig
 from .data import Sequences
 from .model import GPT
+from .sample import ScalarScorer, Scorer
+
+if TYPE_CHECKING:
+    from tinygrad_edu.compiler import Compiled
 
 
 class Engine(Protocol):
@@ -22,6 +29,9 @@ class Engine(Protocol):
     def evaluate(self, sequences: Sequences) -> float:
         """The mean loss in nats per character; nothing is learned."""
 
+    def scorer(self) -> Scorer:
+        """What :func:`gpt.sample.generate` asks for logits: always those of the model as it is now."""
+
     def write_back(self) -> None:
         """Bring the model's Values up to date, before anybody looks at them."""
 
@@ -31,6 +41,9 @@ class Engine(Protocol):
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """Take up a saved optimiser state."""
 
+    def summary(self) -> str:
+        """What a person may like to know about how steps are computed, after the first one; may be empty."""
+
 
 class ScalarEngine:
     """The engine of the textbook: every sequence is a graph of Values, differentiated by ``backward``."""
@@ -38,16 +51,8 @@ class ScalarEngine:
     def __init__(self, model: GPT, config: TrainConfig) -> None:
         self._model = model
         self._parameters = model.parameters()
-        self._grad_clip = config.grad_clip
-        decayed = set(model.matrices())
-        self._optimizer = AdamW(
-            self._parameters,
-            config.lr,
-            betas=(config.beta1, config.beta2),
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            no_decay=[p for p in self._parameters if p not in decayed],
-        )
+        self._grad_clip = config.grad_clip or math.inf
+        self._optimizer = AdamW(self._parameters, **_adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
         """See :class:`Engine`."""
@@ -60,7 +65,7 @@ class ScalarEngine:
                 loss = self._model.loss(tokens, targets) / len(sequences)
                 loss.backward()
                 total += loss.data
-        norm = clip_grad_norm(self._parameters, self._grad_clip or float("inf"))
+        norm = clip_grad_norm(self._parameters, self._grad_clip)
         self._optimizer.lr = lr
         self._optimizer.step()
         return total, norm
@@ -74,6 +79,10 @@ class ScalarEngine:
         finally:
             self._model.train()
 
+    def scorer(self) -> Scorer:
+        """See :class:`Engine`."""
+        return ScalarScorer(self._model)
+
     def write_back(self) -> None:
         """Nothing to do: the Values are what is trained."""
 
@@ -85,7 +94,112 @@ class ScalarEngine:
         """See :class:`Engine`."""
         self._optimizer.load_state_dict(state)
 
+    def summary(self) -> str:
+        """Nothing to tell: every step is what the model's code says."""
+        return ""
+
+
+class CompiledEngine:
+    """The same scalar model as an array program, for a whole batch at once (see :mod:`tinygrad_edu.compiler`).
+
+    While it trains, the parameters live in one array; :meth:`write_back` brings them home to the Values.
+    """
+
+    _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
+
+    def __init__(self, model: GPT, config: TrainConfig) -> None:
+        from threadpoolctl import threadpool_limits
+
+        from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
+
+        # A fixed number, since the last bits of a matrix product depend on it; and one by default, since threads that
+        # share a core with other programs wait for each other far longer than a second core could save.
+        threadpool_limits(limits=config.threads, user_api="blas")
+        self._model = model
+        self._compiler = compiler
+        self._parameters = compiler.Parameters(model)
+        self._train_loss = compiler.jit(model.loss, self._parameters)
+        # With dropout, training and evaluation are two programs.
+        self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
+        self._next: Compiled | None = None
+        self._grad_clip = config.grad_clip or math.inf
+        self._optimizer = compiler.AdamW(self._parameters, **_adamw_settings(model, config))
+
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
+        """See :class:`Engine`."""
+        if self._model.config.dropout:
+            self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
+        loss = self._train_loss.value_and_grad(*_transposed(sequences))
+        norm = self._compiler.clip_grad_norm(self._parameters, self._grad_clip)
+        self._optimizer.lr = lr
+        self._optimizer.step()
+        return loss, norm
+
+    def evaluate(self, sequences: Sequences) -> float:
+        """See :class:`Engine`."""
+        total = 0.0
+        for start in range(0, len(sequences), self._AT_ONCE):
+            batch = sequences[start : start + self._AT_ONCE]
+            total += self._in_evaluation(self._loss, *_transposed(batch)).sum(dtype="float64")
+        return float(total) / len(sequences)
+
+    def scorer(self) -> Scorer:
+        """See :class:`Engine`. The program takes a whole window; behind the last token it is filled up with zeros."""
+        block_size = self._model.config.block_size
+        if self._next is None:
+            self._next = self._compiler.jit(self._next_logits, self._parameters)
+        program = self._next
+
+        def score(tokens: Sequence[int]) -> list[float]:
+            window = [*tokens, *[0] * (block_size - len(tokens))]
+            logits = self._in_evaluation(program, [window], [len(tokens) - 1])
+            return [float(x[0]) for x in logits]
+
+        return score
+
+    def _next_logits(self, tokens: Sequence[int], last: int) -> list[Value]:
+        return F.pick(self._model(tokens), last)
+
+    def _in_evaluation(self, program: Callable[..., Any], *batch: Any) -> Any:
+        self._model.eval()
+        try:
+            return program(*batch)
+        finally:
+            self._model.train()
+
+    def write_back(self) -> None:
+        """See :class:`Engine`."""
+        self._parameters.write_back()
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        return self._optimizer.state_dict()
+
+    def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        """See :class:`Engine`."""
+        self._optimizer.load_state_dict(state)
+        self._parameters.refresh()
+
+    def summary(self) -> str:
+        """What the compiler did, in one sentence."""
+        return f"Compiled: {self._train_loss.summary()}."
+
+
+def _adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
+    decayed = set(model.matrices())
+    return {
+        "lr": config.lr,
+        "betas": (config.beta1, config.beta2),
+        "eps": config.eps,
+        "weight_decay": config.weight_decay,
+        "no_decay": [p for p in model.parameters() if p not in decayed],
+    }
+
+
+def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:
+    return [tokens for tokens, _ in sequences], [targets for _, targets in sequences]
+
 
 def make_engine(model: GPT, config: TrainConfig) -> Engine:
     """The engine that ``config.engine`` names."""
-    return ScalarEngine(model, config)
+    return ScalarEngine(model, config) if config.engine == "scalar" else CompiledEngine(model, config)

@@ -177,13 +177,15 @@ class GPT(Module):
         length = len(tokens) + (len(cache) if cache is not None else 0)
         if not tokens or length > self.config.block_size:
             raise ConfigError(
-                f"a sequence must have 1 to {self.config.block_size} tokens (block_size), got {length}; "
-                f"keep only the last {self.config.block_size}"
+                f"a sequence must have 1 to {self.config.block_size} tokens (block_size), got {length}"
+                + (f"; keep only the last {self.config.block_size}" if tokens else "")
             )
         return [self.lm_head(v) for v in self.transformer(tokens, cache)]
 
     def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
         """Mean surprise about the next token over all positions, in nats.    # (T), (T) → ()"""
+        if len(tokens) != len(targets):
+            raise ConfigError(f"every token needs a target: got {len(tokens)} tokens and {len(targets)} targets")
         logits = self(tokens)
         return F.mean([F.cross_entropy(row, target) for row, target in zip(logits, targets, strict=True)])
 

@@ -62,6 +62,11 @@ def ngram_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int
     )
 
 
+def beaten(loss: float, rungs: Sequence[Rung]) -> Rung | None:
+    """The strongest rung that a loss is below."""
+    return min((rung for rung in rungs if loss < rung.loss), key=lambda rung: rung.loss, default=None)
+
+
 def verdict(loss: float, rungs: Sequence[Rung]) -> str:
     """The loss in words.
 
@@ -69,8 +74,7 @@ def verdict(loss: float, rungs: Sequence[Rung]) -> str:
     >>> verdict(3.0, rungs), verdict(4.0, rungs), verdict(5.0, rungs)
     ('better than counting single characters', 'better than guessing', 'not yet better than guessing')
     """
-    beaten = [rung for rung in rungs if loss < rung.loss]
-    if not beaten:
+    best = beaten(loss, rungs)
+    if best is None:
         return "not yet better than guessing"
-    best = min(beaten, key=lambda rung: rung.loss)
     return "better than guessing" if best.name == "uniform" else f"better than counting {best.knows}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -34,13 +35,14 @@ class Progress:
         self._began = self._spoke = self._since = time.monotonic()
         self._training = 0.0  # seconds, without validations and samples
         self._loss: float | None = None
-        self._val: float | None = None
+        self._val = ""
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
             layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-            self._bar = tqdm(total=last, initial=first, bar_format=layout, dynamic_ncols=True, leave=False)
+            width = shutil.get_terminal_size().columns - 3  # room for a ^C
+            self._bar = tqdm(total=last, initial=first, bar_format=layout, ncols=width, leave=False)
 
     def step(self, step: int, loss: float) -> None:
         """One step is done. The loss shown is a running mean: single batches jump."""
@@ -56,10 +58,10 @@ class Progress:
         """The next step begins."""
         self._since = time.monotonic()
 
-    def validated(self, step: int, val_loss: float, verdict: str) -> None:
-        """A validation is done."""
-        self._val = val_loss
-        self._line(step, verdict)
+    def validated(self, step: int, val_loss: float, beaten: str) -> None:
+        """A validation is done; ``beaten`` is the counting model that the loss is below."""
+        self._val = f"val {val_loss:.3f}"
+        self._line(step, f" (beats {beaten})" if beaten else "")
 
     def say(self, text: str) -> None:
         """Print above the moving line."""
@@ -77,16 +79,16 @@ class Progress:
         self._spoke = time.monotonic()
         shown = self._bar is None and self._first < step < self._last  # in a terminal the moving line says it
         per_step = (time.monotonic() - self._began) / max(step - self._first, 1)  # with all that goes on in between
-        left = f", {duration((self._last - step) * per_step)} left" if shown else ""
-        self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step)}{left}  {remark}".rstrip())
+        left = f"  {duration((self._last - step) * per_step)} left" if shown else ""
+        self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step, remark)}{left}")
 
-    def _numbers(self, step: int) -> str:
+    def _numbers(self, step: int, remark: str = "") -> str:
         parts = []
         if self._loss is not None:
             parts.append(f"loss {self._loss:.3f}")
-        if self._val is not None:
-            parts.append(f"val {self._val:.3f}")
+        if self._val:
+            parts.append(self._val + remark)
         if step > self._first:
             speed = (step - self._first) * self._characters / max(self._training, 1e-9)
             parts.append(f"{speed:,.0f} chars/s")
-        return ", ".join(parts)
+        return "  ".join(parts)

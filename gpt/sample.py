@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tinygrad_edu import collector_paused, no_grad
 
@@ -74,8 +74,39 @@ def draw(probabilities: Sequence[float], rng: random.Random) -> int:
     return last  # the probabilities summed to a hair less than 1
 
 
+Scorer = Callable[
+    [Sequence[int]], Sequence[float]
+]  # at most block_size tokens → the logits after the last   # (T) → (V)
+
+
+class ScalarScorer:
+    """Logits from the scalar model. Keys and values are kept, so that one more token costs one position."""
+
+    def __init__(self, model: GPT) -> None:
+        self._model = model
+        self._cache = KVCache(model.config)
+        self._seen: list[int] = []
+
+    def __call__(self, tokens: Sequence[int]) -> list[float]:
+        """The logits after ``tokens``, which may continue those of the call before."""
+        known = len(self._seen)
+        if list(tokens[:known]) != self._seen or known >= len(tokens):
+            # Another text, or the window has moved on: positions shift, so everything is computed anew.
+            self._cache, self._seen, known = KVCache(self._model.config), [], 0
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            with no_grad(), collector_paused():
+                logits = self._model(tokens[known:], self._cache)[-1]
+        finally:
+            self._model.train(was_training)
+        self._seen = list(tokens)
+        return [x.data for x in logits]
+
+
 def generate(
-    model: GPT,
+    score: Scorer,
+    block_size: int,
     prompt: Sequence[int],
     max_new_tokens: int,
     *,
@@ -86,8 +117,13 @@ def generate(
 ) -> Iterator[int]:
     """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
 
-    While the text fits into the context, each new token costs one position: keys and values of the others are kept.
-    Beyond it the model sees the last ``block_size`` tokens, and since their positions shift, computes them anew.
+    Args:
+        score: gives the logits after some tokens: a :class:`ScalarScorer`, or what an engine's ``scorer()`` returns.
+        block_size: of the model; beyond it, the model sees the last ``block_size`` tokens.
+        prompt: at least one token.
+        temperature, top_k, top_p: see :func:`distribution`.
+        rng: where the chance comes from.
+
     Raises ConfigError for an empty prompt or a setting out of range.
     """
     check_settings(temperature, top_k, top_p)
@@ -95,21 +131,9 @@ def generate(
         raise ConfigError("a prompt needs at least one token")
     if max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
-    block_size = model.config.block_size
-    tokens = list(prompt)[-block_size:]
-    cache, new = KVCache(model.config), tokens
+    tokens = list(prompt)
     for _ in range(max_new_tokens):
-        if len(cache) + len(new) > block_size:
-            tokens = tokens[-block_size:]
-            cache, new = KVCache(model.config), tokens
-        was_training = model.training
-        model.eval()
-        try:
-            with no_grad(), collector_paused():
-                logits = model(new, cache)[-1]
-        finally:
-            model.train(was_training)
-        token = draw(distribution([x.data for x in logits], temperature, top_k, top_p), rng)
+        tokens = tokens[-block_size:]
+        token = draw(distribution(score(tokens), temperature, top_k, top_p), rng)
         tokens.append(token)
-        new = [token]
         yield token

@@ -23,9 +23,9 @@ from .checkpoint import RunConfig
 from .config import TrainConfig
 from .data import Corpus
 from .engines import Engine, make_engine
-from .errors import CheckpointError, DataError, GPTError
+from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .model import GPT
-from .ngram import Rung, ladder, verdict
+from .ngram import Rung, beaten, ladder
 from .progress import Progress
 from .sample import generate
 from .tokenizer import CharTokenizer
@@ -94,16 +94,24 @@ def resume(folder: Path, config: RunConfig, text: str) -> Run:
     engine = make_engine(model, config.train)
     state = checkpoint.load_training_state(folder)
     source = folder / checkpoint.TRAINING
+    if state.step > config.train.steps:
+        raise ConfigError(
+            f"the run in {folder} has already made {state.step} steps; --steps is the number of all steps together, "
+            f"so give more than that, got {config.train.steps}"
+        )
     checkpoint.load_parameters(model, state.parameters, source)
     try:
         engine.load_optimizer_state(state.optimizer)
     except StateDictError as error:
         raise CheckpointError(f"{source} does not fit this model: {error}") from None
+    run = Run(folder, config, corpus, model, engine, state.step, _ladder(corpus))
+    if state.step == config.train.steps:
+        return run  # nothing is left to do, so nothing on disk changes
     # Steps after the checkpoint will be made again, and logged again; at step 0 that is everything.
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= state.step and state.step > 0]
     checkpoint.rewrite_log(folder, log)
     checkpoint.save_config(folder, config, tokenizer)
-    return Run(folder, config, corpus, model, engine, state.step, _ladder(corpus))
+    return run
 
 
 def _ladder(corpus: Corpus) -> list[Rung]:
@@ -135,9 +143,10 @@ def train(run: Run) -> Result:
     progress = Progress(run.step, config.steps, config.batch_size * block_size)
     try:
         with _stop_requests() as asked_to_stop, open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log:
+            began = run.step
             if run.step == 0:
                 val_loss = _validate(run, config.eval_sequences)
-                progress.validated(0, val_loss, verdict(val_loss, run.rungs))
+                progress.validated(0, val_loss, _beaten(run, val_loss))
                 log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
             while run.step < config.steps and not asked_to_stop.is_set():
                 progress.next()
@@ -150,13 +159,15 @@ def train(run: Run) -> Result:
                         f"training diverged: at step {run.step} the loss is {loss} and the gradient's norm {norm}; "
                         f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}"
                     )
+                if run.step == began + 1 and run.engine.summary():
+                    progress.say(run.engine.summary())
                 progress.step(run.step, loss)
                 record: dict[str, Any] = {"step": run.step, "train_loss": loss, "val_loss": None}
                 last = run.step == config.steps
                 if last or _due(run.step, config.eval_interval):
                     val_loss = _validate(run, config.final_eval_sequences if last else config.eval_sequences)
                     record["val_loss"] = val_loss
-                    progress.validated(run.step, val_loss, verdict(val_loss, run.rungs))
+                    progress.validated(run.step, val_loss, _beaten(run, val_loss))
                 record |= {"lr": lr, "grad_norm": norm}
                 log.write(checkpoint.log_line(record))
                 if last or _due(run.step, config.sample_interval):
@@ -174,7 +185,13 @@ def _due(step: int, interval: int) -> bool:
 
 
 def _validate(run: Run, sequences: int) -> float:
-    return run.engine.evaluate(run.corpus.validation(run.config.model.block_size, sequences))
+    block_size = run.config.model.block_size
+    return run.engine.evaluate(run.corpus.validation(block_size, sequences or len(run.corpus.val)))
+
+
+def _beaten(run: Run, val_loss: float) -> str:
+    rung = beaten(val_loss, run.rungs)
+    return rung.name if rung is not None else ""
 
 
 def _last_validation(folder: Path) -> float | None:
@@ -189,11 +206,12 @@ def first_prompt(tokenizer: CharTokenizer) -> str:
 
 def sample_text(run: Run) -> str:
     """A short text by the model as it is now; it depends on seed and step only."""
-    run.engine.write_back()
     tokenizer = run.corpus.tokenizer
     prompt = tokenizer.encode(first_prompt(tokenizer))
     rng = random.Random(f"{run.config.train.seed} sample {run.step}")
-    return tokenizer.decode(generate(run.model, prompt, SAMPLE_CHARACTERS, rng=rng))
+    return tokenizer.decode(
+        generate(run.engine.scorer(), run.config.model.block_size, prompt, SAMPLE_CHARACTERS, rng=rng)
+    )
 
 
 def _framed(text: str) -> str:

@@ -210,6 +210,12 @@ class Value:
     def __int__(self) -> int:
         return int(self.data)
 
+    def __round__(self, digits: int | None = None) -> float:
+        return round(self.data, digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
     def __lt__(self, other: Value | float) -> bool:
         return self.data < _number(other)
 

@@ -193,10 +193,16 @@ def _is_parameter(attribute: Any) -> bool:
 def _modules_in(name: str, attribute: Any) -> Iterator[tuple[str, Module]]:
     if isinstance(attribute, Module):
         yield name, attribute
-    elif isinstance(attribute, (list, tuple)):
+    elif isinstance(attribute, (list, tuple)) and not _holds_values(attribute):
         for i, item in enumerate(attribute):
-            if not isinstance(item, Value):
-                yield from _modules_in(f"{name}.{i}", item)
+            yield from _modules_in(f"{name}.{i}", item)
+
+
+def _holds_values(nested: Any) -> bool:
+    """Whether the first thing in nested lists is a Value. A list has Values or modules; a matrix is not searched."""
+    while isinstance(nested, (list, tuple)) and nested:
+        nested = nested[0]
+    return isinstance(nested, Value)
 
 
 def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
@@ -252,6 +258,8 @@ class Neuron(Module):
 
     def forward(self, x: Sequence[Value | float]) -> Value:
         """Inputs may be Values or plain numbers."""
+        if not hasattr(x, "__len__"):
+            raise TypeError(f"a {type(self).__name__} takes a list of {len(self.w)} inputs, got {x!r}")
         if len(x) != len(self.w):
             raise ShapeError(f"this Neuron has {len(self.w)} inputs; got {len(x)}")
         return self._activate(F.dot(self.w, x) + self.b)
@@ -289,6 +297,8 @@ class MLP(Module):
         last_activation: str = "linear",
         rng: random.Random | int = 0,
     ) -> None:
+        if isinstance(n_outs, int):
+            raise TypeError(f"an MLP takes the sizes of its layers as a list, even for one: MLP({n_in}, [{n_outs}])")
         if n_in < 1 or not n_outs or min(n_outs) < 1:
             raise ValueError(f"an MLP needs at least one input, one layer and one neuron in each; got {n_in}, {n_outs}")
         rng = generator(rng)

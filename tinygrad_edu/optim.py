@@ -29,6 +29,8 @@ class Optimizer:
     _buffers: tuple[str, ...] = ()  # names of the lists, one number per parameter, that step() carries along
 
     def __init__(self, parameters: Iterable[Value], lr: float) -> None:
+        if hasattr(parameters, "parameters"):
+            raise TypeError(f"an optimiser moves Values, got a {type(parameters).__name__}; pass model.parameters()")
         given = list(parameters)
         for p in given:
             if not isinstance(p, Value):

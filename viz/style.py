@@ -1,8 +1,8 @@
 """How everything looks: colours, fonts, numbers, words, and the legend. Change a picture's looks here and only here.
 
 Gradients are blue when positive and vermillion when negative, the pair that stays apart for every kind of colour
-blindness (Okabe and Ito 2008). The sign is also in the arrowhead, filled or hollow, and zero is dashed, so that a grey
-print says the same.
+blindness (Okabe and Ito 2008). The sign is also in the arrowhead, which has a bar for negative, and zero is dashed, so
+that a grey print says the same.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ def line(edge: Edge, picture: Picture, largest: float) -> Line:
     if edge.sent:
         norm, sign = edge.norm, edge.sign
         found.colour = {1: POSITIVE, -1: NEGATIVE, None: MIXED}.get(sign, FAINT)
-        found.arrowhead = {1: "normal", -1: "empty", None: "normal"}.get(sign, "vee")
+        found.arrowhead = {1: "normal", -1: "teenormal", None: "normal"}.get(sign, "vee")
         if norm == 0.0:
             found.dashed, found.width = True, 1.0
         else:
@@ -382,7 +382,7 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
     if 1 in signs:
         rows.append(("▬►", POSITIVE, "gradient > 0"))
     if -1 in signs:
-        rows.append(("▬►", NEGATIVE, "gradient < 0, hollow arrowhead"))
+        rows.append(("▬►|", NEGATIVE, "gradient < 0"))
     if None in signs:
         rows.append(("▬►", MIXED, "gradients of both signs"))
     if any(edge.sent and edge.norm == 0.0 for edge in picture.edges):

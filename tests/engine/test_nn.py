@@ -6,7 +6,7 @@ import random
 import pytest
 from domains import python
 
-from tinygrad_edu import Value, gradcheck, nn, no_grad, topological_order
+from tinygrad_edu import Value, gradcheck, nn, no_grad, optim, topological_order
 from tinygrad_edu import functional as F
 from tinygrad_edu.errors import ShapeError, StateDictError
 
@@ -451,3 +451,23 @@ def test_attention_as_in_pytorch():
     for ours, theirs in zip((q, k, v), tensors, strict=True):
         grads = [x.grad for row in ours for x in row]
         assert grads == pytest.approx(theirs.grad.flatten().tolist(), rel=1e-9, abs=1e-12)
+
+
+# --- what people type ---------------------------------------------------------------------------------------------
+
+
+def test_a_single_number_for_a_list_of_inputs_says_what_is_wanted() -> None:
+    with pytest.raises(TypeError, match="a Neuron takes a list of 2 inputs, got 3.0"):
+        nn.Neuron(2)(3.0)
+    with pytest.raises(TypeError, match=r"MLP\(3, \[4\]\)"):
+        nn.MLP(3, 4)  # type: ignore[arg-type]
+
+
+def test_an_optimiser_given_a_model_says_what_is_wanted() -> None:
+    with pytest.raises(TypeError, match=r"got a MLP; pass model.parameters\(\)"):
+        optim.Adam(nn.MLP(3, [4]))  # type: ignore[arg-type]
+
+
+def test_values_are_formatted_and_rounded_as_numbers() -> None:
+    value = Value(2.34567)
+    assert (f"{value:.2f}", f"{value}", round(value, 1), round(value)) == ("2.35", repr(value), 2.3, 2)

@@ -22,7 +22,7 @@ def text_file(text: str, tmp_path: Path) -> Path:
     return path
 
 
-TINY = ["--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2", "--no-draw"]
+TINY = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2", "--no-draw"]
 QUICK = ["--eval-sequences", "3", "--final-eval-sequences", "5", "--eval-interval", "4", "--checkpoint-interval", "4"]
 
 

@@ -16,7 +16,19 @@ from gpt.errors import DataError
 def trained(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     (folder / "text.txt").write_text(text, encoding="utf-8")
-    size = ["--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2", "--no-draw"]
+    size = [
+        "--preset",
+        "micro",
+        "--n-embd",
+        "4",
+        "--n-head",
+        "2",
+        "--block-size",
+        "6",
+        "--batch-size",
+        "2",
+        "--no-draw",
+    ]
     arguments = ["train", "--data", str(folder / "text.txt"), *size, "--steps", "3", "--out", str(folder / "run")]
     assert main(arguments) == 0
     return folder / "run"
@@ -88,6 +100,8 @@ BAD: list[tuple[list[str], str]] = [
     (["train", "--resume", "{missing}"], "holds no checkpoint"),
     (["train", "--resume", "{run}", "--n-layer", "3"], "--n-layer cannot change in a resumed run"),
     (["train", "--resume", "{run}", "--steps", "0"], "steps must be at least 1"),
+    (["train", "--resume", "{run}", "--steps", "2"], "has already made 3 steps; --steps is the number of all steps"),
+    (["eval", "--checkpoint", "{run}", "--engine", "steam"], "engine must be one of compiled, scalar"),
     (["train", "--resume", "{truncated}"], "damaged or not a safetensors file"),
     (["sample", "--checkpoint", "{missing}"], "holds no checkpoint"),
     (["sample", "--checkpoint", "{text}"], "is not a folder"),
@@ -169,6 +183,39 @@ def test_runs_without_a_name_do_not_overwrite_each_other(
     for _ in range(2):
         assert main([*train_arguments, "--steps", "1"]) == 0
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["text-micro", "text-micro-2"]
+
+
+def test_a_run_that_was_stopped_is_pointed_out(
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*train_arguments, "--steps", "2"]) == 0
+    config = tmp_path / "runs" / "text-micro" / "config.json"
+    config.write_text(config.read_text().replace('"steps": 2,', '"steps": 9,'))
+    assert main([*train_arguments, "--steps", "1"]) == 0
+    assert "stopped at step 2 of 9; to go on with it instead: python -m gpt train --resume" in capsys.readouterr().out
+
+
+def test_a_failed_start_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for wrong in (["--data", "nothing.txt"], ["--dataset", "nosuch"], ["--n-head", "3"]):
+        assert main(["train", *wrong]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_flag_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--steps", "many"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "invalid int value: 'many'; see python -m gpt train --help" in error
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("tinygrad_edu 0.")
 
 
 def test_a_closed_pipe_is_not_an_error(trained: Path) -> None:

@@ -23,6 +23,7 @@ def test_presets_are_valid(name: str) -> None:
         (GPTConfig, "n_layer", 1.5, "n_layer must be a whole number, got 1.5"),
         (GPTConfig, "n_layer", True, "n_layer must be a whole number, got True"),
         (GPTConfig, "n_head", 3, "n_head must divide n_embd.*n_embd 16 and n_head 3, which leaves 1"),
+        (GPTConfig, "n_embd", 10**9, "would have [0-9,]+ parameters.*choose a smaller n_embd"),
         (GPTConfig, "norm", "batch", "norm must be one of rmsnorm, layernorm; got 'batch'"),
         (GPTConfig, "activation", "step", "activation must be one of .*relu.*; got 'step'"),
         (GPTConfig, "dropout", 1.0, r"dropout must be at least 0.0 and below 1.0, got 1.0"),
@@ -31,7 +32,7 @@ def test_presets_are_valid(name: str) -> None:
         (TrainConfig, "batch_size", 0, "batch_size must be at least 1, got 0"),
         (TrainConfig, "lr", -1e-3, "lr must be at least 0"),
         (TrainConfig, "lr", math.nan, "lr must be at least 0"),
-        (TrainConfig, "lr", math.inf, "lr must be a finite number"),
+        (TrainConfig, "lr", math.inf, "lr must be at least 0.0 and at most 1000.0, got inf"),
         (TrainConfig, "beta2", 1.0, "beta2 must be at least 0.0 and below 1.0"),
         (TrainConfig, "schedule", "step", "schedule must be one of cosine, linear, constant"),
         (TrainConfig, "engine", "steam", "engine must be one of "),
@@ -51,5 +52,5 @@ def test_settings_are_frozen_and_every_field_explains_itself() -> None:
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown preset: 'huge'.*micro, tiny, nano"):
+    with pytest.raises(ConfigError, match="unknown preset: 'huge'.*micro, tiny, small, nano"):
         preset("huge")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from gpt.config import GPTConfig
 from gpt.errors import ConfigError
 from gpt.model import GPT
-from gpt.sample import distribution, draw, generate
+from gpt.sample import ScalarScorer, distribution, draw, generate
 
 LOGITS = [2.0, 1.0, 0.1]
 
@@ -80,10 +82,14 @@ def model() -> GPT:
     return GPT(GPTConfig(vocab_size=11, block_size=6, n_embd=8, n_head=2, n_layer=2, init_std=0.5), seed=4)
 
 
+def written(model: GPT, prompt: list[int], n: int, **settings: Any) -> Iterator[int]:
+    return generate(ScalarScorer(model), model.config.block_size, prompt, n, **settings)
+
+
 def test_cached_generation_equals_recomputing_the_window_also_far_beyond_the_context(model: GPT) -> None:
     prompt = [3, 1]
     rng, again = random.Random(7), random.Random(7)
-    cached = list(generate(model, prompt, 20, temperature=1.3, top_k=9, rng=rng))
+    cached = list(written(model, prompt, 20, temperature=1.3, top_k=9, rng=rng))
     tokens = list(prompt)
     for _ in range(20):
         logits = [x.data for x in model(tokens[-6:])[-1]]
@@ -93,23 +99,23 @@ def test_cached_generation_equals_recomputing_the_window_also_far_beyond_the_con
 
 def test_a_prompt_longer_than_the_context_is_cut_from_the_left(model: GPT) -> None:
     long, short = [1, 2, 3, 4, 5, 6, 7, 8], [3, 4, 5, 6, 7, 8]
-    assert list(generate(model, long, 5, rng=random.Random(0))) == list(generate(model, short, 5, rng=random.Random(0)))
+    assert list(written(model, long, 5, rng=random.Random(0))) == list(written(model, short, 5, rng=random.Random(0)))
 
 
 def test_the_same_seed_writes_the_same_text(model: GPT) -> None:
-    texts = [list(generate(model, [0], 12, rng=random.Random(seed))) for seed in (1, 1, 2)]
+    texts = [list(written(model, [0], 12, rng=random.Random(seed))) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_sampling_leaves_the_model_in_training_mode_and_keeps_no_graph(model: GPT) -> None:
     model.train()
-    list(generate(model, [0], 3, rng=random.Random(0)))
+    list(written(model, [0], 3, rng=random.Random(0)))
     assert model.training
     assert all(value.inputs == () for value in model.parameters())
 
 
 def test_an_empty_prompt_and_a_negative_length_are_refused(model: GPT) -> None:
     with pytest.raises(ConfigError, match="prompt"):
-        next(generate(model, [], 3, rng=random.Random(0)))
+        next(written(model, [], 3, rng=random.Random(0)))
     with pytest.raises(ConfigError, match="max_new_tokens"):
-        next(generate(model, [1], -1, rng=random.Random(0)))
+        next(written(model, [1], -1, rng=random.Random(0)))

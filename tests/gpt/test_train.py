@@ -14,8 +14,9 @@ import pytest
 from gpt import checkpoint
 from gpt.checkpoint import RunConfig
 from gpt.cli import main
-from gpt.config import GPTConfig, TrainConfig
+from gpt.config import ENGINES, GPTConfig, TrainConfig
 from gpt.data import Corpus
+from gpt.engines import make_engine
 from gpt.errors import DataError
 from gpt.train import DivergedError, Run, learning_rate, resume, start, text_sha256, train
 from tinygrad_edu import Value
@@ -44,9 +45,12 @@ def test_a_model_learns_and_logs(
     assert f"sample --checkpoint {out}" in printed
 
 
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(train_arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    engine: str, train_arguments: list[str], tmp_path: Path
+) -> None:
     """Dropout, the schedule, the batches, AdamW and the log: nothing may depend on where the process began."""
-    arguments = [*train_arguments, "--steps", "12", "--dropout", "0.2"]
+    arguments = [*train_arguments, "--steps", "12", "--dropout", "0.2", "--engine", engine]
     assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
     program = [sys.executable, "-m", "gpt", *arguments, "--out", str(tmp_path / "parts")]
     stopped = subprocess.run(
@@ -66,15 +70,17 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(train_argument
 _INTERRUPT_AT_STEP = """
 import os, signal, sys
 from gpt import cli, engines
-step = engines.ScalarEngine.step
 made = 0
-def interrupted(self, *arguments):
-    global made
-    made += 1
-    if made == {step}:
-        os.kill(os.getpid(), signal.SIGINT)
-    return step(self, *arguments)
-engines.ScalarEngine.step = interrupted
+def interrupted_at_a_step(step):
+    def interrupted(self, *arguments):
+        global made
+        made += 1
+        if made == {step}:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *arguments)
+    return interrupted
+for engine in (engines.ScalarEngine, engines.CompiledEngine):
+    engine.step = interrupted_at_a_step(engine.step)
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -105,6 +111,40 @@ def run(text: str, tmp_path: Path) -> Run:
     corpus = Corpus.from_text(text, 6)
     model = GPTConfig(vocab_size=corpus.tokenizer.vocab_size, block_size=6, n_embd=4, n_head=2)
     return start(tmp_path / "run", RunConfig(model, config, None, "text.txt", text_sha256(text)), corpus)
+
+
+def test_both_engines_take_the_same_steps(train_arguments: list[str], tmp_path: Path) -> None:
+    logs = []
+    for engine in ENGINES:
+        out = tmp_path / engine
+        assert main([*train_arguments, "--steps", "20", "--engine", engine, "--out", str(out)]) == 0
+        logs.append([(r["train_loss"] or 0.0, r["val_loss"] or 0.0) for r in checkpoint.read_log(out)])
+    for compiled, scalar in zip(*logs, strict=True):
+        assert compiled == pytest.approx(scalar, rel=1e-4)
+
+
+def test_a_run_may_change_its_engine_on_the_way(train_arguments: list[str], tmp_path: Path) -> None:
+    out, whole = tmp_path / "mixed", tmp_path / "whole"
+    schedule = ["--schedule", "constant"]
+    assert main([*train_arguments, *schedule, "--steps", "5", "--out", str(out)]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "10", "--engine", "scalar", "--no-draw"]) == 0
+    assert main([*train_arguments, *schedule, "--steps", "10", "--engine", "scalar", "--out", str(whole)]) == 0
+    losses = [checkpoint.read_log(folder)[-1]["val_loss"] for folder in (out, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_both_engines_score_the_next_token_alike(run: Run) -> None:
+    scorers = [make_engine(run.model, dataclasses.replace(run.config.train, engine=e)).scorer() for e in ENGINES]
+    for tokens in ([1], [1, 2], [3, 1, 2, 4, 5, 6]):
+        assert list(scorers[0](tokens)) == pytest.approx(list(scorers[1](tokens)), abs=1e-5)
+
+
+def test_nothing_is_written_when_there_is_nothing_left_to_do(run: Run, text: str) -> None:
+    train(run)
+    before = contents(run.folder)
+    again = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, lr=5.0))
+    assert resume(run.folder, again, text).step == run.config.train.steps
+    assert contents(run.folder) == before
 
 
 def test_divergence_stops_the_run_and_keeps_the_last_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ COMMANDS = [
     if line.startswith("$ ")
 ]
 QUICK = ["--steps", "2", "--eval-sequences", "1", "--final-eval-sequences", "1"]
+QUICK += ["--n-embd", "8", "--n-head", "2", "--block-size", "16"]
 
 
 def test_the_two_promised_commands_are_there() -> None:
@@ -45,9 +46,12 @@ def test_commands_work(command: str, folder: Path) -> None:
         # Everything but the size and the text: no test needs a network, and none trains for minutes.
         words = [*_without(words, "--dataset"), *QUICK]
         words += [] if "--data" in words else ["--data", "my.txt"]
-        words += [] if "--out" in words else ["--out", "runs/shakespeare-micro"]
+        words += [] if "--out" in words else ["--out", "runs/shakespeare-small"]
+    if "--resume" in words:
+        words = [*_without(words, "--steps"), "--steps", "4"]
+    module = words[1:] if words[0] == "python" else ["-m", *words]
     result = subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *module], cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
     assert result.returncode == 0, result.stderr
 

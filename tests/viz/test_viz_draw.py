@@ -110,7 +110,7 @@ def test_edges_carry_local_derivative_and_flow() -> None:
     assert "arrowhead" not in blue[0]
     assert 'color="#D55E00"' in vermillion[0]
     assert "−4" in vermillion[0]
-    assert "arrowhead=empty" in vermillion[0]
+    assert "arrowhead=teenormal" in vermillion[0]
 
 
 def test_before_backward_gradients_are_a_dash_and_nothing_flows() -> None:

@@ -9,6 +9,7 @@ one; ``layout``, ``views``, ``product``, ``kernels``). The language in between i
 """
 
 from .jit import Compiled, Stats, jit
+from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 
-__all__ = ["Compiled", "Parameters", "Stats", "jit"]
+__all__ = ["SGD", "Adam", "AdamW", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit"]
