@@ -1,4 +1,4 @@
-"""Training runs against PyTorch: the same weights, batches and steps. PyTorch is loaded in processes of its own only."""
+"""Training runs against PyTorch: the same weights, batches and steps. It is loaded in processes of its own only."""
 
 from __future__ import annotations
 
