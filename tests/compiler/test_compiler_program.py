@@ -125,13 +125,13 @@ def test_a_dropped_program_holds_no_memory() -> None:
 
 
 def test_tracing_leaves_no_tracers_behind() -> None:
-    from tinygrad_edu.compiler.trace import Tracer
+    from tinygrad_edu.compiler.record import Tracer
 
     gc.collect()
-    before = sum(isinstance(x, Tracer) for x in gc.get_objects())
+    before = sum(type(x) is Tracer for x in gc.get_objects())
     compiled = compiled_mlp()
     gc.collect()
-    assert sum(isinstance(x, Tracer) for x in gc.get_objects()) == before
+    assert sum(type(x) is Tracer for x in gc.get_objects()) == before
     del compiled
 
 

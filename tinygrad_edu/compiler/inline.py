@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .ir import Access, Array, Instruction, Operand, identity
+from .record import Call
 from .shapes import IntArray, fit, nest
-from .trace import Call
 
 if TYPE_CHECKING:
     from .vectorise import Block
@@ -75,7 +75,7 @@ class _Inlined:
         found = self.block.operand(np.array(rows, np.int64).reshape(*self.shape, *shape))
         if isinstance(found, Access):
             return found
-        constant = self.block._new(Array((), "constant", data=np.array(found)))
+        constant = self.block.new(Array((), "constant", data=np.array(found)))
         return Access(constant, (), ())
 
     def _parameter_moves(self) -> list[tuple[int, tuple[int, ...]] | None]:
@@ -97,7 +97,7 @@ class _Inlined:
             if array.kind != "constant":
                 mask = None if array.mask is None else np.broadcast_to(array.mask, (*self.shape, *array.shape))
                 array = replace(array, shape=(*self.shape, *array.shape), mask=mask)
-            self.made[a] = self.block._new(array)
+            self.made[a] = self.block.new(array)
         return self.made[a]
 
     def _access(self, x: Access, loops: tuple[int, ...]) -> Access:
@@ -154,9 +154,9 @@ class _Inlined:
             row[..., 0] = inner + base[slots]
         table = table.reshape(*self.shape, *loops, 1)
         all_loops = (*self.shape, *loops)
-        gathered = self.block._new(Array(all_loops))
+        gathered = self.block.new(Array(all_loops))
         flat = (math.prod(all_loops),)
-        self.block._emit(
+        self.block.emit(
             "copy", flat,
             Access(gathered, (0,) * len(all_loops), ((0,),) * len(all_loops), np.argwhere(np.ones(all_loops, bool))),
             (Access(self.block.parameter, (0,), ((0,),), table.reshape(-1, 1)),),
@@ -199,12 +199,12 @@ class _Inlined:
                 slot = int(np.searchsorted(self.child.slot_starts, index[0], side="right")) - 1
                 base = np.array([self.block.slot_starts[call.slots[slot]] for call in self.calls], np.int64)
                 places = base + (index[0] - self.child.slot_starts[slot])
-                self.block._settle(mine, self.block.parameter, places[:, None])
+                self.block.settle(mine, self.block.parameter, places[:, None])
             elif self.child.arrays[a].kind == "constant":
-                self.block._settle(mine, self._array(a), np.tile(index[:axes], (len(mine), 1)))
+                self.block.settle(mine, self._array(a), np.tile(index[:axes], (len(mine), 1)))
             else:
                 places = np.concatenate([self.places, np.tile(index[:axes], (len(mine), 1))], axis=1)
-                self.block._settle(mine, self._array(a), places)
+                self.block.settle(mine, self._array(a), places)
 
 
 def _with_loops(loops: tuple[int, ...], shape: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:

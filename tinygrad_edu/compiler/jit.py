@@ -17,7 +17,8 @@ from .normalise import normalise
 from .numpy_backend import Executor
 from .parameters import FloatArray, Parameters
 from .passes import to_program
-from .trace import PARAMETER, Body, Trace, rebuild, trace
+from .record import PARAMETER, Body, Trace
+from .trace import rebuild, trace
 from .vectorise import vectorise
 
 
@@ -48,7 +49,8 @@ class Stats:
 class Compiled:
     """A function on Values that runs as an array program, for many examples at once. Made by :func:`jit`.
 
-    It is compiled at the first call, for arguments of that shape. Parameters are read from ``parameters.array``,
+    It is compiled at the first call, for arguments of that shape, and with every module in the mode (``train()`` or
+    ``eval()``) that it is in then; for the other mode, make another one. Parameters are read from ``parameters.array``,
     which is taken from the Values when it is first used; see :class:`Parameters` for when to copy between the two.
 
     Attributes:
@@ -92,7 +94,8 @@ class Compiled:
             raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
         executor = self._executor(True, size)
         loss = float(executor.run(inputs).mean())
-        if not np.isfinite(loss) or not np.isfinite(self.parameters.gradient.sum(dtype=np.float64)):
+        gradient = self.parameters.gradient
+        if not np.isfinite(loss) or not np.isfinite(np.dot(gradient, gradient)):
             self._explain(executor, loss)
         return loss
 

@@ -1,13 +1,15 @@
 """In which order the axes of every array lie in memory.
 
 The meaning of a program does not depend on it, the speed does. numpy is fast where long rows of neighbouring numbers
-meet the same operation, and BLAS wants matrices whose rows or columns are contiguous. Three rules give that shape,
+meet the same operation, and BLAS wants matrices whose rows or columns are contiguous. Four rules give that shape,
 from the program alone:
 
 * an axis that some reduction sums away (features in a norm, the keys in a softmax) lies outermost: then the reduction
   adds up whole rows;
 * an axis that is only carried along in matrix products (the positions of a sequence) lies innermost;
-* the lanes lie just outside of those, the other axes in between.
+* an axis over which products are merely repeated (the heads) lies outside of everything, so that one matrix is not
+  scattered over all memory;
+* the lanes lie just outside of the innermost axes, whatever remains in between.
 
 Arrays that meet in elementwise operations vote together, so that all of them lie alike.
 """
@@ -27,6 +29,7 @@ LANES = -1
 class _Votes:
     reduced: bool = False
     carried: int = 0
+    batched: bool = False
 
 
 def orders(program: Program) -> list[tuple[int, ...]]:
@@ -61,6 +64,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
                     vote = votes.setdefault(find((x.array, axis)), _Votes())
                     if _is_product(it):
                         vote.carried += _carried(program, it, x, loop)
+                        vote.batched = vote.batched or all(y.uses(loop) for y in (it.out, *it.reads()))
                     elif it.out.table is None and not it.out.uses(loop) and it.op != "select":
                         vote.reduced = vote.reduced or not _sums_lanes(program, it)
     result = []
@@ -73,7 +77,9 @@ def orders(program: Program) -> list[tuple[int, ...]]:
             if axis == LANES:
                 return (1, 1)
             vote = votes.get(find((number, axis)), _Votes())
-            return (0, 0) if vote.reduced else (1, 0) if vote.carried <= 0 else (2, vote.carried)
+            if vote.reduced or vote.carried <= 0:
+                return (0, 0) if vote.reduced else (-1, 0) if vote.batched else (1, 0)
+            return (2, vote.carried)
 
         own = [*range(len(array.shape)), *([LANES] if array.lanes else [])]
         result.append(tuple(sorted(own, key=place)))

@@ -20,7 +20,7 @@ from typing import Any
 from .. import ops
 from ..errors import DomainError
 from ..ops import Op
-from .trace import CALL, INPUT, PARAMETER, PICK, RANDOM, Body
+from .record import CALL, INPUT, PARAMETER, PICK, RANDOM, Body
 
 SUM = "sum"
 _REDUCTIONS = (SUM, ops.MAXIMUM, ops.MINIMUM)

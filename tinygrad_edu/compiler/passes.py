@@ -35,7 +35,7 @@ def to_program(block: Block) -> Program:
     """The block of the whole function as a program whose output is one row of results."""
     access = block.operand(np.array(block.normal.outputs, np.int64))
     if not isinstance(access, Access):
-        array = block._new(
+        array = block.new(
             Array((len(block.normal.outputs),), "constant", data=np.full(len(block.normal.outputs), access))
         )
         access = Access(array, (0,), ((1,),))

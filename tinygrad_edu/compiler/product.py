@@ -18,7 +18,7 @@ import numpy as np
 from .views import View, merged
 
 if TYPE_CHECKING:
-    from .numpy_backend import Lowering
+    from .lowering import Lowering
 
 
 def contract(to: Lowering, a: View, b: View, out: View, shape: Sequence[int]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 from .. import calls
 from ..engine import Value
-from . import trace as _trace
 from .parameters import rectangle
-from .trace import INPUT, Body, Call, Index, Port, Trace, Tracer, _flat, _nested, close, inside, rebuild, refuse
+from .record import CALL, INPUT, Body, Call, Index, Port, Trace, Tracer, current_body, flat, inside, nested
+from .refusal import refuse
+from .trace import close, rebuild
 
 
 def module_paths(module: Any) -> dict[int, str]:
@@ -34,7 +35,7 @@ def listener(record: Trace) -> calls.Hook:
     signatures: dict[int, _Known] = {}
 
     def hear(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        outer = _trace._current()
+        outer = current_body()
         leaves: list[tuple[Port, list[Any]]] = []
         structure = _flatten((list(args), kwargs), leaves)
         key, tensors = _signature(module, record, signatures)
@@ -70,7 +71,7 @@ def listener(record: Trace) -> calls.Hook:
         call = Call(body, inputs + [[node] for node in captured], slots, outer.paths.get(id(module), ""))
         number = len(outer.calls)
         outer.calls.append(call)
-        results = [outer.add(_trace.CALL, (number, i)) for i in range(len(body.outputs))]
+        results = [outer.add(CALL, (number, i)) for i in range(len(body.outputs))]
         call.outputs = [r.id for r in results]
         return rebuild(body.structure, iter(results))
 
@@ -82,7 +83,7 @@ def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
     for leaf, kind in ((Value, "input"), (Index, "index")):
         shape = rectangle(thing, leaf)
         if shape is not None:
-            leaves.append((Port(shape, kind), list(_flat(thing))))
+            leaves.append((Port(shape, kind), list(flat(thing))))
             return (kind, shape)
     if isinstance(thing, (list, tuple)):
         return (type(thing).__name__, *[_flatten(x, leaves) for x in thing])
@@ -99,11 +100,11 @@ def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
         shape = rectangle(thing, leaf)
         if shape is not None:
             number = len(body.ports)
-            tracers = [body.add(INPUT, (number, i)) for i, _ in enumerate(_flat(thing))]
+            tracers = [body.add(INPUT, (number, i)) for i, _ in enumerate(flat(thing))]
             leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
             body.ports.append(Port(shape, kind, [t.id for t in tracers]))
             fresh.append((body.ports[-1], leaves))
-            return _nested(iter(leaves), shape)
+            return nested(iter(leaves), shape)
     if isinstance(thing, (list, tuple)):
         return type(thing)([_copy(x, body, fresh) for x in thing])
     if isinstance(thing, dict):

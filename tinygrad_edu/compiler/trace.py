@@ -1,8 +1,6 @@
 """The trace: run the function once and write down every scalar operation.
 
-The function runs on :class:`Tracer` objects. They are Values that have no number, only a place in the record, so the
-function cannot tell the difference, unless it asks for a number: then it would go on with the number of this one
-example, and the program would hold for no other. That is an error here, and it names the line.
+The function runs on the tracers of record.py; for that time, three functions of the engine look out for them.
 
 A call of a module becomes a node of its own. The module's inside is recorded once, in a :class:`Body` of its own, and
 every further call of a module that is built alike refers to the same body, with its own parameters: this is what makes
@@ -11,351 +9,47 @@ large models traceable. Nothing in here knows what any module computes.
 
 from __future__ import annotations
 
-import linecache
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from numbers import Real
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import calls, engine, functional, ops
 from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
-from .parameters import Parameters, rectangle
-
-#: What a node of a body is, where it is not an operation of the table. Its ``args`` are then:
-INPUT = "input"  # (port, place in it)
-PARAMETER = "parameter"  # (slot, place in it)
-PICK = "pick"  # (node of the index, number of the table of candidates)
-CALL = "call"  # (number of the call, which of its results)
-RANDOM = "random"  # (probability of 0, the other value)
-# A constant has (the number,).
-
-_new = object.__new__
-_package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_body: Body | None = None  # where operations are recorded at the moment
-
-
-@dataclass
-class Port:
-    """One argument of a body: a rectangle of scalars, or of integer indices.
-
-    ``structure`` says how the lists around it were nested, for whoever calls the function.
-    """
-
-    shape: tuple[int, ...]
-    kind: str  # "input", "index"
-    nodes: list[int] = field(default_factory=list, repr=False)
-
-
-@dataclass(eq=False)
-class Call:
-    """One call of a module inside a body: which body it runs, on which nodes, with which parameter slots."""
-
-    body: Body
-    inputs: list[list[int]]  # the caller's nodes, port by port
-    slots: list[int]  # the caller's slots, slot by slot
-    path: str
-    outputs: list[int] = field(default_factory=list)  # the caller's nodes
-
-
-class Body:
-    """The record of one function: nodes in the order in which they were computed.
-
-    Attributes:
-        ops, args, sites: the columns of the record. ``args`` are nodes, except where the comment above says otherwise.
-        ports: the arguments.
-        slots: the tensors of parameters that it touches; those of the module itself come first, in the module's order.
-        tables: tuples of nodes, among which a pick chooses.
-        outputs: the nodes of the results.
-        structure: how the results are nested.
-    """
-
-    def __init__(self, trace: Trace, parent: Body | None, name: str, paths: dict[int, str]) -> None:
-        self.trace = trace
-        self.parent = parent
-        self.name = name
-        self.paths = paths
-        self.ops: list[Op | str] = []
-        self.args: list[tuple[Any, ...]] = []
-        self.sites: list[int] = []
-        self.ports: list[Port] = []
-        self.slots: list[int] = []
-        self.tables: list[tuple[int, ...]] = []
-        self.calls: list[Call] = []
-        self.captures: list[Tracer] = []
-        self.outputs: list[int] = []
-        self.structure: Any = None
-        self._known: dict[Any, int] = {}  # constants, parameters, imported and captured Values, tables: their number
-
-    def add(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> Tracer:
-        """Record a node."""
-        out: Tracer = _new(Tracer)
-        out.id = len(self.ops)
-        out.body = self
-        self.ops.append(op)
-        self.args.append(args)
-        self.sites.append(site)
-        return out
-
-    def slot(self, tensor: int) -> int:
-        """The slot of a tensor."""
-        if tensor not in self.slots:
-            self.slots.append(tensor)
-        return self.slots.index(tensor)
-
-    def number(self, x: Any) -> int:
-        """The node of a Value or a number."""
-        if x.__class__ is Tracer:
-            if x.body is self:
-                return x.id
-            return self._capture(x)
-        if not isinstance(x, Value):
-            return self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
-        if x.op is None:
-            tensor, place = self.trace.parameters.locate(x)
-            key = (tensor, place)
-            known = self._known.get(key)
-            return self._once(key, PARAMETER, (self.slot(tensor), place)) if known is None else known
-        if x.op is ops.CONSTANT:
-            return self.number(_plain_data(x))
-        return self._import(x)
-
-    def _once(self, key: Any, op: Op | str, args: tuple[Any, ...]) -> int:
-        if key not in self._known:
-            self._known[key] = self.add(op, args).id
-        return self._known[key]
-
-    def _import(self, root: Value) -> int:
-        """A Value that was computed from parameters alone, by the eager engine."""
-        for value in engine.topological_order(root):
-            if value.inputs and id(value) not in self._known and value.__class__ is not Tracer:
-                self.trace.kept.append(value)  # so that its id is not given to another one
-                args = tuple(self._known[id(x)] if x.inputs else self.number(x) for x in value.inputs)
-                self._known[id(value)] = self.add(value.op, args).id  # type: ignore[arg-type]
-        return self._known[id(root)]
-
-    def _capture(self, x: Tracer) -> int:
-        """A Value that a surrounding function computed and that came in by another way than the arguments."""
-        if id(x) not in self._known:
-            if not any(x.body is b for b in self._outside()):
-                refuse(
-                    "a Value from an earlier call was kept and is used again",
-                    "pass it on as an argument and a result instead of storing it in an object",
-                )
-            self.captures.append(x)
-            node = self.add(INPUT, (len(self.ports), 0)).id
-            self.ports.append(Port((), "input", [node]))
-            self._known[id(x)] = node
-        return self._known[id(x)]
-
-    def _outside(self) -> Iterator[Body]:
-        body = self.parent
-        while body is not None:
-            yield body
-            body = body.parent
-
-    def table(self, nodes: tuple[int, ...]) -> int:
-        """The number of a tuple of candidates."""
-        key = ("table", nodes)
-        if key not in self._known:
-            self._known[key] = len(self.tables)
-            self.tables.append(nodes)
-        return self._known[key]
-
-
-# --- what the function sees instead of Values and indices --------------------------------------------------------
-
-
-class Tracer(Value):
-    """A Value without a number: it only knows its place in the record."""
-
-    __slots__ = ("body", "id")
-    body: Body
-    id: int
-
-    def __add__(self, other: Any) -> Any:
-        return _record(ops.ADD, self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        if other.__class__ is int and other == 0:
-            return self  # as in the engine: where sum() begins
-        return _record(ops.ADD, other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return _record(ops.MUL, self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _record(ops.MUL, other, self)
-
-    def _read(self) -> NoReturn:
-        refuse_number("the number of a Value")
-
-    def _write(self, number: float) -> NoReturn:
-        refuse("this changes the number of a Value", "compute a new Value instead")
-
-    data = property(_read, _write)
-
-    @property
-    def grad(self) -> float:  # type: ignore[override]
-        """There is none while the function is traced."""
-        refuse("this asks for a gradient inside of the function", "ask for it after value_and_grad()")
-
-    def __index__(self) -> int:
-        refuse(
-            "a number that was computed from data is used as an index",
-            "compute the index outside and pass it as an integer argument",
-        )
-
-    def __repr__(self) -> str:
-        return f"Tracer(node {self.id})"
-
-
-class Index:
-    """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it is a choice."""
-
-    __slots__ = ("body", "id")
-
-    def __init__(self, body: Body, id: int) -> None:
-        self.body = body
-        self.id = id
-
-    def as_value(self) -> Tracer:
-        """The same number, as a Value."""
-        out: Tracer = _new(Tracer)
-        out.body, out.id = self.body, self.id
-        return out
-
-    def pick_from(self, table: Sequence[Any]) -> Any:
-        """What :func:`tinygrad_edu.functional.pick` does for an index that has no number yet."""
-        body = _current()
-        node = body.number(self.as_value())
-        leaves: list[list[int]] = []
-        shapes: set[Any] = set()
-        for entry in table:
-            shape = rectangle(entry, (Value, float, int))
-            shapes.add(shape)
-            leaves.append([body.number(x) for x in _flat(entry)] if shape is not None else [])
-        if len(shapes) != 1 or None in shapes:
-            refuse(
-                "pick() chooses from entries that differ in shape, or that are not numbers",
-                "give it a list of Values, or a list of lists of equal length",
-            )
-        site = _site(2)
-        picked = [body.add(PICK, (node, body.table(column)), site) for column in zip(*leaves, strict=True)]
-        return _nested(iter(picked), shapes.pop())
-
-    def __index__(self) -> int:
-        refuse(
-            "a list is indexed by a number from the data, and only this example's choice could be seen",
-            "write pick(list, index), from tinygrad_edu.functional, in the place of list[index]",
-        )
-
-    def _refuse_number(self, *_: Any) -> NoReturn:
-        refuse_number("an index from the data")
-
-    __int__ = __float__ = __bool__ = __hash__ = _refuse_number
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse_number
-
-    def __neg__(self) -> Value:
-        return -self.as_value()
-
-    def __repr__(self) -> str:
-        return f"Index(node {self.id})"
-
-
-def _arithmetic(name: str) -> Callable[[Index, Any], Any]:
-    def method(self: Index, other: Any) -> Any:
-        other = other.as_value() if isinstance(other, Index) else other
-        return getattr(self.as_value(), name)(other)
-
-    return method
-
-
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"):
-    setattr(Index, f"__{_name}__", _arithmetic(f"__{_name}__"))
-
-
-class TracedList(list[Any]):
-    """A list of parameters that can be indexed by an :class:`Index`: it stands in the place of the plain one."""
-
-    def __getitem__(self, index: Any) -> Any:
-        return index.pick_from(self) if isinstance(index, Index) else super().__getitem__(index)
-
-
-# --- recording ---------------------------------------------------------------------------------------------------
-
-
-def _current() -> Body:
-    if _body is None:
-        raise CompileError("a Value from inside a compiled function is used outside of it, where it has no number")
-    return _body
-
-
-def _site(depth: int) -> int:
-    """The number of the place in the source that is being executed, ``depth`` frames up."""
-    frame = sys._getframe(depth)
-    while frame.f_globals.get("__name__") in _transparent and frame.f_back is not None:
-        frame = frame.f_back
-    key = (frame.f_code, frame.f_lasti)
-    trace = _current().trace
-    number = trace.places.get(key)
-    if number is None:  # one line may have several places: Python moves calls about when it optimises them
-        number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
-        trace.places[key] = number
-    return number
-
-
-_transparent = frozenset((engine.__name__, __name__))
-
-
-def _record(op: Op, a: Any, b: Any) -> Any:
-    """The two operations that make up nearly all of a network."""
-    body = _body if _body is not None else _current()
-    if a.__class__ is Index:
-        a = a.as_value()
-    if b.__class__ is Index:
-        b = b.as_value()
-    if a.__class__ is Tracer and a.body is body:
-        i = a.id
-    elif isinstance(a, (Value, Real)):
-        i = body.number(a)
-    else:
-        return NotImplemented
-    if b.__class__ is Tracer and b.body is body:
-        j = b.id
-    elif isinstance(b, (Value, Real)):
-        j = body.number(b)
-    else:
-        return NotImplemented
-    if not engine._recording:
-        refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
-    out = _new(Tracer)
-    out.id = len(body.ops)
-    out.body = body
-    body.ops.append(op)
-    body.args.append((i, j))
-    body.sites.append(_site(3))
-    return out
+from . import record as _record_module
+from .parameters import Parameters
+from .record import (
+    INPUT,
+    RANDOM,
+    Body,
+    Index,
+    Port,
+    Trace,
+    TracedList,
+    Tracer,
+    current_body,
+    inside,
+    nested,
+    plain_data,
+    site_here,
+)
+from .refusal import refuse, refuse_number
+
+_eager_apply = engine.apply
+_eager_init = Value.__init__
+_slot_data = Value.__dict__["data"]
 
 
 def _traced_apply(op: Op, *inputs: Value) -> Value:
     """What stands in the place of ``engine.apply`` during a trace."""
     if any(x.__class__ is Tracer for x in inputs):
-        body = _current()
+        body = current_body()
         if not engine._recording:
             refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
-        return body.add(op, tuple([body.number(x) for x in inputs]), _site(2))
+        return body.add(op, tuple([body.number(x) for x in inputs]), site_here(2))
     return _eager_apply(op, *inputs)
-
-
-_eager_apply = engine.apply
-_eager_init = Value.__init__
-_slot_data = Value.__dict__["data"]
 
 
 def _traced_init(self: Value, data: Any, label: str = "") -> None:
@@ -365,16 +59,12 @@ def _traced_init(self: Value, data: Any, label: str = "") -> None:
     self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
 
 
-def _plain_data(value: Value) -> float:
-    return _slot_data.__get__(value)  # type: ignore[no-any-return]
-
-
 def _guarded_read(value: Value) -> float:
     """``.data`` of a parameter during a trace: fine for the engine's own arithmetic, not for a decision."""
     frame = sys._getframe(1)
     if frame.f_globals.get("__name__") != engine.__name__ or frame.f_code.co_name in _decisions:
         refuse_number("the number of a parameter")
-    return _plain_data(value)
+    return plain_data(value)
 
 
 _decisions = frozenset(("__float__", "__int__", "__lt__", "__le__", "__gt__", "__ge__", "_number"))
@@ -387,68 +77,7 @@ def _guarded_write(value: Value, number: float) -> None:
 
 
 def _traced_dropout(p: float, rng: Any) -> Any:
-    return _current().add(RANDOM, (p, 1.0 / (1.0 - p)), _site(2))
-
-
-# --- refusing ------------------------------------------------------------------------------------------------------
-
-
-def user_line() -> str:
-    """The innermost source line being executed that is not the library's own: ``model.py:12: the line``."""
-    innermost = sys._getframe(1)
-    frame: FrameType | None = innermost
-    while frame is not None and frame.f_code.co_filename.startswith(_package + os.sep):
-        frame = frame.f_back
-    if frame is None:
-        frame = innermost
-    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}: {text}"
-
-
-def refuse(what: str, instead: str) -> NoReturn:
-    """Raise a CompileError with the line of the user's code."""
-    raise CompileError(f"{user_line()}\n  {what}; {instead}")
-
-
-def refuse_number(what: str) -> NoReturn:
-    """Somebody asks a Tracer for its number."""
-    refuse(
-        f"{what} is read here while the function is compiled: this one number would be frozen into the program",
-        "write it with operations on Values: maximum(), relu(), abs() or pick() instead of a comparison or an `if`, "
-        "and Values instead of .data, float() and int()",
-    )
-
-
-def site_line(key: tuple[Any, int]) -> str:
-    """``functional.py:57`` for a line of the source."""
-    code, line = key
-    return f"{os.path.basename(code.co_filename)}:{line}"
-
-
-# --- the whole function ------------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Trace:
-    """Everything that one run of the function left behind.
-
-    Attributes:
-        parameters: where the parameters are.
-        sites: the numbers of source lines, by (code, line); ``places``: by (code, instruction), for speed.
-        bodies: every body, the function's own last.
-        kept: Values that must live as long as the trace, since the record knows them by their identity.
-    """
-
-    parameters: Parameters
-    sites: dict[tuple[Any, int], int] = field(default_factory=dict)
-    places: dict[tuple[Any, int], int] = field(default_factory=dict)
-    bodies: list[Body] = field(default_factory=list)
-    kept: list[Any] = field(default_factory=list)
-    tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
-
-    def lines(self) -> list[str]:
-        """The source line of every site; site 0 is nowhere."""
-        return ["", *map(site_line, self.sites)]
+    return current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(2))
 
 
 def trace(
@@ -478,7 +107,7 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
     tracers = [body.add(INPUT, (port, i)) for i in range(size)]
     body.ports.append(Port(shape, kind, [t.id for t in tracers]))
     leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
-    return _nested(iter(leaves), shape)
+    return nested(iter(leaves), shape)
 
 
 def close(body: Body, result: Any) -> None:
@@ -513,21 +142,9 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
 
 
 @contextmanager
-def inside(body: Body) -> Iterator[None]:
-    """Record into ``body``."""
-    global _body
-    before = _body
-    _body = body
-    try:
-        yield
-    finally:
-        _body = before
-
-
-@contextmanager
 def _tracing(body: Body) -> Iterator[None]:
     """During a trace three functions of the engine look out for tracers, and ``.data`` is guarded."""
-    if _body is not None:
+    if _record_module._body is not None:
         raise CompileError(
             "a compiled function is called inside of another one that is being compiled; call the plain one"
         )
@@ -567,15 +184,3 @@ def _swap_lists(source: Any, undo: list[tuple[Any, Any, Any]]) -> None:
             source[key] = TracedList(item)
         elif isinstance(item, dict):
             _swap_lists(item, undo)
-
-
-def _flat(thing: Any) -> Iterator[Any]:
-    if isinstance(thing, (list, tuple)):
-        for item in thing:
-            yield from _flat(item)
-    else:
-        yield thing
-
-
-def _nested(leaves: Iterator[Any], shape: tuple[int, ...]) -> Any:
-    return next(leaves) if not shape else [_nested(leaves, shape[1:]) for _ in range(shape[0])]
