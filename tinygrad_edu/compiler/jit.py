@@ -166,11 +166,12 @@ class Compiled:
         if found is None or found[1] is not parameters:
             start = time.perf_counter()
             assert self._forward is not None
-            if gradient and self._gradient is None:
-                self._gradient = differentiate(self._forward)
-            program = self._gradient if gradient else self._forward
-            assert program is not None
-            executor = Executor(program, parameters, self.parameters.gradient if gradient else None, size)
+            with collector_paused():
+                if gradient and self._gradient is None:
+                    self._gradient = differentiate(self._forward)
+                program = self._gradient if gradient else self._forward
+                assert program is not None
+                executor = Executor(program, parameters, self.parameters.gradient if gradient else None, size)
             executor.random = self._random
             found = self._executors[gradient, size] = (executor, parameters)
             self.compile_seconds += time.perf_counter() - start

@@ -11,7 +11,7 @@ import numpy as np
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 #: Elements that are worked on at a time where many operations follow each other: a few such rows fit into a cache.
-CHUNK = 8192
+CHUNK = 32768
 
 
 # --- the normal distribution ---------------------------------------------------------------------------------------
