@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
     "tanh": Value.tanh,
     "sigmoid": Value.sigmoid,
     "gelu": Value.gelu,
-    "relu2": lambda x: x.relu() ** 2,  # So et al. 2021, "Primer"
+    "relu2": lambda x: (positive := x.relu()) * positive,  # So et al. 2021, "Primer"
     "silu": lambda x: x * x.sigmoid(),
 }
 

@@ -1,7 +1,7 @@
 """A backward pass as a moving picture, from the same step log as the steppers: nothing moves but the numbers.
 
 ``.svg`` is animated by its own style sheet and runs wherever a picture does, without a script; ``.png`` and ``.apng``
-are animated PNG, for slides and for pages that take no SVG.
+are animated PNG, for slides and for pages that take no SVG; ``.gif`` moves in places where neither does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from . import layout, style
 from .dot import text as dot_text
 from .dot import write
 from .errors import DrawingError, LayoutError, UnknownFormatError
+from .gif import join_gif
 from .stepper_page import MOST_VALUES, Cells, asset, box, edges, marker, positions, size, svg_start, tab_text
 
 _HOLD = 2  # the last picture stays for two steps longer
@@ -40,14 +41,16 @@ class Animation:
     seconds: float
 
     def save(self, path: str | Path) -> str:
-        """Write it as ``.svg``, or as an animated ``.png`` (``.apng``). Returns the path."""
+        """Write it as ``.svg``, or as an animated ``.png`` (``.apng``) or ``.gif``. Returns the path."""
         suffix = Path(path).suffix.lower()
         if suffix == ".svg":
             data = self.svg().encode()
         elif suffix in (".png", ".apng"):
             data = self.apng()
+        elif suffix == ".gif":
+            data = self.gif()
         else:
-            raise UnknownFormatError(f"an animation is written as .svg, .png or .apng; got {path}")
+            raise UnknownFormatError(f"an animation is written as .svg, .png, .apng or .gif; got {path}")
         write(Path(path), data)
         return str(path)
 
@@ -109,13 +112,22 @@ class Animation:
             ]
         )
 
-    # --- animated PNG -----------------------------------------------------------------------------------------------
+    # --- animated PNG and GIF ---------------------------------------------------------------------------------------
 
     def apng(self) -> bytes:
         """The picture as animated PNG (the PNG specification, third edition, section 11.3.4)."""
+        return join_png(*self._stills())
+
+    def gif(self) -> bytes:
+        """The picture as animated GIF: the frames of :meth:`apng`, each change in at most 256 colours."""
+        stills, seconds = self._stills()
+        return join_gif(png_pixels(stills), seconds)
+
+    def _stills(self) -> tuple[list[bytes], list[float]]:
+        """The frames as PNG, and how long each is seen."""
         program = layout.programs("png")[0]
         frames = [layout.render(source, "png", program, layout.TIMEOUT) for source in _dot_frames(self.log)]
-        return join_png(frames, [self.seconds] * (len(frames) - 1) + [self.seconds * (1 + _HOLD)])
+        return frames, [self.seconds] * (len(frames) - 1) + [self.seconds * (1 + _HOLD)]
 
 
 def animate(value: Value, *, seconds: float = 1.5) -> Animation:
@@ -215,7 +227,7 @@ def _frame(centre: tuple[float, float], extent: tuple[float, float]) -> str:
     return f'x="{x:g}" y="{y:g}" width="{extent[0]:g}" height="{extent[1]:g}" rx="5"'
 
 
-# --- frames for animated PNG --------------------------------------------------------------------------------------
+# --- frames for animated PNG and GIF ------------------------------------------------------------------------------
 
 
 def _dot_frames(log: StepLog) -> Iterator[str]:
@@ -277,11 +289,7 @@ def join_png(frames: list[bytes], seconds: list[float]) -> bytes:
     Raises LayoutError when the pictures differ in size or kind.
     """
     chunks = [list(_chunks(frame)) for frame in frames]
-    headers = {data for found in chunks for kind, data in found if kind == b"IHDR"}
-    if len(headers) != 1:
-        sizes = ", ".join(sorted(f"{w}×{h}" for w, h in (struct.unpack(">II", data[:8]) for data in headers)))
-        raise LayoutError(f"the layout program drew frames of different sizes ({sizes}); save as .svg instead")
-    (header,) = headers
+    header = _header(chunks)
     width, height = struct.unpack(">II", header[:8])
     # A palette, which stands before the pixels, would count for all frames; graphviz writes true colours and has none.
     out = [_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"acTL", struct.pack(">II", len(frames), 0))]
@@ -297,6 +305,61 @@ def join_png(frames: list[bytes], seconds: list[float]) -> bytes:
                 out.append(_chunk(b"fdAT", struct.pack(">I", number) + data))
                 number += 1
     return b"".join([*out, _chunk(b"IEND", b"")])
+
+
+def png_pixels(frames: list[bytes]) -> Iterator[list[bytes]]:
+    """Red, green and blue of still pictures of one size and kind, on white: per picture its rows of 3·width bytes.
+
+    Raises LayoutError when the pictures differ in size or kind, or are not of true colours, eight bits each.
+    """
+    chunks = [list(_chunks(frame)) for frame in frames]
+    width, height, *kind = struct.unpack(">2I5B", _header(chunks))
+    if kind not in ([8, 2, 0, 0, 0], [8, 6, 0, 0, 0]):
+        raise LayoutError(f"the layout program drew PNG of another kind than expected ({kind}); save as .svg instead")
+    channels = 3 if kind[1] == 2 else 4
+    stride = 1 + channels * width
+    known: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # most rows are those of the frame before
+    for found in chunks:
+        data = zlib.decompress(b"".join(data for kind, data in found if kind == b"IDAT"))
+        seen: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+        row = bytes(stride - 1)
+        rows = []
+        for at in range(0, height * stride, stride):
+            key = data[at : at + stride], row
+            if key not in seen:
+                seen[key] = known.get(key) or _decoded(*key, channels)
+            row, colours = seen[key]
+            rows.append(colours)
+        known = seen
+        yield rows
+
+
+def _decoded(line: bytes, above: bytes, channels: int) -> tuple[bytes, bytes]:
+    """A row of pixels from its filtered form (section 9 of the PNG specification), and its colours on white."""
+    kind, row = line[0], bytearray(line[1:])
+    for i in range(len(row) if kind else 0):
+        a, c = (row[i - channels], above[i - channels]) if i >= channels else (0, 0)
+        b = above[i]
+        if kind == 4:  # Paeth: of left, above and left above the nearest to a + b - c
+            pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+            guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
+        else:
+            guess = a if kind == 1 else b if kind == 2 else (a + b) // 2
+        row[i] = (row[i] + guess) & 255
+    if channels == 3:
+        return bytes(row), bytes(row)
+    colours = bytearray(len(row) // 4 * 3)
+    for i in range(3):
+        colours[i::3] = bytes(255 - (255 - x) * alpha // 255 for x, alpha in zip(row[i::4], row[3::4], strict=True))
+    return bytes(row), bytes(colours)
+
+
+def _header(pictures: list[list[tuple[bytes, bytes]]]) -> bytes:
+    headers = {data for found in pictures for kind, data in found if kind == b"IHDR"}
+    if len(headers) != 1:
+        sizes = ", ".join(sorted(f"{w}×{h}" for w, h in (struct.unpack(">II", data[:8]) for data in headers)))
+        raise LayoutError(f"the layout program drew frames of different sizes ({sizes}); save as .svg instead")
+    return headers.pop()
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
