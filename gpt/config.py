@@ -189,7 +189,6 @@ PRESETS: dict[str, Preset] = {
             "batch_size": 12,
             "lr": 2e-3,
             "min_lr": 2e-4,
-            "threads": 2,
         },
     ),
 }

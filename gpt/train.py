@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tinygrad_edu.errors import StateDictError
+from tinygrad_edu.errors import DomainError, StateDictError
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
 from . import checkpoint
@@ -152,11 +152,16 @@ def train(run: Run) -> Result:
                 progress.next()
                 lr = learning_rate(config, run.step)
                 batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)
-                loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}")
+                try:
+                    loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}")
+                    what = f"the loss is {loss} and the gradient's norm {norm}"
+                except DomainError as error:
+                    loss = norm = math.nan
+                    what = str(error)
                 run.step += 1
                 if not math.isfinite(loss) or not math.isfinite(norm):
                     raise DivergedError(
-                        f"training diverged: at step {run.step} the loss is {loss} and the gradient's norm {norm}; "
+                        f"training diverged at step {run.step}: {what}; "
                         f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}"
                     )
                 if run.step == began + 1 and run.engine.summary():

@@ -152,9 +152,27 @@ def test_divergence_stops_the_run_and_keeps_the_last_checkpoint(run: Run, monkey
     monkeypatch.setattr(
         run.engine, "step", lambda *a: (float("nan"), 1.0) if run.step == 5 else honest(*a), raising=True
     )
-    with pytest.raises(DivergedError, match="diverged: at step 6 the loss is nan.*smaller --lr"):
+    with pytest.raises(DivergedError, match="diverged at step 6: the loss is nan.*smaller --lr"):
         train(run)
     assert checkpoint.load_training_state(run.folder).step == 4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_number_that_is_not_finite_is_named_with_its_place(
+    engine: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--engine", engine, "--out", str(out), "--steps", "4"]) == 0
+    state = checkpoint.load_training_state(out)
+    model = checkpoint.load_model(out)[0]
+    checkpoint.load_parameters(model, state.parameters, out)
+    for row in model.transformer.h[0].mlp.c_fc.weight:
+        row[0].data = 1e30 if engine == "compiled" else 1e250  # the square is more than its kind of float can hold
+    checkpoint.save_training_state(out, model, state.optimizer, 4)
+    assert main(["train", "--resume", str(out), "--steps", "9", "--no-draw"]) == 1
+    error = capsys.readouterr().err
+    assert "training diverged at step 5" in error
+    assert "smaller --lr" in error
 
 
 def test_a_run_goes_on_with_its_own_text_only(run: Run, text: str) -> None:
