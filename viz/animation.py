@@ -337,14 +337,17 @@ def png_pixels(frames: list[bytes]) -> Iterator[list[bytes]]:
 def _decoded(line: bytes, above: bytes, channels: int) -> tuple[bytes, bytes]:
     """A row of pixels from its filtered form (section 9 of the PNG specification), and its colours on white."""
     kind, row = line[0], bytearray(line[1:])
-    for i in range(len(row) if kind else 0):
+    for i, b in enumerate(above if kind else b""):
         a, c = (row[i - channels], above[i - channels]) if i >= channels else (0, 0)
-        b = above[i]
-        if kind == 4:  # Paeth: of left, above and left above the nearest to a + b - c
+        if kind == 2 or (kind == 4 and a == c):  # areas of one colour, most of a drawing, are not worth more thought
+            guess = b
+        elif kind == 1 or (kind == 4 and b == c):
+            guess = a
+        elif kind == 4:  # Paeth: of left, above and left above the nearest to a + b - c
             pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
             guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
         else:
-            guess = a if kind == 1 else b if kind == 2 else (a + b) // 2
+            guess = (a + b) // 2
         row[i] = (row[i] + guess) & 255
     if channels == 3:
         return bytes(row), bytes(row)
