@@ -191,8 +191,8 @@ def load_parameters(model: GPT, state: Mapping[str, Any], source: Path) -> None:
         model.load_state_dict(_with_second_names(model, state))
     except StateDictError as error:
         raise CheckpointError(f"{source} is of another model: {error}") from None
-    broken = next((name for name, value in model.named_scalars() if not math.isfinite(value.data)), None)
-    if broken is not None:
+    if not all(math.isfinite(value.data) for value in model.parameters()):  # first without making a million names
+        broken = next(name for name, value in model.named_scalars() if not math.isfinite(value.data))
         raise CheckpointError(f"{source} holds a number that is not finite: {broken}")
 
 
