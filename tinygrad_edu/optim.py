@@ -17,6 +17,19 @@ def _check(name: str, value: float, low: float, high: float = math.inf, *, open_
     return value
 
 
+def check_state(kind: str, state: Mapping[str, Any], buffers: tuple[str, ...], size: int) -> None:
+    """Raise StateDictError, naming what does not fit, unless ``state`` is one of a ``kind`` for ``size`` parameters."""
+    expected = {"steps", *buffers}
+    if set(state) != expected:
+        raise StateDictError(
+            f"this is not the state of {kind}: "
+            f"expected {', '.join(sorted(expected))}; got {', '.join(sorted(state)) or 'nothing'}"
+        )
+    for name in buffers:
+        if len(state[name]) != size:
+            raise StateDictError(f"{name}: expected {size} numbers, got {len(state[name])}")
+
+
 class Optimizer:
     """Base of the optimisers.
 
@@ -56,15 +69,7 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state; StateDictError names what does not fit."""
-        expected = {"steps", *self._buffers}
-        if set(state) != expected:
-            raise StateDictError(
-                f"this is not the state of {type(self).__name__}: "
-                f"expected {', '.join(sorted(expected))}; got {', '.join(sorted(state)) or 'nothing'}"
-            )
-        for name in self._buffers:
-            if len(state[name]) != len(self.parameters):
-                raise StateDictError(f"{name}: expected {len(self.parameters)} numbers, got {len(state[name])}")
+        check_state(type(self).__name__, state, self._buffers, len(self.parameters))
         self.steps = int(state["steps"])
         for name in self._buffers:
             setattr(self, name, list(state[name]))

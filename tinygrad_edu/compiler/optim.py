@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Value
-from ..errors import StateDictError
-from ..optim import _check
+from ..optim import _check, check_state
 from .parameters import FloatArray, Parameters
 
 #: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
@@ -70,15 +69,7 @@ class ArrayOptimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state; StateDictError names what does not fit."""
-        expected = {"steps", *self._buffers}
-        if set(state) != expected:
-            raise StateDictError(
-                f"this is not the state of {type(self).__name__}: "
-                f"expected {', '.join(sorted(expected))}; got {', '.join(sorted(state)) or 'nothing'}"
-            )
-        for name in self._buffers:
-            if len(state[name]) != len(self.parameters):
-                raise StateDictError(f"{name}: expected {len(self.parameters)} numbers, got {len(state[name])}")
+        check_state(type(self).__name__, state, self._buffers, len(self.parameters))
         self.steps = int(state["steps"])
         for name in self._buffers:
             getattr(self, name)[...] = state[name]
