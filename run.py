@@ -10,7 +10,7 @@
     python3 run.py lint                run the linters and the type checker
 
 Needs Python 3.11 or newer and, the first time, a network. Everything is installed into .venv beside this file, once;
-after that a start costs a few hundredths of a second.
+after that a start costs about a tenth of a second.
 """
 
 import os
