@@ -22,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
-    except (DrawingError, TinygradEduError, OSError) as error:
+    except OSError as error:
+        print(f"viz: cannot write {error.filename or 'the file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except (DrawingError, TinygradEduError) as error:
         print(f"viz: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -102,7 +102,10 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
 def write(path: Path, data: bytes) -> None:
     """Write a file beside its place and rename it, so that it is never half there."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    except OSError as error:  # named is the file that somebody wanted, not the one beside it that nobody knows of
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -18,6 +18,7 @@ from gpt.config import ENGINES, GPTConfig, TrainConfig
 from gpt.data import Corpus
 from gpt.engines import make_engine
 from gpt.errors import DataError
+from gpt.model import GPT
 from gpt.train import DivergedError, Run, learning_rate, resume, start, text_sha256, train
 from tinygrad_edu import Value
 
@@ -121,6 +122,23 @@ def test_both_engines_take_the_same_steps(train_arguments: list[str], tmp_path: 
         logs.append([(r["train_loss"] or 0.0, r["val_loss"] or 0.0) for r in checkpoint.read_log(out)])
     for compiled, scalar in zip(*logs, strict=True):
         assert compiled == pytest.approx(scalar, rel=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weight_decay_pulls_matrices_and_nothing_else(engine: str) -> None:
+    shape = GPTConfig(vocab_size=7, block_size=5, n_embd=4, n_head=2, norm_weight=True, bias=True)
+    after: list[dict[str, float]] = []
+    for decay in (0.0, 0.5):
+        model = GPT(shape, seed=3)
+        before = {name: value.data for name, value in model.named_scalars()}
+        steps = make_engine(model, TrainConfig(engine=engine, weight_decay=decay))
+        steps.step([([1, 2, 3, 4, 5], [2, 3, 4, 5, 6])], 0.1, "seed")
+        steps.write_back()
+        after.append({name: value.data for name, value in model.named_scalars()})
+    decayed = {name for name, value in GPT(shape, seed=3).named_scalars() if ".weight" in name and "ln_" not in name}
+    for name, number in before.items():
+        pull = 0.1 * 0.5 * number if name in decayed else 0.0
+        assert after[0][name] - after[1][name] == pytest.approx(pull, abs=1e-6)
 
 
 def test_a_run_may_change_its_engine_on_the_way(train_arguments: list[str], tmp_path: Path) -> None:
