@@ -22,7 +22,8 @@ from .dot import text as dot_text
 from .dot import write
 from .errors import DrawingError, LayoutError, UnknownFormatError
 from .gif import join_gif
-from .stepper_page import MOST_VALUES, Cells, asset, box, edges, marker, positions, size, svg_start, tab_text
+from .stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
+from .templates import asset
 
 _HOLD = 2  # the last picture stays for two steps longer
 _SENTENCE_HEIGHT = 64

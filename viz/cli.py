@@ -11,7 +11,7 @@ from tinygrad_edu import Value, topological_order
 from tinygrad_edu.errors import TinygradEduError
 
 from . import expressions, step_command, style
-from .drawing import DIRECTIONS, STYLES, draw
+from .drawing import DIRECTIONS, PRESETS, STYLES, draw
 from .errors import DrawingError
 
 
@@ -47,13 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("inputs", nargs="*", metavar="NAME=NUMBER", help="a number for each name in the expression")
     graph.add_argument(
         "-o", "--out", default="graph.svg", metavar="FILE",
-        help="what to write: .svg, .png, .pdf or .dot; - prints the DOT text (default: %(default)s)",
+        help="what to write: .svg, .png, .pdf, .html or .dot; - prints the DOT text (default: %(default)s)",
     )  # fmt: skip
     graph.add_argument("--forward", action="store_true", help="only compute: leave the gradients open")
     graph.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
     graph.add_argument("--direction", choices=DIRECTIONS, default="LR", help="inputs on the left, on top, or in rows")
     graph.add_argument("--budget", type=int, default=400, metavar="N", help="at most so many boxes (default: 400)")
     graph.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
+    graph.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
     graph.set_defaults(run=_graph)
     step_command.add_parser(commands)
     return parser
@@ -66,7 +67,12 @@ def _graph(options: argparse.Namespace) -> None:
         result.backward()
     try:
         drawing = draw(
-            result, budget=options.budget, depth=options.depth, direction=options.direction, style=options.style
+            result,
+            budget=options.budget,
+            depth=options.depth,
+            direction=options.direction,
+            style=options.style,
+            preset=options.preset,
         )
     except ValueError as error:
         raise DrawingError(str(error)) from None

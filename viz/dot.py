@@ -21,8 +21,10 @@ from tinygrad_edu.ops import CONSTANT
 from . import layout, style, wrap
 from .errors import LayoutTimeout, UnknownFormatError
 from .fold import Box, Cluster, Edge, Picture
+from .picture_page import page
+from .theme import themed
 
-PICTURE_FORMATS = ("svg", "png", "pdf")
+PICTURE_FORMATS = ("svg", "png", "pdf", "html")
 TEXT_FORMATS = ("dot", "gv")
 
 
@@ -39,7 +41,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     _coarser: Callable[[str], Drawing | None] | None = None
 
     def save(self, filename: Any = None, directory: Any = None, *, skip_existing: bool | None = False) -> str:
-        """Write the drawing and return the path: ``.svg``, ``.png``, ``.pdf``, or ``.dot`` (``.gv``) for its text.
+        """Write the drawing and return the path: ``.svg``, ``.png``, ``.pdf``, ``.html`` (a page to zoom
+        and move in), or ``.dot`` (``.gv``) for its text.
 
         The text needs no program. A picture is laid out by ``dot``, or without it by the program installed with this
         package, which writes no PDF. A layout that takes more than 5 seconds is stopped and a coarser picture is
@@ -59,7 +62,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
         if format in TEXT_FORMATS:
             data = self.source.encode()
         elif format in PICTURE_FORMATS:
-            data = self.render_bytes(format)
+            data = self._for_screens(format) if format in ("svg", "html") else self.render_bytes(format)
         else:
             raise UnknownFormatError(
                 f"unknown format: {path.name!r} must end in one of "
@@ -67,6 +70,14 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
             )
         write(path, data)
         return str(path)
+
+    def svg(self) -> str:
+        """The picture as SVG that is dark on a dark screen and has every number in full (see :mod:`viz.theme`)."""
+        return themed(self.render_bytes("svg").decode(), self.picture)
+
+    def _for_screens(self, format: str) -> bytes:
+        svg = self.svg()
+        return (svg if format == "svg" else page(svg, self._words())).encode()
 
     def render_bytes(self, format: str, timeout: float | None = None) -> bytes:
         """The picture as ``"svg"``, ``"png"`` or ``"pdf"``; see :meth:`save` for what can go wrong."""
@@ -91,7 +102,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     ) -> dict[str, str]:
         bundle = {"text/plain": self._words()}
         if include is None or "image/svg+xml" in include:
-            bundle["image/svg+xml"] = self.render_bytes("svg").decode()
+            bundle["image/svg+xml"] = self.svg()
         return {kind: data for kind, data in bundle.items() if exclude is None or kind not in exclude}
 
     def _words(self) -> str:
@@ -294,7 +305,7 @@ _TABLE = '<TABLE BORDER="{}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4" BGCO
 
 def _label(face: style.Face, root: bool) -> str:
     dashed = ' STYLE="DASHED"' if face.dashed else ""
-    parts = [_TABLE.format(3 if root else 1, face.fill, dashed, style.INK if root else "#6b7480")]
+    parts = [_TABLE.format(3 if root else 1, face.fill, dashed, style.INK if root else style.OUTLINE)]
     tab = f'<TD BGCOLOR="{face.tab_fill}">{_font(face.tab, bold=True)}</TD>' if face.tab else ""
     title = f'<TD ALIGN="LEFT">{_font(face.title, size=style.NAME_SIZE, bold=True)}</TD>' if face.title else ""
     span = ' COLSPAN="2"'

@@ -10,10 +10,12 @@ from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from . import dot, fold, graph, regions
+from .beamer import beamer
 from .partition import Scope
 
 STYLES = ("box", "micrograd")
 DIRECTIONS = ("LR", "TB", "wrapped")
+PRESETS = ("beamer",)
 
 
 def draw(
@@ -27,6 +29,7 @@ def draw(
     direction: str = "LR",
     style: str = "box",
     legend: bool = True,
+    preset: str | None = None,
 ) -> dot.Drawing:
     """Draw everything a result was computed from.
 
@@ -49,6 +52,8 @@ def draw(
         style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in circles of their
             own, which are not counted in the budget.
         legend: whether to explain the colours.
+        preset: ``"beamer"`` folds until every text is at least 24 pixels high on a screen of 1920 × 1080, with at most
+            40 boxes, and strengthens the contrast.
 
     Raises:
         ValueError: a number out of range or an unknown word.
@@ -67,6 +72,8 @@ def draw(
         raise ValueError(f"unknown direction: {direction!r} (must be one of {', '.join(DIRECTIONS)})")
     if style not in STYLES:
         raise ValueError(f"unknown style: {style!r} (must be one of {', '.join(STYLES)})")
+    if preset not in (None, *PRESETS):
+        raise ValueError(f"unknown preset: {preset!r} (must be one of {', '.join(PRESETS)})")
     values = list(values_in(value))
     if not values:
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
@@ -89,6 +96,8 @@ def draw(
             picture, direction=direction, lecture=style == "micrograd", legend=legend, note=note, coarser=coarser
         )
 
+    if preset == "beamer":
+        return beamer(lambda boxes: at(boxes, ""), budget)
     return at(budget, "")
 
 
@@ -101,7 +110,7 @@ def save(drawing: Any, path: str | os.PathLike[str], **options: Any) -> str:
 
     Args:
         drawing: what :func:`draw` returned, or what it takes.
-        path: ends in ``.svg``, ``.png``, ``.pdf``, or ``.dot``.
+        path: ends in ``.svg``, ``.png``, ``.pdf``, ``.html`` or ``.dot``.
         options: for :func:`draw`, when there is still something to draw.
 
     Returns the path. See :meth:`viz.dot.Drawing.save` for what can go wrong.

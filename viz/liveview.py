@@ -29,7 +29,7 @@ from tinygrad_edu import Value
 from . import dot, style
 from .drawing import draw
 from .errors import DrawingError
-from .stepper_page import asset, fill
+from .templates import asset, fill
 
 _HEARTBEAT = 10.0  # seconds; without a word now and then a closed browser would never be noticed
 

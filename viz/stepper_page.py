@@ -7,10 +7,8 @@ to play, "." for a black screen; ``#step=12`` in the address opens that step, ``
 from __future__ import annotations
 
 import html
-import json
 import math
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from tinygrad_edu import ops
@@ -20,6 +18,9 @@ from . import style
 from .dot import write
 from .errors import DrawingError, UnknownFormatError
 from .place import Placement, place
+from .templates import asset as asset
+from .templates import fill as fill
+from .templates import script_json as script_json
 
 #: More Values than this cannot be read in one picture.
 MOST_VALUES = 250
@@ -80,26 +81,6 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
         "SCRIPT": asset("step.js"),
     }
     return Page(fill(asset("step.html"), parts))
-
-
-def asset(name: str) -> str:
-    """The text of a file in ``viz/pages``."""
-    return files("viz").joinpath("pages", name).read_text(encoding="utf-8")
-
-
-def fill(template: str, parts: dict[str, str]) -> str:
-    """``@NAME@`` in a template becomes the part of that name; what the parts contain is left as it is."""
-    pieces = template.split("@")
-    return "".join(
-        parts.get(piece, "") if i % 2 else piece  # every second piece stands between two signs
-        for i, piece in enumerate(pieces)
-    )
-
-
-def script_json(data: object) -> str:
-    """JSON that can stand inside a script element: no ``<`` that could end it."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 # --- the picture ------------------------------------------------------------------------------------------------------

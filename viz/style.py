@@ -33,6 +33,32 @@ IDIOM, IDIOM_TAB = "#eef6ee", "#a5d0a8"
 MODULE, MODULE_TAB = "#e9f1fb", "#a8c9ef"
 FRAME_LINE = "#9aa4b0"
 FRAMES = ("#f6f7f9", "#eceff3", "#e2e7ed")
+OUTLINE = "#6b7480"
+
+#: By name the colour on a light screen and on a dark one. Text stays at a contrast of at least 4.5:1 in both.
+THEMES = {
+    "ink": (INK, "#f2f2f2"),
+    "faint": (FAINT, "#b4bac2"),
+    "positive": (POSITIVE, "#6cc0f5"),
+    "negative": (NEGATIVE, "#ff9b52"),
+    "mixed": (MIXED, "#c2c7cd"),
+    "paper": (PAPER, "#16181b"),
+    "leaf": (LEAF, "#332d1c"),
+    "leaf-tab": (LEAF_TAB, "#7d6219"),
+    "value-tab": (VALUE_TAB, "#49535e"),
+    "idiom": (IDIOM, "#1d2b1f"),
+    "idiom-tab": (IDIOM_TAB, "#3c6340"),
+    "module": (MODULE, "#1b2735"),
+    "module-tab": (MODULE_TAB, "#2f5580"),
+    "frame-line": (FRAME_LINE, "#6d7681"),
+    "outline": (OUTLINE, "#8a939d"),
+    "frame-0": (FRAMES[0], "#1c1f23"),
+    "frame-1": (FRAMES[1], "#23272c"),
+    "frame-2": (FRAMES[2], "#2b3036"),
+}
+
+#: For a projector: text at a contrast of at least 7:1 on every box, and lines that a dim lamp still shows.
+BEAMER = {FAINT: "#33373b", POSITIVE: "#00436b", NEGATIVE: "#702c00", MIXED: "#1a1a1a", OUTLINE: "#33373b"}
 
 LABELS_UP_TO = 40  # edges: with more, numbers on edges are clutter and are left to the tooltips
 COUNTS_UP_TO = 150

@@ -96,7 +96,9 @@ def test_pdf_needs_dot_itself(tmp_path: Path, no_dot: None) -> None:
 
 @pytest.mark.parametrize("name", ["L.jpg", "L", "L.svgz"])
 def test_unknown_format(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=rf"unknown format: '{name}' must end in one of \.svg, \.png, \.pdf, \.dot"):
+    with pytest.raises(
+        ValueError, match=rf"unknown format: '{name}' must end in one of \.svg, \.png, \.pdf, \.html, \.dot"
+    ):
         viz.save(expression(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
