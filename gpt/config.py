@@ -16,6 +16,7 @@ from tinygrad_edu.nn import ACTIVATIONS
 from .errors import ConfigError
 
 NORMS = ("rmsnorm", "layernorm")
+POSITIONS = ("learned", "rotary")
 SCHEDULES = ("cosine", "linear", "constant")
 LARGEST = 100_000_000  # parameters; more would not fit into the memory of an ordinary machine as scalars
 ENGINES = ("compiled", "scalar")
@@ -61,6 +62,9 @@ class GPTConfig:
     n_layer: int = _setting(1, "number of transformer blocks")
     n_head: int = _setting(4, "attention heads per block; must divide n_embd")
     n_embd: int = _setting(16, "width: numbers per position in the residual stream")
+    positions: str = _setting(
+        "learned", "how a token knows its place: learned, a vector per position; rotary, queries and keys are turned"
+    )
     norm: str = _setting("rmsnorm", f"normalisation before each part: {' or '.join(NORMS)}")
     norm_weight: bool = _setting(False, "give each norm a learned weight per feature")
     activation: str = _setting("relu", f"bend inside the MLP: {', '.join(ACTIVATIONS)}")
@@ -74,6 +78,7 @@ class GPTConfig:
             _check_range(self, name, 1)
         _check_range(self, "dropout", 0.0, 1.0, below=True)
         _check_range(self, "init_std", 0.0)
+        _check_choice(self, "positions", POSITIONS)
         _check_choice(self, "norm", NORMS)
         _check_choice(self, "activation", ACTIVATIONS)
         for name in ("norm_weight", "bias", "tied_head"):
@@ -82,6 +87,11 @@ class GPTConfig:
             raise ConfigError(
                 f"n_head must divide n_embd so that all heads are of one size; got n_embd {self.n_embd} "
                 f"and n_head {self.n_head}, which leaves {self.n_embd % self.n_head}"
+            )
+        if self.positions == "rotary" and self.n_embd // self.n_head % 2:
+            raise ConfigError(
+                f"rotary positions turn pairs of numbers, so n_embd / n_head must be even; got n_embd {self.n_embd} "
+                f"and n_head {self.n_head}, which makes heads of {self.n_embd // self.n_head}"
             )
         matrices = self.vocab_size * (2 - self.tied_head) + self.block_size + 12 * self.n_layer * self.n_embd
         if matrices * self.n_embd > LARGEST:
@@ -189,6 +199,26 @@ PRESETS: dict[str, Preset] = {
             "batch_size": 12,
             "lr": 2e-3,
             "min_lr": 2e-4,
+        },
+    ),
+    "base": Preset(
+        summary="4 layers, width 160, 4 heads, context 128, rotary positions: half an hour on two cores",
+        model={
+            "n_layer": 4,
+            "n_embd": 160,
+            "n_head": 4,
+            "block_size": 128,
+            "positions": "rotary",
+            "activation": "relu2",
+            "dropout": 0.1,
+            "init_std": 0.02,
+        },
+        train={
+            "steps": 9000,
+            "batch_size": 16,
+            "lr": 2e-3,
+            "min_lr": 1e-4,
+            "threads": 2,
         },
     ),
 }

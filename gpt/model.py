@@ -10,6 +10,7 @@ one sequence.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +59,24 @@ def _norm(config: GPTConfig) -> Module:
     return LayerNorm(config.n_embd, config.norm_weight, config.norm_weight and config.bias)
 
 
+def turned(x: Vector, position: int) -> Vector:
+    """Turn pairs of numbers by angles that grow with the position.    # (hs) → (hs)
+
+    Number i and number i + hs/2 are a point in a plane, which is turned by position · 10000^(−2i/hs): so the product of
+    a query and a key depends on how far apart they are, not on where (rotary position embedding, Su et al. 2021,
+    equations 13 to 16; the pairs are those of GPT-NeoX).
+
+    >>> [round(v.data, 4) for v in turned([Value(1.0), Value(0.0)], 1)]
+    [0.5403, 0.8415]
+    """
+    half = len(x) // 2
+    angles = [position * 10000.0 ** (-i / half) for i in range(half)]
+    cosines, sines = [math.cos(a) for a in angles], [math.sin(a) for a in angles]
+    first = [a * c - b * s for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
+    second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
+    return first + second
+
+
 class CausalSelfAttention(Module):
     """Every position gathers from the positions up to its own, once per head.    # (T, C) → (T, C)"""
 
@@ -69,6 +88,7 @@ class CausalSelfAttention(Module):
         self.head = AttentionHead()
         self.dropout = Dropout(config.dropout, rng=dropout_rng)
         self.n_head = config.n_head
+        self.rotary = config.positions == "rotary"
 
     def forward(
         self, x: list[Vector], past: tuple[list[list[Vector]], list[list[Vector]]] | None = None
@@ -77,9 +97,12 @@ class CausalSelfAttention(Module):
         hs = len(x[0]) // self.n_head
         qkv = [self.c_attn(v) for v in x]  # (T, 3C)
         q, k, v = ([row[i * len(row) // 3 : (i + 1) * len(row) // 3] for row in qkv] for i in range(3))
+        start = len(past[0][0]) if past is not None else 0
         y: list[Vector] = [[] for _ in x]
         for h in range(self.n_head):
             queries, keys, values = ([row[h * hs : (h + 1) * hs] for row in part] for part in (q, k, v))  # (T, hs)
+            if self.rotary:
+                queries, keys = ([turned(row, start + t) for t, row in enumerate(part)] for part in (queries, keys))
             if past is not None:
                 past_keys, past_values = past[0][h], past[1][h]
                 past_keys += keys
@@ -131,7 +154,9 @@ class Transformer(Module):
         # Each block adds to the residual stream twice; GPT-2 (section 2.3) keeps the sum's variance so.
         residual_std = config.init_std / (2 * config.n_layer) ** 0.5
         self.wte = Embedding(config.vocab_size, config.n_embd, std=config.init_std, rng=rng)
-        self.wpe = Embedding(config.block_size, config.n_embd, std=config.init_std, rng=rng)
+        if config.positions == "learned":
+            self.wpe = Embedding(config.block_size, config.n_embd, std=config.init_std, rng=rng)
+        self.learned = config.positions == "learned"
         self.drop = Dropout(config.dropout, rng=dropout_rng)
         self.h = [
             Block(config, residual_std=residual_std, rng=rng, dropout_rng=dropout_rng) for _ in range(config.n_layer)
@@ -141,7 +166,10 @@ class Transformer(Module):
     def forward(self, tokens: Sequence[int], cache: KVCache | None = None) -> list[Vector]:
         """Tokens to the normalised residual stream.    # (T) → (T, C)"""
         start = len(cache) if cache is not None else 0
-        x = [self.drop(F.add(self.wte(token), self.wpe(start + t))) for t, token in enumerate(tokens)]
+        x = [self.wte(token) for token in tokens]
+        if self.learned:
+            x = [F.add(v, self.wpe(start + t)) for t, v in enumerate(x)]
+        x = [self.drop(v) for v in x]
         for i, block in enumerate(self.h):
             x = block(x, (cache.keys[i], cache.values[i])) if cache is not None else block(x)
         return [self.ln_f(v) for v in x]

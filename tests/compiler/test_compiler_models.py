@@ -188,6 +188,20 @@ def test_a_gpt_under_every_option(norm: str, norm_weight: bool, activation: str,
     assert compiled.stats().matrix_products == 2 * 6 + 1
 
 
+def test_a_gpt_with_rotary_positions() -> None:
+    """The turning is a few array instructions: their number does not grow with the context."""
+    programs = []
+    for block_size in (4, 9):
+        config = GPTConfig(
+            vocab_size=11, block_size=block_size, n_layer=2, n_head=2, n_embd=8, positions="rotary", init_std=0.3
+        )
+        x, y = tokens(2, block_size, vocab_size=11), tokens(2, block_size, vocab_size=11, seed=1)
+        programs.append(agree(GPT(config).loss, None, x, y))
+    short, long = (compiled.stats() for compiled in programs)
+    assert short.matrix_products == long.matrix_products
+    assert short.instructions == long.instructions
+
+
 def test_logits_are_nested_like_the_function_returns_them() -> None:
     model = GPT(GPTConfig(vocab_size=5, block_size=3, n_layer=1, n_head=1, n_embd=4, init_std=0.5))
     x = tokens(2, 3, vocab_size=5)

@@ -24,6 +24,7 @@ def test_presets_are_valid(name: str) -> None:
         (GPTConfig, "n_layer", True, "n_layer must be a whole number, got True"),
         (GPTConfig, "n_head", 3, "n_head must divide n_embd.*n_embd 16 and n_head 3, which leaves 1"),
         (GPTConfig, "n_embd", 10**9, "would have [0-9,]+ parameters.*choose a smaller n_embd"),
+        (GPTConfig, "positions", "here", "positions must be one of learned, rotary; got 'here'"),
         (GPTConfig, "norm", "batch", "norm must be one of rmsnorm, layernorm; got 'batch'"),
         (GPTConfig, "activation", "step", "activation must be one of .*relu.*; got 'step'"),
         (GPTConfig, "dropout", 1.0, r"dropout must be at least 0.0 and below 1.0, got 1.0"),
@@ -42,6 +43,11 @@ def test_presets_are_valid(name: str) -> None:
 def test_a_bad_field_is_named_with_its_value_and_range(cls: Any, field: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         cls(**{field: value})
+
+
+def test_rotary_positions_need_pairs() -> None:
+    with pytest.raises(ConfigError, match="n_embd / n_head must be even; got n_embd 6 and n_head 2"):
+        GPTConfig(n_embd=6, n_head=2, positions="rotary")
 
 
 def test_settings_are_frozen_and_every_field_explains_itself() -> None:

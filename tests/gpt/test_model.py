@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gpt.config import GPTConfig
+from gpt.config import POSITIONS, GPTConfig
 from gpt.errors import ConfigError
-from gpt.model import GPT, KVCache
-from tinygrad_edu import no_grad
+from gpt.model import GPT, KVCache, turned
+from tinygrad_edu import Value, no_grad
 from tinygrad_edu.nn import shape
 
 SMALL = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "n_embd": 4, "init_std": 0.4}
@@ -69,8 +69,28 @@ def test_no_position_sees_the_future() -> None:
         assert other[t] != logits[t]
 
 
-def test_earlier_keys_and_values_are_reused_not_recomputed() -> None:
-    model = GPT(GPTConfig(**SMALL))
+def test_turning_leaves_the_length_and_makes_products_depend_on_the_distance_only() -> None:
+    rng = random.Random(0)
+    q, k = ([Value(rng.gauss(0, 1)) for _ in range(6)] for _ in range(2))
+
+    def product(i: int, j: int) -> float:
+        return sum(a.data * b.data for a, b in zip(turned(q, i), turned(k, j), strict=True))
+
+    assert math.hypot(*(v.data for v in turned(q, 7))) == pytest.approx(math.hypot(*(v.data for v in q)), rel=1e-12)
+    assert product(9, 4) == pytest.approx(product(5, 0), rel=1e-12) != pytest.approx(product(4, 9), rel=1e-3)
+    assert [v.data for v in turned(q, 0)] == [v.data for v in q]
+
+
+def test_rotary_positions_have_no_table_and_tell_places_apart() -> None:
+    model = GPT(GPTConfig(**SMALL, positions="rotary"), seed=2)
+    assert not any("wpe" in name for name, _ in model.named_parameters())
+    first, second = ([v.data for v in model(tokens)[-1]] for tokens in ([1, 2, 3], [2, 1, 3]))
+    assert first != pytest.approx(second, rel=1e-6)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_earlier_keys_and_values_are_reused_not_recomputed(positions: str) -> None:
+    model = GPT(GPTConfig(**SMALL, positions=positions))
     whole = [[x.data for x in row] for row in model(TOKENS)]
     cache = KVCache(model.config)
     pieces: list[list[float]] = []
@@ -131,6 +151,7 @@ OPTIONS: list[dict[str, Any]] = [
         strict=True,
     )
 ]
+OPTIONS.append({"positions": "rotary", "activation": "relu2"})
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -180,11 +201,22 @@ def test_logits_and_gradients_equal_the_same_model_in_pytorch(options: dict[str,
     def linear(x: Any, name: str) -> Any:
         return nnf.linear(x, w[f"{name}.weight"], w.get(f"{name}.bias"))
 
-    x = w["transformer.wte.weight"][TOKENS] + w["transformer.wpe.weight"][: len(TOKENS)]
+    def turned(heads: Any) -> Any:  # pairs of numbers as complex numbers, which turn by a multiplication
+        half = heads.shape[-1] // 2
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+        angles = torch.outer(torch.arange(len(TOKENS), dtype=torch.float64), frequencies)
+        z = torch.complex(heads[..., :half], heads[..., half:]) * torch.polar(torch.ones_like(angles), angles)
+        return torch.cat([z.real, z.imag], dim=-1)
+
+    x = w["transformer.wte.weight"][TOKENS]
+    if config.positions == "learned":
+        x = x + w["transformer.wpe.weight"][: len(TOKENS)]
     for i in range(config.n_layer):
         block = f"transformer.h.{i}"
         q, k, v = linear(norm(x, f"{block}.ln_1"), f"{block}.attn.c_attn").split(config.n_embd, dim=-1)
         heads = [part.view(len(TOKENS), config.n_head, -1).transpose(0, 1) for part in (q, k, v)]
+        if config.positions == "rotary":
+            heads[:2] = map(turned, heads[:2])
         attended = nnf.scaled_dot_product_attention(*heads, is_causal=True).transpose(0, 1).reshape(x.shape)
         x = x + linear(attended, f"{block}.attn.c_proj")
         hidden = activate[config.activation](linear(norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc"))
