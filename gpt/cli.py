@@ -1,4 +1,4 @@
-"""The command line: ``python -m gpt train | sample | eval | draw | info``.
+"""The command line: ``python -m gpt train | sample | eval | draw | flow | info``.
 
 Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (the message says why and what to do),
 130 interrupted.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -21,20 +22,19 @@ from typing import Any, NoReturn
 import tinygrad_edu
 from tinygrad_edu.nn import shape
 
-from . import checkpoint, ngram
+from . import checkpoint, flow_command, ngram
 from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
-from .data import TEXTS, Corpus, named_text, read_text, spread
+from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text, read_text, spread
 from .engines import CompiledEngine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
+from .recorded import recorded_loss
 from .sample import check_settings, generate
 from .train import DivergedError, Run, first_prompt, resume, start, text_sha256, train
 
 DEFAULT_PRESET = "small"
-DEFAULT_DATASET = "shakespeare"
-DRAWN_SCALARS = 1_400_000  # a drawing computes one loss in scalars; more than this would keep a person waiting
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
@@ -123,7 +123,7 @@ def _fresh(options: argparse.Namespace) -> Run:
     training = _train_config({**chosen.train, **given})
     dataset = None if options.data else options.dataset or DEFAULT_DATASET
     data = str(Path(options.data).absolute()) if options.data else None
-    text = _text(dataset, data)
+    text = load_text(dataset, data)
     corpus = Corpus.from_text(text, config.block_size)
     config = dataclasses.replace(config, vocab_size=corpus.tokenizer.vocab_size)
     if options.out:
@@ -156,7 +156,7 @@ def _resumed(options: argparse.Namespace) -> Run:
     changes = _given(options, TrainConfig)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
     _check_writable(folder)
-    run = resume(folder, config, _text(config.dataset, config.data))
+    run = resume(folder, config, load_text(config.dataset, config.data))
     print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
     return run
 
@@ -165,10 +165,6 @@ def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
     """The fields of a configuration that the person named."""
     values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(cls)}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _text(dataset: str | None, data: str | None) -> str:
-    return read_text(data) if data is not None else named_text(dataset or DEFAULT_DATASET)
 
 
 def _unused(folder: Path) -> Path:
@@ -254,7 +250,7 @@ def _eval(options: argparse.Namespace) -> int:
                 f"{options.data} is too short: it has {len(tokens)} characters, needed are {block_size + 1}"
             )
     else:
-        corpus = Corpus.from_text(_text(config.dataset, config.data), block_size, tokenizer)
+        corpus = Corpus.from_text(load_text(config.dataset, config.data), block_size, tokenizer)
         tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
     every = (len(tokens) - 1) // block_size
     sequences = spread(tokens, block_size, options.sequences or every)
@@ -274,7 +270,7 @@ def _draw(options: argparse.Namespace) -> int:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
     folder = Path(options.checkpoint)
     model, config, tokenizer, _ = checkpoint.load_model(folder)
-    corpus = Corpus.from_text(_text(config.dataset, config.data), config.model.block_size, tokenizer)
+    corpus = Corpus.from_text(load_text(config.dataset, config.data), config.model.block_size, tokenizer)
     out = Path(options.out) if options.out else folder / "loss.svg"
     import viz
 
@@ -288,17 +284,8 @@ def _draw(options: argparse.Namespace) -> int:
 def _loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
     """The graph of the loss of one sequence, with its gradients, as a ``viz`` drawing."""
     import viz
-    from tinygrad_edu import collector_paused, record_calls
 
-    # A parameter is used about twice (× and +) per position.
-    length = max(1, min(model.config.block_size, DRAWN_SCALARS // (2 * len(model.parameters()))))
-    model.eval()
-    model.zero_grad()
-    with collector_paused():
-        with record_calls() as calls:
-            loss = model.loss(tokens[:length], tokens[1 : length + 1])
-        loss.label = "loss"
-        loss.backward()
+    loss, calls, _ = recorded_loss(model, tokens)
     return viz.draw(loss, calls=calls, budget=boxes, direction="wrapped")
 
 
@@ -378,10 +365,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "draw", "draw the graph of a trained model's loss, with gradients", _draw)
     _checkpoint_flag(command)
-    command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png or .pdf file (default: DIR/loss.svg)")
+    command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png, .pdf or .html file (default: DIR/loss.svg)")
 
     command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
 
+    flow_command.add_parser(functools.partial(_add, commands))
     command = _add(commands, "info", "show what the folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     return parser

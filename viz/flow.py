@@ -1,0 +1,388 @@
+"""How the gradient flows: one line per table of parameters and per module, on a logarithmic axis, and what is wrong.
+
+The questions of everyone whose network does not learn: where does the gradient die, where does it explode, which units
+are dead or saturated, and which operation was the first to make a NaN? Everything is read off the graph and the
+recorded calls, so it is exact, and no layer needs to be known.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu import Value, topological_order
+from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.engine import NO_GRADIENT_YET
+
+from . import style
+from .dot import write
+from .errors import UnknownFormatError
+from .picture_page import page
+from .theme import themed
+
+EXPLODES = 1000.0  # times the median of all lines of its kind; gradients within one healthy model differ by less
+VANISHES = 1e-4  # of that median
+SATURATED = 0.99  # of what a tanh can reach at most
+
+
+@dataclass(frozen=True)
+class Line:
+    """The gradients of one table of parameters, or at the results of one module.
+
+    Attributes:
+        name: the path, such as ``"transformer.h.0.attn.c_attn.weight"``.
+        count: how many Values.
+        mean, largest: of |gradient| over those that are finite.
+        zeros: the share that is exactly zero.
+        not_finite: how many are NaN or infinite.
+        update: the length of the last update divided by the length of the parameters; None if not known. About 1e-3 is
+            usual for a network that learns well.
+    """
+
+    name: str
+    count: int
+    mean: float
+    largest: float
+    zeros: float
+    not_finite: int
+    update: float | None = None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What :func:`flow` measured.
+
+    Attributes:
+        parameters: a line per table of parameters.
+        modules: a line per module: the gradient that arrives at its results.
+        findings: sentences about what is wrong; empty for a healthy network.
+    """
+
+    parameters: list[Line]
+    modules: list[Line]
+    findings: list[str]
+
+    def __str__(self) -> str:
+        """A table for the terminal."""
+        lines = [*self.parameters, *self.modules]
+        width = max([len(line.name) for line in lines], default=0) + 2
+        rows = [f"{'':<{width}}{'values':>9}{'mean |grad|':>13}{'max |grad|':>13}{'zero':>7}  update/data"]
+        for title, part in (("parameters", self.parameters), ("results of modules", self.modules)):
+            rows += [title] if part else []
+            for line in part:
+                update = "" if line.update is None else style.number(line.update, 2)
+                rows.append(
+                    f"{line.name:<{width}}{line.count:>9,}{style.number(line.mean, 3):>13}"
+                    f"{style.number(line.largest, 3):>13}{line.zeros:>7.0%}  {update}".rstrip()
+                )
+        return "\n".join([*rows, "", *(self.findings or ["Nothing unusual was found."])])
+
+    def svg(self) -> str:
+        """The chart, dark on dark screens."""
+        return themed(_chart(self), None)
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the chart: ``.svg``, ``.html`` to zoom and search in, or ``.txt`` for the table. Returns the path.
+
+        Raises UnknownFormatError for another ending, OSError when the file cannot be written.
+        """
+        path = Path(path)
+        kinds: dict[str, Callable[[], str]] = {
+            ".svg": self.svg,
+            ".html": lambda: page(self.svg(), _TITLE),
+            ".txt": lambda: f"{self}\n",
+        }
+        if path.suffix.lower() not in kinds:
+            raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
+        write(path, kinds[path.suffix.lower()]().encode())
+        return str(path)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": str(self), "image/svg+xml": self.svg()}
+
+
+def flow(
+    loss: Any,
+    *,
+    calls: CallRecord,
+    before: Mapping[Value, float] | None = None,
+    split: Iterable[str] = ("AttentionHead",),
+) -> Flow:
+    """Measure the gradients of one backward pass.
+
+    Args:
+        loss: what ``backward()`` was called on, or any nesting of lists of such Values.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while the loss was computed.
+        before: the numbers of the parameters before the optimiser's step, if it has been made since: gives the ratio of
+            update to data.
+        split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
+
+    Raises:
+        TypeError: there is no Value in ``loss``.
+        ValueError: ``backward()`` has not been called.
+
+    >>> import random
+    >>> from tinygrad_edu import record_calls
+    >>> from tinygrad_edu.nn import MLP
+    >>> with record_calls() as calls:
+    ...     y = MLP(2, [3, 1], rng=random.Random(1))([1.0, 2.0])
+    >>> y.backward()
+    >>> [line.count for line in flow(y, calls=calls).parameters]
+    [2, 1, 2, 1, 2, 1, 3, 1]
+    """
+    roots = list(values_in(loss))
+    if not roots:
+        raise TypeError(f"expected a Value, or a list with Values in it, got {type(loss).__name__} without any")
+    if all(root.grad is NO_GRADIENT_YET for root in roots):
+        raise ValueError("no gradient has been computed yet; call backward() on the loss first")
+    tables: dict[str, list[Value]] = {}
+    for value, name in calls.names.items():
+        tables.setdefault(name.partition("[")[0], []).append(value)
+    parameters = [_line(name, values, before) for name, values in tables.items()]
+    grouped = _by_module(calls.calls, frozenset(split))
+    modules = [_line(name, [v for call in group for v in call.outputs]) for name, group in grouped.items()]
+    findings = [
+        *_first_not_finite(roots, calls),
+        *_out_of_scale("the gradient of", parameters),
+        *_out_of_scale("the gradient at", modules),
+        *_units(grouped),
+    ]
+    return Flow(parameters, modules, findings)
+
+
+def _line(name: str, values: list[Value], before: Mapping[Value, float] | None = None) -> Line:
+    gradients = [0.0 if v.grad is NO_GRADIENT_YET else abs(v.grad) for v in values]
+    finite = [g for g in gradients if math.isfinite(g)]
+    update = None
+    if before is not None and all(v in before for v in values):
+        length = math.hypot(*(before[v] for v in values))
+        update = math.hypot(*(v.data - before[v] for v in values)) / length if length else None
+    return Line(
+        name,
+        len(values),
+        math.fsum(finite) / len(finite) if finite else math.nan,
+        max(finite, default=math.nan),
+        gradients.count(0.0) / len(gradients) if gradients else 0.0,
+        len(gradients) - len(finite),
+        update,
+    )
+
+
+def _by_module(calls: list[ModuleCall], split: frozenset[str]) -> dict[str, list[ModuleCall]]:
+    groups: dict[str, list[ModuleCall]] = {}
+
+    def enter(call: ModuleCall, name: str) -> None:
+        groups.setdefault(name, []).append(call)
+        seen: dict[str, int] = {}
+        for child in call.children:
+            path = child.path or child.kind
+            if child.kind in split:
+                seen[path] = seen.get(path, 0) + 1
+                path = f"{path} {seen[path]}"
+            enter(child, path)
+
+    for call in calls:
+        enter(call, call.path or call.kind)
+    # A module that hands on what it was given, such as dropout outside of training, has nothing of its own to show.
+    return {name: group for name, group in groups.items() if any({*call.outputs} - {*call.inputs} for call in group)}
+
+
+# --- what is wrong ----------------------------------------------------------------------------------------------------
+
+
+def _first_not_finite(roots: list[Value], calls: CallRecord) -> list[str]:
+    """The operation that made the first NaN or infinity: forward if there is one, else on the way back."""
+    order = list(topological_order(*roots))
+    inside = {v: call.path or call.kind for root in calls.calls for call in root.walk() for v in call.outputs}
+
+    def named(value: Value) -> str:
+        name = value.label or calls.names.get(value, "")
+        if value in inside:
+            name = " ".join(filter(None, [name, f"in {inside[value]}"]))
+        return name or (f"a result of {value.op.symbol}" if value.op is not None else "an input")
+
+    for value in order:
+        if not math.isfinite(value.data):
+            given = ", ".join(style.number(v.data) for v in value.inputs)
+            made = f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
+            return [f"The first number that is not finite is {style.number(value.data)}, {named(value)}{made}."]
+    for value in reversed(order):
+        if value.grad is not NO_GRADIENT_YET and not math.isfinite(value.grad):
+            return [f"The first gradient that is not finite is {style.number(value.grad)}, that of {named(value)}."]
+    return []
+
+
+def _out_of_scale(words: str, lines: list[Line]) -> list[str]:
+    sizes = [line.mean for line in lines if math.isfinite(line.mean) and line.mean > 0.0]
+    if not sizes:
+        return []
+    median, found = statistics.median(sizes), []
+    for line in lines:
+        if line.not_finite:
+            found.append(f"{line.not_finite:,} of {line.count:,} gradients of {line.name} are not finite.")
+        elif line.zeros == 1.0:
+            found.append(f"No gradient reaches {line.name}: all {line.count:,} are exactly 0.")
+        elif line.mean > EXPLODES * median:
+            found.append(f"{words} {line.name} explodes: {line.mean / median:,.0f} times the median of its kind.")
+        elif line.mean < VANISHES * median:
+            found.append(f"{words} {line.name} vanishes: {line.mean / median:.1g} of the median of its kind.")
+    return [sentence[0].upper() + sentence[1:] for sentence in found]
+
+
+def _units(grouped: dict[str, list[ModuleCall]]) -> Iterator[str]:
+    """Dead and saturated units: results of ReLU, tanh or sigmoid, at the same place in every call of a module.
+
+    Modules come outermost first; what has been said of a layer is not said again of its neurons.
+    """
+    told: set[Value] = set()
+    for name, group in grouped.items():
+        if len({len(call.outputs) for call in group}) != 1 or told.issuperset(group[0].outputs):
+            continue
+        units = [*zip(*(call.outputs for call in group), strict=True)]
+        for flat, words in (
+            (_dead, "dead: 0 for every example, so their weights get no gradient"),
+            (_saturated, "saturated: almost flat for every example, so little gradient passes"),
+        ):
+            count = sum(all(flat(value) for value in unit) for unit in units)
+            if count:
+                told.update(group[0].outputs)
+                yield f"{count:,} of {len(units):,} units of {name} are {words}."
+
+
+def _dead(value: Value) -> bool:
+    return value.op is not None and value.op.name == "relu" and value.data == 0.0
+
+
+def _saturated(value: Value) -> bool:
+    match value.op.name if value.op is not None else "":
+        case "tanh":
+            return abs(value.data) > SATURATED
+        case "sigmoid":
+            return abs(2.0 * value.data - 1.0) > SATURATED
+    return False
+
+
+# --- the chart --------------------------------------------------------------------------------------------------------
+
+_TITLE = "Gradient flow"
+_ROW, _PLOT, _LETTER = 28.0, 360.0, 8.6  # points: height of a line, width of the axis, width of a letter
+
+
+def _chart(measured: Flow) -> str:
+    """Two panels side by side, so that a whole small GPT fits a screen; one axis for both, so that they compare."""
+    sides = [("parameters", measured.parameters), ("results of modules", measured.modules)]
+    sizes = [x for _, lines in sides for line in lines for x in (line.mean, line.largest) if 0.0 < x < math.inf]
+    low = math.floor(math.log10(min(sizes))) if sizes else -1
+    high = max(math.ceil(math.log10(max(sizes))) if sizes else 0, low + 1)
+    x, bottom, panels = 12.0, 0.0, []
+    top = 100.0
+    for title, lines in sides:
+        if lines:
+            panel = _Panel(title, lines, x, top, low, high)
+            panels.append(panel.svg())
+            x, bottom = panel.right + 40.0, max(bottom, panel.bottom)
+    words = [row for f in measured.findings for row in _wrapped(f, int(x / _LETTER))] or ["Nothing unusual was found."]
+    colour = style.NEGATIVE if measured.findings else style.FAINT
+    head = [_text(12, 30, _TITLE, size=20, bold=True)]
+    head += [_text(12, 54 + 24 * i, row, colour, bold=bool(measured.findings)) for i, row in enumerate(words)]
+    drop = 60.0 + 24.0 * len(words) - top  # the panels begin below the findings
+    legend = _text(
+        12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  a grid line per power of ten", style.FAINT
+    )
+    height = bottom + drop + 54
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {x:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
+        f'{"".join(head)}<g transform="translate(0 {drop:.1f})">{"".join(panels)}</g>{legend}</svg>'
+    )
+
+
+class _Panel:
+    """The lines of one kind, from ``top`` to ``bottom`` and from ``left`` to ``right``."""
+
+    def __init__(self, title: str, lines: list[Line], left: float, top: float, low: int, high: int) -> None:
+        self.title, self.lines, self.left, self.top = title, lines, left, top
+        self.low, self.high = low, high
+        self.names = left + 12 + _LETTER * max(len(line.name) for line in lines)  # where the names end
+        self.axis = self.names + 12 + _PLOT  # where the axis ends
+        self.updates = any(line.update is not None for line in lines)
+        self.right = self.axis + (200.0 if self.updates else 90.0)
+        self.bottom = top + _ROW * (len(lines) + 1)
+
+    def svg(self) -> str:
+        """Titles, grid and lines."""
+        out = [_text(self.left, self.top, self.title, bold=True)]
+        for power in range(self.low, self.high + 1, max(1, round((self.high - self.low) / 6))):
+            x = self._at(10.0**power)
+            out.append(_text(x, self.top, f"1e{power}".replace("-", "−"), style.FAINT, anchor="middle"))
+            out.append(_stroke(x, self.top + 10, x, self.bottom + 8, style.FRAMES[2], 1))
+        out.append(_text(self.axis + 90, self.top, "zeros", style.FAINT, anchor="end"))
+        if self.updates:
+            out.append(_text(self.axis + 200, self.top, "Δ ÷ data", style.FAINT, anchor="end"))
+        for i, line in enumerate(self.lines, 1):
+            out.append(self._row(line, self.top + i * _ROW))
+        return "".join(out)
+
+    def _at(self, x: float) -> float:
+        return self.axis - _PLOT * (self.high - math.log10(x)) / (self.high - self.low)
+
+    def _row(self, line: Line, y: float) -> str:
+        facts = f"mean |grad| {line.mean!r}, max |grad| {line.largest!r}, {line.zeros:.2%} exactly 0"
+        name = html.escape(line.name)
+        parts = [
+            _text(self.names, y, line.name, anchor="end"),
+            _text(self.axis + 90, y, f"{line.zeros:.0%}", anchor="end"),
+        ]
+        if line.not_finite:
+            words = f"{line.not_finite:,} not finite"
+            parts.append(_text(self.names + 20, y, words, style.NEGATIVE, bold=True))
+        elif line.largest > 0.0:
+            mean, largest = self._at(line.mean), self._at(line.largest)
+            parts += [
+                _stroke(mean, y - 5, largest, y - 5, style.POSITIVE, 3),
+                _stroke(largest, y - 13, largest, y + 3, style.POSITIVE, 3),
+                f'<circle cx="{mean:.1f}" cy="{y - 5:.1f}" r="7" fill="{style.POSITIVE}"/>',
+            ]
+        if line.update is not None:
+            parts.append(_text(self.axis + 200, y, style.number(line.update, 2), anchor="end"))
+        return (
+            f'<g class="node" data-name="{name}" data-count="{line.count}" data-grad="{facts}">'
+            f"<title>{name}: {facts}</title>{''.join(parts)}</g>"
+        )
+
+
+def _text(
+    x: float,
+    y: float,
+    words: str,
+    colour: str = style.INK,
+    *,
+    size: int = 16,
+    anchor: str = "start",
+    bold: bool = False,
+) -> str:
+    weight = ' font-weight="bold"' if bold else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-family="{style.FONT},Helvetica,sans-serif" font-size="{size}" '
+        f'text-anchor="{anchor}" fill="{colour}"{weight}>{html.escape(words)}</text>'
+    )
+
+
+def _stroke(x1: float, y1: float, x2: float, y2: float, colour: str, width: int) -> str:
+    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {place} stroke="{colour}" stroke-width="{width}"/>'
+
+
+def _wrapped(words: str, width: int) -> list[str]:
+    rows = [""]
+    for word in words.split():
+        if rows[-1] and len(rows[-1]) + 1 + len(word) > width:
+            rows.append("")
+        rows[-1] = f"{rows[-1]} {word}".strip()
+    return rows
