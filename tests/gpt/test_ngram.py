@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from gpt.ngram import ladder, ngram_loss
+from gpt.ngram import ladder, ngram_loss, witten_bell_loss
 
 
 def test_a_bigram_counted_by_hand() -> None:
@@ -19,6 +19,24 @@ def test_a_unigram_is_the_cross_entropy_of_frequencies() -> None:
     train, val = rng.choices(range(4), [8, 4, 2, 2], k=4000), rng.choices(range(4), [8, 4, 2, 2], k=4000)
     entropy = 1.75 * math.log(2)
     assert ngram_loss(train, val, 1, 4) == pytest.approx(entropy, abs=0.03)
+
+
+def test_witten_bell_counted_by_hand() -> None:
+    # Training text a b a b a. Of single characters: a 3, b 2, two kinds; after a always b, after b always a.
+    a, b = ((count + 2 * 1 / 3) / (5 + 2) for count in (3, 2))  # three characters in the alphabet
+    b_after_a, a_after_b = (2 + b) / (2 + 1), (2 + a) / (2 + 1)
+    expected = -(math.log(b_after_a) + math.log(a_after_b)) / 2
+    assert witten_bell_loss([0, 1, 0, 1, 0], [0, 1, 0], 2, vocab_size=3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("history", [(), (0,), (1, 2), (2, 2, 2), (3, 1, 0, 2)])
+def test_witten_bells_probabilities_sum_to_one(history: tuple[int, ...]) -> None:
+    rng = random.Random(1)
+    train = rng.choices(range(3), k=200)  # 3 never occurs
+    n = len(history) + 1
+    probabilities = [math.exp(-witten_bell_loss(train, [*history, c], n, 4)) for c in range(4)]
+    assert sum(probabilities) == pytest.approx(1.0)
+    assert min(probabilities) > 0
 
 
 def test_what_never_occurred_still_has_a_probability() -> None:
