@@ -31,7 +31,7 @@ from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
 from .recorded import recorded_loss
-from .sample import check_settings, generate
+from .sample import check_settings, generate, until
 from .train import DivergedError, Run, first_prompt, resume, start, text_sha256, train
 
 DEFAULT_PRESET = "small"
@@ -209,26 +209,34 @@ def _loss_words(loss: float) -> str:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    check_settings(options.temperature, options.top_k, options.top_p)
-    if options.max_new_tokens < 0:
-        raise ConfigError(f"max_new_tokens must be at least 0, got {options.max_new_tokens}")
+    check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
+    for name, least in (("max_new_tokens", 0), ("samples", 1)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
+    if "" in options.stop:
+        raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
     model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
     prompt = tokenizer.encode(options.prompt or first_prompt(tokenizer))
-    print(options.prompt or "", end="", flush=True)
     engine = make_engine(model, _with_engine(config.train, options))
-    for token in generate(
-        engine.scorer(),
-        config.model.block_size,
-        prompt,
-        options.max_new_tokens,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        rng=random.Random(options.seed),
-    ):
-        print(tokenizer.decode([token]), end="", flush=True)
-    print()
+    for number in range(options.samples):
+        if options.samples > 1:
+            print(f"{chr(10) * (number > 0)}--- {number + 1} of {options.samples}, seed {options.seed + number}")
+        print(options.prompt or "", end="", flush=True)
+        tokens = generate(
+            engine.scorer(),
+            config.model.block_size,
+            prompt,
+            options.max_new_tokens,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            rng=random.Random(options.seed + number),
+        )
+        for character in until((tokenizer.decode([token]) for token in tokens), options.stop):
+            print(character, end="", flush=True)
+        print()
     return 0
 
 
@@ -440,5 +448,10 @@ def _add_sample(commands: Any) -> None:
     )
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
+    command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
+    command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
+    command.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+    )
     _engine_flag(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tinygrad_edu import collector_paused, no_grad
 
@@ -13,7 +13,11 @@ from .model import GPT, KVCache
 
 
 def distribution(
-    logits: Sequence[float], temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+    logits: Sequence[float],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
 ) -> list[float]:
     """The probabilities of the next token.                                                              # (V) → (V)
 
@@ -22,13 +26,14 @@ def distribution(
         temperature: scores are divided by it; below 1 bolder, above 1 more varied, 0 always the likeliest.
         top_k: keep only the k likeliest (Fan et al. 2018).
         top_p: keep the likeliest until their sum reaches p, including the one that reaches it (Holtzman et al. 2020).
+        min_p: keep those of at least p times the probability of the likeliest (Nguyen et al. 2024).
 
     Raises ConfigError for a setting out of range. Among equal scores the lower token wins.
 
     >>> [round(p, 3) for p in distribution([2.0, 1.0, 0.1], top_k=2)]
     [0.731, 0.269, 0.0]
     """
-    check_settings(temperature, top_k, top_p)
+    check_settings(temperature, top_k, top_p, min_p)
     if not all(math.isfinite(x) for x in logits):
         raise ConfigError("the model's scores are not finite numbers: its training diverged; use an earlier checkpoint")
     order = sorted(range(len(logits)), key=lambda token: -logits[token])
@@ -44,6 +49,8 @@ def distribution(
             if total >= target:
                 kept = i + 1
                 break
+    if min_p is not None:  # powers[0] is 1, so a power is a probability relative to the largest
+        kept = min(kept, sum(power >= min_p for power in powers))
     total = sum(powers[:kept])
     probabilities = [0.0] * len(logits)
     for token, power in zip(order[:kept], powers, strict=False):
@@ -51,7 +58,7 @@ def distribution(
     return probabilities
 
 
-def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def check_settings(temperature: float, top_k: int | None, top_p: float | None, min_p: float | None = None) -> None:
     """Raise ConfigError, with the range, for a setting that makes no sense."""
     if not (temperature >= 0.0 and math.isfinite(temperature)):
         raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
@@ -59,6 +66,8 @@ def check_settings(temperature: float, top_k: int | None, top_p: float | None) -
         raise ConfigError(f"top_k must be at least 1, got {top_k!r}")
     if top_p is not None and not 0.0 < top_p <= 1.0:
         raise ConfigError(f"top_p must be above 0 and at most 1, got {top_p!r}")
+    if min_p is not None and not 0.0 <= min_p <= 1.0:
+        raise ConfigError(f"min_p must be at least 0 and at most 1, got {min_p!r}")
 
 
 def draw(probabilities: Sequence[float], rng: random.Random) -> int:
@@ -113,6 +122,7 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     rng: random.Random,
 ) -> Iterator[int]:
     """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
@@ -121,12 +131,12 @@ def generate(
         score: gives the logits after some tokens: a :class:`ScalarScorer`, or what an engine's ``scorer()`` returns.
         block_size: of the model; beyond it, the model sees the last ``block_size`` tokens.
         prompt: at least one token.
-        temperature, top_k, top_p: see :func:`distribution`.
+        temperature, top_k, top_p, min_p: see :func:`distribution`.
         rng: where the chance comes from.
 
     Raises ConfigError for an empty prompt or a setting out of range.
     """
-    check_settings(temperature, top_k, top_p)
+    check_settings(temperature, top_k, top_p, min_p)
     if not prompt:
         raise ConfigError("a prompt needs at least one token")
     if max_new_tokens < 0:
@@ -134,6 +144,26 @@ def generate(
     tokens = list(prompt)
     for _ in range(max_new_tokens):
         tokens = tokens[-block_size:]
-        token = draw(distribution(score(tokens), temperature, top_k, top_p), rng)
+        token = draw(distribution(score(tokens), temperature, top_k, top_p, min_p), rng)
         tokens.append(token)
         yield token
+
+
+def until(characters: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """The characters before the first stop string. What may be the beginning of one is held back until it is known.
+
+    >>> list(until("to be or", ["be", "or"])), list(until("bad", ["be"]))
+    (['t', 'o', ' '], ['b', 'a', 'd'])
+    """
+    held = ""
+    for character in characters:
+        held += character
+        if any(held.endswith(stop) for stop in stops):
+            stop = max((stop for stop in stops if held.endswith(stop)), key=len)
+            yield from held[: len(held) - len(stop)]
+            return
+        # The longest end of what is held that begins a stop string stays.
+        free = next(i for i in range(len(held) + 1) if any(s.startswith(held[i:]) for s in stops) or i == len(held))
+        yield from held[:free]
+        held = held[free:]
+    yield from held

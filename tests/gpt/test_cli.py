@@ -46,6 +46,24 @@ def test_sample_writes_as_many_characters_as_asked_and_the_same_for_a_seed(
     assert capsys.readouterr().out == first
 
 
+def test_several_samples_are_those_of_their_seeds_and_stop_where_told(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["sample", "--checkpoint", str(trained), "--max-new-tokens", "30"]
+    alone = []
+    for seed in (4, 5):
+        assert main([*base, "--seed", str(seed)]) == 0
+        alone.append(capsys.readouterr().out)
+    assert main([*base, "--seed", "4", "--samples", "2"]) == 0
+    both = capsys.readouterr().out
+    assert both == f"--- 1 of 2, seed 4\n{alone[0]}\n--- 2 of 2, seed 5\n{alone[1]}"
+    stop = alone[0][10:12]
+    assert main([*base, "--seed", "4", "--stop", stop]) == 0
+    assert capsys.readouterr().out == f"{alone[0].partition(stop)[0]}\n"
+    assert main([*base, "--stop", ""]) == 2
+    assert "at least one character" in capsys.readouterr().err
+
+
 def test_flow_shows_gradients_and_writes_a_chart(
     trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from gpt.config import GPTConfig
 from gpt.errors import ConfigError
 from gpt.model import GPT
-from gpt.sample import ScalarScorer, distribution, draw, generate
+from gpt.sample import ScalarScorer, distribution, draw, generate, until
 
 LOGITS = [2.0, 1.0, 0.1]
 
@@ -119,3 +120,25 @@ def test_an_empty_prompt_and_a_negative_length_are_refused(model: GPT) -> None:
         next(written(model, [], 3, rng=random.Random(0)))
     with pytest.raises(ConfigError, match="max_new_tokens"):
         next(written(model, [1], -1, rng=random.Random(0)))
+
+
+def test_min_p_is_relative_to_the_likeliest() -> None:
+    logits = [math.log(p) for p in (0.5, 0.3, 0.15, 0.05)]
+    assert distribution(logits, min_p=0.3) == pytest.approx([0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95, 0.0])
+    assert distribution(logits, min_p=0.31)[2] == 0.0
+    assert distribution(logits, min_p=1.0) == [1.0, 0.0, 0.0, 0.0]
+    assert distribution(logits, min_p=0.0) == pytest.approx([0.5, 0.3, 0.15, 0.05])
+    with pytest.raises(ConfigError, match="min_p must be at least 0 and at most 1, got 1.5"):
+        distribution(logits, min_p=1.5)
+
+
+@pytest.mark.parametrize("text", ["", "a", "aab", "abab", "abcabd", "aaab", "xaxbx"])
+@pytest.mark.parametrize("stops", [[], ["ab"], ["abd", "bc"], ["aab", "b"]])
+def test_stop_strings_cut_where_the_first_of_them_is_complete(text: str, stops: list[str]) -> None:
+    expected = text
+    for end in range(1, len(text) + 1):
+        found = [stop for stop in stops if text[:end].endswith(stop)]
+        if found:
+            expected = text[: end - max(map(len, found))]
+            break
+    assert "".join(until(text, stops)) == expected
