@@ -21,6 +21,7 @@ from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
 
 from . import style
+from .chart import LETTER, stroke, text, wrapped
 from .dot import write
 from .errors import UnknownFormatError
 from .picture_page import page
@@ -271,7 +272,7 @@ def _saturated(value: Value) -> bool:
 # --- the chart --------------------------------------------------------------------------------------------------------
 
 _TITLE = "Gradient flow"
-_ROW, _PLOT, _LETTER = 28.0, 360.0, 8.6  # points: height of a line, width of the axis, width of a letter
+_ROW, _PLOT = 28.0, 360.0  # points: height of a line, width of the axis
 
 
 def _chart(measured: Flow) -> str:
@@ -287,14 +288,12 @@ def _chart(measured: Flow) -> str:
             panel = _Panel(title, lines, x, top, low, high)
             panels.append(panel.svg())
             x, bottom = panel.right + 40.0, max(bottom, panel.bottom)
-    words = [row for f in measured.findings for row in _wrapped(f, int(x / _LETTER))] or ["Nothing unusual was found."]
+    words = [row for f in measured.findings for row in wrapped(f, int(x / LETTER))] or ["Nothing unusual was found."]
     colour = style.NEGATIVE if measured.findings else style.FAINT
-    head = [_text(12, 30, _TITLE, size=20, bold=True)]
-    head += [_text(12, 54 + 24 * i, row, colour, bold=bool(measured.findings)) for i, row in enumerate(words)]
+    head = [text(12, 30, _TITLE, size=20, bold=True)]
+    head += [text(12, 54 + 24 * i, row, colour, bold=bool(measured.findings)) for i, row in enumerate(words)]
     drop = 60.0 + 24.0 * len(words) - top  # the panels begin below the findings
-    legend = _text(
-        12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  a grid line per power of ten", style.FAINT
-    )
+    legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  a grid line per power of ten", style.FAINT)
     height = bottom + drop + 54
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:.0f}" height="{height:.0f}" '
@@ -309,7 +308,7 @@ class _Panel:
     def __init__(self, title: str, lines: list[Line], left: float, top: float, low: int, high: int) -> None:
         self.title, self.lines, self.left, self.top = title, lines, left, top
         self.low, self.high = low, high
-        self.names = left + 12 + _LETTER * max(len(line.name) for line in lines)  # where the names end
+        self.names = left + 12 + LETTER * max(len(line.name) for line in lines)  # where the names end
         self.axis = self.names + 12 + _PLOT  # where the axis ends
         self.updates = any(line.update is not None for line in lines)
         self.right = self.axis + (200.0 if self.updates else 90.0)
@@ -317,14 +316,14 @@ class _Panel:
 
     def svg(self) -> str:
         """Titles, grid and lines."""
-        out = [_text(self.left, self.top, self.title, bold=True)]
+        out = [text(self.left, self.top, self.title, bold=True)]
         for power in range(self.low, self.high + 1, max(1, round((self.high - self.low) / 6))):
             x = self._at(10.0**power)
-            out.append(_text(x, self.top, f"1e{power}".replace("-", "−"), style.FAINT, anchor="middle"))
-            out.append(_stroke(x, self.top + 10, x, self.bottom + 8, style.FRAMES[2], 1))
-        out.append(_text(self.axis + 90, self.top, "zeros", style.FAINT, anchor="end"))
+            out.append(text(x, self.top, f"1e{power}".replace("-", "−"), style.FAINT, anchor="middle"))
+            out.append(stroke(x, self.top + 10, x, self.bottom + 8, style.FRAMES[2], 1))
+        out.append(text(self.axis + 90, self.top, "zeros", style.FAINT, anchor="end"))
         if self.updates:
-            out.append(_text(self.axis + 200, self.top, "Δ ÷ data", style.FAINT, anchor="end"))
+            out.append(text(self.axis + 200, self.top, "Δ ÷ data", style.FAINT, anchor="end"))
         for i, line in enumerate(self.lines, 1):
             out.append(self._row(line, self.top + i * _ROW))
         return "".join(out)
@@ -336,53 +335,22 @@ class _Panel:
         facts = f"mean |grad| {line.mean!r}, max |grad| {line.largest!r}, {line.zeros:.2%} exactly 0"
         name = html.escape(line.name)
         parts = [
-            _text(self.names, y, line.name, anchor="end"),
-            _text(self.axis + 90, y, f"{line.zeros:.0%}", anchor="end"),
+            text(self.names, y, line.name, anchor="end"),
+            text(self.axis + 90, y, f"{line.zeros:.0%}", anchor="end"),
         ]
         if line.not_finite:
             words = f"{line.not_finite:,} not finite"
-            parts.append(_text(self.names + 20, y, words, style.NEGATIVE, bold=True))
+            parts.append(text(self.names + 20, y, words, style.NEGATIVE, bold=True))
         elif line.largest > 0.0:
             mean, largest = self._at(line.mean), self._at(line.largest)
             parts += [
-                _stroke(mean, y - 5, largest, y - 5, style.POSITIVE, 3),
-                _stroke(largest, y - 13, largest, y + 3, style.POSITIVE, 3),
+                stroke(mean, y - 5, largest, y - 5, style.POSITIVE, 3),
+                stroke(largest, y - 13, largest, y + 3, style.POSITIVE, 3),
                 f'<circle cx="{mean:.1f}" cy="{y - 5:.1f}" r="7" fill="{style.POSITIVE}"/>',
             ]
         if line.update is not None:
-            parts.append(_text(self.axis + 200, y, style.number(line.update, 2), anchor="end"))
+            parts.append(text(self.axis + 200, y, style.number(line.update, 2), anchor="end"))
         return (
             f'<g class="node" data-name="{name}" data-count="{line.count}" data-grad="{facts}">'
             f"<title>{name}: {facts}</title>{''.join(parts)}</g>"
         )
-
-
-def _text(
-    x: float,
-    y: float,
-    words: str,
-    colour: str = style.INK,
-    *,
-    size: int = 16,
-    anchor: str = "start",
-    bold: bool = False,
-) -> str:
-    weight = ' font-weight="bold"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-family="{style.FONT},Helvetica,sans-serif" font-size="{size}" '
-        f'text-anchor="{anchor}" fill="{colour}"{weight}>{html.escape(words)}</text>'
-    )
-
-
-def _stroke(x1: float, y1: float, x2: float, y2: float, colour: str, width: int) -> str:
-    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {place} stroke="{colour}" stroke-width="{width}"/>'
-
-
-def _wrapped(words: str, width: int) -> list[str]:
-    rows = [""]
-    for word in words.split():
-        if rows[-1] and len(rows[-1]) + 1 + len(word) > width:
-            rows.append("")
-        rows[-1] = f"{rows[-1]} {word}".strip()
-    return rows
