@@ -1,4 +1,4 @@
-"""What the charts are drawn with: SVG text and lines in the colours of :mod:`viz.style`, which a theme can turn dark."""
+"""What the charts are drawn with: SVG text and lines in the colours of :mod:`viz.style`; a theme can turn them dark."""
 
 from __future__ import annotations
 
