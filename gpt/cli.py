@@ -1,4 +1,4 @@
-"""The command line: ``python -m gpt train | sample | eval | draw | flow | info``.
+"""The command line: ``python -m gpt train | sample | eval | draw | flow | export | import | info``.
 
 Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (the message says why and what to do),
 130 interrupted.
@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import tinygrad_edu
 from tinygrad_edu.nn import shape
 
-from . import checkpoint, flow_command, ngram
+from . import checkpoint, exchange_commands, flow_command, ngram
 from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text, read_text, spread
@@ -378,6 +378,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
 
     flow_command.add_parser(functools.partial(_add, commands))
+    exchange_commands.add_parsers(functools.partial(_add, commands))
     command = _add(commands, "info", "show what the folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     return parser
