@@ -1,0 +1,179 @@
+"""``python -m lessons site``: the course as pages that need no server and no network.
+
+``index.html`` is the map and the search; each lesson is a page with what its cells show in it. A page such as a stepper
+stands in the lesson and, to be shown on a whole screen, in a file of its own.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+from gpt.files import write_atomically
+from viz import style
+from viz.templates import fill, script_json
+
+from . import highlight, markdown
+from .cells import FOLDER, Lesson, lesson_before, whats_new
+from .runner import Shown, page_in_frame
+
+Entry = dict[str, str]
+
+_IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
+_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
+_LEAST_SCALE = 0.62  # of a picture's own size: smaller, its 16 points cannot be read; the reader scrolls instead
+
+
+def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> list[Entry]:
+    """Write the page of a lesson, and the pages that stand in it; returns what can be searched.
+
+    Args:
+        lesson: which.
+        shown: what each of its cells has shown.
+        course: all lessons, for the links to the ones before and after.
+        folder: where to.
+    """
+    writer = _Writer(lesson, folder)
+    body = "\n".join(writer.cell(i, shown[i]) for i in range(len(lesson.cells)))
+    diff = whats_new(lesson, lesson_before(lesson))
+    if diff:
+        body += f'\n<section class="prose" id="new"><h2>What is new</h2>{_diff(diff)}</section>'
+    at = course.index(lesson)
+    around = []
+    for words, other in (("← {}", course[at - 1] if at else None), ("{} →", (*course, None)[at + 1])):
+        if other is not None:
+            around.append(f'<a href="{_page(other)}">{html.escape(words.format(other.title))}</a>')
+    page = _fill("lesson.html", TITLE=html.escape(lesson.title), BODY=body, AROUND=" ".join(around))
+    write_atomically(folder / _page(lesson), page)
+    return writer.entries
+
+
+def write_contents(course: list[Lesson], entries: list[Entry], folder: Path) -> Path:
+    """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is."""
+    stations = "".join(_station(lesson) for lesson in course if not lesson.is_supplement)
+    beside = "".join(_station(lesson) for lesson in course if lesson.is_supplement)
+    if beside:
+        beside = f'<h2>Beside the way</h2><ol class="map beside">{beside}</ol>'
+    page = _fill("index.html", STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
+    path = folder / "index.html"
+    write_atomically(path, page)
+    return path
+
+
+def _station(lesson: Lesson) -> str:
+    title = lesson.title.partition(": ")[2] or lesson.title
+    return (
+        f'<li><a href="{_page(lesson)}"><span class="number" aria-hidden="true">{lesson.name}</span>'
+        f'<span class="title">{html.escape(title)}</span>'
+        f'<span class="question">{markdown.inline(lesson.question)}</span></a></li>'
+    )
+
+
+class _Writer:
+    """The cells of one lesson as HTML; notes what can be searched, and writes embedded pages to files."""
+
+    def __init__(self, lesson: Lesson, folder: Path) -> None:
+        self.lesson, self.folder = lesson, folder
+        self.entries: list[Entry] = []
+        self._heading = ""
+
+    def cell(self, i: int, shown: Shown | None) -> str:
+        """One cell, with what it has shown."""
+        cell, name = self.lesson.cells[i], f"cell-{i + 1}"
+        if not cell.is_code:
+            headings = re.findall(r"^#+ (.*)$", cell.source, re.MULTILINE)
+            self._heading = headings[0] if headings and i else self._heading
+            self._note(name, markdown.plain(cell.source))
+            kind = "predict" if cell.asks else "exercise" if "**Exercise" in cell.source else ""
+            return f'<section class="prose {kind}" id="{name}">{markdown.to_html(cell.source)}</section>'
+        self._note(name, " ".join(cell.shown.split()))
+        code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
+        output = "" if shown is None else self._output(i, shown)
+        if "check" in cell.tags:
+            return _folded("check", name, "checked by code", code)
+        if "solution" in cell.tags:
+            return _folded("solution", name, "Solution", code + output)
+        if output and i and self.lesson.cells[i - 1].asks:
+            output = _folded("reveal", f"{name}-answer", "I have made my prediction: show me", output)
+        return f'<section class="cell {"model" * ("model" in cell.tags)}" id="{name}">{code}{output}</section>'
+
+    def _note(self, name: str, words: str) -> None:
+        at = f"{_page(self.lesson)}#{name}"
+        title = self.lesson.title + (f": {markdown.plain(self._heading)}" if self._heading else "")
+        self.entries.append({"at": at, "title": title, "text": words})
+
+    def _output(self, i: int, shown: Shown) -> str:
+        parts = []
+        if shown.text:
+            parts.append(f'<pre class="out" tabindex="0">{html.escape(shown.text.rstrip())}</pre>')
+        bundle = shown.bundle
+        words = bundle.get("text/plain", "")
+        if "text/html" in bundle:
+            parts.append(self._frame(i, bundle["text/html"]))
+        elif "image/svg+xml" in bundle:
+            parts.append(_picture(bundle["image/svg+xml"], f"p{i + 1}-", words))
+        elif "image/png" in bundle:
+            source = f"data:image/png;base64,{bundle['image/png'].strip()}"
+            parts.append(f'<figure tabindex="0"><img src="{source}" alt="{html.escape(words)}"></figure>')
+        elif words:
+            parts.append(f'<pre class="out" tabindex="0">{html.escape(words)}</pre>')
+        return "".join(parts)
+
+    def _frame(self, i: int, markup: str) -> str:
+        page = page_in_frame(markup)
+        if page is None:
+            return f'<figure class="html" tabindex="0">{markup}</figure>'
+        own = f"{self.lesson.path.stem}-{i + 1:02}.html"
+        write_atomically(self.folder / own, page)
+        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+        words = title[1] if title else "an interactive page"
+        return (
+            f'<figure class="page"><iframe srcdoc="{html.escape(page)}" title="{words}" loading="lazy"></iframe>'
+            f'<figcaption><a href="{own}">{words}, on a page of its own</a></figcaption></figure>'
+        )
+
+
+def _folded(kind: str, name: str, summary: str, content: str) -> str:
+    return f'<details class="{kind}" id="{name}"><summary>{summary}</summary>{content}</details>'
+
+
+def _picture(svg: str, prefix: str, words: str) -> str:
+    """SVG to stand in a page beside others: its ids made its own, its size at most the column's."""
+    svg = svg[svg.index("<svg") :]
+    svg = _IDS.sub(rf"\g<1>{prefix}", svg)
+    size = _SIZE.search(svg)
+    look = ""
+    if size is not None:
+        width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
+        look = f"width:{width:.0f}px;min-width:min({width:.0f}px, {max(width * _LEAST_SCALE, 280):.0f}px)"
+    label = html.escape(" ".join(words.split())[:300])
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)
+    return f'<figure tabindex="0">{svg}</figure>'
+
+
+def _diff(diff: str) -> str:
+    rows = []
+    for line in diff.split("\n"):
+        tag = "ins" if line.startswith("+") else "del" if line.startswith("-") else "span"
+        rows.append(f"<{tag}>{html.escape(line)}</{tag}>")
+    return f'<pre class="diff" tabindex="0">{chr(10).join(rows)}</pre>'
+
+
+def _page(lesson: Lesson) -> str:
+    return f"{lesson.path.stem}.html"
+
+
+def _fill(template: str, **parts: str) -> str:
+    read = {name: (FOLDER / "pages" / name).read_text(encoding="utf-8") for name in (template, "site.css", "site.js")}
+    return fill(read[template], {**parts, "STYLE": _colours() + read["site.css"], "SCRIPT": read["site.js"]})
+
+
+def _colours() -> str:
+    light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
+    dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+    return (
+        f":root{{{light}color-scheme:light}}"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}color-scheme:dark}}}}"
+        f":root[data-theme=dark]{{{dark}color-scheme:dark}}\n"
+    )
