@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import publish_command, script
+from . import present_command, publish_command, script
 from .cells import load, load_all
 from .errors import LessonError
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--solutions", action="store_true", help="run the solutions of the exercises too")
     run.add_argument("--out", default="lessons-out", metavar="DIR", help="where pictures go (default: %(default)s)")
     run.set_defaults(run=_run)
+    present_command.add_parser(commands)
     publish_command.add_parsers(commands)
     return parser
 

@@ -22,6 +22,7 @@ Entry = dict[str, str]
 
 _IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
 _SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
+_ROOT = 18.0  # pixels of site.css's 1rem
 _LEAST_SCALE = 0.62  # of a picture's own size: smaller, its 16 points cannot be read; the reader scrolls instead
 
 
@@ -146,7 +147,8 @@ def _picture(svg: str, prefix: str, words: str) -> str:
     look = ""
     if size is not None:
         width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
-        look = f"width:{width:.0f}px;min-width:min({width:.0f}px, {max(width * _LEAST_SCALE, 280):.0f}px)"
+        width /= _ROOT  # in units of the text's size, so that both grow on a projector
+        look = f"width:{width:.1f}rem;min-width:{min(width, max(width * _LEAST_SCALE, 15)):.1f}rem"
     label = html.escape(" ".join(words.split())[:300])
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)
     return f'<figure tabindex="0">{svg}</figure>'

@@ -39,6 +39,7 @@ def test_key_lines_are_found_and_their_hints_hidden() -> None:
         ("# %% markdown\n", r"03_neuron.py, line 5: expected \"# %%\", .* got '# %% markdown'"),
         ('# %% tags=["chekc"]\nx = 1\n', "line 5: unknown tag: 'chekc' .must be one of check, solution, model"),
         ("# %% tags=[check]\nx = 1\n", "line 5: tags must be a list"),
+        ("# %%\nx = 1\ny =\n", "line 7: Python cannot read this: invalid syntax"),
         ("# %%\n\n", "line 5: this cell is empty"),
         ("# %% [markdown]\nHello\n", "line 6: expected \"# \" before the text of a markdown cell, got 'Hello'"),
     ],
