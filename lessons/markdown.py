@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Callable
 
+_SHORT = ' class="short"'
 _ITEM = re.compile(r"(?:[-*+]|(\d+)\.) +(.*)")
 _SPAN = re.compile(r"(`+)(.+?)\1")
 _INLINE: list[tuple[re.Pattern[str], str]] = [
@@ -23,7 +24,7 @@ def to_html(text: str) -> str:
 
     >>> print(to_html("## A *bend*\\n\\nIt is `max(0, z)`:\\n\\n- **flat** below,\\n- straight above."))
     <h2>A <em>bend</em></h2>
-    <p>It is <code>max(0, z)</code>:</p>
+    <p>It is <code class="short">max(0, z)</code>:</p>
     <ul><li><strong>flat</strong> below,</li><li>straight above.</li></ul>
     """
     lines = text.split("\n")
@@ -67,8 +68,13 @@ def inline(text: str) -> str:
     marked = "".join(parts) + html.escape(text[end:])
     for pattern, replacement in _INLINE:
         marked = pattern.sub(replacement, marked)
-    spans = iter([f"<code>{html.escape(span[2].strip())}</code>" for span in _SPAN.finditer(text)])
+    spans = iter([_span(span[2].strip()) for span in _SPAN.finditer(text)])
     return re.sub("\0", lambda _: next(spans), marked)
+
+
+def _span(code: str) -> str:
+    # What is short is not broken at the end of a line: a fraction such as ∂L/∂d would be read as two things.
+    return f"<code{_SHORT if len(code) <= 24 else ''}>{html.escape(code)}</code>"
 
 
 def plain(text: str) -> str:

@@ -173,8 +173,12 @@ class Presenter:
 
     def _again(self) -> None:
         """Run the present cell again, as it stands in the file now."""
-        if self._read_again() and self.lesson.cells[self.position].is_code:
+        if not self._read_again() or not self.lesson.cells[self.position].is_code:
+            return
+        if self._blank() is None:
             self._run()
+        else:
+            self._typed = ""
 
     def _from_the_start(self) -> None:
         """Forget everything and run all cells up to the present one, as if they were run for the first time."""

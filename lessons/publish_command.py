@@ -56,4 +56,5 @@ def _site(options: argparse.Namespace) -> None:
         start = time.monotonic()
         entries += site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder)
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+    site.write_guide(folder)
     print(f"wrote {site.write_contents(course, entries, folder)}")

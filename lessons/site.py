@@ -62,6 +62,13 @@ def write_contents(course: list[Lesson], entries: list[Entry], folder: Path) -> 
     return path
 
 
+def write_guide(folder: Path) -> None:
+    """Write ``guide.html``, the teacher's guide."""
+    body = markdown.to_html((FOLDER / "guide.md").read_text(encoding="utf-8"))
+    page = _fill("lesson.html", TITLE="The teacher's guide", BODY=f'<section class="prose">{body}</section>', AROUND="")
+    write_atomically(folder / "guide.html", page)
+
+
 def _station(lesson: Lesson) -> str:
     title = lesson.title.partition(": ")[2] or lesson.title
     return (
@@ -86,8 +93,11 @@ class _Writer:
             headings = re.findall(r"^#+ (.*)$", cell.source, re.MULTILINE)
             self._heading = headings[0] if headings and i else self._heading
             self._note(name, markdown.plain(cell.source))
-            kind = "predict" if cell.asks else "exercise" if "**Exercise" in cell.source else ""
-            return f'<section class="prose {kind}" id="{name}">{markdown.to_html(cell.source)}</section>'
+            words = markdown.to_html(cell.source)
+            if cell.asks:
+                before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
+                words = f'{before}<div class="predict">{mark}{question}</div>'
+            return f'<section class="prose" id="{name}">{words}</section>'
         self._note(name, " ".join(cell.shown.split()))
         code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
         output = "" if shown is None else self._output(i, shown)

@@ -51,6 +51,20 @@ def test_answers_and_solutions_are_folded(course: Path) -> None:
     assert "dL/da = 6" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
 
 
+def test_only_the_question_itself_is_marked_as_one(course: Path) -> None:
+    page = (course / "01_expression.html").read_text(encoding="utf-8")
+    marked = re.findall(r'<div class="predict">(.*?)</div>', page, re.DOTALL)
+    assert len(marked) == 4
+    assert all(part.startswith("<p><strong>Predict.</strong>") for part in marked)
+
+
+def test_the_guide_is_a_page_too(course: Path) -> None:
+    assert 'href="guide.html"' in (course / "index.html").read_text(encoding="utf-8")
+    guide = (course / "guide.html").read_text(encoding="utf-8")
+    for name in ("1", "2", "3"):
+        assert f"<h2>{load(name).title}</h2>" in guide
+
+
 def test_nothing_points_to_another_place(course: Path) -> None:
     for path in course.glob("*.html"):
         page = path.read_text(encoding="utf-8")
@@ -65,9 +79,9 @@ def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
 
 def test_a_page_shows_text_as_text() -> None:
     assert markdown.inline("`<b>` & <i> **a < b** [x](y.html)") == (
-        '<code>&lt;b&gt;</code> &amp; &lt;i&gt; <strong>a &lt; b</strong> <a href="y.html">x</a>'
+        '<code class="short">&lt;b&gt;</code> &amp; &lt;i&gt; <strong>a &lt; b</strong> <a href="y.html">x</a>'
     )
-    assert markdown.inline("2 * 3 * 4, `a * b`, *yes*") == "2 * 3 * 4, <code>a * b</code>, <em>yes</em>"
+    assert markdown.inline("2 * 3 * 4, `a * b`, *yes*") == '2 * 3 * 4, <code class="short">a * b</code>, <em>yes</em>'
     assert "<th>a</th>" in markdown.to_html("| a | b |\n|---|---|\n| 1 | 2 |")
     assert markdown.to_html("1. one\n   more\n2. two") == "<ol><li>one more</li><li>two</li></ol>"
     assert markdown.to_html("```\na < b\n```") == '<pre class="formula" tabindex="0">a &lt; b</pre>'
@@ -108,7 +122,7 @@ def size(browser: Browser, width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(375, 700), (1920, 1080)])
-@pytest.mark.parametrize("name", ["index.html", "01_expression.html", "02_line.html", "03_neuron.html"])
+@pytest.mark.parametrize("name", ["index.html", "guide.html", "01_expression.html", "02_line.html", "03_neuron.html"])
 def test_it_opens_without_errors_requests_or_sideways_scrolling(
     browser: Browser, course: Path, name: str, width: int, height: int
 ) -> None:
