@@ -51,10 +51,10 @@ def _site(options: argparse.Namespace) -> None:
     course = [load(name) for name in options.only] or load_all()
     folder = Path(options.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    entries: list[site.Entry] = []
+    written = []
     for lesson in course:
         start = time.monotonic()
-        entries += site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder)
+        written.append(site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
     site.write_guide(folder)
-    print(f"wrote {site.write_contents(course, entries, folder)}")
+    print(f"wrote {site.write_contents(written, folder)}")

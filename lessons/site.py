@@ -6,8 +6,10 @@ stands in the lesson and, to be shown on a whole screen, in a file of its own.
 
 from __future__ import annotations
 
+import base64
 import html
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpt.files import write_atomically
@@ -20,14 +22,31 @@ from .runner import Shown, page_in_frame
 
 Entry = dict[str, str]
 
+
+@dataclass(frozen=True)
+class Written:
+    """A lesson whose page has been written.
+
+    Attributes:
+        lesson: which.
+        entries: what can be searched in it: where, under which title, which words.
+        preview: SVG of its first graph; empty if it has none, or a large one.
+    """
+
+    lesson: Lesson
+    entries: list[Entry]
+    preview: str
+
+
 _IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
 _SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
 _ROOT = 18.0  # pixels of site.css's 1rem
+_LARGEST_PREVIEW = 80_000  # characters; more is a graph of which nothing can be seen when it is small
 _LEAST_SCALE = 0.62  # of a picture's own size: smaller, its 16 points cannot be read; the reader scrolls instead
 
 
-def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> list[Entry]:
-    """Write the page of a lesson, and the pages that stand in it; returns what can be searched.
+def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> Written:
+    """Write the page of a lesson, and the pages that stand in it.
 
     Args:
         lesson: which.
@@ -47,13 +66,20 @@ def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson]
             around.append(f'<a href="{_page(other)}">{html.escape(words.format(other.title))}</a>')
     page = _fill("lesson.html", TITLE=html.escape(lesson.title), BODY=body, AROUND=" ".join(around))
     write_atomically(folder / _page(lesson), page)
-    return writer.entries
+    drawn = (
+        of_cell.bundle.get("image/svg+xml", "")
+        for cell, of_cell in zip(lesson.cells, shown, strict=True)
+        if of_cell is not None and "viz.draw(" in cell.source
+    )
+    preview = next((svg for svg in drawn if 0 < len(svg) <= _LARGEST_PREVIEW), "")
+    return Written(lesson, writer.entries, preview)
 
 
-def write_contents(course: list[Lesson], entries: list[Entry], folder: Path) -> Path:
+def write_contents(course: list[Written], folder: Path) -> Path:
     """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is."""
-    stations = "".join(_station(lesson) for lesson in course if not lesson.is_supplement)
-    beside = "".join(_station(lesson) for lesson in course if lesson.is_supplement)
+    stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
+    beside = "".join(_station(page) for page in course if page.lesson.is_supplement)
+    entries = [entry for page in course for entry in page.entries]
     if beside:
         beside = f'<h2>Beside the way</h2><ol class="map beside">{beside}</ol>'
     page = _fill("index.html", STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
@@ -69,12 +95,17 @@ def write_guide(folder: Path) -> None:
     write_atomically(folder / "guide.html", page)
 
 
-def _station(lesson: Lesson) -> str:
+def _station(page: Written) -> str:
+    lesson = page.lesson
     title = lesson.title.partition(": ")[2] or lesson.title
+    preview = ""
+    if page.preview:
+        source = base64.b64encode(page.preview[page.preview.index("<svg") :].encode()).decode()
+        preview = f'<img src="data:image/svg+xml;base64,{source}" alt="">'
     return (
         f'<li><a href="{_page(lesson)}"><span class="number" aria-hidden="true">{lesson.name}</span>'
-        f'<span class="title">{html.escape(title)}</span>'
-        f'<span class="question">{markdown.inline(lesson.question)}</span></a></li>'
+        f'<span class="words"><span class="title">{html.escape(title)}</span>'
+        f'<span class="question">{markdown.inline(lesson.question)}</span></span>{preview}</a></li>'
     )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +36,31 @@ def test_every_lesson_has_a_page_and_the_contents_lead_to_it(course: Path) -> No
     assert 'href="01_expression.html">← Lesson 1' in middle
     assert 'href="03_neuron.html">Lesson 3: The neuron →' in middle
     assert "<ins>+class Line(Module):</ins>" in middle
+
+
+def test_the_map_shows_the_graph_of_each_stage(course: Path) -> None:
+    contents = (course / "index.html").read_text(encoding="utf-8")
+    assert contents.count('<img src="data:image/svg+xml;base64,') == 3
+
+
+def test_every_snippet_works_when_pasted_from_the_pages(course: Path, tmp_path: Path) -> None:
+    for name in ("01_expression.html", "02_line.html", "03_neuron.html"):
+        page = (course / name).read_text(encoding="utf-8")
+        blocks = re.findall(r'<div class="code"><pre tabindex="0"><code>(.*?)</code>', page, re.DOTALL)
+        snippets = [html.unescape(re.sub(r"</?(?:b|i|span)>", "", block)) for block in blocks]
+        assert len(snippets) > 15
+        prompt = subprocess.run(
+            [sys.executable, "-i", "-q"],
+            input="".join(f"{snippet}\n\n" for snippet in snippets) + "print('REACHED THE END')\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(site.FOLDER.parent), "PYTHONIOENCODING": "utf-8"},
+        )
+        assert "Error" not in prompt.stderr, prompt.stderr
+        assert "REACHED THE END" in prompt.stdout
 
 
 def test_pictures_stand_in_the_page_with_names_of_their_own(course: Path) -> None:
