@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(_: argparse.Namespace) -> None:
     for lesson in load_all():
-        print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}\n     {lesson.question}")
+        print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}")
+        print(textwrap.indent(script.plain(lesson.question), "     "))
     print("\npython -m lessons 1 runs the first; python -m lessons --help shows what else there is")
 
 

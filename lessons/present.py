@@ -241,6 +241,8 @@ class Presenter:
                 verdict = practice.check(self.lesson, blank, typed)
             except LessonError as error:
                 verdict = practice.Verdict(False, str(error))
+            except KeyboardInterrupt:
+                verdict = practice.Verdict(False, "stopped")
             finally:
                 self._busy = ""
         if verdict.right:

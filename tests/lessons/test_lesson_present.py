@@ -201,6 +201,16 @@ def test_giving_up_shows_the_line_and_leaving_keeps_the_blank(lesson) -> None:
     assert "\n6" in shown
 
 
+def test_checking_can_be_stopped(lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lessons.practice.check", interrupted)
+    presenter = Presenter(lesson, practising=True)
+    press(presenter, "space", "space")
+    assert "✗ stopped" in type_in(presenter, "x * 3")
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
