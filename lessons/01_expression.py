@@ -8,7 +8,7 @@
 #
 #     L = (a·b + c)·f
 #
-# At the end you will have differentiated it three times: by nudging, by hand, and with a program of eight lines. The
+# At the end you will have differentiated it three times: by nudging, by hand, and with a program of seven lines. The
 # third way is the one that trains language models.
 
 # %%
@@ -113,7 +113,7 @@ assert (a.grad, b.grad, c.grad, f.grad) == (6.0, -4.0, -2.0, 4.0)
 assert (e.grad, d.grad) == (-2.0, -2.0)
 
 # %% [markdown]
-# The first number, `∂L/∂a = 6`, is the slope that nudging gave us. And here is the gradient flowing back through the
+# `∂L/∂a = 6` is the slope that nudging gave us. And here is the gradient flowing back through the
 # picture: each line now shows what it carries, blue for positive and red with a bar for negative, the wider the
 # stronger. It is −2 that comes out of the last product towards `d`; the sum hands it on unchanged; the first product
 # multiplies it by −3 for `a`, and by 2 for `b`.
@@ -137,7 +137,7 @@ viz.step_page(L)
 #
 #     0.01 · (6² + 4² + 2² + 4²) = 0.72
 #
-# **Predict.** `L` is −8. What will it be after this step: −7.28 exactly, a little more, or a little less?
+# **Predict.** `L` is −8. What will it be after this step: exactly −7.28, a little more, or a little less?
 
 # %%
 for value in (a, b, c, f):
@@ -233,7 +233,7 @@ assert a.grad == 4.0
 assert central_difference(lambda a: (a + a) + (a + a), [1.0], 0) - 4.0 < 1e-6
 
 # %% [markdown]
-# These eight lines are the engine of every neural network there is. `Value.backward` does the same, with a little
+# These seven lines are the engine of every neural network there is. `Value.backward` does the same, with a little
 # more care for speed.
 
 # %% [markdown]
@@ -262,7 +262,7 @@ assert (a.grad, b.grad) == (-3.0, -8.0)
 
 # %% [markdown]
 # **Exercise 3.** This expression comes with a well-known library, micrograd, and means nothing; it only uses every
-# operation often. Compute `g` and its slopes by `a` and `b` with our `backward` of eight lines, and check one of them
+# operation often. Compute `g` and its slopes by `a` and `b` with our `backward` of seven lines, and check one of them
 # by nudging: `central_difference(f, [-4.0, 2.0], 0)`.
 #
 #     c = a + b

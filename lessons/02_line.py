@@ -109,8 +109,8 @@ round(loss.data, 3)
 assert abs(loss.data - 43.534) < 1e-9
 
 # %% [markdown]
-# Here is the graph for a single point, and then for all five. The two yellow boxes that everything grows from are the
-# same two parameters, used five times. So five contributions arrive at each of them, and they add up, as in `a + a`.
+# Here is the graph for a single point. For all five there will be five of these, which grow from the same two yellow
+# boxes: the parameters are used five times. So five contributions arrive at each of them and add up, as in `a + a`.
 
 # %%
 one_error = (line(5.0) - 10.0) ** 2
@@ -118,25 +118,27 @@ one_error.label = "error²"
 one_error.backward()
 viz.draw(one_error)
 
+# %% [markdown]
+# **Predict.** At w = 0 and b = 0 the line lies flat below all five points. Which signs have the gradients of `w` and
+# `b`, and which of the two is larger?
+
 # %%
 line.zero_grad()
 with record_calls() as calls:
     loss = mean_squared_error(line)
 
 loss.backward()
-viz.draw(loss, calls=calls, budget=40)
-
-# %% [markdown]
-# **Predict.** At w = 0 and b = 0 the line lies flat below all points. Which signs have the gradients of `w` and `b`,
-# and which of the two is larger?
-
-# %%
 print(f"dL/dw = {line.w.grad:.2f}, dL/db = {line.b.grad:.2f}")
-viz.flow(loss, calls=calls)
 
 # %% tags=["check"]
 assert abs(line.w.grad - (-43.76)) < 1e-9
 assert abs(line.b.grad - (-11.96)) < 1e-9
+
+# %%
+viz.draw(loss, calls=calls, budget=40)
+
+# %%
+viz.flow(loss, calls=calls)
 
 # %% [markdown]
 # Both are negative: more of either makes the loss smaller. And `w` is the one with more leverage, because each error
@@ -169,7 +171,8 @@ assert abs(losses[-1] - 0.0118) < 1e-5
 
 # %%
 fitted = [(x, line.w.data * x + line.b.data) for x in (0.0, 6.0)]
-viz.plot({"y = 1.97x + 0.07": fitted}, points={"measured": list(zip(xs, ys, strict=True))}, title="Learned")
+measured = list(zip(xs, ys, strict=True))
+viz.plot({"y = 1.97x + 0.07": fitted}, points={"measured": measured}, title="Learned")
 
 # %% [markdown]
 # The loss does not become 0: no line passes through all five points. What is left, 0.0118, is the noise of measuring.

@@ -105,7 +105,8 @@ viz.flow(o, calls=calls)
 # %%
 photos = [(0.55, 0.48), (0.45, 0.72), (0.35, 0.03), (0.20, 0.03)]
 answers = [1, 1, 0, 0]
-viz.plot({}, points={"glasses": photos[:2], "rings": photos[2:]}, title="Four photographs", x="width", y="glass")
+kinds = {"glasses": photos[:2], "rings": photos[2:]}
+viz.plot({}, points=kinds, title="Four photographs", x="width", y="glass")
 
 
 # %%

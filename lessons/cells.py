@@ -153,6 +153,11 @@ def parse(text: str, path: Path) -> Lesson:
             body = [line[2:] for line in body]
         if not body:
             raise wrong(start + 1, "this cell is empty")
+        if not header[1]:
+            try:
+                ast.parse("\n".join(body))
+            except SyntaxError as error:
+                raise wrong(first - 1 + (error.lineno or 1), f"Python cannot read this: {error.msg}") from None
         cells.append(Cell("markdown" if header[1] else "code", "\n".join(body), first, tags))
     opening = cells[0].source
     if cells[0].is_code or not opening.startswith("# ") or not _QUESTION.search(opening):

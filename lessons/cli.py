@@ -6,10 +6,11 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import script
+from . import present_command, publish_command, script
 from .cells import load, load_all
 from .errors import LessonError
 
@@ -51,12 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--solutions", action="store_true", help="run the solutions of the exercises too")
     run.add_argument("--out", default="lessons-out", metavar="DIR", help="where pictures go (default: %(default)s)")
     run.set_defaults(run=_run)
+    present_command.add_parser(commands)
+    publish_command.add_parsers(commands)
     return parser
 
 
 def _list(_: argparse.Namespace) -> None:
     for lesson in load_all():
-        print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}\n     {lesson.question}")
+        print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}")
+        print(textwrap.indent(script.plain(lesson.question), "     "))
     print("\npython -m lessons 1 runs the first; python -m lessons --help shows what else there is")
 
 

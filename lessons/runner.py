@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import ast
 import base64
+import contextlib
 import html
+import io
 import re
+import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpt.files import write_atomically
 
 from .cells import Cell, Lesson
+from .errors import LessonError
 
 #: Kinds of pictures and the endings of their files, the best first.
 KINDS = {"image/svg+xml": ".svg", "text/html": ".html", "image/png": ".png"}
+
+MOST_TEXT = 20_000  # characters that one cell may print into a page or a notebook
 
 _INLINE_FRAME = re.compile(r'<iframe srcdoc="([^"]*)"')
 
@@ -92,3 +99,45 @@ def runnable(lesson: Lesson, *, solutions: bool = False) -> Iterator[tuple[int, 
     for number, cell in enumerate(lesson.cells, 1):
         if solutions or "solution" not in cell.tags:
             yield number, cell
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a cell has shown.
+
+    Attributes:
+        text: what it printed, cut after :data:`MOST_TEXT` characters.
+        bundle: its result in every form, empty if it has none.
+    """
+
+    text: str
+    bundle: dict[str, str]
+
+
+def run_captured(session: Session, cell: Cell) -> Shown:
+    """Run a cell and keep what it shows instead of printing it."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        result = session.run(cell)
+        bundle = {} if result is None else mime_bundle(result)
+    text = printed.getvalue()
+    if len(text) > MOST_TEXT:
+        text = f"{text[:MOST_TEXT]}\n… and {len(text) - MOST_TEXT:,} more characters\n"
+    return Shown(text, bundle)
+
+
+def run_all(lesson: Lesson, *, fast: bool = False) -> list[Shown | None]:
+    """What every cell of a lesson shows, solutions too; None for cells of prose.
+
+    Raises LessonError, with the line, when the code of a cell does.
+    """
+    session = Session(lesson, fast=fast)
+    shown: list[Shown | None] = []
+    for cell in lesson.cells:
+        try:
+            shown.append(run_captured(session, cell) if cell.is_code else None)
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((f.lineno for f in reversed(frames) if f.filename == str(lesson.path)), cell.line)
+            raise LessonError(f"{lesson.path.name}, line {line}: {type(error).__name__}: {error}") from error
+    return shown

@@ -37,12 +37,12 @@ def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = Fals
 def plain(markdown: str) -> str:
     """Markdown for a terminal: headings in capitals, paragraphs of at most 100 characters, no asterisks.
 
-    >>> print(plain("## The chain\\nrule is **this**:\\n\\n- one `x`\\n- two"))
+    >>> print(plain("## The chain\\nrule *is* **this**:\\n\\n- one `x*y*z`\\n- two"))
     THE CHAIN
     <BLANKLINE>
     rule is this:
     <BLANKLINE>
-    - one x
+    - one x*y*z
     - two
     """
     blocks: list[list[str]] = [[]]
@@ -72,7 +72,10 @@ def plain(markdown: str) -> str:
 
 
 def _words(text: str) -> str:
-    return re.sub(r"\*\*|`", "", text)
+    """Without the signs of emphasis; what is in code spans, such as ``a*b*c``, stays as it is."""
+    parts = re.split(r"`([^`]*)`", text)
+    parts[::2] = [re.sub(r"\*\*|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])", "", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def forgive_encoding() -> None:

@@ -39,6 +39,7 @@ def test_key_lines_are_found_and_their_hints_hidden() -> None:
         ("# %% markdown\n", r"03_neuron.py, line 5: expected \"# %%\", .* got '# %% markdown'"),
         ('# %% tags=["chekc"]\nx = 1\n', "line 5: unknown tag: 'chekc' .must be one of check, solution, model"),
         ("# %% tags=[check]\nx = 1\n", "line 5: tags must be a list"),
+        ("# %%\nx = 1\ny =\n", "line 7: Python cannot read this: invalid syntax"),
         ("# %%\n\n", "line 5: this cell is empty"),
         ("# %% [markdown]\nHello\n", "line 6: expected \"# \" before the text of a markdown cell, got 'Hello'"),
     ],
@@ -77,7 +78,8 @@ def test_they_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]
     assert main([]) == 0
     out = capsys.readouterr().out
     assert "  1  One expression" in out
-    assert load("1").question in out
+    assert load("1").question in " ".join(out.split())
+    assert max(map(len, out.split("\n"))) <= 110
 
 
 def test_a_lesson_runs_from_any_folder_and_writes_its_pictures(tmp_path: Path) -> None:
