@@ -30,6 +30,7 @@ from .engines import CompiledEngine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
+from .processes import together
 from .recorded import recorded_loss
 from .sample import check_settings, generate, until
 from .train import DivergedError, Run, first_prompt, resume, start, text_sha256, train
@@ -241,7 +242,9 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
-    return dataclasses.replace(config, engine=options.engine) if options.engine else config
+    engine = options.engine or config.engine
+    device = options.device or (config.device if engine == "torch" else "cpu")
+    return dataclasses.replace(config, engine=engine, device=device)
 
 
 def _eval(options: argparse.Namespace) -> int:
@@ -397,14 +400,15 @@ def _checkpoint_flag(command: argparse.ArgumentParser) -> None:
 
 
 def _engine_flag(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--engine", metavar="NAME", help="compiled or scalar (default: the one it was trained with)")
+    command.add_argument("--engine", metavar="NAME", help="compiled, scalar or torch (default: as it was trained)")
+    command.add_argument("--device", metavar="NAME", help="cpu or cuda, for the torch engine (default: as trained)")
 
 
 def _add_train(commands: Any) -> None:
     presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
     texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
     description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}"
-    command = _add(commands, "train", "train a GPT and save it", _train, description)
+    command = _add(commands, "train", "train a GPT and save it", together(_train), description)
     command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
     text = command.add_mutually_exclusive_group()
     text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")

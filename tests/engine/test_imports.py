@@ -8,7 +8,12 @@ from domains import ROOT, python
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
 LAYOUT = ("viz/dot.py", "viz/layout.py", "viz/render.py")  # the files that may know graphviz
 DRAWING_COMMANDS = ("gpt/cli.py", "gpt/flow_command.py", "gpt/report.py")  # they may import viz, where a command draws
-TORCH = ("gpt/exchange.py", "gpt/torch_backend.py", "gpt/torch_engine.py")  # they are loaded for who asks for PyTorch
+TORCH = (
+    "gpt/exchange.py",
+    "gpt/torch_backend.py",
+    "gpt/torch_engine.py",
+    "gpt/processes.py",
+)  # they are loaded for who asks for PyTorch
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
     ["errors"],
