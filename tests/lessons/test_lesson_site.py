@@ -184,6 +184,13 @@ def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, 
     assert browser.console == []
 
 
+def test_the_stepper_fits_a_phone(browser: Browser, course: Path) -> None:
+    size(browser, 375, 700)
+    browser.open(next(course.glob("01_expression-*.html")).as_uri())
+    browser.wait_for("document.querySelector('#where').textContent.includes('0')")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_searching(browser: Browser, course: Path) -> None:
     browser.open((course / "index.html").as_uri() + "?q=saturated+sigmoid")
     assert browser.evaluate("document.getElementById('q').value") == "saturated sigmoid"
