@@ -123,7 +123,8 @@ viz.draw(L)
 
 # %% [markdown]
 # Do not believe it: step through it. In the page below, the keys → and ← (or the buttons) go one multiplication at a
-# time, and *quiz* asks for each number before it is shown. In a terminal, `viz.step(L)` does the same.
+# time; tick *predict first*, and each number is asked for before it is shown. In a terminal, `viz.step(L)` does the
+# same.
 
 # %%
 viz.step_page(L)

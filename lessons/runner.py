@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt.files import write_atomically
+from viz.errors import DrawingError
 
 from .cells import Cell, Lesson
 from .errors import LessonError
@@ -52,7 +53,18 @@ class Session:
 
 
 def mime_bundle(result: Any) -> dict[str, str]:
-    """A result in every form a notebook could show, by MIME type; there is always ``text/plain``."""
+    """A result in every form a notebook could show, by MIME type; there is always ``text/plain``.
+
+    A picture that cannot be drawn, such as a graph where no layout program is installed, is a sentence that says so:
+    the numbers of a lesson come out without pictures too.
+    """
+    try:
+        return _forms(result)
+    except DrawingError as error:
+        return {"text/plain": f"(not drawn: {error})"}
+
+
+def _forms(result: Any) -> dict[str, str]:
     bundle: dict[str, str] = {}
     if hasattr(result, "_repr_mimebundle_"):
         made = result._repr_mimebundle_()

@@ -9,6 +9,7 @@ audit hook, PEP 578: a fence against accidents and pranks, not a prison).
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import math
 import os
@@ -71,7 +72,8 @@ def _limit() -> None:
             (resource.RLIMIT_CORE, 0),
         ):
             hard = resource.getrlimit(kind)[1]
-            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+            with contextlib.suppress(ValueError, OSError):  # a system may not know a limit, as macOS does not memory's
+                resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _run(request: Mapping[str, Any], seen: list[Any]) -> None:

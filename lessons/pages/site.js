@@ -1,7 +1,11 @@
 "use strict";
 const root = document.documentElement;
+const memory = {
+  get theme() { try { return localStorage.getItem("theme"); } catch { return null; } },
+  set theme(theme) { try { localStorage.setItem("theme", theme); } catch { /* a browser that keeps nothing */ } },
+};
 const paint = theme => {
-  root.dataset.theme = theme;
+  root.dataset.theme = memory.theme = theme;
   for (const frame of document.querySelectorAll("iframe")) {
     const inside = frame.contentDocument?.documentElement;
     if (inside) inside.dataset.theme = theme;
@@ -11,6 +15,7 @@ document.getElementById("theme").onclick = () => {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   paint((root.dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark");
 };
+if (memory.theme) paint(memory.theme);
 for (const frame of document.querySelectorAll("iframe"))
   frame.addEventListener("load", () => { if (root.dataset.theme) paint(root.dataset.theme); });
 

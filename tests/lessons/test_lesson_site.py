@@ -106,6 +106,14 @@ def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
         run_all(parse(text, tmp_path / "01_a.py"))
 
 
+def test_without_a_layout_program_the_numbers_still_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viz.layout._installed", lambda: iter(()))
+    lesson = load("2")
+    shown = [one for one in run_all(lesson, fast=True) if one is not None]
+    assert any("not drawn: " in one.bundle.get("text/plain", "") for one in shown)
+    assert any("dL/dw = -43.76" in one.text for one in shown)
+
+
 def test_a_page_shows_text_as_text() -> None:
     assert markdown.inline("`<b>` & <i> **a < b** [x](y.html)") == (
         '<code class="short">&lt;b&gt;</code> &amp; &lt;i&gt; <strong>a &lt; b</strong> <a href="y.html">x</a>'
@@ -170,7 +178,17 @@ def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, 
     browser.wait_for(f"{inside}?.querySelector('#where')?.textContent.includes('0')")
     browser.evaluate("document.getElementById('theme').click()")
     assert browser.evaluate(f"{inside}.documentElement.dataset.theme") == "dark"
+    browser.open((course / "02_line.html").as_uri())  # the next page remembers
+    assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
+    browser.evaluate("localStorage.clear()")
     assert browser.console == []
+
+
+def test_the_stepper_fits_a_phone(browser: Browser, course: Path) -> None:
+    size(browser, 375, 700)
+    browser.open(next(course.glob("01_expression-*.html")).as_uri())
+    browser.wait_for("document.querySelector('#where').textContent.includes('0')")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_searching(browser: Browser, course: Path) -> None:
