@@ -6,9 +6,11 @@
       config.json             model, training settings and text of the run
       tokenizer.json          the alphabet
       model.safetensors       the parameters, by GPT-2's names
+      best.safetensors        the same of the step with the lowest validation loss
       training.safetensors    what a resumed run needs: parameters, AdamW's means, the step: one file, so that it is
                               of one moment, however the run ended
       log.jsonl               one line per step
+      snapshots/              the parameters on the way, step-0000500.safetensors; at most as many as --keep says
 
 Every file is replaced in one step (see ``files.py``). There is no pickle: reading a checkpoint runs no code.
 """
@@ -33,8 +35,8 @@ from .model import GPT
 from .tokenizer import CharTokenizer
 
 FORMAT = 1
-CONFIG, TOKENIZER, MODEL, TRAINING, LOG = (
-    "config.json", "tokenizer.json", "model.safetensors", "training.safetensors", "log.jsonl",
+CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG = (
+    "config.json", "tokenizer.json", "model.safetensors", "best.safetensors", "training.safetensors", "log.jsonl",
 )  # fmt: skip
 
 
@@ -164,9 +166,9 @@ def load_tokenizer(folder: Path) -> CharTokenizer:
         raise CheckpointError(f"{path} does not describe a tokenizer: {error}") from None
 
 
-def save_model(folder: Path, model: GPT, step: int) -> None:
-    """Write model.safetensors, in the names and shapes of PyTorch's GPT-2."""
-    save_tensors(folder / MODEL, _distinct(model), {"step": step})
+def save_model(folder: Path, model: GPT, step: int, name: str = MODEL) -> None:
+    """Write model.safetensors, or another ``name``, in the names and shapes of PyTorch's GPT-2."""
+    save_tensors(folder / name, _distinct(model), {"step": step})
 
 
 def _distinct(model: GPT) -> dict[str, Numbers]:
@@ -196,8 +198,19 @@ def load_parameters(model: GPT, state: Mapping[str, Any], source: Path) -> None:
         raise CheckpointError(f"{source} holds a number that is not finite: {broken}")
 
 
-def load_model(folder: Path) -> tuple[GPT, RunConfig, CharTokenizer, int]:
-    """The model of a run with its settings, its tokenizer and the step it was saved at."""
+def saved_step(path: Path) -> int | None:
+    """The step of which a file of parameters is; None when there is no such file, or it is damaged."""
+    try:
+        return _step(load_tensors(path)[1], path)
+    except CheckpointError:
+        return None
+
+
+def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTokenizer, int]:
+    """The model of a run with its settings, its tokenizer and the step it was saved at.
+
+    ``name`` is the file with the parameters: :data:`BEST` for those of the lowest validation loss.
+    """
     config, tokenizer = load_config(folder), load_tokenizer(folder)
     if config.model.vocab_size != tokenizer.vocab_size:
         raise CheckpointError(
@@ -205,9 +218,9 @@ def load_model(folder: Path) -> tuple[GPT, RunConfig, CharTokenizer, int]:
             f"the files are of different runs"
         )
     model = GPT(config.model)
-    state, metadata = load_tensors(folder / MODEL)
-    load_parameters(model, state, folder / MODEL)
-    return model, config, tokenizer, _step(metadata, folder / MODEL)
+    state, metadata = load_tensors(folder / name)
+    load_parameters(model, state, folder / name)
+    return model, config, tokenizer, _step(metadata, folder / name)
 
 
 def _step(metadata: Mapping[str, int], source: Path) -> int:

@@ -85,12 +85,23 @@ def _train(options: argparse.Namespace) -> int:
             f"Stopped after step {result.step}; all of it is saved. Go on with:\n  {_command('train --resume', folder)}"
         )
         return 130
+    if result.early:
+        print(
+            f"Stopped early after step {result.step}: {config.train.patience} validations brought no lower loss. "
+            f"To go on all the same: {_command('train --resume', folder)} --patience 0"
+        )
+    if result.best_step is not None and result.best_step != result.step:
+        print(
+            f"The lowest validation loss on the way was {result.best_loss:.4f}, after step {result.best_step}; "
+            f"that model is kept too: sample, eval and info take --best."
+        )
     if result.val_loss is not None:
         print(f"Validation loss {_loss_words(result.val_loss)}: {ngram.verdict(result.val_loss, run.rungs)}.")
     pictures = {} if options.no_draw else _draw_into(run)
     print(f"\nWritten to {folder}:")
     for name, about in (
         (checkpoint.MODEL, "the parameters, by GPT-2's names"),
+        (checkpoint.BEST, "those of the lowest validation loss"),
         (checkpoint.TRAINING, "what a resumed run needs"),
         (checkpoint.LOG, "one line of JSON per step"),
         *pictures.items(),
@@ -216,7 +227,7 @@ def _sample(options: argparse.Namespace) -> int:
             raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
     if "" in options.stop:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
-    model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint))
+    model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint), _parameters_file(options))
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
     prompt = tokenizer.encode(options.prompt or first_prompt(tokenizer))
     engine = make_engine(model, _with_engine(config.train, options))
@@ -250,7 +261,7 @@ def _with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfi
 def _eval(options: argparse.Namespace) -> int:
     if options.sequences is not None and options.sequences < 1:
         raise ConfigError(f"sequences must be at least 1, got {options.sequences}")
-    model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint))
+    model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), _parameters_file(options))
     block_size = config.model.block_size
     corpus = None
     if options.data:
@@ -280,7 +291,7 @@ def _draw(options: argparse.Namespace) -> int:
     if options.boxes < 2:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
     folder = Path(options.checkpoint)
-    model, config, tokenizer, _ = checkpoint.load_model(folder)
+    model, config, tokenizer, _ = checkpoint.load_model(folder, _parameters_file(options))
     corpus = Corpus.from_text(load_text(config.dataset, config.data), config.model.block_size, tokenizer)
     out = Path(options.out) if options.out else folder / "loss.svg"
     import viz
@@ -322,7 +333,7 @@ def _draw_into(run: Run) -> dict[str, str]:
 
 def _info(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
-    model, config, tokenizer, step = checkpoint.load_model(folder)
+    model, config, tokenizer, step = checkpoint.load_model(folder, _parameters_file(options))
     log = [r for r in checkpoint.read_log(folder) if r.get("val_loss") is not None and r["step"] <= step]
     seen = step * config.train.batch_size * config.model.block_size
     print(f"{folder}: step {step} of {config.train.steps}, {seen:,} characters seen of {config.dataset or config.data}")
@@ -384,6 +395,7 @@ def _parser() -> argparse.ArgumentParser:
     exchange_commands.add_parsers(functools.partial(_add, commands))
     command = _add(commands, "info", "show what the folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    _best_flag(command)
     return parser
 
 
@@ -397,6 +409,15 @@ def _add(commands: Any, name: str, about: str, run: Any, description: str | None
 
 def _checkpoint_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+    _best_flag(command)
+
+
+def _best_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--best", action="store_true", help="the model of the lowest validation loss, not the last")
+
+
+def _parameters_file(options: argparse.Namespace) -> str:
+    return checkpoint.BEST if options.best else checkpoint.MODEL
 
 
 def _engine_flag(command: argparse.ArgumentParser) -> None:

@@ -123,6 +123,8 @@ class TrainConfig:
     final_eval_sequences: int = _setting(0, "sequences in the validation at the end of the run; 0 takes all there are")
     sample_interval: int = _setting(500, "steps between printed samples; 0 prints only the one at the end")
     checkpoint_interval: int = _setting(250, "steps between checkpoints; 0 saves only at the end")
+    patience: int = _setting(0, "stop after so many validations without a lower loss; 0 goes on to the last step")
+    keep: int = _setting(0, "snapshots of the parameters to keep, spread evenly over the run; 0 keeps none")
     threads: int = _setting(1, "processor cores for matrix products")
     engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value; torch: with PyTorch")
     device: str = _setting(DEVICES[0], "where the torch engine computes: cpu or cuda")
@@ -136,6 +138,8 @@ class TrainConfig:
             "eval_interval",
             "sample_interval",
             "checkpoint_interval",
+            "patience",
+            "keep",
             "seed",
         ):
             _check_range(self, name, 0)

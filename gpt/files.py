@@ -7,6 +7,12 @@ import os
 from pathlib import Path
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of a file that it was writing."""
+    for leftover in folder.glob(".*.new"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_atomically(path: str | Path, content: bytes | str) -> None:
     """Write ``path``: whoever reads it, even after a crash, sees the old content or the new, never a part.
 

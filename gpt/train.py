@@ -18,17 +18,19 @@ from typing import Any
 from tinygrad_edu.errors import DomainError, StateDictError
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
-from . import checkpoint
+from . import checkpoint, snapshots
 from .checkpoint import RunConfig
 from .config import TrainConfig
 from .data import Corpus
 from .engines import Engine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
+from .files import remove_leftovers
 from .model import GPT
 from .ngram import Rung, beaten, ladder
 from .progress import Progress
 from .sample import generate
 from .tokenizer import CharTokenizer
+from .watch import BestLoss, Explosion
 
 SAMPLE_CHARACTERS = 120
 
@@ -44,12 +46,18 @@ class Result:
     Attributes:
         step: the last step that was made and saved.
         val_loss: of the last validation, nats per character; None when there was none yet.
+        best_step: of the lowest validation loss, whose parameters are in best.safetensors; None when there was none yet.
+        best_loss: that loss, on the sequences of the validations on the way.
         interrupted: whether somebody asked to stop before the last step.
+        early: whether the run stopped because its validation loss did not fall any more.
     """
 
     step: int
     val_loss: float | None
+    best_step: int | None
+    best_loss: float
     interrupted: bool
+    early: bool
 
 
 @dataclass
@@ -105,13 +113,28 @@ def resume(folder: Path, config: RunConfig, text: str) -> Run:
     except StateDictError as error:
         raise CheckpointError(f"{source} does not fit this model: {error}") from None
     run = Run(folder, config, corpus, model, engine, state.step, _ladder(corpus))
-    if state.step == config.train.steps:
-        return run  # nothing is left to do, so nothing on disk changes
     # Steps after the checkpoint will be made again, and logged again; at step 0 that is everything.
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= state.step and state.step > 0]
+    _complete(run, BestLoss(log).step)
+    if state.step == config.train.steps:
+        return run  # nothing is left to do, so nothing else on disk changes
+    remove_leftovers(folder)
+    remove_leftovers(folder / snapshots.FOLDER)
+    snapshots.forget_after(folder, state.step)
     checkpoint.rewrite_log(folder, log)
     checkpoint.save_config(folder, config, tokenizer)
     return run
+
+
+def _complete(run: Run, best: int | None) -> None:
+    """Write the files of the checkpoint's step that are missing: the process may have ended between two of them."""
+    if checkpoint.saved_step(run.folder / checkpoint.MODEL) != run.step:
+        checkpoint.save_model(run.folder, run.model, run.step)
+    if best == run.step != checkpoint.saved_step(run.folder / checkpoint.BEST):
+        checkpoint.save_model(run.folder, run.model, run.step, checkpoint.BEST)
+    plan = snapshots.planned(run.config.train.steps, run.config.train.keep)
+    if run.step in plan and run.step not in snapshots.taken(run.folder):
+        snapshots.take(run.folder, run.model, run.step, plan)
 
 
 def _ladder(corpus: Corpus) -> list[Rung]:
@@ -137,9 +160,26 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 def train(run: Run) -> Result:
-    """Make the steps that are left. Ends early, but in order, when the process is asked to stop."""
+    """Make the steps that are left. Ends early, but in order, when the process is asked to stop.
+
+    Raises DivergedError when the loss is not finite or explodes, and CheckpointError when a file cannot be written, as
+    on a full disk; in both cases the last checkpoint stays as it is.
+    """
+    try:
+        return _train(run)
+    except OSError as error:
+        raise CheckpointError(
+            f"{error.filename or run.folder / checkpoint.LOG} cannot be written: {error.strerror}; training stopped at "
+            f"step {run.step}, and what was saved before is whole: make room and go on with --resume {run.folder}"
+        ) from None
+
+
+def _train(run: Run) -> Result:
     config, block_size = run.config.train, run.config.model.block_size
     val_loss = _last_validation(run.folder)
+    before = checkpoint.read_log(run.folder)
+    best, explosion = BestLoss(before), Explosion(before, run.config.model.vocab_size)
+    plan = snapshots.planned(config.steps, config.keep)
     progress = Progress(run.step, config.steps, config.batch_size * block_size)
     try:
         with _stop_requests() as asked_to_stop, open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log:
@@ -148,7 +188,12 @@ def train(run: Run) -> Result:
                 val_loss = _validate(run, config.eval_sequences)
                 progress.validated(0, val_loss, _beaten(run, val_loss))
                 log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
-            while run.step < config.steps and not run.engine.any_process(asked_to_stop.is_set()):
+                best.see(0, val_loss)
+                checkpoint.save_model(run.folder, run.model, 0, checkpoint.BEST)
+                if 0 in plan:
+                    snapshots.take(run.folder, run.model, 0, plan)
+            early = bool(config.patience) and best.since >= config.patience
+            while run.step < config.steps and not early and not run.engine.any_process(asked_to_stop.is_set()):
                 progress.next()
                 lr = learning_rate(config, run.step)
                 batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)
@@ -164,25 +209,43 @@ def train(run: Run) -> Result:
                         f"training diverged at step {run.step}: {what}; "
                         f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}"
                     )
+                if explosion.see(loss):
+                    raise DivergedError(
+                        f"training diverged at step {run.step}: the mean loss of the last steps has risen to "
+                        f"{explosion.mean:.3g}, far above guessing; the last checkpoint in {run.folder} and the best "
+                        f"one, of step {best.step}, are kept; try a smaller --lr than {config.lr:g}"
+                    )
                 if run.step == began + 1 and run.engine.summary():
                     progress.say(run.engine.summary())
                 progress.step(run.step, loss)
                 record: dict[str, Any] = {"step": run.step, "train_loss": loss, "val_loss": None}
-                last = run.step == config.steps
+                last, improved = run.step == config.steps, False
                 if last or _due(run.step, config.eval_interval):
-                    val_loss = _validate(run, config.final_eval_sequences if last else config.eval_sequences)
+                    val_loss = watched = _validate(run, config.eval_sequences)
+                    improved = best.see(run.step, watched)
+                    early = not last and bool(config.patience) and best.since >= config.patience
+                    last = last or early
+                    if last and config.final_eval_sequences != config.eval_sequences:
+                        val_loss = _validate(run, config.final_eval_sequences)
+                        record["watched_loss"] = watched
                     record["val_loss"] = val_loss
                     progress.validated(run.step, val_loss, _beaten(run, val_loss))
                 record |= {"lr": lr, "grad_norm": norm}
                 log.write(checkpoint.log_line(record))
                 if last or _due(run.step, config.sample_interval):
                     progress.say(_framed(sample_text(run)))
-                if last or asked_to_stop.is_set() or _due(run.step, config.checkpoint_interval):
+                snapshot = run.step in plan
+                if last or improved or snapshot or asked_to_stop.is_set() or _due(run.step, config.checkpoint_interval):
                     log.flush()  # before the checkpoint: a resumed run drops what the log has beyond it, never adds
                     save(run)
+                    # After the checkpoint: what these two hold is never of a step that a resumed run has not made.
+                    if improved:
+                        checkpoint.save_model(run.folder, run.model, run.step, checkpoint.BEST)
+                    if snapshot:
+                        snapshots.take(run.folder, run.model, run.step, plan)
     finally:
         progress.close()
-    return Result(run.step, val_loss, run.step < config.steps)
+    return Result(run.step, val_loss, best.step, best.loss, run.step < config.steps and not early, early)
 
 
 def _due(step: int, interval: int) -> bool:

@@ -1,0 +1,51 @@
+"""The parameters of a run at moments on its way, for whoever wants to see how they became what they are.
+
+They lie in the folder ``snapshots`` of the run, each as ``step-0000500.safetensors``: parameters and step, as in
+model.safetensors. Their number is bounded, so that a run of days does not fill the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import checkpoint
+from .model import GPT
+
+FOLDER = "snapshots"
+
+
+def planned(steps: int, keep: int) -> list[int]:
+    """The steps at which a run of ``steps`` takes its ``keep`` snapshots, the last step among them.
+
+    >>> planned(1000, 5), planned(1000, 1), planned(2, 5), planned(1000, 0)
+    ([0, 250, 500, 750, 1000], [1000], [0, 1, 2], [])
+    """
+    if keep < 2:
+        return [steps] * keep
+    return sorted({round(i * steps / (keep - 1)) for i in range(keep)})
+
+
+def taken(folder: Path) -> dict[int, Path]:
+    """The snapshots in the folder of a run, by step."""
+    found = {}
+    for path in sorted((folder / FOLDER).glob("step-*.safetensors")):
+        digits = path.stem.removeprefix("step-")
+        if digits.isdecimal():
+            found[int(digits)] = path
+    return found
+
+
+def take(folder: Path, model: GPT, step: int, plan: list[int]) -> None:
+    """Write the snapshot of ``step``, after removing those that are not in ``plan`` (that of a shorter run, say)."""
+    for old, path in taken(folder).items():
+        if old not in plan:
+            path.unlink(missing_ok=True)
+    (folder / FOLDER).mkdir(exist_ok=True)
+    checkpoint.save_model(folder / FOLDER, model, step, f"step-{step:07}.safetensors")
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Remove the snapshots of steps that a resumed run makes again, perhaps otherwise."""
+    for old, path in taken(folder).items():
+        if old > step:
+            path.unlink(missing_ok=True)
