@@ -298,7 +298,7 @@ def test_a_batch_of_another_size() -> None:
 
 
 def test_many_results_come_as_one_array_and_modules_take_single_values() -> None:
-    class Scaled(Module):
+    class Scaled(nn.Module):
         def forward(self, x: list[Value], factor: Any) -> list[Value]:
             return [v * factor for v in x]
 
