@@ -53,6 +53,7 @@ _TRAINING = {
     "batch_size": "batch_size", "weight_decay": "weight_decay", "beta1": "beta1", "beta2": "beta2",
     "grad_clip": "grad_clip",
 }  # fmt: skip
+_OF_THE_MACHINE = ("engine", "device", "threads")  # where it is read next, there may be no GPU
 MISSING_TORCH = "needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'"
 
 
@@ -113,7 +114,7 @@ def export(path: Path, model: GPT, config: RunConfig, tokenizer: CharTokenizer, 
             "alphabet": tokenizer.alphabet,
             "dataset": config.dataset,
             "text_sha256": config.text_sha256,
-            "train": dataclasses.asdict(config.train),
+            "train": {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _OF_THE_MACHINE},
         },
     }
     if path.suffix == ".safetensors":

@@ -22,7 +22,6 @@ import torch
 from tinygrad_edu import Value
 from tinygrad_edu.compiler import Parameters
 from tinygrad_edu.compiler.ir import Access, Instruction, Program
-from tinygrad_edu.compiler.layout import LANES, orders
 from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits
 from tinygrad_edu.optim import check_state
 
@@ -93,8 +92,7 @@ class TorchExecutor:
         self.device, self.dtype = parameters.device, parameters.dtype
         self.random = np.random.default_rng(0)
         self.one_hots: dict[Any, Tensor] = {}
-        self._orders = orders(program)
-        self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array, in the order of its layout
+        self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array as they lie in memory
         self._place(parameters, gradient)
         self._limits = index_limits(program)
         self.steps = [Lowered(self, it).run for it in program.instructions]
@@ -133,13 +131,17 @@ class TorchExecutor:
             self.flat[number] = memory[place : place + sizes[number]]
 
     def strides(self, number: int) -> tuple[int, ...]:
-        """The step in memory along every axis of an array, the lanes' last; 0 where it has no lanes."""
-        array, order = self.program.arrays[number], self._orders[number]
-        steps, step = {LANES: 0}, 1
-        for axis in reversed(order):
-            steps[axis] = step
-            step *= self.batch if axis == LANES else array.shape[axis]
-        return (*(steps[axis] for axis in range(len(array.shape))), steps[LANES])
+        """The step in memory along every axis of an array, the lanes' last; 0 where it has no lanes.
+
+        The lanes lie outermost, a sequence after the other: what PyTorch's matrix products are made for (the numpy
+        backend puts them inside).
+        """
+        array = self.program.arrays[number]
+        steps, step = [], 1
+        for n in reversed(array.shape):
+            steps.append(step)
+            step *= n
+        return (*reversed(steps), step if array.lanes else 0)
 
     def whole(self, number: int) -> Tensor:
         """An array with its axes in the order of the program, the lanes last."""

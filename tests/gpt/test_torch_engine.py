@@ -6,7 +6,6 @@ What holds for every engine (exact resume, the same losses, NaN found) is in tes
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -240,6 +239,23 @@ def test_a_polite_kill_of_torchrun_stops_all_after_the_same_step_and_saves(
     assert f"Stopped after step {step}" in (tmp_path / "said").read_text()
 
 
+@pytest.mark.torch
+@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
+def test_when_one_process_diverges_all_stop(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--engine", "torch", "--out", str(out), "--steps", "4"]) == 0
+    state, model = checkpoint.load_training_state(out), checkpoint.load_model(out)[0]
+    for row in model.transformer.h[0].mlp.c_fc.weight:
+        row[0].data = 1e30
+    checkpoint.save_training_state(out, model, state.optimizer, 4)
+    done = run(torchrun(["train", "--resume", str(out), "--steps", "9", "--no-draw"]))
+    assert done.returncode != 0
+    assert "training diverged at step 5" in done.stderr
+    assert checkpoint.load_training_state(out).step == 4
+    done = run(torchrun(["sample", "--checkpoint", str(out)]))
+    assert "only train runs in several processes" in done.stderr
+
+
 # --- bad input, with and without PyTorch -----------------------------------------------------------------------------
 
 
@@ -262,19 +278,18 @@ def test_a_device_that_is_not_there_is_a_sentence(
         assert "finds no CUDA GPU on this machine; use --device cpu" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("step", [pytest.param(0, marks=needs_torch)])
+@pytest.mark.torch
 @pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
-def test_a_gpu_makes_the_steps_of_the_processor(step: int) -> None:
+def test_a_gpu_makes_the_steps_of_the_processor() -> None:
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("no GPU here")
-    model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=8, n_head=2, dropout=0.1))
     sequences = [([1, 2, 3, 4, 5, 6], [2, 3, 4, 5, 6, 7])] * 4
     found = []
     for device in ("cpu", "cuda"):
+        model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=8, n_head=2, dropout=0.1))
         engine = make_engine(model, TrainConfig(engine="torch", device=device, batch_size=4))
-        found.append([engine.step(sequences, 0.01, f"{step} {n}") for n in range(5)])
+        found.append([engine.step(sequences, 0.01, f"dropout {n}") for n in range(5)])
     for cpu, cuda in zip(*found, strict=True):
         assert cuda == pytest.approx(cpu, rel=1e-4)
-    assert json.dumps(found)
