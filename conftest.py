@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+#: Lessons run in tests/lessons; their names are no names of modules.
+collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py"]
+
 
 @pytest.fixture(autouse=True)
 def _examples_write_elsewhere(

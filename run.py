@@ -5,6 +5,7 @@
     python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
     python3 run.py gpt sample ...      the command line of the GPT
     python3 run.py viz graph ...       draw the graph of an expression
+    python3 run.py lesson 1            run a lesson of the course; without a number they are listed
     python3 run.py python              a Python in which the packages can be imported
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py lint                run the linters and the type checker
@@ -48,14 +49,15 @@ def main(words: list[str]) -> int:
     if command == "python":
         set_up()
         return hand_over(*words[1:])
+    if command in ("lesson", "lessons"):
+        set_up()
+        return hand_over("-m", "lessons", *words[1:])
     if command in MODULES:
         set_up()
         return hand_over("-m", *words)
     if command and not command.startswith("-"):
-        print(
-            f"run.py: unknown command: {command!r} (must be one of {', '.join((*MODULES, 'python', 'test', 'lint'))})",
-            file=sys.stderr,
-        )
+        known = ", ".join((*MODULES, "lesson", "python", "test", "lint"))
+        print(f"run.py: unknown command: {command!r} (must be one of {known})", file=sys.stderr)
         return 2
     set_up()
     return hand_over("-m", "gpt", "train", *words)

@@ -1,4 +1,4 @@
-"""The command line: ``python -m gpt train | sample | eval | draw | flow | info``.
+"""The command line: ``python -m gpt train | sample | eval | draw | flow | export | import | info``.
 
 Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (the message says why and what to do),
 130 interrupted.
@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import tinygrad_edu
 from tinygrad_edu.nn import shape
 
-from . import checkpoint, flow_command, ngram
+from . import chat_command, checkpoint, exchange_commands, flow_command, ngram
 from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text, read_text, spread
@@ -30,6 +30,7 @@ from .engines import CompiledEngine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
+from .processes import together
 from .recorded import recorded_loss
 from .sample import check_settings, generate, until
 from .train import DivergedError, Run, first_prompt, resume, start, text_sha256, train
@@ -232,6 +233,9 @@ def _sample(options: argparse.Namespace) -> int:
             top_k=options.top_k,
             top_p=options.top_p,
             min_p=options.min_p,
+            repetition_penalty=options.repetition_penalty,
+            repetition_window=options.repetition_window,
+            slide=options.slide,
             rng=random.Random(options.seed + number),
         )
         for character in until((tokenizer.decode([token]) for token in tokens), options.stop):
@@ -241,7 +245,9 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
-    return dataclasses.replace(config, engine=options.engine) if options.engine else config
+    engine = options.engine or config.engine
+    device = options.device or (config.device if engine == "torch" else "cpu")
+    return dataclasses.replace(config, engine=engine, device=device)
 
 
 def _eval(options: argparse.Namespace) -> int:
@@ -364,6 +370,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_sample(commands)
+    chat_command.add_parser(functools.partial(_add, commands))
 
     command = _add(commands, "eval", "measure the loss of a trained model", _eval)
     _checkpoint_flag(command)
@@ -378,6 +385,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
 
     flow_command.add_parser(functools.partial(_add, commands))
+    exchange_commands.add_parsers(functools.partial(_add, commands))
     command = _add(commands, "info", "show what the folder of a run holds", _info)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     return parser
@@ -396,14 +404,15 @@ def _checkpoint_flag(command: argparse.ArgumentParser) -> None:
 
 
 def _engine_flag(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--engine", metavar="NAME", help="compiled or scalar (default: the one it was trained with)")
+    command.add_argument("--engine", metavar="NAME", help="compiled, scalar or torch (default: as it was trained)")
+    command.add_argument("--device", metavar="NAME", help="cpu or cuda, for the torch engine (default: as trained)")
 
 
 def _add_train(commands: Any) -> None:
     presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
     texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
     description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}"
-    command = _add(commands, "train", "train a GPT and save it", _train, description)
+    command = _add(commands, "train", "train a GPT and save it", together(_train), description)
     command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
     text = command.add_mutually_exclusive_group()
     text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
@@ -449,6 +458,17 @@ def _add_sample(commands: Any) -> None:
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
     command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
+    command.add_argument(
+        "--repetition-penalty",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="above 1: what was just written is less likely",
+    )
+    command.add_argument("--repetition-window", type=int, default=64, metavar="N", help="how many characters back")
+    command.add_argument(
+        "--slide", type=int, metavar="N", help="forget N characters when the context is full (default: a quarter of it)"
+    )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
     command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
     command.add_argument(

@@ -19,7 +19,8 @@ NORMS = ("rmsnorm", "layernorm")
 POSITIONS = ("learned", "rotary")
 SCHEDULES = ("cosine", "linear", "constant")
 LARGEST = 100_000_000  # parameters; more would not fit into the memory of an ordinary machine as scalars
-ENGINES = ("compiled", "scalar")
+ENGINES = ("compiled", "scalar", "torch")
+DEVICES = ("cpu", "cuda")
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -122,8 +123,9 @@ class TrainConfig:
     final_eval_sequences: int = _setting(0, "sequences in the validation at the end of the run; 0 takes all there are")
     sample_interval: int = _setting(500, "steps between printed samples; 0 prints only the one at the end")
     checkpoint_interval: int = _setting(250, "steps between checkpoints; 0 saves only at the end")
-    threads: int = _setting(1, "processor cores for the compiled engine's matrix products")
-    engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value")
+    threads: int = _setting(1, "processor cores for matrix products")
+    engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value; torch: with PyTorch")
+    device: str = _setting(DEVICES[0], "where the torch engine computes: cpu or cuda")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "eval_sequences", "threads"):
@@ -143,6 +145,11 @@ class TrainConfig:
             _check_range(self, name, 0.0, 1.0, below=True)
         _check_choice(self, "schedule", SCHEDULES)
         _check_choice(self, "engine", ENGINES)
+        _check_choice(self, "device", DEVICES)
+        if self.device != "cpu" and self.engine != "torch":
+            raise ConfigError(
+                f"device {self.device} needs --engine torch; the engine {self.engine} has --device cpu only"
+            )
         if self.min_lr > self.lr:
             raise ConfigError(f"min_lr must be at most lr; got min_lr {self.min_lr} and lr {self.lr}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,12 @@ from tinygrad_edu import Value, collector_paused, no_grad
 from tinygrad_edu import functional as F
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
+from .cached import CachedScorer
 from .config import TrainConfig
 from .data import Sequences
+from .errors import ConfigError
 from .model import GPT
+from .processes import launched
 from .sample import ScalarScorer, Scorer
 
 if TYPE_CHECKING:
@@ -31,6 +35,9 @@ class Engine(Protocol):
 
     def scorer(self) -> Scorer:
         """What :func:`gpt.sample.generate` asks for logits: always those of the model as it is now."""
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether any of the processes that train together says so; alone, what this one says."""
 
     def write_back(self) -> None:
         """Bring the model's Values up to date, before anybody looks at them."""
@@ -52,7 +59,7 @@ class ScalarEngine:
         self._model = model
         self._parameters = model.parameters()
         self._grad_clip = config.grad_clip or math.inf
-        self._optimizer = AdamW(self._parameters, **_adamw_settings(model, config))
+        self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
         """See :class:`Engine`."""
@@ -83,6 +90,10 @@ class ScalarEngine:
         """See :class:`Engine`."""
         return ScalarScorer(self._model)
 
+    def any_process(self, flag: bool) -> bool:
+        """See :class:`Engine`."""
+        return flag
+
     def write_back(self) -> None:
         """Nothing to do: the Values are what is trained."""
 
@@ -108,32 +119,45 @@ class CompiledEngine:
     _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
 
     def __init__(self, model: GPT, config: TrainConfig) -> None:
-        from threadpoolctl import threadpool_limits
-
         from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
 
-        # A fixed number, since the last bits of a matrix product depend on it; and one by default, since threads that
-        # share a core with other programs wait for each other far longer than a second core could save.
-        threadpool_limits(limits=config.threads, user_api="blas")
         self._model = model
         self._compiler = compiler
-        self._parameters = compiler.Parameters(model)
+        self._parameters: Any
+        self._optimizer: Any
+        self._prepare(model, config)
         self._train_loss = compiler.jit(model.loss, self._parameters)
         # With dropout, training and evaluation are two programs.
         self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
         self._next: Compiled | None = None
+        self._cached: CachedScorer | None = None
         self._grad_clip = config.grad_clip or math.inf
-        self._optimizer = compiler.AdamW(self._parameters, **_adamw_settings(model, config))
+
+    def _prepare(self, model: GPT, config: TrainConfig) -> None:
+        """Set ``_parameters`` and ``_optimizer``; another engine puts them elsewhere."""
+        from threadpoolctl import threadpool_limits
+
+        # A fixed number, since the last bits of a matrix product depend on it; and one by default, since threads that
+        # share a core with other programs wait for each other far longer than a second core could save.
+        threadpool_limits(limits=config.threads, user_api="blas")
+        self._parameters = self._compiler.Parameters(model)
+        self._optimizer = self._compiler.AdamW(self._parameters, **adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
         """See :class:`Engine`."""
         if self._model.config.dropout:
             self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
-        loss = self._train_loss.value_and_grad(*_transposed(sequences))
-        norm = self._compiler.clip_grad_norm(self._parameters, self._grad_clip)
+        loss = self._value_and_grad(sequences)
+        norm = self._clip()
         self._optimizer.lr = lr
         self._optimizer.step()
         return loss, norm
+
+    def _value_and_grad(self, sequences: Sequences) -> float:
+        return self._train_loss.value_and_grad(*_transposed(sequences))
+
+    def _clip(self) -> float:
+        return self._compiler.clip_grad_norm(self._parameters, self._grad_clip)
 
     def evaluate(self, sequences: Sequences) -> float:
         """See :class:`Engine`."""
@@ -144,7 +168,16 @@ class CompiledEngine:
         return float(total) / len(sequences)
 
     def scorer(self) -> Scorer:
-        """See :class:`Engine`. The program takes a whole window; behind the last token it is filled up with zeros."""
+        """See :class:`Engine`. Keys and values of earlier tokens are kept."""
+        if self._cached is None:
+            self._cached = CachedScorer(self._model, self._parameters)
+        return self._cached.fresh()
+
+    def window_scorer(self) -> Scorer:
+        """The same without keeping anything: the whole window for every token. The measure for the other one.
+
+        Behind the last token the window is filled up with zeros.
+        """
         block_size = self._model.config.block_size
         if self._next is None:
             self._next = self._compiler.jit(self._next_logits, self._parameters)
@@ -167,13 +200,18 @@ class CompiledEngine:
         finally:
             self._model.train()
 
+    def any_process(self, flag: bool) -> bool:
+        """See :class:`Engine`."""
+        return flag
+
     def write_back(self) -> None:
         """See :class:`Engine`."""
         self._parameters.write_back()
 
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        return self._optimizer.state_dict()
+        state: dict[str, Any] = self._optimizer.state_dict()
+        return state
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """See :class:`Engine`."""
@@ -190,7 +228,8 @@ class CompiledEngine:
         return f"Compiled: {self._train_loss.summary()}."
 
 
-def _adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
+def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
+    """The arguments of an AdamW: weight decay is for matrices only."""
     decayed = set(model.matrices())
     return {
         "lr": config.lr,
@@ -206,5 +245,19 @@ def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]
 
 
 def make_engine(model: GPT, config: TrainConfig) -> Engine:
-    """The engine that ``config.engine`` names."""
+    """The engine that ``config.engine`` names. Raises ConfigError when it cannot run here."""
+    if launched()[1] > 1 and config.engine != "torch":
+        raise ConfigError(
+            f"torchrun has started {launched()[1]} processes, and only those of --engine torch can train together; "
+            f"add --engine torch, or start without torchrun"
+        )
+    if config.engine == "torch":
+        if importlib.util.find_spec("torch") is None:
+            raise ConfigError(
+                "--engine torch needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'; "
+                "--engine compiled computes the same with numpy"
+            )
+        from .torch_engine import TorchEngine
+
+        return TorchEngine(model, config)
     return ScalarEngine(model, config) if config.engine == "scalar" else CompiledEngine(model, config)

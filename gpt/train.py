@@ -148,7 +148,7 @@ def train(run: Run) -> Result:
                 val_loss = _validate(run, config.eval_sequences)
                 progress.validated(0, val_loss, _beaten(run, val_loss))
                 log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
-            while run.step < config.steps and not asked_to_stop.is_set():
+            while run.step < config.steps and not run.engine.any_process(asked_to_stop.is_set()):
                 progress.next()
                 lr = learning_rate(config, run.step)
                 batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)

@@ -19,6 +19,7 @@ from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
 from .flow import flow
 from .liveview import live, show
+from .plot import plot
 from .program import draw_program
 from .stepping import step, step_page
 
@@ -33,6 +34,7 @@ __all__ = [
     "draw_program",
     "flow",
     "live",
+    "plot",
     "save",
     "show",
     "step",

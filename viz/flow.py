@@ -210,7 +210,7 @@ class _Panel:
     def __init__(self, title: str, lines: list[Line], left: float, top: float, low: int, high: int) -> None:
         self.title, self.lines, self.left, self.top = title, lines, left, top
         self.low, self.high = low, high
-        self.names = left + 12 + LETTER * max(len(line.name) for line in lines)  # where the names end
+        self.names = left + 12 + LETTER * max(map(len, [title, *(line.name for line in lines)]))  # where the names end
         self.axis = self.names + 12 + _PLOT  # where the axis ends
         self.updates = any(line.update is not None for line in lines)
         self.right = self.axis + (200.0 if self.updates else 90.0)

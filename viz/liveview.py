@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import re
 import secrets
 import sys
 import threading
@@ -94,9 +95,13 @@ class LiveView:
         return f"LiveView({self.address!r}{', closed' if self.is_closed else ''})"
 
     def show(self, value: Any, **options: Any) -> None:
-        """Draw ``value`` for everyone who looks."""
-        drawing = value if isinstance(value, dot.Drawing) else draw(value, **options)
-        svg = drawing.render_bytes("svg").decode()
+        """Draw ``value`` for everyone who looks; a finished drawing or chart is shown as it is."""
+        if hasattr(value, "svg") and not isinstance(value, dot.Drawing):
+            # The page allows no style sheets but its own; a chart has its colours in its shapes as well.
+            svg = re.sub(r"<style>.*?</style>", "", value.svg(), flags=re.DOTALL)
+        else:
+            drawing = value if isinstance(value, dot.Drawing) else draw(value, **options)
+            svg = drawing.render_bytes("svg").decode()
         words = _words(value) if isinstance(value, Value) else ""
         self._last = (value, options)
         with self._changed:

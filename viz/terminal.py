@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from tinygrad_edu.steps import StepLog
 
-from .stepper import Look, Stepper, all_steps
+from .stepper import Look, all_steps
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # the terminal's second screen, without a cursor
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -49,25 +50,50 @@ def print_all(log: StepLog, stream: TextIO) -> None:
         print(what.text(line), file=stream)
 
 
-def run(stepper: Stepper) -> None:
-    """Step through until the learner leaves; the screen is then as it was before."""
+class Screens(Protocol):
+    """What can be shown on a whole terminal, such as the stepper: keys go in, screens of text come out.
+
+    Attributes:
+        done: whether whoever sits at the keys wants to leave.
+    """
+
+    done: bool
+
+    def press(self, key: str) -> None:
+        """One key: a character, or a name such as ``"left"`` or ``"enter"``."""
+
+    def screen(self, width: int, height: int, look: Look) -> list[str]:
+        """At most ``height`` lines of at most ``width`` characters, not counting codes for colours."""
+
+
+def run(screens: Screens, *, every: float | None = None) -> None:
+    """Show screens until whoever sits at the keys leaves; the terminal is then as it was before.
+
+    Args:
+        screens: what is shown.
+        every: seconds after which it is drawn again even if no key was pressed, for a clock.
+    """
     out = sys.stdout
-    shown = look(out)
     out.write(_ENTER)
     try:
-        with _keys() as keys:
-            while not stepper.done:
-                size = shutil.get_terminal_size()
-                lines = stepper.screen(size.columns, size.lines, shown)
-                out.write(_HOME + "\n".join(line + _CLEAR_LINE for line in lines) + _CLEAR_BELOW)
-                out.flush()
+        with _keys(every) as keys:
+            while not screens.done:
+                draw(screens, out)
                 for key in next(keys):
-                    stepper.press(key)
+                    screens.press(key)
     except KeyboardInterrupt:
         pass
     finally:
         out.write(_LEAVE)
         out.flush()
+
+
+def draw(screens: Screens, out: TextIO) -> None:
+    """Write the present screen over the one before."""
+    size = shutil.get_terminal_size()
+    lines = screens.screen(size.columns, size.lines, look(out))
+    out.write(_HOME + "\n".join(line + _CLEAR_LINE for line in lines) + _CLEAR_BELOW)
+    out.flush()
 
 
 def split_keys(text: str) -> list[str]:
@@ -91,7 +117,7 @@ def split_keys(text: str) -> list[str]:
 if sys.platform == "win32":
 
     @contextmanager
-    def _keys() -> Iterator[Iterator[list[str]]]:
+    def _keys(every: float | None) -> Iterator[Iterator[list[str]]]:
         import msvcrt
 
         os.system("")  # lets the console understand escape codes
@@ -109,7 +135,7 @@ if sys.platform == "win32":
 else:
 
     @contextmanager
-    def _keys() -> Iterator[Iterator[list[str]]]:
+    def _keys(every: float | None) -> Iterator[Iterator[list[str]]]:
         import select
         import termios
         import tty
@@ -120,6 +146,7 @@ else:
 
         def read() -> Iterator[list[str]]:
             size = shutil.get_terminal_size()
+            drawn = time.monotonic()
             while True:
                 ready, _, _ = select.select([handle], [], [], 0.3)
                 if ready:
@@ -127,8 +154,9 @@ else:
                     if not sent:
                         yield ["interrupt"]
                     yield split_keys(decoder.decode(sent))
-                elif shutil.get_terminal_size() != size:  # the window has another size: draw again
-                    size = shutil.get_terminal_size()
+                elif shutil.get_terminal_size() != size or (every and time.monotonic() - drawn >= every):
+                    size = shutil.get_terminal_size()  # the window has another size, or the clock goes on: draw again
+                    drawn = time.monotonic()
                     yield []
 
         tty.setcbreak(handle)

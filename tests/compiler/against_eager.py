@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,17 @@ def error(a: Any, b: Any) -> float:
     return float(np.abs(np.asarray(a) - np.asarray(b)).max() / max(np.abs(np.asarray(b)).max(), 1e-6))
 
 
+def on_tensors(function: Callable[..., Any], parameters: Any, batch: Any, expected_loss: float, expected: Any) -> None:
+    """The same by PyTorch, twice."""
+    from gpt.torch_backend import TorchParameters
+
+    compiled = jit(function, TorchParameters(parameters, "cpu", "float64"))
+    for _ in range(2):
+        assert error(compiled.value_and_grad(*batch), expected_loss) < 1e-9
+        assert error(compiled.parameters.gradient.numpy(), expected) < 1e-9
+    assert error(np.mean(compiled(*batch)), expected_loss) < 1e-9
+
+
 def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_too: bool = True) -> Compiled:
     """Compile in float64 and in float32 and compare losses and every gradient; returns the float64 program."""
     compiled = jit(function, parameters, dtype="float64")
@@ -56,6 +68,8 @@ def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_
     again = compiled.value_and_grad(*batch)  # memory is used again: a second run must not see the first
     assert again == loss
     assert error(compiled.parameters.gradient, expected) < 1e-9
+    if importlib.util.find_spec("torch") is not None:
+        on_tensors(function, parameters, batch, expected_loss, expected)
     losses = compiled(*batch)
     assert error(losses.mean(), expected_loss) < 1e-9
     small = jit(function, parameters)

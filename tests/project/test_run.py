@@ -30,6 +30,7 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         (["gpt", "sample", "--seed", "2"], ["set up base", ("-m", "gpt", "sample", "--seed", "2")]),
         (["python", "-c", "1"], ["set up base", ("-c", "1")]),
         (["viz", "graph", "a*b"], ["set up base", ("-m", "viz", "graph", "a*b")]),
+        (["lesson", "4"], ["set up base", ("-m", "lessons", "4")]),
         (["test", "-k", "engine"], ["set up test", ("-m", "pytest", "-k", "engine")]),
     ],
 )
@@ -40,7 +41,7 @@ def test_words_are_passed_on(words: list[str], expected: list[object], actions: 
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
-    assert "unknown command: 'dance' (must be one of gpt, viz, python, test, lint)" in capsys.readouterr().err
+    assert "unknown command: 'dance' (must be one of gpt, viz, lesson, python, test, lint)" in capsys.readouterr().err
     assert actions == []
 
 

@@ -14,7 +14,6 @@ from ..errors import CompileError, DomainError, ShapeError
 from .autodiff import differentiate
 from .ir import Access, Program
 from .normalise import normalise
-from .numpy_backend import Executor
 from .parameters import FloatArray, Parameters
 from .passes import to_program
 from .record import PARAMETER, Body, Trace
@@ -67,7 +66,7 @@ class Compiled:
         self._structure: Any = None
         self._operations = 0
         self._signature: tuple[tuple[str, tuple[int, ...]], ...] = ()
-        self._executors: dict[tuple[bool, int], tuple[Executor, FloatArray]] = {}
+        self._executors: dict[tuple[bool, int], tuple[Any, FloatArray]] = {}
         self._random = np.random.default_rng(0)
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -78,11 +77,17 @@ class Compiled:
         The arguments are those of the function with one more axis in front: the examples. Where the function returns a
         Value this is an array of shape (batch,), nested in the same lists otherwise.
         """
+        rows = self.flat(*batch)  # the first call finds out the structure
+        return rebuild(self._structure, iter(rows))
+
+    def flat(self, *batch: Any) -> Any:
+        """The same results as one array (n, batch): the n Values in the order in which the function's lists hold them.
+
+        For results of many numbers, where the nested lists would take longer than the program.
+        """
         inputs, size = self._inputs(batch)
-        executor = self._executor(False, size)
-        out = executor.run(inputs)
-        rows = iter(out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1))
-        return rebuild(self._structure, rows)
+        out = self._executor(False, size).run(inputs)
+        return out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1)
 
     def value_and_grad(self, *batch: Any) -> float:
         """The mean of the function over a batch; its gradient is then in ``parameters.gradient``.
@@ -95,11 +100,11 @@ class Compiled:
         executor = self._executor(True, size)
         loss = float(executor.run(inputs).mean())
         gradient = self.parameters.gradient
-        if not np.isfinite(loss) or not np.isfinite(np.dot(gradient, gradient)):
+        if not np.isfinite(loss) or not np.isfinite(float(gradient @ gradient)):
             self._explain(executor, loss)
         return loss
 
-    def _explain(self, executor: Executor, loss: float) -> None:
+    def _explain(self, executor: Any, loss: float) -> None:
         it = executor.find_not_finite()
         if it is None and np.isfinite(loss):
             return
@@ -160,7 +165,7 @@ class Compiled:
         self._structure, self._operations, self._signature = top.structure, block.operations, signature
         self.compile_seconds = time.perf_counter() - start
 
-    def _executor(self, gradient: bool, size: int) -> Executor:
+    def _executor(self, gradient: bool, size: int) -> Any:
         parameters = self.parameters.array
         found = self._executors.get((gradient, size))
         if found is None or found[1] is not parameters:
@@ -171,7 +176,7 @@ class Compiled:
                     self._gradient = differentiate(self._forward)
                 program = self._gradient if gradient else self._forward
                 assert program is not None
-                executor = Executor(program, parameters, self.parameters.gradient if gradient else None, size)
+                executor = self.parameters.executor(program, gradient, size)
             executor.random = self._random
             found = self._executors[gradient, size] = (executor, parameters)
             self.compile_seconds += time.perf_counter() - start

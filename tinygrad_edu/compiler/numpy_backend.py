@@ -39,7 +39,7 @@ class Executor:
         self.arrays: list[Any] = [None] * len(program.arrays)
         self.orders = orders(program)
         self._place(parameters, gradient)
-        self._limits = self._index_limits()
+        self._limits = index_limits(program)
         self.one_hots: dict[Any, View] = {}
         self.slopes: dict[int, View] = {}
         self._scratch = np.empty(0, self.dtype)
@@ -109,7 +109,7 @@ class Executor:
         for number, numbers in zip(given, inputs, strict=True):
             np.copyto(self.arrays[number], np.moveaxis(numbers, 0, -1))
             if number in self._limits:
-                self._check_range(self.arrays[number], self._limits[number])
+                check_range(self.arrays[number], self._limits[number])
         for number, array in enumerate(self.program.arrays):
             if array.kind == "random":
                 p, other = array.data
@@ -119,26 +119,6 @@ class Executor:
             for call in self._forward_calls if forward_only else self._calls:
                 call()
         return self.outputs()
-
-    def _index_limits(self) -> dict[int, Any]:
-        """For every array of indices, how many candidates each of them chooses from."""
-        limits: dict[int, Any] = {}
-        for it in self.program.instructions[: self.program.forward]:
-            index = it.inputs[0]
-            if it.op == "select" and isinstance(index, Access) and self.program.arrays[index.array].kind == "index":
-                shape = self.program.arrays[index.array].shape
-                limit = limits.setdefault(index.array, np.full((*shape, 1), np.iinfo(np.int64).max))
-                places = tuple(np.moveaxis(index.indices(it.loops), -1, 0))
-                limit[(*places, 0)] = np.minimum(limit[(*places, 0)], it.loops[it.axis])
-        return limits
-
-    def _check_range(self, indices: Any, limit: Any) -> None:
-        wrong = (indices < 0) & (limit < np.iinfo(np.int64).max) | (indices >= limit)
-        if wrong.any():
-            size = int(np.broadcast_to(limit, indices.shape)[wrong][0])
-            raise IndexError(
-                f"index {int(indices[wrong][0])} is out of range for a table of {size} entries (0 to {size - 1})"
-            )
 
     def outputs(self) -> Any:
         """The results of the latest run."""
@@ -170,6 +150,29 @@ class Executor:
                 if suspect is None and np.isinf(values).any():
                     suspect = it
         return suspect
+
+
+def index_limits(program: Program) -> dict[int, Any]:
+    """For every array of indices, how many candidates each of them chooses from: shape (*its axes, 1)."""
+    limits: dict[int, Any] = {}
+    for it in program.instructions[: program.forward]:
+        index = it.inputs[0]
+        if it.op == "select" and isinstance(index, Access) and program.arrays[index.array].kind == "index":
+            shape = program.arrays[index.array].shape
+            limit = limits.setdefault(index.array, np.full((*shape, 1), np.iinfo(np.int64).max))
+            places = tuple(np.moveaxis(index.indices(it.loops), -1, 0))
+            limit[(*places, 0)] = np.minimum(limit[(*places, 0)], it.loops[it.axis])
+    return limits
+
+
+def check_range(indices: Any, limit: Any) -> None:
+    """Raise IndexError when an index chooses none of the candidates."""
+    wrong = (indices < 0) & (limit < np.iinfo(np.int64).max) | (indices >= limit)
+    if wrong.any():
+        size = int(np.broadcast_to(limit, indices.shape)[wrong][0])
+        raise IndexError(
+            f"index {int(indices[wrong][0])} is out of range for a table of {size} entries (0 to {size - 1})"
+        )
 
 
 def allocate(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) -> tuple[dict[int, int], int]:

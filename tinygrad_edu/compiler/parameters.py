@@ -9,6 +9,8 @@ import numpy as np
 
 from .. import calls
 from ..engine import Value
+from .ir import Program
+from .numpy_backend import Executor
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -125,6 +127,10 @@ class Parameters:
         if self._gradient is None or len(self._gradient) != len(self):
             self._gradient = np.zeros(len(self), self.dtype)
         return self._gradient
+
+    def executor(self, program: Program, gradient: bool, batch: int) -> Any:
+        """What runs a program on these parameters: where they lie decides. Another backend overrides this."""
+        return Executor(program, self.array, self.gradient if gradient else None, batch)
 
     def refresh(self) -> None:
         """Take the numbers of the Values: after they were loaded, or moved by a scalar optimiser."""

@@ -1,0 +1,489 @@
+"""The compiler's programs on PyTorch tensors: the same instructions, on a processor or on a GPU.
+
+It stands here and not beside the numpy backend because the library itself needs nothing but numpy, and must not know
+PyTorch. The compiler asks the *parameters* who runs a program, since where they lie is where it has to run: so
+``jit(function, TorchParameters(model, "cuda"))`` is all there is to say.
+
+As in the numpy backend every array has its place in one block of memory, and every access is a strided view of it,
+made beforehand. An instruction is then: compute at every point (or multiply matrices), add up the loops that the output
+does not mention, put it there. PyTorch's autograd is not used: the gradient is part of the program.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from tinygrad_edu import Value
+from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler.ir import Access, Instruction, Program
+from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits
+from tinygrad_edu.optim import check_state
+
+Tensor = Any  # torch.Tensor; PyTorch is not there where the types are checked
+
+
+class TorchParameters(Parameters):
+    """Parameters in one tensor on a device: the programs of functions that are compiled with them run there.
+
+    Args:
+        source: as for :class:`tinygrad_edu.compiler.Parameters`.
+        device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        dtype: ``"float32"`` or ``"float64"``.
+        part: (which, of how many): the part of a larger batch that these programs see. Random numbers (dropout) are
+            drawn for the whole batch, and the part's own are used, so that several parts make one whole.
+    """
+
+    def __init__(
+        self, source: Any = None, device: str = "cpu", dtype: str = "float32", part: tuple[int, int] = (0, 1)
+    ) -> None:
+        super().__init__(source, dtype)
+        self.device = torch.device(device)
+        self.part = part
+        self._tensor: Tensor = None
+        self._gradient_tensor: Tensor = None
+
+    @property
+    def array(self) -> Any:
+        """All parameters, one after another, as a tensor."""
+        if self._tensor is None or len(self._tensor) != len(self):
+            before = self._tensor
+            self._tensor = self._from_values()
+            if before is not None and len(before) <= len(self._listed):  # loose ones were added behind
+                self._tensor[: len(before)] = before
+        return self._tensor
+
+    @array.setter
+    def array(self, new: Any) -> None:
+        self.array[...] = torch.as_tensor(new)
+
+    @property
+    def gradient(self) -> Any:
+        """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, as a tensor."""
+        if self._gradient_tensor is None or len(self._gradient_tensor) != len(self):
+            self._gradient_tensor = torch.zeros_like(self.array)
+        return self._gradient_tensor
+
+    def refresh(self) -> None:
+        """Take the numbers of the Values."""
+        self.array.copy_(self._from_values())
+
+    def executor(self, program: Program, gradient: bool, batch: int) -> TorchExecutor:
+        """What runs a program on these parameters."""
+        return TorchExecutor(program, self.array, self.gradient if gradient else None, batch, self.part)
+
+    def _from_values(self) -> Tensor:
+        numbers = np.fromiter((v.data for v in self.values), self.dtype, len(self))
+        return torch.from_numpy(numbers).to(self.device)
+
+
+class TorchExecutor:
+    """A program for one batch size, on the device of its parameters. See the numpy backend's ``Executor``."""
+
+    def __init__(
+        self, program: Program, parameters: Tensor, gradient: Tensor, batch: int, part: tuple[int, int] = (0, 1)
+    ) -> None:
+        self.program, self.batch, self.part = program, batch, part
+        self.device, self.dtype = parameters.device, parameters.dtype
+        self.random = np.random.default_rng(0)
+        self.one_hots: dict[Any, Tensor] = {}
+        self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array as they lie in memory
+        self._place(parameters, gradient)
+        self._limits = index_limits(program)
+        self.steps = [Lowered(self, it).run for it in program.instructions]
+
+    # --- memory ---------------------------------------------------------------------------------------------------
+
+    def _place(self, parameters: Tensor, gradient: Tensor) -> None:
+        program = self.program
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for number, it in enumerate(program.instructions):
+            for x in (it.out, *it.reads()):
+                first.setdefault(x.array, number)
+                last[x.array] = number
+        forever = {access.array for access, _ in program.outputs}
+        sizes: dict[int, int] = {}
+        for number, array in enumerate(program.arrays):
+            size = array.size * (self.batch if array.lanes else 1)
+            if array.kind == "parameter":
+                self.flat[number] = parameters
+            elif number == program.gradient:
+                self.flat[number] = gradient
+            elif array.kind == "constant":
+                data = torch.from_numpy(np.array(array.data, np.float64))
+                self.flat[number] = data.to(self.device, self.dtype).reshape(-1)
+            elif array.kind in ("value", "gradient"):
+                if number in first:
+                    sizes[number] = -(-size // 16) * 16
+            else:
+                dtype = torch.int64 if array.kind == "index" else self.dtype
+                fill = 1.0 / self.batch if array.lanes else 1.0
+                self.flat[number] = torch.full((size,), fill, device=self.device, dtype=torch.float64).to(dtype)
+        places, total = allocate(sizes, first, {n: (1 << 60 if n in forever else last[n]) for n in sizes})
+        memory = torch.zeros(total, dtype=self.dtype, device=self.device)
+        for number, place in places.items():
+            self.flat[number] = memory[place : place + sizes[number]]
+
+    def strides(self, number: int) -> tuple[int, ...]:
+        """The step in memory along every axis of an array, the lanes' last; 0 where it has no lanes.
+
+        The lanes lie outermost, a sequence after the other: what PyTorch's matrix products are made for (the numpy
+        backend puts them inside).
+        """
+        array = self.program.arrays[number]
+        steps, step = [], 1
+        for n in reversed(array.shape):
+            steps.append(step)
+            step *= n
+        return (*reversed(steps), step if array.lanes else 0)
+
+    def whole(self, number: int) -> Tensor:
+        """An array with its axes in the order of the program, the lanes last."""
+        array = self.program.arrays[number]
+        shape = (*array.shape, self.batch) if array.lanes else array.shape
+        flat = self.flat[number]
+        return flat.as_strided(shape, self.strides(number)[: len(shape)], flat.storage_offset())
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    def run(self, inputs: Sequence[Any]) -> Any:
+        """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
+        given = [n for n, a in enumerate(self.program.arrays) if a.kind in ("input", "index")]
+        for number, numbers in zip(given, inputs, strict=True):
+            lanes_last = np.moveaxis(np.asarray(numbers), 0, -1)
+            if number in self._limits:
+                check_range(lanes_last, self._limits[number])
+            self.whole(number).copy_(torch.from_numpy(np.ascontiguousarray(lanes_last)))
+        for number, array in enumerate(self.program.arrays):
+            if array.kind == "random":
+                self.whole(number).copy_(torch.from_numpy(self._draw(array)))
+        for step in self.steps:
+            step()
+        access, loops = self.program.outputs[0]
+        lanes = self.program.arrays[access.array].lanes
+        shape = (*loops, self.batch) if lanes else loops
+        return Operand(self, access, loops, lanes)().expand(shape).cpu().numpy().copy()
+
+    def _draw(self, array: Any) -> Any:
+        """Two-valued random numbers, by numpy's generator: those of the compiled engine, on every device."""
+        p, other = array.data
+        which, parts = self.part
+        if not array.lanes:
+            return (self.random.random(array.shape) >= p) * other
+        draws = self.random.random((*array.shape, self.batch * parts))
+        return (draws[..., which * self.batch : (which + 1) * self.batch] >= p) * other
+
+    def find_not_finite(self) -> Instruction | None:
+        """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
+        suspect = None
+        for step, it in zip(self.steps, self.program.instructions, strict=True):
+            step()
+            array = self.program.arrays[it.out.array]
+            if array.kind == "gradient" and it.out.array != self.program.gradient:
+                continue  # may not be complete yet
+            values = self.whole(it.out.array)
+            if array.mask is not None:
+                values = values[torch.from_numpy(np.array(array.mask, bool)).to(self.device)]
+            if torch.isnan(values).any():
+                return it
+            if suspect is None and torch.isinf(values).any():
+                suspect = it
+        return suspect
+
+
+class Operand:
+    """What an access finds: called, a tensor with an axis per loop (and the lanes'), of length 1 where nothing changes.
+
+    Attributes:
+        used: the axes along which it changes.
+        view: the strided view; None where no view can do it: a table of places, or a step backwards.
+        places: in that case, the places in the array's memory.
+    """
+
+    def __init__(self, executor: TorchExecutor, x: Access, loops: Sequence[int], lanes: bool) -> None:
+        self.flat = executor.flat[x.array]
+        *axes, lane = executor.strides(x.array)
+        shape = [*loops, executor.batch] if lanes else list(loops)
+        self.view: Tensor = None
+        self.places: Tensor = None
+        if x.table is None:
+            steps = [sum(row[loop] * s for row, s in zip(x.steps, axes, strict=True)) for loop in range(len(loops))]
+            steps = [0 if n == 1 else s for n, s in zip(shape, [*steps, lane] if lanes else steps, strict=True)]
+            self.used = [d for d, s in enumerate(steps) if s]
+            sizes = [n if s else 1 for n, s in zip(shape, steps, strict=True)]
+            if all(s >= 0 for s in steps):
+                start = sum(o * s for o, s in zip(x.offset, axes, strict=True))
+                self.view = self.flat.as_strided(sizes, steps, self.flat.storage_offset() + start)
+                self.distinct = _distinct([(s, n) for s, n in zip(steps, shape, strict=True) if s])
+                return
+        else:
+            own_lanes = [len(loops)] if lanes and lane and executor.batch > 1 else []
+            self.used = [d for d, n in enumerate(loops) if n > 1] + own_lanes
+        places = torch.from_numpy(x.indices(loops) @ np.array(axes, np.int64).reshape(len(axes)))
+        if lanes:
+            places = places[..., None] + torch.arange(executor.batch if lane else 1) * lane
+        keep = [slice(None) if d in self.used or shape[d] == 1 else slice(1) for d in range(len(shape))]
+        self.places = places[tuple(keep)].to(executor.device)
+        self.distinct = False
+
+    def __call__(self) -> Tensor:
+        """The numbers that are there now."""
+        return self.view if self.view is not None else self.flat[self.places]
+
+    def write(self, result: Tensor, accumulate: bool) -> None:
+        """Put numbers there, or add them; numbers for the same place are added up."""
+        if self.view is not None and self.distinct:
+            if accumulate:
+                self.view.add_(result)
+            else:
+                self.view.copy_(result)
+            return
+        places = self.places if self.places is not None else self._all_places()
+        if not accumulate:
+            self.flat[places] = 0.0
+        self.flat.index_add_(0, places.reshape(-1), result.expand(places.shape).reshape(-1))
+
+    def _all_places(self) -> Tensor:
+        numbers = torch.arange(len(self.flat), device=self.flat.device)
+        return numbers.as_strided(
+            self.view.shape, self.view.stride(), self.view.storage_offset() - self.flat.storage_offset()
+        )
+
+
+def _distinct(steps: list[tuple[int, int]]) -> bool:
+    """Whether no two points of a view are the same place, by (step, length) of its axes."""
+    reach = 0
+    for step, n in sorted(steps):
+        if step <= reach:
+            return False
+        reach += step * (n - 1)
+    return True
+
+
+class Lowered:
+    """One instruction, ready to run."""
+
+    def __init__(self, executor: TorchExecutor, it: Instruction) -> None:
+        arrays = executor.program.arrays
+        self.executor, self.it = executor, it
+        self.lanes = any(arrays[x.array].lanes for x in (it.out, *it.reads()))
+        self.shape = [*it.loops, executor.batch] if self.lanes else list(it.loops)
+        self.out = Operand(executor, it.out, it.loops, self.lanes)
+        self.inputs: list[Any] = [
+            Operand(executor, x, it.loops, self.lanes) if isinstance(x, Access) else x for x in it.inputs
+        ]
+        self.gone = [d for d, n in enumerate(self.shape) if n > 1 and d not in self.out.used]
+        if it.op == "select":
+            self._prepare_select()
+        elif it.op == "mul" and self.gone and it.reduce == "sum" and all(isinstance(x, Operand) for x in self.inputs):
+            first, second = self.inputs
+            self.compute = self._products(first, first.used, second, second.used)
+        elif it.op == "fill":
+            mask = torch.from_numpy(np.array(it.mask, bool)).to(executor.device)
+            self.mask = mask[..., None] if self.lanes else mask
+            self.compute = lambda: torch.where(self.mask, self.inputs[0](), it.value)
+        else:
+            function = SLOPES[it.op[5:]] if it.op.startswith("grad:") else FORWARD[it.op]
+            numbers = it.op.split(":")[1 if it.op.startswith("grad:") else 0] in TAKES_NUMBERS
+            self.compute = self._elementwise(function, numbers)
+
+    def run(self) -> None:
+        """Compute, combine, write."""
+        self.out.write(self._combined(self.compute()), self.it.accumulate)
+
+    def _combined(self, result: Tensor) -> Tensor:
+        if result.dim() < len(self.shape):
+            result = result.reshape([1] * len(self.shape))
+        dims = [d for d in self.gone if result.shape[d] > 1]
+        if self.it.reduce != "sum":
+            extreme = torch.amax if self.it.reduce == "max" else torch.amin
+            return extreme(result, dims, keepdim=True) if dims else result
+        times = math.prod(self.shape[d] for d in self.gone if d not in dims)
+        result = result.sum(dims, keepdim=True) if dims else result
+        return result * times if times != 1 else result
+
+    def _elementwise(self, function: Callable[..., Tensor], numbers: bool) -> Callable[[], Tensor]:
+        inputs = self.inputs
+        if not numbers or not any(isinstance(x, Operand) for x in inputs):
+            executor = self.executor
+            inputs = [
+                x
+                if isinstance(x, Operand)
+                else (lambda t: lambda: t)(torch.tensor(x, dtype=executor.dtype, device=executor.device))
+                for x in inputs
+            ]
+        return lambda: function(*(x() if callable(x) else x for x in inputs))
+
+    def _products(
+        self, a: Callable[[], Tensor], in_a: Collection[int], b: Callable[[], Tensor], in_b: Collection[int]
+    ) -> Callable[[], Tensor]:
+        """Σ a·b over the loops that are gone: matrix products, as far as there are any in it."""
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        kept = [d for d in range(len(self.shape)) if d not in self.gone and (d in in_a or d in in_b)]
+        one, two, out = ("".join(letters[d] for d in dims) for dims in (sorted(in_a), sorted(in_b), kept))
+        formula = f"{one},{two}->{out}"
+        sizes_a, sizes_b = ([self.shape[d] for d in sorted(dims)] for dims in (in_a, in_b))
+        sizes = [n if d in kept else 1 for d, n in enumerate(self.shape)]
+
+        def compute() -> Tensor:
+            return torch.einsum(formula, a().reshape(sizes_a), b().reshape(sizes_b)).reshape(sizes)
+
+        # A loop that neither factor mentions is left to _combined, which multiplies by its length.
+        self.gone = [d for d in self.gone if d not in in_a and d not in in_b]
+        return compute
+
+    def _prepare_select(self) -> None:
+        index, x = self.inputs
+        k, executor = self.it.axis, self.executor
+        n = self.shape[k]
+        candidates = torch.arange(n, device=executor.device).reshape(
+            [n if d == k else 1 for d in range(len(self.shape))]
+        )
+        access = self.it.inputs[0]
+        assert isinstance(access, Access)
+        key = (access.array, access.offset, access.steps, self.it.loops, k)
+        if key not in executor.one_hots:  # made by the first instruction that asks for it, in every run
+            hot = torch.empty([n if d == k or d in index.used else 1 for d, n in enumerate(self.shape)],
+                              dtype=torch.bool, device=executor.device)  # fmt: skip
+            executor.one_hots[key] = hot
+            refresh: Callable[[], Any] = lambda: torch.eq(index(), candidates, out=hot)  # noqa: E731
+        else:
+            refresh = lambda: None  # noqa: E731
+        hot = executor.one_hots[key]
+        if set(index.used) & set(x.used) - {k} - set(self.gone) or not self.gone:
+            self.compute = lambda: (refresh(), torch.where(hot, x(), 0.0))[1]
+            return
+        products = self._products(
+            lambda: hot.to(executor.dtype), sorted({*index.used, *([k] if n > 1 else [])}), x, x.used
+        )
+        self.compute = lambda: (refresh(), products())[1]
+
+
+# --- the operations ---------------------------------------------------------------------------------------------------
+
+
+def _power(a: Any, b: Any) -> Tensor:
+    return torch.pow(a, b)
+
+
+def _power_slope(g: Any, a: Any, b: Any, out: Any) -> Tensor:
+    if isinstance(b, float):
+        return g * b * a ** (b - 1.0)
+    return g * torch.where(b == 0.0, 0.0, b * torch.pow(a, b - 1.0))
+
+
+def _exponent_slope(g: Any, a: Any, b: Any, out: Any) -> Tensor:
+    a = torch.as_tensor(a, dtype=out.dtype, device=out.device)
+    return g * torch.where(a > 0.0, out * torch.log(a), torch.where(a == 0.0, 0.0, math.nan))
+
+
+def _gelu_slope(g: Any, a: Any, out: Any) -> Tensor:
+    return g * (torch.special.ndtr(a) + a * torch.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi))
+
+
+def _extreme_slope(slot: int) -> Callable[..., Tensor]:
+    def slope(g: Any, a: Any, b: Any, out: Any) -> Tensor:
+        own, other = (a, b) if slot == 0 else (b, a)
+        return g * torch.where(own == other, 0.5, (own == out).to(out.dtype))
+
+    return slope
+
+
+#: Of these, an input may be a plain number; of the others all are tensors.
+TAKES_NUMBERS = ("add", "sub", "mul", "div", "pow")
+
+#: function(*inputs) -> output
+FORWARD: dict[str, Callable[..., Tensor]] = {
+    "copy": lambda a: a, "detach": lambda a: a,
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
+    "pow": _power,
+    "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+    "relu": torch.relu, "gelu": torch.nn.functional.gelu, "sin": torch.sin, "cos": torch.cos, "abs": torch.abs,
+    "maximum": torch.maximum, "minimum": torch.minimum,
+    "equal": lambda a, b: (a == b).to(a.dtype),
+}  # fmt: skip
+
+#: function(gradient, *inputs, output) -> the local derivative times the gradient
+SLOPES: dict[str, Callable[..., Tensor]] = {
+    "exp:0": lambda g, a, out: g * out,
+    "log:0": lambda g, a, out: g / a,
+    "sqrt:0": lambda g, a, out: g * 0.5 / out,
+    "tanh:0": lambda g, a, out: g * (1.0 - out * out),
+    "sigmoid:0": lambda g, a, out: g * out * (1.0 - out),
+    "relu:0": lambda g, a, out: g * (a > 0.0),
+    "gelu:0": _gelu_slope,
+    "sin:0": lambda g, a, out: g * torch.cos(a),
+    "cos:0": lambda g, a, out: -g * torch.sin(a),
+    "abs:0": lambda g, a, out: g * torch.sign(a),
+    "pow:0": _power_slope,
+    "pow:1": _exponent_slope,
+    "maximum:0": _extreme_slope(0),
+    "maximum:1": _extreme_slope(1),
+    "minimum:0": _extreme_slope(0),
+    "minimum:1": _extreme_slope(1),
+    "div:0": lambda g, a, b, out: g / b,
+    "div:1": lambda g, a, b, out: -(g * out) / b,
+}
+
+
+# --- the optimiser ----------------------------------------------------------------------------------------------------
+
+
+class TorchAdamW:
+    """:class:`tinygrad_edu.compiler.AdamW` on tensors: the same arithmetic, the same ``state_dict``."""
+
+    def __init__(
+        self,
+        parameters: TorchParameters,
+        lr: float,
+        *,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+        no_decay: Collection[Value],
+    ) -> None:
+        self.parameters, self.lr, self.betas, self.eps, self.weight_decay = parameters, lr, betas, eps, weight_decay
+        self.steps = 0
+        self.m, self.v = torch.zeros_like(parameters.array), torch.zeros_like(parameters.array)
+        excluded = set(no_decay)
+        decayed = [float(value not in excluded) for value in parameters.values]
+        self._decayed = torch.tensor(decayed, dtype=parameters.array.dtype, device=parameters.device)
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        self.steps += 1
+        beta1, beta2 = self.betas
+        p, gradient = self.parameters.array, self.parameters.gradient
+        if self.lr * self.weight_decay:
+            p.mul_(1.0 - self.lr * self.weight_decay * self._decayed)
+        self.m.mul_(beta1).add_(gradient, alpha=1.0 - beta1)
+        self.v.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+        divisor = self.v.sqrt().div_(math.sqrt(1.0 - beta2**self.steps)).add_(self.eps)
+        if not self.eps:  # a parameter whose gradient was always 0 stays where it is
+            divisor[divisor == 0.0] = 1.0
+        p.addcdiv_(self.m, divisor, value=-self.lr / (1.0 - beta1**self.steps))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes from step to step, as plain numbers and lists."""
+        return {"steps": self.steps, "m": self.m.tolist(), "v": self.v.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a saved state, whichever engine wrote it; StateDictError names what does not fit."""
+        check_state("AdamW", state, ("m", "v"), len(self.parameters))
+        self.steps = int(state["steps"])
+        for name in ("m", "v"):
+            getattr(self, name).copy_(torch.tensor(state[name], dtype=torch.float64))
+
+
+def clip_grad_norm(parameters: TorchParameters, max_norm: float) -> float:
+    """Scale the gradient down when its norm is above ``max_norm``; returns the norm before."""
+    norm = float(torch.linalg.vector_norm(parameters.gradient))
+    if norm > max_norm:
+        parameters.gradient.mul_(max_norm / norm)
+    return norm

@@ -1,0 +1,311 @@
+# %% [markdown]
+# # Lesson 1: One expression
+#
+# **Question.** If I nudge one number at the start of a calculation, how far does the result move, and who works that
+# out for a calculation with a million numbers?
+#
+# Everything in this course is made of single numbers. Today there are four of them, and one formula:
+#
+#     L = (a·b + c)·f
+#
+# At the end you will have differentiated it three times: by nudging, by hand, and with a program of seven lines. The
+# third way is the one that trains language models.
+
+# %%
+import viz
+from tinygrad_edu import Value, central_difference, topological_order
+
+FAST = globals().get("FAST", False)
+
+# %% [markdown]
+# ## Nudge it
+#
+# Here is the formula as an ordinary function. `L` stands for *loss*: the number that we shall later want to be small.
+
+
+# %% tags=["model"]
+def expression(a, b, c, f):
+    return (a * b + c) * f
+
+
+# %%
+expression(2.0, -3.0, 10.0, -2.0)
+
+# %% [markdown]
+# Now turn one knob a little, and watch the result. Adding 0.001 to `a` changes `L` by some amount; divide that amount
+# by 0.001 and you have the *slope*: how many times faster than `a` the result moves. A slope of 6 means: whatever you
+# add to `a`, six times as much arrives at `L`. The sign says in which direction.
+
+# %%
+before = expression(2.0, -3.0, 10.0, -2.0)
+after = expression(2.0 + 0.001, -3.0, 10.0, -2.0)
+slope = (after - before) / 0.001  # key: how much L changed, divided by how much a changed
+round(slope, 6)
+
+# %% tags=["check"]
+assert before == -8.0
+assert abs(slope - 6.0) < 1e-9
+
+# %% [markdown]
+# That works for every formula, and it needs to know nothing about calculus. But it runs the whole calculation again
+# for every single knob. A small GPT has a hundred thousand knobs; a large one has a hundred thousand million. We need
+# all slopes at once, for about the price of one more calculation. That is what *backpropagation* does.
+
+# %% [markdown]
+# ## Numbers that remember
+#
+# To go back through a calculation, somebody must have written down how it went. A `Value` is a number that keeps the
+# receipt: the operation that made it, and the Values it was made from.
+
+# %%
+a = Value(2.0, label="a")
+b = Value(-3.0, label="b")
+c = Value(10.0, label="c")
+f = Value(-2.0, label="f")
+e = a * b  # key: the product inside the brackets
+e.label = "e"
+d = e + c  # key: everything inside the brackets
+d.label = "d"
+L = d * f  # key: the brackets times f
+L.label = "L"
+L
+
+# %%
+L.inputs
+
+# %% [markdown]
+# Follow the receipts from `L` backwards and you get a picture of the whole calculation: the **computation graph**.
+# Each box is one Value. The tab is its operation; `data` is the number; `grad` will hold its slope. A dash means that
+# nobody has computed it yet.
+
+# %%
+viz.draw(L)
+
+# %% [markdown]
+# ## The chain rule, with gears
+#
+# Think of gears. When the first wheel turns once, the second turns three times; when the second turns once, the third
+# turns twice. Turn the first wheel once, and the third turns 3 × 2 = 6 times. *Rates along a chain multiply.* That is
+# the whole chain rule.
+#
+# Each operation in the graph is one pair of gears, and its rate, the **local derivative**, is easy:
+#
+# - in a sum, `d = e + c`, every input has the rate 1: what you add to `e` is added to `d`;
+# - in a product, `L = d · f`, the rate of one factor is *the other factor*: what you add to `d` arrives multiplied by
+#   `f`.
+#
+# The **gradient** of a Value is the product of all rates between it and `L`. We write it `∂L/∂a` and read: how fast
+# does `L` move when `a` moves. Formula:
+#
+#     ∂L/∂a = ∂L/∂d · ∂d/∂e · ∂e/∂a
+#
+# **Predict.** Take a pencil. `L` moves as fast as itself, so `∂L/∂L = 1`. Go backwards: what are `∂L/∂d`, `∂L/∂f`,
+# `∂L/∂e`, `∂L/∂c`, and at last `∂L/∂a` and `∂L/∂b`?
+
+# %%
+L.backward()
+for value in (L, d, f, e, c, a, b):
+    print(f"dL/d{value.label} = {value.grad:g}")
+
+# %% tags=["check"]
+assert L.data == -8.0 and L.grad == 1.0
+assert (a.grad, b.grad, c.grad, f.grad) == (6.0, -4.0, -2.0, 4.0)
+assert (e.grad, d.grad) == (-2.0, -2.0)
+
+# %% [markdown]
+# `∂L/∂a = 6` is the slope that nudging gave us. And here is the gradient flowing back through the
+# picture: each line now shows what it carries, blue for positive and red with a bar for negative, the wider the
+# stronger. It is −2 that comes out of the last product towards `d`; the sum hands it on unchanged; the first product
+# multiplies it by −3 for `a`, and by 2 for `b`.
+
+# %%
+viz.draw(L)
+
+# %% [markdown]
+# Do not believe it: step through it. In the page below, the keys → and ← (or the buttons) go one multiplication at a
+# time; tick *predict first*, and each number is asked for before it is shown. In a terminal, `viz.step(L)` does the
+# same.
+
+# %%
+viz.step_page(L)
+
+# %% [markdown]
+# ## One step uphill
+#
+# What are gradients good for? They say which way is up. Move every knob a little in the direction of its gradient,
+# and `L` must grow. By how much? Each knob moves by 0.01 · gradient, and the result moves gradient times that, so we
+# expect
+#
+#     0.01 · (6² + 4² + 2² + 4²) = 0.72
+#
+# **Predict.** `L` is −8. What will it be after this step: exactly −7.28, a little more, or a little less?
+
+# %%
+for value in (a, b, c, f):
+    value.data += 0.01 * value.grad  # key: each knob moves 0.01 times its gradient
+stepped = expression(a.data, b.data, c.data, f.data)
+round(stepped, 6)
+
+# %% tags=["check"]
+assert abs(stepped - (-7.286496)) < 1e-9
+assert 0.01 * (6**2 + 4**2 + 2**2 + 4**2) == 0.72
+
+# %% [markdown]
+# Almost, but not quite: −7.2865. A slope is a promise about *small* moves; on the way the slopes themselves have
+# changed a little. Keep this in mind: it is the reason why learning takes many small steps, and not one large one.
+
+# %% [markdown]
+# ## When a number is used twice
+#
+# **Predict.** `b = a + a`, and `a` is 3. What is `∂b/∂a`: 1, 2, 3, or 6?
+
+# %%
+a = Value(3.0, label="a")
+b = a + a
+b.label = "b"
+b.backward()
+a.grad
+
+# %% tags=["check"]
+assert a.grad == 2.0
+
+# %%
+viz.draw(b)
+
+# %% [markdown]
+# Two lines lead from `a` to `b`, and along each comes a 1. A nudge of `a` reaches `b` on both, so the contributions
+# **add up**: 1 + 1 = 2. In the program this is the difference between `grad = ...` and `grad += ...`, and forgetting
+# the plus is the most common mistake of all who write this for the first time (`python -m viz bug missing-plus` shows
+# it).
+
+# %% [markdown]
+# ## Who goes first?
+#
+# The program that is nearest at hand: start at the result, give each input its share, then do the same at each input.
+
+
+# %%
+def naive_backward(value):
+    value._backward()  # each input's grad grows by local derivative times value.grad
+    for x in value.inputs:
+        naive_backward(x)
+
+
+a = Value(1.0, label="a")
+b = a + a
+c = b + b
+c.grad = 1.0
+
+# %% [markdown]
+# Now `b` is twice `a`, and `c` is twice `b`.
+#
+# **Predict.** What should `∂c/∂a` be? And what does the naive program say?
+
+# %%
+naive_backward(c)
+naive = a.grad
+naive
+
+# %% tags=["check"]
+assert naive == 8.0
+
+# %% [markdown]
+# It says 8; the truth is 4. Two lines lead to `b`, so the naive program visits `b` twice, and the second time hands
+# on what it has already handed on. The rule that mends it: **nobody passes a gradient on before all of it has
+# arrived.** An order in which every Value comes after all its inputs is called *topological*; go through it
+# backwards, and each Value's gradient is complete when its turn comes.
+
+
+# %%
+def backward(result):
+    order = topological_order(result)
+    for value in order:
+        value.grad = 0.0
+    result.grad = 1.0
+    for value in reversed(order):
+        value._backward()
+
+
+backward(c)
+a.grad
+
+# %% tags=["check"]
+assert a.grad == 4.0
+assert central_difference(lambda a: (a + a) + (a + a), [1.0], 0) - 4.0 < 1e-6
+
+# %% [markdown]
+# These seven lines are the engine of every neural network there is. `Value.backward` does the same, with a little
+# more care for speed.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** By hand first, then with `Value`: `(x + y)·z` at x = −2, y = 5, z = −4. The result, and the three
+# gradients?
+
+# %% tags=["solution"]
+x, y, z = Value(-2.0, label="x"), Value(5.0, label="y"), Value(-4.0, label="z")
+result = (x + y) * z
+result.backward()
+print(result.data, x.grad, y.grad, z.grad)
+assert (result.data, x.grad, y.grad, z.grad) == (-12.0, -4.0, -4.0, 3.0)
+
+# %% [markdown]
+# **Exercise 2.** `(a·b)·(a + b)` at a = −2, b = 3. Both numbers are used twice: draw the graph on paper, write the
+# contribution on every line, add them up where lines meet. Then check.
+
+# %% tags=["solution"]
+a, b = Value(-2.0, label="a"), Value(3.0, label="b")
+result = (a * b) * (a + b)
+result.backward()
+print(a.grad, b.grad)
+assert (a.grad, b.grad) == (-3.0, -8.0)
+
+# %% [markdown]
+# **Exercise 3.** This expression comes with a well-known library, micrograd, and means nothing; it only uses every
+# operation often. Compute `g` and its slopes by `a` and `b` with our `backward` of seven lines, and check one of them
+# by nudging: `central_difference(f, [-4.0, 2.0], 0)`.
+#
+#     c = a + b
+#     d = a*b + b**3
+#     c = c + c + 1
+#     c = c + 1 + c - a
+#     d = d + d*2 + (b + a).relu()
+#     d = d + 3*d + (b - a).relu()
+#     e = c - d
+#     f = e**2
+#     g = f/2 + 10/f
+
+
+# %% tags=["solution"]
+def long_expression(a, b):
+    c = a + b
+    d = a * b + b**3
+    c = c + c + 1
+    c = c + 1 + c - a
+    d = d + d * 2 + (b + a).relu()
+    d = d + 3 * d + (b - a).relu()
+    e = c - d
+    f = e**2
+    return f / 2 + 10 / f
+
+
+a, b = Value(-4.0, label="a"), Value(2.0, label="b")
+g = long_expression(a, b)
+backward(g)
+print(f"g = {g.data:.4f}, dg/da = {a.grad:.4f}, dg/db = {b.grad:.4f}")
+assert (round(g.data, 4), round(a.grad, 4), round(b.grad, 4)) == (24.7041, 138.8338, 645.5773)
+assert abs(central_difference(long_expression, [-4.0, 2.0], 0) - a.grad) < 1e-4
+
+# %% [markdown]
+# ## Summary
+#
+# - The **gradient** of a number is how fast the result moves when that number moves.
+# - A `Value` remembers its operation and its inputs; together they are the **computation graph**.
+# - **Chain rule:** rates along a path multiply. Sums pass the gradient on; products multiply it by the other factor.
+# - **Accumulate:** where several paths meet, their gradients add up (`+=`).
+# - **Topological order:** a gradient is passed on only when all of it has arrived.
+# - All gradients together cost about as much as computing the result once more; nudging costs one calculation for
+#   each.
+#
+# Next: two of the numbers become *parameters*, and the gradients teach them to fit a line through points.

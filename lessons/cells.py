@@ -1,0 +1,236 @@
+"""A lesson as cells, read from a Python file in percent format, and where the lessons are.
+
+::
+
+    # %% [markdown]
+    # # Lesson 3: The neuron
+    # **Question.** What can a line not do?
+    # %%
+    x = Value(2.0, label="x")
+    # %% tags=["check"]
+    assert x.data == 2
+
+Tags: ``check``, asserts about what the prose says; ``solution``, the answer to an exercise; ``model``, the definition
+that the lesson is about, compared with the lesson before (:func:`whats_new`). A line that ends in ``# key: ...`` is one
+the learner fills in when practising; the words after ``key:`` are the hint.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import LessonError
+
+FOLDER = Path(__file__).parent
+TAGS = ("check", "solution", "model")
+
+_HEADER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[.*\]))?")
+_KEY = re.compile(r"^(.*?\S)  # key: (.+)$")
+_QUESTION = re.compile(r"\*\*Question\.\*\*\s+(.+?)(?:\n\n|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of a lesson.
+
+    Attributes:
+        kind: ``"markdown"`` or ``"code"``.
+        source: its text, of markdown without the leading ``#``.
+        line: where in the file it starts, counted from 1.
+        tags: from :data:`TAGS`.
+    """
+
+    kind: str
+    source: str
+    line: int
+    tags: frozenset[str] = frozenset()
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it can be run."""
+        return self.kind == "code"
+
+    @property
+    def shown(self) -> str:
+        """The source as readers see it: without the hints for practising, and ready to be pasted at a prompt.
+
+        >>> print(Cell("code", "for i in 1, 2:\\n    e = a * i  # key: a product\\nprint(e)", 1).shown)
+        for i in 1, 2:
+            e = a * i
+        <BLANKLINE>
+        print(e)
+        """
+        if not self.is_code:
+            return self.source
+        return pasteable("\n".join(_KEY.sub(r"\1", line) for line in self.source.split("\n")))
+
+    @property
+    def keys(self) -> list[tuple[int, str, str]]:
+        """The lines to fill in when practising, as (number of the line in the cell from 0, code, hint)."""
+        if not self.is_code:
+            return []
+        found = ((i, _KEY.match(line)) for i, line in enumerate(self.source.split("\n")))
+        return [(i, match[1], match[2]) for i, match in found if match]
+
+    @property
+    def asks(self) -> bool:
+        """Whether readers are to write down a number before they go on."""
+        return not self.is_code and "**Predict.**" in self.source
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One file of the course.
+
+    Attributes:
+        path: of the file.
+        name: ``"3"`` for the third lesson, ``"s2"`` for the second supplement.
+        cells: in order.
+    """
+
+    path: Path
+    name: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def is_supplement(self) -> bool:
+        """Whether it stands beside the ten lessons."""
+        return self.name.startswith("s")
+
+    @property
+    def title(self) -> str:
+        """The words of its heading, such as ``"Lesson 3: The neuron"``."""
+        return self.cells[0].source.split("\n")[0].removeprefix("# ").strip()
+
+    @property
+    def question(self) -> str:
+        """What it answers, on one line."""
+        found = _QUESTION.search(self.cells[0].source)
+        assert found is not None, "checked when it was read"
+        return " ".join(found[1].split())
+
+    @property
+    def model(self) -> str:
+        """The definition it is about; empty if it has none."""
+        return "\n\n\n".join(cell.shown for cell in self.cells if "model" in cell.tags)
+
+
+def parse(text: str, path: Path) -> Lesson:
+    """The lesson in a file's text; raises LessonError, with the line, for what is not in the format."""
+
+    def wrong(line: int, reason: str) -> LessonError:
+        return LessonError(f"{path.name}, line {line}: {reason}")
+
+    cells: list[Cell] = []
+    lines = text.split("\n")
+    starts = [i for i, line in enumerate(lines) if line.startswith("# %%")]
+    if starts[:1] != [0]:
+        raise wrong(1, 'expected the first cell, "# %% [markdown]"')
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        header = _HEADER.fullmatch(lines[start].rstrip())
+        if header is None:
+            raise wrong(start + 1, f'expected "# %%", "# %% [markdown]" or "# %% tags=[...]", got {lines[start]!r}')
+        try:
+            tags = frozenset(json.loads(header[2] or "[]"))
+        except (ValueError, TypeError):
+            raise wrong(start + 1, f'tags must be a list such as ["check"], got {header[2]}') from None
+        if not tags <= set(TAGS):
+            raise wrong(start + 1, f"unknown tag: {min(tags - set(TAGS))!r} (must be one of {', '.join(TAGS)})")
+        body, first = lines[start + 1 : end], start + 2
+        while body and not body[0].strip():
+            body, first = body[1:], first + 1
+        while body and not body[-1].strip():
+            body = body[:-1]
+        if header[1]:
+            for i, line in enumerate(body):
+                if line and line != "#" and not line.startswith("# "):
+                    raise wrong(first + i, f'expected "# " before the text of a markdown cell, got {line!r:.60}')
+            body = [line[2:] for line in body]
+        if not body:
+            raise wrong(start + 1, "this cell is empty")
+        if not header[1]:
+            try:
+                ast.parse("\n".join(body))
+            except SyntaxError as error:
+                raise wrong(first - 1 + (error.lineno or 1), f"Python cannot read this: {error.msg}") from None
+        cells.append(Cell("markdown" if header[1] else "code", "\n".join(body), first, tags))
+    opening = cells[0].source
+    if cells[0].is_code or not opening.startswith("# ") or not _QUESTION.search(opening):
+        raise wrong(1, 'the first cell must be markdown with a heading "# # ..." and a line "# **Question.** ..."')
+    return Lesson(path, _name(path), tuple(cells))
+
+
+def pasteable(source: str) -> str:
+    """Code laid out for Python's prompt, where a blank line ends a block: one after each block, and none inside."""
+    lines = source.split("\n")
+    tree = ast.parse(source)
+    inside_text = {
+        number
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno is not None
+        for number in range(node.lineno, node.end_lineno)
+    }
+    done, out = 0, []
+    for statement in tree.body:
+        first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", []))])
+        end = statement.end_lineno or first
+        out += lines[done : first - 1]
+        out += [lines[i] for i in range(first - 1, end) if lines[i].strip() or i in inside_text]
+        done = end
+        if hasattr(statement, "body") and done < len(lines) and lines[done].strip():
+            out.append("")
+    return "\n".join(out + lines[done:])
+
+
+def load(name: str) -> Lesson:
+    """The lesson of a name such as ``"4"`` or ``"s1"``; raises LessonError when there is none."""
+    paths = {_name(path): path for path in _paths()}
+    wanted = name.lower().lstrip("0") or "0"
+    if wanted not in paths:
+        raise LessonError(f"there is no lesson {name!r} (must be one of {', '.join(paths)})")
+    path = paths[wanted]
+    return parse(path.read_text(encoding="utf-8"), path)
+
+
+def load_all() -> list[Lesson]:
+    """Every lesson, then every supplement."""
+    return [parse(path.read_text(encoding="utf-8"), path) for path in _paths()]
+
+
+def whats_new(lesson: Lesson, before: Lesson | None) -> str:
+    """What a lesson's model has more than the one of the lesson before, as a unified diff; empty without either.
+
+    Lines that both have are kept as context, so that the whole definition can be read.
+    """
+    if before is None or not lesson.model or not before.model:
+        return ""
+    old, new = before.model.split("\n"), lesson.model.split("\n")
+    diff = difflib.unified_diff(old, new, before.title, lesson.title, n=len(old) + len(new), lineterm="")
+    return "\n".join(line for line in diff if not line.startswith("@@"))
+
+
+def lesson_before(lesson: Lesson) -> Lesson | None:
+    """The lesson with the number before; None for the first one and for supplements."""
+    if lesson.is_supplement or int(lesson.name) < 2:
+        return None
+    wanted = str(int(lesson.name) - 1)
+    return load(wanted) if any(_name(path) == wanted for path in _paths()) else None
+
+
+def _paths() -> list[Path]:
+    return [*sorted(FOLDER.glob("[0-9]*.py")), *sorted((FOLDER / "supplements").glob("s[0-9]*.py"))]
+
+
+def _name(path: Path) -> str:
+    """The name in a file's name.
+
+    >>> _name(Path("03_neuron.py")), _name(Path("s02_cells.py"))
+    ('3', 's2')
+    """
+    digits = path.stem.partition("_")[0].removeprefix("s")
+    return ("s" if path.stem.startswith("s") else "") + digits.lstrip("0")

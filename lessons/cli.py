@@ -1,0 +1,68 @@
+"""The command line: ``python -m lessons``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import present_command, publish_command, script
+from .cells import load, load_all
+from .errors import LessonError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code: 0, or 2 for words that cannot be used."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and re.fullmatch(r"s?\d+", words[0], re.IGNORECASE):
+        words.insert(0, "run")
+    script.forgive_encoding()
+    options = _parser().parse_args(words)
+    try:
+        options.run(options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
+    except LessonError as error:
+        print(f"lessons: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"lessons: cannot write {error.filename or 'the file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nlessons: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lessons",
+        description="Ten lessons from one number to a language model. Without a command they are listed.",
+        epilog="python -m lessons 4 runs the fourth lesson.",
+    )
+    parser.set_defaults(run=_list)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    run = commands.add_parser("run", help="run a lesson: prose, code, results", description=script.__doc__)
+    run.add_argument("lesson", help="its number, or s and a number for a supplement")
+    run.add_argument("--fast", action="store_true", help="train less, to see quickly that everything works")
+    run.add_argument("--solutions", action="store_true", help="run the solutions of the exercises too")
+    run.add_argument("--out", default="lessons-out", metavar="DIR", help="where pictures go (default: %(default)s)")
+    run.set_defaults(run=_run)
+    present_command.add_parser(commands)
+    publish_command.add_parsers(commands)
+    return parser
+
+
+def _list(_: argparse.Namespace) -> None:
+    for lesson in load_all():
+        print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}")
+        print(textwrap.indent(script.plain(lesson.question), "     "))
+    print("\npython -m lessons 1 runs the first; python -m lessons --help shows what else there is")
+
+
+def _run(options: argparse.Namespace) -> None:
+    script.run(load(options.lesson), Path(options.out), fast=options.fast, solutions=options.solutions)

@@ -1,0 +1,7 @@
+"""What can go wrong with a lesson on purpose."""
+
+from __future__ import annotations
+
+
+class LessonError(Exception):
+    """A lesson that is not there or cannot be read, or words on the command line that cannot be used."""

@@ -1,0 +1,338 @@
+"""Presenting a lesson in the terminal, without the terminal: keys go in, screens of text come out.
+
+A :class:`Presenter` knows a lesson, where in it we are and what its cells have shown. :mod:`lessons.present_command`
+connects it to the keyboard, the screen and the live view; tests connect it to a list of keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import textwrap
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from viz.stepper import NEXT, PREVIOUS, Look
+
+from . import practice
+from .cells import Cell, Lesson, parse
+from .errors import LessonError
+from .runner import MOST_TEXT, Session
+from .script import plain
+
+_BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
+
+#: One line of the screen, and the codes of its colour.
+Line = tuple[str, tuple[str, ...]]
+
+
+class Presenter:
+    """Where in a lesson we are.
+
+    Attributes:
+        lesson: which; read again from its file when a cell is run again, so that it can be edited meanwhile.
+        position: the cell that is shown.
+        solutions: whether solutions of exercises are shown as well.
+        practising: whether key lines are left blank until they have been filled in.
+        done: whether the teacher wants to leave.
+        message: one line above the keys.
+    """
+
+    def __init__(
+        self,
+        lesson: Lesson,
+        *,
+        fast: bool = False,
+        practising: bool = False,
+        on_result: Callable[[Any], str] = repr,
+        redraw: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start at the first cell.
+
+        Args:
+            lesson: which.
+            fast: whether training is cut short.
+            practising: whether key lines are left blank.
+            on_result: shows the result of a cell, and returns what to print for it.
+            redraw: called before something that takes time, so that the screen says so.
+            clock: seconds, for the timer.
+        """
+        self.lesson = lesson
+        self.practising = practising
+        self.solutions = False
+        self.position = 0
+        self.done = False
+        self.message = ""
+        self._fast, self._on_result, self._redraw, self._clock = fast, on_result, redraw, clock
+        self._session = Session(lesson, fast=fast)
+        self._shown: dict[int, list[Line]] = {}  # what cells that have been run have shown
+        self._filled: set[practice.Blank] = set()
+        self._typed: str | None = None  # an answer being typed; None: keys are commands
+        self._started = clock()
+        self._up = 0  # lines that the text has been scrolled up, from its end
+        self._busy = ""
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    def press(self, key: str) -> None:
+        """One key: a character, or the name of one, as :func:`viz.terminal.split_keys` gives them."""
+        if self._typed is not None:
+            self._type(key)
+            return
+        self.message = ""
+        match key:
+            case "q" | "interrupt" | "escape":
+                self.done = True
+            case "up" | "k":
+                self._up += 1
+            case "down" | "j":
+                self._up = max(0, self._up - 1)
+            case "r":
+                self._again()
+            case "R":
+                self._from_the_start()
+            case "s":
+                self._toggle_solutions()
+            case "t":
+                self._started = self._clock()
+            case "home":
+                self._go(0)
+            case "end":
+                self._go(max(self._shown, default=0))
+            case _ if key in NEXT:
+                self._next()
+            case _ if key in PREVIOUS:
+                self._go(self._neighbour(-1))
+
+    def _next(self) -> None:
+        """Run the cell that is shown if it has not been run; otherwise go on."""
+        cell = self.lesson.cells[self.position]
+        if cell.is_code and self.position not in self._shown:
+            if self._blank() is not None:
+                self._typed = ""
+            else:
+                self._run()
+        elif self._neighbour(1) == self.position:
+            self.message = "this was the last cell"
+        else:
+            self._go(self._neighbour(1))
+
+    def _neighbour(self, step: int) -> int:
+        """The next cell that is shown in one direction; the present one if there is none."""
+        i = self.position + step
+        while 0 <= i < len(self.lesson.cells):
+            hidden = {"check"} if self.solutions else {"check", "solution"}
+            if not hidden & self.lesson.cells[i].tags:
+                return i
+            i += step
+        return self.position
+
+    def _go(self, position: int) -> None:
+        for i in range(self.position + 1, position):
+            if "check" in self.lesson.cells[i].tags and i not in self._shown:
+                self._run_one(i)
+        self.position, self._up = position, 0
+
+    def _toggle_solutions(self) -> None:
+        self.solutions = not self.solutions
+        self.message = "solutions are shown" if self.solutions else "solutions are left out"
+        if not self.solutions and "solution" in self.lesson.cells[self.position].tags:
+            self._go(self._neighbour(-1))
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._busy = "running … (Ctrl-C stops it)"
+        self._redraw()
+        try:
+            self._run_one(self.position)
+        finally:
+            self._busy = ""
+        self._up = 0
+
+    def _run_one(self, i: int) -> None:
+        """Run a cell and keep what it shows; an error is shown too, and ends nothing."""
+        cell = self.lesson.cells[i]
+        printed = io.StringIO()
+        lines: list[Line] = []
+        try:
+            with contextlib.redirect_stdout(printed):
+                result = self._session.run(cell)
+                words = "" if result is None else self._on_result(result)
+        except BaseException as error:  # exit() and Ctrl-C in a cell end the cell, not the lesson in front of a class
+            words = ""
+            lines = [(line, (_ORANGE,)) for line in _error(error, self.lesson, cell)]
+            if "check" in cell.tags:
+                self.message = f"a number that the text states does not come out: {lines[-1][0]}"
+        shown = printed.getvalue()[:MOST_TEXT].rstrip("\n")
+        text = [line for part in (shown, words) if part for line in part.split("\n")]
+        self._shown[i] = [*((line, (_BLUE,)) for line in text), *lines]
+
+    def _again(self) -> None:
+        """Run the present cell again, as it stands in the file now."""
+        if not self._read_again() or not self.lesson.cells[self.position].is_code:
+            return
+        if self._blank() is None:
+            self._run()
+        else:
+            self._typed = ""
+
+    def _from_the_start(self) -> None:
+        """Forget everything and run all cells up to the present one, as if they were run for the first time."""
+        if not self._read_again():
+            return
+        ran = [i for i in sorted(self._shown) if i <= self.position and self.lesson.cells[i].is_code]
+        self._session = Session(self.lesson, fast=self._fast)
+        self._shown.clear()
+        self._busy = "running all cells up to here …"
+        self._redraw()
+        for i in ran:
+            self._run_one(i)
+        self._busy, self.message = "", f"ran {len(ran)} cells anew"
+
+    def _read_again(self) -> bool:
+        """Take the lesson from its file; False, with a message, when it cannot be read at the moment."""
+        try:
+            lesson = parse(self.lesson.path.read_text(encoding="utf-8"), self.lesson.path)
+        except (LessonError, OSError, UnicodeError) as error:
+            self.message = str(error)
+            return False
+        self.lesson = self._session.lesson = lesson
+        self.position = min(self.position, len(lesson.cells) - 1)
+        return True
+
+    # --- practising ---------------------------------------------------------------------------------------------------
+
+    def _blank(self) -> practice.Blank | None:
+        """The first line of the present cell that is still to be filled in."""
+        if not self.practising:
+            return None
+        return next((b for b in practice.blanks(self.lesson, self.position) if b not in self._filled), None)
+
+    def _type(self, key: str) -> None:
+        assert self._typed is not None
+        if key in ("escape", "interrupt"):
+            self._typed, self.message = None, ""
+        elif key == "backspace":
+            self._typed = self._typed[:-1]
+        elif key == "enter":
+            self._answer(self._typed.strip())
+        elif key == "space":
+            self._typed += " "
+        elif len(key) == 1 and key.isprintable() and len(self._typed) < 500:
+            self._typed += key
+
+    def _answer(self, typed: str) -> None:
+        blank = self._blank()
+        assert blank is not None
+        if typed in ("", "?"):
+            self.message = f"hint: {blank.hint}"
+            self._typed = ""
+            return
+        if typed == "!":
+            verdict = practice.Verdict(True, f"it is: {blank.code.strip()}")
+        else:
+            self._busy = "checking …"
+            self._redraw()
+            try:
+                verdict = practice.check(self.lesson, blank, typed)
+            except LessonError as error:
+                verdict = practice.Verdict(False, str(error))
+            except KeyboardInterrupt:
+                verdict = practice.Verdict(False, "stopped")
+            finally:
+                self._busy = ""
+        if verdict.right:
+            self._filled.add(blank)
+            self._typed = None if self._blank() is None else ""
+            self.message = f"✓ {verdict.message}"
+            if self._typed is None:
+                self._run()
+        else:
+            self.message = f"✗ {verdict.message}; ? gives a hint"
+
+    # --- the screen ---------------------------------------------------------------------------------------------------
+
+    def screen(self, width: int = 80, height: int = 24, look: Look | None = None) -> list[str]:
+        """At most ``height`` lines of at most ``width`` characters, not counting codes for colours."""
+        look = look or Look()
+        width, height = max(width, 20), max(height, 8)
+        below = self._below(width)
+        below = below[: max(2, height - 5)]  # on a tiny screen the last keys are left out
+        room = height - 2 - len(below)
+        text = self._text(width)
+        # A cell that has been run is read from its end, where the result is, any other from its top.
+        end = len(text) if self.position in self._shown else min(room, len(text))
+        self._up = max(end - len(text), min(self._up, max(0, end - room)))
+        end -= self._up
+        body = text[max(0, end - room) : end] if len(text) > room else text
+        body += [("", ())] * (room - len(body))
+        lines = [self._head(width), ("", ()), *body, *below]
+        return [look.paint(look.text(words)[:width], *codes) for words, codes in lines]
+
+    def _head(self, width: int) -> Line:
+        seconds = int(self._clock() - self._started)
+        right = f"{self.position + 1}/{len(self.lesson.cells)}   {seconds // 60:02}:{seconds % 60:02} "
+        left = f" {self.lesson.title}"[: width - len(right) - 1]
+        return (left.ljust(width - len(right)) + right, (_REVERSE,))
+
+    def _text(self, width: int) -> list[Line]:
+        cell = self.lesson.cells[self.position]
+        if not cell.is_code:
+            codes = (_BOLD,) if cell.asks else ()
+            text = plain(cell.source).split("\n")
+            return [(row, codes) for line in text for row in _fold(line, width)]
+        lines: list[Line] = [(row, ()) for line in self._code(cell).split("\n") for row in _fold(line, width)]
+        if self.position in self._shown:
+            lines += [("", ())]
+            lines += [(row, codes) for line, codes in self._shown[self.position] for row in _fold(line, width)]
+        return lines
+
+    def _code(self, cell: Cell) -> str:
+        lines = cell.source.split("\n")
+        if self.practising:
+            for blank in practice.blanks(self.lesson, self.position):
+                if blank not in self._filled:
+                    lines[blank.line] = blank.shown
+        return Cell("code", "\n".join(lines), cell.line).shown
+
+    def _below(self, width: int) -> list[Line]:
+        keys = "space next · ← back · r run again · R all again · ↑↓ scroll · s solutions · t timer · q quit"
+        below: list[Line] = []
+        if self._typed is not None:
+            blank = self._blank()
+            assert blank is not None
+            keys = "enter checks · ? hint · ! show it · esc leave"
+            below += [(row, (_BOLD,)) for row in _fold(f"{blank.shown.strip()}    ← {self._typed}▌", width)]
+        if self._busy or self.message:
+            colour = _GREEN if self.message.startswith("✓") and not self._busy else _ORANGE
+            below += [(row, (colour,)) for row in _fold(self._busy or self.message, width)[:3]]
+        elif self._typed is None and self._unrun():
+            below.append(("space fills in the blank" if self._blank() else "space runs this cell", (_GREEN,)))
+        return [("", ()), *below, *((row, (_FAINT,)) for row in textwrap.wrap(keys, width))]
+
+    def _unrun(self) -> bool:
+        return self.lesson.cells[self.position].is_code and self.position not in self._shown
+
+
+def _fold(line: str, width: int) -> list[str]:
+    """A line as rows that fit, broken anywhere if it must be; control characters cannot reach the terminal."""
+    line = "".join(c if c.isprintable() else "·" for c in line.expandtabs(4))
+    return [line[i : i + width] for i in range(0, len(line), width)] or [""]
+
+
+def _error(error: BaseException, lesson: Lesson, cell: Cell) -> list[str]:
+    """What went wrong and where, as short as it can be said in front of a class."""
+    if isinstance(error, KeyboardInterrupt):
+        return ["stopped"]
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((f.lineno for f in reversed(frames) if f.filename == str(lesson.path)), None)
+    if line is None:
+        line = getattr(error, "lineno", None) or cell.line
+    words = str(error)
+    source = lesson.path.read_text(encoding="utf-8").split("\n")
+    code = source[line - 1].strip() if 0 < line <= len(source) else ""
+    return [f"line {line}: {code}", f"{type(error).__name__}{': ' if words else ''}{words}"]

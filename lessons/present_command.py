@@ -1,0 +1,83 @@
+"""``python -m lessons present``: a lesson cell by cell in the terminal, its pictures in a browser beside it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from .cells import load
+from .errors import LessonError
+from .present import Presenter
+from .runner import mime_bundle, save_picture
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``present`` to the commands of ``python -m lessons``."""
+    parser = commands.add_parser(
+        "present",
+        help="step through a lesson in the terminal",
+        description="Step through a lesson in the terminal: space runs the next cell. Its graphs and charts appear in "
+        "a page beside it, for the projector. The file may be edited meanwhile: r runs the cell as it then stands.",
+        epilog="example: python -m lessons present 2 --practice",
+    )
+    parser.add_argument("lesson", help="its number, or s and a number for a supplement")
+    parser.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
+    parser.add_argument("--fast", action="store_true", help="train less")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page; its address is shown")
+    parser.add_argument("--no-live", action="store_true", help="no page; pictures are written as files")
+    parser.add_argument("--out", default="lessons-out", metavar="DIR", help="where files go (default: %(default)s)")
+    parser.set_defaults(run=_present)
+
+
+def _present(options: argparse.Namespace) -> None:
+    from viz import DrawingError, liveview, terminal
+
+    lesson = load(options.lesson)
+    if not terminal.is_interactive():
+        raise LessonError(
+            f"present needs a terminal with a keyboard; python -m lessons {lesson.name} prints the whole lesson"
+        )
+    try:
+        view = None if options.no_live else liveview.live(open_browser=not options.no_browser)
+    except DrawingError as error:
+        raise LessonError(f"no live view: {error}; --no-live goes without") from None
+
+    presenter = Presenter(
+        lesson,
+        fast=options.fast,
+        practising=options.practice,
+        on_result=lambda result: show(result, view, Path(options.out), lesson.path.stem),
+        redraw=lambda: terminal.draw(presenter, sys.__stdout__ or sys.stdout),
+    )
+    presenter.message = f"pictures appear at {view.address}" if view else f"pictures are written to {options.out}"
+    try:
+        terminal.run(presenter, every=1.0)
+    finally:
+        if view is not None:
+            view.close()
+
+
+def show(result: Any, view: Any, out: Path, name: str) -> str:
+    """Show the result of a cell where it can be seen, and return the words for the terminal.
+
+    A graph or chart goes to the live view; a page to a file, which any browser opens; a Value is printed, and drawn.
+    """
+    from tinygrad_edu import Value
+    from viz import DrawingError
+
+    bundle = mime_bundle(result)
+    words = bundle["text/plain"]
+    if view is not None and (isinstance(result, Value) or "image/svg+xml" in bundle):
+        try:
+            view.show(result)
+        except (DrawingError, TypeError) as error:  # a lesson goes on without its picture
+            return f"{words}\n(not drawn: {error})"
+        return words
+    path = save_picture(bundle, out, f"{name}-{_count(out, name):02}")
+    return words if path is None else f"wrote {path.resolve().as_uri()}"
+
+
+def _count(out: Path, name: str) -> int:
+    return len(list(out.glob(f"{name}-*"))) + 1

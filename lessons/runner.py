@@ -1,0 +1,155 @@
+"""Running the cells of a lesson as a notebook would: one namespace; the last expression of a cell is its result."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import contextlib
+import html
+import io
+import re
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpt.files import write_atomically
+from viz.errors import DrawingError
+
+from .cells import Cell, Lesson
+from .errors import LessonError
+
+#: Kinds of pictures and the endings of their files, the best first.
+KINDS = {"image/svg+xml": ".svg", "text/html": ".html", "image/png": ".png"}
+
+MOST_TEXT = 20_000  # characters that one cell may print into a page or a notebook
+
+_INLINE_FRAME = re.compile(r'<iframe srcdoc="([^"]*)"')
+
+
+class Session:
+    """A lesson while it runs.
+
+    Attributes:
+        lesson: which.
+        namespace: what its code has defined so far; ``FAST`` in it says whether training is cut short.
+    """
+
+    def __init__(self, lesson: Lesson, *, fast: bool = False) -> None:
+        self.lesson = lesson
+        self.namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path), "FAST": fast}
+
+    def run(self, cell: Cell) -> Any:
+        """Run a cell of code and return its result: None when it does not end in an expression."""
+        # Line numbers are the file's own, so that tracebacks, inspect and the compiler's messages find the line.
+        tree = ast.parse("\n" * (cell.line - 1) + cell.source, str(self.lesson.path))
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, str(self.lesson.path), "exec"), self.namespace)
+        if last is None:
+            return None
+        assert isinstance(last, ast.Expr)
+        return eval(compile(ast.Expression(last.value), str(self.lesson.path), "eval"), self.namespace)
+
+
+def mime_bundle(result: Any) -> dict[str, str]:
+    """A result in every form a notebook could show, by MIME type; there is always ``text/plain``.
+
+    A picture that cannot be drawn, such as a graph where no layout program is installed, is a sentence that says so:
+    the numbers of a lesson come out without pictures too.
+    """
+    try:
+        return _forms(result)
+    except DrawingError as error:
+        return {"text/plain": f"(not drawn: {error})"}
+
+
+def _forms(result: Any) -> dict[str, str]:
+    bundle: dict[str, str] = {}
+    if hasattr(result, "_repr_mimebundle_"):
+        made = result._repr_mimebundle_()
+        bundle.update(made[0] if isinstance(made, tuple) else made)  # some return (data, metadata)
+    for method, kind in (("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml")):
+        if kind not in bundle and hasattr(result, method):
+            bundle[kind] = getattr(result, method)()
+    bundle.setdefault("text/plain", repr(result) if not bundle else "a picture")
+    return bundle
+
+
+def picture(bundle: dict[str, str]) -> tuple[str, bytes] | None:
+    """The file of a result that is a picture, as (ending, content); None for plain text."""
+    for kind, ending in KINDS.items():
+        if kind in bundle:
+            text = bundle[kind]
+            if kind == "image/png":
+                return ending, base64.b64decode(text)
+            return ending, (page_in_frame(text) or text).encode()
+    return None
+
+
+def page_in_frame(markup: str) -> str | None:
+    """The page in an ``<iframe srcdoc=...>``, the way a notebook is given a page; None when there is none."""
+    found = _INLINE_FRAME.match(markup.strip())
+    if found is None:
+        return None
+    return html.unescape(found[1])
+
+
+def save_picture(bundle: dict[str, str], folder: Path, name: str) -> Path | None:
+    """Write a picture as ``folder/name.ending`` and return where; None when it is plain text."""
+    made = picture(bundle)
+    if made is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (name + made[0])
+    write_atomically(path, made[1])
+    return path
+
+
+def runnable(lesson: Lesson, *, solutions: bool = False) -> Iterator[tuple[int, Cell]]:
+    """The cells in order with their numbers from 1, without solutions unless they are wanted."""
+    for number, cell in enumerate(lesson.cells, 1):
+        if solutions or "solution" not in cell.tags:
+            yield number, cell
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a cell has shown.
+
+    Attributes:
+        text: what it printed, cut after :data:`MOST_TEXT` characters.
+        bundle: its result in every form, empty if it has none.
+    """
+
+    text: str
+    bundle: dict[str, str]
+
+
+def run_captured(session: Session, cell: Cell) -> Shown:
+    """Run a cell and keep what it shows instead of printing it."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        result = session.run(cell)
+        bundle = {} if result is None else mime_bundle(result)
+    text = printed.getvalue()
+    if len(text) > MOST_TEXT:
+        text = f"{text[:MOST_TEXT]}\n… and {len(text) - MOST_TEXT:,} more characters\n"
+    return Shown(text, bundle)
+
+
+def run_all(lesson: Lesson, *, fast: bool = False) -> list[Shown | None]:
+    """What every cell of a lesson shows, solutions too; None for cells of prose.
+
+    Raises LessonError, with the line, when the code of a cell does.
+    """
+    session = Session(lesson, fast=fast)
+    shown: list[Shown | None] = []
+    for cell in lesson.cells:
+        try:
+            shown.append(run_captured(session, cell) if cell.is_code else None)
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((f.lineno for f in reversed(frames) if f.filename == str(lesson.path)), cell.line)
+            raise LessonError(f"{lesson.path.name}, line {line}: {type(error).__name__}: {error}") from error
+    return shown

@@ -1,0 +1,222 @@
+"""``python -m lessons site``: the course as pages that need no server and no network.
+
+``index.html`` is the map and the search; each lesson is a page with what its cells show in it. A page such as a stepper
+stands in the lesson and, to be shown on a whole screen, in a file of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpt.files import write_atomically
+from viz import style
+from viz.templates import fill, script_json
+
+from . import highlight, markdown
+from .cells import FOLDER, Lesson, lesson_before, whats_new
+from .runner import Shown, page_in_frame
+
+Entry = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A lesson whose page has been written.
+
+    Attributes:
+        lesson: which.
+        entries: what can be searched in it: where, under which title, which words.
+        preview: SVG of its first graph; empty if it has none, or a large one.
+    """
+
+    lesson: Lesson
+    entries: list[Entry]
+    preview: str
+
+
+_IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
+_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
+_ROOT = 18.0  # pixels of site.css's 1rem
+_LARGEST_PREVIEW = 80_000  # characters; more is a graph of which nothing can be seen when it is small
+_LEAST_SCALE = 0.62  # of a picture's own size: smaller, its 16 points cannot be read; the reader scrolls instead
+
+
+def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> Written:
+    """Write the page of a lesson, and the pages that stand in it.
+
+    Args:
+        lesson: which.
+        shown: what each of its cells has shown.
+        course: all lessons, for the links to the ones before and after.
+        folder: where to.
+    """
+    writer = _Writer(lesson, folder)
+    body = "\n".join(writer.cell(i, shown[i]) for i in range(len(lesson.cells)))
+    diff = whats_new(lesson, lesson_before(lesson))
+    if diff:
+        body += f'\n<section class="prose" id="new"><h2>What is new</h2>{_diff(diff)}</section>'
+    at = course.index(lesson)
+    around = []
+    for words, other in (("← {}", course[at - 1] if at else None), ("{} →", (*course, None)[at + 1])):
+        if other is not None:
+            around.append(f'<a href="{_page(other)}">{html.escape(words.format(other.title))}</a>')
+    page = _fill("lesson.html", TITLE=html.escape(lesson.title), BODY=body, AROUND=" ".join(around))
+    write_atomically(folder / _page(lesson), page)
+    drawn = (
+        of_cell.bundle.get("image/svg+xml", "")
+        for cell, of_cell in zip(lesson.cells, shown, strict=True)
+        if of_cell is not None and "viz.draw(" in cell.source
+    )
+    preview = next((svg for svg in drawn if 0 < len(svg) <= _LARGEST_PREVIEW), "")
+    return Written(lesson, writer.entries, preview)
+
+
+def write_contents(course: list[Written], folder: Path) -> Path:
+    """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is."""
+    stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
+    beside = "".join(_station(page) for page in course if page.lesson.is_supplement)
+    entries = [entry for page in course for entry in page.entries]
+    if beside:
+        beside = f'<h2>Beside the way</h2><ol class="map beside">{beside}</ol>'
+    page = _fill("index.html", STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
+    path = folder / "index.html"
+    write_atomically(path, page)
+    return path
+
+
+def write_guide(folder: Path) -> None:
+    """Write ``guide.html``, the teacher's guide."""
+    body = markdown.to_html((FOLDER / "guide.md").read_text(encoding="utf-8"))
+    page = _fill("lesson.html", TITLE="The teacher's guide", BODY=f'<section class="prose">{body}</section>', AROUND="")
+    write_atomically(folder / "guide.html", page)
+
+
+def _station(page: Written) -> str:
+    lesson = page.lesson
+    title = lesson.title.partition(": ")[2] or lesson.title
+    preview = ""
+    if page.preview:
+        source = base64.b64encode(page.preview[page.preview.index("<svg") :].encode()).decode()
+        preview = f'<img src="data:image/svg+xml;base64,{source}" alt="">'
+    return (
+        f'<li><a href="{_page(lesson)}"><span class="number" aria-hidden="true">{lesson.name}</span>'
+        f'<span class="words"><span class="title">{html.escape(title)}</span>'
+        f'<span class="question">{markdown.inline(lesson.question)}</span></span>{preview}</a></li>'
+    )
+
+
+class _Writer:
+    """The cells of one lesson as HTML; notes what can be searched, and writes embedded pages to files."""
+
+    def __init__(self, lesson: Lesson, folder: Path) -> None:
+        self.lesson, self.folder = lesson, folder
+        self.entries: list[Entry] = []
+        self._heading = ""
+
+    def cell(self, i: int, shown: Shown | None) -> str:
+        """One cell, with what it has shown."""
+        cell, name = self.lesson.cells[i], f"cell-{i + 1}"
+        if not cell.is_code:
+            headings = re.findall(r"^#+ (.*)$", cell.source, re.MULTILINE)
+            self._heading = headings[0] if headings and i else self._heading
+            self._note(name, markdown.plain(cell.source))
+            words = markdown.to_html(cell.source)
+            if cell.asks:
+                before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
+                words = f'{before}<div class="predict">{mark}{question}</div>'
+            return f'<section class="prose" id="{name}">{words}</section>'
+        self._note(name, " ".join(cell.shown.split()))
+        code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
+        output = "" if shown is None else self._output(i, shown)
+        if "check" in cell.tags:
+            return _folded("check", name, "checked by code", code)
+        if "solution" in cell.tags:
+            return _folded("solution", name, "Solution", code + output)
+        if output and i and self.lesson.cells[i - 1].asks:
+            output = _folded("reveal", f"{name}-answer", "I have made my prediction: show me", output)
+        return f'<section class="cell {"model" * ("model" in cell.tags)}" id="{name}">{code}{output}</section>'
+
+    def _note(self, name: str, words: str) -> None:
+        at = f"{_page(self.lesson)}#{name}"
+        title = self.lesson.title + (f": {markdown.plain(self._heading)}" if self._heading else "")
+        self.entries.append({"at": at, "title": title, "text": words})
+
+    def _output(self, i: int, shown: Shown) -> str:
+        parts = []
+        if shown.text:
+            parts.append(f'<pre class="out" tabindex="0">{html.escape(shown.text.rstrip())}</pre>')
+        bundle = shown.bundle
+        words = bundle.get("text/plain", "")
+        if "text/html" in bundle:
+            parts.append(self._frame(i, bundle["text/html"]))
+        elif "image/svg+xml" in bundle:
+            parts.append(_picture(bundle["image/svg+xml"], f"p{i + 1}-", words))
+        elif "image/png" in bundle:
+            source = f"data:image/png;base64,{bundle['image/png'].strip()}"
+            parts.append(f'<figure tabindex="0"><img src="{source}" alt="{html.escape(words)}"></figure>')
+        elif words:
+            parts.append(f'<pre class="out" tabindex="0">{html.escape(words)}</pre>')
+        return "".join(parts)
+
+    def _frame(self, i: int, markup: str) -> str:
+        page = page_in_frame(markup)
+        if page is None:
+            return f'<figure class="html" tabindex="0">{markup}</figure>'
+        own = f"{self.lesson.path.stem}-{i + 1:02}.html"
+        write_atomically(self.folder / own, page)
+        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+        words = title[1] if title else "an interactive page"
+        return (
+            f'<figure class="page"><iframe srcdoc="{html.escape(page)}" title="{words}" loading="lazy"></iframe>'
+            f'<figcaption><a href="{own}">{words}, on a page of its own</a></figcaption></figure>'
+        )
+
+
+def _folded(kind: str, name: str, summary: str, content: str) -> str:
+    return f'<details class="{kind}" id="{name}"><summary>{summary}</summary>{content}</details>'
+
+
+def _picture(svg: str, prefix: str, words: str) -> str:
+    """SVG to stand in a page beside others: its ids made its own, its size at most the column's."""
+    svg = svg[svg.index("<svg") :]
+    svg = _IDS.sub(rf"\g<1>{prefix}", svg)
+    size = _SIZE.search(svg)
+    look = ""
+    if size is not None:
+        width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
+        width /= _ROOT  # in units of the text's size, so that both grow on a projector
+        look = f"width:{width:.1f}rem;min-width:{min(width, max(width * _LEAST_SCALE, 15)):.1f}rem"
+    label = html.escape(" ".join(words.split())[:300])
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)
+    return f'<figure tabindex="0">{svg}</figure>'
+
+
+def _diff(diff: str) -> str:
+    rows = []
+    for line in diff.split("\n"):
+        tag = "ins" if line.startswith("+") else "del" if line.startswith("-") else "span"
+        rows.append(f"<{tag}>{html.escape(line)}</{tag}>")
+    return f'<pre class="diff" tabindex="0">{chr(10).join(rows)}</pre>'
+
+
+def _page(lesson: Lesson) -> str:
+    return f"{lesson.path.stem}.html"
+
+
+def _fill(template: str, **parts: str) -> str:
+    read = {name: (FOLDER / "pages" / name).read_text(encoding="utf-8") for name in (template, "site.css", "site.js")}
+    return fill(read[template], {**parts, "STYLE": _colours() + read["site.css"], "SCRIPT": read["site.js"]})
+
+
+def _colours() -> str:
+    light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
+    dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+    return (
+        f":root{{{light}color-scheme:light}}"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}color-scheme:dark}}}}"
+        f":root[data-theme=dark]{{{dark}color-scheme:dark}}\n"
+    )

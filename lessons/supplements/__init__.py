@@ -1,0 +1,1 @@
+"""Shorter pages beside the ten lessons, in the same format: ``python -m lessons s1``."""

@@ -1,0 +1,277 @@
+"""The presenter: keys go in, screens come out; and the whole command in a real terminal."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import viz
+from lessons.cells import load, parse
+from lessons.cli import main
+from lessons.present import Presenter
+from lessons.present_command import show
+from tinygrad_edu import Value
+
+TEXT = """# %% [markdown]
+# # Lesson 1: A test
+# **Question.** Why?
+
+# %%
+x = 2
+y = x * 3  # key: three times
+y
+
+# %% tags=["check"]
+assert y == 6
+
+# %% [markdown]
+# **Exercise 1.** More?
+
+# %% tags=["solution"]
+print("solved")
+
+# %%
+x = x + 1
+x
+
+# %%
+1 / 0
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path: Path):
+    path = tmp_path / "01_test.py"
+    path.write_text(TEXT, encoding="utf-8")
+    return parse(TEXT, path)
+
+
+def text(presenter: Presenter, width: int = 80, height: int = 24) -> str:
+    lines = presenter.screen(width, height)
+    assert len(lines) <= height
+    assert all(len(line) <= width for line in lines)
+    return "\n".join(lines)
+
+
+def press(presenter: Presenter, *keys: str) -> str:
+    for key in keys:
+        presenter.press(key)
+    return text(presenter)
+
+
+def test_space_shows_a_cell_and_then_runs_it(lesson) -> None:
+    presenter = Presenter(lesson)
+    assert "LESSON 1: A TEST" in text(presenter)
+    shown = press(presenter, "space")
+    assert "y = x * 3" in shown
+    assert "# key" not in shown
+    assert "space runs this cell" in shown
+    assert "\n6\n" in press(presenter, "space").replace("6 ", "6")
+    assert "Exercise 1." in press(presenter, "space")  # the check ran on the way
+    assert "x = x + 1" in press(presenter, "space")  # and the solution was left out
+
+
+def test_back_and_solutions(lesson) -> None:
+    presenter = Presenter(lesson)
+    press(presenter, *["space"] * 3)
+    assert "6" in press(presenter, "left")
+    assert presenter.position == 1
+    assert "Exercise" in press(presenter, "space")
+    assert "solutions are shown" in press(presenter, "s")
+    assert 'print("solved")' in press(presenter, "space")
+    assert "\nsolved" in press(presenter, "space")
+    assert press(presenter, "s").count("solved") == 0
+    assert "LESSON 1" in press(presenter, "home")
+
+
+def test_a_cell_is_run_again_as_it_then_stands_in_the_file(lesson) -> None:
+    presenter = Presenter(lesson)
+    press(presenter, *["space"] * 5)
+    assert "\n3" in text(presenter)
+    assert "\n4" in press(presenter, "r")  # the cell counts on
+    assert "\n3" in press(presenter, "R")  # all cells anew: as the first time
+    lesson.path.write_text(TEXT.replace("x = x + 1", "x = x + 40"), encoding="utf-8")
+    assert "\n43" in press(presenter, "r")
+    lesson.path.write_text("broken", encoding="utf-8")
+    assert "line 1: expected the first cell" in press(presenter, "r")
+
+
+def test_an_error_is_shown_with_its_line_and_ends_nothing(lesson) -> None:
+    presenter = Presenter(lesson)
+    shown = press(presenter, *["space"] * 7)
+    assert "line 24: 1 / 0" in shown
+    assert "ZeroDivisionError: division by zero" in shown
+    assert "this was the last cell" in press(presenter, "space")
+    assert press(presenter, "q")
+    assert presenter.done
+
+
+@pytest.mark.parametrize(
+    "code", ["exit()", "raise KeyboardInterrupt", "print('\\x1b[2J\\a')", "x =", "print('y' * 10**6)"]
+)
+def test_cells_that_misbehave_leave_the_screen_as_it_is(lesson, code: str) -> None:
+    lesson.path.write_text(TEXT.replace("x = 2", code), encoding="utf-8")
+    presenter = Presenter(lesson)
+    shown = press(presenter, "space", "r")
+    assert "\x1b" not in shown
+    assert not presenter.done
+
+
+def test_a_number_that_does_not_come_out_is_reported(lesson) -> None:
+    lesson.path.write_text(TEXT.replace("y == 6", "y == 7"), encoding="utf-8")
+    presenter = Presenter(lesson)
+    press(presenter, "space", "R", "space")
+    press(presenter, "space")
+    assert "does not come out: AssertionError" in presenter.message
+
+
+def test_the_timer(lesson) -> None:
+    now = [100.0]
+    presenter = Presenter(lesson, clock=lambda: now[0])
+    now[0] += 754
+    assert "12:34" in text(presenter).split("\n")[0]
+    assert "00:00" in press(presenter, "t").split("\n")[0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 8), (40, 12), (80, 24), (200, 60)])
+@pytest.mark.parametrize("name", ["1", "2", "3"])
+def test_every_cell_fits_every_screen_and_can_be_scrolled(name: str, width: int, height: int) -> None:
+    presenter = Presenter(load(name), fast=True)
+    seen = set()
+    for _ in range(2 * len(presenter.lesson.cells) + 2):
+        seen.update(text(presenter, width, height).split("\n"))
+        for _ in range(40):
+            presenter.press("down")
+        text(presenter, width, height)
+        presenter.press("space")
+    assert presenter.message == "this was the last cell"
+
+
+def test_all_of_a_long_cell_can_be_reached_by_scrolling(lesson) -> None:
+    long = "\n".join(f"v{i} = {i}" for i in range(50))
+    lesson.path.write_text(TEXT.replace("x = 2", "x = 2\n" + long + "\nprint(*range(100, 150), sep='\\n')"))
+    presenter = Presenter(lesson)
+    press(presenter, "space", "r", "left", "space")  # shown, run
+    seen = text(presenter)
+    for _ in range(120):
+        presenter.press("up")
+        seen += text(presenter)
+    assert all(f"v{i} = {i}" in seen for i in range(50))
+    assert all(f"\n{i}" in seen for i in range(100, 150))
+
+
+# --- practising -------------------------------------------------------------------------------------------------------
+
+
+def type_in(presenter: Presenter, words: str) -> str:
+    return press(presenter, *("space" if c == " " else c for c in words), "enter")
+
+
+def test_a_blank_is_filled_in_judged_and_run(lesson) -> None:
+    busy = []
+    presenter = Presenter(lesson, practising=True)
+    presenter._redraw = lambda: busy.append(text(presenter))
+    shown = press(presenter, "space")
+    assert "y = ____" in shown
+    assert "x * 3" not in shown
+    press(presenter, "space")
+    assert "hint: three times" in type_in(presenter, "?")
+    assert "✗ it is 5.0; that is not the number" in type_in(presenter, "x + 3")
+    press(presenter, *["backspace"] * 5)
+    shown = type_in(presenter, "3 * x")
+    assert "✓ right" in shown
+    assert "y = x * 3" in shown
+    assert "\n6" in shown
+    assert any("checking" in screen for screen in busy)
+    assert any("running" in screen for screen in busy)
+
+
+def test_giving_up_shows_the_line_and_leaving_keeps_the_blank(lesson) -> None:
+    presenter = Presenter(lesson, practising=True)
+    press(presenter, "space", "r", "x", "escape")  # running it again does not give it away either
+    assert "y = ____" in text(presenter)
+    press(presenter, "space")
+    shown = type_in(presenter, "!")
+    assert "it is: y = x * 3" in shown
+    assert "\n6" in shown
+
+
+def test_checking_can_be_stopped(lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lessons.practice.check", interrupted)
+    presenter = Presenter(lesson, practising=True)
+    press(presenter, "space", "space")
+    assert "✗ stopped" in type_in(presenter, "x * 3")
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_results_go_where_they_can_be_seen(tmp_path: Path) -> None:
+    class View:
+        def __init__(self) -> None:
+            self.shown: list[object] = []
+
+        def show(self, value: object) -> None:
+            self.shown.append(value)
+
+    view = View()
+
+    x = Value(2.0, label="x")
+    chart = viz.plot({"loss": [2.0, 1.0]})
+    assert show(x, view, tmp_path, "n") == "Value(data=2.0, label='x')"
+    assert show(chart, view, tmp_path, "n") == "loss: 2 at 0, 1 at 1"
+    assert show(7, view, tmp_path, "n") == "7"
+    assert view.shown == [x, chart]
+    assert show(chart, None, tmp_path, "n") == f"wrote {(tmp_path / 'n-01.svg').as_uri()}"
+    assert show(viz.step_page(x * x), view, tmp_path, "n") == f"wrote {(tmp_path / 'n-02.html').as_uri()}"
+
+
+def test_the_live_view_shows_charts() -> None:
+    view = viz.live(open_browser=False)
+    try:
+        viz.show(viz.plot({"loss": [2.0, 1.0]}))
+        assert "<path" in view._event
+        assert "<style" not in view._event
+    finally:
+        view.close()
+
+
+def test_without_a_terminal_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["present", "1"]) == 2
+    assert "lessons: present needs a terminal with a keyboard; python -m lessons 1" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_in_a_real_terminal(tmp_path: Path) -> None:
+    tmux = ["tmux", "-L", f"lessons{tmp_path.stat().st_ino}"]
+    root = Path(__file__).parents[2]
+    command = f"cd {tmp_path}; PYTHONPATH={root} {sys.executable} -m lessons present 1 --no-live; echo LEFT; sleep 60"
+    subprocess.run([*tmux, "new-session", "-d", "-x", "80", "-y", "24", command], check=True)
+
+    def wait_for(words: str) -> None:
+        end = time.monotonic() + 20
+        while True:
+            screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=True).stdout
+            if words in screen:
+                return
+            assert time.monotonic() < end, f"{words!r} never appeared:\n{screen}"
+            time.sleep(0.05)
+
+    try:
+        wait_for("LESSON 1: ONE EXPRESSION")
+        subprocess.run([*tmux, "send-keys", " ", " ", " "], check=True)
+        wait_for("NUDGE IT")
+        subprocess.run([*tmux, "send-keys", " ", " ", " ", " "], check=True)
+        wait_for("-8.0")
+        subprocess.run([*tmux, "send-keys", "q"], check=True)
+        wait_for("LEFT")
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)

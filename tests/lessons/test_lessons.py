@@ -1,0 +1,95 @@
+"""Every lesson runs, on its fast path with its solutions; and has what a lesson must have."""
+
+from __future__ import annotations
+
+import ast
+import code
+import contextlib
+import io
+import linecache
+
+import pytest
+
+from lessons.cells import Lesson, lesson_before, load_all, whats_new
+from lessons.runner import Session, mime_bundle
+
+LESSONS = load_all()
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
+each_numbered = pytest.mark.parametrize(
+    "lesson", [x for x in LESSONS if not x.is_supplement], ids=lambda lesson: lesson.path.stem
+)
+
+
+@each_lesson
+def test_it_runs_with_its_solutions(lesson: Lesson) -> None:
+    session = Session(lesson, fast=True)
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in lesson.cells:
+            if cell.is_code:
+                result = session.run(cell)
+                if result is not None:
+                    assert mime_bundle(result)["text/plain"]
+
+
+@each_lesson
+def test_it_can_be_pasted_into_an_interpreter(lesson: Lesson) -> None:
+    # Only whether the prompt takes the lines: that they work is what the test above is about.
+    prompt = code.InteractiveConsole()
+    prompt.runsource = lambda source, *_: code.compile_command(source) is None  # type: ignore[method-assign]
+    for cell in lesson.cells:
+        if cell.is_code:
+            more = [prompt.push(line) for line in [*cell.shown.split("\n"), ""]][-1]
+            assert not more, f"{lesson.path.name}, line {cell.line}: the cell does not end"
+
+
+@each_numbered
+def test_it_has_what_a_lesson_must_have(lesson: Lesson) -> None:
+    prose = "\n\n".join(cell.source for cell in lesson.cells if not cell.is_code)
+    source = "\n".join(cell.source for cell in lesson.cells if cell.is_code)
+    number = int(lesson.name)
+    assert lesson.title.startswith(f"Lesson {number}: ")
+    assert any(cell.asks for cell in lesson.cells)
+    for exercise in (1, 2, 3):
+        [at] = [i for i, cell in enumerate(lesson.cells) if f"**Exercise {exercise}.**" in cell.source]
+        assert "solution" in lesson.cells[at + 1].tags, f"exercise {exercise} has no solution"
+    assert "viz.draw(" in source
+    assert number == 1 or "viz.flow(" in source
+    assert any(cell.keys for cell in lesson.cells), "nothing to fill in when practising"
+    assert any("check" in cell.tags for cell in lesson.cells)
+    [summary] = [cell for cell in lesson.cells if not cell.is_code and cell.source.startswith("## Summary")]
+    assert len(summary.source.split("\n")) <= 24, "a summary is one screen"
+    assert lesson.model
+    assert "assert" in source
+    assert "Predict" in prose
+    if lesson_before(lesson):
+        assert "\n+" in whats_new(lesson, lesson_before(lesson))
+
+
+@each_lesson
+def test_key_lines_are_whole_statements(lesson: Lesson) -> None:
+    for cell in lesson.cells:
+        for number, line, _ in cell.keys:
+            where = f"{lesson.path.name}, line {cell.line + number}"
+            try:
+                [statement] = ast.parse(line.strip().replace("return", "_ =", 1)).body
+            except SyntaxError:
+                pytest.fail(f"{where}: a key line must be a statement of one line")
+            assert isinstance(statement, (ast.Assign, ast.AugAssign, ast.Expr)), where
+
+
+@each_lesson
+def test_a_cell_asks_before_a_cell_answers(lesson: Lesson) -> None:
+    for cell, following in zip(lesson.cells, [*lesson.cells[1:], None], strict=True):
+        if cell.asks:
+            assert following is not None, f"line {cell.line}"
+            assert following.is_code, f"line {cell.line}"
+
+
+def test_tracebacks_name_the_line_of_the_file() -> None:
+    lesson = LESSONS[0]
+    cell = next(cell for cell in lesson.cells if "model" in cell.tags)
+    session = Session(lesson)
+    session.run(cell)
+    function = session.namespace["expression"]
+    assert function.__code__.co_firstlineno == cell.line
+    assert linecache.getline(function.__code__.co_filename, cell.line).startswith("def expression")
