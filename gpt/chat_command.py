@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     for name in ("lines", "max_new_tokens"):
         _at_least_one(name, getattr(options, name))
     model, config, tokenizer, step = checkpoint.load_model(Path(options.folder))
+    if "\n" not in tokenizer.alphabet:
+        raise GPTError("this model has read no line end, and a chat goes line by line; use gpt sample")
     score = make_engine(model, config.train).scorer()
     rng = random.Random(options.seed)
     text: list[int] = []
