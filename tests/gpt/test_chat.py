@@ -1,4 +1,4 @@
-"""``gpt chat`` with lines from a pipe: the model goes on with each; commands change what follows; errors end nothing."""
+"""``gpt chat`` with lines from a pipe: the model goes on with each, commands change it, errors end nothing."""
 
 from __future__ import annotations
 
