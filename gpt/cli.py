@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import tinygrad_edu
 from tinygrad_edu.nn import shape
 
-from . import checkpoint, exchange_commands, flow_command, ngram
+from . import chat_command, checkpoint, exchange_commands, flow_command, ngram
 from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text, read_text, spread
@@ -244,6 +244,9 @@ def _sample(options: argparse.Namespace) -> int:
             top_k=options.top_k,
             top_p=options.top_p,
             min_p=options.min_p,
+            repetition_penalty=options.repetition_penalty,
+            repetition_window=options.repetition_window,
+            slide=options.slide,
             rng=random.Random(options.seed + number),
         )
         for character in until((tokenizer.decode([token]) for token in tokens), options.stop):
@@ -378,6 +381,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_sample(commands)
+    chat_command.add_parser(functools.partial(_add, commands))
 
     command = _add(commands, "eval", "measure the loss of a trained model", _eval)
     _checkpoint_flag(command)
@@ -475,6 +479,17 @@ def _add_sample(commands: Any) -> None:
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
     command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
     command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
+    command.add_argument(
+        "--repetition-penalty",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="above 1: what was just written is less likely",
+    )
+    command.add_argument("--repetition-window", type=int, default=64, metavar="N", help="how many characters back")
+    command.add_argument(
+        "--slide", type=int, metavar="N", help="forget N characters when the context is full (default: a quarter of it)"
+    )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
     command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
     command.add_argument(

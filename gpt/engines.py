@@ -12,6 +12,7 @@ from tinygrad_edu import Value, collector_paused, no_grad
 from tinygrad_edu import functional as F
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
+from .cached import CachedScorer
 from .config import TrainConfig
 from .data import Sequences
 from .errors import ConfigError
@@ -129,6 +130,7 @@ class CompiledEngine:
         # With dropout, training and evaluation are two programs.
         self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
         self._next: Compiled | None = None
+        self._cached: CachedScorer | None = None
         self._grad_clip = config.grad_clip or math.inf
 
     def _prepare(self, model: GPT, config: TrainConfig) -> None:
@@ -166,7 +168,16 @@ class CompiledEngine:
         return float(total) / len(sequences)
 
     def scorer(self) -> Scorer:
-        """See :class:`Engine`. The program takes a whole window; behind the last token it is filled up with zeros."""
+        """See :class:`Engine`. Keys and values of earlier tokens are kept."""
+        if self._cached is None:
+            self._cached = CachedScorer(self._model, self._parameters)
+        return self._cached.fresh()
+
+    def window_scorer(self) -> Scorer:
+        """The same without keeping anything: the whole window for every token. The measure for the other one.
+
+        Behind the last token the window is filled up with zeros.
+        """
         block_size = self._model.config.block_size
         if self._next is None:
             self._next = self._compiler.jit(self._next_logits, self._parameters)

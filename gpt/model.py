@@ -35,6 +35,8 @@ from .config import GPTConfig
 from .errors import ConfigError
 
 Vector = list[Value]
+PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
+Mask = Sequence[Value | float]
 
 
 class KVCache:
@@ -69,9 +71,18 @@ def turned(x: Vector, position: int) -> Vector:
     >>> [round(v.data, 4) for v in turned([Value(1.0), Value(0.0)], 1)]
     [0.5403, 0.8415]
     """
-    half = len(x) // 2
+    return turned_by(x, *turn(position, len(x) // 2))
+
+
+def turn(position: int, half: int) -> tuple[list[float], list[float]]:
+    """The cosines and sines of a position's angles.    # () → (hs / 2), (hs / 2)"""
     angles = [position * 10000.0 ** (-i / half) for i in range(half)]
-    cosines, sines = [math.cos(a) for a in angles], [math.sin(a) for a in angles]
+    return [math.cos(a) for a in angles], [math.sin(a) for a in angles]
+
+
+def turned_by(x: Vector, cosines: Sequence[Value | float], sines: Sequence[Value | float]) -> Vector:
+    """See :func:`turned`."""
+    half = len(x) // 2
     first = [a * c - b * s for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
     second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
     return first + second
@@ -89,28 +100,39 @@ class CausalSelfAttention(Module):
         self.dropout = Dropout(config.dropout, rng=dropout_rng)
         self.n_head = config.n_head
         self.rotary = config.positions == "rotary"
+        self.block_size = config.block_size
 
     def forward(
-        self, x: list[Vector], past: tuple[list[list[Vector]], list[list[Vector]]] | None = None
-    ) -> list[Vector]:
-        """With ``past`` (keys and values per head), x continues that sequence, and past is extended by x's own."""
+        self, x: list[Vector], past: tuple[PerHead, PerHead] | None = None, start: int = 0, mask: Any = None
+    ) -> Any:
+        """A whole sequence; with ``past``, its continuation from position ``start``: see :meth:`GPT.continued`."""
         hs = len(x[0]) // self.n_head
         qkv = [self.c_attn(v) for v in x]  # (T, 3C)
         q, k, v = ([row[i * len(row) // 3 : (i + 1) * len(row) // 3] for row in qkv] for i in range(3))
-        start = len(past[0][0]) if past is not None else 0
+        own: tuple[list[list[Vector]], list[list[Vector]]] = ([], [])
         y: list[Vector] = [[] for _ in x]
         for h in range(self.n_head):
             queries, keys, values = ([row[h * hs : (h + 1) * hs] for row in part] for part in (q, k, v))  # (T, hs)
             if self.rotary:
-                queries, keys = ([turned(row, start + t) for t, row in enumerate(part)] for part in (queries, keys))
+                turns = [self._turn(start, t, hs // 2) for t in range(len(x))]
+                queries, keys = (
+                    [turned_by(row, *by) for row, by in zip(part, turns, strict=True)] for part in (queries, keys)
+                )
             if past is not None:
-                past_keys, past_values = past[0][h], past[1][h]
-                past_keys += keys
-                past_values += values
-                keys, values = past_keys, past_values
-            for out, mixed in zip(y, self.head(queries, keys, values), strict=True):
-                out += mixed  # heads side by side: (C)
-        return [self.dropout(self.c_proj(v)) for v in y]
+                own[0].append(keys)
+                own[1].append(values)
+                keys, values = [*past[0][h], *keys], [*past[1][h], *values]
+            mixed = self.head(queries, keys, values) if mask is None else self.head(queries, keys, values, mask)
+            for out, row in zip(y, mixed, strict=True):
+                out += row  # heads side by side: (C)
+        out = [self.dropout(self.c_proj(v)) for v in y]
+        return out if past is None else (out, own)
+
+    def _turn(self, start: Any, t: int, half: int) -> tuple[list[float], list[float]]:
+        if isinstance(start, int):
+            return turn(start + t, half)
+        # A position that a compiled program is given when it runs (of one token: t is 0) chooses from all of them.
+        return F.pick([turn(position, half) for position in range(self.block_size)], start)
 
 
 class FeedForward(Module):
@@ -139,12 +161,14 @@ class Block(Module):
         self.mlp = FeedForward(config, **init)
 
     def forward(
-        self, x: list[Vector], past: tuple[list[list[Vector]], list[list[Vector]]] | None = None
-    ) -> list[Vector]:
-        """A whole sequence, or the continuation of ``past``."""
-        attended = self.attn([self.ln_1(v) for v in x], past)
+        self, x: list[Vector], past: tuple[PerHead, PerHead] | None = None, start: int = 0, mask: Any = None
+    ) -> Any:
+        """A whole sequence; with ``past``, its continuation from position ``start``: see :meth:`GPT.continued`."""
+        normed = [self.ln_1(v) for v in x]
+        attended, own = (self.attn(normed), None) if past is None else self.attn(normed, past, start, mask)
         x = [F.add(v, a) for v, a in zip(x, attended, strict=True)]
-        return [F.add(v, self.mlp(self.ln_2(v))) for v in x]
+        x = [F.add(v, self.mlp(self.ln_2(v))) for v in x]
+        return x if past is None else (x, own)
 
 
 class Transformer(Module):
@@ -163,16 +187,31 @@ class Transformer(Module):
         ]
         self.ln_f = _norm(config)
 
-    def forward(self, tokens: Sequence[int], cache: KVCache | None = None) -> list[Vector]:
+    def forward(self, tokens: Sequence[int]) -> list[Vector]:
         """Tokens to the normalised residual stream.    # (T) → (T, C)"""
-        start = len(cache) if cache is not None else 0
+        x = self.embedded(tokens, 0)
+        for block in self.h:
+            x = block(x)
+        return [self.ln_f(v) for v in x]
+
+    def embedded(self, tokens: Sequence[int], start: int) -> list[Vector]:
+        """What each token is, and where, from position ``start``.    # (T) → (T, C)"""
         x = [self.wte(token) for token in tokens]
         if self.learned:
-            x = [F.add(v, self.wpe(start + t)) for t, v in enumerate(x)]
-        x = [self.drop(v) for v in x]
-        for i, block in enumerate(self.h):
-            x = block(x, (cache.keys[i], cache.values[i])) if cache is not None else block(x)
-        return [self.ln_f(v) for v in x]
+            x = [F.add(v, self.wpe(start + t if t else start)) for t, v in enumerate(x)]
+        return [self.drop(v) for v in x]
+
+    def continued(
+        self, tokens: Sequence[int], keys: Sequence[PerHead], values: Sequence[PerHead], start: int, mask: Mask | None
+    ) -> tuple[list[Vector], list[PerHead], list[PerHead]]:
+        """See :meth:`GPT.continued`."""
+        x = self.embedded(tokens, start)
+        own_keys, own_values = [], []
+        for block, *past in zip(self.h, keys, values, strict=True):
+            x, own = block(x, tuple(past), start, mask)
+            own_keys.append(own[0])
+            own_values.append(own[1])
+        return [self.ln_f(v) for v in x], own_keys, own_values
 
 
 class GPT(Module):
@@ -208,7 +247,36 @@ class GPT(Module):
                 f"a sequence must have 1 to {self.config.block_size} tokens (block_size), got {length}"
                 + (f"; keep only the last {self.config.block_size}" if tokens else "")
             )
-        return [self.lm_head(v) for v in self.transformer(tokens, cache)]
+        if cache is None:
+            return [self.lm_head(v) for v in self.transformer(tokens)]
+        logits, *own = self.continued(tokens, cache.keys, cache.values, len(cache))
+        for kept, new in zip((cache.keys, cache.values), own, strict=True):
+            for layer, heads in enumerate(new):
+                for head, rows in enumerate(heads):
+                    kept[layer][head] += rows
+        return logits
+
+    def continued(
+        self,
+        tokens: Sequence[int],
+        keys: Sequence[PerHead],
+        values: Sequence[PerHead],
+        start: int,
+        mask: Mask | None = None,
+    ) -> tuple[list[Vector], list[PerHead], list[PerHead]]:
+        """The logits after each token of a continuation, and the keys and values of those tokens.
+
+        Args:
+            tokens: T of them.
+            keys, values: of what went before, by layer and head.                            # (layers, nh, Tpast, hs)
+            start: the position of the first token.
+            mask: Tpast + T numbers, added to the scores of every query. With it ``keys`` and ``values`` can have a
+                fixed size, as a compiled program needs it: −1e9 where nothing is kept yet, 0 elsewhere.
+
+        Returns logits (T, V), and keys and values of the tokens, each (layers, nh, T, hs).
+        """
+        x, own_keys, own_values = self.transformer.continued(tokens, keys, values, start, mask)
+        return [self.lm_head(v) for v in x], own_keys, own_values
 
     def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
         """Mean surprise about the next token over all positions, in nats.    # (T), (T) → ()"""

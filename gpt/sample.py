@@ -83,6 +83,21 @@ def draw(probabilities: Sequence[float], rng: random.Random) -> int:
     return last  # the probabilities summed to a hair less than 1
 
 
+def discouraged(logits: Sequence[float], recent: Iterable[int], penalty: float) -> list[float]:
+    """Scores in which the tokens of ``recent`` are less likely.                                            # (V) → (V)
+
+    A positive score is divided by ``penalty``, a negative one multiplied: Keskar et al. 2019, section 4.1, which
+    divides only, and so would make a token of negative score likelier.
+
+    >>> discouraged([2.0, -1.0, 3.0], recent=[0, 1], penalty=2.0)
+    [1.0, -2.0, 3.0]
+    """
+    scores = list(logits)
+    for token in set(recent):
+        scores[token] = scores[token] / penalty if scores[token] > 0 else scores[token] * penalty
+    return scores
+
+
 Scorer = Callable[
     [Sequence[int]], Sequence[float]
 ]  # at most block_size tokens → the logits after the last   # (T) → (V)
@@ -123,15 +138,22 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    repetition_window: int = 64,
+    slide: int | None = None,
     rng: random.Random,
 ) -> Iterator[int]:
     """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
 
     Args:
         score: gives the logits after some tokens: a :class:`ScalarScorer`, or what an engine's ``scorer()`` returns.
-        block_size: of the model; beyond it, the model sees the last ``block_size`` tokens.
+        block_size: of the model. Of a longer prompt it sees the last ``block_size`` tokens.
         prompt: at least one token.
         temperature, top_k, top_p, min_p: see :func:`distribution`.
+        repetition_penalty, repetition_window: the last so many tokens are less likely; see :func:`discouraged`.
+        slide: how many of the oldest tokens are forgotten when the context is full; a quarter of it by default. All
+            positions shift then, and everything kept has to be computed anew, so 1 is the longest memory and the
+            slowest.
         rng: where the chance comes from.
 
     Raises ConfigError for an empty prompt or a setting out of range.
@@ -141,11 +163,24 @@ def generate(
         raise ConfigError("a prompt needs at least one token")
     if max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
-    tokens = list(prompt)
+    slide = max(1, block_size // 4) if slide is None else slide
+    if not 1 <= slide <= block_size:
+        raise ConfigError(f"slide must be 1 to {block_size} (the context), got {slide}")
+    if not (repetition_penalty > 0.0 and math.isfinite(repetition_penalty)):
+        raise ConfigError(f"repetition_penalty must be a finite number above 0, got {repetition_penalty!r}")
+    if repetition_window < 1:
+        raise ConfigError(f"repetition_window must be at least 1, got {repetition_window}")
+    text = list(prompt)
+    seen = text[-block_size:]
     for _ in range(max_new_tokens):
-        tokens = tokens[-block_size:]
-        token = draw(distribution(score(tokens), temperature, top_k, top_p, min_p), rng)
-        tokens.append(token)
+        if len(seen) > block_size:
+            seen = seen[slide:]
+        scores = score(seen)
+        if repetition_penalty != 1.0:
+            scores = discouraged(scores, text[-repetition_window:], repetition_penalty)
+        token = draw(distribution(scores, temperature, top_k, top_p, min_p), rng)
+        text.append(token)
+        seen.append(token)
         yield token
 
 

@@ -163,20 +163,26 @@ def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[
     return x
 
 
-def attend(query: Vector, keys: Matrix, values: Matrix) -> list[Value]:
+def attend(query: Vector, keys: Matrix, values: Matrix, mask: Sequence[Value | float] | None = None) -> list[Value]:
     """One position looks at the positions it may see: softmax(q·k / √d) weights the values.
 
     Vaswani et al. 2017, eq. 1, for one query.                          # (hs), (T, hs), (T, hs) → (hs)
     Whoever calls it decides what may be seen: for causal attention, ``keys`` and ``values`` end at the query's own
-    position. They are only read, so those computed for earlier positions are used again.
+    position. They are only read, so those computed for earlier positions are used again. A ``mask`` of T numbers is
+    added to the scores: 0 where a position may be seen, and −1e9 where it is not there at all.
     """
-    return weighted_sum(attention_weights(query, keys), values)
+    return weighted_sum(attention_weights(query, keys, mask), values)
 
 
-def attention_weights(query: Vector, keys: Matrix) -> list[Value]:
-    """How much one query looks at each key: softmax over q·k / √d; they sum to 1.          # (hs), (T, hs) → (T)"""
+def attention_weights(query: Vector, keys: Matrix, mask: Sequence[Value | float] | None = None) -> list[Value]:
+    """How much one query looks at each key: softmax over q·k / √d + mask; they sum to 1.   # (hs), (T, hs) → (T)"""
     scale = len(query) ** -0.5
-    return softmax([dot(query, key) * scale for key in keys])
+    scores = [dot(query, key) * scale for key in keys]
+    if mask is not None:
+        if len(mask) != len(keys):
+            raise ShapeError(f"a mask has one number per key; got {len(mask)} numbers and {len(keys)} keys")
+        scores = [score + m for score, m in zip(scores, mask, strict=True)]
+    return softmax(scores)
 
 
 def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:

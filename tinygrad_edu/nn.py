@@ -402,15 +402,19 @@ class AttentionHead(Module):
     # queries (Tq, hs), keys (Tk, hs), values (Tk, hs) → (Tq, hs)
     """
 
-    def forward(self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix) -> list[list[Value]]:
-        """Query i of Tq sees the first Tk − Tq + i + 1 keys."""
+    def forward(
+        self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: Sequence[Value | float] | None = None
+    ) -> list[list[Value]]:
+        """Query i of Tq sees the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
         past = len(keys) - len(queries)
         if past < 0 or len(keys) != len(values):
             raise ShapeError(
                 f"attention needs as many values as keys and no more queries than keys; "
                 f"got {len(queries)} queries, {len(keys)} keys, {len(values)} values"
             )
-        return [F.attend(q, keys[: past + i + 1], values[: past + i + 1]) for i, q in enumerate(queries)]
+        ends = range(past + 1, len(keys) + 1)
+        masks = [None if mask is None else mask[:end] for end in ends]
+        return [F.attend(q, keys[:n], values[:n], m) for q, n, m in zip(queries, ends, masks, strict=True)]
 
 
 class Activation(Module):

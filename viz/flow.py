@@ -10,49 +10,22 @@ from __future__ import annotations
 import html
 import math
 import os
-import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Value, topological_order
+from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
 
-from . import style
+from . import diagnose, graph, regions, style
 from .chart import LETTER, stroke, text, wrapped
+from .diagnose import Line
 from .dot import write
 from .errors import UnknownFormatError
 from .picture_page import page
 from .theme import themed
-
-EXPLODES = 1000.0  # times the median of all lines of its kind; gradients within one healthy model differ by less
-VANISHES = 1e-4  # of that median
-SATURATED = 0.99  # of what a tanh can reach at most
-
-
-@dataclass(frozen=True)
-class Line:
-    """The gradients of one table of parameters, or at the results of one module.
-
-    Attributes:
-        name: the path, such as ``"transformer.h.0.attn.c_attn.weight"``.
-        count: how many Values.
-        mean, largest: of |gradient| over those that are finite.
-        zeros: the share that is exactly zero.
-        not_finite: how many are NaN or infinite.
-        update: the length of the last update divided by the length of the parameters; None if not known. About 1e-3 is
-            usual for a network that learns well.
-    """
-
-    name: str
-    count: int
-    mean: float
-    largest: float
-    zeros: float
-    not_finite: int
-    update: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +84,7 @@ class Flow:
 def flow(
     loss: Any,
     *,
-    calls: CallRecord,
+    calls: CallRecord | None = None,
     before: Mapping[Value, float] | None = None,
     split: Iterable[str] = ("AttentionHead",),
 ) -> Flow:
@@ -119,7 +92,8 @@ def flow(
 
     Args:
         loss: what ``backward()`` was called on, or any nesting of lists of such Values.
-        calls: what :func:`tinygrad_edu.record_calls` recorded while the loss was computed.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while the loss was computed; without it the parameters
+            are the leaves that have a label, and there are no modules.
         before: the numbers of the parameters before the optimiser's step, if it has been made since: gives the ratio of
             update to data.
         split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
@@ -142,19 +116,22 @@ def flow(
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(loss).__name__} without any")
     if all(root.grad is NO_GRADIENT_YET for root in roots):
         raise ValueError("no gradient has been computed yet; call backward() on the loss first")
+    with collector_paused():  # a million small tuples are made, and none of them is garbage
+        whole = graph.build(roots, calls.names if calls is not None else None)
+        parts = regions.find(whole, calls)
+    named = calls.names if calls is not None else _labelled(whole)
     tables: dict[str, list[Value]] = {}
-    for value, name in calls.names.items():
+    for value, name in named.items():
         tables.setdefault(name.partition("[")[0], []).append(value)
     parameters = [_line(name, values, before) for name, values in tables.items()]
-    grouped = _by_module(calls.calls, frozenset(split))
-    modules = [_line(name, [v for call in group for v in call.outputs]) for name, group in grouped.items()]
-    findings = [
-        *_first_not_finite(roots, calls),
-        *_out_of_scale("the gradient of", parameters),
-        *_out_of_scale("the gradient at", modules),
-        *_units(grouped),
-    ]
+    groups = _by_module(calls.calls if calls is not None else [], frozenset(split))
+    modules = [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
+    findings = diagnose.findings(whole, parts, parameters, modules, groups)
     return Flow(parameters, modules, findings)
+
+
+def _labelled(whole: graph.Graph) -> dict[Value, str]:
+    return {whole.values[node]: name for node, name in whole.names.items() if not whole.inputs[node]}
 
 
 def _line(name: str, values: list[Value], before: Mapping[Value, float] | None = None) -> Line:
@@ -192,81 +169,6 @@ def _by_module(calls: list[ModuleCall], split: frozenset[str]) -> dict[str, list
         enter(call, call.path or call.kind)
     # A module that hands on what it was given, such as dropout outside of training, has nothing of its own to show.
     return {name: group for name, group in groups.items() if any({*call.outputs} - {*call.inputs} for call in group)}
-
-
-# --- what is wrong ----------------------------------------------------------------------------------------------------
-
-
-def _first_not_finite(roots: list[Value], calls: CallRecord) -> list[str]:
-    """The operation that made the first NaN or infinity: forward if there is one, else on the way back."""
-    order = list(topological_order(*roots))
-    inside = {v: call.path or call.kind for root in calls.calls for call in root.walk() for v in call.outputs}
-
-    def named(value: Value) -> str:
-        name = value.label or calls.names.get(value, "")
-        if value in inside:
-            name = " ".join(filter(None, [name, f"in {inside[value]}"]))
-        return name or (f"a result of {value.op.symbol}" if value.op is not None else "an input")
-
-    for value in order:
-        if not math.isfinite(value.data):
-            given = ", ".join(style.number(v.data) for v in value.inputs)
-            made = f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
-            return [f"The first number that is not finite is {style.number(value.data)}, {named(value)}{made}."]
-    for value in reversed(order):
-        if value.grad is not NO_GRADIENT_YET and not math.isfinite(value.grad):
-            return [f"The first gradient that is not finite is {style.number(value.grad)}, that of {named(value)}."]
-    return []
-
-
-def _out_of_scale(words: str, lines: list[Line]) -> list[str]:
-    sizes = [line.mean for line in lines if math.isfinite(line.mean) and line.mean > 0.0]
-    if not sizes:
-        return []
-    median, found = statistics.median(sizes), []
-    for line in lines:
-        if line.not_finite:
-            found.append(f"{line.not_finite:,} of {line.count:,} gradients of {line.name} are not finite.")
-        elif line.zeros == 1.0:
-            found.append(f"No gradient reaches {line.name}: all {line.count:,} are exactly 0.")
-        elif line.mean > EXPLODES * median:
-            found.append(f"{words} {line.name} explodes: {line.mean / median:,.0f} times the median of its kind.")
-        elif line.mean < VANISHES * median:
-            found.append(f"{words} {line.name} vanishes: {line.mean / median:.1g} of the median of its kind.")
-    return [sentence[0].upper() + sentence[1:] for sentence in found]
-
-
-def _units(grouped: dict[str, list[ModuleCall]]) -> Iterator[str]:
-    """Dead and saturated units: results of ReLU, tanh or sigmoid, at the same place in every call of a module.
-
-    Modules come outermost first; what has been said of a layer is not said again of its neurons.
-    """
-    told: set[Value] = set()
-    for name, group in grouped.items():
-        if len({len(call.outputs) for call in group}) != 1 or told.issuperset(group[0].outputs):
-            continue
-        units = [*zip(*(call.outputs for call in group), strict=True)]
-        for flat, words in (
-            (_dead, "dead: 0 for every example, so their weights get no gradient"),
-            (_saturated, "saturated: almost flat for every example, so little gradient passes"),
-        ):
-            count = sum(all(flat(value) for value in unit) for unit in units)
-            if count:
-                told.update(group[0].outputs)
-                yield f"{count:,} of {len(units):,} units of {name} are {words}."
-
-
-def _dead(value: Value) -> bool:
-    return value.op is not None and value.op.name == "relu" and value.data == 0.0
-
-
-def _saturated(value: Value) -> bool:
-    match value.op.name if value.op is not None else "":
-        case "tanh":
-            return abs(value.data) > SATURATED
-        case "sigmoid":
-            return abs(2.0 * value.data - 1.0) > SATURATED
-    return False
 
 
 # --- the chart --------------------------------------------------------------------------------------------------------

@@ -295,3 +295,13 @@ def test_a_batch_of_another_size() -> None:
     whole = compiled(x)
     assert np.allclose(compiled(x[:2]), whole[:2], rtol=1e-14)
     assert np.allclose(compiled(x), whole, rtol=1e-14)
+
+
+def test_many_results_come_as_one_array_and_modules_take_single_values() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: list[Value], factor: Any) -> list[Value]:
+            return [v * factor for v in x]
+
+    compiled = jit(lambda x, a: [Scaled()(x, a), Scaled()(x, a + 1.0)], dtype="float64")
+    out = compiled.flat([[1.0, 2.0], [3.0, 4.0]], [10.0, 100.0])
+    assert out.tolist() == [[10.0, 300.0], [20.0, 400.0], [11.0, 303.0], [22.0, 404.0]]

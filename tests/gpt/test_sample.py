@@ -90,7 +90,7 @@ def written(model: GPT, prompt: list[int], n: int, **settings: Any) -> Iterator[
 def test_cached_generation_equals_recomputing_the_window_also_far_beyond_the_context(model: GPT) -> None:
     prompt = [3, 1]
     rng, again = random.Random(7), random.Random(7)
-    cached = list(written(model, prompt, 20, temperature=1.3, top_k=9, rng=rng))
+    cached = list(written(model, prompt, 20, temperature=1.3, top_k=9, slide=1, rng=rng))
     tokens = list(prompt)
     for _ in range(20):
         logits = [x.data for x in model(tokens[-6:])[-1]]

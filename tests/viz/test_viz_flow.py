@@ -11,7 +11,7 @@ from drawn_examples import Drawn
 
 import viz
 from tinygrad_edu import Value, record_calls
-from tinygrad_edu.nn import MLP
+from tinygrad_edu.nn import MLP, Module
 from tinygrad_edu.optim import SGD
 
 
@@ -62,14 +62,83 @@ def test_a_healthy_network_has_no_findings() -> None:
     assert network()[0].findings == []
 
 
-def test_gradients_out_of_scale_are_named_where_they_arrive() -> None:
+@pytest.mark.parametrize("layer", range(6))
+@pytest.mark.parametrize("factor", [300.0, 1e5])
+def test_a_planted_exploding_layer_is_named_and_nothing_else(layer: int, factor: float) -> None:
     def spoil(model):
-        for neuron in model.layers[1].neurons:
+        for neuron in model.layers[layer].neurons:
             for w in neuron.w:
-                w.data *= 1e5
+                w.data *= factor
 
-    findings = network(spoil, activation="relu")[0].findings
-    assert any("explodes" in finding and "layers.0" in finding for finding in findings), findings
+    measured, calls, _ = network(spoil, sizes=(6, 6, 6, 6, 6, 1), activation="relu")
+    inputs = [call for root in calls.calls for call in root.walk() if call.path == f"layers.{layer}"]
+    if not any(call.inputs for call in inputs):
+        return  # the first layer is given plain numbers: it hands nothing back
+    (finding,) = (f for f in measured.findings if "explodes" in f)
+    assert re.match(rf"The gradient explodes in layers\.{layer}(\.neurons\.\d)?: it hands back [\d,]+ times", finding)
+    assert not any("vanishes" in f or "Large" in f for f in measured.findings)
+
+
+def test_the_gain_of_a_module_is_what_flows_through_it_alone() -> None:
+    class Steep(Module):
+        def forward(self, x):
+            return x * 1e4
+
+    class Around(Module):
+        def __init__(self):
+            self.inner = Steep()
+
+        def forward(self, x):
+            return x + self.inner(x)  # the sum hands back 1 more, which is not the inner module's
+
+    x = Value(0.5, label="x")
+    with record_calls() as calls:
+        loss = Around()(x) * 3.0
+    loss.backward()
+    assert viz.flow(loss, calls=calls).findings == [
+        "The gradient explodes in inner: it hands back 10,000 times what arrives at it."
+    ]
+
+
+def test_a_vanishing_gradient_is_said_once_with_the_layer_that_loses_most() -> None:
+    def spoil(model):
+        for neuron in model.layers[3].neurons:
+            for w in neuron.w:
+                w.data *= 1e-6
+
+    measured = network(spoil, sizes=(4, 4, 4, 4, 4, 1))[0]
+    (finding,) = (f for f in measured.findings if "vanishes" in f)
+    assert "most is lost in layers.3" in finding
+
+
+def test_a_number_that_is_not_finite_is_placed_in_its_module_and_how_far_it_spread_is_said() -> None:
+    class Bad(Module):
+        def forward(self, x):
+            return (x * 800.0).exp() * 1e-300
+
+    class Whole(Module):
+        def __init__(self):
+            self.good = MLP(1, [1], rng=random.Random(3))
+            self.bad = Bad()
+
+        def forward(self, x):
+            return self.bad(self.good([x]) * 0.0 + 2.0)
+
+    with record_calls() as calls:
+        loss = Whole()(Value(1.0))
+    loss.backward()
+    first, spread = viz.flow(loss, calls=calls).findings[:2]
+    assert first == "The first number that is not finite is ∞, a result of exp, in bad: exp of 1600."
+    assert spread.startswith("Gradients that are not finite: in 2 of 2 tables of parameters and ")
+
+
+def test_an_expression_needs_no_modules() -> None:
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    loss = (a * b).tanh()
+    loss.backward()
+    measured = viz.flow(loss)
+    assert [(line.name, line.largest) for line in measured.parameters] == [("a", abs(a.grad)), ("b", abs(b.grad))]
+    assert measured.modules == []
 
 
 def test_the_first_number_that_is_not_finite_is_named() -> None:
@@ -117,7 +186,7 @@ def test_what_the_loss_does_not_use_gets_no_gradient() -> None:
         first, _ = model([1.0, 2.0])
     first.backward()
     findings = viz.flow(first, calls=calls).findings
-    assert any(f.startswith("No gradient reaches layers.1.neurons.1.w") for f in findings), findings
+    assert any(f == "No gradient reaches layers.1.neurons.1: all are exactly 0." for f in findings), findings
 
 
 def test_files_and_errors(tmp_path: Path, gpt: Drawn) -> None:

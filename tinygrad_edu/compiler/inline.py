@@ -72,7 +72,7 @@ class _Inlined:
         shape = self.child.body.ports[p].shape
         alias = self.block.normal.alias
         rows = [[alias[i] for i in self.calls[c].inputs[p]] for c in self.order]
-        found = self.block.operand(np.array(rows, np.int64).reshape(*self.shape, *shape))
+        found = self.block.operand(np.array(rows, np.int64).reshape((*self.shape, *shape)))
         if isinstance(found, Access):
             return found
         constant = self.block.new(Array((), "constant", data=np.array(found)))

@@ -77,11 +77,17 @@ class Compiled:
         The arguments are those of the function with one more axis in front: the examples. Where the function returns a
         Value this is an array of shape (batch,), nested in the same lists otherwise.
         """
+        rows = self.flat(*batch)  # the first call finds out the structure
+        return rebuild(self._structure, iter(rows))
+
+    def flat(self, *batch: Any) -> Any:
+        """The same results as one array (n, batch): the n Values in the order in which the function's lists hold them.
+
+        For results of many numbers, where the nested lists would take longer than the program.
+        """
         inputs, size = self._inputs(batch)
-        executor = self._executor(False, size)
-        out = executor.run(inputs)
-        rows = iter(out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1))
-        return rebuild(self._structure, rows)
+        out = self._executor(False, size).run(inputs)
+        return out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1)
 
     def value_and_grad(self, *batch: Any) -> float:
         """The mean of the function over a batch; its gradient is then in ``parameters.gradient``.

@@ -1,0 +1,85 @@
+"""Generation that keeps keys and values, against re-running the whole window and against the scalar model."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from gpt.config import POSITIONS, GPTConfig, TrainConfig
+from gpt.engines import CompiledEngine
+from gpt.errors import ConfigError
+from gpt.model import GPT
+from gpt.sample import ScalarScorer, discouraged, generate
+
+SMALL = {"vocab_size": 11, "block_size": 16, "n_embd": 8, "n_head": 2, "n_layer": 2, "init_std": 0.5}
+ENGINES = {
+    p: CompiledEngine(GPT(GPTConfig(**SMALL, positions=p, dropout=0.1), seed=4), TrainConfig()) for p in POSITIONS
+}
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0, 1.5])
+@pytest.mark.parametrize(("slide", "count"), [(1, 60), (None, 500)])
+def test_kept_keys_and_values_write_the_same_text(
+    positions: str, temperature: float, slide: int | None, count: int
+) -> None:
+    engine = ENGINES[positions]
+    texts = [
+        list(generate(score, 16, [3, 1], count, temperature=temperature, slide=slide, rng=random.Random(5)))
+        for score in (engine.scorer(), engine.window_scorer())
+    ]
+    assert texts[0] == texts[1]
+    assert temperature == 0.0 or len(set(texts[0])) > 3
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_every_length_has_the_scalar_models_logits(positions: str) -> None:
+    engine = ENGINES[positions]
+    rng = random.Random(1)
+    tokens = [rng.randrange(11) for _ in range(16)]
+    exact = ScalarScorer(engine._model)
+    one_by_one = engine.scorer()
+    for n in range(1, 17):
+        expected = pytest.approx(exact(tokens[:n]), abs=2e-5)
+        assert list(one_by_one(tokens[:n])) == expected
+        assert list(engine.scorer()(tokens[:n])) == expected  # all of it at once
+
+
+def test_texts_do_not_mix_and_the_mode_of_the_model_stays() -> None:
+    engine = ENGINES["learned"]
+    engine._model.train()
+    a, b = engine.scorer(), engine.scorer()
+    first = list(a([1, 2, 3]))
+    b([4, 5])
+    assert list(a([1, 2, 3, 4])) == pytest.approx(list(engine.window_scorer()([1, 2, 3, 4])), abs=1e-5)
+    assert list(a([1, 2, 3])) == pytest.approx(first, abs=1e-6)
+    assert engine._model.training
+
+
+def test_a_context_of_one_token_keeps_nothing() -> None:
+    engine = CompiledEngine(GPT(GPTConfig(**{**SMALL, "block_size": 1})), TrainConfig())
+    texts = [list(generate(s, 1, [3], 9, rng=random.Random(2))) for s in (engine.scorer(), engine.window_scorer())]
+    assert texts[0] == texts[1]
+
+
+def test_what_was_just_written_is_less_likely() -> None:
+    assert discouraged([2.0, -1.0, 3.0, 0.0], [0, 1, 1, 3], 2.0) == [1.0, -2.0, 3.0, 0.0]
+
+    def score(tokens: object) -> list[float]:
+        return [3.0, 2.0, 1.0]
+
+    def written(**settings: float) -> list[int]:
+        return list(generate(score, 8, [0], 4, temperature=0.0, rng=random.Random(0), **settings))  # type: ignore[arg-type]
+
+    assert written() == [0, 0, 0, 0]
+    assert written(repetition_penalty=2.0, repetition_window=1) == [1, 0, 1, 0]
+    assert written(repetition_penalty=4.0, repetition_window=2) == [1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"repetition_penalty": 0.0}, {"repetition_window": 0}, {"slide": 0}, {"slide": 9}]
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        next(generate(lambda _: [0.0], 8, [0], 1, rng=random.Random(0), **settings))  # type: ignore[arg-type]

@@ -1,0 +1,88 @@
+"""``gpt chat`` with lines from a pipe: the model goes on with each, commands change it, errors end nothing."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from gpt.cli import main
+
+
+@pytest.fixture(scope="module")
+def trained(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chat")
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    size = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
+    arguments = ["train", "--data", str(folder / "text.txt"), *size, "--no-draw", "--steps", "3"]
+    assert main([*arguments, "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def chat(folder: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    return main(["chat", str(folder), "--max-new-tokens", "12", *options])
+
+
+def test_it_goes_on_with_what_was_typed_and_the_same_for_a_seed(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = []
+    for _ in range(2):
+        assert chat(trained, ["to be", "or not"], monkeypatch, "--seed", "3") == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+    assert answers[0].endswith("\n")
+    assert 2 <= len(answers[0]) <= 2 * 13
+
+
+def test_commands_and_errors_do_not_end_the_chat(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        "/temperature 0",
+        "/temperature hot",
+        "/nonsense",
+        "/help",
+        "/reset",
+        "☃",
+        "/lines 0",
+        "/quit",
+        "never read",
+    ]
+    assert chat(trained, lines, monkeypatch) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("temperature 0.0\n")
+    assert "/temperature X" in out
+    assert out.endswith("A new text.\n")
+    first, unknown, snowman, lines_error = err.splitlines()
+    assert first == "gpt: /temperature takes one number, got hot"
+    assert "unknown command /nonsense" in unknown
+    assert "☃" in snowman
+    assert lines_error == "gpt: lines must be at least 1, got 0"
+
+
+def test_a_model_without_line_ends_cannot_chat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.txt").write_text("abc " * 100, encoding="utf-8")
+    size = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
+    assert (
+        main(
+            [
+                "train",
+                "--data",
+                str(tmp_path / "text.txt"),
+                *size,
+                "--no-draw",
+                "--steps",
+                "1",
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
+    assert chat(tmp_path / "run", ["a"], monkeypatch) == 2
+    assert "has read no line end" in capsys.readouterr().err
