@@ -46,7 +46,7 @@ class Result:
     Attributes:
         step: the last step that was made and saved.
         val_loss: of the last validation, nats per character; None when there was none yet.
-        best_step: of the lowest validation loss, whose parameters are in best.safetensors; None when there was none yet.
+        best_step: of the lowest validation loss, whose parameters are in best.safetensors; None when there was none.
         best_loss: that loss, on the sequences of the validations on the way.
         interrupted: whether somebody asked to stop before the last step.
         early: whether the run stopped because its validation loss did not fall any more.
