@@ -26,7 +26,7 @@ from . import chat_command, checkpoint, exchange_commands, flow_command, ngram
 from .checkpoint import RunConfig
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text, read_text, spread
-from .engines import CompiledEngine, make_engine
+from .engines import CompiledEngine, check_engine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import write_atomically
 from .model import GPT
@@ -146,6 +146,7 @@ def _fresh(options: argparse.Namespace) -> Run:
             )
     else:
         folder = _unused(Path("runs") / f"{dataset or Path(options.data).stem}-{options.preset or DEFAULT_PRESET}")
+    check_engine(training)  # before a folder is made
     _check_writable(folder)
     print(f"A new run in {folder}")
     return start(folder, RunConfig(config, training, dataset, data, text_sha256(text)), corpus)

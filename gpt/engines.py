@@ -244,19 +244,24 @@ def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]
     return [tokens for tokens, _ in sequences], [targets for _, targets in sequences]
 
 
-def make_engine(model: GPT, config: TrainConfig) -> Engine:
-    """The engine that ``config.engine`` names. Raises ConfigError when it cannot run here."""
+def check_engine(config: TrainConfig) -> None:
+    """Raise ConfigError, with the cure, when the engine that ``config.engine`` names cannot run here."""
     if launched()[1] > 1 and config.engine != "torch":
         raise ConfigError(
             f"torchrun has started {launched()[1]} processes, and only those of --engine torch can train together; "
             f"add --engine torch, or start without torchrun"
         )
+    if config.engine == "torch" and importlib.util.find_spec("torch") is None:
+        raise ConfigError(
+            "--engine torch needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'; "
+            "--engine compiled computes the same with numpy"
+        )
+
+
+def make_engine(model: GPT, config: TrainConfig) -> Engine:
+    """The engine that ``config.engine`` names. Raises ConfigError when it cannot run here."""
+    check_engine(config)
     if config.engine == "torch":
-        if importlib.util.find_spec("torch") is None:
-            raise ConfigError(
-                "--engine torch needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'; "
-                "--engine compiled computes the same with numpy"
-            )
         from .torch_engine import TorchEngine
 
         return TorchEngine(model, config)

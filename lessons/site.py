@@ -82,7 +82,10 @@ def write_contents(course: list[Written], folder: Path) -> Path:
     entries = [entry for page in course for entry in page.entries]
     if beside:
         beside = f'<h2>Beside the way</h2><ol class="map beside">{beside}</ol>'
-    page = _fill("index.html", STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
+    # The way leads to the GPT when its last lesson is there.
+    whole = any(page.lesson.name == "10" for page in course)
+    end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
+    page = _fill("index.html", END=end, STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
     path = folder / "index.html"
     write_atomically(path, page)
     return path

@@ -251,3 +251,14 @@ def test_a_closed_pipe_is_not_an_error(trained: Path) -> None:
     command = f"{sys.executable} -m gpt sample --checkpoint {trained} --max-new-tokens 4000 | head -c 5"
     result = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr
+
+
+def test_an_engine_that_is_not_installed_is_named_and_no_folder_is_left(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("gpt.engines.importlib.util.find_spec", lambda name: None)
+    arguments = ["train", "--data", str(tmp_path / "text.txt"), "--preset", "micro", "--engine", "torch"]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "pip install 'tinygrad_edu[torch]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
