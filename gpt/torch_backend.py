@@ -22,7 +22,7 @@ import torch
 from tinygrad_edu import Value
 from tinygrad_edu.compiler import Parameters
 from tinygrad_edu.compiler.ir import Access, Instruction, Program
-from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits
+from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits, lifetimes
 from tinygrad_edu.optim import check_state
 
 Tensor = Any  # torch.Tensor; PyTorch is not there where the types are checked
@@ -101,13 +101,7 @@ class TorchExecutor:
 
     def _place(self, parameters: Tensor, gradient: Tensor) -> None:
         program = self.program
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        for number, it in enumerate(program.instructions):
-            for x in (it.out, *it.reads()):
-                first.setdefault(x.array, number)
-                last[x.array] = number
-        forever = {access.array for access, _ in program.outputs}
+        first, last = lifetimes(program)
         sizes: dict[int, int] = {}
         for number, array in enumerate(program.arrays):
             size = array.size * (self.batch if array.lanes else 1)
@@ -125,7 +119,7 @@ class TorchExecutor:
                 dtype = torch.int64 if array.kind == "index" else self.dtype
                 fill = 1.0 / self.batch if array.lanes else 1.0
                 self.flat[number] = torch.full((size,), fill, device=self.device, dtype=torch.float64).to(dtype)
-        places, total = allocate(sizes, first, {n: (1 << 60 if n in forever else last[n]) for n in sizes})
+        places, total = allocate(sizes, first, last)
         memory = torch.zeros(total, dtype=self.dtype, device=self.device)
         for number, place in places.items():
             self.flat[number] = memory[place : place + sizes[number]]

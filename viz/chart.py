@@ -3,10 +3,56 @@
 from __future__ import annotations
 
 import html
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from . import style
+from .dot import write
+from .errors import UnknownFormatError
+from .picture_page import page
+from .theme import themed
 
 LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
+
+
+class Chart(ABC):
+    """A finished chart: it shows itself as the last line of a notebook cell and writes itself to files.
+
+    ``str`` of it is what it shows as text, for terminals and for those who cannot see the picture.
+    """
+
+    @abstractmethod
+    def _drawn(self) -> str:
+        """The chart as SVG in the colours of :mod:`viz.style`."""
+
+    def _title(self) -> str:
+        return "chart"
+
+    def svg(self) -> str:
+        """The chart, dark on dark screens."""
+        return themed(self._drawn(), None)
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the chart: ``.svg``, ``.html`` to zoom and search in, or ``.txt`` for the numbers. Returns the path.
+
+        Raises UnknownFormatError for another ending, OSError when the file cannot be written.
+        """
+        path = Path(path)
+        kinds: dict[str, Callable[[], str]] = {
+            ".svg": self.svg,
+            ".html": lambda: page(self.svg(), self._title()),
+            ".txt": lambda: f"{self}\n",
+        }
+        if path.suffix.lower() not in kinds:
+            raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
+        write(path, kinds[path.suffix.lower()]().encode())
+        return str(path)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": str(self), "image/svg+xml": self.svg()}
 
 
 def text(

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import html
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import Value, collector_paused
@@ -20,16 +18,12 @@ from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
 
 from . import diagnose, graph, regions, style
-from .chart import LETTER, stroke, text, wrapped
+from .chart import LETTER, Chart, stroke, text, wrapped
 from .diagnose import Line
-from .dot import write
-from .errors import UnknownFormatError
-from .picture_page import page
-from .theme import themed
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Chart):
     """What :func:`flow` measured.
 
     Attributes:
@@ -57,28 +51,11 @@ class Flow:
                 )
         return "\n".join([*rows, "", *(self.findings or ["Nothing unusual was found."])])
 
-    def svg(self) -> str:
-        """The chart, dark on dark screens."""
-        return themed(_chart(self), None)
+    def _drawn(self) -> str:
+        return _chart(self)
 
-    def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the chart: ``.svg``, ``.html`` to zoom and search in, or ``.txt`` for the table. Returns the path.
-
-        Raises UnknownFormatError for another ending, OSError when the file cannot be written.
-        """
-        path = Path(path)
-        kinds: dict[str, Callable[[], str]] = {
-            ".svg": self.svg,
-            ".html": lambda: page(self.svg(), _TITLE),
-            ".txt": lambda: f"{self}\n",
-        }
-        if path.suffix.lower() not in kinds:
-            raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
-        write(path, kinds[path.suffix.lower()]().encode())
-        return str(path)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": str(self), "image/svg+xml": self.svg()}
+    def _title(self) -> str:
+        return _TITLE
 
 
 def flow(

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from . import style
-from .chart import LETTER, stroke, text
-from .dot import write
-from .errors import UnknownFormatError
-from .picture_page import page
-from .theme import themed
+from .chart import LETTER, Chart, stroke, text
 
 Point = tuple[float, float]
 
@@ -32,7 +26,7 @@ _MARKS = ("●", "■", "▲", "◆")
 
 
 @dataclass(frozen=True)
-class Plot:
+class Plot(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 
     Attributes:
@@ -57,28 +51,11 @@ class Plot:
         rows += [f"{name}: {len(marks)} points" for name, marks in self.points.items()]
         return "\n".join(rows)
 
-    def svg(self) -> str:
-        """The chart, dark on dark screens."""
-        return themed(_chart(self), None)
+    def _drawn(self) -> str:
+        return _chart(self)
 
-    def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the chart: ``.svg``, ``.html`` to zoom in, or ``.txt`` for the numbers. Returns the path.
-
-        Raises UnknownFormatError for another ending, OSError when the file cannot be written.
-        """
-        path = Path(path)
-        kinds: dict[str, Callable[[], str]] = {
-            ".svg": self.svg,
-            ".html": lambda: page(self.svg(), self.title or "chart"),
-            ".txt": lambda: f"{self}\n",
-        }
-        if path.suffix.lower() not in kinds:
-            raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
-        write(path, kinds[path.suffix.lower()]().encode())
-        return str(path)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": str(self), "image/svg+xml": self.svg()}
+    def _title(self) -> str:
+        return self.title or "chart"
 
 
 def plot(

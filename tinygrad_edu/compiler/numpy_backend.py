@@ -60,13 +60,7 @@ class Executor:
 
     def _place(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
         program = self.program
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        for number, it in enumerate(program.instructions):
-            for x in (it.out, *it.reads()):
-                first.setdefault(x.array, number)
-                last[x.array] = number
-        forever = {access.array for access, _ in program.outputs}
+        first, last = lifetimes(program)
         sizes: dict[int, int] = {}
         for number, array in enumerate(program.arrays):
             if array.kind == "parameter":
@@ -82,7 +76,7 @@ class Executor:
                 dtype = np.int64 if array.kind == "index" else self.dtype
                 fill = 1.0 / self.batch if array.lanes else 1.0
                 self.arrays[number] = self._logical(number, np.full(self._shape(number), fill, dtype))
-        places, total = allocate(sizes, first, {n: (1 << 60 if n in forever else last[n]) for n in sizes})
+        places, total = allocate(sizes, first, last)
         memory = np.zeros(total + 16, self.dtype)
         start = (-memory.ctypes.data // memory.itemsize) % 16
         self.memory = memory[start:]
@@ -173,6 +167,18 @@ def check_range(indices: Any, limit: Any) -> None:
         raise IndexError(
             f"index {int(indices[wrong][0])} is out of range for a table of {size} entries (0 to {size - 1})"
         )
+
+
+def lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
+    """For each array the first and the last instruction that needs it; results are needed for ever."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number, it in enumerate(program.instructions):
+        for x in (it.out, *it.reads()):
+            first.setdefault(x.array, number)
+            last[x.array] = number
+    last |= {access.array: 1 << 60 for access, _ in program.outputs}
+    return first, last
 
 
 def allocate(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) -> tuple[dict[int, int], int]:
