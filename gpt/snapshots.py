@@ -42,10 +42,3 @@ def take(folder: Path, model: GPT, step: int, plan: list[int]) -> None:
             path.unlink(missing_ok=True)
     (folder / FOLDER).mkdir(exist_ok=True)
     checkpoint.save_model(folder / FOLDER, model, step, f"step-{step:07}.safetensors")
-
-
-def forget_after(folder: Path, step: int) -> None:
-    """Remove the snapshots of steps that a resumed run makes again, perhaps otherwise."""
-    for old, path in taken(folder).items():
-        if old > step:
-            path.unlink(missing_ok=True)

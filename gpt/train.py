@@ -120,7 +120,6 @@ def resume(folder: Path, config: RunConfig, text: str) -> Run:
         return run  # nothing is left to do, so nothing else on disk changes
     remove_leftovers(folder)
     remove_leftovers(folder / snapshots.FOLDER)
-    snapshots.forget_after(folder, state.step)
     checkpoint.rewrite_log(folder, log)
     checkpoint.save_config(folder, config, tokenizer)
     return run

@@ -86,3 +86,15 @@ def test_a_model_without_line_ends_cannot_chat(
     )
     assert chat(tmp_path / "run", ["a"], monkeypatch) == 2
     assert "has read no line end" in capsys.readouterr().err
+
+
+def test_reset_forgets_what_was_written(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replies = []
+    for command in ("/reset", "/lines 1"):
+        capsys.readouterr()
+        assert chat(trained, ["/temperature 0", "to be", command, "t"], monkeypatch) == 0
+        replies.append(capsys.readouterr().out.splitlines()[-1])
+    assert chat(trained, ["/temperature 0", "t"], monkeypatch) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == replies[0] != replies[1]

@@ -13,6 +13,7 @@ from gpt import checkpoint, files, snapshots
 from gpt.cli import main
 from gpt.config import TrainConfig
 from gpt.engines import CompiledEngine
+from gpt.watch import Explosion
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -172,3 +173,23 @@ def test_the_log_is_a_table(train_arguments: list[str], tmp_path: Path) -> None:
 def test_the_new_settings_are_checked(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
         TrainConfig(**{name: -1})
+
+
+def test_what_a_killed_process_was_writing_is_removed(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "4", "--keep", "2", "--out", str(out)]) == 0
+    leftovers = [out / ".model.safetensors.1.new", out / snapshots.FOLDER / ".step-0000004.safetensors.1.new"]
+    for leftover in leftovers:
+        leftover.write_bytes(b"half")
+    assert main(["train", "--resume", str(out), "--steps", "8", "--no-draw"]) == 0
+    assert not any(leftover.exists() for leftover in leftovers)
+
+
+def test_a_resumed_run_judges_an_explosion_as_an_uninterrupted_one() -> None:
+    losses = [4.0] * 10 + [1e3] * 15
+    whole = Explosion([], vocab_size=65)
+    verdicts = [whole.see(loss) for loss in losses]
+    assert True in verdicts
+    for n in range(len(losses)):
+        resumed = Explosion([{"step": i, "train_loss": loss} for i, loss in enumerate(losses[:n])], vocab_size=65)
+        assert [resumed.see(loss) for loss in losses[n:]] == verdicts[n:]

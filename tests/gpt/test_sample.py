@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -142,3 +142,18 @@ def test_stop_strings_cut_where_the_first_of_them_is_complete(text: str, stops: 
             expected = text[: end - max(map(len, found))]
             break
     assert "".join(until(text, stops)) == expected
+
+
+@pytest.mark.parametrize(("slide", "lengths"), [(None, [7, 8, 7, 8, 7]), (1, [7, 8, 8, 8, 8]), (5, [7, 8, 4, 5, 6])])
+def test_a_full_context_forgets_a_quarter_or_what_was_asked(slide: int | None, lengths: list[int]) -> None:
+    windows: list[list[int]] = []
+
+    def score(tokens: Sequence[int]) -> list[float]:
+        windows.append(list(tokens))
+        return [0.0] * 20
+
+    prompt = [*range(7)]
+    text = prompt + list(generate(score, 8, prompt, 5, slide=slide, rng=random.Random(0)))
+    assert [len(window) for window in windows] == lengths
+    for n, window in enumerate(windows, len(prompt)):
+        assert window == text[n - len(window) : n]
