@@ -1,0 +1,72 @@
+"""What several commands share: their flags, and the words for a loss and for the next command to type."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint
+from .config import TrainConfig
+from .ngram import Rung
+
+
+def command_line(words: str, folder: Path) -> str:
+    """A command as this person would type it: through run.py, or with an activated environment."""
+    return f"{launcher()} gpt {words} {shlex.quote(str(folder))}"
+
+
+def launcher() -> str:
+    """What starts our packages here."""
+    return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
+
+
+def ladder_words(rungs: Sequence[Rung]) -> str:
+    """What counting alone reaches, a line per rung."""
+    return "\n".join(f"  {rung.name:<8}{rung.loss:.3f}   knows {rung.knows}" for rung in rungs)
+
+
+def loss_words(loss: float) -> str:
+    """A loss in nats, in bits and as a perplexity."""
+    bits = loss / math.log(2)
+    return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
+
+
+def checkpoint_flag(command: argparse.ArgumentParser) -> None:
+    """``--checkpoint DIR`` and ``--best``."""
+    command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+    best_flag(command)
+
+
+def best_flag(command: argparse.ArgumentParser) -> None:
+    """``--best``, for commands that take the folder as their argument."""
+    command.add_argument("--best", action="store_true", help="the model of the lowest validation loss, not the last")
+
+
+def parameters_file(options: argparse.Namespace) -> str:
+    """The file that ``--best`` means."""
+    return checkpoint.BEST if options.best else checkpoint.MODEL
+
+
+def engine_flag(command: argparse.ArgumentParser) -> None:
+    """``--engine`` and ``--device``."""
+    command.add_argument("--engine", metavar="NAME", help="compiled, scalar or torch (default: as it was trained)")
+    command.add_argument("--device", metavar="NAME", help="cpu or cuda, for the torch engine (default: as trained)")
+
+
+def with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    """The settings of a run with the engine that the person named."""
+    engine = options.engine or config.engine
+    device = options.device or (config.device if engine == "torch" else "cpu")
+    return dataclasses.replace(config, engine=engine, device=device)
+
+
+def given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The fields of a configuration that the person named."""
+    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(cls)}
+    return {name: value for name, value in values.items() if value is not None}

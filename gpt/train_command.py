@@ -1,0 +1,207 @@
+"""``python -m gpt train``: a new run, or one that goes on."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint, ngram
+from .checkpoint import RunConfig
+from .commands import command_line, given, ladder_words, loss_words
+from .config import PRESETS, GPTConfig, TrainConfig, preset
+from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text
+from .draw_command import DRAWN_BOXES, loss_drawing
+from .engines import CompiledEngine, check_engine
+from .errors import CheckpointError, ConfigError
+from .files import write_atomically
+from .processes import together
+from .train import Run, resume, start, text_sha256, train
+
+DEFAULT_PRESET = "small"
+_METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME"}
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run, description)`` makes its parser."""
+    presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
+    texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
+    description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}"
+    command = add("train", "train a GPT and save it", together(run), description)
+    command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
+    text = command.add_mutually_exclusive_group()
+    text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
+    text.add_argument("--data", metavar="PATH", help="a UTF-8 text file of yours")
+    command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
+    command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    command.add_argument("--no-draw", action="store_true", default=None, help="do not draw the loss at the end")
+    chosen = PRESETS[DEFAULT_PRESET]
+    defaults = {
+        **dataclasses.asdict(GPTConfig(**chosen.model)),
+        **dataclasses.asdict(TrainConfig(**chosen.train)),
+    }
+    for title, cls in (("the model", GPTConfig), ("training", TrainConfig)):
+        group = command.add_argument_group(title, f"defaults are those of the preset {DEFAULT_PRESET}")
+        for field in dataclasses.fields(cls):
+            if field.name == "vocab_size":
+                continue  # the text decides it
+            default = defaults[field.name]
+            help_text = f"{field.metadata['help']} (default: {default})".replace("%", "%%")
+            flag = f"--{field.name.replace('_', '-')}"
+            if isinstance(default, bool):
+                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help_text)
+            else:
+                kind = type(default)
+                group.add_argument(flag, type=kind, metavar=_METAVARS[kind], default=None, help=help_text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train to the last step, and say what came of it and what to do next."""
+    this = _fresh(options) if options.resume is None else _resumed(options)
+    folder, config = this.folder, this.config
+    if this.step >= config.train.steps:
+        print("It is complete. To train it further, give a larger --steps.")
+        return 0
+    model = config.model
+    print(
+        f"GPT: {len(this.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
+        f"width {model.n_embd}, {model.n_head} heads, context {model.block_size}\n"
+        f"Text: {len(this.corpus.train):,} characters for training, {len(this.corpus.val):,} for validation, "
+        f"alphabet of {this.corpus.tokenizer.vocab_size}\n"
+        f"Loss is surprise in nats per character. Counting alone reaches on this text:\n{ladder_words(this.rungs)}"
+    )
+    result = train(this)
+    if result.interrupted:
+        print(f"Stopped after step {result.step}; all of it is saved. Go on with:")
+        print(f"  {command_line('train --resume', folder)}")
+        return 130
+    if result.early:
+        print(
+            f"Stopped early after step {result.step}: {config.train.patience} validations brought no lower loss. "
+            f"To go on all the same: {command_line('train --resume', folder)} --patience 0"
+        )
+    if result.best_step is not None and result.best_step != result.step:
+        print(
+            f"The lowest validation loss on the way was {result.best_loss:.4f}, after step {result.best_step}; "
+            f"that model is kept too: sample, eval and info take --best."
+        )
+    if result.val_loss is not None:
+        print(f"Validation loss {loss_words(result.val_loss)}: {ngram.verdict(result.val_loss, this.rungs)}.")
+    pictures = {} if options.no_draw else draw_into(this)
+    print(f"\nWritten to {folder}:")
+    for name, about in (
+        (checkpoint.MODEL, "the parameters, by GPT-2's names"),
+        (checkpoint.BEST, "those of the lowest validation loss"),
+        (checkpoint.TRAINING, "what a resumed run needs"),
+        (checkpoint.LOG, "one line of JSON per step"),
+        *pictures.items(),
+    ):
+        print(f"  {name:<22}{about}")
+    prompt = " --prompt ROMEO:" if set("ROMEO:") <= set(this.corpus.tokenizer.alphabet) else ""
+    print(
+        f"\nTry next:\n"
+        f"  {command_line('sample --checkpoint', folder)}{prompt}\n"
+        f"  {command_line('info', folder)}\n"
+        f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"
+    )
+    return 0
+
+
+def _fresh(options: argparse.Namespace) -> Run:
+    chosen = preset(options.preset or DEFAULT_PRESET)
+    config = GPTConfig(**{**chosen.model, **given(options, GPTConfig)})
+    changes = given(options, TrainConfig)
+    if "lr" in changes:
+        changes.setdefault("min_lr", changes["lr"] / 10)  # who moves the peak means the end to move with it
+    training = _train_config({**chosen.train, **changes})
+    dataset = None if options.data else options.dataset or DEFAULT_DATASET
+    data = str(Path(options.data).absolute()) if options.data else None
+    text = load_text(dataset, data)
+    corpus = Corpus.from_text(text, config.block_size)
+    config = dataclasses.replace(config, vocab_size=corpus.tokenizer.vocab_size)
+    if options.out:
+        folder = Path(options.out)
+        if checkpoint.exists(folder):
+            raise ConfigError(
+                f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
+            )
+    else:
+        folder = _unused(Path("runs") / f"{dataset or Path(options.data).stem}-{options.preset or DEFAULT_PRESET}")
+    check_engine(training)  # before a folder is made
+    _check_writable(folder)
+    print(f"A new run in {folder}")
+    return start(folder, RunConfig(config, training, dataset, data, text_sha256(text)), corpus)
+
+
+def _train_config(settings: dict[str, Any]) -> TrainConfig:
+    if settings.get("engine") == "scalar":
+        settings.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
+    return TrainConfig(**settings)
+
+
+def _resumed(options: argparse.Namespace) -> Run:
+    folder = Path(options.resume)
+    config = checkpoint.load_config(folder)
+    fixed = [name for name in ("preset", "dataset", "data", "out") if getattr(options, name) is not None]
+    fixed += given(options, GPTConfig)
+    if fixed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
+    changes = given(options, TrainConfig)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    _check_writable(folder)
+    run = resume(folder, config, load_text(config.dataset, config.data))
+    print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
+    return run
+
+
+def _unused(folder: Path) -> Path:
+    """``folder``, or ``folder-2``, ``folder-3`` …: the first in which no run has been started."""
+    candidate = folder
+    for i in itertools.count(2):
+        if not checkpoint.exists(candidate):
+            return candidate
+        try:
+            step, steps = checkpoint.load_training_state(candidate).step, checkpoint.load_config(candidate).train.steps
+            if step < steps:
+                print(
+                    f"{candidate} holds a run that stopped at step {step} of {steps}; "
+                    f"to go on with it instead: {command_line('train --resume', candidate)}"
+                )
+        except CheckpointError:
+            pass  # damaged, but somebody's: it is left alone
+        candidate = folder.with_name(f"{folder.name}-{i}")
+    raise AssertionError("count() does not end")
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out now, not after an hour of training, that the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "log.jsonl.new", "")
+        (folder / "log.jsonl.new").unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
+
+
+def draw_into(run: Run) -> dict[str, str]:
+    """Draw into the folder of a run, and say what; a picture that cannot be made does not fail the run."""
+    import viz
+
+    written = {}
+    try:
+        if isinstance(run.engine, CompiledEngine):
+            write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
+            written["program.txt"] = "what the compiler made of the scalars, line by line"
+            viz.save(viz.draw_program(run.engine.compiled), run.folder / "program.svg")
+            written["program.svg"] = "the same as a picture"
+        drawing = loss_drawing(run.model, run.corpus.val, DRAWN_BOXES)
+        for name in ("loss.dot", "loss.svg"):
+            viz.save(drawing, run.folder / name)
+            written[name] = "the graph of the loss with its gradients"
+    except (viz.DrawingError, OSError) as error:
+        print(f"Not everything could be drawn: {error}", file=sys.stderr)
+    return written
