@@ -1,6 +1,9 @@
 """Graphs that several tests draw, built once."""
 
+from pathlib import Path
+
 import pytest
+import runs
 from drawn_examples import Drawn, gpt_loss, mlp_loss
 
 
@@ -12,3 +15,9 @@ def gpt() -> Drawn:
 @pytest.fixture(scope="session")
 def mlp() -> Drawn:
     return mlp_loss()
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run; read only."""
+    return runs.train(tmp_path_factory.mktemp("trained"))

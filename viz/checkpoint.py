@@ -1,0 +1,119 @@
+"""What pictures need of a run's folder: the model, its text, its log. The only file of this package that knows ``gpt``.
+
+``python -m viz attention RUN`` and its like begin here. Everything else in this package draws what it is given, of any
+model; so ``gpt`` is imported inside functions, and only for who asks for a run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu import Value
+from tinygrad_edu.calls import CallRecord
+
+from .errors import DrawingError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run as it was saved.
+
+    Attributes:
+        folder: where it is.
+        model: a :class:`gpt.model.GPT` with the parameters of the saved step, and dropout off.
+        config: a :class:`gpt.checkpoint.RunConfig`: ``.model``, ``.train``, and where the text came from.
+        tokenizer: a :class:`gpt.tokenizer.CharTokenizer`: characters to tokens and back.
+        step: after how many steps the parameters were saved.
+    """
+
+    folder: Path
+    model: Any
+    config: Any
+    tokenizer: Any
+    step: int
+
+    def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
+        """The tokens of a text, or of the beginning of the run's validation text.
+
+        Args:
+            text: any text in the alphabet of the run.
+            length: at most so many tokens; the whole context and the character that follows it by default.
+
+        Raises DrawingError when the text is empty or the run's own is gone, UnknownCharacterError for a character that
+        is not in the alphabet.
+        """
+        length = self.config.model.block_size + 1 if length is None else length
+        if length < 1:
+            raise DrawingError(f"a picture shows at least 1 character, got {length}")
+        try:
+            found = self.tokenizer.encode(text) if text is not None else list(self._corpus().val)
+        except DrawingError as error:
+            raise DrawingError(f"{error}; give a text of your own with --text") from None
+        if not found:
+            raise DrawingError("the text is empty; give at least one character")
+        return found[:length]
+
+    def characters(self, tokens: Sequence[int]) -> list[str]:
+        """Each token as the character it stands for."""
+        return [self.tokenizer.decode([token]) for token in tokens]
+
+    def recorded(self, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
+        """The loss on tokens after ``backward()``, what was called, and how many tokens were predicted.
+
+        The first tokens are read and the ones after them are targets, as :mod:`gpt.recorded` says.
+        """
+        from gpt.recorded import recorded_loss
+
+        if len(tokens) < 2:
+            raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
+        return recorded_loss(self.model, tokens)
+
+    def logits(self, tokens: Sequence[int]) -> list[float]:
+        """The model's scores for what comes after tokens, of which it sees the last ``block_size``.    # (T) → (V)"""
+        from gpt.sample import ScalarScorer
+
+        return list(ScalarScorer(self.model)(tokens[-self.config.model.block_size :]))
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the run's log: a dict per step."""
+        from gpt.checkpoint import read_log
+
+        return read_log(self.folder)
+
+    def ladder(self) -> list[Any]:
+        """What counting alone reaches on the run's text, as :class:`gpt.ngram.Rung`; it takes a few seconds."""
+        from gpt.ngram import ladder
+
+        corpus = self._corpus()
+        return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
+
+    def _corpus(self) -> Any:
+        from gpt.data import Corpus, load_text
+        from gpt.errors import DataError
+
+        try:
+            text = load_text(self.config.dataset, self.config.data)
+            return Corpus.from_text(text, self.config.model.block_size, self.tokenizer)
+        except DataError as error:
+            raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
+
+
+def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
+    """The run in a folder that ``python -m gpt train`` has written.
+
+    Args:
+        folder: of the run.
+        best: take the parameters of the lowest validation loss instead of the last.
+
+    Raises CheckpointError, with what is missing or damaged.
+    """
+    from gpt import checkpoint
+
+    path = Path(folder)
+    model, config, tokenizer, step = checkpoint.load_model(path, checkpoint.BEST if best else checkpoint.MODEL)
+    model.eval()
+    return Checkpoint(path, model, config, tokenizer, step)
