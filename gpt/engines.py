@@ -42,6 +42,9 @@ class Engine(Protocol):
     def write_back(self) -> None:
         """Bring the model's Values up to date, before anybody looks at them."""
 
+    def refresh(self) -> None:
+        """Take up the numbers of the model's Values, after others were put there."""
+
     def optimizer_state(self) -> dict[str, Any]:
         """What the optimiser must have to go on: the same keys whichever engine wrote it."""
 
@@ -96,6 +99,9 @@ class ScalarEngine:
 
     def write_back(self) -> None:
         """Nothing to do: the Values are what is trained."""
+
+    def refresh(self) -> None:
+        """See :class:`Engine`: the Values are the only place."""
 
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
@@ -208,6 +214,10 @@ class CompiledEngine:
         """See :class:`Engine`."""
         self._parameters.write_back()
 
+    def refresh(self) -> None:
+        """See :class:`Engine`."""
+        self._parameters.refresh()
+
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
         state: dict[str, Any] = self._optimizer.state_dict()
@@ -216,7 +226,7 @@ class CompiledEngine:
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """See :class:`Engine`."""
         self._optimizer.load_state_dict(state)
-        self._parameters.refresh()
+        self.refresh()
 
     @property
     def compiled(self) -> Compiled:

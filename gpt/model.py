@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tinygrad_edu import Value
@@ -106,18 +106,9 @@ class CausalSelfAttention(Module):
         self, x: list[Vector], past: tuple[PerHead, PerHead] | None = None, start: int = 0, mask: Any = None
     ) -> Any:
         """A whole sequence; with ``past``, its continuation from position ``start``: see :meth:`GPT.continued`."""
-        hs = len(x[0]) // self.n_head
-        qkv = [self.c_attn(v) for v in x]  # (T, 3C)
-        q, k, v = ([row[i * len(row) // 3 : (i + 1) * len(row) // 3] for row in qkv] for i in range(3))
         own: tuple[list[list[Vector]], list[list[Vector]]] = ([], [])
         y: list[Vector] = [[] for _ in x]
-        for h in range(self.n_head):
-            queries, keys, values = ([row[h * hs : (h + 1) * hs] for row in part] for part in (q, k, v))  # (T, hs)
-            if self.rotary:
-                turns = [self._turn(start, t, hs // 2) for t in range(len(x))]
-                queries, keys = (
-                    [turned_by(row, *by) for row, by in zip(part, turns, strict=True)] for part in (queries, keys)
-                )
+        for h, (queries, keys, values) in enumerate(self.projected(x, start)):
             if past is not None:
                 own[0].append(keys)
                 own[1].append(values)
@@ -127,6 +118,20 @@ class CausalSelfAttention(Module):
                 out += row  # heads side by side: (C)
         out = [self.dropout(self.c_proj(v)) for v in y]
         return out if past is None else (out, own)
+
+    def projected(self, x: list[Vector], start: int = 0) -> Iterator[tuple[list[Vector], list[Vector], list[Vector]]]:
+        """Queries, keys and values of one head after the other.    # (T, C) → (nh, 3, T, hs)"""
+        hs = len(x[0]) // self.n_head
+        qkv = [self.c_attn(v) for v in x]  # (T, 3C)
+        q, k, v = ([row[i * len(row) // 3 : (i + 1) * len(row) // 3] for row in qkv] for i in range(3))
+        for h in range(self.n_head):
+            queries, keys, values = ([row[h * hs : (h + 1) * hs] for row in part] for part in (q, k, v))  # (T, hs)
+            if self.rotary:
+                turns = [self._turn(start, t, hs // 2) for t in range(len(x))]
+                queries, keys = (
+                    [turned_by(row, *by) for row, by in zip(part, turns, strict=True)] for part in (queries, keys)
+                )
+            yield queries, keys, values
 
     def _turn(self, start: Any, t: int, half: int) -> tuple[list[float], list[float]]:
         if isinstance(start, int):

@@ -12,14 +12,14 @@ from .model import GPT
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
 
 
-def recorded_loss(model: GPT, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
+def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tuple[Value, CallRecord, int]:
     """The loss on the first tokens, after ``backward()``; what was called; and how many tokens were predicted.
 
-    Dropout is off. The sequence is as long as the context, or shorter where that would be more than
-    1.4 million scalars.
+    Dropout is off. The sequence is as long as the context, or shorter where that would be more than ``most`` scalars,
+    1.4 million unless said otherwise.
     """
     # A parameter is used about twice (× and +) per position.
-    length = max(1, min(model.config.block_size, LARGEST // (2 * len(model.parameters())), len(tokens) - 1))
+    length = max(1, min(model.config.block_size, most // (2 * len(model.parameters())), len(tokens) - 1))
     model.eval()
     model.zero_grad()
     with collector_paused():

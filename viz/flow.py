@@ -96,15 +96,30 @@ def flow(
     with collector_paused():  # a million small tuples are made, and none of them is garbage
         whole = graph.build(roots, calls.names if calls is not None else None)
         parts = regions.find(whole, calls)
-    named = calls.names if calls is not None else _labelled(whole)
+    parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
+    groups = _by_module(calls.calls if calls is not None else [], frozenset(split))
+    modules = _results(groups)
+    findings = diagnose.findings(whole, parts, parameters, modules, groups)
+    return Flow(parameters, modules, findings)
+
+
+def lines(calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)) -> tuple[list[Line], list[Line]]:
+    """The lines of :func:`flow` without the findings: those per table of parameters, and those per module.
+
+    The graph is not looked at, so that a measurement of every tenth step of a training costs little.
+    """
+    return _tables(calls.names, None), _results(_by_module(calls.calls, frozenset(split)))
+
+
+def _tables(named: Mapping[Value, str], before: Mapping[Value, float] | None) -> list[Line]:
     tables: dict[str, list[Value]] = {}
     for value, name in named.items():
         tables.setdefault(name.partition("[")[0], []).append(value)
-    parameters = [_line(name, values, before) for name, values in tables.items()]
-    groups = _by_module(calls.calls if calls is not None else [], frozenset(split))
-    modules = [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
-    findings = diagnose.findings(whole, parts, parameters, modules, groups)
-    return Flow(parameters, modules, findings)
+    return [_line(name, values, before) for name, values in tables.items()]
+
+
+def _results(groups: Mapping[str, list[ModuleCall]]) -> list[Line]:
+    return [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
 
 
 def _labelled(whole: graph.Graph) -> dict[Value, str]:

@@ -13,6 +13,7 @@ import viz
 from tinygrad_edu import Value, record_calls
 from tinygrad_edu.nn import MLP, Module
 from tinygrad_edu.optim import SGD
+from viz.flow import lines
 
 
 def network(spoil=None, sizes=(4, 4, 1), examples=3, activation="tanh"):
@@ -26,6 +27,11 @@ def network(spoil=None, sizes=(4, 4, 1), examples=3, activation="tanh"):
         loss = sum(out * out for out in outputs)
     loss.backward()
     return viz.flow(loss, calls=calls), calls, loss
+
+
+def test_the_lines_alone_are_those_of_the_whole_measurement(gpt: Drawn) -> None:
+    measured = viz.flow(gpt.loss, calls=gpt.calls)
+    assert lines(gpt.calls) == (measured.parameters, measured.modules)
 
 
 def test_the_numbers_are_those_of_the_engine(gpt: Drawn) -> None:
