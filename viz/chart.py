@@ -13,6 +13,7 @@ from . import style
 from .dot import write
 from .errors import UnknownFormatError
 from .picture_page import page
+from .redraw import redraw
 from .theme import themed
 
 LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
@@ -26,7 +27,7 @@ class Chart(ABC):
 
     @abstractmethod
     def _drawn(self) -> str:
-        """The chart as SVG in the colours of :mod:`viz.style`."""
+        """The chart as SVG in the colours of :mod:`viz.style`, of such elements as :func:`viz.redraw.redraw` knows."""
 
     def _title(self) -> str:
         return "chart"
@@ -36,19 +37,25 @@ class Chart(ABC):
         return themed(self._drawn(), None)
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the chart: ``.svg``, ``.html`` to zoom and search in, or ``.txt`` for the numbers. Returns the path.
+        """Write the chart and return the path: ``.svg``, ``.html`` to zoom and search in, ``.png`` or ``.pdf`` for
+        slides and print, ``.txt`` for the numbers.
 
-        Raises UnknownFormatError for another ending, OSError when the file cannot be written.
+        Raises:
+            UnknownFormatError: the name ends in something else.
+            LayoutError: no program on this machine writes this format; the message says what to install.
+            OSError: the file cannot be written.
         """
         path = Path(path)
-        kinds: dict[str, Callable[[], str]] = {
-            ".svg": self.svg,
-            ".html": lambda: page(self.svg(), self._title()),
-            ".txt": lambda: f"{self}\n",
+        kinds: dict[str, Callable[[], bytes]] = {
+            ".svg": lambda: self.svg().encode(),
+            ".html": lambda: page(self.svg(), self._title()).encode(),
+            ".png": lambda: redraw(self._drawn(), "png"),
+            ".pdf": lambda: redraw(self._drawn(), "pdf"),
+            ".txt": lambda: f"{self}\n".encode(),
         }
         if path.suffix.lower() not in kinds:
             raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
-        write(path, kinds[path.suffix.lower()]().encode())
+        write(path, kinds[path.suffix.lower()]())
         return str(path)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

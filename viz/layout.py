@@ -30,24 +30,29 @@ class Program:
     Attributes:
         path: the executable.
         formats: what it can write.
+        baseline: how far below the middle of a line of text its letters stand, as a part of their size.
         substitutes: by format, what to draw for characters that its own font lacks; in SVG the reader's font has them.
     """
 
     path: str
     formats: frozenset[str]
+    baseline: float = 0.27
     substitutes: tuple[tuple[str, dict[int, str]], ...] = ()
 
 
-def programs(format: str) -> list[Program]:
+def programs(format: str, *, text: str = ".dot") -> list[Program]:
     """The programs on this machine that can write ``format``, the preferred one first.
 
-    Raises LayoutError, saying what to install, when there is none.
+    Raises LayoutError, saying what to install, when there is none; ``text`` is what can be saved without any.
     """
     found = list(_installed())
     able = [program for program in found if format in program.formats]
     if not able:
-        lacking = "no program that lays out graphs was found" if not found else f"only dot itself writes {format}"
-        raise LayoutError(f"{lacking}; {_HOW_TO_INSTALL}, or save as .dot{' or .svg' if found else ''}")
+        if found:
+            instead = ".svg" if text == ".svg" else f"{text} or .svg"
+            raise LayoutError(f"only dot itself writes {format}; {_HOW_TO_INSTALL}, or save as {instead}")
+        pure = "" if format == "pdf" else ", or pip install graphviz-pure"
+        raise LayoutError(f"no program that lays out graphs was found; {_HOW_TO_INSTALL}{pure}, or save as {text}")
     return able
 
 
@@ -59,23 +64,22 @@ def _installed() -> Iterator[Program]:
     for folder in (*scripts, None):  # None: anywhere on the PATH
         pure = shutil.which("graphviz-pure", path=folder)
         if pure:
-            glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○"})
-            yield Program(pure, frozenset({"svg", "png"}), (("png", glyphs),))
+            glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○", "◆": "▼", "┃": "|"})
+            yield Program(pure, frozenset({"svg", "png"}), 0.39, (("png", glyphs),))
             return
 
 
-def render(source: str, format: str, program: Program, timeout: float) -> bytes:
-    """Lay out DOT text and return the picture's bytes.
+def render(source: str, format: str, program: Program, timeout: float, *, engine: str = "dot") -> bytes:
+    """Lay out DOT text and return the picture's bytes; the engine ``"neato"`` leaves nodes where their ``pos`` is.
 
     Raises:
         LayoutTimeout: the program was stopped after ``timeout`` seconds.
         LayoutError: it failed; the message has its own words.
     """
     source = source.translate(dict(program.substitutes).get(format, {}))
+    command = [program.path, f"-K{engine}", *(["-n2"] if engine == "neato" else []), f"-T{format}"]
     try:
-        done = subprocess.run(
-            [program.path, "-Kdot", f"-T{format}"], input=source.encode(), capture_output=True, timeout=timeout
-        )
+        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         raise LayoutTimeout(
             f"the layout was stopped after {timeout:g} seconds; draw fewer boxes with a smaller budget=, "
