@@ -14,6 +14,7 @@ writes it.
 """
 
 from .animation import animate
+from .boundary import boundaries, boundary
 from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
@@ -30,6 +31,8 @@ __all__ = [
     "LayoutTimeout",
     "UnknownFormatError",
     "animate",
+    "boundaries",
+    "boundary",
     "draw",
     "draw_program",
     "flow",

@@ -32,6 +32,10 @@ class Chart(ABC):
     def _title(self) -> str:
         return "chart"
 
+    def _page(self) -> str:
+        """The chart as a page: one to zoom and search in, where there is no better one."""
+        return page(self.svg(), self._title())
+
     def svg(self) -> str:
         """The chart, dark on dark screens."""
         return themed(self._drawn(), None)
@@ -48,7 +52,7 @@ class Chart(ABC):
         path = Path(path)
         kinds: dict[str, Callable[[], bytes]] = {
             ".svg": lambda: self.svg().encode(),
-            ".html": lambda: page(self.svg(), self._title()).encode(),
+            ".html": lambda: self._page().encode(),
             ".png": lambda: redraw(self._drawn(), "png"),
             ".pdf": lambda: redraw(self._drawn(), "pdf"),
             ".txt": lambda: f"{self}\n".encode(),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tinygrad_edu import Value, topological_order
 from tinygrad_edu.errors import TinygradEduError
 
-from . import expressions, step_command, style
+from . import expressions, model_commands, step_command, style
 from .drawing import DIRECTIONS, PRESETS, STYLES, draw
 from .errors import DrawingError
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m viz", description="Draw computation graphs.")
+    parser = argparse.ArgumentParser(prog="python -m viz", description="Draw computation graphs and models.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph = commands.add_parser(
         "graph",
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
     graph.set_defaults(run=_graph)
     step_command.add_parser(commands)
+    model_commands.add_parsers(commands)
     return parser
 
 

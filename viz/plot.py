@@ -104,22 +104,24 @@ def _shows(point: Point, log: bool) -> bool:
 # --- the chart --------------------------------------------------------------------------------------------------------
 
 
-class _Axis:
-    """From numbers to places.
+class Axis:
+    """From numbers to places, with a margin at both ends if the axis is not logarithmic.
 
     Attributes:
         low, high: the numbers at the ends; of a logarithmic axis, their powers of ten.
     """
 
-    def __init__(self, numbers: list[float], start: float, end: float, log: bool) -> None:
+    def __init__(
+        self, numbers: Sequence[float], start: float, end: float, *, log: bool = False, margin: float = 0.05
+    ) -> None:
         self.start, self.end, self.log = start, end, log
         if log:
             self.low = float(math.floor(math.log10(min(numbers))))
             self.high = max(float(math.ceil(math.log10(max(numbers)))), self.low + 1.0)
         else:
             low, high = min(numbers), max(numbers)
-            margin = 0.05 * (high - low) or abs(high) * 0.1 or 1.0
-            self.low, self.high = low - margin, high + margin
+            room = margin * (high - low) if low < high else abs(high) * 0.1 or 1.0
+            self.low, self.high = low - room, high + room
 
     def at(self, x: float) -> float:
         """Where a number is."""
@@ -142,8 +144,8 @@ class _Axis:
 
 def _chart(plot: Plot) -> str:
     shown = [p for line in [*plot.lines.values(), *plot.points.values()] for p in line if _shows(p, plot.log)]
-    across = _Axis([x for x, _ in shown], _LEFT, _LEFT + _WIDTH, log=False)
-    up = _Axis([y for _, y in shown], _TOP + _HEIGHT, _TOP, log=plot.log)
+    across = Axis([x for x, _ in shown], _LEFT, _LEFT + _WIDTH)
+    up = Axis([y for _, y in shown], _TOP + _HEIGHT, _TOP, log=plot.log)
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
     names = [*plot.lines, *plot.points]
     width = right + 64 + LETTER * 1.1 * max(map(len, names))

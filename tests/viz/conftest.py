@@ -1,9 +1,11 @@
 """Graphs that several tests draw, built once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import runs
+from browser import CHROMIUM, Browser
 from drawn_examples import Drawn, gpt_loss, mlp_loss
 
 
@@ -21,3 +23,13 @@ def mlp() -> Drawn:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run; read only."""
     return runs.train(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all pages; skipped where none is installed."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

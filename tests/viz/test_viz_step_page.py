@@ -9,7 +9,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM
 
 import viz
 from tinygrad_edu import Value, ops
@@ -37,13 +37,6 @@ EXPRESSIONS = [
 
 def log_of(text, numbers):
     return record(compute(text, numbers))
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
