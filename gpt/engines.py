@@ -33,6 +33,9 @@ class Engine(Protocol):
     def evaluate(self, sequences: Sequences) -> float:
         """The mean loss in nats per character; nothing is learned."""
 
+    def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
+        """The logits after every token of windows of block_size tokens.    # (B, T) → (B, T, V)"""
+
     def scorer(self) -> Scorer:
         """What :func:`gpt.sample.generate` asks for logits: always those of the model as it is now."""
 
@@ -89,6 +92,15 @@ class ScalarEngine:
         finally:
             self._model.train()
 
+    def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
+        """See :class:`Engine`."""
+        self._model.eval()
+        try:
+            with no_grad(), collector_paused():
+                return [[[x.data for x in row] for row in self._model(window)] for window in windows]
+        finally:
+            self._model.train()
+
     def scorer(self) -> Scorer:
         """See :class:`Engine`."""
         return ScalarScorer(self._model)
@@ -135,6 +147,7 @@ class CompiledEngine:
         self._train_loss = compiler.jit(model.loss, self._parameters)
         # With dropout, training and evaluation are two programs.
         self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
+        self._all_logits: Compiled | None = None
         self._next: Compiled | None = None
         self._cached: CachedScorer | None = None
         self._grad_clip = config.grad_clip or math.inf
@@ -172,6 +185,14 @@ class CompiledEngine:
             batch = sequences[start : start + self._AT_ONCE]
             total += self._in_evaluation(self._loss, *_transposed(batch)).sum(dtype="float64")
         return float(total) / len(sequences)
+
+    def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
+        """See :class:`Engine`."""
+        if self._all_logits is None:
+            self._all_logits = self._compiler.jit(self._model.forward, self._parameters)
+        out = self._in_evaluation(self._all_logits.flat, [list(window) for window in windows])
+        rows = out.reshape((self._model.config.block_size, -1, len(windows)))
+        return rows.transpose((2, 0, 1)).tolist()  # type: ignore[no-any-return]
 
     def scorer(self) -> Scorer:
         """See :class:`Engine`. Keys and values of earlier tokens are kept."""

@@ -57,6 +57,16 @@ THEMES = {
     "frame-2": (FRAMES[2], "#2b3036"),
 }
 
+#: Background and text of a character, from expected to very surprising, on a light screen and on a dark one; darker is
+#: more on a grey print too.
+SURPRISE = (
+    ((PAPER, INK), ("#16181b", "#f2f2f2")),
+    (("#fdebd8", INK), ("#38281a", "#f2f2f2")),
+    (("#f8c796", INK), ("#65401d", "#f2f2f2")),
+    (("#ec9345", INK), ("#a2581a", "#ffffff")),
+    (("#9c3600", "#ffffff"), ("#ffb066", "#16181b")),
+)
+
 #: For a projector: text at a contrast of at least 7:1 on every box, and lines that a dim lamp still shows.
 BEAMER = {FAINT: "#33373b", POSITIVE: "#00436b", NEGATIVE: "#702c00", MIXED: "#1a1a1a", OUTLINE: "#33373b"}
 

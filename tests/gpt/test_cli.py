@@ -72,7 +72,7 @@ def test_flow_shows_gradients_and_writes_a_chart(
     assert "transformer.h.0.attn.c_attn.weight" in printed
     assert (tmp_path / "flow.svg").read_text(encoding="utf-8").startswith("<svg")
     assert main(["flow", str(trained), "-o", str(tmp_path / "flow.jpg")]) == 2
-    assert "must end in one of .svg, .html, .txt" in capsys.readouterr().err
+    assert "must end in one of .svg, .html" in capsys.readouterr().err
 
 
 def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -144,6 +144,12 @@ BAD: list[tuple[list[str], str]] = [
     (["eval", "--checkpoint", "{run}", "--data", "{short}"], "is too short"),
     (["eval", "--checkpoint", "{run}", "--data", "{missing}"], "there is no file"),
     (["eval", "--checkpoint", "{run}", "--sequences", "0"], "sequences must be at least 1"),
+    (["eval", "--checkpoint", "{run}", "--surprise", "--characters", "0"], "characters must be at least 1, got 0"),
+    (["eval", "--checkpoint", "{run}", "--surprise", "--characters", "100001"], "characters must be at most 100,000"),
+    (["eval", "--checkpoint", "{run}", "--surprise", "--sequences", "3"], "say how many with --characters"),
+    (["eval", "--checkpoint", "{run}", "--characters", "3"], "add one of them"),
+    (["eval", "--checkpoint", "{run}", "--page", "{folder}/page.txt"], "must end in .html"),
+    (["eval", "--checkpoint", "{run}", "--page", "{text}/page.html"], "page.html"),
     (["info", "{missing}"], "holds no checkpoint"),
     (["draw", "--checkpoint", "{run}", "--out", "{folder}/loss.bmp"], ".bmp"),
     (["draw", "--checkpoint", "{run}", "--boxes", "1"], "boxes must be at least 2"),

@@ -1,0 +1,222 @@
+"""How surprised a model is by every single character of a text, and where that surprise sits.
+
+The surprise about a character is −ln of the probability that the model gave it, in nats; its mean is the loss. Windows
+overlap by half here, so that every character behind the first window is read with at least half a context before it;
+the loss that :meth:`gpt.engines.Engine.evaluate` computes begins every window with nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from .engines import Engine
+from .tokenizer import CharTokenizer
+
+INSTEAD = 5  # likeliest characters that are kept beside each
+#: A character is of level 0 when its probability was at least the first of these, of level 4 below the last.
+LEVELS = (0.5, 0.2, 0.05, 0.01)
+LEVEL_WORDS = ("50 % or more", "20 to 50 %", "5 to 20 %", "1 to 5 %", "below 1 %")
+_AT_ONCE = 16  # windows per call of the engine
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A character of a text, as the model saw it come.
+
+    Attributes:
+        character: itself.
+        probability: that the model gave it.
+        likeliest: the likeliest other characters with their probabilities, the likeliest first.
+    """
+
+    character: str
+    probability: float
+    likeliest: tuple[tuple[str, float], ...]
+
+    @property
+    def surprise(self) -> float:
+        """In nats."""
+        return -math.log(max(self.probability, 1e-300))
+
+    @property
+    def level(self) -> int:
+        """0 for expected … 4 for very surprising: see :data:`LEVELS`."""
+        return sum(self.probability < bound for bound in LEVELS)
+
+
+def read(engine: Engine, tokenizer: CharTokenizer, tokens: Sequence[int], block_size: int) -> list[Seen]:
+    """Every character but the first, which nothing comes before.    # (N) → (N − 1)"""
+    new = max(1, block_size // 2)  # characters that a window adds to those before it
+    starts = [0, *range(new, max(0, len(tokens) - 1 - block_size + new), new)]
+    found: list[Seen] = []
+    for i in range(0, len(starts), _AT_ONCE):
+        some = starts[i : i + _AT_ONCE]
+        windows = [list(tokens[s : s + block_size]) for s in some]
+        # Behind the end the last window is filled up with zeros, which causal attention never sees.
+        windows = [window + [0] * (block_size - len(window)) for window in windows]
+        for start, logits in zip(some, engine.logits(windows), strict=True):
+            for position in range(len(found) - start, min(block_size, len(tokens) - 1 - start)):
+                found.append(_seen(logits[position], tokens[start + position + 1], tokenizer))
+    return found
+
+
+def _seen(logits: Sequence[float], token: int, tokenizer: CharTokenizer) -> Seen:
+    largest = max(logits)
+    weights = [math.exp(x - largest) for x in logits]
+    total = sum(weights)
+    best = heapq.nlargest(INSTEAD + 1, range(len(weights)), key=lambda i: (weights[i], -i))
+    others = [(tokenizer.decode([i]), weights[i] / total) for i in best if i != token][:INSTEAD]
+    return Seen(tokenizer.decode([token]), weights[token] / total, tuple(others))
+
+
+def mean(seen: Sequence[Seen]) -> float:
+    """Nats per character."""
+    return math.fsum(one.surprise for one in seen) / len(seen)
+
+
+# --- where the surprise sits ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some of the characters of a text, together.
+
+    Attributes:
+        name: what they have in common.
+        count: how many they are; of a word, how often it occurs.
+        surprise: mean nats per character; of a word, per occurrence.
+        share: of the surprise of the whole text.
+    """
+
+    name: str
+    count: int
+    surprise: float
+    share: float
+
+
+def by_kind(seen: Sequence[Seen]) -> list[Group]:
+    """First letters of words, later letters, spaces …: the kinds that occur, the most surprising first."""
+    return _grouped(seen, (_kind(one, before) for one, before in zip(seen, ["", *seen], strict=False)))
+
+
+def _kind(one: Seen, before: Seen | str) -> str:
+    c = one.character
+    if c.isalpha():
+        inside = isinstance(before, Seen) and (before.character.isalpha() or before.character == "'")
+        return "later letters of a word" if inside else "first letter of a word"
+    kinds: tuple[tuple[str, Callable[[str], bool]], ...] = (
+        ("line end", lambda c: c in "\r\n"), ("space", str.isspace), ("digit", str.isdigit),
+    )  # fmt: skip
+    return next((name for name, holds in kinds if holds(c)), "other sign")
+
+
+def by_character(seen: Sequence[Seen]) -> list[Group]:
+    """Every character that occurs, the most surprising first."""
+    return _grouped(seen, (one.character for one in seen))
+
+
+def _grouped(seen: Sequence[Seen], names: Iterator[str]) -> list[Group]:
+    groups: dict[str, list[float]] = {}
+    for one, name in zip(seen, names, strict=True):
+        groups.setdefault(name, []).append(one.surprise)
+    total = math.fsum(one.surprise for one in seen) or 1.0
+    found = [Group(name, len(x), math.fsum(x) / len(x), math.fsum(x) / total) for name, x in groups.items()]
+    return sorted(found, key=lambda group: (-group.surprise, group.name))
+
+
+def by_word(seen: Sequence[Seen]) -> list[Group]:
+    """Every word, runs of letters and apostrophes, with the surprise about all of it, the most surprising first."""
+    words: dict[str, list[float]] = {}
+    letters: list[Seen] = []
+    for one in [*seen, None]:
+        if one is not None and (one.character.isalpha() or (one.character == "'" and letters)):
+            letters.append(one)
+        elif letters:
+            word = "".join(letter.character for letter in letters)
+            words.setdefault(word, []).append(math.fsum(letter.surprise for letter in letters))
+            letters = []
+    total = math.fsum(one.surprise for one in seen) or 1.0
+    found = [Group(word, len(x), math.fsum(x) / len(x), math.fsum(x) / total) for word, x in words.items()]
+    return sorted(found, key=lambda group: (-group.surprise, group.name))
+
+
+def often(groups: Sequence[Group], least: int) -> list[Group]:
+    """Those that occur at least so often, or all when none does: what occurs once says little."""
+    return [group for group in groups if group.count >= least] or list(groups)
+
+
+def sentence(seen: Sequence[Seen]) -> str:
+    """Which characters surprised the model, in words."""
+    letters = [f"{visible(g.name)} ({g.surprise:.1f})" for g in often(by_character(seen), 5)[:5]]
+    kind = max(by_kind(seen), key=lambda group: group.share)
+    return (
+        f"The characters that surprised it most, in nats: {', '.join(letters)}. "
+        f"{kind.share:.0%} of all surprise is about {_PLURALS.get(kind.name, kind.name)}."
+    )
+
+
+_PLURALS = {"first letter of a word": "first letters of words", "later letters of a word": "later letters of words",
+            "space": "spaces", "line end": "line ends", "digit": "digits", "other sign": "other signs"}  # fmt: skip
+
+
+# --- as text ----------------------------------------------------------------------------------------------------------
+
+_GLYPHS = {"\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍"}
+# Of the 256 colours that terminals have; the background says it, on black and on white screens.
+_ANSI = ("", "\x1b[38;5;16;48;5;223m", "\x1b[38;5;16;48;5;215m", "\x1b[38;5;16;48;5;208m", "\x1b[1;38;5;231;48;5;124m")
+_PLAIN = "\x1b[0m"
+
+
+def visible(character: str) -> str:
+    """A character as something that can be seen.
+
+    >>> visible("a"), visible("\\n"), visible(" ")
+    ('a', '⏎', '␣')
+    """
+    return _GLYPHS.get(character, character if character.isprintable() else f"U+{ord(character):04X}")
+
+
+def coloured(first: str, seen: Sequence[Seen]) -> str:
+    """The text with a background that says how surprising each character was, and what the colours mean."""
+    parts = [first]
+    for one in seen:
+        character = one.character
+        if not one.level:
+            parts.append(character)
+        elif character == "\n":
+            parts.append(f"{_ANSI[one.level]}⏎{_PLAIN}\n")
+        else:
+            parts.append(f"{_ANSI[one.level]}{character}{_PLAIN}")
+    legend = "  ".join(f"{code}{words}{_PLAIN if code else ''}" for code, words in zip(_ANSI, LEVEL_WORDS, strict=True))
+    return f"{''.join(parts).rstrip(chr(10))}\n\nThe probability that the model gave: {legend}"
+
+
+def moments(first: str, seen: Sequence[Seen], count: int) -> str:
+    """The most surprising characters, each on a line with what comes before and what was expected."""
+    text = [first, *(one.character for one in seen)]
+    worst = heapq.nsmallest(count, range(len(seen)), key=lambda i: (seen[i].probability, i))
+    rows = [f"{'nats':>6} {'chance':>8}  {'read':<5}{'expected':<17}in"]
+    for i in worst:
+        one = seen[i]
+        expected = "  ".join(f"{visible(c)} {p:.0%}" for c, p in one.likeliest[:2])
+        before = "".join(c if c == " " else visible(c) for c in text[max(0, i - 21) : i + 1])
+        after = "".join(c if c == " " else visible(c) for c in text[i + 2 : i + 10])
+        chance = f"{one.probability:.3%}"
+        rows.append(
+            f"{one.surprise:>6.2f} {chance:>8}  {visible(one.character):<5}{expected:<17}"
+            f"{before}[{visible(one.character)}]{after}"
+        )
+    return "\n".join(rows)
+
+
+def table(title: str, groups: Sequence[Group], count: str = "count") -> str:
+    """Groups as lines of at most 80 columns."""
+    rows = [f"{title:<34}{count:>9}{'nats':>9}{'of all surprise':>18}"]
+    for group in groups:
+        name = visible(group.name) if len(group.name) == 1 else group.name
+        name = name if len(name) <= 33 else f"{name[:32]}…"
+        rows.append(f"{name:<34}{group.count:>9,}{group.surprise:>9.2f}{group.share:>18.1%}")
+    return "\n".join(rows)
