@@ -99,14 +99,13 @@ class Group:
 
 def by_kind(seen: Sequence[Seen]) -> list[Group]:
     """First letters of words, later letters, spaces …: the kinds that occur, the most surprising first."""
-    return _grouped(seen, (_kind(one, before) for one, before in zip(seen, ["", *seen], strict=False)))
+    text = [one.character for one in seen]
+    return _grouped(seen, (_kind(c, before) for c, before in zip(text, ["", *text], strict=False)))
 
 
-def _kind(one: Seen, before: Seen | str) -> str:
-    c = one.character
+def _kind(c: str, before: str) -> str:
     if c.isalpha():
-        inside = isinstance(before, Seen) and (before.character.isalpha() or before.character == "'")
-        return "later letters of a word" if inside else "first letter of a word"
+        return "later letters of a word" if before.isalpha() or before == "'" else "first letter of a word"
     kinds: tuple[tuple[str, Callable[[str], bool]], ...] = (
         ("line end", lambda c: c in "\r\n"), ("space", str.isspace), ("digit", str.isdigit),
     )  # fmt: skip
