@@ -117,6 +117,35 @@ def record_calls() -> Iterator[CallRecord]:
         yield record
 
 
+def locate(error: Exception, module: Any) -> None:
+    """Note on an error in which module it happened: every module that it passes on its way out adds what it knows.
+
+    >>> from tinygrad_edu.nn import Module
+    >>> class Entropy(Module):
+    ...     def forward(self, p):
+    ...         return -p * p.log()
+    >>> class Model(Module):
+    ...     def __init__(self):
+    ...         self.entropy = Entropy()
+    ...     def forward(self, p):
+    ...         return self.entropy(p)
+    >>> try:
+    ...     Model()(Value(0.0))
+    ... except ValueError as error:
+    ...     print(error.__notes__)
+    ['in the module entropy (Entropy)']
+    """
+    inner = vars(error).setdefault("module", module)
+    path = next((path for path, below in module.named_modules() if below is inner), None)
+    if path is None:  # not reachable by attributes: what the modules inside have said stands
+        return
+    facts = vars(error)
+    if facts.get("place") in (notes := getattr(error, "__notes__", [])):
+        notes.remove(facts["place"])
+    facts["place"] = f"in the module {path} ({type(inner).__name__})".replace("  ", " ")
+    error.add_note(facts["place"])
+
+
 def values_in(thing: Any) -> Iterator[Value]:
     """Every Value in nested lists, tuples and dictionaries, in order.
 

@@ -17,7 +17,7 @@ from typing import Any, Union
 from . import calls
 from . import functional as F
 from .engine import Value
-from .errors import ShapeError, StateDictError
+from .errors import DomainError, ShapeError, StateDictError
 
 #: A parameter: one Value, or nested lists of Values that form a rectangle.
 Parameter = Union[Value, "list[Parameter]"]  # a recursive type cannot be written with |
@@ -57,11 +57,18 @@ class Module:
     training: bool = True  # what Dropout looks at; see train() and eval()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Apply the module; whoever listens (see :mod:`tinygrad_edu.calls`) hears of it."""
+        """Apply the module; whoever listens (see :mod:`tinygrad_edu.calls`) hears of it.
+
+        Where mathematics has no answer inside, the error gains a note that says in which module.
+        """
         hook = calls._hook
-        if hook is None:
-            return self.forward(*args, **kwargs)
-        return hook(self, args, kwargs)
+        try:
+            if hook is None:
+                return self.forward(*args, **kwargs)
+            return hook(self, args, kwargs)
+        except DomainError as error:
+            calls.locate(error, self)
+            raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Written by each layer; call the module itself, not this."""

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from tinygrad_edu import Value
 from tinygrad_edu.calls import ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.ops import CONSTANT
 
 from . import style
 from .graph import Graph
+from .marks import Trouble, dead, saturated
 from .regions import Regions
 
 #: A module explodes when it hands back so many times the gradient that arrives. A normalisation of embeddings with the
@@ -25,22 +27,6 @@ from .regions import Regions
 EXPLODES = 60.0
 OUT_OF_SCALE = 1000.0  # times the median of its kind; gradients within one healthy model differ by less
 VANISHES = 1e-4  # of that median
-SATURATED = 0.99  # of what a tanh can reach at most
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """The first number that is not finite.
-
-    Attributes:
-        node: its node in the graph.
-        mark: two words for its box, such as ``"first NaN"``.
-        sentence: which number, whose, and how it was made.
-    """
-
-    node: int
-    mark: str
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -70,11 +56,17 @@ def first_not_finite(graph: Graph, regions: Regions) -> Trouble | None:
     """The operation that made the first NaN or infinity: forward if there is one, else on the way back."""
 
     def place(node: int) -> str:
-        call = regions.tree[regions.call_of[regions.home[node]]].call if graph.inputs[node] else None
+        if graph.inputs[node]:
+            call = regions.tree[regions.call_of[regions.home[node]]].call
+        else:  # a parameter's name says where it is; a number that stands in a formula has none
+            written = graph.values[node].op is CONSTANT and regions.users.get(node)
+            call = regions.tree[written[0]].call if written else None
         return f", in {call.path or call.kind}" if call is not None else ""
 
     def whose(node: int) -> str:
         op = graph.values[node].op
+        if op is CONSTANT:
+            return "a number in a formula"
         return graph.names.get(node) or (f"a result of {op.symbol}" if op is not None else "an input")
 
     def made(node: int) -> str:
@@ -286,18 +278,3 @@ def _units(groups: dict[str, list[ModuleCall]]) -> Iterator[str]:
             if count:
                 told.update(group[0].outputs)
                 yield f"{count:,} of {len(units):,} units of {name} are {words}."
-
-
-def dead(value: Value) -> bool:
-    """Whether it is the result of a ReLU that lets nothing through."""
-    return value.op is not None and value.op.name == "relu" and value.data == 0.0
-
-
-def saturated(value: Value) -> bool:
-    """Whether it is the result of a tanh or sigmoid where the curve is almost flat."""
-    match value.op.name if value.op is not None else "":
-        case "tanh":
-            return abs(value.data) > SATURATED
-        case "sigmoid":
-            return abs(2.0 * value.data - 1.0) > SATURATED
-    return False

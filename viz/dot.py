@@ -7,8 +7,10 @@ Neither ``size`` nor ``dpi`` is ever set: some versions of ``dot`` then cut off 
 from __future__ import annotations
 
 import html
+import math
 import os
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,7 +170,7 @@ def drawing(
                 inner.attr(style="invis", label="")
                 frames.fill(inner, row)
     row_of = {box: i for i, row in enumerate(rows) for box in row}
-    largest = max((edge.norm for edge in picture.edges), default=0.0)
+    largest = max((edge.norm for edge in picture.edges if math.isfinite(edge.norm)), default=0.0)
     for edge in picture.edges:
         _edge(graph, edge, picture, largest, lecture, row_of[edge.source] != row_of[edge.target])
     return graph
@@ -291,8 +293,11 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
         name = text(style.short(style.visible(box.name))) or " "
         grad = "–" if value.grad is NO_GRADIENT_YET else f"{value.grad:.4f}"
         cells = [name, f"data {value.data:.4f}", f"grad {grad}"]
+        cells += [_font(words, colour=style.NEGATIVE, bold=True) for words in face.marks]
         row = "<VR/>".join(f"<TD>{cell}</TD>" for cell in cells)
-        graph.node(box.id, f"<{_TABLE.format(1, style.PAPER, '', style.INK)}<TR>{row}</TR></TABLE>>")
+        outline = (4, style.NEGATIVE) if face.outlined else (1, style.INK)
+        table = _TABLE.format(outline[0], style.PAPER, "", outline[1])
+        graph.node(box.id, f"<{table}<TR>{row}</TR></TABLE>>")
         if value.inputs:
             graph.node(f"{box.id}op", f"<{text(face.tab)}>", shape="ellipse")
             graph.edge(f"{box.id}op", box.id)
@@ -305,7 +310,8 @@ _TABLE = '<TABLE BORDER="{}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4" BGCO
 
 def _label(face: style.Face, root: bool) -> str:
     dashed = ' STYLE="DASHED"' if face.dashed else ""
-    parts = [_TABLE.format(3 if root else 1, face.fill, dashed, style.INK if root else style.OUTLINE)]
+    outline = (4, style.NEGATIVE) if face.outlined else (3, style.INK) if root else (1, style.OUTLINE)
+    parts = [_TABLE.format(outline[0], face.fill, dashed, outline[1])]
     tab = f'<TD BGCOLOR="{face.tab_fill}">{_font(face.tab, bold=True)}</TD>' if face.tab else ""
     title = f'<TD ALIGN="LEFT">{_font(face.title, size=style.NAME_SIZE, bold=True)}</TD>' if face.title else ""
     span = ' COLSPAN="2"'
@@ -316,9 +322,11 @@ def _label(face: style.Face, root: bool) -> str:
         parts.append(f'<TR><TD ALIGN="LEFT"{span} CELLPADDING="0">{head}</TD></TR>')
     elif tab or title:
         parts.append(f"<TR>{(tab or title).replace('<TD', f'<TD{span}', 1)}</TR>")
+    for words in face.marks:
+        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, colour=style.NEGATIVE, bold=True)}</TD></TR>')
     for words in face.notes:
         parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, size=style.SMALL_SIZE, colour=style.FAINT)}</TD></TR>')
-    if face.rows and (tab or title or face.notes):
+    if face.rows and (tab or title or face.notes or face.marks):
         parts.append("<HR/>")
     parts += _rows(face.rows)
     if face.gradients:
@@ -357,8 +365,14 @@ def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: boo
     graph.edge(edge.source.id, target, **attributes)
 
 
+_SENTENCE = 72  # characters: a longer line would make small pictures wide
+
+
 def _header(picture: Picture, note: str, legend: bool) -> str:
     rows = [f"<B>{text(words)}</B>" for words in filter(None, [style.banner(picture), note])]
+    if picture.marks.trouble is not None:
+        sentence = textwrap.wrap(picture.marks.trouble.sentence, _SENTENCE)
+        rows += [_font(words, colour=style.NEGATIVE, bold=True) for words in sentence]
     if legend:
         entries = [
             f"{_font(sample, colour=colour, bold=True)} {_font(words, size=style.SMALL_SIZE)}"

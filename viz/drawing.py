@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
-from . import dot, fold, graph, regions
+from . import diagnose, dot, fold, graph, marks, regions
 from .beamer import beamer
 from .partition import Scope
 
@@ -35,8 +35,10 @@ def draw(
 
     One box per Value: its operation in a tab, its name, ``data`` above the rule and ``grad`` below it; "–" is a
     gradient that nobody has computed. Edges carry the local derivative and, after ``backward()``, the gradient that
-    flows back: its size as the width, its sign as the colour and the arrowhead. Where there are more Values than boxes
-    allowed, dot products, modules and whatever is alike are folded, and the line on top says how much.
+    flows back: its size as the width, its sign as the colour and the arrowhead, exact zero as dashes. Dead and
+    saturated units are marked, and the first NaN or infinity is outlined and named on top, also when it is inside of a
+    folded box. Where there are more Values than boxes allowed, dot products, modules and whatever is alike are folded,
+    and the line on top says how much.
 
     Args:
         value: a Value, or any nesting of lists with Values, such as the output of a module.
@@ -81,12 +83,14 @@ def draw(
     with collector_paused():  # a million small tuples are made, and none of them is garbage
         whole = graph.build(values, names)
         parts = regions.find(whole, calls)
+        marked = marks.find(whole, parts, diagnose.first_not_finite(whole, parts))
     focused, expanded = parts.named(_words(focus)), parts.named(_words(expand))
     scope = Scope(parts, focused or None, expanded)
 
     def at(budget: int, note: str) -> dot.Drawing:
         with collector_paused():
             picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
+        picture.marks = marked
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4

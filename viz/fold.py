@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from tinygrad_edu.ops import CONSTANT, Op
 
 from .graph import Graph
+from .marks import Marks
 from .partition import ALIKE, Detail, Partition, Scope
 from .regions import SOFTMAXES, Region, Regions
 
@@ -127,6 +128,7 @@ class Picture:
         edges: by target, in the order of operands.
         detail: the level of detail that was chosen.
         nearest: how many boxes away from the result the picture ends; None when it is complete.
+        marks: what is pointed at.
     """
 
     graph: Graph
@@ -134,6 +136,7 @@ class Picture:
     edges: list[Edge]
     detail: Detail
     nearest: int | None = None
+    marks: Marks = field(default_factory=Marks)
 
     @property
     def total(self) -> int:

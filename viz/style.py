@@ -14,6 +14,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT
 
 from .fold import Box, Cluster, Edge, Picture
+from .marks import BROKEN, DEAD, FLAT
 
 FONT = "Arial"  # every layout program has its widths, or those of a font of equal widths
 TEXT_SIZE = 16  # points; a box is read from the back of the room when the picture fills the screen
@@ -149,6 +150,8 @@ class Face:
         title: the name.
         rows: pairs of a word and a number; gradients are below the rule.
         notes: lines of text without a number, above the rows.
+        marks: what stands out, above the notes.
+        outlined: whether the whole box stands out.
         fill, tab_fill: colours.
         tooltip: the same with every digit.
         dashed: for the rest that is not drawn.
@@ -157,6 +160,8 @@ class Face:
     tab: str = ""
     title: str = ""
     notes: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    outlined: bool = False
     rows: list[tuple[str, str]] = field(default_factory=list)
     gradients: list[tuple[str, str]] = field(default_factory=list)
     fill: str = VALUE
@@ -172,8 +177,10 @@ def face(box: Box, picture: Picture) -> Face:
     """The text and colours of a box."""
     found = _FACES.get(box.kind, _idiom)(box, picture)
     _numbers(found, box, picture)
+    found.marks = picture.marks.words(box.nodes)
+    found.outlined = any(words.startswith(BROKEN) for words in found.marks)
     title = visible(box.name)
-    found.tooltip = "\n".join(filter(None, [found.tooltip or title, *_full(box, picture)]))
+    found.tooltip = "\n".join(filter(None, [found.tooltip or title, *found.marks, *_full(box, picture)]))
     return found
 
 
@@ -324,7 +331,7 @@ _ORDERED = ("sub", "div", "pow")  # operations of which the two inputs cannot ch
 
 
 def line(edge: Edge, picture: Picture, largest: float) -> Line:
-    """The look of an edge; ``largest`` is the largest norm that flows along any edge of the picture."""
+    """The look of an edge; ``largest`` is the largest finite norm that flows along any edge of the picture."""
     found = Line()
     local = "" if edge.local is None else number(edge.local)
     facts = []
@@ -340,6 +347,8 @@ def line(edge: Edge, picture: Picture, largest: float) -> Line:
             found.dashed, found.width = True, 1.0
         else:
             found.width = _width(norm, largest)
+        if not math.isfinite(norm):
+            found.colour, found.arrowhead = NEGATIVE, "dot"
         if len(edge.sent) == 1:
             (flow,) = edge.sent.values()
             facts.append(f"gradient that flows back {flow!r}")
@@ -363,8 +372,8 @@ def line(edge: Edge, picture: Picture, largest: float) -> Line:
 
 def _width(norm: float, largest: float) -> float:
     if not math.isfinite(norm):
-        return 7.0
-    if not math.isfinite(largest) or largest <= 0.0:
+        return 4.0
+    if largest <= 0.0:
         return 1.0
     return max(0.8, round(5.0 + math.log10(norm / largest), 2))
 
@@ -409,6 +418,7 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
         rows.append(("×N", FAINT, "N Values"))
     if len(picture.edges) <= LABELS_UP_TO and any(edge.local is not None for edge in picture.edges):
         rows.append(("∂", FAINT, "local derivative"))
+    rows += _marks(picture)
     if not picture.graph.has_gradients:
         rows.append(("–", INK, "gradient not computed yet"))
         return rows
@@ -422,8 +432,20 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
     if None in signs:
         rows.append(("▬►", MIXED, "gradients of both signs"))
     if any(edge.sent and edge.norm == 0.0 for edge in picture.edges):
-        rows.append(("- - >", FAINT, "gradient 0"))
+        rows.append(("- - >", FAINT, "gradient exactly 0"))
+    if any(not math.isfinite(edge.norm) for edge in picture.edges):
+        rows.append(("▬●", NEGATIVE, "gradient NaN or infinite"))
     widths = {_width(edge.norm, 1.0) for edge in picture.edges if edge.sent and edge.norm}
     if len(widths) > 1:
         rows.append(("▬ —", MIXED, "1 point thinner: a tenth of the gradient"))
     return rows
+
+
+def _marks(picture: Picture) -> list[tuple[str, str, str]]:
+    said = {words[0] for box in picture.boxes for words in picture.marks.words(box.nodes)}
+    known = (
+        (BROKEN, "the first number that is not finite"),
+        (DEAD, "dead: ReLU gives 0, no gradient passes"),
+        (FLAT, "saturated: flat, little gradient passes"),
+    )
+    return [(glyph, NEGATIVE, words) for glyph, words in known if glyph in said]

@@ -1,11 +1,13 @@
 """Module calls are announced in one place: what a listener hears, and that nobody pays for a silent one."""
 
+import contextlib
 import random
 
 import pytest
 
 from tinygrad_edu import Value, calls, nn, record_calls
 from tinygrad_edu.calls import listening, values_in
+from tinygrad_edu.errors import DomainError
 
 
 class Block(nn.Module):
@@ -105,3 +107,58 @@ def test_values_in_any_nest():
     assert list(values_in({"x": [a, (b, "text", 4.0)], "y": None, "z": {"w": c}})) == [a, b, c]
     assert list(values_in(a)) == [a]
     assert list(values_in(3.0)) == []
+
+
+class Surprise(nn.Module):
+    def forward(self, p):
+        return -p.log()
+
+
+class Scorer(nn.Module):
+    def __init__(self):
+        self.h = [Surprise(), Surprise()]
+
+    def forward(self, p):
+        return self.h[1](p)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_where_mathematics_has_no_answer_the_module_is_named(recorded):
+    class Model(nn.Module):
+        def __init__(self):
+            self.loss = Scorer()
+
+        def forward(self, p):
+            return self.loss(p)
+
+    model = Model()
+    with pytest.raises(DomainError) as caught, record_calls() if recorded else contextlib.nullcontext():
+        model(Value(0.0))
+    assert caught.value.__notes__ == ["in the module loss.h.1 (Surprise)"]
+
+
+def test_a_module_that_cannot_be_reached_by_attributes_is_named_by_its_class():
+    class Model(nn.Module):
+        def forward(self, p):
+            return Surprise()(p)
+
+    with pytest.raises(DomainError) as caught:
+        Model()(Value(0.0))
+    assert caught.value.__notes__ == ["in the module (Surprise)"]
+
+
+def test_notes_of_others_stay():
+    class Model(nn.Module):
+        def __init__(self):
+            self.inner = Surprise()
+
+        def forward(self, p):
+            try:
+                return self.inner(p)
+            except DomainError as error:
+                error.add_note("mind the zero")
+                raise
+
+    with pytest.raises(DomainError) as caught:
+        Model()(Value(0.0))
+    assert caught.value.__notes__ == ["mind the zero", "in the module inner (Surprise)"]

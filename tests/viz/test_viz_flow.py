@@ -205,7 +205,7 @@ def test_files_and_errors(tmp_path: Path, gpt: Drawn) -> None:
     assert names == [line.name for line in (*measured.parameters, *measured.modules)]
     assert measured.svg() == viz.flow(gpt.loss, calls=gpt.calls).svg()
     with pytest.raises(
-        viz.UnknownFormatError, match=r"unknown format: 'f.jpg' must end in one of \.svg, \.html, \.txt"
+        viz.UnknownFormatError, match=r"unknown format: 'f.jpg' must end in one of \.svg, \.html, \.png, \.pdf, \.txt"
     ):
         measured.save(tmp_path / "f.jpg")
     with pytest.raises(ValueError, match=r"call backward\(\)"):

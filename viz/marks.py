@@ -1,0 +1,105 @@
+"""What a picture points at: units that let no gradient through, and the first number that is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+from tinygrad_edu import Value
+
+from .graph import Graph
+from .regions import Regions
+
+SATURATED = 0.99  # of what a tanh can reach at most
+
+DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they stay apart without colour
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The first number that is not finite.
+
+    Attributes:
+        node: its node in the graph.
+        mark: two words for its box, such as ``"first NaN"``.
+        sentence: which number, whose, and how it was made.
+    """
+
+    node: int
+    mark: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The marks of a graph.
+
+    Attributes:
+        trouble: the first number that is not finite, if there is one.
+        units: for every result of a ReLU, tanh or sigmoid the unit it is a result of: a place in the results of a
+            module, the same for every example; without recorded calls every result is a unit of its own.
+        dead, saturated: the units that are so for every example.
+        off: results of a ReLU that are 0 although the unit is alive for another example.
+    """
+
+    trouble: Trouble | None = None
+    units: dict[int, Hashable] = field(default_factory=dict)
+    dead: frozenset[Hashable] = frozenset()
+    saturated: frozenset[Hashable] = frozenset()
+    off: frozenset[int] = frozenset()
+
+    def words(self, nodes: Iterable[int]) -> list[str]:
+        """What is to be said of a box with these nodes: "† dead", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
+        nodes = list(nodes)
+        units = {self.units[node] for node in nodes if node in self.units} if self.units else set()
+        said = []
+        for those, glyph, word in ((self.dead, DEAD, "dead"), (self.saturated, FLAT, "saturated")):
+            if count := len(units & those):
+                share = f"all {count:,} " if count == len(units) else f"{count:,} of {len(units):,} "
+                said.append(f"{glyph} {share if len(units) > 1 else ''}{word}")
+        if len(nodes) == 1 and nodes[0] in self.off:
+            said.append(f"{DEAD} off for this example")
+        if self.trouble is not None and self.trouble.node in nodes:
+            said.insert(0, f"{BROKEN} {self.trouble.mark}{' inside' if len(nodes) > 1 else ''}")
+        return said
+
+
+def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
+    """The marks of a graph, in time linear in its size."""
+    units: dict[int, Hashable] = {
+        node: node for node, value in enumerate(graph.values) if value.op is not None and value.op.name in _BENT
+    }
+    if not units:
+        return Marks(trouble)
+    for region in regions.tree[1:]:  # parents come before children: the innermost module names the unit
+        if region.call is not None:
+            for place, value in enumerate(region.call.outputs):
+                node = graph.index.get(value)
+                if node in units:
+                    units[node] = (region.call.path, region.call.kind, place)
+    results: dict[Hashable, list[int]] = {}
+    for node, unit in units.items():
+        results.setdefault(unit, []).append(node)
+    values = graph.values
+    gone = frozenset(unit for unit, nodes in results.items() if all(dead(values[node]) for node in nodes))
+    flat = frozenset(unit for unit, nodes in results.items() if all(saturated(values[node]) for node in nodes))
+    off = frozenset(node for node, unit in units.items() if unit not in gone and dead(values[node]))
+    return Marks(trouble, units, gone, flat, off)
+
+
+_BENT = ("relu", "tanh", "sigmoid")
+
+
+def dead(value: Value) -> bool:
+    """Whether it is the result of a ReLU that lets nothing through."""
+    return value.op is not None and value.op.name == "relu" and value.data == 0.0
+
+
+def saturated(value: Value) -> bool:
+    """Whether it is the result of a tanh or sigmoid where the curve is almost flat."""
+    match value.op.name if value.op is not None else "":
+        case "tanh":
+            return abs(value.data) > SATURATED
+        case "sigmoid":
+            return abs(2.0 * value.data - 1.0) > SATURATED
+    return False
