@@ -14,6 +14,7 @@ writes it.
 """
 
 from .animation import animate
+from .attention import attention
 from .boundary import boundaries, boundary
 from .document import walkthrough
 from .drawing import draw, save
@@ -31,6 +32,7 @@ __all__ = [
     "LayoutTimeout",
     "UnknownFormatError",
     "animate",
+    "attention",
     "boundaries",
     "boundary",
     "draw",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Value
+from tinygrad_edu import Value, collector_paused, record_calls
 from tinygrad_edu.calls import CallRecord
 
 from .errors import DrawingError
@@ -60,6 +60,12 @@ class Checkpoint:
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Each token as the character it stands for."""
         return [self.tokenizer.decode([token]) for token in tokens]
+
+    def called(self, tokens: Sequence[int]) -> CallRecord:
+        """What is called when the model reads tokens, with the graph."""
+        with record_calls() as calls, collector_paused():
+            self.model(tokens)
+        return calls
 
     def recorded(self, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
         """The loss on tokens after ``backward()``, what was called, and how many tokens were predicted.

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import expressions
+from . import checkpoint, expressions
+from .attention import attention
 from .boundary import boundary
 from .chart import Chart
 from .errors import DrawingError
@@ -29,6 +30,23 @@ def add_parsers(commands: Any) -> None:
     command.add_argument(
         "--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of both inputs (default: what holds the points)"
     )
+
+    command = _command(
+        commands, "attention", _attention, "what each head of a trained model looks at",
+        'python -m viz attention runs/my-run --text "To be, or" -o attention.html',
+    )  # fmt: skip
+    _add_run(command)
+    _add_text(command, "show at most so many positions (default: 12, or as much of --text as the context holds)")
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", metavar="RUN", help="a folder that python -m gpt train has written")
+    command.add_argument("--best", action="store_true", help="the parameters of the lowest validation loss")
+
+
+def _add_text(command: argparse.ArgumentParser, length: str) -> None:
+    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
+    command.add_argument("--length", type=int, metavar="N", help=length)
 
 
 def _command(
@@ -53,6 +71,16 @@ def _command(
     parser.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
     parser.set_defaults(run=run)
     return parser
+
+
+def _attention(options: argparse.Namespace) -> Chart:
+    run = checkpoint.load(options.folder, best=options.best)
+    context = run.config.model.block_size
+    length = options.length or (context if options.text is not None else min(12, context))
+    if length > context:
+        raise DrawingError(f"--length must be at most {context}, the context of this model; got {length}")
+    tokens = run.tokens(options.text, length)
+    return attention(run.called(tokens), run.characters(tokens), title=f"Attention after step {run.step}")
 
 
 def _boundary(options: argparse.Namespace) -> Chart:

@@ -63,7 +63,7 @@ def lines(segments: Iterable[tuple[Point, Point]], colour: str, width: float) ->
 def hatching(x: float, y: float, width: float, height: float, step: float = 7.0) -> list[tuple[Point, Point]]:
     """Slanted lines that fill a rectangle, for :func:`lines`.
 
-    >>> hatching(0, 0, 10, 10, step=10)
+    >>> hatching(0.0, 0.0, 10.0, 10.0, step=10.0)
     [((0.0, 10.0), (10.0, 0.0))]
     """
     found = []
