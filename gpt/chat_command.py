@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
                 else:
                     print(_changed(options, line))
                 continue
-            text += tokenizer.encode(f"{line}\n" if line or not text else "")
+            text += tokenizer.encode(config.normalized(f"{line}\n") if line or not text else "")
             tokens = generate(
                 score,
                 config.model.block_size,

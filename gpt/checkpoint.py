@@ -29,9 +29,11 @@ from tinygrad_edu.errors import StateDictError
 from tinygrad_edu.nn import Numbers
 
 from .config import GPTConfig, TrainConfig
+from .data import open_text
 from .errors import CheckpointError, ConfigError, DataError
 from .files import write_atomically
 from .model import GPT
+from .text import Text, normalized, parse_normalizations
 from .tokenizer import CharTokenizer
 
 FORMAT = 1
@@ -48,6 +50,7 @@ class RunConfig:
         dataset: the name of the text, or None when it is a file.
         data: the path of the text, or None when it has a name.
         text_sha256: of the text, so that a run cannot go on with another one.
+        normalize: what is done to the text, and to every other one that the model reads (see ``text.py``).
     """
 
     model: GPTConfig
@@ -55,6 +58,15 @@ class RunConfig:
     dataset: str | None
     data: str | None
     text_sha256: str
+    normalize: tuple[str, ...] = ()
+
+    def text(self) -> Text:
+        """The text of the run, to be read; DataError when it is not there any more."""
+        return open_text(self.dataset, self.data, self.normalize)
+
+    def normalized(self, prompt: str) -> str:
+        """A prompt as the model knows texts."""
+        return normalized(prompt, self.normalize)
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,7 @@ def load_config(folder: Path) -> RunConfig:
             content["dataset"],
             content["data"],
             content["text_sha256"],
+            parse_normalizations(",".join(content.get("normalize", [])) or "none"),
         )
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from None

@@ -13,7 +13,9 @@ from typing import Any
 
 from . import checkpoint
 from .config import TrainConfig
+from .data import DEFAULT_DATASET
 from .ngram import Rung
+from .text import NORMALIZATIONS, SUFFIXES
 
 
 def command_line(words: str, folder: Path) -> str:
@@ -35,6 +37,41 @@ def loss_words(loss: float) -> str:
     """A loss in nats, in bits and as a perplexity."""
     bits = loss / math.log(2)
     return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
+
+
+ABOUT_TEXTS = (
+    "normalisations, done in this order (line ends become \\n in any case):\n"
+    + "\n".join(f"  {name:<19}{about}" for name, about in NORMALIZATIONS.items())
+    + f"\n\nof a folder and its folders, the files are read that end in\n  {' '.join(SUFFIXES)},\n"
+    "in the order of their names, with an empty line between two; hidden, binary and empty ones are left out"
+)
+
+
+def text_flags(command: argparse.ArgumentParser) -> None:
+    """``--dataset`` or ``--data``."""
+    text = command.add_mutually_exclusive_group()
+    text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
+    text.add_argument(
+        "--data", action=_Once, metavar="PATH", help="a UTF-8 text file of yours, or a folder of them; of any size"
+    )
+
+
+class _Once(argparse.Action):
+    """A second value would silently replace the first."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} can be given once; for several files give the folder that they are in")
+        setattr(namespace, self.dest, values)
+
+
+def normalize_flag(command: argparse.ArgumentParser) -> None:
+    """``--normalize``."""
+    command.add_argument(
+        "--normalize", metavar="HOW", help="what is done to the text first, with commas between (default: none)"
+    )
 
 
 def checkpoint_flag(command: argparse.ArgumentParser) -> None:

@@ -19,13 +19,16 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 from .errors import DataError
 from .files import write_atomically
+from .text import Text
 from .tokenizer import CharTokenizer
+from .tokens import Tokens, tokens_of
 
 Say = Callable[[str], None]
-Sequences = list[tuple[list[int], list[int]]]  # (tokens, targets), each of length block_size
+Sequences = Sequence[tuple[list[int], list[int]]]  # (tokens, targets), each of length block_size
 
 
 # --- named texts ------------------------------------------------------------------------------------------------------
@@ -203,29 +206,17 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def load_text(dataset: str | None, path: str | Path | None) -> str:
-    """The text of a run: the file at ``path``, or else the named text, or else the default one."""
-    return read_text(path) if path is not None else named_text(dataset or DEFAULT_DATASET)
+def open_text(dataset: str | None, path: str | Path | None, normalize: tuple[str, ...] = ()) -> Text:
+    """The text of a run: the file or folder at ``path``, or else the named text, or else the default one."""
+    if path is not None:
+        return Text.at(path, normalize)
+    name = dataset or DEFAULT_DATASET
+    return Text(name, (named_text(name),), normalize)
 
 
-def read_text(path: str | Path) -> str:
-    """A UTF-8 text file; DataError for a missing, unreadable, empty or otherwise encoded one."""
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not a UTF-8 text: the byte 0x{content[error.start]:02X} at position {error.start} "
-            f"does not fit; save it as UTF-8 first"
-        ) from None
-    if not text:
-        raise DataError(f"{path} is empty")
-    return text
+def tokens_at(path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, ...] = ()) -> Tokens:
+    """The tokens of another file or folder, for a model that knows this alphabet."""
+    return tokens_of(Text.at(path, normalize), tokenizer, cache_folder() / "tokens")
 
 
 # --- training sequences -----------------------------------------------------------------------------------------------
@@ -241,26 +232,27 @@ class Corpus:
     """
 
     tokenizer: CharTokenizer
-    train: list[int]
-    val: list[int]
+    train: Sequence[int]
+    val: Sequence[int]
 
     @classmethod
-    def from_text(cls, text: str, block_size: int, tokenizer: CharTokenizer | None = None) -> Corpus:
+    def from_text(cls, text: Text | str, block_size: int, tokenizer: CharTokenizer | None = None) -> Corpus:
         """Split 90/10. Raises DataError when either part is too short for one sequence of ``block_size``.
 
         With a ``tokenizer`` (that of a run that goes on), a character it does not know is an UnknownCharacterError.
         """
-        tokenizer = tokenizer or CharTokenizer.from_text(text)
-        tokens = tokenizer.encode(text)
-        split = len(tokens) * 9 // 10
-        train, val = tokens[:split], tokens[split:]
-        if len(val) <= block_size:
+        text = Text.of(text)
+        count = text.facts.characters
+        split = count * 9 // 10
+        if count - split <= block_size:
             raise DataError(
-                f"the text is too short: it has {len(tokens)} characters, of which the last tenth is for validation; "
+                f"the text is too short: it has {count} characters, of which the last tenth is for validation; "
                 f"a context of {block_size} needs at least {10 * block_size + 10}; use a longer text or a smaller "
                 f"--block-size"
             )
-        return cls(tokenizer, train, val)
+        tokenizer = tokenizer or CharTokenizer(text.facts.alphabet)
+        tokens = tokens_of(text, tokenizer, cache_folder() / "tokens")
+        return cls(tokenizer, tokens.part(0, split), tokens.part(split, count))
 
     def batch(self, block_size: int, batch_size: int, seed: int, step: int) -> Sequences:
         """The training sequences of one step: they depend on seed and step only, so a resumed run sees the same."""
@@ -274,10 +266,33 @@ class Corpus:
 
 
 def spread(tokens: Sequence[int], block_size: int, sequences: int) -> Sequences:
-    """At most ``sequences`` sequences of ``block_size`` that do not overlap, spread evenly over ``tokens``."""
+    """At most ``sequences`` sequences of ``block_size`` that do not overlap, spread evenly over ``tokens``.
+
+    Each is made when it is asked for: all those of a large text would not fit into memory.
+    """
     available = (len(tokens) - 1) // block_size
-    count = min(sequences, available)
-    return [_sequence(tokens, i * available // count * block_size, block_size) for i in range(count)]
+    return _Spread(tokens, block_size, available, range(min(sequences, available)))
+
+
+class _Spread(Sequence[tuple[list[int], list[int]]]):
+    def __init__(self, tokens: Sequence[int], block_size: int, available: int, which: range) -> None:
+        self._tokens, self._block_size, self._available, self._which = tokens, block_size, available, which
+        self._count = len(which)
+
+    def __len__(self) -> int:
+        return len(self._which)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[list[int], list[int]]: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Spread: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            part = _Spread(self._tokens, self._block_size, self._available, self._which[index])
+            part._count = self._count
+            return part
+        start = self._which[index] * self._available // self._count * self._block_size
+        return _sequence(self._tokens, start, self._block_size)
 
 
 def _sequence(tokens: Sequence[int], start: int, block_size: int) -> tuple[list[int], list[int]]:

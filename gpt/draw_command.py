@@ -9,7 +9,7 @@ from typing import Any
 
 from . import checkpoint
 from .commands import checkpoint_flag, parameters_file
-from .data import Corpus, load_text
+from .data import Corpus
 from .errors import ConfigError
 from .model import GPT
 from .recorded import recorded_loss
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
     folder = Path(options.checkpoint)
     model, config, tokenizer, _ = checkpoint.load_model(folder, parameters_file(options))
-    corpus = Corpus.from_text(load_text(config.dataset, config.data), config.model.block_size, tokenizer)
+    corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
     out = Path(options.out) if options.out else folder / "loss.svg"
     import viz
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import checkpoint, ngram, surprise
 from .checkpoint import RunConfig
 from .commands import checkpoint_flag, engine_flag, ladder_words, loss_words, parameters_file, with_engine
-from .data import Corpus, load_text, read_text, spread
+from .data import Corpus, spread, tokens_at
 from .engines import Engine, make_engine
 from .errors import ConfigError, DataError
 from .tokenizer import CharTokenizer
@@ -49,9 +50,10 @@ def run(options: argparse.Namespace) -> int:
     model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
     corpus = None
     if options.data:
-        tokens, what = tokenizer.encode(read_text(options.data)), options.data
+        tokens: Sequence[int] = tokens_at(options.data, tokenizer, config.normalize)
+        what = options.data
     else:
-        corpus = Corpus.from_text(load_text(config.dataset, config.data), config.model.block_size, tokenizer)
+        corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
         tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
     engine = make_engine(model, with_engine(config.train, options))
     if options.surprise or options.page:
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{loss_words(loss)}")
     else:
         rungs = ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
-        print(f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}\n{ladder_words(rungs)}")
+        print(f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}{ngram.counted(corpus.train)}\n{ladder_words(rungs)}")
     return 0
 
 
@@ -93,7 +95,7 @@ def _surprise(
     engine: Engine,
     config: RunConfig,
     tokenizer: CharTokenizer,
-    tokens: list[int],
+    tokens: Sequence[int],
     what: str,
 ) -> None:
     if len(tokens) < 2:

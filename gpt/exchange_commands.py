@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint, exchange
-from .data import TEXTS, load_text
+from .data import TEXTS, open_text
 from .errors import ConfigError
 from .exchange import Imported
 from .tokenizer import CharTokenizer
@@ -96,7 +96,7 @@ def _vocabulary(
         tokenizer = CharTokenizer(imported.alphabet)
     if tokenizer is not None and data is None and dataset in TEXTS:
         return tokenizer, TEXTS[dataset].sha256
-    text = load_text(dataset, data)
-    tokenizer = tokenizer or CharTokenizer.from_text(text)  # as nanoGPT makes it: sorted by code point
-    tokenizer.encode(text)
+    text = open_text(dataset, data)
+    tokenizer = tokenizer or CharTokenizer(text.facts.alphabet)  # as nanoGPT makes it: sorted by code point
+    tokenizer.encode(text.facts.alphabet)
     return tokenizer, text_sha256(text)

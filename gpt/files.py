@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -13,16 +15,18 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def write_atomically(path: str | Path, content: bytes | str) -> None:
-    """Write ``path``: whoever reads it, even after a crash, sees the old content or the new, never a part.
+@contextlib.contextmanager
+def atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write the new content of ``path`` to.
 
-    Text is written as UTF-8. Raises OSError as ``open`` does; the old file is then untouched.
+    Whoever reads ``path``, even after a crash, sees the old content or the new, never a part. Raises OSError as
+    ``open`` does; then, and when anything else ends the block, the old file is untouched and the new one is gone.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with open(beside, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
         os.replace(beside, path)
@@ -34,3 +38,9 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: str | Path, content: bytes | str) -> None:
+    """Write the whole of ``path`` at once, see :func:`atomically`; text is written as UTF-8."""
+    with atomically(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)

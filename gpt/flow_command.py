@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint
-from .data import Corpus, load_text
+from .data import Corpus
 from .errors import ConfigError
 from .recorded import recorded_loss
 
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
 
     folder = Path(options.folder)
     model, config, tokenizer, step = checkpoint.load_model(folder)
-    corpus = Corpus.from_text(load_text(config.dataset, config.data), config.model.block_size, tokenizer)
+    corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
     loss, calls, length = recorded_loss(model, corpus.val)
     measured = viz.flow(loss, calls=calls)
     print(f"One loss of step {step} on {length} characters of the validation text: {loss.data:.4f}\n{measured}")

@@ -12,6 +12,7 @@ from tinygrad_edu.nn import shape
 
 from . import checkpoint
 from .commands import best_flag, loss_words, parameters_file
+from .tokenizer import shortened
 
 
 def add_parser(add: Any) -> None:
@@ -28,9 +29,11 @@ def run(options: argparse.Namespace) -> int:
     log = [r for r in checkpoint.read_log(folder) if r.get("val_loss") is not None and r["step"] <= step]
     seen = step * config.train.batch_size * config.model.block_size
     print(f"{folder}: step {step} of {config.train.steps}, {seen:,} characters seen of {config.dataset or config.data}")
+    if config.normalize:
+        print(f"the text is normalised: {', '.join(config.normalize)}")
     if log:
         print(f"validation loss at step {log[-1]['step']}: {loss_words(log[-1]['val_loss'])}")
-    print(f"alphabet of {tokenizer.vocab_size}: {tokenizer.alphabet!r}\n")
+    print(f"alphabet of {tokenizer.vocab_size}: {shortened(tokenizer.alphabet)}\n")
     for title, part in (("model", config.model), ("training", config.train)):
         print(f"{title}: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(part).items()))
     print(f"\n{'parameter':<40}{'shape':<14}{'numbers':>9}")

@@ -8,10 +8,15 @@ learned more than those counts contain.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from .tokens import Array, Tokens
+
+MOST = 1 << 22  # characters that are counted: enough to know all that is frequent, and never more than memory holds
+_STRETCH = 1 << 16
 _ALPHAS = (1.0, 0.1, 0.01)
 
 
@@ -31,12 +36,25 @@ class Rung:
 
 
 def ladder(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Rung]:
-    """Uniform, unigram, bigram, trigram and a smoothed 5-gram, from the weakest to the strongest name."""
-    names = (("unigram", "single characters"), ("bigram", "all pairs"), ("trigram", "all triples"))
+    """Uniform, unigram, bigram, trigram and a smoothed 5-gram, from the weakest to the strongest name.
+
+    Of a text beyond :data:`MOST` characters a part is counted, in stretches spread evenly; see :func:`counted`.
+    """
+    names = {1: ("unigram", "single characters"), 2: ("bigram", "all pairs"), 3: ("trigram", "all triples")}
     rungs = [Rung("uniform", "nothing but the alphabet", math.log(vocab_size))]
-    rungs += [Rung(name, knows, ngram_loss(train, val, n, vocab_size)) for n, (name, knows) in enumerate(names, 1)]
-    rungs.append(Rung("5-gram", "all runs of up to five, smoothed", witten_bell_loss(train, val, 5, vocab_size)))
-    return rungs
+    smoothed = _WittenBell(vocab_size)
+    for n, level in enumerate(_levels(_some(train, MOST), _some(val, MOST // 4), 5, vocab_size), 1):
+        if n in names:
+            rungs.append(Rung(*names[n], _lidstone(level, vocab_size)))
+        smoothed.see(level)
+    return [*rungs, Rung("5-gram", "all runs of up to five, smoothed", smoothed.loss())]
+
+
+def counted(train: Sequence[int]) -> str:
+    """What to say beside a ladder when it was not made from all of the text; empty when it was."""
+    if len(train) <= MOST:
+        return ""
+    return f" (counted in {MOST:,} of the {len(train):,} characters, spread evenly)"
 
 
 def ngram_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
@@ -45,22 +63,7 @@ def ngram_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int
     P(c | h) = (count(hc) + α) / (count(h) + α·V), Lidstone's rule. α is the one of 1, 0.1 and 0.01 that is best on
     ``val`` itself: a network has to beat the counts at their best.
     """
-    grams: Counter[tuple[int, ...]] = Counter(zip(*(train[i:] for i in range(n)), strict=False))
-    histories: Counter[tuple[int, ...]] = Counter()
-    for gram, count in grams.items():
-        histories[gram[:-1]] += count
-    seen = Counter(zip(*(val[i:] for i in range(n)), strict=False))
-    total = sum(seen.values())
-    if not total:
-        return math.nan
-    return min(
-        -sum(
-            count * math.log((grams[gram] + alpha) / (histories[gram[:-1]] + alpha * vocab_size))
-            for gram, count in seen.items()
-        )
-        / total
-        for alpha in _ALPHAS
-    )
+    return _lidstone(list(_levels(np.array(train), np.array(val), n, vocab_size))[-1], vocab_size)
 
 
 def witten_bell_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
@@ -70,37 +73,103 @@ def witten_bell_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_siz
     h and h′ is h without its first character; at the bottom every character is equally likely (Witten and Bell 1991,
     method C, interpolated as in Chen and Goodman 1999, equation 14). Nothing is tuned on ``val``.
     """
-    followed: dict[tuple[int, ...], Counter[int]] = {}
-    grams: Counter[tuple[int, ...]] = Counter(zip(*(train[i:] for i in range(n)), strict=False))
-    for length in range(n, 0, -1):
-        shorter: Counter[tuple[int, ...]] = Counter()
-        for gram, count in grams.items():
-            followed.setdefault(gram[:-1], Counter())[gram[-1]] = count
-            shorter[gram[:-1]] += count
-        # A run of one character less begins wherever a longer one does, and once more at the end of the text.
-        if len(train) >= length - 1:
-            shorter[tuple(train[len(train) - length + 1 :])] += 1
-        grams = shorter
-    totals = {history: counts.total() for history, counts in followed.items()}
-    known: dict[tuple[int, ...], float] = {}
+    smoothed = _WittenBell(vocab_size)
+    for level in _levels(np.array(train), np.array(val), n, vocab_size):
+        smoothed.see(level)
+    return smoothed.loss()
 
-    def probability(gram: tuple[int, ...]) -> float:
-        if not gram:
-            return 1.0 / vocab_size
-        found = known.get(gram)
-        if found is None:
-            # Below the empty history nothing is counted: gram[1:] of a single character is the uniform distribution.
-            found = probability(gram[1:])
-            counts = followed.get(gram[:-1])
-            if counts is not None:
-                found = (counts[gram[-1]] + len(counts) * found) / (totals[gram[:-1]] + len(counts))
-            known[gram] = found
-        return found
 
-    seen = Counter(zip(*(val[i:] for i in range(n)), strict=False))
-    if not seen:
+@dataclass(frozen=True)
+class _Level:
+    """What the training text says about each run of n characters in the validation text, in the order it stands there.
+
+    Attributes:
+        count: how often the run occurs.
+        history: how often its first n − 1 characters occur with another one behind them.
+        kinds: how many different ones stand there.
+    """
+
+    count: Array
+    history: Array
+    kinds: Array
+
+
+def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator[_Level]:
+    """The counts of runs of 1, 2 … ``longest`` characters.
+
+    A run is known by the number of its history among those that occur, and its last character; so even runs of five
+    out of a large alphabet are small numbers.
+    """
+    known, sought = np.zeros(len(train) + 1, np.int32), np.zeros(len(val) + 1, np.int32)  # the empty history
+    histories = 1
+    for n in range(1, longest + 1):
+        runs = _runs(known, train, n, vocab_size)
+        kinds_of_run, counts = _counted(runs)
+        known = np.searchsorted(kinds_of_run, runs).astype(np.int32)
+        of = kinds_of_run // vocab_size
+        totals, kinds = np.bincount(of, counts, histories), np.bincount(of, minlength=histories)
+        histories = len(kinds_of_run)
+
+        history = sought[: max(0, len(val) - n + 1)]
+        runs = _runs(sought, val, n, vocab_size)  # negative where the history is unknown
+        place = np.minimum(np.searchsorted(kinds_of_run, runs), max(0, histories - 1))
+        there = (history >= 0) & (np.take(kinds_of_run, place) == runs if histories else False)
+        yield _Level(
+            np.where(there, np.take(counts, place) if histories else 0, 0),
+            np.where(history >= 0, totals[history], 0),
+            np.where(history >= 0, kinds[history], 0),
+        )
+        sought = np.where(there, place, -1).astype(np.int32)
+
+
+def _counted(runs: Array) -> tuple[Array, Array]:
+    """The different runs in order, and how often each occurs."""
+    runs = np.sort(runs)
+    first = np.flatnonzero(np.concatenate([[True], runs[1:] != runs[:-1]])) if len(runs) else np.zeros(0, np.int64)
+    return runs[first], np.diff(first, append=len(runs))
+
+
+def _runs(histories: Array, tokens: Array, n: int, vocab_size: int) -> Array:
+    ends = tokens[n - 1 :].astype(np.int64)
+    return histories[: len(ends)] * np.int64(vocab_size) + ends
+
+
+def _lidstone(level: _Level, vocab_size: int) -> float:
+    if not len(level.count):
         return math.nan
-    return -math.fsum(count * math.log(probability(gram)) for gram, count in seen.items()) / seen.total()
+    return min(-float(np.log((level.count + alpha) / (level.history + alpha * vocab_size)).mean()) for alpha in _ALPHAS)
+
+
+class _WittenBell:
+    """Probabilities of the characters of a text, better with every longer run that is seen."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self._probability: Array | float = 1.0 / vocab_size
+
+    def see(self, level: _Level) -> None:
+        """Mix the counts of a run with the probability that one character less of history gives."""
+        before = self._probability
+        if isinstance(before, np.ndarray):
+            before = before[1:]  # the first character has no history of this length
+        mixed = (level.count + level.kinds * before) / np.maximum(level.history + level.kinds, 1)
+        self._probability = np.where(level.history > 0, mixed, before)
+
+    def loss(self) -> float:
+        return -float(np.log(self._probability).mean()) if np.size(self._probability) else math.nan
+
+
+def _some(tokens: Sequence[int], most: int) -> Array:
+    """All of the tokens, or stretches of them that are ``most`` together.
+
+    Where two stretches meet, a few runs of characters are counted that no text has: one in ten thousand.
+    """
+    if not isinstance(tokens, Tokens):
+        tokens = Tokens(np.array(tokens))
+    if len(tokens) <= most:
+        return tokens.array(0, len(tokens))
+    stretches = most // _STRETCH
+    starts = [i * (len(tokens) - _STRETCH) // (stretches - 1) for i in range(stretches)]
+    return np.concatenate([tokens.array(start, start + _STRETCH) for start in starts])
 
 
 def beaten(loss: float, rungs: Sequence[Rung]) -> Rung | None:

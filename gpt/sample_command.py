@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
     model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
-    prompt = tokenizer.encode(options.prompt or first_prompt(tokenizer))
+    prompt = tokenizer.encode(config.normalized(options.prompt or "") or first_prompt(tokenizer))
     engine = make_engine(model, with_engine(config.train, options))
     for number in range(options.samples):
         if options.samples > 1:

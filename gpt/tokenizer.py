@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 from .errors import DataError, UnknownCharacterError
 
@@ -38,12 +39,21 @@ class CharTokenizer:
         try:
             return [self._token[character] for character in text]
         except KeyError:
-            position = next(i for i, character in enumerate(text) if character not in self._token)
-            line = text.count("\n", 0, position) + 1
-            raise UnknownCharacterError(
-                f"the character {text[position]!r} (U+{ord(text[position]):04X}) at position {position}, line {line}, "
-                f"is not in the model's alphabet of {self.vocab_size}: {self.alphabet!r}"
-            ) from None
+            self.refuse(text)
+
+    def refuse(self, text: str, position: int = 0, line: int = 1) -> NoReturn:
+        """Raise the UnknownCharacterError for the first unknown character of a piece of a text.
+
+        Args:
+            text: the piece.
+            position, line: where it begins in the text.
+        """
+        first = next(i for i, character in enumerate(text) if character not in self._token)
+        raise UnknownCharacterError(
+            f"the character {text[first]!r} (U+{ord(text[first]):04X}) at position {position + first}, "
+            f"line {line + text.count(chr(10), 0, first)}, is not in the model's alphabet of {self.vocab_size}: "
+            f"{shortened(self.alphabet)}"
+        ) from None
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; IndexError for a number that is no token."""
@@ -53,3 +63,13 @@ class CharTokenizer:
                 raise IndexError(f"token {token} is not in 0 to {len(self.alphabet) - 1}")
             characters.append(self.alphabet[token])
         return "".join(characters)
+
+
+def shortened(alphabet: str, most: int = 200) -> str:
+    """An alphabet in quotes, its first ``most`` characters when there are many.
+
+    >>> shortened("abc"), shortened("abc", 2)
+    ("'abc'", "'ab' and 1 more")
+    """
+    rest = len(alphabet) - most
+    return f"{alphabet[:most]!r} and {rest:,} more" if rest > 0 else repr(alphabet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import random
@@ -29,6 +28,7 @@ from .model import GPT
 from .ngram import Rung, beaten, ladder
 from .progress import Progress
 from .sample import generate
+from .text import Text
 from .tokenizer import CharTokenizer
 from .watch import BestLoss, Explosion
 
@@ -73,9 +73,9 @@ class Run:
     rungs: list[Rung]
 
 
-def text_sha256(text: str) -> str:
+def text_sha256(text: Text | str) -> str:
     """What a run remembers of its text."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return Text.of(text).facts.sha256
 
 
 def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
@@ -89,9 +89,9 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     return run
 
 
-def resume(folder: Path, config: RunConfig, text: str) -> Run:
+def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     """The run in ``folder`` as it was at its last checkpoint; ``config`` may have other training settings."""
-    tokenizer = checkpoint.load_tokenizer(folder)
+    tokenizer, text = checkpoint.load_tokenizer(folder), Text.of(text)
     if text_sha256(text) != config.text_sha256:
         raise DataError(
             f"the text is not the one that the run in {folder} began with (its SHA-256 differs); "

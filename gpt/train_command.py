@@ -11,14 +11,15 @@ from typing import Any
 
 from . import checkpoint, ngram
 from .checkpoint import RunConfig
-from .commands import command_line, given, ladder_words, loss_words
+from .commands import ABOUT_TEXTS, command_line, given, ladder_words, loss_words, normalize_flag, text_flags
 from .config import PRESETS, GPTConfig, TrainConfig, preset
-from .data import DEFAULT_DATASET, TEXTS, Corpus, load_text
+from .data import DEFAULT_DATASET, TEXTS, Corpus, open_text
 from .draw_command import DRAWN_BOXES, loss_drawing
 from .engines import CompiledEngine, check_engine
 from .errors import CheckpointError, ConfigError
 from .files import write_atomically
 from .processes import together
+from .text import Text, parse_normalizations
 from .train import Run, resume, start, text_sha256, train
 
 DEFAULT_PRESET = "small"
@@ -29,12 +30,11 @@ def add_parser(add: Any) -> None:
     """Add the command; ``add(name, help, run, description)`` makes its parser."""
     presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
     texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
-    description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}"
+    description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}\n\n{ABOUT_TEXTS}"
     command = add("train", "train a GPT and save it", together(run), description)
     command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
-    text = command.add_mutually_exclusive_group()
-    text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
-    text.add_argument("--data", metavar="PATH", help="a UTF-8 text file of yours")
+    text_flags(command)
+    normalize_flag(command)
     command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
     command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
     command.add_argument("--no-draw", action="store_true", default=None, help="do not draw the loss at the end")
@@ -71,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
         f"width {model.n_embd}, {model.n_head} heads, context {model.block_size}\n"
         f"Text: {len(this.corpus.train):,} characters for training, {len(this.corpus.val):,} for validation, "
         f"alphabet of {this.corpus.tokenizer.vocab_size}\n"
-        f"Loss is surprise in nats per character. Counting alone reaches on this text:\n{ladder_words(this.rungs)}"
+        f"Loss is surprise in nats per character. Counting alone reaches on this text"
+        f"{ngram.counted(this.corpus.train)}:\n{ladder_words(this.rungs)}"
     )
     result = train(this)
     if result.interrupted:
@@ -119,7 +120,8 @@ def _fresh(options: argparse.Namespace) -> Run:
     training = _train_config({**chosen.train, **changes})
     dataset = None if options.data else options.dataset or DEFAULT_DATASET
     data = str(Path(options.data).absolute()) if options.data else None
-    text = load_text(dataset, data)
+    text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
+    _say_parts(text)
     corpus = Corpus.from_text(text, config.block_size)
     config = dataclasses.replace(config, vocab_size=corpus.tokenizer.vocab_size)
     if options.out:
@@ -133,7 +135,17 @@ def _fresh(options: argparse.Namespace) -> Run:
     check_engine(training)  # before a folder is made
     _check_writable(folder)
     print(f"A new run in {folder}")
-    return start(folder, RunConfig(config, training, dataset, data, text_sha256(text)), corpus)
+    return start(folder, RunConfig(config, training, dataset, data, text_sha256(text), text.normalize), corpus)
+
+
+def _say_parts(text: Text) -> None:
+    """Which files of a folder are read, and which are not."""
+    if len(text.parts) > 1 or text.skipped:
+        print(f"{text.name}: {len(text.parts):,} file{'s' * (len(text.parts) > 1)}")
+    for path, reason in text.skipped[:10]:
+        print(f"  left out: {path} ({reason})")
+    if len(text.skipped) > 10:
+        print(f"  and {len(text.skipped) - 10:,} more")
 
 
 def _train_config(settings: dict[str, Any]) -> TrainConfig:
@@ -145,7 +157,7 @@ def _train_config(settings: dict[str, Any]) -> TrainConfig:
 def _resumed(options: argparse.Namespace) -> Run:
     folder = Path(options.resume)
     config = checkpoint.load_config(folder)
-    fixed = [name for name in ("preset", "dataset", "data", "out") if getattr(options, name) is not None]
+    fixed = [name for name in ("preset", "dataset", "data", "normalize", "out") if getattr(options, name) is not None]
     fixed += given(options, GPTConfig)
     if fixed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
@@ -153,7 +165,7 @@ def _resumed(options: argparse.Namespace) -> Run:
     changes = given(options, TrainConfig)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
     _check_writable(folder)
-    run = resume(folder, config, load_text(config.dataset, config.data))
+    run = resume(folder, config, config.text())
     print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
     return run
 

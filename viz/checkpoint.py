@@ -50,7 +50,7 @@ class Checkpoint:
         if length < 1:
             raise DrawingError(f"a picture shows at least 1 character, got {length}")
         try:
-            found = self.tokenizer.encode(text) if text is not None else list(self._corpus().val)
+            found: list[int] = self.tokenizer.encode(text) if text is not None else self._corpus().val[:length]
         except DrawingError as error:
             raise DrawingError(f"{error}; give a text of your own with --text") from None
         if not found:
@@ -98,12 +98,11 @@ class Checkpoint:
         return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
 
     def _corpus(self) -> Any:
-        from gpt.data import Corpus, load_text
+        from gpt.data import Corpus
         from gpt.errors import DataError
 
         try:
-            text = load_text(self.config.dataset, self.config.data)
-            return Corpus.from_text(text, self.config.model.block_size, self.tokenizer)
+            return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
         except DataError as error:
             raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
 

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from gpt import data
-from gpt.data import Corpus, NamedText, named_text, plain_text, read_text, spread
+from gpt.data import Corpus, NamedText, named_text, plain_text, spread
 from gpt.errors import DataError, UnknownCharacterError
+from gpt.text import Text
 from gpt.tokenizer import CharTokenizer
 
 
 def test_the_split_is_ninety_ten_in_order() -> None:
     text = "abcdefghij" * 30
     corpus = Corpus.from_text(text, 4)
-    assert corpus.tokenizer.decode(corpus.train + corpus.val) == text
+    assert corpus.tokenizer.decode([*corpus.train, *corpus.val]) == text
     assert (len(corpus.train), len(corpus.val)) == (270, 30)
 
 
@@ -63,20 +64,7 @@ def test_unfit_files_are_refused(tmp_path: Path, content: bytes, message: str) -
     path = tmp_path / "text.txt"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_text(path)
-
-
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file"):
-        read_text(tmp_path / "nothing.txt")
-    with pytest.raises(DataError, match="cannot be read"):
-        read_text(tmp_path)
-
-
-def test_windows_line_ends_and_a_byte_order_mark_are_understood(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")
-    assert read_text(path) == "one\ntwo\n"
+        Text.at(path).facts  # noqa: B018
 
 
 def test_plays_lose_headings_and_directions() -> None:

@@ -1,0 +1,287 @@
+"""A text that may be larger than memory: read in pieces, again at every pass, and the same every time.
+
+It is one UTF-8 file, a folder of such files, or a string. What is done to its characters before a model sees them is
+spelled out in :data:`NORMALIZATIONS`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .errors import ConfigError, DataError
+
+READ_AT_ONCE = 1 << 20  # bytes
+LONGEST_PIECE = 1 << 24  # characters; a text with no white space for so long is cut anywhere
+LARGE = 1 << 24  # bytes; below that nobody has to wait for anything
+
+SUFFIXES = (
+    ".txt", ".text", ".md", ".rst", ".tex", ".py", ".c", ".h", ".cpp", ".js", ".ts", ".java", ".go", ".rs",
+)  # fmt: skip
+SEPARATOR = "\n\n"  # stands between two files of a folder
+LARGEST_FILE = 1 << 30  # bytes, in a folder: somebody's data dump, and not the texts that were meant
+
+NORMALIZATIONS = {
+    "nfc": "accents written as two characters become one (Unicode's NFC)",
+    "nfkc": "the same, and look-alikes become plain: ﬁ to fi, ² to 2, full-width letters (NFKC)",
+    "ascii-punctuation": "typographic quotes, dashes, dots and spaces become those of a typewriter",
+    "lower": "capital letters become small",
+    "collapse-spaces": "runs of spaces and tabs become one space, more than two line breaks two",
+}  # in the order in which they are done
+_TYPEWRITER = str.maketrans(
+    dict.fromkeys("‘’‚‛′‹›", "'")
+    | dict.fromkeys("“”„‟″«»", '"')
+    | dict.fromkeys("‐‑‒–—―−", "-")
+    | {"…": "...", "•": "*"}
+    | dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " ")
+)
+
+
+def parse_normalizations(words: str) -> tuple[str, ...]:
+    """What ``--normalize`` says, in the order in which it is done; ConfigError for an unknown word.
+
+    >>> parse_normalizations("lower,nfc"), parse_normalizations("none")
+    (('nfc', 'lower'), ())
+    """
+    given = [word.strip() for word in words.split(",")]
+    for word in given:
+        if word not in (*NORMALIZATIONS, "none"):
+            raise ConfigError(
+                f"normalize must be none or some of {', '.join(NORMALIZATIONS)}, with commas between; got {word!r}"
+            )
+    if len(given) > 1 and "none" in given:
+        raise ConfigError(f"normalize: none goes with nothing else, got {words!r}")
+    if {"nfc", "nfkc"} <= set(given):
+        raise ConfigError("normalize: nfkc does all that nfc does; give one of them")
+    return tuple(word for word in NORMALIZATIONS if word in given)
+
+
+def normalized(text: str, normalize: Sequence[str] = ()) -> str:
+    """Line ends as ``\\n``, and then what is asked for.
+
+    >>> normalized("“Caf\\u00e9”\\t –  CAFE\\u0301\\r\\n", ("nfc", "ascii-punctuation", "lower", "collapse-spaces"))
+    '"café" - café\\n'
+    """
+    text = text.replace("\r\n", "\n")
+    if "nfc" in normalize:
+        text = unicodedata.normalize("NFC", text)
+    if "nfkc" in normalize:
+        text = unicodedata.normalize("NFKC", text)
+    if "ascii-punctuation" in normalize:
+        text = text.translate(_TYPEWRITER)
+    if "lower" in normalize:
+        text = text.lower()
+    if "collapse-spaces" in normalize:
+        text = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+", " ", text))
+    return text
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one pass over a text tells.
+
+    Attributes:
+        characters: how many there are.
+        sha256: of the text as UTF-8, after normalisation.
+        counts: how often each character occurs, by code point.
+    """
+
+    characters: int
+    sha256: str
+    counts: dict[str, int]
+
+    @property
+    def alphabet(self) -> str:
+        """The different characters, sorted by code point."""
+        return "".join(self.counts)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in parts.
+
+    Attributes:
+        name: for messages.
+        parts: files, read at every pass, or strings; between two of them stands :data:`SEPARATOR`.
+        normalize: some of :data:`NORMALIZATIONS`.
+        skipped: files of a folder that do not belong to the text, each with the reason.
+    """
+
+    name: str
+    parts: tuple[Path | str, ...]
+    normalize: tuple[str, ...] = ()
+    skipped: tuple[tuple[Path, str], ...] = ()
+
+    @classmethod
+    def of(cls, text: Text | str) -> Text:
+        """A string as a Text; a Text as it is."""
+        return text if isinstance(text, Text) else cls("the text", (text,))
+
+    @classmethod
+    def at(cls, path: str | Path, normalize: tuple[str, ...] = ()) -> Text:
+        """The file at ``path``, or the files in that folder and its folders, in the order of their names.
+
+        Raises DataError for a missing file and for a folder without a text. Of a folder those files are taken whose
+        names end in one of :data:`SUFFIXES`; hidden, binary, empty and very large ones are not.
+        A link to a file is followed, one to a folder is not.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            if not path.exists():
+                raise DataError(f"there is no file {path}")
+            return cls(str(path), (path,), normalize)
+        taken: list[Path] = []
+        skipped: list[tuple[Path, str]] = []
+        for file in _files_below(path):
+            reason = _unfit(file, path)
+            if reason:
+                skipped.append((file, reason))
+            else:
+                taken.append(file)
+        if not taken:
+            raise DataError(
+                f"{path} is a folder without a text: expected files whose names end in {' '.join(SUFFIXES)}"
+                + (f"; found {skipped[0][0]}, which is left out ({skipped[0][1]})" if skipped else "")
+            )
+        return cls(str(path), tuple(taken), normalize, tuple(skipped))
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk; of strings, characters."""
+        return sum(len(part) if isinstance(part, str) else part.stat().st_size for part in self.parts)
+
+    def raw(self) -> Iterator[str]:
+        """The characters as they stand in the files, in pieces; DataError for what is not UTF-8."""
+        for number, part in enumerate(self.parts):
+            if number:
+                yield SEPARATOR
+            if isinstance(part, str):
+                yield part
+            else:
+                yield from _decoded(part)
+
+    def pieces(self) -> Iterator[str]:
+        """The characters that a model sees, in pieces; wherever they are cut, together they are the same."""
+        for piece in _whole_words(self.raw()):
+            yield normalized(piece, self.normalize)
+
+    def whole(self) -> str:
+        """All of it, for a text that is known to be small."""
+        return "".join(self.pieces())
+
+    @cached_property
+    def facts(self) -> Facts:
+        """One pass over the text. Raises DataError when it is empty or cannot be read."""
+        digest = hashlib.sha256()
+        counts = np.zeros(0x110000, dtype=np.int64)
+        for piece in watched(self, "Reading"):
+            digest.update(piece.encode())
+            found = np.bincount(code_points(piece))
+            counts[: len(found)] += found
+        seen = np.flatnonzero(counts)
+        if not len(seen):
+            raise DataError(f"{self.name} is empty")
+        return Facts(int(counts.sum()), digest.hexdigest(), {chr(c): int(counts[c]) for c in seen})
+
+
+def watched(text: Text, doing: str) -> Iterator[str]:
+    """The pieces of a text; in a terminal, and where it takes a while, with a moving line."""
+    from tqdm import tqdm
+
+    size = text.size
+    hidden = None if size > LARGE else True  # None: only where nobody sees it
+    with tqdm(total=size, unit="B", unit_scale=True, desc=doing, disable=hidden, leave=False) as bar:
+        for piece in text.pieces():
+            yield piece
+            if not bar.disable:
+                bar.update(min(len(piece.encode()), size - bar.n))
+
+
+def code_points(text: str) -> np.ndarray:
+    """The characters of a text as numbers, in one array."""
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Every file in the order of the names. A hidden folder stands for what is in it."""
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}")
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=fail):
+        hidden = [name for name in folders if name.startswith(".")]
+        folders[:] = [name for name in folders if name not in hidden]
+        found += [Path(place, name) for name in hidden + names]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _unfit(file: Path, folder: Path) -> str:
+    """Why a file of a folder is not taken; empty when it is."""
+    if file.name.startswith("."):
+        return "hidden"
+    if file.suffix.lower() not in SUFFIXES:
+        return f"its name does not end in {' '.join(SUFFIXES)}"
+    try:
+        size = file.stat().st_size
+        if size > LARGEST_FILE:
+            return f"larger than {LARGEST_FILE:,} bytes; give it to --data by itself"
+        with open(file, "rb") as opened:
+            beginning = opened.read(8192)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}; mend that, or move it out of {folder}") from None
+    if not beginning:
+        return "empty"
+    return "binary" if b"\0" in beginning else ""
+
+
+def _decoded(path: Path) -> Iterator[str]:
+    """The characters of a UTF-8 file, without a byte order mark."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                file.seek(0)
+            position, held = file.tell(), b""  # held: the beginning of a character whose end is not read yet
+            last = False
+            while not last:
+                read = file.read(READ_AT_ONCE)
+                last, content = not read, held + read
+                try:
+                    piece, used = codecs.utf_8_decode(content, "strict", last)
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{path} is not a UTF-8 text: the byte 0x{content[error.start]:02X} at position "
+                        f"{position + error.start} does not fit; save it as UTF-8 first"
+                    ) from None
+                yield piece
+                position, held = position + used, content[used:]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _whole_words(pieces: Iterable[str]) -> Iterator[str]:
+    """The same characters, cut before white space only.
+
+    There no accent is parted from its letter, no ``\\r`` from its ``\\n``, no run of spaces in two, and no word in two
+    (the small form of Σ depends on whether the word ends), so that normalising piece by piece is normalising the text.
+    """
+    held = ""
+    for piece in pieces:
+        held += piece
+        cut = len(held[: max(0, *(held.rfind(space) for space in " \n\t"))].rstrip())
+        if not cut and len(held) > LONGEST_PIECE:
+            cut = len(held) - 1  # not behind a \r
+        if cut:
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held
