@@ -21,6 +21,7 @@ from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
 from .flow import flow
 from .liveview import live, show
+from .next_characters import next_characters
 from .plot import plot
 from .program import draw_program
 from .stepping import step, step_page
@@ -39,6 +40,7 @@ __all__ = [
     "draw_program",
     "flow",
     "live",
+    "next_characters",
     "plot",
     "save",
     "show",

@@ -84,6 +84,12 @@ class Checkpoint:
 
         return list(ScalarScorer(self.model)(tokens[-self.config.model.block_size :]))
 
+    def distribution(self, logits: Sequence[float], **settings: Any) -> list[float]:
+        """Probabilities from scores, with the temperature, top_k, top_p and min_p of :mod:`gpt.sample`.  # (V) → (V)"""
+        from gpt.sample import distribution
+
+        return distribution(logits, **settings)
+
     def log(self) -> list[dict[str, Any]]:
         """The lines of the run's log: a dict per step."""
         from gpt.checkpoint import read_log

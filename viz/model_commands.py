@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint, expressions
+from . import checkpoint, expressions, style
 from .attention import attention
 from .boundary import boundary
 from .chart import Chart
 from .errors import DrawingError
+from .next_characters import next_characters
 from .step_command import numbers
 
 
@@ -37,6 +38,17 @@ def add_parsers(commands: Any) -> None:
     )  # fmt: skip
     _add_run(command)
     _add_text(command, "show at most so many positions (default: 12, or as much of --text as the context holds)")
+    command = _command(
+        commands, "next", _next, "which characters a trained model expects next, and which of them sampling cuts",
+        'python -m viz next runs/my-run --text "To b" --temperature 0.7 --top-p 0.9 -o next.svg',
+    )  # fmt: skip
+    _add_run(command)
+    command.add_argument("--text", help="what goes before (default: the beginning of the validation text)")
+    command.add_argument("--temperature", type=float, metavar="T", help="below 1 bolder, above 1 more varied")
+    command.add_argument("--top-k", type=int, metavar="K", help="keep the K likeliest")
+    command.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest until their sum reaches P")
+    command.add_argument("--min-p", type=float, metavar="P", help="keep those of at least P times the likeliest")
+    command.add_argument("--most", type=int, default=12, metavar="N", help="show so many singly (default: 12)")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -81,6 +93,30 @@ def _attention(options: argparse.Namespace) -> Chart:
         raise DrawingError(f"--length must be at most {context}, the context of this model; got {length}")
     tokens = run.tokens(options.text, length)
     return attention(run.called(tokens), run.characters(tokens), title=f"Attention after step {run.step}")
+
+
+#: What sampling can be told, in the order in which it does it; shown when nothing is chosen.
+_SAMPLING = {"temperature": 0.7, "top_k": 10, "top_p": 0.9, "min_p": None}
+
+
+def _next(options: argparse.Namespace) -> Chart:
+    run = checkpoint.load(options.folder, best=options.best)
+    tokens = run.tokens(options.text, len(options.text) if options.text else run.config.model.block_size)
+    chosen = {name: getattr(options, name) for name in _SAMPLING}
+    if all(value is None for value in chosen.values()):
+        chosen = _SAMPLING
+    logits = run.logits(tokens)
+    settings: dict[str, float] = {}
+    stages = {"what the model says": run.distribution(logits)}
+    for name, value in chosen.items():
+        if value is not None:
+            settings[name] = value
+            words = f"{name.replace('_', '-')} {value:g}"
+            stages[words if len(stages) == 1 else f"then {words}"] = run.distribution(logits, **settings)
+    shown = style.visible(run.tokenizer.decode(tokens[-40:]))
+    return next_characters(
+        stages, run.tokenizer.alphabet, most=options.most, title=f"After “{'…' * (len(tokens) > 40)}{shown}”"
+    )
 
 
 def _boundary(options: argparse.Namespace) -> Chart:

@@ -202,6 +202,20 @@ def test_a_head_that_does_something_else_is_refused():
         viz.attention(calls)
 
 
+def test_a_head_without_one_weight_per_key_is_refused():
+    class AttentionHead(Attention):
+        def __init__(self):
+            pass
+
+        def forward(self, q, k, v):  # a weight of its own for every number
+            return [[Value(0.1 * j) * x for j, x in enumerate(v[0])]]
+
+    with record_calls() as calls:
+        AttentionHead()(matrix([[1, 2]]), matrix([[1, 2]]), matrix([[1, 2]]))
+    with pytest.raises(ValueError, match="does not mix its values by one weight per key"):
+        viz.attention(calls)
+
+
 def test_the_command(run, tmp_path, capsys):
     out = tmp_path / "a.svg"
     assert main(["attention", str(run), "--text", "to be", "-o", str(out)]) == 0
