@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--direction", choices=DIRECTIONS, default="LR", help="inputs on the left, on top, or in rows")
     graph.add_argument("--budget", type=int, default=400, metavar="N", help="at most so many boxes (default: 400)")
     graph.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
+    graph.add_argument("--focus", metavar="NAME", help="only what is near this name, --depth steps before and after it")
     graph.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
     graph.set_defaults(run=_graph)
     step_command.add_parser(commands)
@@ -71,6 +72,7 @@ def _graph(options: argparse.Namespace) -> None:
             result,
             budget=options.budget,
             depth=options.depth,
+            focus=_named(result, options.focus) if options.focus else (),
             direction=options.direction,
             style=options.style,
             preset=options.preset,
@@ -84,6 +86,13 @@ def _graph(options: argparse.Namespace) -> None:
     for line in _table(result):
         print(line)
     print(f"wrote {path}")
+
+
+def _named(result: Value, name: str) -> Value:
+    labelled = {value.label: value for value in topological_order(result) if value.label}
+    if name not in labelled:
+        raise DrawingError(f"nothing in the expression is named {name!r}; there are {', '.join(labelled)}")
+    return labelled[name]
 
 
 def _table(result: Value) -> list[str]:

@@ -302,7 +302,7 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
             graph.node(f"{box.id}op", f"<{text(face.tab)}>", shape="ellipse")
             graph.edge(f"{box.id}op", box.id)
         return
-    graph.node(box.id, f"<{_label(face, box.root)}>", tooltip=_tooltip(face.tooltip))
+    graph.node(box.id, f"<{_label(face, box.root or box is picture.focus)}>", tooltip=_tooltip(face.tooltip))
 
 
 _TABLE = '<TABLE BORDER="{}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4" BGCOLOR="{}"{} COLOR="{}">'

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_edu import collector_paused
+from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from . import diagnose, dot, fold, graph, marks, regions
 from .beamer import beamer
+from .neighbourhood import DEPTH, neighbourhood
 from .partition import Scope
 
 STYLES = ("box", "micrograd")
@@ -24,7 +25,7 @@ def draw(
     calls: CallRecord | Iterable[ModuleCall] | None = None,
     budget: int = 400,
     depth: int | None = None,
-    focus: str | Iterable[str] = (),
+    focus: str | Iterable[str] | Value = (),
     expand: str | Iterable[str] = (),
     direction: str = "LR",
     style: str = "box",
@@ -47,7 +48,8 @@ def draw(
         budget: the largest number of boxes.
         depth: show only what is at most this many boxes away from the result.
         focus: paths or classes of modules, such as ``"transformer.h.0.attn"`` or ``"AttentionHead"``, with ``*`` for
-            anything: the budget is spent on what is inside them, and the rest is folded as far as possible.
+            anything: the budget is spent on what is inside them, and the rest is folded as far as possible. Or a single
+            Value: shown is what is near it, at most ``depth`` steps (2 if not given) before and after it.
         expand: the same, for modules that are shown open whatever the level of detail.
         direction: ``"LR"``, inputs on the left; ``"TB"``, inputs on top; ``"wrapped"``, from left to right in rows that
             fill a screen.
@@ -84,17 +86,27 @@ def draw(
         whole = graph.build(values, names)
         parts = regions.find(whole, calls)
         marked = marks.find(whole, parts, diagnose.first_not_finite(whole, parts))
+    centre = None
+    if isinstance(focus, Value):
+        centre, focus = whole.index.get(focus), ()
+        if centre is None:
+            raise ValueError("the Value in focus= is not among those that the result was computed from")
+        if depth == 0 or budget < 3:
+            raise ValueError("around a Value there must be room: give a depth of at least 1 and a budget of at least 3")
     focused, expanded = parts.named(_words(focus)), parts.named(_words(expand))
     scope = Scope(parts, focused or None, expanded)
 
     def at(budget: int, note: str) -> dot.Drawing:
         with collector_paused():
-            picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
+            if centre is not None:
+                picture = neighbourhood(whole, parts, centre, budget=budget, depth=depth or DEPTH)
+            else:
+                picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
         picture.marks = marked
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4
-            return at(smaller, reason) if smaller >= 2 else None
+            return at(smaller, reason) if smaller >= (2 if centre is None else 3) else None
 
         return dot.drawing(
             picture, direction=direction, lecture=style == "micrograd", legend=legend, note=note, coarser=coarser

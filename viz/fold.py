@@ -129,6 +129,7 @@ class Picture:
         detail: the level of detail that was chosen.
         nearest: how many boxes away from the result the picture ends; None when it is complete.
         marks: what is pointed at.
+        focus: the box of the Value around which the picture was made, if it was.
     """
 
     graph: Graph
@@ -137,6 +138,7 @@ class Picture:
     detail: Detail
     nearest: int | None = None
     marks: Marks = field(default_factory=Marks)
+    focus: Box | None = None
 
     @property
     def total(self) -> int:
@@ -226,10 +228,10 @@ def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) 
         builder.finish(box)
     for node in graph.roots:
         box_of[node].root = True
-    edges = _edges(partition, box_of)
+    found = edges(graph, box_of, partition)
     for box in every:
         builder.name(box)
-    return Picture(graph, every, edges, partition.detail, None if complete else nearest)
+    return Picture(graph, every, found, partition.detail, None if complete else nearest)
 
 
 class _Builder:
@@ -338,11 +340,13 @@ class _Builder:
         return self.regions[closed] if closed >= 0 and self.regions[closed].call is None else None
 
 
-def _edges(partition: Partition, box_of: list[Box]) -> list[Edge]:
-    graph = partition.graph
-    edges: dict[tuple[Box, Box, int], Edge] = {}
+def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -> list[Edge]:
+    """What flows between the boxes of all nodes; fills in which nodes of a box are used outside of it.
+
+    With the ``partition`` that the boxes are from, it also finds modules whose calls feed one another.
+    """
+    found: dict[tuple[Box, Box, int], Edge] = {}
     outputs: dict[int, None] = dict.fromkeys(graph.roots)
-    calls = partition.regions.home
     for node, inputs in enumerate(graph.inputs):
         target = box_of[node]
         contributions: tuple[float, ...] | None = None
@@ -350,17 +354,18 @@ def _edges(partition: Partition, box_of: list[Box]) -> list[Edge]:
         for operand, x in enumerate(inputs):
             source = box_of[x]
             if source is target:
-                if target.kind == "call" and not target.repeats and graph.inputs[x] and calls[x] != calls[node]:
-                    target.repeats = partition.closed(x) != partition.closed(node)
+                if target.kind == "call" and partition is not None and not target.repeats and graph.inputs[x]:
+                    home = partition.regions.home
+                    target.repeats = home[x] != home[node] and partition.closed(x) != partition.closed(node)
                 continue
             outputs[x] = None
             if not asked and graph.has_gradients:
                 contributions, asked = graph.contributions(node), True
             single = source.kind == target.kind == "node"
             key = (source, target, operand if single else -1)
-            edge = edges.get(key)
+            edge = found.get(key)
             if edge is None:
-                edge = edges[key] = Edge(source, target, operand=key[2])
+                edge = found[key] = Edge(source, target, operand=key[2])
             edge.count += 1
             edge.sources.add(x)
             if contributions is not None and graph.values[x].op is not CONSTANT:
@@ -372,4 +377,4 @@ def _edges(partition: Partition, box_of: list[Box]) -> list[Edge]:
                 edge.local = local[operand] if local else None
     for node in sorted(outputs):
         box_of[node].outputs.append(node)
-    return list(edges.values())
+    return list(found.values())

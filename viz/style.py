@@ -252,8 +252,9 @@ def _call(box: Box, picture: Picture) -> Face:
 
 
 def _rest(box: Box, picture: Picture) -> Face:
-    face = Face("", f"… {len(box.nodes):,} more Values", fill=PAPER, dashed=True)
-    face.tooltip = "everything farther from the result"
+    face = Face("", f"… {len(box.nodes):,} more Value{'s' * (len(box.nodes) > 1)}", fill=PAPER, dashed=True)
+    face.notes += [box.name] if box.name else []
+    face.tooltip = "" if box.name else "everything farther from the result"
     return face
 
 
@@ -391,6 +392,9 @@ def frame_title(cluster: Cluster) -> str:
 
 def banner(picture: Picture) -> str:
     """How much is folded; empty when nothing is."""
+    if picture.focus is not None:
+        name = visible(picture.focus.name) if picture.focus.name else "the Value with the thick border"
+        return f"Near {name}: {sum(box.kind == 'node' for box in picture.boxes)} of {picture.total:,} Values"
     if not picture.folded:
         return ""
     single = picture.total - picture.folded

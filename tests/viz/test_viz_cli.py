@@ -79,3 +79,11 @@ def test_errors_are_a_sentence_and_exit_code_2(
     assert error.startswith("viz: ")
     assert words in error
     assert error.count("\n") in (1, 3)  # the sentence, and perhaps the line with a mark below the column
+
+
+def test_the_neighbourhood_of_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["graph", "e = a*b; d = e + c; L = d * f", "a=2", "b=-3", "c=10", "f=-2", "-o", "-", "--focus"]
+    assert main([*command, "e", "--depth", "1"]) == 0
+    assert "Near e: 5 of 7 Values" in capsys.readouterr().out
+    assert main([*command, "g"]) == 2
+    assert capsys.readouterr().err == "viz: nothing in the expression is named 'g'; there are a, b, e, c, d, f, L\n"
