@@ -173,7 +173,7 @@ class CompiledEngine:
         return loss, norm
 
     def _value_and_grad(self, sequences: Sequences) -> float:
-        return self._train_loss.value_and_grad(*_transposed(sequences))
+        return self._train_loss.value_and_grad(*transposed(sequences))
 
     def _clip(self) -> float:
         return self._compiler.clip_grad_norm(self._parameters, self._grad_clip)
@@ -183,7 +183,7 @@ class CompiledEngine:
         total = 0.0
         for start in range(0, len(sequences), self._AT_ONCE):
             batch = sequences[start : start + self._AT_ONCE]
-            total += self._in_evaluation(self._loss, *_transposed(batch)).sum(dtype="float64")
+            total += self._in_evaluation(self._loss, *transposed(batch)).sum(dtype="float64")
         return float(total) / len(sequences)
 
     def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
@@ -271,7 +271,8 @@ def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:
+def transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:
+    """All tokens and all targets: the arguments of a compiled loss."""
     return [tokens for tokens, _ in sequences], [targets for _, targets in sequences]
 
 

@@ -125,7 +125,8 @@ class Instruction:
         value: see ``mask``.
         nodes: how many scalar operations of the traced function it stands for; 0 in the backward half.
         products: how many of them are multiplications that it adds up or computes.
-        path: the module that it belongs to, ``""`` for the function itself.
+        path: the module that it belongs to, ``""`` for the function itself; in the backward half, that of the
+            instruction whose derivative it is.
         line: the source line, ``"functional.py:57"``.
     """
 

@@ -104,6 +104,16 @@ class Compiled:
             self._explain(executor, loss)
         return loss
 
+    def timed(self, *batch: Any) -> tuple[list[float], int]:
+        """Like :meth:`value_and_grad`, for those who want to know where the time and the memory go.
+
+        Returns the seconds that each instruction of ``program`` took, and the bytes of the block of memory in which all
+        arrays of the program have their places.
+        """
+        inputs, size = self._inputs(batch)
+        executor = self._executor(True, size)
+        return executor.timed(inputs), executor.memory.nbytes
+
     def _explain(self, executor: Any, loss: float) -> None:
         it = executor.find_not_finite()
         if it is None and np.isfinite(loss):

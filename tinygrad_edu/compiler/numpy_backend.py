@@ -8,6 +8,7 @@ the array any more), every access becomes a strided view of it, and every instru
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,6 +100,26 @@ class Executor:
 
     def run(self, inputs: Sequence[Any], forward_only: bool = False) -> Any:
         """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
+        self._fill(inputs)
+        with np.errstate(all="ignore"):
+            for call in self._forward_calls if forward_only else self._calls:
+                call()
+        return self.outputs()
+
+    def timed(self, inputs: Sequence[Any]) -> list[float]:
+        """Run, and return the seconds that each instruction took; to look at a clock costs some of them."""
+        self._fill(inputs)
+        seconds = [0.0] * len(self.program.instructions)
+        with np.errstate(all="ignore"):
+            before = time.perf_counter()
+            for step, number in self.steps:
+                step()
+                now = time.perf_counter()
+                seconds[number] += now - before
+                before = now
+        return seconds
+
+    def _fill(self, inputs: Sequence[Any]) -> None:
         given = [n for n, a in enumerate(self.program.arrays) if a.kind in ("input", "index")]
         for number, numbers in zip(given, inputs, strict=True):
             np.copyto(self.arrays[number], np.moveaxis(numbers, 0, -1))
@@ -109,10 +130,6 @@ class Executor:
                 p, other = array.data
                 draws = self.random.random(self.arrays[number].shape) >= p
                 np.multiply(draws, other, out=self.arrays[number])
-        with np.errstate(all="ignore"):
-            for call in self._forward_calls if forward_only else self._calls:
-                call()
-        return self.outputs()
 
     def outputs(self) -> Any:
         """The results of the latest run."""

@@ -1,0 +1,124 @@
+"""Where the time and the memory of a training step go: per module, by the clock, in a few steps that change nothing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from .checkpoint import RunConfig
+from .data import Corpus
+from .engines import adamw_settings, transposed
+from .model import GPT
+
+_DEEPEST = 4  # transformer.h.0.attn: what is inside of it counts there
+LOSS = "the loss itself"
+
+
+@dataclass
+class Share:
+    """What one module takes of a step.
+
+    Attributes:
+        module: its path; :data:`LOSS` for what no module does.
+        forward, backward: seconds.
+        instructions: of both.
+        memory: bytes of the arrays that it computes, as if each had a place of its own.
+    """
+
+    module: str
+    forward: float = 0.0
+    backward: float = 0.0
+    instructions: int = 0
+    memory: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Of both."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A training step of the compiled engine, taken apart.
+
+    Attributes:
+        shares: of the program, by module, in the order in which they first run.
+        parts: seconds of the parts of a step: batch, program, clip, AdamW.
+        products: the share of the program's time that is spent in matrix products.
+        compile_seconds: before the first step.
+        memory: bytes of the block in which all arrays of the program have their places.
+        steps: how many were timed; each time is the median over them.
+    """
+
+    shares: list[Share]
+    parts: dict[str, float]
+    products: float
+    compile_seconds: float
+    memory: int
+    steps: int
+
+
+def profile(model: GPT, config: RunConfig, corpus: Corpus, steps: int) -> Profile:
+    """Make some training steps on a copy of the parameters, and time each instruction."""
+    from threadpoolctl import threadpool_limits
+
+    from tinygrad_edu import compiler
+    from tinygrad_edu.compiler.jit import is_matrix_product
+
+    threadpool_limits(limits=config.train.threads, user_api="blas")
+    parameters = compiler.Parameters(model)
+    loss = compiler.jit(model.loss, parameters)
+    optimizer = compiler.AdamW(parameters, **adamw_settings(model, config.train))
+    times: dict[str, list[float]] = {"the batch": [], "gradient clipping": [], "AdamW": []}
+    per_instruction: list[list[float]] = []
+    memory = 0
+    began = time.perf_counter()
+    for step in range(-1, steps):
+        clock = [time.perf_counter()]
+        batch = corpus.batch(config.model.block_size, config.train.batch_size, config.train.seed, max(step, 0))
+        clock.append(time.perf_counter())
+        if step < 0:
+            loss.value_and_grad(*transposed(batch))  # compiles
+            compile_seconds = time.perf_counter() - began
+            continue
+        seconds, memory = loss.timed(*transposed(batch))
+        per_instruction.append(seconds)
+        clock.append(time.perf_counter())
+        compiler.clip_grad_norm(parameters, config.train.grad_clip or float("inf"))
+        clock.append(time.perf_counter())
+        optimizer.step()
+        clock.append(time.perf_counter())
+        for name, number in (("the batch", 0), ("gradient clipping", 2), ("AdamW", 3)):
+            times[name].append(clock[number + 1] - clock[number])
+    program = loss.program
+    medians = [statistics.median(x) for x in zip(*per_instruction, strict=True)]
+    total = sum(medians)
+    products = sum(s for s, it in zip(medians, program.instructions, strict=True) if is_matrix_product(program, it))
+    return Profile(
+        list(_shares(program, medians, config.train.batch_size, parameters.array.itemsize).values()),
+        {"the program": total, **{name: statistics.median(x) for name, x in times.items()}},
+        products / total,
+        compile_seconds,
+        memory,
+        steps,
+    )
+
+
+def _shares(program: Any, seconds: list[float], batch: int, itemsize: int) -> dict[str, Share]:
+    shares: dict[str, Share] = {}
+    counted = set()
+    for number, (it, time_) in enumerate(zip(program.instructions, seconds, strict=True)):
+        path = ".".join(it.path.split(".")[:_DEEPEST]) or LOSS
+        share = shares.setdefault(path, Share(path))
+        share.instructions += 1
+        if number < program.forward:
+            share.forward += time_
+        else:
+            share.backward += time_
+        array = program.arrays[it.out.array]
+        if it.out.array not in counted and it.out.array != program.gradient:
+            counted.add(it.out.array)
+            share.memory += array.size * (batch if array.lanes else 1) * itemsize
+    return shares
