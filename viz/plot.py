@@ -13,7 +13,7 @@ from .chart import LETTER, Chart, stroke, text
 Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 640.0, 340.0  # points: the axes
-_LEFT, _TOP = 92.0, 56.0
+_LEFT, _TOP = 92.0, 70.0
 #: Lines differ in colour, in dashes and in width, so that one can tell them apart in grey and from the back row.
 _LOOKS = [
     (style.POSITIVE, "", 4.0),
@@ -159,7 +159,7 @@ def _chart(plot: Plot) -> str:
         parts.append(stroke(_LEFT, y, right, y, style.FRAMES[2], 1))
         parts.append(text(_LEFT - 10, y + 5, style.number(tick), style.FAINT, anchor="end"))
     parts.append(text((_LEFT + right) / 2, bottom + 50, plot.x, anchor="middle"))
-    parts.append(text(12, _TOP - 6, plot.y))
+    parts.append(text(12, _TOP - 20, plot.y))  # above the highest number of the axis
     legend = _TOP + 16
     for (name, line), (colour, dashes, thick) in zip(plot.lines.items(), _cycle(len(plot.lines)), strict=True):
         look = f'fill="none" stroke="{colour}" stroke-width="{thick}" stroke-linejoin="round"'

@@ -1,0 +1,476 @@
+# %% [markdown]
+# # Lesson 9: The block
+#
+# **Question.** Eight layers should see more than one. Why do they learn nothing at all, and which two lines of code
+# change that?
+#
+# At the end of the last lesson a gradient went back through eight attentions in a row, and next to nothing of it
+# arrived. That was the state of the art for many years: networks were shallow, because deep ones did not learn. Two
+# small ideas ended it. Every large language model is a tower of blocks that use both.
+
+# %%
+import math
+import random
+from dataclasses import replace
+
+import viz
+from tinygrad_edu import Value, jit, record_calls
+from tinygrad_edu import functional as F
+from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.compiler import Adam
+from tinygrad_edu.nn import Embedding, Linear, Module
+
+FAST = globals().get("FAST", False)
+
+# %% [markdown]
+# ## A whisper down the line
+#
+# Children in a row pass a sentence on in a whisper. After eight of them nothing is left of it. A layer does the same to
+# a gradient: it multiplies it by its slope. Say that the slope is 0.1, eight times in a row.
+#
+# **Predict.** What is left of a gradient of 1? And when each layer *adds* its result to what it was given, instead of
+# replacing it: `y = y + 0.1·y`?
+
+# %%
+x = Value(1.0, label="x")
+y = x
+for layer in range(8):
+    y = 0.1 * y
+
+y.backward()
+plain = x.grad
+
+x = Value(1.0, label="x")
+y = x
+for layer in range(8):
+    y = y + 0.1 * y  # key: what was there, plus what the layer makes of it
+
+y.backward()
+bypassed = x.grad
+print(f"plain {plain:.0e}, with a bypass {bypassed:.2f}")
+
+# %% tags=["check"]
+assert abs(plain - 1e-8) < 1e-15
+assert abs(bypassed - 1.1**8) < 1e-9
+assert round(bypassed, 2) == 2.14
+
+# %%
+viz.draw(y, direction="wrapped")
+
+# %% [markdown]
+# The slope of `y + f(y)` is `1 + f′`: whatever the layer does, the 1 is there. In the picture the gradient has a way
+# around every layer. Each child now also holds a copy of the written sentence, and passes it on together with a remark.
+# This is a **residual connection**, also called a bypass. What runs along it through the whole tower, the growing sum,
+# is the **residual stream**: every layer reads from it and adds to it, none replaces it.
+#
+# ## A volume control
+#
+# A sum that grows at every layer may get loud, and a loud input is a long step. So before a layer listens, the volume
+# is set: the numbers of a place are divided by their typical size. **RMS norm** (root mean square) does just that:
+#
+#     xᵢ / √(mean of x² + ε)
+#
+# and **layer norm**, the older one, first subtracts the mean:
+#
+#     (xᵢ − mean) / √(variance + ε)
+#
+# The ε (0.00001) is there for the case that all numbers are equal: then the variance is 0.
+
+
+# %% tags=["model"]
+def rms_norm(row):  # (C) → (C)
+    scale = (F.dot(row, row) / len(row) + 1e-5) ** -0.5
+    return [x * scale for x in row]
+
+
+# %%
+def layer_norm(row):
+    mean = sum(row) / len(row)
+    centred = [x - mean for x in row]
+    variance = F.dot(centred, centred) / len(row)
+    return [x * (variance + 1e-5) ** -0.5 for x in centred]
+
+
+# %% [markdown]
+# **Predict.** `[1, 2, 3, 4]`: which numbers come out of each? And out of `[100, 200, 300, 400]`?
+
+# %%
+row = [Value(x) for x in (1.0, 2.0, 3.0, 4.0)]
+loud = [x * 100 for x in row]
+for norm in (rms_norm, layer_norm):
+    print(norm.__name__, [round(x.data, 4) for x in norm(row)], [round(x.data, 4) for x in norm(loud)])
+
+# %% tags=["check"]
+assert [round(x.data, 4) for x in rms_norm(row)] == [0.3651, 0.7303, 1.0954, 1.4606]
+assert [round(x.data, 4) for x in layer_norm(row)] == [-1.3416, -0.4472, 0.4472, 1.3416]
+for norm, library in ((rms_norm, F.rms_norm), (layer_norm, F.layer_norm)):
+    assert all(abs(a.data - b.data) < 1e-12 for a, b in zip(norm(row), library(row), strict=True))
+    assert all(abs(a.data - b.data) < 1e-5 for a, b in zip(norm(row), norm(loud), strict=True))
+
+# %% [markdown]
+# A hundred times as loud, and the same comes out. Many pages write ε outside of the root, `/ (√variance + ε)`. For
+# ordinary rows the difference is small. But take a row of equal numbers, where the variance is 0, and ask for the
+# gradient: the slope of a root at 0 is infinite.
+
+# %%
+equal = [Value(2.0) for _ in range(4)]
+layer_norm(equal)[0].backward()
+inside = equal[0].grad
+equal = [Value(2.0) for _ in range(4)]
+mean = sum(equal) / 4
+variance = sum((x - mean) ** 2 for x in equal) / 4
+((equal[0] - mean) / (variance**0.5 + 1e-5)).backward()
+print(f"inside: {inside:.0f}; outside: {equal[0].grad:.0f}, and for the variance {variance.grad}")
+
+# %% tags=["check"]
+assert round(inside) == 237
+assert round(equal[0].grad) == 75000
+assert math.isnan(variance.grad)
+
+# %% [markdown]
+# Inside the root, ε limits the loudness to 1/√ε = 316 times. Outside it is 1/ε = 100,000 times, and the variance gets
+# 0 · ∞, which is *not a number*.
+
+# %% [markdown]
+# ## The block
+#
+# One block does two things. **Attention** (last lesson, unchanged) lets the places talk to each other. A small
+# **feed-forward** network then lets each place think about what it has heard, on its own: wider, bend, narrow again.
+# Around each of the two: the volume control before it, and the bypass around it.
+#
+#     x = x + attention(norm(x))
+#     x = x + think(norm(x))
+#
+# The norm stands on the branch, not in the stream ("pre-norm"): nothing at all stands in the way of the gradient on
+# its way down the stream. To see what each idea does, both can be switched off.
+
+
+# %% tags=["model"]
+def look_at(query, keys):
+    scale = len(query) ** -0.5
+    return F.softmax([F.dot(query, key) * scale for key in keys])
+
+
+def mix(weights, values):
+    return [F.dot(weights, column) for column in zip(*values, strict=True)]
+
+
+class Head(Module):
+    def forward(self, queries, keys, values):  # (T, size) each → (T, size)
+        return [mix(look_at(q, keys[: t + 1]), values[: t + 1]) for t, q in enumerate(queries)]
+
+
+class Attention(Module):
+    def __init__(self, width, heads, rng):
+        self.query = Linear(width, width, bias=False, rng=rng)
+        self.key = Linear(width, width, bias=False, rng=rng)
+        self.value = Linear(width, width, bias=False, rng=rng)
+        self.out = Linear(width, width, bias=False, rng=rng)
+        self.head = Head()
+        self.heads = heads
+
+    def parts(self, x, layer):  # (T, width) → (heads, T, size)
+        size = len(x[0]) // self.heads
+        rows = [layer(row) for row in x]
+        return [[row[h * size : (h + 1) * size] for row in rows] for h in range(self.heads)]
+
+    def forward(self, x):  # (T, width) → (T, width)
+        queries, keys, values = (self.parts(x, layer) for layer in (self.query, self.key, self.value))
+        found = [self.head(*parts) for parts in zip(queries, keys, values, strict=True)]
+        return [self.out([number for head in found for number in head[t]]) for t in range(len(x))]
+
+
+# %% tags=["model"]
+class FeedForward(Module):
+    def __init__(self, width, hidden, rng):
+        self.up = Linear(width, hidden, bias=False, rng=rng)
+        self.down = Linear(hidden, width, bias=False, rng=rng)
+
+    def forward(self, x):  # (T, width) → (T, width), each place on its own
+        return [self.down([z.relu() for z in self.up(row)]) for row in x]
+
+
+class Block(Module):
+    def __init__(self, width, heads, hidden, rng, bypass=True, norm=True):
+        self.attention = Attention(width, heads, rng)
+        self.think = FeedForward(width, hidden, rng)
+        self.bypass, self.norm = bypass, norm
+
+    def add(self, x, layer):
+        new = layer([rms_norm(row) for row in x] if self.norm else x)
+        return [F.add(old, more) for old, more in zip(x, new, strict=True)] if self.bypass else new
+
+    def forward(self, x):  # (T, width) → (T, width)
+        return self.add(self.add(x, self.attention), self.think)
+
+
+# %% [markdown]
+# **Predict.** Attention has four tables of width × width. With a hidden layer of 2 · width, how many parameters has a
+# block of width 8? And one of GPT-2, whose hidden layer is 4 · width, for any width d?
+
+# %%
+block = Block(8, 2, 16, random.Random(1))
+print(len(block.parameters()))
+
+# %% tags=["check"]
+assert len(block.parameters()) == 4 * 8 * 8 + 2 * 8 * 16 == 8 * 8**2 == 512
+assert len(Block(8, 2, 32, random.Random(1)).parameters()) == 12 * 8**2
+
+# %% [markdown]
+# 8·d² here, and 12·d² in GPT-2. Two thirds of that are the thinking, not the attention for which the thing is famous.
+#
+# ## Four towers
+#
+# The card game of the last lesson, and eight blocks instead of one attention. (One was enough for this game; we want to
+# see whether eight can be trained *at all*.) `loudness` multiplies all weights at the start.
+
+# %%
+LETTERS, NUMBERS, CARDS, WIDTH, DEPTH = 4, 6, 4, 8, 8
+
+
+def deal(count, rng):
+    letters, numbers, answers = [], [], []
+    for _ in range(count):
+        on_cards = [(rng.randrange(LETTERS), rng.randrange(NUMBERS)) for _ in range(CARDS)]
+        called = rng.choice(on_cards)[0]
+        letters.append([letter for letter, _ in on_cards] + [called])
+        numbers.append([number for _, number in on_cards] + [NUMBERS])
+        answers.append([number for letter, number in on_cards if letter == called][-1])
+    return letters, numbers, answers
+
+
+class Tower(Module):
+    def __init__(self, rng, bypass, norm, loudness=1.0):
+        self.letter = Embedding(LETTERS, WIDTH, std=0.5, rng=rng)
+        self.number = Embedding(NUMBERS + 1, WIDTH, std=0.5, rng=rng)
+        self.position = Embedding(CARDS + 1, WIDTH, std=0.5, rng=rng)
+        self.blocks = [Block(WIDTH, 2, 2 * WIDTH, rng, bypass, norm) for _ in range(DEPTH)]
+        self.answer = Linear(WIDTH, NUMBERS, rng=rng)
+        self.norm = norm
+        for block in self.blocks:
+            for parameter in block.parameters():
+                parameter.data *= loudness
+
+    def forward(self, letters, numbers):
+        x = [F.add(self.letter(a), self.number(n)) for a, n in zip(letters, numbers, strict=True)]
+        x = [F.add(row, self.position(t)) for t, row in enumerate(x)]
+        for block in self.blocks:
+            x = block(x)
+        return self.answer(rms_norm(x[-1]) if self.norm else x[-1])
+
+
+VARIANTS = {"neither": (False, False), "norm": (False, True), "bypass": (True, False), "both": (True, True)}
+
+
+def one_game(tower):
+    [letters], [numbers], [answer] = deal(1, random.Random(7))
+    with record_calls() as calls:
+        loss = F.cross_entropy(tower(letters, numbers), answer)
+    loss.backward()
+    blocks = [replace(call, children=[]) for call in calls.calls[0].children if call.kind == "Block"]
+    return loss, calls, blocks
+
+
+def ladder(blocks):
+    return [(number, math.hypot(*(value.grad for value in block.outputs))) for number, block in enumerate(blocks, 1)]
+
+
+def down(rungs):
+    return rungs[0][1] / rungs[-1][1]
+
+
+# %% [markdown]
+# `ladder` is the length of the gradient at the result of each block, its number first. The gradient comes from the
+# loss, so it starts at block 8 and climbs down to block 1; `down` is what is left of it there.
+#
+# **Predict.** For each of the four: does it shrink, stay, or grow on the way down from block 8 to block 1?
+
+# %%
+games = {name: one_game(Tower(random.Random(3), *switches)) for name, switches in VARIANTS.items()}
+ladders = {name: ladder(blocks) for name, (_, _, blocks) in games.items()}
+for name, rungs in ladders.items():
+    print(f"{name:8} block 8: {rungs[-1][1]:.1e}   block 1: {rungs[0][1]:.1e}   ratio {down(rungs):.1e}")
+
+# %% tags=["check"]
+ratio = {name: down(rungs) for name, rungs in ladders.items()}
+assert ratio["neither"] < 1e-8
+assert 0.01 < ratio["norm"] < 0.1
+assert 0.5 < ratio["bypass"] < 2
+assert 0.5 < ratio["both"] < 2
+
+# %%
+viz.plot(ladders, title="The gradient at each block", x="block", y="length of the gradient", log=True)
+
+# %% [markdown]
+# With neither, a two-thousand-millionth arrives. With the bypass the gradient is as long at the first block as at the
+# last. Then the norm would not be needed? Make all weights of the blocks twice as large at the start.
+#
+# **Predict.** The same four once more, twice as loud. Who is in trouble now?
+
+# %%
+loud_games = {name: one_game(Tower(random.Random(3), *switches, loudness=2)) for name, switches in VARIANTS.items()}
+loud_ladders = {name: ladder(blocks) for name, (_, _, blocks) in loud_games.items()}
+for name, rungs in loud_ladders.items():
+    loss = loud_games[name][0].data
+    print(f"{name:8} block 8: {rungs[-1][1]:.1e}   block 1: {rungs[0][1]:.1e}   loss {loss:.2f}")
+
+# %% tags=["check"]
+loud_ratio = {name: down(rungs) for name, rungs in loud_ladders.items()}
+assert 50 < loud_ratio["bypass"] < 200
+assert loud_games["bypass"][0].data > 100
+assert loud_ratio["norm"] < 0.1
+assert 0.5 < loud_ratio["both"] < 2
+
+# %%
+viz.plot(loud_ladders, title="Twice as loud", x="block", y="length of the gradient", log=True)
+
+# %% [markdown]
+# Bypass without norm: every layer makes the stream louder, eight of them make it roar; the gradient
+# grows a hundredfold on its way down, and the loss before any training is near 300. With both, nothing has changed:
+# whatever the weights are, the ladder is level. That is what makes deep networks easy: not that one *can* find good
+# initial weights, but that one need not search.
+#
+# `viz.flow` shows the same block by block, and has words for the worst. Neither:
+
+# %%
+flows = {name: viz.flow(loss, calls=CallRecord(blocks)) for name, (loss, _, blocks) in games.items()}
+flows["neither"]
+
+# %% [markdown]
+# Only the norm:
+
+# %%
+flows["norm"]
+
+# %% [markdown]
+# Only the bypass, twice as loud:
+
+# %%
+loss, _, blocks = loud_games["bypass"]
+viz.flow(loss, calls=CallRecord(blocks))
+
+# %% [markdown]
+# Both, twice as loud:
+
+# %%
+loss, calls, blocks = loud_games["both"]
+viz.flow(loss, calls=CallRecord(blocks))
+
+# %% [markdown]
+# And the graph of the tower with both: eight alike blocks, folded, one after the other.
+
+# %%
+viz.draw(loss, calls=calls, budget=40, direction="wrapped")
+
+# %% [markdown]
+# ## Which of them learns?
+
+
+# %%
+def train(tower, steps):
+    def loss(letters, numbers, answer):
+        return F.cross_entropy(tower(letters, numbers), answer)
+
+    compiled = jit(loss, tower)
+    optimizer = Adam(compiled.parameters, lr=0.01)
+    rng = random.Random(2)
+    losses = []
+    for step in range(steps):
+        losses.append(compiled.value_and_grad(*deal(32, rng)))
+        optimizer.lr = 0.01 * (1 - step / steps)  # long steps first, short ones in the end
+        optimizer.step()
+    return [sum(losses[i : i + 20]) / 20 for i in range(steps - 19)]  # smoothed
+
+
+# %% [markdown]
+# **Predict.** Four towers, twice as loud, the same games. Guessing costs ln 6 = 1.79. Who gets below?
+
+# %%
+steps = 200 if FAST else 600
+curves = {name: train(Tower(random.Random(3), *switches, loudness=2), steps) for name, switches in VARIANTS.items()}
+for name, curve in curves.items():
+    print(f"{name:8} {curve[0]:.2f} → {curve[-1]:.2f}")
+
+# %% tags=["check"]
+assert curves["both"][-1] < (1.5 if FAST else 0.5)
+assert abs(curves["neither"][-1] - math.log(6)) < 0.02
+assert abs(curves["norm"][-1] - math.log(6)) < 0.02
+assert curves["bypass"][-1] > 1.5
+
+# %%
+viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of 20 steps", log=True)
+
+# %% [markdown]
+# *Neither* stays at guessing, as its ladder promised. *Norm* alone has gradients everywhere, and learns nothing either:
+# after eight replacements nothing is left of what the cards said. (A healthy gradient is necessary, not sufficient.)
+# *Bypass* alone spends its time on becoming quieter. *Both* plays the game.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** Three layers with the slopes 0.5, −1 and 2 in a row. By hand: what is left of a gradient of 1 without
+# bypasses, and what with them? Is a bypass a guarantee?
+
+# %% tags=["solution"]
+ends = []
+for keep in (0.0, 1.0):
+    x = Value(1.0)
+    y = x
+    for slope in (0.5, -1.0, 2.0):
+        y = keep * y + slope * y
+    y.backward()
+    ends.append(x.grad)
+
+print(ends)  # 1.5 · 0 · 3 = 0: a layer whose slope is exactly −1 takes away what the bypass gives
+assert ends == [-1.0, 0.0]
+
+# %% [markdown]
+# **Exercise 2.** The first transformer (2017) had the norm in the stream, behind the sum: `x = norm(x + layer(x))`,
+# "post-norm". Build that block, and compare its ladder with *both*, twice as loud.
+
+
+# %% tags=["solution"]
+PreNormBlock = Block
+
+
+class Block(PreNormBlock):
+    def add(self, x, layer):
+        return [rms_norm(F.add(old, more)) for old, more in zip(x, layer(x), strict=True)]
+
+
+_, _, blocks = one_game(Tower(random.Random(3), True, True, loudness=2))
+post = ladder(blocks)
+Block = PreNormBlock
+print(" ".join(f"{rung:.2g}" for _, rung in post))  # the norms in the stream take a little at every block
+assert 10 < 1 / down(post) < 30
+
+# %% [markdown]
+# **Exercise 3.** GPT-2 has both, and one thing more: the last table of each branch (`out` and `down`) starts divided by
+# √(2 · depth), since the stream is a sum of 2 · depth branches. Give that to *bypass* alone, twice as loud. Is the
+# ladder level?
+
+# %% tags=["solution"]
+tower = Tower(random.Random(3), True, False, loudness=2)
+for block in tower.blocks:
+    for table in (block.attention.out, block.think.down):
+        for parameter in table.parameters():
+            parameter.data /= (2 * DEPTH) ** 0.5
+
+loss, _, blocks = one_game(tower)
+quiet = ladder(blocks)
+print(f"loss {loss.data:.2f};", " ".join(f"{rung:.2f}" for _, rung in quiet))
+assert 1 < down(quiet) < 2
+
+# %% [markdown]
+# ## Summary
+#
+# - **Residual connection** (bypass): `x + layer(x)`. Its slope is 1 + f′, so the gradient always has a way down.
+# - The **residual stream** is the growing sum; every layer reads from it and adds to it.
+# - **RMS norm** divides by the root of the mean square, **layer norm** also subtracts the mean; ε stands under the
+#   root.
+# - **Pre-norm:** the norm is on the branch, not in the stream.
+# - A **block**: places talk (attention), then each place thinks (feed-forward). 12·d² parameters in GPT-2.
+# - Without bypass the gradient dies, without norm it may explode; with both the ladder is level, however it starts.
+# - A gradient that arrives is necessary for learning, not sufficient.
+#
+# Next: letters in, blocks, letters out. A GPT.
