@@ -214,7 +214,7 @@ def load_parameters(model: GPT, state: Mapping[str, Any], source: Path) -> None:
 def saved_step(path: Path) -> int | None:
     """The step of which a file of parameters is; None when there is no such file, or it is damaged."""
     try:
-        return _step(load_tensors(path)[1], path)
+        return step_of(load_tensors(path)[1], path)
     except CheckpointError:
         return None
 
@@ -233,10 +233,11 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
     model = GPT(config.model)
     state, metadata = load_tensors(folder / name)
     load_parameters(model, state, folder / name)
-    return model, config, tokenizer, _step(metadata, folder / name)
+    return model, config, tokenizer, step_of(metadata, folder / name)
 
 
-def _step(metadata: Mapping[str, int], source: Path) -> int:
+def step_of(metadata: Mapping[str, int], source: Path) -> int:
+    """The step that the metadata of a file of parameters names."""
     try:
         return int(metadata["step"])
     except (KeyError, ValueError):
@@ -260,7 +261,7 @@ def load_training_state(folder: Path) -> TrainingState:
         if part not in parts:
             raise CheckpointError(f"{path} is not the state of a training run: it holds {name}")
         parts[part][rest] = numbers
-    step = _step(metadata, path)
+    step = step_of(metadata, path)
     try:
         parts["optimizer"]["steps"] = int(metadata["optimizer.steps"])
     except (KeyError, ValueError):

@@ -23,6 +23,7 @@ from . import (
     flow_command,
     info_command,
     sample_command,
+    timemachine_command,
     train_command,
 )
 from .commands import launcher
@@ -37,6 +38,7 @@ _COMMANDS = (  # in the order of ``--help``
     info_command.add_parser,
     draw_command.add_parser,
     flow_command.add_parser,
+    timemachine_command.add_parser,
     exchange_commands.add_parsers,
 )
 

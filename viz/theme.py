@@ -32,6 +32,24 @@ def _rules() -> str:
     )
 
 
+def page_colours() -> str:
+    """The colours of :mod:`viz.style` as variables of a whole page, light, dark and for a projector.
+
+    ``data-theme`` on the root says which; without it the screen's own setting counts.
+    """
+    light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
+    dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+    beamer = "".join(
+        f"--{name}:{style.BEAMER[colour]};" for name, (colour, _) in style.THEMES.items() if colour in style.BEAMER
+    )
+    return (
+        f":root{{color-scheme:light;{light}}}\n"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{color-scheme:dark;{dark}}}}}\n"
+        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}\n"
+        f":root[data-theme=beamer]{{{beamer}}}\n"
+    )
+
+
 _NODE = re.compile(r'(<g id="[^"]*" class="node")(>\s*<title>([^<]*)</title>)')
 
 

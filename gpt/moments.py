@@ -1,0 +1,144 @@
+"""A run looked at from outside, at any moment of which there is a snapshot.
+
+What does the model make of one sentence: its losses, where its heads look, which character it expects next, what it
+writes by itself? All of it is computed by compiled programs, which are made once and then see snapshot after snapshot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu import Value
+from tinygrad_edu import functional as F
+
+from . import checkpoint
+from .data import Corpus
+from .engines import CompiledEngine
+from .model import GPT
+from .ngram import ladder
+from .tokenizer import CharTokenizer
+from .train import Run, sample_text
+
+SENTENCE = 20  # characters: more rows of an attention cannot be read on a screen
+RECENT = 20  # steps whose mean is the training loss of a moment: single batches jump
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a model does after so many steps.
+
+    Attributes:
+        step: how many steps had been made.
+        train_loss: mean of the last steps; None before the first one.
+        val_loss: on the sequences of the validations on the way.
+        sentence_loss: on the sentence.
+        sample: what it writes; the same text that training printed at this step.
+        attention: by layer and head, row by row: how position i looks at positions 0 to i.      # (layers, nh, T, ≤ T)
+        probabilities: of every token, after each position of the sentence.                                   # (T, V)
+    """
+
+    step: int
+    train_loss: float | None
+    val_loss: float
+    sentence_loss: float
+    sample: str
+    attention: list[list[list[list[float]]]]
+    probabilities: list[list[float]]
+
+
+def opened(folder: Path) -> Run:
+    """The finished or interrupted run in a folder, as it was when it was last saved; nothing is written."""
+    model, config, tokenizer, step = checkpoint.load_model(folder)
+    corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
+    # Numpy's engine computes what the others do, and is there whatever the run was trained with.
+    engine = CompiledEngine(model, replace(config.train, engine="compiled", device="cpu"))
+    return Run(folder, config, corpus, model, engine, step, ladder(corpus.train, corpus.val, tokenizer.vocab_size))
+
+
+def first_sentence(text: Sequence[int], tokenizer: CharTokenizer, length: int) -> list[int]:
+    """The first line of a text that has ``length`` characters, and the character that follows them.
+
+    Where no line is so long, the beginning of the text.
+    """
+    start = 0
+    if "\n" in tokenizer.alphabet:
+        (line_end,) = tokenizer.encode("\n")
+        for i, token in enumerate(text):
+            if token == line_end:
+                if i - start > length:
+                    break
+                start = i + 1
+        else:
+            start = 0
+    return list(text[start : start + length + 1])
+
+
+class Observer:
+    """Sees a run at one moment after the other.
+
+    Args:
+        run: with an engine that is compiled.
+        sentence: at least two tokens; each is read, and the one after it is what a good model expects.
+    """
+
+    def __init__(self, run: Run, sentence: Sequence[int]) -> None:
+        from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
+
+        self._run = run
+        self._read, self._following = list(sentence[:-1]), list(sentence[1:])
+        self._log = checkpoint.read_log(run.folder)
+        self._parameters = compiler.Parameters(run.model)
+        self._program = compiler.jit(self._looks, self._parameters)
+
+    def _looks(self, tokens: Sequence[int]) -> tuple[list[Any], list[list[Value]]]:
+        """The weights of every head, and the logits.    # (T) → (layers, nh, T, ≤ T), (T, V)"""
+        model: GPT = self._run.model
+        x, weights = model.transformer.embedded(tokens, 0), []
+        for block in model.transformer.h:
+            heads = block.attn.projected([block.ln_1(v) for v in x])
+            weights.append(
+                [[F.attention_weights(q, keys[: i + 1]) for i, q in enumerate(queries)] for queries, keys, _ in heads]
+            )
+            x = block(x)
+        return weights, [model.lm_head(model.transformer.ln_f(v)) for v in x]
+
+    def see(self, snapshot: Path) -> Moment:
+        """Put the parameters of a snapshot into the run's model, and look at it."""
+        run = self._run
+        parameters, metadata = checkpoint.load_tensors(snapshot)
+        checkpoint.load_parameters(run.model, parameters, snapshot)
+        run.step = checkpoint.step_of(metadata, snapshot)
+        run.engine.refresh()
+        return self.look()
+
+    def look(self) -> Moment:
+        """The model as it is now."""
+        run = self._run
+        self._parameters.refresh()
+        run.model.eval()
+        weights, logits = self._program([self._read])
+        probabilities = [_softmax([float(x[0]) for x in row]) for row in logits]
+        surprises = [-math.log(max(row[t], 1e-300)) for row, t in zip(probabilities, self._following, strict=True)]
+        before = [r["train_loss"] for r in self._log if r["step"] <= run.step and r["train_loss"] is not None]
+        recent = before[-RECENT:]
+        block_size, settings = run.config.model.block_size, run.config.train
+        return Moment(
+            run.step,
+            math.fsum(recent) / len(recent) if recent else None,
+            run.engine.evaluate(run.corpus.validation(block_size, settings.eval_sequences)),
+            math.fsum(surprises) / len(surprises),
+            sample_text(run),
+            [[[[float(w[0]) for w in row] for row in head] for head in layer] for layer in weights],
+            probabilities,
+        )
+
+
+def _softmax(logits: Sequence[float]) -> list[float]:
+    largest = max(logits)
+    powers = [math.exp(x - largest) for x in logits]
+    total = math.fsum(powers)
+    return [p / total for p in powers]

@@ -1,0 +1,214 @@
+"""The time machine of a run: every number is computed again in scalars, and every refusal names the cure."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Browser
+
+import viz
+from gpt import checkpoint, snapshots
+from gpt.cli import main
+from gpt.model import GPT
+from gpt.moments import Observer, first_sentence, opened
+from gpt.recorded import recorded_loss
+from gpt.timemachine_command import chosen_sentence, page_of
+from gpt.tokenizer import CharTokenizer
+from tinygrad_edu import record_calls
+
+
+def trained(arguments: list[str], folder: Path, *more: str) -> Path:
+    kept = ["--keep", "3", "--steps", "8", "--n-layer", "2", "--init-std", "0.3"]
+    assert main([*arguments, "--out", str(folder), *kept, *more]) == 0
+    return folder
+
+
+@pytest.fixture(params=["learned", "rotary"])
+def run(train_arguments: list[str], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    return trained(train_arguments, tmp_path / "run", "--positions", request.param)
+
+
+def model_of(folder: Path, step: int) -> GPT:
+    model = checkpoint.load_model(folder)[0]
+    path = snapshots.taken(folder)[step]
+    checkpoint.load_parameters(model, checkpoint.load_tensors(path)[0], path)
+    model.eval()
+    return model
+
+
+def attention_of(model: GPT, tokens: list[int]) -> list[list[list[float]]]:
+    """Weights by head, from the queries and keys that the heads were called with in a scalar pass."""
+    with record_calls() as record:
+        model(tokens)
+    heads = []
+    for call in record.calls[0].walk():
+        if call.kind == "AttentionHead":
+            numbers = [v.data for v in call.inputs]
+            part = len(numbers) // 3
+            size = part // len(tokens)
+            q, k = ([numbers[a + i * size : a + (i + 1) * size] for i in range(len(tokens))] for a in (0, part))
+            rows = []
+            for i, query in enumerate(q):
+                powers = [math.exp(sum(map(operator.mul, query, key)) / math.sqrt(size)) for key in k[: i + 1]]
+                rows.append([p / sum(powers) for p in powers])
+            heads.append(rows)
+    return heads
+
+
+def test_every_number_of_a_moment_is_that_of_the_scalar_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    this = opened(run)
+    sentence = chosen_sentence(this, this.config, None)
+    assert len(sentence) == this.config.model.block_size + 1
+    observer = Observer(this, sentence)
+    log = {record["step"]: record for record in checkpoint.read_log(run)}
+    for step in (0, 4, 8):
+        moment = observer.see(snapshots.taken(run)[step])
+        model = model_of(run, step)
+        assert moment.step == step
+        assert moment.sentence_loss == pytest.approx(model.loss(sentence[:-1], sentence[1:]).data, rel=1e-5)
+        assert moment.val_loss == pytest.approx(log[step].get("watched_loss", log[step]["val_loss"]), rel=1e-6)
+        for row, logits in zip(moment.probabilities, model(sentence[:-1]), strict=True):
+            powers = [math.exp(x.data) for x in logits]
+            assert row == pytest.approx([p / sum(powers) for p in powers], rel=1e-4)
+        heads = [head for layer in moment.attention for head in layer]
+        expected = attention_of(model, sentence[:-1])
+        assert len(heads) == len(expected) == 4
+        for rows, wanted in zip(heads, expected, strict=True):
+            for row, right in zip(rows, wanted, strict=True):
+                assert row == pytest.approx(right, rel=1e-4)
+                assert sum(row) == pytest.approx(1.0, abs=1e-6)
+    losses = [log[step]["train_loss"] for step in range(1, 9)]
+    assert moment.train_loss == pytest.approx(sum(losses) / 8)
+
+
+def test_the_sample_of_a_moment_is_the_one_that_training_printed(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*train_arguments]
+    arguments[arguments.index("--sample-interval") + 1] = "4"
+    run = trained(arguments, tmp_path / "run")
+    printed = capsys.readouterr().out
+    this = opened(run)
+    moment = Observer(this, this.corpus.val[:7]).see(snapshots.taken(run)[4])
+    framed = "\n".join(f"    │ {line}" for line in moment.sample.strip("\n").split("\n"))
+    assert framed in printed
+
+
+def data_of(path: Path) -> Any:
+    found = re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_the_page_holds_what_the_scalar_model_gives(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "machine.html"
+    capsys.readouterr()
+    assert main(["timemachine", str(run), "-o", str(out)]) == 0
+    assert f"Wrote {out}" in capsys.readouterr().out
+    data = data_of(out)
+    assert [frame["step"] for frame in data["frames"]] == [0, 4, 8]
+    assert data["heads"] == [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2)]
+    this = opened(run)
+    sentence = chosen_sentence(this, this.config, None)
+    for frame in data["frames"]:
+        model = model_of(run, frame["step"])
+        loss, calls, _ = recorded_loss(model, sentence)
+        assert frame["losses"]["this sentence"] == pytest.approx(loss.data, abs=1e-4)
+        measured = viz.flow(loss, calls=calls)
+        for kind in ("modules", "parameters"):
+            wanted = getattr(measured, kind)
+            assert data[kind] == [line.name for line in wanted]
+            for shown, line in zip(frame[kind], wanted, strict=True):
+                assert shown[:2] == pytest.approx([line.mean, line.largest], rel=6e-3)
+        for shown, rows in zip(frame["attention"], attention_of(model, sentence[:-1]), strict=True):
+            assert shown == pytest.approx([1000 * w for row in rows for w in row], abs=0.51)
+    rungs = {rung.name: rung.loss for rung in this.rungs}
+    assert data["ladder"] == pytest.approx(rungs, abs=1e-4)
+    trained = [[r["step"], r["train_loss"]] for r in checkpoint.read_log(run) if r["train_loss"] is not None]
+    assert [p for p, _ in data["curves"]["training"]] == [p for p, _ in trained]
+    assert [p for _, p in data["curves"]["training"]] == pytest.approx([p for _, p in trained], rel=1e-4)
+
+
+def test_the_page_of_a_run_opens_and_shows_its_last_step(
+    browser: Browser, train_arguments: list[str], tmp_path: Path
+) -> None:
+    run = trained(train_arguments, tmp_path / "run")
+    assert main(["timemachine", str(run), "--text", "to be "]) == 0
+    browser.open(f"{(run / 'timemachine.html').as_uri()}#step=4")
+    assert browser.console == []
+    assert len(browser.requests) == 1
+    assert browser.evaluate("$('where').textContent") == "step 4"
+    assert browser.evaluate("SENTENCE.join('')") == "to␣be␣"
+    browser.key("End")
+    assert browser.evaluate("$('where').textContent") == "step 8"
+
+
+def test_the_same_run_gives_the_same_page(train_arguments: list[str], tmp_path: Path) -> None:
+    run = trained(train_arguments, tmp_path / "run")
+    pages = []
+    for _ in range(2):
+        this = opened(run)
+        pages.append(page_of(this, snapshots.taken(run), chosen_sentence(this, this.config, None)).html)
+    assert pages[0] == pages[1]
+
+
+def test_the_sentence_is_the_first_line_that_is_long_enough() -> None:
+    text = "ab\ncdef\nghijklmnop\n"
+    tokenizer = CharTokenizer.from_text(text)
+    tokens = tokenizer.encode(text)
+    assert tokenizer.decode(first_sentence(tokens, tokenizer, 5)) == "ghijkl"
+    assert tokenizer.decode(first_sentence(tokens, tokenizer, 10)) == "ab\ncdef\ngh"[:10] + "i"
+    assert tokenizer.decode(first_sentence(tokens, tokenizer, 3)) == "cdef"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["-o", "page.svg"], "page.svg must end in .html"),
+        (["-o", "no/such/page.html"], "there is no folder no/such to write page.html into; make it first"),
+        (["--text", "to §"], "§"),
+        (["--text", "t"], "at least two characters"),
+    ],
+)
+def test_a_request_that_cannot_be_carried_out_is_one_sentence(
+    more: list[str], words: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(train_arguments, tmp_path / "run")
+    capsys.readouterr()
+    before = sorted(run.rglob("*"))
+    assert main(["timemachine", str(run), *more]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_run_without_snapshots_says_how_to_have_some(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([*train_arguments, "--out", str(run), "--steps", "4"]) == 0
+    capsys.readouterr()
+    assert main(["timemachine", str(run)]) == 2
+    assert "has no snapshots" in (error := capsys.readouterr().err)
+    assert "gpt train --keep 20" in error
+    assert main(["timemachine", str(tmp_path)]) == 2
+    assert "expected a folder that gpt train has written" in capsys.readouterr().err
+
+
+def test_a_damaged_snapshot_is_named(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(train_arguments, tmp_path / "run")
+    snapshots.taken(run)[4].write_bytes(b"no")
+    assert main(["timemachine", str(run)]) == 2
+    assert "step-0000004.safetensors is damaged" in capsys.readouterr().err
+    assert not (run / "timemachine.html").exists()
