@@ -16,6 +16,7 @@ writes it.
 from .animation import animate
 from .attention import attention
 from .boundary import boundaries, boundary
+from .curve import loss_curve
 from .document import walkthrough
 from .drawing import draw, save
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
@@ -40,6 +41,7 @@ __all__ = [
     "draw_program",
     "flow",
     "live",
+    "loss_curve",
     "next_characters",
     "plot",
     "save",

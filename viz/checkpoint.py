@@ -19,22 +19,18 @@ from .errors import DrawingError
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A run as it was saved.
+class Run:
+    """What is known of a run without its parameters.
 
     Attributes:
         folder: where it is.
-        model: a :class:`gpt.model.GPT` with the parameters of the saved step, and dropout off.
         config: a :class:`gpt.checkpoint.RunConfig`: ``.model``, ``.train``, and where the text came from.
         tokenizer: a :class:`gpt.tokenizer.CharTokenizer`: characters to tokens and back.
-        step: after how many steps the parameters were saved.
     """
 
     folder: Path
-    model: Any
     config: Any
     tokenizer: Any
-    step: int
 
     def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
         """The tokens of a text, or of the beginning of the run's validation text.
@@ -60,6 +56,41 @@ class Checkpoint:
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Each token as the character it stands for."""
         return [self.tokenizer.decode([token]) for token in tokens]
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the run's log: a dict per step."""
+        from gpt.checkpoint import read_log
+
+        return read_log(self.folder)
+
+    def ladder(self) -> list[Any]:
+        """What counting alone reaches on the run's text, as :class:`gpt.ngram.Rung`; it takes a few seconds."""
+        from gpt.ngram import ladder
+
+        corpus = self._corpus()
+        return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
+
+    def _corpus(self) -> Any:
+        from gpt.data import Corpus
+        from gpt.errors import DataError
+
+        try:
+            return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
+        except DataError as error:
+            raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class Checkpoint(Run):
+    """A run with its parameters as they were saved.
+
+    Attributes:
+        model: a :class:`gpt.model.GPT`; its dropout is off.
+        step: after how many steps its parameters were saved.
+    """
+
+    model: Any
+    step: int
 
     def called(self, tokens: Sequence[int]) -> CallRecord:
         """What is called when the model reads tokens, with the graph."""
@@ -90,27 +121,13 @@ class Checkpoint:
 
         return distribution(logits, **settings)
 
-    def log(self) -> list[dict[str, Any]]:
-        """The lines of the run's log: a dict per step."""
-        from gpt.checkpoint import read_log
 
-        return read_log(self.folder)
+def settings(folder: str | os.PathLike[str]) -> Run:
+    """The run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
+    from gpt import checkpoint
 
-    def ladder(self) -> list[Any]:
-        """What counting alone reaches on the run's text, as :class:`gpt.ngram.Rung`; it takes a few seconds."""
-        from gpt.ngram import ladder
-
-        corpus = self._corpus()
-        return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
-
-    def _corpus(self) -> Any:
-        from gpt.data import Corpus
-        from gpt.errors import DataError
-
-        try:
-            return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
-        except DataError as error:
-            raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
+    path = Path(folder)
+    return Run(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
 
 
 def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
@@ -127,4 +144,4 @@ def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
     path = Path(folder)
     model, config, tokenizer, step = checkpoint.load_model(path, checkpoint.BEST if best else checkpoint.MODEL)
     model.eval()
-    return Checkpoint(path, model, config, tokenizer, step)
+    return Checkpoint(path, config, tokenizer, model, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from . import checkpoint, expressions, style
 from .attention import attention
 from .boundary import boundary
 from .chart import Chart
+from .curve import loss_curve
 from .errors import DrawingError
 from .next_characters import next_characters
 from .step_command import numbers
@@ -49,6 +51,14 @@ def add_parsers(commands: Any) -> None:
     command.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest until their sum reaches P")
     command.add_argument("--min-p", type=float, metavar="P", help="keep those of at least P times the likeliest")
     command.add_argument("--most", type=int, default=12, metavar="N", help="show so many singly (default: 12)")
+    command = _command(
+        commands, "curve", _curve, "how the loss of trainings fell, beside what counting alone reaches",
+        "python -m viz curve runs/one runs/two -o loss.svg",
+    )  # fmt: skip
+    command.add_argument("folders", nargs="+", metavar="RUN", help="folders that python -m gpt train has written")
+    command.add_argument(
+        "--no-ladder", action="store_true", help="leave out what counting reaches, which is counted anew"
+    )
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -93,6 +103,23 @@ def _attention(options: argparse.Namespace) -> Chart:
         raise DrawingError(f"--length must be at most {context}, the context of this model; got {length}")
     tokens = run.tokens(options.text, length)
     return attention(run.called(tokens), run.characters(tokens), title=f"Attention after step {run.step}")
+
+
+def _curve(options: argparse.Namespace) -> Chart:
+    logs, texts = {}, set()
+    for folder in options.folders:
+        run = checkpoint.settings(folder)
+        logs[folder] = run.log()
+        texts.add(run.config.text_sha256)
+    ladder: list[Any] = []
+    if not options.no_ladder:
+        try:
+            if len(texts) > 1:
+                raise DrawingError("the runs were trained on different texts")
+            ladder = run.ladder()
+        except DrawingError as error:
+            print(f"viz: without what counting reaches: {error}", file=sys.stderr)
+    return loss_curve(logs if len(logs) > 1 else logs[folder], ladder=ladder, title=f"Loss of {', '.join(logs)}")
 
 
 #: What sampling can be told, in the order in which it does it; shown when nothing is chosen.

@@ -15,7 +15,7 @@ Point = tuple[float, float]
 _WIDTH, _HEIGHT = 640.0, 340.0  # points: the axes
 _LEFT, _TOP = 92.0, 70.0
 #: Lines differ in colour, in dashes and in width, so that one can tell them apart in grey and from the back row.
-_LOOKS = [
+LOOKS = [
     (style.POSITIVE, "", 4.0),
     (style.NEGATIVE, "10 6", 4.0),
     (style.INK, "2 5", 4.0),
@@ -190,4 +190,4 @@ def _chart(plot: Plot) -> str:
 
 
 def _cycle(count: int) -> list[tuple[str, str, float]]:
-    return [_LOOKS[i % len(_LOOKS)] for i in range(count)]
+    return [LOOKS[i % len(LOOKS)] for i in range(count)]
