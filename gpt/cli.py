@@ -22,6 +22,7 @@ from . import (
     exchange_commands,
     flow_command,
     info_command,
+    log_command,
     sample_command,
     timemachine_command,
     train_command,
@@ -40,6 +41,7 @@ _COMMANDS = (  # in the order of ``--help``
     flow_command.add_parser,
     timemachine_command.add_parser,
     exchange_commands.add_parsers,
+    log_command.add_parser,
 )
 
 

@@ -92,7 +92,10 @@ def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.Capture
     assert "step 3 of 3" in printed
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["eval"], ["draw"], ["info"]])
+COMMANDS = ["train", "sample", "chat", "eval", "info", "draw", "flow", "export", "import", "export-log"]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])

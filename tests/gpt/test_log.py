@@ -1,0 +1,85 @@
+"""The log of a run as CSV and for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from gpt import checkpoint
+from gpt.cli import main
+
+
+@pytest.fixture
+def run(train_arguments: list[str], tmp_path: Path) -> Path:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "6", "--out", str(out)]) == 0
+    return out
+
+
+def test_csv_has_every_number_of_the_log(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log.csv"
+    assert main(["export-log", str(run), "--csv", str(path)]) == 0
+    assert "7 lines" in capsys.readouterr().out
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    log = checkpoint.read_log(run)
+    assert [int(row["step"]) for row in rows] == list(range(7))
+    for row, record in zip(rows, log, strict=True):
+        for name, text in row.items():
+            value = record.get(name)
+            assert isinstance(value, (int, float, type(None)))
+            assert (float(text) if text else None) == value
+    assert main(["export-log", str(run), "--csv", "-"]) == 0
+    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
+
+
+def test_what_stands_inside_of_a_record_gets_a_name_of_its_own(run: Path, tmp_path: Path) -> None:
+    checkpoint.rewrite_log(run, [{"step": 1, "train_loss": 2.0, "flow": {"wte": 0.5, "h": {"0": 0.25}}, "word": "x"}])
+    assert main(["export-log", str(run), "--csv", str(tmp_path / "log.csv")]) == 0
+    assert (tmp_path / "log.csv").read_text() == "step,train_loss,flow.wte,flow.h.0\n1,2.0,0.5,0.25\n"
+
+
+def test_tensorboard_reads_the_same_numbers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto import event_pb2
+
+    folder = tmp_path / "board"
+    assert main(["export-log", str(run), "--tensorboard", str(folder)]) == 0
+    (file,) = folder.iterdir()
+    content, found = file.read_bytes(), {}
+    while content:  # a length of 8 bytes, its checksum of 4, the event, its checksum of 4
+        length = int.from_bytes(content[:8], "little")
+        event = event_pb2.Event.FromString(content[12 : 12 + length])
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        content = content[16 + length :]
+    for record in checkpoint.read_log(run):
+        for tag, name in (("loss/train", "train_loss"), ("loss/validation", "val_loss"), ("learning rate", "lr")):
+            value = found.get((tag.replace(" ", "_"), record["step"]), found.get((tag, record["step"])))
+            assert value == (None if record.get(name) is None else pytest.approx(record[name], rel=1e-6))
+    capsys.readouterr()
+    assert main(["export-log", str(run), "--tensorboard", str(folder)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_bad_input(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for arguments, message in (
+        ([str(run)], "needs --csv FILE or --tensorboard DIR"),
+        ([str(tmp_path / "missing"), "--csv", "-"], "holds no checkpoint"),
+        ([str(run), "--csv", str(tmp_path / "no" / "folder.csv")], "folder.csv"),
+        ([str(run), "--tensorboard", str(tmp_path / "board")], "pip install 'tinygrad_edu[tensorboard]'"),
+    ):
+        capsys.readouterr()
+        assert main(["export-log", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "board").exists()
+    checkpoint.rewrite_log(run, [])
+    assert main(["export-log", str(run), "--csv", "-"]) == 2
+    assert "has made no step yet" in capsys.readouterr().err
