@@ -202,7 +202,8 @@ assert -1e-9 < losses[-1] - counted_loss < 0.01
 assert FAST or losses[-1] - counted_loss < 0.001
 
 # %% [markdown]
-# There, to less than a thousandth. It can come as near as you like, but not below. Do they agree on the single numbers as well?
+# There, to less than a thousandth. It can come as near as you like, but not below. Do they agree on the single
+# numbers as well?
 
 
 # %%
