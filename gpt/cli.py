@@ -24,6 +24,7 @@ from . import (
     info_command,
     log_command,
     sample_command,
+    text_command,
     timemachine_command,
     train_command,
 )
@@ -37,6 +38,7 @@ _COMMANDS = (  # in the order of ``--help``
     chat_command.add_parser,
     eval_command.add_parser,
     info_command.add_parser,
+    text_command.add_parser,
     draw_command.add_parser,
     flow_command.add_parser,
     timemachine_command.add_parser,

@@ -15,7 +15,7 @@ from . import checkpoint
 from .config import TrainConfig
 from .data import DEFAULT_DATASET
 from .ngram import Rung
-from .text import NORMALIZATIONS, SUFFIXES
+from .text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
 
 
 def command_line(words: str, folder: Path) -> str:
@@ -43,7 +43,8 @@ ABOUT_TEXTS = (
     "normalisations, done in this order (line ends become \\n in any case):\n"
     + "\n".join(f"  {name:<19}{about}" for name, about in NORMALIZATIONS.items())
     + f"\n\nof a folder and its folders, the files are read that end in\n  {' '.join(SUFFIXES)},\n"
-    "in the order of their names, with an empty line between two; hidden, binary and empty ones are left out"
+    "in the order of their names, with an empty line between two; hidden, binary and empty ones are left out,\n"
+    f"and those above {LARGEST_FILE / 1e9:.0f} GB, which can be given by themselves"
 )
 
 
@@ -72,6 +73,16 @@ def normalize_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--normalize", metavar="HOW", help="what is done to the text first, with commas between (default: none)"
     )
+
+
+def say_parts(text: Text) -> None:
+    """Which files of a folder are read, and which are not."""
+    if len(text.parts) > 1 or text.skipped:
+        print(f"{text.name}: {len(text.parts):,} file{'s' * (len(text.parts) > 1)}")
+    for path, reason in text.skipped[:10]:
+        print(f"  left out: {path} ({reason})")
+    if len(text.skipped) > 10:
+        print(f"  and {len(text.skipped) - 10:,} more")
 
 
 def checkpoint_flag(command: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from .errors import ConfigError, DataError
 
 READ_AT_ONCE = 1 << 20  # bytes
-LONGEST_PIECE = 1 << 24  # characters; a text with no white space for so long is cut anywhere
+LONGEST_PIECE = 1 << 22  # characters; a text with no white space for so long is cut anywhere
 LARGE = 1 << 24  # bytes; below that nobody has to wait for anything
 
 SUFFIXES = (

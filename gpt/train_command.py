@@ -11,7 +11,7 @@ from typing import Any
 
 from . import checkpoint, ngram
 from .checkpoint import RunConfig
-from .commands import ABOUT_TEXTS, command_line, given, ladder_words, loss_words, normalize_flag, text_flags
+from .commands import ABOUT_TEXTS, command_line, given, ladder_words, loss_words, normalize_flag, say_parts, text_flags
 from .config import PRESETS, GPTConfig, TrainConfig, preset
 from .data import DEFAULT_DATASET, TEXTS, Corpus, open_text
 from .draw_command import DRAWN_BOXES, loss_drawing
@@ -19,7 +19,7 @@ from .engines import CompiledEngine, check_engine
 from .errors import CheckpointError, ConfigError
 from .files import write_atomically
 from .processes import together
-from .text import Text, parse_normalizations
+from .text import parse_normalizations
 from .train import Run, resume, start, text_sha256, train
 
 DEFAULT_PRESET = "small"
@@ -121,7 +121,7 @@ def _fresh(options: argparse.Namespace) -> Run:
     dataset = None if options.data else options.dataset or DEFAULT_DATASET
     data = str(Path(options.data).absolute()) if options.data else None
     text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
-    _say_parts(text)
+    say_parts(text)
     corpus = Corpus.from_text(text, config.block_size)
     config = dataclasses.replace(config, vocab_size=corpus.tokenizer.vocab_size)
     if options.out:
@@ -131,21 +131,11 @@ def _fresh(options: argparse.Namespace) -> Run:
                 f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
             )
     else:
-        folder = _unused(Path("runs") / f"{dataset or Path(options.data).stem}-{options.preset or DEFAULT_PRESET}")
+        folder = _unused(Path("runs") / f"{dataset or Path(str(data)).stem}-{options.preset or DEFAULT_PRESET}")
     check_engine(training)  # before a folder is made
     _check_writable(folder)
     print(f"A new run in {folder}")
     return start(folder, RunConfig(config, training, dataset, data, text_sha256(text), text.normalize), corpus)
-
-
-def _say_parts(text: Text) -> None:
-    """Which files of a folder are read, and which are not."""
-    if len(text.parts) > 1 or text.skipped:
-        print(f"{text.name}: {len(text.parts):,} file{'s' * (len(text.parts) > 1)}")
-    for path, reason in text.skipped[:10]:
-        print(f"  left out: {path} ({reason})")
-    if len(text.skipped) > 10:
-        print(f"  and {len(text.skipped) - 10:,} more")
 
 
 def _train_config(settings: dict[str, Any]) -> TrainConfig:

@@ -92,7 +92,7 @@ def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.Capture
     assert "step 3 of 3" in printed
 
 
-COMMANDS = ["train", "sample", "chat", "eval", "info", "draw", "flow", "export", "import", "export-log"]
+COMMANDS = ["train", "sample", "chat", "eval", "info", "text", "draw", "flow", "export", "import", "export-log"]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
@@ -121,6 +121,9 @@ BAD: list[tuple[list[str], str]] = [
     (["train", "--data", "{empty}"], "is empty"),
     (["train", "--data", "{latin}"], "is not a UTF-8 text"),
     (["train", "--data", "{short}"], "the text is too short"),
+    (["train", "--data", "{run}"], "is a folder without a text: expected files whose names end in .txt"),
+    (["train", "--data", "{text}", "--normalize", "upper"], "normalize must be none or some of nfc, nfkc"),
+    (["train", "--resume", "{run}", "--normalize", "lower"], "--normalize cannot change in a resumed run"),
     (["train", "--preset", "huge"], "unknown preset: 'huge'"),
     (["train", "--dataset", "nosuch"], "unknown data set: 'nosuch'"),
     (["train", "--n-embd", "10", "--n-head", "3"], "n_head must divide n_embd"),
@@ -249,6 +252,13 @@ def test_a_wrong_flag_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "invalid int value: 'many'; see python -m gpt train --help" in error
+
+
+def test_one_text_per_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--data", "a.txt", "--data", "b.txt"])
+    assert stop.value.code == 2
+    assert "--data can be given once; for several files give the folder that they are in" in capsys.readouterr().err
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,381 @@
+"""What a text is like, before a model learns from it; in passes over its pieces, so that it may be of any size."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+
+from .text import Facts, Text, code_points, watched
+
+LONG = 20  # characters; shorter lines repeat in any text ("ROMEO:")
+RARE = 20  # a character that stands in a text less often can hardly be learned
+SHOWN, COMMON = 20, 100  # rare characters and frequent ones
+SMALL = 100_000  # characters; a model soon knows less than that by heart
+MOST_HASHES = 1 << 18  # of lines; when there are more, every second one is forgotten, and again
+
+_INVISIBLE = {
+    "Cc": "control characters",
+    "Cf": "invisible characters",
+    "Co": "private characters",
+    "Cn": "no characters",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands first, counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How much of a text stands there more than once.
+
+    Attributes:
+        unit: "lines" or "paragraphs", of at least :data:`LONG` characters.
+        total: how many there are.
+        again: share of them that have stood in the text before.
+        leaked: share of those of the validation part that the training part has too.
+        every: the shares are those of one in so many, chosen by a hash of their characters.
+    """
+
+    unit: str
+    total: int
+    again: float
+    leaked: float
+    every: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to say about a text.
+
+    Attributes:
+        name: of the text.
+        bytes: on disk.
+        files: how many the text is made of.
+        facts: characters and alphabet.
+        lines: how many; the longest is number ``longest_line`` with ``longest`` characters.
+        decomposed: lines that Unicode's NFC would change.
+        line_ends: how often each kind stands in the files: ``"\\n"``, ``"\\r\\n"``, ``"\\r"``.
+        rare: the rarest characters, with where they first stand.
+        unseen: characters of the validation part that the training part does not have.
+        repeats: of lines and of paragraphs.
+    """
+
+    name: str
+    bytes: int
+    files: int
+    facts: Facts
+    lines: int
+    longest: int
+    longest_line: int
+    decomposed: int
+    line_ends: dict[str, int]
+    rare: dict[str, Place]
+    unseen: str
+    repeats: tuple[Repeats, Repeats]
+
+    @property
+    def split(self) -> int:
+        """Where the validation part begins."""
+        return self.facts.characters * 9 // 10
+
+    @cached_property
+    def entropy(self) -> float:
+        """Of single characters, in nats: the loss of a model that knows how often each occurs, and nothing else."""
+        total = self.facts.characters
+        return -math.fsum(n / total * math.log(n / total) for n in self.facts.counts.values())
+
+    @cached_property
+    def kinds(self) -> dict[str, int]:
+        """Characters per kind that no one sees, and tabs and line ends are no such."""
+        found: Counter[str] = Counter()
+        for character, count in self.facts.counts.items():
+            kind = _INVISIBLE.get(unicodedata.category(character))
+            if kind and character not in "\n\t":
+                found[kind] += count
+        return dict(found)
+
+    def advice(self) -> list[str]:
+        """A sentence for each trouble: what it does to a model, and what to do."""
+        counts, lines, paragraphs = self.facts.counts, *self.repeats
+        rare = [character for character, count in counts.items() if count < RARE]
+        mixed = [f"{_shown(end)} {n:,} times" for end, n in self.line_ends.items() if n]
+        found = []
+        if self.facts.characters < SMALL:
+            found.append(
+                f"With {self.facts.characters:,} characters the text is small: a model will soon know it by heart. "
+                f"Take a small preset and --patience 3, or more text."
+            )
+        if rare:
+            them, stand = ("it", "stands") if len(rare) == 1 else ("them", "stand")
+            plainer = "Try --normalize nfkc,ascii-punctuation, or take" if any(c > "~" for c in rare) else "Take"
+            found.append(
+                f"{_number(len(rare), 'character')} of the alphabet of {len(counts):,} {stand} in the text fewer than "
+                f"{RARE} times: a model cannot learn {them}, but computes a probability for each at every step. "
+                f"{plainer} {them} out."
+            )
+        if self.unseen:
+            found.append(
+                f"{_number(len(self.unseen), 'character')} stand{'s' * (len(self.unseen) == 1)} in the validation part "
+                f"only ({_some(self.unseen)}): no model can expect what it has never read. "
+                f"Mix the parts of the text better."
+            )
+        if self.decomposed:
+            found.append(
+                f"{_number(self.decomposed, 'line')} would be different in Unicode's NFC: the same letter may be "
+                f"written in two ways, and a model takes them for two. Use --normalize nfc."
+            )
+        if len(mixed) > 1:
+            found.append(
+                f"Line ends are mixed: {', '.join(mixed)}. \\r\\n is read as \\n always"
+                + ("; a \\r alone stays what it is: replace it." if self.line_ends["\r"] else ".")
+            )
+        elif self.line_ends["\r"]:
+            found.append(
+                "Lines end in \\r, as on very old Macintoshes: the text is one line to us. Replace \\r by \\n."
+            )
+        if self.kinds:
+            what = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.items())
+            found.append(f"Nobody sees these, and a model spends itself on them: {what}. Take them out.")
+        if "\ufffd" in counts:
+            found.append(
+                f"U+FFFD stands in the text {counts[chr(0xFFFD)]:,} times: characters that an earlier program "
+                f"could not read. Make the text again from its source."
+            )
+        for repeats in (lines, paragraphs):
+            if repeats.again > 0.05:
+                found.append(
+                    f"{repeats.again:.0%} of the long {repeats.unit} have stood in the text before: a model learns "
+                    f"these by heart first. Leave each in once, unless repetition is what you want to model."
+                )
+                break
+        if lines.leaked > 0.05:
+            found.append(
+                f"{lines.leaked:.0%} of the long lines of the validation part stand in the training part too: the "
+                f"validation loss will flatter the model. Remove the duplicates before you compare losses."
+            )
+        if self.longest > 10_000:
+            found.append(
+                f"Line {self.longest_line:,} has {self.longest:,} characters: is it text, or data that got in?"
+            )
+        return found
+
+    def __str__(self) -> str:
+        facts, lines = self.facts, []
+        total = facts.characters
+        files = f" in {self.files:,} files" if self.files > 1 else ""
+        lines.append(f"{self.name}: {total:,} characters, {self.bytes:,} bytes{files}, {_number(self.lines, 'line')}")
+        lines.append(
+            f"The longest line has {self.longest:,} characters (line {self.longest_line:,}); line ends: "
+            + (", ".join(f"{n:,} {_shown(end)}" for end, n in self.line_ends.items() if n) or "none")
+        )
+        lines.append(f"Training part: {self.split:,} characters; validation part: the last {total - self.split:,}")
+        lines.append(
+            f"Counting single characters leaves {self.entropy:.3f} nats per character "
+            f"({self.entropy / math.log(2):.3f} bits), of {math.log(len(facts.counts)):.3f} with nothing known"
+        )
+        lines.append("")
+        for repeats in self.repeats:
+            share = f" (of one in {repeats.every})" if repeats.every > 1 else ""
+            lines.append(
+                f"Long {repeats.unit} (from {LONG} characters on): {repeats.total:,}; {repeats.again:.1%} have stood "
+                f"in the text before, {repeats.leaked:.1%} of those for validation are in the training part too{share}"
+            )
+        lines.append("")
+        lines.append(f"Alphabet of {len(facts.counts):,}, the most frequent first:")
+        common = sorted(facts.counts.items(), key=lambda item: (-item[1], item[0]))
+        cells = [f"{_shown(c):>8} {n / total:>8.3%}" for c, n in common[:COMMON]]
+        lines += ["".join(cells[i : i + 5]) for i in range(0, len(cells), 5)]
+        if len(common) > COMMON:
+            lines.append(f"  and {len(common) - COMMON:,} more")
+        if self.rare:
+            lines += ["", f"Rarest characters (fewer than {RARE} times), with where they first stand:"]
+            for character, place in self.rare.items():
+                count = facts.counts[character]
+                lines.append(
+                    f"{_shown(character):>8}  {count:>3}×  line {place.line:,}, column {place.column:,}  "
+                    f"{unicodedata.name(character, '')}".rstrip()
+                )
+        lines.append("")
+        advice = self.advice()
+        if advice:
+            lines += ["What to do:", *(f"  - {sentence}" for sentence in advice)]
+        else:
+            lines.append("Nothing stands out: train on it.")
+        return "\n".join(lines)
+
+
+def report(text: Text) -> Report:
+    """Look at a text. Raises DataError when it cannot be read."""
+    facts = text.facts
+    split = facts.characters * 9 // 10
+    by_rarity = sorted((n, c) for c, n in facts.counts.items() if n < RARE)[:SHOWN]
+    sought = {c for _, c in by_rarity}
+    found: dict[str, Place] = {}
+    in_training = np.zeros(0x110000, dtype=bool)
+    tally = _Lines(split)
+    for piece in watched(text, "Looking"):
+        in_training[code_points(piece[: max(0, split - tally.position)])] = True
+        for character in [c for c in sought if c in piece]:
+            at = piece.index(character)
+            start = piece.rfind("\n", 0, at)
+            column = at - start if start >= 0 else tally.length + at + 1
+            found[character] = Place(tally.number + piece.count("\n", 0, at), column)
+            sought.discard(character)
+        tally.read(piece)
+    tally.end()
+    return Report(
+        name=text.name,
+        bytes=text.size,
+        files=len(text.parts),
+        facts=facts,
+        lines=tally.number if tally.length else tally.number - 1,
+        longest=tally.longest,
+        longest_line=tally.longest_line,
+        decomposed=tally.decomposed,
+        line_ends=_line_ends(text.raw()),
+        rare={c: found[c] for _, c in by_rarity},
+        unseen="".join(c for c in facts.counts if not in_training[ord(c)]),
+        repeats=(tally.lines.result("lines"), tally.paragraphs.result("paragraphs")),
+    )
+
+
+class _Lines:
+    """Goes through a text line by line without ever holding a whole one."""
+
+    def __init__(self, split: int) -> None:
+        self._split = split
+        self.position = 0  # characters read
+        self.number, self.length = 1, 0  # of the line that is being read
+        self.longest, self.longest_line, self.decomposed = 0, 1, 0
+        self.lines, self.paragraphs = _Hashes(), _Hashes()
+        self._line, self._paragraph = _Unit(0), _Unit(0)
+        self._is_decomposed = False
+
+    def read(self, piece: str) -> None:
+        composed = unicodedata.is_normalized("NFC", piece)
+        for number, part in enumerate(piece.split("\n")):
+            if number:
+                self._end_of_line()
+                self.position += 1
+                self.number, self.length = self.number + 1, 0
+                self._line = _Unit(self.position)
+            if part:
+                self._line.add(part)
+                self.position += len(part)
+                self.length += len(part)
+                self._is_decomposed |= not composed and not unicodedata.is_normalized("NFC", part)
+
+    def end(self) -> None:
+        self._end_of_line()
+        self._end_of_paragraph()
+
+    def _end_of_line(self) -> None:
+        if self.length > self.longest:
+            self.longest, self.longest_line = self.length, self.number
+        self.decomposed += self._is_decomposed
+        self._is_decomposed = False
+        digest = self._line.digest()
+        self.lines.see(self._line, digest, self._split)
+        if not self.length:
+            self._end_of_paragraph()
+        elif not self._paragraph.length:
+            self._paragraph = _Unit(self._line.start)
+        if self.length:
+            self._paragraph.add_digest(digest, self.length)
+
+    def _end_of_paragraph(self) -> None:
+        self.paragraphs.see(self._paragraph, self._paragraph.digest(), self._split)
+        self._paragraph = _Unit(0)
+
+
+class _Unit:
+    """A line or a paragraph, known by a hash of its characters."""
+
+    def __init__(self, start: int) -> None:
+        self.start, self.length, self._hash = start, 0, blake2b(digest_size=8)
+
+    def add(self, part: str) -> None:
+        self._hash.update(part.encode())
+        self.length += len(part)
+
+    def add_digest(self, digest: bytes, length: int) -> None:
+        self._hash.update(digest)
+        self.length += length
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+class _Hashes:
+    """How often each line stands in the two parts of a text; of a bounded number of different lines."""
+
+    def __init__(self) -> None:
+        self._total, self._every = 0, 1
+        self._counts: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+
+    def see(self, unit: _Unit, digest: bytes, split: int) -> None:
+        if unit.length < LONG:
+            return
+        self._total += 1
+        number = int.from_bytes(digest, "big")
+        if number % self._every:
+            return  # all copies of a line are left out together, so the shares stay what they are
+        self._counts[unit.start >= split][number] += 1
+        while sum(map(len, self._counts)) > MOST_HASHES:
+            self._every *= 2
+            for counts in self._counts:
+                for other in [n for n in counts if n % self._every]:
+                    del counts[other]
+
+    def result(self, unit: str) -> Repeats:
+        train, val = self._counts
+        seen, seen_val = train.total() + val.total(), val.total()
+        different = len(train.keys() | val.keys())
+        leaked = sum(n for number, n in val.items() if number in train)
+        return Repeats(
+            unit,
+            self._total,
+            (seen - different) / seen if seen else 0.0,
+            leaked / seen_val if seen_val else 0.0,
+            self._every,
+        )
+
+
+def _line_ends(pieces: Iterator[str]) -> dict[str, int]:
+    found = {"\n": 0, "\r\n": 0, "\r": 0}
+    before = ""
+    for piece in pieces:
+        both = piece.count("\r\n") + (before == "\r" and piece.startswith("\n"))
+        found["\r\n"] += both
+        found["\n"] += piece.count("\n") - both
+        found["\r"] += piece.count("\r") - both
+        before = piece[-1:] or before
+    return found
+
+
+def _shown(character: str) -> str:
+    """A character that can be printed in quotes; a line end or an invisible one by its escape."""
+    if character.isprintable() and not unicodedata.combining(character[0]):
+        return f"'{character}'"
+    return character.encode("unicode_escape").decode() if character < "\x80" else f"U+{ord(character):04X}"
+
+
+def _some(characters: str, most: int = 10) -> str:
+    rest = len(characters) - most
+    return " ".join(map(_shown, characters[:most])) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
