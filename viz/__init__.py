@@ -19,6 +19,7 @@ from .boundary import boundaries, boundary
 from .curve import loss_curve
 from .document import walkthrough
 from .drawing import draw, save
+from .embeddings import embeddings
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
 from .flow import flow
 from .liveview import live, show
@@ -39,6 +40,7 @@ __all__ = [
     "boundary",
     "draw",
     "draw_program",
+    "embeddings",
     "flow",
     "live",
     "loss_curve",

@@ -92,6 +92,15 @@ class Checkpoint(Run):
     model: Any
     step: int
 
+    def embeddings(self, *, positions: bool = False) -> Sequence[Sequence[Value]]:
+        """A vector per character of the alphabet, or per position of the context.                    # (V or T, C)"""
+        tables = self.model.transformer
+        if not positions:
+            return tables.wte.weight  # type: ignore[no-any-return]
+        if not tables.learned:
+            raise DrawingError("this model turns queries and keys by angles; it has no vectors of positions to show")
+        return tables.wpe.weight  # type: ignore[no-any-return]
+
     def called(self, tokens: Sequence[int]) -> CallRecord:
         """What is called when the model reads tokens, with the graph."""
         with record_calls() as calls, collector_paused():

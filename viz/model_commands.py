@@ -13,6 +13,7 @@ from .attention import attention
 from .boundary import boundary
 from .chart import Chart
 from .curve import loss_curve
+from .embeddings import embeddings
 from .errors import DrawingError
 from .next_characters import next_characters
 from .step_command import numbers
@@ -59,6 +60,12 @@ def add_parsers(commands: Any) -> None:
     command.add_argument(
         "--no-ladder", action="store_true", help="leave out what counting reaches, which is counted anew"
     )
+    command = _command(
+        commands, "embeddings", _embeddings, "the vectors of characters, in the plane in which they differ most",
+        "python -m viz embeddings runs/my-run -o embeddings.html",
+    )  # fmt: skip
+    _add_run(command)
+    command.add_argument("--positions", action="store_true", help="the vectors of positions instead of characters")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -103,6 +110,14 @@ def _attention(options: argparse.Namespace) -> Chart:
         raise DrawingError(f"--length must be at most {context}, the context of this model; got {length}")
     tokens = run.tokens(options.text, length)
     return attention(run.called(tokens), run.characters(tokens), title=f"Attention after step {run.step}")
+
+
+def _embeddings(options: argparse.Namespace) -> Chart:
+    run = checkpoint.load(options.folder, best=options.best)
+    vectors = run.embeddings(positions=options.positions)
+    what = "positions" if options.positions else "characters"
+    names = None if options.positions else run.tokenizer.alphabet
+    return embeddings(vectors, names, title=f"Embeddings of {what} after step {run.step}")
 
 
 def _curve(options: argparse.Namespace) -> Chart:
