@@ -17,6 +17,7 @@ import tinygrad_edu
 
 from . import (
     chat_command,
+    compare_command,
     draw_command,
     eval_command,
     exchange_commands,
@@ -37,6 +38,7 @@ _COMMANDS = (  # in the order of ``--help``
     sample_command.add_parser,
     chat_command.add_parser,
     eval_command.add_parser,
+    compare_command.add_parser,
     info_command.add_parser,
     text_command.add_parser,
     draw_command.add_parser,

@@ -92,7 +92,20 @@ def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.Capture
     assert "step 3 of 3" in printed
 
 
-COMMANDS = ["train", "sample", "chat", "eval", "info", "text", "draw", "flow", "export", "import", "export-log"]
+COMMANDS = [
+    "train",
+    "sample",
+    "chat",
+    "eval",
+    "compare",
+    "info",
+    "text",
+    "draw",
+    "flow",
+    "export",
+    "import",
+    "export-log",
+]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
