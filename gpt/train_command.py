@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint, ngram
-from .checkpoint import RunConfig
-from .commands import ABOUT_TEXTS, command_line, given, ladder_words, loss_words, normalize_flag, say_parts, text_flags
-from .config import PRESETS, GPTConfig, TrainConfig, preset
-from .data import DEFAULT_DATASET, TEXTS, Corpus, open_text
+from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
+from .commands import ABOUT_TEXTS, command_line, given, ladder_words, loss_words
+from .config import PRESETS, GPTConfig, TrainConfig
+from .data import TEXTS
 from .draw_command import DRAWN_BOXES, loss_drawing
 from .engines import CompiledEngine, check_engine
 from .errors import CheckpointError, ConfigError
 from .files import write_atomically
 from .processes import together
-from .text import parse_normalizations
-from .train import Run, resume, start, text_sha256, train
-
-DEFAULT_PRESET = "small"
-_METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME"}
+from .train import Run, resume, start, train
 
 
 def add_parser(add: Any) -> None:
@@ -32,30 +28,11 @@ def add_parser(add: Any) -> None:
     texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
     description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}\n\n{ABOUT_TEXTS}"
     command = add("train", "train a GPT and save it", together(run), description)
-    command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
-    text_flags(command)
-    normalize_flag(command)
+    preset_flags(command)
     command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
     command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
     command.add_argument("--no-draw", action="store_true", default=None, help="do not draw the loss at the end")
-    chosen = PRESETS[DEFAULT_PRESET]
-    defaults = {
-        **dataclasses.asdict(GPTConfig(**chosen.model)),
-        **dataclasses.asdict(TrainConfig(**chosen.train)),
-    }
-    for title, cls in (("the model", GPTConfig), ("training", TrainConfig)):
-        group = command.add_argument_group(title, f"defaults are those of the preset {DEFAULT_PRESET}")
-        for field in dataclasses.fields(cls):
-            if field.name == "vocab_size":
-                continue  # the text decides it
-            default = defaults[field.name]
-            help_text = f"{field.metadata['help']} (default: {default})".replace("%", "%%")
-            flag = f"--{field.name.replace('_', '-')}"
-            if isinstance(default, bool):
-                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help_text)
-            else:
-                kind = type(default)
-                group.add_argument(flag, type=kind, metavar=_METAVARS[kind], default=None, help=help_text)
+    setting_flags(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -112,18 +89,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fresh(options: argparse.Namespace) -> Run:
-    chosen = preset(options.preset or DEFAULT_PRESET)
-    config = GPTConfig(**{**chosen.model, **given(options, GPTConfig)})
-    changes = given(options, TrainConfig)
-    if "lr" in changes:
-        changes.setdefault("min_lr", changes["lr"] / 10)  # who moves the peak means the end to move with it
-    training = _train_config({**chosen.train, **changes})
-    dataset = None if options.data else options.dataset or DEFAULT_DATASET
-    data = str(Path(options.data).absolute()) if options.data else None
-    text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
-    say_parts(text)
-    corpus = Corpus.from_text(text, config.block_size)
-    config = dataclasses.replace(config, vocab_size=corpus.tokenizer.vocab_size)
+    model, training = configs(options.preset, given(options, GPTConfig), given(options, TrainConfig))
+    text = ChosenText.of(options)
+    config, corpus = text.run(model, training)
     if options.out:
         folder = Path(options.out)
         if checkpoint.exists(folder):
@@ -131,17 +99,11 @@ def _fresh(options: argparse.Namespace) -> Run:
                 f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
             )
     else:
-        folder = _unused(Path("runs") / f"{dataset or Path(str(data)).stem}-{options.preset or DEFAULT_PRESET}")
+        folder = _unused(Path("runs") / f"{text.name}-{options.preset or DEFAULT_PRESET}")
     check_engine(training)  # before a folder is made
     _check_writable(folder)
     print(f"A new run in {folder}")
-    return start(folder, RunConfig(config, training, dataset, data, text_sha256(text), text.normalize), corpus)
-
-
-def _train_config(settings: dict[str, Any]) -> TrainConfig:
-    if settings.get("engine") == "scalar":
-        settings.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
-    return TrainConfig(**settings)
+    return start(folder, config, corpus)
 
 
 def _resumed(options: argparse.Namespace) -> Run:
