@@ -10,6 +10,7 @@
       training.safetensors    what a resumed run needs: parameters, AdamW's means, the step: one file, so that it is
                               of one moment, however the run ended
       log.jsonl               one line per step
+      flow.jsonl              gradients at the validations, one line per table of parameters
       snapshots/              the parameters on the way, step-0000500.safetensors; at most as many as --keep says
 
 Every file is replaced in one step (see ``files.py``). There is no pickle: reading a checkpoint runs no code.
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.errors import StateDictError
+from tinygrad_edu.measure import Line
 from tinygrad_edu.nn import Numbers
 
 from .config import GPTConfig, TrainConfig
@@ -37,8 +39,9 @@ from .text import Text, normalized, parse_normalizations
 from .tokenizer import CharTokenizer
 
 FORMAT = 1
-CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG = (
+CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG, FLOW = (
     "config.json", "tokenizer.json", "model.safetensors", "best.safetensors", "training.safetensors", "log.jsonl",
+    "flow.jsonl",
 )  # fmt: skip
 
 
@@ -272,29 +275,47 @@ def load_training_state(folder: Path) -> TrainingState:
 # --- the log ----------------------------------------------------------------------------------------------------------
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of log.jsonl; a last line that a crash cut short is left out."""
+def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
+    """The lines of log.jsonl, or of flow.jsonl; a last line that a crash cut short is left out."""
+    path = folder / name
     try:
-        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise CheckpointError(f"{folder / LOG} cannot be read: {error.strerror}") from None
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     records = []
     for number, line in enumerate(lines, 1):
         try:
             records.append(json.loads(line))
         except ValueError:
             if number < len(lines):
-                raise CheckpointError(f"{folder / LOG} is damaged in line {number}") from None
+                raise CheckpointError(f"{path} is damaged in line {number}") from None
     return records
 
 
-def rewrite_log(folder: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Replace log.jsonl by these lines."""
-    write_atomically(folder / LOG, "".join(log_line(record) for record in records))
+def rewrite_log(folder: Path, records: Iterable[Mapping[str, Any]], name: str = LOG) -> None:
+    """Replace log.jsonl, or flow.jsonl, by these lines."""
+    write_atomically(folder / name, "".join(log_line(record) for record in records))
 
 
 def log_line(record: Mapping[str, Any]) -> str:
     """One line of the log."""
     return json.dumps(record) + "\n"
+
+
+def flow_lines(step: int, measured: Iterable[Line]) -> str:
+    """The lines of flow.jsonl about one step; pandas reads them as a table."""
+    return "".join(log_line({"step": step, **dataclasses.asdict(line)}) for line in measured)
+
+
+def read_flow(folder: Path) -> dict[int, list[Line]]:
+    """By step what was measured of the gradients; empty for a run that has measured nothing."""
+    found: dict[int, list[Line]] = {}
+    for record in read_log(folder, FLOW):
+        try:
+            step = record.pop("step")
+            found.setdefault(step, []).append(Line(**record))
+        except (KeyError, TypeError, AttributeError):
+            raise CheckpointError(f"{folder / FLOW} holds a line that does not describe gradients") from None
+    return found

@@ -6,10 +6,13 @@ import importlib.util
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tinygrad_edu import Value, collector_paused, no_grad
 from tinygrad_edu import functional as F
+from tinygrad_edu.calls import values_in
+from tinygrad_edu.measure import Line, line, update_ratio
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
 from .cached import CachedScorer
@@ -27,8 +30,17 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """One way to compute losses, gradients and optimiser steps of a model."""
 
-    def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
-        """One optimiser step on the mean loss of ``sequences``; returns that loss and the norm of its gradient."""
+    flow: list[Line]  #: the gradients before clipping, of the latest step that was measured, and what it changed
+
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
+        """One optimiser step on the mean loss of ``sequences``; returns that loss and the norm of its gradient.
+
+        With ``measure`` it notes its gradients in ``flow``. When loss or norm are not finite it does so in any case,
+        and the model stays as it was.
+        """
+
+    def gradients(self) -> list[Line]:
+        """The gradients of the latest step as it used them, a line per table of parameters."""
 
     def evaluate(self, sequences: Sequences) -> float:
         """The mean loss in nats per character; nothing is learned."""
@@ -66,8 +78,10 @@ class ScalarEngine:
         self._parameters = model.parameters()
         self._grad_clip = config.grad_clip or math.inf
         self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
+        self._tables = {name: list(values_in(table)) for name, table in model.named_parameters()}
+        self.flow: list[Line] = []
 
-    def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
         """See :class:`Engine`."""
         self._model.seed_dropout(dropout_seed)
         self._optimizer.zero_grad()
@@ -78,10 +92,25 @@ class ScalarEngine:
                 loss = self._model.loss(tokens, targets) / len(sequences)
                 loss.backward()
                 total += loss.data
+        before = {name: [p.data for p in table] for name, table in self._tables.items()} if measure else {}
+        if measure:
+            self.flow = self.gradients()
         norm = clip_grad_norm(self._parameters, self._grad_clip)
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            self.flow = self.gradients()
+            return total, norm
         self._optimizer.lr = lr
         self._optimizer.step()
+        if measure:
+            self.flow = [
+                replace(line, update=update_ratio(before[line.name], [p.data for p in self._tables[line.name]]))
+                for line in self.flow
+            ]
         return total, norm
+
+    def gradients(self) -> list[Line]:
+        """See :class:`Engine`."""
+        return [line(name, [p.grad for p in table]) for name, table in self._tables.items()]
 
     def evaluate(self, sequences: Sequences) -> float:
         """See :class:`Engine`."""
@@ -144,6 +173,14 @@ class CompiledEngine:
         self._parameters: Any
         self._optimizer: Any
         self._prepare(model, config)
+        # Those of the model itself: programs add their own, parts of these.
+        self._tables = {
+            name: slice(start, start + size)
+            for name, start, size in zip(
+                self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True
+            )
+        }
+        self.flow: list[Line] = []
         self._train_loss = compiler.jit(model.loss, self._parameters)
         # With dropout, training and evaluation are two programs.
         self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
@@ -162,15 +199,36 @@ class CompiledEngine:
         self._parameters = self._compiler.Parameters(model)
         self._optimizer = self._compiler.AdamW(self._parameters, **adamw_settings(model, config))
 
-    def step(self, sequences: Sequences, lr: float, dropout_seed: str) -> tuple[float, float]:
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
         """See :class:`Engine`."""
         if self._model.config.dropout:
             self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
         loss = self._value_and_grad(sequences)
+        before = self._on_host(self._parameters.array).copy() if measure else None
+        if measure:
+            self.flow = self.gradients()
         norm = self._clip()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self.flow = self.gradients()
+            return loss, norm
         self._optimizer.lr = lr
         self._optimizer.step()
+        if before is not None:
+            after = self._on_host(self._parameters.array)
+            self.flow = [
+                replace(line, update=_update_ratio(before[self._tables[line.name]], after[self._tables[line.name]]))
+                for line in self.flow
+            ]
         return loss, norm
+
+    def gradients(self) -> list[Line]:
+        """See :class:`Engine`."""
+        gradient = self._on_host(self._parameters.gradient)
+        return [_line(name, gradient[place]) for name, place in self._tables.items()]
+
+    def _on_host(self, array: Any) -> Any:
+        """An array of parameters as one of numpy, without a copy where that is possible."""
+        return array
 
     def _value_and_grad(self, sequences: Sequences) -> float:
         return self._train_loss.value_and_grad(*transposed(sequences))
@@ -257,6 +315,26 @@ class CompiledEngine:
     def summary(self) -> str:
         """What the compiler did, in one sentence."""
         return f"Compiled: {self._train_loss.summary()}."
+
+
+def _line(name: str, gradient: Any) -> Line:
+    """:func:`tinygrad_edu.measure.line` of an array."""
+    sizes = abs(gradient)
+    finite = sizes[sizes < math.inf]  # NaN compares false
+    return Line(
+        name,
+        len(sizes),
+        float(finite.mean(dtype="float64")) if len(finite) else math.nan,
+        float(finite.max()) if len(finite) else math.nan,
+        float((sizes == 0.0).mean()),
+        len(sizes) - len(finite),
+    )
+
+
+def _update_ratio(before: Any, after: Any) -> float | None:
+    """:func:`tinygrad_edu.measure.update_ratio` of arrays."""
+    lengths = [float((x.astype("float64") ** 2).sum()) ** 0.5 for x in (after - before, before)]
+    return lengths[0] / lengths[1] if lengths[1] else None
 
 
 def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:

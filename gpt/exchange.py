@@ -307,6 +307,7 @@ def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Ch
     checkpoint.load_parameters(model, imported.tensors, source)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.rewrite_log(folder, [])
+    checkpoint.rewrite_log(folder, [], checkpoint.FLOW)
     checkpoint.save_training_state(folder, model, AdamW(model.parameters()).state_dict(), imported.step)
     checkpoint.save_model(folder, model, imported.step)
     checkpoint.save_config(folder, config, tokenizer)  # last: from here on the folder holds a run

@@ -478,6 +478,6 @@ class TorchAdamW:
 def clip_grad_norm(parameters: TorchParameters, max_norm: float) -> float:
     """Scale the gradient down when its norm is above ``max_norm``; returns the norm before."""
     norm = float(torch.linalg.vector_norm(parameters.gradient))
-    if norm > max_norm:
+    if max_norm < norm < math.inf:
         parameters.gradient.mul_(max_norm / norm)
     return norm

@@ -61,6 +61,9 @@ class TorchEngine(CompiledEngine):
     def _clip(self) -> float:
         return clip_grad_norm(self._parameters, self._grad_clip)
 
+    def _on_host(self, array: Any) -> Any:
+        return array.detach().cpu().numpy()
+
     def evaluate(self, sequences: Sequences) -> float:
         """See :class:`gpt.engines.Engine`; every process takes its share."""
         if self._count == 1:

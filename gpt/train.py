@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from tinygrad_edu.errors import DomainError, StateDictError
+from tinygrad_edu.measure import blame
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
 from . import checkpoint, snapshots
 from .checkpoint import RunConfig
 from .config import TrainConfig
-from .data import Corpus
+from .data import Corpus, Sequences
 from .engines import Engine, make_engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import remove_leftovers
@@ -36,7 +37,16 @@ SAMPLE_CHARACTERS = 120
 
 
 class DivergedError(GPTError):
-    """The loss is not a finite number any more; the last checkpoint is untouched."""
+    """The loss is not a finite number any more, or it explodes; the last checkpoint is untouched.
+
+    Attributes:
+        batch: the sequences of the step at which it was seen. The model is as it was before that step when a number was
+            not finite.
+    """
+
+    def __init__(self, message: str, batch: Sequences | None = None) -> None:
+        super().__init__(message)
+        self.batch = batch or []
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _ladder(corpus))
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.rewrite_log(folder, [])
+    checkpoint.rewrite_log(folder, [], checkpoint.FLOW)
     save(run)
     checkpoint.save_config(folder, config, corpus.tokenizer)  # last: from here on the folder holds a run
     return run
@@ -121,6 +132,8 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     remove_leftovers(folder)
     remove_leftovers(folder / snapshots.FOLDER)
     checkpoint.rewrite_log(folder, log)
+    measured = [r for r in checkpoint.read_log(folder, checkpoint.FLOW) if r["step"] <= state.step and state.step > 0]
+    checkpoint.rewrite_log(folder, measured, checkpoint.FLOW)
     checkpoint.save_config(folder, config, tokenizer)
     return run
 
@@ -181,7 +194,11 @@ def _train(run: Run) -> Result:
     plan = snapshots.planned(config.steps, config.keep)
     progress = Progress(run.step, config.steps, config.batch_size * block_size)
     try:
-        with _stop_requests() as asked_to_stop, open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log:
+        with (
+            _stop_requests() as asked_to_stop,
+            open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log,
+            open(run.folder / checkpoint.FLOW, "a", encoding="utf-8") as flow,
+        ):
             began = run.step
             if run.step == 0:
                 val_loss = _validate(run, config.eval_sequences)
@@ -196,24 +213,32 @@ def _train(run: Run) -> Result:
                 progress.next()
                 lr = learning_rate(config, run.step)
                 batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)
+                measure = run.step in (0, config.steps - 1) or _due(run.step + 1, config.eval_interval)
                 try:
-                    loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}")
-                    what = f"the loss is {loss} and the gradient's norm {norm}"
+                    loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}", measure)
+                    broken = not math.isfinite(loss) or not math.isfinite(norm)
+                    if broken:
+                        what = f"the loss is {loss} and the gradient's norm {norm}; {blame(run.engine.flow)}"
                 except DomainError as error:
-                    loss = norm = math.nan
-                    what = str(error)
+                    loss, broken = math.nan, True
+                    what = "; ".join([str(error), *getattr(error, "__notes__", [])])
                 run.step += 1
-                if not math.isfinite(loss) or not math.isfinite(norm):
+                if broken:
                     raise DivergedError(
                         f"training diverged at step {run.step}: {what}; "
-                        f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}"
+                        f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}",
+                        batch,
                     )
                 if explosion.see(loss):
                     raise DivergedError(
                         f"training diverged at step {run.step}: the mean loss of the last steps has risen to "
-                        f"{explosion.mean:.3g}, far above guessing; the last checkpoint in {run.folder} and the best "
-                        f"one, of step {best.step}, are kept; try a smaller --lr than {config.lr:g}"
+                        f"{explosion.mean:.3g}, far above guessing; {_grown(run, flow)}; the last checkpoint in "
+                        f"{run.folder} and the best one, of step {best.step}, are kept; try a smaller --lr than "
+                        f"{config.lr:g}",
+                        batch,
                     )
+                if measure:
+                    flow.write(checkpoint.flow_lines(run.step, run.engine.flow))
                 if run.step == began + 1 and run.engine.summary():
                     progress.say(run.engine.summary())
                 progress.step(run.step, loss)
@@ -235,6 +260,7 @@ def _train(run: Run) -> Result:
                     progress.say(_framed(sample_text(run)))
                 snapshot = run.step in plan
                 if last or improved or snapshot or asked_to_stop.is_set() or _due(run.step, config.checkpoint_interval):
+                    flow.flush()
                     log.flush()  # before the checkpoint: a resumed run drops what the log has beyond it, never adds
                     save(run)
                     # After the checkpoint: what these two hold is never of a step that a resumed run has not made.
@@ -245,6 +271,14 @@ def _train(run: Run) -> Result:
     finally:
         progress.close()
     return Result(run.step, val_loss, best.step, best.loss, run.step < config.steps and not early, early)
+
+
+def _grown(run: Run, flow: TextIO) -> str:
+    """Where the gradients have grown most since the first step that this run has measured."""
+    flow.flush()
+    measured = checkpoint.read_flow(run.folder)
+    before = measured[min(measured)] if measured else []
+    return blame(run.engine.gradients(), before)
 
 
 def _due(step: int, interval: int) -> bool:

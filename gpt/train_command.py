@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import math
 import sys
 from pathlib import Path
 from typing import Any
+
+from tinygrad_edu.errors import DomainError
 
 from . import checkpoint, ngram
 from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
@@ -18,8 +21,11 @@ from .draw_command import DRAWN_BOXES, loss_drawing
 from .engines import CompiledEngine, check_engine
 from .errors import CheckpointError, ConfigError
 from .files import write_atomically
-from .processes import together
-from .train import Run, resume, start, train
+from .processes import launched, together
+from .recorded import recorded_loss
+from .train import DivergedError, Run, resume, start, train
+
+LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
 
 
 def add_parser(add: Any) -> None:
@@ -51,7 +57,10 @@ def run(options: argparse.Namespace) -> int:
         f"Loss is surprise in nats per character. Counting alone reaches on this text"
         f"{ngram.counted(this.corpus.train)}:\n{ladder_words(this.rungs)}"
     )
-    result = train(this)
+    try:
+        result = train(this)
+    except DivergedError as error:
+        raise DivergedError(f"{error}\n{_place(this, error)}".strip()) from None
     if result.interrupted:
         print(f"Stopped after step {result.step}; all of it is saved. Go on with:")
         print(f"  {command_line('train --resume', folder)}")
@@ -75,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         (checkpoint.BEST, "those of the lowest validation loss"),
         (checkpoint.TRAINING, "what a resumed run needs"),
         (checkpoint.LOG, "one line of JSON per step"),
+        (checkpoint.FLOW, "gradients at the validations: gpt flow --over-time shows them"),
         *pictures.items(),
     ):
         print(f"  {name:<22}{about}")
@@ -149,6 +159,38 @@ def _check_writable(folder: Path) -> None:
         (folder / "log.jsonl.new").unlink()
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
+
+
+def _place(run: Run, error: DivergedError) -> str:
+    """Where in the model the first number of a step that diverged went wrong: a sentence, or nothing if all is finite.
+
+    The step is computed once more in scalars, of one sequence, which the module calls name.
+    """
+    from viz import diagnose, graph, regions
+
+    if not error.batch:
+        return ""
+    run.engine.write_back()
+    worst = error.batch[0]
+    if launched()[1] == 1:  # several processes would have to do this together
+        worst = next((s for s in error.batch if not math.isfinite(_loss(run, s))), worst)
+    try:
+        loss, calls, _ = recorded_loss(run.model, [*worst[0], worst[1][-1]])
+    except DomainError as domain:
+        return "; ".join([str(domain), *getattr(domain, "__notes__", [])])
+    whole = graph.build([loss], calls.names)
+    parts = regions.find(whole, calls)
+    trouble = diagnose.first_not_finite(whole, parts)
+    if trouble is None and run.config.train.engine != "scalar":
+        trouble = diagnose.first_not_finite(whole, parts, LARGEST_FLOAT32)
+    return trouble.sentence if trouble is not None else ""
+
+
+def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
+    try:
+        return run.engine.evaluate([sequence])
+    except DomainError:
+        return math.nan
 
 
 def draw_into(run: Run) -> dict[str, str]:

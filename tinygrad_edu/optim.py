@@ -177,13 +177,14 @@ class AdamW(Adam):
 def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     """Scale all gradients down together when their common norm √Σg² is above ``max_norm``; returns the norm before.
 
-    Pascanu, Mikolov and Bengio 2013, algorithm 1. An infinite ``max_norm`` only measures. (PyTorch adds 1e-6 to the
-    norm before it divides, and so ends a little below ``max_norm``.)
+    Pascanu, Mikolov and Bengio 2013, algorithm 1. An infinite ``max_norm`` only measures, and gradients whose norm is
+    not finite are left as they are, for whoever looks for the cause. (PyTorch adds 1e-6 to the norm before it divides,
+    and so ends a little below ``max_norm``.)
     """
     _check("max_norm", max_norm, 0.0)
     parameters = list(parameters)
     norm = math.hypot(*[p.grad for p in parameters])  # √Σg², also where a square would overflow
-    if norm > max_norm:
+    if max_norm < norm < math.inf:
         scale = max_norm / norm
         for p in parameters:
             p.grad *= scale

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tinygrad_edu import Value
 from tinygrad_edu.calls import ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.measure import Line
 from tinygrad_edu.ops import CONSTANT
 
 from . import style
@@ -29,31 +29,15 @@ OUT_OF_SCALE = 1000.0  # times the median of its kind; gradients within one heal
 VANISHES = 1e-4  # of that median
 
 
-@dataclass(frozen=True)
-class Line:
-    """The gradients of one table of parameters, or at the results of one module.
+def first_not_finite(graph: Graph, regions: Regions, largest: float = math.inf) -> Trouble | None:
+    """The operation that made the first NaN or infinity: forward if there is one, else on the way back.
 
-    Attributes:
-        name: the path, such as ``"transformer.h.0.attn.c_attn.weight"``.
-        count: how many Values.
-        mean, largest: of |gradient| over those that are finite.
-        zeros: the share that is exactly zero.
-        not_finite: how many are NaN or infinite.
-        update: the length of the last update divided by the length of the parameters; None if not known. About 1e-3 is
-            usual for a network that learns well.
+    With ``largest``, a number beyond it counts as infinite, as it does in floats of fewer bits.
     """
+    what = "not finite" if largest == math.inf else f"beyond {style.number(largest, 2)}"
 
-    name: str
-    count: int
-    mean: float
-    largest: float
-    zeros: float
-    not_finite: int
-    update: float | None = None
-
-
-def first_not_finite(graph: Graph, regions: Regions) -> Trouble | None:
-    """The operation that made the first NaN or infinity: forward if there is one, else on the way back."""
+    def fine(x: float) -> bool:
+        return -largest <= x <= largest and math.isfinite(x)
 
     def place(node: int) -> str:
         if graph.inputs[node]:
@@ -75,17 +59,17 @@ def first_not_finite(graph: Graph, regions: Regions) -> Trouble | None:
         return f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
 
     for node, value in enumerate(graph.values):
-        if not math.isfinite(value.data):
+        if not fine(value.data):
             number = style.number(value.data)
-            words = f"The first number that is not finite is {number}, {whose(node)}{place(node)}{made(node)}."
+            words = f"The first number that is {what} is {number}, {whose(node)}{place(node)}{made(node)}."
             return Trouble(node, f"first {number}", words)
     for node in range(len(graph) - 1, -1, -1):
         grad = graph.values[node].grad
-        if grad is not NO_GRADIENT_YET and not math.isfinite(grad):
-            words = f"The first gradient that is not finite is {style.number(grad)}, that of {whose(node)}{place(node)}"
+        if grad is not NO_GRADIENT_YET and not fine(grad):
+            words = f"The first gradient that is {what} is {style.number(grad)}, that of {whose(node)}{place(node)}"
             for user in range(node + 1, len(graph)):
                 sent = graph.contributions(user) if node in graph.inputs[user] else None
-                if sent and not all(map(math.isfinite, sent)):
+                if sent and not all(map(fine, sent)):
                     words += f"; it comes back through {whose(user)}{place(user)}{made(user)}"
                     break
             return Trouble(node, f"first gradient {style.number(grad)}", f"{words}.")

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu import Value, collector_paused
+from tinygrad_edu import Value, collector_paused, measure
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.measure import Line
 
 from . import diagnose, graph, regions, style
 from .chart import LETTER, Chart, stroke, text, wrapped
-from .diagnose import Line
 
 
 @dataclass(frozen=True)
@@ -127,21 +127,11 @@ def _labelled(whole: graph.Graph) -> dict[Value, str]:
 
 
 def _line(name: str, values: list[Value], before: Mapping[Value, float] | None = None) -> Line:
-    gradients = [0.0 if v.grad is NO_GRADIENT_YET else abs(v.grad) for v in values]
-    finite = [g for g in gradients if math.isfinite(g)]
+    gradients = [0.0 if v.grad is NO_GRADIENT_YET else v.grad for v in values]
     update = None
     if before is not None and all(v in before for v in values):
-        length = math.hypot(*(before[v] for v in values))
-        update = math.hypot(*(v.data - before[v] for v in values)) / length if length else None
-    return Line(
-        name,
-        len(values),
-        math.fsum(finite) / len(finite) if finite else math.nan,
-        max(finite, default=math.nan),
-        gradients.count(0.0) / len(gradients) if gradients else 0.0,
-        len(gradients) - len(finite),
-        update,
-    )
+        update = measure.update_ratio([before[v] for v in values], [v.data for v in values])
+    return measure.line(name, gradients, update)
 
 
 def _by_module(calls: list[ModuleCall], split: frozenset[str]) -> dict[str, list[ModuleCall]]:

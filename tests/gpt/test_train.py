@@ -34,7 +34,15 @@ EACH = [
     )
     for engine in ENGINES
 ]
-FILES = ("model.safetensors", "best.safetensors", "training.safetensors", "log.jsonl", "config.json", "tokenizer.json")
+FILES = (
+    "model.safetensors",
+    "best.safetensors",
+    "training.safetensors",
+    "log.jsonl",
+    "flow.jsonl",
+    "config.json",
+    "tokenizer.json",
+)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

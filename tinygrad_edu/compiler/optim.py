@@ -180,6 +180,6 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     _check("max_norm", max_norm, 0.0)
     gradient = parameters.gradient
     norm = float(np.sqrt(np.dot(gradient, gradient)))
-    if norm > max_norm:
+    if max_norm < norm < math.inf:
         gradient *= max_norm / norm
     return norm

@@ -1,0 +1,171 @@
+"""Gradients that a training measures on its way: the numbers, when they are taken, and whom they blame."""
+
+import dataclasses
+import importlib.util
+import itertools
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from gpt import checkpoint
+from gpt.cli import main
+from gpt.config import GPTConfig, TrainConfig
+from gpt.data import Corpus
+from gpt.engines import CompiledEngine, make_engine
+from gpt.errors import CheckpointError
+from gpt.model import GPT
+from tinygrad_edu.calls import values_in
+from tinygrad_edu.measure import Line, blame
+
+HERE = ["scalar", "compiled", *(["torch"] if importlib.util.find_spec("torch") else [])]
+
+
+def tables(model):
+    return {name: list(values_in(table)) for name, table in model.named_parameters()}
+
+
+@pytest.mark.parametrize("engine", HERE)
+@pytest.mark.parametrize("clip", [0.0, 0.01])
+def test_the_numbers_are_those_of_the_gradient_before_clipping(engine: str, clip: float, text: str) -> None:
+    corpus = Corpus.from_text(text, 6)
+    model = GPT(GPTConfig(vocab_size=corpus.tokenizer.vocab_size, block_size=6, n_embd=4, n_head=2), seed=1)
+    twin = GPT(model.config, seed=1)
+    batch = corpus.batch(6, 3, 0, 0)
+    for tokens, targets in batch:
+        (twin.loss(tokens, targets) / 3).backward()
+    made = make_engine(model, TrainConfig(engine=engine, grad_clip=clip, lr=0.1, batch_size=3))
+    made.step(batch, 0.1, "")
+    assert made.flow == []  # nobody asked
+    made.load_optimizer_state(make_engine(twin, TrainConfig()).optimizer_state())
+    for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
+        mine.data = other.data
+    made.refresh()
+    made.step(batch, 0.1, "", True)
+    made.write_back()
+    moved = tables(model)
+    assert [line.name for line in made.flow] == list(moved)
+    for line in made.flow:
+        values = tables(twin)[line.name]
+        grads = [abs(v.grad) for v in values]
+        assert (line.count, line.not_finite) == (len(grads), 0)
+        assert line.mean == pytest.approx(sum(grads) / len(grads), rel=1e-4)
+        assert line.largest == pytest.approx(max(grads), rel=1e-4)
+        assert line.zeros == pytest.approx(grads.count(0.0) / len(grads), abs=0.02)
+        before, after = [v.data for v in values], [v.data for v in moved[line.name]]
+        expected = math.dist(after, before) / math.hypot(*before)
+        assert line.update == pytest.approx(expected, rel=1e-3)
+
+
+def test_it_is_measured_first_at_validations_and_last(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "11", "--eval-interval", "5", "--out", str(out)]) == 0
+    measured = checkpoint.read_flow(out)
+    assert list(measured) == [1, 5, 10, 11]
+    names = [name for name, _ in checkpoint.load_model(out)[0].named_parameters()]
+    assert all([line.name for line in lines] == names for lines in measured.values())
+    # a later session adds to it
+    assert main(["train", "--resume", str(out), "--steps", "15", "--no-draw"]) == 0
+    assert list(checkpoint.read_flow(out)) == [1, 5, 10, 11, 15]
+
+
+def test_pandas_reads_it(train_arguments: list[str], tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    assert main([*train_arguments, "--steps", "2", "--out", str(tmp_path / "run")]) == 0
+    table = pandas.read_json(tmp_path / "run" / "flow.jsonl", lines=True)
+    assert [*table.columns] == ["step", *(field.name for field in dataclasses.fields(Line))]
+    assert set(table.pivot(index="step", columns="name", values="mean").index) == {1, 2}
+
+
+def test_what_is_no_measurement_is_said(tmp_path: Path) -> None:
+    assert checkpoint.read_flow(tmp_path) == {}
+    for damaged in ('{"step": 1}\n', "[1]\n", '{"name": "a"}\n'):
+        (tmp_path / "flow.jsonl").write_text(damaged)
+        with pytest.raises(CheckpointError, match="holds a line that does not describe gradients"):
+            checkpoint.read_flow(tmp_path)
+
+
+# --- who is to blame --------------------------------------------------------------------------------------------------
+
+
+def line(name: str, mean: float = 1.0, not_finite: int = 0) -> Line:
+    return Line(name, 4, mean, mean, 0.0, not_finite)
+
+
+def test_where_some_of_the_gradient_is_not_finite_it_is_the_first_table_on_the_way_back() -> None:
+    words = (
+        "the gradients of 2 of 3 tables of parameters are not finite; on the way back from the loss the first one is b"
+    )
+    assert blame([line("a", not_finite=1), line("b", not_finite=4), line("c")]) == words
+    assert blame([line("a", not_finite=1)] * 2) == "the gradients of all 2 tables of parameters are not finite"
+
+
+def test_where_all_of_it_is_finite_it_is_the_table_that_has_grown_most() -> None:
+    before = [line("a", 1.0), line("b", 0.1), line("c", 0.0)]
+    grown = blame([line("a", 5.0), line("b", 3.0), line("c", 9.0)], before)
+    assert grown == "the gradient of b has grown most, to 30 times what it was"
+    assert blame([line("a", 5.0), line("b", 7.0)]) == "the largest gradient is that of b"
+    assert blame([]) == ""
+
+
+def plant(out: Path, change: object) -> None:
+    """Change the parameters that a resumed run starts from."""
+    state, model = checkpoint.load_training_state(out), checkpoint.load_model(out)[0]
+    checkpoint.load_parameters(model, state.parameters, out)
+    change(model)
+    checkpoint.save_training_state(out, model, state.optimizer, state.step)
+
+
+@pytest.mark.parametrize("engine", HERE)
+def test_the_module_in_which_a_number_overflows_is_named(
+    engine: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def change(model: GPT) -> None:
+        for row in model.transformer.h[0].mlp.c_fc.weight:
+            row[0].data = 1e250 if engine == "scalar" else 1e30
+
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--engine", engine, "--out", str(out), "--steps", "4"]) == 0
+    plant(out, change)
+    before = (out / "training.safetensors").read_bytes()
+    assert main(["train", "--resume", str(out), "--steps", "9", "--no-draw"]) == 1
+    error = capsys.readouterr().err
+    assert "training diverged at step 5" in error
+    assert "in transformer.h.0.mlp.act: " in error
+    assert re.search(
+        r"The first number that is (not finite|beyond 3.4e38) is [^\n]*, a result of \*, in transformer", error
+    )
+    assert "Traceback" not in error
+    assert (out / "training.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("engine", HERE)
+def test_a_huge_learning_rate_is_an_explosion_with_a_name(
+    engine: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = [*train_arguments, "--engine", engine, "--steps", "60", "--lr", "300", "--grad-clip", "0"]
+    assert main([*arguments, "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert re.search(r"training diverged at step \d+: ", error)
+    names = [name for name, _ in checkpoint.load_model(out)[0].named_parameters()]
+    assert any(name in error for name in names) or "in transformer" in error
+
+
+def test_the_table_whose_gradient_has_grown_is_named(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, made = CompiledEngine.step, itertools.count(1)
+
+    def step(self: CompiledEngine, *arguments: object) -> tuple[float, float]:
+        loss, norm = honest(self, *arguments)
+        number = next(made)
+        if number > 10:
+            self._parameters.gradient[self._tables["transformer.h.0.mlp.c_proj.weight"]] *= 1e6
+        return (loss if number < 10 else 1e4, norm)
+
+    monkeypatch.setattr(CompiledEngine, "step", step)
+    assert main([*train_arguments, "--steps", "60", "--out", str(tmp_path / "run")]) == 1
+    error = capsys.readouterr().err
+    assert "the gradient of transformer.h.0.mlp.c_proj.weight has grown most, to " in error

@@ -1,0 +1,82 @@
+"""How large gradients are, in a line per table of parameters: what gradient flow is drawn from.
+
+>>> line("w", [0.5, -1.5, 0.0, float("nan")])
+Line(name='w', count=4, mean=0.6666666666666666, largest=1.5, zeros=0.25, not_finite=1, update=None)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Line:
+    """The gradients of one table of parameters, or at the results of one module.
+
+    Attributes:
+        name: the path, such as ``"transformer.h.0.attn.c_attn.weight"``.
+        count: how many Values.
+        mean, largest: of |gradient| over those that are finite.
+        zeros: the share that is exactly zero.
+        not_finite: how many are NaN or infinite.
+        update: the length of the last update divided by the length of the parameters; None if not known. About 1e-3 is
+            usual for a network that learns well.
+    """
+
+    name: str
+    count: int
+    mean: float
+    largest: float
+    zeros: float
+    not_finite: int
+    update: float | None = None
+
+
+def line(name: str, gradients: Sequence[float], update: float | None = None) -> Line:
+    """The line of these gradients."""
+    sizes = [abs(g) for g in gradients if math.isfinite(g)]
+    return Line(
+        name,
+        len(gradients),
+        math.fsum(sizes) / len(sizes) if sizes else math.nan,
+        max(sizes, default=math.nan),
+        sizes.count(0.0) / len(gradients) if gradients else 0.0,
+        len(gradients) - len(sizes),
+        update,
+    )
+
+
+def update_ratio(before: Sequence[float], after: Sequence[float]) -> float | None:
+    """The length of a change divided by the length of what was there before; None when that is 0.
+
+    >>> update_ratio([3.0, 4.0], [3.0, 4.5])
+    0.1
+    """
+    length = math.hypot(*before)
+    return math.hypot(*(b - a for a, b in zip(before, after, strict=True))) / length if length else None
+
+
+def blame(now: Sequence[Line], before: Sequence[Line] = ()) -> str:
+    """Which table of parameters a training has gone wrong in, in a sentence without its full stop.
+
+    The gradient comes back from the end of the model: where it is not finite, the last table is the first that it
+    reaches. Where all of it is finite, it is the table whose gradient has grown most since ``before``.
+
+    >>> blame([Line("a", 2, 1e3, 2e3, 0.0, 0), Line("b", 2, 5.0, 9.0, 0.0, 0)], [Line("a", 2, 0.5, 1.0, 0.0, 0)])
+    'the gradient of a has grown most, to 2,000 times what it was'
+    """
+    broken = [found.name for found in now if found.not_finite]
+    if broken:
+        if len(broken) == len(now):
+            return f"the gradients of all {len(now)} tables of parameters are not finite"
+        words = f"the gradients of {len(broken)} of {len(now)} tables of parameters are not finite"
+        return f"{words}; on the way back from the loss the first one is {broken[-1]}"
+    usual = {found.name: found.mean for found in before if found.mean > 0.0}
+    growth = {found.name: found.mean / usual[found.name] for found in now if found.name in usual}
+    if growth:
+        most = max(growth, key=lambda name: growth[name])
+        return f"the gradient of {most} has grown most, to {growth[most]:,.3g} times what it was".replace("e+0", "e")
+    most = max(now, key=lambda found: found.mean).name if now else ""
+    return f"the largest gradient is that of {most}" if most else ""
