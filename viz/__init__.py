@@ -22,6 +22,7 @@ from .drawing import draw, save
 from .embeddings import embeddings
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
 from .flow import flow
+from .flow_over import flow_over
 from .liveview import live, show
 from .next_characters import next_characters
 from .plot import plot
@@ -42,6 +43,7 @@ __all__ = [
     "draw_program",
     "embeddings",
     "flow",
+    "flow_over",
     "live",
     "loss_curve",
     "next_characters",

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tinygrad_edu.measure import Line
+
 from . import style
-from .diagnose import Line
 from .stepper_page import Page
 from .templates import asset, fill, script_json
 from .theme import page_colours

@@ -17,7 +17,7 @@ TORCH = (
 CHECKPOINT = "viz/checkpoint.py"  # reads the folders of runs; what it finds is drawn by files that know no model
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
-    ["errors"],
+    ["errors", "measure"],
     ["ops"],
     ["engine"],
     ["calls", "gradcheck", "optim", "steps"],

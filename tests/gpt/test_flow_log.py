@@ -169,3 +169,36 @@ def test_the_table_whose_gradient_has_grown_is_named(
     assert main([*train_arguments, "--steps", "60", "--out", str(tmp_path / "run")]) == 1
     error = capsys.readouterr().err
     assert "the gradient of transformer.h.0.mlp.c_proj.weight has grown most, to " in error
+
+
+def test_the_command_shows_what_was_measured(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "8", "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["flow", str(out), "--over-time"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"mean \|gradient\|, after step +1 +4 +8\n", printed)
+    assert "update ÷ data, after step" in printed
+    assert (out / "flow-over-time.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert main(["flow", str(out), "-o", str(tmp_path / "now.txt")]) == 0
+    capsys.readouterr()
+    last = {line.name: line.update for line in checkpoint.read_flow(out)[8]}
+    rows = (tmp_path / "now.txt").read_text(encoding="utf-8").splitlines()
+    row = next(row for row in rows if row.startswith("lm_head.weight"))
+    assert float(row.split()[-1]) == pytest.approx(last["lm_head.weight"], rel=0.05)
+
+
+def test_a_run_without_measurements_and_no_run_at_all(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "1", "--out", str(out)]) == 0
+    (out / "flow.jsonl").unlink()
+    assert main(["flow", str(out), "--over-time"]) == 2
+    assert "has measured no gradients yet: flow.jsonl is empty; train some steps" in capsys.readouterr().err
+    assert main(["flow", str(tmp_path), "--over-time"]) == 2
+    assert "holds no checkpoint" in capsys.readouterr().err
+    assert main(["flow", str(out), "-o", "a.jpg"]) == 2
+    assert "unknown format: 'a.jpg' must end in one of" in capsys.readouterr().err
