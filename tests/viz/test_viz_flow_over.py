@@ -1,4 +1,4 @@
-"""Gradient flow over a training: the numbers of the chart are those that were measured; trouble is named with its step."""
+"""Gradient flow over a training: the chart has the numbers that were measured, and trouble is named with its step."""
 
 import math
 import random
