@@ -21,6 +21,7 @@ from . import (
     draw_command,
     eval_command,
     exchange_commands,
+    find_lr_command,
     flow_command,
     info_command,
     log_command,
@@ -35,6 +36,7 @@ from .train import DivergedError
 
 _COMMANDS = (  # in the order of ``--help``
     train_command.add_parser,
+    find_lr_command.add_parser,
     sample_command.add_parser,
     chat_command.add_parser,
     eval_command.add_parser,
