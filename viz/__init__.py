@@ -23,6 +23,7 @@ from .embeddings import embeddings
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
 from .flow import flow
 from .flow_over import flow_over
+from .histogram import histogram
 from .liveview import live, show
 from .next_characters import next_characters
 from .plot import plot
@@ -44,6 +45,7 @@ __all__ = [
     "embeddings",
     "flow",
     "flow_over",
+    "histogram",
     "live",
     "loss_curve",
     "next_characters",

@@ -97,7 +97,7 @@ def flow(
         whole = graph.build(roots, calls.names if calls is not None else None)
         parts = regions.find(whole, calls)
     parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
-    groups = _by_module(calls.calls if calls is not None else [], frozenset(split))
+    groups = by_module(calls.calls if calls is not None else [], frozenset(split))
     modules = _results(groups)
     findings = diagnose.findings(whole, parts, parameters, modules, groups)
     return Flow(parameters, modules, findings)
@@ -108,7 +108,7 @@ def lines(calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)) -> tu
 
     The graph is not looked at, so that a measurement of every tenth step of a training costs little.
     """
-    return _tables(calls.names, None), _results(_by_module(calls.calls, frozenset(split)))
+    return _tables(calls.names, None), _results(by_module(calls.calls, frozenset(split)))
 
 
 def _tables(named: Mapping[Value, str], before: Mapping[Value, float] | None) -> list[Line]:
@@ -134,7 +134,8 @@ def _line(name: str, values: list[Value], before: Mapping[Value, float] | None =
     return measure.line(name, gradients, update)
 
 
-def _by_module(calls: list[ModuleCall], split: frozenset[str]) -> dict[str, list[ModuleCall]]:
+def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> dict[str, list[ModuleCall]]:
+    """All calls of each module, by its path; those of the kinds in ``split`` are numbered and stand by themselves."""
     groups: dict[str, list[ModuleCall]] = {}
 
     def enter(call: ModuleCall, name: str) -> None:

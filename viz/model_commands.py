@@ -15,6 +15,7 @@ from .chart import Chart
 from .curve import loss_curve
 from .embeddings import embeddings
 from .errors import DrawingError
+from .histogram import SCALES, WHAT, histogram
 from .next_characters import next_characters
 from .step_command import numbers
 
@@ -66,6 +67,14 @@ def add_parsers(commands: Any) -> None:
     )  # fmt: skip
     _add_run(command)
     command.add_argument("--positions", action="store_true", help="the vectors of positions instead of characters")
+    command = _command(
+        commands, "histogram", _histogram, "how the weights and the gradients of a trained model are distributed",
+        "python -m viz histogram runs/my-run --of modules -o histogram.svg",
+    )  # fmt: skip
+    _add_run(command)
+    _add_text(command, "compute the loss on at most so many characters (default: the context)")
+    command.add_argument("--of", choices=WHAT, default=WHAT[0], help="of what (default: %(default)s)")
+    command.add_argument("--scale", choices=SCALES, default=SCALES[0], help="an axis for each, or one for all")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -118,6 +127,12 @@ def _embeddings(options: argparse.Namespace) -> Chart:
     what = "positions" if options.positions else "characters"
     names = None if options.positions else run.tokenizer.alphabet
     return embeddings(vectors, names, title=f"Embeddings of {what} after step {run.step}")
+
+
+def _histogram(options: argparse.Namespace) -> Chart:
+    run = checkpoint.load(options.folder, best=options.best)
+    _, calls, _ = run.recorded(run.tokens(options.text, options.length and options.length + 1))
+    return histogram(calls, of=options.of, scale=options.scale, title=f"Distributions after step {run.step}")
 
 
 def _curve(options: argparse.Namespace) -> Chart:
