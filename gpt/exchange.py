@@ -36,6 +36,7 @@ from .config import GPTConfig, TrainConfig
 from .errors import CheckpointError, ConfigError, DataError
 from .files import write_atomically
 from .model import GPT
+from .text import parse_normalizations
 from .tokenizer import CharTokenizer
 
 SUFFIXES = (".pt", ".safetensors")
@@ -67,6 +68,7 @@ class Imported:
         step: after how many steps it was saved.
         alphabet: its characters in the order of their tokens; None when the file does not hold them.
         dataset, text_sha256: of the text it learned from; None when unknown.
+        normalize: what was done to that text (see ``text.py``).
         train: settings of its training, in the words of :class:`gpt.config.TrainConfig`.
     """
 
@@ -76,6 +78,7 @@ class Imported:
     alphabet: str | None = None
     dataset: str | None = None
     text_sha256: str | None = None
+    normalize: tuple[str, ...] = ()
     train: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -114,6 +117,7 @@ def export(path: Path, model: GPT, config: RunConfig, tokenizer: CharTokenizer, 
             "alphabet": tokenizer.alphabet,
             "dataset": config.dataset,
             "text_sha256": config.text_sha256,
+            "normalize": list(config.normalize),
             "train": {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _OF_THE_MACHINE},
         },
     }
@@ -213,6 +217,7 @@ def _imported(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> Imported:
         own.get("alphabet"),
         own.get("dataset", NANOGPT_DATASETS.get(str(config.get("dataset")))),
         own.get("text_sha256"),
+        parse_normalizations(",".join(own.get("normalize", [])) or "none"),
         own.get("train", train),
     )
 
@@ -261,13 +266,15 @@ class _WordsOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which could run code")
 
 
-def run_config(imported: Imported, given: Mapping[str, Any], text: tuple[str | None, str | None, str]) -> RunConfig:
+def run_config(
+    imported: Imported, given: Mapping[str, Any], text: tuple[str | None, str | None, str, tuple[str, ...]]
+) -> RunConfig:
     """The settings of a run that goes on from an imported model.
 
     Args:
         imported: what the file says.
         given: what a person says about the model; it counts where the file is silent, and must agree where it is not.
-        text: data set, path and SHA-256 of the text that the run goes on with.
+        text: data set, path, SHA-256 and normalisations of the text that the run goes on with.
 
     Raises ConfigError for what is missing or contradicts.
     """
@@ -288,8 +295,7 @@ def run_config(imported: Imported, given: Mapping[str, Any], text: tuple[str | N
     model = GPTConfig(**{**{name: NANOGPT_IS[name] for name in ("norm", "activation")}, **args})
     train = {name: value for name, value in imported.train.items() if name in _train_fields()}
     train["steps"] = max(int(train.get("steps", 0)), imported.step, 1)
-    dataset, data, sha256 = text
-    return RunConfig(model, TrainConfig(**train), dataset, data, sha256)
+    return RunConfig(model, TrainConfig(**train), *text)
 
 
 def _train_fields() -> set[str]:

@@ -10,7 +10,9 @@ from . import checkpoint, exchange
 from .data import TEXTS, open_text
 from .errors import ConfigError
 from .exchange import Imported
+from .text import parse_normalizations
 from .tokenizer import CharTokenizer
+from .tokens import check_alphabet
 from .train import text_sha256
 
 _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "activation": str}
@@ -30,6 +32,9 @@ def add_parsers(add: Any) -> None:
     text = command.add_mutually_exclusive_group()
     text.add_argument("--dataset", metavar="NAME", help="the text that the run goes on with, by name")
     text.add_argument("--data", metavar="PATH", help="the text that the run goes on with, as a UTF-8 file")
+    command.add_argument(
+        "--normalize", metavar="HOW", help="what is done to that text, see train --help (default: as the file says)"
+    )
     for name, kind in _MODEL_FLAGS.items():
         metavar = "N" if kind is int else "NAME"
         command.add_argument(
@@ -68,10 +73,11 @@ def run_import(options: argparse.Namespace) -> int:
             f"{file} does not say which text it learned from, and a run goes on with one: "
             f"give --data PATH or --dataset NAME"
         )
-    tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data)
+    normalize = imported.normalize if options.normalize is None else parse_normalizations(options.normalize)
+    tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data, normalize)
     given = {name: getattr(options, name) for name in _MODEL_FLAGS if getattr(options, name) is not None}
     path = str(Path(data).absolute()) if data else None
-    config = exchange.run_config(imported, given, (dataset, path, sha256))
+    config = exchange.run_config(imported, given, (dataset, path, sha256, normalize))
     if config.model.vocab_size != tokenizer.vocab_size:
         raise ConfigError(
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
@@ -86,7 +92,7 @@ def run_import(options: argparse.Namespace) -> int:
 
 
 def _vocabulary(
-    meta: str | None, imported: Imported, dataset: str | None, data: str | None
+    meta: str | None, imported: Imported, dataset: str | None, data: str | None, normalize: tuple[str, ...]
 ) -> tuple[CharTokenizer, str]:
     """The alphabet, and the SHA-256 of the text; a text is read only when it has to be."""
     tokenizer = None
@@ -94,9 +100,10 @@ def _vocabulary(
         tokenizer = exchange.read_vocabulary(Path(meta))
     elif imported.alphabet is not None:
         tokenizer = CharTokenizer(imported.alphabet)
-    if tokenizer is not None and data is None and dataset in TEXTS:
+    if tokenizer is not None and data is None and dataset in TEXTS and not normalize:
         return tokenizer, TEXTS[dataset].sha256
-    text = open_text(dataset, data)
-    tokenizer = tokenizer or CharTokenizer(text.facts.alphabet)  # as nanoGPT makes it: sorted by code point
-    tokenizer.encode(text.facts.alphabet)
+    text = open_text(dataset, data, normalize)
+    if tokenizer is None:
+        tokenizer = CharTokenizer(text.facts.alphabet)  # as nanoGPT makes it: sorted by code point
+    check_alphabet(text, tokenizer)
     return tokenizer, text_sha256(text)

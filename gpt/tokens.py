@@ -25,7 +25,7 @@ from .tokenizer import CharTokenizer
 IN_MEMORY = 1 << 24  # bytes; more tokens than that lie in a file
 AT_ONCE = 1 << 20  # tokens
 MOST_CHARACTERS = 1 << 16  # what two bytes can tell apart
-_FORGET_AFTER = 256  # reads
+_FORGET_AFTER = 64  # reads: each maps some hundred thousand bytes around what is read
 _ABANDONED = 600.0  # seconds without a byte written
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -110,6 +110,13 @@ def tokens_of(text: Text, tokenizer: CharTokenizer, folder: Path, say: Callable[
             f"folder in the environment variable TINYGRAD_EDU_CACHE"
         ) from None
     return Tokens(np.frombuffer(mapped, dtype, count), mapped)
+
+
+def check_alphabet(text: Text, tokenizer: CharTokenizer) -> None:
+    """Raise UnknownCharacterError, with its place, for a character of the text that is outside the alphabet."""
+    if not set(text.facts.alphabet) <= set(tokenizer.alphabet):
+        for _ in _encoded(text, tokenizer, np.dtype("<u2")):
+            pass
 
 
 def _encoded(text: Text, tokenizer: CharTokenizer, dtype: np.dtype[Any]) -> Iterator[Array]:

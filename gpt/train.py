@@ -34,6 +34,7 @@ from .tokenizer import CharTokenizer
 from .watch import BestLoss, Explosion
 
 SAMPLE_CHARACTERS = 120
+LONG_VALIDATION = 2_000_000  # characters; somebody who waits for more wants to know for what
 
 
 class DivergedError(GPTError):
@@ -250,6 +251,11 @@ def _train(run: Run) -> Result:
                     early = not last and bool(config.patience) and best.since >= config.patience
                     last = last or early
                     if last and config.final_eval_sequences != config.eval_sequences:
+                        if not config.final_eval_sequences and len(run.corpus.val) > LONG_VALIDATION:
+                            progress.say(
+                                f"Validating on all {len(run.corpus.val):,} characters; "
+                                f"--final-eval-sequences N takes fewer"
+                            )
                         val_loss = _validate(run, config.final_eval_sequences)
                         record["watched_loss"] = watched
                     record["val_loss"] = val_loss

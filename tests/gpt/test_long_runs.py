@@ -193,3 +193,16 @@ def test_a_resumed_run_judges_an_explosion_as_an_uninterrupted_one() -> None:
     for n in range(len(losses)):
         resumed = Explosion([{"step": i, "train_loss": loss} for i, loss in enumerate(losses[:n])], vocab_size=65)
         assert [resumed.see(loss) for loss in losses[n:]] == verdicts[n:]
+
+
+def test_a_long_last_validation_is_announced(
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announced = "characters; --final-eval-sequences N takes fewer"
+    for longest, expected in ((10, 1), (10_000_000, 0)):
+        monkeypatch.setattr("gpt.train.LONG_VALIDATION", longest)
+        arguments = [*train_arguments, "--steps", "8", "--final-eval-sequences", "0"]
+        assert main([*arguments, "--out", str(tmp_path / str(longest))]) == 0
+        assert capsys.readouterr().out.count(announced) == expected
+    assert main([*train_arguments, "--steps", "8", "--out", str(tmp_path / "few")]) == 0
+    assert announced not in capsys.readouterr().out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -80,8 +82,8 @@ def test_reading_lets_go_of_what_was_read(text_file: Path, in_a_file: Path, monk
     found = tokens_of(text, CharTokenizer(text.facts.alphabet), in_a_file, lambda _: None)
     forgotten: list[int] = []
     monkeypatch.setattr(Tokens, "_forget", lambda self: forgotten.append(self._reads))
-    assert [found[i] for i in range(600)] == found[:600]
-    assert forgotten == [256, 512]
+    assert [found[i] for i in range(150)] == found[:150]
+    assert forgotten == [64, 128]
 
 
 def test_an_unknown_character_far_into_a_text_is_shown_with_its_place(in_a_file: Path, tmp_path: Path) -> None:
@@ -232,3 +234,44 @@ def test_a_large_text_becomes_tokens_within_bounded_memory(cache: Path, tmp_path
         tracemalloc.stop()
     assert len(corpus.train) + len(corpus.val) == path.stat().st_size
     assert peak < 30e6  # less than the text has characters, and independent of how many they are
+
+
+def test_an_exported_model_takes_its_normalisation_with_it(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file, again = (str(tmp_path / name) for name in ("run", "model.safetensors", "again"))
+    assert main([*train_arguments, "--normalize", "lower", "--steps", "2", "--out", run]) == 0
+    assert main(["export", run, file]) == 0
+    data = ["--data", train_arguments[2]]
+    assert main(["import", file, again, *data]) == 0
+    assert checkpoint.load_config(Path(again)).normalize == ("lower",)
+    assert main(["train", "--resume", again, "--steps", "3", "--no-draw"]) == 0
+    assert main(["import", file, str(tmp_path / "other"), *data, "--normalize", "none"]) == 0
+    assert checkpoint.load_config(Path(tmp_path / "other")).normalize == ()
+    Path(data[1]).write_text("to be\n" * 100 + "to €", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["import", file, str(tmp_path / "unknown"), *data]) == 2
+    assert "the character '€' (U+20AC) at position 603, line 101, is not in" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other ways")
+def test_the_memory_of_the_process_does_not_grow_with_the_text(cache: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from gpt.data import Corpus\n"
+        "from gpt.text import Text\n"
+        "corpus = Corpus.from_text(Text.at(sys.argv[1]), 16)\n"
+        "for step in range(300):\n"
+        "    corpus.batch(16, 32, 1, step)\n"  # all over the text
+        "for sequence in corpus.validation(16, 1 << 30)[::10]:\n"
+        "    pass\n"
+        # Of this program alone: getrusage also knows the size of the process that started it.
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
+    )
+    peak = []
+    for lines in (2_000, 1_200_000):
+        path = tmp_path / f"{lines}.txt"
+        path.write_text("to be or not to be, that is the question\n" * lines, encoding="utf-8")  # 82 kB and 49 MB
+        command = [sys.executable, "-c", program, str(path)]
+        peak.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[-1]) / 1024)
+    assert peak[1] < peak[0] + 25  # megabytes
