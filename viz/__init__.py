@@ -21,6 +21,7 @@ from .document import walkthrough
 from .drawing import draw, save
 from .embeddings import embeddings
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+from .explorer import explore
 from .flow import flow
 from .flow_over import flow_over
 from .histogram import histogram
@@ -43,6 +44,7 @@ __all__ = [
     "draw",
     "draw_program",
     "embeddings",
+    "explore",
     "flow",
     "flow_over",
     "histogram",

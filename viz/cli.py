@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tinygrad_edu import Value, topological_order
 from tinygrad_edu.errors import TinygradEduError
 
-from . import expressions, model_commands, step_command, style
+from . import explore_command, expressions, model_commands, step_command, style
 from .drawing import DIRECTIONS, PRESETS, STYLES, draw
 from .errors import DrawingError
 
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
     graph.set_defaults(run=_graph)
     step_command.add_parser(commands)
+    explore_command.add_parser(commands)
     model_commands.add_parsers(commands)
     return parser
 

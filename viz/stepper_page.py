@@ -38,7 +38,7 @@ class Page:
     def save(self, path: str | Path) -> str:
         """Write the page; the name must end in ``.html``. Returns the path."""
         if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise UnknownFormatError(f"a page that can be stepped through is HTML: {path} must end in .html")
+            raise UnknownFormatError(f"this is a page, which is HTML: {path} must end in .html")
         write(Path(path), self.html.encode())
         return str(path)
 
@@ -78,7 +78,7 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
         "PICTURE": picture(log, positions(log)),
         "SENTENCES": f"<ol>{sentences}</ol>",
         "LOG": script_json(data),
-        "SCRIPT": asset("step.js"),
+        "SCRIPT": asset("words.js") + asset("step.js"),
     }
     return Page(fill(asset("step.html"), parts))
 

@@ -17,9 +17,26 @@ from . import style
 from .fold import Box, Picture
 
 
-def _rules() -> str:
+def variables() -> tuple[str, str]:
+    """The colours of :data:`viz.style.THEMES` as CSS variables, light and dark."""
     light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
     dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+    return light, dark
+
+
+def page_rules() -> str:
+    """The same for a whole page: dark where the screen is, or as ``data-theme`` of its root says."""
+    light, dark = variables()
+    dark += "color-scheme:dark;"
+    return (
+        f":root{{{light}color-scheme:light}}"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}}}}}"
+        f":root[data-theme=dark]{{{dark}}}\n"
+    )
+
+
+def _rules() -> str:
+    light, dark = variables()
     use = "".join(
         f'svg.tinygrad [{what}="{colour}" i]{{{what}:var(--{name})}}'
         for name, (colour, _) in style.THEMES.items()

@@ -1,4 +1,3 @@
-"use strict";
 // The page replays a step log that Python recorded. When a leaf is changed, the same steps are computed again here, by a
 // table with the same rows as tinygrad_edu/ops.py; a test holds both tables together.
 const DATA = JSON.parse(document.getElementById("log").textContent);
@@ -94,56 +93,16 @@ function state(count) {
 }
 const termsOf = s => steps.slice(0, steps.indexOf(s) + 1).filter(t => t.kind === "chain" && t.input === s.input);
 
-// --- words: as tinygrad_edu/steps.py writes them -----------------------------------------------------------------------
-function short(x, digits = 4) {
-  if (x !== x) return "NaN";
-  if (!isFinite(x)) return x > 0 ? "∞" : "−∞";
-  if (x === 0) return Object.is(x, -0) ? "−0" : "0";
-  const long = x.toExponential(100), [head, tail] = [long.slice(0, long.indexOf(".") + digits), long.slice(long.indexOf(".") + digits)];
-  const tie = /^50*e/.test(tail) && "02468".includes(head.at(-1));  // Python rounds 0.5 to the even digit, JavaScript up
-  const rounded = tie ? `${head}${tail.slice(tail.indexOf("e"))}` : x.toExponential(digits - 1);
-  const [mantissa, exponent] = rounded.split("e").map(Number);
-  const text = exponent < -4 || exponent >= digits ? `${mantissa}e${exponent}` : String(Number(rounded));
-  return text.replaceAll("-", "−");
-}
-const signed = x => x > 0 ? `+${short(x)}` : short(x);
-const sums = numbers => numbers.map((x, i) => { const t = short(x); return i === 0 ? t : t.startsWith("−") ? ` − ${t.slice(1)}` : ` + ${t}`; });
-function sumOf(numbers) {
-  const words = sums(numbers);
-  return words.length > 6 ? `${words.slice(0, 5).join("")} + …${words.at(-1)} (${words.length} terms)` : words.join("");
-}
+// --- words: as tinygrad_edu/steps.py writes them; see words.js -----------------------------------------------------------------------
 const name = i => NODES[i].constant ? short(data[i]) : NODES[i].name;
 const gradientName = i => `∂${name(ROOT)}/∂${name(i)}`;
 const localName = s => `∂${name(s.node)}/∂${name(s.input)}`;
-const signs = text => text.replaceAll("**", "^").replaceAll("*", "·").replaceAll("-", "−");
-function write(formula, words, out, wrap) {
-  let result = "", end = 0;
-  for (const m of formula.matchAll(/([-+*/] ?)?\b(a|b|out)\b(\*\*)?/g)) {
-    const before = m[1] ?? "", after = m[3] ?? "";
-    let word = m[2] === "out" ? out : words["ab".indexOf(m[2])];
-    if (wrap && word.startsWith("−") && (before || after)) word = `(${word})`;
-    result += signs(formula.slice(end, m.index)) + signs(before) + word + signs(after);
-    end = m.index + m[0].length;
-  }
-  return result + signs(formula.slice(end));
-}
-function written(i, word, wrap) {
-  const n = NODES[i], row = DATA.ops[n.op], words = n.inputs.map(word);
-  if (row.arity === null) return `${row.symbol}(${words.join(", ")})`;
-  if (n.op === "sigmoid") return `σ(${words[0]})`;
-  if (n.op === "gelu") return `GELU(${words[0]})`;
-  return write(row.formula, words, "", wrap);
-}
+const written = (i, word, wrap) => writeOperation(NODES[i].op, DATA.ops[NODES[i].op], NODES[i].inputs.map(word), wrap);
 const formula = i => written(i, name, false);
 const substituted = i => written(i, j => short(data[j]), true);
 function localFormula(s) {
-  const n = NODES[s.node], row = DATA.ops[n.op], names = n.inputs.map(name);
-  if (row.arity === null) return `1 if ${names[s.operand]} is the ${n.op === "maximum" ? "largest" : "smallest"} (equal ones share it), else 0`;
-  if (n.op === "pow" && s.operand === 0 && NODES[n.inputs[1]].constant) {
-    const p = data[n.inputs[1]];
-    return `${short(p)} · ${p === 2 ? names[0] : `${names[0]}^${short(p - 1)}`}`;
-  }
-  return write(row.derivatives[s.operand], names, n.name, false);
+  const n = NODES[s.node], power = n.op === "pow" && NODES[n.inputs[1]].constant;
+  return writeDerivative(n.op, DATA.ops[n.op], s.operand, n.inputs.map(name), n.name, power ? data[n.inputs[1]] : undefined);
 }
 function why(s) {
   const n = NODES[s.node], text = localFormula(s), value = short(s.local);

@@ -1,0 +1,551 @@
+// The page: what stands in the boxes, words, the address, keys and the search.
+const $ = id => document.getElementById(id);
+function make(tag, more = {}, ...inside) {
+  const { cls, ...attributes } = more, e = document.createElement(tag);
+  if (cls) e.className = cls;
+  for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
+  e.append(...inside.filter(x => x !== null && x !== undefined));
+  return e;
+}
+const count = n => n.toLocaleString("en-US");
+const sign = x => x > 0 ? "positive" : x < 0 ? "negative" : "";
+const LONGEST = 30;
+function shortened(text) {
+  if (text.length <= LONGEST) return text;
+  const half = Math.floor((LONGEST - 1) / 2);
+  return `${text.slice(0, LONGEST - 1 - half)}…${text.slice(-half)}`;
+}
+
+// --- addresses: every look has one --------------------------------------------------------------------------------------
+const escaped = text => encodeURIComponent(text).replace(/%5B/g, "[").replace(/%5D/g, "]");
+function regionAddress(r) {
+  if (!r) return "";
+  const call = CALL.get(r);
+  if (call) return escaped(call.name) + (call.of > 1 ? `:${call.turn + 1}` : "");
+  return `${regionAddress(REGION.parent[r])}/${kindOf(r)}:${turnOf(r)[0] + 1}`;
+}
+const nodeAddress = node => { const name = givenName(node); return name && BY_NAME.get(name) === node || tableEntry(node) ? `name=${escaped(name)}` : `value=${node}`; };
+const BY_NAME = new Map();
+for (const [node, name] of META.labels) if (!BY_NAME.has(name)) BY_NAME.set(name, node);
+function address(member, path = state.path) {
+  const where = member >= 0 ? member === 0 ? "" : `at=${regionAddress(member)}` : nodeAddress(~member);
+  return `#${[where, path >= 0 ? `path=${path}` : ""].filter(Boolean).join("&")}`;
+}
+function findRegion(text) {
+  const [first, ...rest] = text.split("/");
+  const [, name, turn] = /^(.*?)(?::(\d+))?$/.exec(first);
+  let r = 0;
+  if (name) {
+    const call = [...CALL.values()].find(call => call.name === decodeURIComponent(name) && call.turn === (turn ?? 1) - 1);
+    if (!call) return -1;
+    r = call.region;
+  }
+  for (const part of rest) {
+    const [kind, k] = part.split(":");
+    r = CHILDREN[r].filter(x => !CALL.has(x) && kindOf(x) === kind)[k - 1];
+    if (r === undefined) return -1;
+  }
+  return r;
+}
+// The node of a name such as "w[3][5]", also written w[3,5]; −1 when there is none, −2 when the loss does not depend on it.
+function findName(text) {
+  if (BY_NAME.has(text)) return BY_NAME.get(text);
+  const found = /^(.*?)((?:\[\d+\])+)$/.exec(text.replace(/\s*,\s*/g, "]["));
+  const table = found && TABLES.find(t => t.name === found[1]);
+  if (!table) return -1;
+  const indices = found[2].slice(1, -1).split("][").map(Number);
+  if (indices.length !== table.shape.length || indices.some((i, d) => i >= table.shape[d])) return -1;
+  const node = TABLE_NODES[table.first + indices.reduce((flat, i, d) => flat * table.shape[d] + i, 0)];
+  return node < 0 ? -2 : node;
+}
+const state = { member: 0, path: -1, view: null };  // a region r, or a value as ~node
+function read(hash) {
+  const parts = {};
+  for (const part of hash.replace(/^#/, "").split("&")) { const [key, ...rest] = part.split("="); parts[key] = rest.join("="); }
+  let member = 0, wrong = "";
+  const number = text => /^\d+$/.test(text ?? "") && Number(text) < N ? Number(text) : -1;
+  try {
+    if ("at" in parts) { member = findRegion(parts.at); if (member < 0) wrong = parts.at; }
+    else if ("value" in parts) { const node = number(parts.value); if (node < 0) wrong = parts.value; else member = ~node; }
+    else if ("name" in parts) { const node = findName(decodeURIComponent(parts.name)); if (node < 0) wrong = parts.name; else member = ~node; }
+  } catch { wrong = hash; }
+  return { member: wrong ? 0 : member, path: number(parts.path), wrong };
+}
+// The address changes where it can; in a notebook's frame it cannot.
+const FRAMED = location.protocol === "about:";
+let current = "";
+function visit(hash) {
+  if (FRAMED) { show(hash); return; }
+  location.hash = hash === "#" ? "" : hash;
+  show(location.hash);  // the event comes later, and finds it shown
+}
+
+// --- faces ---------------------------------------------------------------------------------------------------------------
+const SYMBOLS = { "*": "×", "-": "−", "/": "÷", neg: "−a" };
+const symbol = op => SYMBOLS[op.symbol] ?? op.symbol;
+function operation(node) {
+  if (isLeaf(node)) return "";
+  const op = OPS[CODE[node] - FIRST_OP], constants = inputsOf(node).filter(isConstant);
+  return symbol(op) + (constants.length === 1 ? ` ${short(DATA[constants[0]])}` : "");
+}
+function localPath(name, frame) {
+  const around = CALL.get(CALL_OF[frame])?.path;
+  return shortened(visible(around && name.startsWith(`${around}.`) ? name.slice(around.length + 1) : name));
+}
+const times = n => n > 1 ? `×${count(n)}` : "";
+function callName(r, frame) {
+  const call = CALL.get(r), [turn, of] = turnOf(r);
+  return `${localPath(call.path, frame) || (frame === REGION.parent[r] ? "" : "")}${of > 1 ? ` ${turn + 1}` : ""}`.trim();
+}
+function callNotes(r) {
+  const call = CALL.get(r), notes = [], own = call.path ? TABLES.filter(t => t.name.startsWith(`${call.path}.`)) : TABLES;
+  notes.push(call.given ? `${count(call.given)} → ${count(call.made)} numbers` : `→ ${count(call.made)} numbers`);
+  if (own.length === 1) notes.push(`${own[0].name.split(".").at(-1)} ${own[0].shape.join("×")}`);
+  else if (own.length) notes.push(`${count(own.reduce((sum, t) => sum + t.size, 0))} parameters`);
+  return notes;
+}
+function idiomTab(regions) {
+  const sizes = regions.map(r => r >= 0 ? REGION.size[r] : 1), low = Math.min(...sizes), high = Math.max(...sizes);
+  const extra = Math.max(...regions.map(r => r >= 0 ? REGION.extra[r] : 0));
+  return `${kindOf(regions.find(r => r >= 0))} ${low === high ? low : `${low}…${high}`}${extra ? ` + ${extra}` : ""}`;
+}
+// What stands in a box: {cls, tab, title, notes, tooltip}.
+function face(box, focus) {
+  const first = box.members[0], many = box.members.length, frame = box.frame >= 0 ? box.frame : 0;
+  const outside = box.outside && box.direction ? " outside" : "";
+  if (box.kind === "call") {
+    return { cls: "call", tab: CALL.get(first).kind, title: many > 1 ? `${localPath(CALL.get(first).path, frame)} ${times(many)}` : callName(first, frame), notes: callNotes(first) };
+  }
+  if (box.kind === "idiom") return { cls: "idiom", tab: idiomTab(box.members), title: many > 1 ? times(many) : "", notes: [] };
+  if (box.kind === "port") {
+    const { near } = box, call = CALL.get(near.region);
+    const tab = near.own ? symbol(near.op) : call ? call.kind : kindOf(near.region);
+    const place = near.own ? regionName(near.region) : call ? (near.several ? localPath(call.path, REGION.parent[near.region]) : callName(near.region, REGION.parent[near.region])) : `${turnOf(near.region)[0] + 1}`;
+    return { cls: `port outside${call && !near.own ? " call" : near.own ? "" : " idiom"}`, tab, title: place, notes: [`${box.direction} ${count(many)} value${many > 1 ? "s" : ""} there`] };
+  }
+  if (box.kind === "table") {
+    const table = TABLES[TABLE_OF[~first]], all = table.size === many;
+    return { cls: "leaf", tab: "", title: localPath(table.name, frame), notes: [all ? `${table.shape.join("×")} parameters` : `${table.shape.join("×")}: ${count(many)} of ${count(table.size)} used`] };
+  }
+  if (box.kind === "leaves" || box.kind === "several") {
+    const names = new Set(box.members.map(m => givenName(~m).replace(/\d+/g, "*")));
+    const leaf = isLeaf(~first);
+    return { cls: leaf ? "leaf" : "", tab: leaf ? "" : operation(~first), title: `${names.size === 1 ? shortened(visible([...names][0])) || "values" : "values"} ${times(many)}`, notes: [] };
+  }
+  const node = ~first;
+  if (many > 1) return { cls: "", tab: operation(node), title: times(many), notes: [] };
+  if (TABLE_OF[node] >= 0 && !LABELS.has(node)) {  // the end of a parameter's path, and under it where that is
+    const name = visible(givenName(node)), end = name.lastIndexOf(".") + 1;
+    return { cls: `leaf${outside}`, tab: "", title: shortened(name.slice(end)), notes: end ? [shortened(name.slice(0, end - 1))] : [] };
+  }
+  const notes = isConstant(node) ? ["a number in the formula"] : outside || (focus === "value" && !box.here) ? [whereabouts(node)] : [];
+  return { cls: (isLeaf(node) ? "leaf" : "") + outside, tab: operation(node), title: isConstant(node) ? "" : shortened(nodeName(node)), notes: notes.filter(Boolean) };
+}
+// Where a value is, for those who come from elsewhere: the call that it is in, and the token at whose position.
+function whereabouts(node) {
+  const call = CALL.get(CALL_OF[Math.max(0, regionOf(node))]);
+  if (!call || isLeaf(node)) return "";
+  const [turn, of] = turnOf(call.region);
+  return `in ${shortened(localStation(call.region))}${of > 1 && of === META.tokens.length ? ` “${visible(META.tokens[turn])}”` : ""}`;
+}
+function regionName(r) {
+  if (!r) return visible(META.title);
+  const call = CALL.get(r), [turn, of] = turnOf(r);
+  if (!call) return `${kindOf(r)}${of > 1 ? ` ${turn + 1}` : ""}`;
+  const up = CALL.get(CALL_OF[REGION.parent[r]])?.path ?? "";
+  const path = up && call.path.startsWith(`${up}.`) ? call.path.slice(up.length + 1) : call.path;
+  return `${visible(path) || call.kind}${of > 1 ? ` ${turn + 1}` : ""}`;
+}
+const memberName = member => member >= 0 ? regionName(member) : nodeName(~member);
+function rangeText(box) {
+  return box.low === box.high ? short(box.low) : `${short(box.low, 3)} … ${short(box.high, 3)}`;
+}
+function boxElement(box, focus) {
+  const look = face(box, focus), single = box.only !== undefined;
+  const e = make("div", { cls: `box ${look.cls}${box.here ? " here" : ""}${box.onPath ? " on-path" : ""}` });
+  const rows = [];
+  if (box.out) rows.push(make("span", { cls: "row" }, make("span", { cls: "word" }, "data"), make("b", { cls: "data", title: single ? String(DATA[box.only]) : "smallest and largest" }, single ? short(DATA[box.only]) : rangeText(box))));
+  if (box.out && !(single && isConstant(box.only))) {
+    const g = single ? (hasGradient(box.only) ? GRAD[box.only] : null) : Math.sqrt(box.square);
+    rows.push(make("span", { cls: "row grad" }, make("span", { cls: "word" }, single ? "grad" : "|grad|"),
+      make("b", { cls: `grad ${single && g ? sign(g) : ""}`, title: g === null ? "none" : String(g) }, g === null ? "–" : short(g))));
+  }
+  const head = make("span", { cls: "head" }, look.tab ? make("span", { cls: "tab" }, look.tab) : null, make("span", { cls: "title" }, look.title));
+  const link = make("a", { href: address(box.members[0]) }, head, ...look.notes.map(note => make("span", { cls: "note", style: "display:block" }, note)), ...rows);
+  if (box.here) { link.removeAttribute("href"); link.setAttribute("role", "group"); }
+  link.className = "open";
+  e.append(link);
+  if (box.members.length > 1) e.append(picker(box, link));
+  box.element = e;
+  return e;
+}
+// Which of several alike things is opened: the first, until another one is chosen.
+function picker(box, link) {
+  const many = box.members.length, named = many === META.tokens.length;
+  const choose = k => { link.href = address(box.members[k]); };
+  if (named || (many <= 24 && box.members[0] < 0 && box.kind !== "value")) {
+    const list = make("select", { "aria-label": "which one" }, ...box.members.map((m, k) =>
+      make("option", { value: k }, named ? `${k + 1} “${visible(META.tokens[k])}”` : shortened(memberName(m)))));
+    list.onchange = () => { choose(Number(list.value)); visit(link.getAttribute("href")); };
+    return make("label", { cls: "pick" }, "open", list);
+  }
+  const input = make("input", { type: "number", min: 1, max: many, value: 1, "aria-label": `which of ${many}` });
+  const go = () => { const k = Math.min(many, Math.max(1, Math.round(input.value) || 1)) - 1; input.value = k + 1; choose(k); };
+  input.onchange = go;
+  input.onkeydown = e => { if (e.key === "Enter") { go(); visit(link.getAttribute("href")); } };
+  return make("label", { cls: "pick" }, "no.", input, `of ${count(many)}`);
+}
+
+// --- drawing ---------------------------------------------------------------------------------------------------------------
+const SVG = "http://www.w3.org/2000/svg";
+function shape(tag, attributes, text) {
+  const e = document.createElementNS(SVG, tag);
+  for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
+  if (text !== undefined) e.textContent = text;
+  return e;
+}
+const LABELLED = 40;  // edges: numbers on more of them are clutter
+function drawPicture(view) {
+  const drawing = make("div", { id: "drawing" }), isValue = "node" in view, focus = isValue ? "value" : "region";
+  const stage = make("div", { id: "stage" }, drawing);
+  const svg = shape("svg", { "aria-hidden": "true" });
+  const frames = new Map();
+  if (!isValue) for (const r of view.open) {
+    const title = make("a", { href: address(r) }, [regionName(r), CALL.get(r).path ? `(${CALL.get(r).kind})` : ""].filter(Boolean).join(" "));
+    const element = make("div", { cls: `frame deep-${DEPTH[r] % 3}` }, title);
+    drawing.append(element);
+    frames.set(r, { region: r, parent: REGION.parent[r], element, name: title });
+  }
+  drawing.append(svg, ...view.boxes.map(box => boxElement(box, focus)));
+  $("picture").replaceChildren(stage);
+  for (const box of view.boxes) { box.width = box.element.offsetWidth; box.height = box.element.offsetHeight; }
+  for (const frame of frames.values()) frame.title = [frame.name.offsetWidth, frame.name.offsetHeight];
+  const top = isValue ? -1 : view.focus, room = $("picture").clientWidth - 32, tall = Math.max(300, innerHeight * 0.62);
+  const scale = ({ width, height }) => Math.min(room / width, tall / height);
+  const size = Number(getComputedStyle(document.documentElement).getPropertyValue("--size"));
+  if (view.edges.length <= LABELLED) for (const edge of view.edges) edge.text = edge.count === 1 && hasFlow(edge.only) ? signed(sent(edge.only)) : edge.sources > 1 ? times(edge.sources) : "";
+  const place = across => { const placed = arrange(view.boxes, view.edges, frames, top, across); return { ...placed, across, scale: scale(placed) }; };
+  const wide = place(true), high = place(false), fits = Math.max(wide.scale, high.scale) >= 0.72 * size;
+  // What fits nowhere goes down the page, which scrolls. (Boxes know their places from the last call.)
+  const best = fits && wide.scale * 1.02 > high.scale ? place(true) : high;
+  const zoom = fits ? Math.min(1.25 * size, best.scale) : Math.min(size, Math.max(0.72 * size, room / best.width));
+  for (const thing of [...view.boxes, ...frames.values()]) {
+    thing.element.style.left = `${thing.x}px`;
+    thing.element.style.top = `${thing.y}px`;
+    if (thing.title) { thing.element.style.width = `${thing.width}px`; thing.element.style.height = `${thing.height}px`; }
+  }
+  stage.style.width = `${best.width * zoom}px`;
+  stage.style.height = `${best.height * zoom}px`;
+  stage.style.margin = best.width * zoom > room ? "16px" : "16px auto";
+  drawing.style.transform = `scale(${zoom})`;
+  drawing.style.width = `${best.width}px`;
+  drawing.style.height = `${best.height}px`;
+  svg.setAttribute("width", best.width);
+  svg.setAttribute("height", best.height);
+  drawLines(svg, best, view);
+  return fits;
+}
+function drawLines(svg, { lines, across }, view) {
+  const norm = line => Math.sqrt(line.edges.reduce((sum, e) => sum + e.square, 0));
+  const largest = Math.max(...lines.map(norm).filter(isFinite), 0);
+  const words = [], top = [];
+  for (const line of lines) {
+    const flow = norm(line), positive = line.edges.some(e => e.positive), negative = line.edges.some(e => e.negative);
+    const look = positive && negative ? "mixed" : positive ? "positive" : negative ? "negative" : flow === 0 ? "zero" : "mixed";
+    const width = !isFinite(flow) ? 7 : flow > 0 && largest > 0 ? Math.max(1, 5 + Math.log10(flow / largest)) : 1.2;
+    const d = curve(line.points, across);
+    if (line.edges.some(e => e.onPath)) top.push(shape("path", { d, class: "halo", "stroke-width": width + 8 }));
+    top.push(shape("path", { d, class: `line ${look}`, "stroke-width": round(width) }));
+    if (!line.last) continue;
+    const [x, y] = line.points.at(-1), s = 7 + width / 2;
+    top.push(shape("path", { class: `tip ${look}`, d: across ? `M${x},${y}l${-s},${-s / 2}v${s}z` : `M${x},${y}l${-s / 2},${-s}h${s}z` }));
+    if (look === "negative") top.push(shape("path", { class: "bar", "stroke-width": 3, d: across ? `M${x - s - 2},${y - s / 1.5}v${s * 1.33}` : `M${x - s / 1.5},${y - s - 2}h${s * 1.33}` }));
+    if (line.edges.length !== 1 || !line.edges[0].text) continue;
+    const edge = line.edges[0], [px, py] = line.points.at(-2), single = edge.count === 1;
+    const a = round(across ? Math.max((x + px) / 2 - 6, x - 60) : x), b = round(across ? y + (py - y) * 0.4 : y - 24);
+    words.push(shape("text", { x: a, y: b - 4, class: single ? sign(sent(edge.only)) : "" }, edge.text));
+    if (single && "node" in view) words.push(shape("text", { x: a, y: b + 14 }, `∂ ${short(local(edge.only))}`));
+  }
+  svg.replaceChildren(...top, ...words);
+}
+
+// --- words -----------------------------------------------------------------------------------------------------------------
+const rowOf = node => OPS[CODE[node] - FIRST_OP];
+// In formulas a parameter goes by the end of its path: the title has the whole.
+const brief = node => { const name = nodeName(node); return TABLE_OF[node] >= 0 && !LABELS.has(node) ? name.split(".").at(-1) : name; };
+const root = () => brief(ROOT);
+const partial = node => `∂${root()}/∂${brief(node)}`;
+const link = (member, words = memberName(member)) => make("a", { href: address(member) }, words);
+function writtenFormula(node, word, wrap) { return writeOperation(rowOf(node).name, rowOf(node), inputsOf(node).map(word), wrap); }
+function fewWords(node, wrap, word) {
+  const inputs = inputsOf(node);
+  if (inputs.length <= 6) return writtenFormula(node, word, wrap);
+  return `${rowOf(node).symbol}(${inputs.slice(0, 4).map(word).join(", ")}, … ${word(inputs.at(-1))}) of ${inputs.length}`;
+}
+function derivativeText(e) {
+  const node = OWNER[e], row = rowOf(node), inputs = inputsOf(node), k = e - START[node];
+  const power = row.name === "pow" && isConstant(inputs[1]) ? DATA[inputs[1]] : undefined;
+  return writeDerivative(row.name, row, k, inputs.map(brief), brief(node), power);
+}
+function describeValue(node) {
+  const parts = [], leaf = isLeaf(node), value = short(DATA[node]);
+  parts.push(make("p", { cls: "sentence" }, leaf ? `${brief(node)} = ${value}` : `${brief(node)} = ${fewWords(node, false, brief)} = ${fewWords(node, true, x => short(DATA[x]))} = ${value}`));
+  parts.push(make("dl", { cls: "numbers" }, make("dt", {}, "data"), make("dd", { id: "data" }, String(DATA[node])),
+    make("dt", {}, `grad ${partial(node)}`), make("dd", { id: "grad" }, hasGradient(node) ? String(GRAD[node]) : "–")));
+  const uses = edgesFrom(node).filter(hasFlow);
+  if (node === ROOT) parts.push(make("p", {}, `${partial(node)} = 1: every number changes as fast as itself; from here gradients flow back`));
+  if (uses.length) {
+    parts.push(make("h2", {}, "Where its gradient comes from"));
+    if (uses.length > 1) parts.push(make("p", {}, `${partial(node)} = ${sumOf(uses.map(sent))} = ${short(GRAD[node])}`));
+    const shown = uses.length > 12 ? [...uses].sort((a, b) => Math.abs(sent(b)) - Math.abs(sent(a)) || a - b).slice(0, 8) : uses;
+    parts.push(make("ul", {}, ...shown.map(e => chainRule(e, OWNER[e]))));
+    if (shown.length < uses.length) parts.push(make("p", {}, `and ${count(uses.length - shown.length)} smaller terms`));
+  }
+  if (!leaf) {
+    parts.push(make("h2", {}, "What it sends to its inputs"));
+    if (stops(CODE[node])) parts.push(make("p", {}, "nothing: the value passes, the gradient does not"));
+    else {
+      const edges = edgesInto(node).filter(hasFlow), shown = edges.length > 12 ? [...edges].sort((a, b) => Math.abs(sent(b)) - Math.abs(sent(a)) || a - b).slice(0, 8) : edges;
+      parts.push(make("ul", {}, ...shown.map(e => chainRule(e, INPUT[e]))));
+      if (shown.length < edges.length) parts.push(make("p", {}, `and ${count(edges.length - shown.length)} more inputs`));
+    }
+  }
+  if (node !== ROOT) {
+    const path = strongestPath(node), product = path.slice(1).reduce((p, user, k) => p * local(edgeBetween(path[k], user)), 1);
+    const on = state.path === node;
+    parts.push(make("h2", {}, "Path to the loss"));
+    parts.push(make("p", {}, `Along the path that brings the most, ${count(path.length - 1)} operations long, the product of the local derivatives is ${short(product)}; all paths together give ${short(GRAD[node])}. `,
+      make("a", { href: address(~node, on ? -1 : node), id: "toggle-path" }, on ? "hide the path" : "show the path everywhere")));
+    parts.push(pathStations(path));
+  }
+  return parts;
+}
+function chainRule(e, other) {
+  const user = OWNER[e], x = INPUT[e], text = derivativeText(e), value = short(local(e));
+  return make("li", {}, `${partial(x)} += ${partial(user)} · ∂${brief(user)}/∂${brief(x)} = ${short(GRAD[user])} · ${value} = ${short(sent(e))}`,
+    `  (${text === value ? "" : `∂${brief(user)}/∂${brief(x)} = ${text}; `}`, link(~other, `open ${brief(other)}`), ")");
+}
+// The calls that a path leads through, in order.
+function pathStations(path) {
+  const stations = [];
+  for (const node of path.slice(1)) {
+    const call = CALL_OF[HOME[node]];
+    if (stations.at(-1) !== call) stations.push(call);
+  }
+  const shown = stations.length > 40 ? [...stations.slice(0, 38), null, stations.at(-1)] : stations;
+  return make("p", {}, ...shown.flatMap((r, k) => [k ? " → " : "", r === null ? "…" : r ? make("a", { href: address(r, state.path >= 0 ? state.path : path[0]) }, localStation(r)) : make("span", {}, root())]));
+}
+const localStation = r => { const call = CALL.get(r), [turn, of] = turnOf(r); return `${visible(call.path) || call.kind}${of > 1 ? ` ${turn + 1}` : ""}`; };
+
+let SIZES;  // values in each region
+function valuesIn(r) {
+  if (!SIZES) {
+    SIZES = new Int32Array(REGION.kind.length);
+    for (let i = 0; i < N; i++) { const home = regionOf(i); if (home >= 0) SIZES[home]++; }
+    for (let k = SIZES.length - 1; k > 0; k--) SIZES[REGION.parent[k]] += SIZES[k];
+  }
+  return SIZES[r];
+}
+function describeRegion(r, view) {
+  const call = CALL.get(r), kind = kindOf(r), parts = [];
+  if (!r) parts.push(make("p", {}, `${root()} = ${short(DATA[ROOT])} is computed from ${count(N - 1)} values. Open a box to see what is in it, down to one multiplication.`));
+  else if (call) parts.push(make("p", {}, `${call.kind}${call.path ? ` ${visible(call.path)}` : ""}: ${callNotes(r).join(", ")}; ${count(valuesIn(r))} values inside.`));
+  else {
+    const many = REGION.size[r], noun = { dot: "products", product: "factors", sum: "terms", mean: "terms" }[kind] ?? "classes";
+    parts.push(make("p", {}, `${kind} of ${count(many)} ${noun}${REGION.extra[r] ? ` and ${REGION.extra[r]} more` : ""}; ${count(valuesIn(r))} values inside.`));
+    if (noun !== "classes") parts.push(termTable(r, kind));
+  }
+  if (view.boxes.some(box => box.members.length > 1)) parts.push(make("p", {}, "×N stands for N alike; the number in the box says which of them opens."));
+  return parts;
+}
+// The terms of a sum or the factors of a product, in the order in which they are added or multiplied.
+function termTable(r, kind) {
+  const op = kind === "product" ? MUL : ADD, nodes = [];
+  for (let i = 0; i < N; i++) if (!isLeaf(i) && HOME[i] === r) nodes.push(i);
+  const inner = new Set(nodes.filter(i => CODE[i] === op)), used = new Set([...inner].flatMap(inputsOf));
+  const terms = [], stack = [...inner].filter(i => !used.has(i));
+  while (stack.length) { const i = stack.pop(); if (inner.has(i)) stack.push(...inputsOf(i).reverse()); else terms.push(i); }
+  const short4 = x => short(DATA[x]);
+  const rows = terms.slice(0, 1000).map((t, k) => {
+    const product = kind !== "product" && CODE[t] === MUL && HOME[t] === r, [a, b] = product ? inputsOf(t) : [];
+    return make("tr", {}, make("td", {}, String(k + 1)), make("td", {}, link(~t, product ? `${brief(a)} · ${brief(b)}` : brief(t))),
+      make("td", {}, product ? `${short4(a)} · ${short4(b).startsWith("−") ? `(${short4(b)})` : short4(b)} = ${short4(t)}` : short4(t)),
+      make("td", { cls: hasGradient(t) ? sign(GRAD[t]) : "" }, hasGradient(t) ? short(GRAD[t]) : "–"));
+  });
+  return make("div", { cls: "scroll", tabindex: "0", role: "region", "aria-label": "terms" }, make("table", {}, make("thead", {}, make("tr", {},
+    ...["no.", kind === "product" ? "factor" : "term", "data", `∂${root()}/∂term`].map(w => make("th", { scope: "col" }, w)))), make("tbody", {}, ...rows)));
+}
+
+// --- one look ---------------------------------------------------------------------------------------------------------------
+const parentOf = member => member >= 0 ? (member ? REGION.parent[member] : 0) : Math.max(0, regionOf(~member));
+function show(hash) {
+  current = hash;
+  const { member, path, wrong } = read(hash);
+  state.member = member;
+  state.path = path;
+  const way = path >= 0 ? strongestPath(path) : null;
+  for (let room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000)); ;) {
+    const view = state.view = member >= 0 ? regionView(member, room) : valueView(~member);
+    if (way) markPath(view, way);
+    if (drawPicture(view) || !view.open?.size) break;
+    room = view.boxes.length - 1;  // less opens in place, and the rest can be read
+  }
+  const view = state.view;
+  const region = member >= 0 ? member : parentOf(member);
+  const chain = chainOf(region), crumbs = chain.map(r => [r, regionName(r)]);
+  if (member < 0) crumbs.push([member, localPath(nodeName(~member), region)]);
+  $("crumbs").replaceChildren(...crumbs.map(([m, words], k) => make("li", {}, k === crumbs.length - 1 ? make("span", { "aria-current": "page" }, words) : make("a", { href: address(m) }, words))));
+  const title = member < 0 ? `${operation(~member) || (isConstant(~member) ? "number" : "leaf")}: ${nodeName(~member)}` : member ? (CALL.has(member) ? `${CALL.get(member).kind}: ` : "") + fullName(member) : visible(META.title);
+  $("title").textContent = title;
+  document.title = member ? `${title} · ${visible(META.title)}` : visible(META.title);
+  const [turn, of] = member > 0 ? turnOf(member) : [0, 1];
+  $("siblings").hidden = of < 2;
+  $("turn").textContent = `${count(turn + 1)} of ${count(of)}`;
+  $("path").hidden = path < 0;
+  if (path >= 0) $("path").replaceChildren(`Path of the gradient from ${root()} back to `, link(~path), " · ", make("a", { href: address(member, -1) }, "hide it"));
+  $("words").replaceChildren(...(member < 0 ? describeValue(~member) : describeRegion(member, view)));
+  $("spoken").textContent = wrong ? `nothing here is called ${wrong}` : `${title}, ${view.boxes.length} boxes`;
+  scrollTo(0, 0);
+}
+const fullName = r => { const call = CALL.get(r); return call ? localStation(r) : `${regionName(r)} in ${REGION.parent[r] ? fullName(REGION.parent[r]) : root()}`; };
+function markPath(view, path) {
+  if ("node" in view) {
+    const on = new Set(path);
+    view.boxes.forEach(box => { box.onPath = box.members.some(m => on.has(~m)); });
+    for (const edge of view.edges) edge.onPath = path.some((x, k) => k && edge.only !== undefined && INPUT[edge.only] === path[k - 1] && OWNER[edge.only] === x);
+    return;
+  }
+  const source = x => view.boxOf[x] >= 0 ? view.boxOf[x] : view.sourceBox.get(x) ?? -1;
+  const pairs = new Set();
+  path.forEach((x, k) => {
+    const a = source(x), inside = view.boxOf[x] >= 0;
+    if (inside || (k + 1 < path.length && view.boxOf[path[k + 1]] >= 0 && a >= 0)) view.boxes[a].onPath = true;
+    if (k + 1 === path.length) return;
+    const y = path[k + 1], b = view.boxOf[y] >= 0 ? view.boxOf[y] : inside ? view.userBox.get(y) ?? -1 : -1;
+    if (a >= 0 && b >= 0 && a !== b) { pairs.add(`${a} ${b}`); view.boxes[b].onPath = true; }
+  });
+  for (const edge of view.edges) edge.onPath = pairs.has(`${edge.a} ${edge.b}`);
+}
+function sibling(step) {
+  if (state.member <= 0) return;
+  const [turn, of, alike] = turnOf(state.member);
+  if (of > 1) visit(address(alike[(turn + step + of) % of]));
+}
+
+// --- search -----------------------------------------------------------------------------------------------------------------
+// Things whose name contains the words, best first: [name, what it is, member or null when the loss does not depend on it].
+function search(text) {
+  const words = text.trim().replace(/\s*,\s*/g, "]["), found = [];
+  if (!words) return [];
+  const node = findName(words), lower = words.toLowerCase();
+  if (node >= 0) found.push([givenName(node), "", ~node]);
+  else if (node === -2) found.push([words, "this loss does not depend on it", null]);
+  const value = /^v(\d+)$/.exec(words);
+  if (value && Number(value[1]) < N) found.push([words, "value", ~Number(value[1])]);
+  const [, base, brackets] = /^(.*?)((?:\[\d+\])*)(?:\[\d*)?$/.exec(lower);
+  const add = (name, what, member) => { if (found.length < 12 && !found.some(f => f[2] === member)) found.push([name, what, member]); };
+  for (const table of TABLES) {
+    if (!table.name.toLowerCase().includes(base)) continue;
+    const exact = findName(table.name + brackets);
+    if (exact >= 0) add(givenName(exact), "", ~exact);
+    else if (!brackets || exact !== -2) {
+      const used = TABLE_NODES.subarray(table.first, table.first + table.size).find(x => x >= 0 && givenName(x).startsWith(table.name + brackets));
+      if (used !== undefined) add(`${table.name}[${table.shape.map(s => `0…${s - 1}`).join(",")}]`, table.shape.join("×"), ~used);
+    }
+  }
+  for (const call of CALL.values()) if (`${call.path} ${call.kind}`.toLowerCase().includes(lower)) { if (call.turn === 0) add(call.path || call.kind, call.of > 1 ? `${call.kind} ×${call.of}` : call.kind, call.region); }
+  for (const [n, name] of META.labels) if (visible(name).toLowerCase().includes(lower) || name.includes(text)) add(visible(name), isLeaf(n) ? "leaf" : "value", ~n);
+  return found;
+}
+let hits = [], chosen = 0;
+function suggest() {
+  hits = search($("query").value);
+  chosen = 0;
+  $("found").replaceChildren(...hits.map(([name, what], k) => {
+    const item = make("li", { role: "option", id: `hit-${k}`, "aria-selected": String(k === 0) }, name, what ? " " : "", what ? make("small", {}, what) : null);
+    item.onpointerdown = e => { e.preventDefault(); open(k); };
+    return item;
+  }));
+  if (!hits.length && $("query").value.trim()) $("found").append(make("li", { role: "option", "aria-selected": "false", "aria-disabled": "true" }, "nothing has this name"));
+  const shown = $("found").children.length > 0;
+  $("found").hidden = !shown;
+  $("query").setAttribute("aria-expanded", String(shown));
+  mark();
+}
+function mark() {
+  [...$("found").children].forEach((item, k) => item.setAttribute("aria-selected", String(k === chosen && hits.length > 0)));
+  if (hits.length && !$("found").hidden) { $("query").setAttribute("aria-activedescendant", `hit-${chosen}`); $(`hit-${chosen}`).scrollIntoView({ block: "nearest" }); }
+  else $("query").removeAttribute("aria-activedescendant");
+}
+function closeSearch() { $("found").hidden = true; $("query").setAttribute("aria-expanded", "false"); $("query").removeAttribute("aria-activedescendant"); }
+function open(k) {
+  const hit = hits[k];
+  if (!hit || hit[2] === null) return;
+  closeSearch();
+  $("query").value = hit[0];
+  $("query").blur();
+  visit(address(hit[2]));
+}
+
+// --- keys and the rest --------------------------------------------------------------------------------------------------------
+function nearest(key) {
+  const links = [...document.querySelectorAll("#drawing a.open[href], .frame > a")], from = document.activeElement;
+  if (!links.includes(from)) { links.at(-1)?.focus(); return; }
+  const at = e => { const r = e.getBoundingClientRect(); return [(r.left + r.right) / 2, (r.top + r.bottom) / 2]; };
+  const [x, y] = at(from), [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+  let best = null, least = Infinity;
+  for (const e of links) {
+    if (e === from) continue;
+    const [ex, ey] = at(e), along = (ex - x) * dx + (ey - y) * dy, off = Math.abs((ex - x) * dy) + Math.abs((ey - y) * dx);
+    if (along > 4 && along + 2 * off < least) { least = along + 2 * off; best = e; }
+  }
+  best?.focus();
+}
+function look(theme) {
+  if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
+  $("theme").value = theme;
+}
+const back = () => visit(address(parentOf(state.member)));
+function togglePath() {
+  if (state.path >= 0) visit(address(state.member, -1));
+  else if (state.member < 0) visit(address(state.member, ~state.member));
+}
+function listen() {
+  addEventListener("hashchange", () => { if (location.hash !== current) show(location.hash); });
+  document.addEventListener("click", e => {
+    const a = e.target.closest?.("a[href^='#']");
+    if (!a || e.ctrlKey || e.metaKey || e.shiftKey) return;
+    e.preventDefault();
+    visit(a.getAttribute("href"));
+  });
+  let wait;
+  addEventListener("resize", () => { clearTimeout(wait); wait = setTimeout(() => show(current), 150); });
+  $("theme").onchange = e => { look(e.target.value); show(current); };
+  $("before").onclick = () => sibling(-1);
+  $("after").onclick = () => sibling(1);
+  $("query").oninput = suggest;
+  $("query").onfocus = () => $("query").select();
+  $("query").onblur = closeSearch;
+  $("search").onsubmit = e => { e.preventDefault(); open(chosen); };
+  $("query").onkeydown = e => {
+    if (e.key === "ArrowDown" || e.key === "ArrowUp") { e.preventDefault(); if (hits.length) { chosen = (chosen + (e.key === "ArrowDown" ? 1 : hits.length - 1)) % hits.length; mark(); } }
+    if (e.key === "Escape") { e.preventDefault(); e.stopPropagation(); closeSearch(); $("query").blur(); }
+  };
+  addEventListener("keydown", e => {
+    if (e.ctrlKey || e.altKey || e.metaKey || e.target.matches?.("input, select")) return;
+    const act = { Escape: back, "/": () => $("query").focus(), PageUp: $("siblings").hidden ? null : () => sibling(-1), PageDown: $("siblings").hidden ? null : () => sibling(1), p: togglePath,
+      ArrowLeft: () => nearest(e.key), ArrowRight: () => nearest(e.key), ArrowUp: () => nearest(e.key), ArrowDown: () => nearest(e.key) }[e.key];
+    if (act) { e.preventDefault(); act(); }
+  });
+}
+async function begin() {
+  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old: it cannot unpack the page (DecompressionStream); any browser from 2023 can");
+  await load();
+  indexTables();
+  indexRegions();
+  $("facts").textContent = [`${count(N)} values`, TABLES.length ? `${count(TABLES.reduce((sum, t) => sum + t.size, 0))} parameters` : "", "every number and gradient as the engine computes it"].filter(Boolean).join(", ");
+  listen();
+  show(location.hash);
+  document.documentElement.dataset.ready = "yes";
+}
+begin().catch(error => { $("picture").replaceChildren(make("p", { role: "alert" }, String(error.message ?? error))); throw error; });

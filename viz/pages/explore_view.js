@@ -1,0 +1,225 @@
+// What one look shows: the boxes in an open region, what feeds them, and whom they feed. Alike things share a box, ×N.
+const ALIKE = 5;  // so many alike become one box; up to four are easier to read side by side
+const MOST = 60;  // boxes in one look
+
+// The boxes of an open region; calls that stand alone in it are opened in place while there is room for it.
+function regionView(focus, room) {
+  const open = new Set(), closed = new Set();
+  let view = divided(focus, open);
+  for (;;) {
+    const next = view.boxes.find(b => b.kind === "call" && b.members.length === 1 && b.alone && !closed.has(b.members[0])
+      && CHILDREN[b.members[0]].length > 0);
+    if (!next || view.boxes.length >= room) return view;
+    const region = next.members[0];
+    open.add(region);
+    const larger = divided(focus, open);
+    const useful = larger.boxes.filter(b => b.frame === region && (b.kind === "call" || b.kind === "idiom" || b.kind === "value")).length > 1;
+    if (larger.boxes.length > room || !useful) { open.delete(region); closed.add(region); }
+    else view = larger;
+  }
+}
+function divided(focus, open) {
+  let view;
+  for (const [least, coarse] of [[ALIKE, 0], [2, 0], [2, 1], [2, 2]]) {
+    view = partition(focus, open, least, coarse);
+    if (view.boxes.length <= (coarse < 2 ? MOST : Infinity)) break;
+  }
+  return view;
+}
+
+// Members of a box are regions r ≥ 0, or single values, written ~node.
+function partition(focus, open, least, coarse) {
+  const around = new Set(chainOf(focus)), regions = REGION.kind.length;
+  // Per region: −2 outside, −1 open, otherwise the closed region that it is in or is.
+  const shown = new Int32Array(regions).fill(-2);
+  for (let r = 0; r < regions; r++) {
+    const up = r ? shown[REGION.parent[r]] : -2;
+    shown[r] = r === focus ? -1 : up === -1 ? (open.has(r) ? -1 : r) : up;
+  }
+  // Items: closed regions and the values that stand by themselves.
+  const items = [], itemOf = new Int32Array(N).fill(-1), ofRegion = new Map();
+  for (let i = 0; i < N; i++) {
+    if (isLeaf(i)) continue;
+    const r = shown[HOME[i]];
+    if (r === -2) continue;
+    if (r === -1) { itemOf[i] = items.length; items.push({ region: -1, node: i, anchor: i, frame: HOME[i], sources: [] }); continue; }
+    if (!ofRegion.has(r)) {
+      ofRegion.set(r, items.length);
+      items.push({ region: r, node: -1, anchor: CALL.has(r) ? i : REGION.anchor[r], frame: REGION.parent[r], sources: [] });
+    }
+    itemOf[i] = ofRegion.get(r);
+  }
+  for (let e = 0; e < INPUT.length; e++) {
+    const item = itemOf[OWNER[e]];
+    if (item >= 0 && itemOf[INPUT[e]] !== item && !CALL.has(items[item].region)) items[item].sources.push(INPUT[e]);
+  }
+  const order = items.map((_, k) => k).sort((a, b) => items[a].anchor - items[b].anchor);
+  const groups = new Map(), groupOf = new Int32Array(items.length).fill(-1);
+  const sourceKey = x => isConstant(x) ? "c" : itemOf[x] >= 0 ? `g${groupOf[itemOf[x]]}` : !isLeaf(x) ? "o" : TABLE_OF[x] >= 0 ? `t${TABLE_OF[x]}` : "l";
+  for (const k of order) {
+    const item = items[k], key = itemKey(item, coarse, sourceKey);
+    if (!groups.has(key)) groups.set(key, []);
+    const members = groups.get(key);
+    groupOf[k] = members.length ? groupOf[members[0]] : groups.size;
+    members.push(k);
+  }
+
+  const boxes = [], boxOf = new Int32Array(N).fill(-1), itemBox = new Int32Array(items.length);
+  const addBox = box => boxes.push({ out: 0, low: Infinity, high: -Infinity, square: 0, ...box }) - 1;
+  for (const members of groups.values()) {
+    const together = members.length >= least ? [members] : members.map(k => [k]);
+    for (const part of together) {
+      const region = items[part.find(k => items[k].region >= 0) ?? part[0]].region;
+      const kind = region < 0 ? "value" : CALL.has(region) ? "call" : "idiom";
+      const number = addBox({ kind, frame: items[part[0]].frame, first: items[part[0]].anchor, alone: members.length === 1,
+        members: part.map(k => items[k].region >= 0 ? items[k].region : ~items[k].node) });
+      for (const k of part) itemBox[k] = number;
+    }
+  }
+  for (let i = 0; i < N; i++) if (itemOf[i] >= 0) boxOf[i] = itemBox[itemOf[i]];
+
+  // Leaves, and values from outside.
+  const sources = new Map(), users = new Map();
+  const side = (map, key, node, more) => {
+    if (!map.has(key)) map.set(key, { nodes: [], ...more });
+    const nodes = map.get(key).nodes;
+    if (nodes.at(-1) !== node) nodes.push(node);
+  };
+  for (let x = 0; x < N; x++) {
+    if (isLeaf(x)) {
+      if (isConstant(x)) continue;
+      const place = shown[PLACE[x]];
+      if (place >= 0 && ofRegion.has(place)) { boxOf[x] = itemBox[ofRegion.get(place)]; continue; }
+      if (x !== ROOT && !edgesFrom(x).some(e => itemOf[OWNER[e]] >= 0)) continue;
+      const frame = place === -1 ? PLACE[x] : focus, outside = place === -2;
+      const label = LABELS.get(x)?.replace(/\d+/g, "*");
+      const key = coarse > 1 ? "leaves" : TABLE_OF[x] >= 0 ? `t${TABLE_OF[x]}` : `l${label ?? ""}`;
+      side(sources, `${frame} ${key}`, x, { frame, outside, leaves: true });
+    } else if (boxOf[x] < 0) {
+      for (let k = USES[x]; k < USES[x + 1]; k++) if (itemOf[OWNER[USER[k]]] >= 0) {
+        const [key, near] = neighbour(x, around);
+        side(sources, `o${key}`, x, { frame: focus, outside: true, near });
+        break;
+      }
+    } else {
+      for (let k = USES[x]; k < USES[x + 1]; k++) {
+        const user = OWNER[USER[k]];
+        if (boxOf[user] >= 0 || itemOf[user] >= 0) continue;
+        const [key, near] = neighbour(user, around);
+        side(users, `u${key}`, user, { frame: focus, outside: true, near });
+      }
+    }
+  }
+  const sourceBox = new Map(), userBox = new Map();
+  place(sources, sourceBox, "from");
+  place(users, userBox, "to");
+  function place(map, found, direction) {
+    for (const { nodes, frame, outside, leaves, near } of fewer(map)) {
+      const parts = leaves && nodes.length < least ? nodes.map(x => [x]) : [nodes];
+      for (const part of parts) {
+        const kind = part.length === 1 ? "value" : leaves ? (TABLE_OF[part[0]] >= 0 && coarse < 2 ? "table" : "leaves") : "port";
+        const number = addBox({ kind, frame, outside, direction: outside && !leaves ? direction : "", near, members: part.map(x => ~x), first: direction === "to" ? Infinity : part[0] });
+        for (const x of part) found.set(x, number);
+      }
+    }
+  }
+  return { focus, open, boxes, boxOf, edges: edgesBetween(boxes, boxOf, sourceBox, userBox, itemOf), sourceBox, userBox };
+}
+// Ports to many neighbours of one module become one.
+function fewer(map) {
+  const ports = [...map.values()].filter(port => port.near !== undefined), byName = new Map();
+  if (ports.length <= 4) return map.values();
+  const merged = [...map.values()].filter(port => port.near === undefined);
+  for (const port of ports) {
+    const name = port.near.name;
+    if (byName.has(name)) byName.get(name).nodes.push(...port.nodes);
+    else { byName.set(name, { ...port, nodes: [...port.nodes], near: { ...port.near, several: true } }); merged.push(byName.get(name)); }
+  }
+  for (const port of merged) port.nodes.sort((a, b) => a - b);
+  return merged;
+}
+// Where a value outside of the open region is, as seen from there: a module or pattern beside it or beside one around it.
+function neighbour(node, around) {
+  let r = HOME[node];
+  if (around.has(r)) { const op = OPS[CODE[node] - FIRST_OP]; return [`${r}${op.name}`, { region: r, own: true, name: `${r} ${op.symbol}`, op }]; }
+  while (!around.has(REGION.parent[r])) r = REGION.parent[r];
+  return [`r${r}`, { region: r, own: false, name: `${REGION.parent[r]} ${CALL.get(r)?.name ?? kindOf(r)}` }];
+}
+function itemKey(item, coarse, sourceKey) {
+  const call = CALL.get(item.region);
+  if (coarse > 1) return `${item.frame} ${call ? "call" : "rest"}${item.node === ROOT ? "root" : ""}`;
+  if (call) return `${item.frame} call ${coarse ? call.name.replace(/\d+/g, "*") : call.name} ${call.kind}`;
+  if (item.node === ROOT) return "root";
+  const keys = [...new Set(item.sources.map(sourceKey))].sort();
+  let what = item.region >= 0 ? kindOf(item.region) : OPS[CODE[item.node] - FIRST_OP].name;
+  // One product is the shortest dot product, and one addition the shortest sum.
+  if (item.node >= 0 && !keys.includes("c")) what = { mul: "dot", add: "sum" }[what] ?? what;
+  return `${item.frame} ${what} ${coarse ? "" : keys.join()}`;
+}
+
+// One edge per pair of boxes. What flows back along it is summed per value, as the chain rule does.
+function edgesBetween(boxes, boxOf, sourceBox, userBox, itemOf) {
+  const edges = new Map(), sums = new Map();
+  for (let x = 0; x < N; x++) {
+    const a = boxOf[x] >= 0 ? boxOf[x] : sourceBox.get(x) ?? -1;
+    if (a < 0) continue;
+    sums.clear();
+    for (let k = USES[x]; k < USES[x + 1]; k++) {
+      const e = USER[k], user = OWNER[e], inside = boxOf[user] >= 0;
+      const b = inside ? boxOf[user] : boxOf[x] >= 0 ? userBox.get(user) ?? -1 : -1;
+      if (b < 0 || a === b) continue;
+      const code = a * boxes.length + b;
+      let edge = edges.get(code);
+      if (!edge) edges.set(code, edge = { a, b, count: 0, sources: 0, square: 0, positive: false, negative: false, only: e });
+      edge.count++;
+      sums.set(edge, (sums.get(edge) ?? 0) + (hasFlow(e) ? sent(e) : 0));
+    }
+    for (const [edge, flow] of sums) {
+      edge.sources++;
+      edge.square += flow * flow;
+      if (flow > 0) edge.positive = true;
+      if (flow < 0) edge.negative = true;
+    }
+    if (sums.size || x === ROOT) {
+      const box = boxes[a];
+      box.out++;
+      box.only = box.out === 1 ? x : undefined;
+      box.low = Math.min(box.low, DATA[x]);
+      box.high = Math.max(box.high, DATA[x]);
+      box.square += GRAD[x] * GRAD[x];
+    }
+  }
+  // What leaves to nowhere in this look, as the values that are used outside: whom they feed says enough about them.
+  for (const box of boxes) if (box.direction === "to") for (const member of box.members) {
+    const x = ~member;
+    box.out++;
+    box.only = box.out === 1 ? x : undefined;
+    box.low = Math.min(box.low, DATA[x]);
+    box.high = Math.max(box.high, DATA[x]);
+    box.square += GRAD[x] * GRAD[x];
+  }
+  return [...edges.values()];
+}
+const hasFlow = e => !stops(CODE[OWNER[e]]) && !isConstant(INPUT[e]);
+
+// One value with its inputs on one side and its users on the other.
+function valueView(node) {
+  const boxes = [], edges = [];
+  const add = (members, more = {}) => boxes.push({ kind: members.length === 1 ? "value" : "leaves", frame: -1, first: members[0], members: members.map(x => ~x), out: members.length,
+    only: members.length === 1 ? members[0] : undefined, low: Math.min(...members.map(x => DATA[x])), high: Math.max(...members.map(x => DATA[x])),
+    square: members.reduce((sum, x) => sum + GRAD[x] * GRAD[x], 0), ...more }) - 1;
+  const link = (a, b, found) => {
+    const flows = found.map(e => hasFlow(e) ? sent(e) : 0);
+    edges.push({ a, b, count: found.length, sources: new Set(found.map(e => INPUT[e])).size, only: found[0], square: flows.reduce((sum, f) => sum + f * f, 0), positive: flows.some(f => f > 0), negative: flows.some(f => f < 0) });
+  };
+  const here = add([node], { here: true });
+  const into = edgesInto(node), inputs = [...new Set(into.map(e => INPUT[e]))];
+  if (inputs.length <= 8) for (const x of inputs) { const box = add([x], { direction: "from" }); for (const e of into.filter(e => INPUT[e] === x)) link(box, here, [e]); }
+  else link(add(inputs, { direction: "from", kind: "several" }), here, into);
+  const out = edgesFrom(node).sort((a, b) => Math.abs(sent(b)) - Math.abs(sent(a)) || a - b);
+  const users = [...new Set(out.map(e => OWNER[e]))], single = users.length <= 8 ? users : users.slice(0, 5);
+  for (const user of single) { const box = add([user], { direction: "to", first: Infinity }); for (const e of out.filter(e => OWNER[e] === user)) link(here, box, [e]); }
+  const rest = users.slice(single.length);
+  if (rest.length) link(here, add(rest, { direction: "to", kind: "several", first: Infinity }), out.filter(e => rest.includes(OWNER[e])));
+  return { node, boxes, edges };
+}
