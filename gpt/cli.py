@@ -26,6 +26,7 @@ from . import (
     info_command,
     log_command,
     sample_command,
+    sweep_command,
     text_command,
     timemachine_command,
     train_command,
@@ -37,6 +38,7 @@ from .train import DivergedError
 _COMMANDS = (  # in the order of ``--help``
     train_command.add_parser,
     find_lr_command.add_parser,
+    sweep_command.add_parser,
     sample_command.add_parser,
     chat_command.add_parser,
     eval_command.add_parser,

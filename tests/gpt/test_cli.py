@@ -95,6 +95,7 @@ def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.Capture
 COMMANDS = [
     "train",
     "find-lr",
+    "sweep",
     "sample",
     "chat",
     "eval",

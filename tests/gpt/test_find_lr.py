@@ -70,9 +70,9 @@ def test_it_ends_when_the_loss_is_no_number(
     honest = CompiledEngine.step
     rates = []
 
-    def step(self: CompiledEngine, batch: object, rate: float, seed: str) -> tuple[float, float]:
+    def step(self: CompiledEngine, batch: object, rate: float, *rest: object) -> tuple[float, float]:
         rates.append(rate)
-        loss, norm = honest(self, batch, rate, seed)  # type: ignore[arg-type]
+        loss, norm = honest(self, batch, rate, *rest)  # type: ignore[arg-type]
         return (math.nan if len(rates) > 30 else loss), norm
 
     monkeypatch.setattr(CompiledEngine, "step", step)
