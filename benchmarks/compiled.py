@@ -30,6 +30,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], int]] = {
     "micro-32": ("micro, batch 32", {"preset": "micro"}, 32),
     "width-32": ("width 32, context 32, batch 32", {"n_layer": 1, "n_embd": 32, "n_head": 4, "block_size": 32}, 32),
     "nano": ("nano, batch 12", {"preset": "nano"}, 12),
+    "base": ("base, batch 16, no dropout", {"preset": "base", "dropout": 0.0}, 16),
 }
 
 
@@ -41,7 +42,9 @@ def make(setting: str) -> tuple[Any, Any, Any]:
     from gpt.model import GPT
 
     _, shape, batch = SETTINGS[setting]
-    fields = dict(preset(shape["preset"]).model) if "preset" in shape else shape
+    fields = dict(shape)
+    if "preset" in shape:
+        fields = {**preset(fields.pop("preset")).model, **fields}
     model = GPT(GPTConfig(**fields), seed=1)
     rng = random.Random(2)
     for p in model.parameters():  # larger than at the start of a training, so that the gradients are no noise
@@ -56,46 +59,15 @@ def make(setting: str) -> tuple[Any, Any, Any]:
 def torch_step(model: Any, tokens: Any, targets: Any) -> Any:
     """A function that computes the loss and all gradients with PyTorch, and those gradients by name."""
     import torch
-    from torch.nn import functional as TF
+    from torch_gpt import TorchGPT
 
-    config = model.config
-    weights = {
-        name: torch.tensor(numbers, dtype=torch.float32, requires_grad=True)
-        for name, numbers in model.state_dict().items()
-    }
-    if config.tied_head:
-        weights["lm_head.weight"] = weights["transformer.wte.weight"]
+    theirs = TorchGPT(model.config, model.state_dict())
+    weights = dict(theirs.named_parameters())
     x, y = torch.from_numpy(tokens), torch.from_numpy(targets)
-    T, C, nh = config.block_size, config.n_embd, config.n_head
-
-    def norm(path: str, v: Any) -> Any:
-        weight, bias = weights.get(f"{path}.weight"), weights.get(f"{path}.bias")
-        if config.norm == "rmsnorm":
-            return TF.rms_norm(v, (C,), weight, eps=1e-5)
-        return TF.layer_norm(v, (C,), weight, bias, eps=1e-5)
-
-    def linear(path: str, v: Any) -> Any:
-        return TF.linear(v, weights[f"{path}.weight"], weights.get(f"{path}.bias"))
-
-    activation = {"relu": TF.relu, "relu2": lambda v: TF.relu(v).square(), "gelu": TF.gelu, "silu": TF.silu}
-    act = activation[config.activation]
-
-    def loss() -> Any:
-        v = weights["transformer.wte.weight"][x] + weights["transformer.wpe.weight"][:T]
-        for i in range(config.n_layer):
-            h = f"transformer.h.{i}"
-            parts = linear(f"{h}.attn.c_attn", norm(f"{h}.ln_1", v)).split(C, dim=2)
-            q, k, val = (p.view(len(x), T, nh, C // nh).transpose(1, 2) for p in parts)
-            mixed = TF.scaled_dot_product_attention(q, k, val, is_causal=True)
-            v = v + linear(f"{h}.attn.c_proj", mixed.transpose(1, 2).reshape(len(x), T, C))
-            v = v + linear(f"{h}.mlp.c_proj", act(linear(f"{h}.mlp.c_fc", norm(f"{h}.ln_2", v))))
-        logits = linear("lm_head", norm("transformer.ln_f", v))
-        return TF.cross_entropy(logits.view(-1, config.vocab_size), y.view(-1))
 
     def step() -> float:
-        for w in weights.values():
-            w.grad = None
-        out = loss()
+        theirs.zero_grad()
+        out = theirs.loss(x, y)
         out.backward()
         return float(out.detach())
 

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from tinygrad_edu.compiler import Parameters
 
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
+#: So many tokens of whole windows are computed one at a time before the program for a window is compiled: that takes as
+#: long as about so many tokens, and a short text does without.
+WINDOW_IS_WORTH = 4096
 
 
 class CachedScorer:
     """A :data:`gpt.sample.Scorer`: one more token costs one position; another text is computed from its beginning.
+
+    The beginning is computed token by token at first, and all at once where that has happened so often that compiling
+    one more program pays.
 
     Args:
         model: whose logits are asked for.
@@ -34,12 +40,13 @@ class CachedScorer:
         self._model = model
         self._window = compiler.jit(self._window_program, parameters)
         self._step = compiler.jit(self._step_program, parameters)
+        self._begun = [0]  # tokens of beginnings so far; one count for all that share the programs
         self._forget()
 
     def fresh(self) -> CachedScorer:
         """One that has seen nothing and shares the programs: for the model as it is now."""
         other = object.__new__(CachedScorer)
-        other._model, other._window, other._step = self._model, self._window, self._step
+        other._model, other._window, other._step, other._begun = self._model, self._window, self._step, self._begun
         other._forget()
         return other
 
@@ -65,8 +72,11 @@ class CachedScorer:
         training = self._model.training
         self._model.eval()
         try:
+            if known == 0:
+                self._begun[0] += len(tokens)
             # A window costs about as much as a handful of single tokens, whatever is in it.
-            if known == 0 and len(tokens) > max(1, self._model.config.block_size // 8):
+            several = known == 0 and len(tokens) > max(1, self._model.config.block_size // 8)
+            if several and self._begun[0] > WINDOW_IS_WORTH:
                 logits = self._all_at_once(tokens)
             else:
                 for position in range(known, len(tokens)):

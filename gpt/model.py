@@ -83,7 +83,7 @@ def turn(position: int, half: int) -> tuple[list[float], list[float]]:
 def turned_by(x: Vector, cosines: Sequence[Value | float], sines: Sequence[Value | float]) -> Vector:
     """See :func:`turned`."""
     half = len(x) // 2
-    first = [a * c - b * s for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
+    first = [a * c + b * -s for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
     second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
     return first + second
 

@@ -202,6 +202,24 @@ def test_a_gpt_with_rotary_positions() -> None:
     assert short.instructions == long.instructions
 
 
+def test_rotary_positions_are_found_by_formulas() -> None:
+    # x·cos + y·sin is a sum of two products, but no dot product; and at position 0 cos is 1, which must not make the
+    # first position a case of its own: either would gather every number of queries and keys from a list of addresses.
+    config = GPTConfig(vocab_size=11, block_size=6, n_layer=1, n_head=2, n_embd=8, positions="rotary")
+    model = GPT(config, seed=1)
+    compiled = jit(model.loss, model)
+    compiled.value_and_grad([[1, 2, 3, 4, 5, 6]], [[2, 3, 4, 5, 6, 7]])
+    assert "table" not in str(compiled.program)
+
+
+def test_a_factor_of_one_among_others_is_multiplied_like_the_others() -> None:
+    w = [Value(0.3), Value(-0.7), Value(1.1)]
+    compiled = agree(
+        lambda x: F.mean([(c * v * x).tanh() for c, v in zip((1.0, 2.0, 3.0), w, strict=True)]), w, numbers(4)
+    )
+    assert sum("] = tanh(" in line for line in str(compiled.program).splitlines()) == 1
+
+
 def test_logits_are_nested_like_the_function_returns_them() -> None:
     model = GPT(GPTConfig(vocab_size=5, block_size=3, n_layer=1, n_head=1, n_embd=4, init_std=0.5))
     x = tokens(2, 3, vocab_size=5)

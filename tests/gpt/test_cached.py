@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from gpt import cached
 from gpt.config import POSITIONS, GPTConfig, TrainConfig
 from gpt.engines import CompiledEngine
 from gpt.errors import ConfigError
@@ -18,6 +19,13 @@ ENGINES = {
 }
 
 
+@pytest.fixture(params=[0, 10**9], ids=["window at once", "token by token"])
+def beginnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the beginning of a text is computed."""
+    monkeypatch.setattr(cached, "WINDOW_IS_WORTH", request.param)
+
+
+@pytest.mark.usefixtures("beginnings")
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0, 1.5])
 @pytest.mark.parametrize(("slide", "count"), [(1, 60), (None, 500)])
@@ -33,6 +41,17 @@ def test_kept_keys_and_values_write_the_same_text(
     assert temperature == 0.0 or len(set(texts[0])) > 3
 
 
+def test_the_program_for_a_window_is_compiled_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "WINDOW_IS_WORTH", 20)
+    score = CompiledEngine(GPT(GPTConfig(**SMALL), seed=4), TrainConfig()).scorer()
+    score([1] * 10)
+    score([2] * 10)
+    assert score._window._forward is None
+    score([3] * 10)
+    assert score._window._forward is not None
+
+
+@pytest.mark.usefixtures("beginnings")
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_every_length_has_the_scalar_models_logits(positions: str) -> None:
     engine = ENGINES[positions]

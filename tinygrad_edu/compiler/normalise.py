@@ -219,6 +219,7 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
         constant_ids.add(alias[i])
 
     add, mul = ops.ADD, ops.MUL
+    scaling = _scaling_lines(body)
     for i in range(len(ops_)):
         op = ops_[i]
         if op is ops.CONSTANT:
@@ -243,13 +244,27 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
                 elif op is add and 0.0 in numbers:
                     alias[i] = inputs[numbers.index(0.0) ^ 1]
                     continue
-                elif op is mul and 1.0 in numbers:
+                elif op is mul and 1.0 in numbers and body.sites[i] not in scaling:
                     alias[i] = inputs[numbers.index(1.0) ^ 1]
                     continue
             alias[i] = seen.setdefault((op, inputs), i)
     while len(tables) < len(body.tables):
         tables.append(tuple([alias[x] for x in body.tables[len(tables)]]))
     return alias, constants, tables
+
+
+def _scaling_lines(body: Body) -> set[int]:
+    """The lines that multiply by a constant other than 1.
+
+    Where such a line meets a 1 (the cosine of the first position's angle, say), the product stays: all executions of
+    the line look the same then, and can be one instruction.
+    """
+    ops_, args, constant = body.ops, body.args, ops.CONSTANT
+    return {
+        body.sites[i]
+        for i, op in enumerate(ops_)
+        if op is ops.MUL and any(ops_[x] is constant and args[x][0] != 1.0 for x in args[i])
+    }
 
 
 def _sum(
@@ -284,6 +299,13 @@ def _sum(
                 count += 1
                 continue
         plain.append(i)
+    if len(products) == 2 and not plain and all(a in constants or b in constants for a, b in products):
+        # x·c + y·s with constants c and s, as in a rotation, is work element by element: two products and their sum. As
+        # a dot product of two terms it would be gathered from all over the place, and be no matrix product either.
+        pair = inputs_of[root]
+        for i in pair:
+            absorbed[i] = False
+        return Node(root, SUM, pair, nodes=1, site=body.sites[root])
     return Node(root, SUM, tuple(plain), products, nodes=count, site=site)
 
 

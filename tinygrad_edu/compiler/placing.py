@@ -152,12 +152,13 @@ class Placement:
         for array in dict.fromkeys(self.array[ids].tolist()):
             chosen = self.array[ids] == array
             to, source = points[chosen], self.places_of(array, ids[chosen])
-            low = source.min(axis=0)
-            loops = tuple(int(n) for n in source.max(axis=0) - low + 1)
-            embedded = fit(source - low, to) if math.prod(loops) == len(np.unique(source, axis=0)) == len(to) else None
-            if embedded is not None:
-                target = Access(out, tuple(map(int, embedded[0])), tuple(tuple(map(int, r)) for r in embedded[1]))
-                start = Access(array, tuple(map(int, low)), identity(array, loops).steps)
+            if (there := _in_order(source, to)) is not None:  # the places that are read are a box
+                low, loops, embedded = there
+                target, start = Access(out, *embedded), Access(array, low, identity(array, loops).steps)
+                self.emit("copy", loops, target, (start,))
+            elif (there := _in_order(to, source)) is not None:  # the places that are written are one
+                low, loops, embedded = there
+                target, start = Access(out, low, identity(out, loops).steps), Access(array, *embedded)
                 self.emit("copy", loops, target, (start,))
             else:
                 loops = (len(to),)
@@ -229,6 +230,24 @@ class Placement:
         if op in (ops.SUB, ops.ADD) and known[0] is not None and math.isinf(known[0]):
             return known[0]
         return None
+
+
+def _in_order(box: IntArray, images: IntArray) -> tuple[tuple[int, ...], tuple[int, ...], Any] | None:
+    """Where a box begins, its size, and the formula (offset, steps) from its places to their images.
+
+    None when the places, one row each, fill no box, or there is no formula.
+    """
+    low = box.min(axis=0)
+    size = tuple(int(n) for n in box.max(axis=0) - low + 1)
+    if not math.prod(size) == len(box) == len(np.unique(box, axis=0)):
+        return None
+    found = fit(box - low, images)
+    if found is None:
+        return None
+    offset, steps = found
+    return (
+        tuple(map(int, low)), size, (tuple(map(int, offset)), tuple(tuple(map(int, row)) for row in steps))
+    )  # fmt: skip
 
 
 def reached(x: Access, points: IntArray) -> IntArray:
