@@ -14,6 +14,7 @@ from typing import Any
 
 from tinygrad_edu import Value, collector_paused, record_calls
 from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.measure import Line
 
 from .errors import DrawingError
 
@@ -62,6 +63,12 @@ class Run:
         from gpt.checkpoint import read_log
 
         return read_log(self.folder)
+
+    def flow(self) -> dict[int, list[Line]]:
+        """By step the gradients that the training measured, a line per table of parameters."""
+        from gpt.checkpoint import read_flow
+
+        return read_flow(self.folder)
 
     def ladder(self) -> list[Any]:
         """What counting alone reaches on the run's text, as :class:`gpt.ngram.Rung`; it takes a few seconds."""

@@ -96,7 +96,7 @@ def findings(
         *_spread(parameters, modules),
         *_scale(parameters, modules, _gains(graph, regions, groups), groups),
         *_unreached(parameters, modules),
-        *_units(groups),
+        *(_units(groups) if groups else _single_units(graph)),
     ]
 
 
@@ -262,3 +262,15 @@ def _units(groups: dict[str, list[ModuleCall]]) -> Iterator[str]:
             if count:
                 told.update(group[0].outputs)
                 yield f"{count:,} of {len(units):,} units of {name} are {words}."
+
+
+def _single_units(graph: Graph) -> Iterator[str]:
+    """The same without recorded calls: every result is a unit of its own."""
+    for flat, word, words in (
+        (dead, "Dead", "0, so no gradient passes"),
+        (saturated, "Saturated", "almost flat, so little gradient passes"),
+    ):
+        there = [value for value in graph.values if flat(value)]
+        if there:
+            names = [value.label or f"a result of {value.op.symbol}" for value in there if value.op is not None]
+            yield f"{word}: {_listed(names)}; {words}."

@@ -126,8 +126,10 @@ def write(path: Path, data: bytes) -> None:
         os.umask(mask)
         os.chmod(beside, 0o666 & ~mask)  # mkstemp makes files that only their owner may read
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         Path(beside).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

@@ -36,8 +36,8 @@ class Marks:
 
     Attributes:
         trouble: the first number that is not finite, if there is one.
-        units: for every result of a ReLU, tanh or sigmoid the unit it is a result of: a place in the results of a
-            module, the same for every example; without recorded calls every result is a unit of its own.
+        units: for every result of a ReLU, tanh or sigmoid the unit it is a result of: a place in a module, the same for
+            every example; without recorded calls every result is a unit of its own.
         dead, saturated: the units that are so for every example.
         off: results of a ReLU that are 0 although the unit is alive for another example.
     """
@@ -71,12 +71,12 @@ def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
     }
     if not units:
         return Marks(trouble)
-    for region in regions.tree[1:]:  # parents come before children: the innermost module names the unit
-        if region.call is not None:
-            for place, value in enumerate(region.call.outputs):
-                node = graph.index.get(value)
-                if node in units:
-                    units[node] = (region.call.path, region.call.kind, place)
+    counts: dict[int, int] = {}  # in each call, of those met so far
+    for node in units:
+        call = regions.tree[number].call if (number := regions.call_of[regions.home[node]]) else None
+        if call is not None:
+            place = counts[number] = counts.get(number, 0) + 1
+            units[node] = (call.path, call.kind, place)
     results: dict[Hashable, list[int]] = {}
     for node, unit in units.items():
         results.setdefault(unit, []).append(node)
@@ -91,8 +91,12 @@ _BENT = ("relu", "tanh", "sigmoid")
 
 
 def dead(value: Value) -> bool:
-    """Whether it is the result of a ReLU that lets nothing through."""
-    return value.op is not None and value.op.name == "relu" and value.data == 0.0
+    """Whether it is the result of a ReLU, or the square of one, that lets nothing through."""
+    if value.data != 0.0 or value.op is None:
+        return False
+    square = value.op.name == "pow" or (value.op.name == "mul" and value.inputs[0] is value.inputs[1])
+    relu = value.inputs[0] if square else value
+    return relu.op is not None and relu.op.name == "relu"
 
 
 def saturated(value: Value) -> bool:

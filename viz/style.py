@@ -177,7 +177,7 @@ def face(box: Box, picture: Picture) -> Face:
     """The text and colours of a box."""
     found = _FACES.get(box.kind, _idiom)(box, picture)
     _numbers(found, box, picture)
-    found.marks = picture.marks.words(box.nodes)
+    found.marks = _said(box, picture)
     found.outlined = any(words.startswith(BROKEN) for words in found.marks)
     title = visible(box.name)
     found.tooltip = "\n".join(filter(None, [found.tooltip or title, *found.marks, *_full(box, picture)]))
@@ -445,8 +445,13 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _said(box: Box, picture: Picture) -> list[str]:
+    """The marks of a box; what is not drawn has none but the one that must not be missed."""
+    return [w for w in picture.marks.words(box.nodes) if box.kind != "rest" or w.startswith(BROKEN)]
+
+
 def _marks(picture: Picture) -> list[tuple[str, str, str]]:
-    said = {words[0] for box in picture.boxes for words in picture.marks.words(box.nodes)}
+    said = {words[0] for box in picture.boxes for words in _said(box, picture)}
     known = (
         (BROKEN, "the first number that is not finite"),
         (DEAD, "dead: ReLU gives 0, no gradient passes"),

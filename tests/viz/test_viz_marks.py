@@ -176,3 +176,50 @@ def test_widths_are_measured_by_what_is_finite():
 
 def test_a_mark_is_read_in_the_tooltip_too():
     assert 'tooltip="† dead\\nmax(a, 0)\\n' in viz.draw(Value(-2.0).relu()).source
+
+
+@pytest.mark.parametrize("square", [lambda x: x * x, lambda x: x**2])
+def test_of_a_squared_relu_the_graph_and_the_flow_count_the_same_units(square):
+    class Squares(nn.Module):
+        def forward(self, x):
+            return [square(v.relu()) for v in x]
+
+    class Model(nn.Module):
+        def __init__(self):
+            self.act = Squares()
+
+        def forward(self, x):
+            return sum(self.act(x))
+
+    model = Model()
+    with record_calls() as calls:
+        loss = model([Value(-1.0), Value(2.0), Value(-3.0)]) + model([Value(-5.0), Value(-1.0), Value(3.0)])
+    loss.backward()
+    picture = viz.draw(loss, calls=calls).picture
+    assert picture.marks.words(range(len(picture.graph))) == ["† 1 of 3 dead"]
+    assert viz.flow(loss, calls=calls).findings == [
+        "1 of 3 units of act are dead: 0 for every example, so their weights get no gradient."
+    ]
+
+
+def test_what_is_not_drawn_is_not_marked_unless_it_must_not_be_missed():
+    x = Value(-1.0, label="x")
+    y = x.relu() + Value(1.0, label="b")
+    y.backward()
+    drawing = viz.draw(y * 2.0, depth=0)
+    assert marked(drawing) == {}
+    drawing = viz.draw((x * math.inf).relu() + 1.0, depth=0)
+    assert [words for words, _ in marked(drawing).values()] == [["‼ first ∞ inside"]]
+
+
+def test_without_modules_the_flow_names_single_units():
+    a, b = Value(9.0, label="a"), Value(-1.0, label="b")
+    t = a.tanh()
+    t.label = "t"
+    y = t + b.relu()
+    y.backward()
+    assert viz.flow(y).findings == [
+        "No gradient reaches b: all are exactly 0.",
+        "Dead: a result of ReLU; 0, so no gradient passes.",
+        "Saturated: t; almost flat, so little gradient passes.",
+    ]
