@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+from . import checkpoint, ngram
+from .checkpoint import RunConfig
 from .config import TrainConfig
-from .data import DEFAULT_DATASET
+from .data import DEFAULT_DATASET, Corpus, cache_folder
+from .errors import DataError
 from .ngram import Rung
 from .text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
+from .tokenizer import CharTokenizer
 
 
 def command_line(words: str, folder: Path) -> str:
@@ -37,6 +40,21 @@ def loss_words(loss: float) -> str:
     """A loss in nats, in bits and as a perplexity."""
     bits = loss / math.log(2)
     return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
+
+
+def judged(loss: float, rungs: Sequence[Rung]) -> str:
+    """The same, with what it means beside counting; ``rungs`` may be empty when nothing could be counted."""
+    return f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}" if rungs else loss_words(loss)
+
+
+def text_at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:
+    """The text of a run; None when it is gone or would have to be fetched: to look at a run needs no network."""
+    if config.data is None and not (cache_folder() / f"{config.dataset}.txt").exists():
+        return None
+    try:
+        return Corpus.from_text(config.text(), config.model.block_size, tokenizer)
+    except DataError:
+        return None
 
 
 ABOUT_TEXTS = (

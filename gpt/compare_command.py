@@ -16,9 +16,9 @@ from typing import Any
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.nn import shape
 
-from . import checkpoint, surprise
+from . import checkpoint, ngram, surprise
 from .checkpoint import RunConfig
-from .commands import engine_flag, loss_words, with_engine
+from .commands import engine_flag, judged, text_at_hand, with_engine
 from .data import Corpus, tokens_at
 from .engines import Engine, make_engine
 from .errors import ConfigError, DataError
@@ -71,16 +71,19 @@ def run(options: argparse.Namespace) -> int:
     if options.b is None and options.best:
         raise ConfigError("one run is compared with itself: its best model with its last; leave out --best, or give B")
     a, b = _sides(options)
-    tokens_a, what = _text(options, a)
-    text = a.tokenizer.decode(tokens_a[: options.characters + 1])
+    tokens_a, what, corpus = _text(options, a)
+    some = tokens_a[: options.characters + 1]
+    text = a.tokenizer.decode(some)
     for side in (a, b):  # before the work begins
         side.tokenizer.encode(options.prompt or "")
     seen_a, seen_b = (
         surprise.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
         for side in (a, b)
     )
+    rungs = [] if corpus is None else ngram.ladder(corpus.train, some, a.tokenizer.vocab_size)
     for letter, side, seen in (("A", a, seen_a), ("B", b, seen_b)):
-        print(f"{letter} is {side.name}, step {side.step:,}: {loss_words(surprise.mean(seen))}")
+        print(f"{letter} is {side.name}, step {side.step:,}:")
+        _print(judged(surprise.mean(seen), rungs))
     share = "all" if len(text) == len(tokens_a) else f"the first {len(seen_a):,} of"
     _print(f"Both read {what}, {share} {len(tokens_a) - 1:,} characters, in windows that overlap by half.")
     _print(f"\n{verdict(*difference(seen_a, seen_b, max(s.config.model.block_size for s in (a, b))))}")
@@ -103,16 +106,17 @@ def _sides(options: argparse.Namespace) -> tuple[_Side, _Side]:
     return load(options.a, file), load(options.b or options.a, checkpoint.MODEL if options.b is None else file)
 
 
-def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str]:
+def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Corpus | None]:
+    """What both read, its name, and the text of A's run, whose counts are what a loss is measured by."""
     if options.data:
         tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
-        what = options.data
+        what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
         if len(tokens) < 2:
             raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
     else:
         corpus = Corpus.from_text(a.config.text(), a.config.model.block_size, a.tokenizer)
         tokens, what = corpus.val, f"the validation part of {a.config.dataset or a.config.data}"
-    return tokens, what
+    return tokens, what, corpus
 
 
 def _print(words: str) -> None:

@@ -11,7 +11,15 @@ from typing import Any
 
 from . import checkpoint, ngram, surprise
 from .checkpoint import RunConfig
-from .commands import checkpoint_flag, engine_flag, ladder_words, loss_words, parameters_file, with_engine
+from .commands import (
+    checkpoint_flag,
+    engine_flag,
+    judged,
+    ladder_words,
+    parameters_file,
+    text_at_hand,
+    with_engine,
+)
 from .data import Corpus, spread, tokens_at
 from .engines import Engine, make_engine
 from .errors import ConfigError, DataError
@@ -45,19 +53,18 @@ def add_parser(add: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the loss and, for the run's own text, what counting alone reaches there; or look at single characters."""
+    """Print the loss, and what counting in the training text reaches there; or look at single characters."""
     _check(options)
     model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
-    corpus = None
     if options.data:
         tokens: Sequence[int] = tokens_at(options.data, tokenizer, config.normalize)
-        what = options.data
+        what, corpus = options.data, text_at_hand(config, tokenizer)
     else:
         corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
         tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
     engine = make_engine(model, with_engine(config.train, options))
     if options.surprise or options.page:
-        _surprise(options, engine, config, tokenizer, tokens, f"Model of step {step} on {what}")
+        _surprise(options, engine, config, tokenizer, corpus, tokens, f"Model of step {step} on {what}")
         return 0
     block_size = config.model.block_size
     if len(tokens) <= block_size:
@@ -67,12 +74,16 @@ def run(options: argparse.Namespace) -> int:
     loss = engine.evaluate(sequences)
     share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
     print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
-    if corpus is None:
-        print(f"{loss_words(loss)}")
-    else:
-        rungs = ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
-        print(f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}{ngram.counted(corpus.train)}\n{ladder_words(rungs)}")
+    rungs = _rungs(corpus, tokens, tokenizer)
+    print(judged(loss, rungs) + (ngram.counted(corpus.train) if corpus is not None else ""))
+    if rungs:
+        print(ladder_words(rungs))
     return 0
+
+
+def _rungs(corpus: Corpus | None, tokens: Sequence[int], tokenizer: CharTokenizer) -> list[ngram.Rung]:
+    """What counting in the training text reaches on these tokens; nothing when that text is gone."""
+    return [] if corpus is None else ngram.ladder(corpus.train, tokens, tokenizer.vocab_size)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -95,6 +106,7 @@ def _surprise(
     engine: Engine,
     config: RunConfig,
     tokenizer: CharTokenizer,
+    corpus: Corpus | None,
     tokens: Sequence[int],
     what: str,
 ) -> None:
@@ -107,7 +119,7 @@ def _surprise(
     share = "all" if len(some) == len(tokens) else f"the first {len(seen):,} of"
     context = f"read in windows of {block_size} that overlap by half"
     head = f"{what}, {share} {len(tokens) - 1:,} characters, {context}"
-    words = f"{loss_words(surprise.mean(seen))}. {surprise.sentence(seen)}"
+    words = f"{judged(surprise.mean(seen), _rungs(corpus, some, tokenizer))}. {surprise.sentence(seen)}"
     kinds, characters, texts = surprise.by_kind(seen), surprise.by_character(seen), surprise.by_word(seen)
     print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
     if options.surprise:

@@ -14,8 +14,8 @@ from tinygrad_edu.nn import shape
 
 from . import checkpoint, ngram
 from .checkpoint import RunConfig
-from .commands import best_flag, loss_words, parameters_file
-from .data import Corpus, cache_folder
+from .commands import best_flag, judged, parameters_file, text_at_hand
+from .data import Corpus
 from .errors import ConfigError, DataError
 from .model import GPT
 from .profile import Profile, profile
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"profile must be at least 1 step, got {options.profile}")
     folder = Path(options.folder)
     model, config, tokenizer, step = checkpoint.load_model(folder, parameters_file(options))
-    corpus = _at_hand(config, tokenizer)
+    corpus = text_at_hand(config, tokenizer)
     if options.profile and corpus is None:
         raise DataError(f"a profile trains on the text of the run, and {config.dataset or config.data} is not at hand")
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= step]
@@ -75,16 +75,6 @@ def _print(words: str) -> None:
     print("\n".join(lines) + "\n" * words.endswith("\n"))
 
 
-def _at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:
-    """The text of the run; None when it is gone or would have to be fetched: to look at a run needs no network."""
-    if config.data is None and not (cache_folder() / f"{config.dataset}.txt").exists():
-        return None
-    try:
-        return Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-    except DataError:
-        return None
-
-
 # --- the text and the losses ------------------------------------------------------------------------------------------
 
 
@@ -104,11 +94,9 @@ def _history(log: Sequence[Mapping[str, Any]], corpus: Corpus | None, tokenizer:
     if not validated:
         print("no validation yet\n")
         return
-    words = f"validation loss at step {validated[-1]['step']:,}: {loss_words(validated[-1]['val_loss'])}"
-    if corpus is not None:
-        rungs = ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
-        words += f": {ngram.verdict(validated[-1]['val_loss'], rungs)}{ngram.counted(corpus.train)}"
-    _print(words)
+    rungs = [] if corpus is None else ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
+    words = judged(validated[-1]["val_loss"], rungs) + (ngram.counted(corpus.train) if corpus is not None else "")
+    _print(f"validation loss at step {validated[-1]['step']:,}: {words}")
     best = BestLoss(log)
     count = min(_VALIDATIONS, len(validated))
     shown = [validated[i * (len(validated) - 1) // max(count - 1, 1)] for i in range(count)]

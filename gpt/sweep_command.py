@@ -20,7 +20,7 @@ from typing import Any
 from . import checkpoint, ngram
 from .checkpoint import RunConfig
 from .choices import METAVARS, ChosenText, configs, preset_flags, settings
-from .commands import command_line, ladder_words, loss_words
+from .commands import command_line, judged, ladder_words
 from .config import GPTConfig, TrainConfig
 from .data import Corpus
 from .engines import check_engine
@@ -132,9 +132,7 @@ def run(options: argparse.Namespace) -> int:
     if math.isfinite(found.val_loss):
         corpus = corpora[best.config.model.block_size]
         rungs = ngram.ladder(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
-        print(
-            f"\nThe best of them, {best.words}:\n{loss_words(found.val_loss)}: {ngram.verdict(found.val_loss, rungs)}"
-        )
+        print(f"\nThe best of them, {best.words}:\n{judged(found.val_loss, rungs)}")
         print(f"{ladder_words(rungs)}\n\nTry next:\n  {command_line('info', best.folder)}")
         print(f"  {command_line('train --resume', best.folder)} --steps {2 * best.config.train.steps}")
     print(f"Written to {out}: {' and '.join(_TABLE)}")

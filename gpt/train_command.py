@@ -14,7 +14,7 @@ from tinygrad_edu.errors import DomainError
 
 from . import checkpoint, ngram
 from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
-from .commands import ABOUT_TEXTS, command_line, given, ladder_words, loss_words
+from .commands import ABOUT_TEXTS, command_line, given, judged, ladder_words
 from .config import PRESETS, GPTConfig, TrainConfig
 from .data import TEXTS
 from .draw_command import DRAWN_BOXES, loss_drawing
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             f"that model is kept too: sample, eval and info take --best."
         )
     if result.val_loss is not None:
-        print(f"Validation loss {loss_words(result.val_loss)}: {ngram.verdict(result.val_loss, this.rungs)}.")
+        print(f"Validation loss {judged(result.val_loss, this.rungs)}.")
     pictures = {} if options.no_draw else draw_into(this)
     print(f"\nWritten to {folder}:")
     for name, about in (

@@ -98,6 +98,24 @@ def test_colours_in_a_terminal_only_and_never_with_no_color(
     assert capsys.readouterr().out == plain
 
 
+def test_another_text_is_measured_by_the_counts_of_the_text_of_the_run(
+    run: Path, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("to be, or not to be, that is the question. " * 9)
+    for arguments in ([], ["--surprise"]):
+        capsys.readouterr()
+        assert main(["eval", "--checkpoint", str(run), "--data", str(other), *arguments]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert re.search(r"nats per character \(.* bits, perplexity .*\): (not yet )?better than", printed)
+    moved = text_file.rename(tmp_path / "moved.txt")
+    assert main(["eval", "--checkpoint", str(run), "--data", str(other)]) == 0
+    printed = capsys.readouterr().out
+    assert "nats per character" in printed
+    assert "better than" not in printed
+    moved.rename(text_file)
+
+
 def test_any_file_however_short(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "short.txt"
     file.write_text("to")
