@@ -170,7 +170,7 @@ def _scale(
     inner = _innermost(causes, groups)
     for name in sorted(inner, key=lambda name: -gains[name])[:3]:
         yield (
-            f"The gradient explodes in {name or kind[name]}: it hands back {gains[name]:,.0f} times what arrives at it."
+            f"The gradient explodes in {name or kind[name]}: it hands back {_times(gains[name])} what arrives at it."
         )
     if inner:
         return  # what lies before and after is out of scale because of it
@@ -181,7 +181,7 @@ def _scale(
         if large:
             yield (
                 f"Large gradients in {_listed([line.name for line in large])}: up to "
-                f"{large[0].mean / median:,.0f} times the median of all {words}."
+                f"{_times(large[0].mean / median)} the median of all {words}."
             )
     faint = [line for line in modules if 0.0 < line.mean < VANISHES * _largest(modules)]
     if faint:
@@ -219,6 +219,15 @@ def _innermost(names: list[str], groups: dict[str, list[ModuleCall]]) -> list[st
         elif inside:
             del kept[name]
     return list(kept)
+
+
+def _times(factor: float) -> str:
+    """A large factor in words.
+
+    >>> _times(1234.5), _times(1.234e15)
+    ('1,234 times', '1.23e15 times')
+    """
+    return f"{factor:,.0f} times" if factor < 1e7 else f"{style.number(factor, 3)} times"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -23,6 +24,13 @@ _HOW_TO_INSTALL = (
 )
 
 
+_ROOM = "\u00ad"  # a hyphen that is not seen, for which a program that knows no widths makes room all the same
+_WIDER = (
+    (re.compile("[ß-öø-ÿ\u2026\u2e80-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\U0001f000-\U0001faff]"), _ROOM),
+    (re.compile("[À-ÖØ-Þ]"), 2 * _ROOM),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A layout program.
@@ -32,12 +40,14 @@ class Program:
         formats: what it can write.
         baseline: how far below the middle of a line of text its letters stand, as a part of their size.
         substitutes: by format, what to draw for characters that its own font lacks; in SVG the reader's font has them.
+        narrow: whether it takes Ä, … and Chinese characters for narrower than they are.
     """
 
     path: str
     formats: frozenset[str]
     baseline: float = 0.27
     substitutes: tuple[tuple[str, dict[int, str]], ...] = ()
+    narrow: bool = False
 
 
 def programs(format: str, *, text: str = ".dot") -> list[Program]:
@@ -65,7 +75,7 @@ def _installed() -> Iterator[Program]:
         pure = shutil.which("graphviz-pure", path=folder)
         if pure:
             glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○", "◆": "▼", "┃": "|"})
-            yield Program(pure, frozenset({"svg", "png"}), 0.39, (("png", glyphs),))
+            yield Program(pure, frozenset({"svg", "png"}), 0.39, (("png", glyphs),), narrow=True)
             return
 
 
@@ -77,6 +87,9 @@ def render(source: str, format: str, program: Program, timeout: float, *, engine
         LayoutError: it failed; the message has its own words.
     """
     source = source.translate(dict(program.substitutes).get(format, {}))
+    if program.narrow and format == "svg":
+        for characters, room in _WIDER:
+            source = characters.sub(rf"\g<0>{room}", source)
     command = [program.path, f"-K{engine}", *(["-n2"] if engine == "neato" else []), f"-T{format}"]
     try:
         done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout)
@@ -91,4 +104,5 @@ def render(source: str, format: str, program: Program, timeout: float, *, engine
         words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
         raise LayoutError(f"{program.path} failed: {words}; save as .dot to look at the graph's text")
     # A browser without that font shall take one of the same kind, not one with serifs.
-    return done.stdout.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')
+    drawn = done.stdout.replace(_ROOM.encode(), b"") if program.narrow else done.stdout
+    return drawn.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')

@@ -100,3 +100,16 @@ def mlp_loss() -> Drawn:
     loss.label = "loss"
     loss.backward()
     return Drawn(loss, calls)
+
+
+def broken_loss() -> Drawn:
+    """With a dead unit, a saturated one, exact zeros, and an infinite number."""
+    model = nn.MLP(2, [3, 2, 1], activation="relu", rng=random.Random(1))
+    model.layers[0].neurons[1].b.data = -50.0
+    model.layers[1].neurons[0].w[2].data = 1e308
+    with record_calls() as calls:
+        out = model([Value(10.0, label="x1"), Value(-20.0, label="x2")])
+        loss = (out * 1e10).tanh() + out
+    loss.label = "loss"
+    loss.backward()
+    return Drawn(loss, calls)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import graphviz
 import pytest
-from drawn_examples import GOLDEN, Drawn, expression, gpt_loss, mlp_loss
+from drawn_examples import GOLDEN, Drawn, broken_loss, expression, gpt_loss, mlp_loss
 
 import viz
 from tinygrad_edu import Value
@@ -21,11 +21,17 @@ SHAKESPEARE = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 ONE_OF_EACH = """
 import sys
 sys.path.insert(0, {folder!r})
-from drawn_examples import expression, gpt_loss, mlp_loss
+from drawn_examples import broken_loss, expression, gpt_loss, mlp_loss
 import viz
-for drawn in (mlp_loss(), gpt_loss()):
+for drawn in (mlp_loss(), gpt_loss(), broken_loss()):
     for budget in (400, 60, 20, 5):
         sys.stdout.write(viz.draw(drawn.loss, calls=drawn.calls, budget=budget).source)
+    sys.stdout.write(viz.draw(drawn.loss, calls=drawn.calls, preset="beamer").source)
+    sys.stdout.write(viz.draw(drawn.loss, calls=drawn.calls, direction="wrapped", budget=30).source)
+    for value in list(drawn.calls.names)[::40]:
+        sys.stdout.write(viz.draw(drawn.loss, calls=drawn.calls, focus=value, budget=40).source)
+    chart = viz.flow(drawn.loss, calls=drawn.calls)
+    sys.stdout.write(chart.svg() + viz.flow_over([chart]).svg())
 sys.stdout.write(viz.draw(expression(), style="micrograd").source)
 """
 
@@ -41,6 +47,8 @@ def source(value: object, **options: object) -> str:
         ("expression_before_backward.dot", lambda: source(expression(backward=False))),
         ("expression_micrograd.dot", lambda: source(expression(), style="micrograd")),
         ("mlp_folded.dot", lambda: source(mlp_loss().loss, calls=mlp_loss().calls, budget=12)),
+        ("marks.dot", lambda: source((d := broken_loss()).loss, calls=d.calls, budget=60)),
+        ("marks_folded.dot", lambda: source((d := broken_loss()).loss, calls=d.calls, budget=8)),
         ("gpt_modules.dot", lambda: source((d := gpt_loss()).loss, calls=d.calls, budget=24)),
     ],
 )

@@ -1,0 +1,127 @@
+"""Every character survives as a label in DOT, SVG and HTML, and no words leave their box."""
+
+import html
+import math
+import re
+from xml.etree import ElementTree
+
+import pytest
+from drawn_examples import Drawn, expression, mlp_loss
+from test_viz_draw import SHAKESPEARE, words_of
+
+import viz
+from tinygrad_edu import Value, nn, record_calls
+from viz import layout, style
+
+AWKWARD = '{}|<>&"\\'
+LABELS = [
+    *dict.fromkeys(SHAKESPEARE + AWKWARD),
+    '{ } | < > & " \\',
+    "\\N \\G \\l",
+    "&lt;b&gt;",
+    "a<b>c</b>",
+    "]]>",
+    "<!--",
+    "漢字",
+    "…",
+]
+
+
+@pytest.fixture(params=["dot", "graphviz-pure"])
+def program(request, monkeypatch):
+    """Each layout program on its own."""
+    found = [p for p in layout._installed() if p.path.rpartition("/")[2] == request.param]
+    if not found:
+        pytest.skip(f"{request.param} is not installed")
+    monkeypatch.setattr(layout, "_installed", lambda: iter(found))
+    return request.param
+
+
+def test_there_are_all_65_characters():
+    assert len(set(SHAKESPEARE)) == 65
+    assert not set(AWKWARD) & set(SHAKESPEARE) - {"&"}
+
+
+@pytest.mark.parametrize("look", ["box", "micrograd"])
+def test_every_label_survives_in_dot_svg_and_html(program, look, tmp_path):
+    drawing = viz.draw([Value(1.0, label=label) for label in LABELS], style=look, budget=200)
+    shown = [style.visible(label) for label in LABELS]
+    words = words_of(drawing.source)
+    assert [label for label in shown if label not in words] == []
+    svg = drawing.save(tmp_path / "labels.svg")
+    texts = [element.text for element in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+    page = (tmp_path / drawing.save(tmp_path / "labels.html")).read_text(encoding="utf-8")
+    in_page = [html.unescape(words) for words in re.findall(r"<text[^>]*>([^<]*)</text>", page)]
+    for found in (texts, in_page):
+        found = [words.replace("\xa0", " ") for words in found if words]
+        assert [label for label in shown if label not in found] == []
+
+
+def test_the_label_in_full_is_an_attribute(program):
+    drawing = viz.draw([Value(1.0, label=label) for label in LABELS], budget=200)
+    svg = drawing.svg()
+    names = {g.get("data-name") for g in ElementTree.fromstring(svg[svg.index("<svg") :]).iter() if g.get("data-name")}
+    assert set(LABELS) - {"\n"} <= names  # an XML parser turns a line end in an attribute into a space
+
+
+# --- no words leave their box -----------------------------------------------------------------------------------------
+
+#: Words of a node of which more than a point is outside of its box, as a browser sees them.
+OUTSIDE = """(() => {
+  const bad = [];
+  for (const node of document.querySelectorAll("svg g.node")) {
+    const shapes = [...node.querySelectorAll("polygon, ellipse, path")].map(p => p.getBoundingClientRect());
+    if (!shapes.length) continue;  // a number that stands in a formula has no box
+    const box = {left: Math.min(...shapes.map(b => b.left)), right: Math.max(...shapes.map(b => b.right)),
+                 top: Math.min(...shapes.map(b => b.top)), bottom: Math.max(...shapes.map(b => b.bottom))};
+    for (const t of node.querySelectorAll("text")) {
+      const w = t.getBoundingClientRect();
+      if (Math.min(w.left - box.left, w.top - box.top, box.right - w.right, box.bottom - w.bottom) < -1)
+        bad.push(t.textContent);
+    }
+  }
+  return bad; })()"""
+
+
+def spoiled(activation, spoil):
+    model = nn.MLP(2, [3, 3, 1], activation=activation, rng=1)
+    spoil(model)
+    with record_calls() as calls:
+        loss = (model([Value(1.0, label="x1"), Value(-2.0, label="x2")]) - 1.0) ** 2
+    loss.backward()
+    return loss, calls
+
+
+def dead(model):
+    model.layers[0].neurons[1].b.data = -50.0
+
+
+def infinite(model):
+    model.layers[1].neurons[2].w[1].data = math.inf
+
+
+def drawings(gpt: Drawn):
+    yield viz.draw(expression())
+    yield viz.draw(expression(), style="micrograd")
+    yield viz.draw([Value(-1.23456e-7 * i, label=label).tanh() for i, label in enumerate(LABELS)], budget=300)
+    yield viz.draw([Value(1.0, label=c * 12) for c in "WMi−…∂⏎яüÄ漢한ア"], budget=300)
+    for budget in (400, 24, 5):
+        yield viz.draw(gpt.loss, calls=gpt.calls, budget=budget)
+    yield viz.draw(gpt.loss, calls=gpt.calls, preset="beamer")
+    yield viz.draw(gpt.loss, calls=gpt.calls, focus=next(iter(gpt.calls.names)))
+    mlp = mlp_loss()
+    yield viz.draw(mlp.loss, calls=mlp.calls, direction="wrapped", budget=30)
+    for activation, spoil in (("relu", dead), ("tanh", infinite)):
+        loss, calls = spoiled(activation, spoil)
+        for budget in (400, 8):
+            yield viz.draw(loss, calls=calls, budget=budget)
+
+
+def test_no_words_leave_their_box(program, browser, gpt, tmp_path):
+    for i, drawing in enumerate(drawings(gpt)):
+        path = tmp_path / f"{i}.html"
+        svg = drawing.svg()
+        path.write_text(f'<!doctype html><meta charset="utf-8">{svg[svg.index("<svg") :]}', encoding="utf-8")
+        browser.open(path.as_uri())
+        assert browser.evaluate('document.querySelectorAll("svg g.node text").length') > 0
+        assert browser.evaluate(OUTSIDE) == [], i
