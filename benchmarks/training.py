@@ -35,14 +35,14 @@ def torch_run(settings: Any) -> None:
     from torch_gpt import TorchGPT
 
     from gpt.config import GPTConfig, TrainConfig, preset
-    from gpt.data import Corpus, load_text
+    from gpt.data import Corpus, open_text
     from gpt.model import GPT
     from gpt.train import learning_rate
 
     torch.set_num_threads(settings.threads)
     chosen = preset(settings.preset)
     train = TrainConfig(**{**chosen.train, "steps": settings.steps or chosen.train["steps"]})
-    corpus = Corpus.from_text(load_text(None, settings.data), chosen.model["block_size"])
+    corpus = Corpus.from_text(open_text(None, settings.data), chosen.model["block_size"])
     config = GPTConfig(**{**chosen.model, "vocab_size": corpus.tokenizer.vocab_size})
     ours = GPT(config, seed=train.seed)
     model = TorchGPT(config, ours.state_dict())
@@ -53,7 +53,6 @@ def torch_run(settings: Any) -> None:
     groups = [{"params": matrices, "weight_decay": train.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=train.lr, betas=(train.beta1, train.beta2), eps=train.eps, fused=True)
 
-    tokens_of = {part: np.array(getattr(corpus, part)) for part in ("train", "val")}
     block = config.block_size
 
     def batch(step: int) -> tuple[Any, Any]:
@@ -62,17 +61,14 @@ def torch_run(settings: Any) -> None:
         return both[:, 0], both[:, 1]
 
     def validate(sequences: int) -> float:
-        available = (len(tokens_of["val"]) - 1) // block
-        count = min(sequences or available, available)
-        starts = [i * available // count * block for i in range(count)]
-        rows = torch.from_numpy(np.stack([tokens_of["val"][s : s + block + 1] for s in starts]).astype(np.int64))
+        rows = torch.tensor(np.array([*corpus.validation(block, sequences or len(corpus.val))]))
         model.eval()
         total = 0.0
         with torch.no_grad():
             for part in rows.split(64):
-                total += model.loss(part[:, :-1], part[:, 1:]).item() * len(part)
+                total += model.loss(part[:, 0], part[:, 1]).item() * len(part)
         model.train()
-        return total / count
+        return total / len(rows)
 
     times = []
     loss = validate(train.eval_sequences)

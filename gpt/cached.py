@@ -15,7 +15,7 @@ from tinygrad_edu import functional as F
 from .model import GPT
 
 if TYPE_CHECKING:
-    from tinygrad_edu.compiler import Parameters
+    from tinygrad_edu.compiler import Compiled, Parameters
 
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
 #: So many tokens of whole windows are computed one at a time before the program for a window is compiled: that takes as
@@ -69,20 +69,15 @@ class CachedScorer:
             # Another text, or the window has moved on: positions shift, so everything is computed anew.
             self._forget()
             known = 0
-        training = self._model.training
-        self._model.eval()
-        try:
-            if known == 0:
-                self._begun[0] += len(tokens)
-            # A window costs about as much as a handful of single tokens, whatever is in it.
-            several = known == 0 and len(tokens) > max(1, self._model.config.block_size // 8)
-            if several and self._begun[0] > WINDOW_IS_WORTH:
-                logits = self._all_at_once(tokens)
-            else:
-                for position in range(known, len(tokens)):
-                    logits = self._one_more(tokens[position], position)
-        finally:
-            self._model.train(training)
+        if known == 0:
+            self._begun[0] += len(tokens)
+        # A window costs about as much as a handful of single tokens, whatever is in it.
+        several = known == 0 and len(tokens) > max(1, self._model.config.block_size // 8)
+        if several and self._begun[0] > WINDOW_IS_WORTH:
+            logits = self._all_at_once(tokens)
+        else:
+            for position in range(known, len(tokens)):
+                logits = self._one_more(tokens[position], position)
         self._seen = list(tokens)
         return logits.tolist()  # type: ignore[no-any-return]
 
@@ -90,7 +85,7 @@ class CachedScorer:
         """Behind the last token the window is filled up with zeros, which causal attention never sees."""
         config = self._model.config
         window = [*tokens, *[0] * (config.block_size - len(tokens))]
-        out = self._window.flat([window], [len(tokens) - 1])[:, 0]
+        out = self._run(self._window, [window], [len(tokens) - 1])[:, 0]
         own = out[config.vocab_size :].reshape((2, config.n_layer, config.n_head, config.block_size, -1))
         n = min(len(tokens), self._kept.shape[4])
         self._kept[:, 0, :, :, :n] = own[:, :, :, :n]
@@ -99,12 +94,23 @@ class CachedScorer:
 
     def _one_more(self, token: int, position: int) -> Any:
         config = self._model.config
-        out = self._step.flat([token], [position], self._mask, *self._kept)[:, 0]
+        out = self._run(self._step, [token], [position], self._mask, *self._kept)[:, 0]
         if position < self._kept.shape[4]:
             own = out[config.vocab_size :].reshape((2, config.n_layer, config.n_head, -1))
             self._kept[:, 0, :, :, position] = own
             self._mask[0, position] = 0.0
         return out[: config.vocab_size]
+
+    def _run(self, program: Compiled, *batch: Any) -> Any:
+        """The results of a program, which is compiled from the model as it is outside of training."""
+        if program.is_compiled:
+            return program.flat(*batch)
+        training = self._model.training
+        self._model.eval()
+        try:
+            return program.flat(*batch)
+        finally:
+            self._model.train(training)
 
     def _window_program(self, tokens: Sequence[int], last: int) -> Any:
         config = self._model.config

@@ -46,9 +46,9 @@ def test_the_program_for_a_window_is_compiled_when_it_is_worth_it(monkeypatch: p
     score = CompiledEngine(GPT(GPTConfig(**SMALL), seed=4), TrainConfig()).scorer()
     score([1] * 10)
     score([2] * 10)
-    assert score._window._forward is None
+    assert not score._window.is_compiled
     score([3] * 10)
-    assert score._window._forward is not None
+    assert score._window.is_compiled
 
 
 @pytest.mark.usefixtures("beginnings")

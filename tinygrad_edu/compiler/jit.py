@@ -201,6 +201,11 @@ class Compiled:
     # --- explaining --------------------------------------------------------------------------------------------------
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether there is a program yet: from then on the mode of the modules does not matter any more."""
+        return self._forward is not None
+
+    @property
     def program(self) -> Program:
         """The array program; with its gradient part once that was asked for."""
         program = self._gradient or self._forward
