@@ -6,7 +6,8 @@
 All write the same text: at temperature 0 the likeliest character, with the same rule for a full context (a quarter of
 it is forgotten). That they agree is checked first. PyTorch runs the model of ``torch_gpt.py`` with its fused attention,
 keeps keys and values as well, and computes the window that is left anew whenever a quarter is forgotten. The texts are
-written in turns; what counts is the median of the processor time, since each is one thread. Compiling, which happens once, is told apart.
+written in turns; what counts is the median of the processor time, since each is one thread. Compiling, which happens
+once, is told apart.
 """
 
 from __future__ import annotations
