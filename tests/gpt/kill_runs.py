@@ -66,13 +66,15 @@ class Killer:
         if process.returncode:
             raise AssertionError(f"gpt train ended with exit code {process.returncode}: {error.strip()}")
 
-    def round(self, delay: float) -> str | None:
+    def round(self, delay: float, *, begun: bool = False) -> str | None:
         """Start, kill after ``delay`` seconds, resume, compare; where it was killed. AssertionError if it differs.
 
-        None when the run was faster than that.
+        With ``begun`` the time counts from the first checkpoint. None when the run was over before.
         """
         out = Path(tempfile.mkdtemp(dir=self._parent))
         process = self._start("--out", str(out), *self._arguments)
+        while begun and not checkpoint.exists(out) and process.poll() is None:
+            time.sleep(0.005)
         try:
             process.wait(delay)
         except subprocess.TimeoutExpired:

@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +72,10 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     """Dropout, the schedule, the batches, AdamW and the log: nothing may depend on where the process began."""
     arguments = [*train_arguments, "--steps", "12", "--dropout", "0.2", "--engine", engine]
     assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
+    number = "SIGTERM" if engine == "compiled" else "SIGINT"  # a polite kill, or Ctrl-C
     program = [sys.executable, "-m", "gpt", *arguments, "--out", str(tmp_path / "parts")]
     stopped = subprocess.run(
-        [sys.executable, "-c", _INTERRUPT_AT_STEP.format(step=6), *program[3:]],
+        [sys.executable, "-c", _INTERRUPT_AT_STEP.format(step=6, number=number), *program[3:]],
         capture_output=True,
         text=True,
         check=False,
@@ -87,7 +87,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
-# A real SIGINT, sent to the process by itself in the middle of a step.
+# A real signal, sent to the process by itself in the middle of a step.
 _INTERRUPT_AT_STEP = """
 import os, signal, sys
 from gpt import cli, engines
@@ -97,7 +97,7 @@ def interrupted_at_a_step(step):
         global made
         made += 1
         if made == {step}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{number})
         return step(self, *arguments)
     return interrupted
 for engine in (engines.ScalarEngine, engines.CompiledEngine):
@@ -108,11 +108,10 @@ sys.exit(cli.main(sys.argv[1:]))
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
 def test_killed_at_any_moment_the_run_goes_on_to_the_same_end(train_arguments: list[str], tmp_path: Path) -> None:
-    # ``python tests/gpt/kill_runs.py`` does the same fifty times.
+    # ``python tests/gpt/kill_runs.py`` does the same fifty times, at any moment of a whole run.
     killer = Killer(tmp_path, [*train_arguments[1:], "--steps", "200", "--checkpoint-interval", "2"])
-    rng = random.Random(0)
-    for share in (0.0, 0.5, 0.8):  # starting up takes about half of it
-        killer.round(killer.seconds * (share + 0.2 * rng.random()))
+    found = [killer.round(0.1), *(killer.round(delay, begun=True) for delay in (0.02, 0.2))]
+    assert any(where is not None for where in found)
 
 
 @pytest.fixture
