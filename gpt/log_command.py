@@ -7,9 +7,11 @@ import csv
 import importlib.util
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from tinygrad_edu.measure import Line
 
 from . import checkpoint
 from .errors import CheckpointError, ConfigError
@@ -33,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("export-log needs --csv FILE or --tensorboard DIR")
     folder = Path(options.folder)
     checkpoint.load_config(folder)  # says what is wrong with a folder that is none of a run
-    records = [dict(_flat(record)) for record in checkpoint.read_log(folder)]
+    records = checkpoint.read_log(folder)
     if not records:
         raise CheckpointError(f"the log of {folder} is empty: the run has made no step yet")
     if options.tensorboard is not None:
@@ -44,22 +46,13 @@ def run(options: argparse.Namespace) -> int:
         write_atomically(Path(options.csv), as_csv(records))
         print(f"Wrote {options.csv}: {len(records):,} lines and their names")
     if options.tensorboard is not None:
-        _write_events(Path(options.tensorboard), records, (folder / checkpoint.LOG).stat().st_mtime)
+        _write_events(Path(options.tensorboard), records, checkpoint.read_flow(folder), _time(folder))
         print(
             f"Wrote {options.tensorboard}: {len(records):,} steps; look at it with "
             f"tensorboard --logdir {options.tensorboard}",
             file=sys.stderr if options.csv == "-" else sys.stdout,
         )
     return 0
-
-
-def _flat(record: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Numbers by name; what stands inside of something is called after both, ``outer.inner``."""
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        elif value is None or isinstance(value, (int, float)):
-            yield f"{before}{name}", value
 
 
 def as_csv(records: list[dict[str, Any]]) -> str:
@@ -86,12 +79,21 @@ def _check_tensorboard(folder: Path) -> None:
         raise ConfigError(f"{folder} is not empty, and TensorBoard would show both; choose another folder")
 
 
-def _write_events(folder: Path, records: list[dict[str, Any]], when: float) -> None:
+def _time(folder: Path) -> float:
+    """When the last line was written: the log knows no time of day, and all of it gets that one."""
+    return (folder / checkpoint.LOG).stat().st_mtime
+
+
+def _write_events(folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[Line]], when: float) -> None:
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:
         for record in records:
             for name, value in record.items():
                 if name != "step" and value is not None:
-                    # The log knows no time of day; all of it gets that of its last line.
-                    writer.add_scalar(_TAGS.get(name, name.replace(".", "/")), value, record["step"], walltime=when)
+                    writer.add_scalar(_TAGS.get(name, name), value, record["step"], walltime=when)
+        for step, lines in flow.items():
+            for line in lines:
+                writer.add_scalar(f"mean size of the gradient/{line.name}", line.mean, step, walltime=when)
+                if line.update is not None:
+                    writer.add_scalar(f"update over parameter/{line.name}", line.update, step, walltime=when)

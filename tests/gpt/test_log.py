@@ -36,12 +36,6 @@ def test_csv_has_every_number_of_the_log(run: Path, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == path.read_text(encoding="utf-8")
 
 
-def test_what_stands_inside_of_a_record_gets_a_name_of_its_own(run: Path, tmp_path: Path) -> None:
-    checkpoint.rewrite_log(run, [{"step": 1, "train_loss": 2.0, "flow": {"wte": 0.5, "h": {"0": 0.25}}, "word": "x"}])
-    assert main(["export-log", str(run), "--csv", str(tmp_path / "log.csv")]) == 0
-    assert (tmp_path / "log.csv").read_text() == "step,train_loss,flow.wte,flow.h.0\n1,2.0,0.5,0.25\n"
-
-
 def test_tensorboard_reads_the_same_numbers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto import event_pb2
@@ -59,6 +53,10 @@ def test_tensorboard_reads_the_same_numbers(run: Path, tmp_path: Path, capsys: p
         for tag, name in (("loss/train", "train_loss"), ("loss/validation", "val_loss"), ("learning rate", "lr")):
             value = found.get((tag.replace(" ", "_"), record["step"]), found.get((tag, record["step"])))
             assert value == (None if record.get(name) is None else pytest.approx(record[name], rel=1e-6))
+    for step, lines in checkpoint.read_flow(run).items():
+        for line in lines:
+            assert found[f"mean_size_of_the_gradient/{line.name}", step] == pytest.approx(line.mean, rel=1e-6)
+    assert len(checkpoint.read_flow(run)) > 1
     capsys.readouterr()
     assert main(["export-log", str(run), "--tensorboard", str(folder)]) == 2
     assert "is not empty" in capsys.readouterr().err
