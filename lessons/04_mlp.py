@@ -10,6 +10,7 @@
 # %%
 import math
 import random
+from itertools import pairwise
 
 import viz
 from tinygrad_edu import Value, no_grad, record_calls
@@ -55,7 +56,8 @@ class MLP(Module):
     def __init__(self, sizes, bend=Value.tanh, seed=0):
         rng = random.Random(seed)
         bends = [bend] * (len(sizes) - 2) + [Value.sigmoid]
-        self.layers = [Layer(n, m, b, rng=rng) for n, m, b in zip(sizes, sizes[1:], bends, strict=False)]
+        shapes = zip(pairwise(sizes), bends, strict=True)
+        self.layers = [Layer(n, m, bend, rng=rng) for (n, m), bend in shapes]
 
     def forward(self, x):
         for layer in self.layers:
@@ -90,7 +92,7 @@ assert len(network([1.0, 2.0, 3.0])) == 2
 # %%
 by_hand = MLP([2, 2, 1], bend=Value.sigmoid)
 by_hand.layers[0].neurons = [Neuron([20.0, 20.0], -10.0), Neuron([-20.0, -20.0], 30.0)]
-by_hand.layers[1].neurons = [Neuron([20.0, 20.0], -30.0)]  # key: on only if both hidden neurons say yes
+by_hand.layers[1].neurons = [Neuron([20.0, 20.0], -30.0)]  # key: one neuron, weights 20 and 20, bias -30
 
 points = [(0, 0), (0, 1), (1, 0), (1, 1)]
 exclusive_or = [0, 1, 1, 0]
@@ -141,8 +143,8 @@ viz.draw(E, calls=calls, budget=24)
 # or 0.10. Are the first layer's gradients about as large as the second's, 7 times smaller, 70, or 700?
 
 # %%
-gradients = [[weight.grad for neuron in layer.neurons for weight in neuron.w] for layer in net.layers]
-first, second = [sum(abs(g) for g in layer) / len(layer) for layer in gradients]
+weights = [[w for neuron in layer.neurons for w in neuron.w] for layer in net.layers]
+first, second = [sum(abs(w.grad) for w in layer) / len(layer) for layer in weights]
 print(f"mean |gradient|: {first:.6f} and {second:.6f}, {second / first:.0f} times")
 
 # %%
@@ -155,7 +157,7 @@ viz.flow(E, calls=calls)
 # One step with learning rate 0.5. As on that page, the biases stay as they are.
 
 # %%
-weights = [weight for layer in net.layers for neuron in layer.neurons for weight in neuron.w]
+weights = weights[0] + weights[1]
 for weight in weights:
     weight.data -= 0.5 * weight.grad  # key: one step downhill with learning rate 0.5
 
@@ -255,7 +257,10 @@ new_points, new_labels = moons(60, rng)
 for i in rng.sample(range(20), 3):
     labels[i] = 1 - labels[i]
 
-groups = {f"labelled {k}": [p for p, label in zip(points, labels, strict=True) if label == k] for k in (0, 1)}
+groups = {"labelled 0": [], "labelled 1": []}
+for point, label in zip(points, labels, strict=True):
+    groups[f"labelled {label}"].append(point)
+
 viz.plot({}, points=groups, title="Twenty points, three of them mislabelled")
 
 # %% [markdown]
@@ -295,7 +300,8 @@ plain_learned, plain_new = train(plain, steps)
 # that it never sees. Both begin near 0.16.
 
 # %%
-viz.plot({"training": plain_learned, "validation": plain_new}, title="Learning by heart", x="step", y="loss")
+curves = {"training": plain_learned, "validation": plain_new}
+viz.plot(curves, title="Learning by heart", x="step", y="loss")
 
 # %%
 viz.boundary(plain, points, labels, title="What it has learned")
@@ -355,15 +361,16 @@ _, dropping_new = train(dropping, steps)
 # below the one without a remedy?
 
 # %%
-for name, m in (("no remedy", plain), ("weight decay", decaying), ("dropout", dropping)):
+models = {"no remedy": plain, "weight decay": decaying, "dropout": dropping}
+for name, m in models.items():
     print(f"{name}: training loss {mean_squared_error(m, points, labels).data:.3f}")
 
 curves = {"no remedy": plain_new, "weight decay": decaying_new, "dropout": dropping_new}
 viz.plot(curves, title="Loss on the 60 new points", x="step", y="validation loss")
 
 # %%
-kept = {"no remedy": plain, "weight decay": decaying, "dropout": dropping}
-viz.boundaries([viz.boundary(m, new_points, new_labels, title=name) for name, m in kept.items()])
+sides = [viz.boundary(m, new_points, new_labels, title=name) for name, m in models.items()]
+viz.boundaries(sides)
 
 # %% tags=["check"]
 if not FAST:

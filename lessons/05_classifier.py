@@ -11,6 +11,7 @@
 # %%
 import math
 import random
+from itertools import pairwise
 
 import viz
 from tinygrad_edu import Value, no_grad, record_calls
@@ -179,7 +180,8 @@ for temperature in (0.1, 0.5, 1.0, 2.0, 100.0):
 temperatures = [0.1 + i * 0.05 for i in range(80)]
 lines = {score.label: [] for score in scores}
 for temperature in temperatures:
-    for score, share in zip(scores, softmax([score / temperature for score in scores]), strict=True):
+    shared = softmax([score / temperature for score in scores])
+    for score, share in zip(scores, shared, strict=True):
         lines[score.label].append((temperature, share.data))
 
 viz.plot(lines, title="From careful to adventurous", x="temperature", y="share")
@@ -202,7 +204,8 @@ class MLP(Module):
     def __init__(self, sizes, bend="tanh", seed=0):
         rng = random.Random(seed)
         bends = [bend] * (len(sizes) - 2) + ["linear"]
-        self.layers = [Layer(n, m, b, rng=rng) for n, m, b in zip(sizes, sizes[1:], bends, strict=False)]
+        shapes = zip(pairwise(sizes), bends, strict=True)
+        self.layers = [Layer(n, m, bend, rng=rng) for (n, m), bend in shapes]
 
     def forward(self, x):
         for layer in self.layers:
@@ -227,7 +230,10 @@ def spiral(count, rng):
 rng = random.Random(3)
 points, labels = spiral(60, rng)
 new_points, new_labels = spiral(90, rng)
-arms = {f"arm {k}": [p for p, label in zip(points, labels, strict=True) if label == k] for k in range(3)}
+arms = {"arm 0": [], "arm 1": [], "arm 2": []}
+for point, label in zip(points, labels, strict=True):
+    arms[f"arm {label}"].append(point)
+
 viz.plot({}, points=arms, title="Three arms")
 
 # %%
@@ -291,10 +297,12 @@ for step in range(steps + 1):
     loss.backward()
     optimizer.step()
 
-print(f"loss {losses[-1]:.3f}; {right(points, labels)} of 60 right, {right(new_points, new_labels)} of 90 new ones")
+print(f"loss {losses[-1]:.3f}, {right(points, labels)} of 60 right")
+print(f"{right(new_points, new_labels)} of 90 new ones right")
 
 # %%
-viz.plot({"loss": losses, "ln 3": [math.log(3)] * len(losses)}, title="Three arms", x="step", y="loss")
+curves = {"loss": losses, "ln 3": [math.log(3)] * len(losses)}
+viz.plot(curves, title="Three arms", x="step", y="loss")
 
 # %%
 viz.boundaries(moments)
@@ -313,7 +321,8 @@ with no_grad():
 
 doubtful = min(range(90), key=lambda i: sure[i])
 x, y = new_points[doubtful]
-print(f"least sure at ({x:.2f}, {y:.2f}): {[round(share.data, 2) for share in softmax(model((x, y)))]}")
+said = [round(share.data, 2) for share in softmax(model((x, y)))]
+print(f"least sure at ({x:.2f}, {y:.2f}): {said}")
 print(f"surer than 0.9 at {sum(s > 0.9 for s in sure)} of 90")
 
 # %% tags=["check"]

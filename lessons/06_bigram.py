@@ -77,7 +77,7 @@ def counted(first, second):
 # %%
 for first in "qy":
     row = sorted(alphabet, key=lambda second: -counted(index[first], index[second]))[:4]
-    print(first, [(second, round(counted(index[first], index[second]), 2)) for second in row])
+    print(first, {second: round(counted(index[first], index[second]), 2) for second in row})
 
 print(f"{len(examples):,} pairs, of which {len(counts)} of {27 * 27} are different")
 
@@ -92,7 +92,8 @@ assert max(alphabet, key=lambda second: counts[index["y"], index[second]]) == ".
 # Guessing blindly among 27 characters would cost ln 27 = 3.2958 nats.
 
 # %%
-counted_loss = -sum(math.log(counted(first, second)) for first, second in examples) / len(examples)
+surprises = [-math.log(counted(first, second)) for first, second in examples]
+counted_loss = sum(surprises) / len(surprises)
 print(f"guessing {math.log(27):.4f}, counting {counted_loss:.4f}")
 
 # %% tags=["check"]
@@ -168,13 +169,14 @@ compiled = jit(model.loss, model, dtype="float64")
 inputs, targets = zip(*examples, strict=True)
 for_one = compiled.value_and_grad([index["e"]], [index["m"]])
 gradients = compiled.parameters.gradient
-print(f"{for_one:.4f}", max(abs(g - p.grad) for g, p in zip(gradients, model.parameters(), strict=True)))
+apart = [abs(g - p.grad) for g, p in zip(gradients, model.parameters(), strict=True)]
+print(f"{for_one:.4f}; the gradients are at most {max(apart)} apart")
 stats = compiled.stats()
-print(f"{stats.scalar_operations} operations on scalars became {stats.instructions} on whole arrays")
+print(f"{stats.scalar_operations} operations on scalars → {stats.instructions} on arrays")
 
 # %% tags=["check"]
 assert abs(for_one - loss.data) < 1e-12
-assert all(abs(g - p.grad) < 1e-12 for g, p in zip(gradients, model.parameters(), strict=True))
+assert max(apart) < 1e-12
 assert stats.scalar_operations == 112 and stats.instructions == 9
 assert 112 * len(examples) > 1_000_000
 
@@ -193,8 +195,8 @@ compiled.parameters.write_back()
 print(f"{losses[0]:.4f} → {losses[-1]:.4f}; counting {counted_loss:.4f}")
 
 # %%
-level = [counted_loss] * len(losses)
-viz.plot({"trained": losses, "counted": level}, title="Training meets counting", x="step", y="loss")
+curves = {"trained": losses, "counted": [counted_loss] * len(losses)}
+viz.plot(curves, title="Training meets counting", x="step", y="loss")
 
 # %% tags=["check"]
 assert abs(losses[0] - math.log(27)) < 1e-9
@@ -208,13 +210,14 @@ assert FAST or losses[-1] - counted_loss < 0.001
 
 # %%
 def shares(first, temperature=1.0):
-    return [share.data for share in softmax([score / temperature for score in model(first)])]
+    scores = [score / temperature for score in model(first)]
+    return [share.data for share in softmax(scores)]
 
 
 for first in ".ay":
     trained = shares(index[first])
-    best = sorted(range(27), key=lambda second: -trained[second])[:4]
-    print(first, [(alphabet[i], round(trained[i], 3), round(counted(index[first], i), 3)) for i in best])
+    for i in sorted(range(27), key=lambda second: -trained[second])[:3]:
+        print(first, alphabet[i], f"{trained[i]:.3f} {counted(index[first], i):.3f}")
 
 # %% tags=["check"]
 far = max(abs(shares(a)[b] - counted(a, b)) for a in range(27) for b in range(27) if starts[a] >= 100)
@@ -246,7 +249,7 @@ def write(rng, temperature=1.0):
 
 
 # %%
-stages = {f"T = {temperature}": shares(index["a"], temperature) for temperature in (1.0, 0.5, 2.0)}
+stages = {f"T = {t}": shares(index["a"], t) for t in (1.0, 0.5, 2.0)}
 viz.next_characters(stages, alphabet, most=8, title="What follows an a")
 
 # %%

@@ -48,7 +48,8 @@ def windows(names, size):
 
 
 for context, target in zip(*windows(["emma"], 3), strict=True):
-    print("".join(alphabet[i] for i in context), "→", alphabet[target], "  ", context, "→", target)
+    seen = "".join(alphabet[i] for i in context)
+    print(seen, "→", alphabet[target], "  ", context, "→", target)
 
 # %% [markdown]
 # ## Places on a map
@@ -89,8 +90,8 @@ class LanguageModel(Module):
 
 # %%
 model = LanguageModel(27, 3, 4, 64)
-for name, part in (("table", model.table), ("hidden", model.hidden), ("out", model.out)):
-    print(f"{name}: {len(part.parameters()):,}")
+for part in (model.table, model.hidden, model.out):
+    print(f"{len(part.parameters()):,}")
 
 with record_calls() as calls:
     loss = model.loss([index[character] for character in "emm"], index["a"])
@@ -151,7 +152,8 @@ def train(compiled, contexts, targets, steps):
             new.append((step, new_loss(compiled)))
         optimizer.lr = 0.01 if step < 0.7 * steps else 0.002
         batch = rng.sample(range(len(contexts)), 256)
-        recent.append(compiled.value_and_grad([contexts[i] for i in batch], [targets[i] for i in batch]))
+        inputs, answers = [contexts[i] for i in batch], [targets[i] for i in batch]
+        recent.append(compiled.value_and_grad(inputs, answers))
         optimizer.step()  # key: every parameter moves against its gradient
         if len(recent) == 50:
             learned.append((step, sum(recent) / 50))
@@ -172,9 +174,11 @@ learned, new = train(compiled, contexts, targets, 300 if FAST else 2400)
 print(f"{new[0][1]:.3f} → {new[-1][1]:.3f} on the new names")
 
 # %%
-counted = {"counted pairs": 2.3944, "counted triples": 2.1631}
-level = {name: [(0, loss), (new[-1][0], loss)] for name, loss in counted.items()}
-viz.plot({"batches": learned, "new names": new, **level}, title="Three characters of memory", x="step", y="loss")
+curves = {"batches": learned, "new names": new}
+for name, loss in (("counted pairs", 2.3944), ("counted triples", 2.1631)):
+    curves[name] = [(0, loss), (new[-1][0], loss)]
+
+viz.plot(curves, title="Three characters of memory", x="step", y="loss")
 
 # %% tags=["check"]
 assert abs(new[0][1] - math.log(27)) < 0.05
@@ -197,8 +201,9 @@ assert len(seen) == 4221 < 27**4 / 100 and 27**3 == 19_683
 
 # %%
 known = {tuple(context) for context in contexts}
-strangers = [i for i, context in enumerate(new_contexts) if tuple(context) not in known]
-losses = compiled([new_contexts[i] for i in strangers], [new_targets[i] for i in strangers])
+both = zip(new_contexts, new_targets, strict=True)
+strangers = [(context, target) for context, target in both if tuple(context) not in known]
+losses = compiled(*zip(*strangers, strict=True))
 print(f"{len(strangers)} strangers, loss {losses.mean():.2f}")
 
 # %% tags=["check"]
@@ -213,7 +218,7 @@ assert losses.mean() < (2.9 if FAST else 2.5)
 # **Predict.** Who will be near to `a`? And what about `y`, and the dot?
 
 # %%
-viz.embeddings(model.table.weight, alphabet, title="Where training has put the characters")
+viz.embeddings(model.table.weight, alphabet, title="The map")
 
 
 # %% tags=["check"]
