@@ -16,6 +16,7 @@ writes it.
 from .animation import animate
 from .attention import attention
 from .boundary import boundaries, boundary
+from .compilation import compilation
 from .curve import loss_curve
 from .document import walkthrough
 from .drawing import draw, save
@@ -41,6 +42,7 @@ __all__ = [
     "attention",
     "boundaries",
     "boundary",
+    "compilation",
     "draw",
     "draw_program",
     "embeddings",

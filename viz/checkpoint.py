@@ -114,6 +114,14 @@ class Checkpoint(Run):
             self.model(tokens)
         return calls
 
+    def compiled(self, tokens: Sequence[int]) -> Any:
+        """The loss of the model as an array program, for texts as long as these tokens without the last."""
+        from tinygrad_edu.compiler import jit
+
+        compiled = jit(self.model.loss, self.model)
+        compiled([list(tokens[:-1])], [list(tokens[1:])])
+        return compiled
+
     def recorded(self, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
         """The loss on tokens after ``backward()``, what was called, and how many tokens were predicted.
 

@@ -12,6 +12,7 @@ from . import checkpoint, expressions, style
 from .attention import attention
 from .boundary import boundary
 from .chart import Chart
+from .compilation import compilation
 from .curve import loss_curve
 from .embeddings import embeddings
 from .errors import DrawingError
@@ -75,6 +76,13 @@ def add_parsers(commands: Any) -> None:
     _add_text(command, "compute the loss on at most so many characters (default: the context)")
     command.add_argument("--of", choices=WHAT, default=WHAT[0], help="of what (default: %(default)s)")
     command.add_argument("--scale", choices=SCALES, default=SCALES[0], help="an axis for each, or one for all")
+    command = _command(
+        commands, "compilation", _compilation, "which scalars of a model's loss became which array instruction",
+        "python -m viz compilation runs/my-run --focus transformer.h.0.attn -o program.html",
+    )  # fmt: skip
+    _add_run(command)
+    _add_text(command, "compile the loss of so many characters (default: 4)")
+    command.add_argument("--focus", default="", metavar="MODULE", help="only this module and what is inside it")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
@@ -133,6 +141,14 @@ def _histogram(options: argparse.Namespace) -> Chart:
     run = checkpoint.load(options.folder, best=options.best)
     _, calls, _ = run.recorded(run.tokens(options.text, options.length and options.length + 1))
     return histogram(calls, of=options.of, scale=options.scale, title=f"Distributions after step {run.step}")
+
+
+def _compilation(options: argparse.Namespace) -> Chart:
+    run = checkpoint.load(options.folder, best=options.best)
+    length = min(options.length or 4, run.config.model.block_size)
+    loss, calls, count = run.recorded(run.tokens(options.text, length + 1))
+    compiled = run.compiled(run.tokens(options.text, count + 1))
+    return compilation(compiled, loss, calls=calls, focus=options.focus)
 
 
 def _curve(options: argparse.Namespace) -> Chart:

@@ -75,7 +75,7 @@ def hatching(x: float, y: float, width: float, height: float, step: float = 7.0)
     return found
 
 
-def titled(words: str, parts: Iterable[str], **data: str) -> str:
+def titled(words: str, parts: Iterable[str], /, **data: str) -> str:
     """Parts that show words when the pointer rests on them, and the numbers in full as ``data-`` attributes."""
     facts = "".join(f' data-{name}="{html.escape(fact)}"' for name, fact in data.items())
     return f'<g class="node"{facts}><title>{html.escape(words)}</title>{"".join(parts)}</g>'

@@ -1,0 +1,223 @@
+"""Which scalars of a graph became which instruction of a compiled program.
+
+Both tell which module they come from, so scalars are looked for among the instructions of their module: one that does
+the same operation, reads what their operands became, and still stands for fewer scalars than the compiler has counted.
+A sum of products is one thing on both sides, as in the compiler: ``+`` and ``×`` that are used only once belong to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinygrad_edu.ops import ADD, CONSTANT, MAXIMUM, MINIMUM, MUL, Op
+
+from .graph import Graph
+from .regions import Regions
+
+_MOVES = ("fill", "copy", "select")  # what they read can be meant by who reads them
+
+
+@dataclass(eq=False)
+class Step:
+    """One instruction, with those that only add to its result, and the scalars that it stands for.
+
+    Attributes:
+        instructions: their numbers in the program.
+        path: of the module.
+        nodes: how many scalar operations it stands for, as the compiler counted.
+        reads: the steps whose results it reads, by number.
+        scalars: how many scalar operations of each kind were found for it, by symbol.
+        results: how many sums, or single operations, they are.
+        products, terms: the least and the largest number of products, and of other terms, in those sums; (0, 0) for
+            anything else.
+    """
+
+    instructions: list[int]
+    path: str
+    nodes: int = 0
+    reads: list[int] = field(default_factory=list)
+    scalars: Counter[str] = field(default_factory=Counter)
+    results: int = 0
+    products: tuple[int, int] = (0, 0)
+    terms: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Links:
+    """What became of a graph.
+
+    Attributes:
+        steps: of the forward half of the program, in order.
+        step_of: per node of the graph its step, or −1.
+        total: how many scalar operations the graph has.
+        missing: how many of them have no instruction: the compiler has computed them once and for all, or shares the
+            result of an equal one, or nobody needs them.
+    """
+
+    steps: list[Step]
+    step_of: list[int]
+    total: int
+    missing: int
+
+
+def link(program: Any, graph: Graph, parts: Regions) -> Links:
+    """Find for every scalar operation of a graph the instruction of a program that computes it."""
+    steps = _steps(program)
+    paths = [_path(parts, node) for node in range(len(graph))]
+    order = list(dict.fromkeys(path for path in paths if path is not None))
+    of_path: dict[str, list[int]] = {path: [] for path in order}
+    for number, step in enumerate(steps):
+        for path in matching(step.path, order):
+            of_path[path].append(number)
+    closures = [_closure(program, steps, number) for number in range(len(steps))]
+    step_of = [-1] * len(graph)
+    total = missing = 0
+    for members, factors, plain in _results(graph, parts):
+        root = members[-1]
+        total += len(members)
+        operands = {step_of[x] for x in (*factors, *plain) if step_of[x] >= 0}
+        op = graph.values[root].op
+        assert op is not None
+        own = next(
+            (
+                number
+                for number in of_path[paths[root] or ""]
+                if operands <= closures[number]
+                and _does(program, steps[number], op, bool(factors))
+                and steps[number].scalars.total() < steps[number].nodes
+            ),
+            None,
+        )
+        if own is None:
+            missing += len(members)
+            continue
+        step = steps[own]
+        step.scalars.update(_symbol(graph, node) for node in members)
+        if op in (ADD, MUL):
+            step.products = _with(step.products, len(factors) // 2, first=not step.results)
+            step.terms = _with(step.terms, len(plain), first=not step.results)
+        step.results += 1
+        for node in members:
+            step_of[node] = own
+    return Links(steps, step_of, total, missing)
+
+
+def _steps(program: Any) -> list[Step]:
+    """The steps of the forward half."""
+    steps: list[Step] = []
+    writers: dict[int, list[int]] = {}  # of each array
+    for number, it in enumerate(program.instructions[: program.forward]):
+        before = writers.setdefault(it.out.array, [])
+        if it.accumulate and before:
+            step = steps[before[-1]]
+            step.instructions.append(number)
+        else:
+            step = Step([number], it.path)
+            before.append(len(steps))
+            steps.append(step)
+        step.nodes += it.nodes
+        own = before[-1]
+        step.reads += [s for x in it.reads() for s in writers.get(x.array, ()) if s != own and s not in step.reads]
+    return steps
+
+
+def _closure(program: Any, steps: Sequence[Step], number: int) -> set[int]:
+    """The steps whose results a step reads, directly or through instructions that only move numbers."""
+    found: set[int] = set()
+    pending = [*steps[number].reads]
+    while pending:
+        step = pending.pop()
+        if step in found:
+            continue
+        found.add(step)
+        if all(program.instructions[i].op in _MOVES for i in steps[step].instructions):
+            pending += steps[step].reads
+    return found
+
+
+def _path(parts: Regions, node: int) -> str | None:
+    """The module that computed a node, ``""`` for none; None for a leaf."""
+    home = parts.home[node]
+    if home < 0:
+        return None
+    call = parts.tree[parts.call_of[home]].call
+    return "" if call is None else call.path
+
+
+def matching(pattern: str, paths: Sequence[str]) -> Iterator[str]:
+    """The paths that a path of the program means: ``"neurons.0…2"`` means three neurons."""
+    parts = pattern.split(".")
+    for path in paths:
+        own = path.split(".")
+        if len(own) == len(parts) and all(
+            _between(part, name, own[:i], paths) for i, (part, name) in enumerate(zip(parts, own, strict=True))
+        ):
+            yield path
+
+
+def _between(part: str, name: str, before: list[str], paths: Sequence[str]) -> bool:
+    first, dots, last = part.partition("…")
+    if not dots:
+        return part == name
+    if all(x.isdigit() for x in (first, last, name)):
+        return int(first) <= int(name) <= int(last)
+    names = list(dict.fromkeys(p.split(".")[len(before)] for p in paths if p.split(".")[: len(before)] == before and
+                               len(p.split(".")) > len(before)))  # fmt: skip
+    return {first, last} <= set(names) and names.index(first) <= names.index(name) <= names.index(last)
+
+
+def _results(graph: Graph, parts: Regions) -> Iterator[tuple[list[int], list[int], list[int]]]:
+    """Every operation, sums as one: (its nodes, the last is the result; factors of products; other operands)."""
+    users: list[int] = [-1] * len(graph)  # of nodes that are used once: by whom
+    for node, inputs in enumerate(graph.inputs):
+        for x in inputs:
+            users[x] = node if graph.uses[x] == 1 else -1
+    absorbed = [False] * len(graph)
+    for node in range(len(graph)):
+        user, op = users[node], graph.values[node].op
+        if user >= 0 and op in (ADD, MUL) and graph.values[user].op is ADD and node not in graph.roots:
+            absorbed[node] = parts.call_of[parts.home[node]] == parts.call_of[parts.home[user]]
+    for node, value in enumerate(graph.values):
+        if value.op is None or value.op is CONSTANT or absorbed[node]:
+            continue
+        if value.op not in (ADD, MUL):
+            yield [node], [], [*graph.inputs[node]]
+            continue
+        members, factors, plain, pending = [], list[int](), list[int](), [node]
+        while pending:
+            x = pending.pop()
+            members.append(x)
+            if graph.values[x].op is MUL:
+                factors += graph.inputs[x]
+                continue
+            for y in graph.inputs[x]:
+                if absorbed[y]:
+                    pending.append(y)
+                else:
+                    plain.append(y)
+        yield [*members[1:], node], factors, plain
+
+
+def _with(span: tuple[int, int], count: int, *, first: bool) -> tuple[int, int]:
+    return (count, count) if first else (min(span[0], count), max(span[1], count))
+
+
+def _does(program: Any, step: Step, op: Op, products: bool) -> bool:
+    """Whether a step computes such results: sums of products, sums, the largest of several, or one operation."""
+    it = program.instructions[step.instructions[0]]
+    if op in (ADD, MUL) and products:
+        return any(program.instructions[i].op == "mul" for i in step.instructions)
+    if op is ADD:
+        return bool(it.op == "add" or (it.op == "copy" and it.reduce == "sum"))
+    if it.op == "copy":
+        return (op, it.reduce) in ((MAXIMUM, "max"), (MINIMUM, "min"))
+    return bool(it.op == op.name)
+
+
+def _symbol(graph: Graph, node: int) -> str:
+    op = graph.values[node].op
+    assert op is not None
+    return op.symbol
