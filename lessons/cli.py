@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import present_command, publish_command, script
+from . import errata, present_command, publish_command, script
 from .cells import load, load_all
 from .errors import LessonError
 
@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--solutions", action="store_true", help="run the solutions of the exercises too")
     run.add_argument("--out", default="lessons-out", metavar="DIR", help="where pictures go (default: %(default)s)")
     run.set_defaults(run=_run)
+    quoted = commands.add_parser("errata", help="figures that tutorials quote, and what comes out")
+    quoted.set_defaults(run=lambda _: print(errata.as_text()))
     present_command.add_parser(commands)
     publish_command.add_parsers(commands)
     return parser

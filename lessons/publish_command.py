@@ -57,4 +57,4 @@ def _site(options: argparse.Namespace) -> None:
         written.append(site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
     site.write_guide(folder)
-    print(f"wrote {site.write_contents(written, folder)}")
+    print(f"wrote {site.write_contents(written, folder, site.write_errata(folder))}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gpt.files import write_atomically
 from viz import style
 from viz.templates import fill, script_json
 
-from . import highlight, markdown
+from . import errata, highlight, markdown
 from .cells import FOLDER, Lesson, lesson_before, whats_new
 from .runner import Shown, page_in_frame
 
@@ -75,11 +76,14 @@ def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson]
     return Written(lesson, writer.entries, preview)
 
 
-def write_contents(course: list[Written], folder: Path) -> Path:
-    """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is."""
+def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = ()) -> Path:
+    """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is.
+
+    ``more`` is what can be searched beside the lessons.
+    """
     stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
     beside = "".join(_station(page) for page in course if page.lesson.is_supplement)
-    entries = [entry for page in course for entry in page.entries]
+    entries = [*(entry for page in course for entry in page.entries), *more]
     if beside:
         beside = f'<h2>Beside the way</h2><ol class="map beside">{beside}</ol>'
     # The way leads to the GPT when its last lesson is there.
@@ -96,6 +100,37 @@ def write_guide(folder: Path) -> None:
     body = markdown.to_html((FOLDER / "guide.md").read_text(encoding="utf-8"))
     page = _fill("lesson.html", TITLE="The teacher's guide", BODY=f'<section class="prose">{body}</section>', AROUND="")
     write_atomically(folder / "guide.html", page)
+
+
+def write_errata(folder: Path) -> list[Entry]:
+    """Write ``errata.html``, the figures of :mod:`lessons.errata`; returns what can be searched in it."""
+    wrong = [row for row in errata.ROWS if not row.is_right]
+    right = [row for row in errata.ROWS if row.is_right]
+    parts = [
+        "<h1>Figures often quoted, and what comes out</h1>",
+        "<p>Tutorials copy numbers from each other. These were computed anew, on Values; each row is tested, and shows "
+        "its code. Find the mistake behind the quoted figure before you open it.</p>",
+        *(_erratum(f"row-{i}", row) for i, row in enumerate(wrong, 1)),
+        "<h2>Right as quoted</h2>",
+        *(_erratum(f"row-{i}", row) for i, row in enumerate(right, len(wrong) + 1)),
+    ]
+    page = _fill("lesson.html", TITLE="Errata", BODY=f'<div class="errata">{"".join(parts)}</div>', AROUND="")
+    write_atomically(folder / "errata.html", page)
+    return [
+        {"at": f"errata.html#row-{i}", "title": "Figures often quoted", "text": f"{row.about} {row.quoted} {row.true}"}
+        for i, row in enumerate([*wrong, *right], 1)
+    ]
+
+
+def _erratum(name: str, row: errata.Row) -> str:
+    code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(row.source)}</code></pre></div>'
+    figures = f"<dt>computed</dt><dd>{html.escape(row.true)}</dd>"
+    if not row.is_right:
+        figures = f"<dt>quoted</dt><dd>{html.escape(row.quoted)}</dd>{figures}"
+    return (
+        f'<section id="{name}"><h3>{markdown.inline(row.about)}</h3><dl>{figures}</dl>'
+        f'<details class="check"><summary>the code</summary>{code}</details></section>'
+    )
 
 
 def _station(page: Written) -> str:
