@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import signal
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,26 @@ def test_finished_runs_are_not_repeated_and_a_killed_sweep_ends_the_same(
     assert main(arguments) == 0
     assert next(made) == 14 + 5 + 1
     assert everything(tmp_path / "killed") == whole
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest = CompiledEngine.step
+    made = itertools.count(1)
+
+    def step(self: CompiledEngine, *rest: object) -> tuple[float, float]:
+        if next(made) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return honest(self, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CompiledEngine, "step", step)
+    arguments += ["--lr", "0.01,0.02"]
+    assert main(arguments) == 130
+    assert "the same command goes on from here" in capsys.readouterr().out
+    assert not (tmp_path / "sweep" / "lr=0.02").exists()
+    assert main(arguments) == 0
+    assert next(made) == 2 * 8 + 1
 
 
 def test_a_run_that_diverges_is_last_and_stays_there(
