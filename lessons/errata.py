@@ -333,8 +333,8 @@ def _gpt3() -> str:
     hours = 3.14e23 / 28e12 / 3600
     wikipedia = 3e9 * 3.4 / 300e9
     return (
-        f"{words / 1e9:.0f} billion words, {100 * wikipedia:.0f} % Wikipedia; {hours / (365.25 * 24):.0f} years on a V100 "
-        f"at 28 TFLOPS, which at $1.50 an hour is ${hours * 1.5 / 1e6:.1f}M"
+        f"{words / 1e9:.0f} billion words, {100 * wikipedia:.0f} % Wikipedia; {hours / (365.25 * 24):.0f} years "
+        f"on a V100 at 28 TFLOPS, which at $1.50 an hour is ${hours * 1.5 / 1e6:.1f}M"
     )
 
 
