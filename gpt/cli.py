@@ -25,6 +25,7 @@ from . import (
     flow_command,
     info_command,
     log_command,
+    report_command,
     sample_command,
     sweep_command,
     text_command,
@@ -48,6 +49,7 @@ _COMMANDS = (  # in the order of ``--help``
     draw_command.add_parser,
     flow_command.add_parser,
     timemachine_command.add_parser,
+    report_command.add_parser,
     exchange_commands.add_parsers,
     log_command.add_parser,
 )

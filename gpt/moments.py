@@ -54,9 +54,16 @@ def opened(folder: Path) -> Run:
     """The finished or interrupted run in a folder, as it was when it was last saved; nothing is written."""
     model, config, tokenizer, step = checkpoint.load_model(folder)
     corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-    # Numpy's engine computes what the others do, and is there whatever the run was trained with.
     engine = CompiledEngine(model, replace(config.train, engine="compiled", device="cpu"))
     return Run(folder, config, corpus, model, engine, step, ladder(corpus.train, corpus.val, tokenizer.vocab_size))
+
+
+def observed(run: Run) -> Run:
+    """The same run with an engine that can be looked through: numpy's, on one machine, whatever it is trained with."""
+    if type(run.engine) is CompiledEngine:
+        return run
+    engine = CompiledEngine(run.model, replace(run.config.train, engine="compiled", device="cpu"))
+    return replace(run, engine=engine)
 
 
 def first_sentence(text: Sequence[int], tokenizer: CharTokenizer, length: int) -> list[int]:
@@ -83,11 +90,15 @@ class Observer:
     Args:
         run: with an engine that is compiled.
         sentence: at least two tokens; each is read, and the one after it is what a good model expects.
+
+    Attributes:
+        sentence: the same.
     """
 
     def __init__(self, run: Run, sentence: Sequence[int]) -> None:
         from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
 
+        self.sentence = list(sentence)
         self._run = run
         self._read, self._following = list(sentence[:-1]), list(sentence[1:])
         self._log = checkpoint.read_log(run.folder)

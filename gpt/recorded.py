@@ -18,8 +18,7 @@ def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tup
     Dropout is off. The sequence is as long as the context, or shorter where that would be more than ``most`` scalars,
     1.4 million unless said otherwise.
     """
-    # A parameter is used about twice (× and +) per position.
-    length = max(1, min(model.config.block_size, most // (2 * len(model.parameters())), len(tokens) - 1))
+    length = readable(model, len(tokens) - 1, most)
     model.eval()
     model.zero_grad()
     with collector_paused():
@@ -28,3 +27,9 @@ def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tup
         loss.label = "loss"
         loss.backward()
     return loss, calls, length
+
+
+def readable(model: GPT, tokens: int, most: int = LARGEST) -> int:
+    """Of how many tokens the loss has at most ``most`` scalars, as far as the context and ``tokens`` reach."""
+    # A parameter is used about twice (× and +) per position.
+    return max(1, min(model.config.block_size, most // (2 * len(model.parameters())), tokens))

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import collector_paused
+
 from . import checkpoint, snapshots
 from .checkpoint import RunConfig
 from .commands import command_line
 from .errors import ConfigError
-from .moments import SENTENCE, Moment, Observer, first_sentence, opened
-from .recorded import recorded_loss
+from .moments import SENTENCE, Observer, first_sentence, opened
+from .recorded import readable, recorded_loss
 from .train import Run
 
-FLOW_SCALARS = 1_000_000  # in the graph whose gradients are measured: a second or two per snapshot
+FLOW_SCALARS = 500_000  # in the graph whose gradients are measured: with the rest a second per snapshot
 
 
 def add_parser(add: Any) -> None:
@@ -74,16 +76,31 @@ def chosen_sentence(this: Run, config: RunConfig, text: str | None) -> list[int]
 
 
 def page_of(this: Run, taken: dict[int, Path], sentence: Sequence[int]) -> Any:
-    """The page of a run's snapshots; afterwards the run's model holds the parameters of the last of them."""
-    from viz.timemachine import MOST_FRAMES, spread, time_machine
+    """The page of a run's snapshots; afterwards the run is as it was."""
+    return page_from(this, frames_of(this, Observer(this, sentence), taken), sentence)
+
+
+def frames_of(this: Run, observer: Observer, taken: dict[int, Path]) -> list[Any]:
+    """What the page shows of a run's snapshots, or of some of many; afterwards the run is as it was."""
+    from viz.timemachine import MOST_FRAMES, spread
+
+    parameters, step = this.model.parameters(), this.step
+    numbers = [p.data for p in parameters]
+    try:
+        with collector_paused():  # the compiled programs and the model are millions of objects, and none is garbage
+            return [_frame(this, observer, taken[chosen]) for chosen in spread(sorted(taken), MOST_FRAMES)]
+    finally:
+        for p, number in zip(parameters, numbers, strict=True):
+            p.data = number
+        this.engine.refresh()
+        this.step = step
+
+
+def page_from(this: Run, frames: Sequence[Any], sentence: Sequence[int]) -> Any:
+    """The page of frames, with the curves of the whole run."""
+    from viz.timemachine import time_machine
 
     tokenizer = this.corpus.tokenizer
-    observer = Observer(this, sentence)
-    frames, characters = [], 0
-    for step in spread(sorted(taken), MOST_FRAMES):
-        moment = observer.see(taken[step])
-        frame, characters = _frame(this, moment, sentence)
-        frames.append(frame)
     log = checkpoint.read_log(this.folder)
     validation = {r["step"]: r.get("watched_loss", r["val_loss"]) for r in log if r.get("val_loss") is not None}
     validation |= {frame.step: frame.losses["validation"] for frame in frames}
@@ -96,20 +113,19 @@ def page_of(this: Run, taken: dict[int, Path], sentence: Sequence[int]) -> Any:
             "validation": sorted(validation.items()),
         },
         ladder={rung.name: rung.loss for rung in this.rungs},
-        title=f"{this.folder.name}: the training again",
-        flow_characters=characters,
+        title=f"{this.folder.resolve().name}: the training again",
+        flow_characters=readable(this.model, len(sentence) - 1, FLOW_SCALARS),
     )
 
 
-def _frame(this: Run, moment: Moment, sentence: Sequence[int]) -> tuple[Any, int]:
-    """What the page shows of a moment, and on how many characters its gradients were measured."""
+def _frame(this: Run, observer: Observer, snapshot: Path) -> Any:
     from viz.flow import lines
     from viz.timemachine import Frame
 
-    _, calls, characters = recorded_loss(this.model, sentence, FLOW_SCALARS)
-    parameters, modules = lines(calls)
+    moment = observer.see(snapshot)
+    parameters, modules = lines(recorded_loss(this.model, observer.sentence, FLOW_SCALARS)[1])
     losses = {"training": moment.train_loss, "validation": moment.val_loss, "this sentence": moment.sentence_loss}
-    frame = Frame(
+    return Frame(
         moment.step,
         {name: loss for name, loss in losses.items() if loss is not None},
         moment.sample,
@@ -118,10 +134,10 @@ def _frame(this: Run, moment: Moment, sentence: Sequence[int]) -> tuple[Any, int
         modules,
         parameters,
     )
-    return frame, characters
 
 
 def _named(attention: Sequence[Sequence[list[list[float]]]]) -> Iterator[tuple[str, list[list[float]]]]:
-    for layer, heads in enumerate(attention, 1):
+    """Heads by the names that they have in the gradient flow."""
+    for layer, heads in enumerate(attention):
         for head, rows in enumerate(heads, 1):
-            yield f"layer {layer}, head {head}", rows
+            yield f"h.{layer}.attn.head {head}", rows

@@ -17,15 +17,16 @@ from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_
 from .commands import ABOUT_TEXTS, command_line, given, judged, ladder_words
 from .config import PRESETS, GPTConfig, TrainConfig
 from .data import TEXTS
-from .draw_command import DRAWN_BOXES, loss_drawing
 from .engines import CompiledEngine, check_engine
 from .errors import CheckpointError, ConfigError
 from .files import write_atomically
 from .processes import launched, together
 from .recorded import recorded_loss
+from .report import FOLDER, Subject, write
 from .train import DivergedError, Run, resume, start, train
 
 LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
+KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
 
 
 def add_parser(add: Any) -> None:
@@ -37,8 +38,20 @@ def add_parser(add: Any) -> None:
     preset_flags(command)
     command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
     command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
-    command.add_argument("--no-draw", action="store_true", default=None, help="do not draw the loss at the end")
-    setting_flags(command)
+    command.add_argument("--no-draw", action="store_true", default=None, help="draw nothing at the end, report nothing")
+    command.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        help="leave the folder report, which opens as one page with everything there is to see (default: yes)",
+    )
+    command.add_argument(
+        "--keep",
+        type=int,
+        metavar="N",
+        help=f"snapshots of the parameters to keep, spread evenly over the run, for the time machine (default: {KEPT} "
+        f"with a report, 0 without)",
+    )
+    setting_flags(command, leave_out=("keep",))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if result.val_loss is not None:
         print(f"Validation loss {judged(result.val_loss, this.rungs)}.")
-    pictures = {} if options.no_draw else draw_into(this)
+    pictures = {} if options.no_draw else draw_into(this, report=_reported(options))
     print(f"\nWritten to {folder}:")
     for name, about in (
         (checkpoint.MODEL, "the parameters, by GPT-2's names"),
@@ -99,7 +112,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fresh(options: argparse.Namespace) -> Run:
-    model, training = configs(options.preset, given(options, GPTConfig), given(options, TrainConfig))
+    changes = given(options, TrainConfig)
+    if _reported(options) and launched()[1] == 1:  # of several processes all have to keep the same steps
+        changes.setdefault("keep", KEPT)
+    model, training = configs(options.preset, given(options, GPTConfig), changes)
     text = ChosenText.of(options)
     config, corpus = text.run(model, training)
     if options.out:
@@ -193,21 +209,28 @@ def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
         return math.nan
 
 
-def draw_into(run: Run) -> dict[str, str]:
+def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:
     """Draw into the folder of a run, and say what; a picture that cannot be made does not fail the run."""
     import viz
 
     written = {}
+    subject = Subject(run, run.folder / FOLDER)
     try:
+        if report:
+            print("Making the report (--no-report leaves it out) ...", flush=True)
+            written[write(subject).relative_to(run.folder).as_posix()] = "everything there is to see, as one page"
         if isinstance(run.engine, CompiledEngine):
             write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
             written["program.txt"] = "what the compiler made of the scalars, line by line"
-            viz.save(viz.draw_program(run.engine.compiled), run.folder / "program.svg")
+            viz.save(subject.program_drawing, run.folder / "program.svg")
             written["program.svg"] = "the same as a picture"
-        drawing = loss_drawing(run.model, run.corpus.val, DRAWN_BOXES)
         for name in ("loss.dot", "loss.svg"):
-            viz.save(drawing, run.folder / name)
+            viz.save(subject.loss_drawing, run.folder / name)
             written[name] = "the graph of the loss with its gradients"
     except (viz.DrawingError, OSError) as error:
         print(f"Not everything could be drawn: {error}", file=sys.stderr)
     return written
+
+
+def _reported(options: argparse.Namespace) -> bool:
+    return not options.no_draw and options.report is not False

@@ -115,7 +115,7 @@ def test_the_page_holds_what_the_scalar_model_gives(
     assert f"Wrote {out}" in capsys.readouterr().out
     data = data_of(out)
     assert [frame["step"] for frame in data["frames"]] == [0, 4, 8]
-    assert data["heads"] == [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2)]
+    assert data["heads"] == [f"h.{layer}.attn.head {head}" for layer in (0, 1) for head in (1, 2)]
     this = opened(run)
     sentence = chosen_sentence(this, this.config, None)
     for frame in data["frames"]:

@@ -8,7 +8,7 @@ import re
 import pytest
 from charts import check_accessible
 
-from viz.diagnose import Line
+from tinygrad_edu.measure import Line
 from viz.timemachine import MOST_FRAMES, Frame, time_machine
 
 SENTENCE, ALPHABET = ["t", "o", " ", "b", "<"], ["t", "o", " ", "b", "<", "\n"]

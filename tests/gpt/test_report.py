@@ -1,0 +1,179 @@
+"""The report of a run: every section is there, every link leads to a file beside it, nothing asks a network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from browser import Browser
+from charts import check_accessible
+
+import viz
+from gpt import checkpoint, report, snapshots
+from gpt.cli import main
+from gpt.moments import opened
+
+NAMES = [name for name, _, _ in report.SECTIONS]
+WAITING = "This could not be made"
+
+
+@pytest.fixture(scope="session")
+def trained(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps with the report that train leaves by itself; read only."""
+    folder = tmp_path_factory.mktemp("reported")
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    words = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
+    words += ["--eval-sequences", "3", "--final-eval-sequences", "5", "--eval-interval", "4", "--sample-interval", "0"]
+    run = folder / "run"
+    assert main(["train", "--data", str(folder / "text.txt"), *words, "--steps", "8", "--out", str(run)]) == 0
+    return run
+
+
+class Page(HTMLParser):
+    """What a page holds.
+
+    Attributes:
+        ids: of elements, in order.
+        links: addresses that it leads to or takes something from.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, content in attrs:
+            if name == "id":
+                self.ids.append(content or "")
+            elif name in ("href", "src", "xlink:href"):
+                self.links.append(content or "")
+
+
+def test_every_section_is_made_and_every_link_leads_somewhere(trained: Path) -> None:
+    folder = trained / "report"
+    page = Page(folder / "index.html")
+    assert [name for name in page.ids if name in NAMES] == NAMES
+    assert WAITING not in (folder / "index.html").read_text(encoding="utf-8")
+    beside = [link for link in page.links if not link.startswith(("#", "data:"))]
+    assert sorted(set(beside)) == sorted(path.name for path in folder.iterdir() if path.name != "index.html")
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids)), "a name that occurs twice"
+
+
+def test_it_says_what_the_run_was_and_shows_what_it_gave(trained: Path) -> None:
+    content = (trained / "report" / "index.html").read_text(encoding="utf-8")
+    model, config, _, _ = checkpoint.load_model(trained)
+    assert f"A GPT of {len(model.parameters()):,} scalars: 1 layer of 2 heads" in content
+    assert "It has made 8 steps of 2 sequences each on text.txt: 96 characters" in content
+    last = checkpoint.read_log(trained)[-1]["val_loss"]
+    assert f"Validation loss {last:.4f} nats per character" in content
+    assert str(trained.parent) not in content  # the page can be given away
+    figures = re.findall(r"<figcaption>after step (\d+)</figcaption><pre>(.*?)</pre>", content, re.DOTALL)
+    assert [int(step) for step, _ in figures] == [0, 2, 3, 5, 6, 8]
+    assert config.train.keep == len(snapshots.taken(trained)) == 9
+
+
+def test_the_pages_open_without_an_error_or_a_request(trained: Path, browser: Browser) -> None:
+    for path in sorted((trained / "report").iterdir()):
+        browser.open(path.as_uri())
+        assert (path.name, browser.console) == (path.name, [])
+        assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
+    browser.open((trained / "report" / "index.html").as_uri())
+    assert browser.evaluate("[...document.querySelectorAll('.picture svg')].every(s => s.getBBox().width > 50)")
+    for width in (375, 1400):
+        browser.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    browser.evaluate("document.querySelector('a[href=\"timemachine.html\"]').click()")
+    browser.wait_for("location.pathname.endsWith('timemachine.html') && document.readyState === 'complete'")
+    assert browser.evaluate("FRAMES.length") == 9
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_is_accessible(trained: Path, browser: Browser, theme: str) -> None:
+    browser.open((trained / "report" / "index.html").as_uri())
+    browser.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    check_accessible(browser)
+
+
+def test_looking_at_a_run_changes_nothing_in_it(trained: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    this = opened(trained)
+    numbers = [p.data for p in this.model.parameters()]
+    report.write(report.Subject(this, tmp_path / "elsewhere"))
+    assert [p.data for p in this.model.parameters()] == numbers
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("snapshots", "report"))
+    assert main(["report", str(run)]) == 0
+    assert f"Wrote {run / 'report' / 'index.html'}" in capsys.readouterr().out
+    content = (run / "report" / "index.html").read_text(encoding="utf-8")
+    assert content.count("gpt train --keep 20") == 2
+    assert WAITING not in content
+    assert not (run / "report" / "timemachine.html").exists()
+
+
+def test_an_interrupted_run_is_reported_as_far_as_it_is(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("report"))
+    config = (run / "config.json").read_text(encoding="utf-8")
+    (run / "config.json").write_text(config.replace('"steps": 8', '"steps": 80'), encoding="utf-8")
+    assert main(["report", str(run), "-o", str(tmp_path / "out")]) == 0
+    content = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "The run stopped after 8 of 80 steps" in content
+    assert WAITING not in content
+
+
+@pytest.mark.parametrize("engine", ["scalar", "torch"])
+def test_whatever_trained_it_the_report_is_whole(engine: str, train_arguments: list[str], tmp_path: Path) -> None:
+    if engine == "torch":
+        pytest.importorskip("torch")
+    arguments = [word for word in train_arguments if word != "--no-draw"]
+    more = ["--engine", engine, "--steps", "2", "--dropout", "0.1", "--positions", "rotary", "--keep", "2"]
+    assert main([*arguments, "--out", str(tmp_path / "run"), *more]) == 0
+    content = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert WAITING not in content
+
+
+def test_a_section_that_cannot_be_made_says_so_and_the_run_does_not_fail(
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise viz.LayoutError("no program can lay this out; install <graphviz>")
+
+    monkeypatch.setattr(viz, "embeddings", fails)
+    arguments = [word for word in train_arguments if word != "--no-draw"]
+    assert main([*arguments, "--steps", "2", "--out", str(tmp_path / "run"), "--keep", "0"]) == 0
+    content = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert f"{WAITING}: no program can lay this out; install &lt;graphviz&gt;" in content
+    assert content.count(WAITING) == 1
+
+
+def test_who_wants_no_report_gets_none(train_arguments: list[str], tmp_path: Path) -> None:
+    arguments = [word for word in train_arguments if word != "--no-draw"]
+    assert main([*arguments, "--steps", "2", "--out", str(tmp_path / "run"), "--no-report"]) == 0
+    assert (tmp_path / "run" / "loss.svg").exists()
+    assert not (tmp_path / "run" / "report").exists()
+    assert not snapshots.taken(tmp_path / "run")
+
+
+def test_a_request_that_cannot_be_carried_out_is_one_sentence(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main(["report", str(trained), "-o", str(tmp_path / "file")]) == 2
+    assert "a report is a folder, and" in capsys.readouterr().err
+    assert main(["report", str(trained), "-o", str(tmp_path / "file" / "inside")]) == 2
+    assert f"cannot write or read {tmp_path / 'file' / 'inside'}" in capsys.readouterr().err
+    assert main(["report", str(tmp_path)]) == 2
+    assert "expected a folder that gpt train has written" in capsys.readouterr().err
