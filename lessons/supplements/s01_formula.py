@@ -1,0 +1,148 @@
+# %% [markdown]
+# # Supplement 1: The formula, and why features are scaled
+#
+# **Question.** For a line there is a formula that finds the best weights at once. Why does anybody walk downhill?
+#
+# Follows Lesson 2.
+
+# %%
+import viz
+from tinygrad_edu import Value
+from tinygrad_edu import functional as F
+
+# %% [markdown]
+# Six flats: living area in square metres, number of rooms, rent. We look for `rent = w₁·area + w₂·rooms + b`.
+
+# %%
+flats = [(40.0, 1.0), (55.0, 2.0), (72.0, 3.0), (80.0, 2.0), (95.0, 4.0), (120.0, 5.0)]
+rents = [520.0, 690.0, 880.0, 910.0, 1130.0, 1410.0]
+
+# %% [markdown]
+# ## The formula
+#
+# The mean squared error is a bowl, and at its bottom all slopes are 0. Write down "the slope of each weight is 0" and
+# you have as many linear equations as weights, the **normal equations**: `XᵀX w = Xᵀy`, where each row of `X` is a flat
+# with a 1 for `b`. Linear equations are solved by elimination, as in school.
+
+
+# %%
+def solve(a, b):
+    rows = [[*row, y] for row, y in zip(a, b, strict=True)]
+    n = len(rows)
+    for i in range(n):
+        best = max(range(i, n), key=lambda r: abs(rows[r][i]))
+        rows[i], rows[best] = rows[best], rows[i]
+        for r in range(n):
+            if r != i:
+                factor = rows[r][i] / rows[i][i]
+                rows[r] = [x - factor * y for x, y in zip(rows[r], rows[i], strict=True)]
+    return [rows[i][n] / rows[i][i] for i in range(n)]
+
+
+X = [[area, rooms, 1.0] for area, rooms in flats]
+columns = list(zip(*X, strict=True))
+XtX = [[sum(a * b for a, b in zip(u, v, strict=True)) for v in columns] for u in columns]
+Xty = [sum(a * y for a, y in zip(u, rents, strict=True)) for u in columns]
+formula = solve(XtX, Xty)
+print([round(w, 4) for w in formula])
+
+# %% [markdown]
+# Is that the bottom of the bowl? Ask the engine: at the bottom every gradient is 0.
+
+# %%
+weights = [Value(w, label=name) for w, name in zip(formula, ("w1", "w2", "b"), strict=True)]
+loss = F.mse([F.dot(weights, row) for row in X], rents)
+loss.backward()
+print(round(loss.data, 2), [round(w.grad, 6) + 0.0 for w in weights])
+
+# %% tags=["check"]
+assert [round(w, 2) for w in formula] == [8.94, 43.67, 111.59]
+assert all(abs(w.grad) < 1e-6 for w in weights)
+
+# %% [markdown]
+# ## Downhill, and stuck
+#
+# The same by gradient descent. The area is about thirty times as large a number as the rooms, so its weight's gradient
+# is as much larger, and its direction about a thousand times as steep.
+
+
+# %%
+def descend(rows, lr, steps):
+    weights = [Value(0.0) for _ in rows[0]]
+    losses = []
+    for _ in range(steps):
+        loss = F.mse([F.dot(weights, row) for row in rows], rents)
+        losses.append(loss.data)
+        for w in weights:
+            w.zero_grad()
+        loss.backward()
+        for w in weights:
+            w.data -= lr * w.grad
+    return [w.data for w in weights], losses
+
+
+for lr in (2e-4, 1e-4):
+    _, losses = descend(X, lr, 100)
+    print(f"lr {lr}: {losses[0]:.0f} → {losses[-1]:.4g}")
+
+# %% tags=["check"]
+assert descend(X, 2e-4, 100)[1][-1] > 1e20
+assert descend(X, 1e-4, 100)[1][-1] < 1000
+
+# %% [markdown]
+# With 0.0002 it explodes, because of the steep direction; with 0.0001 it goes down. The learning rate has to suit the
+# steepest direction, and in the flat one every step is then a crawl.
+#
+# **Predict.** After 2,000 steps with 0.0001: is the weight of the rooms near its 43.67?
+
+# %%
+raw, raw_losses = descend(X, 1e-4, 2000)
+print([round(w, 2) for w in raw])
+
+# %% tags=["check"]
+assert raw[1] < 10
+assert raw[2] < 10
+
+# %% [markdown]
+# It is nowhere near, nor is `b`: they live in the flat directions.
+#
+# ## Scale first
+#
+# Subtract from each feature its mean, and divide by its standard deviation. Then all directions are about equally
+# steep, and one learning rate suits them all.
+
+
+# %%
+def scale(column):
+    mean = sum(column) / len(column)
+    deviation = (sum((x - mean) ** 2 for x in column) / len(column)) ** 0.5
+    return [(x - mean) / deviation for x in column], mean, deviation
+
+
+areas, mean_area, dev_area = scale(columns[0])
+rooms, mean_rooms, dev_rooms = scale(columns[1])
+scaled = [[a, r, 1.0] for a, r in zip(areas, rooms, strict=True)]
+found, scaled_losses = descend(scaled, 0.3, 300)
+w1, w2 = found[0] / dev_area, found[1] / dev_rooms
+b = found[2] - w1 * mean_area - w2 * mean_rooms
+print([round(w, 2) for w in (w1, w2, b)])
+
+# %% tags=["check"]
+assert all(abs(x - y) < 1e-2 for x, y in zip((w1, w2, b), formula, strict=True))
+
+# %%
+viz.plot(
+    {"as they are, lr 0.0001": raw_losses[:300], "scaled, lr 0.3": scaled_losses},
+    title="The same flats",
+    x="step",
+    y="loss",
+    log=True,
+)
+
+# %% [markdown]
+# In 300 steps the scaled descent is at the formula's answer; the other one would need hundreds of thousands.
+#
+# So why walk at all? The formula exists because the loss of a *line* is a bowl. Three neurons make a landscape that no
+# formula solves, while the gradient works there unchanged. But the lesson about scale stays: it is why networks begin
+# with weights of a suitable size, why their layers are normalised (Lesson 9), and why Adam gives each weight a step of
+# its own (Supplement 5).
