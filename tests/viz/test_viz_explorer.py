@@ -393,6 +393,9 @@ def test_what_crosses_a_module_box_is_what_the_engine_computed(opened, micro):
         assert [low, high] == [min(v.data for v in outputs), max(v.data for v in outputs)]
         shown = browser.evaluate(f"{box(words)}.querySelector('.grad b').textContent")
         assert shown == style.number(norm)
+    # beside what is in the block: what feeds it, whom it feeds
+    outside = browser.evaluate("state.view.boxes.filter(b => b.outside).map(b => face(b, 'region').title)")
+    assert outside == ["transformer", "ln_f"]
     assert "256 → 256 numbers" in browser.evaluate(f"{box('CausalSelfAttention')}.textContent")
 
 

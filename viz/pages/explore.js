@@ -222,13 +222,13 @@ function drawPicture(view) {
   for (const frame of frames.values()) frame.title = [frame.name.offsetWidth, frame.name.offsetHeight];
   const top = isValue ? -1 : view.focus, room = $("picture").clientWidth - 32, tall = Math.max(300, innerHeight * 0.62);
   const scale = ({ width, height }) => Math.min(room / width, tall / height);
-  const size = Number(getComputedStyle(document.documentElement).getPropertyValue("--size"));
+  const look = getComputedStyle(document.documentElement), [least, most] = ["--least", "--most"].map(v => Number(look.getPropertyValue(v)));
   if (view.edges.length <= LABELLED) for (const edge of view.edges) edge.text = edge.count === 1 && hasFlow(edge.only) ? signed(sent(edge.only)) : edge.sources > 1 ? times(edge.sources) : "";
-  const place = across => { const placed = arrange(view.boxes, view.edges, frames, top, across); return { ...placed, across, scale: scale(placed) }; };
-  const wide = place(true), high = place(false), fits = Math.max(wide.scale, high.scale) >= 0.72 * size;
+  const place = across => { const placed = arrange(view.boxes, view.edges, frames, top, across, across ? 48 : isValue ? 88 : 56); return { ...placed, across, scale: scale(placed) }; };
+  const wide = place(true), high = place(false), fits = Math.max(wide.scale, high.scale) >= least;
   // What fits nowhere goes down the page, which scrolls. (Boxes know their places from the last call.)
   const best = fits && wide.scale * 1.02 > high.scale ? place(true) : high;
-  const zoom = fits ? Math.min(1.25 * size, best.scale) : Math.min(size, Math.max(0.72 * size, room / best.width));
+  const zoom = fits ? Math.min(most, best.scale) : Math.min(Math.max(1, least), Math.max(least, room / best.width));
   for (const thing of [...view.boxes, ...frames.values()]) {
     thing.element.style.left = `${thing.x}px`;
     thing.element.style.top = `${thing.y}px`;
@@ -237,6 +237,7 @@ function drawPicture(view) {
   stage.style.width = `${best.width * zoom}px`;
   stage.style.height = `${best.height * zoom}px`;
   stage.style.margin = best.width * zoom > room ? "16px" : "16px auto";
+  $("picture").scrollLeft = best.across ? 0 : (best.width * zoom - room) / 2;
   drawing.style.transform = `scale(${zoom})`;
   drawing.style.width = `${best.width}px`;
   drawing.style.height = `${best.height}px`;
@@ -262,7 +263,10 @@ function drawLines(svg, { lines, across }, view) {
     if (look === "negative") top.push(shape("path", { class: "bar", "stroke-width": 3, d: across ? `M${x - s - 2},${y - s / 1.5}v${s * 1.33}` : `M${x - s / 1.5},${y - s - 2}h${s * 1.33}` }));
     if (line.edges.length !== 1 || !line.edges[0].text) continue;
     const edge = line.edges[0], [px, py] = line.points.at(-2), single = edge.count === 1;
-    const a = round(across ? Math.max((x + px) / 2 - 6, x - 60) : x), b = round(across ? y + (py - y) * 0.4 : y - 24);
+    // Where lines are apart: near the source when many meet at the target, near the target when many leave the source.
+    const meet = lines.filter(l => l.last && l.edges[0].b === edge.b).length, leave = lines.filter(l => l.edges[0].a === edge.a).length;
+    const t = meet > leave ? 0.36 : meet < leave ? 0.68 : 0.5, bend = t * t * (3 - 2 * t), straight = 1.5 * t - 1.5 * t * t + t * t * t;
+    const a = round(across ? Math.max((x + px) / 2 - 6, x - 60) : px + (x - px) * bend), b = round(py + (y - py) * (across ? bend : straight)) - (across ? 0 : 4);
     words.push(shape("text", { x: a, y: b - 4, class: single ? sign(sent(edge.only)) : "" }, edge.text));
     if (single && "node" in view) words.push(shape("text", { x: a, y: b + 14 }, `∂ ${short(local(edge.only))}`));
   }
@@ -384,11 +388,13 @@ function show(hash) {
   state.member = member;
   state.path = path;
   const way = path >= 0 ? strongestPath(path) : null;
-  for (let room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000)); ;) {
-    const view = state.view = member >= 0 ? regionView(member, room) : valueView(~member);
+  const room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000));
+  for (let most = Infinity; ;) {
+    const view = state.view = member >= 0 ? regionView(member, room, most) : valueView(~member);
+    for (const thing of [...view.boxes, ...view.edges]) thing.onPath = false;
     if (way) markPath(view, way);
     if (drawPicture(view) || !view.open?.size) break;
-    room = view.boxes.length - 1;  // less opens in place, and the rest can be read
+    most = view.open.size - 1;  // less opens in place, and the rest can be read
   }
   const view = state.view;
   const region = member >= 0 ? member : parentOf(member);
@@ -415,13 +421,13 @@ function markPath(view, path) {
     for (const edge of view.edges) edge.onPath = path.some((x, k) => k && edge.only !== undefined && INPUT[edge.only] === path[k - 1] && OWNER[edge.only] === x);
     return;
   }
-  const source = x => view.boxOf[x] >= 0 ? view.boxOf[x] : view.sourceBox.get(x) ?? -1;
+  const source = x => view.boxOf[x] >= 0 ? view.boxOf[x] : view.sourceBox[x];
   const pairs = new Set();
   path.forEach((x, k) => {
     const a = source(x), inside = view.boxOf[x] >= 0;
     if (inside || (k + 1 < path.length && view.boxOf[path[k + 1]] >= 0 && a >= 0)) view.boxes[a].onPath = true;
     if (k + 1 === path.length) return;
-    const y = path[k + 1], b = view.boxOf[y] >= 0 ? view.boxOf[y] : inside ? view.userBox.get(y) ?? -1 : -1;
+    const y = path[k + 1], b = view.boxOf[y] >= 0 ? view.boxOf[y] : inside ? view.userBox[y] : -1;
     if (a >= 0 && b >= 0 && a !== b) { pairs.add(`${a} ${b}`); view.boxes[b].onPath = true; }
   });
   for (const edge of view.edges) edge.onPath = pairs.has(`${edge.a} ${edge.b}`);

@@ -54,7 +54,7 @@ function connect(counts, steps) {
 }
 const codeOf = name => { const k = OPS.findIndex(op => op.name === name); return k < 0 ? -1 : k + FIRST_OP; };
 const [ADD, SUB, MUL] = ["add", "sub", "mul"].map(codeOf);
-const stops = code => OPS[code - FIRST_OP].derivatives === null;  // no gradient flows through the operation
+const STOPS = OPS.map(op => op.derivatives === null), stops = code => STOPS[code - FIRST_OP];  // no gradient flows through the operation
 
 function compute(leaves) {
   DATA = new Float64Array(N);

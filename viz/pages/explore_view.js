@@ -1,16 +1,17 @@
 // What one look shows: the boxes in an open region, what feeds them, and whom they feed. Alike things share a box, ×N.
-const ALIKE = 5;  // so many alike become one box; up to four are easier to read side by side
+const ALIKE = 5;  // so many alike become one box; up to four are easier to read side by side, on a phone two
 const MOST = 60;  // boxes in one look
 
-// The boxes of an open region; calls that stand alone in it are opened in place while there is room for it.
-function regionView(focus, room) {
+// The boxes of an open region; calls that stand alone in it are opened in place, at most so many, while there is room.
+function regionView(focus, room, most) {
   const open = new Set(), closed = new Set();
   let view = divided(focus, open);
   for (;;) {
     const next = view.boxes.find(b => b.kind === "call" && b.members.length === 1 && b.alone && !closed.has(b.members[0])
       && CHILDREN[b.members[0]].length > 0);
-    if (!next || view.boxes.length >= room) return view;
-    const region = next.members[0];
+    if (!next || view.boxes.length >= room || open.size >= most) return view;
+    const region = next.members[0], least = new Set(CHILDREN[region].map(r => CALL.get(r)?.name ?? kindOf(r))).size;
+    if (view.boxes.length - 1 + least > room) { closed.add(region); continue; }
     open.add(region);
     const larger = divided(focus, open);
     const useful = larger.boxes.filter(b => b.frame === region && (b.kind === "call" || b.kind === "idiom" || b.kind === "value")).length > 1;
@@ -18,18 +19,24 @@ function regionView(focus, room) {
     else view = larger;
   }
 }
+const VIEWS = new Map();  // the last ones, by what is open
 function divided(focus, open) {
-  let view;
-  for (const [least, coarse] of [[ALIKE, 0], [2, 0], [2, 1], [2, 2]]) {
+  const key = `${focus} ${[...open]} ${innerWidth < 700}`;
+  let view = VIEWS.get(key);
+  if (view) return view;
+  if (VIEWS.size > 7) VIEWS.clear();
+  for (const [least, coarse] of [[innerWidth < 700 ? 3 : ALIKE, 0], [2, 0], [2, 1], [2, 2]]) {
     view = partition(focus, open, least, coarse);
     if (view.boxes.length <= (coarse < 2 ? MOST : Infinity)) break;
   }
+  VIEWS.set(key, view);
   return view;
 }
 
 // Members of a box are regions r ≥ 0, or single values, written ~node.
 function partition(focus, open, least, coarse) {
   const around = new Set(chainOf(focus)), regions = REGION.kind.length;
+  const [code, home, inputs, owner, tableOf] = [CODE, HOME, INPUT, OWNER, TABLE_OF];  // local names are faster
   // Per region: −2 outside, −1 open, otherwise the closed region that it is in or is.
   const shown = new Int32Array(regions).fill(-2);
   for (let r = 0; r < regions; r++) {
@@ -37,21 +44,25 @@ function partition(focus, open, least, coarse) {
     shown[r] = r === focus ? -1 : up === -1 ? (open.has(r) ? -1 : r) : up;
   }
   // Items: closed regions and the values that stand by themselves.
-  const items = [], itemOf = new Int32Array(N).fill(-1), ofRegion = new Map();
+  const items = [], itemOf = new Int32Array(N).fill(-1), ofRegion = new Int32Array(regions).fill(-1);
   for (let i = 0; i < N; i++) {
-    if (isLeaf(i)) continue;
-    const r = shown[HOME[i]];
+    if (code[i] < FIRST_OP) continue;
+    const r = shown[home[i]];
     if (r === -2) continue;
-    if (r === -1) { itemOf[i] = items.length; items.push({ region: -1, node: i, anchor: i, frame: HOME[i], sources: [] }); continue; }
-    if (!ofRegion.has(r)) {
-      ofRegion.set(r, items.length);
+    if (r === -1) { itemOf[i] = items.length; items.push({ region: -1, node: i, anchor: i, frame: home[i], sources: [] }); continue; }
+    if (ofRegion[r] < 0) {
+      ofRegion[r] = items.length;
       items.push({ region: r, node: -1, anchor: CALL.has(r) ? i : REGION.anchor[r], frame: REGION.parent[r], sources: [] });
     }
-    itemOf[i] = ofRegion.get(r);
+    itemOf[i] = ofRegion[r];
   }
-  for (let e = 0; e < INPUT.length; e++) {
-    const item = itemOf[OWNER[e]];
-    if (item >= 0 && itemOf[INPUT[e]] !== item && !CALL.has(items[item].region)) items[item].sources.push(INPUT[e]);
+  const used = new Uint8Array(N), isCall = Uint8Array.from(items, item => CALL.has(item.region) ? 1 : 0);
+  if (isLeaf(ROOT)) used[ROOT] = 1;
+  for (let e = 0; e < inputs.length; e++) {
+    const item = itemOf[owner[e]];
+    if (item < 0) continue;
+    used[inputs[e]] = 1;
+    if (!isCall[item] && itemOf[inputs[e]] !== item) items[item].sources.push(inputs[e]);
   }
   const order = items.map((_, k) => k).sort((a, b) => items[a].anchor - items[b].anchor);
   const groups = new Map(), groupOf = new Int32Array(items.length).fill(-1);
@@ -79,51 +90,49 @@ function partition(focus, open, least, coarse) {
   for (let i = 0; i < N; i++) if (itemOf[i] >= 0) boxOf[i] = itemBox[itemOf[i]];
 
   // Leaves, and values from outside.
-  const sources = new Map(), users = new Map();
+  const feeding = new Map(), fed = new Map(), ofTable = [];
   const side = (map, key, node, more) => {
     if (!map.has(key)) map.set(key, { nodes: [], ...more });
     const nodes = map.get(key).nodes;
     if (nodes.at(-1) !== node) nodes.push(node);
+    return nodes;
   };
   for (let x = 0; x < N; x++) {
-    if (isLeaf(x)) {
-      if (isConstant(x)) continue;
+    if (code[x] < FIRST_OP) {
+      if (code[x] === NODE_CONSTANT || !used[x]) continue;
       const place = shown[PLACE[x]];
-      if (place >= 0 && ofRegion.has(place)) { boxOf[x] = itemBox[ofRegion.get(place)]; continue; }
-      if (x !== ROOT && !edgesFrom(x).some(e => itemOf[OWNER[e]] >= 0)) continue;
+      if (place >= 0 && ofRegion[place] >= 0) { boxOf[x] = itemBox[ofRegion[place]]; continue; }
+      const t = coarse > 1 ? -1 : tableOf[x];
+      if (t >= 0 && ofTable[t]) { ofTable[t].push(x); continue; }  // all of a table are in one place
       const frame = place === -1 ? PLACE[x] : focus, outside = place === -2;
-      const label = LABELS.get(x)?.replace(/\d+/g, "*");
-      const key = coarse > 1 ? "leaves" : TABLE_OF[x] >= 0 ? `t${TABLE_OF[x]}` : `l${label ?? ""}`;
-      side(sources, `${frame} ${key}`, x, { frame, outside, leaves: true });
+      const key = coarse > 1 ? "leaves" : t >= 0 ? `t${t}` : `l${LABELS.get(x)?.replace(/\d+/g, "*") ?? ""}`;
+      const nodes = side(feeding, `${frame} ${key}`, x, { frame, outside, leaves: true });
+      if (t >= 0) ofTable[t] = nodes;
     } else if (boxOf[x] < 0) {
-      for (let k = USES[x]; k < USES[x + 1]; k++) if (itemOf[OWNER[USER[k]]] >= 0) {
-        const [key, near] = neighbour(x, around);
-        side(sources, `o${key}`, x, { frame: focus, outside: true, near });
-        break;
-      }
-    } else {
-      for (let k = USES[x]; k < USES[x + 1]; k++) {
-        const user = OWNER[USER[k]];
-        if (boxOf[user] >= 0 || itemOf[user] >= 0) continue;
-        const [key, near] = neighbour(user, around);
-        side(users, `u${key}`, user, { frame: focus, outside: true, near });
-      }
+      if (!used[x]) continue;
+      const [key, near] = neighbour(x, around);
+      side(feeding, `o${key}`, x, { frame: focus, outside: true, near });
     }
   }
-  const sourceBox = new Map(), userBox = new Map();
-  place(sources, sourceBox, "from");
-  place(users, userBox, "to");
+  if (focus) for (let e = 0; e < inputs.length; e++) {
+    if (itemOf[owner[e]] >= 0 || itemOf[inputs[e]] < 0) continue;
+    const [key, near] = neighbour(owner[e], around);
+    side(fed, `u${key}`, owner[e], { frame: focus, outside: true, near });
+  }
+  const sourceBox = new Int32Array(N).fill(-1), userBox = new Int32Array(N).fill(-1);
+  place(feeding, sourceBox, "from");
+  place(fed, userBox, "to");
   function place(map, found, direction) {
     for (const { nodes, frame, outside, leaves, near } of fewer(map)) {
       const parts = leaves && nodes.length < least ? nodes.map(x => [x]) : [nodes];
       for (const part of parts) {
         const kind = part.length === 1 ? "value" : leaves ? (TABLE_OF[part[0]] >= 0 && coarse < 2 ? "table" : "leaves") : "port";
         const number = addBox({ kind, frame, outside, direction: outside && !leaves ? direction : "", near, members: part.map(x => ~x), first: direction === "to" ? Infinity : part[0] });
-        for (const x of part) found.set(x, number);
+        for (const x of part) found[x] = number;
       }
     }
   }
-  return { focus, open, boxes, boxOf, edges: edgesBetween(boxes, boxOf, sourceBox, userBox, itemOf), sourceBox, userBox };
+  return { focus, open: new Set(open), boxes, boxOf, edges: edgesBetween(boxes, boxOf, sourceBox, userBox), sourceBox, userBox };
 }
 // Ports to many neighbours of one module become one.
 function fewer(map) {
@@ -158,47 +167,45 @@ function itemKey(item, coarse, sourceKey) {
 }
 
 // One edge per pair of boxes. What flows back along it is summed per value, as the chain rule does.
-function edgesBetween(boxes, boxOf, sourceBox, userBox, itemOf) {
-  const edges = new Map(), sums = new Map();
+function edgesBetween(boxes, boxOf, sourceBox, userBox) {
+  const edges = [], table = boxes.map(() => []), touched = [];
+  const [inputs, uses, users, owner] = [INPUT, USES, USER, OWNER], crosses = new Uint8Array(N);
+  crosses[ROOT] = 1;
+  // Memory that is read in order is read fast, so first whatever stays within its box is put aside.
+  for (let e = 0; e < inputs.length; e++) if (boxOf[owner[e]] !== boxOf[inputs[e]]) crosses[inputs[e]] = 1;
   for (let x = 0; x < N; x++) {
-    const a = boxOf[x] >= 0 ? boxOf[x] : sourceBox.get(x) ?? -1;
+    if (!crosses[x]) continue;
+    const inside = boxOf[x] >= 0, a = inside ? boxOf[x] : sourceBox[x];
     if (a < 0) continue;
-    sums.clear();
-    for (let k = USES[x]; k < USES[x + 1]; k++) {
-      const e = USER[k], user = OWNER[e], inside = boxOf[user] >= 0;
-      const b = inside ? boxOf[user] : boxOf[x] >= 0 ? userBox.get(user) ?? -1 : -1;
+    touched.length = 0;
+    for (let k = uses[x], end = uses[x + 1]; k < end; k++) {
+      const user = owner[users[k]], b = boxOf[user] >= 0 ? boxOf[user] : inside ? userBox[user] : -1;
       if (b < 0 || a === b) continue;
-      const code = a * boxes.length + b;
-      let edge = edges.get(code);
-      if (!edge) edges.set(code, edge = { a, b, count: 0, sources: 0, square: 0, positive: false, negative: false, only: e });
+      const e = users[k];
+      let edge = table[a][b];
+      if (!edge) edges.push(edge = table[a][b] = { a, b, count: 0, sources: 0, square: 0, flow: 0, last: -1, positive: false, negative: false, only: e });
+      if (edge.last !== x) { edge.last = x; edge.flow = 0; touched.push(edge); }
       edge.count++;
-      sums.set(edge, (sums.get(edge) ?? 0) + (hasFlow(e) ? sent(e) : 0));
+      if (hasFlow(e)) edge.flow += sent(e);
     }
-    for (const [edge, flow] of sums) {
+    for (const edge of touched) {
       edge.sources++;
-      edge.square += flow * flow;
-      if (flow > 0) edge.positive = true;
-      if (flow < 0) edge.negative = true;
+      edge.square += edge.flow * edge.flow;
+      if (edge.flow > 0) edge.positive = true;
+      if (edge.flow < 0) edge.negative = true;
     }
-    if (sums.size || x === ROOT) {
-      const box = boxes[a];
-      box.out++;
-      box.only = box.out === 1 ? x : undefined;
-      box.low = Math.min(box.low, DATA[x]);
-      box.high = Math.max(box.high, DATA[x]);
-      box.square += GRAD[x] * GRAD[x];
-    }
+    if (touched.length || x === ROOT) addOutput(boxes[a], x);
   }
   // What leaves to nowhere in this look, as the values that are used outside: whom they feed says enough about them.
-  for (const box of boxes) if (box.direction === "to") for (const member of box.members) {
-    const x = ~member;
-    box.out++;
-    box.only = box.out === 1 ? x : undefined;
-    box.low = Math.min(box.low, DATA[x]);
-    box.high = Math.max(box.high, DATA[x]);
-    box.square += GRAD[x] * GRAD[x];
-  }
-  return [...edges.values()];
+  for (const box of boxes) if (box.direction === "to") for (const member of box.members) addOutput(box, ~member);
+  return edges;
+}
+function addOutput(box, x) {
+  box.out++;
+  box.only = box.out === 1 ? x : undefined;
+  box.low = Math.min(box.low, DATA[x]);
+  box.high = Math.max(box.high, DATA[x]);
+  box.square += GRAD[x] * GRAD[x];
 }
 const hasFlow = e => !stops(CODE[OWNER[e]]) && !isConstant(INPUT[e]);
 

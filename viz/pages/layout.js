@@ -119,9 +119,9 @@ function align(cells, wishes, space) {
 
 // Boxes and open frames, from the innermost frame outwards. `boxes`: {frame, width, height, first}; `edges`: {a, b, …};
 // `frames`: of each open region {parent, title: [width, height]}; `top`: the frame that is the page itself;
-// `across`: from left to right, otherwise down.
+// `across`: from left to right, otherwise down; `gap`: the least between layers.
 // Gives boxes and frames {x, y, width, height} and a list of lines {edges, points, last}; returns the size.
-function arrange(boxes, edges, frames, top, across) {
+function arrange(boxes, edges, frames, top, across, gap) {
   const inside = new Map([...frames.keys(), top].map(f => [f, { items: [], edges: new Map(), entry: null, exit: null }]));
   const rank = new Map();
   const itemOf = (f, thing) => inside.get(f).items.find(item => item.thing === thing);
@@ -160,7 +160,7 @@ function arrange(boxes, edges, frames, top, across) {
     }
     here.list = [...here.edges.values()];
     for (const line of here.list) line.words = line.last && line.edges.length === 1 ? 9 * (line.edges[0].text?.length ?? 0) : 0;
-    const size = layered(here.items, here.list, across ? 48 : 56, 20, across);
+    const size = layered(here.items, here.list, gap, 20, across);
     const [w, h] = across ? size : [size[1], size[0]], title = frames.get(f)?.title;
     if (!title) return [w, h];
     const width = Math.max(w, title[0]) + 2 * PAD;
