@@ -348,9 +348,8 @@ viz.flow(loss, calls=calls, split=["Head"])
 #
 # ## Who wins?
 #
-# From here on, training in single scalars would take minutes. `jit` takes the same scalar program and runs it for many
-# games at once, as matrix products; its losses and gradients are the same. What it does is a story of its own, for
-# Lesson 10. Today it only saves waiting.
+# As in the lessons before, `jit` runs the same scalar program for many games at once; in single scalars this training
+# would take minutes.
 
 
 # %%
