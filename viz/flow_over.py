@@ -18,7 +18,7 @@ from .chart import Chart, text
 from .flow import Flow
 
 _COLUMNS = 8  # more do not fit beside each other twice in a size that can be read
-_CELL, _HIGH = 62.0, 28.0  # points
+_CELL, _HIGH, _LEVEL = 62.0, 28.0, 58.0  # points
 _SHADE = 0.55  # of the colour, for the largest: words on it keep their contrast
 _USUAL = "update ÷ data: about 1e−3 is usual"
 
@@ -96,7 +96,8 @@ class FlowOver(Chart):
         for title, pick in self._panels():
             parts += self._panel(title, pick, x, top)
             parts += self._scale(pick, x, bottom + 20)
-            x += _CELL * max(len(self._shown), 3) + 36
+            wide = (_CELL * len(self._shown), _LEVEL * len(self._levels(pick)), shapes.width(title, bold=True) + 100)
+            x += max(wide) + 36
         parts.append(text(x, top + _HIGH - 8, "zeros", style.FAINT))
         for i, row in enumerate(self.rows.values()):
             if row[-1] is not None:
@@ -151,15 +152,19 @@ class FlowOver(Chart):
         low = math.floor(math.log10(min(sizes))) if sizes else -1
         return low, max(math.ceil(math.log10(max(sizes))) if sizes else 0, low + 1)
 
+    def _levels(self, pick: Callable[[Line], float | None]) -> range:
+        """The powers of ten whose shades are shown."""
+        low, high = self._ends(pick)
+        return range(low, high + 1, max(1, math.ceil((high - low) / 7)))
+
     def _scale(self, pick: Callable[[Line], float | None], x: float, y: float) -> Iterator[str]:
         """The shades of the powers of ten."""
         low, high = self._ends(pick)
-        step = max(1, math.ceil((high - low) / 7))
-        for i, power in enumerate(range(low, high + 1, step)):
-            shade = _SHADE * (power - low) / (high - low)
-            yield shapes.rectangle(x + i * 58, y, 58, 20, style.PAPER)
-            yield shapes.rectangle(x + i * 58, y, 58, 20, style.POSITIVE, opacity=shade, line=style.FRAME_LINE)
-            yield text(x + i * 58 + 29, y + 15, f"1e{power}".replace("-", "−"), size=14, anchor="middle")
+        for i, power in enumerate(self._levels(pick)):
+            left, shade = x + i * _LEVEL, _SHADE * (power - low) / (high - low)
+            yield shapes.rectangle(left, y, _LEVEL, 20, style.PAPER)
+            yield shapes.rectangle(left, y, _LEVEL, 20, style.POSITIVE, opacity=shade, line=style.FRAME_LINE)
+            yield text(left + _LEVEL / 2, y + 15, f"1e{power}".replace("-", "−"), size=14, anchor="middle")
         if any(pick(line) == line.update for row in self.rows.values() for line in row if line is not None):
             yield text(x, y + 42, _USUAL, style.FAINT)
         elif any(line is not None and line.mean == 0.0 for row in self.rows.values() for line in row):

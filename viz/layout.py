@@ -38,14 +38,14 @@ class Program:
     Attributes:
         path: the executable.
         formats: what it can write.
-        baseline: how far below the middle of a line of text its letters stand, as a part of their size.
+        baselines: how far below the middle of a line its letters stand, and bold ones, as a part of their size.
         substitutes: by format, what to draw for characters that its own font lacks; in SVG the reader's font has them.
         narrow: whether it takes Ä, … and Chinese characters for narrower than they are.
     """
 
     path: str
     formats: frozenset[str]
-    baseline: float = 0.27
+    baselines: tuple[float, float] = (0.245, 0.235)
     substitutes: tuple[tuple[str, dict[int, str]], ...] = ()
     narrow: bool = False
 
@@ -75,7 +75,7 @@ def _installed() -> Iterator[Program]:
         pure = shutil.which("graphviz-pure", path=folder)
         if pure:
             glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○", "◆": "▼", "┃": "|"})
-            yield Program(pure, frozenset({"svg", "png"}), 0.39, (("png", glyphs),), narrow=True)
+            yield Program(pure, frozenset({"svg", "png"}), (0.39, 0.28), (("png", glyphs),), narrow=True)
             return
 
 

@@ -37,7 +37,7 @@ def redraw(svg: str, format: str) -> bytes:
     able = layout.programs(format, text=".svg")
     for program in able:
         try:
-            source = as_dot(svg, _ZOOM[format], program.baseline)
+            source = as_dot(svg, _ZOOM[format], program.baselines)
             return layout.render(source, format, program, _TIMEOUT, engine="neato")
         except LayoutTimeout:
             if program is able[-1]:
@@ -45,14 +45,14 @@ def redraw(svg: str, format: str) -> bytes:
     raise AssertionError("layout.programs() returns at least one program")
 
 
-def as_dot(svg: str, zoom: float = 1.0, baseline: float = 0.0) -> str:
+def as_dot(svg: str, zoom: float = 1.0, baselines: tuple[float, float] = (0.0, 0.0)) -> str:
     """DOT text that draws an SVG, ``zoom`` times as large, when ``neato -n2`` draws it.
 
-    ``baseline`` is that of :class:`viz.layout.Program`.
+    ``baselines`` are those of :class:`viz.layout.Program`.
     """
     root = ElementTree.fromstring(svg)
     left, top, width, height = map(float, root.get("viewBox", "").split())
-    sheet = _Sheet(width, height, zoom, baseline)
+    sheet = _Sheet(width, height, zoom, baselines)
     sheet.draw(root, {}, (zoom, 0.0, 0.0, zoom, -left * zoom, -top * zoom))
     return sheet.source()
 
@@ -73,13 +73,13 @@ class _Sheet:
     Attributes:
         wide, high: of the SVG, in its own units.
         zoom: points of the sheet per unit.
-        baseline: of letters, below the middle of a node, as a part of their size.
+        baselines: of letters and of bold ones, below the middle of a node, as a part of their size.
     """
 
     wide: float
     high: float
     zoom: float
-    baseline: float
+    baselines: tuple[float, float]
     shapes: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
@@ -156,11 +156,12 @@ class _Sheet:
         width, height = round(end - start), round(1.2 * size)
         align = {"start": "LEFT", "end": "RIGHT"}.get(anchor, "CENTER")
         inside = dot.text(words)
-        if looks.get("font-weight", "") in ("bold", "600", "700"):
+        bold = looks.get("font-weight", "") in ("bold", "600", "700")
+        if bold:
             inside = f"<B>{inside}</B>"
         cell = f'<TD ALIGN="{align}" WIDTH="{width}" HEIGHT="{height}">{inside}</TD>'
         self.words.append(
-            f'w{len(self.words)} [pos="{(start + end) / 2:.2f},{self.height - y + self.baseline * size:.2f}" '
+            f'w{len(self.words)} [pos="{(start + end) / 2:.2f},{self.height - y + self.baselines[bold] * size:.2f}" '
             f'width={width / 72:.4f} height={height / 72:.4f} fontname="{style.FONT}" fontsize={size:.2f} '
             f'fontcolor="{colour}" label=<{_TABLE}<TR>{cell}</TR></TABLE>>]'
         )

@@ -6,6 +6,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from charts import AWKWARD, check_words_fit
 
 import viz
 from tinygrad_edu import Value, record_calls
@@ -117,15 +118,17 @@ def test_written_in_every_format(tmp_path):
     ElementTree.fromstring((tmp_path / "c.svg").read_text(encoding="utf-8"))
 
 
-def test_words_stay_inside_the_picture():
-    chart = viz.flow_over([[line("a" * 60, 1.0, not_finite=1), line("b" * 60, 1.0, not_finite=1)]], title="t" * 90)
-    root = ElementTree.fromstring(chart.svg())
-    width = float(root.get("viewBox").split()[2])
-    for words in root.iter("{http://www.w3.org/2000/svg}text"):
-        size = float(words.get("font-size")) * 0.62 * len(words.text or "")
-        x = float(words.get("x"))
-        right = {"start": x + size, "middle": x + size / 2, "end": x}[words.get("text-anchor")]
-        assert right <= width, words.text
+def test_words_fit(browser, tmp_path):
+    awkward = [line(f"{AWKWARD} {'W' * 40}", 1.0, not_finite=1), line("b" * 60, 1e-12, update=1e-3), line("c", 3e8)]
+    flows, _ = measured(12)
+    for chart in (
+        viz.flow_over([awkward], title=AWKWARD * 6),
+        viz.flow_over({123456 * step: awkward for step in range(1, 30)}),
+        viz.flow_over(flows),
+        viz.flow_over(flows, modules=True, title="t" * 90),
+        flows[10],
+    ):
+        check_words_fit(browser, chart, tmp_path)
 
 
 def test_nothing_measured_is_said():
