@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from viz.redraw import as_dot
+
 SVG = "{http://www.w3.org/2000/svg}"
 AWKWARD = '{ } | < > & " \\'
 
@@ -38,7 +40,8 @@ def titles(chart):
 
 
 def check_words_fit(browser, chart, folder):
-    """Open the chart in a browser and measure its words."""
+    """Open the chart in a browser and measure its words; and see that it can become a PNG."""
+    as_dot(chart._drawn())
     path = folder / "chart.html"
     path.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:0">{chart.svg()}', encoding="utf-8")
     browser.open(path.as_uri())
