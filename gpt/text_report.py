@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +23,10 @@ SMALL = 100_000  # characters; a model soon knows less than that by heart
 MOST_HASHES = 1 << 18  # of lines; when there are more, every second one is forgotten, and again
 
 _INVISIBLE = {
-    "Cc": "control characters",
-    "Cf": "invisible characters",
-    "Co": "private characters",
-    "Cn": "no characters",
+    "Cc": "control character",
+    "Cf": "invisible character",
+    "Co": "private character",
+    "Cn": "unassigned character",
 }
 
 
@@ -110,7 +112,7 @@ class Report:
         """A sentence for each trouble: what it does to a model, and what to do."""
         counts, lines, paragraphs = self.facts.counts, *self.repeats
         rare = [character for character, count in counts.items() if count < RARE]
-        mixed = [f"{_shown(end)} {n:,} times" for end, n in self.line_ends.items() if n]
+        mixed = [f"{_shown(end)} {_number(n, 'time')}" for end, n in self.line_ends.items() if n]
         found = []
         if self.facts.characters < SMALL:
             found.append(
@@ -146,11 +148,11 @@ class Report:
                 "Lines end in \\r, as on very old Macintoshes: the text is one line to us. Replace \\r by \\n."
             )
         if self.kinds:
-            what = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.items())
+            what = ", ".join(_number(count, kind) for kind, count in self.kinds.items())
             found.append(f"Nobody sees these, and a model spends itself on them: {what}. Take them out.")
         if "\ufffd" in counts:
             found.append(
-                f"U+FFFD stands in the text {counts[chr(0xFFFD)]:,} times: characters that an earlier program "
+                f"U+FFFD stands in the text {_number(counts[chr(0xFFFD)], 'time')}: characters that an earlier program "
                 f"could not read. Make the text again from its source."
             )
         for repeats in (lines, paragraphs):
@@ -200,7 +202,8 @@ class Report:
         if len(common) > COMMON:
             lines.append(f"  and {len(common) - COMMON:,} more")
         if self.rare:
-            lines += ["", f"Rarest characters (fewer than {RARE} times), with where they first stand:"]
+            through = ", lines counted through all files" if self.files > 1 else ""
+            lines += ["", f"Rarest characters (fewer than {RARE} times), with where they first stand{through}:"]
             for character, place in self.rare.items():
                 count = facts.counts[character]
                 lines.append(
@@ -210,10 +213,15 @@ class Report:
         lines.append("")
         advice = self.advice()
         if advice:
-            lines += ["What to do:", *(f"  - {sentence}" for sentence in advice)]
+            lines += ["What to do:", *(textwrap.fill(f"- {sentence}", 80, **_ITEM) for sentence in advice)]
         else:
             lines.append("Nothing stands out: train on it.")
         return "\n".join(lines)
+
+
+_ITEM: dict[str, Any] = {
+    "initial_indent": "  ", "subsequent_indent": "    ", "break_on_hyphens": False, "break_long_words": False,
+}  # fmt: skip
 
 
 def report(text: Text) -> Report:
