@@ -44,7 +44,7 @@ class Boundary(Chart):
             wins; rows go up.
         points, labels: the examples, and the number of the class of each.
         classes: what the classes are called.
-        right: how many examples the model puts into their class.
+        wrong: the numbers of the examples that the model puts into another class.
         title, x, y: the words on top and at the axes.
     """
 
@@ -54,7 +54,7 @@ class Boundary(Chart):
     points: Sequence[Point]
     labels: Sequence[int]
     classes: Sequence[str]
-    right: int
+    wrong: Sequence[int]
     title: str
     x: str
     y: str
@@ -82,8 +82,16 @@ class Boundary(Chart):
         here = self.scores[i][j]
         return here.index(max(here))
 
+    @property
+    def right(self) -> int:
+        """How many examples are in the class that the model gives them."""
+        return len(self.points) - len(self.wrong)
+
     def _verdict(self) -> str:
         return f"{self.right} of {len(self.points)} on the right side" if self.points else ""
+
+    def _caption(self) -> str:
+        return f"{self._verdict()}; a ring is around the others" if self.wrong else self._verdict()
 
     def _drawn(self) -> str:
         width, height = _size(self)
@@ -185,8 +193,8 @@ def boundary(
         at_points = [(middle - z, z - middle) for (z,) in at_points]
     elif threshold is not None:
         raise ValueError(f"a threshold is for a model with one output; this one has {count}, and the largest wins")
-    right = sum(max(s) == s[label] for s, label in zip(at_points, numbered, strict=True))
-    return Boundary(across, up, answers, plane, numbered, names, right, title, x, y)
+    wrong = [i for i, (s, label) in enumerate(zip(at_points, numbered, strict=True)) if s[label] < max(s)]
+    return Boundary(across, up, answers, plane, numbered, names, wrong, title, x, y)
 
 
 def boundaries(frames: Sequence[Boundary]) -> Boundaries:
@@ -278,7 +286,7 @@ def _size(picture: Boundary) -> Point:
         24 + shapes.width(picture.title, 20, bold=True),
         _LEFT + _SIDE / 2 + shapes.width(picture.x) / 2 + 12,
     )
-    wide = max(wide, 24 + shapes.width(picture.y), 24 + shapes.width(picture._verdict()))
+    wide = max(wide, 24 + shapes.width(picture.y), 24 + shapes.width(picture._caption()))
     return wide, _TOP + _SIDE + 60 + 2 * _KEY
 
 
@@ -305,10 +313,15 @@ def _panel(picture: Boundary) -> list[str]:
         parts.append(text(_LEFT - 8, up.at(tick) + 5, style.number(tick), style.FAINT, anchor="end"))
     parts.append(text(_LEFT + _SIDE / 2, bottom + 46, picture.x, anchor="middle"))
     parts.append(text(12, _TOP - 12, picture.y))
-    for (a, b), label in zip(picture.points, picture.labels, strict=True):
+    wrong = frozenset(picture.wrong)
+    for i, ((a, b), label) in enumerate(zip(picture.points, picture.labels, strict=True)):
         if picture.across[0] <= a <= picture.across[-1] and picture.up[0] <= b <= picture.up[-1]:
             words = f"({style.number(a)}, {style.number(b)}): {picture.classes[label]}"
-            parts.append(shapes.titled(words, _mark(label, across.at(a), up.at(b))))
+            mark = _mark(label, across.at(a), up.at(b))
+            if i in wrong:
+                ring = f'r="13" fill="none" stroke="{style.INK}" stroke-width="2.5"'
+                mark.append(f'<circle class="wrong" cx="{across.at(a):.1f}" cy="{up.at(b):.1f}" {ring}/>')
+            parts.append(shapes.titled(words, mark))
     x = 12.0
     for label, name in enumerate(picture.classes):
         middle = bottom + 56 + _KEY / 2
@@ -317,7 +330,7 @@ def _panel(picture: Boundary) -> list[str]:
         parts.append(shapes.lines(_small(label, x + 33, middle), _CLASSES[label][0], 1.6))
         parts.append(text(x + 52, middle + 6, name))
         x += _KEY_MARKS + shapes.width(name)
-    parts.append(text(12, bottom + 62 + 1.4 * _KEY, picture._verdict(), style.FAINT))
+    parts.append(text(12, bottom + 62 + 1.4 * _KEY, picture._caption(), style.FAINT))
     return parts
 
 

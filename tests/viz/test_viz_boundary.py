@@ -83,6 +83,14 @@ def test_the_threshold_is_halfway_between_the_labels(labels, cut):
     assert [s[1] for s in picture.scores[0]] == [a - cut for a in picture.across]
 
 
+def test_a_ring_is_around_what_is_on_the_wrong_side():
+    picture = viz.boundary(lambda p: p[0], [(-1, 0), (1, 0), (2, 0), (-2, 0)], [-1, 1, -1, -1])
+    assert picture.wrong == [2]
+    rings = re.findall(r"<title>([^<]*)</title>(?:(?!</g>).)*class=\"wrong\"", picture.svg())
+    assert rings == ["(2, 0): label −1"]
+    assert "3 of 4 on the right side; a ring is around the others" in words(picture)
+
+
 def test_a_model_is_left_as_it_was():
     model = nn.MLP(2, [3, 1], rng=random.Random(1))
     model.train()
