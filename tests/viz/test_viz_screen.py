@@ -41,6 +41,8 @@ def test_text_can_be_read_on_its_ground(side: int) -> None:
         assert contrast(colour["ink"], colour[ground]) >= 4.5, ground
     for ground in ("paper", "leaf", "idiom", "module"):
         assert contrast(colour["faint"], colour[ground]) >= 4.5, ground
+    for level, pair in enumerate(style.SURPRISE):
+        assert contrast(*pair[side]) >= 4.5, level
 
 
 def test_full_numbers_are_in_attributes() -> None:
