@@ -2,7 +2,9 @@
 
 The learning rate grows from step to step, by the same factor, until the loss explodes. Where the loss falls fastest is
 a rate that teaches; a little beyond, it is too large (Smith 2015, "Cyclical Learning Rates", section 3.3, in the form
-with exponential growth and a smoothed loss that fast.ai made popular).
+with exponential growth and a smoothed loss that fast.ai made popular). Of the two usual readings the tenth of the rate
+with the lowest loss is suggested: of four rates on tinyshakespeare, 400 steps each, it was the best for the preset
+micro (2.256 at 1.6e-2; 2.302 where the loss falls fastest) and 0.002 from the best for tiny (2.093 at 1e-2; 2.139).
 """
 
 from __future__ import annotations

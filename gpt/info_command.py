@@ -176,7 +176,7 @@ def _bytes(n: float) -> str:
 def _profiled(found: Profile) -> None:
     step = sum(found.parts.values())
     _print(
-        f"One step of training takes {1000 * step:.1f} ms (medians of {found.steps} steps of the compiled engine; to "
+        f"One step of training takes {1000 * step:.1f} ms (the fastest of {found.steps} with the compiled engine; to "
         f"look at the clock costs some of it), after {found.compile_seconds:.1f} s for compiling:"
     )
     for name, seconds in sorted(found.parts.items(), key=lambda part: -part[1]):

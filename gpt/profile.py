@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +48,7 @@ class Profile:
         products: the share of the program's time that is spent in matrix products.
         compile_seconds: before the first step.
         memory: bytes of the block in which all arrays of the program have their places.
-        steps: how many were timed; each time is the median over them.
+        steps: how many were timed. Each time is the shortest of them: what other programs take only makes it longer.
     """
 
     shares: list[Share]
@@ -93,12 +92,12 @@ def profile(model: GPT, config: RunConfig, corpus: Corpus, steps: int) -> Profil
         for name, number in (("the batch", 0), ("gradient clipping", 2), ("AdamW", 3)):
             times[name].append(clock[number + 1] - clock[number])
     program = loss.program
-    medians = [statistics.median(x) for x in zip(*per_instruction, strict=True)]
-    total = sum(medians)
-    products = sum(s for s, it in zip(medians, program.instructions, strict=True) if is_matrix_product(program, it))
+    shortest = [min(x) for x in zip(*per_instruction, strict=True)]
+    total = sum(shortest)
+    products = sum(s for s, it in zip(shortest, program.instructions, strict=True) if is_matrix_product(program, it))
     return Profile(
-        list(_shares(program, medians, config.train.batch_size, parameters.array.itemsize).values()),
-        {"the program": total, **{name: statistics.median(x) for name, x in times.items()}},
+        list(_shares(program, shortest, config.train.batch_size, parameters.array.itemsize).values()),
+        {"the program": total, **{name: min(x) for name, x in times.items()}},
         products / total,
         compile_seconds,
         memory,
