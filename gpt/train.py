@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -233,7 +233,7 @@ def _train(run: Run) -> Result:
                 if explosion.see(loss):
                     raise DivergedError(
                         f"training diverged at step {run.step}: the mean loss of the last steps has risen to "
-                        f"{explosion.mean:.3g}, far above guessing; {_grown(run, flow)}; the last checkpoint in "
+                        f"{explosion.mean:.3g}, far above guessing; {_grown(run, flow, norm)}; the last checkpoint in "
                         f"{run.folder} and the best one, of step {best.step}, are kept; try a smaller --lr than "
                         f"{config.lr:g}",
                         batch,
@@ -279,12 +279,14 @@ def _train(run: Run) -> Result:
     return Result(run.step, val_loss, best.step, best.loss, run.step < config.steps and not early, early)
 
 
-def _grown(run: Run, flow: TextIO) -> str:
+def _grown(run: Run, flow: TextIO, norm: float) -> str:
     """Where the gradients have grown most since the first step that this run has measured."""
     flow.flush()
     measured = checkpoint.read_flow(run.folder)
     before = measured[min(measured)] if measured else []
-    return blame(run.engine.gradients(), before)
+    clip = run.config.train.grad_clip
+    clipped = norm / clip if 0.0 < clip < norm else 1.0  # what was measured then was not clipped
+    return blame([replace(line, mean=clipped * line.mean) for line in run.engine.gradients()], before)
 
 
 def _due(step: int, interval: int) -> bool:

@@ -153,22 +153,49 @@ def test_a_huge_learning_rate_is_an_explosion_with_a_name(
     assert any(name in error for name in names) or "in transformer" in error
 
 
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
 def test_the_table_whose_gradient_has_grown_is_named(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    clip: float,
+    train_arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     honest, made = CompiledEngine.step, itertools.count(1)
+    name = "transformer.h.0.mlp.c_proj.weight"
+    now = 0.0
 
     def step(self: CompiledEngine, *arguments: object) -> tuple[float, float]:
+        nonlocal now
         loss, norm = honest(self, *arguments)
-        number = next(made)
-        if number > 10:
-            self._parameters.gradient[self._tables["transformer.h.0.mlp.c_proj.weight"]] *= 1e6
-        return (loss if number < 10 else 1e4, norm)
+        if next(made) > 10:
+            self._parameters.gradient[self._tables[name]] *= 1e6
+            loss = 1e4
+        now = next(line.mean for line in self.gradients() if line.name == name) * (norm / clip if clip else 1.0)
+        return loss, norm
 
     monkeypatch.setattr(CompiledEngine, "step", step)
-    assert main([*train_arguments, "--steps", "60", "--out", str(tmp_path / "run")]) == 1
-    error = capsys.readouterr().err
-    assert "the gradient of transformer.h.0.mlp.c_proj.weight has grown most, to " in error
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "60", "--grad-clip", str(clip), "--out", str(out)]) == 1
+    [before] = [line.mean for line in checkpoint.read_flow(out)[1] if line.name == name]
+    found = re.search(rf"the gradient of {name} has grown most, to ([\d.,e]+) times", capsys.readouterr().err)
+    assert found is not None
+    assert float(found[1].replace(",", "")) == pytest.approx(now / before, rel=0.01)
+
+
+def test_it_is_on_disk_before_the_checkpoint_that_a_resumed_run_starts_from(
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, honest = tmp_path / "run", checkpoint.save_training_state
+    seen = []
+
+    def save(folder: Path, model: GPT, optimizer: object, step: int) -> None:
+        seen.append((step, list(checkpoint.read_flow(folder))))
+        honest(folder, model, optimizer, step)
+
+    monkeypatch.setattr(checkpoint, "save_training_state", save)
+    assert main([*train_arguments, "--steps", "9", "--out", str(out)]) == 0
+    assert seen == [(0, []), (4, [1, 4]), (8, [1, 4, 8]), (9, [1, 4, 8, 9])]
 
 
 def test_the_command_shows_what_was_measured(
