@@ -31,6 +31,7 @@ from .train import first_prompt
 CHARACTERS = 20_000  # that both read, unless somebody asks for others
 _WIDTH = 80
 _ROWS = 10  # of a table
+_PLACES = 4  # where each is most ahead
 
 
 def add_parser(add: Any) -> None:
@@ -88,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     _print(f"Both read {what}, {share} {len(tokens_a) - 1:,} characters, in windows that overlap by half.")
     _print(f"\n{verdict(*difference(seen_a, seen_b, max(s.config.model.block_size for s in (a, b))))}")
     print("\n".join(_where(seen_a, seen_b)))
+    print("\n".join(_places(text, seen_a, seen_b)))
     print("\n".join(_settings(a, b)))
     print("\n".join(_parameters(a.model, b.model)))
     if options.max_new_tokens:
@@ -175,6 +177,18 @@ def _where(a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
         return
     yield "and the characters that make most of the difference:"
     yield from _rows(surprise.by_character(a), surprise.by_character(b), _ROWS)
+
+
+def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
+    """The characters at which each is ahead of the other by most."""
+    gaps = sorted((one.surprise - other.surprise, i) for i, (one, other) in enumerate(zip(a, b, strict=True)))
+    ahead = {"A": [i for gap, i in gaps[:_PLACES] if gap < 0], "B": [i for gap, i in gaps[::-1][:_PLACES] if gap > 0]}
+    for name, places in ahead.items():
+        if places:
+            yield f"\n{f'Where {name} is most ahead':<38}{'chance by A':>12}{'by B':>12}"
+        for i in places:
+            words = surprise.context(text, i + 1)
+            yield f"  {words:<36}{a[i].probability:>12.3%}{b[i].probability:>12.3%}"
 
 
 def _rows(a: list[surprise.Group], b: list[surprise.Group], most: int | None = None) -> Iterator[str]:

@@ -193,6 +193,18 @@ def coloured(first: str, seen: Sequence[Seen]) -> str:
     return f"{''.join(parts).rstrip(chr(10))}\n\nThe probability that the model gave: {legend}"
 
 
+def context(text: Sequence[str], i: int) -> str:
+    """Character number ``i`` of a text in brackets, with what stands before and behind it, on one line.
+
+    >>> context("to\\nbe", 3)
+    'to⏎[b]e'
+    """
+    before, after = (
+        "".join(c if c == " " else visible(c) for c in part) for part in (text[max(0, i - 21) : i], text[i + 1 : i + 9])
+    )
+    return f"{before}[{visible(text[i])}]{after}"
+
+
 def moments(first: str, seen: Sequence[Seen], count: int) -> str:
     """The most surprising characters, each on a line with what comes before and what was expected."""
     text = [first, *(one.character for one in seen)]
@@ -201,12 +213,9 @@ def moments(first: str, seen: Sequence[Seen], count: int) -> str:
     for i in worst:
         one = seen[i]
         expected = "  ".join(f"{visible(c)} {p:.0%}" for c, p in one.likeliest[:2])
-        before = "".join(c if c == " " else visible(c) for c in text[max(0, i - 21) : i + 1])
-        after = "".join(c if c == " " else visible(c) for c in text[i + 2 : i + 10])
-        chance = f"{one.probability:.3%}"
         rows.append(
-            f"{one.surprise:>6.2f} {chance:>8}  {visible(one.character):<5}{expected:<17}"
-            f"{before}[{visible(one.character)}]{after}"
+            f"{one.surprise:>6.2f} {f'{one.probability:.3%}':>8}  {visible(one.character):<5}{expected:<17}"
+            f"{context(text, i + 1)}"
         )
     return "\n".join(rows)
 

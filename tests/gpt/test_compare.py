@@ -11,7 +11,7 @@ import pytest
 
 from gpt import checkpoint, surprise
 from gpt.cli import main
-from gpt.compare_command import difference, verdict
+from gpt.compare_command import _places, difference, verdict
 from gpt.engines import make_engine
 from gpt.surprise import Seen
 
@@ -68,6 +68,18 @@ def test_losses_of_the_table_are_those_of_each_model(
         spaces = next(line for line in printed.splitlines() if line.startswith("  space "))
         mean = statistics.mean(one.surprise for one in seen if one.character == " ")
         assert f"{mean:.3f}" in spaces
+
+
+def test_places_are_those_of_the_largest_differences() -> None:
+    text = "to be or"
+    a = [Seen(c, p, ()) for c, p in zip(text[1:], (0.5, 0.5, 0.9, 0.5, 0.5, 0.01, 0.5), strict=True)]
+    b = [Seen(c, p, ()) for c, p in zip(text[1:], (0.5, 0.5, 0.1, 0.5, 0.4, 0.99, 0.5), strict=True)]
+    lines = list(_places(text, a, b))
+    assert [line.split()[-2:] for line in lines] == [
+        ["by", "B"], ["90.000%", "10.000%"], ["50.000%", "40.000%"], ["by", "B"], ["1.000%", "99.000%"],
+    ]  # fmt: skip
+    assert "to [b]e or" in lines[1]
+    assert "to be [o]r" in lines[4]
 
 
 def test_a_run_is_compared_with_its_best(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
