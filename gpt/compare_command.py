@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     some = tokens_a[: options.characters + 1]
     text = a.tokenizer.decode(some)
     for side in (a, b):  # before the work begins
-        side.tokenizer.encode(options.prompt or "")
+        side.tokenizer.encode(side.config.normalized(options.prompt or ""))
     seen_a, seen_b = (
         surprise.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
         for side in (a, b)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any, overload
 
 import numpy as np
@@ -147,12 +150,29 @@ def _write(path: Path, pieces: Iterator[Array]) -> None:
             if time.time() - leftover.stat().st_mtime > _ABANDONED:
                 leftover.unlink()
     digest = hashlib.sha256()
-    with atomically(path) as file:
+    with _kill_as_interrupt(), atomically(path) as file:
         for tokens in pieces:
             content = tokens.tobytes()
             digest.update(content)
             file.write(content)
         file.write(digest.digest())
+
+
+@contextmanager
+def _kill_as_interrupt() -> Iterator[None]:
+    """A polite kill ends the block as Ctrl-C does, so that nothing half-made stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _whole(path: Path, size: int) -> bool:

@@ -47,7 +47,9 @@ class Run:
         if length < 1:
             raise DrawingError(f"a picture shows at least 1 character, got {length}")
         try:
-            found: list[int] = self.tokenizer.encode(text) if text is not None else self._corpus().val[:length]
+            found: list[int] = (
+                self._corpus().val[:length] if text is None else self.tokenizer.encode(self.config.normalized(text))
+            )
         except DrawingError as error:
             raise DrawingError(f"{error}; give a text of your own with --text") from None
         if not found:

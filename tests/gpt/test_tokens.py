@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from gpt.errors import DataError, UnknownCharacterError
 from gpt.text import Text
 from gpt.tokenizer import CharTokenizer
 from gpt.tokens import Tokens, tokens_of
+from viz import checkpoint as pictured
 
 
 @pytest.fixture
@@ -115,16 +118,20 @@ def test_a_text_that_changes_while_it_is_read_is_refused(text_file: Path, in_a_f
 # --- nothing half-made stays --------------------------------------------------------------------------------------
 
 
-def _interrupted(*arguments: object) -> Iterator[np.ndarray]:
-    yield np.zeros(10, dtype=np.uint8)
-    raise KeyboardInterrupt
-
-
-def test_an_interrupt_leaves_nothing(
-    train_arguments: list[str], in_a_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_and_a_polite_kill_leave_nothing(
+    number: signal.Signals, train_arguments: list[str], in_a_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "_encoded", _interrupted)
+    def interrupted(*arguments: object) -> Iterator[np.ndarray]:
+        yield np.zeros(10, dtype=np.uint8)
+        assert len(list(in_a_file.iterdir())) == 1
+        signal.raise_signal(number)
+        yield np.zeros(10, dtype=np.uint8)
+
+    monkeypatch.setattr(tokens, "_encoded", interrupted)
+    before = signal.getsignal(number)
     assert main([*train_arguments, "--out", str(tmp_path / "run")]) == 130
+    assert signal.getsignal(number) is before
     assert list(in_a_file.iterdir()) == []
     assert not (tmp_path / "run").exists()
 
@@ -187,7 +194,11 @@ def test_a_run_from_a_file_of_tokens_is_the_same_run(
 
 
 def test_a_run_on_a_folder_is_normalised_everywhere(
-    train_arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    train_arguments: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, out = tmp_path / "corpus", tmp_path / "run"
     folder.mkdir()
@@ -206,6 +217,12 @@ def test_a_run_on_a_folder_is_normalised_everywhere(
     assert '"' in alphabet
     assert main(["train", "--resume", str(out), "--steps", "4", "--no-draw"]) == 0
     assert main(["sample", "--checkpoint", str(out), "--prompt", "TO “BE”", "--max-new-tokens", "3"]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("TO “BE”\n"))
+    capsys.readouterr()
+    assert main(["chat", str(out), "--max-new-tokens", "3"]) == 0
+    assert "is not in the model's alphabet" not in "".join(capsys.readouterr())
+    assert main(["compare", str(out), str(out), "--prompt", "TO “BE”", "--max-new-tokens", "3"]) == 0
+    assert pictured.load(out).tokens("TO") == checkpoint.load_tokenizer(out).encode("to")
     other = tmp_path / "other.txt"
     other.write_text("TO BE OR NOT “TO BE”", encoding="utf-8")
     assert main(["eval", "--checkpoint", str(out), "--data", str(other)]) == 0
