@@ -186,10 +186,9 @@ def _row(i: int, step: linking.Step, program: Any, printed: Sequence[str], kinds
 def _words(step: linking.Step, it: Any) -> str:
     """The scalars of a step in a few words."""
     if not step.scalars:
-        return _WITHOUT.get(it.op, "rewritten by the compiler")
-    if step.products == (0, 0) and step.terms == (2, 2):
-        return f"{step.results:,} +"
-    if step.products[1] + step.terms[1] > 1:
+        return "rewritten by the compiler" if step.nodes and it.op != "select" else _WITHOUT.get(it.op, "nothing new")
+    of_two = step.products == (0, 0) and step.terms == (2, 2)
+    if step.products[1] + step.terms[1] > 1 and not of_two:
         parts = [(step.products, "product"), (step.terms, "term" if step.products == (0, 0) else "other term")]
         words = " and ".join(_span(span, word) for span, word in parts if span[1])
         return f"{step.results:,} {'sum' if step.results == 1 else 'sums'} of {words}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_edu.ops import ADD, CONSTANT, MAXIMUM, MINIMUM, MUL, Op
+from tinygrad_edu.ops import ADD, CONSTANT, MAXIMUM, MINIMUM, MUL, SUB, Op
 
 from .graph import Graph
 from .regions import Regions
@@ -65,44 +65,74 @@ class Links:
 
 def link(program: Any, graph: Graph, parts: Regions) -> Links:
     """Find for every scalar operation of a graph the instruction of a program that computes it."""
-    steps = _steps(program)
-    paths = [_path(parts, node) for node in range(len(graph))]
-    order = list(dict.fromkeys(path for path in paths if path is not None))
-    of_path: dict[str, list[int]] = {path: [] for path in order}
-    for number, step in enumerate(steps):
-        for path in matching(step.path, order):
-            of_path[path].append(number)
-    closures = [_closure(program, steps, number) for number in range(len(steps))]
-    step_of = [-1] * len(graph)
-    total = missing = 0
+    linker = _Linker(program, graph, parts)
     for members, factors, plain in _results(graph, parts):
+        linker.add(members, factors, plain)
+    total = sum(value.op not in (None, CONSTANT) for value in graph.values)
+    return Links(linker.steps, linker.step_of, total, total - sum(step.scalars.total() for step in linker.steps))
+
+
+class _Linker:
+    """Takes results in topological order, so that it is known what their operands became."""
+
+    def __init__(self, program: Any, graph: Graph, parts: Regions) -> None:
+        self.program, self.graph = program, graph
+        self.steps = _steps(program)
+        self.step_of = [-1] * len(graph)
+        self.paths = [_path(parts, node) for node in range(len(graph))]
+        order = list(dict.fromkeys(path for path in self.paths if path is not None))
+        self.of_path: dict[str, list[int]] = {path: [] for path in order}
+        for number, step in enumerate(self.steps):
+            for path in matching(step.path, order):
+                self.of_path[path].append(number)
+        self.closures = [_closure(program, self.steps, number) for number in range(len(self.steps))]
+
+    def add(self, members: list[int], factors: list[int], plain: list[int]) -> None:
+        """Link a result with all its members, if there is an instruction for it."""
         root = members[-1]
-        total += len(members)
-        operands = {step_of[x] for x in (*factors, *plain) if step_of[x] >= 0}
-        op = graph.values[root].op
+        op, path = self.graph.values[root].op, self.paths[root] or ""
         assert op is not None
-        own = next(
-            (
-                number
-                for number in of_path[paths[root] or ""]
-                if operands <= closures[number]
-                and _does(program, steps[number], op, bool(factors))
-                and steps[number].scalars.total() < steps[number].nodes
-            ),
-            None,
-        )
+        operands = {self.step_of[x] for x in (*factors, *plain) if self.step_of[x] >= 0}
+        own = self._find(path, op, operands, products=bool(factors))
         if own is None:
-            missing += len(members)
-            continue
-        step = steps[own]
-        step.scalars.update(_symbol(graph, node) for node in members)
+            return
+        if factors and len(members) > 1 and self._only_multiplies(own):
+            # The program multiplies first and adds in another instruction, as it does where pairs are turned.
+            self._credit(own, [x for x in members if self.graph.values[x].op is MUL])
+            own = self._find(path, ADD, {own}, products=False)
+            members = [x for x in members if self.graph.values[x].op is not MUL]
+            factors, plain = [], [*plain, *factors[::2]]
+            if own is None:
+                return
+        step = self.steps[own]
         if op in (ADD, MUL):
             step.products = _with(step.products, len(factors) // 2, first=not step.results)
             step.terms = _with(step.terms, len(plain), first=not step.results)
+        self._credit(own, members)
+
+    def _find(self, path: str, op: Op, operands: set[int], *, products: bool) -> int | None:
+        """The first step of a module that does this with these operands and is not full yet."""
+        found = (
+            number
+            for number in self.of_path[path]
+            if operands <= self.closures[number]
+            and _does(self.program, self.steps[number], op, products)
+            and self.steps[number].scalars.total() < self.steps[number].nodes
+        )
+        return next(found, None)
+
+    def _only_multiplies(self, number: int) -> bool:
+        instructions = [self.program.instructions[i] for i in self.steps[number].instructions]
+        return all(it.op == "mul" and not it.reduced() for it in instructions)
+
+    def _credit(self, number: int, members: list[int]) -> None:
+        step = self.steps[number]
         step.results += 1
         for node in members:
-            step_of[node] = own
-    return Links(steps, step_of, total, missing)
+            op = self.graph.values[node].op
+            assert op is not None
+            step.scalars[op.symbol] += 1
+            self.step_of[node] = number
 
 
 def _steps(program: Any) -> list[Step]:
@@ -210,14 +240,6 @@ def _does(program: Any, step: Step, op: Op, products: bool) -> bool:
     it = program.instructions[step.instructions[0]]
     if op in (ADD, MUL) and products:
         return any(program.instructions[i].op == "mul" for i in step.instructions)
-    if op is ADD:
-        return bool(it.op == "add" or (it.op == "copy" and it.reduce == "sum"))
-    if it.op == "copy":
-        return (op, it.reduce) in ((MAXIMUM, "max"), (MINIMUM, "min"))
+    if it.op == "copy" and it.reduced():  # a difference may have become a sum in which a factor is negative
+        return (op, it.reduce) in ((ADD, "sum"), (SUB, "sum"), (MAXIMUM, "max"), (MINIMUM, "min"))
     return bool(it.op == op.name)
-
-
-def _symbol(graph: Graph, node: int) -> str:
-    op = graph.values[node].op
-    assert op is not None
-    return op.symbol

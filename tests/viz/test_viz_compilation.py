@@ -54,8 +54,9 @@ def operations(value):
         {},
         {"norm": "layernorm", "norm_weight": True, "bias": True, "activation": "gelu"},
         {"n_layer": 1, "tied_head": True},
+        {"positions": "rotary", "n_embd": 8},
     ],
-    ids=["rmsnorm", "layernorm", "tied"],
+    ids=["rmsnorm", "layernorm", "tied", "rotary"],
 )
 def test_every_scalar_of_a_gpt_has_its_instruction(settings):
     case = gpt_case(**settings)
