@@ -67,6 +67,8 @@ class Compilation(Chart):
         rows: in the order of the program.
         total: how many scalar operations the graph has.
         missing: how many of them have no instruction of their own.
+        choices: how many numbers the program chooses by an index, which is an operation for the compiler and none on
+            scalars.
         summary: what the compiler says of itself.
         focus: the module of which the rows are; empty for all.
     """
@@ -74,6 +76,7 @@ class Compilation(Chart):
     rows: Sequence[Row]
     total: int
     missing: int
+    choices: int
     summary: str
     focus: str
 
@@ -93,8 +96,10 @@ class Compilation(Chart):
     def _notes(self) -> list[str]:
         """What the picture does not say by itself."""
         notes = ["■ a matrix product"] if any(row.product for row in self.rows) else []
-        if any(row.words == _WITHOUT["select"] for row in self.rows):
-            notes.append("choosing by an index is an operation for the compiler, and none on scalars")
+        if self.choices:
+            notes.append(
+                f"the compiler counts {self.choices:,} choices by an index too, which are no scalar operations"
+            )
         if self.missing:
             notes.append(
                 f"{self.missing:,} of {self.total:,} scalar operations have no instruction: they are computed once and "
@@ -153,12 +158,13 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
         for call in outer.walk():
             kinds[call.path] = (call.kind, kinds.get(call.path, ("", 0))[1] + 1)
     printed = [line for line in str(program).splitlines() if not line.startswith("#")]
+    choices = sum(it.nodes for it in program.instructions[: program.forward] if it.op == "select")
     rows = [_row(i, step, program, printed, kinds) for i, step in enumerate(found.steps)]
     shown = [row for row in rows if not focus or row.path == focus or row.path.startswith(f"{focus}.")]
     if not shown:
         paths = ", ".join(dict.fromkeys(row.path for row in rows if row.path)) or "none: give calls="
         raise ValueError(f"no instruction belongs to the module {focus!r}; there are {paths}")
-    return Compilation(shown, found.total, found.missing, compiled.summary(), focus)
+    return Compilation(shown, found.total, found.missing, choices, compiled.summary(), focus)
 
 
 def _row(i: int, step: linking.Step, program: Any, printed: Sequence[str], kinds: dict[str, tuple[str, int]]) -> Row:

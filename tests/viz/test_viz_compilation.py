@@ -63,6 +63,7 @@ def test_every_scalar_of_a_gpt_has_its_instruction(settings):
     chart = case.chart()
     assert chart.missing == 0
     assert chart.total == len(operations(case.value))
+    assert chart.total + chart.choices == case.compiled.stats().scalar_operations
     assert sum(sum(row.scalars.values()) for row in chart.rows) == chart.total
     program = case.compiled.program
     for row in chart.rows:
