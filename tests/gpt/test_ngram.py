@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from gpt.ngram import ladder, ngram_loss, witten_bell_loss
+from gpt import ngram
+from gpt.ngram import counted, ladder, ngram_loss, witten_bell_loss
 
 
 def test_a_bigram_counted_by_hand() -> None:
@@ -49,3 +50,19 @@ def test_the_ladder_descends_on_text_with_structure(text: str) -> None:
     losses = [rung.loss for rung in ladder(tokens[:2700], tokens[2700:], len(alphabet))]
     assert losses[0] == pytest.approx(math.log(len(alphabet)))
     assert losses == sorted(losses, reverse=True)
+
+
+def test_of_a_large_text_stretches_from_all_of_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(2)
+    train = [*rng.choices([0, 1], k=8000), *rng.choices([2, 3], k=8000)]  # the second half is another language
+    val = rng.choices(range(4), k=4000)
+    whole = [rung.loss for rung in ladder(train, val, 4)]
+    assert counted(train) == ""
+    monkeypatch.setattr(ngram, "MOST", 4000)
+    monkeypatch.setattr(ngram, "_STRETCH", 50)
+    part = [rung.loss for rung in ladder(train, val, 4)]
+    assert part != whole
+    assert part == pytest.approx(whole, rel=0.15)
+    assert counted(train) == " (counted in 4,000 of the 16,000 characters, spread evenly)"
+    assert sorted(set(ngram._some(train, 4000).tolist())) == [0, 1, 2, 3]
+    assert ngram._some(list(range(1000)), 100).tolist() == [*range(50), *range(950, 1000)]

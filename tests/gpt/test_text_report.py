@@ -170,3 +170,12 @@ def test_a_large_text_is_looked_at_in_pieces(tmp_path: Path, monkeypatch: pytest
         tracemalloc.stop()
     assert (found.longest, found.longest_line, found.lines) == (20_000_000, 1, 200_001)
     assert peak < 90e6  # an endless line costs a few bytes for each of 4 million characters; see LONGEST_PIECE
+
+
+@pytest.mark.parametrize("read_at_once", [1, 2, 3])
+def test_line_ends_are_counted_across_pieces(
+    read_at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_module, "READ_AT_ONCE", read_at_once)
+    (tmp_path / "text.txt").write_bytes(b"a\r\nb\rc\nd\r\n\r\ne\r")
+    assert report(Text.at(tmp_path / "text.txt")).line_ends == {"\n": 1, "\r\n": 3, "\r": 2}
