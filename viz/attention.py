@@ -85,14 +85,15 @@ class Attention(Chart):
         layers = [list(heads) for _, heads in groupby(self.maps, key=lambda shown: shown.layer)]
         panels = [[_Panel(self, shown) for shown in heads] for heads in layers]
         width, height = panels[0][0].width, panels[0][0].height
-        legend, top = _legend(self), 60.0 if self.title else 20.0
-        whole = max(12 + width * max(map(len, panels)), legend[0], 24 + shapes.width(self.title, 20, bold=True))
+        top, maps = 60.0 if self.title else 20.0, 12 + width * max(map(len, panels))
+        legend_width, legend_height, legend = _legend(self, maps)
+        whole = max(maps, legend_width, 24 + shapes.width(self.title, 20, bold=True))
         parts = [text(12, 32, self.title, size=20, bold=True)] if self.title else []
         for i, row in enumerate(panels):
             for j, panel in enumerate(row):
                 parts.append(shapes.moved(12 + j * width, top + i * height, panel.parts()))
         bottom = top + height * len(panels)
-        return shapes.document(whole, bottom + 46, [*parts, shapes.moved(12, bottom, legend[1])])
+        return shapes.document(whole, bottom + legend_height + 16, [*parts, shapes.moved(12, bottom, legend)])
 
     def _title(self) -> str:
         return self.title or "Attention"
@@ -312,13 +313,16 @@ class _Panel:
         return shapes.titled(words, inside, value=repr(weight))
 
 
-def _legend(chart: Attention) -> tuple[float, list[str]]:
-    """The words below the maps, and how wide they are."""
+def _legend(chart: Attention, room: float) -> tuple[float, float, list[str]]:
+    """The words below the maps, their width and their height; in two lines where one is wider than the maps."""
     parts = [text(0, 20, _WORDS, style.FAINT)]
-    x = shapes.width(_WORDS) + 12
+    wide, high = shapes.width(_WORDS), 30.0
     if chart._masked:
-        parts.append(shapes.rectangle(x, 4, 34, 22, style.PAPER, line=style.FRAME_LINE))
-        parts.append(shapes.lines(shapes.hatching(x, 4, 34, 22), style.FRAME_LINE, 1))
-        parts.append(text(x + 42, 20, "masked: exactly 0", style.FAINT))
-        x += 42 + shapes.width("masked: exactly 0")
-    return x + 24, parts
+        words = "masked: exactly 0"
+        own = 42 + shapes.width(words)
+        x, y = (wide + 12, 0.0) if wide + own + 36 <= room else (0.0, 30.0)
+        parts.append(shapes.rectangle(x, y + 4, 34, 22, style.PAPER, line=style.FRAME_LINE))
+        parts.append(shapes.lines(shapes.hatching(x, y + 4, 34, 22), style.FRAME_LINE, 1))
+        parts.append(text(x + 42, y + 20, words, style.FAINT))
+        wide, high = max(wide, x + own), y + 30
+    return wide + 24, high, parts
