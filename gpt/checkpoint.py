@@ -67,6 +67,11 @@ class RunConfig:
         """The text of the run, to be read; DataError when it is not there any more."""
         return open_text(self.dataset, self.data, self.normalize)
 
+    @property
+    def text_name(self) -> str:
+        """What to call the text: its name, or that of its file or folder."""
+        return self.dataset or Path(str(self.data)).name
+
     def normalized(self, prompt: str) -> str:
         """A prompt as the model knows texts."""
         return normalized(prompt, self.normalize)

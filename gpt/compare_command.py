@@ -117,7 +117,7 @@ def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Co
             raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
     else:
         corpus = Corpus.from_text(a.config.text(), a.config.model.block_size, a.tokenizer)
-        tokens, what = corpus.val, f"the validation part of {a.config.dataset or a.config.data}"
+        tokens, what = corpus.val, f"the validation part of {a.config.text_name}"
     return tokens, what, corpus
 
 

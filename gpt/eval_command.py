@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         what, corpus = options.data, text_at_hand(config, tokenizer)
     else:
         corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-        tokens, what = corpus.val, f"the validation part of {config.dataset or config.data}"
+        tokens, what = corpus.val, f"the validation part of {config.text_name}"
     engine = make_engine(model, with_engine(config.train, options))
     if options.surprise or options.page:
         _surprise(options, engine, config, tokenizer, corpus, tokens, f"Model of step {step} on {what}")
