@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint
+from gpt import checkpoint, engines
 from gpt.cli import main
 from gpt.config import GPTConfig, TrainConfig
 from gpt.data import Corpus
 from gpt.engines import CompiledEngine, make_engine
 from gpt.errors import CheckpointError
 from gpt.model import GPT
+from tinygrad_edu import Value
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.measure import Line, blame
 
@@ -56,6 +57,44 @@ def test_the_numbers_are_those_of_the_gradient_before_clipping(engine: str, clip
         before, after = [v.data for v in values], [v.data for v in moved[line.name]]
         expected = math.dist(after, before) / math.hypot(*before)
         assert line.update == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("engine", HERE)
+def test_a_step_with_a_gradient_that_is_not_finite_is_not_made(
+    engine: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = Corpus.from_text(text, 6)
+    model = GPT(GPTConfig(vocab_size=corpus.tokenizer.vocab_size, block_size=6, n_embd=4, n_head=2), seed=1)
+    made = make_engine(model, TrainConfig(engine=engine, grad_clip=1.0, lr=0.1, batch_size=3))
+    name = "transformer.h.0.mlp.c_fc.weight"
+    if engine == "scalar":
+        honest = engines.clip_grad_norm
+
+        def clip(parameters: list[Value], most: float) -> float:
+            tables(model)[name][1].grad = math.inf
+            return honest(parameters, most)
+
+        monkeypatch.setattr(engines, "clip_grad_norm", clip)
+    else:
+        compute = made._value_and_grad
+
+        def value_and_grad(sequences: object) -> float:
+            loss = compute(sequences)
+            made._parameters.gradient[made._tables[name].start + 1] = math.inf
+            return float(loss)
+
+        monkeypatch.setattr(made, "_value_and_grad", value_and_grad)
+    before = [value.data for value in model.parameters()]
+    loss, norm = made.step(corpus.batch(6, 3, 0, 0), 0.1, "")
+    made.write_back()
+    assert math.isfinite(loss)
+    assert norm == math.inf
+    assert [value.data for value in model.parameters()] == pytest.approx(before, rel=1e-6)
+    assert {line.name: line.not_finite for line in made.flow if line.not_finite} == {name: 1}
+    assert blame(made.flow).endswith(
+        f"1 of {len(made.flow)} tables of parameters are not finite; on the way back "
+        f"from the loss the first one is {name}"
+    )
 
 
 def test_it_is_measured_first_at_validations_and_last(train_arguments: list[str], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -225,7 +226,8 @@ def test_the_gif_shows_the_frames_of_the_png(gif, read):
         colours |= {frame[i : i + 3] for i in range(0, len(frame), 3)}
         for flat in (b"\xff\xff\xff", bytes.fromhex("ffe45c"), b"\x00\x00\x00"):  # paper, the active box, ink
             assert all(picture[i : i + 3] == flat for i in find(frame, flat))
-    assert len(colours) > 256  # so that there was something to reduce
+    if shutil.which("dot"):  # the other program draws edges in fewer shades
+        assert len(colours) > 256  # so that there was something to reduce
 
 
 def find(frame, colour):
