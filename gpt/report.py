@@ -169,7 +169,7 @@ def _loss(subject: Subject) -> list[str]:
     import viz
     from viz.report_page import words
 
-    chart = viz.loss_curve(subject.log, ladder=subject.run.rungs)
+    chart = viz.loss_curve(subject.log, ladder=subject.run.rungs, title=f"Loss over {_count(subject.run.step, 'step')}")
     knows = "; ".join(f"{rung.name} knows {rung.knows}" for rung in subject.run.rungs)
     shown = [_chart(subject, chart, "loss", "the training and validation losses over the steps")]
     if knows:
@@ -245,7 +245,8 @@ def _embeddings(subject: Subject) -> list[str]:
     from viz.report_page import words
 
     run = subject.run
-    chart = viz.embeddings(run.model.transformer.wte.weight, run.corpus.tokenizer.alphabet)
+    title = f"Embeddings after step {run.step:,}"
+    chart = viz.embeddings(run.model.transformer.wte.weight, run.corpus.tokenizer.alphabet, title=title)
     return [
         words(f"The {run.config.model.n_embd} numbers of each character, in the plane in which they differ most."),
         _chart(subject, chart, "embeddings", "the vectors of all characters in a plane"),
@@ -254,9 +255,16 @@ def _embeddings(subject: Subject) -> list[str]:
 
 def _weights(subject: Subject) -> list[str]:
     import viz
+    from viz.report_page import words
 
-    chart = viz.histogram(subject.recorded[1])
-    return [_chart(subject, chart, "histograms", "how the weights and gradients of every table are distributed")]
+    _, calls, length = subject.recorded
+    chart = viz.histogram(calls, title=f"Weights after step {subject.run.step:,}, and the gradients of one loss")
+    return [
+        words(
+            f"The loss is that on {_count(length, 'character')} of the validation text: other characters, other zeros."
+        ),
+        _chart(subject, chart, "histograms", "how the weights and gradients of every table are distributed"),
+    ]
 
 
 def _flow(subject: Subject) -> list[str]:
@@ -266,7 +274,10 @@ def _flow(subject: Subject) -> list[str]:
     loss, calls, length = subject.recorded
     measured = viz.flow(loss, calls=calls)
     return [
-        words(f"The gradients of one loss of the last model, on {_count(length, 'character')} of the validation text."),
+        words(
+            f"The gradients of one loss of the last model, on {_count(length, 'character')} of the validation text: "
+            f"what is dead or zero here is so for these characters."
+        ),
         _chart(subject, measured, "flow", "mean and largest gradient of every table of parameters and of every module"),
     ]
 
@@ -310,11 +321,20 @@ def _explorer(subject: Subject) -> list[str]:
 
 
 def _program(subject: Subject) -> list[str]:
-    from viz.report_page import words
+    import viz
+    from tinygrad_edu import compiler
+    from viz.report_page import door
 
+    loss, calls, length = subject.recorded
+    model, sentence = subject.run.model, subject.observer.sentence
+    model.eval()
+    compiled = compiler.jit(model.loss, compiler.Parameters(model))
+    compiled([sentence[:length]], [sentence[1 : length + 1]])
+    viz.compilation(compiled, loss, calls=calls).save(subject.folder / "compilation.html")
+    about = f"which multiplications became which matrix product, in the loss on {_count(length, 'character')}"
     return [
-        words(f"{subject.compiled.summary()}."),
         _chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to"),
+        door("compilation.html", "The scalars beside their program", about),
     ]
 
 

@@ -16,7 +16,7 @@ from .templates import asset, fill
 from .theme import page_colours
 
 _NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
-_READABLE = 560  # pixels: a picture is not made narrower than that, its box is scrolled instead
+_READABLE = 900  # pixels: a picture is not made narrower than that, its box is scrolled instead
 
 
 @dataclass(frozen=True)
