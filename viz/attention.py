@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import mul
 from typing import Any
 
 from tinygrad_edu import Value, ops
@@ -120,9 +121,9 @@ def attention(
     """Show what the heads of an attention look at.
 
     Args:
-        source: what :func:`tinygrad_edu.record_calls` recorded while a model was called on one sequence, with its
-            graph; or a matrix of weights, numbers or Values, a row per query.             # (Tq, Tk), rows of causal
-            attention may be shorter                                                       # (Tq, at most Tk)
+        source: what :func:`tinygrad_edu.record_calls` recorded while a model was called on one sequence; inside
+            ``no_grad()``, which is kinder to large models, ``tokens`` must be given. Or a matrix of weights, numbers or
+            Values, a row per query, which may end where the mask begins.                             # (Tq, ≤ Tk)
         tokens: what stands at each position, Tk of them: characters or words; their numbers by default.
         causal: whether zeros behind the diagonal of a matrix are a mask; by default when all of them are exactly 0.
         kind: the class of the modules that are heads: they are called with queries, keys and values, and mix the values
@@ -141,7 +142,7 @@ def attention(
     A row looks at the columns; its weights sum to 1. ·: masked, exactly 0.
     """
     if isinstance(source, CallRecord):
-        maps = list(_recorded(source, kind))
+        maps = list(_recorded(source, kind, None if tokens is None else len(tokens)))
         if not maps:
             raise ValueError(f"no {kind} was called; call the model inside record_calls(), and give what that recorded")
     elif isinstance(source, Sequence) and source and all(isinstance(row, Sequence) for row in source):
@@ -184,7 +185,7 @@ def _given(matrix: Sequence[Sequence[Any]], causal: bool | None) -> AttentionMap
 # --- weights in a graph -----------------------------------------------------------------------------------------------
 
 
-def _recorded(record: CallRecord, kind: str) -> Iterator[AttentionMap]:
+def _recorded(record: CallRecord, kind: str, keys: int | None) -> Iterator[AttentionMap]:
     """The heads in the order of their calls; those called by one module are one layer."""
     seen = set()
 
@@ -201,25 +202,24 @@ def _recorded(record: CallRecord, kind: str) -> Iterator[AttentionMap]:
             raise ValueError(f"{path or kind} was called for more than one sequence; record one call of the model")
         seen.add(path)
         for number, call in enumerate(heads):
-            rows = _weights(call)
+            rows = _weights(call, keys)
             yield AttentionMap(layer, number, path or kind, rows, max(map(len, rows)))
 
 
-def _weights(call: ModuleCall) -> list[list[float]]:
-    """The weights of a head, found in its graph: every result is Σ weight · value.
+def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
+    """The weights of a head: read from its graph, where every result is Σ weight · value; or else computed anew.
 
     The shapes follow from the counts: inputs are queries (Tq, hs), keys (Tk, hs) and values (Tk, hs), the results
     (Tq, hs), and the last query sees all keys.
     """
     mixed = [_terms(result) for result in call.outputs]
-    keys = max(map(len, mixed), default=0)
+    keys = max(map(len, mixed), default=0) or tokens or 0
     both = len(call.inputs) - len(call.outputs)  # keys and values
     size, rest = divmod(both, 2 * keys) if keys else (0, 1)
     if rest or size < 1 or len(call.outputs) % size:
-        raise ValueError(
-            f"{call.path or call.kind} has no graph to read weights from; record the call without no_grad(), and with "
-            f"queries, keys and values as its arguments, none of them masked by Values"
-        )
+        raise ValueError(_cannot_read(call))
+    if not any(mixed):
+        return _computed_anew(call, keys, size)
     values = call.inputs[-keys * size :]
     rows = []
     for start in range(0, len(mixed), size):
@@ -230,6 +230,35 @@ def _weights(call: ModuleCall) -> list[list[float]]:
                     raise ValueError(f"{call.path or call.kind} does not mix its values by one weight per key")
         rows.append([weight.data for weight, _ in row[0]])
     return rows
+
+
+def _computed_anew(call: ModuleCall, count: int, size: int) -> list[list[float]]:
+    """Softmax over q·k / √hs of the keys up to each query, where there is no graph.
+
+    That a head computes this is not taken on trust: mixing its values by these weights must give its results.
+    """
+    numbers = [x.data for x in call.inputs]
+    rows = [numbers[i : i + size] for i in range(0, len(numbers), size)]
+    queries, keys, values = rows[: -2 * count], rows[-2 * count : -count], rows[-count:]
+    found = []
+    for i, query in enumerate(queries):
+        scores = [sum(map(mul, query, key)) / math.sqrt(size) for key in keys[: count - len(queries) + i + 1]]
+        largest = max(scores)
+        powers = [math.exp(score - largest) for score in scores]
+        weights = [power / math.fsum(powers) for power in powers]
+        for column in range(size):
+            mixture = math.fsum(w * value[column] for w, value in zip(weights, values, strict=False))
+            if not math.isclose(mixture, call.outputs[i * size + column].data, rel_tol=1e-6, abs_tol=1e-9):
+                raise ValueError(_cannot_read(call))
+        found.append(weights)
+    return found
+
+
+def _cannot_read(call: ModuleCall) -> str:
+    return (
+        f"{call.path or call.kind} has no graph to read weights from; record the call without no_grad(), and with "
+        f"queries, keys and values as its arguments, none of them masked by Values"
+    )
 
 
 def _terms(result: Value) -> list[tuple[Value, Value]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Value, collector_paused, record_calls
+from tinygrad_edu import Value, collector_paused, no_grad, record_calls
 from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.measure import Line
 
@@ -111,8 +111,8 @@ class Checkpoint(Run):
         return tables.wpe.weight  # type: ignore[no-any-return]
 
     def called(self, tokens: Sequence[int]) -> CallRecord:
-        """What is called when the model reads tokens, with the graph."""
-        with record_calls() as calls, collector_paused():
+        """What is called when the model reads tokens, without a graph: that of a large model would fill the memory."""
+        with no_grad(), record_calls() as calls, collector_paused():
             self.model(tokens)
         return calls
 

@@ -73,6 +73,38 @@ def test_of_a_trained_run_rows_sum_to_1_and_masked_cells_are_0(run):
         assert shown.matrix() == [pytest.approx(row, abs=1e-12) for row in softmax_rows(call, 2)]
 
 
+def test_without_a_graph_the_same_weights_are_found():
+    model = GPT(vocabulary=3, width=4, heads=2, context=6, layers=2)
+    with record_calls() as with_graph:
+        model([1, 2, 0, 1])
+    with no_grad(), record_calls() as without:
+        model([1, 2, 0, 1])
+    expected, found = viz.attention(with_graph, "abca").maps, viz.attention(without, "abca").maps
+    assert len(found) == len(expected) == 4
+    for a, b in zip(found, expected, strict=True):
+        assert a.path == b.path
+        assert a.rows == [pytest.approx(row, abs=1e-12) for row in b.rows]
+
+
+def test_without_a_graph_a_head_that_computes_something_else_is_refused():
+    class AttentionHead(Attention):
+        def __init__(self):
+            pass
+
+        def forward(self, q, k, v):  # softmax without the root of the size
+            rows = [F.softmax([F.dot(query, key) for key in k[: i + 1]]) for i, query in enumerate(q)]
+            return [F.weighted_sum(row, v[: i + 1]) for i, row in enumerate(rows)]
+
+    rows = matrix([[1, 2], [3, -1]])
+    with record_calls() as calls:
+        AttentionHead()(rows, rows, rows)
+    assert viz.attention(calls).maps[0].rows[1] != pytest.approx([0.5, 0.5])  # its own weights, from the graph
+    with no_grad(), record_calls() as calls:
+        AttentionHead()(rows, rows, rows)
+    with pytest.raises(ValueError, match="has no graph to read weights from"):
+        viz.attention(calls, "ab")
+
+
 def test_what_is_shown_is_what_was_found(gpt):
     chart = viz.attention(gpt.calls, "ab cd\n")
     shown = titles(chart)
