@@ -125,13 +125,13 @@ def save(drawing: Any, path: str | os.PathLike[str], **options: Any) -> str:
     """Write a drawing, or a Value that is drawn for the purpose, to a file; the name's ending chooses the format.
 
     Args:
-        drawing: what :func:`draw` returned, or what it takes.
+        drawing: what :func:`draw` returned, or what it takes; or a chart, an animation, a page: all that has ``save``.
         path: ends in ``.svg``, ``.png``, ``.pdf``, ``.html`` or ``.dot``.
         options: for :func:`draw`, when there is still something to draw.
 
     Returns the path. See :meth:`viz.dot.Drawing.save` for what can go wrong.
     """
-    if not isinstance(drawing, dot.Drawing):
+    if not hasattr(drawing, "save"):
         drawing = draw(drawing, **options)
     elif options:
         raise TypeError(f"this is drawn already; give {', '.join(options)} to draw()")

@@ -14,8 +14,12 @@ from browser import CHROMIUM, Browser
 
 import viz
 from tinygrad_edu import Value
+from viz import layout
 from viz.errors import DrawingError
 from viz.liveview import LiveView
+
+
+drawn = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
 
 
 @pytest.fixture
@@ -60,6 +64,7 @@ def expression():
     return c
 
 
+@drawn
 def test_what_is_shown_reaches_every_viewer(view):
     first, second = Listener(view), Listener(view)
     viz.show(expression())
@@ -144,6 +149,7 @@ print(stream.readline()[:5])
     assert done.stdout.endswith("b'data:'\n")
 
 
+@drawn
 def test_in_ipython_it_follows_the_cells(monkeypatch, capsys):
     registered = {}
     shell = SimpleNamespace(
@@ -165,6 +171,7 @@ def test_in_ipython_it_follows_the_cells(monkeypatch, capsys):
     assert registered == {}
 
 
+@drawn
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_in_a_browser(view, tmp_path):
     browser = Browser(tmp_path)

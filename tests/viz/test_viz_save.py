@@ -187,3 +187,11 @@ def test_the_graphviz_packages_own_ways_still_work(tmp_path: Path) -> None:
     assert "<svg" in drawing.pipe(format="svg", encoding="utf-8")
     assert Path(drawing.render(tmp_path / "graph", format="svg")).exists()
     assert isinstance(drawing.copy(), graphviz.Digraph)
+
+
+def test_whatever_has_save_is_saved(tmp_path: Path) -> None:
+    chart = viz.plot({"loss": [2.0, 1.0]})
+    assert viz.save(chart, tmp_path / "a.svg") == str(tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8") == chart.svg()
+    with pytest.raises(TypeError, match="drawn already; give budget to draw"):
+        viz.save(chart, tmp_path / "a.svg", budget=3)
