@@ -18,7 +18,6 @@ from viz import layout
 from viz.errors import DrawingError
 from viz.liveview import LiveView
 
-
 drawn = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
 
 
