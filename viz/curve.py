@@ -16,6 +16,7 @@ _WIDTH, _HEIGHT = 760.0, 420.0  # points: the axes
 _LEFT, _TOP = 78.0, 74.0
 _LINE = 26.0  # the height of a line of words
 _SHARE = 50  # the training loss is averaged over a fiftieth of the steps
+_MOST = 1500  # points of a line: two per point of the picture's width
 _COLUMNS = 40  # characters: a curve in a terminal
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -264,6 +265,18 @@ def _keys(curves: Sequence[Curve]) -> list[tuple[list[str], str]]:
     return [*rows, ([], "thin: training, averaged; thick with ●: validation; ★ best")]
 
 
+def _thinned(points: Sequence[Point]) -> Sequence[Point]:
+    """No more points than can be told apart: of many that stand close together the lowest and the highest, in order."""
+    if len(points) <= _MOST:
+        return points
+    parts = _MOST // 2
+    found = [points[0]]
+    for i in range(parts):
+        part = points[i * len(points) // parts : (i + 1) * len(points) // parts]
+        found += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
+    return [*found, points[-1]]
+
+
 def _path(
     kind: str,
     points: Sequence[Point],
@@ -274,7 +287,7 @@ def _path(
     dashes: str,
     opacity: float = 1.0,
 ) -> str:
-    places = "L".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in points)
+    places = "L".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in _thinned(points))
     look = f'fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"'
     look += f' stroke-dasharray="{dashes}"' if dashes else ""
     look += f' stroke-opacity="{opacity}"' if opacity < 1.0 else ""

@@ -139,8 +139,10 @@ def _embeddings(options: argparse.Namespace) -> Chart:
 
 def _histogram(options: argparse.Namespace) -> Chart:
     run = checkpoint.load(options.folder, best=options.best)
-    _, calls, _ = run.recorded(run.tokens(options.text, options.length and options.length + 1))
-    return histogram(calls, of=options.of, scale=options.scale, title=f"Distributions after step {run.step}")
+    _, calls, count = run.recorded(run.tokens(options.text, options.length and options.length + 1))
+    words = f"{count} character{'s' if count > 1 else ''}"
+    title = f"Distributions after step {run.step}; the gradients are of one loss on {words}"
+    return histogram(calls, of=options.of, scale=options.scale, title=title)
 
 
 def _compilation(options: argparse.Namespace) -> Chart:

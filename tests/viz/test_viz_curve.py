@@ -103,6 +103,21 @@ def test_what_is_not_finite_is_left_out_and_a_spike_does_not_flatten_the_rest():
     assert min(y for _, y in raw) >= 74.0  # the top of the axes
 
 
+def test_a_long_run_is_drawn_with_its_peaks_and_not_with_every_point():
+    losses = [3.0 + 0.001 * (i % 7) for i in range(50_000)]
+    losses[12_345], losses[33_333] = 2.0, 3.5
+    chart = viz.loss_curve(losses)
+    assert len(chart.curves[0].training) == 50_000
+    (raw,), (smooth,) = points(chart.svg(), "training"), points(chart.svg(), "smooth")
+    assert len(raw) <= 1502
+    assert len(smooth) <= 1502
+    assert [x for x, _ in raw] == sorted(x for x, _ in raw)
+    every = viz.loss_curve(losses[12_000:12_700])
+    low = max(y for _, y in raw)  # heights count downwards
+    assert low - raw[0][1] > 100  # the one low loss is still there
+    assert len(points(every.svg(), "training")[0]) == 700
+
+
 def test_several_runs_look_different_and_are_named():
     runs = {f"run {i}": log(seed=i) for i in range(5)}
     svg = viz.loss_curve(runs).svg()

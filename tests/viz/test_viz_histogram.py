@@ -134,10 +134,11 @@ def test_the_command(run, tmp_path, capsys):
     out = tmp_path / "h.svg"
     assert main(["histogram", str(run), "-o", str(out)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("Distributions after step 8\nweights\ntransformer.wte.weight")
+    title = "Distributions after step 8; the gradients are of one loss on 6 characters"
+    assert said.startswith(f"{title}\nweights\ntransformer.wte.weight")
     found = checkpoint.load(run)
     _, calls, _ = found.recorded(found.tokens())
-    expected = viz.histogram(calls, title="Distributions after step 8")
+    expected = viz.histogram(calls, title=title)
     assert out.read_text() == expected.svg()
     assert main(["histogram", str(run), "--of", "modules", "--text", "to be", "--length", "3"]) == 0
     assert "\nresults\n" in capsys.readouterr().out
