@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
+
+from gpt.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,17 @@ QUICK = ["--eval-sequences", "3", "--final-eval-sequences", "5", "--eval-interva
 @pytest.fixture
 def train_arguments(text_file: Path) -> list[str]:
     return ["train", "--data", str(text_file), *TINY, *QUICK, "--sample-interval", "0", "--warmup-steps", "2"]
+
+
+@pytest.fixture(scope="session")
+def train_in(text: str) -> Callable[..., Path]:
+    """Trains ``folder/run`` on ``folder/text.txt``: for runs that several tests look at and none changes."""
+
+    def make(folder: Path, *arguments: str, name: str = "run") -> Path:
+        (folder / "text.txt").write_text(text, encoding="utf-8")
+        quick = [*TINY, *QUICK, "--sample-interval", "0", "--warmup-steps", "2"]
+        out = folder / name
+        assert main(["train", "--data", str(folder / "text.txt"), *quick, *arguments, "--out", str(out)]) == 0
+        return out
+
+    return make

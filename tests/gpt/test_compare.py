@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,11 @@ from gpt.engines import make_engine
 from gpt.surprise import Seen
 
 
-@pytest.fixture
-def runs(train_arguments: list[str], tmp_path: Path) -> tuple[Path, Path]:
-    good, bad = tmp_path / "good", tmp_path / "bad"
-    assert main([*train_arguments, "--steps", "60", "--lr", "0.05", "--out", str(good)]) == 0
-    assert main([*train_arguments, "--steps", "1", "--bias", "--block-size", "9", "--out", str(bad)]) == 0
-    return good, bad
+@pytest.fixture(scope="module")
+def runs(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("compare")
+    good = train_in(folder, "--steps", "60", "--lr", "0.05", name="good")
+    return good, train_in(folder, "--steps", "1", "--bias", "--block-size", "9", name="bad")
 
 
 def test_the_better_model_is_found_and_what_is_different(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,10 @@ from gpt.data import Corpus
 from gpt.profile import LOSS, profile
 
 
-@pytest.fixture
-def run(train_arguments: list[str], tmp_path: Path) -> Path:
-    out = tmp_path / "run"
-    arguments = [*train_arguments, "--preset", "tiny", "--n-embd", "4", "--n-layer", "2", "--steps", "12"]
-    assert main([*arguments, "--out", str(out)]) == 0
-    return out
+@pytest.fixture(scope="module")
+def run(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("info")
+    return train_in(folder, "--preset", "tiny", "--n-embd", "4", "--n-layer", "2", "--steps", "12")
 
 
 def numbers(line: str) -> list[float]:
@@ -52,14 +51,16 @@ def test_shares_of_parameters_and_the_history(run: Path, capsys: pytest.CaptureF
 
 
 def test_a_run_whose_text_is_gone_is_shown_all_the_same(
-    run: Path, text_file: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text_file.unlink()
-    capsys.readouterr()
-    assert main(["info", str(run)]) == 0
-    assert "which is not at hand" in " ".join(capsys.readouterr().out.split())
-    assert main(["info", str(run), "--profile"]) == 2
-    assert "is not at hand" in capsys.readouterr().err
+    moved = (run.parent / "text.txt").rename(tmp_path / "moved.txt")
+    try:
+        assert main(["info", str(run)]) == 0
+        assert "which is not at hand" in " ".join(capsys.readouterr().out.split())
+        assert main(["info", str(run), "--profile"]) == 2
+        assert "is not at hand" in capsys.readouterr().err
+    finally:
+        moved.rename(run.parent / "text.txt")
 
 
 def test_every_module_has_its_share_of_a_step_and_the_run_stays_as_it_is(

@@ -8,10 +8,11 @@ import math
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import Browser
 
 from gpt import checkpoint, surprise
 from gpt.cli import main
@@ -21,32 +22,31 @@ from gpt.surprise import Seen
 from viz.surprise_page import surprise_page
 
 
-@pytest.fixture
-def run(train_arguments: list[str], tmp_path: Path) -> Path:
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def run(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     # With dropout: a model that is looked at must not draw.
-    assert main([*train_arguments, "--steps", "12", "--lr", "0.05", "--dropout", "0.2", "--out", str(out)]) == 0
-    return out
+    return train_in(tmp_path_factory.mktemp("surprise"), "--steps", "12", "--lr", "0.05", "--dropout", "0.2")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("length", [2, 4, 7, 8, 9, 10, 25])
-def test_every_character_is_read_once_with_half_a_context_before_it(run: Path, engine: str, length: int) -> None:
-    if engine == "torch":
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_character_is_read_once_with_half_a_context_before_it(run: Path, name: str) -> None:
+    if name == "torch":
         pytest.importorskip("torch")
     model, config, tokenizer, _ = checkpoint.load_model(run)
-    tokens = tokenizer.encode("to be, or not to be, that")[:length]
-    seen = surprise.read(make_engine(model, TrainConfig(engine=engine)), tokenizer, tokens, config.model.block_size)
-    assert [one.character for one in seen] == [tokenizer.decode([t]) for t in tokens[1:]]
+    engine = make_engine(model, TrainConfig(engine=name))
     scorer = ScalarEngine(model, config.train).scorer()
-    for i, one in enumerate(seen):
-        # Contexts of 6 overlap by 3: from the start of the text, or else 4, 5 or 6 characters back.
-        logits = scorer(tokens[0 if i < 6 else i // 3 * 3 - 3 : i + 1])
-        total = math.fsum(map(math.exp, logits))
-        assert one.probability == pytest.approx(math.exp(logits[tokens[i + 1]]) / total, rel=1e-4)
-        instead = sorted((-x, c) for c, x in zip(tokenizer.alphabet, logits, strict=True) if c != one.character)
-        assert [c for c, _ in one.likeliest] == [c for _, c in instead[:5]]
-        assert one.surprise == pytest.approx(-math.log(one.probability))
+    for length in (2, 4, 7, 8, 9, 10, 25):
+        tokens = tokenizer.encode("to be, or not to be, that")[:length]
+        seen = surprise.read(engine, tokenizer, tokens, config.model.block_size)
+        assert [one.character for one in seen] == [tokenizer.decode([t]) for t in tokens[1:]]
+        for i, one in enumerate(seen):
+            # Contexts of 6 overlap by 3: from the start of the text, or else 4, 5 or 6 characters back.
+            logits = scorer(tokens[0 if i < 6 else i // 3 * 3 - 3 : i + 1])
+            total = math.fsum(map(math.exp, logits))
+            assert one.probability == pytest.approx(math.exp(logits[tokens[i + 1]]) / total, rel=1e-4)
+            instead = sorted((-x, c) for c, x in zip(tokenizer.alphabet, logits, strict=True) if c != one.character)
+            assert [c for c, _ in one.likeliest] == [c for _, c in instead[:5]]
+            assert one.surprise == pytest.approx(-math.log(one.probability))
 
 
 def _seen(text: str, *probabilities: float) -> list[Seen]:
@@ -100,7 +100,7 @@ def test_colours_in_a_terminal_only_and_never_with_no_color(
 
 
 def test_another_text_is_measured_by_the_counts_of_the_text_of_the_run(
-    run: Path, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.txt"
     other.write_text("to be, or not to be, that is the question. " * 9)
@@ -109,6 +109,7 @@ def test_another_text_is_measured_by_the_counts_of_the_text_of_the_run(
         assert main(["eval", "--checkpoint", str(run), "--data", str(other), *arguments]) == 0
         printed = " ".join(capsys.readouterr().out.split())
         assert re.search(r"nats per character \(.* bits, perplexity .*\): (not yet )?better than", printed)
+    text_file = run.parent / "text.txt"
     moved = text_file.rename(tmp_path / "moved.txt")
     assert main(["eval", "--checkpoint", str(run), "--data", str(other)]) == 0
     printed = capsys.readouterr().out
@@ -129,14 +130,11 @@ def test_any_file_however_short(run: Path, tmp_path: Path, capsys: pytest.Captur
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
-
-@pytest.fixture
-def page(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    path = tmp_path / "surprise.html"
+@pytest.fixture(scope="module")
+def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "surprise.html"
     assert main(["eval", "--checkpoint", str(run), "--page", str(path), "--characters", "300"]) == 0
-    assert f"Wrote {path}" in capsys.readouterr().out
     return path
 
 
@@ -160,7 +158,6 @@ def test_signs_of_html_are_text() -> None:
     assert json.loads(data[1]) == [["<", 0.001, [["&", 0.9], ["</script>", 0.05]]]]
 
 
-@needs_chromium
 def test_characters_answer_to_pointer_and_keys(browser: Browser, page: Path) -> None:
     browser.open(page.as_uri())
     assert browser.console == []
@@ -184,7 +181,6 @@ def test_characters_answer_to_pointer_and_keys(browser: Browser, page: Path) -> 
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
-@needs_chromium
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_is_accessible(browser: Browser, page: Path, theme: str) -> None:
     axe = os.environ.get("AXE_JS", "")
