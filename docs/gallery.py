@@ -1,0 +1,95 @@
+"""Make the pictures of the README from one run: ``python3 run.py python docs/gallery.py runs/shakespeare-small``.
+
+The run needs snapshots for the time machine (``--keep 20``). Pages are photographed with Chromium where it is found;
+without it their pictures are left as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import gpt.cli
+import viz.cli
+from tinygrad_edu import functional as F
+from tinygrad_edu.nn import MLP
+from tinygrad_edu.optim import Adam
+from viz.boundary import boundaries, boundary
+
+DOCS = Path(__file__).resolve().parent
+TEXT = "To be, or n"  # of which the model says what comes next
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def draw(*words: str) -> None:
+    """A command of ``python -m viz``, whose last word is the name of the picture."""
+    *command, name = words
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = viz.cli.main([*command, "-o", str(DOCS / name)])
+    if code:
+        sys.exit(code)
+    print(f"wrote docs/{name}", flush=True)
+
+
+def learned_xor(name: str) -> None:
+    """XOR while it is learned, as in the README."""
+    points, xor = [(0, 0), (0, 1), (1, 0), (1, 1)], [0, 1, 1, 0]
+    model = MLP(2, [4, 1], rng=random.Random(1))
+    adam = Adam(model.parameters(), lr=0.1)
+    frames = []
+    for step in range(101):
+        if step in (0, 10, 30, 100):
+            frames.append(boundary(model, points, xor, title=f"step {step}"))
+        loss = F.mse([model(x) for x in points], xor)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    boundaries(frames).save(str(DOCS / name))
+    print(f"wrote docs/{name}", flush=True)
+
+
+def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
+    """A page as a PNG."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"docs/{name} is left as it is: no browser was found ({', '.join(BROWSERS)})")
+        return
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
+        command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        command += [f"--user-data-dir={profile}", f"--window-size={size}", f"--virtual-time-budget={wait}"]
+        command += [f"--screenshot={DOCS / name}", page.resolve().as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    print(f"wrote docs/{name}", flush=True)
+
+
+def main(run: str) -> None:
+    """All pictures."""
+    draw("graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "expression.svg")
+    gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "36", "--out", str(DOCS / "gpt-loss.svg")])
+    learned_xor("boundary.svg")
+    draw("curve", run, "curve.svg")
+    draw("flow", run, "flow.svg")
+    draw("attention", run, "--text", TEXT, "attention.svg")
+    draw("next", run, "--text", TEXT, "--temperature", "0.7", "--top-p", "0.9", "next.svg")
+    draw("embeddings", run, "embeddings.svg")
+    draw("compilation", run, "--focus", "transformer.h.0.attn", "compilation.svg")
+    with tempfile.TemporaryDirectory() as folder:
+        pages = Path(folder)
+        with contextlib.redirect_stdout(io.StringIO()):
+            viz.cli.main(["explore", run, "-o", str(pages / "explorer.html")])
+            gpt.cli.main(["timemachine", run, "-o", str(pages / "timemachine.html")])
+        photograph(pages / "explorer.html", "explorer.png", "1280,760")
+        photograph(pages / "timemachine.html", "timemachine.png", "1280,860")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} RUN, a folder that python -m gpt train --keep 20 has written")
+    main(sys.argv[1])
