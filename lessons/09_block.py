@@ -55,13 +55,20 @@ assert abs(bypassed - 1.1**8) < 1e-9
 assert round(bypassed, 2) == 2.14
 
 # %%
-viz.draw(y, direction="wrapped")
+x = Value(1.0, label="x")
+y = x
+for layer in range(3):
+    y = y + 0.1 * y
+
+y.backward()
+viz.draw(y)
 
 # %% [markdown]
-# The slope of `y + f(y)` is `1 + f′`: whatever the layer does, the 1 is there. In the picture the gradient has a way
-# around every layer. Each child now also holds a copy of the written sentence, and passes it on together with a remark.
-# This is a **residual connection**, also called a bypass. What runs along it through the whole tower, the growing sum,
-# is the **residual stream**: every layer reads from it and adds to it, none replaces it.
+# Three of the eight layers are enough for a picture. The slope of `y + f(y)` is `1 + f′`: whatever the layer does, the
+# 1 is there. In the picture the gradient has a way around every layer. Each child now also holds a copy of the written
+# sentence, and passes it on together with a remark. This is a **residual connection**, also called a bypass. What runs
+# along it through the whole tower, the growing sum, is the **residual stream**: every layer reads from it and adds to
+# it, none replaces it.
 #
 # ## A volume control
 #

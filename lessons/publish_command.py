@@ -56,5 +56,5 @@ def _site(options: argparse.Namespace) -> None:
         start = time.monotonic()
         written.append(site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
-    site.write_guide(folder)
-    print(f"wrote {site.write_contents(written, folder, site.write_errata(folder))}")
+    more = [*site.write_guide(folder), *site.write_errata(folder)]
+    print(f"wrote {site.write_contents(written, folder, more)}")

@@ -95,11 +95,18 @@ def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = 
     return path
 
 
-def write_guide(folder: Path) -> None:
-    """Write ``guide.html``, the teacher's guide."""
-    body = markdown.to_html((FOLDER / "guide.md").read_text(encoding="utf-8"))
-    page = _fill("lesson.html", TITLE="The teacher's guide", BODY=f'<section class="prose">{body}</section>', AROUND="")
+def write_guide(folder: Path) -> list[Entry]:
+    """Write ``guide.html``, the teacher's guide; returns what can be searched in it."""
+    parts = re.split(r"^(?=## )", (FOLDER / "guide.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = [
+        f'<section class="prose" id="part-{i}">{markdown.to_html(part)}</section>' for i, part in enumerate(parts)
+    ]
+    page = _fill("lesson.html", TITLE="The teacher's guide", BODY="\n".join(sections), AROUND="")
     write_atomically(folder / "guide.html", page)
+    return [
+        {"at": f"guide.html#part-{i}", "title": "The teacher's guide", "text": markdown.plain(part)}
+        for i, part in enumerate(parts)
+    ]
 
 
 def write_errata(folder: Path) -> list[Entry]:

@@ -37,6 +37,13 @@ for (const block of document.querySelectorAll(".code")) {
   block.append(button);
 }
 
+// As on many sites, "/" leads to the search box.
+addEventListener("keydown", event => {
+  if (event.key !== "/" || event.target.matches?.("input, select, textarea")) return;
+  event.preventDefault();
+  document.querySelector("input[type=search]").focus();
+});
+
 const open = () => {
   let target = location.hash && document.getElementById(location.hash.slice(1));
   for (; target; target = target.parentElement) if (target.tagName === "DETAILS") target.open = true;

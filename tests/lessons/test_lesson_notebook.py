@@ -61,5 +61,6 @@ def test_they_are_valid_and_run(lesson, tmp_path: Path, monkeypatch: pytest.Monk
     book = nbformat.read(export(lesson, tmp_path), as_version=4)
     nbformat.validate(book)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     book.cells.insert(0, nbformat.v4.new_code_cell("FAST = True"))
     nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()

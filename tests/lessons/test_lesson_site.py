@@ -8,27 +8,41 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
 
 from lessons import highlight, markdown, site
-from lessons.cells import load, parse
+from lessons.cells import Lesson, load, load_all, parse
 from lessons.cli import main
 from lessons.runner import run_all
+
+TEN = [lesson for lesson in load_all() if not lesson.is_supplement]
+PAGES = [f"{lesson.path.stem}.html" for lesson in TEN]
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("course")
-    assert main(["site", str(folder), "--fast", "--only", "1", "2", "3"]) == 0
+    assert main(["site", str(folder), "--fast", "--only", *(lesson.name for lesson in TEN)]) == 0
     return folder
+
+
+def test_the_way_leads_from_one_number_to_a_gpt_through_all_ten(course: Path) -> None:
+    contents = (course / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<li><a href="(\d\d_[^"]+)"', contents) == PAGES
+    assert len(PAGES) == 10
+    assert contents.index("one number</p>") < contents.index(PAGES[0])
+    assert contents.index("a GPT that writes Shakespeare") > contents.index(f'<li><a href="{PAGES[-1]}"')
+    for name, following in pairwise(PAGES):
+        assert f'href="{following}">Lesson ' in (course / name).read_text(encoding="utf-8")
 
 
 def test_every_lesson_has_a_page_and_the_contents_lead_to_it(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
-    for name in ("01_expression.html", "02_line.html", "03_neuron.html"):
+    for name in PAGES:
         assert f'href="{name}"' in contents
         page = (course / name).read_text(encoding="utf-8")
         assert "<h1>Lesson " in page
@@ -40,27 +54,32 @@ def test_every_lesson_has_a_page_and_the_contents_lead_to_it(course: Path) -> No
 
 def test_the_map_shows_the_graph_of_each_stage(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
-    assert contents.count('<img src="data:image/svg+xml;base64,') == 3
+    assert contents.count('<img src="data:image/svg+xml;base64,') == 10
 
 
-def test_every_snippet_works_when_pasted_from_the_pages(course: Path, tmp_path: Path) -> None:
-    for name in ("01_expression.html", "02_line.html", "03_neuron.html"):
-        page = (course / name).read_text(encoding="utf-8")
-        blocks = re.findall(r'<div class="code"><pre tabindex="0"><code>(.*?)</code>', page, re.DOTALL)
-        snippets = [html.unescape(re.sub(r"</?(?:b|i|span)>", "", block)) for block in blocks]
-        assert len(snippets) > 15
-        prompt = subprocess.run(
-            [sys.executable, "-i", "-q"],
-            input="".join(f"{snippet}\n\n" for snippet in snippets) + "print('REACHED THE END')\n",
-            capture_output=True,
-            text=True,
-            check=False,
-            encoding="utf-8",
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(site.FOLDER.parent), "PYTHONIOENCODING": "utf-8"},
-        )
-        assert "Error" not in prompt.stderr, prompt.stderr
-        assert "REACHED THE END" in prompt.stdout
+@pytest.mark.parametrize("name", PAGES)
+def test_every_snippet_works_when_pasted_from_the_pages(course: Path, tmp_path: Path, name: str) -> None:
+    page = (course / name).read_text(encoding="utf-8")
+    blocks = re.findall(r'<div class="code"><pre tabindex="0"><code>(.*?)</code>', page, re.DOTALL)
+    snippets = [html.unescape(re.sub(r"</?(?:b|i|span)>", "", block)) for block in blocks]
+    assert len(snippets) > 15
+    prompt = subprocess.run(
+        [sys.executable, "-i", "-q"],
+        input="".join(f"{snippet}\n\n" for snippet in ["FAST = True", *snippets]) + "print('REACHED THE END')\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(site.FOLDER.parent),
+            "PYTHONIOENCODING": "utf-8",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+    )
+    assert "Error" not in prompt.stderr, prompt.stderr
+    assert "REACHED THE END" in prompt.stdout
 
 
 def test_pictures_stand_in_the_page_with_names_of_their_own(course: Path) -> None:
@@ -90,8 +109,8 @@ def test_only_the_question_itself_is_marked_as_one(course: Path) -> None:
 def test_the_guide_is_a_page_too(course: Path) -> None:
     assert 'href="guide.html"' in (course / "index.html").read_text(encoding="utf-8")
     guide = (course / "guide.html").read_text(encoding="utf-8")
-    for name in ("1", "2", "3"):
-        assert f"<h2>{load(name).title}</h2>" in guide
+    for lesson in TEN:
+        assert f"<h2>{lesson.title}</h2>" in guide
 
 
 def test_nothing_points_to_another_place(course: Path) -> None:
@@ -126,9 +145,9 @@ def test_a_page_shows_text_as_text() -> None:
     assert highlight.to_html('if x < "a<b":  # <c>') == '<b>if</b> x &lt; <span>"a&lt;b"</span>:  <i># &lt;c&gt;</i>'
 
 
-@pytest.mark.parametrize("name", ["1", "2", "3"])
-def test_code_is_shown_to_the_letter(name: str) -> None:
-    for cell in load(name).cells:
+@pytest.mark.parametrize("lesson", TEN, ids=lambda lesson: lesson.name)
+def test_code_is_shown_to_the_letter(lesson: Lesson) -> None:
+    for cell in lesson.cells:
         if cell.is_code:
             shown = re.sub(r"</?(?:b|i|span)>", "", highlight.to_html(cell.shown))
             assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == cell.shown
@@ -159,7 +178,7 @@ def size(browser: Browser, width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(375, 700), (1920, 1080)])
-@pytest.mark.parametrize("name", ["index.html", "guide.html", "01_expression.html", "02_line.html", "03_neuron.html"])
+@pytest.mark.parametrize("name", ["index.html", "guide.html", "errata.html", *PAGES])
 def test_it_opens_without_errors_requests_or_sideways_scrolling(
     browser: Browser, course: Path, name: str, width: int, height: int
 ) -> None:
@@ -204,6 +223,42 @@ def test_searching(browser: Browser, course: Path) -> None:
     assert browser.evaluate("document.getElementById('results').textContent") == "0 places"
     browser.evaluate("{const q = document.getElementById('q'); q.value = ''; q.oninput()}")
     assert browser.evaluate("document.getElementById('way').hidden") is False
+    assert browser.console == []
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("query key value drawer", "08_attention.html"),
+        ("residual stream bypass", "09_block.html"),
+        ("temperature top-p", "10_gpt.html"),
+        ("KV cache", "10_gpt.html"),
+        ("browser projector terminal", "guide.html"),
+    ],
+)
+def test_the_words_of_every_page_are_found(browser: Browser, course: Path, words: str, page: str) -> None:
+    browser.open((course / "index.html").as_uri())
+    browser.evaluate(f"{{const q = document.getElementById('q'); q.value = {words!r}; q.oninput()}}")
+    assert page in browser.evaluate("[...document.querySelectorAll('#results a')].map(a => a.href).join(' ')")
+
+
+def test_the_search_box_is_one_key_away(browser: Browser, course: Path) -> None:
+    browser.open((course / PAGES[0]).as_uri())
+    browser.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '/', bubbles: true}))")
+    assert browser.evaluate("document.activeElement.name") == "q"
+
+
+def test_the_explorer_runs_in_the_lesson_and_follows_its_theme(browser: Browser, course: Path) -> None:
+    size(browser, 1280, 800)
+    browser.open((course / "10_gpt.html").as_uri())
+    browser.evaluate("document.querySelector('iframe').scrollIntoView()")
+    inside = "document.querySelector('iframe').contentDocument"
+    boxes = f"{inside}?.querySelectorAll('.box').length"
+    browser.wait_for(f"{boxes} > 1")
+    assert "TinyLM" in browser.evaluate(f"{inside}.body.textContent")
+    browser.evaluate("document.getElementById('theme').click()")
+    assert browser.evaluate(f"{inside}.documentElement.dataset.theme") == "dark"
+    browser.evaluate("localStorage.clear()")
     assert browser.console == []
 
 

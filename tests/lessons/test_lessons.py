@@ -7,8 +7,11 @@ import code
 import contextlib
 import io
 import linecache
+import os
 
+import numpy  # noqa: F401 - so that there is a library to ask
 import pytest
+import threadpoolctl
 
 from lessons.cells import Lesson, lesson_before, load_all, whats_new
 from lessons.runner import Session, mime_bundle
@@ -93,3 +96,12 @@ def test_tracebacks_name_the_line_of_the_file() -> None:
     function = session.namespace["expression"]
     assert function.__code__.co_firstlineno == cell.line
     assert linecache.getline(function.__code__.co_filename, cell.line).startswith("def expression")
+
+
+def test_matrix_products_of_a_lesson_run_on_one_core() -> None:
+    threadpoolctl.threadpool_limits(limits=2, user_api="blas")
+    Session(LESSONS[0])
+    assert {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"} == {
+        1
+    }
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"  # for numpy, where it is loaded later
