@@ -43,11 +43,11 @@ FAST = globals().get("FAST", False)
 # %% tags=["model"]
 def look_at(query, keys):
     scale = len(query) ** -0.5
-    return F.softmax([F.dot(query, key) * scale for key in keys])
+    return F.softmax([F.dot(query, key) * scale for key in keys])  # key: shares of the scaled dot products
 
 
 def mix(weights, values):
-    return [F.dot(weights, column) for column in zip(*values, strict=True)]
+    return [F.dot(weights, column) for column in zip(*values, strict=True)]  # key: number by number, the weighted sum
 
 
 # %% [markdown]

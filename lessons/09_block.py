@@ -87,7 +87,7 @@ viz.draw(y)
 # %% tags=["model"]
 def rms_norm(row):  # (C) → (C)
     scale = (F.dot(row, row) / len(row) + 1e-5) ** -0.5
-    return [x * scale for x in row]
+    return [x * scale for x in row]  # key: every number at the new volume
 
 
 # %%

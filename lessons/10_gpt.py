@@ -127,7 +127,7 @@ class TinyLM(Module):
         self.context = context
 
     def forward(self, tokens):  # (T) → (T, vocabulary)
-        x = [F.add(self.token(token), self.position(t)) for t, token in enumerate(tokens)]
+        x = [F.add(self.token(token), self.position(t)) for t, token in enumerate(tokens)]  # key: what, plus where
         for block in self.blocks:
             x = block(x)
         return [F.linear(rms_norm(row), self.token.weight) for row in x]
