@@ -19,7 +19,7 @@ from .stepper_page import Page
 from .templates import asset, fill, script_json
 from .theme import page_rules
 
-_SCRIPTS = ("words.js", "explore_program.js", "explore_view.js", "layout.js", "explore.js")
+_SCRIPTS = ("words.js", "explore_program.js", "explore_view.js", "layout.js", "explore_table.js", "explore.js")
 _TYPES = {
     "codes": "B", "counts": "i", "inputs": "i", "leaves": "d", "kept": "d",
     "home": "i", "kinds": "B", "parents": "i", "sizes": "i", "extras": "i", "anchors": "i", "tables": "i",

@@ -272,6 +272,63 @@ def test_a_parameter_is_found_by_its_name(opened, micro):
 
 
 @needs_chromium
+def test_a_table_of_parameters_is_a_map_of_its_numbers_and_gradients(opened, micro):
+    _, calls, whole, page = micro
+    values = {name: value for value, name in calls.names.items()}
+    browser = opened(page)
+    follow(browser, box("wte.weight"))
+    assert browser.evaluate("current") == "#table=transformer.wte.weight"
+    assert "depends on 208 of them" in browser.evaluate("$('words').textContent")
+    used = {n: v for n, v in values.items() if n.startswith("transformer.wte.weight") and v in whole.index}
+    largest = max(used, key=lambda name: abs(used[name].grad))
+    assert browser.evaluate("document.querySelector('#words li a').textContent") == largest.removeprefix(
+        "transformer.wte."
+    )
+    # the colours of the cells: blue above zero, vermillion below, by size
+    cells = browser.evaluate(
+        "[...document.querySelectorAll('canvas')].map(c => {"
+        "const all = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, cell = c.width / 16;"
+        "return Array.from({length: 65 * 16}, (_, k) => {"
+        "const at = 4 * (Math.floor((Math.floor(k / 16) + .5) * cell) * c.width + Math.floor((k % 16 + .5) * cell));"
+        "return [...all.slice(at, at + 3)]; }); })"
+    )
+    for map_, number in zip(cells, (lambda v: v.data, lambda v: v.grad), strict=True):
+        most = max(abs(number(v)) for v in used.values())
+        for name, value in used.items():
+            i, j = map(int, name[len("transformer.wte.weight[") : -1].split("]["))
+            red, _, blue = map_[16 * i + j]
+            if abs(number(value)) > most / 10:
+                assert (red < blue) == (number(value) > 0)
+            if abs(number(value)) == most:
+                assert [red, blue] == ([0, 0xB2] if number(value) > 0 else [0xD5, 0])
+    assert browser.evaluate("search('transformer.wte.weight')[0].slice(0, 2)") == [
+        "transformer.wte.weight", "65×16 parameters",
+    ]  # fmt: skip
+    # by clicking on a cell, and by typing
+    name = "transformer.wte.weight[18][9]"
+    browser.evaluate("document.querySelector('canvas').scrollIntoView()")
+    x, y = browser.evaluate(
+        "(() => { const r = document.querySelector('canvas').getBoundingClientRect();"
+        "return [r.left + 9.5 * r.width / 16, r.top + 18.5 * r.height / 65]; })()"
+    )
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    shown = [style.number(n) for n in (values[name].data, values[name].grad)]
+    assert browser.evaluate("$('pointed').textContent") == "{}: data {}, grad {}".format(name, *shown)
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    settled(browser, f"#name={name}")
+    assert numbers(browser) == [values[name].data, values[name].grad]
+    assert browser.evaluate("[...document.querySelectorAll('#crumbs li')].map(e => e.textContent)") == [
+        "loss", "GPT", "transformer", "wte.weight", "weight[18][9]",
+    ]  # fmt: skip
+    browser.evaluate("visit('#table=transformer.wte.weight')")
+    browser.evaluate("document.querySelectorAll('.indices input').forEach((e, k) => { e.value = [18, 9][k]; })")
+    click(browser, "document.querySelector('.indices button')")
+    settled(browser, f"#name={name}")
+    assert browser.console == []
+
+
+@needs_chromium
 def test_escape_and_the_browser_s_back_close_what_was_opened(opened, micro):
     browser = opened(micro[3], "#at=transformer.h.0.attn.head:2/dot:5")
     trail = [browser.evaluate("[...document.querySelectorAll('#crumbs li')].map(e => e.textContent)")]
@@ -331,7 +388,15 @@ def test_every_look_has_an_address_that_opens_it_again(opened, micro):
     assert browser.evaluate("[$('title').textContent, $('spoken').textContent]") == [
         "loss", "nothing here is called nothing",
     ]  # fmt: skip
-    for address in ("#at=", "#value=999999999", "#name=%", "#name=no", "#at=transformer.h.0:7/dot:x", "#x"):
+    for address in (
+        "#at=",
+        "#value=999999999",
+        "#name=%",
+        "#name=no",
+        "#at=transformer.h.0:7/dot:x",
+        "#x",
+        "#table=no",
+    ):
         assert opened(micro[3], address).evaluate("$('title').textContent") == "loss", address
         assert browser.console == []
 
@@ -393,6 +458,15 @@ def test_what_crosses_a_module_box_is_what_the_engine_computed(opened, micro):
         assert [low, high] == [min(v.data for v in outputs), max(v.data for v in outputs)]
         shown = browser.evaluate(f"{box(words)}.querySelector('.grad b').textContent")
         assert shown == style.number(norm)
+    # what flows to a weight from its sixteen uses is summed, as the chain rule does
+    weights = [v.grad for v, n in calls.names.items() if n.startswith("transformer.h.0.mlp.c_fc.weight")]
+    flow = browser.evaluate(
+        "(() => { const {boxes, edges} = state.view;"
+        "const a = boxes.findIndex(b => face(b, 'region').title === 'mlp.c_fc.weight');"
+        "const found = edges.filter(e => e.a === a); return [found.length, found[0].sources, found[0].count,"
+        "Math.sqrt(found[0].square)]; })()"
+    )
+    assert flow == [1, 1024, 16 * 1024, pytest.approx(math.hypot(*weights), rel=1e-9)]
     # beside what is in the block: what feeds it, whom it feeds
     outside = browser.evaluate("state.view.boxes.filter(b => b.outside).map(b => face(b, 'region').title)")
     assert outside == ["transformer", "ln_f"]
@@ -513,7 +587,13 @@ def test_layers_that_share_a_parameter_have_one_name_for_it(opened):
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize(
     "address",
-    ["", "#at=transformer.h.0.attn.head:2", "#at=transformer.h.0.attn.head:2/dot:5", "#value=48424&path=48424"],
+    [
+        "",
+        "#at=transformer.h.0.attn.head:2",
+        "#at=transformer.h.0.attn.head:2/dot:5",
+        "#value=48424&path=48424",
+        "#table=lm_head.weight",
+    ],
 )
 def test_accessible(opened, micro, address, dark):
     browser = opened(micro[3], address, dark=dark)

@@ -28,7 +28,7 @@ const nodeAddress = node => { const name = givenName(node); return name && BY_NA
 const BY_NAME = new Map();
 for (const [node, name] of META.labels) if (!BY_NAME.has(name)) BY_NAME.set(name, node);
 function address(member, path = state.path) {
-  const where = member >= 0 ? member === 0 ? "" : `at=${regionAddress(member)}` : nodeAddress(~member);
+  const where = isTable(member) ? `table=${escaped(tableOf(member).name)}` : member >= 0 ? member === 0 ? "" : `at=${regionAddress(member)}` : nodeAddress(~member);
   return `#${[where, path >= 0 ? `path=${path}` : ""].filter(Boolean).join("&")}`;
 }
 function findRegion(text) {
@@ -58,7 +58,7 @@ function findName(text) {
   const node = TABLE_NODES[table.first + indices.reduce((flat, i, d) => flat * table.shape[d] + i, 0)];
   return node < 0 ? -2 : node;
 }
-const state = { member: 0, path: -1, view: null };  // a region r, or a value as ~node
+const state = { member: 0, path: -1, view: null };  // a region r, a value as ~node, or a table
 function read(hash) {
   const parts = {};
   for (const part of hash.replace(/^#/, "").split("&")) { const [key, ...rest] = part.split("="); parts[key] = rest.join("="); }
@@ -66,6 +66,7 @@ function read(hash) {
   const number = text => /^\d+$/.test(text ?? "") && Number(text) < N ? Number(text) : -1;
   try {
     if ("at" in parts) { member = findRegion(parts.at); if (member < 0) wrong = parts.at; }
+    else if ("table" in parts) { const t = TABLES.findIndex(table => table.name === decodeURIComponent(parts.table)); if (t < 0) wrong = parts.table; else member = tableMember(t); }
     else if ("value" in parts) { const node = number(parts.value); if (node < 0) wrong = parts.value; else member = ~node; }
     else if ("name" in parts) { const node = findName(decodeURIComponent(parts.name)); if (node < 0) wrong = parts.name; else member = ~node; }
   } catch { wrong = hash; }
@@ -156,7 +157,7 @@ function regionName(r) {
   const path = up && call.path.startsWith(`${up}.`) ? call.path.slice(up.length + 1) : call.path;
   return `${visible(path) || call.kind}${of > 1 ? ` ${turn + 1}` : ""}`;
 }
-const memberName = member => member >= 0 ? regionName(member) : nodeName(~member);
+const memberName = member => isTable(member) ? visible(tableOf(member).name) : member >= 0 ? regionName(member) : nodeName(~member);
 function rangeText(box) {
   return box.low === box.high ? short(box.low) : `${short(box.low, 3)} … ${short(box.high, 3)}`;
 }
@@ -171,11 +172,12 @@ function boxElement(box, focus) {
       make("b", { cls: `grad ${single && g ? sign(g) : ""}`, title: g === null ? "none" : String(g) }, g === null ? "–" : short(g))));
   }
   const head = make("span", { cls: "head" }, look.tab ? make("span", { cls: "tab" }, look.tab) : null, make("span", { cls: "title" }, look.title));
-  const link = make("a", { href: address(box.members[0]) }, head, ...look.notes.map(note => make("span", { cls: "note", style: "display:block" }, note)), ...rows);
+  const whole = box.kind === "table" && box.members.length === TABLE_USED[TABLE_OF[~box.members[0]]];
+  const link = make("a", { href: address(whole ? tableMember(TABLE_OF[~box.members[0]]) : box.members[0]) }, head, ...look.notes.map(note => make("span", { cls: "note", style: "display:block" }, note)), ...rows);
   if (box.here) { link.removeAttribute("href"); link.setAttribute("role", "group"); }
   link.className = "open";
   e.append(link);
-  if (box.members.length > 1) e.append(picker(box, link));
+  if (box.members.length > 1 && !whole) e.append(picker(box, link));
   box.element = e;
   return e;
 }
@@ -381,15 +383,16 @@ function termTable(r, kind) {
 }
 
 // --- one look ---------------------------------------------------------------------------------------------------------------
-const parentOf = member => member >= 0 ? (member ? REGION.parent[member] : 0) : Math.max(0, regionOf(~member));
+const parentOf = member => isTable(member) ? Math.max(0, PLACE[nodesOf(tableOf(member)).find(x => x >= 0)]) : member >= 0 ? (member ? REGION.parent[member] : 0) : Math.max(0, regionOf(~member));
 function show(hash) {
   current = hash;
   const { member, path, wrong } = read(hash);
   state.member = member;
   state.path = path;
-  const way = path >= 0 ? strongestPath(path) : null;
+  const table = isTable(member) ? tableOf(member) : null, way = path >= 0 ? strongestPath(path) : null;
   const room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000));
   for (let most = Infinity; ;) {
+    if (table) { state.view = { boxes: [], edges: [] }; drawTable(table); break; }
     const view = state.view = member >= 0 ? regionView(member, room, most) : valueView(~member);
     for (const thing of [...view.boxes, ...view.edges]) thing.onPath = false;
     if (way) markPath(view, way);
@@ -397,20 +400,22 @@ function show(hash) {
     most = view.open.size - 1;  // less opens in place, and the rest can be read
   }
   const view = state.view;
-  const region = member >= 0 ? member : parentOf(member);
+  const region = member >= 0 && !table ? member : parentOf(member);
   const chain = chainOf(region), crumbs = chain.map(r => [r, regionName(r)]);
-  if (member < 0) crumbs.push([member, localPath(nodeName(~member), region)]);
+  if (member < 0 && TABLE_OF[~member] >= 0 && !LABELS.has(~member)) crumbs.push([tableMember(TABLE_OF[~member]), localPath(TABLES[TABLE_OF[~member]].name, region)]);
+  if (table) crumbs.push([member, localPath(table.name, region)]);
+  if (member < 0) crumbs.push([member, shortened(brief(~member))]);
   $("crumbs").replaceChildren(...crumbs.map(([m, words], k) => make("li", {}, k === crumbs.length - 1 ? make("span", { "aria-current": "page" }, words) : make("a", { href: address(m) }, words))));
-  const title = member < 0 ? `${operation(~member) || (isConstant(~member) ? "number" : "leaf")}: ${nodeName(~member)}` : member ? (CALL.has(member) ? `${CALL.get(member).kind}: ` : "") + fullName(member) : visible(META.title);
+  const title = table ? `parameters: ${visible(table.name)}` : member < 0 ? `${operation(~member) || (isConstant(~member) ? "number" : "leaf")}: ${nodeName(~member)}` : member ? (CALL.has(member) ? `${CALL.get(member).kind}: ` : "") + fullName(member) : visible(META.title);
   $("title").textContent = title;
   document.title = member ? `${title} · ${visible(META.title)}` : visible(META.title);
-  const [turn, of] = member > 0 ? turnOf(member) : [0, 1];
+  const [turn, of] = member > 0 && !table ? turnOf(member) : [0, 1];
   $("siblings").hidden = of < 2;
   $("turn").textContent = `${count(turn + 1)} of ${count(of)}`;
   $("path").hidden = path < 0;
   if (path >= 0) $("path").replaceChildren(`Path of the gradient from ${root()} back to `, link(~path), " · ", make("a", { href: address(member, -1) }, "hide it"));
-  $("words").replaceChildren(...(member < 0 ? describeValue(~member) : describeRegion(member, view)));
-  $("spoken").textContent = wrong ? `nothing here is called ${wrong}` : `${title}, ${view.boxes.length} boxes`;
+  $("words").replaceChildren(...(table ? describeTable(table) : member < 0 ? describeValue(~member) : describeRegion(member, view)));
+  $("spoken").textContent = wrong ? `nothing here is called ${wrong}` : table ? title : `${title}, ${view.boxes.length} boxes`;
   scrollTo(0, 0);
 }
 const fullName = r => { const call = CALL.get(r); return call ? localStation(r) : `${regionName(r)} in ${REGION.parent[r] ? fullName(REGION.parent[r]) : root()}`; };
@@ -433,7 +438,7 @@ function markPath(view, path) {
   for (const edge of view.edges) edge.onPath = pairs.has(`${edge.a} ${edge.b}`);
 }
 function sibling(step) {
-  if (state.member <= 0) return;
+  if (state.member <= 0 || isTable(state.member)) return;
   const [turn, of, alike] = turnOf(state.member);
   if (of > 1) visit(address(alike[(turn + step + of) % of]));
 }
@@ -454,9 +459,8 @@ function search(text) {
     if (!table.name.toLowerCase().includes(base)) continue;
     const exact = findName(table.name + brackets);
     if (exact >= 0) add(givenName(exact), "", ~exact);
-    else if (!brackets || exact !== -2) {
-      const used = TABLE_NODES.subarray(table.first, table.first + table.size).find(x => x >= 0 && givenName(x).startsWith(table.name + brackets));
-      if (used !== undefined) add(`${table.name}[${table.shape.map(s => `0…${s - 1}`).join(",")}]`, table.shape.join("×"), ~used);
+    else if (!brackets) {
+      add(table.name, `${table.shape.join("×")} parameters`, tableMember(TABLES.indexOf(table)));
     }
   }
   for (const call of CALL.values()) if (`${call.path} ${call.kind}`.toLowerCase().includes(lower)) { if (call.turn === 0) add(call.path || call.kind, call.of > 1 ? `${call.kind} ×${call.of}` : call.kind, call.region); }
@@ -526,6 +530,7 @@ function listen() {
   });
   let wait;
   addEventListener("resize", () => { clearTimeout(wait); wait = setTimeout(() => show(current), 150); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (isTable(state.member)) show(current); });
   $("theme").onchange = e => { look(e.target.value); show(current); };
   $("before").onclick = () => sibling(-1);
   $("after").onclick = () => sibling(1);
@@ -549,6 +554,7 @@ async function begin() {
   await load();
   indexTables();
   indexRegions();
+  countTables();
   $("facts").textContent = [`${count(N)} values`, TABLES.length ? `${count(TABLES.reduce((sum, t) => sum + t.size, 0))} parameters` : "", "every number and gradient as the engine computes it"].filter(Boolean).join(", ");
   listen();
   show(location.hash);
