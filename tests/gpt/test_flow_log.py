@@ -104,7 +104,9 @@ def test_it_is_measured_first_at_validations_and_last(train_arguments: list[str]
     assert list(measured) == [1, 5, 10, 11]
     names = [name for name, _ in checkpoint.load_model(out)[0].named_parameters()]
     assert all([line.name for line in lines] == names for lines in measured.values())
-    # a later session adds to it
+    # what a killed session has measured beyond its checkpoint is dropped; a later one adds to the rest
+    with open(out / "flow.jsonl", "a", encoding="utf-8") as file:
+        file.write(checkpoint.flow_lines(14, measured[11]) + '{"step": 15, "na')
     assert main(["train", "--resume", str(out), "--steps", "15", "--no-draw"]) == 0
     assert list(checkpoint.read_flow(out)) == [1, 5, 10, 11, 15]
 
