@@ -13,7 +13,8 @@ import numpy  # noqa: F401 - so that there is a library to ask
 import pytest
 import threadpoolctl
 
-from lessons.cells import Lesson, lesson_before, load_all, whats_new
+from gpt.errors import DataError
+from lessons.cells import Lesson, lesson_before, load, load_all, whats_new
 from lessons.runner import Session, mime_bundle
 
 LESSONS = load_all()
@@ -105,3 +106,18 @@ def test_matrix_products_of_a_lesson_run_on_one_core() -> None:
         1
     }
     assert os.environ["OPENBLAS_NUM_THREADS"] == "1"  # for numpy, where it is loaded later
+
+
+def test_without_a_network_the_last_lesson_says_so_and_trains_on_the_balcony(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(name: str) -> str:
+        raise DataError(f"the data set {name!r} could not be fetched")
+
+    monkeypatch.setattr("gpt.data.named_text", unreachable)
+    lesson = load("10")
+    session = Session(lesson)
+    for cell in [cell for cell in lesson.cells if cell.is_code][:2]:
+        session.run(cell)
+    assert "could not be fetched" in capsys.readouterr().out
+    assert session.namespace["text"].startswith("ROMEO:\nHe jests at scars")
