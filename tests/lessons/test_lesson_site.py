@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
+from charts import check_accessible
 
 from lessons import highlight, markdown, site
 from lessons.cells import Lesson, load, load_all, parse
@@ -201,6 +202,13 @@ def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, 
     assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
     browser.evaluate("localStorage.clear()")
     assert browser.console == []
+
+
+@pytest.mark.parametrize("name", ["index.html", "guide.html", "08_attention.html", "10_gpt.html"])
+def test_people_who_hear_or_type_can_use_the_pages(browser: Browser, course: Path, name: str) -> None:
+    browser.open((course / name).as_uri())
+    browser.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    check_accessible(browser)
 
 
 def test_the_stepper_fits_a_phone(browser: Browser, course: Path) -> None:
