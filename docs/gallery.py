@@ -24,6 +24,7 @@ from viz.boundary import boundaries, boundary
 
 DOCS = Path(__file__).resolve().parent
 TEXT = "To be, or n"  # of which the model says what comes next
+READ = "To be,"  # what its heads look at: few enough characters for numbers that can be read
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -75,10 +76,8 @@ def main(run: str) -> None:
     gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "36", "--out", str(DOCS / "gpt-loss.svg")])
     learned_xor("boundary.svg")
     draw("curve", run, "curve.svg")
-    draw("flow", run, "flow.svg")
-    draw("attention", run, "--text", TEXT, "attention.svg")
+    draw("attention", run, "--text", READ, "attention.svg")
     draw("next", run, "--text", TEXT, "--temperature", "0.7", "--top-p", "0.9", "next.svg")
-    draw("embeddings", run, "embeddings.svg")
     draw("compilation", run, "--focus", "transformer.h.0.attn", "compilation.svg")
     with tempfile.TemporaryDirectory() as folder:
         pages = Path(folder)
