@@ -356,6 +356,8 @@ def test_siblings_and_keys(opened, micro):
     browser.key("PageUp")
     browser.key("PageUp")
     settled(browser, "#at=transformer.h.0.attn.head:1")
+    browser.key("ArrowDown")  # no box is chosen: this scrolls
+    assert browser.evaluate("document.activeElement.tagName") == "BODY"
     browser.evaluate(f"{box('softmax')}.focus()")
     browser.key("ArrowLeft")
     assert browser.evaluate("document.activeElement.textContent").startswith("× 0.5")

@@ -361,7 +361,7 @@ function describeRegion(r, view) {
     parts.push(make("p", {}, `${kind} of ${count(many)} ${noun}${REGION.extra[r] ? ` and ${REGION.extra[r]} more` : ""}; ${count(valuesIn(r))} values inside.`));
     if (noun !== "classes") parts.push(termTable(r, kind));
   }
-  if (view.boxes.some(box => box.members.length > 1)) parts.push(make("p", {}, "×N stands for N alike; the number in the box says which of them opens."));
+  if (view.boxes.some(box => box.members.length > 1 && ["call", "idiom", "value"].includes(box.kind))) parts.push(make("p", {}, "×N stands for N alike; the number in the box says which of them opens."));
   return parts;
 }
 // The terms of a sum or the factors of a product, in the order in which they are added or multiplied.
@@ -544,8 +544,9 @@ function listen() {
   };
   addEventListener("keydown", e => {
     if (e.ctrlKey || e.altKey || e.metaKey || e.target.matches?.("input, select")) return;
+    const inside = e.target.matches?.("#drawing a");  // up and down scroll the page until a box has been chosen
     const act = { Escape: back, "/": () => $("query").focus(), PageUp: $("siblings").hidden ? null : () => sibling(-1), PageDown: $("siblings").hidden ? null : () => sibling(1), p: togglePath,
-      ArrowLeft: () => nearest(e.key), ArrowRight: () => nearest(e.key), ArrowUp: () => nearest(e.key), ArrowDown: () => nearest(e.key) }[e.key];
+      ArrowLeft: () => nearest(e.key), ArrowRight: () => nearest(e.key), ArrowUp: inside && (() => nearest(e.key)), ArrowDown: inside && (() => nearest(e.key)) }[e.key];
     if (act) { e.preventDefault(); act(); }
   });
 }
