@@ -132,17 +132,19 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
         uses,
         tuple(index[root] for root in roots),
         found,
-        _tables([*found.values(), *names.values()]),
+        _tables(dict.fromkeys([*found.values(), *names.values()])),
         any(root.grad is not NO_GRADIENT_YET for root in roots),
     )
 
 
 def _tables(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     tables: dict[str, tuple[int, ...]] = {}
+    find = re.compile(r"\d+").findall
     for name in names:
         table, bracket, indices = name.partition("[")
         if bracket:
-            size = tuple(int(i) + 1 for i in re.findall(r"\d+", indices))
-            before = tables.get(table, size)
-            tables[table] = tuple(map(max, before, size)) if len(before) == len(size) else size
+            size = tuple([int(i) + 1 for i in find(indices)])
+            before = tables.setdefault(table, size)
+            if size != before:
+                tables[table] = tuple(map(max, before, size)) if len(before) == len(size) else size
     return tables
