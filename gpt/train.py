@@ -94,6 +94,7 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     model = GPT(config.model, seed=config.train.seed)
     run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _ladder(corpus))
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)  # of one that was killed before its first checkpoint
     checkpoint.rewrite_log(folder, [])
     checkpoint.rewrite_log(folder, [], checkpoint.FLOW)
     save(run)

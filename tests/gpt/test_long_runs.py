@@ -206,3 +206,13 @@ def test_a_long_last_validation_is_announced(
         assert capsys.readouterr().out.count(announced) == expected
     assert main([*train_arguments, "--steps", "8", "--out", str(tmp_path / "few")]) == 0
     assert announced not in capsys.readouterr().out
+
+
+def test_what_a_process_left_that_was_killed_before_its_first_checkpoint_is_removed(
+    train_arguments: list[str], tmp_path: Path
+) -> None:
+    leftover = tmp_path / "run" / ".tokenizer.json.1.new"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half")
+    assert main([*train_arguments, "--steps", "1", "--out", str(tmp_path / "run")]) == 0
+    assert not leftover.exists()
