@@ -10,6 +10,7 @@ from tinygrad_edu.calls import CallRecord
 from .model import GPT
 
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
+UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture
 
 
 def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tuple[Value, CallRecord, int]:
@@ -33,3 +34,8 @@ def readable(model: GPT, tokens: int, most: int = LARGEST) -> int:
     """Of how many tokens the loss has at most ``most`` scalars, as far as the context and ``tokens`` reach."""
     # A parameter is used about twice (× and +) per position.
     return max(1, min(model.config.block_size, most // (2 * len(model.parameters())), tokens))
+
+
+def drawn_unasked(model: GPT) -> bool:
+    """Whether even the shortest loss is small enough to be recorded by a command that was asked for something else."""
+    return 2 * len(model.parameters()) <= UNASKED

@@ -20,7 +20,7 @@ from .commands import command_line, judged
 from .draw_command import DRAWN_BOXES, loss_drawing
 from .engines import CompiledEngine
 from .moments import Moment, Observer, observed
-from .recorded import recorded_loss
+from .recorded import drawn_unasked, recorded_loss
 from .sample import distribution
 from .timemachine_command import chosen_sentence, frames_of, page_from
 from .train import Run
@@ -68,11 +68,13 @@ class Subject:
     @cached_property
     def loss_drawing(self) -> Any:
         """The graph of one loss, folded."""
+        self._check_size()
         return loss_drawing(self.run.model, self.run.corpus.val, DRAWN_BOXES)
 
     @cached_property
     def recorded(self) -> tuple[Any, Any, int]:
         """A loss small enough to be searched and walked through, with its gradients, calls and length."""
+        self._check_size()
         return recorded_loss(self.run.model, self.observer.sentence, SEARCHED_SCALARS)
 
     @cached_property
@@ -93,6 +95,15 @@ class Subject:
         import viz
 
         return viz.draw_program(self.compiled)
+
+    def _check_size(self) -> None:
+        import viz
+
+        if not drawn_unasked(self.run.model):
+            raise viz.DrawingError(
+                f"even on one character the loss of this model has {2 * len(self.run.model.parameters()):,} scalars, "
+                f"which would take minutes; {command_line('draw --checkpoint', self.run.folder)} draws them"
+            )
 
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Each token as its character."""
@@ -325,17 +336,17 @@ def _program(subject: Subject) -> list[str]:
     from tinygrad_edu import compiler
     from viz.report_page import door
 
-    loss, calls, length = subject.recorded
-    model, sentence = subject.run.model, subject.observer.sentence
-    model.eval()
-    compiled = compiler.jit(model.loss, compiler.Parameters(model))
-    compiled([sentence[:length]], [sentence[1 : length + 1]])
-    viz.compilation(compiled, loss, calls=calls).save(subject.folder / "compilation.html")
-    about = f"which multiplications became which matrix product, in the loss on {_count(length, 'character')}"
-    return [
-        _chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to"),
-        door("compilation.html", "The scalars beside their program", about),
-    ]
+    shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
+    if drawn_unasked(subject.run.model):
+        loss, calls, length = subject.recorded
+        model, sentence = subject.run.model, subject.observer.sentence
+        model.eval()
+        compiled = compiler.jit(model.loss, compiler.Parameters(model))
+        compiled([sentence[:length]], [sentence[1 : length + 1]])
+        viz.compilation(compiled, loss, calls=calls).save(subject.folder / "compilation.html")
+        about = f"which multiplications became which matrix product, in the loss on {_count(length, 'character')}"
+        shown.append(door("compilation.html", "The scalars beside their program", about))
+    return shown
 
 
 SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (

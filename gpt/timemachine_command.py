@@ -14,7 +14,7 @@ from .checkpoint import RunConfig
 from .commands import command_line
 from .errors import ConfigError
 from .moments import SENTENCE, Observer, first_sentence, opened
-from .recorded import readable, recorded_loss
+from .recorded import drawn_unasked, readable, recorded_loss
 from .train import Run
 
 FLOW_SCALARS = 500_000  # in the graph whose gradients are measured: with the rest a second per snapshot
@@ -123,7 +123,8 @@ def _frame(this: Run, observer: Observer, snapshot: Path) -> Any:
     from viz.timemachine import Frame
 
     moment = observer.see(snapshot)
-    parameters, modules = lines(recorded_loss(this.model, observer.sentence, FLOW_SCALARS)[1])
+    small = drawn_unasked(this.model)
+    parameters, modules = lines(recorded_loss(this.model, observer.sentence, FLOW_SCALARS)[1]) if small else ([], [])
     losses = {"training": moment.train_loss, "validation": moment.val_loss, "this sentence": moment.sentence_loss}
     return Frame(
         moment.step,

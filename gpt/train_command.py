@@ -22,7 +22,7 @@ from .errors import CheckpointError, ConfigError
 from .files import write_atomically
 from .processes import launched, together
 from .recorded import recorded_loss
-from .report import FOLDER, Subject, write
+from .report import FOLDER, PAGE, Subject, write
 from .train import DivergedError, Run, resume, start, train
 
 LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
@@ -102,8 +102,12 @@ def run(options: argparse.Namespace) -> int:
     ):
         print(f"  {name:<22}{about}")
     prompt = " --prompt ROMEO:" if set("ROMEO:") <= set(this.corpus.tokenizer.alphabet) else ""
+    report = (folder / FOLDER / PAGE).absolute()
+    look = (
+        f"  {report.as_uri()}  in a browser\n" if report.relative_to(folder.absolute()).as_posix() in pictures else ""
+    )
     print(
-        f"\nTry next:\n"
+        f"\nTry next:\n{look}"
         f"  {command_line('sample --checkpoint', folder)}{prompt}\n"
         f"  {command_line('info', folder)}\n"
         f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"

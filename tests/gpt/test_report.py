@@ -12,7 +12,7 @@ from browser import Browser
 from charts import check_accessible
 
 import viz
-from gpt import checkpoint, report, snapshots
+from gpt import checkpoint, recorded, report, snapshots
 from gpt.cli import main
 from gpt.moments import opened
 
@@ -157,6 +157,22 @@ def test_a_section_that_cannot_be_made_says_so_and_the_run_does_not_fail(
     content = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{WAITING}: no program can lay this out; install &lt;graphviz&gt;" in content
     assert content.count(WAITING) == 1
+
+
+def test_the_graph_of_a_large_model_is_left_to_those_who_ask_for_it(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: Browser
+) -> None:
+    monkeypatch.setattr(recorded, "UNASKED", 100)
+    assert main(["report", str(trained), "-o", str(tmp_path)]) == 0
+    content = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<section id="([^"]*)"[^>]*><h2[^>]*>[^<]*</h2><p class="missing">', content) == [
+        "weights", "flow", "graph", "explorer",
+    ]  # fmt: skip
+    assert (tmp_path / "program.html").exists()
+    assert f"gpt draw --checkpoint {trained}" in content
+    browser.open((tmp_path / "timemachine.html").as_uri())
+    assert browser.console == []
+    assert browser.evaluate("[$('flowpart').hidden, $('flowpart').clientHeight, FRAMES.length]") == [True, 0, 9]
 
 
 def test_who_wants_no_report_gets_none(train_arguments: list[str], tmp_path: Path) -> None:

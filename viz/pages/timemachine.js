@@ -188,6 +188,7 @@ const FROM = SIZES.length ? Math.floor(Math.log10(SIZES.reduce((a, b) => Math.mi
 const TO = Math.max(SIZES.length ? Math.ceil(Math.log10(SIZES.reduce((a, b) => Math.max(a, b)))) : 0, FROM + 1);
 let lines = [];
 function drawFlow() {
+  $("flowpart").hidden = !DATA.modules.length && !DATA.parameters.length;
   const kind = $("kind").value, names = DATA[kind], place = $("flow");
   place.replaceChildren();
   const letter = parseFloat(getComputedStyle(place).fontSize) * .85, row = 1.5 * letter;
