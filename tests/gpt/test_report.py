@@ -102,12 +102,20 @@ def test_the_page_is_accessible(trained: Path, browser: Browser, theme: str) -> 
 
 
 def test_looking_at_a_run_changes_nothing_in_it(trained: Path, tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
-    this = opened(trained)
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    snapshots.taken(run)[8].unlink()  # stopped between two snapshots: the last one is not the model
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    this = opened(run)
     numbers = [p.data for p in this.model.parameters()]
+    loss = this.engine.evaluate(this.corpus.validation(6, 3))
     report.write(report.Subject(this, tmp_path / "elsewhere"))
     assert [p.data for p in this.model.parameters()] == numbers
-    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+    assert (this.step, this.engine.evaluate(this.corpus.validation(6, 3))) == (8, loss)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    content = (tmp_path / "elsewhere" / "index.html").read_text(encoding="utf-8")
+    assert "<figcaption>after step 7</figcaption>" in content
+    assert "Embeddings after step 8" in content
 
 
 def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
