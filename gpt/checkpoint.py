@@ -192,6 +192,11 @@ def save_model(folder: Path, model: GPT, step: int, name: str = MODEL) -> None:
     save_tensors(folder / name, _distinct(model), {"step": step})
 
 
+def keep_model(folder: Path, name: str) -> None:
+    """Keep what model.safetensors holds now under another name too."""
+    write_atomically(folder / name, (folder / MODEL).read_bytes())
+
+
 def _distinct(model: GPT) -> dict[str, Numbers]:
     """The state without second names: a tied head is saved once."""
     names = {name for name, _ in model.named_parameters()}

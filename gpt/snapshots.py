@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import checkpoint
-from .model import GPT
 
 FOLDER = "snapshots"
 
@@ -35,10 +34,13 @@ def taken(folder: Path) -> dict[int, Path]:
     return found
 
 
-def take(folder: Path, model: GPT, step: int, plan: list[int]) -> None:
-    """Write the snapshot of ``step``, after removing those that are not in ``plan`` (that of a shorter run, say)."""
+def take(folder: Path, step: int, plan: list[int]) -> None:
+    """Keep what model.safetensors holds as the snapshot of ``step``.
+
+    Those that are not in ``plan`` (that of a shorter run, say) are removed before.
+    """
     for old, path in taken(folder).items():
         if old not in plan:
             path.unlink(missing_ok=True)
     (folder / FOLDER).mkdir(exist_ok=True)
-    checkpoint.save_model(folder / FOLDER, model, step, f"step-{step:07}.safetensors")
+    checkpoint.keep_model(folder, f"{FOLDER}/step-{step:07}.safetensors")

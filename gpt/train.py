@@ -145,10 +145,10 @@ def _complete(run: Run, best: int | None) -> None:
     if checkpoint.saved_step(run.folder / checkpoint.MODEL) != run.step:
         checkpoint.save_model(run.folder, run.model, run.step)
     if best == run.step != checkpoint.saved_step(run.folder / checkpoint.BEST):
-        checkpoint.save_model(run.folder, run.model, run.step, checkpoint.BEST)
+        checkpoint.keep_model(run.folder, checkpoint.BEST)
     plan = snapshots.planned(run.config.train.steps, run.config.train.keep)
     if run.step in plan and run.step not in snapshots.taken(run.folder):
-        snapshots.take(run.folder, run.model, run.step, plan)
+        snapshots.take(run.folder, run.step, plan)
 
 
 def _ladder(corpus: Corpus) -> list[Rung]:
@@ -207,9 +207,9 @@ def _train(run: Run) -> Result:
                 progress.validated(0, val_loss, _beaten(run, val_loss))
                 log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
                 best.see(0, val_loss)
-                checkpoint.save_model(run.folder, run.model, 0, checkpoint.BEST)
+                checkpoint.keep_model(run.folder, checkpoint.BEST)
                 if 0 in plan:
-                    snapshots.take(run.folder, run.model, 0, plan)
+                    snapshots.take(run.folder, 0, plan)
             early = bool(config.patience) and best.since >= config.patience
             while run.step < config.steps and not early and not run.engine.any_process(asked_to_stop.is_set()):
                 progress.next()
@@ -272,9 +272,9 @@ def _train(run: Run) -> Result:
                     save(run)
                     # After the checkpoint: what these two hold is never of a step that a resumed run has not made.
                     if improved:
-                        checkpoint.save_model(run.folder, run.model, run.step, checkpoint.BEST)
+                        checkpoint.keep_model(run.folder, checkpoint.BEST)
                     if snapshot:
-                        snapshots.take(run.folder, run.model, run.step, plan)
+                        snapshots.take(run.folder, run.step, plan)
     finally:
         progress.close()
     return Result(run.step, val_loss, best.step, best.loss, run.step < config.steps and not early, early)
