@@ -20,6 +20,7 @@ _WIDTH, _HEIGHT = 900.0, 620.0  # points: the plane
 _LEFT, _TOP = 24.0, 84.0
 _SIZE = 19  # of the characters
 _MARK = 6.0  # the radius of a mark
+_FAR = 24.0  # a name farther from its mark than this has a line to it
 _NEAREST = 3  # of each character, in the text
 #: Kinds of characters: name, colour, shape.
 KINDS = {
@@ -174,12 +175,15 @@ def _chart(chart: Embeddings) -> str:
         stroke(_LEFT, up.at(0), right, up.at(0), style.FRAMES[2], 1.5),
     ]
     spots = [(across.at(x), up.at(y)) for x, y in chart.places]
-    labels = _labels(spots, [(shapes.width(name, _SIZE, bold=True), _SIZE) for name in chart.names])
+    sizes = [(shapes.width(name, _SIZE, bold=True), float(_SIZE)) for name in chart.names]
+    labels = _labels(spots, sizes)
     nodes = []
-    for name, kind, place, spot, (x, y) in zip(chart.names, chart.kinds, chart.places, spots, labels, strict=True):
-        far = math.dist(spot, (x, y - _SIZE / 3)) > 34.0
-        if far:
-            parts.append(stroke(*spot, x, y - _SIZE / 3, style.FRAME_LINE, 1))
+    for name, kind, place, spot, size, (x, y) in zip(
+        chart.names, chart.kinds, chart.places, spots, sizes, labels, strict=True
+    ):
+        edge = _nearest_point(spot, (x, y - _SIZE / 3), size)
+        if math.dist(spot, edge) > _FAR:
+            parts.append(stroke(*spot, *edge, style.FRAME_LINE, 1))
         words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
         label = text(x, y, name, size=_SIZE, anchor="middle", bold=True)
         nodes.append(shapes.titled(words, [_mark(kind, *spot), label], name=name))
@@ -228,6 +232,16 @@ def _labels(spots: Sequence[Point], sizes: Sequence[Point]) -> list[Point]:
         taken.append((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
         found.append((best[0], best[1] + high / 3))
     return found
+
+
+def _nearest_point(spot: Point, middle: Point, size: Point) -> Point:
+    """The point of a name's box that is nearest to a mark: where a line to it ends, so that none crosses the name.
+
+    >>> _nearest_point((0.0, 0.0), (100.0, 5.0), (60.0, 20.0))
+    (70.0, 0.0)
+    """
+    x, y = (min(max(s, m - length / 2), m + length / 2) for s, m, length in zip(spot, middle, size, strict=True))
+    return x, y
 
 
 def _around(x: float, y: float, wide: float, high: float) -> Iterator[Point]:

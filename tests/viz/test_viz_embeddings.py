@@ -118,6 +118,22 @@ def test_characters_at_one_place_are_readable_too(browser, tmp_path):
     check_words_fit(browser, viz.embeddings(rows, ALPHABET[:34]), tmp_path)
 
 
+def test_a_line_leads_to_a_name_far_from_its_mark_and_never_through_one():
+    apart = viz.embeddings([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0]], ["a long name", "another long name", "third"])
+    axes = apart.svg().count("<line")
+    together = viz.embeddings([[1.0, 2.0]] * 20 + [[1.5, 2.0]], [f"name {i}" for i in range(21)])
+    svg = together.svg()
+    lines = [tuple(map(float, line)) for line in re.findall(r'<line x1="(.+?)" y1="(.+?)" x2="(.+?)" y2="(.+?)"', svg)]
+    names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>name', svg)
+    assert axes == 2
+    assert len(lines) > 8
+    assert len(names) == 21
+    for _, _, x, y in lines[2:]:
+        for middle, baseline in names:
+            inside = abs(x - float(middle)) < 20 and abs(y - float(baseline) + 19 / 3) < 9
+            assert not inside, "a line ends in the middle of a name"
+
+
 def test_names_survive(browser, tmp_path):
     names = [*'{}|<>&"\\', AWKWARD, "a name that is much too long to stand beside a mark"]
     picture = viz.embeddings(cloud(10, 3), names)

@@ -1,0 +1,211 @@
+# %% [markdown]
+# # Supplement 9: Finding by meaning
+#
+# **Question.** A question and its answer need not share a single word. How can a program find the paragraph that
+# answers?
+#
+# Follows Lesson 6. What we search is this course itself.
+
+# %%
+import math
+import re
+from collections import Counter
+
+import numpy as np
+
+import viz
+from lessons.cells import load_all
+
+# %% [markdown]
+# ## Something to search, and questions
+#
+# Every paragraph of the ten lessons is a document. The bullets of their summaries we take out, and use them as
+# questions: whoever asks with a bullet of Lesson 8 wants a paragraph of Lesson 8.
+
+
+# %%
+def words(text):
+    return re.findall(r"[a-z]{2,}", text.lower())
+
+
+documents, questions = [], []
+for lesson in load_all():
+    for cell in lesson.cells:
+        if cell.is_code or lesson.is_supplement:
+            continue
+        if cell.source.startswith("## Summary"):
+            bullets = re.findall(r"^- (.+(?:\n  .+)*)", cell.source, re.MULTILINE)
+            questions += [(lesson.name, bullet) for bullet in bullets]
+        else:
+            paragraphs = [" ".join(part.split()) for part in cell.source.split("\n\n")]
+            documents += [(lesson.name, part) for part in paragraphs if len(words(part)) >= 12]
+
+found_in = Counter(word for _, text in documents for word in set(words(text)))
+vocabulary = sorted(word for word, count in found_in.items() if count >= 3)
+index = {word: i for i, word in enumerate(vocabulary)}
+print(f"{len(documents)} paragraphs, {len(questions)} questions, {len(vocabulary)} words that stand in three or more")
+
+# %% tags=["check"]
+assert len(documents) > 200
+assert len(questions) > 50
+assert not {text for _, text in questions} & {text for _, text in documents}
+
+# %% [markdown]
+# ## A vector for each word, by counting
+#
+# "You shall know a word by the company it keeps" (Firth 1957). Count for each pair of words how often they stand in the
+# same paragraph. Frequent words meet everybody; so ask how many times more often they meet than chance would have it,
+# and take the logarithm:
+#
+#     PPMI(a, b) = max(0, log( p(a, b) / (p(a) · p(b)) ))
+#
+# That is a row of several hundred numbers per word. Keep the 64 directions that say most about all rows: the first ones
+# of the **singular value decomposition**, which is PCA without subtracting the mean (Levy and Goldberg 2014).
+
+# %%
+together = np.zeros((len(vocabulary), len(vocabulary)))
+for _, text in documents:
+    here = [index[word] for word in words(text) if word in index]
+    for i, a in enumerate(here):
+        for b in here[:i]:
+            together[a, b] += 1
+            together[b, a] += 1
+
+often = together.sum(axis=1)
+chance = np.outer(often, often) / together.sum()
+ppmi = np.log(np.maximum(together / chance, 1.0))  # key: how much more often than by chance, never below 0
+directions, sizes, _ = np.linalg.svd(ppmi)
+
+
+def unit(vectors):
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+vectors = unit(directions[:, :64] * np.sqrt(sizes[:64]))
+
+# %% [markdown]
+# How alike are two words? The **cosine** of the angle between their vectors: for vectors of length 1, the dot product.
+# 1 is the same direction, 0 is nothing in common.
+#
+# **Predict.** Which words are nearest to *query*? To *softmax*? To *learning*?
+
+
+# %%
+def nearest(word, count=6):
+    order = np.argsort(-(vectors @ vectors[index[word]]), kind="stable")
+    return [vocabulary[i] for i in order[1 : count + 1]]
+
+
+for word in ("query", "softmax", "loss", "learning"):
+    print(f"{word:9}", *nearest(word))
+
+# %% tags=["check"]
+assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+assert np.allclose(together, together.T)
+
+# %%
+chosen = ["query", "keys", "heads", "attention", "softmax", "scores", "gradient", "backward", "chain", "bigram"]
+chosen = [word for word in [*chosen, "counting", "pairs", "names", "line", "slope", "neuron"] if word in index]
+viz.embeddings(vectors[[index[word] for word in chosen]].tolist(), chosen, title="Words of this course")
+
+# %% [markdown]
+# The words of attention stand together, those of slopes, and those of counting. Nobody told the program what a word
+# means, and there is very little text here: large models read a billion times more. (In a trained GPT the embedding
+# table has such vectors too, learned by gradients.)
+#
+# ## From words to paragraphs
+#
+# The vector of a text is the sum of the vectors of its words. Rare words say more: each counts log(N / n), where n of
+# the N paragraphs have it.
+
+
+# %%
+rarity = np.array([math.log(len(documents) / found_in[word]) for word in vocabulary])
+
+
+def embed(text, vectors):
+    known = [index[word] for word in words(text) if word in index]
+    return unit(sum((rarity[i] * vectors[i] for i in known), np.zeros(vectors.shape[1])))
+
+
+def search(text, vectors, library):
+    return np.argsort(-(library @ embed(text, vectors)), kind="stable")  # key: the most alike first
+
+
+# %% [markdown]
+# **Predict.** For how many questions out of a hundred does the first paragraph come from the right lesson? And for a
+# program that picks paragraphs by chance?
+
+
+# %%
+def recall(vectors, most=1):
+    library = np.array([embed(text, vectors) for _, text in documents])
+    hits = [
+        wanted in [documents[i][0] for i in search(question, vectors, library)[:most]] for wanted, question in questions
+    ]
+    return sum(hits) / len(hits)
+
+
+sizes_of = Counter(name for name, _ in documents)
+by_chance = sum(sizes_of[wanted] / len(documents) for wanted, _ in questions) / len(questions)
+same_words = recall(np.eye(len(vocabulary)))  # each word is alike to itself alone
+found = {d: recall(unit(directions[:, :d] * np.sqrt(sizes[:d]))) for d in (1, 2, 4, 8, 16, 32, 64, 128)}
+print(f"by chance {by_chance:.0%}, the same words {same_words:.0%}, vectors of 64 numbers {found[64]:.0%}")
+print(f"among the first three: {recall(vectors, 3):.0%}")
+
+# %% tags=["check"]
+assert by_chance < 0.2
+assert found[64] > 0.6 > 4 * by_chance
+assert recall(vectors, 3) > 0.8
+assert found[1] < found[8] < found[64]
+assert found[64] > same_words - 0.1
+
+# %%
+rows = {name: [(1, share), (128, share)] for name, share in (("the same words", same_words), ("by chance", by_chance))}
+viz.plot(
+    {"embeddings": list(found.items()), **rows},
+    title="The first paragraph is of the right lesson",
+    x="numbers per word",
+    y="share of the questions",
+)
+
+# %% [markdown]
+# A handful of numbers per word is not enough, a few dozen are. Counting *the same words* is hard to beat when a
+# question uses the words of its answer, as summaries do, and search engines did little else for decades. It finds
+# nothing when they differ.
+#
+# ## An answer with its source
+#
+# A language model that answers from memory may invent. **Retrieval-augmented generation** (Lewis et al. 2020) puts what
+# was found in front of the question, and the model writes on from there. Our smallest version writes nothing of its
+# own: it finds the paragraph, takes from it the sentence that is most alike, and says where it stands.
+#
+# **Predict.** What will it answer when somebody asks who won the football match?
+
+
+# %%
+library = np.array([embed(text, vectors) for _, text in documents])
+
+
+def answer(question):
+    name, text = documents[search(question, vectors, library)[0]]
+    sentences = re.split(r"(?<=[.?!:]) ", text)
+    best = max(sentences, key=lambda sentence: float(embed(sentence, vectors) @ embed(question, vectors)))
+    return f"{best} (Lesson {name})"
+
+
+for question in (
+    "How does a word find out which others matter?",
+    "What does it cost to guess blindly among all characters?",
+    "Why do gradients vanish in deep networks?",
+    "Who won the football match?",
+):
+    print(f"{question}\n  → {answer(question)}")
+
+# %% tags=["check"]
+assert "guess" in answer("What does it cost to guess blindly among all characters?").lower()
+assert "(Lesson " in answer("Who won the football match?")
+
+# %% [markdown]
+# It always finds *something*: the nearest is the nearest, however far away. To say "I do not know" is a task of its
+# own. And what was found is only as good as the library. But there is a source, and you can look it up.
