@@ -192,10 +192,10 @@ def _samples(subject: Subject) -> list[str]:
     from viz.report_page import words, written
     from viz.timemachine import spread
 
-    if len(subject.frames) > 1:
-        shown = spread(subject.frames, SAMPLES)
-        return [written({f"after step {frame.step:,}": frame.sample for frame in shown})]
-    return [written({f"after step {subject.run.step:,}": subject.moment.sample}), words(_no_snapshots(subject))]
+    samples = {frame.step: frame.sample for frame in spread(subject.frames, SAMPLES)}
+    samples[subject.run.step] = subject.moment.sample
+    parts = [written({f"after step {step:,}": sample for step, sample in samples.items()})]
+    return parts if subject.frames else [*parts, words(_no_snapshots(subject))]
 
 
 def _time_machine(subject: Subject) -> list[str]:
