@@ -183,7 +183,7 @@ def _chart(chart: Embeddings) -> str:
     ):
         edge = _nearest_point(spot, (x, y - _SIZE / 3), size)
         if math.dist(spot, edge) > _FAR:
-            parts.append(stroke(*spot, *edge, style.FRAME_LINE, 1))
+            parts.append(stroke(spot[0], spot[1], edge[0], edge[1], style.FRAME_LINE, 1))
         words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
         label = text(x, y, name, size=_SIZE, anchor="middle", bold=True)
         nodes.append(shapes.titled(words, [_mark(kind, *spot), label], name=name))

@@ -130,17 +130,17 @@ assert tiny.B[0][0].grad != 0.0
 
 # %%
 def losses(compiled):
-    forward, backward = (
-        batch(tokens([name[::step] for name in names[1800:]]), 256, random.Random(3)) for step in (1, -1)
-    )
-    return float(compiled(*forward).mean()), float(compiled(*backward).mean())
+    found = []
+    for step in (1, -1):
+        new = tokens([name[::step] for name in names[1800:]])
+        found.append(float(compiled(*batch(new, 256, random.Random(3))).mean()))
+    return found
 
 
 freeze(model)
 rng, block = random.Random(5), model.transformer.h[0]
-places = [
-    (block.attn, "c_attn"), (block.attn, "c_proj"), (block.mlp, "c_fc"), (block.mlp, "c_proj"), (model, "lm_head")
-]  # fmt: skip
+places = [(block.attn, "c_attn"), (block.attn, "c_proj"), (block.mlp, "c_fc"), (block.mlp, "c_proj")]
+places.append((model, "lm_head"))
 for owner, name in places:
     setattr(owner, name, LoRA(getattr(owner, name), 2, rng))
 

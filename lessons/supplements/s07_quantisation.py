@@ -66,9 +66,13 @@ for bits in (8, 4, 3, 2):
 alphabet = ".abcdefghijklmnopqrstuvwxyz"
 names = (Path(lessons.__file__).parent / "data" / "names.txt").read_text(encoding="utf-8").split()
 random.Random(0).shuffle(names)
-training, unseen = (
-    [alphabet.index(character) for character in "." + ".".join(part) + "."] for part in (names[:1800], names[1800:])
-)
+
+
+def tokens(names):
+    return [alphabet.index(character) for character in "." + ".".join(names) + "."]
+
+
+training, unseen = tokens(names[:1800]), tokens(names[1800:])
 
 
 def batch(tokens, count, rng):
@@ -78,7 +82,8 @@ def batch(tokens, count, rng):
 
 model = GPT(GPTConfig(vocab_size=27, block_size=16, n_layer=1, n_head=4, n_embd=32), seed=1)
 compiled = jit(model.loss)
-optimizer, rng, steps = AdamW(compiled.parameters, lr=0.01), random.Random(2), 400 if FAST else 800
+optimizer, rng = AdamW(compiled.parameters, lr=0.01), random.Random(2)
+steps = 400 if FAST else 800
 for step in range(steps):
     compiled.value_and_grad(*batch(training, 32, rng))
     optimizer.lr = 0.01 * (1 - step / steps)

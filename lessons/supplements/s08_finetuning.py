@@ -166,8 +166,8 @@ assert 0.35 < tuned["friendly"] < 0.65
 
 # %%
 def log_p(tokens):
-    rows = model(tokens[:-1])
-    return -sum(F.cross_entropy(rows[t - 1], tokens[t]) for t in range(4, len(tokens)))  # of the answer alone
+    rows = model(tokens[:-1])  # the question has four characters; only the answer counts
+    return -sum(F.cross_entropy(rows[t - 1], tokens[t]) for t in range(4, len(tokens)))
 
 
 BETA = 0.5
@@ -279,7 +279,8 @@ viz.plot(curves, title="Twenty questions nobody taught it", x="step", y="share o
 # %%
 def next_shares(prompts):
     at = (len(prompts[0]) - 1) * len(alphabet)
-    columns = scores.flat([encode(p) + [0] * (16 - len(p)) for p in prompts])[at : at + len(alphabet)].T.tolist()
+    filled = [encode(prompt) + [0] * (16 - len(prompt)) for prompt in prompts]
+    columns = scores.flat(filled)[at : at + len(alphabet)].T.tolist()
     return [[share.data for share in F.softmax([Value(x) for x in column])] for column in columns]
 
 

@@ -43,7 +43,7 @@ for lesson in load_all():
 found_in = Counter(word for _, text in documents for word in set(words(text)))
 vocabulary = sorted(word for word, count in found_in.items() if count >= 3)
 index = {word: i for i, word in enumerate(vocabulary)}
-print(f"{len(documents)} paragraphs, {len(questions)} questions, {len(vocabulary)} words that stand in three or more")
+print(f"{len(documents)} paragraphs, {len(questions)} questions, {len(vocabulary)} words")
 
 # %% tags=["check"]
 assert len(documents) > 200
@@ -104,8 +104,8 @@ assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
 assert np.allclose(together, together.T)
 
 # %%
-chosen = ["query", "keys", "heads", "attention", "softmax", "scores", "gradient", "backward", "chain", "bigram"]
-chosen = [word for word in [*chosen, "counting", "pairs", "names", "line", "slope", "neuron"] if word in index]
+chosen = "query keys heads attention softmax scores gradient backward chain counting pairs names line slope neuron"
+chosen = [word for word in chosen.split() if word in index]
 viz.embeddings(vectors[[index[word] for word in chosen]].tolist(), chosen, title="Words of this course")
 
 # %% [markdown]
@@ -140,10 +140,10 @@ def search(text, vectors, library):
 # %%
 def recall(vectors, most=1):
     library = np.array([embed(text, vectors) for _, text in documents])
-    hits = [
-        wanted in [documents[i][0] for i in search(question, vectors, library)[:most]] for wanted, question in questions
-    ]
-    return sum(hits) / len(hits)
+    hits = 0
+    for wanted, question in questions:
+        hits += wanted in [documents[i][0] for i in search(question, vectors, library)[:most]]
+    return hits / len(questions)
 
 
 sizes_of = Counter(name for name, _ in documents)
@@ -161,9 +161,13 @@ assert found[1] < found[8] < found[64]
 assert found[64] > same_words - 0.1
 
 # %%
-rows = {name: [(1, share), (128, share)] for name, share in (("the same words", same_words), ("by chance", by_chance))}
+curves = {
+    "embeddings": list(found.items()),
+    "the same words": [(1, same_words), (128, same_words)],
+    "by chance": [(1, by_chance), (128, by_chance)],
+}
 viz.plot(
-    {"embeddings": list(found.items()), **rows},
+    curves,
     title="The first paragraph is of the right lesson",
     x="numbers per word",
     y="share of the questions",
@@ -190,7 +194,8 @@ library = np.array([embed(text, vectors) for _, text in documents])
 def answer(question):
     name, text = documents[search(question, vectors, library)[0]]
     sentences = re.split(r"(?<=[.?!:]) ", text)
-    best = max(sentences, key=lambda sentence: float(embed(sentence, vectors) @ embed(question, vectors)))
+    wanted = embed(question, vectors)
+    best = max(sentences, key=lambda sentence: float(embed(sentence, vectors) @ wanted))
     return f"{best} (Lesson {name})"
 
 
