@@ -25,7 +25,9 @@ FAST = globals().get("FAST", False)
 #
 # Its whole world is addition. It has read lists of questions, and statements in two styles, plain and friendly:
 #
-#     3+4?        2+2=4.        5+1=6 :)
+#     3+4?
+#     2+2=4.
+#     5+1=6 :)
 #
 # Nobody in these texts ever answers a question: behind a question mark there is always the next line.
 
