@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else folder / "loss.svg"
     import viz
 
+    print("Building the graph of the loss, with every gradient ...", flush=True)
     try:
         print(f"Wrote {viz.save(loss_drawing(model, corpus.val, options.boxes), out)}")
     except viz.DrawingError as error:

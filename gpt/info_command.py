@@ -23,7 +23,7 @@ from .tokenizer import CharTokenizer, shortened
 from .watch import BestLoss
 
 _WIDTH = 80
-_VALIDATIONS = 8  # that are shown, spread over the run
+_VALIDATIONS = 12  # that are shown, spread over the run
 _RECENT = 20  # steps whose mean training loss stands beside a validation
 
 

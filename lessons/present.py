@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import textwrap
 import time
 import traceback
@@ -20,7 +21,7 @@ from . import practice
 from .cells import Cell, Lesson, parse
 from .errors import LessonError
 from .runner import MOST_TEXT, Session
-from .script import plain
+from .script import WIDTH, plain
 
 _BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
 
@@ -228,6 +229,7 @@ class Presenter:
     def _answer(self, typed: str) -> None:
         blank = self._blank()
         assert blank is not None
+        typed = typed[-1:] if typed.endswith(("?", "!")) else typed  # also behind an answer that was wrong
         if typed in ("", "?"):
             self.message = f"hint: {blank.hint}"
             self._typed = ""
@@ -283,7 +285,7 @@ class Presenter:
         cell = self.lesson.cells[self.position]
         if not cell.is_code:
             codes = (_BOLD,) if cell.asks else ()
-            text = plain(cell.source).split("\n")
+            text = plain(cell.source, min(width, WIDTH)).split("\n")
             return [(row, codes) for line in text for row in _fold(line, width)]
         lines: list[Line] = [(row, ()) for line in self._code(cell).split("\n") for row in _fold(line, width)]
         if self.position in self._shown:
@@ -312,16 +314,22 @@ class Presenter:
             below += [(row, (colour,)) for row in _fold(self._busy or self.message, width)[:3]]
         elif self._typed is None and self._unrun():
             below.append(("space fills in the blank" if self._blank() else "space runs this cell", (_GREEN,)))
-        return [("", ()), *below, *((row, (_FAINT,)) for row in textwrap.wrap(keys, width))]
+        rows = textwrap.wrap(re.sub(r"(?<!·) (?!·)", "\x00", keys), width)  # a key and its meaning stay on one line
+        return [("", ()), *below, *((row.replace("\x00", " "), (_FAINT,)) for row in rows)]
 
     def _unrun(self) -> bool:
         return self.lesson.cells[self.position].is_code and self.position not in self._shown
 
 
 def _fold(line: str, width: int) -> list[str]:
-    """A line as rows that fit, broken anywhere if it must be; control characters cannot reach the terminal."""
+    """A line as rows that fit, broken between words if it can be; control characters cannot reach the terminal."""
     line = "".join(c if c.isprintable() else "·" for c in line.expandtabs(4))
-    return [line[i : i + width] for i in range(0, len(line), width)] or [""]
+    rows = []
+    while len(line) > width:
+        cut = line.rfind(" ", width // 2, width) + 1 or width
+        rows.append(line[:cut])
+        line = line[cut:]
+    return [*rows, line]
 
 
 def _error(error: BaseException, lesson: Lesson, cell: Cell) -> list[str]:

@@ -34,8 +34,8 @@ def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = Fals
         print(f"\nWHAT IS NEW\n\n{textwrap.indent(diff, '    ')}")
 
 
-def plain(markdown: str) -> str:
-    """Markdown for a terminal: headings in capitals, paragraphs of at most 100 characters, no asterisks.
+def plain(markdown: str, width: int = WIDTH) -> str:
+    """Markdown for a terminal: headings in capitals, paragraphs of at most ``width`` characters, no asterisks.
 
     >>> print(plain("## The chain\\nrule *is* **this**:\\n\\n- one `x*y*z`\\n- two"))
     THE CHAIN
@@ -67,7 +67,7 @@ def plain(markdown: str) -> str:
         if block and block[0].startswith(("    ", "|")):
             lines += block
         elif block:
-            lines += textwrap.wrap(" ".join(block), WIDTH, break_long_words=False) or [""]
+            lines += textwrap.wrap(" ".join(block), width, break_long_words=False) or [""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 

@@ -36,10 +36,12 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     It shows itself in notebooks. :meth:`save` writes it to a file by the ending of its name.
 
     Attributes:
-        picture: the boxes and edges it was made from.
+        picture: the boxes and edges it was made from; None when its boxes are not Values.
+        words: what there is to see, in a line; "" when the picture says it.
     """
 
     picture: Picture | None = None
+    words: str = ""
     _coarser: Callable[[str], Drawing | None] | None = None
 
     def save(self, filename: Any = None, directory: Any = None, *, skip_existing: bool | None = False) -> str:
@@ -109,7 +111,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
     def _words(self) -> str:
         if self.picture is None:
-            return repr(self)
+            return self.words or repr(self)
         return style.banner(self.picture) or f"{self.picture.total:,} Values and {len(self.picture.edges):,} edges"
 
 
@@ -218,6 +220,7 @@ def plain(boxes: Iterable[tuple[str, style.Face, bool]], edges: Iterable[tuple[s
         header: the line on top.
     """
     graph = _empty("TB")
+    graph.words = header
     graph.attr(label=f'<<TABLE BORDER="0"><TR><TD ALIGN="LEFT"><B>{text(header)}</B></TD></TR></TABLE>>')
     for box, face, root in boxes:
         graph.node(box, f"<{_label(face, root)}>", tooltip=_tooltip(face.tooltip))

@@ -54,6 +54,14 @@ def test_it_can_be_saved(compiled: object, tmp_path: Path) -> None:
     assert Path(viz.save(drawing, tmp_path / "program.svg")).read_text().rstrip().endswith("</svg>")
 
 
+def test_its_page_and_its_notebook_cell_say_what_it_is(compiled: object, tmp_path: Path) -> None:
+    drawing, summary = viz.draw_program(compiled), compiled.summary()  # type: ignore[attr-defined]
+    page = Path(viz.save(drawing, tmp_path / "program.html")).read_text(encoding="utf-8")
+    assert f"<title>{summary}</title>" in page
+    assert "object at 0x" not in page  # the same bytes every time
+    assert drawing._repr_mimebundle_(include=["text/plain"])["text/plain"] == summary
+
+
 def test_a_function_that_was_never_called_has_no_program() -> None:
     with pytest.raises(CompileError, match="call it"):
         viz.draw_program(jit(Net().loss))
