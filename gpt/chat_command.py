@@ -18,7 +18,7 @@ from .errors import GPTError
 from .sample import check_settings, generate
 
 HELP = """\
-Type a line and the model continues the text; an empty line lets it go on by itself.
+Type a line and the model continues the text; an empty line lets it go on.
   /temperature X   below 1 safer, above 1 more varied, 0 always the likeliest
   /lines N         how many lines it writes at a time
   /reset           begin a new text

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{letter} is {side.name}, step {side.step:,}:")
         _print(judged(surprise.mean(seen), rungs))
     if options.b is None and a.step == b.step:
-        _print("The best model of this run is its last one: A and B are the same. Give another run to compare it with.")
+        print("The best model of this run is its last one: A and B are the same.")
     share = "all" if len(text) == len(tokens_a) else f"the first {len(seen_a):,} of"
     _print(f"Both read {what}, {share} {len(tokens_a) - 1:,} characters, in windows that overlap by half.")
     _print(f"\n{verdict(*difference(seen_a, seen_b, max(s.config.model.block_size for s in (a, b))))}")
