@@ -138,9 +138,7 @@ def read_json(path: Path) -> Any:
             f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that gpt train has written"
         ) from None
     except NotADirectoryError:
-        raise CheckpointError(
-            f"{path.parent} is not a folder; expected one that python -m gpt train has written"
-        ) from None
+        raise CheckpointError(f"{path.parent} is not a folder; expected one that gpt train has written") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -175,7 +175,7 @@ viz.draw(b)
 # %% [markdown]
 # Two lines lead from `a` to `b`, and along each comes a 1. A nudge of `a` reaches `b` on both, so the contributions
 # **add up**: 1 + 1 = 2. In the program this is the difference between `grad = ...` and `grad += ...`, and forgetting
-# the plus is the most common mistake of all who write this for the first time (`python -m viz bug missing-plus` shows
+# the plus is the most common mistake of all who write this for the first time (`viz bug missing-plus` shows
 # it).
 
 # %% [markdown]

@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m lessons",
+        prog=_prog(),
         description="Ten lessons from one number to a language model. Without a command they are listed.",
-        epilog="python -m lessons 4 runs the fourth lesson.",
+        epilog="%(prog)s 4 runs the fourth lesson.",
     )
     parser.set_defaults(run=_list)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -59,11 +59,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _prog() -> str:
+    """What a person types here: through run.py, or with an activated environment."""
+    launcher = os.environ.get("TINYGRAD_EDU_LAUNCHER")
+    return f"{launcher} lesson" if launcher else "python -m lessons"
+
+
 def _list(_: argparse.Namespace) -> None:
     for lesson in load_all():
         print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}")
         print(textwrap.indent(script.plain(lesson.question), "     "))
-    print("\npython -m lessons 1 runs the first; python -m lessons --help shows what else there is")
+    print(f"\n{_prog()} 1 runs the first; {_prog()} --help shows what else there is")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
         help="step through a lesson in the terminal",
         description="Step through a lesson in the terminal: space runs the next cell. Its graphs and charts appear in "
         "a page beside it, for the projector. The file may be edited meanwhile: r runs the cell as it then stands.",
-        epilog="example: python -m lessons present 2 --practice",
+        epilog="example: %(prog)s 2 --practice",
     )
     parser.add_argument("lesson", help="its number, or s and a number for a supplement")
     parser.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
@@ -36,9 +36,7 @@ def _present(options: argparse.Namespace) -> None:
 
     lesson = load(options.lesson)
     if not terminal.is_interactive():
-        raise LessonError(
-            f"present needs a terminal with a keyboard; python -m lessons {lesson.name} prints the whole lesson"
-        )
+        raise LessonError(f"present needs a terminal with a keyboard; lesson {lesson.name} prints the whole lesson")
     try:
         view = None if options.no_live else liveview.live(open_browser=not options.no_browser)
     except DrawingError as error:

@@ -19,7 +19,7 @@ def add_parsers(commands: Any) -> None:
         "export",
         help="write notebooks",
         description="Write every lesson, or the ones that are named, as a notebook.",
-        epilog="example: python -m lessons export notebooks --only 1 2 3",
+        epilog="example: %(prog)s notebooks --only 1 2 3",
     )
     parser.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
     parser.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
@@ -31,7 +31,7 @@ def add_parsers(commands: Any) -> None:
         help="write the course as web pages",
         description="Run every lesson and write pages with all results, for any browser, without a server or network. "
         "Complete training takes minutes; --fast shows the same pages with less of it.",
-        epilog="example: python -m lessons site course; then open course/index.html",
+        epilog="example: %(prog)s course; then open course/index.html",
     )
     parser.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
     parser.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")

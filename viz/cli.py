@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m viz", description="Draw computation graphs and models.")
+    launcher = os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")  # so that examples can be typed as they stand
+    parser = argparse.ArgumentParser(prog=f"{launcher} viz", description="Draw computation graphs and models.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph_command.add_parsers(commands)
     step_command.add_parser(commands)

@@ -20,10 +20,10 @@ def add_parser(commands: Any) -> None:
         help="an expression or a model's loss as one page: boxes open, down to one multiplication",
         description="Write a page in which boxes open and close, from a whole computation down to one operation, with "
         "every number and every gradient. It works offline.",
-        epilog='examples: python -m viz explore "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
-        'python -m viz explore runs/my-run --text "To be, or" -o loss.html',
+        epilog='examples: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
+        '%(prog)s runs/my-run --text "To be, or" -o loss.html',
     )
-    parser.add_argument("subject", help="an expression, or a folder that python -m gpt train has written")
+    parser.add_argument("subject", help="an expression, or a folder that gpt train has written")
     parser.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="of an expression: a number for each name")
     parser.add_argument(
         "-o", "--out", default="explore.html", metavar="FILE", help="what to write (default: %(default)s)"

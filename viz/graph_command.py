@@ -29,7 +29,7 @@ def add_parsers(commands: Any) -> None:
         "graph",
         help="the graph of an expression or of a model's loss, with data and gradients",
         description="Compute an expression, or the loss of a trained model on a text; differentiate it, draw it.",
-        epilog='example: python -m viz graph "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.svg',
+        epilog='example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.svg',
     )
     _add_subject(graph)
     graph.add_argument(
@@ -57,7 +57,7 @@ def add_parsers(commands: Any) -> None:
         "flow",
         help="where the gradient of an expression or of a model flows, dies or explodes",
         description="The gradients per parameter, module and head, and what is wrong with them. Printed as text.",
-        epilog="example: python -m viz flow runs/my-run -o flow.html",
+        epilog="example: %(prog)s runs/my-run -o flow.html",
     )
     _add_subject(command)
     command.add_argument("--over-time", action="store_true", help="of a run: how they changed while it was trained")

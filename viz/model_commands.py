@@ -26,7 +26,7 @@ def add_parsers(commands: Any) -> None:
     command = _command(
         commands, "boundary", _boundary,
         "what an expression of two inputs says about every point of a plane",
-        'python -m viz boundary "tanh(3*x - 2*y + b)" b=0.5 -o boundary.html',
+        '%(prog)s "tanh(3*x - 2*y + b)" b=0.5 -o boundary.html',
     )  # fmt: skip
     command.add_argument("expression", help="of two inputs, such as x and y; it is compared with the threshold")
     command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="a number for each further name")
@@ -39,13 +39,13 @@ def add_parsers(commands: Any) -> None:
 
     command = _command(
         commands, "attention", _attention, "what each head of a trained model looks at",
-        'python -m viz attention runs/my-run --text "To be, or" -o attention.html',
+        '%(prog)s runs/my-run --text "To be, or" -o attention.html',
     )  # fmt: skip
     _add_run(command)
     _add_text(command, "show at most so many positions (default: 12, or as much of --text as the context holds)")
     command = _command(
         commands, "next", _next, "which characters a trained model expects next, and which of them sampling cuts",
-        'python -m viz next runs/my-run --text "To b" --temperature 0.7 --top-p 0.9 -o next.svg',
+        '%(prog)s runs/my-run --text "To b" --temperature 0.7 --top-p 0.9 -o next.svg',
     )  # fmt: skip
     _add_run(command)
     command.add_argument("--text", help="what goes before (default: the beginning of the validation text)")
@@ -56,21 +56,21 @@ def add_parsers(commands: Any) -> None:
     command.add_argument("--most", type=int, default=12, metavar="N", help="show so many singly (default: 12)")
     command = _command(
         commands, "curve", _curve, "how the loss of trainings fell, beside what counting alone reaches",
-        "python -m viz curve runs/one runs/two -o loss.svg",
+        "%(prog)s runs/one runs/two -o loss.svg",
     )  # fmt: skip
-    command.add_argument("folders", nargs="+", metavar="RUN", help="folders that python -m gpt train has written")
+    command.add_argument("folders", nargs="+", metavar="RUN", help="folders that gpt train has written")
     command.add_argument(
         "--no-ladder", action="store_true", help="leave out what counting reaches, which is counted anew"
     )
     command = _command(
         commands, "embeddings", _embeddings, "the vectors of characters, in the plane in which they differ most",
-        "python -m viz embeddings runs/my-run -o embeddings.html",
+        "%(prog)s runs/my-run -o embeddings.html",
     )  # fmt: skip
     _add_run(command)
     command.add_argument("--positions", action="store_true", help="the vectors of positions instead of characters")
     command = _command(
         commands, "histogram", _histogram, "how the weights and the gradients of a trained model are distributed",
-        "python -m viz histogram runs/my-run --of modules -o histogram.svg",
+        "%(prog)s runs/my-run --of modules -o histogram.svg",
     )  # fmt: skip
     _add_run(command)
     _add_text(command, "compute the loss on at most so many characters (default: the context)")
@@ -78,7 +78,7 @@ def add_parsers(commands: Any) -> None:
     command.add_argument("--scale", choices=SCALES, default=SCALES[0], help="an axis for each, or one for all")
     command = _command(
         commands, "compilation", _compilation, "which scalars of a model's loss became which array instruction",
-        "python -m viz compilation runs/my-run --focus transformer.h.0.attn -o program.html",
+        "%(prog)s runs/my-run --focus transformer.h.0.attn -o program.html",
     )  # fmt: skip
     _add_run(command)
     _add_text(command, "compile the loss of so many characters (default: 4)")
@@ -86,7 +86,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", metavar="RUN", help="a folder that python -m gpt train has written")
+    command.add_argument("folder", metavar="RUN", help="a folder that gpt train has written")
     command.add_argument("--best", action="store_true", help="the parameters of the lowest validation loss")
 
 

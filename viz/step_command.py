@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
         help="step through the backpropagation of an expression",
         description="Step through an expression, forward and backward, one multiplication of the chain rule at a time. "
         "When the output is no terminal, every step is printed.",
-        epilog='example: python -m viz step "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2',
+        epilog='example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2',
     )
     parser.add_argument("expression", nargs="?", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
     parser.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
         "worksheet",
         help="exercises in backpropagation to print, with answers",
         description="Random exercises as a page to print; the answers are on a page of their own.",
-        epilog="example: python -m viz worksheet --level 2 --count 6 --seed 1 -o sheet.html",
+        epilog="example: %(prog)s --level 2 --count 6 --seed 1 -o sheet.html",
     )
     sheet.add_argument(
         "--level", type=int, choices=LEVELS, default=1, help="1 sums and products, 2 names used again, 3 functions"
@@ -97,7 +97,7 @@ def _bug(options: argparse.Namespace) -> None:
         width = max(map(len, CASES))
         for name, case in CASES.items():
             print(look.text(f"{name:{width}}  {case.title}"))
-        print("\npython -m viz bug NAME shows the code, what it prints, the first number that goes wrong, and the fix")
+        print("\nviz bug NAME shows the code, what it prints, the first number that goes wrong, and the fix")
     elif options.name in CASES:
         print(look.text(CASES[options.name].report()))
     else:

@@ -74,6 +74,15 @@ def test_an_unknown_lesson_names_the_known_ones(capsys: pytest.CaptureFixture[st
     assert "lessons: there is no lesson '99' (must be one of 1" in capsys.readouterr().err
 
 
+def test_the_list_says_what_to_type(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_EDU_LAUNCHER", "python3 run.py")
+    assert main([]) == 0
+    assert capsys.readouterr().out.rstrip().split("\n")[-1].startswith("python3 run.py lesson 1 runs the first")
+    monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER")
+    assert main([]) == 0
+    assert capsys.readouterr().out.rstrip().split("\n")[-1].startswith("python -m lessons 1 runs the first")
+
+
 def test_they_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out

@@ -190,3 +190,13 @@ def test_a_program_that_is_missing_is_named(
     if out != "a.svg":  # a chart is SVG by itself
         assert main(["flow", "a*a", "a=1", "-o", str(tmp_path / out)]) == 2
         assert "or save as .svg" in capsys.readouterr().err
+
+
+def test_help_speaks_as_it_was_started(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for launcher in ("python -m", "python3 run.py"):
+        monkeypatch.setenv("TINYGRAD_EDU_LAUNCHER", launcher)
+        with pytest.raises(SystemExit):
+            main(["curve", "--help"])
+        printed = capsys.readouterr().out
+        assert f"usage: {launcher} viz curve" in printed
+        assert f"example: {launcher} viz curve runs/one" in " ".join(printed.split())
