@@ -177,7 +177,7 @@ BETA = 0.5
 
 def dpo(chosen, rejected, ref_chosen, ref_rejected):
     margin = BETA * (log_p(chosen) - ref_chosen) - BETA * (log_p(rejected) - ref_rejected)
-    return (1 + (-margin).exp()).log()  # key: -log of the sigmoid of the margin
+    return (1 + (-margin).exp()).log()
 
 
 def pairs(questions):
