@@ -77,6 +77,8 @@ def blame(now: Sequence[Line], before: Sequence[Line] = ()) -> str:
     growth = {found.name: found.mean / usual[found.name] for found in now if found.name in usual}
     if growth:
         most = max(growth, key=lambda name: growth[name])
-        return f"the gradient of {most} has grown most, to {growth[most]:,.3g} times what it was".replace("e+0", "e")
+        times = growth[most]
+        words = f"{times:,.0f}" if 100.0 <= times < 1e6 else f"{times:.3g}".replace("e+", "e").replace("e0", "e")
+        return f"the gradient of {most} has grown most, to {words} times what it was"
     most = max(now, key=lambda found: found.mean).name if now else ""
     return f"the largest gradient is that of {most}" if most else ""

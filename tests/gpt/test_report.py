@@ -89,7 +89,7 @@ def test_the_pages_open_without_an_error_or_a_request(trained: Path, browser: Br
         browser.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
     browser.call("Emulation.clearDeviceMetricsOverride")
-    browser.evaluate("document.querySelector('a[href=\"timemachine.html\"]').click()")
+    browser.evaluate("void setTimeout(() => document.querySelector('a[href=\"timemachine.html\"]').click())")
     browser.wait_for("location.pathname.endsWith('timemachine.html') && document.readyState === 'complete'")
     assert browser.evaluate("FRAMES.length") == 9
 

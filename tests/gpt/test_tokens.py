@@ -120,7 +120,12 @@ def test_a_text_that_changes_while_it_is_read_is_refused(text_file: Path, in_a_f
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_and_a_polite_kill_leave_nothing(
-    number: signal.Signals, train_arguments: list[str], in_a_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals,
+    train_arguments: list[str],
+    in_a_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     def interrupted(*arguments: object) -> Iterator[np.ndarray]:
         yield np.zeros(10, dtype=np.uint8)
@@ -129,6 +134,9 @@ def test_an_interrupt_and_a_polite_kill_leave_nothing(
         yield np.zeros(10, dtype=np.uint8)
 
     monkeypatch.setattr(tokens, "_encoded", interrupted)
+    if number == signal.SIGINT:  # a shell lets its background processes ignore it, and Python leaves it so
+        ignored = signal.signal(number, signal.default_int_handler)
+        request.addfinalizer(lambda: signal.signal(number, ignored))
     before = signal.getsignal(number)
     assert main([*train_arguments, "--out", str(tmp_path / "run")]) == 130
     assert signal.getsignal(number) is before

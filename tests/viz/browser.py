@@ -10,6 +10,10 @@ import time
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+class Navigated(Exception):
+    """The page went elsewhere while it was asked something."""
+
+
 class Browser:
     """One page in one browser.
 
@@ -61,6 +65,8 @@ class Browser:
         while True:
             answer = self._receive(30)
             if answer.get("id") == self._count:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise Navigated
                 assert "error" not in answer, answer
                 return answer["result"]
 
@@ -100,9 +106,15 @@ class Browser:
 
     def wait_for(self, condition, seconds=10):
         end = time.monotonic() + seconds
-        while not self.evaluate(condition):
+        while not self._is_true(condition):
             assert time.monotonic() < end, f"never became true: {condition}"
             time.sleep(0.01)
+
+    def _is_true(self, condition):
+        try:
+            return self.evaluate(condition)
+        except Navigated:  # the next page will be asked
+            return False
 
     def key(self, key, text=""):
         """Press and release a key, as a person would."""
