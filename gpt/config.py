@@ -225,7 +225,7 @@ PRESETS: dict[str, Preset] = {
             "init_std": 0.02,
         },
         train={
-            "steps": 5800,
+            "steps": 8000,
             "batch_size": 16,
             "lr": 2e-3,
             "min_lr": 1e-4,
