@@ -30,6 +30,7 @@ VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
+ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a file of tests per processor core; what is chosen runs in one process
 EXTRAS = ("base", "test", "dev")  # each contains the ones before it
 
 
@@ -41,7 +42,7 @@ def main(words: list[str]) -> int:
         return 0
     if command == "test":
         set_up("test")
-        return hand_over("-m", "pytest", *words[1:])
+        return hand_over("-m", "pytest", *(words[1:] or ALL_TESTS))
     if command == "lint":
         set_up("dev")
         checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
