@@ -30,7 +30,7 @@ VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
-ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a file of tests per processor core; what is chosen runs in one process
+ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a process per core; tests that are chosen run in a single one
 EXTRAS = ("base", "test", "dev")  # each contains the ones before it
 
 
