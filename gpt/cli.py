@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (th
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import os
 import sys
@@ -57,7 +58,9 @@ _COMMANDS = (  # in the order of ``--help``
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(_unknown(unknown, options.parser))
     try:
         return int(options.run(options))
     except DivergedError as error:
@@ -110,5 +113,12 @@ def _add(commands: Any, name: str, about: str, run: Any, description: str | None
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=about, description=description or f"{about[0].upper()}{about[1:]}.", formatter_class=_Help
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, parser=command)
     return command
+
+
+def _unknown(words: Sequence[str], command: argparse.ArgumentParser) -> str:
+    """What nobody knows, and what may have been meant."""
+    known = command._option_string_actions  # argparse has no public list of them
+    near = [match for word in words for match in difflib.get_close_matches(word.partition("=")[0], known, 1)]
+    return f"unrecognized arguments: {' '.join(words)}" + (f"; did you mean {' '.join(near)}?" if near else "")

@@ -110,13 +110,17 @@ class Subject:
         return [self.run.corpus.tokenizer.decode([token]) for token in tokens]
 
 
-def write(subject: Subject) -> Path:
-    """Make every section, and write the folder; returns the path of the page. OSError when it cannot be written."""
+def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> Path:
+    """Make every section, and write the folder; returns the path of the page. OSError when it cannot be written.
+
+    ``say`` is told the title of each section before it is made: some take seconds.
+    """
     from viz.report_page import Section, report_page, warning
 
     subject.folder.mkdir(parents=True, exist_ok=True)
     sections = []
     for name, title, make in SECTIONS:
+        say(title)
         try:
             with collector_paused():  # millions of objects, and none of them is garbage
                 parts = make(subject)

@@ -26,5 +26,5 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"a report is a folder, and {out} is a file; choose another name with --out")
     this = opened(folder)
     print(f"Looking at {folder}, step {this.step} of {this.config.train.steps} ...", flush=True)
-    print(f"Wrote {write(Subject(this, out))}")
+    print(f"Wrote {write(Subject(this, out), lambda title: print(f'  {title}', flush=True))}")
     return 0

@@ -297,3 +297,12 @@ def test_an_engine_that_is_not_installed_is_named_and_no_folder_is_left(
     assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
     assert "pip install 'tinygrad_edu[torch]'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistyped_flag_is_named_with_its_command_and_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--presett", "micro"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "unrecognized arguments: --presett micro; did you mean --preset?; see " in error
+    assert error.endswith("gpt train --help\n")
