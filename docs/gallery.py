@@ -73,7 +73,7 @@ def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
 def main(run: str) -> None:
     """All pictures."""
     draw("graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "expression.svg")
-    gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "36", "--out", str(DOCS / "gpt-loss.svg")])
+    gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "12", "--out", str(DOCS / "gpt-loss.svg")])
     learned_xor("boundary.svg")
     draw("curve", run, "curve.svg")
     draw("attention", run, "--text", READ, "attention.svg")
