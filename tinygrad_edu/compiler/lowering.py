@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import kernels
+from . import kernels, memory
 from .ir import Access, Instruction
 from .product import contract
 from .views import View, merged
@@ -82,7 +82,7 @@ class Lowering:
     def scratch_like(self, out: View, shape: Sequence[int]) -> View:
         """Scratch memory with the axes in the same order as those of ``out``; no steps along axes of length 1."""
         order = sorted(range(len(shape)), key=lambda d: -abs(out.strides[d]))
-        scratch = np.empty([shape[d] for d in order], self.executor.dtype)
+        scratch = memory.empty([shape[d] for d in order], self.executor.dtype)
         return View.of(scratch.transpose([order.index(d) for d in range(len(shape))]), drop_ones=True)
 
     def _calls(self, ufunc: Any, out: View, *inputs: Any, shape: Sequence[int] | None = None) -> None:
@@ -122,11 +122,11 @@ class Lowering:
             self.executor.slopes[_base(self.it.inputs[0])] = slope
         views = merged(shape, [v if v is not None else x for v in (x, out, slope)])
         if out is None:
-            views[1] = np.empty_like(views[0])
+            views[1] = memory.empty(views[0].shape, views[0].dtype)
         row = int(np.prod(views[0].shape[1:], dtype=np.int64)) if views[0].ndim else 1
         step = max(1, kernels.CHUNK // max(row, 1))
         n = views[0].shape[0] if views[0].ndim else 1
-        work = [np.empty((min(step, n), *views[0].shape[1:]), self.executor.dtype) for _ in range(4)]
+        work = [memory.empty((min(step, n), *views[0].shape[1:]), self.executor.dtype) for _ in range(4)]
         for start in range(0, n, step):
             part = [v[start : start + step] if v.ndim else v[None] for v in views]
             rows = [w[: part[0].shape[0]] for w in work]
@@ -138,9 +138,9 @@ class Lowering:
         dtype = self.executor.dtype
         if value == 0.0:  # bit by bit: a NaN in a hole times 0 would stay a NaN
             dtype = np.dtype(f"i{dtype.itemsize}")
-            stored = np.where(mask, -1, 0).astype(dtype)
+            stored = memory.copy(np.where(mask, -1, 0).astype(dtype))
         else:  # the smaller of two, ignoring NaN
-            stored = np.where(mask, -value, value).astype(dtype)
+            stored = memory.copy(np.where(mask, -value, value).astype(dtype))
         limits = View(stored, [0] * (loops - mask.ndim) + list(stored.strides) + [0] * self.lanes)
         target, source, limit = merged(shape, [out, self.inputs[0], limits])
         if value == 0.0:
@@ -246,7 +246,7 @@ class Lowering:
         if key not in executor.one_hots:
             dims = [d for d in range(len(self.shape)) if d != k and index.strides[d]]
             dims.sort(key=lambda d: -abs(index.strides[d]))
-            hot = np.empty((n, *(self.shape[d] for d in dims)), executor.dtype)
+            hot = memory.empty((n, *(self.shape[d] for d in dims)), executor.dtype)
             candidates = np.arange(n).reshape(n, *[1] * len(dims))
             self.call(np.equal, index.take(dims).array([self.shape[d] for d in dims]), candidates, hot)
             strides = [0] * len(self.shape)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from . import memory
 from .ir import Access, Instruction, Program
 from .layout import LANES, orders
 from .lowering import Lowering, Step
@@ -43,7 +44,6 @@ class Executor:
         self._limits = index_limits(program)
         self.one_hots: dict[Any, View] = {}
         self.slopes: dict[int, View] = {}
-        self._scratch = np.empty(0, self.dtype)
         self.steps: list[tuple[Step, int]] = []  # a call, and the number of the instruction that it belongs to
         for number, it in enumerate(program.instructions):
             for step in Lowering(self, it).steps:
@@ -62,25 +62,24 @@ class Executor:
     def _place(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
         program = self.program
         first, last = lifetimes(program)
-        sizes: dict[int, int] = {}
+        line = memory.LINE // self.dtype.itemsize
+        sizes: dict[int, int] = {}  # in whole cache lines
         for number, array in enumerate(program.arrays):
             if array.kind == "parameter":
                 self.arrays[number] = parameters
             elif number == program.gradient:
                 self.arrays[number] = gradient
             elif array.kind == "constant":
-                self.arrays[number] = np.ascontiguousarray(array.data, self.dtype)
+                self.arrays[number] = memory.copy(np.asarray(array.data, self.dtype))
             elif array.kind in ("value", "gradient"):
                 if number in first:
-                    sizes[number] = -(-math.prod(self._shape(number)) // 16) * 16  # whole cache lines
+                    sizes[number] = -(-math.prod(self._shape(number)) // line) * line
             else:
                 dtype = np.int64 if array.kind == "index" else self.dtype
                 fill = 1.0 / self.batch if array.lanes else 1.0
-                self.arrays[number] = self._logical(number, np.full(self._shape(number), fill, dtype))
+                self.arrays[number] = self._logical(number, memory.copy(np.asarray(fill, dtype), self._shape(number)))
         places, total = allocate(sizes, first, last)
-        memory = np.zeros(total + 16, self.dtype)
-        start = (-memory.ctypes.data // memory.itemsize) % 16
-        self.memory = memory[start:]
+        self.memory = memory.zeros((total,), self.dtype)
         for number, place in places.items():
             shape = self._shape(number)
             flat = self.memory[place : place + math.prod(shape)]
@@ -94,7 +93,7 @@ class Executor:
 
     def scratch(self, shape: Sequence[int]) -> View:
         """Memory for within one instruction."""
-        return View.of(np.empty(tuple(shape), self.dtype))
+        return View.of(memory.empty(shape, self.dtype))
 
     # --- running --------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..engine import Value
 from ..optim import _check, check_state
+from . import memory
 from .parameters import FloatArray, Parameters
 
 #: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
@@ -49,8 +50,8 @@ class ArrayOptimizer:
         self.lr = _check("lr", lr, 0.0)
         self.steps = 0
         for name in self._buffers:
-            setattr(self, name, np.zeros(len(parameters), parameters.array.dtype))
-        self._scratch = np.empty((2, min(PIECE, len(parameters))), parameters.array.dtype)
+            setattr(self, name, memory.zeros((len(parameters),), parameters.array.dtype))
+        self._scratch = memory.empty((2, min(PIECE, len(parameters))), parameters.array.dtype)
 
     def step(self) -> None:
         """Move every parameter once."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import calls
 from ..engine import Value
+from . import memory
 from .ir import Program
 from .numpy_backend import Executor
 
@@ -112,7 +113,8 @@ class Parameters:
     def array(self) -> FloatArray:
         """All parameters, one after another. Change it in place; it is made from the Values when first asked for."""
         if self._array is None or len(self._array) != len(self):
-            before, self._array = self._array, np.fromiter((v.data for v in self.values), self.dtype, len(self))
+            numbers = np.fromiter((v.data for v in self.values), self.dtype, len(self))
+            before, self._array = self._array, memory.copy(numbers)
             if before is not None and len(before) <= len(self._listed):  # loose ones were added behind
                 self._array[: len(before)] = before
         return self._array
@@ -125,7 +127,7 @@ class Parameters:
     def gradient(self) -> FloatArray:
         """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, in the order of ``array``."""
         if self._gradient is None or len(self._gradient) != len(self):
-            self._gradient = np.zeros(len(self), self.dtype)
+            self._gradient = memory.zeros((len(self),), self.dtype)
         return self._gradient
 
     def executor(self, program: Program, gradient: bool, batch: int) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import memory
 from .views import View, merged
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _matrices(
     x, y = left.array([*sizes, m, k]), right.array([*sizes, k, n])
     z = target.array([*sizes, m, n])
     if not _is_matrix(z):
-        scratch = np.empty(z.shape, z.dtype)
+        scratch = memory.empty(z.shape, z.dtype)
         to.call(np.matmul, x, y, scratch)
         to.call(np.copyto, z, scratch)
     else:
@@ -149,7 +150,7 @@ def _matrix(to: Lowering, v: View, own: list[int], order: list[int], shape: Sequ
         return v
     used = [d for d, n in enumerate(shape) if n > 1 and v.strides[d] and d not in own and d not in order]
     axes = [*used, *own, *order]
-    copied = np.empty([shape[d] for d in axes], v.base.dtype)
+    copied = memory.empty([shape[d] for d in axes], v.base.dtype)
     to.call(np.copyto, copied, v.take(axes).array([shape[d] for d in axes]))
     strides = [0] * len(shape)
     for d, s in zip(axes, copied.strides, strict=True):
