@@ -87,7 +87,10 @@ def settings_of(variant: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return parts[0], parts[1]
 
 
-GPT_FIELDS = ("n_layer", "n_embd", "n_head", "block_size", "positions", "norm", "norm_weight", "activation", "tied_head", "dropout")  # fmt: skip
+GPT_FIELDS = (
+    "n_layer", "n_embd", "n_head", "block_size", "positions", "norm", "norm_weight", "activation", "tied_head",
+    "dropout",
+)  # fmt: skip
 
 
 def train(variant: str, data: str, minutes: float) -> dict[str, Any]:
@@ -139,7 +142,9 @@ def main() -> None:
     if settings.time:
         print(time_steps(settings.time, settings.data))
         return
-    known = [json.loads(line) for line in settings.results.read_text().splitlines()] if settings.results.exists() else []
+    known = (
+        [json.loads(line) for line in settings.results.read_text().splitlines()] if settings.results.exists() else []
+    )
     known = [r for r in known if r["minutes"] == settings.minutes]
     for variant in VARIANTS:
         wanted = any(variant.startswith(start) for start in settings.only.split(","))

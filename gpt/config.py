@@ -125,7 +125,7 @@ class TrainConfig:
     checkpoint_interval: int = _setting(250, "steps between checkpoints; 0 saves only at the end")
     patience: int = _setting(0, "stop after so many validations without a lower loss; 0 goes on to the last step")
     keep: int = _setting(0, "snapshots of the parameters to keep, spread evenly over the run; 0 keeps none")
-    threads: int = _setting(1, "processor cores for matrix products")
+    threads: int = _setting(1, "processor cores that share every batch among them")
     engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value; torch: with PyTorch")
     device: str = _setting(DEVICES[0], "where the torch engine computes: cpu or cuda")
 
@@ -210,6 +210,7 @@ PRESETS: dict[str, Preset] = {
             "batch_size": 12,
             "lr": 2e-3,
             "min_lr": 2e-4,
+            "threads": 2,
         },
     ),
     "base": Preset(

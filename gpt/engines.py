@@ -193,10 +193,10 @@ class CompiledEngine:
         """Set ``_parameters`` and ``_optimizer``; another engine puts them elsewhere."""
         from threadpoolctl import threadpool_limits
 
-        # A fixed number, since the last bits of a matrix product depend on it; and one by default, since threads that
-        # share a core with other programs wait for each other far longer than a second core could save.
-        threadpool_limits(limits=config.threads, user_api="blas")
-        self._parameters = self._compiler.Parameters(model)
+        # The batch is shared out to threads, each with the whole program: more than matrix products gains. The last
+        # bits depend on how it is shared out, so the number is fixed.
+        threadpool_limits(limits=1, user_api="blas")
+        self._parameters = self._compiler.Parameters(model, threads=config.threads)
         self._optimizer = self._compiler.AdamW(self._parameters, **adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:

@@ -66,8 +66,8 @@ def profile(model: GPT, config: RunConfig, corpus: Corpus, steps: int) -> Profil
     from tinygrad_edu import compiler
     from tinygrad_edu.compiler.jit import is_matrix_product
 
-    threadpool_limits(limits=config.train.threads, user_api="blas")
-    parameters = compiler.Parameters(model)
+    threadpool_limits(limits=1, user_api="blas")
+    parameters = compiler.Parameters(model, threads=config.train.threads)  # as in CompiledEngine
     loss = compiler.jit(model.loss, parameters)
     optimizer = compiler.AdamW(parameters, **adamw_settings(model, config.train))
     times: dict[str, list[float]] = {"the batch": [], "gradient clipping": [], "AdamW": []}

@@ -21,7 +21,9 @@ import torch
 
 from tinygrad_edu import Value
 from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler.chance import Share, kept
 from tinygrad_edu.compiler.ir import Access, Instruction, Program
+from tinygrad_edu.compiler.layout import LANES, orders
 from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits, lifetimes
 from tinygrad_edu.optim import check_state
 
@@ -91,6 +93,7 @@ class TorchExecutor:
         self.program, self.batch, self.part = program, batch, part
         self.device, self.dtype = parameters.device, parameters.dtype
         self.random = np.random.default_rng(0)
+        self.orders = orders(program)  # of the numpy backend: random numbers are drawn in it
         self.one_hots: dict[Any, Tensor] = {}
         self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array as they lie in memory
         self._place(parameters, gradient)
@@ -156,7 +159,7 @@ class TorchExecutor:
             self.whole(number).copy_(torch.from_numpy(np.ascontiguousarray(lanes_last)))
         for number, array in enumerate(self.program.arrays):
             if array.kind == "random":
-                self.whole(number).copy_(torch.from_numpy(self._draw(array)))
+                self.whole(number).copy_(torch.from_numpy(self._draw(number)))
         for step in self.steps:
             step()
         access, loops = self.program.outputs[0]
@@ -164,14 +167,16 @@ class TorchExecutor:
         shape = (*loops, self.batch) if lanes else loops
         return Operand(self, access, loops, lanes)().expand(shape).cpu().numpy().copy()
 
-    def _draw(self, array: Any) -> Any:
+    def _draw(self, number: int) -> Any:
         """Two-valued random numbers, by numpy's generator: those of the compiled engine, on every device."""
+        array = self.program.arrays[number]
         p, other = array.data
         which, parts = self.part
-        if not array.lanes:
-            return (self.random.random(array.shape) >= p) * other
-        draws = self.random.random((*array.shape, self.batch * parts))
-        return (draws[..., which * self.batch : (which + 1) * self.batch] >= p) * other
+        share = Share(which * self.batch, self.batch, parts * self.batch) if array.lanes else None
+        axes = [axis for axis in self.orders[number] if axis != LANES]
+        draws = kept(self.random, [array.shape[a] for a in axes], p, share)
+        draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
+        return (draws if array.lanes else draws[..., 0]) * other
 
     def find_not_finite(self) -> Instruction | None:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import memory
+from .chance import Share, kept
 from .ir import Access, Instruction, Program
 from .layout import LANES, orders
 from .lowering import Lowering, Step
@@ -31,11 +32,20 @@ class Executor:
         parameters: the flat array of the parameters; only read.
         gradient: where the gradient goes, for a program that has one.
         batch: the number of lanes.
+        share: which examples of a larger batch they are, if there is one: the gradient is then their part of it.
     """
 
-    def __init__(self, program: Program, parameters: FloatArray, gradient: FloatArray | None, batch: int) -> None:
+    def __init__(
+        self,
+        program: Program,
+        parameters: FloatArray,
+        gradient: FloatArray | None,
+        batch: int,
+        share: Share | None = None,
+    ) -> None:
         self.program = program
         self.batch = batch
+        self.share = share or Share.whole(batch)
         self.dtype = parameters.dtype
         self.random = np.random.default_rng(0)
         self.arrays: list[Any] = [None] * len(program.arrays)
@@ -76,7 +86,7 @@ class Executor:
                     sizes[number] = -(-math.prod(self._shape(number)) // line) * line
             else:
                 dtype = np.int64 if array.kind == "index" else self.dtype
-                fill = 1.0 / self.batch if array.lanes else 1.0
+                fill = (1.0 if array.lanes else self.batch) / self.share.examples
                 self.arrays[number] = self._logical(number, memory.copy(np.asarray(fill, dtype), self._shape(number)))
         places, total = allocate(sizes, first, last)
         self.memory = memory.zeros((total,), self.dtype)
@@ -127,8 +137,10 @@ class Executor:
         for number, array in enumerate(self.program.arrays):
             if array.kind == "random":
                 p, other = array.data
-                draws = self.random.random(self.arrays[number].shape) >= p
-                np.multiply(draws, other, out=self.arrays[number])
+                axes = [axis for axis in self.orders[number] if axis != LANES]
+                draws = kept(self.random, [array.shape[a] for a in axes], p, self.share if array.lanes else None)
+                draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
+                np.multiply(draws if array.lanes else draws[..., 0], other, out=self.arrays[number])
 
     def outputs(self) -> Any:
         """The results of the latest run."""

@@ -12,6 +12,7 @@ from ..engine import Value
 from . import memory
 from .ir import Program
 from .numpy_backend import Executor
+from .parallel import ParallelExecutor
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -36,15 +37,19 @@ class Parameters:
     Args:
         source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
         dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
+        threads: how many share the examples of a batch among them.
 
     Attributes:
         names, starts, sizes: of the tensors; a part of a tensor may be one too.
     """
 
-    def __init__(self, source: Any = None, dtype: str = "float32") -> None:
+    def __init__(self, source: Any = None, dtype: str = "float32", threads: int = 1) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"unknown dtype: {dtype!r} (must be float32 or float64)")
         self.dtype = dtype
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
+        self.threads = threads
         self.source = source
         self.names: list[str] = []
         self.starts: list[int] = []
@@ -132,7 +137,10 @@ class Parameters:
 
     def executor(self, program: Program, gradient: bool, batch: int) -> Any:
         """What runs a program on these parameters: where they lie decides. Another backend overrides this."""
-        return Executor(program, self.array, self.gradient if gradient else None, batch)
+        own = self.gradient if gradient else None
+        if min(self.threads, batch) > 1:
+            return ParallelExecutor(program, self.array, own, batch, self.threads)
+        return Executor(program, self.array, own, batch)
 
     def refresh(self) -> None:
         """Take the numbers of the Values: after they were loaded, or moved by a scalar optimiser."""

@@ -1,0 +1,82 @@
+"""A batch shared out to several threads: each runs the whole program on its own examples.
+
+Nothing is exchanged until all are done; then the gradients are added up. Every instruction takes part, where threads
+inside of matrix products would leave everything between them to one core. numpy lets go of Python's lock inside of its
+functions, so the threads do run at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+from . import memory
+from .chance import Share
+from .ir import Instruction, Program
+from .numpy_backend import Executor, FloatArray
+
+
+class ParallelExecutor:
+    """See :class:`~tinygrad_edu.compiler.numpy_backend.Executor`; the arguments are the same, and how many threads."""
+
+    def __init__(
+        self, program: Program, parameters: FloatArray, gradient: FloatArray | None, batch: int, threads: int
+    ) -> None:
+        self.random = np.random.default_rng(0)
+        self._gradient = gradient
+        self._shares = Share.whole(batch).split(threads)
+        # The first thread writes where the sum is to be, the others into arrays of their own.
+        self._theirs = (
+            [memory.zeros(gradient.shape, gradient.dtype) for _ in self._shares[1:]] if gradient is not None else []
+        )
+        own = [gradient, *(self._theirs or [None] * len(self._shares[1:]))]
+        self._parts = [
+            Executor(program, parameters, mine, share.size, share)
+            for mine, share in zip(own, self._shares, strict=True)
+        ]
+        self._others = ThreadPoolExecutor(max(1, len(self._parts) - 1), thread_name_prefix="examples")
+
+    @property
+    def memory(self) -> Any:
+        """The memory of all threads, one after another: for its size."""
+        return np.concatenate([part.memory for part in self._parts])
+
+    def run(self, inputs: Sequence[Any]) -> Any:
+        """Run, and return the outputs, shape (n, batch) or (n,)."""
+        outputs = self._on_all(Executor.run, inputs)
+        self._add_gradients()
+        return np.concatenate(outputs, axis=-1) if outputs[0].ndim == 2 else outputs[0]
+
+    def timed(self, inputs: Sequence[Any]) -> list[float]:
+        """Run, and return the seconds that each instruction took, on the thread where it took longest."""
+        seconds = self._on_all(Executor.timed, inputs)
+        self._add_gradients()
+        return [max(times) for times in zip(*seconds, strict=True)]
+
+    def find_not_finite(self) -> Instruction | None:
+        """Run again step by step; the first instruction that makes a NaN, or else an infinity, for any example."""
+        return next(filter(None, (part.find_not_finite() for part in self._parts)), None)
+
+    def _on_all(self, method: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
+        """A method of every part, at the same time, on its examples."""
+        state = self.random.bit_generator.state
+        for part in self._parts:
+            part.random.bit_generator.state = state
+        mine, *theirs = (
+            [numbers[share.first : share.first + share.size] for numbers in inputs] for share in self._shares
+        )
+        futures = [self._others.submit(method, part, own) for part, own in zip(self._parts[1:], theirs, strict=True)]
+        try:
+            first = method(self._parts[0], mine)
+        finally:
+            wait(futures)  # whatever happens here, nobody may still be at work on this memory
+        self.random.bit_generator.state = self._parts[0].random.bit_generator.state
+        return [first, *(future.result() for future in futures)]
+
+    def _add_gradients(self) -> None:
+        if self._gradient is not None:
+            for gradient in self._theirs:
+                np.add(self._gradient, gradient, self._gradient)
