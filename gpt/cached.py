@@ -1,26 +1,36 @@
 """Logits by compiled programs that keep the keys and values of what they have seen.
 
-Both programs are compiled from :meth:`gpt.model.GPT.continued`: one takes a whole window and starts from nothing, the
-other takes one token and what is kept. A program has fixed shapes, so what is kept always has block_size − 1 places; a
-mask hides those that are still empty.
+Both programs are compiled from :meth:`gpt.model.GPT.continued`: one takes one token and what is kept, and gives the
+logits; the other starts from nothing, takes many tokens, and gives what to keep. A program has fixed shapes, so what is
+kept always has block_size − 1 places; a mask hides those that are still empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-
-from tinygrad_edu import functional as F
 
 from .model import GPT
 
 if TYPE_CHECKING:
-    from tinygrad_edu.compiler import Compiled, Parameters
+    from tinygrad_edu.compiler import Bound, Compiled, Parameters
 
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
-#: So many tokens of whole windows are computed one at a time before the program for a window is compiled: that takes as
-#: long as about so many tokens, and a short text does without.
+#: So many tokens of beginnings are computed one at a time before the program for many is compiled: that takes as long
+#: as about so many tokens, and a short text does without.
 WINDOW_IS_WORTH = 4096
+
+
+def in_evaluation(model: GPT, program: Compiled, call: Callable[..., Any], *batch: Any) -> Any:
+    """What a call of the program gives, which is compiled from the model as it is outside of training."""
+    if program.is_compiled:  # from then on the mode does not matter
+        return call(*batch)
+    training = model.training
+    model.eval()
+    try:
+        return call(*batch)
+    finally:
+        model.train(training)
 
 
 class CachedScorer:
@@ -37,87 +47,89 @@ class CachedScorer:
     def __init__(self, model: GPT, parameters: Parameters) -> None:
         from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
 
+        config = model.config
         self._model = model
         self._window = compiler.jit(self._window_program, parameters)
         self._step = compiler.jit(self._step_program, parameters)
-        self._begun = [0]  # tokens of beginnings so far; one count for all that share the programs
-        self._forget()
-
-    def fresh(self) -> CachedScorer:
-        """One that has seen nothing and shares the programs: for the model as it is now."""
-        other = object.__new__(CachedScorer)
-        other._model, other._window, other._step, other._begun = self._model, self._window, self._step, self._begun
-        other._forget()
-        return other
-
-    def _forget(self) -> None:
-        import numpy as np
-
-        config = self._model.config
-        places = max(1, config.block_size - 1)
-        # keys and values, then the axis of the examples that a program expects: there is one
-        shape = (2, 1, config.n_layer, config.n_head, places, config.n_embd // config.n_head)
-        self._kept = np.zeros(shape, np.float32)
-        self._mask = np.full((1, places + 1), HIDDEN, np.float32)
-        self._mask[0, -1] = 0.0  # a token sees itself
+        #: What one token adds to what is kept: keys and values of every layer, per head. # (2 · layers, nh, hs)
+        self._rows = (2 * config.n_layer, config.n_head, config.n_embd // config.n_head)
+        self._places = max(1, config.block_size - 1)
+        #: How many tokens the program for many takes. A full context forgets a quarter: what is left, but for its last
+        #: token, which is for the other program, just fits.
+        self._many = config.block_size - max(1, config.block_size // 4)
+        self._begun = 0  # tokens of beginnings so far
+        self._bound: Bound | None = None  # compiled when it is first needed
         self._seen: list[int] = []
+
+    def forget(self) -> None:
+        """Begin anew: for the model as it is now."""
+        self._seen = []
 
     def __call__(self, tokens: Sequence[int]) -> list[float]:
         """The logits after 1 to block_size ``tokens``, which may continue those of the call before."""
-        known = len(self._seen)
-        if list(tokens[:known]) != self._seen or known >= len(tokens):
+        seen = self._seen
+        if not seen or len(seen) >= len(tokens) or list(tokens[: len(seen)]) != seen:
             # Another text, or the window has moved on: positions shift, so everything is computed anew.
-            self._forget()
-            known = 0
-        if known == 0:
-            self._begun[0] += len(tokens)
-        # A window costs about as much as a handful of single tokens, whatever is in it.
-        several = known == 0 and len(tokens) > max(1, self._model.config.block_size // 8)
-        if several and self._begun[0] > WINDOW_IS_WORTH:
-            logits = self._all_at_once(tokens)
-        else:
-            for position in range(known, len(tokens)):
-                logits = self._one_more(tokens[position], position)
-        self._seen = list(tokens)
-        return logits.tolist()  # type: ignore[no-any-return]
+            self._begin(list(tokens))
+        for token in tokens[len(self._seen) :]:
+            logits = self._one_more(token)
+        return logits
 
-    def _all_at_once(self, tokens: Sequence[int]) -> Any:
-        """Behind the last token the window is filled up with zeros, which causal attention never sees."""
-        config = self._model.config
-        window = [*tokens, *[0] * (config.block_size - len(tokens))]
-        out = self._run(self._window, [window], [len(tokens) - 1])[:, 0]
-        own = out[config.vocab_size :].reshape((2, config.n_layer, config.n_head, config.block_size, -1))
-        n = min(len(tokens), self._kept.shape[4])
-        self._kept[:, 0, :, :, :n] = own[:, :, :, :n]
+    def _begin(self, tokens: list[int]) -> None:
+        """Empty the places, and fill them with many tokens at once if that pays."""
+        if self._bound is None:
+            self._bound = in_evaluation(self._model, self._step, self._bind)
+            self._arguments = self._bound.arguments
+        self._seen = []
+        self._mask[0, :-1] = HIDDEN
+        self._begun += len(tokens)
+        # Many cost about as much as a handful of single tokens, whatever they are.
+        several = len(tokens) > max(1, self._model.config.block_size // 8)
+        if not several or self._begun <= WINDOW_IS_WORTH:
+            return
+        n = min(self._many, len(tokens) - 1)
+        window = [*tokens[:n], *[0] * (self._many - n)]  # causal attention never sees the zeros behind
+        made = in_evaluation(self._model, self._window, self._window.flat, [window])
+        layers, heads, size = self._rows
+        rows = made.reshape((layers // 2, self._many, 2, heads, size)).transpose((0, 2, 3, 1, 4))
+        for kept, row in zip(self._kept, rows.reshape((layers, heads, self._many, size)), strict=True):
+            kept[0, :, :n] = row[:, :n]
         self._mask[0, :n] = 0.0
-        return out[: config.vocab_size]
+        self._seen = tokens[:n]
 
-    def _one_more(self, token: int, position: int) -> Any:
-        config = self._model.config
-        out = self._run(self._step, [token], [position], self._mask, *self._kept)[:, 0]
-        if position < self._kept.shape[4]:
-            own = out[config.vocab_size :].reshape((2, config.n_layer, config.n_head, -1))
-            self._kept[:, 0, :, :, position] = own
+    def _bind(self) -> Bound:
+        import numpy as np
+
+        mask = np.full((1, self._places + 1), HIDDEN, np.float32)
+        mask[0, -1] = 0.0  # a token sees itself
+        layers, heads, size = self._rows
+        # The first axis of what is given to a program is that of the examples.
+        return self._step.bind([0], [0], mask, *np.zeros((layers, 1, heads, self._places, size), np.float32))
+
+    def _one_more(self, token: int) -> list[float]:
+        """The logits after one more token; its keys and values are kept."""
+        assert self._bound is not None
+        position = len(self._seen)
+        self._token[0], self._position[0] = token, position
+        out = self._bound()[:, 0]
+        size = self._model.config.vocab_size
+        if position < self._places:
+            for kept, row in zip(self._kept, out[size:].reshape(self._rows), strict=True):
+                kept[0, :, position] = row
             self._mask[0, position] = 0.0
-        return out[: config.vocab_size]
+        self._seen.append(token)
+        return out[:size].tolist()  # type: ignore[no-any-return]
 
-    def _run(self, program: Compiled, *batch: Any) -> Any:
-        """The results of a program, which is compiled from the model as it is outside of training."""
-        if program.is_compiled:
-            return program.flat(*batch)
-        training = self._model.training
-        self._model.eval()
-        try:
-            return program.flat(*batch)
-        finally:
-            self._model.train(training)
-
-    def _window_program(self, tokens: Sequence[int], last: int) -> Any:
+    def _window_program(self, tokens: Sequence[int]) -> Any:
         config = self._model.config
         nothing: Any = [[[] for _ in range(config.n_head)] for _ in range(config.n_layer)]
-        logits, keys, values = self._model.continued(tokens, nothing, nothing, 0)
-        return F.pick(logits, last), keys, values
+        _, keys, values = self._model.continued(tokens, nothing, nothing, 0)
+        # Position by position, as the layers compute them: then they are copied row by row.
+        return [
+            [[[head[t] for head in part] for part in layer] for t in range(len(tokens))]
+            for layer in zip(keys, values, strict=True)
+        ]
 
-    def _step_program(self, token: int, position: int, mask: Any, keys: Any, values: Any) -> Any:
-        logits, own_keys, own_values = self._model.continued([token], keys, values, position, mask)
-        return logits[0], own_keys, own_values
+    def _step_program(self, token: int, position: int, mask: Any, *kept: Any) -> Any:
+        logits, keys, values = self._model.continued([token], kept[0::2], kept[1::2], position, mask)
+        return logits[0], list(zip(keys, values, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +15,7 @@ from tinygrad_edu.calls import values_in
 from tinygrad_edu.measure import Line, line, update_ratio
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
-from .cached import CachedScorer
+from .cached import CachedScorer, in_evaluation
 from .config import TrainConfig
 from .data import Sequences
 from .errors import ConfigError
@@ -241,22 +241,24 @@ class CompiledEngine:
         total = 0.0
         for start in range(0, len(sequences), self._AT_ONCE):
             batch = sequences[start : start + self._AT_ONCE]
-            total += self._in_evaluation(self._loss, *transposed(batch)).sum(dtype="float64")
+            total += in_evaluation(self._model, self._loss, self._loss, *transposed(batch)).sum(dtype="float64")
         return float(total) / len(sequences)
 
     def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
         """See :class:`Engine`."""
         if self._all_logits is None:
             self._all_logits = self._compiler.jit(self._model.forward, self._parameters)
-        out = self._in_evaluation(self._all_logits.flat, [list(window) for window in windows])
+        program = self._all_logits
+        out = in_evaluation(self._model, program, program.flat, [list(window) for window in windows])
         rows = out.reshape((self._model.config.block_size, -1, len(windows)))
         return rows.transpose((2, 0, 1)).tolist()  # type: ignore[no-any-return]
 
     def scorer(self) -> Scorer:
-        """See :class:`Engine`. Keys and values of earlier tokens are kept."""
+        """See :class:`Engine`. Keys and values of earlier tokens are kept; texts that take turns share the place."""
         if self._cached is None:
             self._cached = CachedScorer(self._model, self._parameters)
-        return self._cached.fresh()
+        self._cached.forget()
+        return self._cached
 
     def window_scorer(self) -> Scorer:
         """The same without keeping anything: the whole window for every token. The measure for the other one.
@@ -270,20 +272,13 @@ class CompiledEngine:
 
         def score(tokens: Sequence[int]) -> list[float]:
             window = [*tokens, *[0] * (block_size - len(tokens))]
-            logits = self._in_evaluation(program, [window], [len(tokens) - 1])
-            return [float(x[0]) for x in logits]
+            logits = in_evaluation(self._model, program, program.flat, [window], [len(tokens) - 1])
+            return logits[:, 0].tolist()  # type: ignore[no-any-return]
 
         return score
 
     def _next_logits(self, tokens: Sequence[int], last: int) -> list[Value]:
         return F.pick(self._model(tokens), last)
-
-    def _in_evaluation(self, program: Callable[..., Any], *batch: Any) -> Any:
-        self._model.eval()
-        try:
-            return program(*batch)
-        finally:
-            self._model.train()
 
     def any_process(self, flag: bool) -> bool:
         """See :class:`Engine`."""

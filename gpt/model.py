@@ -103,21 +103,26 @@ class CausalSelfAttention(Module):
         self.block_size = config.block_size
 
     def forward(
-        self, x: list[Vector], past: tuple[PerHead, PerHead] | None = None, start: int = 0, mask: Any = None
+        self,
+        x: list[Vector],
+        past_keys: PerHead | None = None,
+        past_values: PerHead | None = None,
+        start: int = 0,
+        mask: Any = None,
     ) -> Any:
-        """A whole sequence; with ``past``, its continuation from position ``start``: see :meth:`GPT.continued`."""
+        """A whole sequence; with what is kept, its continuation from ``start``: see :meth:`GPT.continued`."""
         own: tuple[list[list[Vector]], list[list[Vector]]] = ([], [])
         y: list[Vector] = [[] for _ in x]
         for h, (queries, keys, values) in enumerate(self.projected(x, start)):
-            if past is not None:
+            if past_keys is not None and past_values is not None:
                 own[0].append(keys)
                 own[1].append(values)
-                keys, values = [*past[0][h], *keys], [*past[1][h], *values]
+                keys, values = [*past_keys[h], *keys], [*past_values[h], *values]
             mixed = self.head(queries, keys, values) if mask is None else self.head(queries, keys, values, mask)
             for out, row in zip(y, mixed, strict=True):
                 out += row  # heads side by side: (C)
         out = [self.dropout(self.c_proj(v)) for v in y]
-        return out if past is None else (out, own)
+        return out if past_keys is None else (out, own)
 
     def projected(self, x: list[Vector], start: int = 0) -> Iterator[tuple[list[Vector], list[Vector], list[Vector]]]:
         """Queries, keys and values of one head after the other.    # (T, C) → (nh, 3, T, hs)"""
@@ -166,14 +171,22 @@ class Block(Module):
         self.mlp = FeedForward(config, **init)
 
     def forward(
-        self, x: list[Vector], past: tuple[PerHead, PerHead] | None = None, start: int = 0, mask: Any = None
+        self,
+        x: list[Vector],
+        past_keys: PerHead | None = None,
+        past_values: PerHead | None = None,
+        start: int = 0,
+        mask: Any = None,
     ) -> Any:
-        """A whole sequence; with ``past``, its continuation from position ``start``: see :meth:`GPT.continued`."""
+        """A whole sequence; with what is kept, its continuation from ``start``: see :meth:`GPT.continued`."""
         normed = [self.ln_1(v) for v in x]
-        attended, own = (self.attn(normed), None) if past is None else self.attn(normed, past, start, mask)
+        if past_keys is None:
+            attended, own = self.attn(normed), None
+        else:
+            attended, own = self.attn(normed, past_keys, past_values, start, mask)
         x = [F.add(v, a) for v, a in zip(x, attended, strict=True)]
         x = [F.add(v, self.mlp(self.ln_2(v))) for v in x]
-        return x if past is None else (x, own)
+        return x if past_keys is None else (x, own)
 
 
 class Transformer(Module):
@@ -213,7 +226,7 @@ class Transformer(Module):
         x = self.embedded(tokens, start)
         own_keys, own_values = [], []
         for block, *past in zip(self.h, keys, values, strict=True):
-            x, own = block(x, tuple(past), start, mask)
+            x, own = block(x, *past, start, mask)
             own_keys.append(own[0])
             own_values.append(own[1])
         return [self.ln_f(v) for v in x], own_keys, own_values

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,7 @@ class TorchExecutor:
         self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array as they lie in memory
         self._place(parameters, gradient)
         self._limits = index_limits(program)
+        self._given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
         self.steps = [Lowered(self, it).run for it in program.instructions]
 
     # --- memory ---------------------------------------------------------------------------------------------------
@@ -149,14 +151,19 @@ class TorchExecutor:
 
     # --- running --------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def inputs(self) -> list[Any]:
+        """Arrays for the inputs, each of shape (batch, …)."""
+        arrays = [self.program.arrays[number] for number in self._given]
+        return [np.zeros((self.batch, *a.shape), np.int64 if a.kind == "index" else np.float64) for a in arrays]
+
     def run(self, inputs: Sequence[Any]) -> Any:
         """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
-        given = [n for n, a in enumerate(self.program.arrays) if a.kind in ("input", "index")]
-        for number, numbers in zip(given, inputs, strict=True):
-            lanes_last = np.moveaxis(np.asarray(numbers), 0, -1)
+        for number, numbers in zip(self._given, inputs, strict=True):
+            lanes_last = np.ascontiguousarray(np.moveaxis(np.asarray(numbers), 0, -1))
             if number in self._limits:
-                check_range(lanes_last, self._limits[number])
-            self.whole(number).copy_(torch.from_numpy(np.ascontiguousarray(lanes_last)))
+                check_range(lanes_last.astype(np.int64), self._limits[number])
+            self.whole(number).copy_(torch.from_numpy(lanes_last))
         for number, array in enumerate(self.program.arrays):
             if array.kind == "random":
                 self.whole(number).copy_(torch.from_numpy(self._draw(number)))

@@ -8,8 +8,8 @@ with a level each) → ``vectorise`` (packs of nodes become instructions; ``shap
 one; ``layout``, ``views``, ``product``, ``kernels``). The language in between is ``ir``, the public face is ``jit``.
 """
 
-from .jit import Compiled, Stats, jit
+from .jit import Bound, Compiled, Stats, jit
 from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 
-__all__ = ["SGD", "Adam", "AdamW", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit"]
+__all__ = ["SGD", "Adam", "AdamW", "Bound", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit"]

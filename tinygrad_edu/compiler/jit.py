@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,15 @@ class Compiled:
         For results of many numbers, where the nested lists would take longer than the program.
         """
         inputs, size = self._inputs(batch)
-        out = self._executor(False, size).run(inputs)
-        return out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1)
+        return _columns(self._executor(False, size).run(inputs), size)
+
+    def bind(self, *batch: Any) -> Bound:
+        """The program with arguments that stay where it reads them; see :class:`Bound`."""
+        inputs, size = self._inputs(batch)
+        assert self._forward is not None
+        with collector_paused():
+            executor = self.parameters.executor(self._forward, False, size)
+        return Bound(self.parameters, executor, inputs)
 
     def value_and_grad(self, *batch: Any) -> float:
         """The mean of the function over a batch; its gradient is then in ``parameters.gradient``.
@@ -244,6 +251,43 @@ class Compiled:
 
     def __str__(self) -> str:
         return f"{self.program}\n# {self.summary()}"
+
+
+class Bound:
+    """A compiled function with arguments of its own. Made by :meth:`Compiled.bind`.
+
+    For a function that is called again and again with arguments that hardly change: what stays is not handed over
+    again. It has the memory of its programs for itself.
+
+    >>> from tinygrad_edu import Value
+    >>> weighted = jit(lambda xs, w: xs[0] * w + xs[1], [Value(0.0)]).bind([[1.0, 2.0]], [10.0])
+    >>> weighted()
+    array([[12.]], dtype=float32)
+    >>> weighted.arguments[0][0, 1] = 5.0       # of example 0, the second number
+    >>> weighted()
+    array([[15.]], dtype=float32)
+
+    Attributes:
+        arguments: one array for each, (batch, …): write into them.
+    """
+
+    def __init__(self, parameters: Parameters, executor: Any, inputs: Sequence[FloatArray]) -> None:
+        self._parameters, self._array, self._executor = parameters, parameters.array, executor
+        self._size = len(inputs[0]) if inputs else 1
+        self.arguments: tuple[FloatArray, ...] = tuple(executor.inputs)
+        for own, given in zip(self.arguments, inputs, strict=True):
+            own[...] = given
+
+    def __call__(self) -> Any:
+        """The results as one array (n, batch), as :meth:`Compiled.flat` gives them."""
+        if self._parameters.array is not self._array:
+            raise CompileError("another function has added to the parameters meanwhile: bind the arguments again")
+        return _columns(self._executor.run(self.arguments), self._size)
+
+
+def _columns(out: Any, size: int) -> Any:
+    """Results that are the same for all examples, for each of them."""
+    return out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1)
 
 
 def jit(function: Callable[..., Any], parameters: Any = None, *, dtype: str = "float32") -> Compiled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,23 +108,24 @@ def gelu(x: FloatArray, out: FloatArray, slope: FloatArray | None, rows: list[Fl
 # --- powers --------------------------------------------------------------------------------------------------------
 
 
-def power(out: FloatArray, a: Any, b: Any) -> None:
+def power_calls(out: FloatArray, a: Any, b: Any) -> list[Callable[[], Any]]:
     """a ** b; the exponents that networks use are simpler than a logarithm."""
     if not isinstance(b, np.ndarray):
         if b == 2.0:
-            np.multiply(a, a, out)
-            return
+            return [partial(np.multiply, a, a, out)]
         if b == 0.5:
-            np.sqrt(a, out)
-            return
+            return [partial(np.sqrt, a, out)]
         if b == -0.5:
-            np.sqrt(a, out)
-            np.reciprocal(out, out)
-            return
+            return [partial(np.sqrt, a, out), partial(np.reciprocal, out, out)]
         if b == -1.0:
-            np.reciprocal(a, out)
-            return
-    np.power(a, b, out)
+            return [partial(np.reciprocal, a, out)]
+    return [partial(np.power, a, b, out)]
+
+
+def power(out: FloatArray, a: Any, b: Any) -> None:
+    """a ** b into ``out``."""
+    for call in power_calls(out, a, b):
+        call()
 
 
 def _power_slope(g: Any, a: Any, b: Any, out: Any, target: FloatArray) -> None:

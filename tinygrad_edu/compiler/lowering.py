@@ -87,8 +87,16 @@ class Lowering:
 
     def _calls(self, ufunc: Any, out: View, *inputs: Any, shape: Sequence[int] | None = None) -> None:
         """Call an elementwise function on views."""
-        arrays = merged(self.shape if shape is None else shape, [out, *inputs])
-        self.call(ufunc, *arrays[1:], arrays[0])
+        target, *arrays = merged(self.shape if shape is None else shape, [out, *inputs])
+        arrays = self._as_arrays(arrays)
+        if ufunc in (np.maximum, np.minimum):  # a third array would be one more to compare
+            self.steps.append(partial(ufunc, *arrays, out=target))
+        else:
+            self.call(ufunc, *arrays, target)
+
+    def _as_arrays(self, inputs: Sequence[Any]) -> list[Any]:
+        """With the numbers written in the program as arrays: numpy would make one of each at every call."""
+        return [x if isinstance(x, np.ndarray) else np.array(x, self.executor.dtype) for x in inputs]
 
     def _elementwise(self, out: View, shape: Sequence[int] | None = None) -> None:
         op, inputs = self.it.op, self.inputs
@@ -106,13 +114,14 @@ class Lowering:
         elif op.startswith("grad:"):
             arrays = merged(shape, [out, *inputs])
             self.call(kernels.SLOPES[op[5:]], *arrays[1:], arrays[0])
+        elif op in _UFUNCS:
+            self._calls(_UFUNCS[op], out, *inputs, shape=shape)
+        elif op == "relu":
+            self._calls(np.maximum, out, inputs[0], 0.0, shape=shape)
+        elif op == "pow" and not isinstance(inputs[1], View):
+            self.steps += kernels.power_calls(*merged(shape, [out, *inputs]))
         else:
-            arrays = merged(shape, [out, *inputs])
-            ufunc = _UFUNCS.get(op)
-            if ufunc is not None:
-                self.call(ufunc, *arrays[1:], arrays[0])
-            else:
-                self.call(kernels.FORWARD[op], *arrays)
+            self.call(kernels.FORWARD[op], *merged(shape, [out, *inputs]))
 
     def _gelu(self, out: View | None, shape: Sequence[int], x: View | None = None, slope: View | None = None) -> None:
         if x is None:
@@ -169,7 +178,7 @@ class Lowering:
             array = whole.array([*gone_shape, *kept_shape])
             axes: Any = tuple(range(len(gone_shape)))
             result = target.array(kept_shape)
-            self.call(partial(ufunc.reduce, array, axis=axes, out=result))
+            self.call(ufunc.reduce, array, axes, None, result)
             if negative:
                 self.call(np.negative, result, result)
 
@@ -206,7 +215,11 @@ class Lowering:
         origin = executor.arrays[source.array]
         came = tuple(np.moveaxis(source.indices(it.loops).reshape(n, len(source.offset)), -1, 0))
         out_lanes = executor.program.arrays[it.out.array].lanes
-        self.call(_move, n, target, to, origin, came, it.accumulate, lanes, out_lanes)
+        alone = len(np.unique(np.stack(to), axis=-1).T) == n if to else n == 1
+        if alone and came and lanes == out_lanes:
+            self.call(_move_each, target, to, origin, came, it.accumulate)
+        else:
+            self.call(_move, n, target, to, origin, came, it.accumulate, lanes, out_lanes)
 
     # --- select ---------------------------------------------------------------------------------------------------
 
@@ -272,6 +285,14 @@ def _assign(target: Any, to: Any, number: float, accumulate: bool) -> None:
     target[(*to, ...)] = target[(*to, ...)] + number if accumulate else number
 
 
+def _move_each(target: Any, to: Any, origin: Any, came: Any, accumulate: bool) -> None:
+    """Where no two points go to the same place, and none is spread over the lanes or summed over them."""
+    if accumulate:
+        target[to] += origin[came]
+    else:
+        target[to] = origin[came]
+
+
 def _move(
     points: int, target: Any, to: Any, origin: Any, came: Any, accumulate: bool, lanes: bool, out_lanes: bool
 ) -> None:
@@ -310,5 +331,5 @@ def _add_selected(target: Any, grid: Any, where: Any, arriving: Any) -> None:
 _UFUNCS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "exp": np.exp,
     "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs,
-    "copy": np.positive, "detach": np.positive,
+    "copy": np.positive, "detach": np.positive, "maximum": np.maximum, "minimum": np.minimum,
 }  # fmt: skip

@@ -23,6 +23,9 @@ from .views import View
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
+#: For an index that chooses from nothing: larger than any.
+NO_LIMIT = np.uint64(np.iinfo(np.uint64).max)
+
 
 class Executor:
     """A program for one batch size.
@@ -33,6 +36,9 @@ class Executor:
         gradient: where the gradient goes, for a program that has one.
         batch: the number of lanes.
         share: which examples of a larger batch they are, if there is one: the gradient is then their part of it.
+
+    Attributes:
+        inputs: where the program reads its inputs, each of shape (batch, …); whoever writes there spares a copy.
     """
 
     def __init__(
@@ -50,17 +56,25 @@ class Executor:
         self.random = np.random.default_rng(0)
         self.arrays: list[Any] = [None] * len(program.arrays)
         self.orders = orders(program)
+        self.residents = residents(program)
         self._place(parameters, gradient)
-        self._limits = index_limits(program)
+        given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
+        self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in given]
+        self._limits = [(self.arrays[n], limit) for n, limit in index_limits(program).items()]
         self.one_hots: dict[Any, View] = {}
         self.slopes: dict[int, View] = {}
         self.steps: list[tuple[Step, int]] = []  # a call, and the number of the instruction that it belongs to
+        copied = {number for number, _ in self.residents.values()}
         for number, it in enumerate(program.instructions):
-            for step in Lowering(self, it).steps:
+            for step in () if number in copied else Lowering(self, it).steps:
                 self.steps.append((step, number))
         self._calls = [step for step, _ in self.steps]
         last = [n for n, (_, number) in enumerate(self.steps) if number < program.forward]
         self._forward_calls = self._calls[: last[-1] + 1 if last else 0]
+        access, loops = program.outputs[0]
+        lanes = program.arrays[access.array].lanes
+        shape = (*loops, batch) if lanes else loops
+        self._outputs = View.access(self.arrays[access.array], access, loops, lanes, lanes).array(shape)
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
@@ -72,6 +86,8 @@ class Executor:
     def _place(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
         program = self.program
         first, last = lifetimes(program)
+        for _, it in self.residents.values():  # the numbers are there before the program begins, and stay
+            first[it.out.array], last[it.out.array] = -1, 1 << 60
         line = memory.LINE // self.dtype.itemsize
         sizes: dict[int, int] = {}  # in whole cache lines
         for number, array in enumerate(program.arrays):
@@ -84,7 +100,7 @@ class Executor:
             elif array.kind in ("value", "gradient"):
                 if number in first:
                     sizes[number] = -(-math.prod(self._shape(number)) // line) * line
-            else:
+            elif number not in self.residents:
                 dtype = np.int64 if array.kind == "index" else self.dtype
                 fill = (1.0 if array.lanes else self.batch) / self.share.examples
                 self.arrays[number] = self._logical(number, memory.copy(np.asarray(fill, dtype), self._shape(number)))
@@ -94,6 +110,9 @@ class Executor:
             shape = self._shape(number)
             flat = self.memory[place : place + math.prod(shape)]
             self.arrays[number] = self._logical(number, flat.reshape(shape))
+        for number, (_, it) in self.residents.items():
+            view = View.access(self.arrays[it.out.array], it.out, it.loops, True, True)
+            self.arrays[number] = view.array((*it.loops, self.batch))
 
     def _logical(self, number: int, physical: Any) -> Any:
         """The axes in the order of the program, the lanes last."""
@@ -129,11 +148,11 @@ class Executor:
         return seconds
 
     def _fill(self, inputs: Sequence[Any]) -> None:
-        given = [n for n, a in enumerate(self.program.arrays) if a.kind in ("input", "index")]
-        for number, numbers in zip(given, inputs, strict=True):
-            np.copyto(self.arrays[number], np.moveaxis(numbers, 0, -1))
-            if number in self._limits:
-                check_range(self.arrays[number], self._limits[number])
+        for place, numbers in zip(self.inputs, inputs, strict=True):
+            if numbers is not place:
+                np.copyto(place, numbers)
+        for indices, limit in self._limits:
+            check_range(indices, limit)
         for number, array in enumerate(self.program.arrays):
             if array.kind == "random":
                 p, other = array.data
@@ -144,13 +163,7 @@ class Executor:
 
     def outputs(self) -> Any:
         """The results of the latest run."""
-        access, loops = self.program.outputs[0]
-        lanes = self.program.arrays[access.array].lanes
-        return (
-            View.access(self.arrays[access.array], access, loops, lanes, lanes)
-            .array((*loops, self.batch) if lanes else loops)
-            .copy()
-        )
+        return self._outputs.copy()
 
     def find_not_finite(self) -> Instruction | None:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
@@ -175,26 +188,61 @@ class Executor:
 
 
 def index_limits(program: Program) -> dict[int, Any]:
-    """For every array of indices, how many candidates each of them chooses from: shape (*its axes, 1)."""
+    """For every array of indices, how many candidates each of them chooses from: shape (*its axes, 1).
+
+    Without a sign, so that one comparison finds the negative indices too.
+    """
     limits: dict[int, Any] = {}
     for it in program.instructions[: program.forward]:
         index = it.inputs[0]
         if it.op == "select" and isinstance(index, Access) and program.arrays[index.array].kind == "index":
             shape = program.arrays[index.array].shape
-            limit = limits.setdefault(index.array, np.full((*shape, 1), np.iinfo(np.int64).max))
+            limit = limits.setdefault(index.array, np.full((*shape, 1), NO_LIMIT))
             places = tuple(np.moveaxis(index.indices(it.loops), -1, 0))
-            limit[(*places, 0)] = np.minimum(limit[(*places, 0)], it.loops[it.axis])
+            limit[(*places, 0)] = np.minimum(limit[(*places, 0)], np.uint64(it.loops[it.axis]))
     return limits
 
 
 def check_range(indices: Any, limit: Any) -> None:
     """Raise IndexError when an index chooses none of the candidates."""
-    wrong = (indices < 0) & (limit < np.iinfo(np.int64).max) | (indices >= limit)
-    if wrong.any():
+    wrong = np.greater_equal(indices.view(np.uint64), limit)
+    if np.count_nonzero(wrong):
         size = int(np.broadcast_to(limit, indices.shape)[wrong][0])
         raise IndexError(
             f"index {int(indices[wrong][0])} is out of range for a table of {size} entries (0 to {size - 1})"
         )
+
+
+def residents(program: Program) -> dict[int, tuple[int, Instruction]]:
+    """The inputs that live where the program would copy them to: for each the copy, and its number.
+
+    A sequence that grows by what the program computes (keys that are kept, and the key of one more token) is put
+    together in a new array. If nothing else writes to the input's part of it, the part can be the input.
+    """
+    written: dict[int, Any] = {}  # how many points of all instructions write to each place of an array
+    found: dict[int, tuple[int, Instruction]] = {}
+    for number, it in enumerate(program.instructions[: program.forward]):
+        x = it.inputs[0]
+        target = program.arrays[it.out.array]
+        if it.op != "copy" or not isinstance(x, Access) or x.array in found or it.accumulate or it.reduced():
+            continue
+        source = program.arrays[x.array]
+        if source.kind != "input" or not target.lanes or it.out.table is not None:
+            continue
+        if x.is_identity(source.shape, it.loops):
+            if it.out.array not in written:
+                written[it.out.array] = _writes(program, it.out.array)
+            if (written[it.out.array][tuple(np.moveaxis(it.out.indices(it.loops), -1, 0))] == 1).all():
+                found[x.array] = (number, it)
+    return found
+
+
+def _writes(program: Program, array: int) -> Any:
+    count = np.zeros(program.arrays[array].shape, np.int64)
+    for it in program.instructions:
+        if it.out.array == array:
+            np.add.at(count, tuple(np.moveaxis(it.out.indices(it.loops), -1, 0)), 1)
+    return count
 
 
 def lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:

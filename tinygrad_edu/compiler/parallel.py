@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,11 @@ class ParallelExecutor:
     def memory(self) -> Any:
         """The memory of all threads, one after another: for its size."""
         return np.concatenate([part.memory for part in self._parts])
+
+    @cached_property
+    def inputs(self) -> list[Any]:
+        """Arrays for the inputs, each of shape (batch, …): shared out at every run."""
+        return [np.concatenate(arrays) for arrays in zip(*(part.inputs for part in self._parts), strict=True)]
 
     def run(self, inputs: Sequence[Any]) -> Any:
         """Run, and return the outputs, shape (n, batch) or (n,)."""
