@@ -58,7 +58,11 @@ class CachedScorer:
         #: token, which is for the other program, just fits.
         self._many = config.block_size - max(1, config.block_size // 4)
         self._begun = 0  # tokens of beginnings so far
-        self._bound: Bound | None = None  # compiled when it is first needed
+        self._bound: Bound | None = None  # made when it is first needed, and with it its arguments:
+        self._token: Any
+        self._position: Any
+        self._mask: Any
+        self._kept: list[Any]
         self._seen: list[int] = []
 
     def forget(self) -> None:
@@ -79,7 +83,7 @@ class CachedScorer:
         """Empty the places, and fill them with many tokens at once if that pays."""
         if self._bound is None:
             self._bound = in_evaluation(self._model, self._step, self._bind)
-            self._arguments = self._bound.arguments
+            self._token, self._position, self._mask, *self._kept = self._bound.arguments
         self._seen = []
         self._mask[0, :-1] = HIDDEN
         self._begun += len(tokens)

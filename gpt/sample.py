@@ -34,11 +34,12 @@ def distribution(
     [0.731, 0.269, 0.0]
     """
     check_settings(temperature, top_k, top_p, min_p)
-    if not all(math.isfinite(x) for x in logits):
+    if not all(map(math.isfinite, logits)):
         raise ConfigError("the model's scores are not finite numbers: its training diverged; use an earlier checkpoint")
-    order = sorted(range(len(logits)), key=lambda token: -logits[token])
     if temperature == 0.0:
-        order, temperature = order[:1], 1.0
+        order, temperature = [logits.index(max(logits))], 1.0
+    else:
+        order = sorted(range(len(logits)), key=logits.__getitem__, reverse=True)
     largest = logits[order[0]]
     powers = [math.exp((logits[token] - largest) / temperature) for token in order]
     kept = len(order) if top_k is None else min(top_k, len(order))

@@ -76,6 +76,27 @@ def test_texts_do_not_mix_and_the_mode_of_the_model_stays() -> None:
     assert engine._model.training
 
 
+def test_a_scorer_is_for_the_model_as_it_is_now() -> None:
+    engine = CompiledEngine(GPT(GPTConfig(**SMALL), seed=4), TrainConfig())
+    tokens = [1, 2, 3]
+    before = list(engine.scorer()(tokens))
+    engine._parameters.array *= 1.5
+    after = list(engine.scorer()([*tokens, 4]))
+    assert after == pytest.approx(list(engine.window_scorer()([*tokens, 4])), abs=1e-5)
+    assert list(engine.scorer()(tokens)) != pytest.approx(before, abs=1e-2)
+
+
+@pytest.mark.usefixtures("beginnings")
+def test_a_token_that_does_not_exist_spoils_nothing() -> None:
+    engine = ENGINES["learned"]
+    score = engine.scorer()
+    score([1, 2, 3])
+    for text in ([1, 2, 3, 4, 11], [5, 6, 7, 8, 9, 11], [1, 11, 2, 3, 4]):
+        with pytest.raises(IndexError, match="index 11 is out of range"):
+            score(text)
+        assert list(score([1, 2, 3, 5])) == pytest.approx(list(engine.window_scorer()([1, 2, 3, 5])), abs=1e-5)
+
+
 def test_a_context_of_one_token_keeps_nothing() -> None:
     engine = CompiledEngine(GPT(GPTConfig(**{**SMALL, "block_size": 1})), TrainConfig())
     texts = [list(generate(s, 1, [3], 9, rng=random.Random(2))) for s in (engine.scorer(), engine.window_scorer())]

@@ -60,6 +60,7 @@ class Executor:
         self._place(parameters, gradient)
         given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
         self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in given]
+        self._drawn = [n for n, array in enumerate(program.arrays) if array.kind == "random"]
         self._limits = [(self.arrays[n], limit) for n, limit in index_limits(program).items()]
         self.one_hots: dict[Any, View] = {}
         self.slopes: dict[int, View] = {}
@@ -153,13 +154,13 @@ class Executor:
                 np.copyto(place, numbers)
         for indices, limit in self._limits:
             check_range(indices, limit)
-        for number, array in enumerate(self.program.arrays):
-            if array.kind == "random":
-                p, other = array.data
-                axes = [axis for axis in self.orders[number] if axis != LANES]
-                draws = kept(self.random, [array.shape[a] for a in axes], p, self.share if array.lanes else None)
-                draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
-                np.multiply(draws if array.lanes else draws[..., 0], other, out=self.arrays[number])
+        for number in self._drawn:
+            array = self.program.arrays[number]
+            p, other = array.data
+            axes = [axis for axis in self.orders[number] if axis != LANES]
+            draws = kept(self.random, [array.shape[a] for a in axes], p, self.share if array.lanes else None)
+            draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
+            np.multiply(draws if array.lanes else draws[..., 0], other, out=self.arrays[number])
 
     def outputs(self) -> Any:
         """The results of the latest run."""
