@@ -155,8 +155,11 @@ def values_in(thing: Any) -> Iterator[Value]:
     if isinstance(thing, Value):
         yield thing
     elif isinstance(thing, (list, tuple)):
-        for item in thing:
-            yield from values_in(item)
+        if set(map(type, thing)) == {Value}:  # nearly always, and far faster
+            yield from thing
+        else:
+            for item in thing:
+                yield from values_in(item)
     elif isinstance(thing, dict):
         for item in thing.values():
             yield from values_in(item)

@@ -50,6 +50,9 @@ def dot(a: Vector, b: Sequence[Value | float]) -> Value:
     """
     if len(a) != len(b) or not a:
         raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
+    for first in (a[0], b[0]):
+        if first.__class__ is not Value and hasattr(first, "dot_of"):
+            return first.dot_of(a, b)  # type: ignore[no-any-return]  # Values that are traced: see compiler/record.py
     pairs = zip(a, b, strict=True)
     x, y = next(pairs)
     total = x * y

@@ -193,7 +193,7 @@ def _join(path: str, name: str) -> str:
 
 def _is_parameter(attribute: Any) -> bool:
     if isinstance(attribute, list):
-        return bool(attribute) and all(_is_parameter(item) for item in attribute)
+        return bool(attribute) and (set(map(type, attribute)) == {Value} or all(map(_is_parameter, attribute)))
     return isinstance(attribute, Value)
 
 

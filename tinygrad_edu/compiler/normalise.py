@@ -20,7 +20,7 @@ from typing import Any
 from .. import ops
 from ..errors import DomainError
 from ..ops import Op
-from .record import CALL, INPUT, PARAMETER, PICK, RANDOM, Body
+from .record import CALL, DOT, INPUT, PARAMETER, PICK, RANDOM, Body
 
 SUM = "sum"
 _REDUCTIONS = (SUM, ops.MAXIMUM, ops.MINIMUM)
@@ -67,7 +67,9 @@ class Normal:
 def normalise(body: Body) -> Normal:
     """Run all passes of this file over a body."""
     ops_, args = body.ops, body.args
-    operations = sum(op not in _LEAVES and op is not CALL for op in ops_)
+    operations = sum(
+        len(args[i]) - 1 if op is DOT else op not in _LEAVES and op is not CALL for i, op in enumerate(ops_)
+    )
     alias, constants, tables = _share_and_fold(body)
     outputs = [alias[i] for i in body.outputs]
     # --- dead code: count the uses of what the outputs need ---
@@ -108,7 +110,7 @@ def normalise(body: Body) -> Normal:
         if not uses[i] or absorbed[i] or ops_[i] in _LEAVES:
             continue
         op, inputs = ops_[i], inputs_of[i]
-        if op is add or op is mul:
+        if op is add or op is mul or op is DOT:
             nodes.append(_sum(i, body, inputs_of, uses, absorbed, constants))
         elif op is CALL:
             number = args[i][0]
@@ -233,7 +235,7 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
             alias[i] = seen.setdefault(key, i)
         else:
             inputs = tuple([alias[x] for x in args[i]])
-            if not constant_ids.isdisjoint(inputs):
+            if op is not DOT and not constant_ids.isdisjoint(inputs):
                 numbers = [constants.get(x) for x in inputs]
                 if None not in numbers:
                     try:
@@ -297,6 +299,14 @@ def _sum(
                 products.append(inputs_of[i])  # type: ignore[arg-type]  # always a pair
                 absorbed[i] = True
                 count += 1
+                continue
+            if ops_[i] is DOT:
+                if not products:
+                    site = body.sites[i]
+                n = len(inputs_of[i]) // 2
+                products += zip(inputs_of[i][:n], inputs_of[i][n:], strict=True)
+                absorbed[i] = True
+                count += 2 * n - 1
                 continue
         plain.append(i)
     if len(products) == 2 and not plain and all(a in constants or b in constants for a, b in products):

@@ -17,7 +17,7 @@ Their ``state_dict`` has the same entries in the same order: a run can be saved 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,30 @@ class ArrayOptimizer:
         self.steps = 0
         for name in self._buffers:
             setattr(self, name, memory.zeros((len(parameters),), parameters.array.dtype))
-        self._scratch = memory.empty((2, min(PIECE, len(parameters))), parameters.array.dtype)
+        pieces = [slice(i, min(i + PIECE, len(parameters))) for i in range(0, len(parameters), PIECE)]
+        count = parameters.threads.count
+        # For every thread its pieces, and two arrays of the size of a piece for intermediate results.
+        self._shares = [
+            (pieces[i::count], memory.empty((2, min(PIECE, len(parameters))), parameters.array.dtype))
+            for i in range(min(count, len(pieces)))
+        ]
 
     def step(self) -> None:
         """Move every parameter once."""
-        raise NotImplementedError
+        self.steps += 1
+        self._begin()
+        self.parameters.threads.run(self._move_pieces, self._shares)
 
-    def _pieces(self) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
-        """A part of the parameters at a time, with two arrays of its size for intermediate results."""
-        for start in range(0, len(self.parameters), PIECE):
-            piece = slice(start, min(start + PIECE, len(self.parameters)))
-            one, two = self._scratch[:, : piece.stop - start]
-            yield piece, one, two
+    def _move_pieces(self, pieces: Sequence[slice], scratch: FloatArray) -> None:
+        for piece in pieces:
+            self._move(piece, *scratch[:, : piece.stop - piece.start])
+
+    def _begin(self) -> None:
+        """What comes before all pieces."""
+
+    def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
+        """Move some of the parameters; ``one`` and ``two`` are as large, for intermediate results."""
+        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """What changes from step to step, as plain numbers and lists, in the layout of the scalar optimisers."""
@@ -86,15 +98,12 @@ class SGD(ArrayOptimizer):
         super().__init__(parameters, lr)
         self.momentum = _check("momentum", momentum, 0.0, 1.0, open_high=True)
 
-    def step(self) -> None:
-        """Move every parameter once."""
-        self.steps += 1
-        p, grad, velocity = self.parameters.array, self.parameters.gradient, self.velocity
-        for i, one, _ in self._pieces():
-            velocity[i] *= self.momentum
-            velocity[i] += grad[i]
-            np.multiply(velocity[i], self.lr, out=one)
-            p[i] -= one
+    def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
+        velocity, p = self.velocity[i], self.parameters.array[i]
+        velocity *= self.momentum
+        velocity += self.parameters.gradient[i]
+        np.multiply(velocity, self.lr, out=one)
+        p -= one
 
 
 class Adam(ArrayOptimizer):
@@ -119,29 +128,25 @@ class Adam(ArrayOptimizer):
         )
         self.eps = _check("eps", eps, 0.0)
 
-    def step(self) -> None:
-        """Move every parameter once."""
-        self.steps += 1
+    def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
         beta1, beta2 = self.betas
         step_size = self.lr / (1.0 - beta1**self.steps)
         root_correction = math.sqrt(1.0 - beta2**self.steps)
-        p, grad = self.parameters.array, self.parameters.gradient
-        for i, one, two in self._pieces():
-            m, v = self.m[i], self.v[i]
-            m *= beta1
-            np.multiply(grad[i], 1.0 - beta1, out=one)
-            m += one
-            v *= beta2
-            np.multiply(grad[i], grad[i], out=one)
-            one *= 1.0 - beta2
-            v += one
-            np.sqrt(v, out=one)
-            one /= root_correction
-            one += self.eps
-            np.multiply(m, step_size, out=two)
-            # With eps 0, a parameter whose gradient was always 0 stays where it is.
-            np.divide(two, one, out=two, where=one != 0.0) if not self.eps else np.divide(two, one, out=two)
-            p[i] -= two
+        p, grad, m, v = self.parameters.array[i], self.parameters.gradient[i], self.m[i], self.v[i]
+        m *= beta1
+        np.multiply(grad, 1.0 - beta1, out=one)
+        m += one
+        v *= beta2
+        np.multiply(grad, grad, out=one)
+        one *= 1.0 - beta2
+        v += one
+        np.sqrt(v, out=one)
+        one /= root_correction
+        one += self.eps
+        np.multiply(m, step_size, out=two)
+        # With eps 0, a parameter whose gradient was always 0 stays where it is.
+        np.divide(two, one, out=two, where=one != 0.0) if not self.eps else np.divide(two, one, out=two)
+        p -= two
 
 
 class AdamW(Adam):
@@ -164,13 +169,11 @@ class AdamW(Adam):
         edges = np.flatnonzero(np.diff(decayed))
         self._decayed = [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
-    def step(self) -> None:
-        """Move every parameter once."""
+    def _begin(self) -> None:
         keep = 1.0 - self.lr * self.weight_decay
         if keep != 1.0:
             for part in self._decayed:
                 self.parameters.array[part] *= keep
-        super().step()
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:

@@ -1,14 +1,12 @@
 """A batch shared out to several threads: each runs the whole program on its own examples.
 
 Nothing is exchanged until all are done; then the gradients are added up. Every instruction takes part, where threads
-inside of matrix products would leave everything between them to one core. numpy lets go of Python's lock inside of its
-functions, so the threads do run at the same time.
+inside of matrix products would leave everything between them to one core.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import Any
 
@@ -18,17 +16,19 @@ from . import memory
 from .chance import Share
 from .ir import Instruction, Program
 from .numpy_backend import Executor, FloatArray
+from .threads import Threads
 
 
 class ParallelExecutor:
-    """See :class:`~tinygrad_edu.compiler.numpy_backend.Executor`; the arguments are the same, and how many threads."""
+    """See :class:`~tinygrad_edu.compiler.numpy_backend.Executor`; the arguments are the same, and the threads."""
 
     def __init__(
-        self, program: Program, parameters: FloatArray, gradient: FloatArray | None, batch: int, threads: int
+        self, program: Program, parameters: FloatArray, gradient: FloatArray | None, batch: int, threads: Threads
     ) -> None:
         self.random = np.random.default_rng(0)
         self._gradient = gradient
-        self._shares = Share.whole(batch).split(threads)
+        self._threads = threads
+        self._shares = Share.whole(batch).split(threads.count)
         # The first thread writes where the sum is to be, the others into arrays of their own.
         self._theirs = (
             [memory.zeros(gradient.shape, gradient.dtype) for _ in self._shares[1:]] if gradient is not None else []
@@ -38,7 +38,6 @@ class ParallelExecutor:
             Executor(program, parameters, mine, share.size, share)
             for mine, share in zip(own, self._shares, strict=True)
         ]
-        self._others = ThreadPoolExecutor(max(1, len(self._parts) - 1), thread_name_prefix="examples")
 
     @property
     def memory(self) -> Any:
@@ -71,16 +70,10 @@ class ParallelExecutor:
         state = self.random.bit_generator.state
         for part in self._parts:
             part.random.bit_generator.state = state
-        mine, *theirs = (
-            [numbers[share.first : share.first + share.size] for numbers in inputs] for share in self._shares
-        )
-        futures = [self._others.submit(method, part, own) for part, own in zip(self._parts[1:], theirs, strict=True)]
-        try:
-            first = method(self._parts[0], mine)
-        finally:
-            wait(futures)  # whatever happens here, nobody may still be at work on this memory
+        own = ([numbers[share.first : share.first + share.size] for numbers in inputs] for share in self._shares)
+        results = self._threads.run(method, list(zip(self._parts, own, strict=True)))
         self.random.bit_generator.state = self._parts[0].random.bit_generator.state
-        return [first, *(future.result() for future in futures)]
+        return results
 
     def _add_gradients(self) -> None:
         if self._gradient is not None:

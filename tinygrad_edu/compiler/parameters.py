@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from . import memory
 from .ir import Program
 from .numpy_backend import Executor
 from .parallel import ParallelExecutor
+from .threads import Threads
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -37,7 +39,7 @@ class Parameters:
     Args:
         source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
         dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
-        threads: how many share the examples of a batch among them.
+        threads: how many share the examples of a batch, and the parameters in an optimiser's step, among them.
 
     Attributes:
         names, starts, sizes: of the tensors; a part of a tensor may be one too.
@@ -47,15 +49,14 @@ class Parameters:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"unknown dtype: {dtype!r} (must be float32 or float64)")
         self.dtype = dtype
-        if threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads}")
-        self.threads = threads
+        self.threads = Threads(threads)
         self.source = source
         self.names: list[str] = []
         self.starts: list[int] = []
         self.sizes: list[int] = []
         self._listed: list[Value] = []
         self._loose: list[Value] = []
+        self._parts = False  # whether a Value may be in two tensors, one of them a part of the other
         self._places: dict[int, tuple[int, int]] = {}  # id of a Value, which self keeps alive: tensor, place in it
         self._array: FloatArray | None = None
         self._gradient: FloatArray | None = None
@@ -65,6 +66,11 @@ class Parameters:
     def adopt(self, name: str, tensor: Any) -> int | None:
         """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
         values = list(calls.values_in(tensor))
+        place = self._places.get(id(values[0])) if values and not self._parts else None
+        if place is not None and place[0] != LOOSE and place[1] == 0 and self.sizes[place[0]] == len(values):
+            start = self.starts[place[0]]
+            if self._listed[start : start + len(values)] == values:
+                return place[0]
         known = [self._places.get(id(v)) for v in values]
         if known and known[0] is not None and known[0][0] != LOOSE:
             owner, first = known[0]
@@ -72,6 +78,7 @@ class Parameters:
                 if first == 0 and self.sizes[owner] == len(values):
                     return owner
                 # A module's own part of a long list of parameters: a tensor of its own at the same place.
+                self._parts = True
                 return self._number(name, self.starts[owner] + first, values)
         fresh = [v for v, place in zip(values, known, strict=True) if place is None]
         values = list(dict.fromkeys(fresh))
@@ -85,8 +92,7 @@ class Parameters:
         self.names.append(name)
         self.starts.append(start)
         self.sizes.append(len(values))
-        for i, v in enumerate(values):
-            self._places[id(v)] = (number, i)
+        self._places.update(zip(map(id, values), zip(repeat(number), range(len(values)), strict=False), strict=False))
         return number
 
     def locate(self, value: Value) -> tuple[int, int]:
@@ -138,7 +144,7 @@ class Parameters:
     def executor(self, program: Program, gradient: bool, batch: int) -> Any:
         """What runs a program on these parameters: where they lie decides. Another backend overrides this."""
         own = self.gradient if gradient else None
-        if min(self.threads, batch) > 1:
+        if min(self.threads.count, batch) > 1:
             return ParallelExecutor(program, self.array, own, batch, self.threads)
         return Executor(program, self.array, own, batch)
 
@@ -194,6 +200,6 @@ def rectangle(thing: Any, leaf: type | tuple[type, ...] = Value) -> tuple[int, .
     first = rectangle(thing[0], leaf)
     if first is None:
         return None
-    if not first:
-        return (len(thing),) if all(isinstance(x, leaf) for x in thing) else None
+    if not first:  # a row: its types are looked at together, since there are few of them and many numbers
+        return (len(thing),) if all(issubclass(kind, leaf) for kind in set(map(type, thing))) else None
     return (len(thing), *first) if all(rectangle(x, leaf) == first for x in thing) else None

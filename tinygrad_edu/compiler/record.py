@@ -27,6 +27,7 @@ PARAMETER = "parameter"  # (slot, place in it)
 PICK = "pick"  # (node of the index, number of the table of candidates)
 CALL = "call"  # (number of the call, which of its results)
 RANDOM = "random"  # (probability of 0, the other value)
+DOT = "dot"  # the nodes of one vector and then those of the other: the products and the sum, added from left to right
 # A constant has (the number,).
 
 _new = object.__new__
@@ -88,12 +89,15 @@ class Body:
     def add(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> Tracer:
         """Record a node."""
         out: Tracer = _new(Tracer)
-        out.id = len(self.ops)
+        out.id = self._append(op, args, site)
         out.body = self
+        return out
+
+    def _append(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> int:
         self.ops.append(op)
         self.args.append(args)
         self.sites.append(site)
-        return out
+        return len(self.ops) - 1
 
     def slot(self, tensor: int) -> int:
         """The slot of a tensor."""
@@ -118,9 +122,13 @@ class Body:
             return self.number(plain_data(x))
         return self._import(x)
 
+    def operand(self, x: Any) -> int:
+        """The node of what stands in a calculation: as ``number``, or an index of the example."""
+        return self.number(x.as_value() if x.__class__ is Index else x)
+
     def _once(self, key: Any, op: Op | str, args: tuple[Any, ...]) -> int:
         if key not in self._known:
-            self._known[key] = self.add(op, args).id
+            self._known[key] = self._append(op, args)
         return self._known[key]
 
     def _import(self, root: Value) -> int:
@@ -207,6 +215,22 @@ class Tracer(Value):
 
     def __rmul__(self, other: Any) -> Any:
         return _record(ops.MUL, other, self)
+
+    def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+        """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
+        body, site = current_body(), site_here(2)
+        _check_recording()
+        left, right = (
+            [x.id if x.__class__ is Tracer and x.body is body else body.operand(x) for x in v] for v in (a, b)
+        )
+        known = body.ops
+        if not any(known[x] is ops.CONSTANT for x in (*left, *right)):
+            return body.add(DOT, (*left, *right), site)
+        total = None  # with numbers in it, which the next passes will look at one by one
+        for pair in zip(left, right, strict=True):
+            product = body.add(ops.MUL, pair, site)
+            total = product if total is None else body.add(ops.ADD, (total.id, product.id), site)
+        return total
 
     def _read(self) -> NoReturn:
         refuse_number("the number of a Value")
@@ -349,8 +373,7 @@ def _record(op: Op, a: Any, b: Any) -> Any:
         j = body.number(b)
     else:
         return NotImplemented
-    if not engine._recording:
-        refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
+    _check_recording()
     out = _new(Tracer)
     out.id = len(body.ops)
     out.body = body
@@ -358,6 +381,11 @@ def _record(op: Op, a: Any, b: Any) -> Any:
     body.args.append((i, j))
     body.sites.append(site_here(3))
     return out
+
+
+def _check_recording() -> None:
+    if not engine._recording:
+        refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
 
 
 @contextmanager
