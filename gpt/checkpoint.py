@@ -185,9 +185,14 @@ def load_tokenizer(folder: Path) -> CharTokenizer:
         raise CheckpointError(f"{path} does not describe a tokenizer: {error}") from None
 
 
-def save_model(folder: Path, model: GPT, step: int, name: str = MODEL) -> None:
-    """Write model.safetensors, or another ``name``, in the names and shapes of PyTorch's GPT-2."""
-    save_tensors(folder / name, _distinct(model), {"step": step})
+def save_model(
+    folder: Path, model: GPT, step: int, name: str = MODEL, numbers: Mapping[str, Numbers] | None = None
+) -> None:
+    """Write model.safetensors, or another ``name``, in the names and shapes of PyTorch's GPT-2.
+
+    ``numbers`` are those of the model, for whoever has them at hand.
+    """
+    save_tensors(folder / name, numbers or numbers_of(model), {"step": step})
 
 
 def keep_model(folder: Path, name: str) -> None:
@@ -195,8 +200,8 @@ def keep_model(folder: Path, name: str) -> None:
     write_atomically(folder / name, (folder / MODEL).read_bytes())
 
 
-def _distinct(model: GPT) -> dict[str, Numbers]:
-    """The state without second names: a tied head is saved once."""
+def numbers_of(model: GPT) -> dict[str, Numbers]:
+    """The parameters by name, without second names: a tied head is there once."""
     names = {name for name, _ in model.named_parameters()}
     return {name: numbers for name, numbers in model.state_dict().items() if name in names}
 
@@ -255,10 +260,15 @@ def step_of(metadata: Mapping[str, int], source: Path) -> int:
         raise CheckpointError(f"{source} does not say at which step it was saved") from None
 
 
-def save_training_state(folder: Path, model: GPT, optimizer: Mapping[str, Any], step: int) -> None:
-    """Write training.safetensors: parameters as ``model.*``, AdamW's running means as ``optimizer.*``."""
-    tensors = {f"model.{name}": numbers for name, numbers in _distinct(model).items()}
-    tensors |= {f"optimizer.{name}": numbers for name, numbers in optimizer.items() if name != "steps"}
+def save_training_state(
+    folder: Path, model: GPT, optimizer: Mapping[str, Any], step: int, numbers: Mapping[str, Numbers] | None = None
+) -> None:
+    """Write training.safetensors: parameters as ``model.*``, AdamW's running means as ``optimizer.*``.
+
+    ``numbers`` are those of the model, for whoever has them at hand.
+    """
+    tensors = {f"model.{name}": table for name, table in (numbers or numbers_of(model)).items()}
+    tensors |= {f"optimizer.{name}": table for name, table in optimizer.items() if name != "steps"}
     save_tensors(folder / TRAINING, tensors, {"step": step, "optimizer.steps": optimizer["steps"]})
 
 

@@ -158,8 +158,9 @@ def _ladder(corpus: Corpus) -> list[Rung]:
 def save(run: Run) -> None:
     """Write both safetensors files; the training state first, since a run goes on from that one alone."""
     run.engine.write_back()
-    checkpoint.save_training_state(run.folder, run.model, run.engine.optimizer_state(), run.step)
-    checkpoint.save_model(run.folder, run.model, run.step)
+    numbers = checkpoint.numbers_of(run.model)  # a million floats out of a million Values: once
+    checkpoint.save_training_state(run.folder, run.model, run.engine.optimizer_state(), run.step, numbers)
+    checkpoint.save_model(run.folder, run.model, run.step, numbers=numbers)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

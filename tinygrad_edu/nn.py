@@ -181,6 +181,8 @@ def shape(nested: Any) -> tuple[int, ...]:
     """
     if not isinstance(nested, (list, tuple)):
         return ()
+    if not any(issubclass(kind, (list, tuple)) for kind in set(map(type, nested))):
+        return (len(nested),)
     shapes = {shape(item) for item in nested}
     if len(shapes) > 1:
         raise ShapeError(f"rows of unequal shape: {', '.join(map(str, sorted(shapes)))}")
@@ -221,7 +223,11 @@ def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
 
 
 def _numbers(parameter: Parameter) -> Numbers:
-    return parameter.data if isinstance(parameter, Value) else [_numbers(item) for item in parameter]
+    if isinstance(parameter, Value):
+        return parameter.data
+    if isinstance(parameter[0], Value):  # a row, without a call for each of its numbers
+        return [value.data for value in calls.values_in(parameter)]
+    return [_numbers(item) for item in parameter]
 
 
 def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:

@@ -230,9 +230,9 @@ def test_it_is_on_disk_before_the_checkpoint_that_a_resumed_run_starts_from(
     out, honest = tmp_path / "run", checkpoint.save_training_state
     seen = []
 
-    def save(folder: Path, model: GPT, optimizer: object, step: int) -> None:
+    def save(folder: Path, model: GPT, optimizer: object, step: int, numbers: object) -> None:
         seen.append((step, list(checkpoint.read_flow(folder))))
-        honest(folder, model, optimizer, step)
+        honest(folder, model, optimizer, step, numbers)
 
     monkeypatch.setattr(checkpoint, "save_training_state", save)
     assert main([*train_arguments, "--steps", "9", "--out", str(out)]) == 0
