@@ -62,7 +62,7 @@ class CachedScorer:
         self._token: Any
         self._position: Any
         self._mask: Any
-        self._kept: list[Any]
+        self._kept: list[Any]  # for every layer keys, then values                                   # (T, nh, hs)
         self._seen: list[int] = []
 
     def forget(self) -> None:
@@ -83,7 +83,8 @@ class CachedScorer:
         """Empty the places, and fill them with many tokens at once if that pays."""
         if self._bound is None:
             self._bound = in_evaluation(self._model, self._step, self._bind)
-            self._token, self._position, self._mask, *self._kept = self._bound.arguments
+            self._token, self._position, self._mask, *kept = self._bound.arguments
+            self._kept = [places[0].transpose((1, 0, 2)) for places in kept]
         self._seen = []
         self._mask[0, :-1] = HIDDEN
         self._begun += len(tokens)
@@ -94,10 +95,8 @@ class CachedScorer:
         n = min(self._many, len(tokens) - 1)
         window = [*tokens[:n], *[0] * (self._many - n)]  # causal attention never sees the zeros behind
         made = in_evaluation(self._model, self._window, self._window.flat, [window])
-        layers, heads, size = self._rows
-        rows = made.reshape((layers // 2, self._many, 2, heads, size)).transpose((0, 2, 3, 1, 4))
-        for kept, row in zip(self._kept, rows.reshape((layers, heads, self._many, size)), strict=True):
-            kept[0, :, :n] = row[:, :n]
+        for places, numbers in zip(self._kept, made.reshape((*self._rows, self._many)), strict=True):
+            places[:n] = numbers.transpose((2, 0, 1))[:n]
         self._mask[0, :n] = 0.0
         self._seen = tokens[:n]
 
@@ -118,8 +117,8 @@ class CachedScorer:
         out = self._bound()[:, 0]
         size = self._model.config.vocab_size
         if position < self._places:
-            for kept, row in zip(self._kept, out[size:].reshape(self._rows), strict=True):
-                kept[0, :, position] = row
+            for places, row in zip(self._kept, out[size:].reshape(self._rows), strict=True):
+                places[position] = row
             self._mask[0, position] = 0.0
         self._seen.append(token)
         return out[:size].tolist()  # type: ignore[no-any-return]
@@ -128,11 +127,9 @@ class CachedScorer:
         config = self._model.config
         nothing: Any = [[[] for _ in range(config.n_head)] for _ in range(config.n_layer)]
         _, keys, values = self._model.continued(tokens, nothing, nothing, 0)
-        # Position by position, as the layers compute them: then they are copied row by row.
-        return [
-            [[[head[t] for head in part] for part in layer] for t in range(len(tokens))]
-            for layer in zip(keys, values, strict=True)
-        ]
+        # Number by number, each at all positions: so they lie in a program, and long rows are copied fastest.
+        layers = zip(keys, values, strict=True)
+        return [[[list(zip(*head, strict=True)) for head in part] for part in layer] for layer in layers]
 
     def _step_program(self, token: int, position: int, mask: Any, *kept: Any) -> Any:
         logits, keys, values = self._model.continued([token], kept[0::2], kept[1::2], position, mask)

@@ -36,10 +36,11 @@ def distribution(
     check_settings(temperature, top_k, top_p, min_p)
     if not all(map(math.isfinite, logits)):
         raise ConfigError("the model's scores are not finite numbers: its training diverged; use an earlier checkpoint")
+    probabilities = [0.0] * len(logits)
     if temperature == 0.0:
-        order, temperature = [logits.index(max(logits))], 1.0
-    else:
-        order = sorted(range(len(logits)), key=logits.__getitem__, reverse=True)
+        probabilities[logits.index(max(logits))] = 1.0
+        return probabilities
+    order = sorted(range(len(logits)), key=logits.__getitem__, reverse=True)
     largest = logits[order[0]]
     powers = [math.exp((logits[token] - largest) / temperature) for token in order]
     kept = len(order) if top_k is None else min(top_k, len(order))
@@ -53,7 +54,6 @@ def distribution(
     if min_p is not None:  # powers[0] is 1, so a power is a probability relative to the largest
         kept = min(kept, sum(power >= min_p for power in powers))
     total = sum(powers[:kept])
-    probabilities = [0.0] * len(logits)
     for token, power in zip(order[:kept], powers, strict=False):
         probabilities[token] = power / total
     return probabilities

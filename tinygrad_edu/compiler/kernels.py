@@ -39,8 +39,8 @@ _LARGEST = 26.0  # erfc of more than that is below the smallest double
 _polynomials: dict[int, list[float]] = {}
 
 
-def _phi64(x: FloatArray, rows: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Φ(x) and e^(−x²/2), to about 1e-14; both are among the ``rows``.
+def _phi64(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatArray, FloatArray]:
+    """Φ(x) and e^(−x²/2), to about 1e-14; both are among the ``rows``, the second even if nobody asks for it.
 
     With z = |x|/√2 the tail of the normal distribution is Q = ½·erfc(z) = ½·e^(−z²)·p(u), and Φ is Q or 1 − Q.
     """
@@ -74,11 +74,17 @@ def _phi64(x: FloatArray, rows: list[FloatArray]) -> tuple[FloatArray, FloatArra
 #: Φ(x) = ½ + ½·tanh(x·p(x²)): p is a least-squares fit, reweighted until all errors are alike, of artanh(2·Φ(x) − 1)
 #: / x for |x| up to 5.6. Its first coefficient is √(2/π) but for the sixth digit, as in the tanh form of GELU, which
 #: stops at the second. The largest error of Φ is 3e-8, half of what a float32 can tell from 1.
-_PHI32 = (1.75617307e-09, -1.32263416e-07, 3.9647453e-06, -5.5306198e-05, -3.25949664e-05, 0.0363330846, 0.797884941)
+_PHI32 = [
+    np.array(c, np.float32)  # numpy would make an array of a number at every call
+    for c in (
+        1.75617307e-09, -1.32263416e-07, 3.9647453e-06, -5.5306198e-05, -3.25949664e-05, 0.0363330846, 0.797884941
+    )
+]  # fmt: skip
+_HALF = np.array(0.5, np.float32)
 
 
-def _phi32(x: FloatArray, rows: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Φ(x) and e^(−x²/2), to 3e-8, in few operations."""
+def _phi32(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatArray, FloatArray]:
+    """Φ(x) and, if asked for, e^(−x²/2), to 3e-8, in few operations."""
     square, q = rows[:2]
     np.multiply(x, x, square)
     np.multiply(square, _PHI32[0], q)
@@ -88,16 +94,17 @@ def _phi32(x: FloatArray, rows: list[FloatArray]) -> tuple[FloatArray, FloatArra
     np.add(q, _PHI32[-1], q)
     np.multiply(q, x, q)
     np.tanh(q, q)
-    np.multiply(q, 0.5, q)
-    np.add(q, 0.5, q)
-    np.multiply(square, -0.5, square)
-    np.exp(square, square)
+    np.multiply(q, _HALF, q)
+    np.add(q, _HALF, q)
+    if density:
+        np.multiply(square, -0.5, square)
+        np.exp(square, square)
     return q, square
 
 
 def gelu(x: FloatArray, out: FloatArray, slope: FloatArray | None, rows: list[FloatArray]) -> None:
     """x·Φ(x) into ``out`` and its derivative Φ(x) + x·φ(x) into ``slope``; four ``rows`` to work in."""
-    phi, density = (_phi32 if x.dtype == np.float32 else _phi64)(x, rows)
+    phi, density = (_phi32 if x.dtype == np.float32 else _phi64)(x, rows, slope is not None)
     if slope is not None:
         np.multiply(density, 1.0 / math.sqrt(2.0 * math.pi), density)
         np.multiply(density, x, density)
@@ -116,7 +123,8 @@ def power_calls(out: FloatArray, a: Any, b: Any) -> list[Callable[[], Any]]:
         if b == 0.5:
             return [partial(np.sqrt, a, out)]
         if b == -0.5:
-            return [partial(np.sqrt, a, out), partial(np.reciprocal, out, out)]
+            root = np.empty_like(out) if out.ndim == 0 else out  # for a single number, in place is slower
+            return [partial(np.sqrt, a, root), partial(np.reciprocal, root, out)]
         if b == -1.0:
             return [partial(np.reciprocal, a, out)]
     return [partial(np.power, a, b, out)]
@@ -219,7 +227,7 @@ SLOPES: dict[str, Callable[..., None]] = {
 
 #: kernel(out, *inputs)
 FORWARD: dict[str, Callable[..., Any]] = {
-    "copy": lambda out, a: np.copyto(out, a),
+    "copy": np.copyto,  # several times as fast as np.positive
     "add": lambda out, a, b: np.add(a, b, out),
     "sub": lambda out, a, b: np.subtract(a, b, out),
     "mul": lambda out, a, b: np.multiply(a, b, out),
@@ -237,6 +245,6 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "abs": lambda out, a: np.abs(a, out),
     "maximum": lambda out, a, b: np.maximum(a, b, out=out),
     "minimum": lambda out, a, b: np.minimum(a, b, out=out),
-    "detach": lambda out, a: np.copyto(out, a),
+    "detach": np.copyto,
     "equal": lambda out, a, b: np.equal(a, b, out),
 }

@@ -23,6 +23,9 @@ Step = Callable[[], Any]
 #: Up to this many candidates a table is looked up by a matrix product with ones and zeros.
 LARGEST_ONE_HOT = 512
 
+#: Up to so many neighbouring numbers are added up fastest as a product with ones.
+SMALL_SUM = 1024
+
 
 @dataclass
 class Lowering:
@@ -114,12 +117,12 @@ class Lowering:
         elif op.startswith("grad:"):
             arrays = merged(shape, [out, *inputs])
             self.call(kernels.SLOPES[op[5:]], *arrays[1:], arrays[0])
+        elif op == "pow" and not isinstance(inputs[1], View):
+            self.steps += kernels.power_calls(*merged(shape, [out, *inputs]))
         elif op in _UFUNCS:
             self._calls(_UFUNCS[op], out, *inputs, shape=shape)
         elif op == "relu":
             self._calls(np.maximum, out, inputs[0], 0.0, shape=shape)
-        elif op == "pow" and not isinstance(inputs[1], View):
-            self.steps += kernels.power_calls(*merged(shape, [out, *inputs]))
         else:
             self.call(kernels.FORWARD[op], *merged(shape, [out, *inputs]))
 
@@ -166,7 +169,10 @@ class Lowering:
             kept = [d for d, n in enumerate(self.shape) if n == 1 or out.strides[d]]
             gone = [d for d in range(len(self.shape)) if d not in kept]
             if not gone:
-                self._calls(np.negative if negative else np.positive, out, x)
+                if negative:
+                    self._calls(np.negative, out, x)
+                else:
+                    self.call(np.copyto, *merged(self.shape, [out, x]))
                 return
             kept_shape, gone_shape = [self.shape[d] for d in kept], [self.shape[d] for d in gone]
             source = x if isinstance(x, View) else View(np.array(x, self.executor.dtype), [0] * len(self.shape))
@@ -178,7 +184,11 @@ class Lowering:
             array = whole.array([*gone_shape, *kept_shape])
             axes: Any = tuple(range(len(gone_shape)))
             result = target.array(kept_shape)
-            self.call(ufunc.reduce, array, axes, None, result)
+            n = gone_shape[0]
+            if ufunc is np.add and len(gone_shape) == 1 and n <= SMALL_SUM and _rows(array.T, result):
+                self.call(np.dot, array.T, np.ones(n, array.dtype), result)
+            else:
+                self.call(ufunc.reduce, array, axes, None, result)
             if negative:
                 self.call(np.negative, result, result)
 
@@ -229,6 +239,8 @@ class Lowering:
         pure = not any(index.strides[d] and x.strides[d] for d in range(len(self.shape)) if d != k)
         gradient = x.strides[k] == 0  # the gradient that arrives knows nothing of the candidates
         shared = any(index.strides[d] and self.out.strides[d] for d in range(len(self.shape)) if d != k)
+        if not gradient and not any(index.strides) and not self.it.accumulate and self._row(index, x):
+            return
         if self.shape[k] <= LARGEST_ONE_HOT and (not shared if gradient else pure):
             hot = self._one_hot(index)
             self._accumulated(self.out, lambda out: contract(self, hot, x, out, self.shape))
@@ -251,6 +263,16 @@ class Lowering:
             target = self.out.take(full).array([self.shape[d] for d in full])
             self.call(_take_selected, target, table, grid, where, self.it.accumulate)
 
+    def _row(self, index: View, x: View) -> bool:
+        """One index for everything finds a row of a table, if it is one in memory: a plain copy then."""
+        full = [d for d in range(len(self.shape)) if d != self.it.axis]
+        table = x.take([self.it.axis, *full]).array([self.shape[d] for d in (self.it.axis, *full)])
+        target = self.out.take(full).array([self.shape[d] for d in full])
+        if not (table.flags.c_contiguous and target.flags.c_contiguous):
+            return False
+        self.call(table.take, index.take([]).array(()), 0, target, "clip")  # in range, or the run would not have begun
+        return True
+
     def _one_hot(self, index: View) -> View:
         """Ones where the index is the candidate: made once for all instructions that ask for it."""
         k, n = self.it.axis, self.shape[self.it.axis]
@@ -271,6 +293,14 @@ class Lowering:
 
 def _key(x: Any) -> Any:
     return (x.array, x.offset, x.steps)
+
+
+def _rows(array: Any, result: Any) -> bool:
+    """Whether an array is one vector, or the rows of one matrix, as the BLAS knows them; the result is a vector."""
+    *outer, inner = array.strides
+    return (
+        array.ndim <= 2 and inner == array.itemsize and all(s >= inner * array.shape[-1] for s in outer)
+    ) and result.flags.c_contiguous  # fmt: skip
 
 
 def _base(x: Any) -> int:
@@ -331,5 +361,5 @@ def _add_selected(target: Any, grid: Any, where: Any, arriving: Any) -> None:
 _UFUNCS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "exp": np.exp,
     "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs,
-    "copy": np.positive, "detach": np.positive, "maximum": np.maximum, "minimum": np.minimum,
+    "pow": np.power, "maximum": np.maximum, "minimum": np.minimum,
 }  # fmt: skip
