@@ -97,6 +97,10 @@ class Lowering:
         else:
             self.call(ufunc, *arrays, target)
 
+    def _copy(self, out: View, x: Any, shape: Sequence[int]) -> None:
+        target, source = merged(shape, [out, x])
+        self.call(target.__setitem__, ..., source)  # several times as fast as np.positive
+
     def _as_arrays(self, inputs: Sequence[Any]) -> list[Any]:
         """With the numbers written in the program as arrays: numpy would make one of each at every call."""
         return [x if isinstance(x, np.ndarray) else np.array(x, self.executor.dtype) for x in inputs]
@@ -121,6 +125,8 @@ class Lowering:
             self.steps += kernels.power_calls(*merged(shape, [out, *inputs]))
         elif op in _UFUNCS:
             self._calls(_UFUNCS[op], out, *inputs, shape=shape)
+        elif op in ("copy", "detach"):
+            self._copy(out, inputs[0], shape)
         elif op == "relu":
             self._calls(np.maximum, out, inputs[0], 0.0, shape=shape)
         else:
@@ -172,7 +178,7 @@ class Lowering:
                 if negative:
                     self._calls(np.negative, out, x)
                 else:
-                    self.call(np.copyto, *merged(self.shape, [out, x]))
+                    self._copy(out, x, self.shape)
                 return
             kept_shape, gone_shape = [self.shape[d] for d in kept], [self.shape[d] for d in gone]
             source = x if isinstance(x, View) else View(np.array(x, self.executor.dtype), [0] * len(self.shape))
@@ -186,7 +192,7 @@ class Lowering:
             result = target.array(kept_shape)
             n = gone_shape[0]
             if ufunc is np.add and len(gone_shape) == 1 and n <= SMALL_SUM and _rows(array.T, result):
-                self.call(np.dot, array.T, np.ones(n, array.dtype), result)
+                self.call(array.T.dot, np.ones(n, array.dtype), result)
             else:
                 self.call(ufunc.reduce, array, axes, None, result)
             if negative:

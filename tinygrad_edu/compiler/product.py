@@ -77,7 +77,7 @@ def _weighted(
     left = View(a.base, [*one.strides, *first.strides])
     right = View(b.base, [*two.strides, *second.strides])
     if contiguous and len(lengths) == 1 and not sizes:
-        to.call(np.dot, left.array(lengths), right.array(lengths), target.array(()))
+        to.call(left.array(lengths).dot, right.array(lengths), target.array(()))
         return
     if contiguous and len(lengths) == 1:
         x = left.array([*sizes, *lengths])[..., None, :]
@@ -129,10 +129,10 @@ def _matrices(
         scratch = memory.empty(z.shape, z.dtype)
         to.call(np.matmul, x, y, scratch)
         to.call(np.copyto, z, scratch)
-    elif not sizes and m == 1 and z[0].flags.c_contiguous:  # for a vector, np.dot is the shorter way to the BLAS
-        to.call(np.dot, x[0], y, z[0])
+    elif not sizes and m == 1 and z[0].flags.c_contiguous:  # for a vector this is the shortest way to the BLAS
+        to.call(x[0].dot, y, z[0])
     elif not sizes and n == 1 and z[:, 0].flags.c_contiguous:
-        to.call(np.dot, x, y[:, 0], z[:, 0])
+        to.call(x.dot, y[:, 0], z[:, 0])
     else:
         to.call(np.matmul, x, y, z)
 
