@@ -6,8 +6,8 @@
 Both read the text, make the same batches, follow the same schedule with AdamW and clipping, validate on the same
 sequences at the same steps and at the end on the whole validation text, and begin with the same weights. PyTorch runs
 the model of ``torch_gpt.py`` with its fused attention and its fused AdamW. What is timed is the process, from start to
-end; ours also writes checkpoints, a log and samples meanwhile, and compiles. Both run with each number of threads, since
-more of them are not always faster. Beside the time on the wall there is the processor's time.
+end; ours also compiles, and writes checkpoints, a log and samples meanwhile. Both run with each number of threads,
+since more of them are not always faster. Beside the time on the wall there is the processor's time.
 """
 
 from __future__ import annotations
@@ -132,6 +132,10 @@ def theirs(settings: Any, threads: int, weights: Path) -> dict[str, float]:
     return {**times, "val_loss": json.loads(out.splitlines()[-1])}
 
 
+def _text(run: dict[str, float]) -> str:
+    return f"{run['seconds']:.1f} s ({run['processor']:.1f} s of processor), validation {run['val_loss']:.4f}"
+
+
 def main() -> None:
     """Run both in turns and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -156,9 +160,8 @@ def main() -> None:
                 seconds.setdefault(("ours", threads), []).append(a["seconds"])
                 seconds.setdefault(("PyTorch", threads), []).append(b["seconds"])
                 print(
-                    f"{settings.preset}, {threads} thread{'s' * (threads > 1)}: {a['seconds']:.1f} s "
-                    f"({a['processor']:.1f} s of processor), validation {a['val_loss']:.4f}; PyTorch {b['seconds']:.1f} s "
-                    f"({b['processor']:.1f} s), validation {b['val_loss']:.4f}; ratio {a['seconds'] / b['seconds']:.2f}",
+                    f"{settings.preset}, {threads} thread{'s' * (threads > 1)}: {_text(a)}; PyTorch {_text(b)}; "
+                    f"ratio {a['seconds'] / b['seconds']:.2f}",
                     flush=True,
                 )
     medians = {key: statistics.median(times) for key, times in seconds.items()}

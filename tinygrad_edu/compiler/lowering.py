@@ -156,10 +156,13 @@ class Lowering:
         dtype = self.executor.dtype
         if value == 0.0:  # bit by bit: a NaN in a hole times 0 would stay a NaN
             dtype = np.dtype(f"i{dtype.itemsize}")
-            stored = memory.copy(np.where(mask, -1, 0).astype(dtype))
+            stored = np.where(mask, -1, 0).astype(dtype)
         else:  # the smaller of two, ignoring NaN
-            stored = memory.copy(np.where(mask, -value, value).astype(dtype))
-        limits = View(stored, [0] * (loops - mask.ndim) + list(stored.strides) + [0] * self.lanes)
+            stored = np.where(mask, -value, value).astype(dtype)
+        order = sorted(range(mask.ndim), key=lambda d: -abs(out.strides[loops - mask.ndim + d]))
+        stored = memory.copy(stored.transpose(order))  # its axes as those of the output lie: both are read in rows
+        steps = [stored.strides[order.index(d)] for d in range(mask.ndim)]
+        limits = View(stored, [0] * (loops - mask.ndim) + steps + [0] * self.lanes)
         target, source, limit = merged(shape, [out, self.inputs[0], limits])
         if value == 0.0:
             self.call(np.bitwise_and, source.view(dtype), limit, target.view(dtype))
