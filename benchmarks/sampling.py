@@ -3,9 +3,9 @@
     python benchmarks/sampling.py                              # presets nano and base, untrained
     python benchmarks/sampling.py --presets nano --characters 2000 --rounds 5
 
-All write the same text: at temperature 0 the likeliest character, with the same rule for a full context (a quarter of
+All write the same text: at temperature 0 the likeliest character, with the same rule for a full context (half of
 it is forgotten). That they agree is checked first. PyTorch runs the model of ``torch_gpt.py`` with its fused attention,
-keeps keys and values as well, and computes the window that is left anew whenever a quarter is forgotten. The texts are
+keeps keys and values as well, and computes the window that is left anew whenever half is forgotten. The texts are
 written in turns; what counts is the median of the processor time, since each is one thread. Compiling, which happens
 once, is told apart.
 """

@@ -54,9 +54,9 @@ class CachedScorer:
         #: What one token adds to what is kept: keys and values of every layer, per head. # (2 · layers, nh, hs)
         self._rows = (2 * config.n_layer, config.n_head, config.n_embd // config.n_head)
         self._places = max(1, config.block_size - 1)
-        #: How many tokens the program for many takes. A full context forgets a quarter: what is left, but for its last
+        #: How many tokens the program for many takes. A full context forgets half of it: what is left, but for its last
         #: token, which is for the other program, just fits.
-        self._many = config.block_size - max(1, config.block_size // 4)
+        self._many = config.block_size - max(1, config.block_size // 2)
         self._begun = 0  # tokens of beginnings so far
         self._bound: Bound | None = None  # made when it is first needed, and with it its arguments:
         self._token: Any

@@ -152,7 +152,7 @@ def generate(
         prompt: at least one token.
         temperature, top_k, top_p, min_p: see :func:`distribution`.
         repetition_penalty, repetition_window: the last so many tokens are less likely; see :func:`discouraged`.
-        slide: how many of the oldest tokens are forgotten when the context is full; a quarter of it by default. All
+        slide: how many of the oldest tokens are forgotten when the context is full; half of it by default. All
             positions shift then, and everything kept has to be computed anew, so 1 is the longest memory and the
             slowest.
         rng: where the chance comes from.
@@ -164,7 +164,7 @@ def generate(
         raise ConfigError("a prompt needs at least one token")
     if max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
-    slide = max(1, block_size // 4) if slide is None else slide
+    slide = max(1, block_size // 2) if slide is None else slide
     if not 1 <= slide <= block_size:
         raise ConfigError(f"slide must be 1 to {block_size} (the context), got {slide}")
     if not (repetition_penalty > 0.0 and math.isfinite(repetition_penalty)):

@@ -40,7 +40,7 @@ def add_parser(add: Any) -> None:
     )
     command.add_argument("--repetition-window", type=int, default=64, metavar="N", help="how many characters back")
     command.add_argument(
-        "--slide", type=int, metavar="N", help="forget N characters when the context is full (default: a quarter of it)"
+        "--slide", type=int, metavar="N", help="forget N characters when the context is full (default: half of it)"
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
     command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
