@@ -87,13 +87,16 @@ def once(setting: str, threads: int, seconds: float) -> dict[str, Any]:
     """One row of the table."""
     import numpy as np
     import threadpoolctl
-    import torch
 
     from tinygrad_edu import jit
+    from tinygrad_edu.compiler import Parameters
+
+    threadpoolctl.threadpool_limits(1, user_api="blas")  # numpy's: threads share out the batch, as in a training
+    import torch
 
     torch.set_num_threads(threads)
     model, tokens, targets = make(setting)
-    compiled = jit(model.loss)
+    compiled = jit(model.loss, Parameters(model, threads=threads))
     start = time.perf_counter()
     ours = compiled.value_and_grad(tokens, targets)
     first = time.perf_counter() - start

@@ -226,7 +226,7 @@ PRESETS: dict[str, Preset] = {
             "init_std": 0.02,
         },
         train={
-            "steps": 8000,
+            "steps": 11000,
             "batch_size": 16,
             "lr": 2e-3,
             "min_lr": 1e-4,

@@ -136,16 +136,23 @@ class Observer:
         surprises = [-math.log(max(row[t], 1e-300)) for row, t in zip(probabilities, self._following, strict=True)]
         before = [r["train_loss"] for r in self._log if r["step"] <= run.step and r["train_loss"] is not None]
         recent = before[-RECENT:]
-        block_size, settings = run.config.model.block_size, run.config.train
         return Moment(
             run.step,
             math.fsum(recent) / len(recent) if recent else None,
-            run.engine.evaluate(run.corpus.validation(block_size, settings.eval_sequences)),
+            self._validation(run.step),
             math.fsum(surprises) / len(surprises),
             sample_text(run),
             [[[[float(w[0]) for w in row] for row in head] for head in layer] for layer in weights],
             probabilities,
         )
+
+    def _validation(self, step: int) -> float:
+        """The loss on the sequences that are watched in training: from the log, where that has it."""
+        for record in self._log:
+            if record["step"] == step and record.get("val_loss") is not None:
+                return float(record.get("watched_loss", record["val_loss"]))
+        run = self._run
+        return run.engine.evaluate(run.corpus.validation(run.config.model.block_size, run.config.train.eval_sequences))
 
 
 def _softmax(logits: Sequence[float]) -> list[float]:
