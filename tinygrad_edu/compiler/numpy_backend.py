@@ -70,8 +70,6 @@ class Executor:
             for step in () if number in copied else Lowering(self, it).steps:
                 self.steps.append((step, number))
         self._calls = [step for step, _ in self.steps]
-        last = [n for n, (_, number) in enumerate(self.steps) if number < program.forward]
-        self._forward_calls = self._calls[: last[-1] + 1 if last else 0]
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes
         shape = (*loops, batch) if lanes else loops
@@ -127,11 +125,11 @@ class Executor:
 
     # --- running --------------------------------------------------------------------------------------------------
 
-    def run(self, inputs: Sequence[Any], forward_only: bool = False) -> Any:
+    def run(self, inputs: Sequence[Any]) -> Any:
         """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
         self._fill(inputs)
         with np.errstate(all="ignore"):
-            for call in self._forward_calls if forward_only else self._calls:
+            for call in self._calls:
                 call()
         return self.outputs()
 
