@@ -28,7 +28,7 @@ from . import memory
 from .parameters import FloatArray, Parameters
 
 #: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
-#: is read and written once per step and not once per operation. Smaller ones would have threads queue for Python's lock.
+#: is read and written once per step and not once per operation. With smaller ones threads wait for Python's lock.
 PIECE = 1 << 16
 
 
