@@ -70,6 +70,10 @@ def test_the_share_that_is_kept_is_the_one_asked_for() -> None:
     assert abs(np.corrcoef(draws[:, 0::2].ravel(), draws[:, 1::2].ravel())[0, 1]) < 0.006  # the two halves of a word
 
 
+def test_nearly_all_can_be_dropped() -> None:
+    assert not kept(np.random.default_rng(0), (1000,), 1.0 - 1e-12, Share.whole(3)).any()
+
+
 def test_threads_must_be_a_number_of_threads() -> None:
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         Parameters([Value(1.0)], threads=0)

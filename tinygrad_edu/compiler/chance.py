@@ -1,7 +1,8 @@
 """Random numbers for a program: those of an example are the same however the batch is shared out.
 
 A generator is a stream of 64-bit words, each of them two draws. Every array takes its words from the stream example by
-example; whoever computes some of the examples jumps over the words of the others (O'Neill 2014, section 4.3.1).
+example; whoever computes some of the examples jumps over the words of the others (Brown 1994, "Random number generation
+with arbitrary strides", which numpy's generator has as ``advance``).
 """
 
 from __future__ import annotations
@@ -66,4 +67,5 @@ def kept(random: Generator, shape: Sequence[int], p: float, share: Share | None)
     rest = share.examples - share.first - share.size
     if rest:
         stream.advance(rest * words)
-    return (draws >= np.uint32(round(p * 2**32))).reshape(share.size, *shape)
+    dropped = min(round(p * 2**32), 2**32 - 1)  # of all draws that there can be
+    return (draws >= np.uint32(dropped)).reshape(share.size, *shape)
