@@ -119,10 +119,6 @@ class Executor:
         wanted = [*range(len(self.program.arrays[number].shape)), *([LANES] if LANES in order else [])]
         return physical.transpose([order.index(axis) for axis in wanted])
 
-    def scratch(self, shape: Sequence[int]) -> View:
-        """Memory for within one instruction."""
-        return View.of(memory.empty(shape, self.dtype))
-
     # --- running --------------------------------------------------------------------------------------------------
 
     def run(self, inputs: Sequence[Any]) -> Any:
