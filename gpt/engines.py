@@ -78,7 +78,7 @@ class ScalarEngine:
         self._parameters = model.parameters()
         self._grad_clip = config.grad_clip or math.inf
         self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
-        self._tables = {name: list(values_in(table)) for name, table in model.named_parameters()}
+        self._tables = {name: values_in(table) for name, table in model.named_parameters()}
         self.flow: list[Line] = []
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
@@ -334,13 +334,12 @@ def _update_ratio(before: Any, after: Any) -> float | None:
 
 def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
     """The arguments of an AdamW: weight decay is for matrices only."""
-    decayed = set(model.matrices())
     return {
         "lr": config.lr,
         "betas": (config.beta1, config.beta2),
         "eps": config.eps,
         "weight_decay": config.weight_decay,
-        "no_decay": [p for p in model.parameters() if p not in decayed],
+        "no_decay": model.vectors(),
     }
 
 

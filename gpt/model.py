@@ -307,7 +307,6 @@ class GPT(Module):
         """Make the next dropout masks depend on this seed alone, so that a resumed run draws the same ones."""
         self._dropout_rng.seed(seed)
 
-    def matrices(self) -> list[Value]:
-        """The parameters that weight decay applies to: everything but biases and the weights of norms."""
-        matrices = [p for _, p in self.named_parameters() if len(shape(p)) > 1]
-        return list(values_in(matrices))
+    def vectors(self) -> list[Value]:
+        """The parameters that weight decay does not apply to: biases and the weights of norms."""
+        return values_in([p for _, p in self.named_parameters() if len(shape(p)) < 2])

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from tinygrad_edu import collector_paused
 from tinygrad_edu.errors import DomainError, StateDictError
 from tinygrad_edu.measure import blame
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
@@ -89,6 +90,7 @@ def text_sha256(text: Text | str) -> str:
     return Text.of(text).facts.sha256
 
 
+@collector_paused()  # a million Values, and none of them is garbage
 def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     """A new run in ``folder``, which is made; settings and a first checkpoint are written before the first step."""
     model = GPT(config.model, seed=config.train.seed)
@@ -102,6 +104,7 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     return run
 
 
+@collector_paused()
 def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     """The run in ``folder`` as it was at its last checkpoint; ``config`` may have other training settings."""
     tokenizer, text = checkpoint.load_tokenizer(folder), Text.of(text)
@@ -155,6 +158,7 @@ def _ladder(corpus: Corpus) -> list[Rung]:
     return ladder(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
 
 
+@collector_paused()
 def save(run: Run) -> None:
     """Write both safetensors files; the training state first, since a run goes on from that one alone."""
     run.engine.write_back()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from .engine import Value
@@ -146,20 +147,18 @@ def locate(error: Exception, module: Any) -> None:
     error.add_note(facts["place"])
 
 
-def values_in(thing: Any) -> Iterator[Value]:
+def values_in(thing: Any) -> list[Value]:
     """Every Value in nested lists, tuples and dictionaries, in order.
 
     >>> [v.data for v in values_in([Value(1.0), (Value(2.0), "text", [Value(3.0)])])]
     [1.0, 2.0, 3.0]
     """
     if isinstance(thing, Value):
-        yield thing
-    elif isinstance(thing, (list, tuple)):
-        if set(map(type, thing)) == {Value}:  # nearly always, and far faster
-            yield from thing
-        else:
-            for item in thing:
-                yield from values_in(item)
-    elif isinstance(thing, dict):
-        for item in thing.values():
-            yield from values_in(item)
+        return [thing]
+    if isinstance(thing, dict):
+        thing = list(thing.values())
+    if not isinstance(thing, (list, tuple)):
+        return []
+    if set(map(type, thing)) == {Value}:  # nearly always, and far faster
+        return list(thing)
+    return list(chain.from_iterable(map(values_in, thing)))

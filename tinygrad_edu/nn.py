@@ -113,7 +113,7 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """Every single Value, each once, in the order of :meth:`named_parameters`."""
-        return list(dict.fromkeys(v for _, parameter in self.named_parameters() for v in calls.values_in(parameter)))
+        return list(dict.fromkeys(calls.values_in([parameter for _, parameter in self.named_parameters()])))
 
     # --- training ---------------------------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
     >>> [row.scalars for row in compilation(compiled, f(Value(1.0))).rows]
     [{'*': 1, '+': 1}, {'tanh': 1}]
     """
-    roots = list(values_in(value))
+    roots = values_in(value)
     if not roots:
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     program = compiled.program

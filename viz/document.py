@@ -433,7 +433,7 @@ def _compute(model: Any, x: Any, y: Any, loss: Callable[[Any, Any], Value] | Non
         elif hasattr(model, "loss"):
             root = model.loss(x, y)
         else:
-            outputs = list(values_in(model(x)))
+            outputs = values_in(model(x))
             whole = isinstance(y, int) and len(outputs) > 1
             root = (
                 cross_entropy(outputs, y) if whole else mse(outputs, list(y) if isinstance(y, (list, tuple)) else [y])

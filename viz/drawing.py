@@ -78,7 +78,7 @@ def draw(
         raise ValueError(f"unknown style: {style!r} (must be one of {', '.join(STYLES)})")
     if preset not in (None, *PRESETS):
         raise ValueError(f"unknown preset: {preset!r} (must be one of {', '.join(PRESETS)})")
-    values = list(values_in(value))
+    values = values_in(value)
     if not values:
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     names = calls.names if isinstance(calls, CallRecord) else None

@@ -54,7 +54,7 @@ def explore(
     >>> explore(a * b + a).save("L.html")
     'L.html'
     """
-    values = list(values_in(value))
+    values = values_in(value)
     if len(values) != 1:
         raise TypeError(
             f"expected the one Value to explain, such as a loss; got {type(value).__name__} with {len(values)}"

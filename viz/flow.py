@@ -88,7 +88,7 @@ def flow(
     >>> [line.count for line in flow(y, calls=calls).parameters]
     [2, 1, 2, 1, 2, 1, 3, 1]
     """
-    roots = list(values_in(loss))
+    roots = values_in(loss)
     if not roots:
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(loss).__name__} without any")
     if all(root.grad is NO_GRADIENT_YET for root in roots):

@@ -134,6 +134,31 @@ def test_parameters_need_not_be_listed() -> None:
     assert set(compiled.parameters.values) == {a, *w}
 
 
+def test_vectors_of_parameters_that_are_no_row_of_a_tensor() -> None:
+    a, b, loose = [Value(0.5), Value(-1.5), Value(2.0)], [Value(3.0), Value(0.25)], Value(0.75)
+
+    def loss(x: Any) -> Value:
+        across = F.dot([a[2], b[0]], x)  # neighbours in the flat array, but of two tensors
+        known = F.dot(a[1:], x) * a[0]  # one of the two was met before, alone
+        return across + known + F.dot(a[:2], x) + F.dot(b[::-1], x) + F.dot([b[0], loose], x) + F.dot([a[0], 2.0], x)
+
+    agree(loss, {"a": a, "b": b}, numbers(5, 2))
+
+
+def test_a_vector_across_two_tensors_of_which_a_module_has_one() -> None:
+    a, b, c = ([Value(float(n)), Value(n + 0.5)] for n in range(3))
+
+    class Across(nn.Module):
+        def __init__(self) -> None:
+            self.a, self.c = a, c
+
+        def forward(self, x: Any) -> Value:
+            return F.dot([self.a[1], b[0]], x) + F.dot(self.c, x)
+
+    across = Across()
+    agree(lambda x: across(x).tanh(), {"a": a, "b": b, "c": c}, numbers(5, 2))
+
+
 def test_rows_of_unequal_length() -> None:
     w = [[Value(0.1 * (i + j)) for j in range(i + 1)] for i in range(5)]
 

@@ -14,7 +14,7 @@ import pytest
 
 from gpt.config import GPTConfig
 from gpt.model import GPT
-from tinygrad_edu import Value, jit, nn
+from tinygrad_edu import Value, collector_paused, jit, nn
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler.ir import Access, check, identity
 from tinygrad_edu.errors import CompileError
@@ -133,6 +133,20 @@ def test_tracing_leaves_no_tracers_behind() -> None:
     gc.collect()
     assert sum(type(x) is Tracer for x in gc.get_objects()) == before
     del compiled
+
+
+def test_what_a_compilation_needed_is_freed_without_the_collector() -> None:
+    from tinygrad_edu.compiler.normalise import Node
+    from tinygrad_edu.compiler.record import Body
+
+    def alive() -> int:
+        return sum(type(x) in (Body, Node) for x in gc.get_objects())
+
+    gc.collect()
+    before = alive()
+    with collector_paused():
+        compiled_mlp()
+        assert alive() == before
 
 
 # --- the checker ----------------------------------------------------------------------------------------------------

@@ -104,9 +104,9 @@ def test_an_exception_inside_leaves_no_listener_and_no_open_call():
 
 def test_values_in_any_nest():
     a, b, c = Value(1.0), Value(2.0), Value(3.0)
-    assert list(values_in({"x": [a, (b, "text", 4.0)], "y": None, "z": {"w": c}})) == [a, b, c]
-    assert list(values_in(a)) == [a]
-    assert list(values_in(3.0)) == []
+    assert values_in({"x": [a, (b, "text", 4.0)], "y": None, "z": {"w": c}}) == [a, b, c]
+    assert values_in(a) == [a]
+    assert values_in(3.0) == []
 
 
 class Surprise(nn.Module):

@@ -24,7 +24,7 @@ HERE = ["scalar", "compiled", *(["torch"] if importlib.util.find_spec("torch") e
 
 
 def tables(model):
-    return {name: list(values_in(table)) for name, table in model.named_parameters()}
+    return {name: values_in(table) for name, table in model.named_parameters()}
 
 
 @pytest.mark.parametrize("engine", HERE)

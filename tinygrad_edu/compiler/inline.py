@@ -185,26 +185,28 @@ class _Inlined:
         )  # fmt: skip
 
     def _outputs(self) -> None:
-        alias = self.block.normal.alias
-        for k, node in enumerate(self.child.normal.outputs):
-            a, index = int(self.child.array[node]), self.child.at[node]
-            mine = np.array([call.outputs[k] for call in self.calls], np.int64)
-            axes = len(self.child.arrays[a].shape)
+        alias, count = self.block.normal.alias, len(self.calls)
+        results = np.array([call.outputs for call in self.calls], np.int64)
+        nodes = np.array(self.child.normal.outputs, np.int64)
+        arrays = self.child.array[nodes]
+        for a in dict.fromkeys(arrays.tolist()):
+            among = np.flatnonzero(arrays == a)
+            mine, shape = results[:, among], self.child.arrays[a].shape  # (calls, results in this array)
+            index = self.child.at[nodes[among], : len(shape)]
             if a < len(self.ports):
-                source = self.calls
-                place = int(np.ravel_multi_index(tuple(index[:axes]), self.child.arrays[a].shape)) if axes else 0
-                given = np.array([alias[call.inputs[a][place]] for call in source], np.int64)
+                places = np.ravel_multi_index(tuple(index.T), shape).tolist() if shape else [0] * len(among)
+                given = np.array([[alias[call.inputs[a][p]] for p in places] for call in self.calls], np.int64)
                 self.block.array[mine], self.block.at[mine] = self.block.array[given], self.block.at[given]
             elif a == self.child.parameter:
-                slot = int(np.searchsorted(self.child.slot_starts, index[0], side="right")) - 1
-                base = np.array([self.block.slot_starts[call.slots[slot]] for call in self.calls], np.int64)
-                places = base + (index[0] - self.child.slot_starts[slot])
-                self.block.settle(mine, self.block.parameter, places[:, None])
-            elif self.child.arrays[a].kind == "constant":
-                self.block.settle(mine, self._array(a), np.tile(index[:axes], (len(mine), 1)))
+                slots = np.searchsorted(self.child.slot_starts, index[:, 0], side="right") - 1
+                starts = self.block.slot_starts[np.array([call.slots for call in self.calls], np.int64)[:, slots]]
+                places = starts + (index[:, 0] - self.child.slot_starts[slots])
+                self.block.settle(mine.ravel(), self.block.parameter, places.reshape(-1, 1))
             else:
-                places = np.concatenate([self.places, np.tile(index[:axes], (len(mine), 1))], axis=1)
-                self.block.settle(mine, self._array(a), places)
+                index = np.tile(index, (count, 1))
+                if self.child.arrays[a].kind != "constant":
+                    index = np.concatenate([np.repeat(self.places, len(among), axis=0), index], axis=1)
+                self.block.settle(mine.ravel(), self._array(a), index)
 
 
 def _with_loops(loops: tuple[int, ...], shape: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:

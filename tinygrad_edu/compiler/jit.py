@@ -169,8 +169,9 @@ class Compiled:
 
     def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
         start = time.perf_counter()
-        first = trace(self.function, signature, self.parameters, self._name)
-        _compare(first, trace(self.function, signature, self.parameters, self._name))
+        first, second = (trace(self.function, signature, self.parameters, self._name) for _ in range(2))
+        _compare(first, second)
+        second.forget()
         self.trace_seconds = time.perf_counter() - start
         start = time.perf_counter()
         top = first.bodies[-1]
@@ -180,6 +181,7 @@ class Compiled:
         block = vectorise([normalise(body) for body in first.bodies], first.lines())
         self._forward = to_program(block)
         self._structure, self._operations, self._signature = top.structure, block.operations, signature
+        first.forget()
         self.compile_seconds = time.perf_counter() - start
 
     def _executor(self, gradient: bool, size: int) -> Any:
@@ -374,6 +376,8 @@ def _compare(first: Trace, second: Trace) -> None:
 
 
 def _differences(a: Body, b: Body) -> Iterator[tuple[int, str]]:
+    if a.ops == b.ops and a.args == b.args:
+        return  # nearly always
     for i, (x, y, p, q) in enumerate(zip(a.ops, b.ops, a.args, b.args, strict=False)):
         if x is not y:
             yield i, f"{_op_name(x)}, then {_op_name(y)}"

@@ -67,9 +67,8 @@ class Normal:
 def normalise(body: Body) -> Normal:
     """Run all passes of this file over a body."""
     ops_, args = body.ops, body.args
-    operations = sum(
-        len(args[i]) - 1 if op is DOT else op not in _LEAVES and op is not CALL for i, op in enumerate(ops_)
-    )
+    inner = [i for i, op in enumerate(ops_) if op not in _LEAVES]  # most nodes are leaves
+    operations = sum(len(args[i]) - 1 if ops_[i] is DOT else ops_[i] is not CALL for i in inner)
     alias, constants, tables = _share_and_fold(body)
     outputs = [alias[i] for i in body.outputs]
     # --- dead code: count the uses of what the outputs need ---
@@ -78,7 +77,7 @@ def normalise(body: Body) -> Normal:
         uses[i] += 2  # a result must stay a node of its own
     call_used = [False] * len(body.calls)
     inputs_of: list[tuple[int, ...]] = [()] * len(ops_)
-    for i in range(len(ops_) - 1, -1, -1):
+    for i in reversed(inner):
         if not uses[i]:
             continue
         op = ops_[i]
@@ -94,8 +93,6 @@ def normalise(body: Body) -> Normal:
             inputs = (alias[args[i][0]], *tables[args[i][1]])
             for x in inputs:
                 uses[x] += 2
-        elif op in _LEAVES:
-            continue
         else:
             inputs = tuple([alias[x] for x in args[i]])
             for x in inputs:
@@ -106,8 +103,8 @@ def normalise(body: Body) -> Normal:
     absorbed = [False] * len(ops_)
     emitted_calls: set[int] = set()
     add, mul = ops.ADD, ops.MUL
-    for i in range(len(ops_) - 1, -1, -1):
-        if not uses[i] or absorbed[i] or ops_[i] in _LEAVES:
+    for i in reversed(inner):
+        if not uses[i] or absorbed[i]:
             continue
         op, inputs = ops_[i], inputs_of[i]
         if op is add or op is mul or op is DOT:
@@ -376,5 +373,7 @@ def _schedule(normal: Normal) -> None:
         if last is not math.inf and last > node.level:
             # max() keeps the first of several equal ones: the earliest level
             node.level = max(range(node.level, int(last) + 1), key=lambda level, kind=kind: at[kind, level])  # type: ignore[misc]
+        before = node.level - 1
         for x in xs:
-            latest[x] = min(latest[x], node.level - 1)
+            if latest[x] > before:
+                latest[x] = before

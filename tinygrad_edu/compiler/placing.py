@@ -53,12 +53,11 @@ class Placement:
         self.constant = self.new(Array((len(constants),), "constant", data=np.array([c for _, c in constants], float)))
         self.settle([i for i, _ in constants], self.constant, grid((len(constants),)))
         randoms: dict[tuple[float, float], list[int]] = {}
+        members = [i for i, op in enumerate(body.ops) if op is PARAMETER]
+        slots, places = np.array([body.args[i] for i in members], np.int64).reshape(-1, 2).T
+        self.settle(members, self.parameter, (self.slot_starts[slots] + places)[:, None])
         for i, op in enumerate(body.ops):
-            if op is PARAMETER:
-                slot, place = body.args[i]
-                self.array[i] = self.parameter
-                self.at[i, 0] = self.slot_starts[slot] + place
-            elif op is RANDOM:
+            if op is RANDOM:
                 randoms.setdefault(body.args[i], []).append(i)
         for detail, members in randoms.items():
             self.settle(members, self.new(Array((len(members),), "random", data=detail)), grid((len(members),)))

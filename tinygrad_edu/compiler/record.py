@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ from .. import engine, ops
 from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
-from .parameters import Parameters, rectangle
+from .parameters import LOOSE, Parameters, rectangle
 from .refusal import refuse, refuse_number, site_line
 
 #: What a node of a body is, where it is not an operation of the table. Its ``args`` are then:
@@ -51,7 +52,7 @@ class Call:
     """One call of a module inside a body: which body it runs, on which nodes, with which parameter slots."""
 
     body: Body
-    inputs: list[list[int]]  # the caller's nodes, port by port
+    inputs: list[Sequence[int]]  # the caller's nodes, port by port
     slots: list[int]  # the caller's slots, slot by slot
     path: str
     outputs: list[int] = field(default_factory=list)  # the caller's nodes
@@ -84,12 +85,21 @@ class Body:
         self.captures: list[Tracer] = []
         self.outputs: list[int] = []
         self.structure: Any = None
-        self._known: dict[Any, int] = {}  # constants, parameters, imported and captured Values, tables: their number
+        self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
+        self.constants: set[int] = set()  # the nodes that are numbers of the program
+        self._parameters: dict[int, list[int]] = {}  # by tensor; see _nodes_of
 
     def add(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> Tracer:
         """Record a node."""
+        return self._tracer(self._append(op, args, site))
+
+    def add_all(self, op: str, first: int, count: int) -> list[Tracer]:
+        """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call."""
+        return [self._tracer(node) for node in self._append_all(op, first, range(count))]
+
+    def _tracer(self, node: int) -> Tracer:
         out: Tracer = _new(Tracer)
-        out.id = self._append(op, args, site)
+        out.id = node
         out.body = self
         return out
 
@@ -98,6 +108,13 @@ class Body:
         self.args.append(args)
         self.sites.append(site)
         return len(self.ops) - 1
+
+    def _append_all(self, op: str, first: int, second: range) -> range:
+        start = len(self.ops)
+        self.ops += [op] * len(second)
+        self.args += zip(repeat(first), second, strict=False)
+        self.sites += [0] * len(second)
+        return range(start, len(self.ops))
 
     def slot(self, tensor: int) -> int:
         """The slot of a tensor."""
@@ -112,15 +129,46 @@ class Body:
                 return x.id
             return self._capture(x)
         if not isinstance(x, Value):
-            return self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
+            node = self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
+            self.constants.add(node)
+            return node
         if x.op is None:
             tensor, place = self.trace.parameters.locate(x)
-            key = (tensor, place)
-            known = self._known.get(key)
-            return self._once(key, PARAMETER, (self.slot(tensor), place)) if known is None else known
+            nodes = self._nodes_of(tensor, place + 1)
+            if nodes[place] < 0:
+                nodes[place] = self._append(PARAMETER, (self.slot(tensor), place))
+            return nodes[place]
         if x.op is ops.CONSTANT:
             return self.number(plain_data(x))
         return self._import(x)
+
+    def vector(self, xs: Sequence[Any]) -> Sequence[int]:
+        """The nodes of what stands in a dot product. A row of parameters, of which a model has most, is one look-up."""
+        if xs[0].__class__ is Value and xs[0].op is None and (row := self._row(xs)) is not None:
+            return row
+        return [x.id if x.__class__ is Tracer and x.body is self else self.operand(x) for x in xs]
+
+    def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
+        """The nodes of parameters that are neighbours in one tensor; None for any other vector."""
+        values, parameters = self.trace.values, self.trace.parameters
+        tensor, first = parameters.locate(xs[0])
+        start, end = parameters.start(tensor) + first, first + len(xs)
+        if tensor == LOOSE or end > parameters.size(tensor) or values[start : start + len(xs)] != xs:
+            return None
+        known = self._nodes_of(tensor, end)
+        row = known[first:end]
+        if -1 not in row:
+            return row
+        if max(row) >= 0 or any(x.op is not None for x in xs):
+            return None
+        known[first:end] = self._append_all(PARAMETER, self.slot(tensor), range(first, end))
+        return known[first:end]
+
+    def _nodes_of(self, tensor: int, end: int) -> list[int]:
+        """The nodes of a tensor's parameters, by their place, at least up to ``end``; −1 where none is recorded yet."""
+        nodes = self._parameters.setdefault(tensor, [])
+        nodes += [-1] * (end - len(nodes))
+        return nodes
 
     def operand(self, x: Any) -> int:
         """The node of what stands in a calculation: as ``number``, or an index of the example."""
@@ -177,6 +225,7 @@ class Trace:
         parameters: where the parameters are.
         sites: the numbers of source lines, by (code, line); ``places``: by (code, instruction), for speed.
         bodies: every body, the function's own last.
+        values: the parameters as they were when the trace began, in the order of their array.
         kept: Values that must live as long as the trace, since the record knows them by their identity.
     """
 
@@ -184,12 +233,19 @@ class Trace:
     sites: dict[tuple[Any, int], int] = field(default_factory=dict)
     places: dict[tuple[Any, int], int] = field(default_factory=dict)
     bodies: list[Body] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
     tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
 
     def lines(self) -> list[str]:
         """The source line of every site; site 0 is nowhere."""
         return ["", *map(site_line, self.sites)]
+
+    def forget(self) -> None:
+        """Let go of the bodies, which refer to each other, so that millions of small objects are freed at once."""
+        for body in self.bodies:
+            body.calls.clear()
+        self.bodies.clear()
 
 
 # --- what the function sees instead of Values and indices --------------------------------------------------------
@@ -220,11 +276,8 @@ class Tracer(Value):
         """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
         body, site = current_body(), site_here(2)
         _check_recording()
-        left, right = (
-            [x.id if x.__class__ is Tracer and x.body is body else body.operand(x) for x in v] for v in (a, b)
-        )
-        known = body.ops
-        if not any(known[x] is ops.CONSTANT for x in (*left, *right)):
+        left, right = body.vector(a), body.vector(b)
+        if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
             return body.add(DOT, (*left, *right), site)
         total = None  # with numbers in it, which the next passes will look at one by one
         for pair in zip(left, right, strict=True):
@@ -408,13 +461,13 @@ def plain_data(value: Value) -> float:
     return _slot_data.__get__(value)  # type: ignore[no-any-return]
 
 
-def flat(thing: Any) -> Iterator[Any]:
+def flat(thing: Any) -> list[Any]:
     """The leaves of nested lists, in order."""
-    if isinstance(thing, (list, tuple)):
-        for item in thing:
-            yield from flat(item)
-    else:
-        yield thing
+    if not isinstance(thing, (list, tuple)):
+        return [thing]
+    if not any(issubclass(kind, (list, tuple)) for kind in set(map(type, thing))):
+        return list(thing)
+    return list(chain.from_iterable(map(flat, thing)))
 
 
 def nested(leaves: Iterator[Any], shape: tuple[int, ...]) -> Any:

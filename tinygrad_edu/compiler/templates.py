@@ -7,6 +7,7 @@ that keeps Values of one call for the next, or draws on Values that are not its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,11 +68,11 @@ def listener(record: Trace) -> calls.Hook:
             slots += [outer.slot(t) for t in body.slots[own:]]
             if not captured and len(body.slots) == own and _signature(module, record, signatures)[0] == key[0]:
                 bodies[key] = body
-        inputs = [[outer.number(x.as_value() if isinstance(x, Index) else x) for x in xs] for _, xs in leaves]
+        inputs = [outer.vector(xs) for _, xs in leaves]
         call = Call(body, inputs + [[node] for node in captured], slots, outer.paths.get(id(module), ""))
         number = len(outer.calls)
         outer.calls.append(call)
-        results = [outer.add(CALL, (number, i)) for i in range(len(body.outputs))]
+        results = outer.add_all(CALL, number, len(body.outputs))
         call.outputs = [r.id for r in results]
         return rebuild(body.structure, iter(results))
 
@@ -83,7 +84,7 @@ def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
     for leaf, kind in ((Value, "input"), (Index, "index")):
         shape = rectangle(thing, leaf)
         if shape is not None:
-            leaves.append((Port(shape, kind), list(flat(thing))))
+            leaves.append((Port(shape, kind), flat(thing)))
             return (kind, shape)
     if isinstance(thing, (list, tuple)):
         return (type(thing).__name__, *[_flatten(x, leaves) for x in thing])
@@ -100,7 +101,7 @@ def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
         shape = rectangle(thing, leaf)
         if shape is not None:
             number = len(body.ports)
-            tracers = [body.add(INPUT, (number, i)) for i, _ in enumerate(flat(thing))]
+            tracers = body.add_all(INPUT, number, math.prod(shape))
             leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
             body.ports.append(Port(shape, kind, [t.id for t in tracers]))
             fresh.append((body.ports[-1], leaves))

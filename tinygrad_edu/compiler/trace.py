@@ -89,7 +89,7 @@ def trace(
     """
     from .templates import listener, module_paths
 
-    record = Trace(parameters)
+    record = Trace(parameters, values=parameters.values)
     body = Body(record, None, name, module_paths(getattr(function, "__self__", function)))
     leaves = [_port(body, kind, shape) for kind, shape in arguments]
     with _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
@@ -104,7 +104,7 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
     size = 1
     for n in shape:
         size *= n
-    tracers = [body.add(INPUT, (port, i)) for i in range(size)]
+    tracers = body.add_all(INPUT, port, size)
     body.ports.append(Port(shape, kind, [t.id for t in tracers]))
     leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
     return nested(iter(leaves), shape)

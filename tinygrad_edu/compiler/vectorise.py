@@ -15,7 +15,9 @@ reduction reads them: there they must be 0, −∞ or ∞, and a ``fill`` sees t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -44,8 +46,9 @@ class Block(Placement):
             levels.setdefault(node.level, []).append(node)
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
+            of = self.array.tolist()  # Python reads a list of its own far faster
             for node in levels[level]:
-                packs.setdefault(self._pack_key(node), []).append(node)
+                packs.setdefault(self._pack_key(node, of), []).append(node)
             for pack in packs.values():
                 pack.sort(key=lambda node: node.result)  # the order in which the function computed them
                 op = pack[0].op
@@ -60,33 +63,32 @@ class Block(Placement):
                 else:
                     self._elementwise_pack(pack)
 
-    def _pack_key(self, node: Node) -> Any:
-        of = self.array
+    def _pack_key(self, node: Node, of: list[int]) -> Any:
+        """What the nodes of a pack have in common; ``of`` is the array of every recorded node."""
         if node.op is CALL:
             call = self.body.calls[node.detail]
-            ports = (np.asarray([self._alias(x) for x in port], np.int64) for port in call.inputs)
-            return (CALL, id(call.body), tuple(tuple(np.unique(of[ids]).tolist()) for ids in ports))
+            alias = self.normal.alias
+            return (CALL, id(call.body), tuple(tuple(sorted({of[alias[x]] for x in port})) for port in call.inputs))
         if node.op is PICK:
-            return (PICK, int(of[node.args[0]]), len(node.detail), int(of[node.detail[0]]))
+            return (PICK, of[node.args[0]], len(node.detail), of[node.detail[0]])
         if node.op is SUM:
-            # A product is written in the order of the arrays, so that x·w and w·x look the same.
-            node.products = [(a, b) if of[a] <= of[b] else (b, a) for a, b in node.products]
-            return (
-                SUM,
-                _runs((int(of[a]), int(of[b])) for a, b in node.products),
-                _runs(int(of[x]) for x in node.args),
-            )
+            arrays = [(of[a], of[b]) for a, b in node.products]
+            if any(a > b for a, b in set(arrays)):
+                # A product is written in the order of the arrays, so that x·w and w·x look the same.
+                node.products = [(a, b) if of[a] <= of[b] else (b, a) for a, b in node.products]
+                arrays = [(of[a], of[b]) for a, b in node.products]
+            return (SUM, _runs(arrays), _runs([of[x] for x in node.args]))
         if node.op is ops.MAXIMUM or node.op is ops.MINIMUM:
-            arrays = _runs(int(of[x]) for x in node.args)
-            return (node.op, arrays, len(arrays) == len(node.args) == 2)
-        return (node.op, tuple(int(of[x]) for x in node.args))
+            runs = _runs([of[x] for x in node.args])
+            return (node.op, runs, len(runs) == len(node.args) == 2)
+        return (node.op, tuple([of[x] for x in node.args]))
 
-    def _alias(self, i: int) -> int:
-        return self._aliases[i]
-
-    @property
-    def _aliases(self) -> list[int]:
-        return self.normal.alias
+    def _arrays(self, nodes: Sequence[Any]) -> list[Any]:
+        """The array of each node, or the pair of arrays of each pair of nodes."""
+        if not nodes:
+            return []
+        arrays = self.array[np.array(nodes, np.int64)].tolist()
+        return list(map(tuple, arrays)) if isinstance(arrays[0], list) else arrays
 
     def _finish(self, pack: list[Node], box: tuple[IntArray, tuple[int, ...]], hole: float | None = None) -> int:
         """Make the array for a pack that is laid out in ``box``."""
@@ -116,10 +118,8 @@ class Block(Placement):
     # --- sums --------------------------------------------------------------------------------------------------------
 
     def _sum_pack(self, pack: list[Node]) -> None:
-        products = _segments(
-            [node.products for node in pack], lambda pair: (int(self.array[pair[0]]), int(self.array[pair[1]]))
-        )
-        plain = _segments([list(node.args) for node in pack], lambda x: int(self.array[x]))
+        products = _segments([node.products for node in pack], self._arrays)
+        plain = _segments([list(node.args) for node in pack], self._arrays)
         if len(plain) > 4:  # terms from everywhere: copied together first
             plain = [[list(node.args) for node in pack]]
         long_products = [s for s in products if max(map(len, s)) > 1]
@@ -273,7 +273,7 @@ class Block(Placement):
     def _extreme_pack(self, pack: list[Node]) -> None:
         op = pack[0].op
         assert isinstance(op, ops.Op)
-        segments = _segments([list(node.args) for node in pack], lambda x: int(self.array[x]))
+        segments = _segments([list(node.args) for node in pack], self._arrays)
         if len(segments) == len(pack[0].args) == 2:
             self._elementwise_pack(pack)
             return
@@ -307,29 +307,21 @@ def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
 
 def _runs(keys: Iterable[Any]) -> tuple[Any, ...]:
     """The keys without immediate repetitions."""
-    found: list[Any] = []
-    for key in keys:
-        if not found or found[-1] != key:
-            found.append(key)
-    return tuple(found)
+    return tuple(key for key, _ in groupby(keys))
 
 
-def _segments(members: list[list[Any]], key: Any) -> list[list[list[Any]]]:
-    """The terms of every member cut where the array changes: one list of terms per segment and member."""
-    if not members[0]:
-        return []
+def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]) -> list[list[list[Any]]]:
+    """The terms of every member cut where the array changes: one list of terms per segment and member.
+
+    The members of a pack change arrays alike, if at different terms.
+    """
+    if len(_runs(arrays(members[0]))) < 2:
+        return [members] if members[0] else []
     cut: list[list[list[Any]]] = []
     for terms in members:
-        own: list[list[Any]] = []
-        before: Any = None
-        for term in terms:
-            k = key(term)
-            if not own or k != before:
-                own.append([])
-                before = k
-            own[-1].append(term)
-        cut.append(own)
-    return [[own[s] for own in cut] for s in range(len(cut[0]))]
+        runs = groupby(zip(arrays(terms), terms, strict=True), key=itemgetter(0))
+        cut.append([[term for _, term in run] for _, run in runs])
+    return [list(segment) for segment in zip(*cut, strict=True)]
 
 
 def vectorise(normals: list[Normal], lines: list[str]) -> Block:
@@ -337,4 +329,5 @@ def vectorise(normals: list[Normal], lines: list[str]) -> Block:
     blocks: dict[int, Block] = {}
     for normal in normals:
         block = blocks[id(normal.body)] = Block(normal, blocks, lines)
+    blocks.clear()  # every block knows this dictionary: without it they are freed as soon as nobody needs them
     return block
