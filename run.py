@@ -75,12 +75,21 @@ def set_up(extra: str = "base") -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
-    target = str(HERE) if extra == "base" else f"{HERE}[{extra}]"
-    pip = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable", target]
-    if subprocess.call(pip, stdout=sys.stderr) != 0:
+    chosen = [] if extra == "base" else [extra]
+    if install(["native", *chosen], quiet=True) != 0 and install(chosen) != 0:
         sys.exit("run.py: pip could not install the project (its reason is above); is there a network?")
     for contained in EXTRAS[: EXTRAS.index(extra) + 1]:
         (VENV / f"installed-{contained}").write_text(wanted)
+
+
+def install(extras: list[str], quiet: bool = False) -> int:
+    """Install the project with some of its extras; returns pip's exit code."""
+    target = f"{HERE}[{','.join(extras)}]" if extras else str(HERE)
+    # Not every machine has a wheel of llvmlite, and to build it takes LLVM: better without it then.
+    pip = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", "llvmlite"]
+    return subprocess.call(
+        [*pip, "--editable", target], stdout=sys.stderr, stderr=subprocess.DEVNULL if quiet else None
+    )
 
 
 def make_environment() -> None:

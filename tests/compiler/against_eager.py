@@ -1,4 +1,4 @@
-"""Every compiled function is judged twice: by the scalar engine, and by the interpreter of its own program."""
+"""Every compiled function is judged: by the scalar engine, by the interpreter of its program, and on all backends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
-from tinygrad_edu.compiler import Compiled, jit
+from tinygrad_edu.compiler import Compiled, fusion, jit, native
 from tinygrad_edu.compiler.interpreter import interpret
 
 
@@ -56,6 +57,26 @@ def on_tensors(function: Callable[..., Any], parameters: Any, batch: Any, expect
     assert error(np.mean(compiled(*batch)), expected_loss) < 1e-9
 
 
+def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: Any) -> None:
+    """The same with every stretch of the program as machine code, however small it is.
+
+    The examples are repeated, so that there are whole vectors of them and a rest.
+    """
+    if not native.available():
+        return
+    repeated = [np.concatenate([x] * 11) for x in map(np.asarray, batch)]
+    size = len(repeated[0]) if repeated else 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fusion, "SMALLEST", 1)
+        patch.setattr(fusion, "NARROWEST", 1)
+        patch.setattr(fusion, "PLAIN", frozenset())
+        executor = compiled.parameters.executor(compiled.program, True, size)
+    for _ in range(2):
+        compiled.parameters.gradient[...] = 7.0
+        assert error(executor.run(repeated).mean(), expected_loss) < 1e-9
+        assert error(compiled.parameters.gradient, expected) < 1e-9
+
+
 def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_too: bool = True) -> Compiled:
     """Compile in float64 and in float32 and compare losses and every gradient; returns the float64 program."""
     compiled = jit(function, parameters, dtype="float64")
@@ -68,6 +89,7 @@ def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_
     again = compiled.value_and_grad(*batch)  # memory is used again: a second run must not see the first
     assert again == loss
     assert error(compiled.parameters.gradient, expected) < 1e-9
+    on_kernels(compiled, batch, expected_loss, expected)
     if importlib.util.find_spec("torch") is not None:
         on_tensors(function, parameters, batch, expected_loss, expected)
     losses = compiled(*batch)

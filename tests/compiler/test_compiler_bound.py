@@ -12,6 +12,7 @@ from against_eager import agree
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler.fusion import numbers
 from tinygrad_edu.compiler.ir import Access, Array, Instruction, Program, identity
 from tinygrad_edu.compiler.numpy_backend import residents
 from tinygrad_edu.errors import CompileError
@@ -101,7 +102,7 @@ def test_rows_that_are_given_are_not_copied_beside_the_one_that_is_computed() ->
     compiled = agree(lambda *x: F.mean(grown(*x)), WEIGHTS, *arguments(3))
     executor = compiled.parameters.executor(compiled.program, True, 3)
     assert [compiled.program.arrays[n].shape for n in executor.residents] == [(3, 3)]
-    assert not {n for n, _ in executor.residents.values()} & {number for _, number in executor.steps}
+    assert not {n for n, _ in executor.residents.values()} & {n for item in executor.schedule for n in numbers(item)}
 
 
 def copies(*more: Instruction) -> Program:

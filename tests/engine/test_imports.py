@@ -8,6 +8,7 @@ from domains import ROOT, python
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
 LAYOUT = ("viz/dot.py", "viz/layout.py", "viz/render.py")  # the files that may know graphviz
 DRAWING = ("_command.py", "_commands.py", "report.py")  # how the files of gpt end that may import viz, where they draw
+LLVM = "tinygrad_edu/compiler/native.py"
 TORCH = (
     "gpt/exchange.py",
     "gpt/torch_backend.py",
@@ -56,7 +57,9 @@ def violations(path, source):
         top, sub = target[0], target[1] if len(target) > 1 else ""
         where = path.split("/")
         broken = ""
-        if where[0] == "tinygrad_edu":
+        if top == "llvmlite" and path != LLVM:
+            broken = f"only {LLVM} knows LLVM"
+        elif where[0] == "tinygrad_edu":
             module = where[1].removesuffix(".py")
             if top in ("gpt", "viz", "lessons", "graphviz", "torch", "tqdm", "safetensors", "matplotlib"):
                 broken = "the library stands on its own"
@@ -112,6 +115,7 @@ def test_the_house_rules():
         ("tinygrad_edu/nn.py", "def draw():\n    from viz import draw"),
         ("tinygrad_edu/__init__.py", "import graphviz"),
         ("tinygrad_edu/compiler/run.py", "import torch"),
+        ("tinygrad_edu/compiler/jit.py", "def f():\n    import llvmlite.binding"),
         ("tinygrad_edu/compiler/trace.py", "from ..nn import Linear"),
         ("tinygrad_edu/compiler/trace.py", "from tinygrad_edu import nn"),
         ("tinygrad_edu/novelty.py", "import math"),

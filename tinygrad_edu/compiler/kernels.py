@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ CHUNK = 32768
 # --- the normal distribution ---------------------------------------------------------------------------------------
 
 
-def _erfcx_polynomial(degree: int, largest: float) -> list[float]:
+@cache
+def erfcx_polynomial(degree: int, largest: float) -> list[float]:
     """Coefficients, highest first, of e^(x²)·erfc(x) for 0 ≤ x ≤ ``largest`` as a polynomial in u.
 
     u runs from −1 to 1 as t = 2 / (2 + x) runs from its smallest value to 1: the substitution of Numerical Recipes
@@ -35,8 +36,7 @@ def _erfcx_polynomial(degree: int, largest: float) -> list[float]:
     return [float(c) for c in np.polynomial.chebyshev.cheb2poly(series.coef)[::-1]]
 
 
-_LARGEST = 26.0  # erfc of more than that is below the smallest double
-_polynomials: dict[int, list[float]] = {}
+LARGEST = 26.0  # erfc of more than that is below the smallest double
 
 
 def _phi64(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatArray, FloatArray]:
@@ -44,15 +44,12 @@ def _phi64(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatA
 
     With z = |x|/√2 the tail of the normal distribution is Q = ½·erfc(z) = ½·e^(−z²)·p(u), and Φ is Q or 1 − Q.
     """
-    degree = 30
-    if degree not in _polynomials:
-        _polynomials[degree] = _erfcx_polynomial(degree, _LARGEST)
-    coefficients = _polynomials[degree]
-    low = 2.0 / (2.0 + _LARGEST)
+    coefficients = erfcx_polynomial(30, LARGEST)
+    low = 2.0 / (2.0 + LARGEST)
     z, u, e, q = rows
     np.abs(x, z)
     np.multiply(z, math.sqrt(0.5), z)
-    np.minimum(z, _LARGEST, out=z)
+    np.minimum(z, LARGEST, out=z)
     np.add(z, 2.0, u)
     np.divide(4.0 / (1.0 - low), u, u)  # 2·t / (1 − low)
     np.subtract(u, 2.0 * low / (1.0 - low) + 1.0, u)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from . import memory
+from . import fusion, memory
+from . import native as machine
 from .chance import Share, kept
 from .ir import Access, Instruction, Program
 from .layout import LANES, orders
@@ -36,8 +38,10 @@ class Executor:
         gradient: where the gradient goes, for a program that has one.
         batch: the number of lanes.
         share: which examples of a larger batch they are, if there is one: the gradient is then their part of it.
+        native: whether groups of instructions run as machine code, where llvmlite is there to make it.
 
     Attributes:
+        schedule: the instructions in the order in which they run, alone or in groups.
         inputs: where the program reads its inputs, each of shape (batch, …); whoever writes there spares a copy.
     """
 
@@ -48,6 +52,7 @@ class Executor:
         gradient: FloatArray | None,
         batch: int,
         share: Share | None = None,
+        native: bool = True,
     ) -> None:
         self.program = program
         self.batch = batch
@@ -57,6 +62,10 @@ class Executor:
         self.arrays: list[Any] = [None] * len(program.arrays)
         self.orders = orders(program)
         self.residents = residents(program)
+        self.kept: list[Any] = []  # what the kernels read, beside the arrays
+        copied = {number for number, _ in self.residents.values()}
+        able = machine.able if native and machine.available() else _never
+        self.schedule = fusion.schedule(program, batch, able, copied)
         self._place(parameters, gradient)
         given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
         self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in given]
@@ -64,16 +73,22 @@ class Executor:
         self._limits = [(self.arrays[n], limit) for n, limit in index_limits(program).items()]
         self.one_hots: dict[Any, View] = {}
         self.slopes: dict[int, View] = {}
-        self.steps: list[tuple[Step, int]] = []  # a call, and the number of the instruction that it belongs to
-        copied = {number for number, _ in self.residents.values()}
-        for number, it in enumerate(program.instructions):
-            for step in () if number in copied else Lowering(self, it).steps:
-                self.steps.append((step, number))
+        self.steps: list[tuple[Step, int]] = []  # a call, and where in the schedule it belongs
+        for place, item in enumerate(self.schedule):
+            if isinstance(item, fusion.Group):
+                self.steps.append((machine.kernel(self, item), place))
+            else:
+                self.steps += [(step, place) for step in Lowering(self, program.instructions[item]).steps]
         self._calls = [step for step, _ in self.steps]
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes
         shape = (*loops, batch) if lanes else loops
         self._outputs = View.access(self.arrays[access.array], access, loops, lanes, lanes).array(shape)
+
+    @cached_property
+    def local_memory(self) -> Any:
+        """Memory for what a kernel needs while it works on one vector."""
+        return memory.empty((fusion.LARGEST_LOCAL * machine.WIDTH * 8,), np.uint8)
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
@@ -84,7 +99,8 @@ class Executor:
 
     def _place(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
         program = self.program
-        first, last = lifetimes(program)
+        hidden = {a for item in self.schedule if isinstance(item, fusion.Group) for a in item.hidden | item.local}
+        first, last = lifetimes(program, self.schedule)
         for _, it in self.residents.values():  # the numbers are there before the program begins, and stay
             first[it.out.array], last[it.out.array] = -1, 1 << 60
         line = memory.LINE // self.dtype.itemsize
@@ -97,7 +113,7 @@ class Executor:
             elif array.kind == "constant":
                 self.arrays[number] = memory.copy(np.asarray(array.data, self.dtype))
             elif array.kind in ("value", "gradient"):
-                if number in first:
+                if number in first and number not in hidden:
                     sizes[number] = -(-math.prod(self._shape(number)) // line) * line
             elif number not in self.residents:
                 dtype = np.int64 if array.kind == "index" else self.dtype
@@ -130,16 +146,24 @@ class Executor:
         return self.outputs()
 
     def timed(self, inputs: Sequence[Any]) -> list[float]:
-        """Run, and return the seconds that each instruction took; to look at a clock costs some of them."""
+        """Run, and return the seconds that each instruction took; to look at a clock costs some of them.
+
+        The time of a group is shared out by the numbers that its instructions compute.
+        """
         self._fill(inputs)
-        seconds = [0.0] * len(self.program.instructions)
+        spent = [0.0] * len(self.schedule)
         with np.errstate(all="ignore"):
             before = time.perf_counter()
-            for step, number in self.steps:
+            for step, place in self.steps:
                 step()
                 now = time.perf_counter()
-                seconds[number] += now - before
+                spent[place] += now - before
                 before = now
+        seconds = [0.0] * len(self.program.instructions)
+        for item, time_of_item in zip(self.schedule, spent, strict=True):
+            points = fusion.points(self.program, item)
+            for number, share in points.items():
+                seconds[number] = time_of_item * share / sum(points.values())
         return seconds
 
     def _fill(self, inputs: Sequence[Any]) -> None:
@@ -162,12 +186,27 @@ class Executor:
 
     def find_not_finite(self) -> Instruction | None:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
+        return self._apart()._first_not_finite()
+
+    def _apart(self) -> Executor:
+        """The same without groups: every instruction writes its numbers down."""
+        gradient = None if self.program.gradient is None else np.zeros_like(self.arrays[self.program.gradient])
+        parameters = next((a for a, x in zip(self.arrays, self.program.arrays, strict=True) if x.kind == "parameter"))
+        apart = Executor(self.program, parameters, gradient, self.batch, self.share, native=False)
+        for given, array in enumerate(self.program.arrays):
+            if array.kind in ("input", "index", "random"):
+                apart.arrays[given][...] = self.arrays[given]
+        return apart
+
+    def _first_not_finite(self) -> Instruction | None:
         suspect = None
         with np.errstate(all="ignore"):
-            for n, (step, number) in enumerate(self.steps):
+            for n, (step, place) in enumerate(self.steps):
                 step()
-                if n + 1 < len(self.steps) and self.steps[n + 1][1] == number:
+                if n + 1 < len(self.steps) and self.steps[n + 1][1] == place:
                     continue  # the instruction is not done yet
+                number = self.schedule[place]
+                assert isinstance(number, int)
                 it = self.program.instructions[number]
                 array = self.program.arrays[it.out.array]
                 values = self.arrays[it.out.array]
@@ -180,6 +219,10 @@ class Executor:
                 if suspect is None and np.isinf(values).any():
                     suspect = it
         return suspect
+
+
+def _never(it: Instruction) -> bool:
+    return False
 
 
 def index_limits(program: Program) -> dict[int, Any]:
@@ -240,14 +283,19 @@ def _writes(program: Program, array: int) -> Any:
     return count
 
 
-def lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
-    """For each array the first and the last instruction that needs it; results are needed for ever."""
+def lifetimes(program: Program, items: fusion.Schedule | None = None) -> tuple[dict[int, int], dict[int, int]]:
+    """For each array the first and the last item of the schedule that needs it; results are needed for ever.
+
+    Without a schedule, the first and the last instruction.
+    """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for number, it in enumerate(program.instructions):
-        for x in (it.out, *it.reads()):
-            first.setdefault(x.array, number)
-            last[x.array] = number
+    for place, item in enumerate(range(len(program.instructions)) if items is None else items):
+        for number in fusion.numbers(item):
+            it = program.instructions[number]
+            for x in (it.out, *it.reads()):
+                first.setdefault(x.array, place)
+                last[x.array] = place
     last |= {access.array: 1 << 60 for access, _ in program.outputs}
     return first, last
 

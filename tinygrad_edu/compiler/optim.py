@@ -24,7 +24,8 @@ import numpy as np
 
 from ..engine import Value
 from ..optim import _check, check_state
-from . import memory
+from . import adam, memory, native
+from .fusion import SMALLEST
 from .parameters import FloatArray, Parameters
 
 #: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
@@ -127,11 +128,44 @@ class Adam(ArrayOptimizer):
             _check("beta2", betas[1], 0.0, 1.0, open_high=True),
         )
         self.eps = _check("eps", eps, 0.0)
+        self._numbers = np.zeros(len(adam.NUMBERS), parameters.array.dtype)
+        self._made: tuple[FloatArray, FloatArray, list[adam.Kernel]] | None = None
+
+    def step(self) -> None:
+        """Move every parameter once."""
+        kernels = self._kernels()
+        if not kernels:
+            super().step()
+            return
+        self.steps += 1
+        self._begin()
+        (beta1, beta2), (step_size, root_correction) = self.betas, self._corrections()
+        self._numbers[:] = beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_correction, self.eps, step_size
+        self.parameters.threads.run(adam.Kernel.run, [(kernel,) for kernel in kernels])
+
+    def _kernels(self) -> list[adam.Kernel]:
+        """For every thread one, if there can be any; made anew when the parameters have moved in memory."""
+        p, grad = self.parameters.array, self.parameters.gradient
+        few = len(p) < SMALLEST * self.parameters.threads.count
+        if few or not self.eps or not self.parameters.native or not native.available():
+            return []
+        if self._made is None or self._made[0] is not p or self._made[1] is not grad:
+            count = self.parameters.threads.count
+            line = memory.LINE // p.itemsize
+            size = -(-len(p) // (count * line)) * line
+            shares = [slice(i, min(i + size, len(p))) for i in range(0, len(p), size)]
+            kernels = [adam.Kernel(p[i], grad[i], self.m[i], self.v[i], self._numbers) for i in shares]
+            self._made = (p, grad, kernels)
+        return self._made[2]
+
+    def _corrections(self) -> tuple[float, float]:
+        """lr / (1 − β₁^t) and √(1 − β₂^t)."""
+        beta1, beta2 = self.betas
+        return self.lr / (1.0 - beta1**self.steps), math.sqrt(1.0 - beta2**self.steps)
 
     def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
         beta1, beta2 = self.betas
-        step_size = self.lr / (1.0 - beta1**self.steps)
-        root_correction = math.sqrt(1.0 - beta2**self.steps)
+        step_size, root_correction = self._corrections()
         p, grad, m, v = self.parameters.array[i], self.parameters.gradient[i], self.m[i], self.v[i]
         m *= beta1
         np.multiply(grad, 1.0 - beta1, out=one)

@@ -23,7 +23,13 @@ class ParallelExecutor:
     """See :class:`~tinygrad_edu.compiler.numpy_backend.Executor`; the arguments are the same, and the threads."""
 
     def __init__(
-        self, program: Program, parameters: FloatArray, gradient: FloatArray | None, batch: int, threads: Threads
+        self,
+        program: Program,
+        parameters: FloatArray,
+        gradient: FloatArray | None,
+        batch: int,
+        threads: Threads,
+        native: bool = True,
     ) -> None:
         self.random = np.random.default_rng(0)
         self._gradient = gradient
@@ -35,7 +41,7 @@ class ParallelExecutor:
         )
         own = [gradient, *(self._theirs or [None] * len(self._shares[1:]))]
         self._parts = [
-            Executor(program, parameters, mine, share.size, share)
+            Executor(program, parameters, mine, share.size, share, native)
             for mine, share in zip(own, self._shares, strict=True)
         ]
 

@@ -40,16 +40,18 @@ class Parameters:
         source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
         dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
         threads: how many share the examples of a batch, and the parameters in an optimiser's step, among them.
+        native: whether stretches of a program become machine code, where llvmlite is there to make it.
 
     Attributes:
         names, starts, sizes: of the tensors; a part of a tensor may be one too.
     """
 
-    def __init__(self, source: Any = None, dtype: str = "float32", threads: int = 1) -> None:
+    def __init__(self, source: Any = None, dtype: str = "float32", threads: int = 1, native: bool = True) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"unknown dtype: {dtype!r} (must be float32 or float64)")
         self.dtype = dtype
         self.threads = Threads(threads)
+        self.native = native
         self.source = source
         self.names: list[str] = []
         self.starts: list[int] = []
@@ -145,8 +147,8 @@ class Parameters:
         """What runs a program on these parameters: where they lie decides. Another backend overrides this."""
         own = self.gradient if gradient else None
         if min(self.threads.count, batch) > 1:
-            return ParallelExecutor(program, self.array, own, batch, self.threads)
-        return Executor(program, self.array, own, batch)
+            return ParallelExecutor(program, self.array, own, batch, self.threads, self.native)
+        return Executor(program, self.array, own, batch, native=self.native)
 
     def refresh(self) -> None:
         """Take the numbers of the Values: after they were loaded, or moved by a scalar optimiser."""

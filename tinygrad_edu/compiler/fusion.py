@@ -1,0 +1,380 @@
+"""Which neighbouring instructions run together, as one kernel that reads and writes memory once.
+
+numpy goes through the whole of an array for every operation; a layer norm is a dozen such journeys. A *group* is a
+stretch of instructions that share some loops, its *outer* ones. A kernel runs all of them for some points of the outer
+loops before it goes on to the next: what one instruction computes is still in a register, or at least in the nearest
+cache, when the next one asks for it, and what nobody else asks for is never written down at all. ::
+
+    for points of the outer loops:          # i and the lanes, in a layer norm
+        for j: a = x[i,j] + y[i,j]; sum += a          # a nest
+        mean = sum / n                                # a nest without loops of its own
+        for j: d = a[i,j] - mean; squares += d * d    # another
+        …
+
+This module looks at instructions only; native.py makes machine code of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .ir import Access, Instruction, Program
+
+#: Fewer points than this are done before a kernel has been compiled, and by numpy nearly as fast.
+SMALLEST = 4096
+
+#: Outer loops are given up for a longer group only if so many points of them remain to be worked on side by side.
+NARROWEST = 256
+
+#: What only one group needs, and not only in registers, has to be found in a near cache: so many vectors at most.
+LARGEST_LOCAL = 512
+
+#: What numpy does as fast, if it stands alone.
+PLAIN = frozenset(
+    (
+        "copy",
+        "detach",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "abs",
+        "exp",
+        "sqrt",
+        "maximum",
+        "minimum",
+        "relu",
+        "fill",
+        "equal",
+    )
+)
+
+#: The same loop in several instructions has one number. ``Place``: the elements that an access finds, as a function of
+#: the loops: for every axis the first index, and the loops with their steps.
+Place = tuple[int, tuple[tuple[int, tuple[tuple[int, int], ...]], ...]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """An instruction of a group.
+
+    Attributes:
+        number: of the instruction in the program.
+        loops: for every loop of the instruction, and the lanes as its last one, the number that it has in the group;
+            -1 for a loop of one point.
+        kept: the loops that its output mentions.
+        reduced: the loops that it sums over, or takes the largest of.
+        out, reads: the places that it writes to and reads from; None for a number.
+    """
+
+    number: int
+    loops: tuple[int, ...]
+    kept: frozenset[int]
+    reduced: frozenset[int]
+    out: Place
+    reads: tuple[Place | None, ...]
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Instructions that share all their loops: the outer ones of the group, and these."""
+
+    loops: frozenset[int]
+    members: list[Member] = field(default_factory=list)
+
+
+@dataclass
+class Group:
+    """Instructions that run together.
+
+    Attributes:
+        members: in the order of the program.
+        outer: the loops that all of them have in common.
+        extents: how far each loop runs.
+        nests: the members, by the loops that they have beside the outer ones.
+        hidden: arrays that are never written to memory.
+        local: arrays of which only the part that belongs to one point of the outer loops is ever in memory.
+    """
+
+    members: list[Member] = field(default_factory=list)
+    outer: frozenset[int] = frozenset()
+    extents: list[int] = field(default_factory=list)
+    nests: list[Nest] = field(default_factory=list)
+    hidden: frozenset[int] = frozenset()
+    local: frozenset[int] = frozenset()
+
+
+Schedule = list[int | Group]
+
+
+def schedule(program: Program, batch: int, able: Callable[[Instruction], bool], skipped: Iterable[int]) -> Schedule:
+    """The order in which the instructions of a program run, for a batch of this size: alone, or in groups.
+
+    Args:
+        program: what runs.
+        batch: the number of lanes.
+        able: whether the kernels know how to compute an instruction.
+        skipped: instructions that do not run at all.
+    """
+    builder = _Builder(program, batch)
+    left_out = set(skipped)
+    result: Schedule = []
+    for number, it in enumerate(program.instructions):
+        if number in left_out:
+            continue
+        if not (able(it) and _fits(program, it)):
+            if not builder.is_independent(it):
+                result += builder.finish()
+            result.append(number)  # before the group, then
+        elif not builder.add(number):
+            result += builder.finish()
+            if not builder.add(number):
+                result.append(number)
+    result += builder.finish()
+    return _without_hidden(program, result)
+
+
+def numbers(item: int | Group) -> list[int]:
+    """The instructions of an item of a schedule."""
+    return [member.number for member in item.members] if isinstance(item, Group) else [item]
+
+
+def points(program: Program, item: int | Group) -> dict[int, int]:
+    """For each instruction of an item how many points its loops have, in one lane."""
+    return {number: math.prod(program.instructions[number].loops) for number in numbers(item)}
+
+
+def _fits(program: Program, it: Instruction) -> bool:
+    """Whether points of different lanes, and of different outputs, have nothing to do with each other."""
+    if it.op == "select" or any(x.table is not None for x in (it.out, *it.reads())):
+        return False
+    arrays = program.arrays
+    if any(arrays[x.array].kind == "index" for x in it.reads()):
+        return False
+    if not arrays[it.out.array].lanes and any(arrays[x.array].lanes for x in it.reads()):
+        return False  # a sum over the lanes
+    if it.op == "mul" and it.reduced() and len(list(it.reads())) == 2:
+        a, b = it.reads()
+        return all(a.uses(loop) == b.uses(loop) for loop, n in enumerate(it.loops) if n > 1)  # no matrix product
+    return True
+
+
+def _place(program: Program, x: Access, loops: tuple[int, ...]) -> Place:
+    axes = []
+    for start, row in zip(x.offset, x.steps, strict=True):
+        axes.append((start, tuple(sorted((g, s) for g, s in zip(loops, row, strict=False) if s and g >= 0))))
+    if program.arrays[x.array].lanes and loops[-1] >= 0:
+        axes.append((0, ((loops[-1], 1),)))
+    return x.array, tuple(axes)
+
+
+class _Builder:
+    """Makes one group after the other."""
+
+    def __init__(self, program: Program, batch: int) -> None:
+        self.program, self.batch = program, batch
+        self._begin()
+
+    def _begin(self) -> None:
+        self.group = Group()
+        self.written: set[int] = set()
+        self.read: set[int] = set()
+        # Where an axis of an array has been met: (array, axis, first index, step, extent) -> the loop.
+        self.met: dict[tuple[int, ...], int] = {}
+
+    def finish(self) -> Schedule:
+        """The group, if it is worth a kernel, or else its instructions; the next one begins."""
+        group = self.group
+        self._begin()
+        its = [self.program.instructions[member.number] for member in group.members]
+        points = max((math.prod(group.extents[g] for g in (*m.kept, *m.reduced)) for m in group.members), default=0)
+        if (
+            points < SMALLEST
+            or not group.outer
+            or (len(its) == 1 and its[0].op in PLAIN and not group.members[0].reduced)
+        ):
+            return [member.number for member in group.members]
+        return [group]
+
+    def is_independent(self, it: Instruction) -> bool:
+        """Whether an instruction may as well run before the group."""
+        return it.out.array not in self.written | self.read and not any(x.array in self.written for x in it.reads())
+
+    def add(self, number: int) -> bool:
+        """Add an instruction to the group, unless it does not fit there."""
+        it, group = self.program.instructions[number], self.group
+        loops = self._loops(it)
+        if loops is None:
+            return False
+        new, fresh = loops
+        lanes = self.program.arrays[it.out.array].lanes
+        reduced = frozenset(new[loop] for loop in it.reduced())
+        kept = frozenset(g for g in new if g >= 0) - reduced
+        if not lanes and any(self.program.arrays[m.out[0]].lanes for m in group.members):
+            return False
+        member = Member(
+            number, new, kept, reduced, _place(self.program, it.out, new),
+            tuple(_place(self.program, x, new) if isinstance(x, Access) else None for x in it.inputs),
+        )  # fmt: skip
+        extents = group.extents + fresh
+        outer = self._outer(member, extents)
+        if outer is None:
+            return False
+        changed = outer != group.outer
+        group.outer, group.extents = outer, extents
+        group.members.append(member)
+        if changed:
+            group.nests = []
+        for m in group.members if changed else [member]:
+            _into_nest(group, m)
+        self.written.add(it.out.array)
+        self.read |= {x.array for x in it.reads()}
+        self._remember(it, new)
+        return True
+
+    def _loops(self, it: Instruction) -> tuple[tuple[int, ...], list[int]] | None:
+        """The numbers of an instruction's loops in the group, and the extents of those that are new to it."""
+        lanes = self.program.arrays[it.out.array].lanes
+        shape = (*it.loops, self.batch if lanes else 1)
+        found = [-1] * len(shape)
+        for own in (True, False):  # what the group has computed decides, then what it has read
+            for key, loop in self._axes(it):
+                if (key[0] in self.written) == own and key in self.met and found[loop] != self.met[key]:
+                    if own and (found[loop] >= 0 or self.met[key] in found):
+                        return None
+                    if found[loop] < 0 and self.met[key] not in found:
+                        found[loop] = self.met[key]
+        if all(g < 0 for g in found[:-1]):  # nothing in common: then any loops of equal length may run together
+            for loop, n in enumerate(it.loops):
+                free = [g for g in sorted(self.group.outer) if self.group.extents[g] == n and g not in found]
+                found[loop] = free[0] if free and n > 1 else -1
+        fresh: list[int] = []
+        for loop, n in enumerate(shape):
+            if n > 1 and found[loop] < 0:
+                found[loop] = len(self.group.extents) + len(fresh)
+                fresh.append(n)
+        return tuple(found), fresh
+
+    def _axes(self, it: Instruction) -> Iterable[tuple[tuple[int, ...], int]]:
+        """Every axis that one loop alone runs along."""
+        for x in (it.out, *it.reads()):
+            for axis, (start, row) in enumerate(zip(x.offset, x.steps, strict=True)):
+                moving = [(loop, s) for loop, s in enumerate(row) if s and it.loops[loop] > 1]
+                if len(moving) == 1:
+                    loop, step = moving[0]
+                    yield (x.array, axis, start, step, it.loops[loop]), loop
+            if self.program.arrays[x.array].lanes and self.batch > 1:
+                yield (-1,), len(it.loops)
+
+    def _remember(self, it: Instruction, loops: tuple[int, ...]) -> None:
+        for key, loop in self._axes(it):
+            self.met.setdefault(key, loops[loop])
+
+    def _outer(self, member: Member, extents: list[int]) -> frozenset[int] | None:
+        """The outer loops of the group with one more member; None if too few would remain."""
+        group = self.group
+        outer = group.outer & member.kept if group.members else member.kept
+        for other in (*group.members, member):
+            for one, two in _meetings(other, member):
+                outer = frozenset(g for g in outer if _alone(one, g) is not None and _alone(one, g) == _alone(two, g))
+        if outer != group.outer and group.members:
+            if math.prod(extents[g] for g in outer) < NARROWEST:
+                return None
+            if any(m.reduced and m.kept != outer for m in group.members):
+                return None
+        if member.reduced and member.kept != outer:
+            return None
+        return outer
+
+
+def _meetings(a: Member, b: Member) -> Iterable[tuple[Place, Place]]:
+    """The places in the same array of which at least one is written to."""
+    for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
+        if one is not None and two is not None and one[0] == two[0]:
+            yield one, two
+
+
+def _alone(place: Place, loop: int) -> tuple[int, int, int] | None:
+    """The axis that this loop alone runs along, the first index, and the step: no two points share an element then."""
+    for axis, (start, moving) in enumerate(place[1]):
+        if len(moving) == 1 and moving[0][0] == loop:
+            return axis, start, moving[0][1]
+    return None
+
+
+def _into_nest(group: Group, member: Member) -> None:
+    """Put a member into the last nest of the group, or into a new one."""
+    own = (member.kept | member.reduced) - group.outer
+    if group.nests and group.nests[-1].loops == own:
+        nest = group.nests[-1]
+        if all(
+            one == two and not (m.reduced and one is m.out) and not (member.reduced and two is member.out)
+            for m in nest.members
+            for one, two in _meetings(m, member)
+        ):
+            nest.members.append(member)
+            return
+    group.nests.append(Nest(own, [member]))
+
+
+# --- what need not be written ----------------------------------------------------------------------------------------
+
+
+def _without_hidden(program: Program, items: Schedule) -> Schedule:
+    """Mark the arrays that exist in registers only."""
+    uses: dict[int, int] = {}
+    for it in program.instructions:
+        for x in (it.out, *it.reads()):
+            uses[x.array] = uses.get(x.array, 0) + 1
+    kept = {access.array for access, _ in program.outputs} | {program.gradient}
+    for group in items:
+        if isinstance(group, Group):
+            own: dict[int, int] = {}
+            for member in group.members:
+                for place in (member.out, *member.reads):
+                    if place is not None:
+                        own[place[0]] = own.get(place[0], 0) + 1
+            written = {m.out[0] for m in group.members}
+            inside = {array for array in written - kept if own[array] == uses[array]}
+            asked = inside & _asked_of_memory(program, group)
+            group.hidden = frozenset(inside - asked)
+            group.local = frozenset(a for a in asked if math.prod(local_shape(program, group, a)) <= LARGEST_LOCAL)
+    return items
+
+
+def local_shape(program: Program, group: Group, array: int) -> tuple[int, ...]:
+    """The axes of an array of which a group needs more than one element at a time; 1 for the others."""
+    place = next(p for m in group.members for p in (m.out, *m.reads) if p is not None and p[0] == array)
+    outer = {found[0] for g in group.outer if (found := _alone(place, g)) is not None}
+    return tuple(1 if axis in outer else n for axis, n in enumerate(program.arrays[array].shape))
+
+
+def _asked_of_memory(program: Program, group: Group) -> set[int]:
+    """The arrays of which an element is read when it is no longer, or not yet, in a register."""
+    asked: set[int] = set()
+    lasting: set[Place] = set()  # what does not depend on a nest's own loops
+    for nest in group.nests:
+        here = set(lasting)
+        for member in nest.members:
+            for place in (*member.reads, member.out if program.instructions[member.number].accumulate else None):
+                if place is not None and place not in here:
+                    asked.add(place[0])
+            if not member.reduced:
+                keep(here, member.out)
+        for member in nest.members:
+            keep(lasting, member.out, lasts=bool(member.reduced) or not nest.loops)
+    return asked
+
+
+def keep(registers: Any, place: Place, lasts: bool = True) -> None:
+    """Note that an element is in a register, and that other elements of its array, maybe the same, no longer are."""
+    for other in [p for p in registers if p[0] == place[0] and p != place]:
+        registers.discard(other)
+    if lasts:
+        registers.add(place)
+    else:
+        registers.discard(place)
