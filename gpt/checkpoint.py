@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.calls import values_in
 from tinygrad_edu.errors import StateDictError
 from tinygrad_edu.measure import Line
-from tinygrad_edu.nn import Numbers
+from tinygrad_edu.nn import Numbers, shape
 
 from .config import GPTConfig, TrainConfig
 from .data import open_text
@@ -92,11 +93,11 @@ _METADATA = "tinygrad_edu"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, int]) -> None:
-    """Write nested lists of floats as a safetensors file of 64-bit floats: nothing is rounded."""
+    """Write arrays, or nested lists of floats, as a safetensors file of 64-bit floats: nothing is rounded."""
     import numpy as np  # here and not above: the scalar path starts without numpy
     from safetensors.numpy import save
 
-    arrays = {name: np.array(numbers, dtype=np.float64) for name, numbers in tensors.items()}
+    arrays = {name: np.asarray(numbers, dtype=np.float64) for name, numbers in tensors.items()}
     # One entry only: safetensors writes several in an order that changes from process to process.
     write_atomically(path, save(arrays, metadata={_METADATA: json.dumps(metadata)}))
 
@@ -186,7 +187,7 @@ def load_tokenizer(folder: Path) -> CharTokenizer:
 
 
 def save_model(
-    folder: Path, model: GPT, step: int, name: str = MODEL, numbers: Mapping[str, Numbers] | None = None
+    folder: Path, model: GPT, step: int, name: str = MODEL, numbers: Mapping[str, Any] | None = None
 ) -> None:
     """Write model.safetensors, or another ``name``, in the names and shapes of PyTorch's GPT-2.
 
@@ -200,10 +201,14 @@ def keep_model(folder: Path, name: str) -> None:
     write_atomically(folder / name, (folder / MODEL).read_bytes())
 
 
-def numbers_of(model: GPT) -> dict[str, Numbers]:
-    """The parameters by name, without second names: a tied head is there once."""
-    names = {name for name, _ in model.named_parameters()}
-    return {name: numbers for name, numbers in model.state_dict().items() if name in names}
+def numbers_of(model: GPT) -> dict[str, Any]:
+    """The parameters by name as arrays, without second names: a tied head is there once."""
+    import numpy as np
+
+    return {
+        name: np.array([value.data for value in values_in(parameter)]).reshape(shape(parameter))
+        for name, parameter in model.named_parameters()
+    }
 
 
 def _with_second_names(model: GPT, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,7 +266,7 @@ def step_of(metadata: Mapping[str, int], source: Path) -> int:
 
 
 def save_training_state(
-    folder: Path, model: GPT, optimizer: Mapping[str, Any], step: int, numbers: Mapping[str, Numbers] | None = None
+    folder: Path, model: GPT, optimizer: Mapping[str, Any], step: int, numbers: Mapping[str, Any] | None = None
 ) -> None:
     """Write training.safetensors: parameters as ``model.*``, AdamW's running means as ``optimizer.*``.
 

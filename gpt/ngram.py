@@ -17,6 +17,7 @@ from .tokens import Array, Tokens
 
 MOST = 1 << 22  # characters that are counted: enough to know all that is frequent, and never more than memory holds
 _STRETCH = 1 << 16
+_ROOM = 8  # entries of a table of counts, for every character
 _ALPHAS = (1.0, 0.1, 0.01)
 
 
@@ -104,8 +105,7 @@ def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator
     histories = 1
     for n in range(1, longest + 1):
         runs = _runs(known, train, n, vocab_size)
-        kinds_of_run, counts = _counted(runs)
-        known = np.searchsorted(kinds_of_run, runs).astype(np.int32)
+        kinds_of_run, counts, known = _counted(runs, histories * vocab_size)
         of = kinds_of_run // vocab_size
         totals, kinds = np.bincount(of, counts, histories), np.bincount(of, minlength=histories)
         histories = len(kinds_of_run)
@@ -122,11 +122,21 @@ def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator
         sought = np.where(there, place, -1).astype(np.int32)
 
 
-def _counted(runs: Array) -> tuple[Array, Array]:
-    """The different runs in order, and how often each occurs."""
-    runs = np.sort(runs)
-    first = np.flatnonzero(np.concatenate([[True], runs[1:] != runs[:-1]])) if len(runs) else np.zeros(0, np.int64)
-    return runs[first], np.diff(first, append=len(runs))
+def _counted(runs: Array, below: int) -> tuple[Array, Array, Array]:
+    """The different runs in order, how often each occurs, and which of them each run is.
+
+    All runs are numbers ``below`` some bound: with room for a table of that size nothing has to be sorted.
+    """
+    if below <= _ROOM * len(runs):
+        counts = np.bincount(runs, minlength=below)
+        kinds = np.flatnonzero(counts)
+        number = np.zeros(below, np.int32)
+        number[kinds] = np.arange(len(kinds))
+        return kinds, counts[kinds], number[runs]
+    ordered = np.sort(runs)
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(runs) else np.zeros(0, np.int64)
+    kinds = ordered[first]
+    return kinds, np.diff(first, append=len(runs)), np.searchsorted(kinds, runs).astype(np.int32)
 
 
 def _runs(histories: Array, tokens: Array, n: int, vocab_size: int) -> Array:

@@ -52,6 +52,14 @@ def test_the_ladder_descends_on_text_with_structure(text: str) -> None:
     assert losses == sorted(losses, reverse=True)
 
 
+def test_counting_in_a_table_and_by_sorting_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(0)
+    train, val = rng.choices(range(9), k=3000), rng.choices(range(9), k=300)
+    by_table = ladder(train, val, 9)
+    monkeypatch.setattr(ngram, "_ROOM", 0)
+    assert ladder(train, val, 9) == by_table
+
+
 def test_of_a_large_text_stretches_from_all_of_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(2)
     train = [*rng.choices([0, 1], k=8000), *rng.choices([2, 3], k=8000)]  # the second half is another language
