@@ -13,9 +13,11 @@ from tinygrad_edu import Value, collector_paused, no_grad
 from tinygrad_edu import functional as F
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.measure import Line, line, update_ratio
+from tinygrad_edu.nn import shape
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
 from .cached import CachedScorer, in_evaluation
+from .checkpoint import numbers_of
 from .config import TrainConfig
 from .data import Sequences
 from .errors import ConfigError
@@ -54,6 +56,9 @@ class Engine(Protocol):
     def any_process(self, flag: bool) -> bool:
         """Whether any of the processes that train together says so; alone, what this one says."""
 
+    def numbers(self) -> dict[str, Any]:
+        """The parameters by name as arrays, as they are until the next step: what a checkpoint holds."""
+
     def write_back(self) -> None:
         """Bring the model's Values up to date, before anybody looks at them."""
 
@@ -61,7 +66,7 @@ class Engine(Protocol):
         """Take up the numbers of the model's Values, after others were put there."""
 
     def optimizer_state(self) -> dict[str, Any]:
-        """What the optimiser must have to go on: the same keys whichever engine wrote it."""
+        """What the optimiser must have to go on, as it is until the next step: the same keys for every engine."""
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """Take up a saved optimiser state."""
@@ -138,6 +143,10 @@ class ScalarEngine:
         """See :class:`Engine`."""
         return flag
 
+    def numbers(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        return numbers_of(self._model)
+
     def write_back(self) -> None:
         """Nothing to do: the Values are what is trained."""
 
@@ -180,6 +189,7 @@ class CompiledEngine:
                 self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True
             )
         }
+        self._shapes = {name: shape(table) for name, table in model.named_parameters()}
         self.flow: list[Line] = []
         self._train_loss = compiler.jit(model.loss, self._parameters)
         # With dropout, training and evaluation are two programs.
@@ -284,6 +294,11 @@ class CompiledEngine:
         """See :class:`Engine`."""
         return flag
 
+    def numbers(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        array = self._on_host(self._parameters.array)
+        return {name: array[place].reshape(self._shapes[name]) for name, place in self._tables.items()}
+
     def write_back(self) -> None:
         """See :class:`Engine`."""
         self._parameters.write_back()
@@ -294,8 +309,8 @@ class CompiledEngine:
 
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        state: dict[str, Any] = self._optimizer.state_dict()
-        return state
+        m, v = (self._on_host(means) for means in (self._optimizer.m, self._optimizer.v))
+        return {"steps": self._optimizer.steps, "m": m, "v": v}
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """See :class:`Engine`."""

@@ -134,7 +134,9 @@ def _counted(runs: Array, below: int) -> tuple[Array, Array, Array]:
         number[kinds] = np.arange(len(kinds))
         return kinds, counts[kinds], number[runs]
     ordered = np.sort(runs)
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(runs) else np.zeros(0, np.int64)
+    first = (
+        np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(runs) else np.zeros(0, np.int64)
+    )
     kinds = ordered[first]
     return kinds, np.diff(first, append=len(runs)), np.searchsorted(kinds, runs).astype(np.int32)
 

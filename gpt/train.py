@@ -161,8 +161,7 @@ def _ladder(corpus: Corpus) -> list[Rung]:
 @collector_paused()
 def save(run: Run) -> None:
     """Write both safetensors files; the training state first, since a run goes on from that one alone."""
-    run.engine.write_back()
-    numbers = checkpoint.numbers_of(run.model)  # a million floats out of a million Values: once
+    numbers = run.engine.numbers()
     checkpoint.save_training_state(run.folder, run.model, run.engine.optimizer_state(), run.step, numbers)
     checkpoint.save_model(run.folder, run.model, run.step, numbers=numbers)
 
@@ -282,6 +281,7 @@ def _train(run: Run) -> Result:
                         snapshots.take(run.folder, run.step, plan)
     finally:
         progress.close()
+    run.engine.write_back()
     return Result(run.step, val_loss, best.step, best.loss, run.step < config.steps and not early, early)
 
 

@@ -167,6 +167,16 @@ def test_all_engines_score_the_next_token_alike(run: Run) -> None:
             assert list(scorers[0](tokens)) == pytest.approx(list(other(tokens)), abs=1e-5)
 
 
+@pytest.mark.parametrize("engine", EACH)
+def test_after_a_training_the_values_are_those_of_the_checkpoint(run: Run, engine: str) -> None:
+    run.engine = make_engine(run.model, dataclasses.replace(run.config.train, engine=engine))
+    train(run)
+    saved, _ = checkpoint.load_tensors(run.folder / "model.safetensors")
+    numbers = run.model.state_dict()
+    assert {name: numbers[name] for name in saved} == saved
+    assert saved != {name: GPT(run.config.model, seed=run.config.train.seed).state_dict()[name] for name in saved}
+
+
 def test_nothing_is_written_when_there_is_nothing_left_to_do(run: Run, text: str) -> None:
     train(run)
     before = contents(run.folder)
