@@ -29,6 +29,9 @@ SMALLEST = 4096
 #: Outer loops are given up for a longer group only if so many points of them remain to be worked on side by side.
 NARROWEST = 256
 
+#: Matrix products are for the BLAS, unless each of their sums has so few terms.
+LONGEST_SUM = 4
+
 #: What only one group needs, and not only in registers, has to be found in a near cache: so many vectors at most.
 LARGEST_LOCAL = 512
 
@@ -159,7 +162,8 @@ def _fits(program: Program, it: Instruction) -> bool:
         return False  # a sum over the lanes
     if it.op == "mul" and it.reduced() and len(list(it.reads())) == 2:
         a, b = it.reads()
-        return all(a.uses(loop) == b.uses(loop) for loop, n in enumerate(it.loops) if n > 1)  # no matrix product
+        matrix = any(a.uses(loop) != b.uses(loop) for loop, n in enumerate(it.loops) if n > 1)
+        return not matrix or math.prod(it.loops[loop] for loop in it.reduced()) <= LONGEST_SUM
     return True
 
 
@@ -221,6 +225,8 @@ class _Builder:
             tuple(_place(self.program, x, new) if isinstance(x, Access) else None for x in it.inputs),
         )  # fmt: skip
         extents = group.extents + fresh
+        if not _distinct(member.out, extents):  # points that add up in one place
+            return False
         outer = self._outer(member, extents)
         if outer is None:
             return False
@@ -280,7 +286,7 @@ class _Builder:
         outer = group.outer & member.kept if group.members else member.kept
         for other in (*group.members, member):
             for one, two in _meetings(other, member):
-                outer = frozenset(g for g in outer if _alone(one, g) is not None and _alone(one, g) == _alone(two, g))
+                outer = frozenset(g for g in outer if _apart(one, two, g, extents))
         if outer != group.outer and group.members:
             if math.prod(extents[g] for g in outer) < NARROWEST:
                 return None
@@ -296,6 +302,24 @@ def _meetings(a: Member, b: Member) -> Iterable[tuple[Place, Place]]:
     for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
         if one is not None and two is not None and one[0] == two[0]:
             yield one, two
+
+
+def _apart(one: Place, two: Place, loop: int, extents: list[int]) -> bool:
+    """Whether different points of a loop never find the same element, one here and one there."""
+    if one == two and _distinct(one, extents):
+        return any(loop == g for _, moving in one[1] for g, _ in moving)
+    return _alone(one, loop) is not None and _alone(one, loop) == _alone(two, loop)
+
+
+def _distinct(place: Place, extents: list[int]) -> bool:
+    """Whether every point of the loops finds an element of its own, as every number has its own digits."""
+    for _, moving in place[1]:
+        reach = 0
+        for loop, step in sorted(moving, key=lambda pair: abs(pair[1])):
+            if abs(step) <= reach:
+                return False
+            reach += abs(step) * (extents[loop] - 1)
+    return True
 
 
 def _alone(place: Place, loop: int) -> tuple[int, int, int] | None:

@@ -16,8 +16,10 @@ Arrays that meet in elementwise operations vote together, so that all of them li
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from .ir import Access, Instruction, Program
 
@@ -84,6 +86,27 @@ def orders(program: Program) -> list[tuple[int, ...]]:
         own = [*range(len(array.shape)), *([LANES] if array.lanes else [])]
         result.append(tuple(sorted(own, key=place)))
     return result
+
+
+def beside(program: Program, number: int, found: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """An order for the axes of a constant: that of the array which is computed from it, by whoever reads it first."""
+    for it in program.instructions:
+        for x in it.reads():
+            if x.array == number and x.table is None and it.out.table is None:
+                order = found[it.out.array]
+
+                def place(axis: int, x: Access = x, it: Instruction = it, order: tuple[int, ...] = order) -> Any:
+                    loops = [loop for loop, step in enumerate(x.steps[axis]) if step]
+                    ways = [
+                        (order.index(a), -row[loop])
+                        for loop in loops
+                        for a, row in enumerate(it.out.steps)
+                        if row[loop]
+                    ]
+                    return max(ways, default=(-1, 0))
+
+                return tuple(sorted(range(len(program.arrays[number].shape)), key=place))
+    return found[number]
 
 
 def _sums_lanes(program: Program, it: Instruction) -> bool:

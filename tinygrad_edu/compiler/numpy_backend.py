@@ -19,7 +19,7 @@ from . import fusion, memory
 from . import native as machine
 from .chance import Share, kept
 from .ir import Access, Instruction, Program
-from .layout import LANES, orders
+from .layout import LANES, beside, orders
 from .lowering import Lowering, Step
 from .views import View
 
@@ -61,10 +61,15 @@ class Executor:
         self.random = np.random.default_rng(0)
         self.arrays: list[Any] = [None] * len(program.arrays)
         self.orders = orders(program)
+        native = native and machine.available()
+        if native:  # numpy would go through a product with a constant in the order of the constant
+            for number, array in enumerate(program.arrays):
+                if array.kind == "constant":
+                    self.orders[number] = beside(program, number, self.orders)
         self.residents = residents(program)
         self.kept: list[Any] = []  # what the kernels read, beside the arrays
         copied = {number for number, _ in self.residents.values()}
-        able = machine.able if native and machine.available() else _never
+        able = machine.able if native else _never
         self.schedule = fusion.schedule(program, batch, able, copied)
         self._place(parameters, gradient)
         given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
@@ -111,7 +116,8 @@ class Executor:
             elif number == program.gradient:
                 self.arrays[number] = gradient
             elif array.kind == "constant":
-                self.arrays[number] = memory.copy(np.asarray(array.data, self.dtype))
+                data = np.asarray(array.data, self.dtype)
+                self.arrays[number] = self._logical(number, memory.copy(data.transpose(self.orders[number])))
             elif array.kind in ("value", "gradient"):
                 if number in first and number not in hidden:
                     sizes[number] = -(-math.prod(self._shape(number)) // line) * line
