@@ -198,9 +198,9 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas=betas, eps=eps)
         self.weight_decay = _check("weight_decay", weight_decay, 0.0)
-        excluded = set(no_decay)
-        decayed = np.array([0, *(value not in excluded for value in parameters.values), 0], np.int8)
-        edges = np.flatnonzero(np.diff(decayed))
+        decayed = np.ones(len(parameters), np.int8)
+        decayed[parameters.places(no_decay)] = 0
+        edges = np.flatnonzero(np.diff(decayed, prepend=0, append=0))
         self._decayed = [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
     def _begin(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import repeat
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -58,8 +57,8 @@ class Parameters:
         self.sizes: list[int] = []
         self._listed: list[Value] = []
         self._loose: list[Value] = []
-        self._parts = False  # whether a Value may be in two tensors, one of them a part of the other
-        self._places: dict[int, tuple[int, int]] = {}  # id of a Value, which self keeps alive: tensor, place in it
+        self._owners: list[int] = []  # for each of those listed its tensor, the part where it is in one
+        self._places: dict[Value, int] = {}  # among those listed; of a loose one, −1 − its place among the loose ones
         self._array: FloatArray | None = None
         self._gradient: FloatArray | None = None
         for name, tensor in _tensors(source, ""):
@@ -67,44 +66,47 @@ class Parameters:
 
     def adopt(self, name: str, tensor: Any) -> int | None:
         """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
-        values = list(calls.values_in(tensor))
-        place = self._places.get(id(values[0])) if values and not self._parts else None
-        if place is not None and place[0] != LOOSE and place[1] == 0 and self.sizes[place[0]] == len(values):
-            start = self.starts[place[0]]
-            if self._listed[start : start + len(values)] == values:
-                return place[0]
-        known = [self._places.get(id(v)) for v in values]
-        if known and known[0] is not None and known[0][0] != LOOSE:
-            owner, first = known[0]
-            if known == [(owner, first + i) for i in range(len(values))]:
-                if first == 0 and self.sizes[owner] == len(values):
-                    return owner
-                # A module's own part of a long list of parameters: a tensor of its own at the same place.
-                self._parts = True
-                return self._number(name, self.starts[owner] + first, values)
-        fresh = [v for v, place in zip(values, known, strict=True) if place is None]
-        values = list(dict.fromkeys(fresh))
+        values = calls.values_in(tensor)
+        first = self._places.get(values[0], -1) if values else -1
+        end = first + len(values)
+        if first >= 0 and self._listed[first:end] == values and len(set(self._owners[first:end])) == 1:
+            owner = self._owners[first]
+            if first == self.starts[owner] and len(values) == self.sizes[owner]:
+                return owner
+            # A module's own part of a long list of parameters: a tensor of its own at the same place.
+            self._owners[first:end] = [len(self.names)] * len(values)
+            return self._number(name, first, len(values))
+        fresh = list(dict.fromkeys(values))
+        if not self._places.keys().isdisjoint(fresh):
+            fresh = [v for v in fresh if v not in self._places]
         start = len(self._listed)
-        self._listed += values
-        number = self._number(name, start, values)
-        return number if len(known) == len(values) else None  # else some of it, or a Value twice, is elsewhere
+        self._places.update(zip(fresh, range(start, start + len(fresh)), strict=True))
+        self._listed += fresh
+        self._owners += [len(self.names)] * len(fresh)
+        number = self._number(name, start, len(fresh))
+        return number if len(fresh) == len(values) else None  # else some of it, or a Value twice, is elsewhere
 
-    def _number(self, name: str, start: int, values: list[Value]) -> int:
-        number = len(self.names)
+    def _number(self, name: str, start: int, size: int) -> int:
         self.names.append(name)
         self.starts.append(start)
-        self.sizes.append(len(values))
-        self._places.update(zip(map(id, values), zip(repeat(number), range(len(values)), strict=False), strict=False))
-        return number
+        self.sizes.append(size)
+        return len(self.names) - 1
 
     def locate(self, value: Value) -> tuple[int, int]:
         """The tensor of a parameter and its place there; a Value never seen before becomes a loose parameter."""
-        place = self._places.get(id(value))
+        place = self._places.get(value)
         if place is None:
-            place = (LOOSE, len(self._loose))
             self._loose.append(value)
-            self._places[id(value)] = place
-        return place
+            place = self._places[value] = -len(self._loose)
+        if place < 0:
+            return LOOSE, -1 - place
+        owner = self._owners[place]
+        return owner, place - self.starts[owner]
+
+    def places(self, values: Iterable[Value]) -> list[int]:
+        """Where these Values are in the array, those of them that are parameters."""
+        known = [place for v in values if (place := self._places.get(v)) is not None]
+        return [place if place >= 0 else len(self._listed) - 1 - place for place in known]
 
     def start(self, tensor: int) -> int:
         """Where a tensor begins in the array."""
