@@ -141,7 +141,7 @@ class _Writer:
         self.entry: list[str] = []
         self.lines: list[str] = []
         self.count = 0
-        self.known: dict[int, str] = {}
+        self.known: dict[tuple[str, int], str] = {}
         self.formulas = Formulas(self.emit, home.dtype, WIDTH // self.item)
         self.lanes = WIDTH // self.item
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
@@ -200,11 +200,19 @@ class _Writer:
     def _line(self, text: str) -> None:
         self.lines.append(f"  {text}")
 
-    def _number(self, value: int) -> str:
-        """A size or step from the table: equal ones have one place there, so that LLVM sees that they are equal."""
-        if value not in self.known:
-            self.known[value] = self._from_table(value, "i64")
-        return self.known[value]
+    def _step(self, step: int) -> str:
+        """A step from the table."""
+        return self._known("step", step)
+
+    def _extent(self, axis: _Axis) -> str:
+        """The number of points of an axis, from the table."""
+        return self._known("extent", self._size(axis))
+
+    def _known(self, kind: str, value: int) -> str:
+        # Equal ones have one place in the table, so that LLVM sees that they are equal.
+        if (kind, value) not in self.known:
+            self.known[kind, value] = self._from_table(value, "i64")
+        return self.known[kind, value]
 
     def _from_table(self, value: int, kind: str) -> str:
         n = len(self.table)
@@ -280,13 +288,15 @@ class _Writer:
 
     def _outer_loops(self, axes: list[_Axis], strip: _Axis) -> None:
         if axes:
-            with self._loop(self._number(self._size(axes[0]))) as i, self._moved(axes[0], i, self.places.values()):
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, self.places.values()):
                 self._outer_loops(axes[1:], strip)
             return
-        columns = self._number(self._size(strip))
+        columns = self._extent(strip)
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
         with self._loop(whole, self.lanes) as i, self._moved(strip, i, self.places.values()):
             self._nests(strip, None)
+        if self._size(strip) % self.lanes == 0:
+            return
         with self._loop(self.emit(f"add i64 {columns}, {self.lanes - 1}"), self.lanes, whole) as i:  # once or never
             left = self.emit(f"sub i64 {columns}, {i}")
             mask = self.emit(f"icmp slt {self._indices()}, {self._spread('i64', left)}")
@@ -299,7 +309,7 @@ class _Writer:
         moving = [place for place in places if axis[-1] in place.steps]
         before = [place.pointer for place in moving]
         for place in moving:
-            offset = self.emit(f"mul nsw i64 {i}, {self._number(place.steps[axis[-1]])}")
+            offset = self.emit(f"mul nsw i64 {i}, {self._step(place.steps[axis[-1]])}")
             place.pointer = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {offset}")
         yield
         for place, pointer in zip(moving, before, strict=True):
@@ -345,7 +355,7 @@ class _Writer:
         registers: dict[Place, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
         if axes:
-            with self._loop(self._number(self._size(axes[0]))) as i, self._moved(axes[0], i, places):
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 self._nest_loops(axes[1:], places, nest, strip, mask, registers, totals)
             return
         self._ask_for_what_comes(nest, places, strip)
@@ -402,7 +412,7 @@ class _Writer:
             step = place.steps.get(loop, 0)
             if step and not place.local and place.steps.get(strip) == self.item and id(place) not in self.asked:
                 self.asked.add(id(place))
-                ahead = self.emit(f"mul nsw i64 {self._number(step)}, {AHEAD}")
+                ahead = self.emit(f"mul nsw i64 {self._step(step)}, {AHEAD}")
                 for line in range(0, WIDTH, memory.LINE):
                     address = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {ahead}")
                     address = self.emit(f"getelementptr i8, ptr {address}, i64 {line}")
@@ -454,7 +464,7 @@ class _Writer:
             )  # fmt: skip
 
     def _pointers(self, place: _Place, step: int) -> str:
-        steps = self._spread("i64", self._number(step))
+        steps = self._spread("i64", self._step(step))
         offsets = self.emit(f"mul {self._indices()}, {steps}")
         return f"<{self.lanes} x ptr> " + self.emit(
             f"getelementptr i8, ptr {place.pointer}, <{self.lanes} x i64> {offsets}"
