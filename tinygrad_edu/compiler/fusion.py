@@ -72,6 +72,8 @@ class Member:
         kept: the loops that its output mentions.
         reduced: the loops that it sums over, or takes the largest of.
         out, reads: the places that it writes to and reads from; None for a number.
+        total: whether it adds up over the outer loops, as the gradient of a parameter does; any other one has a result
+            for each of their points.
     """
 
     number: int
@@ -80,6 +82,7 @@ class Member:
     reduced: frozenset[int]
     out: Place
     reads: tuple[Place | None, ...]
+    total: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,13 +161,17 @@ def _fits(program: Program, it: Instruction) -> bool:
     arrays = program.arrays
     if any(arrays[x.array].kind == "index" for x in it.reads()):
         return False
-    if not arrays[it.out.array].lanes and any(arrays[x.array].lanes for x in it.reads()):
-        return False  # a sum over the lanes
-    if it.op == "mul" and it.reduced() and len(list(it.reads())) == 2:
+    total = is_total(program, it)
+    if it.op == "mul" and (it.reduced() or total) and len(list(it.reads())) == 2:
         a, b = it.reads()
         matrix = any(a.uses(loop) != b.uses(loop) for loop, n in enumerate(it.loops) if n > 1)
-        return not matrix or math.prod(it.loops[loop] for loop in it.reduced()) <= LONGEST_SUM
+        return not matrix or (math.prod(it.loops[loop] for loop in it.reduced()) <= LONGEST_SUM and not total)
     return True
+
+
+def is_total(program: Program, it: Instruction) -> bool:
+    """Whether an instruction adds up over the lanes."""
+    return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
 
 
 def _place(program: Program, x: Access, loops: tuple[int, ...]) -> Place:
@@ -195,6 +202,8 @@ class _Builder:
         group = self.group
         self._begin()
         its = [self.program.instructions[member.number] for member in group.members]
+        if all(member.total for member in group.members):  # the BLAS is good at that
+            return [member.number for member in group.members]
         points = max((math.prod(group.extents[g] for g in (*m.kept, *m.reduced)) for m in group.members), default=0)
         if (
             points < SMALLEST
@@ -215,14 +224,14 @@ class _Builder:
         if loops is None:
             return False
         new, fresh = loops
-        lanes = self.program.arrays[it.out.array].lanes
-        reduced = frozenset(new[loop] for loop in it.reduced())
+        total = is_total(self.program, it) and self.batch > 1
+        reduced = frozenset([*(new[loop] for loop in it.reduced()), *new[-1:] * total])
         kept = frozenset(g for g in new if g >= 0) - reduced
-        if not lanes and any(self.program.arrays[m.out[0]].lanes for m in group.members):
+        if new[-1] < 0 and self.batch > 1 and any(m.loops[-1] >= 0 for m in group.members):
             return False
         member = Member(
             number, new, kept, reduced, _place(self.program, it.out, new),
-            tuple(_place(self.program, x, new) if isinstance(x, Access) else None for x in it.inputs),
+            tuple(_place(self.program, x, new) if isinstance(x, Access) else None for x in it.inputs), total,
         )  # fmt: skip
         extents = group.extents + fresh
         if not _distinct(member.out, extents):  # points that add up in one place
@@ -244,7 +253,7 @@ class _Builder:
 
     def _loops(self, it: Instruction) -> tuple[tuple[int, ...], list[int]] | None:
         """The numbers of an instruction's loops in the group, and the extents of those that are new to it."""
-        lanes = self.program.arrays[it.out.array].lanes
+        lanes = any(self.program.arrays[x.array].lanes for x in (it.out, *it.reads()))
         shape = (*it.loops, self.batch if lanes else 1)
         found = [-1] * len(shape)
         for own in (True, False):  # what the group has computed decides, then what it has read
@@ -283,25 +292,41 @@ class _Builder:
     def _outer(self, member: Member, extents: list[int]) -> frozenset[int] | None:
         """The outer loops of the group with one more member; None if too few would remain."""
         group = self.group
-        outer = group.outer & member.kept if group.members else member.kept
+        own = member.reduced if member.total else member.kept
+        outer = group.outer & own if group.members else own
         for other in (*group.members, member):
-            for one, two in _meetings(other, member):
-                outer = frozenset(g for g in outer if _apart(one, two, g, extents))
-        if outer != group.outer and group.members:
-            if math.prod(extents[g] for g in outer) < NARROWEST:
-                return None
-            if any(m.reduced and m.kept != outer for m in group.members):
-                return None
-        if member.reduced and member.kept != outer:
+            for one, two in _meetings(other, member, extents):
+                if (other.total or member.total) and other is not member:  # it is complete only when the kernel ends
+                    return None
+                if not member.total:
+                    outer = frozenset(g for g in outer if _apart(one, two, g, extents))
+        if member.total and math.prod(extents[g] for g in member.kept) > LARGEST_LOCAL:
             return None
+        if outer != group.outer and group.members and math.prod(extents[g] for g in outer) < NARROWEST:
+            return None
+        for m in (*group.members, member):
+            if m.reduced and (m.reduced if m.total else m.kept) != outer:
+                return None
         return outer
 
 
-def _meetings(a: Member, b: Member) -> Iterable[tuple[Place, Place]]:
+def _meetings(a: Member, b: Member, extents: list[int]) -> Iterable[tuple[Place, Place]]:
     """The places in the same array of which at least one is written to."""
     for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
-        if one is not None and two is not None and one[0] == two[0]:
+        if one is not None and two is not None and one[0] == two[0] and not _separate(one, two, extents):
             yield one, two
+
+
+def _separate(one: Place, two: Place, extents: list[int]) -> bool:
+    """Whether two places are different parts of an array: one ends before the other begins, along some axis."""
+    for (start, moving), (other_start, other_moving) in zip(one[1], two[1], strict=False):
+        ends = []
+        for first, loops in ((start, moving), (other_start, other_moving)):
+            reach = [step * (extents[g] - 1) for g, step in loops]
+            ends.append((first + sum(r for r in reach if r < 0), first + sum(r for r in reach if r > 0)))
+        if ends[0][1] < ends[1][0] or ends[1][1] < ends[0][0]:
+            return True
+    return False
 
 
 def _apart(one: Place, two: Place, loop: int, extents: list[int]) -> bool:
@@ -338,7 +363,7 @@ def _into_nest(group: Group, member: Member) -> None:
         if all(
             one == two and not (m.reduced and one is m.out) and not (member.reduced and two is member.out)
             for m in nest.members
-            for one, two in _meetings(m, member)
+            for one, two in _meetings(m, member, group.extents)
         ):
             nest.members.append(member)
             return
@@ -362,7 +387,7 @@ def _without_hidden(program: Program, items: Schedule) -> Schedule:
                 for place in (member.out, *member.reads):
                     if place is not None:
                         own[place[0]] = own.get(place[0], 0) + 1
-            written = {m.out[0] for m in group.members}
+            written = {m.out[0] for m in group.members if not m.total}
             inside = {array for array in written - kept if own[array] == uses[array]}
             asked = inside & _asked_of_memory(program, group)
             group.hidden = frozenset(inside - asked)
@@ -390,7 +415,7 @@ def _asked_of_memory(program: Program, group: Group) -> set[int]:
             if not member.reduced:
                 keep(here, member.out)
         for member in nest.members:
-            keep(lasting, member.out, lasts=bool(member.reduced) or not nest.loops)
+            keep(lasting, member.out, lasts=not member.total and (bool(member.reduced) or not nest.loops))
     return asked
 
 

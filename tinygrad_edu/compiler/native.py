@@ -78,7 +78,6 @@ class Arrays(Protocol):
     Attributes:
         arrays: one for each array of the program, its axes in the program's order, the lanes last.
         kept: a list for what has to exist as long as the kernels.
-        local_memory: for what is needed only while one vector is worked on.
     """
 
     program: Program
@@ -86,9 +85,8 @@ class Arrays(Protocol):
     arrays: list[Any]
     kept: list[Any]
 
-    @property
-    def local_memory(self) -> Any:  # noqa: D102
-        ...
+    def local_memory(self, size: int) -> Any:
+        """So many bytes, or more."""
 
 
 def kernel(home: Arrays, group: Group) -> Callable[[], None]:
@@ -164,13 +162,18 @@ class _Writer:
                     self.places[place] = _Place.of(view, member.loops)
             if it.op == "fill":
                 self.places[_mask_of(member)] = self._mask(member)
+            if member.total:
+                self.places[_total_of(member)] = self._total(member)
+        start = home.local_memory(self.local).ctypes.data if self.local else 0
+        for where in self.places.values():
+            where.address += start * where.local
 
     def _local(self, place: Place) -> _Place:
         shape = local_shape(self.program, self.group, place[0])
         if place[0] not in self.local_starts:
             self.local_starts[place[0]] = self.local
             self.local += math.prod(shape) * WIDTH
-        address = self.home.local_memory.ctypes.data + self.local_starts[place[0]]
+        address = self.local_starts[place[0]]
         steps: dict[int, int] = {}
         for axis, n in enumerate(shape):
             if n > 1:
@@ -188,6 +191,15 @@ class _Writer:
         self.home.kept.append(mask)
         strides = [s if n > 1 else 0 for n, s in zip(mask.shape, mask.strides, strict=True)]
         return _Place.of(View(mask, [0] * (len(it.loops) - mask.ndim) + strides), member.loops)
+
+    def _total(self, member: Member) -> _Place:
+        """Memory for sums over the outer loops: a vector of them for each result."""
+        loops = sorted(member.kept)
+        extents = [self.group.extents[g] for g in loops]
+        steps = [math.prod(extents[n + 1 :]) * WIDTH for n in range(len(loops))]
+        place = _Place(self.local, steps, loops, local=True)
+        self.local += math.prod(extents) * WIDTH
+        return place
 
     # --- words of the language ---
 
@@ -254,7 +266,12 @@ class _Writer:
         axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
         strip = max(axes, key=lambda axis: (self._neighbours(axis), self._size(axis)))
         axes.remove(strip)
+        totals = [member for member in self.group.members if member.total]
+        for member in totals:
+            self._for_each_total(member, self._clear)
         self._outer_loops(axes, strip)
+        for member in totals:
+            self._for_each_total(member, self._add_up)
         attributes = '"prefer-vector-width"="512" "min-legal-vector-width"="512" nounwind'
         return "\n".join(
             [
@@ -303,6 +320,34 @@ class _Writer:
             with self._moved(strip, i, self.places.values()):
                 self._nests(strip, mask)
 
+    def _for_each_total(self, member: Member, do: Callable[[Member], None]) -> None:
+        places = [self.places[member.out], self.places[_total_of(member)]]
+
+        def inside(axes: list[_Axis]) -> None:
+            if not axes:
+                do(member)
+                return
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+                inside(axes[1:])
+
+        inside(self._merged(member.kept, places))
+
+    def _clear(self, member: Member) -> None:
+        pointer = self.places[_total_of(member)].pointer
+        self._line(f"store {self.vector} zeroinitializer, ptr {pointer}, align {memory.LINE}")
+
+    def _add_up(self, member: Member) -> None:
+        """The sum of a vector, where the result belongs."""
+        total, out = self.places[_total_of(member)].pointer, self.places[member.out].pointer
+        vector = self.emit(f"load {self.vector}, ptr {total}, align {memory.LINE}")
+        suffix, arguments = self.formulas.suffix, f"{self.scalar} -0.0, {self.vector} {vector}"
+        call = self.formulas.intrinsic("vector.reduce.fadd", suffix, self.scalar, arguments)
+        result = self.emit(call.replace("call", "call reassoc", 1))
+        if self.program.instructions[member.number].accumulate:
+            before = self.emit(f"load {self.scalar}, ptr {out}, align {self.item}")
+            result = self.emit(f"fadd {self.scalar} {before}, {result}")
+        self._line(f"store {self.scalar} {result}, ptr {out}, align {self.item}")
+
     @contextmanager
     def _moved(self, axis: _Axis, i: str, places: Any) -> Iterator[None]:
         """Inside, the pointers of the places are those of point ``i`` of an axis."""
@@ -324,10 +369,10 @@ class _Writer:
 
     def _nest(self, nest: Nest, strip: int, mask: str | None, lasting: dict[Place, str]) -> None:
         its = [self.program.instructions[m.number] for m in nest.members]
-        used = {p for m in nest.members for p in (m.out, *m.reads, _mask_of(m)) if p in self.places}
+        used = {p for m in nest.members for p in (m.out, *m.reads, _mask_of(m), _total_of(m)) if p in self.places}
         totals = {}
         for member, it in zip(nest.members, its, strict=True):
-            if member.reduced:
+            if member.reduced and not member.total:
                 totals[member] = self._variable(self.vector)
                 start = {"sum": 0.0, "max": -math.inf, "min": math.inf}[it.reduce]
                 self._line(f"store {self.vector} {self.formulas.constant(start)}, ptr {totals[member]}")
@@ -342,7 +387,8 @@ class _Writer:
         self._nest_loops(self._merged(nest.loops, places), places, nest, strip, mask, registers, totals)
         if not nest.loops:
             for member in nest.members:
-                self._note(lasting, member.out, registers[member.out])
+                if not member.total:
+                    self._note(lasting, member.out, registers[member.out])
         for member, it in zip(nest.members, its, strict=True):
             if member in totals:
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
@@ -373,6 +419,15 @@ class _Writer:
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
                 total = self.formulas.combine(it.reduce, total, value)
                 self._line(f"store {self.vector} {total}, ptr {totals[member]}")
+            elif member.total:
+                if mask:
+                    value = self.emit(
+                        f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} zeroinitializer"
+                    )
+                pointer = self.places[_total_of(member)].pointer
+                total = self.emit(f"load {self.vector}, ptr {pointer}, align {memory.LINE}")
+                total = self.formulas.combine("sum", total, value)
+                self._line(f"store {self.vector} {total}, ptr {pointer}, align {memory.LINE}")
             else:
                 self._finish(member, it.accumulate, value, strip, mask, registers)
 
@@ -488,3 +543,8 @@ class _Writer:
 def _mask_of(member: Member) -> Place:
     """A key for the mask of a ``fill``, which is no array of the program."""
     return -1 - member.number, ()
+
+
+def _total_of(member: Member) -> Place:
+    """A key for the vectors that a total is collected in."""
+    return -1 - member.number, ((0, ()),)

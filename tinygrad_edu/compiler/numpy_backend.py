@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,6 +66,7 @@ class Executor:
                 if array.kind == "constant":
                     self.orders[number] = beside(program, number, self.orders)
         self.residents = residents(program)
+        self._local = memory.empty((1 << 18,), np.uint8)
         self.kept: list[Any] = []  # what the kernels read, beside the arrays
         copied = {number for number, _ in self.residents.values()}
         able = machine.able if native else _never
@@ -90,10 +90,12 @@ class Executor:
         shape = (*loops, batch) if lanes else loops
         self._outputs = View.access(self.arrays[access.array], access, loops, lanes, lanes).array(shape)
 
-    @cached_property
-    def local_memory(self) -> Any:
-        """Memory for what a kernel needs while it works on one vector."""
-        return memory.empty((fusion.LARGEST_LOCAL * machine.WIDTH * 8,), np.uint8)
+    def local_memory(self, size: int) -> Any:
+        """Memory for what a kernel needs while it runs: the same for all, or else of its own."""
+        if size <= len(self._local):
+            return self._local
+        self.kept.append(memory.empty((size,), np.uint8))
+        return self.kept[-1]
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
