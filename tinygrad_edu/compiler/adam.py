@@ -61,6 +61,7 @@ class Kernel:
         self.arrays: list[Any] = [p, g, m, v, numbers, None, None]
         self.kept: list[Any] = []
         groups = fusion.schedule(self.program, 1, native.able, ())
+        fusion.hide(self.program, groups)
         self._calls = [native.kernel(self, group) for group in groups if isinstance(group, fusion.Group)]
         assert len(self._calls) == len(groups)
 

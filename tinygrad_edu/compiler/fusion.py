@@ -126,7 +126,7 @@ def schedule(program: Program, batch: int, able: Callable[[Instruction], bool], 
         able: whether the kernels know how to compute an instruction.
         skipped: instructions that do not run at all.
     """
-    builder = _Builder(program, batch)
+    builder = Builder(program, batch)
     left_out = set(skipped)
     result: Schedule = []
     for number, it in enumerate(program.instructions):
@@ -141,7 +141,7 @@ def schedule(program: Program, batch: int, able: Callable[[Instruction], bool], 
             if not builder.add(number):
                 result.append(number)
     result += builder.finish()
-    return _without_hidden(program, result)
+    return result
 
 
 def numbers(item: int | Group) -> list[int]:
@@ -150,8 +150,9 @@ def numbers(item: int | Group) -> list[int]:
 
 
 def points(program: Program, item: int | Group) -> dict[int, int]:
-    """For each instruction of an item how many points its loops have, in one lane."""
-    return {number: math.prod(program.instructions[number].loops) for number in numbers(item)}
+    """For each instruction of an item that is the program's own, how many points its loops have in one lane."""
+    own = [number for number in numbers(item) if number < len(program.instructions)]
+    return {number: math.prod(program.instructions[number].loops) for number in own}
 
 
 def _fits(program: Program, it: Instruction) -> bool:
@@ -183,7 +184,7 @@ def _place(program: Program, x: Access, loops: tuple[int, ...]) -> Place:
     return x.array, tuple(axes)
 
 
-class _Builder:
+class Builder:
     """Makes one group after the other."""
 
     def __init__(self, program: Program, batch: int) -> None:
@@ -296,9 +297,10 @@ class _Builder:
         outer = group.outer & own if group.members else own
         for other in (*group.members, member):
             for one, two in _meetings(other, member, extents):
-                if (other.total or member.total) and other is not member:  # it is complete only when the kernel ends
-                    return None
-                if not member.total:
+                if (other.total and one is other.out) or (member.total and two is member.out):
+                    if other is not member:  # a total is complete only when the kernel ends
+                        return None
+                else:
                     outer = frozenset(g for g in outer if _apart(one, two, g, extents))
         if member.total and math.prod(extents[g] for g in member.kept) > LARGEST_LOCAL:
             return None
@@ -373,10 +375,10 @@ def _into_nest(group: Group, member: Member) -> None:
 # --- what need not be written ----------------------------------------------------------------------------------------
 
 
-def _without_hidden(program: Program, items: Schedule) -> Schedule:
-    """Mark the arrays that exist in registers only."""
+def hide(program: Program, items: Schedule) -> None:
+    """Mark the arrays that exist in registers only, and those that are small while they exist."""
     uses: dict[int, int] = {}
-    for it in program.instructions:
+    for it in (program.instructions[number] for item in items for number in numbers(item)):
         for x in (it.out, *it.reads()):
             uses[x.array] = uses.get(x.array, 0) + 1
     kept = {access.array for access, _ in program.outputs} | {program.gradient}
@@ -392,7 +394,6 @@ def _without_hidden(program: Program, items: Schedule) -> Schedule:
             asked = inside & _asked_of_memory(program, group)
             group.hidden = frozenset(inside - asked)
             group.local = frozenset(a for a in asked if math.prod(local_shape(program, group, a)) <= LARGEST_LOCAL)
-    return items
 
 
 def local_shape(program: Program, group: Group, array: int) -> tuple[int, ...]:
@@ -413,16 +414,19 @@ def _asked_of_memory(program: Program, group: Group) -> set[int]:
                 if place is not None and place not in here:
                     asked.add(place[0])
             if not member.reduced:
-                keep(here, member.out)
+                keep(here, member.out, group.extents)
         for member in nest.members:
-            keep(lasting, member.out, lasts=not member.total and (bool(member.reduced) or not nest.loops))
+            keep(
+                lasting, member.out, group.extents, lasts=not member.total and (bool(member.reduced) or not nest.loops)
+            )
     return asked
 
 
-def keep(registers: Any, place: Place, lasts: bool = True) -> None:
-    """Note that an element is in a register, and that other elements of its array, maybe the same, no longer are."""
+def keep(registers: Any, place: Place, extents: list[int], lasts: bool = True) -> None:
+    """Note that an element is in a register, and that what may be the same element by another name no longer is."""
     for other in [p for p in registers if p[0] == place[0] and p != place]:
-        registers.discard(other)
+        if not _separate(other, place, extents):
+            registers.discard(other)
     if lasts:
         registers.add(place)
     else:

@@ -445,7 +445,7 @@ class _Writer:
 
     def _note(self, registers: dict[Place, str], place: Place, value: str | None) -> None:
         known = set(registers)
-        keep(known, place, lasts=value is not None)
+        keep(known, place, self.group.extents, lasts=value is not None)
         for gone in registers.keys() - known:
             del registers[gone]
         if value is not None:

@@ -20,6 +20,7 @@ from .chance import Share, kept
 from .ir import Access, Instruction, Program
 from .layout import LANES, beside, orders
 from .lowering import Lowering, Step
+from .rematerialise import rematerialise
 from .views import View
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -40,6 +41,8 @@ class Executor:
         native: whether groups of instructions run as machine code, where llvmlite is there to make it.
 
     Attributes:
+        program: what runs: with copies of some instructions, where that saves time.
+        source: as it was given.
         schedule: the instructions in the order in which they run, alone or in groups.
         inputs: where the program reads its inputs, each of shape (batch, …); whoever writes there spares a copy.
     """
@@ -53,12 +56,10 @@ class Executor:
         share: Share | None = None,
         native: bool = True,
     ) -> None:
-        self.program = program
         self.batch = batch
         self.share = share or Share.whole(batch)
         self.dtype = parameters.dtype
         self.random = np.random.default_rng(0)
-        self.arrays: list[Any] = [None] * len(program.arrays)
         self.orders = orders(program)
         native = native and machine.available()
         if native:  # numpy would go through a product with a constant in the order of the constant
@@ -71,6 +72,12 @@ class Executor:
         copied = {number for number, _ in self.residents.values()}
         able = machine.able if native else _never
         self.schedule = fusion.schedule(program, batch, able, copied)
+        self.source = program
+        program, self.schedule, originals = rematerialise(program, self.schedule, batch)
+        fusion.hide(program, self.schedule)
+        self.program = program
+        self.orders += [self.orders[number] for number in originals]
+        self.arrays: list[Any] = [None] * len(program.arrays)
         self._place(parameters, gradient)
         given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
         self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in given]
@@ -167,9 +174,9 @@ class Executor:
                 now = time.perf_counter()
                 spent[place] += now - before
                 before = now
-        seconds = [0.0] * len(self.program.instructions)
+        seconds = [0.0] * len(self.source.instructions)
         for item, time_of_item in zip(self.schedule, spent, strict=True):
-            points = fusion.points(self.program, item)
+            points = fusion.points(self.source, item)
             for number, share in points.items():
                 seconds[number] = time_of_item * share / sum(points.values())
         return seconds
@@ -200,8 +207,8 @@ class Executor:
         """The same without groups: every instruction writes its numbers down."""
         gradient = None if self.program.gradient is None else np.zeros_like(self.arrays[self.program.gradient])
         parameters = next((a for a, x in zip(self.arrays, self.program.arrays, strict=True) if x.kind == "parameter"))
-        apart = Executor(self.program, parameters, gradient, self.batch, self.share, native=False)
-        for given, array in enumerate(self.program.arrays):
+        apart = Executor(self.source, parameters, gradient, self.batch, self.share, native=False)
+        for given, array in enumerate(self.source.arrays):
             if array.kind in ("input", "index", "random"):
                 apart.arrays[given][...] = self.arrays[given]
         return apart
