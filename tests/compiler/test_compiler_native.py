@@ -264,3 +264,38 @@ def test_an_array_that_is_read_at_other_points_is_not_read_too_early() -> None:
     executor = numpy_backend.Executor(program, np.zeros(1), None, 1000)
     x = np.arange(8000.0).reshape(1000, n)
     assert np.array_equal(executor.run([x]), (x[:, ::-1].T + 1.0) * 2.0)
+
+
+def executor_of_gpt() -> Any:
+    """What runs the loss of a small GPT, and its gradient."""
+    config = GPTConfig(vocab_size=7, block_size=16, n_layer=2, n_head=2, n_embd=16, norm="layernorm", norm_weight=True)
+    model = GPT(config, seed=1)
+    loss = jit(model.loss, Parameters(model))
+    batch = tokens(32, 16, vocab_size=7)
+    loss.value_and_grad(batch, batch)
+    ((executor, _),) = loss._executors.values()
+    return executor
+
+
+@needs_llvm
+def test_what_one_operation_makes_again_is_not_kept_for_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = executor_of_gpt()
+    program, source = executor.program, executor.source
+    copies = program.instructions[len(source.instructions) :]
+    assert any(it.op == "sub" and it.path.endswith(("ln_1", "ln_2")) for it in copies)  # x - mean
+    quotients = {it.out.array for it in source.instructions[: source.forward] if it.op == "div"}
+    again = [it for it in copies if it.path.endswith("attn.head")]
+    assert again  # the exponentials of the softmax, from its probabilities
+    assert all(it.op == "mul" and it.inputs[0].array in quotients for it in again)
+    assert not any(it.op in ("exp", "gelu") for it in copies)  # dear
+    monkeypatch.setattr(numpy_backend, "rematerialise", lambda program, items, batch: (program, items, []))
+    assert executor.memory.nbytes < executor_of_gpt().memory.nbytes
+
+
+@needs_llvm
+def test_gradients_of_gains_are_added_up_where_their_factors_are() -> None:
+    executor = executor_of_gpt()
+    totals = [m for item in executor.schedule if isinstance(item, fusion.Group) for m in item.members if m.total]
+    assert {executor.program.instructions[m.number].out.array for m in totals} == {executor.program.gradient}
+    paths = {executor.program.instructions[m.number].path for m in totals}
+    assert {path.split(".")[-1] for path in paths} == {"ln_1", "ln_2", "ln_f"}
