@@ -159,6 +159,8 @@ def values_in(thing: Any) -> list[Value]:
         thing = list(thing.values())
     if not isinstance(thing, (list, tuple)):
         return []
-    if set(map(type, thing)) == {Value}:  # nearly always, and far faster
+    while (kinds := set(map(type, thing))) == {list}:  # nearly always, and far faster
+        thing = list(chain.from_iterable(thing))
+    if kinds == {Value}:
         return list(thing)
     return list(chain.from_iterable(map(values_in, thing)))

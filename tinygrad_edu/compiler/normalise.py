@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from .. import ops
@@ -24,7 +25,7 @@ from .record import CALL, DOT, INPUT, PARAMETER, PICK, RANDOM, Body
 
 SUM = "sum"
 _REDUCTIONS = (SUM, ops.MAXIMUM, ops.MINIMUM)
-_LEAVES = frozenset((INPUT, PARAMETER, RANDOM, ops.CONSTANT))
+_GIVEN = frozenset((INPUT, PARAMETER, RANDOM))
 
 
 @dataclass(slots=True, eq=False)
@@ -67,16 +68,17 @@ class Normal:
 def normalise(body: Body) -> Normal:
     """Run all passes of this file over a body."""
     ops_, args = body.ops, body.args
-    inner = [i for i, op in enumerate(ops_) if op not in _LEAVES]  # most nodes are leaves
+    written = [i for i, op in enumerate(ops_) if op not in _GIVEN]  # most nodes are given
+    inner = [i for i in written if ops_[i] is not ops.CONSTANT]
     operations = sum(len(args[i]) - 1 if ops_[i] is DOT else ops_[i] is not CALL for i in inner)
-    alias, constants, tables = _share_and_fold(body)
+    alias, constants, tables, inputs_of = _share_and_fold(body, written)
     outputs = [alias[i] for i in body.outputs]
     # --- dead code: count the uses of what the outputs need ---
     uses = [0] * len(ops_)
     for i in outputs:
         uses[i] += 2  # a result must stay a node of its own
+    computed = set(inner)
     call_used = [False] * len(body.calls)
-    inputs_of: list[tuple[int, ...]] = [()] * len(ops_)
     for i in reversed(inner):
         if not uses[i]:
             continue
@@ -89,15 +91,15 @@ def normalise(body: Body) -> Normal:
             inputs = tuple(alias[x] for port in body.calls[number].inputs for x in port)
             for x in inputs:
                 uses[x] += 2
+            inputs_of[i] = inputs
         elif op is PICK:
             inputs = (alias[args[i][0]], *tables[args[i][1]])
             for x in inputs:
                 uses[x] += 2
-        else:
-            inputs = tuple([alias[x] for x in args[i]])
-            for x in inputs:
+            inputs_of[i] = inputs
+        elif not computed.isdisjoint(inputs_of[i]):  # nobody asks how often a given one is used
+            for x in inputs_of[i]:
                 uses[x] += 1
-        inputs_of[i] = inputs
     # --- flatten ---
     nodes: list[Node] = []
     absorbed = [False] * len(ops_)
@@ -154,7 +156,7 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
                 plain[node.result] = (node.op, node.site, terms.pop())
     sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of reductions there
     for node in nodes if plain else ():
-        if node.op not in (CALL, PICK):
+        if node.op not in (CALL, PICK) and not plain.keys().isdisjoint(_inputs(node)):
             for slot, x in _operands(node):
                 if x in plain:
                     sums.setdefault((node.op, node.site, slot), set()).add(plain[x])
@@ -202,8 +204,14 @@ def _one_node_per_call(backwards: list[Node]) -> list[Node]:
     return [node for node in backwards if node.op is not CALL or first[node.detail] is node]
 
 
-def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple[int, ...]]]:
-    """Which node stands for each node: an earlier one that computes the same, or a constant."""
+def _share_and_fold(
+    body: Body, written: list[int]
+) -> tuple[list[int], dict[int, float], list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Which node stands for each node: an earlier one that computes the same, or a constant.
+
+    ``written`` are the nodes that are not given to the body. Also returns the tables of candidates, and the inputs of
+    every operation of the table, as nodes that stand for them.
+    """
     ops_, args = body.ops, body.args
     alias = list(range(len(ops_)))
     constants: dict[int, float] = {}
@@ -211,6 +219,7 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
     constant_ids: set[int] = set()
     seen: dict[tuple[Any, ...], int] = {}
     tables: list[tuple[int, ...]] = []
+    inputs_of: list[tuple[int, ...]] = [()] * len(ops_)
 
     def constant(i: int, number: float) -> None:
         alias[i] = constant_nodes.setdefault(repr(number), i)
@@ -218,12 +227,12 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
         constant_ids.add(alias[i])
 
     add, mul = ops.ADD, ops.MUL
-    scaling = _scaling_lines(body)
-    for i in range(len(ops_)):
+    scaling = _scaling_lines(body, written)
+    for i in written:
         op = ops_[i]
         if op is ops.CONSTANT:
             constant(i, args[i][0])
-        elif op is CALL or op in _LEAVES:
+        elif op is CALL:
             continue
         elif op is PICK:
             while len(tables) <= args[i][1]:
@@ -231,7 +240,7 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
             key = (PICK, alias[args[i][0]], tables[args[i][1]])
             alias[i] = seen.setdefault(key, i)
         else:
-            inputs = tuple([alias[x] for x in args[i]])
+            inputs = inputs_of[i] = tuple([alias[x] for x in args[i]])
             if op is not DOT and not constant_ids.isdisjoint(inputs):
                 numbers = [constants.get(x) for x in inputs]
                 if None not in numbers:
@@ -249,10 +258,10 @@ def _share_and_fold(body: Body) -> tuple[list[int], dict[int, float], list[tuple
             alias[i] = seen.setdefault((op, inputs), i)
     while len(tables) < len(body.tables):
         tables.append(tuple([alias[x] for x in body.tables[len(tables)]]))
-    return alias, constants, tables
+    return alias, constants, tables, inputs_of
 
 
-def _scaling_lines(body: Body) -> set[int]:
+def _scaling_lines(body: Body, written: list[int]) -> set[int]:
     """The lines that multiply by a constant other than 1.
 
     Where such a line meets a 1 (the cosine of the first position's angle, say), the product stays: all executions of
@@ -261,8 +270,8 @@ def _scaling_lines(body: Body) -> set[int]:
     ops_, args, constant = body.ops, body.args, ops.CONSTANT
     return {
         body.sites[i]
-        for i, op in enumerate(ops_)
-        if op is ops.MUL and any(ops_[x] is constant and args[x][0] != 1.0 for x in args[i])
+        for i in written
+        if ops_[i] is ops.MUL and any(ops_[x] is constant and args[x][0] != 1.0 for x in args[i])
     }
 
 
@@ -338,9 +347,8 @@ def _flatten_extreme(
 # --- the schedule --------------------------------------------------------------------------------------------------
 
 
-def _inputs(node: Node) -> list[int]:
-    inputs = [x for pair in node.products for x in pair] + list(node.args)
-    return inputs + list(node.detail) if node.op is PICK else inputs
+def _inputs(node: Node) -> Iterator[int]:
+    return chain(chain.from_iterable(node.products), node.args, node.detail if node.op is PICK else ())
 
 
 def _kind(node: Node, body: Body) -> Any:
@@ -356,8 +364,9 @@ def _schedule(normal: Normal) -> None:
     """
     body = normal.body
     level = [0] * len(body.ops)
-    inputs = [_inputs(node) for node in normal.nodes]
     results = [body.calls[node.detail].outputs if node.op is CALL else [node.result] for node in normal.nodes]
+    made = set(chain.from_iterable(results))
+    inputs = [made.intersection(_inputs(node)) for node in normal.nodes]  # what is given has no level
     at: Counter[Any] = Counter()
     kinds = [_kind(node, body) for node in normal.nodes]
     for node, xs, outs, kind in zip(normal.nodes, inputs, results, kinds, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,10 @@ class Parameters:
         self._array: FloatArray | None = None
         self._gradient: FloatArray | None = None
         for name, tensor in _tensors(source, ""):
-            self.adopt(name, tensor)
+            self.adopt(name, calls.values_in(tensor))
 
-    def adopt(self, name: str, tensor: Any) -> int | None:
+    def adopt(self, name: str, values: list[Value]) -> int | None:
         """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
-        values = calls.values_in(tensor)
         first = self._places.get(values[0], -1) if values else -1
         end = first + len(values)
         if first >= 0 and self._listed[first:end] == values and len(set(self._owners[first:end])) == 1:
@@ -195,15 +195,16 @@ def _tensors(source: Any, name: str) -> Iterator[tuple[str, Any]]:
         )
 
 
-def rectangle(thing: Any, leaf: type | tuple[type, ...] = Value) -> tuple[int, ...] | None:
-    """The shape of nested lists of equal length that end in ``leaf``; None for anything else."""
-    if isinstance(thing, leaf):
-        return ()
-    if not isinstance(thing, (list, tuple)) or not thing:
-        return None
-    first = rectangle(thing[0], leaf)
-    if first is None:
-        return None
-    if not first:  # a row: its types are looked at together, since there are few of them and many numbers
-        return (len(thing),) if all(issubclass(kind, leaf) for kind in set(map(type, thing))) else None
-    return (len(thing), *first) if all(rectangle(x, leaf) == first for x in thing) else None
+def rectangle(thing: Any, leaf: type | tuple[type, ...] = Value) -> tuple[tuple[int, ...], list[Any]] | None:
+    """The shape of nested lists of equal length that end in ``leaf``, and what they end in; None for anything else."""
+    shape: tuple[int, ...] = ()
+    level = [thing]  # everything at one depth: there are few types and many numbers
+    while True:
+        kinds = set(map(type, level))
+        if not all(issubclass(kind, (list, tuple)) for kind in kinds):
+            return (shape, level) if all(issubclass(kind, leaf) for kind in kinds) else None
+        lengths = set(map(len, level))
+        if len(lengths) > 1 or 0 in lengths:
+            return None
+        shape += (lengths.pop(),)
+        level = list(chain.from_iterable(level))

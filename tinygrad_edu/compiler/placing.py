@@ -17,7 +17,7 @@ from .. import ops
 from ..errors import TinygradEduError
 from .ir import Access, Array, Instruction, Operand, identity
 from .normalise import Normal
-from .record import PARAMETER, RANDOM
+from .record import RANDOM
 from .shapes import IntArray, fit, inherit, nest
 
 _MAX_AXES = 12
@@ -53,9 +53,11 @@ class Placement:
         self.constant = self.new(Array((len(constants),), "constant", data=np.array([c for _, c in constants], float)))
         self.settle([i for i, _ in constants], self.constant, grid((len(constants),)))
         randoms: dict[tuple[float, float], list[int]] = {}
-        members = [i for i, op in enumerate(body.ops) if op is PARAMETER]
-        slots, places = np.array([body.args[i] for i in members], np.int64).reshape(-1, 2).T
-        self.settle(members, self.parameter, (self.slot_starts[slots] + places)[:, None])
+        for tensor, nodes in body.parameters.items():
+            recorded = np.array(nodes, np.int64)
+            places = np.flatnonzero(recorded >= 0)
+            start = self.slot_starts[body.slots.index(tensor)]
+            self.settle(recorded[places], self.parameter, (start + places)[:, None])
         for i, op in enumerate(body.ops):
             if op is RANDOM:
                 randoms.setdefault(body.args[i], []).append(i)

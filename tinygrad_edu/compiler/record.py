@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import repeat
 from numbers import Real
+from operator import attrgetter
 from typing import Any, NoReturn
 
 from .. import engine, ops
@@ -87,7 +88,7 @@ class Body:
         self.structure: Any = None
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
         self.constants: set[int] = set()  # the nodes that are numbers of the program
-        self._parameters: dict[int, list[int]] = {}  # by tensor; see _nodes_of
+        self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
 
     def add(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> Tracer:
         """Record a node."""
@@ -95,7 +96,13 @@ class Body:
 
     def add_all(self, op: str, first: int, count: int) -> list[Tracer]:
         """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call."""
-        return [self._tracer(node) for node in self._append_all(op, first, range(count))]
+        tracers: list[Tracer] = []
+        for node in self._append_all(op, first, range(count)):
+            out: Tracer = _new(Tracer)
+            out.id = node
+            out.body = self
+            tracers.append(out)
+        return tracers
 
     def _tracer(self, node: int) -> Tracer:
         out: Tracer = _new(Tracer)
@@ -159,14 +166,14 @@ class Body:
         row = known[first:end]
         if -1 not in row:
             return row
-        if max(row) >= 0 or any(x.op is not None for x in xs):
+        if max(row) >= 0 or any(map(_op_of, xs)):
             return None
         known[first:end] = self._append_all(PARAMETER, self.slot(tensor), range(first, end))
         return known[first:end]
 
     def _nodes_of(self, tensor: int, end: int) -> list[int]:
-        """The nodes of a tensor's parameters, by their place, at least up to ``end``; −1 where none is recorded yet."""
-        nodes = self._parameters.setdefault(tensor, [])
+        """The nodes of a tensor's parameters, by their place, at least up to ``end``."""
+        nodes = self.parameters.setdefault(tensor, [])
         nodes += [-1] * (end - len(nodes))
         return nodes
 
@@ -330,9 +337,9 @@ class Index:
         leaves: list[list[int]] = []
         shapes: set[Any] = set()
         for entry in table:
-            shape = rectangle(entry, (Value, float, int))
+            shape, items = rectangle(entry, (Value, float, int)) or (None, [])
             shapes.add(shape)
-            leaves.append([body.number(x) for x in flat(entry)] if shape is not None else [])
+            leaves.append([body.number(x) for x in items])
         if len(shapes) != 1 or None in shapes:
             refuse(
                 "pick() chooses from entries that differ in shape, or that are not numbers",
@@ -453,21 +460,13 @@ def inside(body: Body) -> Iterator[None]:
         _body = before
 
 
+_op_of = attrgetter("op")
 _slot_data = Value.__dict__["data"]
 
 
 def plain_data(value: Value) -> float:
     """``value.data``, although that is guarded during a trace."""
     return _slot_data.__get__(value)  # type: ignore[no-any-return]
-
-
-def flat(thing: Any) -> list[Any]:
-    """The leaves of nested lists, in order."""
-    if not isinstance(thing, (list, tuple)):
-        return [thing]
-    if not any(issubclass(kind, (list, tuple)) for kind in set(map(type, thing))):
-        return list(thing)
-    return list(chain.from_iterable(map(flat, thing)))
 
 
 def nested(leaves: Iterator[Any], shape: tuple[int, ...]) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from .. import calls
 from ..engine import Value
 from .parameters import rectangle
-from .record import CALL, INPUT, Body, Call, Index, Port, Trace, Tracer, current_body, flat, inside, nested
+from .record import CALL, INPUT, Body, Call, Index, Port, Trace, Tracer, current_body, inside, nested
 from .refusal import refuse
 from .trace import close, rebuild
 
@@ -82,9 +82,10 @@ def listener(record: Trace) -> calls.Hook:
 def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
     """A hashable description of arguments; rectangles of Values and of indices are collected in ``leaves``."""
     for leaf, kind in ((Value, "input"), (Index, "index")):
-        shape = rectangle(thing, leaf)
-        if shape is not None:
-            leaves.append((Port(shape, kind), flat(thing)))
+        found = rectangle(thing, leaf)
+        if found is not None:
+            shape, items = found
+            leaves.append((Port(shape, kind), items))
             return (kind, shape)
     if isinstance(thing, (list, tuple)):
         return (type(thing).__name__, *[_flatten(x, leaves) for x in thing])
@@ -98,8 +99,9 @@ def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
 def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
     """The same arguments for the inside of ``body``: with leaves of its own."""
     for leaf, kind in ((Value, "input"), (Index, "index")):
-        shape = rectangle(thing, leaf)
-        if shape is not None:
+        found = rectangle(thing, leaf)
+        if found is not None:
+            shape, _ = found
             number = len(body.ports)
             tracers = body.add_all(INPUT, number, math.prod(shape))
             leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
@@ -163,8 +165,9 @@ def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, in
         yield from _attributes(thing, record, tensors, seen)
         return
     if id(thing) not in record.tensors:
-        shape = rectangle(thing)
-        record.tensors[id(thing)] = (shape, None if shape is None else record.parameters.adopt("parameter", thing))
+        found = rectangle(thing)
+        tensor = None if found is None else record.parameters.adopt("parameter", found[1])
+        record.tensors[id(thing)] = (found and found[0], tensor)
         record.kept.append(thing)
     shape, tensor = record.tensors[id(thing)]
     if shape is not None:

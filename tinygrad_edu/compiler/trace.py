@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from .. import calls, engine, functional, ops
@@ -117,14 +118,21 @@ def close(body: Body, result: Any) -> None:
 
 
 def _describe(thing: Any, body: Body) -> Any:
-    """The nesting of a result: ``("value",)``, ``("index",)``, ``(list, [...])``, ``("static", thing)``."""
+    """The nesting of a result: ``("value",)``, ``(list, [...])``, ``("row", list, n)``, ``("static", thing)``…
+
+    A row is a list of Values.
+    """
     if isinstance(thing, Index):
         thing = thing.as_value()
     if isinstance(thing, Value):
         body.outputs.append(body.number(thing))
         return ("value",)
     if isinstance(thing, (list, tuple)):
-        return (type(thing) if type(thing) in (list, tuple) else list, [_describe(x, body) for x in thing])
+        kind = type(thing) if type(thing) in (list, tuple) else list
+        if set(map(type, thing)) == {Tracer}:
+            body.outputs += body.vector(thing)
+            return ("row", kind, len(thing))
+        return (kind, [_describe(x, body) for x in thing])
     if isinstance(thing, dict):
         return (dict, list(thing), [_describe(x, body) for x in thing.values()])
     return ("static", thing)
@@ -134,6 +142,8 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
     """The inverse of the description: a result with new leaves."""
     if structure[0] == "value":
         return next(leaves)
+    if structure[0] == "row":
+        return structure[1](islice(leaves, structure[2]))
     if structure[0] == "static":
         return structure[1]
     if structure[0] is dict:
