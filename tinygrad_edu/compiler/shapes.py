@@ -134,21 +134,11 @@ def longest(tuples: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     >>> longest([(1,), (1, 2), (4,)])
     [(1, 2), (1, 2), (4,)]
     """
-    best: dict[tuple[int, int], tuple[int, ...]] = {}  # by (node of the trie, element)
-    nodes: dict[tuple[int, int], int] = {}
-    for t in sorted(
-        dict.fromkeys(tuples), key=len, reverse=True
-    ):  # sorted() is stable: the first of equal length first
-        node = 0
-        for x in t:
-            key = (node, x)
-            node = nodes.setdefault(key, len(nodes) + 1)
-            best.setdefault(key, t)
-    result = []
-    for t in tuples:
-        node, key = 0, (0, t[0])
-        for x in t:
-            key = (node, x)
-            node = nodes[key]
-        result.append(best[key])
-    return result
+    starting: dict[int, list[tuple[int, ...]]] = {}  # by first element: those that no longer one begins with
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for t in sorted(dict.fromkeys(tuples), key=len, reverse=True):  # stable: the first of equal length first
+        longer = starting.setdefault(t[0], [])
+        found[t] = next((other for other in longer if other[: len(t)] == t), t)
+        if found[t] is t:
+            longer.append(t)
+    return [found[t] for t in tuples]

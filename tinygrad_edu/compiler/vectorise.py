@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain, groupby
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Block(Placement):
             for node in levels[level]:
                 packs.setdefault(self._pack_key(node, of), []).append(node)
             for pack in packs.values():
-                pack.sort(key=lambda node: node.result)  # the order in which the function computed them
+                pack.sort(key=attrgetter("result"))  # the order in which the function computed them
                 op = pack[0].op
                 if op is CALL:
                     self._call_pack(pack)
@@ -75,8 +75,10 @@ class Block(Placement):
             arrays = [(of[a], of[b]) for a, b in node.products]
             if any(a > b for a, b in set(arrays)):
                 # A product is written in the order of the arrays, so that x·w and w·x look the same.
-                node.products = [(a, b) if of[a] <= of[b] else (b, a) for a, b in node.products]
-                arrays = [(of[a], of[b]) for a, b in node.products]
+                node.products = [
+                    (x, y) if a <= b else (y, x) for (x, y), (a, b) in zip(node.products, arrays, strict=True)
+                ]
+                arrays = [(a, b) if a <= b else (b, a) for a, b in arrays]
             return (SUM, _runs(arrays), _runs([of[x] for x in node.args]))
         if node.op is ops.MAXIMUM or node.op is ops.MINIMUM:
             runs = _runs([of[x] for x in node.args])
@@ -192,22 +194,20 @@ class Block(Placement):
             found = pairs(short, long_)
             if found is None:
                 continue
-            places, (groups, n_left, n_right) = found
+            places, sizes = found
             depth = max(map(len, long_))
-            grid_short = np.full((groups, n_left, depth), -1, np.int64)
-            grid_long = np.full((groups, n_right, depth), -1, np.int64)
-            for (g, i, j), s, t in zip(places.tolist(), short, long_, strict=True):
-                grid_short[g, i, : len(s)] = s
-                grid_long[g, j, : len(t)] = t
-            kept = [axis for axis, n in enumerate((groups, n_left, n_right)) if n > 1]
-            shape = tuple((groups, n_left, n_right)[axis] for axis in kept)
+            kept = [axis for axis, n in enumerate(sizes) if n > 1]
+            shape = tuple(sizes[axis] for axis in kept)
             loops = (*shape, depth)
-            k = len(shape)
             sides = []
-            for grid, own in ((grid_short, (0, 1)), (grid_long, (0, 2))):
+            for terms, own in ((short, [0, 1]), (long_, [0, 2])):
+                grid = np.full((*[sizes[axis] for axis in own], depth), -1, np.int64)
+                # Each once, although each meets many of the other side.
+                for place, term in dict(zip(map(tuple, places[:, own].tolist()), terms, strict=True)).items():
+                    grid[place][: len(term)] = term
                 axes = [axis for axis in own if axis in kept]
-                grid = grid.reshape([(groups, n_left, n_right)[axis] for axis in axes] + [depth])
-                sides.append((grid, (*[kept.index(axis) for axis in axes], k)))
+                grid = grid.reshape([sizes[axis] for axis in axes] + [depth])
+                sides.append((grid, (*[kept.index(axis) for axis in axes], len(shape))))
             return (places[:, kept], shape), (sides[0], sides[1], loops)
         return None
 
@@ -318,9 +318,10 @@ def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]
     if len(_runs(arrays(members[0]))) < 2:
         return [members] if members[0] else []
     cut: list[list[list[Any]]] = []
+    of_all = iter(arrays(list(chain.from_iterable(members))))
     for terms in members:
-        runs = groupby(zip(arrays(terms), terms, strict=True), key=itemgetter(0))
-        cut.append([[term for _, term in run] for _, run in runs])
+        runs = groupby(zip(terms, of_all, strict=False), key=itemgetter(1))
+        cut.append([[term for term, _ in run] for _, run in runs])
     return [list(segment) for segment in zip(*cut, strict=True)]
 
 
