@@ -251,7 +251,8 @@ def index_limits(program: Program) -> dict[int, Any]:
         if it.op == "select" and isinstance(index, Access) and program.arrays[index.array].kind == "index":
             shape = program.arrays[index.array].shape
             limit = limits.setdefault(index.array, np.full((*shape, 1), NO_LIMIT))
-            places = tuple(np.moveaxis(index.indices(it.loops), -1, 0))
+            loops = [n if index.uses(loop) else 1 for loop, n in enumerate(it.loops)]
+            places = tuple(np.moveaxis(index.indices(loops), -1, 0))
             limit[(*places, 0)] = np.minimum(limit[(*places, 0)], np.uint64(it.loops[it.axis]))
     return limits
 
