@@ -324,7 +324,8 @@ class CompiledEngine:
 
     def summary(self) -> str:
         """What the compiler did, in one sentence."""
-        return f"Compiled: {self._train_loss.summary()}."
+        alone = "" if self._compiler.native.available() else " With llvmlite (pip install llvmlite) steps are faster."
+        return f"Compiled: {self._train_loss.summary()}.{alone}"
 
 
 def _line(name: str, gradient: Any) -> Line:

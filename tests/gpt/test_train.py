@@ -122,6 +122,18 @@ def run(text: str, tmp_path: Path) -> Run:
     return start(tmp_path / "run", RunConfig(model, config, None, "text.txt", text_sha256(text)), corpus)
 
 
+def test_who_lacks_the_machine_code_is_told_once(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinygrad_edu.compiler import native
+
+    for there in (True, False):
+        monkeypatch.setattr(native, "available", lambda there=there: there and native._llvm() is not None)
+        assert main([*train_arguments, "--out", str(tmp_path / str(there))]) == 0
+        out, err = capsys.readouterr()
+        assert (out + err).count("pip install llvmlite") == (0 if there and native.available() else 1)
+
+
 def test_all_engines_take_the_same_steps(train_arguments: list[str], tmp_path: Path) -> None:
     logs = []
     for engine in HERE:

@@ -6,12 +6,14 @@ Read in this order, which is also the way of a function through it:
 with a level each) → ``vectorise`` (packs of nodes become instructions; ``shapes``: how packs find their order;
 ``inline``: calls) → ``passes`` → ``autodiff`` → ``interpreter`` (what a program means) and ``numpy_backend`` (the fast
 one; ``layout``, ``views``, ``product``, ``kernels``). Where there is llvmlite, ``fusion`` finds stretches of the
-program that ``native`` makes into machine code (``formulas``: the operations in LLVM's language). The language in
-between is ``ir``, the public face is ``jit``.
+program that ``native`` makes into machine code (``formulas``: the operations in LLVM's language; ``rematerialise``:
+what is cheaper to compute again; ``adam``: a step of the optimiser as a program). The language in between is ``ir``,
+the public face is ``jit``.
 """
 
+from . import native
 from .jit import Bound, Compiled, Stats, jit
 from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 
-__all__ = ["SGD", "Adam", "AdamW", "Bound", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit"]
+__all__ = ["SGD", "Adam", "AdamW", "Bound", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit", "native"]
