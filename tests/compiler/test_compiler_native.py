@@ -299,3 +299,34 @@ def test_gradients_of_gains_are_added_up_where_their_factors_are() -> None:
     assert {executor.program.instructions[m.number].out.array for m in totals} == {executor.program.gradient}
     paths = {executor.program.instructions[m.number].path for m in totals}
     assert {path.split(".")[-1] for path in paths} == {"ln_1", "ln_2", "ln_f"}
+
+
+@needs_llvm
+def test_a_number_that_was_written_over_is_not_taken_from_a_register() -> None:
+    # y[0] = 2·x[0]; y[i] = x[i] + 1 for all i; z = 3·y[0]: the second writes what the first has left in a register.
+    first = Access(1, (0,), ((),))
+    program = Program(
+        (Array((4,), "input", lanes=True), Array((4,), lanes=True), Array((), lanes=True)),
+        (
+            Instruction("mul", (), first, (Access(0, (0,), ((),)), 2.0)),
+            Instruction("add", (4,), identity(1, (4,)), (identity(0, (4,)), 1.0)),
+            Instruction("mul", (), Access(2, (), ()), (first, 3.0)),
+        ),
+        ((Access(2, (), ()), ()),),
+        3,
+    )
+    executor = numpy_backend.Executor(program, np.zeros(1), None, 4096)
+    assert len(executor.schedule) == 1
+    x = np.arange(4.0 * 4096).reshape(4096, 4)
+    assert np.array_equal(executor.run([x]), 3.0 * (x[:, 0] + 1.0))
+
+
+def test_places_that_several_loops_lead_to() -> None:
+    digits, overlapping = (0, ((0, ((0, 1), (1, 4))),)), (0, ((0, ((0, 1), (1, 1))),))
+    assert fusion._distinct(digits, [4, 3])
+    assert not fusion._distinct(digits, [5, 3])
+    assert not fusion._distinct(overlapping, [4, 3])
+    assert fusion._apart(digits, digits, 1, [4, 3])
+    assert not fusion._apart(overlapping, overlapping, 1, [4, 3])
+    assert fusion._separate((0, ((0, ((0, 1),)),)), (0, ((4, ((0, 1),)),)), [4])
+    assert not fusion._separate((0, ((0, ((0, 1),)),)), (0, ((3, ((0, 1),)),)), [4])
