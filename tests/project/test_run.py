@@ -77,6 +77,21 @@ def test_nothing_is_installed_twice_and_a_changed_setup_is(monkeypatch: pytest.M
     assert len(calls) == 3
 
 
+def test_a_machine_without_a_wheel_of_llvmlite_does_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = []
+
+    def call(command: list[object], **_: object) -> int:
+        calls.append(str(command[-1]))
+        return int("native" in calls[-1])
+
+    monkeypatch.setattr(run, "VENV", tmp_path)
+    monkeypatch.setattr(run, "PYTHON", tmp_path)
+    monkeypatch.setattr(subprocess, "call", call)
+    run.set_up("test")
+    assert [target.removeprefix(str(run.HERE)) for target in calls] == ["[native,test]", "[test]"]
+    assert (tmp_path / "installed-test").exists()
+
+
 def test_a_failed_installation_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "VENV", tmp_path)
     monkeypatch.setattr(run, "PYTHON", Path(sys.executable))

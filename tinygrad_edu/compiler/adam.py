@@ -8,15 +8,16 @@ from . import fusion, native
 from .ir import Access, Array, Instruction, Program
 
 #: The numbers that change from step to step, or from run to run, in the order of the array ``numbers``.
-NUMBERS = ("beta1", "1 - beta1", "beta2", "1 - beta2", "√(1 - beta2^t)", "eps", "lr / (1 - beta1^t)")
+NUMBERS = ("beta1", "1 - beta1", "beta2", "1 - beta2", "√(1 - beta2^t)", "eps", "lr / (1 - beta1^t)", "1 - lr·decay")
 
 P, G, M, V, N, T, U = range(7)
 
 
 def program(size: int) -> Program:
-    """Moves ``size`` parameters (Kingma and Ba 2015, algorithm 1, with the corrections drawn together).
+    """Moves ``size`` parameters: Loshchilov and Hutter 2019, algorithm 2, with the corrections drawn together.
 
     >>> print(program(4))                       # doctest: +NORMALIZE_WHITESPACE
+    p[i] = p[i] * numbers[7]                    i<4
     m[i] = m[i] * numbers[0]                    i<4
     %5[i] = g[i] * numbers[1]                   i<4
     m[i] += %5[i]                               i<4
@@ -43,6 +44,7 @@ def program(size: int) -> Program:
 
     number = [Access(N, (n,), ((0,),)) for n in range(len(NUMBERS))]
     instructions = (
+        do("mul", P, P, number[7]),
         do("mul", M, M, number[0]), do("mul", T, G, number[1]), do("copy", M, T, add=True),
         do("mul", V, V, number[2]), do("mul", T, G, G), do("mul", T, T, number[3]), do("copy", V, T, add=True),
         do("sqrt", T, V), do("div", T, T, number[4]), do("add", T, T, number[5]),
@@ -60,15 +62,12 @@ class Kernel:
         self.dtype = p.dtype
         self.arrays: list[Any] = [p, g, m, v, numbers, None, None]
         self.kept: list[Any] = []
-        groups = fusion.schedule(self.program, 1, native.able, ())
-        fusion.hide(self.program, groups)
-        self._calls = [native.kernel(self, group) for group in groups if isinstance(group, fusion.Group)]
-        assert len(self._calls) == len(groups)
-
-    def run(self) -> None:
-        """One step."""
-        for call in self._calls:
-            call()
+        builder = fusion.Builder(self.program, 1)
+        for number in range(len(self.program.instructions)):
+            builder.add(number)
+        fusion.hide(self.program, [builder.group])
+        #: One step.
+        self.run = native.kernel(self, builder.group)
 
     def local_memory(self, size: int) -> Any:
         """Never needed: all that is computed on the way stays in registers."""

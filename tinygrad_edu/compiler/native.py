@@ -143,7 +143,6 @@ class _Writer:
         self.formulas = Formulas(self.emit, home.dtype, WIDTH // self.item)
         self.lanes = WIDTH // self.item
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
-        self.masks: dict[int, Any] = {}
         self.places: dict[Place, _Place] = {}
         self.asked: set[int] = set()  # the places of which the next points are on their way
         self.local = 0  # the bytes of local memory that are taken

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -128,8 +129,8 @@ class Adam(ArrayOptimizer):
             _check("beta2", betas[1], 0.0, 1.0, open_high=True),
         )
         self.eps = _check("eps", eps, 0.0)
-        self._numbers = np.zeros(len(adam.NUMBERS), parameters.array.dtype)
-        self._made: tuple[FloatArray, FloatArray, list[adam.Kernel]] | None = None
+        self._numbers = np.zeros((2, len(adam.NUMBERS)), parameters.array.dtype)  # without and with decay
+        self._made: tuple[FloatArray, FloatArray, list[list[adam.Kernel]]] | None = None
 
     def step(self) -> None:
         """Move every parameter once."""
@@ -138,13 +139,21 @@ class Adam(ArrayOptimizer):
             super().step()
             return
         self.steps += 1
-        self._begin()
         (beta1, beta2), (step_size, root_correction) = self.betas, self._corrections()
-        self._numbers[:] = beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_correction, self.eps, step_size
-        self.parameters.threads.run(adam.Kernel.run, [(kernel,) for kernel in kernels])
+        self._numbers[:, :-1] = beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_correction, self.eps, step_size
+        self._numbers[:, -1] = 1.0, self._keep()
+        self.parameters.threads.run(_run_all, [(share,) for share in kernels])
 
-    def _kernels(self) -> list[adam.Kernel]:
-        """For every thread one, if there can be any; made anew when the parameters have moved in memory."""
+    def _keep(self) -> float:
+        """What weight decay leaves of a parameter that decays."""
+        return 1.0
+
+    def _decaying(self) -> list[slice]:
+        """The parameters that decay."""
+        return []
+
+    def _kernels(self) -> list[list[adam.Kernel]]:
+        """For every thread some, if there can be any; made anew when the parameters have moved in memory."""
         p, grad = self.parameters.array, self.parameters.gradient
         few = len(p) < SMALLEST * self.parameters.threads.count
         if few or not self.eps or not self.parameters.native or not native.available():
@@ -153,9 +162,18 @@ class Adam(ArrayOptimizer):
             count = self.parameters.threads.count
             line = memory.LINE // p.itemsize
             size = -(-len(p) // (count * line)) * line
-            shares = [slice(i, min(i + size, len(p))) for i in range(0, len(p), size)]
-            kernels = [adam.Kernel(p[i], grad[i], self.m[i], self.v[i], self._numbers) for i in shares]
-            self._made = (p, grad, kernels)
+            edges = {0, len(p), *(edge for part in self._decaying() for edge in (part.start, part.stop))}
+            decays = {part.start for part in self._decaying()}
+            shares: list[list[adam.Kernel]] = []
+            for first in range(0, len(p), size):
+                shares.append([])
+                last = min(first + size, len(p))
+                inside = sorted({first, last, *(edge for edge in edges if first < edge < last)})
+                for start, stop in pairwise(inside):
+                    i = slice(start, stop)
+                    numbers = self._numbers[int(max(edge for edge in edges if edge <= start) in decays)]
+                    shares[-1].append(adam.Kernel(p[i], grad[i], self.m[i], self.v[i], numbers))
+            self._made = (p, grad, shares)
         return self._made[2]
 
     def _corrections(self) -> tuple[float, float]:
@@ -203,11 +221,22 @@ class AdamW(Adam):
         edges = np.flatnonzero(np.diff(decayed, prepend=0, append=0))
         self._decayed = [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
+    def _keep(self) -> float:
+        return 1.0 - self.lr * self.weight_decay
+
+    def _decaying(self) -> list[slice]:
+        return self._decayed
+
     def _begin(self) -> None:
-        keep = 1.0 - self.lr * self.weight_decay
+        keep = self._keep()
         if keep != 1.0:
             for part in self._decayed:
                 self.parameters.array[part] *= keep
+
+
+def _run_all(kernels: Sequence[adam.Kernel]) -> None:
+    for kernel in kernels:
+        kernel.run()
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:

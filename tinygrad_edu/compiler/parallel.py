@@ -83,5 +83,12 @@ class ParallelExecutor:
 
     def _add_gradients(self) -> None:
         if self._gradient is not None:
-            for gradient in self._theirs:
-                np.add(self._gradient, gradient, self._gradient)
+            count = self._threads.count
+            size = -(-len(self._gradient) // count)
+            self._threads.run(self._add_stretch, [(slice(n * size, (n + 1) * size),) for n in range(count)])
+
+    def _add_stretch(self, stretch: slice) -> None:
+        assert self._gradient is not None
+        total = self._gradient[stretch]
+        for gradient in self._theirs:
+            np.add(total, gradient[stretch], total)
