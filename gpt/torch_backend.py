@@ -76,7 +76,7 @@ class TorchParameters(Parameters):
         """Take the numbers of the Values."""
         self.array.copy_(self._from_values())
 
-    def executor(self, program: Program, gradient: bool, batch: int) -> TorchExecutor:
+    def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> TorchExecutor:
         """What runs a program on these parameters."""
         return TorchExecutor(program, self.array, self.gradient if gradient else None, batch, self.part)
 

@@ -94,6 +94,15 @@ class Formulas:
             return self.two("fadd", total, value)
         return self.call("maximum" if how == "max" else "minimum", total, value)
 
+    def across(self, how: str, vector: str) -> str:
+        """The sum, or the largest or smallest, of all numbers of a vector."""
+        if how == "sum":
+            arguments = f"{self.scalar} -0.0, {self.vector} {vector}"
+            call = self.intrinsic("vector.reduce.fadd", self.suffix, self.scalar, arguments)
+            return self.emit(call.replace("call", "call reassoc", 1))
+        name = "vector.reduce.fmaximum" if how == "max" else "vector.reduce.fminimum"
+        return self.emit(self.intrinsic(name, self.suffix, self.scalar, f"{self.vector} {vector}"))
+
     def compute(self, op: str, arguments: list[Any]) -> str:
         """The result of an operation: of a row of the table, or a derivative times the gradient that arrives."""
         return _FORMULAS[op](self, *arguments)

@@ -26,6 +26,9 @@ from .ir import Access, Instruction, Program
 #: Fewer points than this are done before a kernel has been compiled, and by numpy nearly as fast.
 SMALLEST = 4096
 
+#: The same for a program that runs again and again.
+SMALLEST_FLAT = 32
+
 #: Outer loops are given up for a longer group only if so many points of them remain to be worked on side by side.
 NARROWEST = 256
 
@@ -117,7 +120,9 @@ class Group:
 Schedule = list[int | Group]
 
 
-def schedule(program: Program, batch: int, able: Callable[[Instruction], bool], skipped: Iterable[int]) -> Schedule:
+def schedule(
+    program: Program, batch: int, able: Callable[[Instruction], bool], skipped: Iterable[int], flat: bool = False
+) -> Schedule:
     """The order in which the instructions of a program run, for a batch of this size: alone, or in groups.
 
     Args:
@@ -125,8 +130,10 @@ def schedule(program: Program, batch: int, able: Callable[[Instruction], bool], 
         batch: the number of lanes.
         able: whether the kernels know how to compute an instruction.
         skipped: instructions that do not run at all.
+        flat: for a program that works on a few vectors of numbers, again and again: groups of any size, without outer
+            loops, so that a sum over all of a vector is no end of a group.
     """
-    builder = Builder(program, batch)
+    builder = Builder(program, batch, flat)
     left_out = set(skipped)
     result: Schedule = []
     for number, it in enumerate(program.instructions):
@@ -187,8 +194,8 @@ def _place(program: Program, x: Access, loops: tuple[int, ...]) -> Place:
 class Builder:
     """Makes one group after the other."""
 
-    def __init__(self, program: Program, batch: int) -> None:
-        self.program, self.batch = program, batch
+    def __init__(self, program: Program, batch: int, flat: bool = False) -> None:
+        self.program, self.batch, self.flat = program, batch, flat
         self._begin()
 
     def _begin(self) -> None:
@@ -207,8 +214,8 @@ class Builder:
             return [member.number for member in group.members]
         points = max((math.prod(group.extents[g] for g in (*m.kept, *m.reduced)) for m in group.members), default=0)
         if (
-            points < SMALLEST
-            or not group.outer
+            points < (SMALLEST_FLAT if self.flat else SMALLEST)
+            or not (group.outer or self.flat)
             or (len(its) == 1 and its[0].op in PLAIN and not group.members[0].reduced)
         ):
             return [member.number for member in group.members]
@@ -293,6 +300,8 @@ class Builder:
     def _outer(self, member: Member, extents: list[int]) -> frozenset[int] | None:
         """The outer loops of the group with one more member; None if too few would remain."""
         group = self.group
+        if self.flat:
+            return None if member.total or (member.reduced and member.kept) else frozenset()
         own = member.reduced if member.total else member.kept
         outer = group.outer & own if group.members else own
         for other in (*group.members, member):
@@ -393,7 +402,8 @@ def hide(program: Program, items: Schedule) -> None:
             inside = {array for array in written - kept if own[array] == uses[array]}
             asked = inside & _asked_of_memory(program, group)
             group.hidden = frozenset(inside - asked)
-            group.local = frozenset(a for a in asked if math.prod(local_shape(program, group, a)) <= LARGEST_LOCAL)
+            if group.outer:
+                group.local = frozenset(a for a in asked if math.prod(local_shape(program, group, a)) <= LARGEST_LOCAL)
 
 
 def local_shape(program: Program, group: Group, array: int) -> tuple[int, ...]:

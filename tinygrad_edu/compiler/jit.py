@@ -93,7 +93,7 @@ class Compiled:
         inputs, size = self._inputs(batch)
         assert self._forward is not None
         with collector_paused():
-            executor = self.parameters.executor(self._forward, False, size)
+            executor = self.parameters.executor(self._forward, False, size, often=True)
         return Bound(self.parameters, executor, inputs)
 
     def value_and_grad(self, *batch: Any) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Protocol
@@ -123,6 +123,12 @@ class _Place:
         """The elements of a view."""
         return cls(view.base.__array_interface__["data"][0], view.strides, loops)
 
+
+#: No loop at all, where that of the vectors is asked for.
+NOWHERE = -1
+
+#: What changes nothing when it is added, or compared.
+NEUTRAL = {"sum": 0.0, "max": -math.inf, "min": math.inf}
 
 #: Loops that are one in memory: their numbers, outermost first.
 _Axis = tuple[int, ...]
@@ -262,13 +268,14 @@ class _Writer:
         """The kernel."""
         for place in self.places.values():
             place.pointer = self._from_table(place.address, "ptr")
-        axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
-        strip = max(axes, key=lambda axis: (self._neighbours(axis), self._size(axis)))
-        axes.remove(strip)
         totals = [member for member in self.group.members if member.total]
         for member in totals:
             self._for_each_total(member, self._clear)
-        self._outer_loops(axes, strip)
+        if self.group.outer:
+            axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
+            self._outer_loops(axes, self._take_strip(axes))
+        else:
+            self._nests((NOWHERE,), None)
         for member in totals:
             self._for_each_total(member, self._add_up)
         attributes = '"prefer-vector-width"="512" "min-legal-vector-width"="512" nounwind'
@@ -285,6 +292,12 @@ class _Writer:
 
     def _size(self, axis: _Axis) -> int:
         return math.prod(self.group.extents[g] for g in axis)
+
+    def _take_strip(self, axes: list[_Axis]) -> _Axis:
+        """The axis of which as many points as a vector has are worked on side by side; taken out of the others."""
+        strip = max(axes, key=lambda axis: (self._neighbours(axis), self._size(axis)))
+        axes.remove(strip)
+        return strip
 
     def _neighbours(self, axis: _Axis) -> int:
         """How many places lie side by side along an axis."""
@@ -307,17 +320,22 @@ class _Writer:
             with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, self.places.values()):
                 self._outer_loops(axes[1:], strip)
             return
+        places = self.places.values()
+        self._strips(strip, places, lambda mask: self._nests(strip, mask))
+
+    def _strips(self, strip: _Axis, places: Iterable[_Place], do: Callable[[str | None], None]) -> None:
+        """Go along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
         columns = self._extent(strip)
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
-        with self._loop(whole, self.lanes) as i, self._moved(strip, i, self.places.values()):
-            self._nests(strip, None)
+        with self._loop(whole, self.lanes) as i, self._moved(strip, i, places):
+            do(None)
         if self._size(strip) % self.lanes == 0:
             return
         with self._loop(self.emit(f"add i64 {columns}, {self.lanes - 1}"), self.lanes, whole) as i:  # once or never
             left = self.emit(f"sub i64 {columns}, {i}")
             mask = self.emit(f"icmp slt {self._indices()}, {self._spread('i64', left)}")
-            with self._moved(strip, i, self.places.values()):
-                self._nests(strip, mask)
+            with self._moved(strip, i, places):
+                do(mask)
 
     def _for_each_total(self, member: Member, do: Callable[[Member], None]) -> None:
         places = [self.places[member.out], self.places[_total_of(member)]]
@@ -338,10 +356,7 @@ class _Writer:
     def _add_up(self, member: Member) -> None:
         """The sum of a vector, where the result belongs."""
         total, out = self.places[_total_of(member)].pointer, self.places[member.out].pointer
-        vector = self.emit(f"load {self.vector}, ptr {total}, align {memory.LINE}")
-        suffix, arguments = self.formulas.suffix, f"{self.scalar} -0.0, {self.vector} {vector}"
-        call = self.formulas.intrinsic("vector.reduce.fadd", suffix, self.scalar, arguments)
-        result = self.emit(call.replace("call", "call reassoc", 1))
+        result = self.formulas.across("sum", self.emit(f"load {self.vector}, ptr {total}, align {memory.LINE}"))
         if self.program.instructions[member.number].accumulate:
             before = self.emit(f"load {self.scalar}, ptr {out}, align {self.item}")
             result = self.emit(f"fadd {self.scalar} {before}, {result}")
@@ -373,8 +388,8 @@ class _Writer:
         for member, it in zip(nest.members, its, strict=True):
             if member.reduced and not member.total:
                 totals[member] = self._variable(self.vector)
-                start = {"sum": 0.0, "max": -math.inf, "min": math.inf}[it.reduce]
-                self._line(f"store {self.vector} {self.formulas.constant(start)}, ptr {totals[member]}")
+                start = self.formulas.constant(NEUTRAL[it.reduce])
+                self._line(f"store {self.vector} {start}, ptr {totals[member]}")
         registers = dict(lasting)
         written = {m.out[0] for m in nest.members}
         order = [place for place in self.places if place in used]
@@ -383,7 +398,12 @@ class _Writer:
             if nest.loops and place not in registers and place[0] not in written and not nest.loops & {*where.steps}:
                 registers[place] = self._fetch(where, strip, mask)
         places = [self.places[place] for place in order]
-        self._nest_loops(self._merged(nest.loops, places), places, nest, strip, mask, registers, totals)
+        axes = self._merged(nest.loops, places)
+        if self.group.outer or not nest.loops:
+            self._nest_loops(axes, places, nest, strip, mask, registers, totals)
+        else:
+            own = self._take_strip(axes)
+            self._flat_loops(axes, own, places, nest, registers, totals)
         if not nest.loops:
             for member in nest.members:
                 if not member.total:
@@ -391,9 +411,25 @@ class _Writer:
         for member, it in zip(nest.members, its, strict=True):
             if member in totals:
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
+                if not self.group.outer:
+                    total = self._spread(self.scalar, self.formulas.across(it.reduce, total))
                 self._finish(member, it.accumulate, total, strip, mask, lasting)
             elif nest.loops:
                 self._note(lasting, member.out, None)
+
+    def _flat_loops(
+        self, axes: list[_Axis], strip: _Axis, places: list[_Place], nest: Nest,
+        registers: dict[Place, str], totals: dict[Member, str],
+    ) -> None:  # fmt: skip
+        """The loops of a nest when there are no outer ones: the vectors lie along one of them."""
+        if axes:
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+                self._flat_loops(axes[1:], strip, places, nest, registers, totals)
+            return
+        self._strips(
+            strip, places,
+            lambda mask: self._nest_loops([], places, nest, strip[-1], mask, dict(registers), totals),
+        )  # fmt: skip
 
     def _nest_loops(
         self, axes: list[_Axis], places: list[_Place], nest: Nest, strip: int, mask: str | None,
@@ -415,14 +451,14 @@ class _Writer:
                 arguments += [self._fetch(self.places[_mask_of(member)], strip, mask), it.value]
             value = self.formulas.compute(it.op, arguments)
             if member in totals:
+                if mask and not self.group.outer:
+                    value = self._masked(mask, value, NEUTRAL[it.reduce])
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
                 total = self.formulas.combine(it.reduce, total, value)
                 self._line(f"store {self.vector} {total}, ptr {totals[member]}")
             elif member.total:
                 if mask:
-                    value = self.emit(
-                        f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} zeroinitializer"
-                    )
+                    value = self._masked(mask, value, 0.0)
                 pointer = self.places[_total_of(member)].pointer
                 total = self.emit(f"load {self.vector}, ptr {pointer}, align {memory.LINE}")
                 total = self.formulas.combine("sum", total, value)
@@ -458,7 +494,7 @@ class _Writer:
         It would do so by itself if one address followed the other; a vector from every row of a matrix it does not
         foresee. The group's first touch only: later nests find everything in the cache.
         """
-        if not nest.loops:
+        if not nest.loops or not self.group.outer:
             return
         loop = self._merged(nest.loops, places)[-1][-1]
         written = [self.places[m.out] for m in nest.members if m.out in self.places]
@@ -497,10 +533,13 @@ class _Writer:
         )  # fmt: skip
 
     def _store(self, place: _Place, value: str, strip: int, mask: str | None) -> None:
-        step = self.item if place.local else place.steps[strip]
+        step = self.item if place.local else place.steps.get(strip, 0)
         if place.local:
             mask = None
-        if step == self.item and mask is None:
+        if not step:
+            one = self.emit(f"extractelement {self.vector} {value}, i64 0")
+            self._line(f"store {self.scalar} {one}, ptr {place.pointer}, align {self.item}")
+        elif step == self.item and mask is None:
             self._line(f"store {self.vector} {value}, ptr {place.pointer}, align {self.item}")
         elif step == self.item:
             self._line(
@@ -529,6 +568,12 @@ class _Writer:
 
     def _bits(self, mask: str | None) -> str:
         return f"<{self.lanes} x i1> " + (mask or "splat (i1 true)")
+
+    def _masked(self, mask: str, value: str, other: float) -> str:
+        """A number in the place of what the mask leaves out."""
+        return self.emit(
+            f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} {self.formulas.constant(other)}"
+        )
 
     def _spread(self, kind: str, value: str) -> str:
         """A vector that has the same number everywhere."""

@@ -39,6 +39,7 @@ class Executor:
         batch: the number of lanes.
         share: which examples of a larger batch they are, if there is one: the gradient is then their part of it.
         native: whether groups of instructions run as machine code, where llvmlite is there to make it.
+        often: whether it will run so often that machine code is worth while for the smallest groups, too.
 
     Attributes:
         program: what runs: with copies of some instructions, where that saves time.
@@ -55,6 +56,7 @@ class Executor:
         batch: int,
         share: Share | None = None,
         native: bool = True,
+        often: bool = False,
     ) -> None:
         self.batch = batch
         self.share = share or Share.whole(batch)
@@ -71,7 +73,7 @@ class Executor:
         self.kept: list[Any] = []  # what the kernels read, beside the arrays
         copied = {number for number, _ in self.residents.values()}
         able = machine.able if native else _never
-        self.schedule = fusion.schedule(program, batch, able, copied)
+        self.schedule = fusion.schedule(program, batch, able, copied, often and batch == 1)
         self.source = program
         program, self.schedule, originals = rematerialise(program, self.schedule, batch)
         fusion.hide(program, self.schedule)

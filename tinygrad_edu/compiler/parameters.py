@@ -145,12 +145,12 @@ class Parameters:
             self._gradient = memory.zeros((len(self),), self.dtype)
         return self._gradient
 
-    def executor(self, program: Program, gradient: bool, batch: int) -> Any:
-        """What runs a program on these parameters: where they lie decides. Another backend overrides this."""
+    def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> Any:
+        """What runs a program on these parameters, maybe very often. Another backend overrides this."""
         own = self.gradient if gradient else None
         if min(self.threads.count, batch) > 1:
             return ParallelExecutor(program, self.array, own, batch, self.threads, self.native)
-        return Executor(program, self.array, own, batch, native=self.native)
+        return Executor(program, self.array, own, batch, native=self.native, often=often)
 
     def refresh(self) -> None:
         """Take the numbers of the Values: after they were loaded, or moved by a scalar optimiser."""
