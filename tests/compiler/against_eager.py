@@ -75,6 +75,25 @@ def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: A
         compiled.parameters.gradient[...] = 7.0
         assert error(executor.run(repeated).mean(), expected_loss) < 1e-9
         assert error(compiled.parameters.gradient, expected) < 1e-9
+    flat_kernels(compiled, [x[:1] for x in repeated])
+
+
+def flat_kernels(compiled: Compiled, example: Any) -> None:
+    """One example, as a program that runs often does it, against numpy."""
+    parameters, found = compiled.parameters, []
+    for often in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fusion, "SMALLEST_FLAT", 1)
+            patch.setattr(fusion, "PLAIN", frozenset())
+            patch.setattr(parameters, "native", often)
+            executor = parameters.executor(compiled.program, True, 1, often)
+        assert often or all(isinstance(item, int) for item in executor.schedule)
+        for _ in range(2):
+            parameters.gradient[...] = 7.0
+            loss = executor.run(example).copy()
+        found.append((loss, parameters.gradient.copy()))
+    assert error(found[1][0], found[0][0]) < 1e-9
+    assert error(found[1][1], found[0][1]) < 1e-9
 
 
 def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_too: bool = True) -> Compiled:

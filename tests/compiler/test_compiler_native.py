@@ -321,6 +321,26 @@ def test_a_number_that_was_written_over_is_not_taken_from_a_register() -> None:
     assert np.array_equal(executor.run([x]), 3.0 * (x[:, 0] + 1.0))
 
 
+@needs_llvm
+def test_a_program_that_runs_often_has_kernels_for_single_vectors() -> None:
+    gain = [Value(1.0 + 0.1 * n) for n in range(40)]
+
+    def attend(x: Any) -> Any:
+        rows = F.layer_norm(x, gain, [Value(0.0)] * 40)
+        return [F.softmax(rows[n : n + 20]) for n in (0, 20)]
+
+    compiled = jit(attend, gain)
+    x = np.random.default_rng(0).normal(size=(1, 40))
+    bound = compiled.bind(x)
+    assert bound() == pytest.approx(compiled.flat(x), rel=1e-5)
+    groups = [item for item in bound._executor.schedule if isinstance(item, fusion.Group)]
+    assert all(group.flat for group in groups)
+    assert any(len(group.outer) == 1 for group in groups)  # a softmax for each half, in one kernel
+    assert len(bound._executor.steps) < 6
+    ((executor, _),) = compiled._executors.values()
+    assert not any(isinstance(item, fusion.Group) for item in executor.schedule)
+
+
 def test_places_that_several_loops_lead_to() -> None:
     digits, overlapping = (0, ((0, ((0, 1), (1, 4))),)), (0, ((0, ((0, 1), (1, 1))),))
     assert fusion._distinct(digits, [4, 3])

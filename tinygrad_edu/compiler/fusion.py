@@ -107,6 +107,7 @@ class Group:
         nests: the members, by the loops that they have beside the outer ones.
         hidden: arrays that are never written to memory.
         local: arrays of which only the part that belongs to one point of the outer loops is ever in memory.
+        flat: whether the points that are worked on side by side are those of each nest's own loops, not of the outer.
     """
 
     members: list[Member] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Group:
     nests: list[Nest] = field(default_factory=list)
     hidden: frozenset[int] = frozenset()
     local: frozenset[int] = frozenset()
+    flat: bool = False
 
 
 Schedule = list[int | Group]
@@ -199,7 +201,7 @@ class Builder:
         self._begin()
 
     def _begin(self) -> None:
-        self.group = Group()
+        self.group = Group(flat=self.flat)
         self.written: set[int] = set()
         self.read: set[int] = set()
         # Where an axis of an array has been met: (array, axis, first index, step, extent) -> the loop.
@@ -301,7 +303,7 @@ class Builder:
         """The outer loops of the group with one more member; None if too few would remain."""
         group = self.group
         if self.flat:
-            return None if member.total or (member.reduced and member.kept) else frozenset()
+            return self._outer_of_flat(member, extents)
         own = member.reduced if member.total else member.kept
         outer = group.outer & own if group.members else own
         for other in (*group.members, member):
@@ -319,6 +321,18 @@ class Builder:
             if m.reduced and (m.reduced if m.total else m.kept) != outer:
                 return None
         return outer
+
+    def _outer_of_flat(self, member: Member, extents: list[int]) -> frozenset[int] | None:
+        """No more than the loops for which there is a sum each: the heads, of which each has its softmax."""
+        members = [*self.group.members, member]
+        wanted = {m.kept for m in members if m.reduced}
+        if member.total or len(wanted) > 1:
+            return None
+        outer = next(iter(wanted), frozenset())
+        if not all(m.kept >= outer for m in members):
+            return None
+        meetings = [pair for m in members for other in members for pair in _meetings(m, other, extents)]
+        return outer if all(_apart(one, two, g, extents) for g in outer for one, two in meetings) else None
 
 
 def _meetings(a: Member, b: Member, extents: list[int]) -> Iterable[tuple[Place, Place]]:
@@ -402,7 +416,7 @@ def hide(program: Program, items: Schedule) -> None:
             inside = {array for array in written - kept if own[array] == uses[array]}
             asked = inside & _asked_of_memory(program, group)
             group.hidden = frozenset(inside - asked)
-            if group.outer:
+            if not group.flat:
                 group.local = frozenset(a for a in asked if math.prod(local_shape(program, group, a)) <= LARGEST_LOCAL)
 
 

@@ -271,11 +271,8 @@ class _Writer:
         totals = [member for member in self.group.members if member.total]
         for member in totals:
             self._for_each_total(member, self._clear)
-        if self.group.outer:
-            axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
-            self._outer_loops(axes, self._take_strip(axes))
-        else:
-            self._nests((NOWHERE,), None)
+        axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
+        self._outer_loops(axes, (NOWHERE,) if self.group.flat else self._take_strip(axes))
         for member in totals:
             self._for_each_total(member, self._add_up)
         attributes = '"prefer-vector-width"="512" "min-legal-vector-width"="512" nounwind'
@@ -320,8 +317,10 @@ class _Writer:
             with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, self.places.values()):
                 self._outer_loops(axes[1:], strip)
             return
-        places = self.places.values()
-        self._strips(strip, places, lambda mask: self._nests(strip, mask))
+        if self.group.flat:
+            self._nests(strip, None)
+        else:
+            self._strips(strip, self.places.values(), lambda mask: self._nests(strip, mask))
 
     def _strips(self, strip: _Axis, places: Iterable[_Place], do: Callable[[str | None], None]) -> None:
         """Go along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
@@ -399,7 +398,7 @@ class _Writer:
                 registers[place] = self._fetch(where, strip, mask)
         places = [self.places[place] for place in order]
         axes = self._merged(nest.loops, places)
-        if self.group.outer or not nest.loops:
+        if not self.group.flat or not nest.loops:
             self._nest_loops(axes, places, nest, strip, mask, registers, totals)
         else:
             own = self._take_strip(axes)
@@ -411,7 +410,7 @@ class _Writer:
         for member, it in zip(nest.members, its, strict=True):
             if member in totals:
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
-                if not self.group.outer:
+                if self.group.flat:
                     total = self._spread(self.scalar, self.formulas.across(it.reduce, total))
                 self._finish(member, it.accumulate, total, strip, mask, lasting)
             elif nest.loops:
@@ -421,7 +420,7 @@ class _Writer:
         self, axes: list[_Axis], strip: _Axis, places: list[_Place], nest: Nest,
         registers: dict[Place, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
-        """The loops of a nest when there are no outer ones: the vectors lie along one of them."""
+        """The loops of a nest when the outer ones have no vectors: they lie along one of these."""
         if axes:
             with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 self._flat_loops(axes[1:], strip, places, nest, registers, totals)
@@ -451,7 +450,7 @@ class _Writer:
                 arguments += [self._fetch(self.places[_mask_of(member)], strip, mask), it.value]
             value = self.formulas.compute(it.op, arguments)
             if member in totals:
-                if mask and not self.group.outer:
+                if mask and self.group.flat:
                     value = self._masked(mask, value, NEUTRAL[it.reduce])
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
                 total = self.formulas.combine(it.reduce, total, value)
@@ -494,7 +493,7 @@ class _Writer:
         It would do so by itself if one address followed the other; a vector from every row of a matrix it does not
         foresee. The group's first touch only: later nests find everything in the cache.
         """
-        if not nest.loops or not self.group.outer:
+        if not nest.loops or self.group.flat:
             return
         loop = self._merged(nest.loops, places)[-1][-1]
         written = [self.places[m.out] for m in nest.members if m.out in self.places]
