@@ -16,43 +16,43 @@ from typing import Any, NoReturn
 
 import tinygrad_edu
 
-from . import (
-    chat_command,
-    compare_command,
-    draw_command,
-    eval_command,
-    exchange_commands,
-    find_lr_command,
-    flow_command,
-    info_command,
-    log_command,
-    report_command,
-    sample_command,
-    sweep_command,
-    text_command,
-    timemachine_command,
-    train_command,
+from .commands import (
+    chat,
+    compare,
+    draw,
+    eval,
+    exchange,
+    find_lr,
+    flow,
+    info,
+    log,
+    report,
+    sample,
+    sweep,
+    text,
+    timemachine,
+    train,
 )
-from .commands import launcher
+from .commands.shared import launcher
 from .errors import GPTError
 from .train import DivergedError
 
 _COMMANDS = (  # in the order of ``--help``
-    train_command.add_parser,
-    find_lr_command.add_parser,
-    sweep_command.add_parser,
-    sample_command.add_parser,
-    chat_command.add_parser,
-    eval_command.add_parser,
-    compare_command.add_parser,
-    info_command.add_parser,
-    text_command.add_parser,
-    draw_command.add_parser,
-    flow_command.add_parser,
-    timemachine_command.add_parser,
-    report_command.add_parser,
-    exchange_commands.add_parsers,
-    log_command.add_parser,
+    train.add_parser,
+    find_lr.add_parser,
+    sweep.add_parser,
+    sample.add_parser,
+    chat.add_parser,
+    eval.add_parser,
+    compare.add_parser,
+    info.add_parser,
+    text.add_parser,
+    draw.add_parser,
+    flow.add_parser,
+    timemachine.add_parser,
+    report.add_parser,
+    exchange.add_parsers,
+    log.add_parser,
 )
 
 

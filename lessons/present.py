@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from viz.stepper import NEXT, PREVIOUS, Look
+from viz.stepping.stepper import NEXT, PREVIOUS, Look
 
 from . import practice
 from .cells import Cell, Lesson, parse
@@ -79,7 +79,7 @@ class Presenter:
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> None:
-        """One key: a character, or the name of one, as :func:`viz.terminal.split_keys` gives them."""
+        """One key: a character, or the name of one, as :func:`viz.stepping.terminal.split_keys` gives them."""
         if self._typed is not None:
             self._type(key)
             return

@@ -32,7 +32,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _present(options: argparse.Namespace) -> None:
-    from viz import DrawingError, liveview, terminal
+    from viz import DrawingError
+    from viz.pages import liveview
+    from viz.stepping import terminal
 
     lesson = load(options.lesson)
     if not terminal.is_interactive():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gpt.files import write_atomically
 from viz import style
-from viz.templates import fill, script_json
+from viz.rendering.templates import fill, script_json
 
 from . import errata, highlight, markdown
 from .cells import FOLDER, Lesson, lesson_before, whats_new

@@ -13,24 +13,24 @@
 writes it.
 """
 
-from .animation import animate
-from .attention import attention
-from .boundary import boundaries, boundary
-from .compilation import compilation
-from .curve import loss_curve
-from .document import walkthrough
+from .charts.attention import attention
+from .charts.boundary import boundaries, boundary
+from .charts.curve import loss_curve
+from .charts.embeddings import embeddings
+from .charts.flow import flow
+from .charts.flow_over import flow_over
+from .charts.histogram import histogram
+from .charts.next_characters import next_characters
+from .charts.plot import plot
 from .drawing import draw, save
-from .embeddings import embeddings
 from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
-from .explorer import explore
-from .flow import flow
-from .flow_over import flow_over
-from .histogram import histogram
-from .liveview import live, show
-from .next_characters import next_characters
-from .plot import plot
+from .pages.compilation import compilation
+from .pages.explorer import explore
+from .pages.liveview import live, show
 from .program import draw_program
-from .stepping import step, step_page
+from .stepping.animation import animate
+from .stepping.document import walkthrough
+from .stepping.step import step, step_page
 
 __all__ = [
     "DrawingError",

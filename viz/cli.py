@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tinygrad_edu.errors import TinygradEduError
 
-from . import explore_command, graph_command, model_commands, step_command
+from .commands import explore, graph, models, step
 from .errors import DrawingError
 
 
@@ -36,8 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     launcher = os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")  # so that examples can be typed as they stand
     parser = argparse.ArgumentParser(prog=f"{launcher} viz", description="Draw computation graphs and models.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    graph_command.add_parsers(commands)
-    step_command.add_parser(commands)
-    explore_command.add_parser(commands)
-    model_commands.add_parsers(commands)
+    graph.add_parsers(commands)
+    step.add_parser(commands)
+    explore.add_parser(commands)
+    models.add_parsers(commands)
     return parser

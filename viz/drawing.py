@@ -9,10 +9,11 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
-from . import diagnose, dot, fold, graph, marks, regions
-from .beamer import beamer
-from .neighbourhood import DEPTH, neighbourhood
-from .partition import Scope
+from .graph import diagnose, fold, graph, marks, regions
+from .graph.neighbourhood import DEPTH, neighbourhood
+from .graph.partition import Scope
+from .rendering import dot
+from .rendering.beamer import beamer
 
 STYLES = ("box", "micrograd")
 DIRECTIONS = ("LR", "TB", "wrapped")
@@ -129,7 +130,7 @@ def save(drawing: Any, path: str | os.PathLike[str], **options: Any) -> str:
         path: ends in ``.svg``, ``.png``, ``.pdf``, ``.html`` or ``.dot``.
         options: for :func:`draw`, when there is still something to draw.
 
-    Returns the path. See :meth:`viz.dot.Drawing.save` for what can go wrong.
+    Returns the path. See :meth:`viz.rendering.dot.Drawing.save` for what can go wrong.
     """
     if not hasattr(drawing, "save"):
         drawing = draw(drawing, **options)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from . import dot, style
+from . import style
+from .rendering import dot
 
 
 def draw_program(compiled: Any) -> dot.Drawing:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT
 
-from .fold import Box, Cluster, Edge, Picture
-from .marks import BROKEN, DEAD, FLAT
+from .graph.fold import Box, Cluster, Edge, Picture
+from .graph.marks import BROKEN, DEAD, FLAT
 
 FONT = "Arial"  # every layout program has its widths, or those of a font of equal widths
 TEXT_SIZE = 16  # points; a box is read from the back of the room when the picture fills the screen

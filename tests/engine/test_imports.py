@@ -6,8 +6,8 @@ import pytest
 from domains import ROOT, python
 
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
-LAYOUT = ("viz/dot.py", "viz/layout.py", "viz/render.py")  # the files that may know graphviz
-DRAWING = ("_command.py", "_commands.py", "report.py")  # how the files of gpt end that may import viz, where they draw
+LAYOUT = ("viz/rendering/dot.py", "viz/rendering/layout.py")  # the files that may know graphviz
+DRAWING = "gpt/commands/"  # the files of gpt that may import viz, where they draw
 LLVM = "tinygrad_edu/compiler/native.py"
 TORCH = (
     "gpt/exchange.py",
@@ -15,7 +15,8 @@ TORCH = (
     "gpt/torch_engine.py",
     "gpt/processes.py",
 )  # they are loaded for who asks for PyTorch
-CHECKPOINT = "viz/checkpoint.py"  # reads the folders of runs; what it finds is drawn by files that know no model
+#: Reads the folders of runs; what it finds is drawn by files that know no model.
+CHECKPOINT = "viz/commands/checkpoint.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
     ["errors", "measure"],
@@ -27,6 +28,8 @@ FLOORS = [
     ["compiler"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+#: The floors of viz, folders all of them: a file imports from its own and from lower ones.
+DRAWN = ["graph", "rendering", "charts", "pages", "stepping", "commands"]
 
 
 def imports(path, source):
@@ -79,13 +82,15 @@ def violations(path, source):
         elif where[0] == "viz":
             if (top, sub) == ("tinygrad_edu", "nn"):
                 broken = "drawings see modules through recorded calls"
+            elif top == "viz" and {where[1], sub} <= {*DRAWN} and DRAWN.index(sub) > DRAWN.index(where[1]):
+                broken = f"{where[1]} is below {sub}"
             elif top == "gpt" and not (path == CHECKPOINT and inside):
                 broken = f"a drawing knows no particular model; only functions of {CHECKPOINT} import gpt"
             elif top == "lessons":
                 broken = "lessons stand on viz"
         elif where[0] == "gpt":
-            if top == "viz" and not (path.endswith(DRAWING) and inside):
-                broken = f"only functions of {', '.join(f'gpt/*{end}' for end in DRAWING)} import viz"
+            if top == "viz" and not (path.startswith(DRAWING) and inside):
+                broken = f"only functions of {DRAWING} import viz"
             elif top == "lessons":
                 broken = "lessons stand on gpt"
         if broken:
@@ -119,18 +124,20 @@ def test_the_house_rules():
         ("tinygrad_edu/compiler/trace.py", "from ..nn import Linear"),
         ("tinygrad_edu/compiler/trace.py", "from tinygrad_edu import nn"),
         ("tinygrad_edu/novelty.py", "import math"),
-        ("viz/graph.py", "from tinygrad_edu import Value, nn"),
-        ("viz/graph.py", "from tinygrad_edu.nn import Linear"),
-        ("viz/graph.py", "import graphviz"),
-        ("viz/graph.py", "def f():\n    from gpt.model import GPT"),
-        ("viz/attention.py", "def f():\n    from gpt import checkpoint"),
-        ("viz/checkpoint.py", "from gpt import checkpoint"),
-        ("viz/checkpoint.py", "def load():\n    import lessons"),
-        ("viz/checkpoint.py", "def load():\n    from tinygrad_edu import nn"),
+        ("viz/graph/graph.py", "from tinygrad_edu import Value, nn"),
+        ("viz/graph/graph.py", "from tinygrad_edu.nn import Linear"),
+        ("viz/graph/graph.py", "import graphviz"),
+        ("viz/graph/graph.py", "def f():\n    from gpt.model import GPT"),
+        ("viz/charts/attention.py", "def f():\n    from gpt import checkpoint"),
+        ("viz/graph/fold.py", "from ..rendering import layout"),
+        ("viz/charts/attention.py", "from ..pages.explorer import explore"),
+        ("viz/commands/checkpoint.py", "from gpt import checkpoint"),
+        ("viz/commands/checkpoint.py", "def load():\n    import lessons"),
+        ("viz/commands/checkpoint.py", "def load():\n    from tinygrad_edu import nn"),
         ("gpt/model.py", "def f():\n    import viz"),
         ("gpt/cli.py", "def f():\n    import viz"),
-        ("gpt/draw_command.py", "import viz"),
-        ("gpt/draw_command.py", "from viz import draw"),
+        ("gpt/commands/draw.py", "import viz"),
+        ("gpt/commands/draw.py", "from viz import draw"),
         ("gpt/train.py", "from graphviz import Digraph"),
         ("gpt/train.py", "import torch"),
     ],
@@ -147,9 +154,9 @@ def test_the_check_can_fail(path, source):
             "import math\nfrom . import calls\nfrom . import functional as F\nfrom .engine import Value",
         ),
         ("tinygrad_edu/compiler/run.py", "import numpy\nfrom ..engine import Value\nfrom .trace import Program"),
-        ("viz/dot.py", "import graphviz"),
-        ("gpt/draw_command.py", "def draw(arguments):\n    import viz\n    from viz.graph import graph"),
-        ("viz/checkpoint.py", "def load():\n    from gpt import checkpoint"),
+        ("viz/rendering/dot.py", "import graphviz"),
+        ("gpt/commands/draw.py", "def draw(arguments):\n    import viz\n    from viz.graph import graph"),
+        ("viz/commands/checkpoint.py", "def load():\n    from gpt import checkpoint"),
         ("gpt/model.py", "from tinygrad_edu.nn import Linear\nfrom . import config"),
     ],
 )

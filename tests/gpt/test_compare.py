@@ -12,7 +12,7 @@ import pytest
 
 from gpt import checkpoint, surprise
 from gpt.cli import main
-from gpt.compare_command import _places, difference, verdict
+from gpt.commands.compare import _places, difference, verdict
 from gpt.engines import make_engine
 from gpt.surprise import Seen
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpt.cli import main
-from gpt.find_lr_command import Range, advice, exploded, smooth, table
+from gpt.commands.find_lr import Range, advice, exploded, smooth, table
 
 SIZE = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
 

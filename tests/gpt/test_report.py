@@ -12,8 +12,9 @@ from browser import Browser
 from charts import check_accessible
 
 import viz
-from gpt import checkpoint, recorded, report, snapshots
+from gpt import checkpoint, recorded, snapshots
 from gpt.cli import main
+from gpt.commands import report_sections as report
 from gpt.moments import opened
 
 NAMES = [name for name, _, _ in report.SECTIONS]

@@ -19,7 +19,7 @@ from gpt.cli import main
 from gpt.config import ENGINES, TrainConfig
 from gpt.engines import ScalarEngine, make_engine
 from gpt.surprise import Seen
-from viz.surprise_page import surprise_page
+from viz.pages.surprise_page import surprise_page
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from gpt.errors import DataError, UnknownCharacterError
 from gpt.text import Text
 from gpt.tokenizer import CharTokenizer
 from gpt.tokens import Tokens, tokens_of
-from viz import checkpoint as pictured
+from viz.commands import checkpoint as pictured
 
 
 @pytest.fixture

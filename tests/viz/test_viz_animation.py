@@ -17,11 +17,11 @@ from browser import CHROMIUM, Browser
 
 import viz
 from tinygrad_edu import Value
-from viz import layout
-from viz.animation import join_png, png_pixels, sentence
 from viz.errors import DrawingError, LayoutError, UnknownFormatError
 from viz.expressions import compute
-from viz.gif import join_gif
+from viz.rendering import layout
+from viz.rendering.gif import join_gif
+from viz.stepping.animation import join_png, png_pixels, sentence
 from viz.style import number
 
 

@@ -12,8 +12,8 @@ import viz
 from tinygrad_edu import Value, no_grad, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import AttentionHead
-from viz import checkpoint
 from viz.cli import main
+from viz.commands import checkpoint
 
 WORDS = ["river", "bank", "overflowed"]
 

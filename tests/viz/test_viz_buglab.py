@@ -2,8 +2,8 @@
 
 import pytest
 
-from viz.buglab import CASES, first_difference
 from viz.cli import main
+from viz.stepping.buglab import CASES, first_difference
 
 KNOWN = {
     "missing-plus": ("a", 3.0, 6.0),

@@ -10,7 +10,7 @@ from gpt.checkpoint import BEST, save_model
 from gpt.errors import CheckpointError, UnknownCharacterError
 from gpt.ngram import ladder
 from gpt.sample import ScalarScorer
-from viz import checkpoint
+from viz.commands import checkpoint
 
 
 def test_the_run_that_was_saved(run):

@@ -3,8 +3,8 @@
 import pytest
 from charts import AWKWARD, check_accessible
 
-from viz.choice_page import choice_page
-from viz.plot import plot
+from viz.charts.plot import plot
+from viz.rendering.choice_page import choice_page
 
 CHOICES = {"layer": ["0", "1"], "head": ["a", AWKWARD, "c"]}
 

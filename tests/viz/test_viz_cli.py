@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 import viz
 from tinygrad_edu import topological_order
-from viz import checkpoint, layout, style
+from viz import style
 from viz.cli import main
+from viz.commands import checkpoint
 from viz.expressions import compute, parse
+from viz.rendering import layout
 
 LECTURE = ["graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2"]
 

@@ -11,8 +11,8 @@ from gpt.config import GPTConfig
 from gpt.model import GPT
 from tinygrad_edu import Value, jit, nn, record_calls, topological_order
 from tinygrad_edu.errors import CompileError
-from viz import graph, linking, regions
 from viz.cli import main
+from viz.graph import graph, linking, regions
 
 
 class Case:

@@ -11,8 +11,8 @@ from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
 from gpt.ngram import Rung
-from viz import checkpoint
 from viz.cli import main
+from viz.commands import checkpoint
 
 
 def log(steps=200, seed=0, every=50):

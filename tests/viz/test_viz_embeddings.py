@@ -10,8 +10,8 @@ from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
 from tinygrad_edu import Value
-from viz import checkpoint
 from viz.cli import main
+from viz.commands import checkpoint
 
 NODE = r'<g class="node" data-name.*?</g>'
 ALPHABET = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from tinygrad_edu import topological_order
-from viz import layout
 from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
-from viz.exercises import LEVELS, exercise, worksheet
 from viz.expressions import compute
+from viz.rendering import layout
+from viz.stepping.exercises import LEVELS, exercise, worksheet
 from viz.style import number
 
 

@@ -25,11 +25,12 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.engine import NO_GRADIENT_YET, maximum
 from tinygrad_edu.errors import StaleGraphError
 from tinygrad_edu.ops import CONSTANT
-from viz import graph, regions, saved_program, style
+from viz import style
 from viz.cli import main
 from viz.errors import UnknownFormatError
-from viz.explorer import explore
 from viz.expressions import compute
+from viz.graph import graph, regions, saved_program
+from viz.pages.explorer import explore
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 

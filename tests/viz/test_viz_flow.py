@@ -13,7 +13,7 @@ import viz
 from tinygrad_edu import Value, record_calls
 from tinygrad_edu.nn import MLP, Module
 from tinygrad_edu.optim import SGD
-from viz.flow import lines
+from viz.charts.flow import lines
 
 
 def network(spoil=None, sizes=(4, 4, 1), examples=3, activation="tanh"):

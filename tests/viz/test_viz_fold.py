@@ -12,9 +12,9 @@ import viz
 from tinygrad_edu import Value, nn, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.ops import CONSTANT
-from viz import graph, regions
-from viz.fold import Box, Picture, details
-from viz.partition import Detail, Partition
+from viz.graph import graph, regions
+from viz.graph.fold import Box, Picture, details
+from viz.graph.partition import Detail, Partition
 
 
 def check(picture: Picture, budget: int) -> None:

@@ -10,8 +10,8 @@ from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
 from tinygrad_edu import Value, nn, record_calls
-from viz import checkpoint
 from viz.cli import main
+from viz.commands import checkpoint
 
 
 def everything(bins):

@@ -11,7 +11,8 @@ from test_viz_draw import SHAKESPEARE, words_of
 
 import viz
 from tinygrad_edu import Value, nn, record_calls
-from viz import layout, style
+from viz import style
+from viz.rendering import layout
 
 AWKWARD = '{}|<>&"\\'
 LABELS = [

@@ -14,9 +14,9 @@ from browser import CHROMIUM, Browser
 
 import viz
 from tinygrad_edu import Value
-from viz import layout
 from viz.errors import DrawingError
-from viz.liveview import LiveView
+from viz.pages.liveview import LiveView
+from viz.rendering import layout
 
 drawn = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import viz
-from viz import checkpoint
-from viz.redraw import as_dot
+from viz.commands import checkpoint
+from viz.rendering.redraw import as_dot
 
 CHARTS = ("attention", "boundary", "compilation", "embeddings", "gradients", "loss", "next", "results")
 

@@ -9,8 +9,8 @@ from charts import AWKWARD, check_words_fit, titles, words
 import viz
 from gpt.sample import distribution
 from tinygrad_edu import Value
-from viz import checkpoint
 from viz.cli import main
+from viz.commands import checkpoint
 
 ALPHABET = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SETTINGS = [

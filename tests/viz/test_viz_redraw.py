@@ -8,10 +8,11 @@ import pytest
 from drawn_examples import gpt_loss
 
 import viz
-from viz import layout, style
-from viz.animation import png_pixels
-from viz.dot import text
-from viz.redraw import as_dot, redraw
+from viz import style
+from viz.rendering import layout
+from viz.rendering.dot import text
+from viz.rendering.redraw import as_dot, redraw
+from viz.stepping.animation import png_pixels
 
 genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 either = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")

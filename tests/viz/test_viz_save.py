@@ -12,7 +12,7 @@ from drawn_examples import Drawn, expression
 
 import viz
 from tinygrad_edu import Value
-from viz import layout
+from viz.rendering import layout
 
 pure = pytest.mark.skipif(
     not [p for p in layout._installed() if "graphviz-pure" in p.path], reason="graphviz-pure has no wheel here"

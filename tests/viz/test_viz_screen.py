@@ -10,7 +10,8 @@ from browser import CHROMIUM, Browser
 from drawn_examples import Drawn, expression
 
 import viz
-from viz import beamer, layout, style, theme
+from viz import style
+from viz.rendering import beamer, layout, theme
 
 pytestmark = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
 

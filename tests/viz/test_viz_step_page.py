@@ -14,11 +14,12 @@ from browser import CHROMIUM
 import viz
 from tinygrad_edu import Value, ops
 from tinygrad_edu.steps import Chain, record
-from viz import judge, layout
 from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
 from viz.expressions import compute
-from viz.stepper_page import MOST_VALUES, step_page
+from viz.pages.stepper_page import MOST_VALUES, step_page
+from viz.rendering import layout
+from viz.stepping import judge
 from viz.style import number
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -13,9 +13,9 @@ import pytest
 import viz
 from tinygrad_edu import Value
 from tinygrad_edu.steps import Chain, record
-from viz import judge, terminal
 from viz.expressions import compute
-from viz.stepper import Look, Stepper, all_steps
+from viz.stepping import judge, terminal
+from viz.stepping.stepper import Look, Stepper, all_steps
 from viz.style import number
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from charts import check_accessible
 
 from tinygrad_edu.measure import Line
-from viz.timemachine import MOST_FRAMES, Frame, time_machine
+from viz.pages.timemachine import MOST_FRAMES, Frame, time_machine
 
 SENTENCE, ALPHABET = ["t", "o", " ", "b", "<"], ["t", "o", " ", "b", "<", "\n"]
 HEADS = ["layer 1, head 1", "layer 1, head 2"]

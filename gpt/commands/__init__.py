@@ -1,0 +1,1 @@
+"""The commands of ``python -m gpt``, a file each, and what several of them share."""

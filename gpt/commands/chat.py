@@ -1,0 +1,140 @@
+"""``python -m gpt chat``: type a line, and the model goes on with it.
+
+The model was trained to continue a text, not to answer, so this is one text that the two of you write by turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint
+from ..engines import make_engine
+from ..errors import GPTError
+from ..sample import check_settings, generate
+
+HELP = """\
+Type a line and the model continues the text; an empty line lets it go on.
+  /temperature X   below 1 safer, above 1 more varied, 0 always the likeliest
+  /lines N         how many lines it writes at a time
+  /reset           begin a new text
+  /help            this
+  /quit            leave (Ctrl-D too); Ctrl-C stops the model while it writes"""
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("chat", "write a text together with a trained model, line by line", run)
+    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    command.add_argument("--temperature", type=float, default=0.8, metavar="T", help="see /temperature")
+    command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
+    command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
+    command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
+    command.add_argument("--lines", type=int, default=1, metavar="N", help="how many lines it writes at a time")
+    command.add_argument(
+        "--max-new-tokens", type=int, default=300, metavar="N", help="characters at the most, each time"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read lines until the end of the input or /quit; what cannot be done is said, and the text goes on."""
+    check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
+    for name in ("lines", "max_new_tokens"):
+        _at_least_one(name, getattr(options, name))
+    model, config, tokenizer, step = checkpoint.load_model(Path(options.folder))
+    if "\n" not in tokenizer.alphabet:
+        raise GPTError("this model has read no line end, and a chat goes line by line; use gpt sample")
+    score = make_engine(model, config.train).scorer()
+    rng = random.Random(options.seed)
+    text: list[int] = []
+    asks = sys.stdin.isatty()
+    if asks:
+        print(f"{options.folder}, step {step}. /help tells what else there is.")
+    while True:
+        try:
+            line = input("> " if asks else "")
+        except EOFError:
+            if asks:
+                print()
+            return 0
+        except KeyboardInterrupt:
+            if not asks:
+                raise
+            print("\nCtrl-D or /quit leaves.")
+            continue
+        try:
+            if line.startswith("/"):
+                if line.split()[0] == "/quit":
+                    return 0
+                if line.split()[0] == "/reset":
+                    text = []
+                    print("A new text.")
+                else:
+                    print(_changed(options, line))
+                continue
+            text += tokenizer.encode(config.normalized(f"{line}\n") if line or not text else "")
+            tokens = generate(
+                score,
+                config.model.block_size,
+                text,
+                options.max_new_tokens,
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                min_p=options.min_p,
+                rng=rng,
+            )
+            try:
+                for token in _lines(tokens, tokenizer.encode("\n")[0], options.lines):
+                    text.append(token)
+                    print(tokenizer.decode([token]), end="", flush=True)
+            except KeyboardInterrupt:
+                if not asks:
+                    raise
+            if tokenizer.decode(text[-1:]) != "\n":
+                print(flush=True)
+        except GPTError as error:
+            print(f"gpt: {error}", file=sys.stderr)
+
+
+def _lines(tokens: Iterator[int], newline: int, n: int) -> Iterator[int]:
+    """So many lines in which something is written."""
+    written = False
+    for token in tokens:
+        yield token
+        if token != newline:
+            written = True
+        elif written:
+            written, n = False, n - 1
+            if n == 0:
+                return
+
+
+def _changed(options: argparse.Namespace, line: str) -> str:
+    """Carry out a command; what there is to say about it."""
+    name, *values = line.split()
+    if name == "/help":
+        return HELP
+    kinds: dict[str, type] = {"/temperature": float, "/lines": int}
+    if name not in kinds:
+        raise GPTError(f"unknown command {name}; there are /temperature, /lines, /reset, /help and /quit")
+    try:
+        (value,) = (kinds[name](x) for x in values)
+    except ValueError:
+        raise GPTError(f"{name} takes one number, got {' '.join(values) or 'none'}") from None
+    if name == "/temperature":
+        check_settings(value, None, None)
+    else:
+        _at_least_one("lines", value)
+    setattr(options, name[1:], value)
+    return f"{name[1:]} {value}"
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise GPTError(f"{name} must be at least 1, got {value}")

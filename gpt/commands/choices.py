@@ -1,0 +1,105 @@
+"""What a new run is made of, as a command line says it: a preset, the settings that differ from it, and a text."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import RunConfig
+from ..config import PRESETS, GPTConfig, TrainConfig, preset
+from ..data import DEFAULT_DATASET, Corpus, open_text
+from ..text import Text, parse_normalizations
+from ..train import text_sha256
+from .shared import normalize_flag, say_parts, text_flags
+
+DEFAULT_PRESET = "small"
+METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
+
+
+def preset_flags(command: argparse.ArgumentParser) -> None:
+    """``--preset``, and the text."""
+    command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
+    text_flags(command)
+    normalize_flag(command)
+
+
+def settings() -> dict[type, dict[str, tuple[Any, str]]]:
+    """Of the model's settings and the training's, by name: the default preset's value, and what to say about it."""
+    chosen = PRESETS[DEFAULT_PRESET]
+    found: dict[type, dict[str, tuple[Any, str]]] = {}
+    for config in (GPTConfig(**chosen.model), TrainConfig(**chosen.train)):
+        found[type(config)] = {
+            field.name: (getattr(config, field.name), field.metadata["help"])
+            for field in dataclasses.fields(config)
+            if field.name != "vocab_size"  # the text decides it
+        }
+    return found
+
+
+def setting_flags(command: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
+    """A flag for every setting of the model and of the training."""
+    for fields, title in zip(settings().values(), ("the model", "training"), strict=True):
+        group = command.add_argument_group(title, f"defaults are those of the preset {DEFAULT_PRESET}")
+        for name, (default, about) in fields.items():
+            if name in leave_out:
+                continue
+            help_text = f"{about} (default: {default})".replace("%", "%%")
+            flag = f"--{name.replace('_', '-')}"
+            if isinstance(default, bool):
+                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help_text)
+            else:
+                kind = type(default)
+                group.add_argument(flag, type=kind, metavar=METAVARS[kind], default=None, help=help_text)
+
+
+def configs(
+    preset_name: str | None, model: Mapping[str, Any], train: Mapping[str, Any]
+) -> tuple[GPTConfig, TrainConfig]:
+    """The settings of a preset with changes; the size of the alphabet is still open."""
+    chosen = preset(preset_name or DEFAULT_PRESET)
+    changes = dict(train)
+    if "lr" in changes:
+        changes.setdefault("min_lr", changes["lr"] / 10)  # who moves the peak means the end to move with it
+    changes = {**chosen.train, **changes}
+    if changes.get("engine") == "scalar":
+        changes.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
+    return GPTConfig(**{**chosen.model, **model}), TrainConfig(**changes)
+
+
+@dataclass(frozen=True)
+class ChosenText:
+    """A text that somebody named.
+
+    Attributes:
+        dataset, data: its name, or else its path.
+        text: itself.
+    """
+
+    dataset: str | None
+    data: str | None
+    text: Text
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> ChosenText:
+        """The text of these options; says which files it is made of."""
+        dataset = None if options.data else options.dataset or DEFAULT_DATASET
+        data = str(Path(options.data).absolute()) if options.data else None
+        text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
+        say_parts(text)
+        return cls(dataset, data, text)
+
+    @property
+    def name(self) -> str:
+        """For a folder."""
+        return self.dataset or Path(str(self.data)).stem
+
+    def run(self, model: GPTConfig, train: TrainConfig) -> tuple[RunConfig, Corpus]:
+        """The settings of a run on this text, and the text in its two parts."""
+        corpus = Corpus.from_text(self.text, model.block_size)
+        model = dataclasses.replace(model, vocab_size=corpus.tokenizer.vocab_size)
+        sha256 = text_sha256(self.text)
+        return RunConfig(model, train, self.dataset, self.data, sha256, self.text.normalize), corpus

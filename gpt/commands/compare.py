@@ -1,0 +1,282 @@
+"""``python -m gpt compare``: two trained models on the same text, and what is different about them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import math
+import random
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.calls import values_in
+from tinygrad_edu.nn import shape
+
+from .. import checkpoint, ngram, surprise
+from ..checkpoint import RunConfig
+from ..data import Corpus, tokens_at
+from ..engines import Engine, make_engine
+from ..errors import ConfigError, DataError
+from ..model import GPT
+from ..sample import generate
+from ..surprise import Seen
+from ..tokenizer import CharTokenizer
+from ..train import first_prompt
+from .shared import engine_flag, judged, text_at_hand, with_engine
+
+CHARACTERS = 20_000  # that both read, unless somebody asks for others
+_WIDTH = 80
+_ROWS = 10  # of a table
+_PLACES = 4  # where each is most ahead
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("compare", "compare two trained models, or the best and the last of one run", run)
+    command.add_argument("a", metavar="A", help="a folder that train has written")
+    command.add_argument("b", metavar="B", nargs="?", help="another one; without it, A's best model against its last")
+    command.add_argument("--best", action="store_true", help="of both, the model of the lowest validation loss")
+    command.add_argument("--data", metavar="PATH", help="the text they read (default: the validation part of A's text)")
+    command.add_argument(
+        "--characters", type=int, default=CHARACTERS, metavar="N", help="how many of it, from the beginning"
+    )
+    command.add_argument("--prompt", metavar="TEXT", help="what the samples begin with (default: a new line)")
+    command.add_argument(
+        "--max-new-tokens", type=int, default=200, metavar="N", help="how long the samples are; 0: no samples"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="of both samples")
+    engine_flag(command)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two models."""
+
+    name: str
+    model: GPT
+    config: RunConfig
+    tokenizer: CharTokenizer
+    step: int
+    engine: Engine
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a sentence, then the tables and the samples that it rests on."""
+    for name, least in (("characters", 2), ("max_new_tokens", 0)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
+    if options.b is None and options.best:
+        raise ConfigError("one run is compared with itself: its best model with its last; leave out --best, or give B")
+    a, b = _sides(options)
+    tokens_a, what, corpus = _text(options, a)
+    some = tokens_a[: options.characters + 1]
+    text = a.tokenizer.decode(some)
+    for side in (a, b):  # before the work begins
+        side.tokenizer.encode(side.config.normalized(options.prompt or ""))
+    seen_a, seen_b = (
+        surprise.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
+        for side in (a, b)
+    )
+    rungs = [] if corpus is None else ngram.ladder(corpus.train, some, a.tokenizer.vocab_size)
+    for letter, side, seen in (("A", a, seen_a), ("B", b, seen_b)):
+        print(f"{letter} is {side.name}, step {side.step:,}:")
+        _print(judged(surprise.mean(seen), rungs))
+    if options.b is None and a.step == b.step:
+        print("The best model of this run is its last one: A and B are the same.")
+    share = "all" if len(text) == len(tokens_a) else f"the first {len(seen_a):,} of"
+    _print(f"Both read {what}, {share} {len(tokens_a) - 1:,} characters, in windows that overlap by half.")
+    _print(f"\n{verdict(*difference(seen_a, seen_b, max(s.config.model.block_size for s in (a, b))))}")
+    print("\n".join(_where(seen_a, seen_b)))
+    print("\n".join(_places(text, seen_a, seen_b)))
+    print("\n".join(_settings(a, b)))
+    print("\n".join(_parameters(a.model, b.model)))
+    if options.max_new_tokens:
+        print("\n".join(_samples(a, b, options)))
+    return 0
+
+
+def _sides(options: argparse.Namespace) -> tuple[_Side, _Side]:
+    file = checkpoint.BEST if options.best or options.b is None else checkpoint.MODEL
+
+    def load(folder: str, file: str) -> _Side:
+        model, config, tokenizer, step = checkpoint.load_model(Path(folder), file)
+        name = folder if file == checkpoint.MODEL else f"the best of {folder}"
+        return _Side(name, model, config, tokenizer, step, make_engine(model, with_engine(config.train, options)))
+
+    return load(options.a, file), load(options.b or options.a, checkpoint.MODEL if options.b is None else file)
+
+
+def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Corpus | None]:
+    """What both read, its name, and the text of A's run, whose counts are what a loss is measured by."""
+    if options.data:
+        tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
+        what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
+        if len(tokens) < 2:
+            raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
+    else:
+        corpus = Corpus.from_text(a.config.text(), a.config.model.block_size, a.tokenizer)
+        tokens, what = corpus.val, f"the validation part of {a.config.text_name}"
+    return tokens, what, corpus
+
+
+def _print(words: str) -> None:
+    print("\n".join(textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
+                    for line in words.split("\n")))  # fmt: skip
+
+
+# --- which is better --------------------------------------------------------------------------------------------------
+
+
+def difference(a: Sequence[Seen], b: Sequence[Seen], length: int) -> tuple[float, float, int]:
+    """How much larger A's loss is, its standard error, and over how many sequences.
+
+    Neighbouring characters depend on each other, so what is averaged are sequences of ``length`` characters; of n of
+    them, the standard error of the mean difference is their standard deviation divided by √n. NaN for fewer than two.
+    """
+    each = [one.surprise - other.surprise for one, other in zip(a, b, strict=True)]
+    parts = [each[i : i + length] for i in range(0, len(each) - length + 1, length)] or [each]
+    means = [math.fsum(part) / len(part) for part in parts]
+    mean, n = math.fsum(each) / len(each), len(means)
+    if n < 2:
+        return mean, math.nan, n
+    centre = math.fsum(means) / n
+    return mean, math.sqrt(math.fsum((x - centre) ** 2 for x in means) / (n - 1) / n), n
+
+
+def verdict(mean: float, error: float, sequences: int) -> str:
+    """The difference in words.
+
+    >>> verdict(0.05, 0.01, 300)
+    'B is better by 0.0500 ± 0.0100 nats per character (standard error over 300 sequences): on text like this, surely.'
+    """
+    better = "B" if mean > 0 else "A"
+    if mean == 0.0:
+        return "Both are equally surprised by this text."
+    if math.isnan(error):
+        return f"{better} is better by {abs(mean):.4f} nats per character on a text too short to say how surely."
+    ratio = abs(mean) / error if error else math.inf
+    sure = (
+        "on text like this, surely"
+        if ratio >= 3
+        else "on text like this, probably"
+        if ratio >= 2
+        else "less than two standard errors, so another part of the text may say the opposite"
+    )
+    return (
+        f"{better} is better by {abs(mean):.4f} ± {error:.4f} nats per character (standard error over {sequences:,} "
+        f"sequences): {sure}."
+    )
+
+
+def _where(a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
+    yield f"\n{'Where: nats per character':<30}{'count':>8}{'A':>9}{'B':>9}{'A − B':>9}{'better':>9}"
+    yield from _rows(surprise.by_kind(a), surprise.by_kind(b))
+    if all(one == other for one, other in zip(a, b, strict=True)):
+        return
+    yield "and the characters that make most of the difference:"
+    yield from _rows(surprise.by_character(a), surprise.by_character(b), _ROWS)
+
+
+def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
+    """The characters at which each is ahead of the other by most."""
+    gaps = sorted((one.surprise - other.surprise, i) for i, (one, other) in enumerate(zip(a, b, strict=True)))
+    ahead = {"A": [i for gap, i in gaps[:_PLACES] if gap < 0], "B": [i for gap, i in gaps[::-1][:_PLACES] if gap > 0]}
+    for name, places in ahead.items():
+        if places:
+            yield f"\n{f'Where {name} is most ahead':<38}{'chance by A':>12}{'by B':>12}"
+        for i in places:
+            words = surprise.context(text, i + 1)
+            yield f"  {words:<36}{a[i].probability:>12.3%}{b[i].probability:>12.3%}"
+
+
+def _rows(a: list[surprise.Group], b: list[surprise.Group], most: int | None = None) -> Iterator[str]:
+    others = {group.name: group for group in b}
+    pairs = [(group, others[group.name]) for group in a]
+    if most is not None:
+        pairs.sort(key=lambda pair: (-abs(pair[0].surprise - pair[1].surprise) * pair[0].count, pair[0].name))
+    for one, other in pairs[:most]:
+        name = surprise.visible(one.name) if len(one.name) == 1 else one.name
+        gap = one.surprise - other.surprise
+        better = "B" if gap > 0 else "A" if gap < 0 else "–"
+        yield (
+            f"  {name:<28}{one.count:>8,}{one.surprise:>9.3f}{other.surprise:>9.3f}"
+            f"{f'{gap:+.3f}'.replace('-', '−'):>9}{better:>9}"
+        )
+
+
+# --- what is different ------------------------------------------------------------------------------------------------
+
+
+def _settings(a: _Side, b: _Side) -> Iterator[str]:
+    one, other = _flat(a.config), _flat(b.config)
+    rows = [(name, str(one.get(name)), str(other.get(name))) for name in one if one[name] != other.get(name)]
+    if a.tokenizer.alphabet != b.tokenizer.alphabet:
+        rows.append(("alphabet", f"{a.tokenizer.vocab_size} characters", f"{b.tokenizer.vocab_size} characters"))
+    if not rows:
+        yield "\nAll settings are the same."
+        return
+    yield f"\n{'Settings that differ':<26}{'A':<27}B"
+    for name, x, y in rows:
+        yield f"  {name:<24}{_cut(x, 26):<27}{_cut(y, 27)}"
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    fields = dataclasses.asdict(config)
+    return {**fields.pop("model"), **fields.pop("train"), **fields}
+
+
+def _cut(words: str, width: int) -> str:
+    return words if len(words) <= width else f"…{words[1 - width :]}"
+
+
+def _parameters(a: GPT, b: GPT) -> Iterator[str]:
+    one, other = dict(a.named_parameters()), dict(b.named_parameters())
+    count_a, count_b = len(a.parameters()), len(b.parameters())
+    yield f"\nParameters: A has {count_a:,}, B {count_b:,}."
+    shapes = [(name, _size(one, name), _size(other, name)) for name in {**one, **other}]
+    unlike = [row for row in shapes if row[1] != row[2]]
+    for name, x, y in unlike[:_ROWS]:
+        yield f"  {name:<42}{x:>14}{y:>14}"
+    if len(unlike) > _ROWS:
+        yield f"  and {len(unlike) - _ROWS} more tables"
+    alike = [name for name, x, y in shapes if x == y]
+    if not alike or unlike:
+        return
+    distances = []
+    for name in alike:
+        left, right = ([value.data for value in values_in(tables[name])] for tables in (one, other))
+        distances.append((math.dist(left, right) / (math.hypot(*left) or 1.0), name))
+    if not any(distance for distance, _ in distances):
+        yield "They are the same numbers."
+        return
+    yield "The tables that differ most, as the length of the difference over that of A:"
+    for distance, name in sorted(distances, key=lambda row: (-row[0], row[1]))[:_ROWS]:
+        yield f"  {name:<60}{distance:>9.1%}"
+
+
+def _size(tables: dict[str, Any], name: str) -> str:
+    return "×".join(map(str, shape(tables[name]))) if name in tables else "–"
+
+
+def _samples(a: _Side, b: _Side, options: argparse.Namespace) -> Iterator[str]:
+    half = _WIDTH // 2 - 2
+    columns = []
+    for side in (a, b):
+        prompt = side.config.normalized(options.prompt or "")
+        tokens = generate(
+            side.engine.scorer(),
+            side.config.model.block_size,
+            side.tokenizer.encode(prompt or first_prompt(side.tokenizer)),
+            options.max_new_tokens,
+            temperature=0.8,
+            rng=random.Random(options.seed),
+        )
+        lines = (prompt + side.tokenizer.decode(list(tokens))).strip("\n").split("\n")
+        columns.append([piece for line in lines for piece in (textwrap.wrap(line, half) or [""])])
+    yield f"\n{'A writes':<{half}} │ B writes (both seed {options.seed}, temperature 0.8)"
+    for left, right in itertools.zip_longest(*columns, fillvalue=""):
+        yield f"{left:<{half}} │ {right}".rstrip()

@@ -1,0 +1,51 @@
+"""``python -m gpt draw``: the graph of a trained model's loss."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint
+from ..data import Corpus
+from ..errors import ConfigError
+from ..model import GPT
+from ..recorded import recorded_loss
+from .shared import checkpoint_flag, parameters_file
+
+DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("draw", "draw the graph of a trained model's loss, with gradients", run)
+    checkpoint_flag(command)
+    command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png, .pdf or .html file (default: DIR/loss.svg)")
+    command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute one loss on the validation text in scalars, and draw its graph."""
+    if options.boxes < 2:
+        raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
+    folder = Path(options.checkpoint)
+    model, config, tokenizer, _ = checkpoint.load_model(folder, parameters_file(options))
+    corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
+    out = Path(options.out) if options.out else folder / "loss.svg"
+    import viz
+
+    print("Building the graph of the loss, with every gradient ...", flush=True)
+    try:
+        print(f"Wrote {viz.save(loss_drawing(model, corpus.val, options.boxes), out)}")
+    except viz.DrawingError as error:
+        raise ConfigError(str(error)) from None
+    return 0
+
+
+def loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
+    """The graph of the loss of one sequence, with its gradients, as a ``viz`` drawing."""
+    import viz
+
+    loss, calls, _ = recorded_loss(model, tokens)
+    return viz.draw(loss, calls=calls, budget=boxes, direction="wrapped")

@@ -1,0 +1,158 @@
+"""``python -m gpt eval``: how surprised a trained model is by a text, as a whole or character by character."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint, ngram, surprise
+from ..checkpoint import RunConfig
+from ..data import Corpus, spread, tokens_at
+from ..engines import Engine, make_engine
+from ..errors import ConfigError, DataError
+from ..tokenizer import CharTokenizer
+from .shared import checkpoint_flag, engine_flag, judged, ladder_words, parameters_file, text_at_hand, with_engine
+
+CHARACTERS = 10_000  # that are read one by one, unless somebody asks for more
+MOST_CHARACTERS = 100_000  # a browser still shows so many
+ON_SCREEN = 2_000  # of them are printed in colour
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("eval", "measure the loss of a trained model, or see which characters surprise it", run)
+    checkpoint_flag(command)
+    command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")
+    command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: all)")
+    command.add_argument(
+        "--surprise",
+        action="store_true",
+        help="character by character: in colour in a terminal, and which were the most surprising",
+    )
+    command.add_argument("--page", metavar="FILE", help="write that as an offline .html page, to point at characters")
+    command.add_argument(
+        "--characters",
+        type=int,
+        metavar="N",
+        help=f"how many characters --surprise and --page read, from the beginning (default: {CHARACTERS:,}, "
+        f"at most {MOST_CHARACTERS:,})",
+    )
+    engine_flag(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the loss, and what counting in the training text reaches there; or look at single characters."""
+    _check(options)
+    model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
+    if options.data:
+        tokens: Sequence[int] = tokens_at(options.data, tokenizer, config.normalize)
+        what, corpus = options.data, text_at_hand(config, tokenizer)
+    else:
+        corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
+        tokens, what = corpus.val, f"the validation part of {config.text_name}"
+    engine = make_engine(model, with_engine(config.train, options))
+    if options.surprise or options.page:
+        _surprise(options, engine, config, tokenizer, corpus, tokens, f"Model of step {step} on {what}")
+        return 0
+    block_size = config.model.block_size
+    if len(tokens) <= block_size:
+        raise DataError(f"{what} is too short: it has {len(tokens)} characters, needed are {block_size + 1}")
+    every = (len(tokens) - 1) // block_size
+    sequences = spread(tokens, block_size, options.sequences or every)
+    loss = engine.evaluate(sequences)
+    share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
+    print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
+    rungs = _rungs(corpus, tokens, tokenizer)
+    print(judged(loss, rungs) + (ngram.counted(corpus.train) if corpus is not None else ""))
+    if rungs:
+        print(ladder_words(rungs))
+    return 0
+
+
+def _rungs(corpus: Corpus | None, tokens: Sequence[int], tokenizer: CharTokenizer) -> list[ngram.Rung]:
+    """What counting in the training text reaches on these tokens; nothing when that text is gone."""
+    return [] if corpus is None else ngram.ladder(corpus.train, tokens, tokenizer.vocab_size)
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name in ("sequences", "characters"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise ConfigError(f"{name} must be at least 1, got {getattr(options, name)}")
+    single = options.surprise or options.page
+    if single and options.sequences is not None:
+        raise ConfigError("--surprise and --page read characters, not sequences; say how many with --characters")
+    if options.characters is not None and not single:
+        raise ConfigError("--characters says how many --surprise or --page read; add one of them")
+    if options.characters is not None and options.characters > MOST_CHARACTERS:
+        raise ConfigError(f"characters must be at most {MOST_CHARACTERS:,}, got {options.characters:,}")
+    if options.page and Path(options.page).suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"a page is HTML: {options.page} must end in .html")
+
+
+def _surprise(
+    options: argparse.Namespace,
+    engine: Engine,
+    config: RunConfig,
+    tokenizer: CharTokenizer,
+    corpus: Corpus | None,
+    tokens: Sequence[int],
+    what: str,
+) -> None:
+    if len(tokens) < 2:
+        raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
+    block_size = config.model.block_size
+    some = tokens[: (options.characters or CHARACTERS) + 1]
+    seen = surprise.read(engine, tokenizer, some, block_size)
+    first = tokenizer.decode(some[:1])
+    share = "all" if len(some) == len(tokens) else f"the first {len(seen):,} of"
+    context = f"read in windows of {block_size} that overlap by half"
+    head = f"{what}, {share} {len(tokens) - 1:,} characters, {context}"
+    words = f"{judged(surprise.mean(seen), _rungs(corpus, some, tokenizer))}. {surprise.sentence(seen)}"
+    kinds, characters, texts = surprise.by_kind(seen), surprise.by_character(seen), surprise.by_word(seen)
+    print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
+    if options.surprise:
+        from viz.stepping.terminal import look
+
+        if look(sys.stdout).colour:
+            print(f"{surprise.coloured(first, seen[:ON_SCREEN])}")
+            if len(seen) > ON_SCREEN:
+                print(f"(coloured are the first {ON_SCREEN:,}; --page FILE.html shows all)")
+            print()
+        print(f"{surprise.moments(first, seen, 15)}\n")
+        print(f"{surprise.table('by kind', kinds)}\n")
+        print(f"{surprise.table('characters, at least 5 times', surprise.often(characters, 5)[:12])}\n")
+        print(surprise.table("words", texts[:12], "times"))
+    if options.page:
+        import viz
+        from viz.pages.surprise_page import Table, surprise_page
+
+        tables = [
+            Table(title, [name, count, "nats", "of all"], _rows(groups))
+            for title, name, count, groups in (
+                ("By kind of character", "kind", "count", kinds),
+                ("Most surprising words", "word", "times", texts[:20]),
+                ("Every character", "character", "count", characters),
+            )
+        ]
+        title, words = "Which characters surprised the model", f"{head}: {words}"
+        page = surprise_page(first, seen, levels=surprise.LEVEL_WORDS, tables=tables, title=title, sentence=words)
+        try:
+            print(f"{chr(10) * options.surprise}Wrote {page.save(options.page)}")
+        except viz.DrawingError as error:
+            raise ConfigError(str(error)) from None
+
+
+def _rows(groups: list[surprise.Group]) -> list[list[str]]:
+    return [
+        [
+            surprise.visible(g.name) if len(g.name) == 1 else g.name,
+            f"{g.count:,}",
+            f"{g.surprise:.2f}",
+            f"{g.share:.1%}",
+        ]
+        for g in groups
+    ]

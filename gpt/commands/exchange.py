@@ -1,0 +1,109 @@
+"""``python -m gpt export`` and ``python -m gpt import``: models that come from elsewhere or go there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint, exchange
+from ..data import TEXTS, open_text
+from ..errors import ConfigError
+from ..exchange import Imported
+from ..text import parse_normalizations
+from ..tokenizer import CharTokenizer
+from ..tokens import check_alphabet
+from ..train import text_sha256
+
+_MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "activation": str}
+
+
+def add_parsers(add: Any) -> None:
+    """Add the commands; ``add(name, help, run)`` makes a parser."""
+    command = add("export", "write a model with nanoGPT's parameter names: .pt or .safetensors", run_export)
+    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
+    command.add_argument("--meta", metavar="FILE", help="write the alphabet as nanoGPT's meta.pkl as well")
+
+    command = add("import", "make a run of a model with nanoGPT's parameter names", run_import)
+    command.add_argument("file", metavar="FILE", help="a .pt or .safetensors file: of export, or of nanoGPT")
+    command.add_argument("folder", metavar="RUN", help="the folder to make")
+    command.add_argument("--meta", metavar="FILE", help="its alphabet: nanoGPT's meta.pkl, or a tokenizer.json")
+    text = command.add_mutually_exclusive_group()
+    text.add_argument("--dataset", metavar="NAME", help="the text that the run goes on with, by name")
+    text.add_argument("--data", metavar="PATH", help="the text that the run goes on with, as a UTF-8 file")
+    command.add_argument(
+        "--normalize", metavar="HOW", help="what is done to that text, see train --help (default: as the file says)"
+    )
+    for name, kind in _MODEL_FLAGS.items():
+        metavar = "N" if kind is int else "NAME"
+        command.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=f"{name}, where the file does not say it"
+        )
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Write a file, and say what a reader of it has to know."""
+    model, config, tokenizer, step = checkpoint.load_model(Path(options.folder))
+    exchange.export(Path(options.file), model, config, tokenizer, step)
+    print(f"Wrote {options.file}: the model of step {step}, {len(model.parameters()):,} parameters, nanoGPT's names")
+    more = [f"{name} {value}" for name, value in exchange.model_args(config.model).items()
+            if name not in exchange.NANOGPT_FIELDS]  # fmt: skip
+    if more:
+        print(f"nanoGPT has no word for {', '.join(more)}: see model_args; who reads the file must act on it")
+    else:
+        print("It is a model of nanoGPT's own kind: nanoGPT's model.py runs it as it is")
+    if options.meta:
+        exchange.write_meta(Path(options.meta), tokenizer)
+        print(f"Wrote {options.meta}: its alphabet of {tokenizer.vocab_size} characters, for nanoGPT's sample.py")
+    return 0
+
+
+def run_import(options: argparse.Namespace) -> int:
+    """Make a run of a file."""
+    file, folder = Path(options.file), Path(options.folder)
+    if checkpoint.exists(folder):
+        raise ConfigError(f"{folder} already holds a run; choose another folder")
+    imported = exchange.read(file)
+    dataset, data = options.dataset, options.data
+    if dataset is None and data is None:
+        dataset = imported.dataset
+    if dataset is None and data is None:
+        raise ConfigError(
+            f"{file} does not say which text it learned from, and a run goes on with one: "
+            f"give --data PATH or --dataset NAME"
+        )
+    normalize = imported.normalize if options.normalize is None else parse_normalizations(options.normalize)
+    tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data, normalize)
+    given = {name: getattr(options, name) for name in _MODEL_FLAGS if getattr(options, name) is not None}
+    path = str(Path(data).absolute()) if data else None
+    config = exchange.run_config(imported, given, (dataset, path, sha256, normalize))
+    if config.model.vocab_size != tokenizer.vocab_size:
+        raise ConfigError(
+            f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
+            f"give the alphabet that it was trained with: --meta meta.pkl, or --data with its own text"
+        )
+    model = exchange.write_run(folder, config, imported, tokenizer, file)
+    print(
+        f"Made {folder}: a model of step {imported.step}, {len(model.parameters()):,} parameters, alphabet of "
+        f"{tokenizer.vocab_size}, text {dataset or data}"
+    )
+    return 0
+
+
+def _vocabulary(
+    meta: str | None, imported: Imported, dataset: str | None, data: str | None, normalize: tuple[str, ...]
+) -> tuple[CharTokenizer, str]:
+    """The alphabet, and the SHA-256 of the text; a text is read only when it has to be."""
+    tokenizer = None
+    if meta is not None:
+        tokenizer = exchange.read_vocabulary(Path(meta))
+    elif imported.alphabet is not None:
+        tokenizer = CharTokenizer(imported.alphabet)
+    if tokenizer is not None and data is None and dataset in TEXTS and not normalize:
+        return tokenizer, TEXTS[dataset].sha256
+    text = open_text(dataset, data, normalize)
+    if tokenizer is None:
+        tokenizer = CharTokenizer(text.facts.alphabet)  # as nanoGPT makes it: sorted by code point
+    check_alphabet(text, tokenizer)
+    return tokenizer, text_sha256(text)

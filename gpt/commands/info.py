@@ -1,0 +1,194 @@
+"""``python -m gpt info``: what the folder of a run holds, how far it is, and where its time and memory go."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.nn import shape
+
+from .. import checkpoint, ngram
+from ..checkpoint import RunConfig
+from ..data import Corpus
+from ..errors import ConfigError, DataError
+from ..model import GPT
+from ..profile import Profile, profile
+from ..tokenizer import CharTokenizer, shortened
+from ..watch import BestLoss
+from .shared import best_flag, judged, parameters_file, text_at_hand
+
+_WIDTH = 80
+_VALIDATIONS = 12  # that are shown, spread over the run
+_RECENT = 20  # steps whose mean training loss stands beside a validation
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("info", "show what the folder of a run holds, and where time and memory go", run)
+    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    best_flag(command)
+    command.add_argument(
+        "--profile",
+        type=int,
+        nargs="?",
+        const=5,
+        metavar="N",
+        help="make N training steps (5 if not said) on a copy, and show what each module takes of them",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print all of it, in 80 columns."""
+    if options.profile is not None and options.profile < 1:
+        raise ConfigError(f"profile must be at least 1 step, got {options.profile}")
+    folder = Path(options.folder)
+    model, config, tokenizer, step = checkpoint.load_model(folder, parameters_file(options))
+    corpus = text_at_hand(config, tokenizer)
+    if options.profile and corpus is None:
+        raise DataError(f"a profile trains on the text of the run, and {config.dataset or config.data} is not at hand")
+    log = [record for record in checkpoint.read_log(folder) if record["step"] <= step]
+    _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
+    _print(_text_seen(config, step, corpus))
+    _history(log, corpus, tokenizer)
+    if config.normalize:
+        _print(f"the text is normalised: {', '.join(config.normalize)}")
+    alphabet = f"alphabet of {tokenizer.vocab_size}: {shortened(tokenizer.alphabet)}"
+    print("\n  ".join(alphabet[i : i + _WIDTH - 2] for i in range(0, len(alphabet), _WIDTH - 2)), end="\n\n")
+    for title, part in (("model", config.model), ("training", config.train)):
+        _print(f"{title}: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(part).items()))
+    print("\n".join(_tables(model)))
+    _memory(folder, len(model.parameters()))
+    if options.profile and corpus is not None:
+        _profiled(profile(model, config, corpus, options.profile))
+    else:
+        print("Where the time goes, module by module: --profile")
+    return 0
+
+
+def _print(words: str) -> None:
+    lines = textwrap.wrap(words, _WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    print("\n".join(lines) + "\n" * words.endswith("\n"))
+
+
+# --- the text and the losses ------------------------------------------------------------------------------------------
+
+
+def _text_seen(config: RunConfig, step: int, corpus: Corpus | None) -> str:
+    seen = step * config.train.batch_size * config.model.block_size
+    text = config.dataset or config.data
+    if corpus is None:
+        return f"text: {seen:,} characters seen of {text}, which is not at hand"
+    return (
+        f"text: {seen:,} characters seen of {text}: {seen / len(corpus.train):.2f} times the {len(corpus.train):,} for "
+        f"training; {len(corpus.val):,} are for validation"
+    )
+
+
+def _history(log: Sequence[Mapping[str, Any]], corpus: Corpus | None, tokenizer: CharTokenizer) -> None:
+    validated = [record for record in log if record.get("val_loss") is not None]
+    if not validated:
+        print("no validation yet\n")
+        return
+    rungs = [] if corpus is None else ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
+    words = judged(validated[-1]["val_loss"], rungs) + (ngram.counted(corpus.train) if corpus is not None else "")
+    _print(f"validation loss at step {validated[-1]['step']:,}: {words}")
+    best = BestLoss(log)
+    count = min(_VALIDATIONS, len(validated))
+    shown = [validated[i * (len(validated) - 1) // max(count - 1, 1)] for i in range(count)]
+    shown += [record for record in validated if record["step"] == best.step and record not in shown]
+    print(f"\n{'step':>8}{'training':>10}{'validation':>12}{'bits':>8}{'perplexity':>12}")
+    for record in sorted(shown, key=lambda record: record["step"]):
+        loss = record.get("watched_loss", record["val_loss"])
+        near = [r["train_loss"] for r in log if record["step"] - _RECENT < r["step"] <= record["step"]]
+        near = [x for x in near if x is not None]
+        training = f"{sum(near) / len(near):.4f}" if near else "–"
+        mark = "   lowest" if record["step"] == best.step else ""
+        print(
+            f"{record['step']:>8,}{training:>10}{loss:>12.4f}{loss / math.log(2):>8.3f}"
+            f"{math.exp(min(loss, 700.0)):>12.2f}{mark}"
+        )
+    print()
+
+
+# --- parameters and memory --------------------------------------------------------------------------------------------
+
+
+def _tables(model: GPT) -> Iterator[str]:
+    """Every module and every table of parameters in it, with its share of all."""
+    named = [(name, shape(parameter)) for name, parameter in model.named_parameters()]
+    counts: dict[str, int] = {}
+    for name, sizes in named:
+        modules = name.split(".")[:-1]
+        for depth in range(len(modules) + 1):
+            path = ".".join(modules[:depth])
+            counts[path] = counts.get(path, 0) + math.prod(sizes)
+    total = counts[""]
+    tables_in = {path: sum(name.startswith(f"{path}.") for name, _ in named) for path in counts}
+
+    def line(depth: int, name: str, sizes: str, count: int) -> str:
+        return f"{'  ' * depth + name:<40}{sizes:<12}{count:>12,}{count / total:>9.1%}"
+
+    yield f"\n{'module or table of parameters':<40}{'shape':<12}{'numbers':>12}{'share':>9}"
+    yield line(0, "all", "", total)
+    told: list[str] = []  # the modules that the line before was in
+    for name, sizes in named:
+        inside = [path for path in _above(name) if tables_in[path] > 1 and path.rpartition(".")[2] != "h"]
+        for depth, path in enumerate(inside, 1):
+            if path not in told:
+                yield line(depth, _below(path, inside[depth - 2] if depth > 1 else ""), "", counts[path])
+        told = inside
+        yield line(
+            len(inside) + 1, _below(name, inside[-1] if inside else ""), "×".join(map(str, sizes)), math.prod(sizes)
+        )
+
+
+def _above(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _below(name: str, module: str) -> str:
+    return name.removeprefix(f"{module}.") if module else name
+
+
+def _memory(folder: Path, count: int) -> None:
+    on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print("\nmemory while it trains, as 32-bit floats")
+    for name, times in (("the parameters", 1), ("their gradient", 1), ("AdamW's two running means", 2)):
+        print(f"  {name:<50}{_bytes(4 * times * count):>12}")
+    print(f"{'the folder on disk':<52}{_bytes(on_disk):>12}\n")
+
+
+def _bytes(n: float) -> str:
+    """A size in units of 1,000."""
+    for unit in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}" if unit != "B" else f"{n:.0f} B"
+        n /= 1000
+    return f"{n:.3g} GB"
+
+
+def _profiled(found: Profile) -> None:
+    step = sum(found.parts.values())
+    _print(
+        f"One step of training takes {1000 * step:.1f} ms (the fastest of {found.steps} with the compiled engine; to "
+        f"look at the clock costs some of it), after {found.compile_seconds:.1f} s for compiling:"
+    )
+    for name, seconds in sorted(found.parts.items(), key=lambda part: -part[1]):
+        print(f"  {name:<38}{1000 * seconds:>9.2f} ms{seconds / step:>9.1%}")
+    program = found.parts["the program"]
+    print(
+        f"\nThe program's arrays share {_bytes(found.memory)}; matrix products take {found.products:.0%} of its time.\n"
+        f"{'module':<26}{'forward':>9}{'backward':>10}{'together':>10}{'share':>8}{'instr.':>7}{'arrays':>10}"
+    )
+    for share in found.shares:
+        print(
+            f"{share.module:<26}{1000 * share.forward:>9.2f}{1000 * share.backward:>10.2f}{1000 * share.seconds:>10.2f}"
+            f"{share.seconds / program:>8.1%}{share.instructions:>7}{_bytes(share.memory):>10}"
+        )
+    print("(in milliseconds; arrays: forward and backward, if each had its own place)")

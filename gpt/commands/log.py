@@ -1,0 +1,99 @@
+"""``python -m gpt export-log``: the log of a run for spreadsheets and for TensorBoard."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import io
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.measure import Line
+
+from .. import checkpoint
+from ..errors import CheckpointError, ConfigError
+from ..files import write_atomically
+
+_TAGS = {"train_loss": "loss/train", "val_loss": "loss/validation", "watched_loss": "loss/validation on the way",
+         "lr": "learning rate", "grad_norm": "norm of the gradient"}  # fmt: skip
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("export-log", "write the log of a run as CSV or for TensorBoard", run)
+    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    command.add_argument("--csv", metavar="FILE", help="one line per step, empty where nothing was measured; - prints")
+    command.add_argument("--tensorboard", metavar="DIR", help="a new folder for it (needs tinygrad_edu[tensorboard])")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write what was asked for, and say where."""
+    if options.csv is None and options.tensorboard is None:
+        raise ConfigError("export-log needs --csv FILE or --tensorboard DIR")
+    folder = Path(options.folder)
+    checkpoint.load_config(folder)  # says what is wrong with a folder that is none of a run
+    records = checkpoint.read_log(folder)
+    if not records:
+        raise CheckpointError(f"the log of {folder} is empty: the run has made no step yet")
+    if options.tensorboard is not None:
+        _check_tensorboard(Path(options.tensorboard))
+    if options.csv == "-":
+        sys.stdout.write(as_csv(records))
+    elif options.csv is not None:
+        write_atomically(Path(options.csv), as_csv(records))
+        print(f"Wrote {options.csv}: {len(records):,} lines and their names")
+    if options.tensorboard is not None:
+        _write_events(Path(options.tensorboard), records, checkpoint.read_flow(folder), _time(folder))
+        print(
+            f"Wrote {options.tensorboard}: {len(records):,} steps; look at it with "
+            f"tensorboard --logdir {options.tensorboard}",
+            file=sys.stderr if options.csv == "-" else sys.stdout,
+        )
+    return 0
+
+
+def as_csv(records: list[dict[str, Any]]) -> str:
+    """A line of names, then one per record.
+
+    >>> as_csv([{"step": 0, "val_loss": 4.2}, {"step": 1, "val_loss": None, "lr": 0.5}])
+    'step,val_loss,lr\\n0,4.2,\\n1,,0.5\\n'
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return out.getvalue()
+
+
+def _check_tensorboard(folder: Path) -> None:
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise ConfigError(
+            "--tensorboard needs tensorboardX, which is not installed: pip install 'tinygrad_edu[tensorboard]'; "
+            "--csv needs nothing"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is not empty, and TensorBoard would show both; choose another folder")
+
+
+def _time(folder: Path) -> float:
+    """When the last line was written: the log knows no time of day, and all of it gets that one."""
+    return (folder / checkpoint.LOG).stat().st_mtime
+
+
+def _write_events(folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[Line]], when: float) -> None:
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for record in records:
+            for name, value in record.items():
+                if name != "step" and value is not None:
+                    writer.add_scalar(_TAGS.get(name, name), value, record["step"], walltime=when)
+        for step, lines in flow.items():
+            for line in lines:
+                writer.add_scalar(f"mean size of the gradient/{line.name}", line.mean, step, walltime=when)
+                if line.update is not None:
+                    writer.add_scalar(f"update over parameter/{line.name}", line.update, step, walltime=when)

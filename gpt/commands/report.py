@@ -1,0 +1,30 @@
+"""``python -m gpt report``: a folder that opens as one page with everything there is to see of a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from ..moments import opened
+from .report_sections import FOLDER, Subject, write
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("report", "write a folder that opens as one page with everything there is to see of a run", run)
+    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {FOLDER} in that folder)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look at the run, finished or not, and write its report."""
+    folder = Path(options.folder)
+    out = Path(options.out) if options.out else folder / FOLDER
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"a report is a folder, and {out} is a file; choose another name with --out")
+    this = opened(folder)
+    print(f"Looking at {folder}, step {this.step} of {this.config.train.steps} ...", flush=True)
+    print(f"Wrote {write(Subject(this, out), lambda title: print(f'  {title}', flush=True))}")
+    return 0

@@ -1,0 +1,382 @@
+"""What a run leaves for whoever looks at it later: a folder that opens as one page.
+
+Each section is one function. A section that cannot be made says so in the page, and the others are made all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu import collector_paused
+from tinygrad_edu.errors import CompileError
+
+from .. import checkpoint, snapshots
+from ..engines import CompiledEngine
+from ..moments import Moment, Observer, observed
+from ..recorded import drawn_unasked, recorded_loss
+from ..sample import distribution
+from ..train import Run
+from ..watch import BestLoss
+from .draw import DRAWN_BOXES, loss_drawing
+from .shared import command_line, judged
+from .timemachine import chosen_sentence, frames_of, page_from
+
+FOLDER, PAGE = "report", "index.html"
+SAMPLES = 6  # of the moments on the way
+ATTENTION_POSITIONS = 12  # with numbers that can be read
+SEARCHED_SCALARS = 500_000  # in the graph that is searched for troubles and can be walked through
+
+
+class Subject:
+    """The run that is reported on, and what several sections need of it; each is computed when it is first needed.
+
+    Args:
+        run: as it is after its last step.
+        folder: where the report is written.
+    """
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run, self.folder = observed(run), folder
+        self._engine = run.engine if isinstance(run.engine, CompiledEngine) else self.run.engine
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the log up to the saved step."""
+        return [record for record in checkpoint.read_log(self.run.folder) if record["step"] <= self.run.step]
+
+    @cached_property
+    def observer(self) -> Observer:
+        """Sees what the model does with a sentence of the validation text."""
+        return Observer(self.run, chosen_sentence(self.run, self.run.config, None))
+
+    @cached_property
+    def moment(self) -> Moment:
+        """The model as it was last saved."""
+        return self.observer.look()
+
+    @cached_property
+    def frames(self) -> list[Any]:
+        """What the time machine shows; nothing where the run kept no snapshots."""
+        taken = snapshots.taken(self.run.folder)
+        return frames_of(self.run, self.observer, taken) if taken else []
+
+    @cached_property
+    def loss_drawing(self) -> Any:
+        """The graph of one loss, folded."""
+        self._check_size()
+        return loss_drawing(self.run.model, self.run.corpus.val, DRAWN_BOXES)
+
+    @cached_property
+    def recorded(self) -> tuple[Any, Any, int]:
+        """A loss small enough to be searched and walked through, with its gradients, calls and length."""
+        self._check_size()
+        return recorded_loss(self.run.model, self.observer.sentence, SEARCHED_SCALARS)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The loss as it was compiled for training; where this process has not trained, it is compiled now."""
+        compiled = self._engine.compiled  # type: ignore[attr-defined]  # observed() sees to it
+        try:
+            compiled.summary()
+        except CompileError:
+            ((tokens, targets),) = self.run.corpus.validation(self.run.config.model.block_size, 1)
+            self.run.model.train()
+            compiled([tokens], [targets])
+        return compiled
+
+    @cached_property
+    def program_drawing(self) -> Any:
+        """What the compiler made of the loss."""
+        import viz
+
+        return viz.draw_program(self.compiled)
+
+    def _check_size(self) -> None:
+        import viz
+
+        if not drawn_unasked(self.run.model):
+            raise viz.DrawingError(
+                f"even on one character the loss of this model has {2 * len(self.run.model.parameters()):,} scalars, "
+                f"which would take minutes; {command_line('draw --checkpoint', self.run.folder)} draws them"
+            )
+
+    def characters(self, tokens: Sequence[int]) -> list[str]:
+        """Each token as its character."""
+        return [self.run.corpus.tokenizer.decode([token]) for token in tokens]
+
+
+def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> Path:
+    """Make every section, and write the folder; returns the path of the page. OSError when it cannot be written.
+
+    ``say`` is told the title of each section before it is made: some take seconds.
+    """
+    from viz.pages.report_page import Section, report_page, warning
+
+    subject.folder.mkdir(parents=True, exist_ok=True)
+    sections = []
+    for name, title, make in SECTIONS:
+        say(title)
+        try:
+            with collector_paused():  # millions of objects, and none of them is garbage
+                parts = make(subject)
+        except OSError:
+            raise
+        except Exception as error:  # whatever it is: hours of training do not end in the error of a picture
+            parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
+        sections.append(Section(name, title, parts))
+    page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
+    return Path(page.save(subject.folder / PAGE))
+
+
+# --- the sections -----------------------------------------------------------------------------------------------------
+
+
+def _run(subject: Subject) -> list[str]:
+    from viz.pages.report_page import folded, table, warning, words
+
+    run = subject.run
+    model, training, step = run.config.model, run.config.train, run.step
+    seen = step * training.batch_size * model.block_size
+    text = run.config.dataset or Path(run.config.data or "").name
+    parts = []
+    if step < training.steps:
+        parts.append(
+            warning(f"The run stopped after {step:,} of {training.steps:,} steps: this is the report of what is there.")
+        )
+    parts.append(
+        words(
+            f"A GPT of {len(run.model.parameters()):,} scalars: {_count(model.n_layer, 'layer')} of "
+            f"{_count(model.n_head, 'head')}, {model.n_embd} numbers per character, and a context of "
+            f"{model.block_size} characters out of an alphabet of {model.vocab_size}."
+        )
+    )
+    falls = "and stays there" if training.schedule == "constant" else f"then falls to {training.min_lr:g}"
+    times = seen / len(run.corpus.train)
+    parts.append(
+        words(
+            f"It has made {_count(step, 'step')} of {_count(training.batch_size, 'sequence')} each on {text}: "
+            f"{seen:,} characters, {times:.2g} times what there is to train on. AdamW; the learning rate rises for "
+            f"{_count(training.warmup_steps, 'step')} to {training.lr:g}, {falls} ({training.schedule}); "
+            f"seed {training.seed}."
+        )
+    )
+    best = BestLoss(subject.log)
+    losses = [r["val_loss"] for r in subject.log if r.get("val_loss") is not None]
+    if losses:
+        parts.append(words(f"Validation loss {judged(losses[-1], run.rungs)}."))
+    if best.step not in (None, step):
+        parts.append(words(f"The lowest on the way was {best.loss:.4f}, after step {best.step:,}; that model is kept."))
+    settings = [
+        (name.replace("_", " "), str(value), field.metadata["help"])
+        for part in (model, training)
+        for field in dataclasses.fields(part)
+        for name, value in [(field.name, getattr(part, field.name))]
+    ]
+    return [*parts, folded("every setting", table(["setting", "value", "what it is"], settings, "settings"))]
+
+
+def _loss(subject: Subject) -> list[str]:
+    import viz
+    from viz.pages.report_page import words
+
+    chart = viz.loss_curve(subject.log, ladder=subject.run.rungs, title=f"Loss over {_count(subject.run.step, 'step')}")
+    knows = "; ".join(f"{rung.name} knows {rung.knows}" for rung in subject.run.rungs)
+    shown = [_chart(subject, chart, "loss", "the training and validation losses over the steps")]
+    if knows:
+        shown.append(words(f"The lines across are what counting alone reaches on this text ({knows})."))
+    return shown
+
+
+def _samples(subject: Subject) -> list[str]:
+    from viz.pages.report_page import words, written
+    from viz.pages.timemachine import spread
+
+    samples = {frame.step: frame.sample for frame in spread(subject.frames, SAMPLES)}
+    samples[subject.run.step] = subject.moment.sample
+    parts = [written({f"after step {step:,}": sample for step, sample in samples.items()})]
+    return parts if subject.frames else [*parts, words(_no_snapshots(subject))]
+
+
+def _time_machine(subject: Subject) -> list[str]:
+    from viz.pages.report_page import door, words
+
+    if not subject.frames:
+        return [words(_no_snapshots(subject))]
+    page_from(subject.run, subject.frames, subject.observer.sentence).save(subject.folder / "timemachine.html")
+    steps = ", ".join(f"{frame.step:,}" for frame in subject.frames[:20])
+    about = f"{len(subject.frames)} moments: steps {steps}{' …' if len(subject.frames) > 20 else ''}"
+    return [door("timemachine.html", "Open the time machine", about)]
+
+
+def _no_snapshots(subject: Subject) -> str:
+    return (
+        f"This run kept no snapshots of its way. A run that keeps twenty: "
+        f"{command_line('train --keep 20 --report --out', Path('runs') / 'kept')}"
+    )
+
+
+def _next(subject: Subject) -> list[str]:
+    import viz
+
+    sentence, after = subject.observer.sentence, subject.moment.probabilities[-1]
+    logits = [math.log(max(p, 1e-300)) for p in after]
+    stages = {
+        "what the model says": after,
+        "temperature 0.8": distribution(logits, 0.8),
+        "then top-k 10": distribution(logits, 0.8, 10),
+        "then top-p 0.9": distribution(logits, 0.8, 10, 0.9),
+    }
+    before = viz.style.visible("".join(subject.characters(sentence[:-1])))
+    chart = viz.next_characters(stages, subject.run.corpus.tokenizer.alphabet, title=f"After “{before}”")
+    return [_chart(subject, chart, "next", "which character comes next, before and after the filters of sampling")]
+
+
+def _attention(subject: Subject) -> list[str]:
+    from viz.charts.attention import Attention, AttentionMap
+    from viz.pages.report_page import words
+    from viz.style import visible
+
+    shown = min(ATTENTION_POSITIONS, len(subject.observer.sentence) - 1)
+    maps = [
+        AttentionMap(layer, head, f"layer {layer}", rows[:shown], shown)
+        for layer, heads in enumerate(subject.moment.attention)
+        for head, rows in enumerate(heads)
+    ]
+    tokens = [visible(c) for c in subject.characters(subject.observer.sentence[:shown])]
+    whole = Attention(maps, tokens, f"Attention after step {subject.run.step:,}")
+    return [
+        words("What each head looks at while the model reads a line of the validation text."),
+        _chart(subject, whole, "attention", "attention maps, one for each head of each layer"),
+    ]
+
+
+def _embeddings(subject: Subject) -> list[str]:
+    import viz
+    from viz.pages.report_page import words
+
+    run = subject.run
+    title = f"Embeddings after step {run.step:,}"
+    chart = viz.embeddings(run.model.transformer.wte.weight, run.corpus.tokenizer.alphabet, title=title)
+    return [
+        words(f"The {run.config.model.n_embd} numbers of each character, in the plane in which they differ most."),
+        _chart(subject, chart, "embeddings", "the vectors of all characters in a plane"),
+    ]
+
+
+def _weights(subject: Subject) -> list[str]:
+    import viz
+    from viz.pages.report_page import words
+
+    _, calls, length = subject.recorded
+    chart = viz.histogram(calls, title=f"Weights after step {subject.run.step:,}, and the gradients of one loss")
+    return [
+        words(
+            f"The loss is that on {_count(length, 'character')} of the validation text: other characters, other zeros."
+        ),
+        _chart(subject, chart, "histograms", "how the weights and gradients of every table are distributed"),
+    ]
+
+
+def _flow(subject: Subject) -> list[str]:
+    import viz
+    from viz.pages.report_page import words
+
+    loss, calls, length = subject.recorded
+    measured = viz.flow(loss, calls=calls)
+    return [
+        words(
+            f"The gradients of one loss of the last model, on {_count(length, 'character')} of the validation text: "
+            f"what is dead or zero here is so for these characters."
+        ),
+        _chart(subject, measured, "flow", "mean and largest gradient of every table of parameters and of every module"),
+    ]
+
+
+def _flow_over_time(subject: Subject) -> list[str]:
+    import viz
+    from viz.pages.report_page import words
+
+    measured = checkpoint.read_flow(subject.run.folder)
+    if not measured:
+        return [words("This run has measured no gradients on its way.")]
+    chart = viz.flow_over(measured)
+    return [
+        words("The gradients of training batches, as they were measured at the validations."),
+        _chart(subject, chart, "flow-over-time", "gradients of every table of parameters over the training"),
+    ]
+
+
+def _graph(subject: Subject) -> list[str]:
+    from viz.pages.report_page import words
+
+    drawing = subject.loss_drawing
+    total = f"{drawing.picture.total:,} Values in {len(drawing.picture.boxes)} boxes: " if drawing.picture else ""
+    return [
+        words(f"{total}every addition and multiplication of one loss, and the gradients that flow back through them."),
+        _chart(subject, drawing, "graph", "the computation graph of one loss, folded into modules"),
+    ]
+
+
+def _explorer(subject: Subject) -> list[str]:
+    import viz
+    from viz.pages.report_page import door
+
+    loss, calls, length = subject.recorded
+    tokens = subject.characters(subject.observer.sentence[:length])
+    viz.explore(loss, calls=calls, tokens=tokens, title=f"loss on {_count(length, 'character')}").save(
+        subject.folder / "explorer.html"
+    )
+    about = f"the loss on {_count(length, 'character')}, from the whole GPT down to one multiplication"
+    return [door("explorer.html", "Walk through the graph", about)]
+
+
+def _program(subject: Subject) -> list[str]:
+    import viz
+    from tinygrad_edu import compiler
+    from viz.pages.report_page import door
+
+    shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
+    if drawn_unasked(subject.run.model):
+        loss, calls, length = subject.recorded
+        model, sentence = subject.run.model, subject.observer.sentence
+        model.eval()
+        compiled = compiler.jit(model.loss, compiler.Parameters(model))
+        compiled([sentence[:length]], [sentence[1 : length + 1]])
+        viz.compilation(compiled, loss, calls=calls).save(subject.folder / "compilation.html")
+        about = f"which multiplications became which matrix product, in the loss on {_count(length, 'character')}"
+        shown.append(door("compilation.html", "The scalars beside their program", about))
+    return shown
+
+
+SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (
+    ("run", "The run", _run),
+    ("loss", "Loss", _loss),
+    ("samples", "What it wrote", _samples),
+    ("time-machine", "Time machine", _time_machine),
+    ("next", "The next character", _next),
+    ("attention", "Attention", _attention),
+    ("embeddings", "Embeddings", _embeddings),
+    ("weights", "Weights", _weights),
+    ("flow", "Gradient flow", _flow),
+    ("flow-over-time", "Gradient flow over time", _flow_over_time),
+    ("graph", "The graph of the loss", _graph),
+    ("explorer", "The graph to walk through", _explorer),
+    ("program", "The compiled program", _program),
+)
+
+
+def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:
+    """A picture in the page, and a page of its own beside it."""
+    from viz.pages.report_page import picture
+
+    chart.save(subject.folder / f"{name}.html")
+    return picture(chart.svg(), about, f"{name}.html")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

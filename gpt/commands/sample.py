@@ -1,0 +1,86 @@
+"""``python -m gpt sample``: a text by a trained model, character by character."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint
+from ..engines import make_engine
+from ..errors import ConfigError
+from ..sample import check_settings, generate, until
+from ..train import first_prompt
+from .shared import checkpoint_flag, engine_flag, parameters_file, with_engine
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run)`` makes its parser."""
+    command = add("sample", "write text with a trained model", run)
+    checkpoint_flag(command)
+    command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
+    command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")
+    command.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        metavar="T",
+        help="below 1 safer, above 1 more varied, 0 always the likeliest",
+    )
+    command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
+    command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
+    command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
+    command.add_argument(
+        "--repetition-penalty",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="above 1: what was just written is less likely",
+    )
+    command.add_argument("--repetition-window", type=int, default=64, metavar="N", help="how many characters back")
+    command.add_argument(
+        "--slide", type=int, metavar="N", help="forget N characters when the context is full (default: half of it)"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
+    command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
+    command.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+    )
+    engine_flag(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write as many texts as asked."""
+    check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
+    for name, least in (("max_new_tokens", 0), ("samples", 1)):
+        if getattr(options, name) < least:
+            raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
+    if "" in options.stop:
+        raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
+    model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
+    # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
+    prompt = tokenizer.encode(config.normalized(options.prompt or "") or first_prompt(tokenizer))
+    engine = make_engine(model, with_engine(config.train, options))
+    for number in range(options.samples):
+        if options.samples > 1:
+            print(f"{chr(10) * (number > 0)}--- {number + 1} of {options.samples}, seed {options.seed + number}")
+        print(options.prompt or "", end="", flush=True)
+        tokens = generate(
+            engine.scorer(),
+            config.model.block_size,
+            prompt,
+            options.max_new_tokens,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            repetition_penalty=options.repetition_penalty,
+            repetition_window=options.repetition_window,
+            slide=options.slide,
+            rng=random.Random(options.seed + number),
+        )
+        for character in until((tokenizer.decode([token]) for token in tokens), options.stop):
+            print(character, end="", flush=True)
+        print()
+    return 0

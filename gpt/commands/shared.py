@@ -1,0 +1,138 @@
+"""What several commands share: their flags, and the words for a loss and for the next command to type."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoint, ngram
+from ..checkpoint import RunConfig
+from ..config import TrainConfig
+from ..data import DEFAULT_DATASET, Corpus, cache_folder
+from ..errors import DataError
+from ..ngram import Rung
+from ..text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
+from ..tokenizer import CharTokenizer
+
+
+def command_line(words: str, folder: Path) -> str:
+    """A command as this person would type it: through run.py, or with an activated environment."""
+    return f"{launcher()} gpt {words} {shlex.quote(str(folder))}"
+
+
+def launcher() -> str:
+    """What starts our packages here."""
+    return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
+
+
+def ladder_words(rungs: Sequence[Rung]) -> str:
+    """What counting alone reaches, a line per rung."""
+    return "\n".join(f"  {rung.name:<8}{rung.loss:.3f}   knows {rung.knows}" for rung in rungs)
+
+
+def loss_words(loss: float) -> str:
+    """A loss in nats, in bits and as a perplexity."""
+    bits = loss / math.log(2)
+    return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
+
+
+def judged(loss: float, rungs: Sequence[Rung]) -> str:
+    """The same, with what it means beside counting; ``rungs`` may be empty when nothing could be counted."""
+    return f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}" if rungs else loss_words(loss)
+
+
+def text_at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:
+    """The text of a run; None when it is gone or would have to be fetched: to look at a run needs no network."""
+    if config.data is None and not (cache_folder() / f"{config.dataset}.txt").exists():
+        return None
+    try:
+        return Corpus.from_text(config.text(), config.model.block_size, tokenizer)
+    except DataError:
+        return None
+
+
+ABOUT_TEXTS = (
+    "normalisations, done in this order (line ends become \\n in any case):\n"
+    + "\n".join(f"  {name:<19}{about}" for name, about in NORMALIZATIONS.items())
+    + f"\n\nof a folder and its folders, the files are read that end in\n  {' '.join(SUFFIXES)},\n"
+    "in the order of their names, with an empty line between two; hidden, binary and empty ones are left out,\n"
+    f"and those above {LARGEST_FILE / 1e9:.0f} GB, which can be given by themselves"
+)
+
+
+def text_flags(command: argparse.ArgumentParser) -> None:
+    """``--dataset`` or ``--data``."""
+    text = command.add_mutually_exclusive_group()
+    text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
+    text.add_argument(
+        "--data", action=_Once, metavar="PATH", help="a UTF-8 text file of yours, or a folder of them; of any size"
+    )
+
+
+class _Once(argparse.Action):
+    """A second value would silently replace the first."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{option} can be given once; for several files give the folder that they are in")
+        setattr(namespace, self.dest, values)
+
+
+def normalize_flag(command: argparse.ArgumentParser) -> None:
+    """``--normalize``."""
+    command.add_argument(
+        "--normalize", metavar="HOW", help="what is done to the text first, with commas between (default: none)"
+    )
+
+
+def say_parts(text: Text) -> None:
+    """Which files of a folder are read, and which are not."""
+    if len(text.parts) > 1 or text.skipped:
+        print(f"{text.name}: {len(text.parts):,} file{'s' * (len(text.parts) > 1)}")
+    for path, reason in text.skipped[:10]:
+        print(f"  left out: {path} ({reason})")
+    if len(text.skipped) > 10:
+        print(f"  and {len(text.skipped) - 10:,} more")
+
+
+def checkpoint_flag(command: argparse.ArgumentParser) -> None:
+    """``--checkpoint DIR`` and ``--best``."""
+    command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+    best_flag(command)
+
+
+def best_flag(command: argparse.ArgumentParser) -> None:
+    """``--best``, for commands that take the folder as their argument."""
+    command.add_argument("--best", action="store_true", help="the model of the lowest validation loss, not the last")
+
+
+def parameters_file(options: argparse.Namespace) -> str:
+    """The file that ``--best`` means."""
+    return checkpoint.BEST if options.best else checkpoint.MODEL
+
+
+def engine_flag(command: argparse.ArgumentParser) -> None:
+    """``--engine`` and ``--device``."""
+    command.add_argument("--engine", metavar="NAME", help="compiled, scalar or torch (default: as it was trained)")
+    command.add_argument("--device", metavar="NAME", help="cpu or cuda, for the torch engine (default: as trained)")
+
+
+def with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    """The settings of a run with the engine that the person named."""
+    engine = options.engine or config.engine
+    device = options.device or (config.device if engine == "torch" else "cpu")
+    return dataclasses.replace(config, engine=engine, device=device)
+
+
+def given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The fields of a configuration that the person named."""
+    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(cls)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,31 @@
+"""``python -m gpt text``: what a text is like, and what to do about it before training."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..data import TEXTS, open_text
+from ..errors import ConfigError
+from ..text import parse_normalizations
+from ..text_report import report
+from .shared import ABOUT_TEXTS, normalize_flag, say_parts
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run, description)`` makes its parser."""
+    about = "report on a text: alphabet, rare characters, repeated lines, and what to do"
+    command = add("text", about, run, f"{about[0].upper()}{about[1:]}.\n\n{ABOUT_TEXTS}")
+    command.add_argument("path", nargs="?", metavar="PATH", help="a UTF-8 text file, or a folder of them; of any size")
+    command.add_argument("--dataset", metavar="NAME", help=f"a text by name: {', '.join(TEXTS)}")
+    normalize_flag(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the report."""
+    if (options.path is None) == (options.dataset is None):
+        raise ConfigError("give either the PATH of a text or its name with --dataset NAME")
+    text = open_text(options.dataset, options.path, parse_normalizations(options.normalize or "none"))
+    say_parts(text)
+    print(report(text))
+    return 0

@@ -1,0 +1,240 @@
+"""``python -m gpt train``: a new run, or one that goes on."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu.errors import DomainError
+
+from .. import checkpoint, ngram
+from ..config import PRESETS, GPTConfig, TrainConfig
+from ..data import TEXTS
+from ..engines import CompiledEngine, check_engine
+from ..errors import CheckpointError, ConfigError
+from ..files import write_atomically
+from ..processes import launched, together
+from ..recorded import recorded_loss
+from ..train import DivergedError, Run, resume, start, train
+from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
+from .report_sections import FOLDER, PAGE, Subject, write
+from .shared import ABOUT_TEXTS, command_line, given, judged, ladder_words
+
+LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
+KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
+
+
+def add_parser(add: Any) -> None:
+    """Add the command; ``add(name, help, run, description)`` makes its parser."""
+    presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
+    texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
+    description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}\n\n{ABOUT_TEXTS}"
+    command = add("train", "train a GPT and save it", together(run), description)
+    preset_flags(command)
+    command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
+    command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+    command.add_argument("--no-draw", action="store_true", default=None, help="draw nothing at the end, report nothing")
+    command.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        help="leave the folder report, which opens as one page with everything there is to see (default: yes)",
+    )
+    command.add_argument(
+        "--keep",
+        type=int,
+        metavar="N",
+        help=f"snapshots of the parameters to keep, spread evenly over the run, for the time machine (default: {KEPT} "
+        f"with a report, 0 without)",
+    )
+    setting_flags(command, leave_out=("keep",))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train to the last step, and say what came of it and what to do next."""
+    this = _fresh(options) if options.resume is None else _resumed(options)
+    folder, config = this.folder, this.config
+    if this.step >= config.train.steps:
+        print("It is complete. To train it further, give a larger --steps.")
+        return 0
+    model = config.model
+    print(
+        f"GPT: {len(this.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
+        f"width {model.n_embd}, {model.n_head} heads, context {model.block_size}\n"
+        f"Text: {len(this.corpus.train):,} characters for training, {len(this.corpus.val):,} for validation, "
+        f"alphabet of {this.corpus.tokenizer.vocab_size}\n"
+        f"Loss is surprise in nats per character. Counting alone reaches on this text"
+        f"{ngram.counted(this.corpus.train)}:\n{ladder_words(this.rungs)}"
+    )
+    try:
+        result = train(this)
+    except DivergedError as error:
+        raise DivergedError(f"{error}\n{_place(this, error)}".strip()) from None
+    if result.interrupted:
+        print(f"Stopped after step {result.step}; all of it is saved. Go on with:")
+        print(f"  {command_line('train --resume', folder)}")
+        return 130
+    if result.early:
+        print(
+            f"Stopped early after step {result.step}: {config.train.patience} validations brought no lower loss. "
+            f"To go on all the same: {command_line('train --resume', folder)} --patience 0"
+        )
+    if result.best_step is not None and result.best_step != result.step:
+        print(
+            f"The lowest validation loss on the way was {result.best_loss:.4f}, after step {result.best_step}; "
+            f"that model is kept too: sample, eval and info take --best."
+        )
+    if result.val_loss is not None:
+        print(f"Validation loss {judged(result.val_loss, this.rungs)}.")
+    pictures = {} if options.no_draw else draw_into(this, report=_reported(options))
+    print(f"\nWritten to {folder}:")
+    for name, about in (
+        (checkpoint.MODEL, "the parameters, by GPT-2's names"),
+        (checkpoint.BEST, "those of the lowest validation loss"),
+        (checkpoint.TRAINING, "what a resumed run needs"),
+        (checkpoint.LOG, "one line of JSON per step"),
+        (checkpoint.FLOW, "gradients at the validations: gpt flow --over-time shows them"),
+        *pictures.items(),
+    ):
+        print(f"  {name:<22}{about}")
+    prompt = " --prompt ROMEO:" if set("ROMEO:") <= set(this.corpus.tokenizer.alphabet) else ""
+    report = (folder / FOLDER / PAGE).absolute()
+    look = (
+        f"  {report.as_uri()}  in a browser\n" if report.relative_to(folder.absolute()).as_posix() in pictures else ""
+    )
+    print(
+        f"\nTry next:\n{look}"
+        f"  {command_line('sample --checkpoint', folder)}{prompt}\n"
+        f"  {command_line('info', folder)}\n"
+        f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"
+    )
+    return 0
+
+
+def _fresh(options: argparse.Namespace) -> Run:
+    changes = given(options, TrainConfig)
+    if _reported(options) and launched()[1] == 1:  # of several processes all have to keep the same steps
+        changes.setdefault("keep", KEPT)
+    model, training = configs(options.preset, given(options, GPTConfig), changes)
+    text = ChosenText.of(options)
+    config, corpus = text.run(model, training)
+    if options.out:
+        folder = Path(options.out)
+        if checkpoint.exists(folder):
+            raise ConfigError(
+                f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
+            )
+    else:
+        folder = _unused(Path("runs") / f"{text.name}-{options.preset or DEFAULT_PRESET}")
+    check_engine(training)  # before a folder is made
+    _check_writable(folder)
+    print(f"A new run in {folder}")
+    return start(folder, config, corpus)
+
+
+def _resumed(options: argparse.Namespace) -> Run:
+    folder = Path(options.resume)
+    config = checkpoint.load_config(folder)
+    fixed = [name for name in ("preset", "dataset", "data", "normalize", "out") if getattr(options, name) is not None]
+    fixed += given(options, GPTConfig)
+    if fixed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
+    changes = given(options, TrainConfig)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    _check_writable(folder)
+    run = resume(folder, config, config.text())
+    print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
+    return run
+
+
+def _unused(folder: Path) -> Path:
+    """``folder``, or ``folder-2``, ``folder-3`` …: the first in which no run has been started."""
+    candidate = folder
+    for i in itertools.count(2):
+        if not checkpoint.exists(candidate):
+            return candidate
+        try:
+            step, steps = checkpoint.load_training_state(candidate).step, checkpoint.load_config(candidate).train.steps
+            if step < steps:
+                print(
+                    f"{candidate} holds a run that stopped at step {step} of {steps}; "
+                    f"to go on with it instead: {command_line('train --resume', candidate)}"
+                )
+        except CheckpointError:
+            pass  # damaged, but somebody's: it is left alone
+        candidate = folder.with_name(f"{folder.name}-{i}")
+    raise AssertionError("count() does not end")
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out now, not after an hour of training, that the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "log.jsonl.new", "")
+        (folder / "log.jsonl.new").unlink()
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
+
+
+def _place(run: Run, error: DivergedError) -> str:
+    """Where in the model the first number of a step that diverged went wrong: a sentence, or nothing if all is finite.
+
+    The step is computed once more in scalars, of one sequence, which the module calls name.
+    """
+    from viz.graph import diagnose, graph, regions
+
+    if not error.batch:
+        return ""
+    run.engine.write_back()
+    worst = error.batch[0]
+    if launched()[1] == 1:  # several processes would have to do this together
+        worst = next((s for s in error.batch if not math.isfinite(_loss(run, s))), worst)
+    try:
+        loss, calls, _ = recorded_loss(run.model, [*worst[0], worst[1][-1]])
+    except DomainError as domain:
+        return "; ".join([str(domain), *getattr(domain, "__notes__", [])])
+    whole = graph.build([loss], calls.names)
+    parts = regions.find(whole, calls)
+    trouble = diagnose.first_not_finite(whole, parts)
+    if trouble is None and run.config.train.engine != "scalar":
+        trouble = diagnose.first_not_finite(whole, parts, LARGEST_FLOAT32)
+    return trouble.sentence if trouble is not None else ""
+
+
+def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
+    try:
+        return run.engine.evaluate([sequence])
+    except DomainError:
+        return math.nan
+
+
+def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:
+    """Draw into the folder of a run, and say what; a picture that cannot be made does not fail the run."""
+    import viz
+
+    written = {}
+    subject = Subject(run, run.folder / FOLDER)
+    try:
+        if report:
+            print("Making the report (--no-report leaves it out) ...", flush=True)
+            written[write(subject).relative_to(run.folder).as_posix()] = "everything there is to see, as one page"
+        if isinstance(run.engine, CompiledEngine):
+            write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
+            written["program.txt"] = "what the compiler made of the scalars, line by line"
+            viz.save(subject.program_drawing, run.folder / "program.svg")
+            written["program.svg"] = "the same as a picture"
+        for name in ("loss.dot", "loss.svg"):
+            viz.save(subject.loss_drawing, run.folder / name)
+            written[name] = "the graph of the loss with its gradients"
+    except (viz.DrawingError, OSError) as error:
+        print(f"Not everything could be drawn: {error}", file=sys.stderr)
+    return written
+
+
+def _reported(options: argparse.Namespace) -> bool:
+    return not options.no_draw and options.report is not False

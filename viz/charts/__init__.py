@@ -1,0 +1,1 @@
+"""Pictures of numbers, one file each: losses, gradients, attention, embeddings, boundaries."""

@@ -1,0 +1,358 @@
+"""``attention``: how much each position looks at each other one, as maps with numbers; what is masked is hatched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import mul
+from typing import Any
+
+from tinygrad_edu import Value, ops
+from tinygrad_edu.calls import CallRecord, ModuleCall
+
+from .. import style
+from ..rendering import shapes
+from ..rendering.choice_page import choice_page
+from .chart import Chart, text
+
+_THREE_DIGITS_UP_TO = 12  # tokens, in a picture of one map or two; with more, cells are narrow and numbers have two
+_NUMBERS_UP_TO = 40  # tokens; with more, numbers are in the tooltips only
+_TOLERANCE = 0.005  # of the sum of weights that somebody has rounded
+_WORDS = "A row looks at the columns; its weights sum to 1."
+_SHADE = 0.55  # of the colour, for a weight of 1: black and white words keep their contrast on it
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """What one head looks at.
+
+    Attributes:
+        layer, head: counted from 0, in the order in which they were called.
+        path: of the head's module; "" for a matrix that was given.
+        rows: per query the weights of the keys that it may see; the others, at the end, are masked.
+        width: the number of keys.
+    """
+
+    layer: int
+    head: int
+    path: str
+    rows: Sequence[Sequence[float]]
+    width: int
+
+    def matrix(self) -> list[list[float]]:
+        """All weights; exactly 0 where a key is masked.                                                # (Tq, Tk)"""
+        return [[*row, *[0.0] * (self.width - len(row))] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Attention(Chart):
+    """Finished attention maps: beside each other as a picture, and as a page (``.html``) with a choice of the head.
+
+    Attributes:
+        maps: one per head.
+        tokens: what stands at each position, in visible characters.
+        title: on top.
+    """
+
+    maps: Sequence[AttentionMap]
+    tokens: Sequence[str]
+    title: str
+
+    def __str__(self) -> str:
+        """The maps as tables; a dot where a key is masked."""
+        wide = max(5, *(len(token) + 1 for token in self.tokens))
+        blocks = [self.title] if self.title else []
+        for shown in self.maps:
+            rows = [self._name(shown), " " * wide + "".join(f"{token:>{wide}}" for token in self.tokens)]
+            for token, row in zip(self._queries(shown), shown.rows, strict=True):
+                cells = [*(_number(w, 3) for w in row), *["·"] * (shown.width - len(row))]
+                rows.append(f"{token:>{wide}}" + "".join(f"{cell:>{wide}}" for cell in cells))
+            blocks.append("\n".join(filter(None, rows)))
+        return "\n\n".join([*blocks, " ".join([_WORDS, "·: masked, exactly 0." if self._masked else ""]).strip()])
+
+    @property
+    def _masked(self) -> bool:
+        return any(len(row) < shown.width for shown in self.maps for row in shown.rows)
+
+    def _name(self, shown: AttentionMap) -> str:
+        return f"layer {shown.layer}, head {shown.head}" if shown.path or len(self.maps) > 1 else ""
+
+    def _queries(self, shown: AttentionMap) -> Sequence[str]:
+        """The tokens that look: the last ones, where there are fewer queries than keys."""
+        return self.tokens[len(self.tokens) - len(shown.rows) :]
+
+    def _drawn(self) -> str:
+        layers = [list(heads) for _, heads in groupby(self.maps, key=lambda shown: shown.layer)]
+        panels = [[_Panel(self, shown) for shown in heads] for heads in layers]
+        width, height = panels[0][0].width, panels[0][0].height
+        top, maps = 60.0 if self.title else 20.0, 12 + width * max(map(len, panels))
+        legend_width, legend_height, legend = _legend(self, maps)
+        whole = max(maps, legend_width, 24 + shapes.width(self.title, 20, bold=True))
+        parts = [text(12, 32, self.title, size=20, bold=True)] if self.title else []
+        for i, row in enumerate(panels):
+            for j, panel in enumerate(row):
+                parts.append(shapes.moved(12 + j * width, top + i * height, panel.parts()))
+        bottom = top + height * len(panels)
+        return shapes.document(whole, bottom + legend_height + 16, [*parts, shapes.moved(12, bottom, legend)])
+
+    def _title(self) -> str:
+        return self.title or "Attention"
+
+    def _page(self) -> str:
+        if len({len(list(heads)) for _, heads in groupby(self.maps, key=lambda m: m.layer)}) != 1:
+            return super()._page()
+        choices = {
+            "layer": [str(n) for n in sorted({shown.layer for shown in self.maps})],
+            "head": [str(n) for n in sorted({shown.head for shown in self.maps})],
+        }
+        singles = [Attention([shown], self.tokens, "").svg() for shown in self.maps]
+        return choice_page(self._title(), choices, singles)
+
+
+def attention(
+    source: CallRecord | Sequence[Sequence[Any]],
+    tokens: str | Sequence[str] | None = None,
+    *,
+    causal: bool | None = None,
+    kind: str = "AttentionHead",
+    title: str = "",
+) -> Attention:
+    """Show what the heads of an attention look at.
+
+    Args:
+        source: what :func:`tinygrad_edu.record_calls` recorded while a model was called on one sequence; inside
+            ``no_grad()``, which is kinder to large models, ``tokens`` must be given. Or a matrix of weights, numbers or
+            Values, a row per query, which may end where the mask begins.                             # (Tq, ≤ Tk)
+        tokens: what stands at each position, Tk of them: characters or words; their numbers by default.
+        causal: whether zeros behind the diagonal of a matrix are a mask; by default when all of them are exactly 0.
+        kind: the class of the modules that are heads: they are called with queries, keys and values, and mix the values
+            by weights.
+        title: on top.
+
+    Raises:
+        TypeError: ``source`` is something else.
+        ValueError: there is no head in the record, or no matrix in ``source``, or too few or too many tokens.
+
+    >>> print(attention([[1.0], [0.25, 0.75]], "ab"))
+             a    b
+        a    1    ·
+        b .250 .750
+    <BLANKLINE>
+    A row looks at the columns; its weights sum to 1. ·: masked, exactly 0.
+    """
+    if isinstance(source, CallRecord):
+        maps = list(_recorded(source, kind, None if tokens is None else len(tokens)))
+        if not maps:
+            raise ValueError(f"no {kind} was called; call the model inside record_calls(), and give what that recorded")
+    elif isinstance(source, Sequence) and source and all(isinstance(row, Sequence) for row in source):
+        maps = [_given(source, causal)]
+    else:
+        raise TypeError(
+            f"expected what record_calls() recorded, or a matrix of weights; got {type(source).__name__}"
+            + (" without rows" if isinstance(source, Sequence) else "")
+        )
+    width = maps[0].width
+    if any(shown.width != width for shown in maps):
+        raise ValueError("the heads saw sequences of different lengths; record one call of the model")
+    names = (
+        [str(i) for i in range(width)] if tokens is None else [style.short(style.visible(token)) for token in tokens]
+    )
+    if len(names) != width:
+        raise ValueError(f"there is one token per key; got {len(names)} tokens and {width} keys")
+    return Attention(maps, names, style.visible(title))
+
+
+def _given(matrix: Sequence[Sequence[Any]], causal: bool | None) -> AttentionMap:
+    rows = [[float(w.data if isinstance(w, Value) else w) for w in row] for row in matrix]
+    width = max(map(len, rows))
+    past = width - len(rows)
+    if not all(rows) or past < 0:
+        raise ValueError(f"a matrix of weights has at least as many columns as rows; got {len(rows)} rows of {width}")
+    if not all(math.isfinite(w) and w >= 0.0 for row in rows for w in row):
+        raise ValueError("weights are finite numbers of at least 0; a softmax over scores makes them so")
+    if not all(math.isclose(math.fsum(row), 1.0, abs_tol=_TOLERANCE) for row in rows):
+        sums = ", ".join(style.number(math.fsum(row)) for row in rows[:5])
+        raise ValueError(f"the weights of every row must sum to 1; got {sums}: is the softmax over rows?")
+    behind = [w for i, row in enumerate(rows) for w in row[past + i + 1 :]]
+    if causal and any(behind):
+        raise ValueError("a causal attention does not look ahead, but a weight behind the diagonal is not 0")
+    if causal or (causal is None and not any(behind)):
+        rows = [row[: past + i + 1] for i, row in enumerate(rows)]
+    return AttentionMap(0, 0, "", rows, width)
+
+
+# --- weights in a graph -----------------------------------------------------------------------------------------------
+
+
+def _recorded(record: CallRecord, kind: str, keys: int | None) -> Iterator[AttentionMap]:
+    """The heads in the order of their calls; those called by one module are one layer."""
+    seen = set()
+
+    def siblings(calls: Sequence[ModuleCall]) -> Iterator[list[ModuleCall]]:
+        heads = [call for call in calls if call.kind == kind]
+        if heads:
+            yield heads
+        for call in calls:
+            yield from siblings(call.children)
+
+    for layer, heads in enumerate(siblings(record.calls)):
+        path = heads[0].path
+        if path in seen:
+            raise ValueError(f"{path or kind} was called for more than one sequence; record one call of the model")
+        seen.add(path)
+        for number, call in enumerate(heads):
+            rows = _weights(call, keys)
+            yield AttentionMap(layer, number, path or kind, rows, max(map(len, rows)))
+
+
+def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
+    """The weights of a head: read from its graph, where every result is Σ weight · value; or else computed anew.
+
+    The shapes follow from the counts: inputs are queries (Tq, hs), keys (Tk, hs) and values (Tk, hs), the results
+    (Tq, hs), and the last query sees all keys.
+    """
+    mixed = [_terms(result) for result in call.outputs]
+    keys = max(map(len, mixed), default=0) or tokens or 0
+    both = len(call.inputs) - len(call.outputs)  # keys and values
+    size, rest = divmod(both, 2 * keys) if keys else (0, 1)
+    if rest or size < 1 or len(call.outputs) % size:
+        raise ValueError(_cannot_read(call))
+    if not any(mixed):
+        return _computed_anew(call, keys, size)
+    values = call.inputs[-keys * size :]
+    rows = []
+    for start in range(0, len(mixed), size):
+        row = mixed[start : start + size]
+        for column, terms in enumerate(row):
+            for key, (weight, value) in enumerate(terms):
+                if value is not values[key * size + column] or weight is not row[0][key][0]:
+                    raise ValueError(f"{call.path or call.kind} does not mix its values by one weight per key")
+        rows.append([weight.data for weight, _ in row[0]])
+    return rows
+
+
+def _computed_anew(call: ModuleCall, count: int, size: int) -> list[list[float]]:
+    """Softmax over q·k / √hs of the keys up to each query, where there is no graph.
+
+    That a head computes this is not taken on trust: mixing its values by these weights must give its results.
+    """
+    numbers = [x.data for x in call.inputs]
+    rows = [numbers[i : i + size] for i in range(0, len(numbers), size)]
+    queries, keys, values = rows[: -2 * count], rows[-2 * count : -count], rows[-count:]
+    found = []
+    for i, query in enumerate(queries):
+        scores = [sum(map(mul, query, key)) / math.sqrt(size) for key in keys[: count - len(queries) + i + 1]]
+        largest = max(scores)
+        powers = [math.exp(score - largest) for score in scores]
+        weights = [power / math.fsum(powers) for power in powers]
+        for column in range(size):
+            mixture = math.fsum(w * value[column] for w, value in zip(weights, values, strict=False))
+            if not math.isclose(mixture, call.outputs[i * size + column].data, rel_tol=1e-6, abs_tol=1e-9):
+                raise ValueError(_cannot_read(call))
+        found.append(weights)
+    return found
+
+
+def _cannot_read(call: ModuleCall) -> str:
+    return (
+        f"{call.path or call.kind} has no graph to read weights from; record the call without no_grad(), and with "
+        f"queries, keys and values as its arguments, none of them masked by Values"
+    )
+
+
+def _terms(result: Value) -> list[tuple[Value, Value]]:
+    """The products in a sum that was added from left to right, in order: (left, right) of each."""
+    products = []
+    while result.op is ops.ADD:
+        result, last = result.inputs
+        products.append(last)
+    products.append(result)
+    if any(product.op is not ops.MUL for product in products):
+        return []
+    return [(product.inputs[0], product.inputs[1]) for product in reversed(products)]
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+def _number(weight: float, digits: int) -> str:
+    """A weight in few characters.
+
+    >>> _number(0.25, 3), _number(1.0, 2), _number(0.0001, 3), _number(0.0, 3)
+    ('.250', '1', '.000', '0')
+    """
+    if weight in (0.0, 1.0):
+        return f"{weight:.0f}"
+    return f"{weight:.{digits}f}".removeprefix("0")
+
+
+class _Panel:
+    """One map: its name, the keys on top, a row per query."""
+
+    def __init__(self, chart: Attention, shown: AttentionMap) -> None:
+        self.chart, self.shown = chart, shown
+        self.name = chart._name(shown)
+        count = shown.width
+        roomy = count <= _THREE_DIGITS_UP_TO and len(chart.maps) <= 2
+        self.digits = 3 if roomy else 2 if count <= _NUMBERS_UP_TO else 0
+        widest = max(shapes.width(token, bold=True) for token in chart.tokens)
+        self.cell = max({3: 46.0, 2: 34.0, 0: 20.0}[self.digits], widest + 8)
+        self.high = {3: 36.0, 2: 30.0, 0: 20.0}[self.digits]
+        self.left = widest + 14
+        self.top = 64.0 if self.name else 34.0
+        self.width = max(self.left + self.cell * count, shapes.width(self.name, bold=True)) + 28
+        self.height = self.top + self.high * len(shown.rows) + 20
+
+    def parts(self) -> list[str]:
+        """Everything, from the corner (0, 0)."""
+        tokens, shown = self.chart.tokens, self.shown
+        parts = [text(0, 18, self.name, bold=True)] if self.name else []
+        hatched = []
+        for j, token in enumerate(tokens):
+            parts.append(text(self._x(j) + self.cell / 2, self.top - 12, token, anchor="middle", bold=True))
+        for i, (query, row) in enumerate(zip(self.chart._queries(shown), shown.rows, strict=True)):
+            y = self.top + i * self.high
+            parts.append(text(self.left - 8, y + self.high / 2 + 6, query, anchor="end", bold=True))
+            for j, (key, weight) in enumerate(zip(tokens, row, strict=False)):
+                parts.append(self._cell(i, j, f"{query} looks at {key}: {weight!r}", weight, weight == max(row)))
+            for j in range(len(row), shown.width):
+                outline = shapes.rectangle(self._x(j), y, self.cell, self.high, style.PAPER, line=style.FRAME_LINE)
+                words = f"{query} cannot see {tokens[j]}: masked, exactly 0"
+                parts.append(shapes.titled(words, [outline], value="0.0"))
+                hatched += shapes.hatching(self._x(j), y, self.cell, self.high)
+        return [*parts, shapes.lines(hatched, style.FRAME_LINE, 1)]
+
+    def _x(self, j: int) -> float:
+        return self.left + j * self.cell
+
+    def _cell(self, i: int, j: int, words: str, weight: float, largest: bool) -> str:
+        x, y = self._x(j), self.top + i * self.high
+        shade = min(1.0, weight) * _SHADE
+        inside = [
+            shapes.rectangle(x, y, self.cell, self.high, style.PAPER),
+            shapes.rectangle(
+                x, y, self.cell, self.high, style.POSITIVE, opacity=shade, line=style.FRAME_LINE
+            ),
+        ]  # fmt: skip
+        if self.digits:
+            size = {3: 15, 2: 13}[self.digits]
+            middle = x + self.cell / 2, y + self.high / 2 + size / 3
+            inside.append(text(*middle, _number(weight, self.digits), size=size, anchor="middle", bold=largest))
+        return shapes.titled(words, inside, value=repr(weight))
+
+
+def _legend(chart: Attention, room: float) -> tuple[float, float, list[str]]:
+    """The words below the maps, their width and their height; in two lines where one is wider than the maps."""
+    parts = [text(0, 20, _WORDS, style.FAINT)]
+    wide, high = shapes.width(_WORDS), 30.0
+    if chart._masked:
+        words = "masked: exactly 0"
+        own = 42 + shapes.width(words)
+        x, y = (wide + 12, 0.0) if wide + own + 36 <= room else (0.0, 30.0)
+        parts.append(shapes.rectangle(x, y + 4, 34, 22, style.PAPER, line=style.FRAME_LINE))
+        parts.append(shapes.lines(shapes.hatching(x, y + 4, 34, 22), style.FRAME_LINE, 1))
+        parts.append(text(x + 42, y + 20, words, style.FAINT))
+        wide, high = max(wide, x + own), y + 30
+    return wide + 24, high, parts

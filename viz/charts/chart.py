@@ -1,0 +1,104 @@
+"""What the charts are drawn with: SVG text and lines in the colours of :mod:`viz.style`; a theme can turn them dark."""
+
+from __future__ import annotations
+
+import html
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import style
+from ..errors import UnknownFormatError
+from ..rendering.dot import write
+from ..rendering.picture_page import page
+from ..rendering.redraw import redraw
+from ..rendering.theme import themed
+
+LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
+
+
+class Chart(ABC):
+    """A finished chart: it shows itself as the last line of a notebook cell and writes itself to files.
+
+    ``str`` of it is what it shows as text, for terminals and for those who cannot see the picture.
+    """
+
+    @abstractmethod
+    def _drawn(self) -> str:
+        """The chart as SVG in the colours of :mod:`viz.style`, of elements that :mod:`viz.rendering.redraw` knows."""
+
+    def _title(self) -> str:
+        return "chart"
+
+    def _page(self) -> str:
+        """The chart as a page: one to zoom and search in, where there is no better one."""
+        return page(self.svg(), self._title())
+
+    def svg(self) -> str:
+        """The chart, dark on dark screens."""
+        return themed(self._drawn(), None)
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the chart and return the path: ``.svg``, ``.html`` to zoom and search in, ``.png`` or ``.pdf`` for
+        slides and print, ``.txt`` for the numbers.
+
+        Raises:
+            UnknownFormatError: the name ends in something else.
+            LayoutError: no program on this machine writes this format; the message says what to install.
+            OSError: the file cannot be written.
+        """
+        path = Path(path)
+        kinds: dict[str, Callable[[], bytes]] = {
+            ".svg": lambda: self.svg().encode(),
+            ".html": lambda: self._page().encode(),
+            ".png": lambda: redraw(self._drawn(), "png"),
+            ".pdf": lambda: redraw(self._drawn(), "pdf"),
+            ".txt": lambda: f"{self}\n".encode(),
+        }
+        if path.suffix.lower() not in kinds:
+            raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
+        write(path, kinds[path.suffix.lower()]())
+        return str(path)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": str(self), "image/svg+xml": self.svg()}
+
+
+def text(
+    x: float,
+    y: float,
+    words: str,
+    colour: str = style.INK,
+    *,
+    size: int = 16,
+    anchor: str = "start",
+    bold: bool = False,
+) -> str:
+    """Words at a point of a chart, ``size`` in points; ``anchor`` is SVG's: start, middle or end."""
+    weight = ' font-weight="bold"' if bold else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-family="{style.FONT},Helvetica,sans-serif" font-size="{size}" '
+        f'text-anchor="{anchor}" fill="{colour}"{weight}>{html.escape(words)}</text>'
+    )
+
+
+def stroke(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+    """A straight line from one point to another."""
+    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {place} stroke="{colour}" stroke-width="{width}"/>'
+
+
+def wrapped(words: str, width: int) -> list[str]:
+    """Words in rows of at most ``width`` letters.
+
+    >>> wrapped("the first that is not finite", 12)
+    ['the first', 'that is not', 'finite']
+    """
+    rows = [""]
+    for word in words.split():
+        if rows[-1] and len(rows[-1]) + 1 + len(word) > width:
+            rows.append("")
+        rows[-1] = f"{rows[-1]} {word}".strip()
+    return rows

@@ -1,0 +1,325 @@
+"""``loss_curve``: how the loss of a training fell, beside what counting alone reaches; one run, or several compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from .. import style
+from ..rendering import shapes
+from .chart import Chart, stroke, text
+from .plot import LOOKS, Axis, Point
+
+_WIDTH, _HEIGHT = 760.0, 420.0  # points: the axes
+_LEFT, _TOP = 78.0, 74.0
+_LINE = 26.0  # the height of a line of words
+_SHARE = 50  # the training loss is averaged over a fiftieth of the steps
+_MOST = 1500  # points of a line: two per point of the picture's width
+_COLUMNS = 40  # characters: a curve in a terminal
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The losses of one run, as points (step, loss).
+
+    Attributes:
+        name: of the run; empty when there is only one.
+        training: the loss on the batch of every step.
+        smooth: its mean over the last ``window`` steps.
+        validation: the losses on the same sequences throughout, which can be compared.
+        final: the last validation, where that is on more sequences.
+        best: the lowest validation loss, or the lowest of ``smooth`` where nothing was validated.
+    """
+
+    name: str
+    training: Sequence[Point]
+    smooth: Sequence[Point]
+    window: int
+    validation: Sequence[Point]
+    final: Point | None
+    best: Point
+
+
+@dataclass(frozen=True)
+class LossCurve(Chart):
+    """A finished chart; the last line of a notebook cell shows it.
+
+    Attributes:
+        curves: one per run.
+        ladder: the losses that counting models reach, by name, falling.
+        title, unit: the words on top and at the vertical axis.
+    """
+
+    curves: Sequence[Curve]
+    ladder: Sequence[tuple[str, float]]
+    title: str
+    unit: str
+
+    def __str__(self) -> str:
+        """Every run in a few lines, with its curve in blocks, and where its best loss stands on the ladder."""
+        rows = [self.title] if self.title else []
+        for curve in self.curves:
+            steps = max(step for step, _ in (*curve.training, *curve.validation))
+            rows.append(f"{curve.name or 'the run'}: {style.number(steps, 9)} steps")
+            for name, line in (("training", curve.smooth), ("validation", curve.validation)):
+                if line:
+                    first, last = style.number(line[0][1]), style.number(line[-1][1])
+                    rows.append(f"  {name:<10}  {first} {_sparkline(line)} {last}")
+            if curve.final is not None:
+                rows.append(f"  {'in the end':<10}  {style.number(curve.final[1])} on more of the text")
+            rows.append(f"  {'best':<10}  {_best(curve)}{self._standing(curve.best[1])}")
+        if self.ladder:
+            rows.append(f"counting reaches: {', '.join(f'{name} {style.number(loss)}' for name, loss in self.ladder)}")
+        return "\n".join(rows)
+
+    def _standing(self, loss: float) -> str:
+        below = [name for name, rung in self.ladder if loss < rung]
+        return f", better than {below[-1]}" if below else ""
+
+    def _drawn(self) -> str:
+        return _chart(self)
+
+    def _title(self) -> str:
+        return self.title or "Loss"
+
+
+def loss_curve(
+    log: Any,
+    *,
+    ladder: Mapping[str, float] | Sequence[Any] = (),
+    title: str = "",
+    unit: str = "nats per character",
+) -> LossCurve:
+    """Draw the loss of one run, or of several.
+
+    Args:
+        log: what ``log.jsonl`` holds, a mapping per step with ``step``, ``train_loss`` and ``val_loss``, of which
+            each loss may be None; or simply the training loss of every step from 1 on; or either of them by the names
+            of runs.
+        ladder: what counting models reach, by name, or as things with a ``name`` and a ``loss``, such as
+            :func:`gpt.ngram.ladder` gives.
+        title: on top.
+        unit: of the loss.
+
+    A loss that is not finite is left out. Raises ValueError when a run has no loss, or there are more than five runs.
+
+    >>> print(loss_curve([4.0, 3.0, 2.0], ladder={"unigram": 3.3, "bigram": 2.4}, title="three steps"))
+    three steps
+    the run: 3 steps
+      training    4 █▅▁ 2
+      best        2 at step 3, better than bigram
+    counting reaches: unigram 3.3, bigram 2.4
+    """
+    runs = log if isinstance(log, Mapping) else {"": log}
+    if not runs:
+        raise ValueError("there is nothing to show; give loss_curve() the log of at least one run")
+    if len(runs) > len(LOOKS):
+        raise ValueError(f"at most {len(LOOKS)} runs can be told apart in one picture; got {len(runs)}")
+    rungs = [*ladder.items()] if isinstance(ladder, Mapping) else [(rung.name, rung.loss) for rung in ladder]
+    known = [(style.visible(name), float(loss)) for name, loss in rungs if math.isfinite(loss)]
+    curves = [_curve(style.short(style.visible(str(name))), list(records)) for name, records in runs.items()]
+    return LossCurve(curves, sorted(known, key=lambda rung: -rung[1]), style.visible(title), unit)
+
+
+def _curve(name: str, log: Sequence[Any]) -> Curve:
+    records = [r if isinstance(r, Mapping) else {"step": i, "train_loss": float(r)} for i, r in enumerate(log, 1)]
+    training = _points(records, lambda r: r.get("train_loss"))
+    validation = _points(records, lambda r: r.get("watched_loss", r.get("val_loss")))
+    final = _points(records, lambda r: r["val_loss"] if "watched_loss" in r else None)
+    window = max(1, len(training) // _SHARE)
+    smooth = _means(training, window)
+    if not (validation or smooth):
+        raise ValueError(f"{name or 'the log'} holds no finite loss; expected lines with train_loss or val_loss")
+    best = min(validation or smooth, key=lambda point: point[1])
+    return Curve(name, training, smooth, window, validation, final[-1] if final else None, best)
+
+
+def _points(records: Sequence[Mapping[str, Any]], loss: Any) -> list[Point]:
+    pairs = ((float(record["step"]), loss(record)) for record in records)
+    return [(step, float(y)) for step, y in pairs if y is not None and math.isfinite(y)]
+
+
+def _means(points: Sequence[Point], window: int) -> list[Point]:
+    """The mean of the last ``window`` losses, of fewer at the beginning."""
+    sums = [0.0, *accumulate(y for _, y in points)]
+    starts = [max(0, i + 1 - window) for i in range(len(points))]
+    return [
+        (step, (sums[i + 1] - sums[j]) / (i + 1 - j))
+        for i, ((step, _), j) in enumerate(zip(points, starts, strict=True))
+    ]
+
+
+def _best(curve: Curve) -> str:
+    return f"{style.number(curve.best[1])} at step {style.number(curve.best[0], 9)}"
+
+
+def _sparkline(line: Sequence[Point]) -> str:
+    """A curve in blocks, of which each is the mean of its part."""
+    low, high = min(y for _, y in line), max(y for _, y in line)
+    count = min(_COLUMNS, len(line))
+    blocks = []
+    for i in range(count):
+        part = line[i * len(line) // count : (i + 1) * len(line) // count]
+        share = (math.fsum(y for _, y in part) / len(part) - low) / (high - low) if high > low else 0.0
+        blocks.append(_BLOCKS[min(7, int(8 * share))])
+    return "".join(blocks)
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+def _chart(chart: LossCurve) -> str:
+    everything = [p for curve in chart.curves for p in (*curve.smooth, *curve.validation)]
+    across = Axis([*(x for x, _ in everything), 0.0], _LEFT, _LEFT + _WIDTH, margin=0.0)
+    up = Axis([*(y for _, y in everything), *(loss for _, loss in chart.ladder)], _TOP + _HEIGHT, _TOP)
+    right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
+    parts = [text(12, 30, chart.title, size=20, bold=True), text(12, _TOP - 16, f"loss, {chart.unit}")]
+    for tick in across.ticks():
+        parts.append(stroke(across.at(tick), _TOP, across.at(tick), bottom, style.FRAMES[2], 1))
+        parts.append(text(across.at(tick), bottom + 22, style.number(tick, 9), style.FAINT, anchor="middle"))
+    for tick in up.ticks():
+        parts.append(stroke(_LEFT, up.at(tick), right, up.at(tick), style.FRAMES[2], 1))
+        parts.append(text(_LEFT - 10, up.at(tick) + 5, style.number(tick), style.FAINT, anchor="end"))
+    parts.append(text((_LEFT + right) / 2, bottom + 48, "step", anchor="middle"))
+    labels = []
+    for (name, loss), y in zip(chart.ladder, _apart([up.at(loss) for _, loss in chart.ladder]), strict=True):
+        words = f"{name} {style.number(loss)}"
+        line = f'stroke="{style.INK}" stroke-width="1.5" stroke-dasharray="2 4"'
+        parts.append(f'<path class="rung" d="M{_LEFT:.1f},{up.at(loss):.1f}H{right:.1f}" fill="none" {line}/>')
+        parts.append(stroke(right, up.at(loss), right + 16, y, style.FAINT, 1))
+        parts.append(text(right + 22, y + 5, words))
+        labels.append(words)
+    alone = len(chart.curves) == 1
+    for curve, look in zip(chart.curves, LOOKS, strict=False):
+        parts += _lines(curve, look, across, up, alone=alone)
+    rows = _key(chart.curves[0], LOOKS[0]) if alone else _keys(chart.curves)
+    for i, (sample, words) in enumerate(rows):
+        y = bottom + 80 + i * _LINE
+        parts += [shapes.moved(12, y - 6, sample), text(70, y, words)]
+    wide = max(
+        [right + 22 + max(map(shapes.width, labels), default=0.0), *(70 + shapes.width(words) for _, words in rows)]
+    )
+    wide = max(wide, shapes.width(chart.title, 20, bold=True), shapes.width(f"loss, {chart.unit}")) + 16
+    return shapes.document(wide, bottom + 66 + len(rows) * _LINE + 12, parts)
+
+
+_Look = tuple[str, str, float]
+_RAW = 0.35  # of the colour: the loss of every single step
+
+
+def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) -> list[str]:
+    """Training thin (every step, where there is one run) and thick, validation with marks, and the best of all."""
+    colour, dashes, _ = look
+    parts = []
+    if alone:
+        top = up.high  # a single batch may be far above everything; its line ends at the edge
+        parts.append(_path("training", [(x, min(y, top)) for x, y in curve.training], across, up, colour, 1, "", _RAW))
+    of_validation = style.NEGATIVE if alone else colour
+    if curve.smooth:
+        parts.append(_path("smooth", curve.smooth, across, up, colour, 3 if alone else 2, dashes))
+    if curve.validation:
+        parts.append(_path("validation", curve.validation, across, up, of_validation, 3.5, "" if alone else dashes))
+        marks = [(across.at(x), up.at(y)) for x, y in curve.validation]
+        if len(marks) <= 60:
+            parts += [_dot(x, y, of_validation) for x, y in marks]
+    if curve.final is not None:  # around the star, where both are at one place
+        x, y = across.at(curve.final[0]), up.at(curve.final[1])
+        parts.append(shapes.titled(f"on more of the text: {curve.final[1]!r}", [_diamond(x, y, of_validation)]))
+    x, y = across.at(curve.best[0]), up.at(curve.best[1])
+    parts.append(stroke(x, y, x, up.start, of_validation, 1.5))
+    parts.append(shapes.titled(f"best: {curve.best[1]!r} at step {curve.best[0]:g}", [_star(x, y, of_validation)]))
+    return parts
+
+
+_FLAT = Axis([0.0, 1.0], 0.0, 46.0, margin=0.0)  # a sample of a line, beside its meaning
+_SAMPLE = [(0.0, 0.0), (1.0, 0.0)]
+
+
+def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
+    """What the lines of a single run mean: (a sample, words)."""
+    colour, dashes, _ = look
+    rows = []
+    if curve.smooth:
+        words = f"training: thick the mean of {curve.window} steps, thin every step" if curve.window > 1 else "training"
+        rows.append(([_path("", _SAMPLE, _FLAT, _FLAT, colour, 3, dashes)], words))
+    if curve.validation:
+        sample = [_path("", _SAMPLE, _FLAT, _FLAT, style.NEGATIVE, 3.5, ""), _dot(23, 0, style.NEGATIVE)]
+        rows.append((sample, "validation"))
+    rows.append(([_star(23, 0, style.NEGATIVE)], f"best: {_best(curve)}"))
+    if curve.final is not None:
+        words = f"in the end, on more of the text: {style.number(curve.final[1])}"
+        rows.append(([_diamond(23, 0, style.NEGATIVE)], words))
+    return rows
+
+
+def _keys(curves: Sequence[Curve]) -> list[tuple[list[str], str]]:
+    """A line for each of several runs, and one for what they share."""
+    rows = []
+    for curve, (colour, dashes, _) in zip(curves, LOOKS, strict=False):
+        sample = [_path("", _SAMPLE, _FLAT, _FLAT, colour, 3.5, dashes), _star(23, 0, colour)]
+        final = "" if curve.final is None else f", in the end {style.number(curve.final[1])} on more of the text ◇"
+        rows.append((sample, f"{curve.name}: best {_best(curve)}{final}"))
+    return [*rows, ([], "thin: training, averaged; thick with ●: validation; ★ best")]
+
+
+def _thinned(points: Sequence[Point]) -> Sequence[Point]:
+    """No more points than can be told apart: of many that stand close together the lowest and the highest, in order."""
+    if len(points) <= _MOST:
+        return points
+    parts = _MOST // 2
+    found = [points[0]]
+    for i in range(parts):
+        part = points[i * len(points) // parts : (i + 1) * len(points) // parts]
+        found += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
+    return [*found, points[-1]]
+
+
+def _path(
+    kind: str,
+    points: Sequence[Point],
+    across: Axis,
+    up: Axis,
+    colour: str,
+    width: float,
+    dashes: str,
+    opacity: float = 1.0,
+) -> str:
+    places = "L".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in _thinned(points))
+    look = f'fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"'
+    look += f' stroke-dasharray="{dashes}"' if dashes else ""
+    look += f' stroke-opacity="{opacity}"' if opacity < 1.0 else ""
+    name = f' class="{kind}"' if kind else ""
+    return f'<path{name} d="M{places}" {look}/>'
+
+
+def _dot(x: float, y: float, colour: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}" stroke="{style.PAPER}" stroke-width="1"/>'
+
+
+def _star(x: float, y: float, colour: str) -> str:
+    angles = [math.pi * (i / 5 - 0.5) for i in range(10)]
+    radii = [11.0 if i % 2 == 0 else 5.0 for i in range(10)]
+    corners = [(x + r * math.cos(a), y + r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
+    places = "L".join(f"{a:.1f},{b:.1f}" for a, b in corners)
+    return f'<path d="M{places}Z" fill="{colour}" stroke="{style.PAPER}" stroke-width="1.5"/>'
+
+
+def _diamond(x: float, y: float, colour: str) -> str:
+    places = "L".join(f"{a:.1f},{b:.1f}" for a, b in [(x, y - 13), (x + 13, y), (x, y + 13), (x - 13, y)])
+    return f'<path d="M{places}Z" fill="none" stroke="{colour}" stroke-width="2"/>'
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """Heights for labels near their lines, downwards, at least a line of words apart.
+
+    >>> _apart([10.0, 12.0, 100.0])
+    [10.0, 32.0, 100.0]
+    """
+    found: list[float] = []
+    for y in places:
+        found.append(max(y, found[-1] + 22.0) if found else y)
+    return found

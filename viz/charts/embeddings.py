@@ -1,0 +1,277 @@
+"""``embeddings``: the vectors of characters in the plane in which they differ most."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu import Value
+
+from .. import style
+from ..rendering import shapes
+from .chart import Chart, stroke, text
+from .plot import Axis
+
+Point = tuple[float, float]
+
+_WIDTH, _HEIGHT = 900.0, 620.0  # points: the plane
+_LEFT, _TOP = 24.0, 84.0
+_SIZE = 19  # of the characters
+_MARK = 6.0  # the radius of a mark
+_FAR = 24.0  # a name farther from its mark than this has a line to it
+_NEAREST = 3  # of each character, in the text
+#: Kinds of characters: name, colour, shape.
+KINDS = {
+    "vowels": (style.NEGATIVE, "circle"),
+    "consonants": (style.POSITIVE, "square"),
+    "capitals": (style.INK, "triangle"),
+    "digits": (style.MIXED, "bars"),
+    "punctuation and white space": (style.OUTLINE, "diamond"),
+    "others": (style.FAINT, "cross"),
+}
+
+
+@dataclass(frozen=True)
+class Embeddings(Chart):
+    """A finished picture of embeddings; the last line of a notebook cell shows it.
+
+    Attributes:
+        names: of the vectors, in visible characters.
+        kinds: of each, one of :data:`KINDS`.
+        places: of each, in the plane.
+        shares: of the variance, that the two axes of the plane hold.
+        nearest: to each, the numbers of the others in the directions that are most alike, nearest first.
+        title: on top.
+    """
+
+    names: Sequence[str]
+    kinds: Sequence[str]
+    places: Sequence[Point]
+    shares: Point
+    nearest: Sequence[Sequence[int]]
+    title: str
+
+    def __str__(self) -> str:
+        """Where every vector is, and which others point most nearly the same way."""
+        wide = max(map(len, self.names)) + 2
+        rows = [self.title] if self.title else []
+        rows.append(f"{'':<{wide}}{'x':>9}{'y':>9}  most alike")
+        for name, (x, y), near in zip(self.names, self.places, self.nearest, strict=True):
+            alike = " ".join(self.names[i] for i in near)
+            rows.append(f"{name:<{wide}}{style.number(x, 3):>9}{style.number(y, 3):>9}  {alike}")
+        return "\n".join([*rows, self._caption()])
+
+    def _caption(self) -> str:
+        x, y = self.shares
+        return f"The plane of the two directions with the largest variance: {x:.0%} and {y:.0%} of all."
+
+    def _drawn(self) -> str:
+        return _chart(self)
+
+    def _title(self) -> str:
+        return self.title or "Embeddings"
+
+
+def embeddings(vectors: Sequence[Sequence[Any]], names: Sequence[str] | None = None, *, title: str = "") -> Embeddings:
+    """Put vectors into the plane that keeps as much of their differences as a plane can.
+
+    That is the plane of the two principal components (Pearson 1901): the directions, through the mean of all vectors,
+    in which they vary most; both have one scale. Each is turned so that its largest coordinate is positive; so the same
+    vectors give the same picture.
+
+    Args:
+        vectors: one per character, numbers or Values.                                                   # (n, C)
+        names: what they are of, characters or words; their numbers by default.
+        title: on top.
+
+    Raises ValueError when there are fewer than two vectors, or names that do not fit.
+
+    >>> picture = embeddings([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], "abcd")
+    >>> [(round(x, 6) + 0.0, round(y, 6) + 0.0) for x, y in picture.places]
+    [(3.0, 0.0), (-3.0, 0.0), (0.0, 1.0), (0.0, -1.0)]
+    >>> picture.shares
+    (0.9, 0.1)
+    """
+    rows = [[float(x.data if isinstance(x, Value) else x) for x in vector] for vector in vectors]
+    if len(rows) < 2 or not rows[0]:
+        raise ValueError(f"a plane needs at least two vectors to show; got {len(rows)}")
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise ValueError(f"all vectors must be of one length; got {sorted({len(row) for row in rows})}")
+    if not all(map(math.isfinite, (x for row in rows for x in row))):
+        raise ValueError("a vector holds a number that is not finite; has its training diverged?")
+    given = [str(i) for i in range(len(rows))] if names is None else list(names)
+    if len(given) != len(rows):
+        raise ValueError(f"every vector needs a name; got {len(given)} names and {len(rows)} vectors")
+    places, shares = _principal(rows)
+    shown = [style.short(style.visible(name)) for name in given]
+    kinds = [_kind(name) if names is not None else "others" for name in given]
+    return Embeddings(shown, kinds, places, shares, _nearest(rows), style.visible(title))
+
+
+def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
+    """The coordinates along the two directions of largest variance, and their shares of it.      # (n, C) → (n, 2)"""
+    import numpy as np  # here and not above: most pictures need no arrays
+
+    vectors = np.array(rows)
+    centred = vectors - vectors.mean(axis=0)
+    variances, directions = np.linalg.eigh(centred.T @ centred)  # rising
+    total = float(variances.sum())
+    axes, shares = [], []
+    for k in (1, 2):
+        if k > len(variances):
+            axes.append([0.0] * len(rows))
+            shares.append(0.0)
+            continue
+        direction = directions[:, -k]
+        if direction[np.argmax(np.abs(direction).round(9))] < 0:  # rounded, so that the first of equal ones decides
+            direction = -direction
+        axes.append((centred @ direction).tolist())
+        shares.append(round(max(0.0, float(variances[-k])) / total, 12) if total > 0.0 else 0.0)
+    return list(zip(*axes, strict=True)), (shares[0], shares[1])
+
+
+def _nearest(rows: list[list[float]]) -> list[list[int]]:
+    """To each vector the others, by the cosine of the angle between them."""
+    lengths = [math.hypot(*row) or 1.0 for row in rows]
+    units = [[x / length for x in row] for row, length in zip(rows, lengths, strict=True)]
+
+    def alike(i: int, j: int) -> float:
+        return sum(a * b for a, b in zip(units[i], units[j], strict=True))
+
+    return [
+        sorted((j for j in range(len(rows)) if j != i), key=lambda j: -alike(i, j))[:_NEAREST] for i in range(len(rows))
+    ]
+
+
+def _kind(name: str) -> str:
+    """The kind of a character.
+
+    >>> [_kind(c) for c in ("a", "é", "b", "Q", "7", "\\n", ";", "word")]
+    ['vowels', 'vowels', 'consonants', 'capitals', 'digits', 'punctuation and white space', \
+'punctuation and white space', 'others']
+    """
+    if len(name) != 1:
+        return "others"
+    if name.isupper():
+        return "capitals"
+    if name.isalpha():
+        return "vowels" if unicodedata.normalize("NFD", name)[0] in "aeiou" else "consonants"
+    return "digits" if name.isdigit() else "punctuation and white space"
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+def _chart(chart: Embeddings) -> str:
+    across, up = _axes(chart.places)
+    right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
+    parts = [
+        text(12, 30, chart.title, size=20, bold=True),
+        text(12, 60, chart._caption(), style.FAINT),
+        shapes.rectangle(_LEFT, _TOP, _WIDTH, _HEIGHT, "none", line=style.FRAME_LINE),
+        stroke(across.at(0), _TOP, across.at(0), bottom, style.FRAMES[2], 1.5),  # 0 is the mean of all vectors
+        stroke(_LEFT, up.at(0), right, up.at(0), style.FRAMES[2], 1.5),
+    ]
+    spots = [(across.at(x), up.at(y)) for x, y in chart.places]
+    sizes = [(shapes.width(name, _SIZE, bold=True), float(_SIZE)) for name in chart.names]
+    labels = _labels(spots, sizes)
+    nodes = []
+    for name, kind, place, spot, size, (x, y) in zip(
+        chart.names, chart.kinds, chart.places, spots, sizes, labels, strict=True
+    ):
+        edge = _nearest_point(spot, (x, y - _SIZE / 3), size)
+        if math.dist(spot, edge) > _FAR:
+            parts.append(stroke(spot[0], spot[1], edge[0], edge[1], style.FRAME_LINE, 1))
+        words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
+        label = text(x, y, name, size=_SIZE, anchor="middle", bold=True)
+        nodes.append(shapes.titled(words, [_mark(kind, *spot), label], name=name))
+    x = _LEFT
+    for kind in KINDS if len(set(chart.kinds)) > 1 else ():
+        if kind in chart.kinds:
+            nodes += [_mark(kind, x + 8, bottom + 25), text(x + 22, bottom + 31, kind)]
+            x += 52 + shapes.width(kind)
+    wide = max(right, x, 12 + shapes.width(chart.title, 20, bold=True), 12 + shapes.width(chart._caption())) + 24
+    return shapes.document(wide, bottom + 50, [*parts, *nodes])
+
+
+def _axes(places: Sequence[Point]) -> tuple[Axis, Axis]:
+    """Axes on which a unit has one length, with all places inside."""
+    lows, highs = ([pick(part) for part in zip(*places, strict=True)] for pick in (min, max))
+    room = (_WIDTH - 80.0, _HEIGHT - 60.0)
+    scale = min(r / (high - low) if high > low else math.inf for r, low, high in zip(room, lows, highs, strict=True))
+    scale = scale if math.isfinite(scale) else 1.0
+    halves = (_WIDTH / 2 / scale, _HEIGHT / 2 / scale)
+    middles = [(low + high) / 2 for low, high in zip(lows, highs, strict=True)]
+    (x0, x1), (y0, y1) = ((m - h, m + h) for m, h in zip(middles, halves, strict=True))
+    return (
+        Axis([x0, x1], _LEFT, _LEFT + _WIDTH, margin=0.0),
+        Axis([y0, y1], _TOP + _HEIGHT, _TOP, margin=0.0),
+    )
+
+
+def _labels(spots: Sequence[Point], sizes: Sequence[Point]) -> list[Point]:
+    """Where each name stands: beside its mark, in the first place that is free, nearest first.
+
+    Places are the middle of the baseline. A name that finds no free place takes the least crowded one.
+    """
+    taken = [(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in spots]
+    found = []
+    for (x, y), (wide, high) in zip(spots, sizes, strict=True):
+        best, least = (x, y), math.inf
+        for middle in _around(x, y, wide, high):
+            box = (middle[0] - wide / 2, middle[1] - high / 2, middle[0] + wide / 2, middle[1] + high / 2)
+            if box[0] < _LEFT or box[2] > _LEFT + _WIDTH or box[1] < _TOP or box[3] > _TOP + _HEIGHT:
+                continue
+            crowd = sum(_common(box, other) for other in taken)
+            if crowd < least:
+                best, least = middle, crowd
+            if crowd == 0.0:
+                break
+        taken.append((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
+        found.append((best[0], best[1] + high / 3))
+    return found
+
+
+def _nearest_point(spot: Point, middle: Point, size: Point) -> Point:
+    """The point of a name's box that is nearest to a mark: where a line to it ends, so that none crosses the name.
+
+    >>> _nearest_point((0.0, 0.0), (100.0, 5.0), (60.0, 20.0))
+    (70.0, 0.0)
+    """
+    x, y = (min(max(s, m - length / 2), m + length / 2) for s, m, length in zip(spot, middle, size, strict=True))
+    return x, y
+
+
+def _around(x: float, y: float, wide: float, high: float) -> Iterator[Point]:
+    """Places for the middle of a name around a mark, in rings that grow."""
+    for ring in range(12):
+        away = _MARK + 2 + 11.0 * ring
+        for turn in range(8 + 4 * ring):
+            angle = 2 * math.pi * turn / (8 + 4 * ring)
+            yield x + (away + wide / 2) * math.cos(angle), y - (away + high / 2) * math.sin(angle)
+
+
+def _common(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """The area that two boxes share."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return wide * high if wide > 0.0 and high > 0.0 else 0.0
+
+
+def _mark(kind: str, x: float, y: float) -> str:
+    colour, shape = KINDS[kind]
+    r = _MARK
+    if shape == "circle":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{colour}"/>'
+    if shape == "cross":
+        return shapes.lines([((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r))], colour, 3)
+    if shape == "bars":
+        return shapes.lines([((x - r, y - 3), (x + r, y - 3)), ((x - r, y + 3), (x + r, y + 3))], colour, 3)
+    corners = {
+        "square": [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+        "triangle": [(x, y - r), (x + r, y + r), (x - r, y + r)],
+        "diamond": [(x, y - r - 1), (x + r + 1, y), (x, y + r + 1), (x - r - 1, y)],
+    }[shape]
+    return shapes.area([corners], colour)

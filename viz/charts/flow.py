@@ -1,0 +1,242 @@
+"""How the gradient flows: one line per table of parameters and per module, on a logarithmic axis, and what is wrong.
+
+The questions of everyone whose network does not learn: where does the gradient die, where does it explode, which units
+are dead or saturated, and which operation was the first to make a NaN? Everything is read off the graph and the
+recorded calls, so it is exact, and no layer needs to be known.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu import Value, collector_paused, measure
+from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.measure import Line
+
+from .. import style
+from ..graph import diagnose, graph, regions
+from .chart import LETTER, Chart, stroke, text, wrapped
+
+
+@dataclass(frozen=True)
+class Flow(Chart):
+    """What :func:`flow` measured.
+
+    Attributes:
+        parameters: a line per table of parameters.
+        modules: a line per module: the gradient that arrives at its results.
+        findings: sentences about what is wrong; empty for a healthy network.
+    """
+
+    parameters: list[Line]
+    modules: list[Line]
+    findings: list[str]
+
+    def __str__(self) -> str:
+        """A table for the terminal."""
+        lines = [*self.parameters, *self.modules]
+        width = max([len(line.name) for line in lines], default=0) + 2
+        rows = [f"{'':<{width}}{'values':>9}{'mean |grad|':>13}{'max |grad|':>13}{'zero':>7}  update/data"]
+        for title, part in (("parameters", self.parameters), ("results of modules", self.modules)):
+            rows += [title] if part else []
+            for line in part:
+                update = "" if line.update is None else style.number(line.update, 2)
+                rows.append(
+                    f"{line.name:<{width}}{line.count:>9,}{style.number(line.mean, 3):>13}"
+                    f"{style.number(line.largest, 3):>13}{line.zeros:>7.0%}  {update}".rstrip()
+                )
+        return "\n".join([*rows, "", *(self.findings or ["Nothing unusual was found."])])
+
+    def _drawn(self) -> str:
+        return _chart(self)
+
+    def _title(self) -> str:
+        return _TITLE
+
+
+def flow(
+    loss: Any,
+    *,
+    calls: CallRecord | None = None,
+    before: Mapping[Value, float] | None = None,
+    split: Iterable[str] = ("AttentionHead",),
+) -> Flow:
+    """Measure the gradients of one backward pass.
+
+    Args:
+        loss: what ``backward()`` was called on, or any nesting of lists of such Values.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while the loss was computed; without it the parameters
+            are the leaves that have a label, and there are no modules.
+        before: the numbers of the parameters before the optimiser's step, if it has been made since: gives the ratio of
+            update to data.
+        split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
+
+    Raises:
+        TypeError: there is no Value in ``loss``.
+        ValueError: ``backward()`` has not been called.
+
+    >>> import random
+    >>> from tinygrad_edu import record_calls
+    >>> from tinygrad_edu.nn import MLP
+    >>> with record_calls() as calls:
+    ...     y = MLP(2, [3, 1], rng=random.Random(1))([1.0, 2.0])
+    >>> y.backward()
+    >>> [line.count for line in flow(y, calls=calls).parameters]
+    [2, 1, 2, 1, 2, 1, 3, 1]
+    """
+    roots = values_in(loss)
+    if not roots:
+        raise TypeError(f"expected a Value, or a list with Values in it, got {type(loss).__name__} without any")
+    if all(root.grad is NO_GRADIENT_YET for root in roots):
+        raise ValueError("no gradient has been computed yet; call backward() on the loss first")
+    with collector_paused():  # a million small tuples are made, and none of them is garbage
+        whole = graph.build(roots, calls.names if calls is not None else None)
+        parts = regions.find(whole, calls)
+    parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
+    groups = by_module(calls.calls if calls is not None else [], frozenset(split))
+    modules = _results(groups)
+    findings = diagnose.findings(whole, parts, parameters, modules, groups)
+    return Flow(parameters, modules, findings)
+
+
+def lines(calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)) -> tuple[list[Line], list[Line]]:
+    """The lines of :func:`flow` without the findings: those per table of parameters, and those per module.
+
+    The graph is not looked at, so that a measurement of every tenth step of a training costs little.
+    """
+    return _tables(calls.names, None), _results(by_module(calls.calls, frozenset(split)))
+
+
+def _tables(named: Mapping[Value, str], before: Mapping[Value, float] | None) -> list[Line]:
+    tables: dict[str, list[Value]] = {}
+    for value, name in named.items():
+        tables.setdefault(name.partition("[")[0], []).append(value)
+    return [_line(name, values, before) for name, values in tables.items()]
+
+
+def _results(groups: Mapping[str, list[ModuleCall]]) -> list[Line]:
+    return [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
+
+
+def _labelled(whole: graph.Graph) -> dict[Value, str]:
+    return {whole.values[node]: name for node, name in whole.names.items() if not whole.inputs[node]}
+
+
+def _line(name: str, values: list[Value], before: Mapping[Value, float] | None = None) -> Line:
+    gradients = [0.0 if v.grad is NO_GRADIENT_YET else v.grad for v in values]
+    update = None
+    if before is not None and all(v in before for v in values):
+        update = measure.update_ratio([before[v] for v in values], [v.data for v in values])
+    return measure.line(name, gradients, update)
+
+
+def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> dict[str, list[ModuleCall]]:
+    """All calls of each module, by its path; those of the kinds in ``split`` are numbered and stand by themselves."""
+    groups: dict[str, list[ModuleCall]] = {}
+
+    def enter(call: ModuleCall, name: str) -> None:
+        groups.setdefault(name, []).append(call)
+        seen: dict[str, int] = {}
+        for child in call.children:
+            path = child.path or child.kind
+            if child.kind in split:
+                seen[path] = seen.get(path, 0) + 1
+                path = f"{path} {seen[path]}"
+            enter(child, path)
+
+    for call in calls:
+        enter(call, call.path or call.kind)
+    # A module that hands on what it was given, such as dropout outside of training, has nothing of its own to show.
+    return {name: group for name, group in groups.items() if any({*call.outputs} - {*call.inputs} for call in group)}
+
+
+# --- the chart --------------------------------------------------------------------------------------------------------
+
+_TITLE = "Gradient flow"
+_ROW, _PLOT = 28.0, 360.0  # points: height of a line, width of the axis
+
+
+def _chart(measured: Flow) -> str:
+    """Two panels side by side, so that a whole small GPT fits a screen; one axis for both, so that they compare."""
+    sides = [("parameters", measured.parameters), ("results of modules", measured.modules)]
+    sizes = [x for _, lines in sides for line in lines for x in (line.mean, line.largest) if 0.0 < x < math.inf]
+    low = math.floor(math.log10(min(sizes))) if sizes else -1
+    high = max(math.ceil(math.log10(max(sizes))) if sizes else 0, low + 1)
+    x, bottom, panels = 12.0, 0.0, []
+    top = 100.0
+    for title, lines in sides:
+        if lines:
+            panel = _Panel(title, lines, x, top, low, high)
+            panels.append(panel.svg())
+            x, bottom = panel.right + 40.0, max(bottom, panel.bottom)
+    words = [row for f in measured.findings for row in wrapped(f, int(x / LETTER))] or ["Nothing unusual was found."]
+    colour = style.NEGATIVE if measured.findings else style.FAINT
+    head = [text(12, 30, _TITLE, size=20, bold=True)]
+    head += [text(12, 54 + 24 * i, row, colour, bold=bool(measured.findings)) for i, row in enumerate(words)]
+    drop = 60.0 + 24.0 * len(words) - top  # the panels begin below the findings
+    legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  a grid line per power of ten", style.FAINT)
+    height = bottom + drop + 54
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {x:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
+        f'{"".join(head)}<g transform="translate(0 {drop:.1f})">{"".join(panels)}</g>{legend}</svg>'
+    )
+
+
+class _Panel:
+    """The lines of one kind, from ``top`` to ``bottom`` and from ``left`` to ``right``."""
+
+    def __init__(self, title: str, lines: list[Line], left: float, top: float, low: int, high: int) -> None:
+        self.title, self.lines, self.left, self.top = title, lines, left, top
+        self.low, self.high = low, high
+        self.names = left + 12 + LETTER * max(map(len, [title, *(line.name for line in lines)]))  # where the names end
+        self.axis = self.names + 12 + _PLOT  # where the axis ends
+        self.updates = any(line.update is not None for line in lines)
+        self.right = self.axis + (200.0 if self.updates else 90.0)
+        self.bottom = top + _ROW * (len(lines) + 1)
+
+    def svg(self) -> str:
+        """Titles, grid and lines."""
+        out = [text(self.left, self.top, self.title, bold=True)]
+        for power in range(self.low, self.high + 1, max(1, round((self.high - self.low) / 6))):
+            x = self._at(10.0**power)
+            out.append(text(x, self.top, f"1e{power}".replace("-", "−"), style.FAINT, anchor="middle"))
+            out.append(stroke(x, self.top + 10, x, self.bottom + 8, style.FRAMES[2], 1))
+        out.append(text(self.axis + 90, self.top, "zeros", style.FAINT, anchor="end"))
+        if self.updates:
+            out.append(text(self.axis + 200, self.top, "Δ ÷ data", style.FAINT, anchor="end"))
+        for i, line in enumerate(self.lines, 1):
+            out.append(self._row(line, self.top + i * _ROW))
+        return "".join(out)
+
+    def _at(self, x: float) -> float:
+        return self.axis - _PLOT * (self.high - math.log10(x)) / (self.high - self.low)
+
+    def _row(self, line: Line, y: float) -> str:
+        facts = f"mean |grad| {line.mean!r}, max |grad| {line.largest!r}, {line.zeros:.2%} exactly 0"
+        name = html.escape(line.name)
+        parts = [
+            text(self.names, y, line.name, anchor="end"),
+            text(self.axis + 90, y, f"{line.zeros:.0%}", anchor="end"),
+        ]
+        if line.not_finite:
+            words = f"{line.not_finite:,} not finite"
+            parts.append(text(self.names + 20, y, words, style.NEGATIVE, bold=True))
+        elif line.largest > 0.0:
+            mean, largest = self._at(line.mean), self._at(line.largest)
+            parts += [
+                stroke(mean, y - 5, largest, y - 5, style.POSITIVE, 3),
+                stroke(largest, y - 13, largest, y + 3, style.POSITIVE, 3),
+                f'<circle cx="{mean:.1f}" cy="{y - 5:.1f}" r="7" fill="{style.POSITIVE}"/>',
+            ]
+        if line.update is not None:
+            parts.append(text(self.axis + 200, y, style.number(line.update, 2), anchor="end"))
+        return (
+            f'<g class="node" data-name="{name}" data-count="{line.count}" data-grad="{facts}">'
+            f"<title>{name}: {facts}</title>{''.join(parts)}</g>"
+        )

@@ -1,0 +1,286 @@
+"""``histogram``: how weights, gradients and results of modules are distributed, one small picture each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu import Value
+from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.engine import NO_GRADIENT_YET
+
+from .. import style
+from ..rendering import shapes
+from .chart import Chart, stroke, text
+from .flow import by_module
+
+_BINS = 31  # an odd number, so that 0 is in the middle of one
+_SPREAD = 4.0  # root mean squares on either side of 0: 1 in 16,000 of normally distributed numbers is beyond
+_WIDTH, _HEIGHT = 250.0, 84.0  # points: the bars of one histogram
+_GAP = 34.0
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_MANY_ZEROS = 0.5  # the share from which zeros are a finding
+WHAT = ("parameters", "modules")
+SCALES = ("own", "common")
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The distribution of some numbers.
+
+    Attributes:
+        counts: how many are in each bin, of equal widths from ``low`` to ``high``; zeros are not among them.
+        low, high: the ends of the axis.
+        below, above: how many are beyond its ends.
+        zeros: how many are exactly 0.
+        not_finite: how many are NaN or infinite.
+        total: how many numbers there are.
+        mean, std: of the finite ones.
+    """
+
+    counts: Sequence[int]
+    low: float
+    high: float
+    below: int
+    above: int
+    zeros: int
+    not_finite: int
+    total: int
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Histograms(Chart):
+    """Finished histograms; the last line of a notebook cell shows them.
+
+    Attributes:
+        kinds: what is shown of each row, such as weights and gradients.
+        rows: by the name of a table or module, a distribution per kind; None where there is nothing, such as gradients
+            that nobody has computed.
+        title: on top.
+    """
+
+    kinds: Sequence[str]
+    rows: Mapping[str, Sequence[Bins | None]]
+    title: str
+
+    def __str__(self) -> str:
+        """The bars in blocks, from one end of the axis to the other."""
+        wide = max(map(len, self.rows)) + 2
+        lines = [self.title] if self.title else []
+        for k, kind in enumerate(self.kinds):
+            lines += [*([""] if k else []), kind]
+            for name, row in self.rows.items():
+                if bins := row[k]:
+                    blocks = "".join(_BLOCKS[math.ceil(8 * c / max(1, *bins.counts))] for c in bins.counts)
+                    ends = f"{style.number(bins.low, 2):>8}▏{blocks}▕{style.number(bins.high, 2):<8}"
+                    lines.append(f"{name:<{wide}}{ends} {', '.join([_facts(bins), *_warnings(bins)])}")
+        return "\n".join(lines)
+
+    def _drawn(self) -> str:
+        return _chart(self)
+
+    def _title(self) -> str:
+        return self.title or "Histograms"
+
+
+def histogram(
+    source: CallRecord | Mapping[str, Any],
+    *,
+    of: str = "parameters",
+    scale: str = "own",
+    split: Sequence[str] = ("AttentionHead",),
+    title: str = "",
+) -> Histograms:
+    """Show how numbers are distributed.
+
+    An axis goes as far on either side of 0 as four root mean squares. What lies beyond is counted at its ends, and
+    exact zeros, which would hide everything else, are counted in words.
+
+    Args:
+        source: what :func:`tinygrad_edu.record_calls` recorded; or, by name, any nesting of lists of numbers or Values.
+        of: of a record, ``"parameters"``, the weights and gradients of every table; or ``"modules"``, the results of
+            every module and the gradients that arrive at them.
+        scale: ``"own"``, every histogram has its own axis and shows its shape; ``"common"``, all of one kind have the
+            axis of the widest, and compare.
+        split: kinds of modules of which every call is a row of its own.
+        title: on top.
+
+    Raises ValueError when there is nothing to show.
+
+    >>> shown = histogram({"w": [0.5, -0.5, 0.0, 0.25]})
+    >>> shown.rows["w"][0].zeros, shown.rows["w"][0].total
+    (1, 4)
+    """
+    if of not in WHAT:
+        raise ValueError(f"unknown kind of histogram: {of!r} (must be one of {', '.join(WHAT)})")
+    if scale not in SCALES:
+        raise ValueError(f"unknown scale: {scale!r} (must be one of {', '.join(SCALES)})")
+    groups: dict[str, list[Any]] = {}
+    if isinstance(source, CallRecord):
+        kinds = ["weights", "gradients"] if of == "parameters" else ["results", "gradients"]
+        if of == "parameters":
+            for value, name in source.names.items():
+                groups.setdefault(name.partition("[")[0], []).append(value)
+        else:
+            for name, calls in by_module(source.calls, frozenset(split)).items():
+                groups[name] = [v for call in calls for v in call.outputs]
+    elif isinstance(source, Mapping):
+        kinds = ["numbers", "gradients"]
+        groups = {str(name): list(_flat(some)) for name, some in source.items()}
+    else:
+        raise ValueError(f"expected what record_calls() recorded, or numbers by name; got {type(source).__name__}")
+    groups = {style.visible(name): some for name, some in groups.items() if some}
+    if not groups:
+        raise ValueError("there is nothing to show: no numbers were given, or no module was called")
+    data = {name: [float(x.data if isinstance(x, Value) else x) for x in some] for name, some in groups.items()}
+    gradients = {
+        name: [x.grad for x in some if isinstance(x, Value) and x.grad is not NO_GRADIENT_YET]
+        for name, some in groups.items()
+    }
+    columns = [_binned(data, scale)]
+    if any(gradients.values()):
+        columns.append(_binned(gradients, scale))
+    rows = {name: [column[name] for column in columns] for name in groups}
+    return Histograms(kinds[: len(columns)], rows, style.visible(title))
+
+
+def _flat(thing: Any) -> Any:
+    if isinstance(thing, (list, tuple)):
+        for item in thing:
+            yield from _flat(item)
+    else:
+        yield thing
+
+
+def _binned(groups: Mapping[str, Sequence[float]], scale: str) -> dict[str, Bins | None]:
+    """A distribution for each group that has numbers."""
+    finite = {name: [x for x in some if math.isfinite(x)] for name, some in groups.items()}
+    ends = {name: _ends(some) for name, some in finite.items()}
+    if scale == "common":
+        shared = (min(low for low, _ in ends.values()), max(high for _, high in ends.values()))
+        ends = dict.fromkeys(groups, shared)
+    return {name: _bins(groups[name], finite[name], *ends[name]) if groups[name] else None for name in groups}
+
+
+def _ends(numbers: Sequence[float]) -> tuple[float, float]:
+    """Of the axis: on both sides of 0, or from 0 on where nothing is negative."""
+    if not any(numbers):
+        return 0.0, 1.0
+    largest = max(map(abs, numbers))
+    spread = largest * math.sqrt(math.fsum((x / largest) ** 2 for x in numbers) / len(numbers))
+    reach = min(largest, _SPREAD * spread)
+    return (0.0 if min(numbers) >= 0.0 else -reach), reach
+
+
+def _bins(everything: Sequence[float], finite: Sequence[float], low: float, high: float) -> Bins:
+    counts, below, above, zeros = [0] * _BINS, 0, 0, 0
+    for x in finite:
+        if x == 0.0:
+            zeros += 1
+        elif x < low:
+            below += 1
+        elif x > high:
+            above += 1
+        else:
+            counts[min(_BINS - 1, int((x - low) / (high - low) * _BINS))] += 1
+    mean = math.fsum(x / len(finite) for x in finite) if finite else math.nan
+    largest = max((abs(x - mean) for x in finite), default=0.0) or 1.0  # squares of huge numbers would overflow
+    std = (
+        largest * math.sqrt(math.fsum(((x - mean) / largest) ** 2 for x in finite) / len(finite))
+        if finite
+        else math.nan
+    )
+    return Bins(counts, low, high, below, above, zeros, len(everything) - len(finite), len(everything), mean, std)
+
+
+def _facts(bins: Bins) -> str:
+    return f"{bins.total:,} numbers, std {style.number(bins.std, 3)}"
+
+
+def _warnings(bins: Bins) -> list[str]:
+    """What the bars do not show."""
+    words = []
+    if bins.zeros:
+        words.append(
+            f"{bins.zeros / bins.total:.0%} zero" if bins.zeros >= 0.005 * bins.total else f"{bins.zeros} zero"
+        )
+    if bins.below or bins.above:
+        words.append(f"{bins.below + bins.above:,} beyond")
+    if bins.not_finite:
+        words.append(f"{bins.not_finite:,} not finite")
+    return words
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+def _chart(chart: Histograms) -> str:
+    """Rows in as many columns as make the picture about as wide as a screen."""
+    names = list(chart.rows)
+    one = (_WIDTH + _GAP) * len(chart.kinds)
+    cell = max(one, *(shapes.width(name, bold=True) + _GAP for name in names))
+    high = _HEIGHT + 84.0
+    columns = max(1, min(len(names), round(math.sqrt(len(names) * high * 1.5 / cell)) or 1))
+    deep = math.ceil(len(names) / columns)
+    top = 52.0 if chart.title else 16.0
+    parts = [text(12, 32, chart.title, size=20, bold=True)] if chart.title else []
+    for i, name in enumerate(names):
+        x, y = 20.0 + i // deep * cell, top + i % deep * high
+        inside = [text(0, 18, name, bold=True)]
+        for k, (kind, bins) in enumerate(zip(chart.kinds, chart.rows[name], strict=True)):
+            if bins is not None:
+                inside.append(shapes.moved(k * (_WIDTH + _GAP), 0, _histogram(name, kind, bins, k)))
+        parts.append(shapes.moved(x, y, inside))
+    bottom = top + deep * high
+    words = _legend(chart)
+    parts.append(text(12, bottom + 20, words, style.FAINT))
+    wide = max(20 + columns * cell, 24 + shapes.width(words), 24 + shapes.width(chart.title, 20, bold=True))
+    return shapes.document(wide, bottom + 36, parts)
+
+
+def _legend(chart: Histograms) -> str:
+    blue = f"blue: {chart.kinds[0]}" if len(chart.kinds) > 1 else chart.kinds[0]
+    hatched = f"; hatched: {chart.kinds[1]}" if len(chart.kinds) > 1 else ""
+    return f"{blue}{hatched}; zeros are left out of the bars; ◂ ▸ how many are beyond the axis"
+
+
+def _histogram(name: str, kind: str, bins: Bins, which: int) -> list[str]:
+    """The bars of one distribution, from the corner (0, 0): words at 40, bars below, the axis at the bottom."""
+    floor, step = 52.0 + _HEIGHT, _WIDTH / _BINS
+    largest = max(1, *bins.counts)
+    colour = (style.POSITIVE, style.NEGATIVE)[which]
+    parts, hatched = [], []
+    for i, count in enumerate(bins.counts):
+        if count:
+            high = max(1.5, _HEIGHT * count / largest)
+            box = (i * step, floor - high, step, high)
+            fill = colour if which == 0 else style.PAPER
+            low = bins.low + (bins.high - bins.low) * i / _BINS
+            words = f"{name}: {count:,} {kind} from {low:.4g} to {low + (bins.high - bins.low) / _BINS:.4g}"
+            bar = shapes.rectangle(*box, fill, line=style.PAPER if which == 0 else colour)
+            parts.append(shapes.titled(words, [bar], count=str(count)))
+            if which:
+                hatched += shapes.hatching(*box, step=5.0)
+    parts.append(shapes.lines(hatched, colour, 1))
+    parts.append(stroke(0, floor, _WIDTH, floor, style.OUTLINE, 1.5))
+    ends = (bins.low, 0.0, bins.high) if bins.low < 0.0 else (bins.low, bins.high)
+    for end, anchor in zip(ends, ("start", "middle", "end") if len(ends) == 3 else ("start", "end"), strict=True):
+        x = _WIDTH * (end - bins.low) / (bins.high - bins.low)
+        parts.append(stroke(x, floor, x, floor + 5, style.OUTLINE, 1.5))
+        parts.append(text(x, floor + 20, style.number(end, 2), style.FAINT, size=14, anchor=anchor))
+    facts = f"std {style.number(bins.std, 2)}"
+    parts.append(text(0, 38, facts, style.FAINT, size=14))
+    alarming = bins.not_finite or bins.zeros >= _MANY_ZEROS * bins.total
+    words = ", ".join(w for w in _warnings(bins) if not w.endswith("beyond"))
+    parts.append(
+        text(_WIDTH, 38, words, style.NEGATIVE if alarming else style.FAINT, size=14, anchor="end", bold=bool(alarming))
+    )
+    if bins.below:
+        parts.append(text(0, 56, f"◂{bins.below:,}", style.NEGATIVE, size=14, bold=True))
+    if bins.above:
+        parts.append(text(_WIDTH, 56, f"{bins.above:,}▸", style.NEGATIVE, size=14, anchor="end", bold=True))
+    return parts

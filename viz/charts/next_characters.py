@@ -1,0 +1,178 @@
+"""``next_characters``: what a model expects next, before and after temperature, top-k, top-p and min-p."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinygrad_edu import Value
+
+from .. import style
+from ..rendering import shapes
+from .chart import Chart, stroke, text, wrapped
+
+_ROW, _BAR = 32.0, 190.0  # points: the height of a character's row, the width of the largest bar
+_PANEL = _BAR + 84.0  # with the number behind the bar, and a gap
+_LETTERS = 24  # of the name of a stage, in a row
+_BLOCKS = 12  # characters: the largest bar in a terminal
+
+
+@dataclass(frozen=True)
+class Row:
+    """One character, or all that are not shown singly.
+
+    Attributes:
+        name: the character, visible.
+        before: at each stage its probability at the stage before: what was cut, where nothing is left.
+        after: its probability at each stage.
+        count: of how many characters.
+    """
+
+    name: str
+    before: Sequence[float]
+    after: Sequence[float]
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class NextCharacters(Chart):
+    """A finished chart; the last line of a notebook cell shows it.
+
+    Attributes:
+        stages: their names, in order.
+        rows: the likeliest characters, and the rest.
+        kept: of how many characters the probability is not 0, at each stage.
+        title: on top.
+    """
+
+    stages: Sequence[str]
+    rows: Sequence[Row]
+    kept: Sequence[int]
+    title: str
+
+    def __str__(self) -> str:
+        """The bars in characters; light where they were cut."""
+        wide = max(len(row.name) for row in self.rows) + 2
+        column = max(_BLOCKS + 8, *(len(name) + 2 for name in self.stages))
+        lines = [self.title] if self.title else []
+        lines.append(" " * wide + "".join(f"{name:<{column}}" for name in self.stages))
+        for row in self.rows:
+            cells = []
+            for before, after in zip(row.before, row.after, strict=True):
+                full, light = (
+                    round(_BLOCKS * p / self._largest()) for p in (after, before if _cut(before, after) else 0)
+                )
+                cells.append(f"{_words(before, after):<6}{'█' * full}{'░' * light}")
+            lines.append(f"{row.name:<{wide}}" + "".join(f"{cell:<{column}}" for cell in cells))
+        lines.append(" " * wide + "".join(f"{f'{count} left':<{column}}" for count in self.kept))
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _largest(self) -> float:
+        return max(p for row in self.rows for p in (*row.before, *row.after))
+
+    def _drawn(self) -> str:
+        left = max(shapes.width(row.name, bold=True) for row in self.rows) + 24
+        heads = [wrapped(name, _LETTERS) for name in self.stages]
+        title = wrapped(self.title, max(30, int((left + _PANEL * len(heads)) / 11))) if self.title else []
+        top = 16.0 + 26 * len(title) + 22 * max(map(len, heads)) + 16
+        bottom = top + _ROW * len(self.rows)
+        parts = [text(12, 30 + 26 * i, words, size=20, bold=True) for i, words in enumerate(title)]
+        for i, row in enumerate(self.rows):
+            parts.append(text(left - 10, top + i * _ROW + 21, row.name, anchor="end", bold=True))
+        hatched = []
+        for stage, head in enumerate(heads):
+            x = left + stage * _PANEL
+            parts += [text(x, top - 14 - 22 * (len(head) - 1 - i), words, bold=True) for i, words in enumerate(head)]
+            parts.append(stroke(x, top - 4, x, bottom, style.OUTLINE, 2))
+            for i, row in enumerate(self.rows):
+                before, after = row.before[stage], row.after[stage]
+                y, cut = top + i * _ROW, _cut(before, after)
+                wide = _BAR * (before if cut else after) / self._largest()
+                if cut:
+                    bar = shapes.rectangle(x, y + 3, wide, _ROW - 8, style.PAPER, line=style.NEGATIVE, thick=1.5)
+                    hatched += shapes.hatching(x, y + 3, wide, _ROW - 8)
+                else:
+                    bar = shapes.rectangle(x, y + 3, wide, _ROW - 8, style.POSITIVE)
+                colour = style.FAINT if cut else style.INK
+                number = text(x + wide + 8, y + 21, _words(before, after), colour)
+                facts = f"{self.stages[stage]}; {row.name}: {after!r}" + (f", cut; it was {before!r}" if cut else "")
+                parts.append(shapes.titled(facts, [bar, number], value=repr(after)))
+            parts.append(text(x, bottom + 24, f"{self.kept[stage]} left", style.FAINT))
+        parts.append(shapes.lines(hatched, style.NEGATIVE, 1))
+        width = left + _PANEL * len(heads)
+        words = "hatched: cut at this stage, as long as it was before"
+        if hatched:
+            parts.append(text(12, bottom + 54, words, style.FAINT))
+        width = max(width, 24 + shapes.width(words), *(24 + shapes.width(words, 20, bold=True) for words in title))
+        return shapes.document(width, bottom + (70 if hatched else 40), parts)
+
+    def _title(self) -> str:
+        return self.title or "What comes next"
+
+
+def next_characters(
+    stages: Mapping[str, Sequence[Any]], characters: Sequence[str], *, most: int = 12, title: str = ""
+) -> NextCharacters:
+    """Probabilities of the next character as bars, a column for each stage of the choice.
+
+    Args:
+        stages: by name and in order, the probabilities of all characters, numbers or Values: first as the model gives
+            them, then after temperature, after top-k, and so on. What a stage has made 0 was cut there.
+        characters: what the probabilities are of.
+        most: how many characters have a row of their own, the likeliest of the first stage; the rest share one.
+        title: on top, such as the text that goes before.
+
+    Raises ValueError for probabilities that do not fit the characters or do not sum to 1.
+
+    >>> print(next_characters({"model": [0.5, 0.3, 0.2], "top-k 2": [0.625, 0.375, 0.0]}, "abc"))
+       model               top-k 2
+    a  .500  ██████████    .625  ████████████
+    b  .300  ██████        .375  ███████
+    c  .200  ████          cut   ░░░░
+       3 left              2 left
+    """
+    if not stages:
+        raise ValueError("there is nothing to show; give next_characters() the probabilities of at least one stage")
+    if most < 1:
+        raise ValueError(f"most must be at least 1, got {most}")
+    numbers = {name: [float(p.data if isinstance(p, Value) else p) for p in some] for name, some in stages.items()}
+    for name, some in numbers.items():
+        if len(some) != len(characters):
+            raise ValueError(f"{name!r} has {len(some)} probabilities for {len(characters)} characters")
+        if not all(p >= 0.0 for p in some) or not math.isclose(math.fsum(some), 1.0, abs_tol=1e-6):
+            raise ValueError(
+                f"{name!r} is no distribution: probabilities are at least 0 and sum to 1; "
+                f"the sum is {style.number(math.fsum(some))}; apply softmax to scores first"
+            )
+    columns = list(numbers.values())
+    earlier = [columns[0], *columns[:-1]]
+    order = sorted(range(len(characters)), key=lambda i: -columns[0][i])
+    single = order if len(order) <= most + 1 else order[:most]
+    rows = [
+        Row(style.visible(characters[i]), [column[i] for column in earlier], [column[i] for column in columns])
+        for i in single
+    ]
+    if rest := order[len(single) :]:
+        before, after = ([math.fsum(column[i] for i in rest) for column in group] for group in (earlier, columns))
+        rows.append(Row(f"{len(rest)} others", before, after, len(rest)))
+    kept = [sum(p > 0.0 for p in column) for column in columns]
+    return NextCharacters([style.visible(name) for name in numbers], rows, kept, style.visible(title))
+
+
+def _cut(before: float, after: float) -> bool:
+    return after == 0.0 and before > 0.0
+
+
+def _words(before: float, after: float) -> str:
+    """A probability in few characters.
+
+    >>> _words(0.5, 0.25), _words(0.5, 0.0001), _words(0.5, 1.0), _words(0.5, 0.0), _words(0.0, 0.0)
+    ('.250', '<.001', '1', 'cut', '')
+    """
+    if after == 0.0:
+        return "cut" if before > 0.0 else ""
+    if after < 0.0005:
+        return "<.001"
+    return "1" if after == 1.0 else f"{after:.3f}".removeprefix("0")

@@ -1,0 +1,193 @@
+"""``plot``: lines and points in one pair of axes, such as losses beside each other, or a line through points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import style
+from .chart import LETTER, Chart, stroke, text
+
+Point = tuple[float, float]
+
+_WIDTH, _HEIGHT = 640.0, 340.0  # points: the axes
+_LEFT, _TOP = 92.0, 70.0
+#: Lines differ in colour, in dashes and in width, so that one can tell them apart in grey and from the back row.
+LOOKS = [
+    (style.POSITIVE, "", 4.0),
+    (style.NEGATIVE, "10 6", 4.0),
+    (style.INK, "2 5", 4.0),
+    (style.MIXED, "14 5 3 5", 3.0),
+    (style.OUTLINE, "", 2.0),
+]
+_MARKS = ("●", "■", "▲", "◆")
+
+
+@dataclass(frozen=True)
+class Plot(Chart):
+    """A finished chart; the last line of a notebook cell shows it.
+
+    Attributes:
+        lines, points: what is shown, by name, as points (x, y).
+        title, x, y: the words on top and at the axes.
+        log: whether the vertical axis has powers of ten.
+    """
+
+    lines: Mapping[str, Sequence[Point]]
+    points: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    title: str = ""
+    x: str = ""
+    y: str = ""
+    log: bool = False
+
+    def __str__(self) -> str:
+        """First and last number of every line, for those who cannot see the picture."""
+        rows = [self.title] if self.title else []
+        for name, line in self.lines.items():
+            (x0, y0), (x1, y1) = line[0], line[-1]
+            rows.append(f"{name}: {style.number(y0)} at {style.number(x0)}, {style.number(y1)} at {style.number(x1)}")
+        rows += [f"{name}: {len(marks)} points" for name, marks in self.points.items()]
+        return "\n".join(rows)
+
+    def _drawn(self) -> str:
+        return _chart(self)
+
+    def _title(self) -> str:
+        return self.title or "chart"
+
+
+def plot(
+    lines: Mapping[str, Sequence[float] | Sequence[Point]],
+    *,
+    points: Mapping[str, Sequence[Point]] | None = None,
+    title: str = "",
+    x: str = "",
+    y: str = "",
+    log: bool = False,
+) -> Plot:
+    """Draw lines, and points, in one pair of axes.
+
+    Args:
+        lines: by name, the heights at 0, 1, 2, … or pairs (x, y). A number that is not finite, or on a logarithmic axis
+            not positive, leaves a gap.
+        points: by name, single points as pairs (x, y).
+        title: on top.
+        x, y: what the axes show.
+        log: a vertical axis in powers of ten.
+
+    Raises ValueError when there is nothing to show.
+
+    >>> print(plot({"loss": [4.0, 2.0, 1.0]}, title="training"))
+    training
+    loss: 4 at 0, 1 at 2
+    """
+    as_pairs = {name: [_pair(i, item) for i, item in enumerate(line)] for name, line in lines.items()}
+    marks = {name: [(float(a), float(b)) for a, b in some] for name, some in (points or {}).items()}
+    for name, line in [*as_pairs.items(), *marks.items()]:
+        if not any(_shows(point, log) for point in line):
+            raise ValueError(f"{name!r} has no point to show; give it at least one {'positive ' * log}finite number")
+    if not as_pairs and not marks:
+        raise ValueError("there is nothing to show; give plot() at least one line or some points")
+    return Plot(as_pairs, marks, title, x, y, log)
+
+
+def _pair(i: int, item: Any) -> Point:
+    return (float(item[0]), float(item[1])) if isinstance(item, Sequence) else (float(i), float(item))
+
+
+def _shows(point: Point, log: bool) -> bool:
+    return math.isfinite(point[0]) and math.isfinite(point[1]) and (point[1] > 0.0 or not log)
+
+
+# --- the chart --------------------------------------------------------------------------------------------------------
+
+
+class Axis:
+    """From numbers to places, with a margin at both ends if the axis is not logarithmic.
+
+    Attributes:
+        low, high: the numbers at the ends; of a logarithmic axis, their powers of ten.
+    """
+
+    def __init__(
+        self, numbers: Sequence[float], start: float, end: float, *, log: bool = False, margin: float = 0.05
+    ) -> None:
+        self.start, self.end, self.log = start, end, log
+        if log:
+            self.low = float(math.floor(math.log10(min(numbers))))
+            self.high = max(float(math.ceil(math.log10(max(numbers)))), self.low + 1.0)
+        else:
+            low, high = min(numbers), max(numbers)
+            room = margin * (high - low) if low < high else abs(high) * 0.1 or 1.0
+            self.low, self.high = low - room, high + room
+
+    def at(self, x: float) -> float:
+        """Where a number is."""
+        return self.start + (self.end - self.start) * ((math.log10(x) if self.log else x) - self.low) / (
+            self.high - self.low
+        )
+
+    def ticks(self) -> Iterator[float]:
+        """Round numbers along the axis, at most seven."""
+        if self.log:
+            step = max(1, math.ceil((self.high - self.low) / 6))
+            yield from (10.0**power for power in range(int(self.low), int(self.high) + 1, step))
+            return
+        rough = (self.high - self.low) / 6
+        unit = 10.0 ** math.floor(math.log10(rough))
+        step_size = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+        first = math.ceil(self.low / step_size)
+        yield from (i * step_size for i in range(first, math.floor(self.high / step_size) + 1))
+
+
+def _chart(plot: Plot) -> str:
+    shown = [p for line in [*plot.lines.values(), *plot.points.values()] for p in line if _shows(p, plot.log)]
+    across = Axis([x for x, _ in shown], _LEFT, _LEFT + _WIDTH)
+    up = Axis([y for _, y in shown], _TOP + _HEIGHT, _TOP, log=plot.log)
+    right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
+    names = [*plot.lines, *plot.points]
+    width = right + 64 + LETTER * 1.1 * max(map(len, names))
+    parts = [text(12, 28, plot.title, size=20, bold=True)]
+    for tick in across.ticks():
+        x = across.at(tick)
+        parts.append(stroke(x, _TOP, x, bottom, style.FRAMES[2], 1))
+        parts.append(text(x, bottom + 22, style.number(tick), style.FAINT, anchor="middle"))
+    for tick in up.ticks():
+        y = up.at(tick)
+        parts.append(stroke(_LEFT, y, right, y, style.FRAMES[2], 1))
+        parts.append(text(_LEFT - 10, y + 5, style.number(tick), style.FAINT, anchor="end"))
+    parts.append(text((_LEFT + right) / 2, bottom + 50, plot.x, anchor="middle"))
+    parts.append(text(12, _TOP - 20, plot.y))  # above the highest number of the axis
+    legend = _TOP + 16
+    for (name, line), (colour, dashes, thick) in zip(plot.lines.items(), _cycle(len(plot.lines)), strict=True):
+        look = f'fill="none" stroke="{colour}" stroke-width="{thick}" stroke-linejoin="round"'
+        look += f' stroke-dasharray="{dashes}"' if dashes else ""
+        places = " ".join(
+            f"{'L' if i and _shows(line[i - 1], plot.log) else 'M'}{across.at(p[0]):.1f},{up.at(p[1]):.1f}"
+            for i, p in enumerate(line)
+            if _shows(p, plot.log)
+        )
+        parts.append(f'<path class="line" d="{places}" {look}/>')
+        parts.append(f'<path d="M{right + 14:.0f},{legend - 5:.0f}h32" {look}/>')
+        parts.append(text(right + 54, legend, name, bold=True))
+        legend += 30
+    for i, (name, some) in enumerate(plot.points.items()):
+        mark, colour = _MARKS[i % len(_MARKS)], (style.INK, style.NEGATIVE, style.POSITIVE, style.MIXED)[i % 4]
+        for point in some:
+            if _shows(point, plot.log):
+                parts.append(text(across.at(point[0]), up.at(point[1]) + 7, mark, colour, size=22, anchor="middle"))
+        parts.append(text(right + 30, legend + 2, mark, colour, size=22, anchor="middle"))
+        parts.append(text(right + 54, legend, name, bold=True))
+        legend += 30
+    height = bottom + (64 if plot.x else 36)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _cycle(count: int) -> list[tuple[str, str, float]]:
+    return [LOOKS[i % len(LOOKS)] for i in range(count)]

@@ -1,0 +1,1 @@
+"""The commands of ``python -m viz``, a file for those that share their input."""

@@ -1,0 +1,173 @@
+"""What pictures need of a run's folder: the model, its text, its log. The only file of this package that knows ``gpt``.
+
+``python -m viz attention RUN`` and its like begin here. Everything else in this package draws what it is given, of any
+model; so ``gpt`` is imported inside functions, and only for who asks for a run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinygrad_edu import Value, collector_paused, no_grad, record_calls
+from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.measure import Line
+
+from ..errors import DrawingError
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run without its parameters.
+
+    Attributes:
+        folder: where it is.
+        config: a :class:`gpt.checkpoint.RunConfig`: ``.model``, ``.train``, and where the text came from.
+        tokenizer: a :class:`gpt.tokenizer.CharTokenizer`: characters to tokens and back.
+    """
+
+    folder: Path
+    config: Any
+    tokenizer: Any
+
+    def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
+        """The tokens of a text, or of the beginning of the run's validation text.
+
+        Args:
+            text: any text in the alphabet of the run.
+            length: at most so many tokens; the whole context and the character that follows it by default.
+
+        Raises DrawingError when the text is empty or the run's own is gone, UnknownCharacterError for a character that
+        is not in the alphabet.
+        """
+        length = self.config.model.block_size + 1 if length is None else length
+        if length < 1:
+            raise DrawingError(f"a picture shows at least 1 character, got {length}")
+        try:
+            found: list[int] = (
+                self._corpus().val[:length] if text is None else self.tokenizer.encode(self.config.normalized(text))
+            )
+        except DrawingError as error:
+            raise DrawingError(f"{error}; give a text of your own with --text") from None
+        if not found:
+            raise DrawingError("the text is empty; give at least one character")
+        return found[:length]
+
+    def characters(self, tokens: Sequence[int]) -> list[str]:
+        """Each token as the character it stands for."""
+        return [self.tokenizer.decode([token]) for token in tokens]
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the run's log: a dict per step."""
+        from gpt.checkpoint import read_log
+
+        return read_log(self.folder)
+
+    def flow(self) -> dict[int, list[Line]]:
+        """By step the gradients that the training measured, a line per table of parameters."""
+        from gpt.checkpoint import read_flow
+
+        return read_flow(self.folder)
+
+    def ladder(self) -> list[Any]:
+        """What counting alone reaches on the run's text, as :class:`gpt.ngram.Rung`; it takes a few seconds."""
+        from gpt.ngram import ladder
+
+        corpus = self._corpus()
+        return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
+
+    def _corpus(self) -> Any:
+        from gpt.data import Corpus
+        from gpt.errors import DataError
+
+        try:
+            return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
+        except DataError as error:
+            raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class Checkpoint(Run):
+    """A run with its parameters as they were saved.
+
+    Attributes:
+        model: a :class:`gpt.model.GPT`; its dropout is off.
+        step: after how many steps its parameters were saved.
+    """
+
+    model: Any
+    step: int
+
+    def embeddings(self, *, positions: bool = False) -> Sequence[Sequence[Value]]:
+        """A vector per character of the alphabet, or per position of the context.                    # (V or T, C)"""
+        tables = self.model.transformer
+        if not positions:
+            return tables.wte.weight  # type: ignore[no-any-return]
+        if not tables.learned:
+            raise DrawingError("this model turns queries and keys by angles; it has no vectors of positions to show")
+        return tables.wpe.weight  # type: ignore[no-any-return]
+
+    def called(self, tokens: Sequence[int]) -> CallRecord:
+        """What is called when the model reads tokens, without a graph: that of a large model would fill the memory."""
+        with no_grad(), record_calls() as calls, collector_paused():
+            self.model(tokens)
+        return calls
+
+    def compiled(self, tokens: Sequence[int]) -> Any:
+        """The loss of the model as an array program, for texts as long as these tokens without the last."""
+        from tinygrad_edu.compiler import jit
+
+        compiled = jit(self.model.loss, self.model)
+        compiled([list(tokens[:-1])], [list(tokens[1:])])
+        return compiled
+
+    def recorded(self, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
+        """The loss on tokens after ``backward()``, what was called, and how many tokens were predicted.
+
+        The first tokens are read and the ones after them are targets, as :mod:`gpt.recorded` says.
+        """
+        from gpt.recorded import recorded_loss
+
+        if len(tokens) < 2:
+            raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
+        return recorded_loss(self.model, tokens)
+
+    def logits(self, tokens: Sequence[int]) -> list[float]:
+        """The model's scores for what comes after tokens, of which it sees the last ``block_size``.    # (T) → (V)"""
+        from gpt.sample import ScalarScorer
+
+        return list(ScalarScorer(self.model)(tokens[-self.config.model.block_size :]))
+
+    def distribution(self, logits: Sequence[float], **settings: Any) -> list[float]:
+        """Probabilities from scores, with the temperature, top_k, top_p and min_p of :mod:`gpt.sample`.  # (V) → (V)"""
+        from gpt.sample import distribution
+
+        return distribution(logits, **settings)
+
+
+def settings(folder: str | os.PathLike[str]) -> Run:
+    """The run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
+    from gpt import checkpoint
+
+    path = Path(folder)
+    return Run(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
+
+
+def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
+    """The run in a folder that ``python -m gpt train`` has written.
+
+    Args:
+        folder: of the run.
+        best: take the parameters of the lowest validation loss instead of the last.
+
+    Raises CheckpointError, with what is missing or damaged.
+    """
+    from gpt import checkpoint
+
+    path = Path(folder)
+    model, config, tokenizer, step = checkpoint.load_model(path, checkpoint.BEST if best else checkpoint.MODEL)
+    model.eval()
+    return Checkpoint(path, config, tokenizer, model, step)

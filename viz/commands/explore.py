@@ -1,0 +1,58 @@
+"""``python -m viz explore``: an expression, or the loss of a trained model, as one page to walk through."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .. import expressions
+from ..errors import DrawingError
+from ..pages.explorer import explore
+from ..pages.stepper_page import Page
+from . import checkpoint
+from .step import numbers
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``explore`` to the commands of ``python -m viz``."""
+    parser = commands.add_parser(
+        "explore",
+        help="an expression or a model's loss as one page: boxes open, down to one multiplication",
+        description="Write a page in which boxes open and close, from a whole computation down to one operation, with "
+        "every number and every gradient. It works offline.",
+        epilog='examples: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
+        '%(prog)s runs/my-run --text "To be, or" -o loss.html',
+    )
+    parser.add_argument("subject", help="an expression, or a folder that gpt train has written")
+    parser.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="of an expression: a number for each name")
+    parser.add_argument(
+        "-o", "--out", default="explore.html", metavar="FILE", help="what to write (default: %(default)s)"
+    )
+    parser.add_argument("--text", help="of a run: what the model reads (default: the beginning of its validation text)")
+    parser.add_argument("--length", type=int, metavar="N", help="of a run: predict at most so many characters")
+    parser.add_argument("--best", action="store_true", help="of a run: the parameters of the lowest validation loss")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    page = _of_run(options) if Path(options.subject).is_dir() else _of_expression(options)
+    print(f"wrote {page.save(options.out)}")
+
+
+def _of_expression(options: argparse.Namespace) -> Page:
+    if options.text is not None or options.length is not None or options.best:
+        raise DrawingError(f"--text, --length and --best are for the folder of a run; {options.subject!r:.60} is none")
+    return explore(expressions.compute(options.subject, numbers(options.numbers), label_parts=True))
+
+
+def _of_run(options: argparse.Namespace) -> Page:
+    if options.numbers:
+        raise DrawingError(f"{options.subject} is a run, which takes no numbers; leave {options.numbers[0]!r:.60} out")
+    run = checkpoint.load(options.subject, best=options.best)
+    tokens = run.tokens(options.text, None if options.length is None else options.length + 1)
+    loss, calls, length = run.recorded(tokens)
+    print(f"the loss of step {run.step} on {length} characters: {loss.data:.4f}")
+    return explore(
+        loss, calls=calls, tokens=run.characters(tokens[:length]), title=f"loss on {length} characters, step {run.step}"
+    )

@@ -1,0 +1,130 @@
+"""``python -m viz step``: an expression, step by step, in the terminal or as a page."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_edu.steps import StepLog, record
+
+from .. import expressions
+from ..errors import DrawingError, ExpressionError
+from ..pages.stepper_page import step_page
+from ..stepping import terminal
+from ..stepping.buglab import CASES
+from ..stepping.exercises import LEVELS, exercise, worksheet
+from ..stepping.stepper import Stepper
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``step`` to the commands of ``python -m viz``."""
+    parser = commands.add_parser(
+        "step",
+        help="step through the backpropagation of an expression",
+        description="Step through an expression, forward and backward, one multiplication of the chain rule at a time. "
+        "When the output is no terminal, every step is printed.",
+        epilog='example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2',
+    )
+    parser.add_argument("expression", nargs="?", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
+    parser.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
+    parser.add_argument("--quiz", action="store_true", help="ask for each number before showing it")
+    parser.add_argument("--all", action="store_true", help="print every step, in a terminal too")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE.html", help="write a page instead that steps in any browser, offline"
+    )
+    parser.add_argument("--exercise", type=int, choices=LEVELS, help="a new random expression of this level, as a quiz")
+    parser.add_argument("--seed", type=int, default=None, help="which exercise; without it another one each time")
+    parser.set_defaults(run=_run)
+    sheet = commands.add_parser(
+        "worksheet",
+        help="exercises in backpropagation to print, with answers",
+        description="Random exercises as a page to print; the answers are on a page of their own.",
+        epilog="example: %(prog)s --level 2 --count 6 --seed 1 -o sheet.html",
+    )
+    sheet.add_argument(
+        "--level", type=int, choices=LEVELS, default=1, help="1 sums and products, 2 names used again, 3 functions"
+    )
+    sheet.add_argument("--count", type=int, default=4, metavar="N", help="how many exercises (default: 4)")
+    sheet.add_argument("--seed", type=int, default=0, help="equal seeds give equal worksheets (default: 0)")
+    sheet.add_argument("-o", "--out", default="worksheet.html", metavar="FILE", help="what to write: .html or .md")
+    sheet.set_defaults(run=_worksheet)
+    bug = commands.add_parser(
+        "bug",
+        help="the classic mistakes: buggy code, the first number that goes wrong, the fix",
+        description="Run one of the classic mistakes of backpropagation and training, or list them.",
+    )
+    bug.add_argument("name", nargs="?", help="which one; without a name they are listed")
+    bug.set_defaults(run=_bug)
+
+
+def _run(options: argparse.Namespace) -> None:
+    log = _log(options)
+    if options.out:
+        print(f"wrote {step_page(log, quiz=options.quiz).save(options.out)}")
+    elif options.all or not terminal.is_interactive():
+        terminal.print_all(log, sys.stdout)
+    else:
+        terminal.run(Stepper(log, quiz=options.quiz))
+
+
+def _log(options: argparse.Namespace) -> StepLog:
+    if options.exercise is None:
+        if options.expression is None:
+            raise ExpressionError('there is no expression; write for example: "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2')
+        return record(expressions.compute(options.expression, numbers(options.numbers)))
+    if options.expression is not None:
+        raise ExpressionError("--exercise makes an expression of its own; leave yours out")
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(100_000)
+    chosen = exercise(options.exercise, seed)
+    options.quiz = True
+    words = f"exercise {options.exercise}, seed {seed}: {'; '.join(chosen.text.splitlines())}   with {chosen.given}"
+    print(terminal.look(sys.stdout).text(words))
+    return chosen.log()
+
+
+def _worksheet(options: argparse.Namespace) -> None:
+    if not 1 <= options.count <= 100:
+        raise DrawingError(f"--count must be from 1 to 100, got {options.count}")
+    chosen = [exercise(options.level, 1000 * options.seed + i) for i in range(options.count)]
+    print(f"wrote {worksheet(chosen).save(options.out)}")
+
+
+def _bug(options: argparse.Namespace) -> None:
+    look = terminal.look(sys.stdout)
+    if options.name is None:
+        width = max(map(len, CASES))
+        for name, case in CASES.items():
+            print(look.text(f"{name:{width}}  {case.title}"))
+        print("\nviz bug NAME shows the code, what it prints, the first number that goes wrong, and the fix")
+    elif options.name in CASES:
+        print(look.text(CASES[options.name].report()))
+    else:
+        raise DrawingError(f"unknown bug: {options.name!r} (must be one of {', '.join(CASES)})")
+
+
+def numbers(words: Sequence[str]) -> dict[str, float]:
+    """``["a=2", "b=-3"]`` as a dict; ExpressionError for what is not of this form.
+
+    >>> numbers(["a=2", "b=-1/3"])["b"]
+    -0.3333333333333333
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier():
+            raise ExpressionError(f"expected name=number, such as a=2; got {word!r:.60}")
+        if name in found:
+            raise ExpressionError(f"{name} got two numbers; give it one")
+        try:
+            parsed = expressions.parse(text)
+            if parsed.inputs:
+                raise ExpressionError(f"{parsed.inputs[0]} is no number")
+            found[name] = parsed.compute({}).data
+        except ExpressionError as error:
+            reason = str(error).split("\n")[0]
+            raise ExpressionError(f"the number for {name} cannot be read: {text!r:.60} ({reason})") from None
+    return found

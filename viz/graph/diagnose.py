@@ -1,0 +1,288 @@
+"""What is wrong with the numbers and gradients of a graph, and where it began, in sentences.
+
+Everybody sees *that* a loss is NaN or that a layer learns nothing. Asked for is the place: the first operation that
+made a number which is not finite, the module that hands back a gradient a hundred times larger than what arrives, the
+units that are dead. Each cause is said once, at the innermost module that shows it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+
+from tinygrad_edu import Value
+from tinygrad_edu.calls import ModuleCall
+from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.measure import Line
+from tinygrad_edu.ops import CONSTANT
+
+from .. import style
+from .graph import Graph
+from .marks import Trouble, dead, saturated
+from .regions import Regions
+
+FINITE = sys.float_info.max  # the largest number that is
+
+#: A module explodes when it hands back so many times the gradient that arrives. A normalisation of embeddings with the
+#: usual deviation of 0.02 hands back 1 / 0.02 = 50 times as much, and is healthy.
+EXPLODES = 60.0
+OUT_OF_SCALE = 1000.0  # times the median of its kind; gradients within one healthy model differ by less
+VANISHES = 1e-4  # of that median
+
+
+def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) -> Trouble | None:
+    """The operation that made the first NaN or infinity: forward if there is one, else on the way back.
+
+    With ``largest``, a number beyond it counts as infinite, as it does in floats of fewer bits.
+    """
+    what = "not finite" if largest == FINITE else f"beyond {style.number(largest, 2)}"
+
+    def fine(x: float) -> bool:
+        return -largest <= x <= largest  # false for NaN
+
+    def place(node: int) -> str:
+        if graph.inputs[node]:
+            call = regions.tree[regions.call_of[regions.home[node]]].call
+        else:  # a parameter's name says where it is; a number that stands in a formula has none
+            written = graph.values[node].op is CONSTANT and regions.users.get(node)
+            call = regions.tree[written[0]].call if written else None
+        return f", in {call.path or call.kind}" if call is not None else ""
+
+    def whose(node: int) -> str:
+        op = graph.values[node].op
+        if op is CONSTANT:
+            return "a number in a formula"
+        return graph.names.get(node) or (f"a result of {op.symbol}" if op is not None else "an input")
+
+    def made(node: int) -> str:
+        value = graph.values[node]
+        given = ", ".join(style.number(x.data) for x in value.inputs)
+        return f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
+
+    for node, value in enumerate(graph.values):
+        if not -largest <= value.data <= largest:  # as fine(), without a call for each of a million
+            number = style.number(value.data)
+            words = f"The first number that is {what} is {number}, {whose(node)}{place(node)}{made(node)}."
+            return Trouble(node, f"first {number}", words)
+    for node in range(len(graph) - 1, -1, -1):
+        grad = graph.values[node].grad
+        if grad is not NO_GRADIENT_YET and not fine(grad):
+            words = f"The first gradient that is {what} is {style.number(grad)}, that of {whose(node)}{place(node)}"
+            for user in range(node + 1, len(graph)):
+                sent = graph.contributions(user) if node in graph.inputs[user] else None
+                if sent and not all(map(fine, sent)):
+                    words += f"; it comes back through {whose(user)}{place(user)}{made(user)}"
+                    break
+            return Trouble(node, f"first gradient {style.number(grad)}", f"{words}.")
+    return None
+
+
+def findings(
+    graph: Graph,
+    regions: Regions,
+    parameters: Sequence[Line],
+    modules: Sequence[Line],
+    groups: dict[str, list[ModuleCall]],
+) -> list[str]:
+    """What is wrong, worst first; empty for a healthy network.
+
+    Args:
+        parameters: what was measured of each table of parameters.
+        modules: what was measured at the results of each module.
+        groups: the calls that each line of ``modules`` is about.
+    """
+    trouble = first_not_finite(graph, regions)
+    return [
+        *([trouble.sentence] if trouble else []),
+        *_spread(parameters, modules),
+        *_scale(parameters, modules, _gains(graph, regions, groups), groups),
+        *_unreached(parameters, modules),
+        *(_units(groups) if groups else _single_units(graph)),
+    ]
+
+
+def _spread(parameters: Sequence[Line], modules: Sequence[Line]) -> Iterator[str]:
+    tables, layers = sum(line.not_finite > 0 for line in parameters), sum(line.not_finite > 0 for line in modules)
+    if tables or layers:
+        yield (
+            f"Gradients that are not finite: in {tables} of {len(parameters)} tables of parameters "
+            f"and {layers} of {len(modules)} modules."
+        )
+
+
+# --- exploding and vanishing ------------------------------------------------------------------------------------------
+
+
+def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) -> dict[str, float]:
+    """For each group of calls the length of the gradient they hand back to what they were given, divided by the
+    length of the gradient that arrives at their results.
+
+    Only what flows through the call counts: around a residual connection the same Value gets more from elsewhere.
+    """
+    tree, home, call_of = regions.tree, regions.home, regions.call_of
+    number = {id(region.call): n for n, region in enumerate(tree) if region.call is not None}
+    given: dict[int, set[int]] = {}
+    for n, region in enumerate(tree):
+        if region.call is not None:
+            own = {graph.index[v] for v in region.call.inputs if v in graph.index}
+            given[n] = own - {graph.index[v] for v in region.call.outputs if v in graph.index}
+    back: dict[int, dict[int, float]] = {}
+    for node, inputs in enumerate(graph.inputs):
+        inside = call_of[home[node]] if inputs else 0
+        if not inside or not any(x in given[inside] or home[x] != home[node] for x in inputs):
+            continue
+        sent = graph.contributions(node)
+        if sent is None:
+            continue
+        for x, gradient in zip(inputs, sent, strict=True):
+            call = inside
+            while call:
+                if x in given[call]:
+                    its = back.setdefault(call, {})
+                    its[x] = its.get(x, 0.0) + gradient
+                call = call_of[tree[call].parent]
+    gains = {}
+    for name, calls in groups.items():
+        numbers = [number[id(call)] for call in calls if id(call) in number]
+        returned = math.hypot(*(g for n in numbers for g in back.get(n, {}).values()))
+        arrived = math.hypot(*(_gradient(v) for call in calls for v in call.outputs))
+        if 0.0 < arrived < math.inf and math.isfinite(returned) and any(given[n] for n in numbers):
+            gains[name] = returned / arrived
+    return gains
+
+
+def _gradient(value: Value) -> float:
+    return 0.0 if value.grad is NO_GRADIENT_YET else value.grad
+
+
+def _scale(
+    parameters: Sequence[Line],
+    modules: Sequence[Line],
+    gains: dict[str, float],
+    groups: dict[str, list[ModuleCall]],
+) -> Iterator[str]:
+    kind = {name: calls[0].kind for name, calls in groups.items()}
+    alike: dict[str, list[float]] = {}
+    for name, gain in gains.items():
+        alike.setdefault(kind[name], []).append(gain)
+    # What is usual for a kind of module can be said when there are several; the lower of two is the healthy one.
+    usual = {k: statistics.median_low(those) if len(those) > 1 else 1.0 for k, those in alike.items()}
+    causes = [name for name, gain in gains.items() if gain > EXPLODES * max(1.0, usual[kind[name]])]
+    inner = _innermost(causes, groups)
+    for name in sorted(inner, key=lambda name: -gains[name])[:3]:
+        yield (
+            f"The gradient explodes in {name or kind[name]}: it hands back {_times(gains[name])} what arrives at it."
+        )
+    if inner:
+        return  # what lies before and after is out of scale because of it
+    for lines, words in ((parameters, "tables of parameters"), (modules, "modules")):
+        sizes = [line.mean for line in lines if 0.0 < line.mean < math.inf]
+        median = statistics.median(sizes) if sizes else 0.0
+        large = sorted((line for line in lines if line.mean > OUT_OF_SCALE * median), key=lambda line: -line.mean)
+        if large:
+            yield (
+                f"Large gradients in {_listed([line.name for line in large])}: up to "
+                f"{_times(large[0].mean / median)} the median of all {words}."
+            )
+    faint = [line for line in modules if 0.0 < line.mean < VANISHES * _largest(modules)]
+    if faint:
+        least = min(faint, key=lambda line: line.mean)
+        lossy = min(_innermost(list(gains), groups), key=lambda name: gains[name], default=None)
+        words = f"; most is lost in {lossy}, which hands back {style.number(gains[lossy], 2)} of it" if lossy else ""
+        yield (
+            f"The gradient vanishes on its way back: at {least.name} it is "
+            f"{style.number(least.mean / _largest(modules), 2)} of what it is at its largest{words}."
+        )
+    elif lines := [line for line in parameters if 0.0 < line.mean < VANISHES * _median(parameters)]:
+        yield f"Almost no gradient reaches {_listed([line.name for line in lines])}: under 1/10,000 of the median."
+
+
+def _median(lines: Sequence[Line]) -> float:
+    sizes = [line.mean for line in lines if 0.0 < line.mean < math.inf]
+    return statistics.median(sizes) if sizes else 0.0
+
+
+def _largest(lines: Sequence[Line]) -> float:
+    return max((line.mean for line in lines if math.isfinite(line.mean)), default=0.0)
+
+
+def _innermost(names: list[str], groups: dict[str, list[ModuleCall]]) -> list[str]:
+    """The names without those around another one; where several alike are inside one, such as all neurons of a layer,
+    it stands for them."""
+    owner = {id(call): name for name in names for call in groups[name]}
+    kept = dict.fromkeys(names)
+    for name in reversed(names):  # modules come outermost first
+        below = {owner.get(id(inner), name) for call in groups[name] for inner in call.walk()} - {name}
+        inside = [other for other in kept if other in below]
+        if len(inside) > 1 and len({groups[other][0].kind for other in inside}) == 1:
+            for other in inside:
+                del kept[other]
+        elif inside:
+            del kept[name]
+    return list(kept)
+
+
+def _times(factor: float) -> str:
+    """A large factor in words.
+
+    >>> _times(1234.5), _times(1.234e15)
+    ('1,234 times', '1.23e15 times')
+    """
+    return f"{factor:,.0f} times" if factor < 1e7 else f"{style.number(factor, 3)} times"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """At most three names.
+
+    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c", "d", "e"])
+    ('a', 'a and b', 'a, b, c and 2 more')
+    """
+    if len(names) > 3:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+# --- where nothing arrives --------------------------------------------------------------------------------------------
+
+
+def _unreached(parameters: Sequence[Line], modules: Sequence[Line]) -> Iterator[str]:
+    names: list[str] = []
+    for line in (*modules, *parameters):  # modules come outermost first: what is inside one need not be said
+        if line.zeros == 1.0 and not any(line.name.startswith(f"{name}.") for name in names):
+            names.append(line.name)
+    if names:
+        yield f"No gradient reaches {_listed(names)}: all are exactly 0."
+
+
+def _units(groups: dict[str, list[ModuleCall]]) -> Iterator[str]:
+    """Dead and saturated units: results of ReLU, tanh or sigmoid, at the same place in every call of a module.
+
+    Modules come outermost first; what has been said of a layer is not said again of its neurons.
+    """
+    told: set[Value] = set()
+    for name, group in groups.items():
+        if len({len(call.outputs) for call in group}) != 1 or told.issuperset(group[0].outputs):
+            continue
+        units = [*zip(*(call.outputs for call in group), strict=True)]
+        for flat, words in (
+            (dead, "dead: 0 for every example, so their weights get no gradient"),
+            (saturated, "saturated: almost flat for every example, so little gradient passes"),
+        ):
+            count = sum(all(flat(value) for value in unit) for unit in units)
+            if count:
+                told.update(group[0].outputs)
+                yield f"{count:,} of {len(units):,} units of {name} are {words}."
+
+
+def _single_units(graph: Graph) -> Iterator[str]:
+    """The same without recorded calls: every result is a unit of its own."""
+    for flat, word, words in (
+        (dead, "Dead", "0, so no gradient passes"),
+        (saturated, "Saturated", "almost flat, so little gradient passes"),
+    ):
+        there = [value for value in graph.values if flat(value)]
+        if there:
+            names = [value.label or f"a result of {value.op.symbol}" for value in there if value.op is not None]
+            yield f"{word}: {_listed(names)}; {words}."

@@ -1,0 +1,380 @@
+"""Level of detail: how a graph of any size becomes a picture of at most so many boxes.
+
+:func:`fold` tries levels of detail from the finest to the coarsest (see :mod:`viz.graph.partition`) and takes the first
+one that fits the budget; where none fits, it keeps what is near the result and folds the rest into one last box. Every
+Value is in exactly one box, so the counts always add up, and what flows between boxes is what the engine computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tinygrad_edu.ops import CONSTANT, Op
+
+from .graph import Graph
+from .marks import Marks
+from .partition import ALIKE, Detail, Partition, Scope
+from .regions import SOFTMAXES, Region, Regions
+
+
+@dataclass(eq=False)
+class Cluster:
+    """The frame around the boxes of an open module call, or of several alike.
+
+    Attributes:
+        parent: the frame around this one.
+        kind: the class of the module.
+        path: the module's path in the outermost one; ``*`` stands for several numbers.
+        count: how many calls it stands for.
+        number: which of several calls of the same module, from 1; 0 when there is only one.
+    """
+
+    parent: Cluster | None
+    kind: str
+    path: str
+    count: int = 1
+    number: int = 0
+
+
+@dataclass(eq=False)
+class Box:
+    """One box of the picture.
+
+    Attributes:
+        kind: ``"node"`` for a single Value, ``"table"`` for leaves of one parameter, ``"leaves"`` for other leaves,
+            ``"alike"`` for several Values of one operation, ``"call"``, ``"rest"``, or the name of an idiom.
+        nodes: what is folded in it; a single one is drawn itself.
+        cluster: the frame it is in.
+        op: the operation, where it is one.
+        name: a name for people, or the path of a module.
+        module: the class of a module.
+        count: how many alike things it stands for.
+        number: which of several calls of the same module, from 1; 0 when there is only one.
+        sizes: smallest and largest size of an idiom: terms, factors, classes.
+        extra: of a dot product: how many terms are not products.
+        constant: the number written in the formula, where all have the same: 0.5 in ``x * 0.5``.
+        shape: of a table its shape; of a call: how many numbers go into one call and come out.
+        parameters: of a call: the parameters folded in it, with their shapes.
+        outputs: the nodes that are used outside or asked for.
+        root: whether one of the results is in it.
+        repeats: whether the things it stands for feed one another, as the steps of a recurrent network do.
+    """
+
+    kind: str
+    nodes: list[int] = field(default_factory=list)
+    cluster: Cluster | None = None
+    op: Op | None = None
+    name: str = ""
+    module: str = ""
+    count: int = 1
+    number: int = 0
+    sizes: tuple[int, int] = (0, 0)
+    extra: int = 0
+    constant: float | None = None
+    shape: tuple[int, ...] = ()
+    parameters: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    outputs: list[int] = field(default_factory=list)
+    root: bool = False
+    repeats: bool = False
+
+    @property
+    def id(self) -> str:
+        """Stable and unique in the picture: the first node in the box."""
+        return f"n{self.nodes[0]}"
+
+
+@dataclass(eq=False)
+class Edge:
+    """What one box computes from another.
+
+    Attributes:
+        source, target: the boxes.
+        count: how many edges of the graph it stands for.
+        operand: which operand of the target, from 0, when both ends are single Values; −1 otherwise.
+        local: ∂target/∂source, when it is one edge.
+        sources: the nodes of the source that are used.
+        sent: what the chain rule sends back through it, for each node of the source; empty before ``backward``.
+    """
+
+    source: Box
+    target: Box
+    count: int = 0
+    operand: int = -1
+    local: float | None = None
+    sources: set[int] = field(default_factory=set)
+    sent: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def norm(self) -> float:
+        """The length √Σg² of the gradient that flows back; for a single node its size."""
+        return math.hypot(*self.sent.values())
+
+    @property
+    def sign(self) -> int | None:
+        """+1 or −1 when everything that flows has this sign, 0 when nothing flows, None when signs are mixed."""
+        signs = {(g > 0) - (g < 0) for g in self.sent.values()} - {0}
+        return None if len(signs) > 1 else signs.pop() if signs else 0
+
+
+@dataclass(eq=False)
+class Picture:
+    """Boxes and edges, ready to be styled.
+
+    Attributes:
+        graph: what is drawn.
+        boxes: in an order in which inputs come first.
+        edges: by target, in the order of operands.
+        detail: the level of detail that was chosen.
+        nearest: how many boxes away from the result the picture ends; None when it is complete.
+        marks: what is pointed at.
+        focus: the box of the Value around which the picture was made, if it was.
+    """
+
+    graph: Graph
+    boxes: list[Box]
+    edges: list[Edge]
+    detail: Detail
+    nearest: int | None = None
+    marks: Marks = field(default_factory=Marks)
+    focus: Box | None = None
+
+    @property
+    def total(self) -> int:
+        """The number of Values in all boxes together, which is the number of Values in the graph."""
+        return sum(len(box.nodes) for box in self.boxes)
+
+    @property
+    def folded(self) -> int:
+        """The number of Values that do not have a box of their own."""
+        return sum(len(box.nodes) for box in self.boxes if len(box.nodes) > 1)
+
+
+def details(regions: Regions) -> Iterator[Detail]:
+    """Every level of detail that makes sense for a graph, from the finest to the coarsest."""
+    yield Detail()
+    yield Detail(chains=True)
+    yield Detail(chains=True, alike=ALIKE)
+    if any(region.kind in SOFTMAXES for region in regions.tree):
+        yield Detail(chains=True, softmaxes=True, alike=ALIKE)
+    for height in range(regions.height):
+        yield Detail(chains=True, softmaxes=True, alike=ALIKE, height=height)
+    yield Detail(chains=True, softmaxes=True, alike=2, height=regions.height)
+
+
+def fold(
+    graph: Graph, regions: Regions, *, budget: int, depth: int | None = None, scope: Scope | None = None
+) -> Picture:
+    """The finest picture with at most ``budget`` boxes.
+
+    Args:
+        graph: what to draw.
+        regions: from :func:`viz.graph.regions.find`, for the same graph.
+        budget: the largest number of boxes, at least 2.
+        depth: show only what is at most this many boxes away from the result.
+        scope: where to look closely.
+    """
+    for detail in details(regions):
+        partition = Partition(graph, regions, detail, None if depth is not None else budget, scope)
+        if partition.too_many:
+            continue
+        if depth is None:
+            return _picture(partition, None, None)
+        distance = _distances(partition)
+        shown = {number for number, d in enumerate(distance) if d <= depth}
+        if len(shown) + (len(shown) < len(distance)) <= budget:
+            return _picture(partition, shown, depth)
+    # Nothing fits, so nearness to the result decides, at the coarsest detail.
+    partition = Partition(graph, regions, detail, None, scope)
+    distance = _distances(partition)
+    limit = sorted(distance)[budget - 1]  # so far that with the box for the rest there would be one too many
+    shown = {number for number, d in enumerate(distance) if d < limit}
+    if not shown:  # more results than boxes: show as many as there is room for
+        shown = set(range(len(distance) - budget + 1, len(distance)))
+    return _picture(partition, shown, limit - 1)
+
+
+def _distances(partition: Partition) -> list[int]:
+    """How many boxes away from a result each box is, the longest way: whoever uses a box is nearer than the box."""
+    distance = [0] * len(partition.keys)
+    order = partition.order()
+    place = {number: i for i, number in enumerate(order)}
+    feeds: list[list[int]] = [[] for _ in order]
+    for a, b in partition.arrows:
+        if place[a] < place[b]:
+            feeds[b].append(a)
+    for b in reversed(order):
+        for a in feeds[b]:
+            distance[a] = max(distance[a], distance[b] + 1)
+    return distance
+
+
+# --- from a partition to boxes, frames and edges ----------------------------------------------------------------------
+
+
+def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) -> Picture:
+    graph = partition.graph
+    order = [number for number in partition.order() if shown is None or number in shown]
+    complete = len(order) == len(partition.keys)
+    builder = _Builder(partition)
+    boxes = {number: builder.box(number) for number in order}
+    rest = Box("rest")
+    for node, number in enumerate(partition.box):
+        boxes.get(number, rest).nodes.append(node)
+    every = [*boxes.values()] if complete else [rest, *boxes.values()]
+    box_of = [boxes.get(number, rest) for number in partition.box]
+    for box in every:
+        builder.finish(box)
+    for node in graph.roots:
+        box_of[node].root = True
+    found = edges(graph, box_of, partition)
+    for box in every:
+        builder.name(box)
+    return Picture(graph, every, found, partition.detail, None if complete else nearest)
+
+
+class _Builder:
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.graph = partition.graph
+        self.regions: list[Region] = partition.regions.tree
+        self.clusters: dict[int, Cluster] = {}
+        self.members: dict[int, list[int]] = {}  # the calls of each group
+        rivals: dict[tuple[int, str], list[int]] = {}  # groups of calls of the same module side by side
+        for number, region in enumerate(self.regions):
+            if region.call is not None:
+                group = partition.group[number]
+                if group == number:
+                    rivals.setdefault((partition.parent[number], region.call.path), []).append(number)
+                self.members.setdefault(group, []).append(number)
+        self.number = {g: i + 1 for gs in rivals.values() if len(gs) > 1 for i, g in enumerate(gs)}
+        self.first_nodes: dict[int, int] = {}
+        for node, number in enumerate(partition.box):
+            self.first_nodes.setdefault(number, node)
+
+    def cluster(self, group: int) -> Cluster | None:
+        if not group:
+            return None
+        if group not in self.clusters:
+            call = self.regions[group].call
+            assert call is not None
+            self.clusters[group] = Cluster(
+                self.cluster(self.partition.parent[group]),
+                call.kind,
+                self.partition.pattern.get(group, call.path),
+                self.partition.calls_in[group],
+                self.number.get(group, 0),
+            )
+        return self.clusters[group]
+
+    def box(self, number: int) -> Box:
+        key = self.partition.keys[number]
+        kind = key[0]
+        if kind == "call":
+            group = key[1]
+            call = self.regions[group].call
+            assert call is not None
+            shapes = {
+                (len(c.inputs), len(c.outputs)) for m in self.members[group] if (c := self.regions[m].call) is not None
+            }
+            return Box(
+                kind,
+                cluster=self.cluster(self.partition.parent[group]),
+                name=self.partition.pattern.get(group, call.path),
+                module=call.kind,
+                count=self.partition.calls_in[group],
+                number=self.number.get(group, 0),
+                shape=shapes.pop() if len(shapes) == 1 else (),
+            )
+        node = self.first_nodes[number]
+        partition = self.partition
+        computed = self.graph.inputs[node]
+        place = partition.group[partition.regions.home[node]] if computed else partition.place(node)
+        return Box(kind, cluster=self.cluster(place), name=key[2] if kind in ("table", "leaves") else "")
+
+    def finish(self, box: Box) -> None:
+        """Fill in what can be said only when all nodes of the box are known."""
+        graph, partition = self.graph, self.partition
+        if box.kind in ("rest", "call"):
+            for node in box.nodes:
+                name = graph.names.get(node)
+                if name and not graph.inputs[node]:
+                    table = name.partition("[")[0]
+                    box.parameters[table] = graph.tables.get(table, ())
+            return
+        if box.kind == "table":
+            box.shape = graph.tables[box.name]
+        if box.kind in ("table", "leaves"):
+            box.count = len(box.nodes)
+        else:
+            things = [node for node in box.nodes if partition.unit[node] == node]
+            numbers = [node for node in box.nodes if partition.unit[node] != node and not graph.inputs[node]]
+            box.count = len(things)
+            idioms = [region for node in things if (region := self._idiom(node)) is not None]
+            if idioms:
+                sizes = [region.size for region in idioms] + [1] * (len(things) - len(idioms))
+                box.sizes = min(sizes), max(sizes)
+                box.extra = max(region.extra for region in idioms)
+            else:
+                box.op = graph.values[things[0]].op
+                box.kind = "alike" if len(things) > 1 else "node"
+                constants = {graph.values[node].data for node in numbers}
+                box.constant = constants.pop() if len(constants) == 1 else None
+        if box.kind == "node" or len(box.nodes) == 1:
+            box.kind = "node"
+            box.nodes.sort(key=lambda node: partition.unit[node] != node)  # the Value itself before its constants
+            box.op = graph.values[box.nodes[0]].op
+
+    def name(self, box: Box) -> None:
+        """A box for one result is known by the result's name."""
+        if box.kind not in ("table", "leaves", "call", "rest"):
+            named = {self.graph.names.get(node, "") for node in (box.outputs or box.nodes[:1])}
+            box.name = named.pop() if len(named) == 1 else ""
+
+    def _idiom(self, node: int) -> Region | None:
+        partition = self.partition
+        if not self.graph.inputs[node]:
+            return None
+        closed = partition.closed(node)
+        return self.regions[closed] if closed >= 0 and self.regions[closed].call is None else None
+
+
+def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -> list[Edge]:
+    """What flows between the boxes of all nodes; fills in which nodes of a box are used outside of it.
+
+    With the ``partition`` that the boxes are from, it also finds modules whose calls feed one another.
+    """
+    found: dict[tuple[Box, Box, int], Edge] = {}
+    outputs: dict[int, None] = dict.fromkeys(graph.roots)
+    for node, inputs in enumerate(graph.inputs):
+        target = box_of[node]
+        contributions: tuple[float, ...] | None = None
+        asked = False
+        for operand, x in enumerate(inputs):
+            source = box_of[x]
+            if source is target:
+                if target.kind == "call" and partition is not None and not target.repeats and graph.inputs[x]:
+                    home = partition.regions.home
+                    target.repeats = home[x] != home[node] and partition.closed(x) != partition.closed(node)
+                continue
+            outputs[x] = None
+            if not asked and graph.has_gradients:
+                contributions, asked = graph.contributions(node), True
+            single = source.kind == target.kind == "node"
+            key = (source, target, operand if single else -1)
+            edge = found.get(key)
+            if edge is None:
+                edge = found[key] = Edge(source, target, operand=key[2])
+            edge.count += 1
+            edge.sources.add(x)
+            if contributions is not None and graph.values[x].op is not CONSTANT:
+                edge.sent[x] = edge.sent.get(x, 0.0) + contributions[operand]
+            if edge.count > 1:
+                edge.local = None
+            elif target.count == 1 and target.kind in ("node", "dot", "sum"):
+                local = graph.local_derivatives(node)
+                edge.local = local[operand] if local else None
+    for node in sorted(outputs):
+        box_of[node].outputs.append(node)
+    return list(found.values())

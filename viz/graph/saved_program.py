@@ -1,0 +1,188 @@
+"""A recorded graph as a few typed arrays, so small that a page can hold the program of a whole model.
+
+The page computes again what can be computed without a rounding difference: ``+``, ``−`` and ``×`` give the same bits in
+every language. For every other operation its result and its local derivatives are *kept*, as the engine computed them.
+So the page needs no calculus of its own, a new row in the table of operations needs no change here, and every number
+and gradient in the page is the engine's, bit for bit.
+
+Neighbouring numbers of a program are alike: inputs are written as differences from the inputs of the previous
+operation of the same kind, and bytes of equal weight stand together. That, and ``deflate``, leave little more than the
+parameters.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import sys
+import zlib
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from tinygrad_edu import ops
+from tinygrad_edu.errors import StaleGraphError
+
+from .graph import Graph
+from .regions import Regions
+
+#: Operations that give the same bits in every language.
+COMPUTED = (ops.ADD, ops.SUB, ops.MUL)
+
+LEAF, CONSTANT, FIRST = 0, 1, 2  # codes of nodes; FIRST and above are rows of the table
+_CODES = {op: FIRST + i for i, op in enumerate(ops.TABLE)}
+
+
+def program(graph: Graph) -> dict[str, str]:
+    """Operations, inputs and numbers of a graph, packed.
+
+    ======== ======================================================================================================
+    codes    per node: 0 a leaf, 1 a number in a formula, from 2 the rows of the table
+    counts   the number of inputs, per operation that takes any number of them
+    inputs   the inputs of all nodes, one after the other; see :func:`differences`
+    leaves   the numbers of leaves and constants
+    kept     per operation that the page does not compute: its result, then its local derivatives
+    ======== ======================================================================================================
+
+    Raises StaleGraphError when a number was changed after something had been computed from it.
+    """
+    add, sub, mul = COMPUTED
+    codes, counts = bytearray(), array("i")
+    leaves, kept = array("d"), array("d")
+    values = graph.values
+    for node, value in enumerate(values):
+        op = value.op
+        if not value.inputs:
+            codes.append(LEAF if op is None else CONSTANT)
+            leaves.append(value.data)
+            continue
+        assert op is not None
+        codes.append(_CODES[op])
+        if op is mul or op is add or op is sub:
+            a, b = value.inputs
+            x, y = a.data, b.data
+            now = x * y if op is mul else x + y if op is add else x - y
+        else:
+            given = [x.data for x in value.inputs]
+            try:
+                now = op.forward(*given)
+            except (ArithmeticError, ValueError):
+                now = math.nan if value.data == value.data else 0.0  # not what is there
+            if op.arity is None:
+                counts.append(len(given))
+            kept.append(value.data)
+            kept.extend(graph.local_derivatives(node) or ())
+        if now != value.data and (now == now or value.data == value.data):
+            name = graph.names.get(node) or f"a result of {op.name}"
+            raise StaleGraphError(
+                f"{name} holds {value.data!r}, but from its inputs it would be {now!r}: a number was changed after it "
+                f"had been computed; compute the loss again and explore the new one"
+            )
+    return {
+        "codes": pack(array("B", codes)),
+        "counts": pack(counts),
+        "inputs": pack(array("i", differences(graph, codes))),
+        "leaves": pack(leaves),
+        "kept": pack(kept),
+    }
+
+
+def differences(graph: Graph, codes: Sequence[int]) -> Iterable[int]:
+    """Every input as its difference from an earlier one: the first two from the same operand of the previous node with
+    this operation, further ones from the operand before.
+    """
+    last = [[0, 0] for _ in range(FIRST + len(ops.TABLE))]
+    for code, inputs in zip(codes, graph.inputs, strict=True):
+        previous = last[code]
+        if len(inputs) == 2:
+            a, b = inputs
+            yield a - previous[0]
+            yield b - previous[1]
+            previous[0], previous[1] = a, b
+        else:
+            for k, x in enumerate(inputs):
+                yield x - (previous[k] if k < 2 else inputs[k - 1])
+                if k < 2:
+                    previous[k] = x
+
+
+def places(regions: Regions) -> dict[str, str]:
+    """The tree of regions, and the region of every computed node, packed; see :class:`viz.graph.regions.Region`.
+
+    ======== ======================================================================================================
+    home     per node its innermost region; leaves repeat the node before
+    kinds    per region the position in :data:`KINDS`
+    parents, sizes, extras, anchors    per region
+    ======== ======================================================================================================
+    """
+    home = array("i", accumulate(regions.home, lambda before, here: here if here >= 0 else before, initial=0))
+    tree = regions.tree
+    return {
+        "home": pack(_steps(home[1:])),
+        "kinds": pack(array("B", [KINDS.index(region.kind) for region in tree])),
+        "parents": pack(_steps(region.parent for region in tree)),
+        "sizes": pack(array("i", [region.size for region in tree])),
+        "extras": pack(array("i", [region.extra for region in tree])),
+        "anchors": pack(_steps(region.anchor for region in tree)),
+    }
+
+
+KINDS = ("all", "call", "dot", "sum", "mean", "product", "softmax", "log-softmax", "cross-entropy")
+
+
+def names(graph: Graph) -> tuple[dict[str, str], list[tuple[str, list[int]]], dict[int, str]]:
+    """The packed nodes of all tables of parameters; the tables' names and shapes; all other names.
+
+    ``tables`` has one number per entry of a table, in the order of its indices: its node, or −1 when the loss does not
+    depend on it.
+    """
+    tables: dict[str, dict[int, int]] = {}
+    others: dict[int, str] = {}
+    for node, name in graph.names.items():
+        found = _ENTRY.fullmatch(name)
+        shape = graph.tables.get(found[1], ()) if found else ()
+        if found and shape and not graph.inputs[node]:
+            indices = [int(i) for i in found[2][1:-1].split("][")]
+            if len(indices) == len(shape):
+                flat = 0
+                for i, size in zip(indices, shape, strict=True):
+                    flat = flat * size + i
+                if tables.setdefault(found[1], {}).setdefault(flat, node) == node:
+                    continue
+        others[node] = name
+    used = {name: list(graph.tables[name]) for name in sorted(tables)}
+    nodes = array("i")
+    for name, sizes in used.items():
+        entries = tables[name]
+        nodes.extend(entries.get(i, -1) for i in range(math.prod(sizes)))
+    return {"tables": pack(_steps(nodes))}, list(used.items()), others
+
+
+_ENTRY = re.compile(r"([^\[\]]+)((?:\[\d+\])+)")
+
+
+def _steps(numbers: Iterable[int]) -> array[int]:
+    """Each number as its difference from the one before.
+
+    >>> list(_steps([5, 7, 6]))
+    [5, 2, -1]
+    """
+    out, before = array("i"), 0
+    for x in numbers:
+        out.append(x - before)
+        before = x
+    return out
+
+
+def pack(numbers: array[Any]) -> str:
+    """Numbers as text: bytes of equal weight side by side, deflated, in base 64."""
+    raw = numbers.tobytes()
+    if sys.byteorder == "big":
+        numbers = array(numbers.typecode, raw)
+        numbers.byteswap()
+        raw = numbers.tobytes()
+    size = numbers.itemsize
+    planes = b"".join(raw[k::size] for k in range(size))
+    return base64.b64encode(zlib.compress(planes, 9)).decode()

@@ -1,0 +1,236 @@
+"""A page that follows the session: live-coding on one screen, the graph on the projector.
+
+>>> view = live(open_browser=False)  # doctest: +ELLIPSIS
+live at http://127.0.0.1:...
+>>> view.address.startswith("http://127.0.0.1:")
+True
+>>> from tinygrad_edu import Value
+>>> show(Value(2.0, label="a") * 3.0)
+>>> view.close()
+
+Nobody else can look: the server listens on this machine only, the address contains a secret, and requests that come
+under another host's name are refused, so that no web page can reach it through a name that points here (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+import secrets
+import sys
+import threading
+import webbrowser
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tinygrad_edu import Value
+
+from .. import style
+from ..drawing import draw
+from ..errors import DrawingError
+from ..rendering import dot
+from ..rendering.templates import asset, fill
+
+_HEARTBEAT = 10.0  # seconds; without a word now and then a closed browser would never be noticed
+
+_current: LiveView | None = None
+
+
+def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
+    """Serve a page on this machine that redraws whenever :func:`show` is called; in IPython also after every cell.
+
+    There is one view per session: a second call returns the first one's. It ends with the session.
+
+    Args:
+        port: where to listen; 0 takes any free port.
+        open_browser: whether to open the page.
+
+    Raises DrawingError when the port is taken.
+    """
+    global _current
+    if _current is None or _current.is_closed:
+        _current = LiveView(port)
+        _follow_cells(_current)
+        print(f"live at {_current.address}")
+    if open_browser:
+        webbrowser.open(_current.address)
+    return _current
+
+
+def show(value: Any, **options: Any) -> None:
+    """Draw ``value`` in the live view: what :func:`viz.draw` takes, with its options, or what it returned.
+
+    Raises DrawingError when there is no live view yet.
+    """
+    if _current is None or _current.is_closed:
+        raise DrawingError("there is no live view; start one with viz.live()")
+    _current.show(value, **options)
+
+
+class LiveView:
+    """The server of a live view.
+
+    Attributes:
+        address: of the page, with its secret.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._token = secrets.token_urlsafe(16)
+        self._changed = threading.Condition()
+        self._version = 0
+        self._event = ""
+        self._last: tuple[Any, dict[str, Any]] | None = None
+        self.is_closed = False
+        try:
+            self._server = _Server(("127.0.0.1", port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise DrawingError(f"cannot listen on port {port}: {error}; port=0 takes a free one") from None
+        self._server.view = self
+        self.address = f"http://127.0.0.1:{self._server.server_port}/{self._token}/"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="viz.live", daemon=True).start()
+        atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        return f"LiveView({self.address!r}{', closed' if self.is_closed else ''})"
+
+    def show(self, value: Any, **options: Any) -> None:
+        """Draw ``value`` for everyone who looks; a finished drawing or chart is shown as it is."""
+        if hasattr(value, "svg") and not isinstance(value, dot.Drawing):
+            # The page allows no style sheets but its own; a chart has its colours in its shapes as well.
+            svg = re.sub(r"<style>.*?</style>", "", value.svg(), flags=re.DOTALL)
+        else:
+            drawing = value if isinstance(value, dot.Drawing) else draw(value, **options)
+            svg = drawing.render_bytes("svg").decode()
+        words = _words(value) if isinstance(value, Value) else ""
+        self._last = (value, options)
+        with self._changed:
+            self._event = json.dumps({"svg": svg, "words": words})
+            self._version += 1
+            self._changed.notify_all()
+
+    def show_again(self) -> None:
+        """Draw what was shown last, as it is now."""
+        if self._last is not None:
+            self.show(self._last[0], **self._last[1])
+
+    def close(self) -> None:
+        """Stop serving; whoever looks keeps the last picture."""
+        if not self.is_closed:
+            self.is_closed = True
+            with self._changed:
+                self._changed.notify_all()
+            self._server.shutdown()
+            self._server.server_close()
+            atexit.unregister(self.close)
+
+    def _wait(self, seen: int) -> tuple[int, str]:
+        """The newest picture as soon as it is another than ``seen``, or the old number after a while."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._version != seen or self.is_closed, _HEARTBEAT)
+            return self._version, self._event
+
+
+def _words(value: Value) -> str:
+    name = style.visible(value.label) if value.label else "result"
+    return f"{name} = {style.number(value.data)}"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    view: LiveView
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that was closed in the middle of an answer is no error."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        view = self.server.view
+        port = self.server.server_port
+        if self.headers.get("Host") not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+            return self._refuse(HTTPStatus.FORBIDDEN, "this page answers to 127.0.0.1 only")
+        token, _, path = self.path.removeprefix("/").partition("/")
+        if not secrets.compare_digest(token.encode(), view._token.encode()):
+            return self._refuse(HTTPStatus.FORBIDDEN, "the address needs the secret that viz.live() printed")
+        if path == "":
+            return self._page()
+        if path == "events":
+            return self._events(view)
+        return self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
+
+    def _page(self) -> None:
+        nonce = secrets.token_urlsafe(16)
+        body = fill(asset("live.html"), {"NONCE": nonce}).encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        # Even if a label ever became markup, the page would run nothing that is not its own.
+        own = f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'"
+        self.send_header("Content-Security-Policy", f"default-src 'none'; {own}; connect-src 'self'; img-src data:")
+        self._safe_headers()
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _events(self, view: LiveView) -> None:
+        """Server-sent events, one per picture, for as long as somebody listens."""
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self._safe_headers()
+        self.end_headers()
+        self.close_connection = True
+        seen = 0
+        while not view.is_closed:
+            version, event = view._wait(seen)
+            self.wfile.write(f"data: {event}\n\n".encode() if version != seen else b": still here\n\n")
+            self.wfile.flush()
+            seen = version
+
+    def _refuse(self, status: HTTPStatus, words: str) -> None:
+        body = words.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self._safe_headers()
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _safe_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the session's terminal is for the session."""
+
+
+def _follow_cells(view: LiveView) -> None:
+    """In IPython: after every cell draw its result if that is a Value, else again what was shown last."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    if shell is None:
+        return
+
+    def after_cell(result: Any) -> None:
+        if view.is_closed:
+            shell.events.unregister("post_run_cell", after_cell)
+            return
+        value = getattr(result, "result", None)
+        try:
+            if isinstance(value, Value):
+                view.show(value)
+            else:
+                view.show_again()
+        except DrawingError as error:  # a cell that worked must not end in red because of a picture
+            print(f"live: {error}")
+
+    shell.events.register("post_run_cell", after_cell)

@@ -1,0 +1,133 @@
+"""One page of many pictures with words beside them: what a run leaves behind for whoever looks at it later.
+
+The page needs nothing but itself; files that lie beside it are linked to by their names.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..rendering.templates import asset, fill
+from ..rendering.theme import page_colours
+from .stepper_page import Page
+
+_NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
+_READABLE = 900  # pixels: a picture is not made narrower than that, its box is scrolled instead
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        name: of the place in the page, for links: letters and hyphens.
+        title: above it, and in the list of sections.
+        parts: HTML, from the functions below.
+    """
+
+    name: str
+    title: str
+    parts: Sequence[str]
+
+
+def report_page(title: str, sections: Sequence[Section]) -> Page:
+    """The page.
+
+    >>> page = report_page("a run", [Section("loss", "Loss", [words("It fell.")])])
+    >>> '<section id="loss"' in page.html
+    True
+    """
+    links = "".join(f'<li><a href="#{s.name}">{html.escape(s.title)}</a></li>' for s in sections)
+    body = "".join(
+        f'<section id="{s.name}" aria-labelledby="{s.name}-title"><h2 id="{s.name}-title">{html.escape(s.title)}</h2>'
+        f"{_apart(s)}</section>\n"
+        for s in sections
+    )
+    return Page(
+        fill(
+            asset("report.html"),
+            {
+                "TITLE": html.escape(title),
+                "STYLE": page_colours() + asset("report.css"),
+                "LINKS": links,
+                "SECTIONS": body,
+            },
+        )
+    )
+
+
+def words(text: str) -> str:
+    """A paragraph."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+def warning(text: str) -> str:
+    """A paragraph that says what is missing."""
+    return f'<p class="missing">{html.escape(text)}</p>'
+
+
+def picture(svg: str, about: str, page: str = "", more: str = "Larger, with every number") -> str:
+    """A picture; ``about`` says to those who cannot see it what it shows, ``page`` is the file to look closer."""
+    svg = svg[svg.index("<svg") :]
+    found = _NUMBER.search(svg)
+    narrow = min(_READABLE, round(float(found[1]))) if found is not None else _READABLE
+    name = html.escape(about)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{name}" style="min-width:{narrow}px" ', 1)
+    below = f"<figcaption>{link(page, more)}</figcaption>" if page else ""
+    return f'<figure><div class="picture" tabindex="0" role="group" aria-label="{name}">{svg}</div>{below}</figure>'
+
+
+def link(file: str, text: str) -> str:
+    """A link to a file beside the page."""
+    return f'<a href="{html.escape(file)}">{html.escape(text)}</a>'
+
+
+def door(file: str, text: str, about: str) -> str:
+    """A link that is hard to overlook."""
+    return f'<p class="door">{link(file, text)} <span>{html.escape(about)}</span></p>'
+
+
+def written(samples: Mapping[str, str]) -> str:
+    """Texts, each under a name."""
+    parts = (
+        f"<figure><figcaption>{html.escape(name)}</figcaption><pre>{html.escape(text.strip(chr(10)))}</pre></figure>"
+        for name, text in samples.items()
+    )
+    return f'<div class="samples">{"".join(parts)}</div>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], about: str) -> str:
+    """A table; the first cell of a row names it."""
+    top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
+    lines = "".join(
+        f'<tr><th scope="row">{html.escape(row[0])}</th>'
+        f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="table" tabindex="0" role="group" aria-label="{html.escape(about)}">'
+        f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def folded(title: str, inside: str) -> str:
+    """What only some readers want to see."""
+    return f"<details><summary>{html.escape(title)}</summary>{inside}</details>"
+
+
+def _apart(section: Section) -> str:
+    """The parts with names inside pictures that occur once in the page: several pictures use the same ones."""
+    count = itertools.count(1)
+    return "".join(
+        _scoped(part, f"{section.name}-{next(count)}-") if "<svg" in part else part for part in section.parts
+    )
+
+
+def _scoped(part: str, prefix: str) -> str:
+    part = re.sub(r'(\sid=")', rf"\1{prefix}", part)
+    part = re.sub(r"(url\(#)", rf"\1{prefix}", part)
+    return re.sub(r'((?:xlink:)?href="#)', rf"\1{prefix}", part)

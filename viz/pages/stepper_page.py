@@ -1,0 +1,196 @@
+"""The stepper as one HTML file: no network, no server, nothing to install where it is opened.
+
+Picture, step log and the program that replays it are in the file. Keys: → ← Page Down, Page Up, Home, End, F5
+to play, "." for a black screen; ``#step=12`` in the address opens that step, ``#theme=beamer`` the projector's look.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygrad_edu import ops
+from tinygrad_edu.steps import Node, StepLog
+
+from .. import style
+from ..errors import DrawingError, UnknownFormatError
+from ..rendering.dot import write
+from ..rendering.place import Placement, place
+from ..rendering.templates import asset as asset
+from ..rendering.templates import fill as fill
+from ..rendering.templates import script_json as script_json
+
+#: More Values than this cannot be read in one picture.
+MOST_VALUES = 250
+
+_HEIGHT, _CONSTANT_HEIGHT = 100.0, 34.0
+_SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A finished page; the last line of a notebook cell shows it."""
+
+    html: str
+
+    def save(self, path: str | Path) -> str:
+        """Write the page; the name must end in ``.html``. Returns the path."""
+        if Path(path).suffix.lower() not in (".html", ".htm"):
+            raise UnknownFormatError(f"this is a page, which is HTML: {path} must end in .html")
+        write(Path(path), self.html.encode())
+        return str(path)
+
+    def _repr_html_(self) -> str:
+        inside = html.escape(self.html, quote=True)
+        return f'<iframe srcdoc="{inside}" style="width:100%;height:640px;border:1px solid #9aa4b0"></iframe>'
+
+
+def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
+    """The page that steps through ``log``; with ``quiz`` it begins by asking.
+
+    Raises DrawingError when there are more than :data:`MOST_VALUES` Values, LayoutError when no layout program is
+    installed.
+    """
+    if len(log.nodes) > MOST_VALUES:
+        raise DrawingError(
+            f"this graph has {len(log.nodes):,} Values, a page shows at most {MOST_VALUES}; step through a part of it, "
+            f"from a Value nearer to the leaves, or use the terminal, which takes any size"
+        )
+    data = {**log.as_data(), "quiz": quiz}
+    used = {node.op for node in log.nodes if node.op is not None and node.op is not ops.CONSTANT}
+    data["ops"] = {
+        op.name: {
+            "symbol": op.symbol,
+            "arity": op.arity,
+            "formula": op.formula,
+            "derivatives": list(op.derivative_formulas),
+        }
+        for op in ops.TABLE
+        if op in used
+    }
+    sentences = "".join(f"<li>{html.escape(log.sentence(step))}</li>" for step in log.steps)
+    name = style.visible(log.nodes[log.root].name)
+    parts = {
+        "TITLE": html.escape(title or f"{name}, step by step"),
+        "STYLE": asset("step.css"),
+        "PICTURE": picture(log, positions(log)),
+        "SENTENCES": f"<ol>{sentences}</ol>",
+        "LOG": script_json(data),
+        "SCRIPT": asset("words.js") + asset("step.js"),
+    }
+    return Page(fill(asset("step.html"), parts))
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+def size(node: Node) -> tuple[float, float]:
+    """Width and height of a node's box, in points."""
+    if node.is_constant:
+        return max(34.0, 12.0 * len(style.number(node.data)) + 10.0), _CONSTANT_HEIGHT
+    width = 12.5 * len(_title(node)) + 24.0
+    if node.op is not None:
+        width += 14.0 * len(tab_text(node)) + 22.0
+    return max(150.0, width), _HEIGHT
+
+
+def positions(log: StepLog) -> Placement:
+    """Where the boxes and edges of a log are; edges in the order of :func:`edges`."""
+    return place([size(node) for node in log.nodes], [(source, target) for source, target, _ in edges(log)])
+
+
+def edges(log: StepLog) -> list[tuple[int, int, int]]:
+    """Every edge as (from, to, operand)."""
+    return [(j, i, k) for i, node in enumerate(log.nodes) for k, j in enumerate(node.inputs)]
+
+
+def _title(node: Node) -> str:
+    return style.short(style.visible(node.name))
+
+
+def tab_text(node: Node) -> str:
+    """The operation, as it stands in the corner of a box."""
+    assert node.op is not None
+    return _SYMBOLS.get(node.op.symbol, node.op.symbol)
+
+
+def picture(log: StepLog, placed: Placement) -> str:
+    """The graph as SVG with a place for every number; what is in them changes with the step."""
+    width, height = math.ceil(placed.width), math.ceil(placed.height)
+    lines = [
+        svg_start(log, width, height),
+        f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
+        '<g class="edges">',
+    ]
+    for (_, target, operand), path in zip(edges(log), placed.paths, strict=True):
+        lines.append(
+            f'<g class="edge" data-edge="{target}-{operand}"><path d="{path}" marker-end="url(#tip)"/>'
+            f'<text class="flow"></text></g>'
+        )
+    lines.append("</g>")
+    lines += [box(i, node, placed.centres[i]) for i, node in enumerate(log.nodes)]
+    return "\n".join([*lines, "</svg>"])
+
+
+def svg_start(log: StepLog, width: int, height: int) -> str:
+    """The tag that opens a picture of a log."""
+    name = html.escape(style.visible(log.nodes[log.root].name), quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="computation graph of {name}">'
+    )
+
+
+#: What stands at the place of a number: texts, each with further attributes.
+Cells = list[tuple[str, str]]
+
+
+def marker(name: str, orient: str, size: int) -> str:
+    """An arrowhead."""
+    return (
+        f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="{size}" markerHeight="{size}" '
+        f'markerUnits="userSpaceOnUse" orient="{orient}"><path class="tip" d="M1,1L9,5L1,9"/></marker>'
+    )
+
+
+def box(i: int, node: Node, centre: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
+    """One box in SVG; without ``data`` and ``grad`` their places hold a dash."""
+    x, y = centre
+    width, height = size(node)
+    if node.is_constant:
+        return (
+            f'<g class="constant" data-node="{i}"><text x="{x:g}" y="{y + 7:g}">{style.number(node.data)}</text>'
+            f"<title>the number {node.data!r} in the formula</title></g>"
+        )
+    left, top = x - width / 2, y - height / 2
+    title = html.escape(style.visible(node.name))
+    name_left = left + 12
+    tab = ""
+    if node.op is not None:
+        tab_width = 14.0 * len(tab_text(node)) + 16.0
+        tab = (
+            f'<rect class="tab" x="{left + 2:g}" y="{top + 2:g}" width="{tab_width:g}" height="30" rx="3"/>'
+            f'<text class="op" x="{left + 2 + tab_width / 2:g}" y="{top + 24:g}">{html.escape(tab_text(node))}</text>'
+        )
+        name_left = left + tab_width + 10
+    kind = "node leaf" if node.is_leaf else "node"
+
+    def cells(name: str, texts: Cells | None, below: float) -> str:
+        place = f'x="{left + width - 12:g}" y="{top + below:g}"'
+        return "".join(
+            f'<text class="number {name}" {place}{more}>{words}</text>' for words, more in texts or [("–", "")]
+        )
+
+    return (
+        f'<g class="{kind}" data-node="{i}"><title>{title}</title>'
+        f'<rect class="box" x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="5"/>{tab}'
+        f'<text class="name" x="{name_left:g}" y="{top + 24:g}">{html.escape(_title(node))}</text>'
+        f'<line class="rule" x1="{left:g}" x2="{left + width:g}" y1="{top + 34:g}" y2="{top + 34:g}"/>'
+        f'<text class="word" x="{left + 12:g}" y="{top + 57:g}">data</text>'
+        f"{cells('data', data, 58)}"
+        f'<line class="rule" x1="{left:g}" x2="{left + width:g}" y1="{top + 66:g}" y2="{top + 66:g}"/>'
+        f'<text class="word" x="{left + 12:g}" y="{top + 88:g}">grad</text>'
+        f"{cells('grad', grad, 89)}</g>"
+    )

@@ -1,0 +1,104 @@
+"""A text as one offline page in which every character shows how surprising it was, and what was expected instead."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .. import style
+from ..rendering.templates import asset, fill, script_json
+from .stepper_page import Page
+
+
+class Seen(Protocol):
+    """A character as a model saw it come.
+
+    Attributes:
+        character: itself.
+        probability: that the model gave it.
+        likeliest: other characters with their probabilities.
+        level: 0 for expected, up to one less than there are colours in :data:`viz.style.SURPRISE`.
+    """
+
+    @property
+    def character(self) -> str: ...  # noqa: D102
+    @property
+    def probability(self) -> float: ...  # noqa: D102
+    @property
+    def likeliest(self) -> Sequence[tuple[str, float]]: ...  # noqa: D102
+    @property
+    def level(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words under a title."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def surprise_page(
+    first: str, seen: Sequence[Seen], *, levels: Sequence[str], tables: Sequence[Table], title: str, sentence: str
+) -> Page:
+    """The page: the text, the numbers of the character that is pointed at, and tables.
+
+    Args:
+        first: the character that nothing came before; it is shown without a colour.
+        seen: those after it.
+        levels: what each level means, in words.
+        tables: summaries, beside the text.
+        title, sentence: on top.
+    """
+    text = "".join(f'<span class="s{one.level}">{_shown(one.character, one.level)}</span>' for one in seen)
+    data = [[s.character, _short(s.probability), [[c, _short(p)] for c, p in s.likeliest]] for s in seen]
+    legend = "".join(f'<li><i class="s{i}">{html.escape(words)}</i></li>' for i, words in enumerate(levels))
+    parts = {
+        "TITLE": html.escape(title),
+        "SENTENCE": html.escape(sentence),
+        "COLOURS": _colours(),
+        "STYLE": asset("surprise.css"),
+        "LEGEND": legend,
+        "TEXT": f"{html.escape(first)}{text}",
+        "TABLES": "".join(map(_table, tables)),
+        "DATA": script_json(data),
+    }
+    return Page(fill(asset("surprise.html"), parts))
+
+
+def _shown(character: str, level: int) -> str:
+    if character == "\n":
+        return "⏎\n" if level else " \n"  # a line end that was expected needs no sign
+    return html.escape(character)
+
+
+def _short(probability: float) -> float:
+    return float(f"{probability:.3g}")
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{html.escape(word)}</th>' for word in table.head)
+    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(word)}</td>' for word in row)}</tr>" for row in table.rows)
+    return f"<h2>{html.escape(table.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _colours() -> str:
+    """Light and dark, as CSS variables."""
+
+    def variables(dark: bool) -> str:
+        names = {"paper": "paper", "ink": "ink", "faint": "faint", "line": "frame-line", "positive": "positive",
+                 "negative": "negative"}  # fmt: skip
+        found = [f"--{name}: {style.THEMES[key][dark]};" for name, key in names.items()]
+        for i, themes in enumerate(style.SURPRISE):
+            back, fore = themes[dark]
+            found.append(f"--back{i}: {back}; --fore{i}: {fore};")
+        return " ".join([*found, f"color-scheme: {'dark' if dark else 'light'};"])
+
+    return (
+        f":root {{ {variables(False)} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme]) {{ {variables(True)} }} }}\n"
+        f":root[data-theme=dark] {{ {variables(True)} }}"
+    )

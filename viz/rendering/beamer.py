@@ -1,0 +1,55 @@
+"""A picture for a projector: at most 40 boxes, every text at least 24 pixels high on a screen of 1920 × 1080.
+
+How large a text is on the screen depends on the size of the whole picture, which is known after its layout; so boxes
+are folded until the text is large enough.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from .. import style
+from .dot import Drawing
+
+BOXES = 40
+SCREEN = (1920.0, 1080.0)  # pixels
+SMALLEST_TEXT = 24.0  # pixels
+
+_VIEW = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')
+_FONT = re.compile(r'font-size="([\d.]+)"')
+
+
+def beamer(at: Callable[[int], Drawing], budget: int) -> Drawing:
+    """The most detailed drawing that can be read from the back of the room; the coarsest one if none can.
+
+    Args:
+        at: draws with a budget of boxes.
+        budget: the largest number of boxes; more than 40 are 40.
+    """
+    boxes = min(budget, BOXES)
+    while True:
+        drawing = at(boxes)
+        drawing.body[:] = [_bold(line) for line in drawing.body]
+        drawing.edge_attr["color"] = style.BEAMER[style.FAINT]
+        assert drawing.picture is not None
+        boxes = min(boxes, len(drawing.picture.boxes)) * 3 // 4
+        if boxes < 2 or text_height(drawing.render_bytes("svg").decode()) >= SMALLEST_TEXT:
+            return drawing
+
+
+def text_height(svg: str) -> float:
+    """Pixels of the smallest text when the picture fills the screen."""
+    found = _VIEW.search(svg)
+    sizes = [float(size) for size in _FONT.findall(svg)]
+    if found is None or not sizes:
+        return SMALLEST_TEXT
+    return min(sizes) * min(SCREEN[0] / float(found[1]), SCREEN[1] / float(found[2]))
+
+
+def _bold(line: str) -> str:
+    """A line of DOT with its small text as large as the rest, and with colours of a higher contrast."""
+    line = line.replace(f'POINT-SIZE="{style.SMALL_SIZE}"', f'POINT-SIZE="{style.TEXT_SIZE}"')
+    for colour, stronger in style.BEAMER.items():
+        line = line.replace(colour, stronger)
+    return line

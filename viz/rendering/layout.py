@@ -1,0 +1,108 @@
+"""Running a program that places boxes and draws them: Graphviz's ``dot``, or the one that is installed with us.
+
+``dot`` on the PATH is preferred. ``graphviz-pure`` is a port of it that needs nothing else; it writes SVG and PNG.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import LayoutError, LayoutTimeout
+
+#: Seconds after which a layout is stopped.
+TIMEOUT = 5.0
+
+_HOW_TO_INSTALL = (
+    "install Graphviz (Debian, Ubuntu: apt install graphviz; macOS: brew install graphviz; "
+    "Windows: winget install graphviz)"
+)
+
+
+_ROOM = "\u00ad"  # a hyphen that is not seen, for which a program that knows no widths makes room all the same
+_WIDER = (
+    (re.compile("[ß-öø-ÿ\u2026\u2e80-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\U0001f000-\U0001faff]"), _ROOM),
+    (re.compile("[À-ÖØ-Þ]"), 2 * _ROOM),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A layout program.
+
+    Attributes:
+        path: the executable.
+        formats: what it can write.
+        baselines: how far below the middle of a line its letters stand, and bold ones, as a part of their size.
+        substitutes: by format, what to draw for characters that its own font lacks; in SVG the reader's font has them.
+        narrow: whether it takes Ä, … and Chinese characters for narrower than they are.
+    """
+
+    path: str
+    formats: frozenset[str]
+    baselines: tuple[float, float] = (0.245, 0.235)
+    substitutes: tuple[tuple[str, dict[int, str]], ...] = ()
+    narrow: bool = False
+
+
+def programs(format: str, *, text: str = ".dot") -> list[Program]:
+    """The programs on this machine that can write ``format``, the preferred one first.
+
+    Raises LayoutError, saying what to install, when there is none; ``text`` is what can be saved without any.
+    """
+    found = list(_installed())
+    able = [program for program in found if format in program.formats]
+    if not able:
+        if found:
+            instead = ".svg" if text == ".svg" else f"{text} or .svg"
+            raise LayoutError(f"only dot itself writes {format}; {_HOW_TO_INSTALL}, or save as {instead}")
+        pure = "" if format == "pdf" else ", or pip install graphviz-pure"
+        raise LayoutError(f"no program that lays out graphs was found; {_HOW_TO_INSTALL}{pure}, or save as {text}")
+    return able
+
+
+def _installed() -> Iterator[Program]:
+    dot = shutil.which("dot")
+    if dot:
+        yield Program(dot, frozenset({"svg", "png", "pdf"}))
+    scripts = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))]
+    for folder in (*scripts, None):  # None: anywhere on the PATH
+        pure = shutil.which("graphviz-pure", path=folder)
+        if pure:
+            glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○", "◆": "▼", "┃": "|"})
+            yield Program(pure, frozenset({"svg", "png"}), (0.39, 0.28), (("png", glyphs),), narrow=True)
+            return
+
+
+def render(source: str, format: str, program: Program, timeout: float, *, engine: str = "dot") -> bytes:
+    """Lay out DOT text and return the picture's bytes; the engine ``"neato"`` leaves nodes where their ``pos`` is.
+
+    Raises:
+        LayoutTimeout: the program was stopped after ``timeout`` seconds.
+        LayoutError: it failed; the message has its own words.
+    """
+    source = source.translate(dict(program.substitutes).get(format, {}))
+    if program.narrow and format == "svg":
+        for characters, room in _WIDER:
+            source = characters.sub(rf"\g<0>{room}", source)
+    command = [program.path, f"-K{engine}", *(["-n2"] if engine == "neato" else []), f"-T{format}"]
+    try:
+        done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise LayoutTimeout(
+            f"the layout was stopped after {timeout:g} seconds; draw fewer boxes with a smaller budget=, "
+            f"or save as .dot and run {Path(program.path).name} yourself"
+        ) from None
+    except OSError as error:
+        raise LayoutError(f"{program.path} cannot be run: {error}; {_HOW_TO_INSTALL}") from None
+    if done.returncode or not done.stdout:
+        words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+        raise LayoutError(f"{program.path} failed: {words}; save as .dot to look at the graph's text")
+    # A browser without that font shall take one of the same kind, not one with serifs.
+    drawn = done.stdout.replace(_ROOM.encode(), b"") if program.narrow else done.stdout
+    return drawn.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')

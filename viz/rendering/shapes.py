@@ -1,0 +1,104 @@
+"""Rectangles, polygons, hatching and the width of words: what charts of areas and cells are drawn with.
+
+Areas are told apart by marks and lines as well as by colour: colours are laid on thinly, so that words on them keep
+their contrast on a light and on a dark screen.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+from .. import style
+
+Point = tuple[float, float]
+
+
+def document(width: float, height: float, parts: Iterable[str]) -> str:
+    """An SVG picture of a size in points, on paper of the colour of the screen."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def moved(x: float, y: float, parts: Iterable[str]) -> str:
+    """Parts of a picture, moved to the right and down."""
+    return f'<g transform="translate({x:.1f} {y:.1f})">{"".join(parts)}</g>'
+
+
+def rectangle(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    fill: str,
+    *,
+    opacity: float = 1.0,
+    line: str = "",
+    thick: float = 1,
+) -> str:
+    """A filled rectangle, with a line around it if a colour is given for one."""
+    around = f' stroke="{line}" stroke-width="{thick}"' if line else ""
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"'
+        f"{_opacity(opacity)}{around}/>"
+    )
+
+
+def area(polygons: Iterable[Sequence[Point]], fill: str, *, opacity: float = 1.0) -> str:
+    """Filled polygons in one shape."""
+    outlines = "".join(f"M{'L'.join(f'{x:.1f},{y:.1f}' for x, y in corners)}Z" for corners in polygons)
+    return f'<path d="{outlines}" fill="{fill}"{_opacity(opacity)}/>' if outlines else ""
+
+
+def lines(segments: Iterable[tuple[Point, Point]], colour: str, width: float) -> str:
+    """Many straight lines of one look in one shape."""
+    places = "".join(f"M{x1:.1f},{y1:.1f}L{x2:.1f},{y2:.1f}" for (x1, y1), (x2, y2) in segments)
+    look = f'fill="none" stroke="{colour}" stroke-width="{width}" stroke-linecap="round"'
+    return f'<path d="{places}" {look}/>' if places else ""
+
+
+def hatching(x: float, y: float, width: float, height: float, step: float = 7.0) -> list[tuple[Point, Point]]:
+    """Slanted lines that fill a rectangle, for :func:`lines`.
+
+    >>> hatching(0.0, 0.0, 10.0, 10.0, step=10.0)
+    [((0.0, 10.0), (10.0, 0.0))]
+    """
+    found = []
+    across = step
+    while across < width + height:  # the line x + y = across, cut at the edges
+        low, high = max(0.0, across - height), min(width, across)
+        found.append(((x + low, y + across - low), (x + high, y + across - high)))
+        across += step
+    return found
+
+
+def titled(words: str, parts: Iterable[str], /, **data: str) -> str:
+    """Parts that show words when the pointer rests on them, and the numbers in full as ``data-`` attributes."""
+    facts = "".join(f' data-{name}="{html.escape(fact)}"' for name, fact in data.items())
+    return f'<g class="node"{facts}><title>{html.escape(words)}</title>{"".join(parts)}</g>'
+
+
+def width(words: str, size: float = 16.0, *, bold: bool = False) -> float:
+    """How wide words are at most, in points; a little more than what Arial and Helvetica need.
+
+    >>> width("iii") < width("www")
+    True
+    """
+    return sum(_WIDTHS.get(character, 0.6 if character.isascii() else 1.0) for character in words) * size * (
+        1.08 if bold else 1.0
+    )  # fmt: skip
+
+
+_WIDTHS = {
+    **dict.fromkeys("fijlt.,:;|!'/\\ ()[]I-", 0.34),
+    **dict.fromkeys("mwMW%@", 0.95),
+    **dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&", 0.76),
+    **dict.fromkeys("−–…·×", 0.6),
+}
+
+
+def _opacity(opacity: float) -> str:
+    return "" if opacity == 1.0 else f' fill-opacity="{opacity:.3f}"'

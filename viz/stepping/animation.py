@@ -1,0 +1,379 @@
+"""A backward pass as a moving picture, from the same step log as the steppers: nothing moves but the numbers.
+
+``.svg`` is animated by its own style sheet and runs wherever a picture does, without a script; ``.png`` and ``.apng``
+are animated PNG, for slides and for pages that take no SVG; ``.gif`` moves in places where neither does.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygrad_edu import Value
+from tinygrad_edu.steps import Chain, State, Step, StepLog, record
+
+from .. import style
+from ..errors import DrawingError, LayoutError, UnknownFormatError
+from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
+from ..rendering import layout
+from ..rendering.dot import text as dot_text
+from ..rendering.dot import write
+from ..rendering.gif import join_gif
+from ..rendering.templates import asset
+
+_HOLD = 2  # the last picture stays for two steps longer
+_SENTENCE_HEIGHT = 64
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A moving picture; the last line of a notebook cell shows it.
+
+    Attributes:
+        log: the step log it shows.
+        seconds: how long each step is seen.
+    """
+
+    log: StepLog
+    seconds: float
+
+    def save(self, path: str | Path) -> str:
+        """Write it as ``.svg``, or as an animated ``.png`` (``.apng``) or ``.gif``. Returns the path."""
+        suffix = Path(path).suffix.lower()
+        if suffix == ".svg":
+            data = self.svg().encode()
+        elif suffix in (".png", ".apng"):
+            data = self.apng()
+        elif suffix == ".gif":
+            data = self.gif()
+        else:
+            raise UnknownFormatError(f"an animation is written as .svg, .png, .apng or .gif; got {path}")
+        write(Path(path), data)
+        return str(path)
+
+    def _repr_html_(self) -> str:
+        return self.svg()
+
+    # --- SVG --------------------------------------------------------------------------------------------------------
+
+    def svg(self) -> str:
+        """The picture as SVG text. Where people have asked for less motion, it stands at its end."""
+        log = self.log
+        placed = positions(log)
+        sentences = [sentence(log, k) for k in range(len(log.steps) + 1)]
+        width = math.ceil(max(placed.width, 14.5 * max(map(len, sentences)) + 20.0))
+        shift = (width - placed.width) / 2
+        height = math.ceil(placed.height) + _SENTENCE_HEIGHT
+        windows = _Windows(len(log.steps) + 1, self.seconds)
+        inside: list[str] = []
+        steps = {(s.node, s.operand): (k, s) for k, s in enumerate(log.steps, 1) if isinstance(s, Chain)}
+        for (_, target, operand), path in zip(edges(log), placed.paths, strict=True):
+            inside.append(f'<g class="edge"><path d="{path}" marker-end="url(#tip)"/></g>')
+            if (target, operand) in steps:
+                k, step = steps[target, operand]
+                kind = "positive" if step.contribution > 0 else "negative" if step.contribution < 0 else "zero"
+                inside.append(
+                    f'<g class="edge {kind}"{windows.shown(k + 1)}><path d="{path}" marker-end="url(#tip)"/></g>'
+                )
+                inside.append(f'<g class="edge {kind} lit"{windows.shown(k, k + 1)}><path d="{path}"/></g>')
+        history = [log.replay(k) for k in range(len(log.steps) + 1)]
+        for i, node in enumerate(log.nodes):
+            if node.is_constant:
+                inside.append(box(i, node, placed.centres[i]))
+                continue
+            data = _cells([state.data[i] for state in history], windows, False)
+            gradient = _cells([state.gradients[i] for state in history], windows, True)
+            inside.append(box(i, node, placed.centres[i], data, gradient))
+            frame = _frame(placed.centres[i], size(node))
+            inside += [
+                f'<rect class="mark" {frame}{windows.shown(k, k + 1)}/>'
+                for k, step in enumerate(log.steps, 1)
+                if _target(step) == i
+            ]
+        words = [
+            f'<text class="sentence" x="{width / 2:g}" y="{height - 22}"'
+            f"{windows.shown(k, k + 1)}>{html.escape(sentences[k])}</text>"
+            for k in range(len(log.steps) + 1)
+        ]
+        return "\n".join(
+            [
+                svg_start(log, width, height),
+                f"<style>{asset('step.css')}{_STYLE}{windows.css()}</style>",
+                f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
+                f'<rect width="{width}" height="{height}" fill="var(--paper)"/>',
+                f'<g transform="translate({shift:g},0)">',
+                *inside,
+                "</g>",
+                *words,
+                "</svg>",
+            ]
+        )
+
+    # --- animated PNG and GIF ---------------------------------------------------------------------------------------
+
+    def apng(self) -> bytes:
+        """The picture as animated PNG (the PNG specification, third edition, section 11.3.4)."""
+        return join_png(*self._stills())
+
+    def gif(self) -> bytes:
+        """The picture as animated GIF: the frames of :meth:`apng`, each change in at most 256 colours."""
+        stills, seconds = self._stills()
+        return join_gif(png_pixels(stills), seconds)
+
+    def _stills(self) -> tuple[list[bytes], list[float]]:
+        """The frames as PNG, and how long each is seen."""
+        program = layout.programs("png")[0]
+        frames = [layout.render(source, "png", program, layout.TIMEOUT) for source in _dot_frames(self.log)]
+        return frames, [self.seconds] * (len(frames) - 1) + [self.seconds * (1 + _HOLD)]
+
+
+def animate(value: Value, *, seconds: float = 1.5) -> Animation:
+    """The forward and backward pass of ``value`` as a moving picture: ``viz.animate(L).save("L.svg")``.
+
+    Args:
+        value: the result to differentiate, of a graph of at most 250 Values.
+        seconds: how long each step is seen.
+
+    Raises StaleGraphError when a number was changed after something had been computed from it, DrawingError for a
+    larger graph, LayoutError when no layout program is installed.
+    """
+    if not 0.02 <= seconds <= 60.0:
+        raise DrawingError(f"seconds must be from 0.02 to 60, got {seconds!r}")
+    log = record(value)
+    if len(log.nodes) > MOST_VALUES:
+        raise DrawingError(
+            f"this graph has {len(log.nodes):,} Values, an animation shows at most {MOST_VALUES}; take a part of it"
+        )
+    return Animation(log, seconds)
+
+
+def sentence(log: StepLog, count: int) -> str:
+    """What is said below the picture after ``count`` steps."""
+    if count == 0:
+        return f"{log.nodes[log.root].name}: forward, then backward"
+    step = log.steps[count - 1]
+    words = log.sentence(step, style.number)
+    accumulated = log.accumulation(step, style.number) if isinstance(step, Chain) else ""
+    return f"{words},  {accumulated}" if accumulated else words
+
+
+def _target(step: Step) -> int:
+    return step.input if isinstance(step, Chain) else step.node
+
+
+_STYLE = """
+.mark { fill: none; stroke: var(--ink); stroke-width: 5; }
+.sentence { font-size: 26px; font-weight: bold; text-anchor: middle; }
+"""
+
+
+class _Windows:
+    """Times of the animation in which something is seen, as rules of a style sheet."""
+
+    def __init__(self, frames: int, seconds: float) -> None:
+        self.frames = frames
+        self.length = frames + _HOLD
+        self.seconds = seconds
+        self.used: dict[tuple[int, int], None] = {}
+
+    def shown(self, start: int, end: int | None = None, look: str = "") -> str:
+        """Attributes for something that is seen from frame ``start`` up to ``end``, or to the end, and how it looks."""
+        end = self.frames if end is None or end >= self.frames else end
+        if start >= end:  # never
+            return ' visibility="hidden"'
+        if start == 0 and end == self.frames:
+            return f' style="{look}"' if look else ""
+        self.used.setdefault((start, end))
+        at_rest = "" if end == self.frames else ' visibility="hidden"'
+        return f'{at_rest} style="animation-name:w{start}-{end};{look}"'
+
+    def css(self) -> str:
+        """The rules for everything that :meth:`shown` was asked for."""
+        rules = [
+            f'[style^="animation-name"] {{ animation: {self.length * self.seconds:g}s step-end infinite; }}',
+            "@media (prefers-reduced-motion: reduce) { [style] { animation: none !important; } }",
+        ]
+        for start, end in self.used:
+            times = [(0, start == 0), (start, True)] if start else [(0, True)]
+            if end < self.frames:
+                times.append((end, False))
+            stops = " ".join(
+                f"{100 * time / self.length:.4f}% {{ visibility: {'visible' if seen else 'hidden'}; }}"
+                for time, seen in times
+            )
+            rules.append(f"@keyframes w{start}-{end} {{ {stops} }}")
+        return "\n".join(rules)
+
+
+def _cells(numbers: list[float | None], windows: _Windows, signed: bool) -> Cells:
+    """The texts of one place: each number for as long as it holds."""
+    cells: Cells = []
+    start = 0
+    for k in range(1, len(numbers) + 1):
+        if k == len(numbers) or numbers[k] != numbers[start]:
+            x = numbers[start]
+            words = "–" if x is None else style.number(x)
+            look = f"fill:var(--{'positive' if x > 0 else 'negative'});font-weight:bold" if signed and x else ""
+            cells.append((words, windows.shown(start, k, look)))
+            start = k
+    return cells
+
+
+def _frame(centre: tuple[float, float], extent: tuple[float, float]) -> str:
+    x, y = centre[0] - extent[0] / 2, centre[1] - extent[1] / 2
+    return f'x="{x:g}" y="{y:g}" width="{extent[0]:g}" height="{extent[1]:g}" rx="5"'
+
+
+# --- frames for animated PNG and GIF ------------------------------------------------------------------------------
+
+
+def _dot_frames(log: StepLog) -> Iterator[str]:
+    """DOT text per frame. Boxes and the sentence have fixed sizes, so every frame is laid out alike."""
+    longest = max(len(sentence(log, k)) for k in range(len(log.steps) + 1))
+    for count in range(len(log.steps) + 1):
+        state = log.replay(count)
+        step = log.steps[count - 1] if count else None
+        done = {(s.node, s.operand): s.contribution for s in log.steps[:count] if isinstance(s, Chain)}
+        lines = [
+            "digraph { rankdir=LR; nodesep=0.35; ranksep=1.1; pad=0.15",
+            f'bgcolor="{style.PAPER}"; fontname="{style.FONT}"',
+            f'fontsize=22 labelloc=b label=<<TABLE BORDER="0"><TR>'
+            f'<TD WIDTH="{14 * longest + 40}" HEIGHT="44">{dot_text(sentence(log, count))}</TD></TR></TABLE>>',
+            f'node [shape=none margin=0 fixedsize=true fontname="{style.FONT}" fontsize=18]',
+        ]
+        lines += [_dot_node(log, i, state, step) for i in range(len(log.nodes))]
+        for source, target, operand in edges(log):
+            sent = done.get((target, operand))
+            active = isinstance(step, Chain) and (step.node, step.operand) == (target, operand)
+            colour = style.FAINT if not sent else style.POSITIVE if sent > 0 else style.NEGATIVE
+            dashed = " style=dashed" if sent == 0 else ""
+            lines.append(f'n{source} -> n{target} [color="{colour}" penwidth={6 if active else 2}{dashed}]')
+        yield "\n".join([*lines, "}"])
+
+
+def _dot_node(log: StepLog, i: int, state: State, step: Step | None) -> str:
+    node = log.nodes[i]
+    width, height = size(node)
+    sizes = f"width={width / 72:.4f} height={height / 72:.4f}"
+    if node.is_constant:
+        return f"n{i} [label=<{dot_text(style.number(node.data))}> {sizes}]"
+    numbers = ["–" if x is None else style.number(x) for x in (state.data[i], state.gradients[i])]
+    active = step is not None and _target(step) == i
+    fill = "#ffe45c" if active else style.LEAF if node.is_leaf else style.VALUE
+    symbol = "" if node.op is None else f"<B>{dot_text(tab_text(node))}</B>  "
+    name = dot_text(style.short(style.visible(node.name)))
+    room = f'WIDTH="{width - (7 if active else 3):.0f}" HEIGHT="{height - 69:.0f}"'
+    rows = [f'<TR><TD COLSPAN="2" ALIGN="LEFT" {room}>{symbol}<B>{name}</B></TD></TR>'] + [
+        f'<HR/><TR><TD ALIGN="LEFT" HEIGHT="30"><FONT POINT-SIZE="14">{word}</FONT></TD>'
+        f'<TD ALIGN="RIGHT">{number}</TD></TR>'
+        for word, number in zip(("data", "grad"), numbers, strict=True)
+    ]
+    table = (
+        f'<TABLE BORDER="{3 if active else 1}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" BGCOLOR="{fill}" '
+        f'WIDTH="{width:.0f}" HEIGHT="{height:.0f}">'
+    )
+    return f"n{i} [label=<{table}{''.join(rows)}</TABLE>> {sizes}]"
+
+
+# --- PNG files ----------------------------------------------------------------------------------------------------
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def join_png(frames: list[bytes], seconds: list[float]) -> bytes:
+    """Still pictures of one size and kind as an animation: their compressed pixels are taken as they are.
+
+    Raises LayoutError when the pictures differ in size or kind.
+    """
+    chunks = [list(_chunks(frame)) for frame in frames]
+    header = _header(chunks)
+    width, height = struct.unpack(">II", header[:8])
+    # A palette, which stands before the pixels, would count for all frames; graphviz writes true colours and has none.
+    out = [_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"acTL", struct.pack(">II", len(frames), 0))]
+    number = 0
+    for i, found in enumerate(chunks):
+        delay = round(1000 * seconds[i])
+        out.append(_chunk(b"fcTL", struct.pack(">5I2H2B", number, width, height, 0, 0, min(delay, 65535), 1000, 0, 0)))
+        number += 1
+        for kind, data in found:
+            if kind == b"IDAT" and i == 0:
+                out.append(_chunk(b"IDAT", data))
+            elif kind == b"IDAT":
+                out.append(_chunk(b"fdAT", struct.pack(">I", number) + data))
+                number += 1
+    return b"".join([*out, _chunk(b"IEND", b"")])
+
+
+def png_pixels(frames: list[bytes]) -> Iterator[list[bytes]]:
+    """Red, green and blue of still pictures of one size and kind, on white: per picture its rows of 3·width bytes.
+
+    Raises LayoutError when the pictures differ in size or kind, or are not of true colours, eight bits each.
+    """
+    chunks = [list(_chunks(frame)) for frame in frames]
+    width, height, *kind = struct.unpack(">2I5B", _header(chunks))
+    if kind not in ([8, 2, 0, 0, 0], [8, 6, 0, 0, 0]):
+        raise LayoutError(f"the layout program drew PNG of another kind than expected ({kind}); save as .svg instead")
+    channels = 3 if kind[1] == 2 else 4
+    stride = 1 + channels * width
+    known: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # most rows are those of the frame before
+    for found in chunks:
+        data = zlib.decompress(b"".join(data for kind, data in found if kind == b"IDAT"))
+        seen: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+        row = bytes(stride - 1)
+        rows = []
+        for at in range(0, height * stride, stride):
+            key = data[at : at + stride], row
+            if key not in seen:
+                seen[key] = known.get(key) or _decoded(*key, channels)
+            row, colours = seen[key]
+            rows.append(colours)
+        known = seen
+        yield rows
+
+
+def _decoded(line: bytes, above: bytes, channels: int) -> tuple[bytes, bytes]:
+    """A row of pixels from its filtered form (section 9 of the PNG specification), and its colours on white."""
+    kind, row = line[0], bytearray(line[1:])
+    for i, b in enumerate(above if kind else b""):
+        a, c = (row[i - channels], above[i - channels]) if i >= channels else (0, 0)
+        if kind == 2 or (kind == 4 and a == c):  # areas of one colour, most of a drawing, are not worth more thought
+            guess = b
+        elif kind == 1 or (kind == 4 and b == c):
+            guess = a
+        elif kind == 4:  # Paeth: of left, above and left above the nearest to a + b - c
+            pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+            guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
+        else:
+            guess = (a + b) // 2
+        row[i] = (row[i] + guess) & 255
+    if channels == 3:
+        return bytes(row), bytes(row)
+    colours = bytearray(len(row) // 4 * 3)
+    for i in range(3):
+        colours[i::3] = bytes(255 - (255 - x) * alpha // 255 for x, alpha in zip(row[i::4], row[3::4], strict=True))
+    return bytes(row), bytes(colours)
+
+
+def _header(pictures: list[list[tuple[bytes, bytes]]]) -> bytes:
+    headers = {data for found in pictures for kind, data in found if kind == b"IHDR"}
+    if len(headers) != 1:
+        sizes = ", ".join(sorted(f"{w}×{h}" for w, h in (struct.unpack(">II", data[:8]) for data in headers)))
+        raise LayoutError(f"the layout program drew frames of different sizes ({sizes}); save as .svg instead")
+    return headers.pop()
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = len(_SIGNATURE)
+    while at < len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        at += length + 12

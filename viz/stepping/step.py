@@ -1,0 +1,57 @@
+"""``step``: step through backpropagation from any session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from tinygrad_edu import Value
+from tinygrad_edu.steps import record
+
+from ..pages.stepper_page import MOST_VALUES, Page
+from ..pages.stepper_page import step_page as page_of
+from . import terminal
+from .stepper import Stepper
+
+
+def step(value: Value, *, names: Mapping[Value, str] | None = None, quiz: bool = False) -> Page | None:
+    """Step through what ``value.backward()`` does, one multiplication of the chain rule at a time.
+
+    In a terminal the keys at the bottom of the screen move forward and back. In a notebook this returns the page that
+    does the same, see :func:`step_page`. Where nobody can press keys, as in a pipe, every step is printed. Gradients
+    that the Values hold are neither used nor changed.
+
+    Args:
+        value: the result to differentiate, of a graph of any size.
+        names: names for Values without a label, as in ``record_calls().names``.
+        quiz: whether each number is asked for before it is shown.
+
+    Raises StaleGraphError when a number was changed after something had been computed from it.
+    """
+    log = record(value, names)
+    if _in_notebook() and len(log.nodes) <= MOST_VALUES:
+        return page_of(log)
+    if terminal.is_interactive():
+        terminal.run(Stepper(log, quiz=quiz))
+    else:
+        terminal.print_all(log, sys.stdout)
+    return None
+
+
+def step_page(value: Value, *, names: Mapping[Value, str] | None = None, title: str = "") -> Page:
+    """The same as one HTML file that works offline: ``viz.step_page(L).save("L.html")``.
+
+    Args:
+        value: the result to differentiate, of a graph of at most 250 Values.
+        names: names for Values without a label, as in ``record_calls().names``.
+        title: of the page.
+
+    Raises StaleGraphError as :func:`step` does, DrawingError for a larger graph, LayoutError when no layout program is
+    installed.
+    """
+    return page_of(record(value, names), title)
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    return shell is not None and "ZMQ" in type(shell.get_ipython()).__name__

@@ -1,0 +1,356 @@
+"""The stepper of the terminal, without the terminal: keys go in, screens of text come out.
+
+A :class:`Stepper` knows a step log and where in it we are. :meth:`Stepper.press` takes one key, :meth:`Stepper.screen`
+draws. :mod:`viz.stepping.terminal` connects both to a real keyboard; tests connect them to a list of keys.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinygrad_edu.steps import Chain, Forward, NumberFormat, Seed, Step, StepLog, exact
+
+from .. import style
+from . import judge
+
+NEXT = frozenset({"right", "down", "pagedown", "space", "enter", "n"})
+PREVIOUS = frozenset({"left", "up", "pageup", "backspace", "p"})
+FIRST, LAST = frozenset({"home", "f"}), frozenset({"end", "l"})
+QUIT = frozenset({"q", "escape", "interrupt"})
+
+#: What every sign becomes where the encoding has no mathematics.
+ASCII = str.maketrans(
+    {
+        "∂": "d", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "─": "-", "▶": ">", "⋮": ":", "…": "...",
+        "÷": "/", "σ": "sigmoid", "∞": "inf", "×": "x", "✓": "+", "✗": "x", "█": "#", "␣": "_", "⏎": "$",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a terminal can show.
+
+    Attributes:
+        colour: whether escape codes for colours may be written.
+        encoding: of the output; where it lacks a sign of mathematics, plain letters are used throughout.
+    """
+
+    colour: bool = False
+    encoding: str = "utf-8"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the encoding cannot write mathematics."""
+        try:
+            "∂·−→←─▶⋮…σ∞✓✗".encode(self.encoding)
+        except (UnicodeEncodeError, LookupError):
+            return True
+        return False
+
+    def text(self, words: str) -> str:
+        """Words as this terminal can write them."""
+        if not self.plain:
+            return words
+        return words.translate(ASCII).encode(self.encoding, "replace").decode(self.encoding)
+
+    def paint(self, words: str, *codes: str) -> str:
+        """Words in a colour, where colours are allowed."""
+        return f"\x1b[{';'.join(codes)}m{words}\x1b[0m" if self.colour and codes else words
+
+
+# Codes of the terminal: its bright blue and its orange-like yellow are the nearest to the drawings' two colours.
+_BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
+
+
+#: One line of the screen, and the codes of its colour.
+Line = tuple[str, tuple[str, ...]]
+
+
+class Stepper:
+    """Where in a step log we are, and what was typed.
+
+    Attributes:
+        log: what is stepped through.
+        position: how many steps have been done, 0 … len(log.steps).
+        quiz: whether the next number is asked for before it is shown.
+        right, asked: the score: answers that were right at the first attempt, of so many.
+        done: whether the learner wants to leave.
+    """
+
+    def __init__(self, log: StepLog, *, quiz: bool = False, position: int = 0) -> None:
+        self.log = log
+        self.position = max(0, min(position, len(log.steps)))
+        self.quiz = quiz
+        self.right = self.asked = 0
+        self.done = False
+        self.digits = False
+        self.message = ""
+        self._typed: str | None = None  # an answer or a step number being typed; None: keys are commands
+        self._going = False  # what is typed is a step number
+        self._attempted = False
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def press(self, key: str) -> None:
+        """One key: a character, or one of the names in :data:`NEXT`, :data:`PREVIOUS` and so on."""
+        if key == "interrupt":
+            self.done = True
+        elif self._typed is not None:
+            self._type(key)
+        elif key in QUIT:
+            self.done = True
+        elif key in NEXT:
+            self._next()
+        elif key in PREVIOUS:
+            self.go(self.position - 1)
+        elif key in FIRST:
+            self.go(0)
+        elif key in LAST:
+            self.go(len(self.log.steps))
+        elif key == "b":
+            self.go(self.log.first_backward)
+        elif key == "g":
+            self._typed, self._going, self.message = "", True, ""
+        elif key == "t":
+            self.quiz = not self.quiz
+            self.message = "quiz on: the next number is yours" if self.quiz else "quiz off"
+        elif key == "d":
+            self.digits = not self.digits
+
+    def go(self, position: int) -> None:
+        """Jump: ``position`` steps have then been done."""
+        self.position = max(0, min(position, len(self.log.steps)))
+        self.message = ""
+
+    def _next(self) -> None:
+        if self.quiz and self.position < len(self.log.steps):
+            self._typed, self._going, self._attempted, self.message = "", False, False, ""
+        else:
+            self.go(self.position + 1)
+
+    def _type(self, key: str) -> None:
+        assert self._typed is not None
+        if key == "escape":
+            self._typed, self.message = None, ""
+        elif key == "backspace":
+            self._typed = self._typed[:-1]
+        elif key == "enter":
+            typed, self._typed = self._typed.strip(), None
+            (self._went if self._going else self._answered)(typed)
+        elif key == "space":
+            self._typed += " "
+        elif len(key) == 1 and key.isprintable() and len(self._typed) < 60:
+            self._typed += key
+
+    def _went(self, typed: str) -> None:
+        last = len(self.log.steps)
+        if typed.isdecimal() and int(typed) <= last:
+            self.go(int(typed))
+        elif typed:
+            self.message = f"there is no step {typed}; type a number from 0 to {last}"
+
+    def _answered(self, typed: str) -> None:
+        step = self.log.steps[self.position]
+        if not typed:  # shown without an attempt; it counts as asked
+            self.asked += not self._attempted
+            self.go(self.position + 1)
+            return
+        verdict = judge.judge(self.log, step, typed)
+        if verdict.understood and not self._attempted:
+            self.asked += 1
+            self.right += verdict.right
+            self._attempted = True
+        if verdict.right:
+            self.go(self.position + 1)
+            self.message = f"✓ {verdict.message}"
+        else:
+            self._typed = ""
+            self.message = f"✗ {verdict.message}"
+
+    # --- the screen -----------------------------------------------------------------------------------------------
+
+    @property
+    def number(self) -> NumberFormat:
+        """How numbers are written at the moment."""
+        return exact if self.digits else style.number
+
+    def screen(self, width: int = 80, height: int = 24, look: Look | None = None) -> list[str]:
+        """At most ``height`` lines of at most ``width`` characters, not counting codes for colours."""
+        look = look or Look()
+        width, height = max(width, 20), max(height, 8)
+        below = [*_wrapped(self._explanation(), width), ("", ()), *self._status()]
+        lines: list[Line] = [(self._headline(width), (_BOLD,)), ("─" * width, (_FAINT,))]
+        room = height - len(lines) - len(below) - 2
+        lines += self._table(max(room, 1), width)
+        lines.append(("─" * width, (_FAINT,)))
+        lines += below
+        return [look.paint(_cut(look.text(words), width), *codes) for words, codes in lines[:height]]
+
+    def _headline(self, width: int) -> str:
+        total = len(self.log.steps)
+        phase = self._phase()
+        left = f" step {self.position} of {total} · {phase}"
+        right = f"quiz: {self.right} of {self.asked} right " if self.quiz or self.asked else ""
+        return f"{left}{right:>{max(len(right), width - len(left))}}"
+
+    def _phase(self) -> str:
+        if self.position == 0:
+            return "before the first step"
+        if self.position == len(self.log.steps):
+            return "done"
+        return "forward" if self.position <= self.log.first_backward else "backward"
+
+    def _shown_step(self) -> Step | None:
+        return self.log.steps[self.position - 1] if self.position else None
+
+    def _asking(self) -> bool:
+        return self._typed is not None and not self._going
+
+    def _active(self) -> tuple[int | None, tuple[int, ...]]:
+        """The node that has just changed, or is asked for, and the ones it is computed from."""
+        step = self.log.steps[self.position] if self._asking() else self._shown_step()
+        if isinstance(step, Forward):
+            return step.node, self.log.nodes[step.node].inputs
+        if isinstance(step, Seed):
+            return step.node, ()
+        return (step.input, (step.node,)) if step is not None else (None, ())
+
+    def _table(self, room: int, width: int) -> Iterator[Line]:
+        log = self.log
+        state = log.replay(self.position)
+        active, sources = self._active()
+        rows = [i for i, node in enumerate(log.nodes) if not node.is_constant]
+        name_width = max([4, *(len(style.short(style.visible(log.nodes[i].name))) for i in rows)])
+        number_width = 24 if self.digits else 11
+        formula_width = max(8, min(34, width - 10 - name_width - 2 * number_width))
+        yield (
+            f"   {'':{name_width}}  {'':{formula_width}} {'data':>{number_width}} {'grad':>{number_width}}",
+            (_FAINT,),
+        )
+        for i in _window(rows, active, sources, room - 1):
+            if i is None:
+                yield f"   {'⋮':{name_width}}", (_FAINT,)
+                continue
+            node, data, gradient = log.nodes[i], state.data[i], state.gradients[i]
+            formula = f"= {log.formula(i)}" if node.inputs else ""
+            data_text = "–" if data is None else self.number(data)
+            gradient_text = "–" if gradient is None else self.number(gradient)
+            mark = "▶" if i == active else "·" if i in sources else " "
+            name = style.short(style.visible(node.name))
+            words = (
+                f" {mark} {name:{name_width}}  {_cut(formula, formula_width):{formula_width}} "
+                f"{data_text:>{number_width}} {gradient_text:>{number_width}}"
+            )
+            codes: tuple[str, ...] = ()
+            if i == active:
+                codes = (_BOLD, _sign_code(gradient)) if gradient else (_BOLD,)
+            elif i in sources:
+                codes = (_BOLD,)
+            yield words, codes
+
+    def _explanation(self) -> list[Line]:
+        number = self.number
+        if self._asking():
+            step = self.log.steps[self.position]
+            lines: list[Line] = [(f" {judge.question(self.log, step)}", (_BOLD,))]
+            if isinstance(step, Chain):
+                name = self.log.nodes[step.node].name
+                lines.append((f" {name} = {self.log.formula(step.node)}", ()))
+            return lines
+        shown = self._shown_step()
+        if shown is None:
+            leaves = "forward first: every value from its inputs; then backward, from the result to the leaves"
+            return [(f" {leaves}", ())]
+        lines = [(f" {self.log.sentence(shown, number)}", (_BOLD,))]
+        if isinstance(shown, Chain):
+            lines.append((f" {self.log.why(shown, number)}", ()))
+            lines.append((f" {self.log.accumulation(shown, number)}".rstrip(), (_BOLD,)))
+        elif isinstance(shown, Seed):
+            lines.append((" every number changes as fast as itself; from here gradients flow back", ()))
+        return lines
+
+    def _status(self) -> list[Line]:
+        good = self.message.startswith("✓")
+        message = (f" {self.message}", (_GREEN if good else _ORANGE,) if self.message[:1] in "✓✗" else ())
+        if self._typed is not None:
+            asked = "go to step" if self._going else "your answer"
+            hint = " number, then Enter; Esc: back" if self._going else " Enter: check; empty Enter: show; Esc: back"
+            return [message, (f" {asked}: {self._typed}█", (_BOLD,)), (hint, (_FAINT,))]
+        keys = " → next  ← previous  f first  l last  b backward  g go to  t quiz  d digits  q"
+        if self.position == len(self.log.steps) and not self.message:
+            message = (" that was the last step: every gradient is there", ())
+        return [message, ("", ()), (keys, (_FAINT,))]
+
+
+def _wrapped(lines: list[Line], width: int) -> list[Line]:
+    """Lines of at most ``width``, at least three and at most six, so that what is around them does not jump."""
+    found: list[Line] = []
+    for words, codes in lines:
+        for row in textwrap.wrap(words, width, subsequent_indent="     ", drop_whitespace=True) or [""]:
+            found.append((row, codes))
+    return [*found, *[("", ())] * (3 - len(found))][:6]
+
+
+def _sign_code(x: float | None) -> str:
+    return _BLUE if x is not None and x > 0 else _ORANGE
+
+
+def _cut(words: str, width: int) -> str:
+    return words if len(words) <= width else f"{words[: max(width - 3, 0)]}..."
+
+
+def _window(rows: list[int], active: int | None, sources: tuple[int, ...], room: int) -> Iterator[int | None]:
+    """Which rows to show: all if they fit, else those around the active ones; None is a gap."""
+    if len(rows) <= room:
+        yield from rows
+        return
+    places = {row: place for place, row in enumerate(rows)}
+    wanted = [places[i] for i in (active, *sources) if i in places] or [0]
+    chosen: set[int] = set()
+    distance = 0
+    while distance < len(rows):
+        ring = {p + d for p in wanted[:4] for d in (distance, -distance) if 0 <= p + d < len(rows)} - chosen
+        if _lines_needed(chosen | ring, len(rows)) > room:
+            break
+        chosen |= ring
+        distance += 1
+    chosen = chosen or {wanted[0]}
+    previous = -1
+    for place in sorted(chosen):
+        if place != previous + 1:
+            yield None
+        yield rows[place]
+        previous = place
+    if previous != len(rows) - 1:
+        yield None
+
+
+def _lines_needed(chosen: set[int], count: int) -> int:
+    gaps = sum(place - 1 not in chosen for place in chosen if place > 0) + ((count - 1) not in chosen)
+    return len(chosen) + gaps
+
+
+def all_steps(log: StepLog) -> Iterator[str]:
+    """Every step as lines of text: what is printed where nobody can press a key."""
+    width = len(str(len(log.steps)))
+
+    def number(x: float) -> str:
+        return style.number(x, 6)
+
+    yield "forward"
+    for i, step in enumerate(log.steps, 1):
+        if i == log.first_backward + 1:
+            yield "backward"
+        line = f"  {i:{width}}  {log.sentence(step, number)}"
+        if isinstance(step, Chain):
+            accumulated = log.accumulation(step, number)
+            line += f"    [{log.why(step, number)}]" + (f"    {accumulated}" if accumulated else "")
+        yield line
+    yield "gradients"
+    leaves = [(node.name, g) for node, g in zip(log.nodes, log.gradients, strict=True) if node.is_leaf]
+    for name, gradient in leaves:
+        shown = "no gradient reaches it" if gradient is None else number(gradient)
+        yield f"  ∂{log.nodes[log.root].name}/∂{name} = {shown}"
