@@ -24,6 +24,8 @@ def duration(seconds: float) -> str:
 class Progress:
     """Shows step, loss, validation loss, characters per second and the time left.
 
+    Both are reckoned from the second step on: the first one also compiles, and would promise hours for minutes.
+
     Args:
         first: the step before the first one of this session.
         last: the last step of the run.
@@ -33,7 +35,7 @@ class Progress:
     def __init__(self, first: int, last: int, characters: int) -> None:
         self._first, self._last, self._characters = first, last, characters
         self._began = self._spoke = self._since = time.monotonic()
-        self._training = 0.0  # seconds, without validations and samples
+        self._training = 0.0  # seconds since the first step ended, without validations and samples
         self._loss: float | None = None
         self._val = ""
         self._bar: Any = None
@@ -46,12 +48,16 @@ class Progress:
 
     def step(self, step: int, loss: float) -> None:
         """One step is done. The loss shown is a running mean: single batches jump."""
-        self._training += time.monotonic() - self._since
+        now = time.monotonic()
+        if step == self._first + 1:
+            self._began = now
+        else:
+            self._training += now - self._since
         self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         if self._bar is not None:
             self._bar.set_postfix_str(self._numbers(step), refresh=False)
             self._bar.update(1)
-        elif time.monotonic() - self._spoke > PLAIN_SECONDS:
+        elif now - self._spoke > PLAIN_SECONDS:
             self._line(step)
 
     def next(self) -> None:
@@ -77,8 +83,8 @@ class Progress:
 
     def _line(self, step: int, remark: str = "") -> None:
         self._spoke = time.monotonic()
-        shown = self._bar is None and self._first < step < self._last  # in a terminal the moving line says it
-        per_step = (time.monotonic() - self._began) / max(step - self._first, 1)  # with all that goes on in between
+        shown = self._bar is None and self._first + 1 < step < self._last  # in a terminal the moving line says it
+        per_step = (self._spoke - self._began) / max(step - self._first - 1, 1)  # with all that goes on in between
         left = f"  {duration((self._last - step) * per_step)} left" if shown else ""
         self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step, remark)}{left}")
 
@@ -88,7 +94,7 @@ class Progress:
             parts.append(f"loss {self._loss:.3f}")
         if self._val:
             parts.append(self._val + remark)
-        if step > self._first:
-            speed = (step - self._first) * self._characters / max(self._training, 1e-9)
+        if step > self._first + 1:
+            speed = (step - self._first - 1) * self._characters / max(self._training, 1e-9)
             parts.append(f"{speed:,.0f} chars/s")
         return "  ".join(parts)

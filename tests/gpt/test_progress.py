@@ -1,0 +1,50 @@
+"""What a person reads while a model trains: the speed and the time left are those of steps, not of the start."""
+
+import pytest
+
+from gpt import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that moves when it is told to."""
+
+    class Clock:
+        now = 100.0
+
+        def wait(self, seconds):
+            self.now += seconds
+
+    clock = Clock()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: False, raising=False)
+    return clock
+
+
+def made(shown, clock, step, seconds):
+    shown.next()
+    clock.wait(seconds)
+    shown.step(step, 2.0)
+
+
+@pytest.mark.parametrize("first", [0, 500])
+def test_the_first_step_compiles_and_says_nothing_of_the_others(first, clock, capsys):
+    shown = progress.Progress(first, first + 1001, characters=50)
+    made(shown, clock, first + 1, 60.0)
+    assert "chars/s" not in capsys.readouterr().out
+    for n in range(2, 12):
+        made(shown, clock, first + n, 2.0)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"step {first + 9:>4}/{first + 1001}")  # more than fifteen seconds after the line before
+    assert last.endswith("loss 2.000  25 chars/s  33:04 left")
+
+
+def test_validations_take_part_in_the_time_left_but_not_in_the_speed(clock, capsys):
+    shown = progress.Progress(0, 111, characters=50)
+    made(shown, clock, 1, 60.0)
+    for step in range(2, 12):
+        made(shown, clock, step, 1.0)
+    clock.wait(10.0)
+    shown.validated(11, 1.5, "bigram")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "step  11/111  loss 2.000  val 1.500 (beats bigram)  50 chars/s  3:20 left"
