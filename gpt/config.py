@@ -227,7 +227,7 @@ PRESETS: dict[str, Preset] = {
             "init_std": 0.02,
         },
         train={
-            "steps": 14500,
+            "steps": 10000,
             "batch_size": 16,
             "lr": 1.5e-3,
             "min_lr": 7.5e-5,
