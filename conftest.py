@@ -34,8 +34,8 @@ def _skipped_without_layout() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from viz import layout
         from viz.errors import LayoutError
+        from viz.rendering import layout
 
         cause = error.exc_info[1] if isinstance(error, doctest.UnexpectedException) else error
         if isinstance(cause, LayoutError) and not any(layout._installed()):

@@ -176,7 +176,9 @@ print(*sorted(loaded - set(sys.stdlib_module_names)))
 
 
 def test_importing_viz_loads_no_model():
-    code = "import sys, viz, viz.checkpoint, viz.cli\nprint([name for name in sys.modules if name[:3] == 'gpt'])"
+    code = (
+        "import sys, viz, viz.commands.checkpoint, viz.cli\nprint([name for name in sys.modules if name[:3] == 'gpt'])"
+    )
     assert python(code).strip() == "[]"
 
 

@@ -93,7 +93,7 @@ def test_every_level_of_detail_of_a_gpt_keeps_the_gradient() -> None:
     for detail in details(parts):
         partition = Partition(whole, parts, detail)
         sizes.append(len(partition.keys))
-        check(viz.fold._picture(partition, None, None), len(whole))
+        check(viz.graph.fold._picture(partition, None, None), len(whole))
     assert sizes[0] == len(whole)
     assert sizes == sorted(sizes, reverse=True)  # each coarser than the one before
     assert sizes[-1] < 10
