@@ -24,7 +24,8 @@ def duration(seconds: float) -> str:
 class Progress:
     """Shows step, loss, validation loss, characters per second and the time left.
 
-    Both are reckoned from the second step on: the first one also compiles, and would promise hours for minutes.
+    Both are reckoned from the second step on: the first one also compiles, and would promise hours for minutes. In a
+    terminal the time left is tqdm's, a mean of the latest steps.
 
     Args:
         first: the step before the first one of this session.

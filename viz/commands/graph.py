@@ -19,8 +19,7 @@ from ..charts.flow import flow
 from ..charts.flow_over import flow_over
 from ..drawing import DIRECTIONS, PRESETS, STYLES, draw
 from ..errors import DrawingError, ExpressionError
-from . import checkpoint
-from . import step as step_command
+from . import checkpoint, step
 
 _BOXES, _BOXES_OF_A_MODEL = 400, 40  # of an expression; of a model as many as fit on a screen and can be read
 
@@ -107,7 +106,7 @@ def _subject(options: argparse.Namespace, forward: bool = False) -> _Subject:
     if options.text is not None or options.best:
         raise DrawingError(f"--text and --best are for the folder of a run; there is no folder {options.subject}")
     try:
-        numbers = step_command.numbers(options.inputs)
+        numbers = step.numbers(options.inputs)
         result = expressions.compute(options.subject, numbers, label_parts=True)
     except ExpressionError as error:
         if not options.inputs and (os.sep in options.subject or "." in options.subject):
