@@ -64,7 +64,7 @@ def profile(model: GPT, config: RunConfig, corpus: Corpus, steps: int) -> Profil
     from threadpoolctl import threadpool_limits
 
     from tinygrad_edu import compiler
-    from tinygrad_edu.compiler.jit import is_matrix_product
+    from tinygrad_edu.compiler.compiled import is_matrix_product
 
     threadpool_limits(limits=1, user_api="blas")
     parameters = compiler.Parameters(model, threads=config.train.threads)  # as in CompiledEngine

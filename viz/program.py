@@ -71,7 +71,7 @@ def _shape(sizes: tuple[int, ...]) -> str:
 
 def _word(program: Any, it: Any) -> tuple[str, bool]:
     """What an instruction does, in a word, and whether it is a matrix product."""
-    from tinygrad_edu.compiler.jit import is_matrix_product  # here, since it brings numpy
+    from tinygrad_edu.compiler.compiled import is_matrix_product  # here, since it brings numpy
 
     if is_matrix_product(program, it):
         return "matrix product", True

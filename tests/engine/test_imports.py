@@ -120,7 +120,7 @@ def test_the_house_rules():
         ("tinygrad_edu/nn.py", "def draw():\n    from viz import draw"),
         ("tinygrad_edu/__init__.py", "import graphviz"),
         ("tinygrad_edu/compiler/run.py", "import torch"),
-        ("tinygrad_edu/compiler/jit.py", "def f():\n    import llvmlite.binding"),
+        ("tinygrad_edu/compiler/compiled.py", "def f():\n    import llvmlite.binding"),
         ("tinygrad_edu/compiler/trace.py", "from ..nn import Linear"),
         ("tinygrad_edu/compiler/trace.py", "from tinygrad_edu import nn"),
         ("tinygrad_edu/novelty.py", "import math"),

@@ -8,11 +8,11 @@ with a level each) → ``vectorise`` (packs of nodes become instructions; ``shap
 one; ``layout``, ``views``, ``product``, ``kernels``). Where there is llvmlite, ``fusion`` finds stretches of the
 program that ``native`` makes into machine code (``formulas``: the operations in LLVM's language; ``rematerialise``:
 what is cheaper to compute again; ``adam``: a step of the optimiser as a program). The language in between is ``ir``,
-the public face is ``jit``.
+the public face is ``compiled``.
 """
 
 from . import native
-from .jit import Bound, Compiled, Stats, jit
+from .compiled import Bound, Compiled, Stats, jit
 from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 

@@ -170,7 +170,7 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
 
 
 def _row(i: int, step: linking.Step, program: Any, printed: Sequence[str], kinds: dict[str, tuple[str, int]]) -> Row:
-    from tinygrad_edu.compiler.jit import is_matrix_product  # here, since it brings numpy
+    from tinygrad_edu.compiler.compiled import is_matrix_product  # here, since it brings numpy
 
     instructions = [program.instructions[n] for n in step.instructions]
     shape = program.arrays[instructions[0].out.array].shape
