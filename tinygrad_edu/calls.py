@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -18,24 +19,22 @@ from .engine import Value
 
 Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
-_hook: Hook | None = None
+_hook: ContextVar[Hook | None] = ContextVar("hook", default=None)
 
 
 def current_hook() -> Hook | None:
-    """The function that hears every module call at the moment, or None."""
-    return _hook
+    """The function that hears every module call of this thread at the moment, or None."""
+    return _hook.get()
 
 
 @contextmanager
 def listening(hook: Hook) -> Iterator[None]:
-    """Inside, every module call goes through ``hook``; listeners do not stack: the innermost one hears."""
-    global _hook
-    before = _hook
-    _hook = hook
+    """Inside, every module call goes through ``hook``; of this thread; listeners do not stack: the innermost one hears."""
+    before = _hook.set(hook)
     try:
         yield
     finally:
-        _hook = before
+        _hook.reset(before)
 
 
 @dataclass(eq=False)

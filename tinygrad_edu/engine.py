@@ -17,8 +17,9 @@ counting the moment the last name for it goes away (see :func:`collector_paused`
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Real
 from typing import Any, Final
 
@@ -29,7 +30,12 @@ from .ops import ADD, CONSTANT, MUL, Op
 #: ``value.grad is NO_GRADIENT_YET`` tells "nobody has asked" from "computed, and it is zero" at no cost per node.
 NO_GRADIENT_YET: Final = float("0")
 
-_recording = True  # False inside no_grad()
+#: How often a number was assigned to a Value: who keeps a copy of numbers sees that it may be old.
+changes = 0
+
+_observers: list[Callable[[Value], None]] = []
+_pauses: set[object] = set()  # one for every no_grad() that is open in any thread: nearly always empty
+_pause: ContextVar[object] = ContextVar("pause", default=None)  # the innermost one of this thread or task
 _new = object.__new__  # making nodes through __new__ and plain stores is twice as fast as calling the class
 
 
@@ -41,8 +47,6 @@ class Value:
         label: a name for drawings and for ``repr``.
 
     Attributes:
-        data: the number. Assign to it to change a parameter: ``w.data -= lr * w.grad``.
-        grad: ∂(root)/∂(this) for the root on which ``backward`` was called; 0.0 before.
         op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number that was
             written inside a formula, None for a leaf.
         inputs: the Values it was computed from, in the order of the formula; ``x * x`` has x twice.
@@ -51,21 +55,49 @@ class Value:
     that the well-known micrograd lecture uses (``_prev``, ``_op``, ``_backward``) are here too.
     """
 
-    __slots__ = ("__weakref__", "_label", "data", "grad", "inputs", "op")
+    __slots__ = ("__weakref__", "_data", "_grad", "_label", "inputs", "op")
 
-    data: float
-    grad: float
+    _data: float
+    _grad: float
     op: Op | None
     inputs: tuple[Value, ...]
     _label: str
 
     def __init__(self, data: float, label: str = "") -> None:
-        self.data = data if data.__class__ is float else _as_float(data)
-        self.grad = NO_GRADIENT_YET
+        self._data = data if data.__class__ is float else _as_float(data)
+        self._grad = NO_GRADIENT_YET
         self.op = None
         self.inputs = ()
         if label:
             self._label = label
+
+    @property
+    def data(self) -> float:
+        """The number. Assign to it to change a parameter: ``w.data -= lr * w.grad``."""
+        for look in _observers:
+            look(self)
+        return self._data
+
+    @data.setter
+    def data(self, number: float) -> None:
+        global changes
+        for look in _observers:
+            look(self)
+        self._data = number if number.__class__ is float else _as_float(number)
+        changes += 1
+
+    @property
+    def grad(self) -> float:
+        """∂(root)/∂(this) for the root on which ``backward`` was called; 0.0 before."""
+        for look in _observers:
+            look(self)
+        return self._grad
+
+    @grad.setter
+    def grad(self, number: float) -> None:
+        for look in _observers:
+            look(self)
+        self._grad = number if number.__class__ is float else _as_float(number)
 
     @property
     def label(self) -> str:
@@ -87,9 +119,9 @@ class Value:
             if other is NotImplemented:
                 return NotImplemented
         out = _new(Value)
-        out.data = self.data + other.data  # type: ignore[union-attr]  # by now it is a Value
-        out.grad = NO_GRADIENT_YET
-        if _recording:
+        out._data = self._data + other._data  # type: ignore[union-attr]  # by now it is a Value
+        out._grad = NO_GRADIENT_YET
+        if not _pauses or _pause.get() not in _pauses:
             out.op = ADD
             out.inputs = (self, other)  # type: ignore[assignment]
         else:
@@ -103,9 +135,9 @@ class Value:
             if other is NotImplemented:
                 return NotImplemented
         out = _new(Value)
-        out.data = self.data * other.data  # type: ignore[union-attr]
-        out.grad = NO_GRADIENT_YET
-        if _recording:
+        out._data = self._data * other._data  # type: ignore[union-attr]
+        out._grad = NO_GRADIENT_YET
+        if not _pauses or _pause.get() not in _pauses:
             out.op = MUL
             out.inputs = (self, other)  # type: ignore[assignment]
         else:
@@ -229,7 +261,7 @@ class Value:
         return self.data >= _number(other)
 
     def __repr__(self) -> str:
-        grad = "" if self.grad is NO_GRADIENT_YET else f", grad={self.grad!r}"
+        grad = "" if self.grad is NO_GRADIENT_YET else f", grad={self._grad!r}"
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self.data!r}{grad}{label})"
 
@@ -251,7 +283,7 @@ class Value:
         54.0
         """
         order = _computed_in_order(self)
-        self.grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
+        self._grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
         add, mul = ADD, MUL
         for value in reversed(order):
             # What _backward() does, with + and × written out: they are nine tenths of a network, and a call and two
@@ -259,14 +291,14 @@ class Value:
             op = value.op
             if op is mul:
                 a, b = value.inputs
-                grad = value.grad
-                a.grad += grad * b.data
-                b.grad += grad * a.data
+                grad = value._grad
+                a._grad += grad * b._data
+                b._grad += grad * a._data
             elif op is add:
                 a, b = value.inputs
-                grad = value.grad
-                a.grad += grad
-                b.grad += grad
+                grad = value._grad
+                a._grad += grad
+                b._grad += grad
             else:
                 value._backward()
 
@@ -276,17 +308,17 @@ class Value:
         if op is None or op.derivatives is None:
             return
         inputs = self.inputs
-        grad = self.grad
-        for value, derivative in zip(inputs, op.derivatives(*[x.data for x in inputs], self.data), strict=True):
+        grad = self._grad
+        for value, derivative in zip(inputs, op.derivatives(*[x._data for x in inputs], self._data), strict=True):
             # A zero derivative stops the flow, as PyTorch's relu does: 0 · inf would be NaN. What arrives is still a
             # gradient that was computed, and is 0. Numbers in a formula are not asked for one: ∂(x ** 2)/∂2 has no
             # answer for a negative x, and nobody wants it.
             if value.op is not CONSTANT:
-                value.grad += derivative * grad if derivative != 0.0 else 0.0
+                value._grad += derivative * grad if derivative != 0.0 else 0.0
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self.grad = NO_GRADIENT_YET
+        self._grad = NO_GRADIENT_YET
 
     # --- the names of the micrograd lecture ---------------------------------------------------------------------------
 
@@ -299,7 +331,7 @@ class Value:
         if self.op is None:
             return ""
         if self.op is ops.POW and self.inputs[1].op is CONSTANT:
-            return f"**{self.inputs[1].data:g}"
+            return f"**{self.inputs[1]._data:g}"
         return self.op.symbol
 
 
@@ -310,9 +342,9 @@ def apply(op: Op, *inputs: Value) -> Value:
     Value(data=0.0)
     """
     out = _new(Value)
-    out.data = op.forward(*[x.data for x in inputs])
-    out.grad = NO_GRADIENT_YET
-    if _recording:
+    out._data = op.forward(*[x._data for x in inputs])
+    out._grad = NO_GRADIENT_YET
+    if not _pauses or _pause.get() not in _pauses:
         out.op = op
         out.inputs = inputs
     else:
@@ -388,8 +420,8 @@ def _computed_in_order(root: Value) -> list[Value]:
         value = pop()
         if value is None:  # as in topological_order
             emit(pop())  # type: ignore[arg-type]
-        elif value.grad is not cleared:
-            value.grad = cleared
+        elif value._grad is not cleared:
+            value._grad = cleared
             push(value)
             push(None)
             for x in value.inputs:
@@ -402,7 +434,7 @@ def _computed_in_order(root: Value) -> list[Value]:
 def no_grad() -> Iterator[None]:
     """Inside, operations only compute: nothing is recorded, so nothing can be differentiated and nothing is kept.
 
-    Meant for sampling and evaluation. It holds for the whole process, not per thread.
+    Meant for sampling and evaluation. It holds for the thread (or asyncio task) that entered it, and for no other.
 
     >>> x = Value(2.0)
     >>> with no_grad():
@@ -410,13 +442,48 @@ def no_grad() -> Iterator[None]:
     >>> y.data, y.inputs
     (4.0, ())
     """
-    global _recording
-    before = _recording
-    _recording = False
+    mark = object()
+    before = _pause.get()
+    _pauses.add(mark)
+    _pause.set(mark)
+    try:
+        yield
+    finally:  # maybe in another thread, for a generator that was left: then the mark that is gone is enough
+        _pauses.discard(mark)
+        _pause.set(before)
+
+
+def is_recording() -> bool:
+    """Whether operations of this thread are recorded: False inside of :func:`no_grad`."""
+    return not _pauses or _pause.get() not in _pauses
+
+
+@contextmanager
+def observing(look: Callable[[Value], None]) -> Iterator[None]:
+    """Inside, ``look`` is called with a Value before its ``data`` or ``grad`` is read or assigned, by any thread.
+
+    This is how the compiler keeps its copies true and refuses decisions on numbers. What the engine computes itself
+    is not observed: it uses the slots ``_data`` and ``_grad``.
+    """
+    observe(look)
     try:
         yield
     finally:
-        _recording = before
+        ignore(look)
+
+
+def observe(look: Callable[[Value], None]) -> None:
+    """Begin what :func:`observing` does."""
+    global _observers
+    _observers = [*_observers, look]  # a new list: another thread may be going through the old one
+
+
+def ignore(look: Callable[[Value], None]) -> None:
+    """End what :func:`observe` began."""
+    global _observers
+    left = list(_observers)
+    left.remove(look)
+    _observers = left
 
 
 @contextmanager

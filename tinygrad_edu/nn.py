@@ -61,7 +61,7 @@ class Module:
 
         Where mathematics has no answer inside, the error gains a note that says in which module.
         """
-        hook = calls._hook
+        hook = calls._hook.get()
         try:
             if hook is None:
                 return self.forward(*args, **kwargs)

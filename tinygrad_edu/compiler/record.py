@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import repeat
 from numbers import Real
@@ -33,7 +34,7 @@ DOT = "dot"  # the nodes of one vector and then those of the other: the products
 # A constant has (the number,).
 
 _new = object.__new__
-_body: Body | None = None  # where operations are recorded at the moment
+_body: ContextVar[Body | None] = ContextVar("body", default=None)  # where this thread records operations
 
 
 @dataclass
@@ -146,7 +147,7 @@ class Body:
                 nodes[place] = self._append(PARAMETER, (self.slot(tensor), place))
             return nodes[place]
         if x.op is ops.CONSTANT:
-            return self.number(plain_data(x))
+            return self.number(x._data)
         return self._import(x)
 
     def vector(self, xs: Sequence[Any]) -> Sequence[int]:
@@ -392,9 +393,15 @@ class TracedList(list[Any]):
 
 def current_body() -> Body:
     """Where operations are recorded at the moment."""
-    if _body is None:
+    body = _body.get()
+    if body is None:
         raise CompileError("a Value from inside a compiled function is used outside of it, where it has no number")
-    return _body
+    return body
+
+
+def is_tracing() -> bool:
+    """Whether this thread is running a function to record it."""
+    return _body.get() is not None
 
 
 def site_here(depth: int) -> int:
@@ -416,7 +423,7 @@ _transparent = frozenset((engine.__name__, __name__, __name__.replace("record", 
 
 def _record(op: Op, a: Any, b: Any) -> Any:
     """The two operations that make up nearly all of a network."""
-    body = _body if _body is not None else current_body()
+    body = current_body()
     if a.__class__ is Index:
         a = a.as_value()
     if b.__class__ is Index:
@@ -444,29 +451,21 @@ def _record(op: Op, a: Any, b: Any) -> Any:
 
 
 def _check_recording() -> None:
-    if not engine._recording:
+    if not engine.is_recording():
         refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
 
 
 @contextmanager
 def inside(body: Body) -> Iterator[None]:
     """Record into ``body``."""
-    global _body
-    before = _body
-    _body = body
+    before = _body.set(body)
     try:
         yield
     finally:
-        _body = before
+        _body.reset(before)
 
 
 _op_of = attrgetter("op")
-_slot_data = Value.__dict__["data"]
-
-
-def plain_data(value: Value) -> float:
-    """``value.data``, although that is guarded during a trace."""
-    return _slot_data.__get__(value)  # type: ignore[no-any-return]
 
 
 def nested(leaves: Iterator[Any], shape: tuple[int, ...]) -> Any:

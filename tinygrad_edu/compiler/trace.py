@@ -9,7 +9,8 @@ large models traceable. Nothing in here knows what any module computes.
 
 from __future__ import annotations
 
-import sys
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -19,7 +20,6 @@ from .. import calls, engine, functional, ops
 from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
-from . import record as _record_module
 from .parameters import Parameters
 from .record import (
     INPUT,
@@ -32,22 +32,22 @@ from .record import (
     Tracer,
     current_body,
     inside,
+    is_tracing,
     nested,
-    plain_data,
     site_here,
 )
 from .refusal import refuse, refuse_number
 
 _eager_apply = engine.apply
 _eager_init = Value.__init__
-_slot_data = Value.__dict__["data"]
+_eager_dropout = functional.dropout_factor
 
 
 def _traced_apply(op: Op, *inputs: Value) -> Value:
     """What stands in the place of ``engine.apply`` during a trace."""
     if any(x.__class__ is Tracer for x in inputs):
         body = current_body()
-        if not engine._recording:
+        if not engine.is_recording():
             refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
         return body.add(op, tuple([body.number(x) for x in inputs]), site_here(2))
     return _eager_apply(op, *inputs)
@@ -57,27 +57,19 @@ def _traced_init(self: Value, data: Any, label: str = "") -> None:
     if data.__class__ is Tracer or data.__class__ is Index:
         refuse_number("the number of a Value")
     _eager_init(self, data, label)
-    self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
+    if is_tracing():
+        self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
 
 
-def _guarded_read(value: Value) -> float:
-    """``.data`` of a parameter during a trace: fine for the engine's own arithmetic, not for a decision."""
-    frame = sys._getframe(1)
-    if frame.f_globals.get("__name__") != engine.__name__ or frame.f_code.co_name in _decisions:
+def _guard(value: Value) -> None:
+    """``.data`` of a parameter during a trace of this thread: a decision on it would hold for this number only."""
+    if is_tracing():
         refuse_number("the number of a parameter")
-    return plain_data(value)
-
-
-_decisions = frozenset(("__float__", "__int__", "__lt__", "__le__", "__gt__", "__ge__", "_number"))
-
-
-def _guarded_write(value: Value, number: float) -> None:
-    if sys._getframe(1).f_globals.get("__name__") != engine.__name__:
-        refuse("this changes the number of a parameter", "change parameters outside of the function, between two calls")
-    _slot_data.__set__(value, number)
 
 
 def _traced_dropout(p: float, rng: Any) -> Any:
+    if not is_tracing():
+        return _eager_dropout(p, rng)
     return current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(2))
 
 
@@ -153,24 +145,52 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
 
 @contextmanager
 def _tracing(body: Body) -> Iterator[None]:
-    """During a trace three functions of the engine look out for tracers, and ``.data`` is guarded."""
-    if _record_module._body is not None:
+    """During a trace three functions of the engine look out for tracers, and ``.data`` is guarded.
+
+    Other threads go on as always: the functions look whose trace it is. The last of several traces takes them away.
+    """
+    if is_tracing():
         raise CompileError(
             "a compiled function is called inside of another one that is being compiled; call the plain one"
         )
-    eager_dropout = functional.dropout_factor
-    setattr(engine, "apply", _traced_apply)  # noqa: B010  # mypy knows these names as constants
-    setattr(functional, "dropout_factor", _traced_dropout)  # noqa: B010
-    setattr(Value, "__init__", _traced_init)  # noqa: B010
-    setattr(Value, "data", property(_guarded_read, _guarded_write))  # noqa: B010
+    with _installing:
+        _traces.append(body)
+        if len(_traces) == 1:
+            _install(_traced_apply, _traced_dropout, _traced_init)
+            engine.observe(_guard)
     try:
         with inside(body), engine.collector_paused():
             yield
     finally:
-        setattr(engine, "apply", _eager_apply)  # noqa: B010
-        setattr(functional, "dropout_factor", eager_dropout)  # noqa: B010
-        setattr(Value, "__init__", _eager_init)  # noqa: B010
-        setattr(Value, "data", _slot_data)  # noqa: B010
+        with _installing:
+            _traces.remove(body)
+            if not _traces:
+                engine.ignore(_guard)
+                _install(_eager_apply, _eager_dropout, _eager_init)
+
+
+def _install(apply: Any, dropout_factor: Any, init: Any) -> None:
+    setattr(engine, "apply", apply)  # noqa: B010  # mypy knows these names as constants
+    setattr(functional, "dropout_factor", dropout_factor)  # noqa: B010
+    setattr(Value, "__init__", init)  # noqa: B010
+
+
+_traces: list[Body] = []  # those that are being made at the moment, by any thread
+_installing = threading.Lock()
+
+
+def _after_fork() -> None:
+    """A child has no other threads, so nobody can hold the lock, and no other trace is being made."""
+    global _installing
+    _installing = threading.Lock()
+    _traces[:] = [body for body in _traces if is_tracing()]
+    if not _traces and engine.apply is _traced_apply:
+        engine.ignore(_guard)
+        _install(_eager_apply, _eager_dropout, _eager_init)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
