@@ -48,41 +48,19 @@ class TorchParameters(Parameters):
         super().__init__(source, dtype)
         self.device = torch.device(device)
         self.part = part
-        self._tensor: Tensor = None
-        self._gradient_tensor: Tensor = None
-
-    @property
-    def array(self) -> Any:
-        """All parameters, one after another, as a tensor."""
-        if self._tensor is None or len(self._tensor) != len(self):
-            before = self._tensor
-            self._tensor = self._from_values()
-            if before is not None and len(before) <= len(self._listed):  # loose ones were added behind
-                self._tensor[: len(before)] = before
-        return self._tensor
-
-    @array.setter
-    def array(self, new: Any) -> None:
-        self.array[...] = torch.as_tensor(new)
-
-    @property
-    def gradient(self) -> Any:
-        """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, as a tensor."""
-        if self._gradient_tensor is None or len(self._gradient_tensor) != len(self):
-            self._gradient_tensor = torch.zeros_like(self.array)
-        return self._gradient_tensor
-
-    def refresh(self) -> None:
-        """Take the numbers of the Values."""
-        self.array.copy_(self._from_values())
 
     def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> TorchExecutor:
         """What runs a program on these parameters."""
-        return TorchExecutor(program, self.array, self.gradient if gradient else None, batch, self.part)
+        return TorchExecutor(program, self.current(), self.gradient if gradient else None, batch, self.part)
 
-    def _from_values(self) -> Tensor:
-        numbers = np.fromiter((v.data for v in self.values), self.dtype, len(self))
+    def _new_array(self, numbers: Any) -> Tensor:
         return torch.from_numpy(numbers).to(self.device)
+
+    def _on_host(self, array: Tensor) -> Any:
+        return array.detach().cpu().numpy()
+
+    def _put(self, places: Any, numbers: Any) -> None:
+        self._array[torch.from_numpy(places).to(self.device)] = torch.from_numpy(numbers).to(self.device)
 
 
 class TorchExecutor:

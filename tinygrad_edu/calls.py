@@ -29,7 +29,7 @@ def current_hook() -> Hook | None:
 
 @contextmanager
 def listening(hook: Hook) -> Iterator[None]:
-    """Inside, every module call goes through ``hook``; of this thread; listeners do not stack: the innermost one hears."""
+    """Inside, module calls of this thread go through ``hook``; listeners do not stack: the innermost one hears."""
     before = _hook.set(hook)
     try:
         yield

@@ -33,8 +33,8 @@ NO_GRADIENT_YET: Final = float("0")
 #: How often a number was assigned to a Value: who keeps a copy of numbers sees that it may be old.
 changes = 0
 
-_observers: list[Callable[[Value], None]] = []
-_pauses: set[object] = set()  # one for every no_grad() that is open in any thread: nearly always empty
+_observers: tuple[Callable[[Value | None], None], ...] = ()
+_unusual: set[object] = set()  # the observers, and a mark for every no_grad() open in any thread: nearly always empty
 _pause: ContextVar[object] = ContextVar("pause", default=None)  # the innermost one of this thread or task
 _new = object.__new__  # making nodes through __new__ and plain stores is twice as fast as calling the class
 
@@ -118,15 +118,13 @@ class Value:
             other = _lift(other)
             if other is NotImplemented:
                 return NotImplemented
+        if _unusual:
+            return apply(ADD, self, other)  # type: ignore[arg-type]  # by now it is a Value
         out = _new(Value)
-        out._data = self._data + other._data  # type: ignore[union-attr]  # by now it is a Value
+        out._data = self._data + other._data  # type: ignore[union-attr]
         out._grad = NO_GRADIENT_YET
-        if not _pauses or _pause.get() not in _pauses:
-            out.op = ADD
-            out.inputs = (self, other)  # type: ignore[assignment]
-        else:
-            out.op = None
-            out.inputs = ()
+        out.op = ADD
+        out.inputs = (self, other)  # type: ignore[assignment]
         return out
 
     def __mul__(self, other: Value | float) -> Value:
@@ -134,15 +132,13 @@ class Value:
             other = _lift(other)
             if other is NotImplemented:
                 return NotImplemented
+        if _unusual:
+            return apply(MUL, self, other)  # type: ignore[arg-type]  # by now it is a Value
         out = _new(Value)
         out._data = self._data * other._data  # type: ignore[union-attr]
         out._grad = NO_GRADIENT_YET
-        if not _pauses or _pause.get() not in _pauses:
-            out.op = MUL
-            out.inputs = (self, other)  # type: ignore[assignment]
-        else:
-            out.op = None
-            out.inputs = ()
+        out.op = MUL
+        out.inputs = (self, other)  # type: ignore[assignment]
         return out
 
     # --- every other operation: one line each ---------------------------------------------------------------------
@@ -282,6 +278,8 @@ class Value:
         >>> x.grad
         54.0
         """
+        for look in _observers:
+            look(None)
         order = _computed_in_order(self)
         self._grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
         add, mul = ADD, MUL
@@ -318,7 +316,7 @@ class Value:
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self._grad = NO_GRADIENT_YET
+        self.grad = NO_GRADIENT_YET
 
     # --- the names of the micrograd lecture ---------------------------------------------------------------------------
 
@@ -341,10 +339,12 @@ def apply(op: Op, *inputs: Value) -> Value:
     >>> apply(ops.TANH, Value(0.0))
     Value(data=0.0)
     """
+    for look in _observers:
+        look(None)
     out = _new(Value)
     out._data = op.forward(*[x._data for x in inputs])
     out._grad = NO_GRADIENT_YET
-    if not _pauses or _pause.get() not in _pauses:
+    if not _unusual or _pause.get() not in _unusual:
         out.op = op
         out.inputs = inputs
     else:
@@ -444,46 +444,44 @@ def no_grad() -> Iterator[None]:
     """
     mark = object()
     before = _pause.get()
-    _pauses.add(mark)
+    _unusual.add(mark)
     _pause.set(mark)
     try:
         yield
     finally:  # maybe in another thread, for a generator that was left: then the mark that is gone is enough
-        _pauses.discard(mark)
+        _unusual.discard(mark)
         _pause.set(before)
 
 
 def is_recording() -> bool:
     """Whether operations of this thread are recorded: False inside of :func:`no_grad`."""
-    return not _pauses or _pause.get() not in _pauses
+    return not _unusual or _pause.get() not in _unusual
 
 
-@contextmanager
-def observing(look: Callable[[Value], None]) -> Iterator[None]:
-    """Inside, ``look`` is called with a Value before its ``data`` or ``grad`` is read or assigned, by any thread.
+def observe(look: Callable[[Value | None], None]) -> None:
+    """Call ``look(value)`` from now on before ``data`` or ``grad`` of a Value is read or assigned, in any thread.
 
-    This is how the compiler keeps its copies true and refuses decisions on numbers. What the engine computes itself
-    is not observed: it uses the slots ``_data`` and ``_grad``.
+    Where the engine itself goes on to use the numbers of many Values, through the slots ``_data`` and ``_grad``, it is
+    ``look(None)``. This is how the compiler keeps two copies of a number equal, and refuses decisions on numbers.
     """
-    observe(look)
-    try:
-        yield
-    finally:
-        ignore(look)
-
-
-def observe(look: Callable[[Value], None]) -> None:
-    """Begin what :func:`observing` does."""
     global _observers
-    _observers = [*_observers, look]  # a new list: another thread may be going through the old one
+    _observers = (*_observers, look)
+    _unusual.add(look)
 
 
-def ignore(look: Callable[[Value], None]) -> None:
+def ignore(look: Callable[[Value | None], None]) -> None:
     """End what :func:`observe` began."""
     global _observers
-    left = list(_observers)
-    left.remove(look)
-    _observers = left
+    _observers = tuple(other for other in _observers if other != look)
+    _unusual.discard(look)
+
+
+def touch() -> None:
+    """Announce that numbers of Values are read and changed through their slots next, as optimisers do for speed."""
+    global changes
+    for look in _observers:
+        look(None)
+    changes += 1
 
 
 @contextmanager

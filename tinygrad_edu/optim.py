@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from .engine import Value
+from .engine import Value, touch
 from .errors import StateDictError
 
 
@@ -87,11 +87,12 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """Move every parameter once."""
+        touch()
         self.steps += 1
         momentum, lr, velocity = self.momentum, self.lr, self.velocity
         for i, p in enumerate(self.parameters):
-            velocity[i] = v = momentum * velocity[i] + p.grad
-            p.data -= lr * v
+            velocity[i] = v = momentum * velocity[i] + p._grad
+            p._data -= lr * v
 
 
 class Adam(Optimizer):
@@ -125,6 +126,7 @@ class Adam(Optimizer):
 
     def step(self) -> None:
         """Move every parameter once."""
+        touch()
         self.steps += 1
         beta1, beta2 = self.betas
         # Both means start at 0 and are too small at first; section 3 of the paper divides that out.
@@ -132,10 +134,10 @@ class Adam(Optimizer):
         root_correction = math.sqrt(1.0 - beta2**self.steps)
         m, v, eps, sqrt = self.m, self.v, self.eps, math.sqrt
         for i, p in enumerate(self.parameters):
-            grad = p.grad
+            grad = p._grad
             m[i] = mi = beta1 * m[i] + (1.0 - beta1) * grad
             v[i] = vi = beta2 * v[i] + (1.0 - beta2) * grad * grad
-            p.data -= step_size * mi / (sqrt(vi) / root_correction + eps)
+            p._data -= step_size * mi / (sqrt(vi) / root_correction + eps)
 
 
 class AdamW(Adam):
@@ -164,10 +166,11 @@ class AdamW(Adam):
 
     def step(self) -> None:
         """Move every parameter once."""
+        touch()
         keep = 1.0 - self.lr * self.weight_decay
         if keep != 1.0:
             for p in self._decayed:
-                p.data *= keep
+                p._data *= keep
         super().step()
 
 
@@ -183,11 +186,12 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     """
     _check("max_norm", max_norm, 0.0)
     parameters = list(parameters)
-    norm = math.hypot(*[p.grad for p in parameters])  # √Σg², also where a square would overflow
+    touch()
+    norm = math.hypot(*[p._grad for p in parameters])  # √Σg², also where a square would overflow
     if max_norm < norm < math.inf:
         scale = max_norm / norm
         for p in parameters:
-            p.grad *= scale
+            p._grad *= scale
     return norm
 
 

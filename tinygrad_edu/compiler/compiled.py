@@ -50,7 +50,7 @@ class Compiled:
 
     It is compiled at the first call, for arguments of that shape, and with every module in the mode (``train()`` or
     ``eval()``) that it is in then; for the other mode, make another one. Parameters are read from ``parameters.array``,
-    which is taken from the Values when it is first used; see :class:`Parameters` for when to copy between the two.
+    which is kept equal to the Values; see :class:`Parameters`.
 
     Attributes:
         parameters: the parameters in one array, with their gradient.
@@ -86,7 +86,8 @@ class Compiled:
         For results of many numbers, where the nested lists would take longer than the program.
         """
         inputs, size = self._inputs(batch)
-        return _columns(self._executor(False, size).run(inputs), size)
+        with self.parameters.lock:
+            return _columns(self._executor(False, size).run(inputs), size)
 
     def bind(self, *batch: Any) -> Bound:
         """The program with arguments that stay where it reads them; see :class:`Bound`."""
@@ -104,9 +105,11 @@ class Compiled:
         inputs, size = self._inputs(batch)
         if self._structure != ("value",):
             raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
-        executor = self._executor(True, size)
-        loss = float(executor.run(inputs).mean())
-        gradient = self.parameters.gradient
+        with self.parameters.lock:
+            executor = self._executor(True, size)
+            loss = float(executor.run(inputs).mean())
+            gradient = self.parameters.gradient
+            self.parameters.mark(gradient=True)
         if not np.isfinite(loss) or not np.isfinite(float(gradient @ gradient)):
             self._explain(executor, loss)
         return loss
@@ -118,8 +121,9 @@ class Compiled:
         arrays of the program have their places.
         """
         inputs, size = self._inputs(batch)
-        executor = self._executor(True, size)
-        return executor.timed(inputs), executor.memory.nbytes
+        with self.parameters.lock:
+            executor = self._executor(True, size)
+            return executor.timed(inputs), executor.memory.nbytes
 
     def _explain(self, executor: Any, loss: float) -> None:
         it = executor.find_not_finite()
@@ -136,6 +140,7 @@ class Compiled:
     # --- compiling ---------------------------------------------------------------------------------------------------
 
     def _inputs(self, batch: tuple[Any, ...]) -> tuple[list[Any], int]:
+        self.parameters.meet_others()
         arrays = [np.asarray(x) for x in batch]
         for n, (array, given) in enumerate(zip(arrays, batch, strict=True)):
             if array.dtype.kind not in "iuf" or array.ndim == 0:
@@ -185,7 +190,7 @@ class Compiled:
         self.compile_seconds = time.perf_counter() - start
 
     def _executor(self, gradient: bool, size: int) -> Any:
-        parameters = self.parameters.array
+        parameters = self.parameters.current()
         found = self._executors.get((gradient, size))
         if found is None or found[1] is not parameters:
             start = time.perf_counter()
@@ -274,7 +279,7 @@ class Bound:
     """
 
     def __init__(self, parameters: Parameters, executor: Any, inputs: Sequence[FloatArray]) -> None:
-        self._parameters, self._array, self._executor = parameters, parameters.array, executor
+        self._parameters, self._array, self._executor = parameters, parameters.current(), executor
         self._size = len(inputs[0]) if inputs else 1
         self.arguments: tuple[FloatArray, ...] = tuple(executor.inputs)
         for own, given in zip(self.arguments, inputs, strict=True):
@@ -282,9 +287,11 @@ class Bound:
 
     def __call__(self) -> Any:
         """The results as one array (n, batch), as :meth:`Compiled.flat` gives them."""
-        if self._parameters.array is not self._array:
-            raise CompileError("another function has added to the parameters meanwhile: bind the arguments again")
-        return _columns(self._executor.run(self.arguments), self._size)
+        self._parameters.meet_others()
+        with self._parameters.lock:
+            if self._parameters.current() is not self._array:
+                raise CompileError("another function has added to the parameters meanwhile: bind the arguments again")
+            return _columns(self._executor.run(self.arguments), self._size)
 
 
 def _columns(out: Any, size: int) -> Any:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Value
+from ..errors import CompileError
 from ..optim import _check, check_state
 from . import adam, memory, native
 from .fusion import SMALLEST
@@ -51,6 +52,7 @@ class ArrayOptimizer:
         self.parameters = parameters
         self.lr = _check("lr", lr, 0.0)
         self.steps = 0
+        self._size = len(parameters)
         for name in self._buffers:
             setattr(self, name, memory.zeros((len(parameters),), parameters.array.dtype))
         pieces = [slice(i, min(i + PIECE, len(parameters))) for i in range(0, len(parameters), PIECE)]
@@ -63,9 +65,22 @@ class ArrayOptimizer:
 
     def step(self) -> None:
         """Move every parameter once."""
+        self.check()
         self.steps += 1
         self._begin()
         self.parameters.threads.run(self._move_pieces, self._shares)
+
+    def check(self) -> None:
+        """Take up what was assigned to Values meanwhile; raise when there are other parameters now."""
+        if len(self.parameters) != self._size:
+            raise CompileError(
+                f"the optimizer was made for {self._size:,} parameters, now there are {len(self.parameters):,}: the "
+                f"function meets Values that were not listed; make the optimizer after the first call of the function, "
+                f"or list them: jit(function, parameters)"
+            )
+        self.parameters.meet_others()
+        self.parameters.current()
+        self.parameters.mark()
 
     def _move_pieces(self, pieces: Sequence[slice], scratch: FloatArray) -> None:
         for piece in pieces:
@@ -101,7 +116,7 @@ class SGD(ArrayOptimizer):
         self.momentum = _check("momentum", momentum, 0.0, 1.0, open_high=True)
 
     def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
-        velocity, p = self.velocity[i], self.parameters.array[i]
+        velocity, p = self.velocity[i], self.parameters.current()[i]
         velocity *= self.momentum
         velocity += self.parameters.gradient[i]
         np.multiply(velocity, self.lr, out=one)
@@ -134,6 +149,7 @@ class Adam(ArrayOptimizer):
 
     def step(self) -> None:
         """Move every parameter once."""
+        self.check()
         kernels = self._kernels()
         if not kernels:
             super().step()
@@ -154,7 +170,7 @@ class Adam(ArrayOptimizer):
 
     def _kernels(self) -> list[list[adam.Kernel]]:
         """For every thread some, if there can be any; made anew when the parameters have moved in memory."""
-        p, grad = self.parameters.array, self.parameters.gradient
+        p, grad = self.parameters.current(), self.parameters.gradient
         few = len(p) < SMALLEST * self.parameters.threads.count
         if few or not self.eps or not self.parameters.native or not native.available():
             return []
@@ -184,7 +200,7 @@ class Adam(ArrayOptimizer):
     def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
         beta1, beta2 = self.betas
         step_size, root_correction = self._corrections()
-        p, grad, m, v = self.parameters.array[i], self.parameters.gradient[i], self.m[i], self.v[i]
+        p, grad, m, v = self.parameters.current()[i], self.parameters.gradient[i], self.m[i], self.v[i]
         m *= beta1
         np.multiply(grad, 1.0 - beta1, out=one)
         m += one
@@ -231,7 +247,7 @@ class AdamW(Adam):
         keep = self._keep()
         if keep != 1.0:
             for part in self._decayed:
-                self.parameters.array[part] *= keep
+                self.parameters.current()[part] *= keep
 
 
 def _run_all(kernels: Sequence[adam.Kernel]) -> None:

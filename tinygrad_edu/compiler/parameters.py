@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from .. import calls
+from .. import calls, engine
 from ..engine import Value
 from . import memory
 from .ir import Program
@@ -25,16 +29,23 @@ LOOSE = -1
 class Parameters:
     """Where compiled programs keep the numbers of the Values they are differentiated by.
 
-    While a program trains, the truth is ``array``; everywhere else it is the Values. :meth:`refresh` copies from the
-    Values and :meth:`write_back` to them. Programs that share a model share one of these:
+    There are two copies of every number: one in ``array``, which programs read and array optimizers move, and one in
+    the Value. They are kept equal when somebody looks: a program first takes up what was assigned to Values, and
+    whoever reads ``data`` or ``grad`` of one of these Values, or computes with Values, first gets what programs and
+    optimizers left in the arrays. Programs that share a model share one of these:
 
     >>> from tinygrad_edu import Value
     >>> w = [Value(1.0), Value(2.0)]
     >>> parameters = Parameters(w)
     >>> parameters.array *= 10
-    >>> parameters.write_back()
     >>> w[1].data
     20.0
+    >>> w[1].data = 5.0
+    >>> parameters.array
+    array([10.,  5.], dtype=float32)
+
+    An array that you keep under a name of your own can be changed without anybody noticing: call :meth:`write_back`
+    afterwards, or ask for ``array`` each time.
 
     Args:
         source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
@@ -60,8 +71,15 @@ class Parameters:
         self._loose: list[Value] = []
         self._owners: list[int] = []  # for each of those listed its tensor, the part where it is in one
         self._places: dict[Value, int] = {}  # among those listed; of a loose one, −1 − its place among the loose ones
-        self._array: FloatArray | None = None
-        self._gradient: FloatArray | None = None
+        self._array: Any = None
+        self._gradient: Any = None
+        self._held: list[Value] = []  # the Values of ``array``, and:
+        self._agreed = np.empty(0)  # the numbers of the Values when the two copies were last made equal
+        self._changes = 0  # engine.changes at that time
+        self._has_gradient = False  # whether the gradient is newer than ``grad`` of the Values
+        self.lock = threading.RLock()  # held while a program runs or numbers are copied
+        self.trace_lock = threading.RLock()  # held while a function is traced and compiled
+        _all.add(self)
         for name, tensor in _tensors(source, ""):
             self.adopt(name, calls.values_in(tensor))
 
@@ -125,46 +143,125 @@ class Parameters:
         return self._listed + self._loose
 
     @property
-    def array(self) -> FloatArray:
-        """All parameters, one after another. Change it in place; it is made from the Values when first asked for."""
-        if self._array is None or len(self._array) != len(self):
-            numbers = np.fromiter((v.data for v in self.values), self.dtype, len(self))
-            before, self._array = self._array, memory.copy(numbers)
-            if before is not None and len(before) <= len(self._listed):  # loose ones were added behind
-                self._array[: len(before)] = before
-        return self._array
+    def array(self) -> Any:
+        """All parameters, one after another, shape (n,). Change it in place."""
+        self.meet_others()
+        array = self.current()
+        self.mark()
+        return array
 
     @array.setter
-    def array(self, new: FloatArray) -> None:
-        self.array[...] = new
+    def array(self, new: Any) -> None:
+        if new is not self._array:  # ``parameters.array *= 2`` also assigns
+            self.array[...] = new
 
     @property
-    def gradient(self) -> FloatArray:
-        """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, in the order of ``array``."""
+    def gradient(self) -> Any:
+        """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, in the order of ``array``, shape (n,)."""
         if self._gradient is None or len(self._gradient) != len(self):
-            self._gradient = memory.zeros((len(self),), self.dtype)
+            self._gradient = self._new_array(np.zeros(len(self), self.dtype))
         return self._gradient
+
+    def current(self) -> Any:
+        """``array``, with what was assigned to Values since it was last looked at; for reading."""
+        with self.lock:
+            if self._array is not None and len(self._array) != len(self):  # a trace met more parameters
+                self._settle_numbers()
+                self._array = None
+            if self._array is None:
+                self._held, self._changes = self.values, engine.changes
+                self._agreed = self._numbers()
+                self._array = self._new_array(self._agreed.astype(self.dtype))
+            elif self._changes != engine.changes:
+                self._changes, numbers = engine.changes, self._numbers()
+                changed = np.flatnonzero(~_same(numbers, self._agreed))
+                if len(changed):
+                    self._put(changed, numbers[changed].astype(self.dtype))
+                    self._agreed = numbers
+            return self._array
+
+    def mark(self, gradient: bool = False) -> None:
+        """Remember that ``array`` may be changed next, or that a gradient was computed: the Values may then be old."""
+        if gradient:
+            self._has_gradient = True
+        if id(self) not in _ahead:
+            with _watching:
+                _ahead[id(self)] = weakref.ref(self)
+                if _look not in engine._observers:
+                    engine.observe(_look)
+
+    def meet_others(self) -> None:
+        """Let go into the Values what other arrays have: they may hold the same Values. Holds no lock."""
+        for parameters in _those_ahead():
+            if parameters is not self:
+                parameters.settle()
+
+    def settle(self) -> None:
+        """Give the Values what the arrays have, where it is newer."""
+        with self.lock:
+            _ahead.pop(id(self), None)
+            self._settle_numbers()
+            if self._has_gradient:
+                self.write_gradients()
+
+    def _settle_numbers(self) -> None:
+        if self._array is None:
+            return
+        numbers = self._on_host(self._array)
+        moved = np.flatnonzero(~_same(numbers, self._agreed.astype(self.dtype)))
+        if len(moved):
+            self._agreed[moved] = numbers[moved]
+            for place, number in zip(moved.tolist(), numbers[moved].tolist(), strict=True):
+                self._held[place]._data = number
+            engine.changes += 1  # for others that hold the same Values
+
+    def _numbers(self) -> FloatArray:
+        return np.fromiter((v._data for v in self._held), np.float64, len(self._held))
+
+    # --- what another backend overrides: where the arrays are -------------------------------------------------------
+
+    def _new_array(self, numbers: FloatArray) -> Any:
+        return memory.copy(numbers)
+
+    def _on_host(self, array: Any) -> FloatArray:
+        return array  # type: ignore[no-any-return]
+
+    def _put(self, places: FloatArray, numbers: FloatArray) -> None:
+        self._array[places] = numbers
 
     def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> Any:
         """What runs a program on these parameters, maybe very often. Another backend overrides this."""
         own = self.gradient if gradient else None
         if min(self.threads.count, batch) > 1:
-            return ParallelExecutor(program, self.array, own, batch, self.threads, self.native)
-        return Executor(program, self.array, own, batch, native=self.native, often=often)
+            return ParallelExecutor(program, self.current(), own, batch, self.threads, self.native)
+        return Executor(program, self.current(), own, batch, native=self.native, often=often)
+
+    # --- by hand ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Take the numbers of the Values: after they were loaded, or moved by a scalar optimiser."""
-        self.array[...] = np.fromiter((v.data for v in self.values), np.float64, len(self))
+        """Take the numbers of the Values, whatever ``array`` holds: after they were loaded, for example."""
+        with self.lock:
+            self.current()
+            self._changes, self._agreed = engine.changes, self._numbers()
+            self._put(np.arange(len(self)), self._agreed.astype(self.dtype))
 
     def write_back(self) -> None:
-        """Put the numbers into the Values: before anybody looks at the model."""
-        for value, number in zip(self.values, self.array.tolist(), strict=True):
-            value.data = number
+        """Put the numbers into the Values: when an array that you kept was changed in place."""
+        self.meet_others()
+        self.current()
+        self.settle()
 
     def write_gradients(self) -> None:
         """Put the gradient into the ``grad`` of the Values, in place of what was there."""
-        for value, number in zip(self.values, self.gradient.tolist(), strict=True):
-            value.grad = number
+        with self.lock:
+            self._has_gradient = False
+            for value, number in zip(self.values, self._on_host(self.gradient).tolist(), strict=True):
+                value._grad = number
+
+    def __del__(self) -> None:
+        """What was trained stays in the Values."""
+        if _ahead.pop(id(self), None) is not None and not sys.is_finalizing():
+            self.settle()
 
     def __repr__(self) -> str:
         return f"Parameters({len(self):,} numbers in {len(self.names)} tensors, {self.dtype})"
@@ -208,3 +305,41 @@ def rectangle(thing: Any, leaf: type | tuple[type, ...] = Value) -> tuple[tuple[
             return None
         shape += (lengths.pop(),)
         level = list(chain.from_iterable(level))
+
+
+def _same(a: FloatArray, b: FloatArray) -> Any:
+    """Element by element; NaN is the same as NaN."""
+    return (a == b) | ((a != a) & (b != b))
+
+
+# --- numbers that are newer in an array than in the Values ----------------------------------------------------------
+
+_all: weakref.WeakSet[Parameters] = weakref.WeakSet()
+_ahead: dict[int, weakref.ref[Parameters]] = {}  # by identity
+_watching = threading.RLock()
+
+
+def _those_ahead() -> list[Parameters]:
+    return [parameters for reference in tuple(_ahead.values()) if (parameters := reference()) is not None]
+
+
+def _look(value: Value | None) -> None:
+    """Somebody reads this Value, or uses any: give it what programs hold."""
+    for parameters in _those_ahead():
+        if value is None or value in parameters._places:
+            parameters.settle()
+    with _watching:
+        if not _ahead and _look in engine._observers:
+            engine.ignore(_look)
+
+
+def _after_fork() -> None:
+    """A child has no other threads, so nobody can hold these locks."""
+    global _watching
+    _watching = threading.RLock()
+    for parameters in _all:
+        parameters.lock, parameters.trace_lock = threading.RLock(), threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

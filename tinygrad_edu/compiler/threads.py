@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -18,12 +19,15 @@ class Threads:
         if count < 1:
             raise ValueError(f"threads must be at least 1, got {count}")
         self.count = count
-        self._others = ThreadPoolExecutor(count - 1, thread_name_prefix="batch") if count > 1 else None
+        self._process = 0
+        self._others: ThreadPoolExecutor | None = None
 
     def run(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The results of the function for several arguments. An error of any of them is raised when all have ended."""
-        if self._others is None:
+        if self.count == 1:
             return [function(*a) for a in arguments]
+        if self._others is None or self._process != os.getpid():  # a forked process has none of these threads
+            self._process, self._others = os.getpid(), ThreadPoolExecutor(self.count - 1, thread_name_prefix="batch")
         mine, *theirs = arguments
         futures = [self._others.submit(function, *a) for a in theirs]
         try:

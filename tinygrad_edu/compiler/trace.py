@@ -61,9 +61,9 @@ def _traced_init(self: Value, data: Any, label: str = "") -> None:
         self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
 
 
-def _guard(value: Value) -> None:
+def _guard(value: Value | None) -> None:
     """``.data`` of a parameter during a trace of this thread: a decision on it would hold for this number only."""
-    if is_tracing():
+    if value is not None and is_tracing():
         refuse_number("the number of a parameter")
 
 
