@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Rung:
 def ladder(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Rung]:
     """Uniform, unigram, bigram, trigram and a smoothed 5-gram, from the weakest to the strongest name.
 
+    A rung for which ``val`` is too short is left out.
     Of a text beyond :data:`MOST` characters a part is counted, in stretches spread evenly; see :func:`counted`.
     """
     names = {1: ("unigram", "single characters"), 2: ("bigram", "all pairs"), 3: ("trigram", "all triples")}
@@ -48,7 +50,8 @@ def ladder(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Ru
         if n in names:
             rungs.append(Rung(*names[n], _lidstone(level, vocab_size)))
         smoothed.see(level)
-    return [*rungs, Rung("5-gram", "all runs of up to five, smoothed", smoothed.loss())]
+    rungs.append(Rung("5-gram", "all runs of up to five, smoothed", smoothed.loss()))
+    return [rung for rung in rungs if not math.isnan(rung.loss)]
 
 
 def counted(train: Sequence[int]) -> str:
@@ -185,8 +188,17 @@ def _some(tokens: Sequence[int], most: int) -> Array:
 
 
 def beaten(loss: float, rungs: Sequence[Rung]) -> Rung | None:
-    """The strongest rung that a loss is below."""
-    return min((rung for rung in rungs if loss < rung.loss), key=lambda rung: rung.loss, default=None)
+    """The highest rung that a loss has climbed: it is below that one and below all weaker ones.
+
+    Counting can be worse than guessing where the text is short or the alphabet large; a loss that is above guessing has
+    climbed nothing, whatever it is below. Losses count as they are printed, to four digits.
+
+    >>> rungs = [Rung("uniform", "", 8.563), Rung("unigram", "", 9.1), Rung("bigram", "", 8.2)]
+    >>> beaten(8.667, rungs), beaten(8.4, rungs).name, beaten(8.1, rungs).name
+    (None, 'unigram', 'bigram')
+    """
+    climbed = takewhile(lambda rung: round(loss, 4) < round(rung.loss, 4), rungs)
+    return [None, *climbed][-1]
 
 
 def verdict(loss: float, rungs: Sequence[Rung]) -> str:

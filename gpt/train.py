@@ -264,7 +264,7 @@ def _train(run: Run) -> Result:
                         val_loss = _validate(run, config.final_eval_sequences)
                         record["watched_loss"] = watched
                     record["val_loss"] = val_loss
-                    progress.validated(run.step, val_loss, _beaten(run, val_loss))
+                    progress.validated(run.step, watched, _beaten(run, watched))  # comparable with those before
                 record |= {"lr": lr, "grad_norm": norm}
                 log.write(checkpoint.log_line(record))
                 if last or _due(run.step, config.sample_interval):

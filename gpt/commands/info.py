@@ -20,7 +20,7 @@ from ..model import GPT
 from ..profile import Profile, profile
 from ..tokenizer import CharTokenizer, shortened
 from ..watch import BestLoss
-from .shared import best_flag, judged, parameters_file, text_at_hand
+from .shared import best_flag, final_validation, judged, parameters_file, text_at_hand
 
 _WIDTH = 80
 _VALIDATIONS = 12  # that are shown, spread over the run
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= step]
     _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
     _print(_text_seen(config, step, corpus))
-    _history(log, corpus, tokenizer)
+    _history(log, config, corpus, tokenizer)
     if config.normalize:
         _print(f"the text is normalised: {', '.join(config.normalize)}")
     alphabet = f"alphabet of {tokenizer.vocab_size}: {shortened(tokenizer.alphabet)}"
@@ -89,14 +89,19 @@ def _text_seen(config: RunConfig, step: int, corpus: Corpus | None) -> str:
     )
 
 
-def _history(log: Sequence[Mapping[str, Any]], corpus: Corpus | None, tokenizer: CharTokenizer) -> None:
+def _history(
+    log: Sequence[Mapping[str, Any]], config: RunConfig, corpus: Corpus | None, tokenizer: CharTokenizer
+) -> None:
     validated = [record for record in log if record.get("val_loss") is not None]
     if not validated:
         print("no validation yet\n")
         return
     rungs = [] if corpus is None else ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
     words = judged(validated[-1]["val_loss"], rungs) + (ngram.counted(corpus.train) if corpus is not None else "")
-    _print(f"validation loss at step {validated[-1]['step']:,}: {words}")
+    over = final_validation(validated[-1], config.train)
+    _print(f"validation loss at step {validated[-1]['step']:,}: {words}{over}")
+    if over:
+        _print(f"below: on the {config.train.eval_sequences:,} sequences of the validations on the way")
     best = BestLoss(log)
     count = min(_VALIDATIONS, len(validated))
     shown = [validated[i * (len(validated) - 1) // max(count - 1, 1)] for i in range(count)]

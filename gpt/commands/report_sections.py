@@ -23,7 +23,7 @@ from ..sample import distribution
 from ..train import Run
 from ..watch import BestLoss
 from .draw import DRAWN_BOXES, loss_drawing
-from .shared import command_line, judged
+from .shared import command_line, final_validation, judged
 from .timemachine import chosen_sentence, frames_of, page_from
 
 FOLDER, PAGE = "report", "index.html"
@@ -166,11 +166,17 @@ def _run(subject: Subject) -> list[str]:
         )
     )
     best = BestLoss(subject.log)
-    losses = [r["val_loss"] for r in subject.log if r.get("val_loss") is not None]
-    if losses:
-        parts.append(words(f"Validation loss {judged(losses[-1], run.rungs)}."))
+    validated = [r for r in subject.log if r.get("val_loss") is not None]
+    if validated:
+        over = final_validation(validated[-1], training)
+        parts.append(words(f"Validation loss {judged(validated[-1]['val_loss'], run.rungs)}{over}."))
     if best.step not in (None, step):
-        parts.append(words(f"The lowest on the way was {best.loss:.4f}, after step {best.step:,}; that model is kept."))
+        parts.append(
+            words(
+                f"On the {_count(training.eval_sequences, 'sequence')} of the validations on the way, the lowest loss "
+                f"was {best.loss:.4f}, after step {best.step:,}; that model is kept."
+            )
+        )
     settings = [
         (name.replace("_", " "), str(value), field.metadata["help"])
         for part in (model, training)

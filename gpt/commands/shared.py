@@ -7,7 +7,7 @@ import dataclasses
 import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,18 @@ def loss_words(loss: float) -> str:
 def judged(loss: float, rungs: Sequence[Rung]) -> str:
     """The same, with what it means beside counting; ``rungs`` may be empty when nothing could be counted."""
     return f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}" if rungs else loss_words(loss)
+
+
+def final_validation(record: Mapping[str, Any], config: TrainConfig) -> str:
+    """What the last validation of a run read, where that is not what those on the way have read; else nothing.
+
+    The losses are not to be compared: they are of other texts.
+    """
+    if "watched_loss" not in record:
+        return ""
+    if config.final_eval_sequences == 0:
+        return "; this is on all of the validation text"
+    return f"; this is on {config.final_eval_sequences:,} sequences of the validation text"
 
 
 def text_at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:

@@ -23,7 +23,7 @@ from ..recorded import recorded_loss
 from ..train import DivergedError, Run, resume, start, train
 from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
 from .report_sections import FOLDER, PAGE, Subject, write
-from .shared import ABOUT_TEXTS, command_line, given, judged, ladder_words
+from .shared import ABOUT_TEXTS, command_line, final_validation, given, judged, ladder_words
 
 LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
 KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
@@ -85,11 +85,14 @@ def run(options: argparse.Namespace) -> int:
         )
     if result.best_step is not None and result.best_step != result.step:
         print(
-            f"The lowest validation loss on the way was {result.best_loss:.4f}, after step {result.best_step}; "
-            f"that model is kept too: sample, eval and info take --best."
+            f"On the {config.train.eval_sequences:,} sequences of the validations on the way, the lowest loss was "
+            f"{result.best_loss:.4f}, after step {result.best_step}; that model is kept too: sample, eval and info "
+            f"take --best."
         )
     if result.val_loss is not None:
-        print(f"Validation loss {judged(result.val_loss, this.rungs)}.")
+        last = next(r for r in reversed(checkpoint.read_log(folder)) if r.get("val_loss") is not None)
+        over = final_validation(last, config.train)
+        print(f"Validation loss {judged(result.val_loss, this.rungs)}{over}.")
     pictures = {} if options.no_draw else draw_into(this, report=_reported(options))
     print(f"\nWritten to {folder}:")
     for name, about in (

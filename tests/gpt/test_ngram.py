@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
 import pytest
 
 from gpt import ngram
-from gpt.ngram import counted, ladder, ngram_loss, witten_bell_loss
+from gpt.ngram import Rung, beaten, counted, ladder, ngram_loss, verdict, witten_bell_loss
 
 
 def test_a_bigram_counted_by_hand() -> None:
@@ -74,3 +75,46 @@ def test_of_a_large_text_stretches_from_all_of_it_are_counted(monkeypatch: pytes
     assert counted(train) == " (counted in 4,000 of the 16,000 characters, spread evenly)"
     assert sorted(set(ngram._some(train, 4000).tolist())) == [0, 1, 2, 3]
     assert ngram._some(list(range(1000)), 100).tolist() == [*range(50), *range(950, 1000)]
+
+
+LARGE = [Rung("uniform", "nothing", 8.563), Rung("unigram", "single characters", 9.1), Rung("bigram", "all pairs", 8.2)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "best", "words"),
+    [
+        (8.667, None, "not yet better than guessing"),  # below the unigram, but above guessing
+        (8.563, None, "not yet better than guessing"),
+        (8.56298, None, "not yet better than guessing"),  # the same in print
+        (math.nan, None, "not yet better than guessing"),
+        (math.inf, None, "not yet better than guessing"),
+        (8.5, "unigram", "better than counting single characters"),
+        (8.1, "bigram", "better than counting all pairs"),
+    ],
+)
+def test_a_rung_counts_only_when_all_below_it_are_beaten(loss: float, best: str | None, words: str) -> None:
+    found = beaten(loss, LARGE)
+    assert (found and found.name) == best
+    assert verdict(loss, LARGE) == words
+
+
+def test_every_rung_in_every_order_of_losses() -> None:
+    """By hand: a rung is climbed when the loss is below it and below every weaker one."""
+    for losses in itertools.permutations([1.0, 2.0, 3.0, 4.0]):
+        rungs = [Rung(name, name, loss) for name, loss in zip("abcd", losses, strict=True)]
+        for loss in (0.5, 1.5, 2.5, 3.5, 4.5):
+            climbed = [r.name for i, r in enumerate(rungs) if all(loss < below.loss for below in rungs[: i + 1])]
+            found = beaten(loss, rungs)
+            assert (found.name if found else None) == (climbed[-1] if climbed else None)
+
+
+def test_noise_is_not_praised() -> None:
+    rng = random.Random(3)
+    rungs = ladder(rng.choices(range(500), k=2000), rng.choices(range(500), k=300), 500)
+    assert max(rung.loss for rung in rungs) > rungs[0].loss + 0.1  # counting noise is worse than guessing
+    assert beaten(rungs[0].loss + 0.01, rungs) is None
+
+
+def test_a_rung_that_could_not_be_counted_is_left_out() -> None:
+    assert [rung.name for rung in ladder([0, 1, 0, 1], [0, 1], 2)] == ["uniform", "unigram", "bigram"]
+    assert [rung.name for rung in ladder([0, 1, 0, 1], [], 2)] == ["uniform"]

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,9 @@ def test_a_model_learns_and_logs(
     assert "bigram" in printed
     assert f"{validated[30]:.4f} nats per character" in printed
     assert f"sample --checkpoint {out}" in printed
+    # every line of a validation on the way, the last one too, is about the same sequences, and so is the lowest
+    shown = {int(step): loss for step, loss in re.findall(r"^step +(\d+)/30 .*?val ([\d.]+)", printed, re.MULTILINE)}
+    assert shown == {r["step"]: f"{r.get('watched_loss', r['val_loss']):.3f}" for r in log if r["step"] in validated}
 
 
 @pytest.mark.parametrize("engine", EACH)

@@ -178,3 +178,12 @@ def test_the_command_does_without_the_text(run, tmp_path, capsys):
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert main(["curve", str(tmp_path)]) == 2
     assert "holds no checkpoint" in capsys.readouterr().err
+
+
+def test_a_loss_above_guessing_is_not_praised():
+    ladder = {"uniform": 4.2, "unigram": 5.0, "bigram": 3.1, "trigram": 3.6}
+    said = {loss: str(viz.loss_curve([6.0, loss], ladder=ladder)) for loss in (4.5, 4.2, 4.0, 3.3, 3.0)}
+    assert "better than" not in said[4.5] + said[4.2]
+    assert "better than unigram" in said[4.0]
+    assert "better than unigram" in said[3.3]  # below the trigram, but not below the bigram
+    assert "better than trigram" in said[3.0]

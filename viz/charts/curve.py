@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 from .. import style
@@ -50,7 +50,7 @@ class LossCurve(Chart):
 
     Attributes:
         curves: one per run.
-        ladder: the losses that counting models reach, by name, falling.
+        ladder: the losses that counting models reach, by name, from the weakest model.
         title, unit: the words on top and at the vertical axis.
     """
 
@@ -77,8 +77,8 @@ class LossCurve(Chart):
         return "\n".join(rows)
 
     def _standing(self, loss: float) -> str:
-        below = [name for name, rung in self.ladder if loss < rung]
-        return f", better than {below[-1]}" if below else ""
+        climbed = [name for name, _ in takewhile(lambda rung: round(loss, 4) < round(rung[1], 4), self.ladder)]
+        return f", better than {climbed[-1]}" if climbed else ""
 
     def _drawn(self) -> str:
         return _chart(self)
@@ -100,8 +100,8 @@ def loss_curve(
         log: what ``log.jsonl`` holds, a mapping per step with ``step``, ``train_loss`` and ``val_loss``, of which
             each loss may be None; or simply the training loss of every step from 1 on; or either of them by the names
             of runs.
-        ladder: what counting models reach, by name, or as things with a ``name`` and a ``loss``, such as
-            :func:`gpt.ngram.ladder` gives.
+        ladder: what counting models reach, from the weakest model, by name, or as things with a ``name`` and a
+            ``loss``, such as :func:`gpt.ngram.ladder` gives.
         title: on top.
         unit: of the loss.
 
@@ -122,7 +122,7 @@ def loss_curve(
     rungs = [*ladder.items()] if isinstance(ladder, Mapping) else [(rung.name, rung.loss) for rung in ladder]
     known = [(style.visible(name), float(loss)) for name, loss in rungs if math.isfinite(loss)]
     curves = [_curve(style.short(style.visible(str(name))), list(records)) for name, records in runs.items()]
-    return LossCurve(curves, sorted(known, key=lambda rung: -rung[1]), style.visible(title), unit)
+    return LossCurve(curves, known, style.visible(title), unit)
 
 
 def _curve(name: str, log: Sequence[Any]) -> Curve:
@@ -186,7 +186,8 @@ def _chart(chart: LossCurve) -> str:
         parts.append(text(_LEFT - 10, up.at(tick) + 5, style.number(tick), style.FAINT, anchor="end"))
     parts.append(text((_LEFT + right) / 2, bottom + 48, "step", anchor="middle"))
     labels = []
-    for (name, loss), y in zip(chart.ladder, _apart([up.at(loss) for _, loss in chart.ladder]), strict=True):
+    falling = sorted(chart.ladder, key=lambda rung: -rung[1])
+    for (name, loss), y in zip(falling, _apart([up.at(loss) for _, loss in falling]), strict=True):
         words = f"{name} {style.number(loss)}"
         line = f'stroke="{style.INK}" stroke-width="1.5" stroke-dasharray="2 4"'
         parts.append(f'<path class="rung" d="M{_LEFT:.1f},{up.at(loss):.1f}H{right:.1f}" fill="none" {line}/>')
