@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -15,10 +17,13 @@ from browser import CHROMIUM, Browser
 import viz
 from tinygrad_edu import Value
 from viz.errors import DrawingError
+from viz.pages import liveview
 from viz.pages.liveview import LiveView
 from viz.rendering import layout
 
 drawn = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+
+PICTURE = SimpleNamespace(svg=lambda: "<svg/>")
 
 
 @pytest.fixture
@@ -111,6 +116,120 @@ def test_it_listens_on_this_machine_only(view):
     for address in addresses - {"127.0.0.1"}:
         with pytest.raises(OSError), socket.create_connection((address, urlsplit(view.address).port), timeout=1):
             pass
+
+
+def answer(view, request):
+    """All that comes back for some bytes, until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", urlsplit(view.address).port), timeout=10) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /", 400),  # HTTP/0.9, which has no head: nobody waits for one
+        ("GET / HTTP/0.9", 400),
+        ("POST / HTTP/1.1", 501),
+        ("OPTIONS / HTTP/1.0", 501),
+        ("GET / HTTP/1.x", 400),
+        ("GET / HTTP/3.0", 505),
+        ("HELLO", 400),
+        ("a b c d", 400),
+        ("GET /" + "x" * 65_540 + " HTTP/1.1", 414),
+        ("GET / HTTP/1.1\r\nX: " + "x" * 65_540, 431),
+        ("GET / HTTP/1.1\r\nHost: evil.example", 403),
+    ],
+    ids=lambda case: str(case)[:20],
+)
+def test_every_refusal_has_the_same_head(view, request_line, status):
+    end = "\r\n" if status == 400 else "\r\n\r\n"  # no more than is read, or the answer may get lost
+    head = answer(view, f"{request_line}{end}".encode()).partition("\r\n\r\n")[0].split("\r\n")
+    assert head[0].startswith(f"HTTP/1.1 {status} ")
+    assert {
+        "Cache-Control: no-store",
+        "Content-Security-Policy: default-src 'none'",
+        "Referrer-Policy: no-referrer",
+        "X-Content-Type-Options: nosniff",
+        "X-Frame-Options: DENY",
+        "Connection: close",
+        "Server: viz",
+    } <= {*head}
+
+
+@pytest.mark.parametrize("drip", [b"", b"X", b"GET / HTTP/1.1\r\nHost: "])
+def test_a_connection_without_the_secret_is_closed_in_time_however_it_dawdles(view, monkeypatch, drip):
+    monkeypatch.setattr(liveview, "_PATIENCE", 0.3)
+    with socket.create_connection(("127.0.0.1", urlsplit(view.address).port), timeout=10) as connection:
+        connection.settimeout(0.05)
+        for _ in range(400):  # much longer than it may take; a byte now and then is no excuse
+            try:
+                connection.sendall(drip)
+                if connection.recv(1000) == b"":
+                    break
+            except TimeoutError:
+                pass
+            except OSError:
+                break
+        else:
+            pytest.fail("it was still open")
+
+
+def test_strangers_cannot_keep_the_viewers_out_nor_fill_the_machine(view, monkeypatch):
+    monkeypatch.setattr(liveview, "_MOST", 5)
+    viewer = Listener(view)
+    before = threading.active_count()
+    port = urlsplit(view.address).port
+    strangers = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(20)]
+    assert strangers[0].recv(1) == b""  # the oldest had to go
+    assert ask(view, urlsplit(view.address).path)[0] == 200
+    assert threading.active_count() <= before + 6
+    assert len(view._server.deadlines) <= 5
+    viz.show(PICTURE)
+    assert "<svg" in viewer.next()["svg"]
+    for stranger in strangers:
+        stranger.close()
+
+
+def test_too_many_viewers_are_refused_and_the_first_ones_stay(view, monkeypatch):
+    monkeypatch.setattr(liveview, "_MOST", 2)
+    first, second = Listener(view), Listener(view)
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"{view.address}events", timeout=10)
+    viz.show(PICTURE)
+    assert "<svg" in first.next()["svg"]
+    assert "<svg" in second.next()["svg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)", "view.close(); os._exit(0)"])
+def test_a_view_belongs_to_the_process_that_opened_it(end):
+    code = f"""
+import os, sys, urllib.request, warnings, viz
+from viz.errors import DrawingError
+warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: what is tried here
+view = viz.live(open_browser=False)
+sys.stdout.flush()
+view._changed.acquire()  # a fork at the worst moment
+child = os.fork()
+if child == 0:
+    assert view.is_closed
+    try:
+        viz.show(None)
+        os._exit(1)
+    except DrawingError:
+        pass
+    {end}
+view._changed.release()
+assert os.waitpid(child, 0)[1] == 0
+assert not view.is_closed
+assert urllib.request.urlopen(view.address).status == 200
+view.close()
+print("served to the end")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("served to the end\n")
 
 
 def test_one_view_per_session(view, capsys):

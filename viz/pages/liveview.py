@@ -10,16 +10,24 @@ True
 
 Nobody else can look: the server listens on this machine only, the address contains a secret, and requests that come
 under another host's name are refused, so that no web page can reach it through a name that points here (DNS rebinding).
+A connection that has not shown the secret after some seconds is closed, and so is the oldest such one where there are
+too many: nobody can keep the viewers out. A view belongs to the process that opened it; in a forked child it is closed.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
+import math
+import os
 import re
 import secrets
+import socket
 import sys
 import threading
+import time
+import weakref
 import webbrowser
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +43,11 @@ from ..rendering.templates import asset, fill
 
 _HEARTBEAT = 10.0  # seconds; without a word now and then a closed browser would never be noticed
 
+_PATIENCE = 10.0  # seconds in which a connection must have shown the secret, and in which a browser must take an answer
+_MOST = 64  # connections at a time
+
 _current: LiveView | None = None
+_open: weakref.WeakSet[LiveView] = weakref.WeakSet()
 
 
 def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
@@ -91,6 +103,7 @@ class LiveView:
         self.address = f"http://127.0.0.1:{self._server.server_port}/{self._token}/"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="viz.live", daemon=True).start()
         atexit.register(self.close)
+        _open.add(self)
 
     def __repr__(self) -> str:
         return f"LiveView({self.address!r}{', closed' if self.is_closed else ''})"
@@ -125,6 +138,14 @@ class LiveView:
             self._server.server_close()
             atexit.unregister(self.close)
 
+    def _leave_to_parent(self) -> None:
+        """Be closed in a forked child: its copies of the sockets go; the thread that serves is not in it."""
+        self.is_closed = True
+        self._changed = threading.Condition()  # the old one may have been taken at the moment of the fork
+        self._server.server_close()
+        for connection in self._server.deadlines:
+            connection.close()
+
     def _wait(self, seen: int) -> tuple[int, str]:
         """The newest picture as soon as it is another than ``seen``, or the old number after a while."""
         with self._changed:
@@ -137,10 +158,60 @@ def _words(value: Value) -> str:
     return f"{name} = {style.number(value.data)}"
 
 
+def _leave_to_parent() -> None:
+    for view in list(_open):
+        view._leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     view: LiveView
+
+    def __init__(self, *arguments: Any) -> None:
+        self._lock = threading.Lock()
+        #: Every open connection, and when it must have shown the secret; inf for those that have.
+        self.deadlines: dict[socket.socket, float] = {}
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve one more connection, in place of the oldest stranger if there are too many."""
+        with self._lock:
+            if len(self.deadlines) >= _MOST:
+                oldest = min(self.deadlines, key=self.deadlines.__getitem__)
+                if self.deadlines[oldest] == math.inf:  # viewers, all of them
+                    oldest = request
+                self._drop(oldest)
+            self.deadlines[request] = time.monotonic() + _PATIENCE
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Close what has waited too long; called many times a second."""
+        now = time.monotonic()
+        with self._lock:
+            for connection in [c for c, deadline in self.deadlines.items() if deadline < now]:
+                self._drop(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that was served."""
+        with self._lock:
+            self.deadlines.pop(request, None)
+        super().shutdown_request(request)
+
+    def welcome(self, connection: socket.socket) -> None:
+        """Let a connection stay that has shown the secret."""
+        with self._lock:
+            if connection in self.deadlines:
+                self.deadlines[connection] = math.inf
+
+    def _drop(self, connection: socket.socket) -> None:
+        self.deadlines.pop(connection, None)
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)  # whoever reads from it or writes to it is woken up
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that was closed in the middle of an answer is no error."""
@@ -151,6 +222,20 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"  # an answer to what cannot be read has a head, too
+    timeout = _PATIENCE
+    raw_requestline: bytes
+    policy = "default-src 'none'"
+
+    def parse_request(self) -> bool:
+        """Read the head of a request; one of HTTP/0.9 has none, so it is refused before anybody waits for it."""
+        words = self.raw_requestline.split()
+        if len(words) == 2 or words[2:] == [b"HTTP/0.9"]:
+            self.command = self.requestline = ""
+            self.request_version = self.default_request_version
+            self.send_error(HTTPStatus.BAD_REQUEST, "HTTP/0.9 is not spoken here")
+            return False
+        return super().parse_request()
 
     def do_GET(self) -> None:
         view = self.server.view
@@ -160,6 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
         token, _, path = self.path.removeprefix("/").partition("/")
         if not secrets.compare_digest(token.encode(), view._token.encode()):
             return self._refuse(HTTPStatus.FORBIDDEN, "the address needs the secret that viz.live() printed")
+        self.server.welcome(self.connection)
         if path == "":
             return self._page()
         if path == "events":
@@ -174,8 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         # Even if a label ever became markup, the page would run nothing that is not its own.
         own = f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'"
-        self.send_header("Content-Security-Policy", f"default-src 'none'; {own}; connect-src 'self'; img-src data:")
-        self._safe_headers()
+        self.policy = f"default-src 'none'; {own}; connect-src 'self'; img-src data:"
         self.end_headers()
         self.wfile.write(body)
 
@@ -183,10 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Server-sent events, one per picture, for as long as somebody listens."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self._safe_headers()
         self.end_headers()
-        self.close_connection = True
         seen = 0
         while not view.is_closed:
             version, event = view._wait(seen)
@@ -199,15 +281,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
-        self._safe_headers()
         self.end_headers()
         self.wfile.write(body)
 
-    def _safe_headers(self) -> None:
+    def end_headers(self) -> None:
+        """End a head with what every answer says, the error pages of http.server included."""
+        self.send_header("Content-Security-Policy", self.policy)
         self.send_header("Cache-Control", "no-store")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "DENY")
+        self.send_header("Connection", "close")  # one request each: so a connection is a stranger's or a viewer's
+        super().end_headers()
+
+    def version_string(self) -> str:
+        """What serves, without the version of Python."""
+        return "viz"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the session's terminal is for the session."""
