@@ -1,9 +1,12 @@
 """Writing files: with ``dot``, without it, with one that sleeps, and what is said when it cannot be done."""
 
+import math
 import os
 import shutil
 import stat
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import graphviz
@@ -140,21 +143,96 @@ def test_options_after_drawing_are_an_error(tmp_path: Path) -> None:
 def test_a_slow_layout_is_stopped_and_a_coarser_picture_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpt: Drawn
 ) -> None:
-    fake_dot(monkeypatch, tmp_path, "if text.count(' -> ') > 12: time.sleep(60)\nprint('<?xml', text)")
+    fake_dot(monkeypatch, tmp_path, "if text.count(' -> ') > 30: time.sleep(60)\nprint('<svg', text, '</svg>')")
     monkeypatch.setattr(layout, "TIMEOUT", 1.0)
     drawing = viz.draw(gpt.loss, calls=gpt.calls, budget=60)
-    assert drawing.source.count(" -> ") > 12
+    assert drawing.source.count(" -> ") > 30
     svg = drawing.render_bytes("svg").decode()
     assert "coarser, because the layout of all boxes took more than 1 s" in svg
     assert f"{drawing.picture.total:,} Values" in svg
 
 
+BROKEN = {
+    "has no plugins": "sys.exit('Format: \"png\" not recognized. Use one of:')",
+    "never ends": "time.sleep(60)",
+    "writes nothing": "",
+    "is another program": "print(text)",
+    "is killed while it writes": "import os\nprint('<svg', flush=True)\nos.kill(os.getpid(), 9)",
+    "writes half a picture": "sys.stdout.buffer.write(b'\\x89PNG\\r\\n<svg')",
+}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
 @pure
-def test_a_dot_that_never_ends_is_replaced_by_the_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_dot(monkeypatch, tmp_path, "time.sleep(60)")
-    monkeypatch.setattr(layout, "TIMEOUT", 0.5)
-    assert "<svg" in viz.draw(expression()).render_bytes("svg").decode()
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_dot_counts_as_missing_and_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    fake_dot(monkeypatch, tmp_path, BROKEN[fault])
+    monkeypatch.setattr(layout, "TIMEOUT", 2.0 if fault != "never ends" else 0.5)
+    with pytest.warns(UserWarning, match="from now on .*graphviz-pure is used in its place") as said:
+        svg = viz.draw(expression()).render_bytes("svg", timeout=5.0 if fault != "never ends" else 0.5).decode()
+    assert len(said) == 1
+    assert "<svg" in svg
+    assert "coarser" not in svg
+    viz.draw(expression()).render_bytes("svg")  # a warning would be an error
+    viz.step_page(expression())
+    with pytest.warns(UserWarning, match="from now on"):
+        pixels((tmp_path / viz.save(expression(), tmp_path / "L.png")).read_bytes())
+    pixels(Path(viz.animate(expression()).save(tmp_path / "a.png")).read_bytes())
+    pixels(Path(viz.save(viz.plot({"loss": [2.0, 1.0]}), tmp_path / "c.png")).read_bytes())
+
+
+def pixels(png: bytes) -> None:
+    """Every byte of a PNG is right: lengths, checksums, and the compressed pixels of every frame."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    at, frames, size, kinds = 8, [b""], (0, 0), []
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        data = png[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", png, at + 8 + length) == (zlib.crc32(kind + data),), kind
+        kinds.append(kind)
+        if kind == b"IHDR":
+            size = struct.unpack_from(">II", data)
+            channels = {0: 1, 2: 3, 3: 1, 6: 4}[data[9]]
+        elif kind == b"fcTL" and frames[-1]:
+            frames.append(b"")
+        elif kind in (b"IDAT", b"fdAT"):
+            frames[-1] += data[4 * (kind == b"fdAT") :]
+        at += length + 12
+    assert kinds[0] == b"IHDR"
+    assert kinds[-1] == b"IEND"
+    for frame in frames:
+        assert len(zlib.decompress(frame)) == size[1] * (1 + channels * size[0])
+
+
+@pure
+def test_every_picture_without_dot_can_be_decoded(tmp_path: Path, no_dot: None, gpt: Drawn) -> None:
+    loss = expression()
+    long = "Straße " * 4  # characters for which room is made in SVG
+    drawings = {
+        "draw": viz.draw(loss),
+        "folded": viz.draw(gpt.loss, calls=gpt.calls, budget=40),
+        "wide": viz.draw(Value(1.0, label=long) * Value(2.0, label="…")),
+        "micrograd": viz.draw(loss, style="micrograd"),
+        "beamer": viz.draw(loss, preset="beamer"),
+        "histogram": viz.histogram({"w": [math.sin(x) for x in range(500)]}),
+        "attention": viz.attention([[1.0, 0.0], [0.5, 0.5]]),
+        "flow": viz.flow(gpt.loss, calls=gpt.calls),
+        "plot": viz.plot({long: [2.0, 1.0]}),
+        "animation": viz.animate(loss),
+    }
+    for name, drawing in drawings.items():
+        pixels(Path(viz.save(drawing, tmp_path / f"{name}.png")).read_bytes())
+    viz.save(drawings["animation"], tmp_path / "animation.gif")  # decodes all frames on the way
+
+
+def test_the_bytes_of_a_soft_hyphen_in_a_picture_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = b"\x89PNG \xc2\xad IEND"
+    program = tmp_path / "pure"
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.read()\nsys.stdout.buffer.write({picture!r})\n")
+    program.chmod(0o755)
+    assert layout.render("", "png", layout.Program(str(program), frozenset(), narrow=True), 5.0) == picture
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
@@ -162,13 +240,16 @@ def test_when_nothing_is_fast_enough(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fake_dot(monkeypatch, tmp_path, "time.sleep(60)")
     only = next(layout._installed())
     monkeypatch.setattr(layout, "_installed", lambda: iter([only]))
+    monkeypatch.setattr(layout, "TIMEOUT", 0.2)
     with pytest.raises(viz.LayoutTimeout, match=r"stopped after 0\.2 seconds; draw fewer boxes with a smaller budget="):
-        viz.draw(expression()).render_bytes("svg", timeout=0.2)
+        viz.draw(expression()).render_bytes("svg")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
 def test_a_program_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_dot(monkeypatch, tmp_path, "sys.exit('out of memory')")
+    only = next(layout._installed())
+    monkeypatch.setattr(layout, "_installed", lambda: iter([only]))
     with pytest.raises(viz.LayoutError, match="failed: out of memory; save as .dot"):
         viz.draw(expression()).render_bytes("svg")
 

@@ -86,21 +86,19 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
     def render_bytes(self, format: str, timeout: float | None = None) -> bytes:
         """The picture as ``"svg"``, ``"png"`` or ``"pdf"``; see :meth:`save` for what can go wrong."""
-        timeout = layout.TIMEOUT if timeout is None else timeout
-        able = layout.programs(format)
-        try:
-            return layout.render(self.source, format, able[0], timeout)
-        except LayoutTimeout:
-            reason = f"coarser, because the layout of all boxes took more than {timeout:g} s"
-            coarser = self._coarser(reason) if self._coarser is not None else None
-            simpler = coarser if coarser is not None else self
-            attempts = able[1:] if coarser is None else able
-            for program in attempts:
-                try:
-                    return layout.render(simpler.source, format, program, timeout)
-                except LayoutTimeout:
-                    continue
-            raise
+        seconds = layout.TIMEOUT if timeout is None else timeout
+
+        def laid_out(program: layout.Program) -> bytes:
+            try:
+                return layout.render(self.source, format, program, seconds)
+            except LayoutTimeout:
+                reason = f"coarser, because the layout of all boxes took more than {seconds:g} s"
+                coarser = self._coarser and layout.works(program, format) and self._coarser(reason)
+                if not coarser:
+                    raise
+                return layout.render(coarser.source, format, program, seconds)
+
+        return layout.first_that_works(format, laid_out)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any

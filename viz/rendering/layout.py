@@ -1,6 +1,7 @@
 """Running a program that places boxes and draws them: Graphviz's ``dot``, or the one that is installed with us.
 
-``dot`` on the PATH is preferred. ``graphviz-pure`` is a port of it that needs nothing else; it writes SVG and PNG.
+``dot`` on the PATH is preferred. ``graphviz-pure`` is a port of it that needs nothing else; it writes SVG and PNG. A
+``dot`` that does not work, because it has no plugins, hangs or is another program of that name, counts as missing.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import LayoutError, LayoutTimeout
 
 #: Seconds after which a layout is stopped.
 TIMEOUT = 5.0
+
+_T = TypeVar("_T")
 
 _HOW_TO_INSTALL = (
     "install Graphviz (Debian, Ubuntu: apt install graphviz; macOS: brew install graphviz; "
@@ -79,12 +84,42 @@ def _installed() -> Iterator[Program]:
             return
 
 
+def first_that_works(format: str, draw: Callable[[Program], _T], *, text: str = ".dot") -> _T:
+    """What ``draw`` returns for the preferred program, or for the next one where a program fails.
+
+    A program that cannot draw the smallest of graphs is broken: that is said once, and then it is not asked again.
+
+    Raises LayoutError: that of :func:`programs`, or the last program's own.
+    """
+    able = programs(format, text=text)
+    able = [program for program in able if (program.path, format) not in _broken] or able
+    for program in able[:-1]:
+        try:
+            return draw(program)
+        except LayoutError as error:
+            if not works(program, format):
+                warnings.warn(f"{error}; from now on {able[-1].path} is used in its place", stacklevel=2)
+    return draw(able[-1])
+
+
+_broken: set[tuple[str, str]] = set()  # programs and formats
+
+
+def works(program: Program, format: str) -> bool:
+    """Whether a program draws the smallest of graphs; asked only after it has failed."""
+    try:
+        render("digraph { a }", format, program, TIMEOUT)
+    except LayoutError:
+        _broken.add((program.path, format))
+    return (program.path, format) not in _broken
+
+
 def render(source: str, format: str, program: Program, timeout: float, *, engine: str = "dot") -> bytes:
     """Lay out DOT text and return the picture's bytes; the engine ``"neato"`` leaves nodes where their ``pos`` is.
 
     Raises:
         LayoutTimeout: the program was stopped after ``timeout`` seconds.
-        LayoutError: it failed; the message has its own words.
+        LayoutError: it failed, or wrote something else than such a picture; the message has its own words.
     """
     source = source.translate(dict(program.substitutes).get(format, {}))
     if program.narrow and format == "svg":
@@ -100,9 +135,18 @@ def render(source: str, format: str, program: Program, timeout: float, *, engine
         ) from None
     except OSError as error:
         raise LayoutError(f"{program.path} cannot be run: {error}; {_HOW_TO_INSTALL}") from None
-    if done.returncode or not done.stdout:
-        words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    start, end = _ENDS[format]
+    is_whole = start in done.stdout[:1024] and end in done.stdout[-1024:]
+    if done.returncode or not is_whole:
+        failed = f"exit code {done.returncode}" if done.returncode else f"it wrote no whole {format}"
+        words = done.stderr.decode(errors="replace").strip() or failed
         raise LayoutError(f"{program.path} failed: {words}; save as .dot to look at the graph's text")
-    # A browser without that font shall take one of the same kind, not one with serifs.
+    if format != "svg":
+        return done.stdout  # not text: whatever looks like a letter in it is none
     drawn = done.stdout.replace(_ROOM.encode(), b"") if program.narrow else done.stdout
+    # A browser without that font shall take one of the same kind, not one with serifs.
     return drawn.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')
+
+
+#: What a whole picture begins and ends with.
+_ENDS = {"svg": (b"<svg", b"</svg>"), "png": (b"\x89PNG", b"IEND"), "pdf": (b"%PDF", b"%%EOF")}

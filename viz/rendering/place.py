@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import LayoutError, LayoutTimeout
+from ..errors import LayoutError
 from . import layout
 
 
@@ -41,14 +41,11 @@ def place(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]
     ]
     lines += [f"n{a} -> n{b} [id=e{i} arrowhead=none]" for i, (a, b) in enumerate(edges)]
     source = "\n".join([*lines, "}"])
-    programs = layout.programs("svg")
-    for program in programs:
-        try:
-            return _read(layout.render(source, "svg", program, layout.TIMEOUT).decode(), len(sizes), len(edges))
-        except LayoutTimeout:
-            if program is programs[-1]:
-                raise
-    raise AssertionError("layout.programs() returns at least one program")
+
+    def placed(program: layout.Program) -> Placement:
+        return _read(layout.render(source, "svg", program, layout.TIMEOUT).decode(), len(sizes), len(edges))
+
+    return layout.first_that_works("svg", placed)
 
 
 _VIEW = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')

@@ -15,7 +15,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 from .. import style
-from ..errors import DrawingError, LayoutTimeout
+from ..errors import DrawingError
 from . import dot, layout
 
 _ZOOM = {"png": 2.0, "pdf": 1.0}  # a PNG has pixels enough for a wall
@@ -35,15 +35,11 @@ def redraw(svg: str, format: str) -> bytes:
         DrawingError: the SVG has something else in it.
         LayoutError: no program on this machine can write the format; the message says what to install.
     """
-    able = layout.programs(format, text=".svg")
-    for program in able:
-        try:
-            source = as_dot(svg, _ZOOM[format], program.baselines)
-            return layout.render(source, format, program, _TIMEOUT, engine="neato")
-        except LayoutTimeout:
-            if program is able[-1]:
-                raise
-    raise AssertionError("layout.programs() returns at least one program")
+
+    def drawn(program: layout.Program) -> bytes:
+        return layout.render(as_dot(svg, _ZOOM[format], program.baselines), format, program, _TIMEOUT, engine="neato")
+
+    return layout.first_that_works(format, drawn, text=".svg")
 
 
 def as_dot(svg: str, zoom: float = 1.0, baselines: tuple[float, float] = (0.0, 0.0)) -> str:

@@ -127,8 +127,12 @@ class Animation:
 
     def _stills(self) -> tuple[list[bytes], list[float]]:
         """The frames as PNG, and how long each is seen."""
-        program = layout.programs("png")[0]
-        frames = [layout.render(source, "png", program, layout.TIMEOUT) for source in _dot_frames(self.log)]
+        sources = [*_dot_frames(self.log)]  # all frames by one program: others give them other sizes
+
+        def drawn(program: layout.Program) -> list[bytes]:
+            return [layout.render(source, "png", program, layout.TIMEOUT) for source in sources]
+
+        frames = layout.first_that_works("png", drawn)
         return frames, [self.seconds] * (len(frames) - 1) + [self.seconds * (1 + _HOLD)]
 
 
