@@ -10,6 +10,7 @@ from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
 from tinygrad_edu import Value
+from viz.charts import embeddings as embeddings_module
 from viz.cli import main
 from viz.commands import checkpoint
 
@@ -181,3 +182,38 @@ def test_a_model_without_vectors_of_positions_says_so(tmp_path, capsys):
     run = runs.train(tmp_path, steps=1, layers=1, positions="rotary")
     assert main(["embeddings", str(run), "--positions"]) == 2
     assert "has no vectors of positions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [300, 5_236])
+def test_of_a_large_alphabet_the_names_that_fit_are_shown_and_the_others_counted(count, monkeypatch):
+    tried = []
+    around = embeddings_module._around
+    monkeypatch.setattr(
+        embeddings_module, "_around", lambda *given: (tried.append(place) or place for place in around(*given))
+    )
+    names = [chr(0x4E00 + i) for i in range(count)]
+    picture = viz.embeddings(cloud(count, 8), names)
+    svg = picture.svg()
+    assert len(tried) < 100 * count  # nobody waits for minutes
+    assert len(svg) < 400_000
+    boxes = [
+        (float(x) - 10, float(y) - 16, float(x) + 10, float(y) + 3)
+        for x, y, _ in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>([\u4e00-\u9fff])<', svg)
+    ]
+    assert 20 < len(boxes) < count
+    assert f"{count - len(boxes):,} of {count:,} names found no room." in " ".join(words(picture))
+    for i, a in enumerate(boxes):
+        for b in boxes[:i]:
+            assert min(a[2], b[2]) - max(a[0], b[0]) < 0.5 or min(a[3], b[3]) - max(a[1], b[1]) < 0.5
+    shown = len(re.findall(r'class="node" data-name', svg))
+    dots = sum(path.count("M") for path in re.findall(r'<path d="([^"]*)"[^>]*stroke-linecap="round"', svg))
+    assert shown + (dots if shown < count else 0) >= count  # a mark for each, with a name or without
+
+
+def test_the_most_alike_of_thousands():
+    rows = cloud(1_200, 4)  # in more than two blocks
+    units = np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+    near = viz.embeddings(rows).nearest
+    for i in (0, 511, 512, 1_199):
+        order = np.argsort(-(units @ units[i]))
+        assert near[i] == [j for j in order.tolist() if j != i][:3]

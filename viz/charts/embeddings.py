@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tinygrad_edu import Value
@@ -20,7 +21,12 @@ Point = tuple[float, float]
 _WIDTH, _HEIGHT = 900.0, 620.0  # points: the plane
 _LEFT, _TOP = 24.0, 84.0
 _SIZE = 19  # of the characters
-_MARK = 6.0  # the radius of a mark
+_MARK, _DOT = 6.0, 1.5  # the radius of a mark, and of one among thousands
+_ROOMY = 300  # vectors whose marks have their full size
+_TRIED = 2000  # places for names that are tried, in rings around all marks together; at least one ring for each
+_RINGS = 12
+_TOLD = 2000  # marks that say what they are under the pointer; of more those with a name only
+_CELL = 32.0  # points: the squares in which free places are looked up
 _FAR = 24.0  # a name farther from its mark than this has a line to it
 _NEAREST = 3  # of each character, in the text
 #: Kinds of characters: name, colour, shape.
@@ -43,16 +49,21 @@ class Embeddings(Chart):
         kinds: of each, one of :data:`KINDS`.
         places: of each, in the plane.
         shares: of the variance, that the two axes of the plane hold.
-        nearest: to each, the numbers of the others in the directions that are most alike, nearest first.
         title: on top.
+        vectors: all of their numbers.                                                                    # (n, C)
     """
 
     names: Sequence[str]
     kinds: Sequence[str]
     places: Sequence[Point]
     shares: Point
-    nearest: Sequence[Sequence[int]]
     title: str
+    vectors: Sequence[Sequence[float]]
+
+    @cached_property
+    def nearest(self) -> list[list[int]]:
+        """To each vector the numbers of the others in the directions that are most alike, nearest first."""
+        return _nearest(self.vectors)
 
     def __str__(self) -> str:
         """Where every vector is, and which others point most nearly the same way."""
@@ -108,7 +119,7 @@ def embeddings(vectors: Sequence[Sequence[Any]], names: Sequence[str] | None = N
     places, shares = _principal(rows)
     shown = [style.short(style.visible(name)) for name in given]
     kinds = [_kind(name) if names is not None else "others" for name in given]
-    return Embeddings(shown, kinds, places, shares, _nearest(rows), style.visible(title))
+    return Embeddings(shown, kinds, places, shares, style.visible(title), rows)
 
 
 def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
@@ -133,30 +144,39 @@ def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
     return list(zip(*axes, strict=True)), (shares[0], shares[1])
 
 
-def _nearest(rows: list[list[float]]) -> list[list[int]]:
-    """To each vector the others, by the cosine of the angle between them."""
-    lengths = [math.hypot(*row) or 1.0 for row in rows]
-    units = [[x / length for x in row] for row, length in zip(rows, lengths, strict=True)]
+def _nearest(rows: Sequence[Sequence[float]]) -> list[list[int]]:
+    """To each vector the others, by the cosine of the angle between them; of equal ones the first."""
+    import numpy as np
 
-    def alike(i: int, j: int) -> float:
-        return sum(a * b for a, b in zip(units[i], units[j], strict=True))
-
-    return [
-        sorted((j for j in range(len(rows)) if j != i), key=lambda j: -alike(i, j))[:_NEAREST] for i in range(len(rows))
-    ]
+    vectors = np.array(rows)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = vectors / np.where(lengths > 0.0, lengths, 1.0)
+    found: list[list[int]] = []
+    for start in range(0, len(units), 512):  # a square of them all could be larger than the memory
+        alike = (units[start : start + 512] @ units.T).round(12)
+        here = np.arange(len(alike))
+        alike[here, start + here] = -np.inf
+        near = []
+        for _ in range(min(_NEAREST, len(units) - 1)):
+            near.append(alike.argmax(axis=1))
+            alike[here, near[-1]] = -np.inf
+        found += np.array(near).T.tolist()
+    return found
 
 
 def _kind(name: str) -> str:
     """The kind of a character.
 
-    >>> [_kind(c) for c in ("a", "é", "b", "Q", "7", "\\n", ";", "word")]
+    >>> [_kind(c) for c in ("a", "é", "b", "Q", "7", "\\n", ";", "word", "語")]
     ['vowels', 'vowels', 'consonants', 'capitals', 'digits', 'punctuation and white space', \
-'punctuation and white space', 'others']
+'punctuation and white space', 'others', 'others']
     """
     if len(name) != 1:
         return "others"
     if name.isupper():
         return "capitals"
+    if name.isalpha() and not name.islower():
+        return "others"  # of a script without capitals, where we know of no vowels
     if name.isalpha():
         return "vowels" if unicodedata.normalize("NFD", name)[0] in "aeiou" else "consonants"
     return "digits" if name.isdigit() else "punctuation and white space"
@@ -168,32 +188,43 @@ def _kind(name: str) -> str:
 def _chart(chart: Embeddings) -> str:
     across, up = _axes(chart.places)
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
+    radius = max(_DOT, min(_MARK, _MARK * math.sqrt(_ROOMY / len(chart.places))))
+    spots = [(across.at(x), up.at(y)) for x, y in chart.places]
+    sizes = [(shapes.width(name, _SIZE, bold=True), float(_SIZE)) for name in chart.names]
+    labels = _labels(spots, sizes, radius)
+    caption, left_out = chart._caption(), labels.count(None)
+    if left_out:
+        caption += f" {left_out:,} of {len(labels):,} names found no room."
     parts = [
         text(12, 30, chart.title, size=20, bold=True),
-        text(12, 60, chart._caption(), style.FAINT),
+        text(12, 60, caption, style.FAINT),
         shapes.rectangle(_LEFT, _TOP, _WIDTH, _HEIGHT, "none", line=style.FRAME_LINE),
         stroke(across.at(0), _TOP, across.at(0), bottom, style.FRAMES[2], 1.5),  # 0 is the mean of all vectors
         stroke(_LEFT, up.at(0), right, up.at(0), style.FRAMES[2], 1.5),
     ]
-    spots = [(across.at(x), up.at(y)) for x, y in chart.places]
-    sizes = [(shapes.width(name, _SIZE, bold=True), float(_SIZE)) for name in chart.names]
-    labels = _labels(spots, sizes)
     nodes = []
-    for name, kind, place, spot, size, (x, y) in zip(
+    dots: dict[str, list[tuple[Point, Point]]] = {}
+    for name, kind, place, spot, size, label in zip(
         chart.names, chart.kinds, chart.places, spots, sizes, labels, strict=True
     ):
-        edge = _nearest_point(spot, (x, y - _SIZE / 3), size)
-        if math.dist(spot, edge) > _FAR:
-            parts.append(stroke(spot[0], spot[1], edge[0], edge[1], style.FRAME_LINE, 1))
+        if label is None and len(labels) > _TOLD:
+            dots.setdefault(KINDS[kind][0], []).append((spot, spot))
+            continue
+        drawn = [_mark(kind, *spot, radius)]
+        if label is not None:
+            edge = _nearest_point(spot, (label[0], label[1] - _SIZE / 3), size)
+            if math.dist(spot, edge) > _FAR:
+                parts.append(stroke(spot[0], spot[1], edge[0], edge[1], style.FRAME_LINE, 1))
+            drawn.append(text(*label, name, size=_SIZE, anchor="middle", bold=True))
         words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
-        label = text(x, y, name, size=_SIZE, anchor="middle", bold=True)
-        nodes.append(shapes.titled(words, [_mark(kind, *spot), label], name=name))
+        nodes.append(shapes.titled(words, drawn, name=name))
+    parts += [shapes.lines(those, colour, 2 * radius) for colour, those in dots.items()]
     x = _LEFT
     for kind in KINDS if len(set(chart.kinds)) > 1 else ():
         if kind in chart.kinds:
             nodes += [_mark(kind, x + 8, bottom + 25), text(x + 22, bottom + 31, kind)]
             x += 52 + shapes.width(kind)
-    wide = max(right, x, 12 + shapes.width(chart.title, 20, bold=True), 12 + shapes.width(chart._caption())) + 24
+    wide = max(right, x, 12 + shapes.width(chart.title, 20, bold=True), 12 + shapes.width(caption)) + 24
     return shapes.document(wide, bottom + 50, [*parts, *nodes])
 
 
@@ -212,26 +243,44 @@ def _axes(places: Sequence[Point]) -> tuple[Axis, Axis]:
     )
 
 
-def _labels(spots: Sequence[Point], sizes: Sequence[Point]) -> list[Point]:
-    """Where each name stands: beside its mark, in the first place that is free, nearest first.
+_Box = tuple[float, float, float, float]
 
-    Places are the middle of the baseline. A name that finds no free place takes the least crowded one.
+
+def _labels(spots: Sequence[Point], sizes: Sequence[Point], radius: float = _MARK) -> list[Point | None]:
+    """Where each name stands: beside its mark, in the first place that is free, nearest first; None where none is.
+
+    Places are the middle of the baseline. The more names there are, the fewer places are tried for each, so that
+    thousands take seconds; far from its mark, none of them would be understood.
     """
-    taken = [(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in spots]
-    found = []
+    taken: dict[tuple[int, int], list[_Box]] = {}
+
+    def squares(box: _Box) -> Iterator[tuple[int, int]]:
+        left, top, right, bottom = (int(edge // _CELL) for edge in box)
+        for i in range(left, right + 1):
+            for j in range(top, bottom + 1):
+                yield i, j
+
+    def take(box: _Box) -> None:
+        for square in squares(box):
+            taken.setdefault(square, []).append(box)
+
+    def free(box: _Box) -> bool:
+        inside = box[0] >= _LEFT and box[2] <= _LEFT + _WIDTH and box[1] >= _TOP and box[3] <= _TOP + _HEIGHT
+        return inside and not any(_meet(box, other) for square in squares(box) for other in taken.get(square, ()))
+
+    for x, y in spots:
+        take((x - radius, y - radius, x + radius, y + radius))
+    rings = max(1, min(_RINGS, _TRIED // max(1, len(spots))))
+    found: list[Point | None] = []
     for (x, y), (wide, high) in zip(spots, sizes, strict=True):
-        best, least = (x, y), math.inf
-        for middle in _around(x, y, wide, high):
-            box = (middle[0] - wide / 2, middle[1] - high / 2, middle[0] + wide / 2, middle[1] + high / 2)
-            if box[0] < _LEFT or box[2] > _LEFT + _WIDTH or box[1] < _TOP or box[3] > _TOP + _HEIGHT:
-                continue
-            crowd = sum(_common(box, other) for other in taken)
-            if crowd < least:
-                best, least = middle, crowd
-            if crowd == 0.0:
+        for across, up in _around(x, y, wide, high, radius, rings):
+            box = (across - wide / 2, up - high / 2, across + wide / 2, up + high / 2)
+            if free(box):
+                take(box)
+                found.append((across, up + high / 3))
                 break
-        taken.append((best[0] - wide / 2, best[1] - high / 2, best[0] + wide / 2, best[1] + high / 2))
-        found.append((best[0], best[1] + high / 3))
+        else:
+            found.append(None)
     return found
 
 
@@ -245,30 +294,30 @@ def _nearest_point(spot: Point, middle: Point, size: Point) -> Point:
     return x, y
 
 
-def _around(x: float, y: float, wide: float, high: float) -> Iterator[Point]:
+def _around(x: float, y: float, wide: float, high: float, radius: float, rings: int) -> Iterator[Point]:
     """Places for the middle of a name around a mark, in rings that grow."""
-    for ring in range(12):
-        away = _MARK + 2 + 11.0 * ring
+    for ring in range(rings):
+        away = radius + 2 + 11.0 * ring
         for turn in range(8 + 4 * ring):
             angle = 2 * math.pi * turn / (8 + 4 * ring)
             yield x + (away + wide / 2) * math.cos(angle), y - (away + high / 2) * math.sin(angle)
 
 
-def _common(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    """The area that two boxes share."""
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return wide * high if wide > 0.0 and high > 0.0 else 0.0
+def _meet(a: _Box, b: _Box) -> bool:
+    """Whether two boxes share some area."""
+    return min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
 
 
-def _mark(kind: str, x: float, y: float) -> str:
+def _mark(kind: str, x: float, y: float, r: float = _MARK) -> str:
     colour, shape = KINDS[kind]
-    r = _MARK
     if shape == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{colour}"/>'
     if shape == "cross":
-        return shapes.lines([((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r))], colour, 3)
+        return shapes.lines([((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r))], colour, r / 2)
     if shape == "bars":
-        return shapes.lines([((x - r, y - 3), (x + r, y - 3)), ((x - r, y + 3), (x + r, y + 3))], colour, 3)
+        return shapes.lines(
+            [((x - r, y - r / 2), (x + r, y - r / 2)), ((x - r, y + r / 2), (x + r, y + r / 2))], colour, r / 2
+        )
     corners = {
         "square": [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
         "triangle": [(x, y - r), (x + r, y + r), (x - r, y + r)],
