@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
-from .graph import diagnose, fold, graph, marks, regions
+from .graph import age, diagnose, fold, graph, marks, regions
 from .graph.neighbourhood import DEPTH, neighbourhood
 from .graph.partition import Scope
 from .rendering import dot
@@ -39,8 +39,9 @@ def draw(
     gradient that nobody has computed. Edges carry the local derivative and, after ``backward()``, the gradient that
     flows back: its size as the width, its sign as the colour and the arrowhead, exact zero as dashes. Dead and
     saturated units are marked, and the first NaN or infinity is outlined and named on top, also when it is inside of a
-    folded box. Where there are more Values than boxes allowed, dot products, modules and whatever is alike are folded,
-    and the line on top says how much.
+    folded box. Where a number was changed after something had been computed from it, a red line on top says which, the
+    numbers are called old, and nothing is written on the edges. Where there are more Values than boxes allowed, dot
+    products, modules and whatever is alike are folded, and the line on top says how much.
 
     Args:
         value: a Value, or any nesting of lists with Values, such as the output of a module.
@@ -87,6 +88,7 @@ def draw(
         whole = graph.build(values, names)
         parts = regions.find(whole, calls)
         marked = marks.find(whole, parts, diagnose.first_not_finite(whole, parts))
+        words = age.sentences(whole)
     centre = None
     if isinstance(focus, Value):
         centre, focus = whole.index.get(focus), ()
@@ -103,7 +105,7 @@ def draw(
                 picture = neighbourhood(whole, parts, centre, budget=budget, depth=depth or DEPTH)
             else:
                 picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
-        picture.marks = marked
+        picture.marks, picture.age = marked, words
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.ops import CONSTANT
+from tinygrad_edu.ops import CONSTANT, Op
 
 from .graph.fold import Box, Cluster, Edge, Picture
 from .graph.marks import BROKEN, DEAD, FLAT
@@ -192,8 +192,12 @@ def _node(box: Box, picture: Picture) -> Face:
 
 def _operation(box: Box) -> str:
     assert box.op is not None
-    symbol = _SYMBOLS.get(box.op.symbol, box.op.symbol)
-    return symbol if box.constant is None else f"{symbol} {number(box.constant)}"
+    return symbol(box.op) if box.constant is None else f"{symbol(box.op)} {number(box.constant)}"
+
+
+def symbol(op: Op) -> str:
+    """An operation as it stands in formulas."""
+    return _SYMBOLS.get(op.symbol, op.symbol)
 
 
 def _alike(box: Box, picture: Picture) -> Face:
@@ -270,21 +274,26 @@ def _local_path(path: str, cluster: Cluster | None) -> str:
 
 
 def _numbers(face: Face, box: Box, picture: Picture) -> None:
-    """Data and gradient: the numbers of one Value, or the range and the norm of several."""
-    values = picture.graph.values
+    """Data and gradient: the numbers of one Value, or the range and the norm of several; "old" where they are."""
+    values, old = picture.graph.values, picture.graph.old
     if box.kind == "rest":
         return
+    word = "data" if old.isdisjoint(box.nodes) else "old data"
     if len(box.outputs or box.nodes) == 1 or box.kind == "node":
         value = values[(box.outputs or box.nodes)[0]]
-        face.rows.append(("data", number(value.data)))
+        face.rows.append((word, number(value.data)))
         if value.op is not CONSTANT:
-            face.gradients.append(("grad", gradient(value.grad)))
+            face.gradients.append(
+                ("old grad" if old and value.grad is not NO_GRADIENT_YET else "grad", gradient(value.grad))
+            )
         return
     out = [values[node] for node in (box.outputs or box.nodes)]
     data = [value.data for value in out]
-    face.rows.append(("data", _range(data)))
+    face.rows.append((word, _range(data)))
     reached = [value.grad for value in out if value.grad is not NO_GRADIENT_YET]
-    face.gradients.append(("|grad|", number(math.hypot(*reached)) if reached else "–"))
+    face.gradients.append(
+        ("old |grad|" if old and reached else "|grad|", number(math.hypot(*reached)) if reached else "–")
+    )
 
 
 def _range(numbers: list[float]) -> str:
@@ -298,9 +307,10 @@ def _full(box: Box, picture: Picture) -> list[str]:
     values = picture.graph.values
     if box.kind == "node":
         value = values[box.nodes[0]]
-        lines = [f"data {value.data!r}"]
+        old = picture.graph.old
+        lines = [f"{'old ' if box.nodes[0] in old else ''}data {value.data!r}"]
         if value.grad is not NO_GRADIENT_YET:
-            lines.append(f"grad {value.grad!r}")
+            lines.append(f"{'old ' if old else ''}grad {value.grad!r}")
         if value.op is not None and value.op is not CONSTANT:
             lines.insert(0, value.op.formula)
         return lines

@@ -19,7 +19,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.measure import Line
 
 from .. import style
-from ..graph import diagnose, graph, regions
+from ..graph import age, diagnose, graph, regions
 from .chart import LETTER, Chart, stroke, text, wrapped
 
 
@@ -101,6 +101,8 @@ def flow(
     groups = by_module(calls.calls if calls is not None else [], frozenset(split))
     modules = _results(groups)
     findings = diagnose.findings(whole, parts, parameters, modules, groups)
+    if before is None and whole.old:
+        findings = [*age.sentences(whole), *findings]
     return Flow(parameters, modules, findings)
 
 

@@ -129,6 +129,7 @@ class Picture:
         detail: the level of detail that was chosen.
         nearest: how many boxes away from the result the picture ends; None when it is complete.
         marks: what is pointed at.
+        age: what is said when the numbers do not belong together (see :mod:`viz.graph.age`).
         focus: the box of the Value around which the picture was made, if it was.
     """
 
@@ -138,6 +139,7 @@ class Picture:
     detail: Detail
     nearest: int | None = None
     marks: Marks = field(default_factory=Marks)
+    age: list[str] = field(default_factory=list)
     focus: Box | None = None
 
     @property
@@ -347,6 +349,7 @@ def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -
     """
     found: dict[tuple[Box, Box, int], Edge] = {}
     outputs: dict[int, None] = dict.fromkeys(graph.roots)
+    shows_flow = graph.has_gradients and not graph.old  # a product of old and new numbers is nobody's derivative
     for node, inputs in enumerate(graph.inputs):
         target = box_of[node]
         contributions: tuple[float, ...] | None = None
@@ -359,7 +362,7 @@ def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -
                     target.repeats = home[x] != home[node] and partition.closed(x) != partition.closed(node)
                 continue
             outputs[x] = None
-            if not asked and graph.has_gradients:
+            if not asked and shows_flow:
                 contributions, asked = graph.contributions(node), True
             single = source.kind == target.kind == "node"
             key = (source, target, operand if single else -1)
@@ -372,7 +375,7 @@ def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -
                 edge.sent[x] = edge.sent.get(x, 0.0) + contributions[operand]
             if edge.count > 1:
                 edge.local = None
-            elif target.count == 1 and target.kind in ("node", "dot", "sum"):
+            elif not graph.old and target.count == 1 and target.kind in ("node", "dot", "sum"):
                 local = graph.local_derivatives(node)
                 edge.local = local[operand] if local else None
     for node in sorted(outputs):

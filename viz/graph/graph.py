@@ -11,10 +11,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tinygrad_edu import Value
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.ops import ADD, CONSTANT, MUL
+from tinygrad_edu.ops import ADD, CONSTANT, MUL, SUB
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,22 @@ class Graph:
     def __len__(self) -> int:
         """The number of Values."""
         return len(self.values)
+
+    @cached_property
+    def old(self) -> frozenset[int]:
+        """The nodes that are not what their inputs say, and all that is computed from them.
+
+        Empty unless a number was changed after something had been computed from it.
+        """
+        found: set[int] = set()
+        for node, inputs in enumerate(self.inputs):
+            if inputs:
+                value = self.values[node]
+                now = from_inputs(value)
+                is_same = now == value.data or (now != now and value.data != value.data)
+                if not is_same or (found and not found.isdisjoint(inputs)):
+                    found.add(node)
+        return frozenset(found)
 
     def contributions(self, node: int) -> tuple[float, ...] | None:
         """What the chain rule sends from ``node`` to each of its inputs: ∂L/∂node · ∂node/∂input.
@@ -75,6 +92,19 @@ class Graph:
             return value.op.derivatives(*[x.data for x in value.inputs], value.data)
         except (ArithmeticError, ValueError):
             return (math.nan,) * len(value.inputs)
+
+
+def from_inputs(value: Value) -> float:
+    """What the operation of a computed Value gives for its inputs as they are now; NaN where it has no result."""
+    op, inputs = value.op, value.inputs
+    assert op is not None
+    if op is MUL or op is ADD or op is SUB:  # nearly all of a network
+        x, y = inputs[0].data, inputs[1].data
+        return x * y if op is MUL else x + y if op is ADD else x - y
+    try:
+        return op.forward(*[x.data for x in inputs])
+    except (ArithmeticError, ValueError):
+        return math.nan
 
 
 def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> Graph:

@@ -34,10 +34,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tinygrad_edu import Value
+from tinygrad_edu.calls import values_in
 
 from .. import style
 from ..drawing import draw
 from ..errors import DrawingError
+from ..graph import age, graph
 from ..rendering import dot
 from ..rendering.templates import asset, fill
 
@@ -109,14 +111,24 @@ class LiveView:
         return f"LiveView({self.address!r}{', closed' if self.is_closed else ''})"
 
     def show(self, value: Any, **options: Any) -> None:
-        """Draw ``value`` for everyone who looks; a finished drawing or chart is shown as it is."""
-        if hasattr(value, "svg") and not isinstance(value, dot.Drawing):
+        """Draw ``value`` for everyone who looks; a finished drawing or chart is shown as it is.
+
+        Where a number was changed after something had been computed from it, as in ``a.data = 5.0`` to see what if, the
+        picture shows what comes out of it now, and says so; the Values themselves stay as they are.
+        """
+        words = ""
+        if isinstance(value, dot.Drawing):
+            svg = value.render_bytes("svg").decode()
+        elif hasattr(value, "svg"):
             # The page allows no style sheets but its own; a chart has its colours in its shapes as well.
             svg = re.sub(r"<style>.*?</style>", "", value.svg(), flags=re.DOTALL)
         else:
-            drawing = value if isinstance(value, dot.Drawing) else draw(value, **options)
-            svg = drawing.render_bytes("svg").decode()
-        words = _words(value) if isinstance(value, Value) else ""
+            with age.recomputed(graph.build(values_in(value))) as is_new:
+                svg = draw(value, **options).render_bytes("svg").decode()
+                words = _words(value) if isinstance(value, Value) else ""
+            if is_new:
+                kept = f"; it still holds {style.number(value.data)}" if isinstance(value, Value) else ""
+                words = f"{words} · computed again from the numbers as they are now{kept}".removeprefix(" · ")
         self._last = (value, options)
         with self._changed:
             self._event = json.dumps({"svg": svg, "words": words})

@@ -111,7 +111,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     def _words(self) -> str:
         if self.picture is None:
             return self.words or repr(self)
-        return style.banner(self.picture) or f"{self.picture.total:,} Values and {len(self.picture.edges):,} edges"
+        size = style.banner(self.picture) or f"{self.picture.total:,} Values and {len(self.picture.edges):,} edges"
+        return " ".join([*self.picture.age, size])
 
 
 def write(path: Path, data: bytes) -> None:
@@ -296,8 +297,10 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
     if lecture and box.kind == "node":
         name = text(style.short(style.visible(box.name))) or " "
         grad = "–" if value.grad is NO_GRADIENT_YET else f"{value.grad:.4f}"
-        cells = [name, f"data {value.data:.4f}", f"grad {grad}"]
-        cells += [_font(words, colour=style.NEGATIVE, bold=True) for words in face.marks]
+        words = {word.removeprefix("old ") for word, _ in (*face.rows, *face.gradients) if word.startswith("old ")}
+        old = {word: _font("old ", colour=style.NEGATIVE) if word in words else "" for word in ("data", "grad")}
+        cells = [name, f"{old['data']}data {value.data:.4f}", f"{old['grad']}grad {grad}"]
+        cells += [_font(mark, colour=style.NEGATIVE, bold=True) for mark in face.marks]
         row = "<VR/>".join(f"<TD>{cell}</TD>" for cell in cells)
         outline = (4, style.NEGATIVE) if face.outlined else (1, style.INK)
         table = _TABLE.format(outline[0], style.PAPER, "", outline[1])
@@ -342,8 +345,9 @@ def _label(face: style.Face, root: bool) -> str:
 
 def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
     for word, numbers in rows:
+        colour = style.NEGATIVE if word.startswith("old ") else style.FAINT
         yield (
-            f'<TR><TD ALIGN="LEFT">{_font(word, size=style.SMALL_SIZE, colour=style.FAINT)}</TD>'
+            f'<TR><TD ALIGN="LEFT">{_font(word, size=style.SMALL_SIZE, colour=colour)}</TD>'
             f'<TD ALIGN="RIGHT">{_font(numbers)}</TD></TR>'
         )
 
@@ -374,14 +378,14 @@ _SENTENCE = 72  # characters: a longer line would make small pictures wide
 
 def _header(picture: Picture, note: str, legend: bool) -> str:
     rows = [f"<B>{text(words)}</B>" for words in filter(None, [style.banner(picture), note])]
-    if picture.marks.trouble is not None:
-        sentence = textwrap.wrap(picture.marks.trouble.sentence, _SENTENCE)
-        rows += [_font(words, colour=style.NEGATIVE, bold=True) for words in sentence]
+    for sentence in [*picture.age, *([picture.marks.trouble.sentence] if picture.marks.trouble else [])]:
+        lines = textwrap.wrap(sentence, _SENTENCE)
+        rows += [_font(words, colour=style.NEGATIVE, bold=True) for words in lines]
     if legend:
         entries = [
             f"{_font(sample, colour=colour, bold=True)} {_font(words, size=style.SMALL_SIZE)}"
             for sample, colour, words in style.legend(picture)
         ]
         rows += ["  ".join(entries[i : i + 4]) for i in range(0, len(entries), 4)]
-    lines = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
-    return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="3">{lines}</TABLE>>' if rows else ""
+    table = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
+    return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="3">{table}</TABLE>>' if rows else ""

@@ -1,0 +1,132 @@
+"""Numbers that are older than what they were computed from: the one rule for all drawings.
+
+``data`` of a parameter changes and nothing else does: ``L.backward(); a.data = 5.0`` leaves an L for the old ``a``, and
+gradients for it. A picture says so in red and puts no derivatives of such a mixture on its edges, see
+:func:`sentences`; or it shows what the numbers would be, see :func:`recomputed`. Pages and animations that step through
+the computation raise StaleGraphError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tinygrad_edu import Value
+from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.ops import CONSTANT
+
+from .. import style
+from .graph import Graph, from_inputs
+
+
+def sentences(graph: Graph) -> list[str]:
+    """What is to be said of a graph whose numbers do not belong together; empty for nearly all graphs.
+
+    >>> a = Value(2.0, label="a")
+    >>> L = a * 3.0
+    >>> a.data = 5.0
+    >>> from .graph import build
+    >>> sentences(build([L]))[0]
+    'Old numbers: the result of × is 6, but × of a = 5 and 3 is 15. A number was changed afterwards; compute it again.'
+    """
+    if graph.old:
+        gradients = any(value.grad is not NO_GRADIENT_YET for value in graph.values)
+        return [_changed(graph), *(["Gradients are older than the numbers, too."] if gradients else [])]
+    if not graph.has_gradients:
+        some = next((n for n, v in enumerate(graph.values) if v.grad is not NO_GRADIENT_YET), None)
+        if some is not None:
+            return [
+                f"Gradients are old: that of {_whose(graph, some)} is from another backward(), not from this result's."
+            ]
+        return []
+    return _foreign(graph)
+
+
+def _whose(graph: Graph, node: int) -> str:
+    op = graph.values[node].op
+    return style.short(style.visible(graph.names.get(node, ""))) or (
+        "an input" if op is None else f"the result of {style.symbol(op)}"
+    )
+
+
+def _changed(graph: Graph) -> str:
+    node = min(graph.old)
+    value = graph.values[node]
+    assert value.op is not None
+    given = [
+        style.number(x.data, 6) if x.op is CONSTANT else f"{_whose(graph, n)} = {style.number(x.data, 6)}"
+        for n, x in zip(graph.inputs[node], value.inputs, strict=True)
+    ]
+    listed = " and ".join(filter(None, [", ".join(given[:-1]), given[-1]])) if len(given) < 5 else "its inputs"
+    now = from_inputs(value)
+    more = "" if len(graph.old) == 1 else f", and {len(graph.old) - 1:,} more"
+    # So many digits that the two numbers differ
+    digits = next((d for d in (4, 8, 12) if style.number(value.data, d) != style.number(now, d)), 17)
+    return (
+        f"Old numbers: {_whose(graph, node)} is {style.number(value.data, digits)}, but {style.symbol(value.op)} of "
+        f"{listed} is {style.number(now, digits)}{more}. A number was changed afterwards; compute it again."
+    )
+
+
+def _foreign(graph: Graph) -> list[str]:
+    """Gradients that are more, or less, than what one backward() from the only result sends back."""
+    values = graph.values
+    if len(graph.roots) != 1 or values[graph.roots[0]].grad != 1.0:
+        return []  # the rest may come from results that are not drawn
+    sent, sizes = [0.0] * len(graph), [0.0] * len(graph)
+    for node in range(len(graph) - 1, -1, -1):
+        for x, flow in zip(graph.inputs[node], graph.contributions(node) or (), strict=False):
+            sent[x] += flow
+            sizes[x] += abs(flow)
+    sent[graph.roots[0]] = 1.0
+    found = [
+        node
+        for node, value in enumerate(values)
+        if value.grad is not NO_GRADIENT_YET
+        and value.op is not CONSTANT
+        and abs(value.grad - sent[node]) > 1e-9 * (sizes[node] + abs(value.grad))  # false where one is not finite
+    ]
+    if not found:
+        return []
+    node = found[-1]
+    more = "" if len(found) == 1 else f", and {len(found) - 1:,} more"
+    return [
+        f"Gradients do not add up: that of {_whose(graph, node)} is {style.number(values[node].grad)}, but "
+        f"{style.number(sent[node])} flows back to it here{more}. "
+        "The rest is from another backward(); zero_grad() forgets it."
+    ]
+
+
+@contextmanager
+def recomputed(graph: Graph) -> Iterator[bool]:
+    """Inside the block, every number is what its inputs say now, and every gradient what backward() would say then.
+
+    Gradients are computed only where the graph has those of its only result; others are forgotten inside. Afterwards
+    all Values are as they were. What is handed over is whether anything was computed; where a number cannot be, such as
+    the logarithm of −1, nothing is changed.
+    """
+    values = graph.values
+    kept = [(value, value.data, value.grad) for value in values]
+    had = [graph.values[root] for root in graph.roots if graph.values[root].grad == 1.0]
+    try:
+        yield bool(graph.old) and _compute(values, had)
+    finally:
+        for value, data, grad in kept:
+            value.data, value.grad = data, grad
+
+
+def _compute(values: Sequence[Value], roots: Sequence[Value]) -> bool:
+    before = [value.data for value in values]
+    for value in values:
+        if value.inputs:
+            value.data = from_inputs(value)
+            if math.isnan(value.data) and not any(math.isnan(x.data) for x in value.inputs):
+                for other, data in zip(values, before, strict=True):
+                    other.data = data
+                return False
+    for value in values:
+        value.grad = NO_GRADIENT_YET
+    for root in roots:
+        root.backward()
+    return True
