@@ -36,10 +36,13 @@ EXTRAS = ("base", "test", "dev")  # each contains the ones before it
 
 def main(words: list[str]) -> int:
     """Do what the words ask for; returns the exit code."""
+    if sys.stderr is None:  # closed: what is said there, by pip too, goes nowhere
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
     command = words[0] if words else ""
     if command in ("-h", "--help", "help"):
-        print(__doc__)
-        return 0
+        from tinygrad_edu import console
+
+        return console.run("run.py", lambda: print(__doc__) or 0)
     if command == "test":
         set_up("test")
         return hand_over("-m", "pytest", *(words[1:] or ALL_TESTS))
@@ -120,7 +123,8 @@ def hand_over(*arguments: str) -> int:
     os.environ["TINYGRAD_EDU_LAUNCHER"] = LAUNCHER  # so that "try next" lines can be typed as they are printed
     command = [str(PYTHON), *arguments]
     if os.name != "nt":
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         os.execv(command[0], command)
     return subprocess.call(command)
 

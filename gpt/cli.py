@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import tinygrad_edu
+from tinygrad_edu import console
 
 from .commands import (
     chat,
@@ -58,6 +58,10 @@ _COMMANDS = (  # in the order of ``--help``
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    return console.run("gpt", lambda: _main(arguments), "error: cannot write or read")
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         options.parser.error(_unknown(unknown, options.parser))
@@ -69,16 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GPTError as error:
         print(f"gpt: error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
-        return 0
-    except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        print(f"gpt: error: cannot write or read{place}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ngpt: interrupted", file=sys.stderr)
-        return 130
 
 
 class _Parser(argparse.ArgumentParser):

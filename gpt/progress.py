@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from tinygrad_edu import console
+
 PLAIN_SECONDS = 15.0  # between lines that say nothing but "still going"
 
 
@@ -40,12 +42,15 @@ class Progress:
         self._loss: float | None = None
         self._val = ""
         self._bar: Any = None
+        self._bar_stream = console.raw(sys.stderr)  # it moves the cursor
         if sys.stderr.isatty():
             from tqdm import tqdm
 
             layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
             width = shutil.get_terminal_size().columns - 3  # room for a ^C
-            self._bar = tqdm(total=last, initial=first, bar_format=layout, ncols=width, leave=False)
+            self._bar = tqdm(
+                total=last, initial=first, bar_format=layout, ncols=width, leave=False, file=self._bar_stream
+            )
 
     def step(self, step: int, loss: float) -> None:
         """One step is done. The loss shown is a running mean: single batches jump."""
@@ -73,7 +78,8 @@ class Progress:
     def say(self, text: str) -> None:
         """Print above the moving line."""
         if self._bar is not None:
-            self._bar.write(text)
+            with self._bar.external_write_mode(file=self._bar_stream):
+                print(text, flush=True)
         else:
             print(text, flush=True)
 

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tinygrad_edu import console
+
 from .engines import Engine
 from .tokenizer import CharTokenizer
 
@@ -180,9 +182,9 @@ def visible(character: str) -> str:
 
 def coloured(first: str, seen: Sequence[Seen]) -> str:
     """The text with a background that says how surprising each character was, and what the colours mean."""
-    parts = [first]
+    parts = [console.visible(first)]
     for one in seen:
-        character = one.character
+        character = console.visible(one.character)
         if not one.level:
             parts.append(character)
         elif character == "\n":

@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinygrad_edu import console
+
 from . import errata, present_command, publish_command, script
 from .cells import load, load_all
 from .errors import LessonError
@@ -17,24 +19,18 @@ from .errors import LessonError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code: 0, or 2 for words that cannot be used."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    return console.run("lessons", lambda: _main(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _main(words: list[str]) -> int:
     if words and re.fullmatch(r"s?\d+", words[0], re.IGNORECASE):
         words.insert(0, "run")
-    script.forgive_encoding()
     options = _parser().parse_args(words)
     try:
         options.run(options)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
     except LessonError as error:
         print(f"lessons: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"lessons: cannot write {error.filename or 'the file'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nlessons: interrupted", file=sys.stderr)
-        return 130
     return 0
 
 

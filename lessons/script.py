@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from pathlib import Path
+
+from tinygrad_edu import console
 
 from .cells import Lesson, lesson_before, whats_new
 from .runner import Session, mime_bundle, runnable, save_picture
@@ -21,6 +22,7 @@ def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = Fals
         if not cell.is_code:
             print(f"\n{plain(cell.source)}")
             continue
+        console.end_if_unread()
         if "check" not in cell.tags:
             print("\n" + textwrap.indent(cell.shown, "    ") + "\n", flush=True)
         result = session.run(cell)
@@ -76,10 +78,3 @@ def _words(text: str) -> str:
     parts = re.split(r"`([^`]*)`", text)
     parts[::2] = [re.sub(r"\*\*|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])", "", part) for part in parts[::2]]
     return "".join(parts)
-
-
-def forgive_encoding() -> None:
-    """Where the terminal cannot write a sign of mathematics, write a question mark rather than stop."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from tinygrad_edu import console
 from tinygrad_edu.errors import TinygradEduError
 
 from .commands import explore, graph, models, step
@@ -15,20 +16,16 @@ from .errors import DrawingError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code: 0, or 2 for input that cannot be used."""
+    return console.run("viz", lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
-    except OSError as error:
-        print(f"viz: cannot write {error.filename or 'the file'}: {error.strerror or error}", file=sys.stderr)
-        return 2
     except (DrawingError, TinygradEduError) as error:
         print(f"viz: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nviz: interrupted", file=sys.stderr)
-        return 130
     return 0
 
 

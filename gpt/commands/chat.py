@@ -6,11 +6,14 @@ The model was trained to continue a text, not to answer, so this is one text tha
 from __future__ import annotations
 
 import argparse
+import io
 import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tinygrad_edu import console
 
 from .. import checkpoint
 from ..engines import make_engine
@@ -53,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
     rng = random.Random(options.seed)
     text: list[int] = []
     asks = sys.stdin.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is no text is an unknown character, not an end
     if asks:
         print(f"{options.folder}, step {step}. /help tells what else there is.")
     while True:
@@ -93,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
                 for token in _lines(tokens, tokenizer.encode("\n")[0], options.lines):
                     text.append(token)
                     print(tokenizer.decode([token]), end="", flush=True)
+                    console.end_if_unread()
             except KeyboardInterrupt:
                 if not asks:
                     raise

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.nn import shape
 
@@ -275,7 +276,7 @@ def _samples(a: _Side, b: _Side, options: argparse.Namespace) -> Iterator[str]:
             temperature=0.8,
             rng=random.Random(options.seed),
         )
-        lines = (prompt + side.tokenizer.decode(list(tokens))).strip("\n").split("\n")
+        lines = console.visible(prompt + side.tokenizer.decode(list(tokens))).strip("\n").split("\n")
         columns.append([piece for line in lines for piece in (textwrap.wrap(line, half) or [""])])
     yield f"\n{'A writes':<{half}} │ B writes (both seed {options.seed}, temperature 0.8)"
     for left, right in itertools.zip_longest(*columns, fillvalue=""):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
+
 from .. import checkpoint, ngram, surprise
 from ..checkpoint import RunConfig
 from ..data import Corpus, spread, tokens_at
@@ -118,7 +120,7 @@ def _surprise(
         from viz.stepping.terminal import look
 
         if look(sys.stdout).colour:
-            print(f"{surprise.coloured(first, seen[:ON_SCREEN])}")
+            print(surprise.coloured(first, seen[:ON_SCREEN]), file=console.raw(sys.stdout))
             if len(seen) > ON_SCREEN:
                 print(f"(coloured are the first {ON_SCREEN:,}; --page FILE.html shows all)")
             print()

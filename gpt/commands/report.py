@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
+
 from ..errors import ConfigError
 from ..moments import opened
 from .report_sections import FOLDER, Subject, write
@@ -20,6 +22,7 @@ def add_parser(add: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look at the run, finished or not, and write its report."""
+    console.only_tells()
     folder = Path(options.folder)
     out = Path(options.out) if options.out else folder / FOLDER
     if out.exists() and not out.is_dir():

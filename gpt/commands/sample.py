@@ -7,6 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
+
 from .. import checkpoint
 from ..engines import make_engine
 from ..errors import ConfigError
@@ -62,10 +64,12 @@ def run(options: argparse.Namespace) -> int:
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
     prompt = tokenizer.encode(config.normalized(options.prompt or "") or first_prompt(tokenizer))
     engine = make_engine(model, with_engine(config.train, options))
+    out = console.data()
     for number in range(options.samples):
         if options.samples > 1:
-            print(f"{chr(10) * (number > 0)}--- {number + 1} of {options.samples}, seed {options.seed + number}")
-        print(options.prompt or "", end="", flush=True)
+            head = f"--- {number + 1} of {options.samples}, seed {options.seed + number}"
+            print(f"{chr(10) * (number > 0)}{head}", file=out)
+        print(options.prompt or "", end="", flush=True, file=out)
         tokens = generate(
             engine.scorer(),
             config.model.block_size,
@@ -81,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
             rng=random.Random(options.seed + number),
         )
         for character in until((tokenizer.decode([token]) for token in tokens), options.stop):
-            print(character, end="", flush=True)
-        print()
+            print(character, end="", flush=True, file=out)
+            console.end_if_unread()
+        print(file=out)
     return 0

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
+
 from .. import checkpoint, ngram
 from ..checkpoint import RunConfig
 from ..config import GPTConfig, TrainConfig
@@ -96,6 +98,7 @@ class Outcome:
 
 def run(options: argparse.Namespace) -> int:
     """Make all runs; print and write the table."""
+    console.only_tells()
     grid = {name: values for name, values in _grid(options) if values is not None}
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if len(combinations) > MOST_RUNS:

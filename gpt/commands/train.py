@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
 from tinygrad_edu.errors import DomainError
 
 from .. import checkpoint, ngram
@@ -56,6 +57,7 @@ def add_parser(add: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train to the last step, and say what came of it and what to do next."""
+    console.only_tells()
     this = _fresh(options) if options.resume is None else _resumed(options)
     folder, config = this.folder, this.config
     if this.step >= config.train.steps:

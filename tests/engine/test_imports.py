@@ -19,7 +19,7 @@ TORCH = (
 CHECKPOINT = "viz/commands/checkpoint.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
-    ["errors", "measure"],
+    ["console", "errors", "measure"],
     ["ops"],
     ["engine"],
     ["calls", "gradcheck", "optim", "steps"],

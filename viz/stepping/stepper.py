@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tinygrad_edu.console import ASCII, visible
 from tinygrad_edu.steps import Chain, Forward, NumberFormat, Seed, Step, StepLog, exact
 
 from .. import style
@@ -19,14 +20,6 @@ NEXT = frozenset({"right", "down", "pagedown", "space", "enter", "n"})
 PREVIOUS = frozenset({"left", "up", "pageup", "backspace", "p"})
 FIRST, LAST = frozenset({"home", "f"}), frozenset({"end", "l"})
 QUIT = frozenset({"q", "escape", "interrupt"})
-
-#: What every sign becomes where the encoding has no mathematics.
-ASCII = str.maketrans(
-    {
-        "∂": "d", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "─": "-", "▶": ">", "⋮": ":", "…": "...",
-        "÷": "/", "σ": "sigmoid", "∞": "inf", "×": "x", "✓": "+", "✗": "x", "█": "#", "␣": "_", "⏎": "$",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,8 @@ class Look:
         return False
 
     def text(self, words: str) -> str:
-        """Words as this terminal can write them."""
+        """Words as this terminal can write them, and none that it would obey."""
+        words = visible(words)
         if not self.plain:
             return words
         return words.translate(ASCII).encode(self.encoding, "replace").decode(self.encoding)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+from tinygrad_edu import console
 from tinygrad_edu.steps import StepLog
 
 from .stepper import Look, all_steps
@@ -73,7 +74,7 @@ def run(screens: Screens, *, every: float | None = None) -> None:
         screens: what is shown.
         every: seconds after which it is drawn again even if no key was pressed, for a clock.
     """
-    out = sys.stdout
+    out = console.raw(sys.stdout)
     out.write(_ENTER)
     try:
         with _keys(every) as keys:

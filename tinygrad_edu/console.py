@@ -1,0 +1,222 @@
+"""Standard output and standard error of a command line, made so that text can neither fail nor attack.
+
+:func:`run` is the frame of every command line of the project. While a command runs in it
+
+- a sign that the output's encoding lacks becomes a similar one, or ``?``;
+- a stream that is closed, full or no longer read takes text and drops it: what the command works on goes on. The exit
+  code says afterwards that text was lost, unless nobody was reading any more, as in ``| head``;
+- control characters and the marks that reorder text are shown as ``\\x1b`` and ``\\u202e``. What is printed may come
+  from a file, and a terminal would obey it. Line breaks, tabs, joiners and combining marks stay as they are.
+
+Text that is itself the result goes to :func:`data`: into a regular file it is written as it is. Our own colours and
+screens go to :func:`raw`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TextIO, cast
+
+#: What every sign of ours becomes where the encoding has no mathematics.
+ASCII = str.maketrans(
+    {
+        "∂": "d", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "─": "-", "▶": ">", "⋮": ":", "…": "...",
+        "÷": "/", "σ": "sigmoid", "∞": "inf", "×": "x", "✓": "+", "✗": "x", "█": "#", "␣": "_", "⏎": "$", "│": "|",
+        "±": "+-", "≤": "<=", "≥": ">=", "≈": "~", "√": "sqrt", "²": "^2", "’": "'", "“": '"', "”": '"',
+    }
+)  # fmt: skip
+
+# The controls but \t and \n (C0, delete, C1), the twelve marks of Unicode's Bidi_Control, its deprecated relatives, the
+# separators of lines and paragraphs, and halves of surrogate pairs, which stand for bytes of a name that are no text.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+_LIKE = "tinygrad_edu.console"  # the name of the error handler below
+
+
+def visible(text: str) -> str:
+    r"""Text with control characters, marks that reorder it, and lone surrogates as something that can be seen.
+
+    >>> print(visible("\x1b[2J \x9b \u202e"))
+    \x1b[2J \x9b \u202e
+    >>> visible("a\tb\n") == "a\tb\n"
+    True
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def _similar(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end].translate(ASCII)
+    return "".join(sign if sign.isascii() else "?" for sign in signs), error.end
+
+
+codecs.register_error(_LIKE, _similar)
+
+
+class _Safe:
+    """A stream that takes every text and never fails.
+
+    Attributes:
+        failure: the first error of the stream underneath; what was written from then on is lost.
+        matters: whether that is a failure of the command.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.failure: Exception | None = None
+        self.matters = True
+
+    def write(self, text: str) -> int:
+        """Write what the encoding has, and similar signs for the rest."""
+        encoding = self._stream.encoding or "utf-8"
+        self._attempt(lambda: self._stream.write(text.encode(encoding, _LIKE).decode(encoding)))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what is still in memory."""
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
+            self.failure = self.failure or error
+            # So that neither we nor Python, when it ends, fail again on what is left in memory.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Visible:
+    """The same for text that may come from anywhere: what a terminal would obey is shown."""
+
+    def __init__(self, safe: _Safe) -> None:
+        self.safe = safe
+
+    def write(self, text: str) -> int:
+        """Write it, with control characters made visible."""
+        self.safe.write(visible(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write them one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.safe, name)
+
+
+class _Unread(Exception):
+    """Nobody can read any more what a command prints, and it does nothing else."""
+
+
+def raw(stream: TextIO) -> TextIO:
+    """The stream without changes, for our own escape codes; everything else in the text must be :func:`visible`."""
+    return cast(TextIO, stream.safe) if isinstance(stream, _Visible) else stream
+
+
+def data() -> TextIO:
+    """Standard output for a text that is the result itself: as it is into a regular file, visible anywhere else.
+
+    A pipe ends at a terminal more often than not.
+    """
+    try:
+        file = stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):
+        file = False
+    return raw(sys.stdout) if file else sys.stdout
+
+
+def end_if_unread() -> None:
+    """End the command here if nobody can read what it prints; for commands that do nothing but print."""
+    if isinstance(sys.stdout, _Visible) and sys.stdout.failure:
+        raise _Unread
+
+
+def only_tells() -> None:
+    """Say that the text of this command only tells of its work: it is a success even if that text is lost."""
+    if isinstance(sys.stdout, _Visible):
+        sys.stdout.safe.matters = False
+
+
+def run(program: str, command: Callable[[], int], cannot: str = "cannot write") -> int:
+    """Carry out a command with safe streams; returns its exit code.
+
+    Args:
+        program: what begins every message, such as ``gpt``.
+        command: does the work and returns an exit code. It may raise OSError, which becomes one line and code 2,
+            KeyboardInterrupt, which becomes 130, and SystemExit, which is passed on.
+        cannot: what an OSError means here.
+    """
+    with _safe_streams() as out:
+        leave = None
+        try:
+            code = command()
+        except _Unread:
+            code = 0
+        except SystemExit as error:  # argparse has printed its help or its complaint
+            leave, code = error, 2 if isinstance(error.code, str) else int(error.code or 0)
+        except OSError as error:
+            place = error.filename or "the file"
+            print(f"{program}: {cannot} {place}: {error.strerror or error}", file=sys.stderr)
+            code = 2
+        except KeyboardInterrupt:
+            print(f"\n{program}: interrupted", file=sys.stderr)
+            code = 130
+        out.flush()
+        if out.failure and not _seen_enough(out.failure):
+            reason = getattr(out.failure, "strerror", None) or out.failure
+            print(f"{program}: standard output cannot be written: {reason}; its text is lost", file=sys.stderr)
+            code = code or (2 if out.matters else 0)
+        sys.stderr.flush()
+    if leave is not None:
+        raise SystemExit(code) from None
+    return code
+
+
+def _seen_enough(failure: Exception) -> bool:
+    """Whether the reader has gone, as ``head`` does; Windows has no error of its own for that."""
+    return isinstance(failure, BrokenPipeError) or (os.name == "nt" and getattr(failure, "errno", 0) == errno.EINVAL)
+
+
+@contextlib.contextmanager
+def _safe_streams() -> Iterator[_Safe]:
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _opened(descriptor))
+    before = sys.stdout, sys.stderr
+    out = _Safe(sys.stdout)
+    sys.stdout, sys.stderr = (cast(TextIO, _Visible(safe)) for safe in (out, _Safe(sys.stderr)))
+    try:
+        yield out
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _opened(descriptor: int) -> TextIO:
+    """A stream to nowhere for one that was closed before we began.
+
+    It takes the number of that stream, or the next file that is opened would get it, and messages of libraries with it.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.fstat(descriptor)  # has somebody opened a file meanwhile?
+    except OSError:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+        nowhere = descriptor
+    if nowhere == descriptor:
+        os.set_inheritable(descriptor, True)
+    return open(nowhere, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False)
