@@ -49,8 +49,8 @@ class CachedScorer:
 
         config = model.config
         self._model = model
-        self._window = compiler.jit(self._window_program, parameters)
-        self._step = compiler.jit(self._step_program, parameters)
+        self._window = compiler.jit(self._window_program, parameters, watch=False)
+        self._step = compiler.jit(self._step_program, parameters, watch=False)
         #: What one token adds to what is kept: keys and values of every layer, per head. # (2 · layers, nh, hs)
         self._rows = (2 * config.n_layer, config.n_head, config.n_embd // config.n_head)
         self._places = max(1, config.block_size - 1)

@@ -191,9 +191,11 @@ class CompiledEngine:
         }
         self._shapes = {name: shape(table) for name, table in model.named_parameters()}
         self.flow: list[Line] = []
-        self._train_loss = compiler.jit(model.loss, self._parameters)
+        self._train_loss = compiler.jit(model.loss, self._parameters, watch=False)
         # With dropout, training and evaluation are two programs.
-        self._loss = compiler.jit(model.loss, self._parameters) if model.config.dropout else self._train_loss
+        self._loss = (
+            compiler.jit(model.loss, self._parameters, watch=False) if model.config.dropout else self._train_loss
+        )
         self._all_logits: Compiled | None = None
         self._next: Compiled | None = None
         self._cached: CachedScorer | None = None
@@ -257,7 +259,7 @@ class CompiledEngine:
     def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
         """See :class:`Engine`."""
         if self._all_logits is None:
-            self._all_logits = self._compiler.jit(self._model.forward, self._parameters)
+            self._all_logits = self._compiler.jit(self._model.forward, self._parameters, watch=False)
         program = self._all_logits
         out = in_evaluation(self._model, program, program.flat, [list(window) for window in windows])
         rows = out.reshape((self._model.config.block_size, -1, len(windows)))
@@ -277,7 +279,7 @@ class CompiledEngine:
         """
         block_size = self._model.config.block_size
         if self._next is None:
-            self._next = self._compiler.jit(self._next_logits, self._parameters)
+            self._next = self._compiler.jit(self._next_logits, self._parameters, watch=False)
         program = self._next
 
         def score(tokens: Sequence[int]) -> list[float]:

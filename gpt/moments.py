@@ -103,7 +103,7 @@ class Observer:
         self._read, self._following = list(sentence[:-1]), list(sentence[1:])
         self._log = checkpoint.read_log(run.folder)
         self._parameters = compiler.Parameters(run.model)
-        self._program = compiler.jit(self._looks, self._parameters)
+        self._program = compiler.jit(self._looks, self._parameters, watch=False)
 
     def _looks(self, tokens: Sequence[int]) -> tuple[list[Any], list[list[Value]]]:
         """The weights of every head, and the logits.    # (T) → (layers, nh, T, ≤ T), (T, V)"""

@@ -142,7 +142,7 @@ def test_a_norm_is_one_kernel_that_keeps_its_intermediate_results_to_itself() ->
     gain = [Value(1.0 + 0.1 * n) for n in range(8)]
     compiled = jit(lambda x: normed(x, gain), gain)
     compiled(np.random.default_rng(0).normal(size=(64, 16, 8)))
-    ((executor, _),) = compiled._executors.values()
+    ((executor, _),) = compiled._versions[-1].executors.values()
     groups = [item for item in executor.schedule if isinstance(item, fusion.Group)]
     assert len(groups[0].nests) >= 3  # the mean, the squares, the result: each needs all of the one before
     assert len(groups[0].hidden) >= 4
@@ -174,7 +174,7 @@ def test_with_and_without_machine_code(dtype: str) -> None:
     for kind in (True, False):
         loss = jit(model.loss, Parameters(model, dtype, native=kind))
         found[kind] = (loss.value_and_grad(batch, batch), loss.parameters.gradient)
-        ((executor, _),) = loss._executors.values()
+        ((executor, _),) = loss._versions[-1].executors.values()
         assert kind == any(isinstance(item, fusion.Group) for item in executor.schedule)
     tolerance = 1e-12 if dtype == "float64" else 1e-5
     assert error(found[True][0], found[False][0]) < tolerance
@@ -186,7 +186,7 @@ def test_without_llvmlite_numpy_does_everything(monkeypatch: pytest.MonkeyPatch)
     gain = [Value(1.0)] * 8
     compiled = jit(lambda x: normed(x, gain), gain)
     compiled(np.ones((64, 16, 8)))
-    ((executor, _),) = compiled._executors.values()
+    ((executor, _),) = compiled._versions[-1].executors.values()
     assert executor.schedule == list(range(len(compiled.program.instructions)))
 
 
@@ -200,7 +200,7 @@ def test_the_first_number_that_is_none_is_named_although_it_was_never_written_do
     compiled = jit(loss, w)
     x = np.ones((100, 64))
     assert compiled.value_and_grad(x) == pytest.approx(3.0)
-    ((executor, _),) = compiled._executors.values()
+    ((executor, _),) = compiled._versions[-1].executors.values()
     assert any(isinstance(item, fusion.Group) and item.hidden for item in executor.schedule)
     x[70, 3] = -1.0
     with pytest.raises(DomainError, match="'sqrt' at test_compiler_native"):
@@ -274,7 +274,7 @@ def executor_of_gpt() -> Any:
     loss = jit(model.loss, Parameters(model))
     batch = tokens(32, 16, vocab_size=7)
     loss.value_and_grad(batch, batch)
-    ((executor, _),) = loss._executors.values()
+    ((executor, _),) = loss._versions[-1].executors.values()
     return executor
 
 
@@ -338,7 +338,7 @@ def test_a_program_that_runs_often_has_kernels_for_single_vectors() -> None:
     assert all(group.flat for group in groups)
     assert any(len(group.outer) == 1 for group in groups)  # a softmax for each half, in one kernel
     assert len(bound._executor.steps) < 6
-    ((executor, _),) = compiled._executors.values()
+    ((executor, _),) = compiled._versions[-1].executors.values()
     assert not any(isinstance(item, fusion.Group) for item in executor.schedule)
 
 

@@ -117,7 +117,7 @@ def test_a_dropped_program_holds_no_memory() -> None:
     model = nn.MLP(2, [3, 1])
     compiled = jit(lambda x: model(x) ** 2, model)
     compiled.value_and_grad(np.ones((2, 2)))
-    executors = [weakref.ref(executor) for executor, _ in compiled._executors.values()]
+    executors = [weakref.ref(executor) for executor, _ in compiled._versions[-1].executors.values()]
     gone = [weakref.ref(compiled), weakref.ref(compiled.program), weakref.ref(compiled.parameters), *executors]
     del compiled
     gc.collect()

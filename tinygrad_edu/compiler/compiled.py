@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .normalise import normalise
 from .parameters import FloatArray, Parameters
 from .passes import to_program
 from .record import PARAMETER, Body, Trace
+from .surroundings import Surroundings
 from .trace import rebuild, trace
 from .vectorise import vectorise
 
@@ -45,28 +47,57 @@ class Stats:
     compile_seconds: float
 
 
+@dataclass
+class _Version:
+    """What a function was compiled to, for surroundings as they were then.
+
+    Attributes:
+        around: to see whether they are the same now; None when nobody looks.
+        structure: how results are nested.
+        operations: on Values, that one call of the function performs.
+        executors: by (with the gradient or not, size of the batch), each with the array of parameters that it reads.
+    """
+
+    around: Surroundings | None
+    forward: Program
+    structure: Any
+    operations: int
+    gradient: Program | None = None
+    executors: dict[tuple[bool, int], tuple[Any, Any]] = field(default_factory=dict)
+
+    def unchanged(self) -> bool:
+        """Whether it holds for the surroundings as they are now."""
+        return self.around is None or self.around.changed() is None
+
+
+#: So many versions of a function are kept, for surroundings that change to and fro, such as train() and eval().
+_KEPT = 4
+#: After so many compilations a warning says what changes all the time.
+_OFTEN = 8
+
+
 class Compiled:
     """A function on Values that runs as an array program, for many examples at once. Made by :func:`jit`.
 
     It is compiled at the first call, for arguments of that shape, and with every module in the mode (``train()`` or
-    ``eval()``) that it is in then; for the other mode, make another one. Parameters are read from ``parameters.array``,
-    which is kept equal to the Values; see :class:`Parameters`.
+    ``eval()``) that it is in then. When something else that the function reads has changed, a mode, a variable around
+    it, an attribute, or when parameters were replaced by others, the next call compiles it once more.
+
+    Numbers of parameters need no care: see :class:`Parameters`. Several threads may call it; they take turns.
 
     Attributes:
         parameters: the parameters in one array, with their gradient.
     """
 
-    def __init__(self, function: Callable[..., Any], parameters: Parameters) -> None:
+    def __init__(self, function: Callable[..., Any], parameters: Parameters, watch: bool = True) -> None:
         self.function = function
         self.parameters = parameters
         self.trace_seconds = 0.0
         self.compile_seconds = 0.0
-        self._forward: Program | None = None
-        self._gradient: Program | None = None
-        self._structure: Any = None
-        self._operations = 0
+        self._watch = watch
+        self._versions: list[_Version] = []  # the latest ones, the one in use last
+        self._compilations = 0
         self._signature: tuple[tuple[str, tuple[int, ...]], ...] = ()
-        self._executors: dict[tuple[bool, int], tuple[Any, FloatArray]] = {}
         self._random = np.random.default_rng(0)
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -77,24 +108,25 @@ class Compiled:
         The arguments are those of the function with one more axis in front: the examples. Where the function returns a
         Value this is an array of shape (batch,), nested in the same lists otherwise.
         """
-        rows = self.flat(*batch)  # the first call finds out the structure
-        return rebuild(self._structure, iter(rows))
+        version, inputs, size = self._inputs(batch)
+        return rebuild(version.structure, iter(self._run(version, inputs, size)))
 
     def flat(self, *batch: Any) -> Any:
         """The same results as one array (n, batch): the n Values in the order in which the function's lists hold them.
 
         For results of many numbers, where the nested lists would take longer than the program.
         """
-        inputs, size = self._inputs(batch)
+        return self._run(*self._inputs(batch))
+
+    def _run(self, version: _Version, inputs: list[Any], size: int) -> Any:
         with self.parameters.lock:
-            return _columns(self._executor(False, size).run(inputs), size)
+            return _columns(self._executor(version, False, size).run(inputs), size)
 
     def bind(self, *batch: Any) -> Bound:
         """The program with arguments that stay where it reads them; see :class:`Bound`."""
-        inputs, size = self._inputs(batch)
-        assert self._forward is not None
-        with collector_paused():
-            executor = self.parameters.executor(self._forward, False, size, often=True)
+        version, inputs, size = self._inputs(batch)
+        with self.parameters.lock, collector_paused():
+            executor = self.parameters.executor(version.forward, False, size, often=True)
         return Bound(self.parameters, executor, inputs)
 
     def value_and_grad(self, *batch: Any) -> float:
@@ -102,11 +134,11 @@ class Compiled:
 
         Raises DomainError, naming the source line, when the loss is not a finite number.
         """
-        inputs, size = self._inputs(batch)
-        if self._structure != ("value",):
+        version, inputs, size = self._inputs(batch)
+        if version.structure != ("value",):
             raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
         with self.parameters.lock:
-            executor = self._executor(True, size)
+            executor = self._executor(version, True, size)
             loss = float(executor.run(inputs).mean())
             gradient = self.parameters.gradient
             self.parameters.mark(gradient=True)
@@ -120,9 +152,9 @@ class Compiled:
         Returns the seconds that each instruction of ``program`` took, and the bytes of the block of memory in which all
         arrays of the program have their places.
         """
-        inputs, size = self._inputs(batch)
+        version, inputs, size = self._inputs(batch)
         with self.parameters.lock:
-            executor = self._executor(True, size)
+            executor = self._executor(version, True, size)
             return executor.timed(inputs), executor.memory.nbytes
 
     def _explain(self, executor: Any, loss: float) -> None:
@@ -139,7 +171,7 @@ class Compiled:
 
     # --- compiling ---------------------------------------------------------------------------------------------------
 
-    def _inputs(self, batch: tuple[Any, ...]) -> tuple[list[Any], int]:
+    def _inputs(self, batch: tuple[Any, ...]) -> tuple[_Version, list[Any], int]:
         self.parameters.meet_others()
         arrays = [np.asarray(x) for x in batch]
         for n, (array, given) in enumerate(zip(arrays, batch, strict=True)):
@@ -152,9 +184,7 @@ class Compiled:
         if len(sizes) > 1 or 0 in sizes:
             raise ShapeError(f"{self._name}: the arguments have {', '.join(map(str, sorted(sizes)))} examples")
         signature = tuple(("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays)
-        if self._forward is None:
-            with collector_paused():  # millions of small objects that are all kept: nothing to collect
-                self._compile(signature)
+        version = self._version(signature)
         if signature != self._signature:
             # Whole numbers are fine where the program wants any number, not the other way round.
             fits = len(signature) == len(self._signature) and all(
@@ -166,13 +196,35 @@ class Compiled:
                     f"{self._name} was compiled for arguments of shape {_shapes(self._signature)} per example, got "
                     f"{_shapes(signature)}; compile it once more for those: jit({self._name}, ...)"
                 )
-        return arrays, sizes.pop()
+        return version, arrays, sizes.pop()
+
+    def _version(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> _Version:
+        """The version for the surroundings as they are now, compiled if there is none yet."""
+        if self._versions and self._versions[-1].unchanged():
+            return self._versions[-1]
+        with self.parameters.trace_lock:
+            changed = self._versions[-1].around.changed() if self._versions else None  # type: ignore[union-attr]
+            if changed:
+                self.parameters.replace()
+            found = next((v for v in reversed(self._versions) if v.unchanged()), None)
+            if found is None:
+                with collector_paused():  # millions of small objects that are all kept: nothing to collect
+                    found = self._compile(self._signature or signature)
+                self._compilations += 1
+                if self._compilations == _OFTEN:
+                    warnings.warn(
+                        f"{self._name} was compiled {_OFTEN} times, the last time because {changed} has changed; a "
+                        f"number that changes often is better an argument of the function",
+                        stacklevel=5,
+                    )
+            self._versions = [*[v for v in self._versions if v is not found][1 - _KEPT :], found]
+            return found
 
     @property
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", type(self.function).__name__)
 
-    def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
+    def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> _Version:
         start = time.perf_counter()
         first, second = (trace(self.function, signature, self.parameters, self._name) for _ in range(2))
         _compare(first, second)
@@ -184,50 +236,52 @@ class Compiled:
         if not top.outputs:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
         block = vectorise([normalise(body) for body in first.bodies], first.lines())
-        self._forward = to_program(block)
-        self._structure, self._operations, self._signature = top.structure, block.operations, signature
+        around = Surroundings(self.function, self.parameters.source) if self._watch else None
+        version = _Version(around, to_program(block), top.structure, block.operations)
+        self._signature = signature
         first.forget()
         self.compile_seconds = time.perf_counter() - start
+        return version
 
-    def _executor(self, gradient: bool, size: int) -> Any:
+    def _executor(self, version: _Version, gradient: bool, size: int) -> Any:
         parameters = self.parameters.current()
-        found = self._executors.get((gradient, size))
+        found = version.executors.get((gradient, size))
         if found is None or found[1] is not parameters:
             start = time.perf_counter()
-            assert self._forward is not None
             with collector_paused():
-                if gradient and self._gradient is None:
-                    self._gradient = differentiate(self._forward)
-                program = self._gradient if gradient else self._forward
+                if gradient and version.gradient is None:
+                    version.gradient = differentiate(version.forward)
+                program = version.gradient if gradient else version.forward
                 assert program is not None
                 executor = self.parameters.executor(program, gradient, size)
-            executor.random = self._random
-            found = self._executors[gradient, size] = (executor, parameters)
+            found = version.executors[gradient, size] = (executor, parameters)
             self.compile_seconds += time.perf_counter() - start
+        found[0].random = self._random
         return found[0]
 
     def seed(self, seed: int) -> None:
         """Begin the random draws of Dropout anew."""
         self._random = np.random.default_rng(seed)
-        for executor, _ in self._executors.values():
-            executor.random = self._random
 
     # --- explaining --------------------------------------------------------------------------------------------------
 
     @property
     def is_compiled(self) -> bool:
-        """Whether there is a program yet: from then on the mode of the modules does not matter any more."""
-        return self._forward is not None
+        """Whether there is a program yet."""
+        return bool(self._versions)
 
     @property
     def program(self) -> Program:
         """The array program; with its gradient part once that was asked for."""
-        program = self._gradient or self._forward
-        if program is None:
+        version = self._latest()
+        return version.gradient or version.forward
+
+    def _latest(self) -> _Version:
+        if not self._versions:
             raise CompileError(
                 f"{self._name} is compiled when it is first called with a batch; call it, then ask again"
             )
-        return program
+        return self._versions[-1]
 
     def stats(self) -> Stats:
         """Counts and times; see :class:`Stats`."""
@@ -243,7 +297,7 @@ class Compiled:
                 inside += it.products
                 products += 1
         return Stats(
-            self._operations, len(forward), len(program.instructions) - len(forward), products, total,
+            self._latest().operations, len(forward), len(program.instructions) - len(forward), products, total,
             inside / total if total else 0.0, self.trace_seconds, self.compile_seconds,
         )  # fmt: skip
 
@@ -299,7 +353,9 @@ def _columns(out: Any, size: int) -> Any:
     return out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1)
 
 
-def jit(function: Callable[..., Any], parameters: Any = None, *, dtype: str = "float32") -> Compiled:
+def jit(
+    function: Callable[..., Any], parameters: Any = None, *, dtype: str = "float32", watch: bool = True
+) -> Compiled:
     """Compile a function on Values into an array program with the same results and the same gradients.
 
     >>> from tinygrad_edu import Value
@@ -317,6 +373,9 @@ def jit(function: Callable[..., Any], parameters: Any = None, *, dtype: str = "f
             :class:`Parameters` of another compiled function. Without it, the module whose method the function is, or
             else every Value that the function meets.
         dtype: ``"float32"`` or, to agree with the scalar engine to the last digits, ``"float64"``.
+        watch: look before every run whether something else that the function reads has changed, and compile it once
+            more if so. This takes some microseconds, more for many tables of parameters; with False the program stays
+            as it is at the first call.
 
     Raises:
         CompileError: at the first call, when the function does something that holds for one example only, such as an
@@ -325,11 +384,11 @@ def jit(function: Callable[..., Any], parameters: Any = None, *, dtype: str = "f
     if not callable(function):
         raise TypeError(f"jit() needs a function, got {type(function).__name__}")
     if isinstance(parameters, Parameters):
-        return Compiled(function, parameters)
+        return Compiled(function, parameters, watch)
     if parameters is None:
         owner = getattr(function, "__self__", function)
         parameters = owner if hasattr(owner, "named_parameters") else None
-    return Compiled(function, Parameters(parameters, dtype))
+    return Compiled(function, Parameters(parameters, dtype), watch)
 
 
 def is_matrix_product(program: Program, it: Any) -> bool:

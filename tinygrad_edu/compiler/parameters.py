@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import calls, engine
 from ..engine import Value
+from ..errors import CompileError
 from . import memory
 from .ir import Program
 from .numpy_backend import Executor
@@ -74,14 +75,18 @@ class Parameters:
         self._array: Any = None
         self._gradient: Any = None
         self._held: list[Value] = []  # the Values of ``array``, and:
-        self._agreed = np.empty(0)  # the numbers of the Values when the two copies were last made equal
+        self._agreed: FloatArray = np.empty(0)  # the numbers of the Values when the two copies were last made equal
         self._changes = 0  # engine.changes at that time
         self._has_gradient = False  # whether the gradient is newer than ``grad`` of the Values
         self.lock = threading.RLock()  # held while a program runs or numbers are copied
         self.trace_lock = threading.RLock()  # held while a function is traced and compiled
         _all.add(self)
+        self._at_first: list[tuple[str, int]] = []  # the name and the size of every tensor in ``source``
         for name, tensor in _tensors(source, ""):
-            self.adopt(name, calls.values_in(tensor))
+            values = calls.values_in(tensor)
+            self._at_first.append((name, len(values)))
+            self.adopt(name, values)
+        self._count = len(self._listed)
 
     def adopt(self, name: str, values: list[Value]) -> int | None:
         """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
@@ -196,6 +201,29 @@ class Parameters:
             if parameters is not self:
                 parameters.settle()
 
+    def replace(self) -> None:
+        """Go on with the Values that stand where the listed ones stood, after some were assigned anew.
+
+        Raises CompileError when there are more or fewer of them than before.
+        """
+        listed = [(name, calls.values_in(tensor)) for name, tensor in _tensors(self.source, "")]
+        values = list(dict.fromkeys(value for _, tensor in listed for value in tensor))
+        if [(name, len(tensor)) for name, tensor in listed] != self._at_first or len(values) != self._count:
+            raise CompileError(
+                "parameters were added or taken away after the function was compiled; compile it once more, "
+                "jit(function, parameters), and make a new optimizer"
+            )
+        with self.lock:
+            self._settle_numbers()
+            for place, (old, new) in enumerate(zip(self._listed, values, strict=False)):
+                if old is not new:
+                    self._listed[place] = new
+                    self._places[new] = place
+                    if self._places[old] == place:
+                        del self._places[old]
+            if self._array is not None:
+                self._held, self._changes = self.values, -1
+
     def settle(self) -> None:
         """Give the Values what the arrays have, where it is newer."""
         with self.lock:
@@ -226,7 +254,7 @@ class Parameters:
     def _on_host(self, array: Any) -> FloatArray:
         return array  # type: ignore[no-any-return]
 
-    def _put(self, places: FloatArray, numbers: FloatArray) -> None:
+    def _put(self, places: Any, numbers: FloatArray) -> None:
         self._array[places] = numbers
 
     def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> Any:

@@ -301,10 +301,13 @@ class Tracer(Value):
 
     data = property(_read, _write)
 
-    @property
-    def grad(self) -> float:  # type: ignore[override]
-        """There is none while the function is traced."""
+    def _read_gradient(self) -> NoReturn:
         refuse("this asks for a gradient inside of the function", "ask for it after value_and_grad()")
+
+    def _write_gradient(self, number: float) -> NoReturn:
+        refuse("this changes a gradient inside of the function", "change it after value_and_grad()")
+
+    grad = property(_read_gradient, _write_gradient)
 
     def __index__(self) -> int:
         refuse(

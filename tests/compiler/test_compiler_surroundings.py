@@ -1,0 +1,276 @@
+"""What a compiled function reads besides its arguments may change: the next call is right, or says what is wrong."""
+
+from __future__ import annotations
+
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import Value, jit, nn, optim
+from tinygrad_edu import functional as F
+from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler import optim as array_optim
+from tinygrad_edu.errors import CompileError
+
+_scale = 1.0
+
+
+def _scaled(x: Any) -> Any:
+    return x * _scale
+
+
+class _Settings:
+    beta = 1.0
+
+    def __init__(self) -> None:
+        self.alpha = 1.0
+
+
+def _set_scale(number: float) -> None:
+    global _scale
+    _scale = number
+
+
+def _cases() -> dict[str, Callable[[Value], tuple[Callable[..., Any], Callable[[float], None]]]]:
+    """A function that reads a number somewhere, and how that number is changed."""
+
+    def closure(w: Value) -> Any:
+        beta = 1.0
+
+        def change(number: float) -> None:
+            nonlocal beta
+            beta = number
+
+        return lambda x: w * x * beta, change
+
+    def through_a_list(w: Value) -> Any:
+        numbers = [[1.0]]
+        return lambda x: w * x * numbers[0][0], lambda number: numbers[0].__setitem__(0, number)
+
+    def through_a_dictionary(w: Value) -> Any:
+        numbers = {"beta": 1.0}
+        return lambda x: w * x * numbers["beta"], lambda number: numbers.update(beta=number)
+
+    def through_an_array(w: Value) -> Any:
+        numbers = np.ones(3)
+        return lambda x: w * x * float(numbers[1]), lambda number: numbers.__setitem__(1, number)
+
+    def through_an_object(w: Value) -> Any:
+        settings = _Settings()
+        return lambda x: w * x * settings.alpha, lambda number: setattr(settings, "alpha", number)
+
+    def through_a_class(w: Value) -> Any:
+        class Own(_Settings):
+            beta = 1.0
+
+        return lambda x: w * x * Own.beta, lambda number: setattr(Own, "beta", number)
+
+    def through_a_namespace_in_a_module(w: Value) -> Any:
+        box = types.SimpleNamespace(inner=types.SimpleNamespace(beta=1.0))
+        return lambda x: w * x * box.inner.beta, lambda number: setattr(box.inner, "beta", number)
+
+    def through_a_global_of_another_function(w: Value) -> Any:
+        _set_scale(1.0)
+        return lambda x: w * _scaled(x), _set_scale
+
+    def through_a_method(w: Value) -> Any:
+        class Model:
+            def __init__(self) -> None:
+                self.beta = 1.0
+
+            def __call__(self, x: Any) -> Any:
+                return w * x * self.beta
+
+        model = Model()
+        return model, lambda number: setattr(model, "beta", number)
+
+    return dict(locals())
+
+
+@pytest.mark.parametrize("case", _cases().values(), ids=_cases().keys())
+def test_a_number_around_the_function(case: Any) -> None:
+    function, change = case(Value(2.0))
+    compiled = jit(function)
+    for number in (1.0, 10.0, 1.0, -3.0):
+        change(number)
+        assert compiled([3.0]).tolist() == [function(3.0).data] == [6.0 * number]
+
+
+def test_what_does_not_change_is_compiled_once_and_modes_to_and_fro_twice() -> None:
+    model = nn.Dropout(0.5, rng=1)
+    w = Value(2.0)
+    compiled = jit(lambda x: model([w * x])[0])
+    results = set()
+    for _ in range(6):
+        model.train()
+        results.add(float(compiled([1.0])[0]))
+        model.eval()
+        assert compiled([1.0]).tolist() == [2.0]
+    assert results == {0.0, 4.0}
+    assert compiled._compilations == 2
+
+
+def test_not_watched() -> None:
+    beta = [1.0]
+    w = Value(2.0)
+    compiled = jit(lambda x: w * x * beta[0], watch=False)
+    assert compiled([1.0]).tolist() == [2.0]
+    beta[0] = 5.0
+    assert compiled([1.0]).tolist() == [2.0]
+
+
+def test_a_number_that_always_changes_is_named() -> None:
+    step = 0
+    w = Value(2.0)
+    compiled = jit(lambda x: w * x * step)
+    for step in range(7):
+        assert compiled([1.0]).tolist() == [2.0 * step]
+    step = 7
+    with pytest.warns(UserWarning, match="compiled 8 times, the last time because step has changed"):
+        compiled([1.0])
+
+
+def test_parameters_that_are_replaced() -> None:
+    model = nn.Linear(2, 1, rng=1)
+    compiled = jit(lambda x: model(x)[0], model, dtype="float64")
+    optimizer = array_optim.SGD(compiled.parameters, lr=0.1)
+    x = [[1.0, 2.0]]
+    compiled.value_and_grad(x)
+    optimizer.step()
+    model.weight[0][1] = Value(5.0)
+    model.bias = [Value(7.0)]
+    assert compiled(x)[0] == pytest.approx(model(x[0])[0].data, rel=1e-15)
+    compiled.value_and_grad(x)
+    optimizer.step()
+    assert model.weight[0][1].data == pytest.approx(5.0 - 0.1 * 2.0)
+    assert model.bias[0].data == pytest.approx(7.0 - 0.1)
+
+
+def test_a_parameter_assigned_anew_as_in_a_lecture() -> None:
+    w = Value(3.0)
+    compiled = jit(lambda x: w * x, [w], dtype="float64")
+    assert compiled([2.0]).tolist() == [6.0]
+    w = w - 1.0
+    assert compiled([2.0]).tolist() == [4.0]
+    w = Value(0.5)
+    assert compiled([2.0]).tolist() == [1.0]
+
+
+def test_more_parameters_than_before() -> None:
+    model = nn.Linear(2, 1, rng=1)
+    compiled = jit(lambda x: F.dot(model.weight[0], x), model)
+    compiled([[1.0, 2.0]])
+    model.bias.append(Value(1.0))
+    with pytest.raises(CompileError, match="added or taken away"):
+        compiled([[1.0, 2.0]])
+
+
+def test_an_optimizer_for_fewer_parameters_says_so() -> None:
+    w, other = Value(1.0), Value(2.0)
+    compiled = jit(lambda x: w * x * other, [w])
+    optimizer = array_optim.Adam(compiled.parameters)
+    compiled.value_and_grad([1.0])
+    with pytest.raises(CompileError, match="made for 1 parameters, now there are 2"):
+        optimizer.step()
+
+
+# --- the same numbers in Values and in the array --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+def test_the_ordinary_optimizer_trains_as_with_backward(kind: str) -> None:
+    ours, theirs = nn.MLP(2, [3, 1], rng=1), nn.MLP(2, [3, 1], rng=1)
+    xs, ys = [[1.0, 2.0], [0.5, -1.0]], [1.0, -1.0]
+    loss = jit(lambda x, y: (ours(x) - y) ** 2, ours, dtype="float64")
+    a, b = getattr(optim, kind)(ours.parameters(), lr=0.1), getattr(optim, kind)(theirs.parameters(), lr=0.1)
+    for _ in range(4):
+        a.zero_grad()
+        loss.value_and_grad(xs, ys)
+        norm = optim.clip_grad_norm(a.parameters, 1.0)
+        a.step()
+        b.zero_grad()
+        for x, y in zip(xs, ys, strict=True):
+            ((theirs(x) - y) ** 2 / 2).backward()
+        assert norm == pytest.approx(optim.clip_grad_norm(b.parameters, 1.0))
+        b.step()
+    assert [p.data for p in ours.parameters()] == pytest.approx([p.data for p in theirs.parameters()], rel=1e-12)
+
+
+def test_a_loop_by_hand_trains() -> None:
+    w = Value(3.0)
+    loss = jit(lambda x: (w * x) ** 2, [w], dtype="float64")
+    for _ in range(3):
+        loss.value_and_grad([1.0])
+        w.data -= 0.25 * w.grad
+    assert w.data == 3.0 * 0.5**3
+
+
+def test_eager_computation_sees_what_was_trained() -> None:
+    w = Value(3.0)
+    loss = jit(lambda x: w * x, [w], dtype="float64")
+    optimizer = array_optim.SGD(loss.parameters, lr=1.0)
+    loss.value_and_grad([1.0])
+    optimizer.step()
+    assert (w * 1.0).data == 2.0
+    loss.value_and_grad([1.0])
+    optimizer.step()
+    del loss, optimizer
+    assert w.data == 1.0
+
+
+def test_backward_after_value_and_grad_adds() -> None:
+    w = Value(3.0)
+    loss = jit(lambda x: w * x, [w], dtype="float64")
+    loss.value_and_grad([5.0])
+    (w * 2.0).backward()
+    assert w.grad == 7.0
+
+
+def test_two_programs_with_parameters_of_their_own_share_a_model() -> None:
+    w = Value(3.0)
+    first, second = jit(lambda x: w * x, [w], dtype="float64"), jit(lambda x: w + x, [w], dtype="float64")
+    optimizer = array_optim.SGD(first.parameters, lr=1.0)
+    assert second([0.0]).tolist() == [3.0]
+    first.value_and_grad([1.0])
+    optimizer.step()
+    assert second([0.0]).tolist() == [2.0]
+    other = array_optim.SGD(second.parameters, lr=0.5)
+    second.value_and_grad([0.0])
+    other.step()
+    assert first([1.0]).tolist() == [1.5]
+    first.value_and_grad([1.0])
+    optimizer.step()
+    assert w.data == 0.5
+
+
+def test_numbers_assigned_between_steps_of_an_array_optimizer() -> None:
+    w = [Value(1.0), Value(2.0)]
+    loss = jit(lambda x: F.dot(w, [x, x]), w, dtype="float64")
+    optimizer = array_optim.SGD(loss.parameters, lr=1.0)
+    loss.value_and_grad([1.0])
+    optimizer.step()
+    w[0].data = 10.0
+    loss.value_and_grad([1.0])
+    optimizer.step()
+    assert [v.data for v in w] == [9.0, 0.0]
+
+
+def test_nan_in_a_parameter_is_no_endless_change() -> None:
+    parameters = Parameters([Value(float("nan")), Value(1.0)])
+    assert np.isnan(parameters.array[0])
+    parameters.array[1] = 4.0
+    assert parameters._held[1].data == 4.0
+
+
+def test_no_warning_for_a_loop_that_changes_nothing() -> None:
+    w = Value(1.0)
+    compiled = jit(lambda x: w * x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(20):
+            compiled([1.0])
+    assert compiled._compilations == 1
