@@ -356,6 +356,12 @@ flows["norm"]
 loss, _, blocks = loud_games["bypass"]
 viz.flow(loss, calls=CallRecord(blocks))
 
+# %% tags=["check"]
+assert any("vanishes" in finding for finding in flows["neither"].findings)
+assert flows["norm"].findings == []
+[finding] = viz.flow(loss, calls=CallRecord(blocks)).findings
+assert finding.startswith("The gradient explodes on its way back: at blocks.0 it is 110 times as long as at blocks.7")
+
 # %% [markdown]
 # Both, twice as loud:
 

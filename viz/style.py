@@ -464,7 +464,7 @@ def _marks(picture: Picture) -> list[tuple[str, str, str]]:
     said = {words[0] for box in picture.boxes for words in _said(box, picture)}
     known = (
         (BROKEN, "the first number that is not finite"),
-        (DEAD, "dead: ReLU gives 0, no gradient passes"),
+        (DEAD, "off: ReLU gives 0, no gradient passes"),
         (FLAT, "saturated: flat, little gradient passes"),
     )
     return [(glyph, NEGATIVE, words) for glyph, words in known if glyph in said]

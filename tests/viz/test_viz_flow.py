@@ -10,7 +10,7 @@ import pytest
 from drawn_examples import Drawn
 
 import viz
-from tinygrad_edu import Value, record_calls
+from tinygrad_edu import Value, functional, record_calls
 from tinygrad_edu.nn import MLP, Module
 from tinygrad_edu.optim import SGD
 from viz.charts.flow import lines
@@ -174,9 +174,9 @@ def test_dead_and_saturated_units_are_counted() -> None:
     def dead(model):
         model.layers[0].neurons[1].b.data = -1e3
 
-    found = network(dead, activation="relu")[0].findings
+    found = network(dead, activation="relu", examples=24)[0].findings
     assert [f for f in found if "dead" in f] == [
-        "1 of 4 units of layers.0 are dead: 0 for every example, so their weights get no gradient."
+        "1 of 4 units of layers.0 are dead: 0 for all 24 examples, so their weights get no gradient."
     ]
 
     def saturated(model):
@@ -212,3 +212,134 @@ def test_files_and_errors(tmp_path: Path, gpt: Drawn) -> None:
         viz.flow(Value(1.0) * 2, calls=gpt.calls)
     with pytest.raises(TypeError, match="expected a Value"):
         viz.flow([], calls=gpt.calls)
+
+
+class Layer(Module):
+    """Hands back ``factor`` times the gradient."""
+
+    def __init__(self, factor, normal=False):
+        self.factor, self.normal, self.b = factor, normal, Value(0.0)
+
+    def forward(self, x):
+        scaled = [v * self.factor + self.b for v in x]
+        return functional.rms_norm(scaled) if self.normal else scaled
+
+
+class Layers(Module):
+    def __init__(self, factors, normal=False):
+        self.layers = [Layer(factor, normal) for factor in factors]
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def found(model, examples=1, width=4):
+    rng = random.Random(1)
+    with record_calls() as calls:
+        outputs = [model([Value(rng.gauss(0, 1)) for _ in range(width)]) for _ in range(examples)]
+        loss = sum(w * v for row in outputs for w, v in zip((1.0, -2.0, 0.5, 3.0) * 2, row, strict=False))
+    loss.backward()
+    return viz.flow(loss, calls=calls).findings
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_a_tower_that_explodes_is_named_with_its_ratio(examples):
+    assert found(Layers([2.0] * 8), examples) == [
+        "The gradient explodes on its way back: at layers.0 it is 128 times as long as at layers.7, "
+        "2 times more with every layer."
+    ]
+
+
+def test_one_layer_that_explodes_in_a_tower_is_the_one_that_is_named():
+    assert found(Layers([1.0, 1.0, 500.0, 1.0])) == [
+        "The gradient explodes in layers.2: it hands back 500 times what arrives at it."
+    ]
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_a_tower_that_vanishes_is_named_with_its_ratio(examples):
+    (finding,) = found(Layers([1.0, 0.5] + [0.25] * 6), examples)
+    assert finding.startswith(
+        f"The gradient vanishes on its way back: at layers.0 it is {viz.style.number(0.5 * 0.25**6, 2)} of what it is "
+        f"at layers.7, "
+    )
+
+
+def test_a_cell_that_is_called_again_and_again_is_a_tower_too():
+    class Recurrent(Module):
+        def __init__(self, factor):
+            self.cell = Layer(factor)
+
+        def forward(self, x):
+            for _ in range(10):
+                x = self.cell(x)
+            return x
+
+    (finding,) = found(Recurrent(2.0))
+    assert "at cell, call 1 it is 512 times as long as at cell, call 10, 2 times" in finding
+    assert found(Recurrent(1.0)) == []
+
+
+@pytest.mark.parametrize("factors", [[1.0] * 8, [1.2, 0.8] * 4, [0.7] * 8, [1.5] * 8])
+def test_a_healthy_tower_is_left_in_peace(factors):
+    assert found(Layers(factors)) == []
+
+
+@pytest.mark.parametrize("factor", [0.1, 2.0, 50.0])
+def test_a_tower_with_normalisation_is_healthy_whatever_its_weights(factor):
+    assert not [f for f in found(Layers([factor] * 8, normal=True), 4) if "vanishes" in f or "with every layer" in f]
+
+
+def test_modules_side_by_side_are_no_tower():
+    class Beside(Module):
+        def __init__(self):
+            self.parts = [Layer(factor) for factor in (1.0, 10.0, 50.0, 0.01)]
+
+        def forward(self, x):
+            rows = [part(x) for part in self.parts]
+            scales = (100.0, 1.0, 1.0, 0.1)
+            return [sum(s * row[i] for s, row in zip(scales, rows, strict=True)) for i in range(len(x))]
+
+    assert not [f for f in found(Beside()) if "every layer" in f]
+
+
+def spoiled(activation, bias, examples, width=8):
+    model = MLP(2, [width, width, 1], activation=activation, rng=random.Random(3))
+    for neuron in model.layers[1].neurons:
+        neuron.b.data = bias
+    rng = random.Random(7)
+    with record_calls() as calls:
+        loss = sum(model([rng.gauss(0, 1), rng.gauss(0, 1)]) for _ in range(examples))
+    loss.backward()
+    return viz.flow(loss, calls=calls).findings
+
+
+@pytest.mark.parametrize("examples", [3, 30])
+def test_a_layer_that_is_dead_for_all_examples(examples):
+    words = f"8 of 8 units of layers.1 are dead: 0 for all {examples} examples, so their weights get no gradient."
+    assert words in spoiled("relu", -100.0, examples)
+
+
+def test_a_saturated_layer_is_told_from_few_examples():
+    assert any(f.startswith("8 of 8 units of layers.1 are saturated: ") for f in spoiled("tanh", 20.0, 1))
+
+
+@pytest.mark.parametrize("examples", [1, 2, 5])
+def test_units_that_are_off_for_a_few_examples_are_not_called_dead(examples):
+    _, calls, _ = network(sizes=(16, 1), examples=examples, activation="relu")
+    layer = [call.outputs for root in calls.calls for call in root.walk() if call.path == "layers.0"]
+    off = sum(all(v.data == 0.0 for v in unit) for unit in zip(*layer, strict=True))
+    assert off > 0 or examples > 2  # otherwise this tests nothing
+    assert network(sizes=(16, 1), examples=examples, activation="relu")[0].findings == []
+
+
+def test_units_that_were_seen_on_more_examples_are_counted_there():
+    from viz.graph.diagnose import Units
+
+    _, calls, loss = network(activation="relu")
+    seen = {"layers.0": Units(4, dead=2, saturated=0, examples=500, what="character")}
+    assert viz.flow(loss, calls=calls, units=seen).findings == [
+        "2 of 4 units of layers.0 are dead: 0 for all 500 characters, so their weights get no gradient."
+    ]

@@ -65,6 +65,7 @@ def flow(
     calls: CallRecord | None = None,
     before: Mapping[Value, float] | None = None,
     split: Iterable[str] = ("AttentionHead",),
+    units: Mapping[str, diagnose.Units] | None = None,
 ) -> Flow:
     """Measure the gradients of one backward pass.
 
@@ -75,6 +76,7 @@ def flow(
         before: the numbers of the parameters before the optimiser's step, if it has been made since: gives the ratio of
             update to data.
         split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
+        units: how many units of a module are dead, where it has seen more examples than were recorded; by its path.
 
     Raises:
         TypeError: there is no Value in ``loss``.
@@ -100,7 +102,7 @@ def flow(
     parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
     groups = by_module(calls.calls if calls is not None else [], frozenset(split))
     modules = _results(groups)
-    findings = diagnose.findings(whole, parts, parameters, modules, groups)
+    findings = diagnose.findings(whole, parts, parameters, modules, groups, units)
     if before is None and whole.old:
         findings = [*age.sentences(whole), *findings]
     return Flow(parameters, modules, findings)

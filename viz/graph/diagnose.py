@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from tinygrad_edu import Value
 from tinygrad_edu.calls import ModuleCall
@@ -20,7 +21,7 @@ from tinygrad_edu.ops import CONSTANT
 
 from .. import style
 from .graph import Graph
-from .marks import Trouble, dead, saturated
+from .marks import DEAD_AFTER, Trouble, dead, saturated
 from .regions import Regions
 
 FINITE = sys.float_info.max  # the largest number that is
@@ -30,6 +31,30 @@ FINITE = sys.float_info.max  # the largest number that is
 EXPLODES = 60.0
 OUT_OF_SCALE = 1000.0  # times the median of its kind; gradients within one healthy model differ by less
 VANISHES = 1e-4  # of that median
+LAYERS = 3  # of one kind, each upon the one before, make a tower
+GROWS, SHRINKS = 30.0, 0.01  # from a layer of a tower back to an earlier one
+
+#: Observations that are no chance in a healthy layer: a ReLU is 0 for about every second example, and twenty in a row
+#: are one in a million; a tanh is saturated for one in a hundred.
+_NO_CHANCE = {"dead": DEAD_AFTER, "saturated": 3}
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is known of the units of a layer from more examples than a graph can hold.
+
+    Attributes:
+        total: how many units there are.
+        dead, saturated: how many of them are so for every example.
+        examples: on how many they were looked at.
+        what: what an example is.
+    """
+
+    total: int
+    dead: int
+    saturated: int
+    examples: int
+    what: str = "example"
 
 
 def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) -> Trouble | None:
@@ -85,6 +110,7 @@ def findings(
     parameters: Sequence[Line],
     modules: Sequence[Line],
     groups: dict[str, list[ModuleCall]],
+    units: Mapping[str, Units] | None = None,
 ) -> list[str]:
     """What is wrong, worst first; empty for a healthy network.
 
@@ -92,14 +118,15 @@ def findings(
         parameters: what was measured of each table of parameters.
         modules: what was measured at the results of each module.
         groups: the calls that each line of ``modules`` is about.
+        units: what is known of the units of some modules from more examples than those of the graph.
     """
     trouble = first_not_finite(graph, regions)
     return [
         *([trouble.sentence] if trouble else []),
         *_spread(parameters, modules),
-        *_scale(parameters, modules, _gains(graph, regions, groups), groups),
-        *_unreached(parameters, modules),
-        *(_units(groups) if groups else _single_units(graph)),
+        *_scale(parameters, modules, _gains(graph, regions, groups), groups, _towers(graph, groups)),
+        *_unreached(parameters, modules, groups),
+        *(_units(groups, units or {}) if groups else _single_units(graph)),
     ]
 
 
@@ -153,6 +180,88 @@ def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) 
     return gains
 
 
+Tower = list[tuple[str, float]]  #: names of layers, first to last, and the length of the gradient at their results
+
+
+def _towers(graph: Graph, groups: dict[str, list[ModuleCall]]) -> list[Tower]:
+    """Layers of one kind that were called in one module, each upon the results of the one before.
+
+    That may be the blocks of a transformer, the layers of a perceptron, or one cell that is called step after step. The
+    same tower for several examples is one tower. Layers without a gradient are left out.
+    """
+    name_of = {id(call): name for name, calls in groups.items() for call in calls}
+    every = [call for calls in groups.values() for call in calls]
+    inside = {id(child) for call in every for child in call.children}
+    families = [(call.inputs, call.children) for call in every]
+    families.append(((), [call for call in every if id(call) not in inside]))
+    squares: dict[tuple[str, ...], list[float]] = {}
+    for given, siblings in families:
+        alike: dict[str, list[ModuleCall]] = {}
+        for call in siblings:
+            if id(call) in name_of and any(v in graph.index for v in call.outputs):
+                alike.setdefault(call.kind, []).append(call)
+        for calls in alike.values():
+            for tower in _stacked(graph, calls, given) if len(calls) >= LAYERS else ():
+                if len(tower) >= LAYERS:
+                    lengths = squares.setdefault(tuple(name_of[id(call)] for call in tower), [0.0] * len(tower))
+                    for i, call in enumerate(tower):
+                        lengths[i] = math.hypot(lengths[i], *map(_gradient, call.outputs))
+    towers = []
+    for names, lengths in squares.items():
+        repeated = len(set(names)) < len(names)
+        layers = [f"{name}, call {i}" if repeated else name for i, name in enumerate(names, 1)]
+        towers.append([(n, x) for n, x in zip(layers, lengths, strict=True) if 0.0 < x < math.inf])
+    return towers
+
+
+def _stacked(graph: Graph, calls: list[ModuleCall], given: Sequence[Value]) -> list[list[ModuleCall]]:
+    """Calls in chains in which each depends on the results of the one before; ``given`` is where all of them begin."""
+    edge = {graph.index[v] for v in given if v in graph.index}
+    made = {id(call): [graph.index[v] for v in call.outputs if v in graph.index] for call in calls}
+    chains: list[list[ModuleCall]] = []
+    owner: dict[int, tuple[int, int]] = {}  # of each result: the order of its call, and its chain
+    ends: list[int] = []  # of each chain: the order of its last call
+    lowest = len(graph)
+    for order, call in enumerate(sorted(calls, key=lambda call: min(made[id(call)]))):
+        below: set[tuple[int, int]] = set()
+        ahead = [graph.index[v] for v in call.inputs if v in graph.index]
+        seen = set(ahead)
+        while ahead:  # back to the nearest results of the others
+            node = ahead.pop()
+            if node in owner:
+                below.add(owner[node])
+            elif node > lowest and node not in edge:
+                ahead += [x for x in graph.inputs[node] if x not in seen]
+                seen.update(graph.inputs[node])
+        last, chain = max(below, default=(-1, -1))
+        if last < 0 or last != ends[chain]:  # nothing is below it, or something else stands there already
+            chain = len(chains)
+            chains.append([])
+            ends.append(-1)
+        chains[chain].append(call)
+        ends[chain] = order
+        owner.update(dict.fromkeys(made[id(call)], (order, chain)))
+        lowest = min(lowest, *made[id(call)])
+    return chains
+
+
+def _steepest(towers: Sequence[Tower], sign: int) -> tuple[float, str, str, int]:
+    """The largest growth (sign 1) or the largest loss (sign −1) on the way back between two layers of one tower.
+
+    Returns the factor, the name of the earlier and of the later layer, and how many layers it took.
+    """
+    found = (1.0, "", "", 1)
+    for tower in towers:
+        most = 0  # the place of the largest or smallest so far
+        for late in range(1, len(tower)):
+            factor = tower[most][1] / tower[late][1]
+            if sign * math.log(factor) > sign * math.log(found[0]):
+                found = (factor, tower[most][0], tower[late][0], late - most)
+            if sign * (tower[late][1] - tower[most][1]) > 0:
+                most = late
+    return found
+
+
 def _gradient(value: Value) -> float:
     return 0.0 if value.grad is NO_GRADIENT_YET else value.grad
 
@@ -162,6 +271,7 @@ def _scale(
     modules: Sequence[Line],
     gains: dict[str, float],
     groups: dict[str, list[ModuleCall]],
+    towers: Sequence[Tower],
 ) -> Iterator[str]:
     kind = {name: calls[0].kind for name, calls in groups.items()}
     alike: dict[str, list[float]] = {}
@@ -171,12 +281,29 @@ def _scale(
     usual = {k: statistics.median_low(those) if len(those) > 1 else 1.0 for k, those in alike.items()}
     causes = [name for name, gain in gains.items() if gain > EXPLODES * max(1.0, usual[kind[name]])]
     inner = _innermost(causes, groups)
+    layers = {name.partition(", call ")[0] for tower in towers for name, _ in tower}
+    one = [name for name in inner if any(f"{name}.".startswith(f"{layer}.") for layer in layers)]
+    factor, early, late, count = _steepest(towers, 1)
+    if factor > GROWS and not one:  # what is around the tower explodes because of it
+        yield (
+            f"The gradient explodes on its way back: at {early} it is {_times(factor)} as long as at {late}, "
+            f"{style.number(factor ** (1 / count), 2)} times more with every layer."
+        )
+        return
     for name in sorted(inner, key=lambda name: -gains[name])[:3]:
         yield (
             f"The gradient explodes in {name or kind[name]}: it hands back {_times(gains[name])} what arrives at it."
         )
     if inner:
         return  # what lies before and after is out of scale because of it
+    factor, early, late, count = _steepest(towers, -1)
+    if factor < SHRINKS:
+        names = [name for name in gains if name in layers] or _innermost(list(gains), groups)
+        yield (
+            f"The gradient vanishes on its way back: at {early} it is {style.number(factor, 2)} of what it is at "
+            f"{late}, {style.number(factor ** (1 / count), 2)} of it with every layer{_most_lost(names, gains)}."
+        )
+        return
     for lines, words in ((parameters, "tables of parameters"), (modules, "modules")):
         sizes = [line.mean for line in lines if 0.0 < line.mean < math.inf]
         median = statistics.median(sizes) if sizes else 0.0
@@ -189,14 +316,18 @@ def _scale(
     faint = [line for line in modules if 0.0 < line.mean < VANISHES * _largest(modules)]
     if faint:
         least = min(faint, key=lambda line: line.mean)
-        lossy = min(_innermost(list(gains), groups), key=lambda name: gains[name], default=None)
-        words = f"; most is lost in {lossy}, which hands back {style.number(gains[lossy], 2)} of it" if lossy else ""
+        words = _most_lost(_innermost(list(gains), groups), gains)
         yield (
             f"The gradient vanishes on its way back: at {least.name} it is "
             f"{style.number(least.mean / _largest(modules), 2)} of what it is at its largest{words}."
         )
     elif lines := [line for line in parameters if 0.0 < line.mean < VANISHES * _median(parameters)]:
         yield f"Almost no gradient reaches {_listed([line.name for line in lines])}: under 1/10,000 of the median."
+
+
+def _most_lost(names: Sequence[str], gains: Mapping[str, float]) -> str:
+    lossy = min(names, key=lambda name: gains[name], default=None)
+    return f"; most is lost in {lossy}, which hands back {style.number(gains[lossy], 2)} of it" if lossy else ""
 
 
 def _median(lines: Sequence[Line]) -> float:
@@ -247,42 +378,69 @@ def _listed(names: Sequence[str]) -> str:
 # --- where nothing arrives --------------------------------------------------------------------------------------------
 
 
-def _unreached(parameters: Sequence[Line], modules: Sequence[Line]) -> Iterator[str]:
+def _unreached(
+    parameters: Sequence[Line], modules: Sequence[Line], groups: dict[str, list[ModuleCall]]
+) -> Iterator[str]:
+    """What gets no gradient; a ReLU that is off for a few examples is no reason to worry, nor what is inside of it."""
+    resting = tuple(
+        f"{name}."
+        for name, group in groups.items()
+        if (outputs := [v for call in group for v in call.outputs])
+        and len(outputs) < DEAD_AFTER
+        and all(map(dead, outputs))
+    )
     names: list[str] = []
     for line in (*modules, *parameters):  # modules come outermost first: what is inside one need not be said
+        if f"{line.name}.".startswith(resting):
+            continue
         if line.zeros == 1.0 and not any(line.name.startswith(f"{name}.") for name in names):
             names.append(line.name)
     if names:
         yield f"No gradient reaches {_listed(names)}: all are exactly 0."
 
 
-def _units(groups: dict[str, list[ModuleCall]]) -> Iterator[str]:
+def _units(groups: dict[str, list[ModuleCall]], known: Mapping[str, Units]) -> Iterator[str]:
     """Dead and saturated units: results of ReLU, tanh or sigmoid, at the same place in every call of a module.
 
-    Modules come outermost first; what has been said of a layer is not said again of its neurons.
+    A call is an example. So few of them that a healthy layer could look the same are not spoken of. Modules come
+    outermost first; what has been said of a layer is not said again of its neurons.
     """
     told: set[Value] = set()
     for name, group in groups.items():
         if len({len(call.outputs) for call in group}) != 1 or told.issuperset(group[0].outputs):
             continue
-        units = [*zip(*(call.outputs for call in group), strict=True)]
-        for flat, words in (
-            (dead, "dead: 0 for every example, so their weights get no gradient"),
-            (saturated, "saturated: almost flat for every example, so little gradient passes"),
+        seen = known.get(name) or _seen([call.outputs for call in group])
+        for count, kind, flat, so in (
+            (seen.dead, "dead", "0", "their weights get no gradient"),
+            (seen.saturated, "saturated", "almost flat", "little gradient passes"),
         ):
-            count = sum(all(flat(value) for value in unit) for unit in units)
-            if count:
+            chances = seen.examples * (count if count == seen.total else 1)
+            if count and chances >= _NO_CHANCE[kind]:
                 told.update(group[0].outputs)
-                yield f"{count:,} of {len(units):,} units of {name} are {words}."
+                every = f"all {seen.examples:,} {seen.what}s" if seen.examples > 1 else f"the one {seen.what}"
+                yield f"{count:,} of {seen.total:,} units of {name} are {kind}: {flat} for {every}, so {so}."
+
+
+def _seen(examples: Sequence[Sequence[Value]]) -> Units:
+    units = [*zip(*examples, strict=True)]
+    return Units(
+        len(units),
+        sum(all(map(dead, unit)) for unit in units),
+        sum(all(map(saturated, unit)) for unit in units),
+        len(examples),
+    )
 
 
 def _single_units(graph: Graph) -> Iterator[str]:
-    """The same without recorded calls: every result is a unit of its own."""
-    for flat, word, words in (
-        (dead, "Dead", "0, so no gradient passes"),
-        (saturated, "Saturated", "almost flat, so little gradient passes"),
+    """The same without recorded calls: every result is a unit of its own, and for all we know there is one example.
+
+    Of many ReLUs some are off for every example; that is worth a word when all of them are.
+    """
+    relus = [value for value in graph.values if value.op is not None and value.op.name == "relu"]
+    for there, word, words in (
+        ([value for value in relus if dead(value)], "Off here", "0, so no gradient passes"),
+        ([*filter(saturated, graph.values)], "Saturated", "almost flat, so little gradient passes"),
     ):
-        there = [value for value in graph.values if flat(value)]
-        if there:
+        if there and (word == "Saturated" or len(there) == len(relus)):
             names = [value.label or f"a result of {value.op.symbol}" for value in there if value.op is not None]
             yield f"{word}: {_listed(names)}; {words}."

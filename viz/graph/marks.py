@@ -11,6 +11,7 @@ from .graph import Graph
 from .regions import Regions
 
 SATURATED = 0.99  # of what a tanh can reach at most
+DEAD_AFTER = 20  # examples for which a ReLU is 0: a healthy one is so once in a million
 
 DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they stay apart without colour
 
@@ -38,22 +39,27 @@ class Marks:
         trouble: the first number that is not finite, if there is one.
         units: for every result of a ReLU, tanh or sigmoid the unit it is a result of: a place in a module, the same for
             every example; without recorded calls every result is a unit of its own.
-        dead, saturated: the units that are so for every example.
+        dead: the units of ReLUs that are 0 for every example, of at least :data:`DEAD_AFTER`.
+        resting: those that are 0 for every example, of fewer: nobody knows yet.
+        saturated: the units that are so for every example.
         off: results of a ReLU that are 0 although the unit is alive for another example.
     """
 
     trouble: Trouble | None = None
     units: dict[int, Hashable] = field(default_factory=dict)
     dead: frozenset[Hashable] = frozenset()
+    resting: frozenset[Hashable] = frozenset()
     saturated: frozenset[Hashable] = frozenset()
     off: frozenset[int] = frozenset()
 
     def words(self, nodes: Iterable[int]) -> list[str]:
-        """What is to be said of a box with these nodes: "† dead", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
+        """What is to be said of a box with these nodes: "† off here", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
         nodes = list(nodes)
         units = {self.units[node] for node in nodes if node in self.units} if self.units else set()
         said = []
-        for those, glyph, word in ((self.dead, DEAD, "dead"), (self.saturated, FLAT, "saturated")):
+        for those, glyph, word in (
+            (self.dead, DEAD, "dead"), (self.resting, DEAD, "off here"), (self.saturated, FLAT, "saturated"),
+        ):  # fmt: skip
             if count := len(units & those):
                 share = f"all {count:,} " if count == len(units) else f"{count:,} of {len(units):,} "
                 said.append(f"{glyph} {share if len(units) > 1 else ''}{word}")
@@ -84,7 +90,8 @@ def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
     gone = frozenset(unit for unit, nodes in results.items() if all(dead(values[node]) for node in nodes))
     flat = frozenset(unit for unit, nodes in results.items() if all(saturated(values[node]) for node in nodes))
     off = frozenset(node for node, unit in units.items() if unit not in gone and dead(values[node]))
-    return Marks(trouble, units, gone, flat, off)
+    resting = frozenset(unit for unit in gone if len(results[unit]) < DEAD_AFTER)
+    return Marks(trouble, units, gone - resting, resting, flat, off)
 
 
 _BENT = ("relu", "tanh", "sigmoid")
