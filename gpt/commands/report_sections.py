@@ -22,7 +22,7 @@ from ..recorded import drawn_unasked, recorded_loss
 from ..sample import distribution
 from ..train import Run
 from ..watch import BestLoss
-from .draw import DRAWN_BOXES, loss_drawing
+from .draw import DRAWN_BOXES
 from .shared import command_line, final_validation, judged
 from .timemachine import chosen_sentence, frames_of, page_from
 
@@ -67,9 +67,11 @@ class Subject:
 
     @cached_property
     def loss_drawing(self) -> Any:
-        """The graph of one loss, folded."""
-        self._check_size()
-        return loss_drawing(self.run.model, self.run.corpus.val, DRAWN_BOXES)
+        """The graph of the recorded loss, folded."""
+        import viz
+
+        loss, calls, _ = self.recorded
+        return viz.draw(loss, calls=calls, budget=DRAWN_BOXES, direction="wrapped")
 
     @cached_property
     def recorded(self) -> tuple[Any, Any, int]:

@@ -210,12 +210,12 @@ def _chart(chart: Embeddings) -> str:
         if label is None and len(labels) > _TOLD:
             dots.setdefault(KINDS[kind][0], []).append((spot, spot))
             continue
-        drawn = [_mark(kind, *spot, radius)]
+        drawn = [_mark(kind, spot[0], spot[1], radius)]
         if label is not None:
             edge = _nearest_point(spot, (label[0], label[1] - _SIZE / 3), size)
             if math.dist(spot, edge) > _FAR:
                 parts.append(stroke(spot[0], spot[1], edge[0], edge[1], style.FRAME_LINE, 1))
-            drawn.append(text(*label, name, size=_SIZE, anchor="middle", bold=True))
+            drawn.append(text(label[0], label[1], name, size=_SIZE, anchor="middle", bold=True))
         words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
         nodes.append(shapes.titled(words, drawn, name=name))
     parts += [shapes.lines(those, colour, 2 * radius) for colour, those in dots.items()]
