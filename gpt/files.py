@@ -1,18 +1,109 @@
-"""Writing files so that nothing is lost: beside the old one first, then in its place in one step."""
+"""Writing files so that nothing is lost: next to the old one first, then in its place in one step; one at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from .errors import ConfigError
+
+LOCK = ".lock"
+_FAR = 1 << 30  # Windows lets nobody read what is locked, and the number of the process is at the beginning
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process left of a file that it was writing."""
     for leftover in folder.glob(".*.new"):
         leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a folder, which is made if need be, from every other process that does the same.
+
+    The system gives the lock back when a process ends, however it ends. Raises ConfigError that names the process that
+    holds the folder, and OSError when it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _take(file):
+                raise ConfigError(f"{folder} is in use: {_holder(path)} trains there; let it end, or stop it first")
+            if _is(file, path):  # or the one that had it has removed it meanwhile
+                break
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+    try:
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        if os.name == "nt":  # an open file cannot be removed there
+            os.close(file)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        if os.name != "nt":
+            os.close(file)
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process holds the folder."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _take(file)
+    finally:
+        os.close(file)
+
+
+def _holder(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return f"process {int(path.read_text())}"
+    return "another process"
+
+
+def _is(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except OSError:
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(file: int) -> bool:
+        os.lseek(file, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _take(file: int) -> bool:
+        """Lock an open file; False when somebody else has. A file system that knows no locks lets everybody in."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -131,16 +131,33 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     run = Run(folder, config, corpus, model, engine, state.step, _ladder(corpus))
     # Steps after the checkpoint will be made again, and logged again; at step 0 that is everything.
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= state.step and state.step > 0]
+    remove_leftovers(folder)
+    remove_leftovers(folder / snapshots.FOLDER)
+    log = _with_best(run, log)
     _complete(run, BestLoss(log).step)
     if state.step == config.train.steps:
         return run  # nothing is left to do, so nothing else on disk changes
-    remove_leftovers(folder)
-    remove_leftovers(folder / snapshots.FOLDER)
     checkpoint.rewrite_log(folder, log)
     measured = [r for r in checkpoint.read_log(folder, checkpoint.FLOW) if r["step"] <= state.step and state.step > 0]
     checkpoint.rewrite_log(folder, measured, checkpoint.FLOW)
     checkpoint.save_config(folder, config, tokenizer)
     return run
+
+
+def _with_best(run: Run, log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The log with the validation of the best model, measured again if the log has lost it.
+
+    Otherwise the next validation would count as the best one, whatever it was, and replace that model.
+    """
+    step = checkpoint.saved_step(run.folder / checkpoint.BEST)
+    if step is None or not 0 < run.step >= step or any(r["step"] == step and r.get("val_loss") for r in log):
+        return log
+    model = GPT(run.config.model)
+    tensors, _ = checkpoint.load_tensors(run.folder / checkpoint.BEST)
+    checkpoint.load_parameters(model, tensors, run.folder / checkpoint.BEST)
+    best = replace(run, model=model, engine=make_engine(model, run.config.train))
+    found = {"step": step, "train_loss": None, "val_loss": _validate(best, run.config.train.eval_sequences)}
+    return sorted([*(r for r in log if r["step"] != step), found], key=lambda record: record["step"])
 
 
 def _complete(run: Run, best: int | None) -> None:
@@ -335,20 +352,27 @@ def _framed(text: str) -> str:
 
 @contextmanager
 def _stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or a polite kill sets; a second Ctrl-C stops at once, without saving."""
+    """An event that Ctrl-C, a polite kill or a terminal that closes sets; a second Ctrl-C stops at once, unsaved."""
     asked = threading.Event()
 
     def handler(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:  # others come twice by themselves, as from a terminal that closes
+                raise KeyboardInterrupt
+            return
         asked.set()
-        # os.write: print could be in the middle of its own work at this moment
-        os.write(2, b"\nStopping after this step and saving; press Ctrl-C again to stop at once.\n")
+        # os.write: print could be in the middle of its own work at this moment. The terminal may be gone.
+        with suppress(OSError):
+            os.write(2, b"\nStopping after this step and saving; press Ctrl-C again to stop at once.\n")
 
     if threading.current_thread() is not threading.main_thread():
         yield asked  # signals are the main thread's; somebody who trains in another thread has to stop it there
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not every system has all of them
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # What is ignored stays ignored: nohup does that to SIGHUP.
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield asked
     finally:

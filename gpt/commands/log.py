@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import bisect
 import csv
 import importlib.util
 import io
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.measure import Line
 
-from .. import checkpoint
+from .. import checkpoint, snapshots
 from ..errors import CheckpointError, ConfigError
 from ..files import write_atomically
 
@@ -46,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
         write_atomically(Path(options.csv), as_csv(records))
         print(f"Wrote {options.csv}: {len(records):,} lines and their names")
     if options.tensorboard is not None:
-        _write_events(Path(options.tensorboard), records, checkpoint.read_flow(folder), _time(folder))
+        times = _times(folder, records[-1]["step"])
+        _write_events(Path(options.tensorboard), records, checkpoint.read_flow(folder), times)
         print(
             f"Wrote {options.tensorboard}: {len(records):,} steps; look at it with "
             f"tensorboard --logdir {options.tensorboard}",
@@ -79,21 +82,40 @@ def _check_tensorboard(folder: Path) -> None:
         raise ConfigError(f"{folder} is not empty, and TensorBoard would show both; choose another folder")
 
 
-def _time(folder: Path) -> float:
-    """When the last line was written: the log knows no time of day, and all of it gets that one."""
-    return (folder / checkpoint.LOG).stat().st_mtime
+def _times(folder: Path, last: int) -> Callable[[int], float]:
+    """The time of day of a step, in seconds since 1970, from the times at which the files of the run were written.
+
+    The log itself is the same for the same seed, and so knows no time. Between two files it is taken to have passed
+    evenly; a copy of a folder that has not kept the times has one moment for all steps.
+    """
+    written = {0: folder / checkpoint.CONFIG, **snapshots.taken(folder), last: folder / checkpoint.LOG}
+    known: list[tuple[int, float]] = []
+    end = (folder / checkpoint.LOG).stat().st_mtime
+    for step, path in sorted(written.items()):
+        if step <= last:
+            moment = min(path.stat().st_mtime, end)
+            known.append((step, max(moment, known[-1][1]) if known else moment))
+
+    def time(step: int) -> float:
+        after = min(bisect.bisect_left(known, (step, -math.inf)), len(known) - 1)
+        (a, start), (b, stop) = known[max(after - 1, 0)], known[after]
+        return start + (stop - start) * min(1.0, (step - a) / (b - a)) if b > a else stop
+
+    return time
 
 
-def _write_events(folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[Line]], when: float) -> None:
+def _write_events(
+    folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[Line]], time: Callable[[int], float]
+) -> None:
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(str(folder)) as writer:
         for record in records:
             for name, value in record.items():
                 if name != "step" and value is not None:
-                    writer.add_scalar(_TAGS.get(name, name), value, record["step"], walltime=when)
+                    writer.add_scalar(_TAGS.get(name, name), value, record["step"], walltime=time(record["step"]))
         for step, lines in flow.items():
             for line in lines:
-                writer.add_scalar(f"mean size of the gradient/{line.name}", line.mean, step, walltime=when)
+                writer.add_scalar(f"mean size of the gradient/{line.name}", line.mean, step, walltime=time(step))
                 if line.update is not None:
-                    writer.add_scalar(f"update over parameter/{line.name}", line.update, step, walltime=when)
+                    writer.add_scalar(f"update over parameter/{line.name}", line.update, step, walltime=time(step))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,11 @@ def add_parser(add: Any) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
     command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
     command.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end before this text, in which \\n is a line end and \\t a tab; may be given several times",
     )
     engine_flag(command)
 
@@ -58,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     for name, least in (("max_new_tokens", 0), ("samples", 1)):
         if getattr(options, name) < least:
             raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
-    if "" in options.stop:
+    stops = [unescaped(stop) for stop in options.stop]
+    if "" in stops:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
     model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
     # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
@@ -84,8 +90,17 @@ def run(options: argparse.Namespace) -> int:
             slide=options.slide,
             rng=random.Random(options.seed + number),
         )
-        for character in until((tokenizer.decode([token]) for token in tokens), options.stop):
+        for character in until((tokenizer.decode([token]) for token in tokens), stops):
             print(character, end="", flush=True, file=out)
             console.end_if_unread()
         print(file=out)
     return 0
+
+
+def unescaped(words: str) -> str:
+    r"""Words of a command line with ``\n``, ``\t`` and ``\\`` as what they mean: few shells can type a line end.
+
+    >>> unescaped(r"a\n\tb\\n") == "a\n\tb" + chr(92) + "n"
+    True
+    """
+    return re.sub(r"\\[nt\\]", lambda found: {"n": "\n", "t": "\t"}.get(found[0][1], "\\"), words)

@@ -25,7 +25,7 @@ from ..config import GPTConfig, TrainConfig
 from ..data import Corpus
 from ..engines import check_engine
 from ..errors import ConfigError
-from ..files import write_atomically
+from ..files import locked, remove_leftovers, write_atomically
 from ..model import GPT
 from ..train import DivergedError, resume, start, train
 from ..watch import BestLoss
@@ -119,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
         trials.append(Trial(varied, out / _folder(varied), config))
     for trial in trials:
         _check_same(trial, out)
+    remove_leftovers(out)
     outcomes = {}
     for number, trial in enumerate(trials, 1):
         print(f"--- {number} of {len(trials)}: {trial.words}", flush=True)
@@ -213,6 +214,11 @@ def _stopped_early(trial: Trial, validated: Sequence[Mapping[str, Any]]) -> bool
 
 def _made(trial: Trial, corpus: Corpus) -> Outcome | None:
     """Make a run, or what is left of it; None when somebody stopped it."""
+    with locked(trial.folder):
+        return _made_alone(trial, corpus)
+
+
+def _made_alone(trial: Trial, corpus: Corpus) -> Outcome | None:
     if checkpoint.exists(trial.folder):
         made = resume(trial.folder, trial.config, trial.config.text())
     else:

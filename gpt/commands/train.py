@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -18,7 +19,7 @@ from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import TEXTS
 from ..engines import CompiledEngine, check_engine
 from ..errors import CheckpointError, ConfigError
-from ..files import write_atomically
+from ..files import in_use, locked, remove_leftovers, write_atomically
 from ..processes import launched, together
 from ..recorded import recorded_loss
 from ..train import DivergedError, Run, resume, start, train
@@ -58,11 +59,23 @@ def add_parser(add: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train to the last step, and say what came of it and what to do next."""
     console.only_tells()
-    this = _fresh(options) if options.resume is None else _resumed(options)
+    with contextlib.ExitStack() as held:  # until the report is made
+        return _finish(options, _fresh(options, held) if options.resume is None else _resumed(options, held))
+
+
+def _finish(options: argparse.Namespace, this: Run) -> int:
     folder, config = this.folder, this.config
     if this.step >= config.train.steps:
         print("It is complete. To train it further, give a larger --steps.")
+        if not options.no_draw and _undrawn(folder):
+            print("Its pictures are missing or older than the model.")
+            draw_into(this, report=_reported(options))
         return 0
+    if config.train.warmup_steps >= config.train.steps:
+        print(
+            f"The learning rate rises for {config.train.warmup_steps} steps, and the run has {config.train.steps}: it "
+            f"never reaches {config.train.lr:g}; a smaller --warmup-steps lets it"
+        )
     model = config.model
     print(
         f"GPT: {len(this.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
@@ -120,7 +133,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _fresh(options: argparse.Namespace) -> Run:
+def _undrawn(folder: Path) -> bool:
+    """Whether the process ended after the last step and before the last picture, ``loss.svg``, was made."""
+    last = folder / "loss.svg"
+    return not last.exists() or last.stat().st_mtime < (folder / checkpoint.MODEL).stat().st_mtime
+
+
+def _fresh(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     changes = given(options, TrainConfig)
     if _reported(options) and launched()[1] == 1:  # of several processes all have to keep the same steps
         changes.setdefault("keep", KEPT)
@@ -129,20 +148,22 @@ def _fresh(options: argparse.Namespace) -> Run:
     config, corpus = text.run(model, training)
     if options.out:
         folder = Path(options.out)
-        if checkpoint.exists(folder):
-            raise ConfigError(
-                f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
-            )
+        if checkpoint.exists(folder) and not in_use(folder):  # who uses it is told when it is locked
+            raise _used(folder)
     else:
         folder = _unused(Path("runs") / f"{text.name}-{options.preset or DEFAULT_PRESET}")
     check_engine(training)  # before a folder is made
-    _check_writable(folder)
+    _hold(folder, held)
+    if checkpoint.exists(folder):
+        raise _used(folder)  # another process had it meanwhile
     print(f"A new run in {folder}")
     return start(folder, config, corpus)
 
 
-def _resumed(options: argparse.Namespace) -> Run:
+def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     folder = Path(options.resume)
+    checkpoint.load_config(folder)  # says what is wrong with a folder that is none of a run
+    _hold(folder, held)
     config = checkpoint.load_config(folder)
     fixed = [name for name in ("preset", "dataset", "data", "normalize", "out") if getattr(options, name) is not None]
     fixed += given(options, GPTConfig)
@@ -150,9 +171,14 @@ def _resumed(options: argparse.Namespace) -> Run:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
         raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
     changes = given(options, TrainConfig)
+    if "lr" in changes and config.train.lr:  # the end moves with the peak, as in a new run
+        changes.setdefault("min_lr", config.train.min_lr * (changes["lr"] / config.train.lr))
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
-    _check_writable(folder)
+    logged = {record["step"] for record in checkpoint.read_log(folder)}
     run = resume(folder, config, config.text())
+    missing = run.step + 1 - len([step for step in range(run.step + 1) if step in logged])
+    if missing and run.step:
+        print(f"{folder / checkpoint.LOG} has lost {missing} of its {run.step + 1} records; charts will show the rest")
     print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
     return run
 
@@ -161,7 +187,7 @@ def _unused(folder: Path) -> Path:
     """``folder``, or ``folder-2``, ``folder-3`` …: the first in which no run has been started."""
     candidate = folder
     for i in itertools.count(2):
-        if not checkpoint.exists(candidate):
+        if not checkpoint.exists(candidate) and not in_use(candidate):
             return candidate
         try:
             step, steps = checkpoint.load_training_state(candidate).step, checkpoint.load_config(candidate).train.steps
@@ -176,12 +202,17 @@ def _unused(folder: Path) -> Path:
     raise AssertionError("count() does not end")
 
 
-def _check_writable(folder: Path) -> None:
-    """Find out now, not after an hour of training, that the folder cannot be written."""
+def _used(folder: Path) -> ConfigError:
+    return ConfigError(
+        f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
+    )
+
+
+def _hold(folder: Path, held: contextlib.ExitStack) -> None:
+    """Lock the folder, and find out now, not after an hour of training, that it cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "log.jsonl.new", "")
-        (folder / "log.jsonl.new").unlink()
+        held.enter_context(locked(folder))
+        remove_leftovers(folder / FOLDER)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
 
@@ -229,7 +260,7 @@ def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:
             print("Making the report (--no-report leaves it out) ...", flush=True)
             written[write(subject).relative_to(run.folder).as_posix()] = "everything there is to see, as one page"
         if isinstance(run.engine, CompiledEngine):
-            write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
+            write_atomically(run.folder / "program.txt", f"{subject.compiled}\n")
             written["program.txt"] = "what the compiler made of the scalars, line by line"
             viz.save(subject.program_drawing, run.folder / "program.svg")
             written["program.svg"] = "the same as a picture"

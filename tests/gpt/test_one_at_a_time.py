@@ -1,0 +1,194 @@
+"""One training per folder; what a kill, a closed terminal or a lost log leave behind never costs a run its best."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt import checkpoint
+from gpt.cli import main
+from gpt.commands.log import _times
+from gpt.commands.sample import unescaped
+from gpt.errors import ConfigError
+from gpt.files import LOCK, in_use, locked
+
+HOLD = """
+import sys
+from pathlib import Path
+from gpt.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    input()
+"""
+
+
+def holding(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_training_of_a_folder_is_told_who_holds_it_and_changes_nothing(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "4", "--out", str(out)]) == 0
+    assert not (out / LOCK).exists()
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    holder = holding(out)
+    try:
+        for arguments in (["train", "--resume", str(out), "--steps", "8"], [*train_arguments, "--out", str(out)]):
+            capsys.readouterr()
+            assert main(arguments) == 2
+            error = capsys.readouterr().err
+            assert f"{out} is in use: process {holder.pid} trains there" in error
+            assert error.count("\n") == 1
+        assert {path: path.read_bytes() for path in out.iterdir() if path.name != LOCK} == before
+    finally:
+        holder.kill()  # nothing in it can give the lock back
+        holder.communicate()
+    assert (out / LOCK).exists()
+    assert main(["train", "--resume", str(out), "--steps", "8", "--no-draw"]) == 0
+    assert not (out / LOCK).exists()
+
+
+def test_a_folder_is_held_as_long_as_the_block_lasts(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    assert not in_use(folder)
+    with locked(folder):
+        assert in_use(folder)
+        with pytest.raises(ConfigError, match=f"process {os.getpid()} trains there"), locked(folder):
+            pass
+        assert in_use(folder)
+    assert not in_use(folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [0, 5])
+def test_a_lost_log_never_lets_a_worse_model_be_the_best(
+    left: int, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "12", "--lr", "0.03", "--out", str(out)]) == 0
+    log = checkpoint.read_log(out)
+    losses = {r["step"]: r.get("watched_loss", r["val_loss"]) for r in log if r["val_loss"] is not None}
+    assert checkpoint.saved_step(out / checkpoint.BEST) == 12
+    best = (out / checkpoint.BEST).read_bytes()
+    checkpoint.rewrite_log(out, log[:left])
+    ruin = ["--steps", "24", "--lr", "30", "--grad-clip", "0", "--no-draw"]  # every later model is worse
+    assert main(["train", "--resume", str(out), *ruin]) == 0
+    assert f"has lost {13 - left} of its 13 records" in capsys.readouterr().out
+    assert (out / checkpoint.BEST).read_bytes() == best
+    again = {r["step"]: r for r in checkpoint.read_log(out)}
+    assert again[12]["val_loss"] == pytest.approx(losses[12], rel=1e-9)
+    assert min(again[step]["val_loss"] for step in (16, 20)) > losses[12]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="terminals of Windows send no signal")
+def test_a_terminal_that_closes_saves_the_run(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    program = """
+import os, signal, sys
+from gpt import cli, engines
+honest, made = engines.CompiledEngine.step, 0
+def step(self, *arguments):
+    global made
+    made += 1
+    if made in (6, 7):
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+    return honest(self, *arguments)
+engines.CompiledEngine.step = step
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    arguments = [*train_arguments, "--steps", "12"]
+    command = [sys.executable, "-c", program, *arguments, "--out"]
+    assert subprocess.run([*command, str(out)], capture_output=True, check=False).returncode == 130
+    assert checkpoint.load_training_state(out).step == 6
+    # nohup ignores that signal, and so does the training then
+    ignoring = program.replace("honest, made", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nhonest, made", 1)
+    command[2] = ignoring
+    assert subprocess.run([*command, str(tmp_path / "2")], capture_output=True, check=False).returncode == 0
+
+
+def test_a_run_killed_before_its_last_picture_is_drawn_when_resumed(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "2", "--out", str(out)]) == 0
+    (out / ".loss.svg.77.new").write_bytes(b"half")
+    for printed in ("missing or older", ""):
+        capsys.readouterr()
+        assert main(["train", "--resume", str(out), "--no-report"]) == 0
+        text = capsys.readouterr().out
+        assert "It is complete" in text
+        assert ("missing or older" in text) == bool(printed)
+        assert (out / "loss.svg").exists()
+        assert not list(out.glob(".*"))
+    model = (out / checkpoint.MODEL).stat()
+    os.utime(out / "loss.svg", (0, model.st_mtime - 10))
+    assert main(["train", "--resume", str(out), "--no-draw"]) == 0
+    assert "missing or older" not in capsys.readouterr().out
+
+
+def test_another_rate_of_a_resumed_run_moves_its_end(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "4", "--lr", "0.02", "--min-lr", "0.01", "--out", str(out)]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "8", "--lr", "0.002", "--no-draw"]) == 0
+    changed = checkpoint.load_config(out).train
+    assert (changed.lr, changed.min_lr) == pytest.approx((0.002, 0.001))
+
+
+def test_a_warm_up_that_never_ends_is_said(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for steps, expected in ((4, 1), (5, 0)):
+        arguments = [
+            *train_arguments,
+            "--warmup-steps",
+            "4",
+            "--steps",
+            str(steps),
+            "--out",
+            str(tmp_path / str(steps)),
+        ]
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.count("never reaches") == expected
+
+
+def test_events_have_the_times_of_their_steps(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "8", "--keep", "3", "--out", str(out)]) == 0
+    moments = {"config.json": 1000, "snapshots/step-0000000.safetensors": 1010,
+               "snapshots/step-0000004.safetensors": 1050, "snapshots/step-0000008.safetensors": 1100,
+               "log.jsonl": 1110}  # fmt: skip
+    for name, moment in moments.items():
+        os.utime(out / name, (moment, moment))
+    time = _times(out, 8)
+    assert [time(step) for step in range(9)] == [1010, 1020, 1030, 1040, 1050, 1065, 1080, 1095, 1110]
+    os.utime(out / "snapshots/step-0000004.safetensors", (5000, 5000))  # copied later: times never run backwards
+    time = _times(out, 8)
+    assert sorted(time(step) for step in range(9)) == [time(step) for step in range(9)]
+
+
+def test_a_stop_string_may_be_a_line_end(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [unescaped(words) for words in (r"\n", r"a\tb", r"\\n", r"\x", "\\")] == ["\n", "a\tb", r"\n", r"\x", "\\"]
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "2", "--out", str(out)]) == 0
+    capsys.readouterr()
+    sample = ["sample", "--checkpoint", str(out), "--prompt", "to", "--max-new-tokens", "200"]
+    assert main(sample) == 0
+    whole = capsys.readouterr().out
+    assert whole.count("\n") > 1
+    assert main([*sample, "--stop", r"\n"]) == 0
+    assert capsys.readouterr().out == whole.partition("\n")[0] + "\n"
