@@ -147,7 +147,7 @@ def locate(error: Exception, module: Any) -> None:
 
 
 def values_in(thing: Any) -> list[Value]:
-    """Every Value in nested lists, tuples and dictionaries, in order.
+    """Every Value in nested lists, tuples, dictionaries and arrays, in order.
 
     >>> [v.data for v in values_in([Value(1.0), (Value(2.0), "text", [Value(3.0)])])]
     [1.0, 2.0, 3.0]
@@ -156,6 +156,10 @@ def values_in(thing: Any) -> list[Value]:
         return [thing]
     if isinstance(thing, dict):
         thing = list(thing.values())
+    elif hasattr(thing, "tolist"):  # a numpy array
+        thing = thing.tolist()
+        if isinstance(thing, Value):
+            return [thing]
     if not isinstance(thing, (list, tuple)):
         return []
     while (kinds := set(map(type, thing))) == {list}:  # nearly always, and far faster

@@ -34,8 +34,11 @@ ASCII = str.maketrans(
 )  # fmt: skip
 
 # The controls but \t and \n (C0, delete, C1), the twelve marks of Unicode's Bidi_Control, its deprecated relatives, the
-# separators of lines and paragraphs, and halves of surrogate pairs, which stand for bytes of a name that are no text.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+# separators of lines and paragraphs, and what no file may hold: the two signs that are none, and halves of surrogate
+# pairs, which stand for bytes of a name that are no text.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff\ufffe\uffff]"
+)
 _LIKE = "tinygrad_edu.console"  # the name of the error handler below
 
 

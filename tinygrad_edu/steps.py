@@ -32,6 +32,7 @@ from functools import cached_property
 from typing import Any
 
 from . import ops
+from .console import visible
 from .engine import Value, topological_order
 from .errors import StaleGraphError
 from .ops import ADD, CONSTANT, MUL, POW, Op
@@ -457,7 +458,7 @@ def _check_fresh(nodes: list[Node], i: int) -> None:
 
 
 def _nodes(order: list[Value], index: Mapping[Value, int], names: Mapping[Value, str]) -> list[Node]:
-    given = [value.label or names.get(value, "") for value in order]
+    given = [visible(value.label or names.get(value, "")) for value in order]
     taken = set(filter(None, given))
     counts = {"v": 0, "x": 0}
     used: set[str] = set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from tinygrad_edu import console
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT, Op
 
@@ -117,7 +118,7 @@ def visible(text: str) -> str:
     ('␣', 'a⏎', 'two words')
     """
     text = text.translate(_GLYPHS)
-    text = "".join(c if c.isprintable() else "·" for c in text)
+    text = "".join(c if c.isprintable() else "·" for c in console.visible(text))
     inner = text.strip(" ")
     if not inner:
         return "␣" * len(text)

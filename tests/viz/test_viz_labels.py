@@ -10,7 +10,7 @@ from drawn_examples import Drawn, expression, mlp_loss
 from test_viz_draw import SHAKESPEARE, words_of
 
 import viz
-from tinygrad_edu import Value, nn, record_calls
+from tinygrad_edu import Value, console, nn, record_calls
 from viz import style
 from viz.rendering import layout
 
@@ -56,6 +56,46 @@ def test_every_label_survives_in_dot_svg_and_html(program, look, tmp_path):
     for found in (texts, in_page):
         found = [words.replace("\xa0", " ") for words in found if words]
         assert [label for label in shown if label not in found] == []
+
+
+#: Characters that XML, HTML or UTF-8 cannot hold, or that turn the text around them.
+HIDDEN = ["a\0b", "\x1b(31m", "\x07", "\x85", "\ufffe", "\uffff", "\ud800", "\u202e", "a\x0bb"]
+
+
+def test_characters_that_no_file_can_hold_are_seen_in_every_file(program, tmp_path):
+    for i, label in enumerate(HIDDEN):
+        a = Value(2.0, label=label)
+        loss = a * 3.0
+        loss.label = label * 2
+        loss.backward()
+        shown = console.visible(label)
+        assert shown != label
+        assert shown.isprintable()
+        made = {
+            "draw": viz.draw(loss),
+            "micrograd": viz.draw(loss, style="micrograd"),
+            "step": viz.step_page(loss, title=label),
+            "explore": viz.explore(loss, title=label, tokens=[label]),
+            "animation": viz.animate(loss),
+            "histogram": viz.histogram({label: [1.0, 2.0]}, title=label),
+            "attention": viz.attention([[1.0]], [label], title=label),
+            "plot": viz.plot({label: [2.0, 1.0]}, title=label, x=label),
+            "flow": viz.flow(loss),
+        }
+        for name, thing in made.items():
+            for kind in ("svg", "html", "dot", "txt", *(["png"] if i in (0, 4, 6) and name != "animation" else [])):
+                path = tmp_path / f"{name}{i}.{kind}"
+                try:
+                    thing.save(path)
+                except viz.UnknownFormatError:
+                    continue
+                if kind == "svg":
+                    root = ElementTree.parse(path).getroot()
+                    words = "".join(root.itertext())
+                    assert shown in words or style.visible(label) in words, (name, label)
+                if kind != "png":
+                    words = path.read_text(encoding="utf-8")
+                    assert not set(re.findall(r"[^\w\s]", words)) & set("\0\x1b\x07\x85\ufffe\uffff\u202e\x0b"), name
 
 
 def test_the_label_in_full_is_an_attribute(program):

@@ -15,7 +15,7 @@ from tinygrad_edu.calls import CallRecord, ModuleCall
 from .. import style
 from ..rendering import shapes
 from ..rendering.choice_page import choice_page
-from .chart import Chart, text
+from .chart import Chart, listed, text
 
 _THREE_DIGITS_UP_TO = 12  # tokens, in a picture of one map or two; with more, cells are narrow and numbers have two
 _NUMBERS_UP_TO = 40  # tokens; with more, numbers are in the tooltips only
@@ -142,6 +142,7 @@ def attention(
     <BLANKLINE>
     A row looks at the columns; its weights sum to 1. ·: masked, exactly 0.
     """
+    source, tokens = listed(source), listed(tokens)
     if isinstance(source, CallRecord):
         maps = list(_recorded(source, kind, None if tokens is None else len(tokens)))
         if not maps:

@@ -14,7 +14,7 @@ from tinygrad_edu import Value, collector_paused, no_grad
 from .. import style
 from ..rendering import shapes
 from ..rendering.choice_page import choice_page
-from .chart import Chart, text
+from .chart import Chart, listed, text
 from .plot import Axis
 
 Point = tuple[float, float]
@@ -168,6 +168,7 @@ def boundary(
     """
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
+    points, labels = listed(points), listed(labels)
     plane = [_point(p) for p in points]
     if len(plane) != len(labels):
         raise ValueError(f"every point needs a label; got {len(plane)} points and {len(labels)} labels")
@@ -221,7 +222,7 @@ def _number(thing: Any) -> float:
 
 
 def _answer(model: Callable[[list[float]], Any], point: Point) -> tuple[float, ...]:
-    found = model(list(point))
+    found = listed(model(list(point)))
     single = isinstance(found, (Value, numbers.Real))
     scores = tuple(_number(z) for z in ([found] if single else found))
     if not 1 <= len(scores) <= len(_CLASSES):

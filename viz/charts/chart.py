@@ -5,16 +5,18 @@ from __future__ import annotations
 import html
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from tinygrad_edu.console import visible
 
 from .. import style
 from ..errors import UnknownFormatError
 from ..rendering.dot import write
 from ..rendering.picture_page import page
 from ..rendering.redraw import redraw
-from ..rendering.theme import themed
+from ..rendering.theme import in_cell, themed
 
 LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
 
@@ -29,6 +31,9 @@ class Chart(ABC):
     def _drawn(self) -> str:
         """The chart as SVG in the colours of :mod:`viz.style`, of elements that :mod:`viz.rendering.redraw` knows."""
 
+    def _clean(self) -> str:
+        return visible(self._drawn())  # names may hold characters that no SVG may
+
     def _title(self) -> str:
         return "chart"
 
@@ -38,7 +43,7 @@ class Chart(ABC):
 
     def svg(self) -> str:
         """The chart, dark on dark screens."""
-        return themed(self._drawn(), None)
+        return themed(self._clean(), None)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the chart and return the path: ``.svg``, ``.html`` to zoom and search in, ``.png`` or ``.pdf`` for
@@ -53,9 +58,9 @@ class Chart(ABC):
         kinds: dict[str, Callable[[], bytes]] = {
             ".svg": lambda: self.svg().encode(),
             ".html": lambda: self._page().encode(),
-            ".png": lambda: redraw(self._drawn(), "png"),
-            ".pdf": lambda: redraw(self._drawn(), "pdf"),
-            ".txt": lambda: f"{self}\n".encode(),
+            ".png": lambda: redraw(self._clean(), "png"),
+            ".pdf": lambda: redraw(self._clean(), "pdf"),
+            ".txt": lambda: visible(f"{self}\n").encode(),
         }
         if path.suffix.lower() not in kinds:
             raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
@@ -63,7 +68,21 @@ class Chart(ABC):
         return str(path)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": str(self), "image/svg+xml": self.svg()}
+        return {"text/plain": str(self), "image/svg+xml": in_cell(self.svg())}
+
+
+def listed(thing: Any) -> Any:
+    """Arrays, of numpy and of whoever else has ``tolist``, as lists; also inside of lists, tuples and mappings.
+
+    >>> from array import array
+    >>> listed({"w": (array("d", [1.0]), 2.0)})
+    {'w': [[1.0], 2.0]}
+    """
+    if hasattr(thing, "tolist"):
+        thing = thing.tolist()
+    if isinstance(thing, Mapping):
+        return {key: listed(item) for key, item in thing.items()}
+    return [listed(item) for item in thing] if isinstance(thing, (list, tuple)) else thing
 
 
 def text(

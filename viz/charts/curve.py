@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import style
 from ..rendering import shapes
-from .chart import Chart, stroke, text
+from .chart import Chart, listed, stroke, text
 from .plot import LOOKS, Axis, Point
 
 _WIDTH, _HEIGHT = 760.0, 420.0  # points: the axes
@@ -114,6 +114,7 @@ def loss_curve(
       best        2 at step 3, better than bigram
     counting reaches: unigram 3.3, bigram 2.4
     """
+    log = listed(log)
     runs = log if isinstance(log, Mapping) else {"": log}
     if not runs:
         raise ValueError("there is nothing to show; give loss_curve() the log of at least one run")

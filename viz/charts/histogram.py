@@ -13,7 +13,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 
 from .. import style
 from ..rendering import shapes
-from .chart import Chart, stroke, text
+from .chart import Chart, listed, stroke, text
 from .flow import by_module
 
 _BINS = 31  # an odd number, so that 0 is in the middle of one
@@ -130,7 +130,7 @@ def histogram(
                 groups[name] = [v for call in calls for v in call.outputs]
     elif isinstance(source, Mapping):
         kinds = ["numbers", "gradients"]
-        groups = {str(name): list(_flat(some)) for name, some in source.items()}
+        groups = {str(name): list(_flat(listed(some))) for name, some in source.items()}
     else:
         raise ValueError(f"expected what record_calls() recorded, or numbers by name; got {type(source).__name__}")
     groups = {style.visible(name): some for name, some in groups.items() if some}

@@ -11,7 +11,7 @@ from tinygrad_edu import Value
 
 from .. import style
 from ..rendering import shapes
-from .chart import Chart, stroke, text, wrapped
+from .chart import Chart, listed, stroke, text, wrapped
 
 _ROW, _BAR = 32.0, 190.0  # points: the height of a character's row, the width of the largest bar
 _PANEL = _BAR + 84.0  # with the number behind the bar, and a gap
@@ -133,6 +133,7 @@ def next_characters(
     c  .200  ████          cut   ░░░░
        3 left              2 left
     """
+    stages, characters = listed(stages), listed(characters)
     if not stages:
         raise ValueError("there is nothing to show; give next_characters() the probabilities of at least one stage")
     if most < 1:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import style
-from .chart import LETTER, Chart, stroke, text
+from .chart import LETTER, Chart, listed, stroke, text
 
 Point = tuple[float, float]
 
@@ -83,6 +83,7 @@ def plot(
     training
     loss: 4 at 0, 1 at 2
     """
+    lines, points = listed(lines), listed(points)
     as_pairs = {name: [_pair(i, item) for i, item in enumerate(line)] for name, line in lines.items()}
     marks = {name: [(float(a), float(b)) for a, b in some] for name, some in (points or {}).items()}
     for name, line in [*as_pairs.items(), *marks.items()]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinygrad_edu import Value
+from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import ADD, CONSTANT, MUL, SUB
 
@@ -154,7 +155,7 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
         # Not value.label: a property that finds no label costs more than all the rest of this loop.
         name = getattr(value, "_label", "") or names.get(value, "")
         if name and value.op is not CONSTANT:
-            found[node] = name
+            found[node] = visible(name)
     return Graph(
         values,
         index,

@@ -42,6 +42,9 @@ class Page:
         write(Path(path), self.html.encode())
         return str(path)
 
+    def __repr__(self) -> str:
+        return f"Page({len(self.html):,} characters; .save('page.html') writes it)"
+
     def _repr_html_(self) -> str:
         inside = html.escape(self.html, quote=True)
         return f'<iframe srcdoc="{inside}" style="width:100%;height:640px;border:1px solid #9aa4b0"></iframe>'

@@ -17,6 +17,7 @@ from typing import Any
 
 import graphviz
 
+from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT
 
@@ -25,7 +26,7 @@ from ..errors import LayoutTimeout, UnknownFormatError
 from ..graph.fold import Box, Cluster, Edge, Picture
 from . import layout, wrap
 from .picture_page import page
-from .theme import themed
+from .theme import in_cell, themed
 
 PICTURE_FORMATS = ("svg", "png", "pdf", "html")
 TEXT_FORMATS = ("dot", "gv")
@@ -105,12 +106,15 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     ) -> dict[str, str]:
         bundle = {"text/plain": self._words()}
         if include is None or "image/svg+xml" in include:
-            bundle["image/svg+xml"] = self.svg()
+            bundle["image/svg+xml"] = in_cell(self.svg())
         return {kind: data for kind, data in bundle.items() if exclude is None or kind not in exclude}
+
+    def __repr__(self) -> str:
+        return f"Drawing({self._words()})"
 
     def _words(self) -> str:
         if self.picture is None:
-            return self.words or repr(self)
+            return self.words
         size = style.banner(self.picture) or f"{self.picture.total:,} Values and {len(self.picture.edges):,} edges"
         return " ".join([*self.picture.age, size])
 
@@ -272,11 +276,11 @@ def text(words: str) -> str:
     'a&lt;b &amp; &quot;c&quot;'
     """
     # A backslash is doubled: even in an HTML-like label dot replaces \N by the name of the node.
-    return html.escape(words).replace("\\", "&#92;&#92;").replace("{", "&#123;").replace("}", "&#125;")
+    return html.escape(visible(words)).replace("\\", "&#92;&#92;").replace("{", "&#123;").replace("}", "&#125;")
 
 
 def _tooltip(words: str) -> str:
-    return graphviz.nohtml("\\n".join(graphviz.escape(line) for line in words.split("\n")))  # type: ignore[no-any-return]
+    return graphviz.nohtml("\\n".join(graphviz.escape(visible(line)) for line in words.split("\n")))  # type: ignore[no-any-return]
 
 
 def _font(words: str, *, size: int | None = None, colour: str | None = None, bold: bool = False) -> str:

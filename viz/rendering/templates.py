@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
+from tinygrad_edu.console import visible
+
 
 def asset(name: str) -> str:
     """The text of a file in ``viz/pages``."""
@@ -12,11 +14,16 @@ def asset(name: str) -> str:
 
 
 def fill(template: str, parts: dict[str, str]) -> str:
-    """``@NAME@`` in a template becomes the part of that name; what the parts contain is left as it is."""
+    """``@NAME@`` in a template becomes the part of that name.
+
+    What the parts contain is left as it is, but for characters that no file may hold; those can be seen afterwards.
+    """
     pieces = template.split("@")
-    return "".join(
-        parts.get(piece, "") if i % 2 else piece  # every second piece stands between two signs
-        for i, piece in enumerate(pieces)
+    return visible(
+        "".join(
+            parts.get(piece, "") if i % 2 else piece  # every second piece stands between two signs
+            for i, piece in enumerate(pieces)
+        )
     )
 
 

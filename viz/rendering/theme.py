@@ -67,6 +67,11 @@ def page_colours() -> str:
     )
 
 
+def in_cell(svg: str) -> str:
+    """A themed SVG for a notebook: never wider than the cell. Saved as a page, it can be seen larger."""
+    return svg.replace(' class="tinygrad"', ' class="tinygrad" style="max-width:100%;height:auto"', 1)
+
+
 _NODE = re.compile(r'(<g id="[^"]*" class="node")(>\s*<title>([^<]*)</title>)')
 
 
