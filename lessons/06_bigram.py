@@ -191,7 +191,6 @@ for step in range(60 if FAST else 150):
     losses.append(compiled.value_and_grad(inputs, targets))
     optimizer.step()  # key: every parameter moves against its gradient
 
-compiled.parameters.write_back()
 print(f"{losses[0]:.4f} → {losses[-1]:.4f}; counting {counted_loss:.4f}")
 
 # %%

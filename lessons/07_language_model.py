@@ -158,7 +158,6 @@ def train(compiled, contexts, targets, steps):
         if len(recent) == 50:
             learned.append((step, sum(recent) / 50))
             recent = []
-    compiled.parameters.write_back()
     return learned, new
 
 

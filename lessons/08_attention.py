@@ -364,7 +364,6 @@ def train(player, steps):
     for _ in range(steps):
         losses.append(compiled.value_and_grad(*deal(32, rng)))  # key: the mean loss of 32 new games, and its gradient
         optimizer.step()
-    compiled.parameters.write_back()  # from the array back into the Values
     return losses
 
 

@@ -343,7 +343,6 @@ for step in range(steps + 1):
     optimizer.lr = 0.01 * min((step + 1) / 100, 1 - 0.9 * step / steps)
     optimizer.step()
 
-compiled.parameters.write_back()
 final = validated[-1][1]
 print(f"loss on new text {validated[0][1]:.2f} → {final:.2f}: {verdict(final, rungs)}")
 

@@ -48,7 +48,6 @@ def train(compiled, tokens, steps, lr):
         losses.append(compiled.value_and_grad(*batch(tokens, 32, rng)))
         optimizer.lr = lr * (1 - step / steps)
         optimizer.step()
-    compiled.parameters.write_back()
     return losses
 
 
@@ -198,7 +197,6 @@ def set_B(numbers):
     for owner, name in places:
         for value in (value for row in getattr(owner, name).B for value in row):
             value.data = next(numbers)
-    compiled.parameters.refresh()
 
 
 set_B([0.0] * len(learned))

@@ -89,13 +89,11 @@ for step in range(steps):
     optimizer.lr = 0.01 * (1 - step / steps)
     optimizer.step()
 
-compiled.parameters.write_back()
 trained, held_out = model.state_dict(), batch(unseen, 512, random.Random(3))
 
 
 def loss_with(tables):
     model.load_state_dict(tables)
-    compiled.parameters.refresh()
     return float(compiled(*held_out).mean())
 
 

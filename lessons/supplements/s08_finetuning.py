@@ -138,7 +138,6 @@ def from_lessons(rng):
 
 
 train(compiled, from_lessons, 150, lr=0.003)
-compiled.parameters.write_back()
 tuned = shares(asked)
 report("fine-tuned, 35 it was shown", shares(taught))
 report("fine-tuned, the 20 others", tuned)
@@ -212,7 +211,6 @@ start = model.state_dict()
 
 def prefer(loss, steps):
     model.load_state_dict(start)
-    compiled.parameters.refresh()
     optimizer, seen, rewards = AdamW(compiled.parameters, lr=0.001, weight_decay=0.0), [], []
     for step in range(steps + 1):
         if step % 10 == 0:
@@ -289,7 +287,6 @@ def next_shares(prompts):
 prompts = [f"{a}+{b}?{a + b}" for a, b in asked]
 now = next_shares(prompts)
 model.load_state_dict(start)
-compiled.parameters.refresh()
 then = next_shares(prompts)
 kl = [sum(p * math.log(p / q) for p, q in zip(*rows, strict=True)) for rows in zip(now, then, strict=True)]
 smiley = [sum(row[alphabet.index(" ")] for row in rows) / len(rows) for rows in (then, now)]
