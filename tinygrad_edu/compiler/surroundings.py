@@ -73,7 +73,7 @@ class Surroundings:
                     if not _is_table(item):
                         yield f"{name}[{key!r}]", item
         elif isinstance(thing, types.FunctionType):
-            if not _of_library(thing.__module__):
+            if not name or not _of_library(thing.__module__):  # the function itself is looked into in any case
                 yield from self._around(thing)
         elif isinstance(thing, (types.MethodType, functools.partial)):
             inside = (thing.__self__, thing.__func__) if isinstance(thing, types.MethodType) else thing.__reduce__()[2]
