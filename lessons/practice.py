@@ -147,11 +147,13 @@ def _wanted(path: str, blank: Blank) -> dict[str, Any]:
 def _outcome(path: str, blank: Blank, code: str) -> dict[str, Any]:
     """What the sandbox says of a line: ``seen``, what it was worth each time; ``error``, empty if there was none."""
     request = {"path": path, "cell": blank.cell, "line": blank.line, "target": blank.target, "code": code}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
-    environment |= {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
+    # Nothing of the environment but what Python itself needs; the sandbox then clears that, too.
+    environment = {name: os.environ[name] for name in ("SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+    environment |= {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
+    environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as answer:
         child = subprocess.Popen(
-            [sys.executable, "-m", "lessons.sandbox"],
+            [sys.executable, "-P", "-m", "lessons.sandbox"],
             stdin=subprocess.PIPE,
             stdout=answer,
             stderr=subprocess.DEVNULL,

@@ -1,24 +1,37 @@
 """A lesson with one line replaced by a learner's, run where it can do no harm: ``python -m lessons.sandbox``.
 
 A request comes as JSON on the standard input, the answer goes as JSON to the standard output; :mod:`lessons.practice`
-sends the one and reads the other. What the learner's line may do is compute. Time, memory and output are limited, and
-from the moment it runs, this process starts no program, opens no connection, and writes and removes no file (by an
-audit hook, PEP 578: a fence against accidents and pranks, not a prison).
+sends the one and reads the other. What the learner's line may do is compute. Time, memory and output are limited, the
+environment is empty, and two fences stand around this process:
+
+- Python's (PEP 578): from the moment the line runs, only the audit events in ``_COMPUTING`` pass, and reading of files
+  in the lesson's own folder. So Python's functions import nothing new, start no program, open no connection, send no
+  signal, and read, write and remove no other file. Functions of the system that raise no event are taken away.
+  The hook refers to nothing that Python code can reach or change.
+- The kernel's, on Linux with Landlock. It holds also when Python's fence is gone, which code that writes into Python's
+  memory (numpy and ctypes can do that) could achieve: no file outside that folder is read, none is written, made or
+  removed, no program is started, and no TCP connection opened.
+
+Elsewhere there is Python's fence alone: against accidents and pranks, not a prison.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import json
 import math
 import os
+import pkgutil
+import struct
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import BuiltinFunctionType
 from typing import Any
 
-from tinygrad_edu import Value, topological_order
+from tinygrad_edu import Value, compiler, jit, topological_order
 from tinygrad_edu.ops import CONSTANT
 
 from .cells import parse
@@ -27,22 +40,44 @@ from .runner import Session, runnable
 CPU_SECONDS = 20
 MEMORY = 4 << 30  # bytes of address space; numpy's threads reserve much that they never use
 ANSWER = 4 << 20  # bytes that may be written at all
+_REFUSAL = "a line to fill in may only compute: no files, programs, connections or new imports"
 MOST_SEEN = 50  # how often a line in a loop is looked at
 MOST_VALUES = 20_000  # in a graph that is differentiated to compare it
 
-_FORBIDDEN = (
-    "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.remove", "os.rename", "os.rmdir", "os.mkdir",
-    "os.truncate", "os.chmod", "os.chown", "os.link", "os.symlink", "os.kill", "os.startfile", "subprocess.", "shutil.",
-    "socket.", "ctypes.", "webbrowser.", "signal.", "winreg.", "pty.",
+#: The audit events of computing; what raises any other is refused.
+_COMPUTING = frozenset(
+    ["compile", "exec", "builtins.id", "_thread.start_new_thread", "_thread.start_joinable_thread", "time.sleep",
+     "sys._getframe", "sys.excepthook", "sys.unraisablehook"]
+)  # fmt: skip
+#: What a line may want to import: it must be there before, because an import reads files.
+_LOADED = (
+    "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "fractions", "functools", "gpt.model",
+    "gpt.ngram", "heapq", "itertools", "math", "numpy", "numpy.ma", "operator", "random", "re", "statistics", "string",
+    "time", "typing", "viz",
+)  # fmt: skip
+#: Modules of the system, and the few of their functions that are left: these look, and change nothing.
+_SYSTEM = (
+    "nt", "os", "posix", "_imp", "_multiprocessing", "_overlapped", "_posixshmem", "_posixsubprocess", "_signal",
+    "_socket", "_winapi", "fcntl", "mmap", "msvcrt", "pwd", "resource", "select", "signal", "socket", "subprocess",
+    "winreg",
+)  # fmt: skip
+_HARMLESS = frozenset(
+    ["_exit", "_path_normpath", "acquire_lock", "cpu_count", "fspath", "fstat", "get_terminal_size", "getcwd", "getpid",
+     "is_builtin", "is_frozen", "isatty", "lock_held", "lstat", "open", "release_lock", "sched_getaffinity", "stat",
+     "strerror", "urandom"]
 )  # fmt: skip
 
 
 def main() -> None:
     """Read one request, write one answer."""
+    leave = os._exit
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the learner prints goes nowhere
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     request = json.load(sys.stdin)
+    for name in (*_LOADED, *(f"{compiler.__name__}.{part.name}" for part in pkgutil.iter_modules(compiler.__path__))):
+        importlib.import_module(name)
+    jit(lambda x: x * x)([1.0])  # what the compiler loads when it is used
     _limit()
     seen: list[Any] = []
     error = ""
@@ -58,7 +93,7 @@ def main() -> None:
         error = f"{type(raised).__name__}: {str(raised)[:300]}"
     json.dump({"seen": seen, "error": error}, answer)
     answer.flush()
-    os._exit(0)  # whatever threads or exit handlers the line has left behind
+    leave(0)  # whatever threads or exit handlers the line has left behind
 
 
 def _limit() -> None:
@@ -81,7 +116,7 @@ def _run(request: Mapping[str, Any], seen: list[Any]) -> None:
 
     A line in a function that is called later only is looked at in the cells that follow.
     """
-    path = Path(request["path"])
+    path = Path(request["path"]).absolute()
     lesson = parse(path.read_text(encoding="utf-8"), path)
     session = Session(lesson, fast=True)
     for number, cell in runnable(lesson, solutions="solution" in lesson.cells[request["cell"]].tags):
@@ -102,17 +137,90 @@ def _run(request: Mapping[str, Any], seen: list[Any]) -> None:
             return value
 
         session.namespace["__seen__"] = look
-        sys.addaudithook(_only_compute)
+        os.environ.clear()
+        ask_the_kernel([str(path.parent)])
+        _only_compute(str(path.parent))
         exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), session.namespace)
 
 
-def _only_compute(event: str, arguments: tuple[Any, ...]) -> None:
-    writes = event == "open" and (
-        any(sign in str(arguments[1]) for sign in "wax+")
-        or bool((arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-    )
-    if writes or event.startswith(_FORBIDDEN):
-        raise PermissionError("a line to fill in may only compute: no files, programs or connections")
+def _only_compute(folder: str) -> None:
+    """Raise Python's fence: from here on nothing but the events of computing, and reading in ``folder``.
+
+    What the hook needs are defaults of its own: no module, closure or builtin that the learner's code could replace.
+    To get hold of it takes the garbage collector or ``addaudithook``, and these raise events that do not pass; frames,
+    which the compiler reads, lead to none of it.
+    """
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise PermissionError(_REFUSAL)
+
+    for module in [sys.modules[name] for name in _SYSTEM if name in sys.modules]:
+        for name, value in list(vars(module).items()):
+            if type(value) is BuiltinFunctionType and name not in _HARMLESS:
+                setattr(module, name, refuse)
+
+    def guard(
+        event: str,
+        arguments: tuple[Any, ...],
+        computing: frozenset[str] = _COMPUTING,
+        folder: str = os.path.join(folder, ""),
+        reading: tuple[int, ...] = (
+            os.O_RDONLY,
+            os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0),
+        ),
+        exactly: type = type,
+        text: type = str,
+        number: type = int,
+        refused: type[PermissionError] = PermissionError,
+        because: str = _REFUSAL,
+    ) -> None:
+        if event in computing or (event == "object.__getattr__" and arguments[1] == "f_code"):  # what tracing reads
+            return
+        if event == "open":
+            path, _, flags = arguments
+            # Exactly these types: a method of a type of the learner's would run in here.
+            exact = exactly(path) is text and exactly(flags) is number
+            if exact and flags in reading and path.startswith(folder) and ".." not in path:
+                return
+        raise refused(because)
+
+    sys.addaudithook(guard)
+
+
+def ask_the_kernel(folders: Sequence[str]) -> bool:
+    """Have Linux refuse this process all files but reading in ``folders``, programs and TCP, for good, with Landlock.
+
+    Holds for the calling thread and what it starts. Returns whether this system does so.
+    """
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    system = ctypes.CDLL(None, use_errno=True)
+
+    def call(number: int, *arguments: Any) -> int:
+        return int(system.syscall(*[ctypes.c_long(x) if isinstance(x, int) else x for x in (number, *arguments)]))
+
+    create, add, restrict = 444, 445, 446  # the same on every machine but Alpha's
+    version = call(create, None, 0, 1)
+    if version < 1:
+        return False
+    read_file, read_folder = 1 << 2, 1 << 3
+    files = (1 << (13, 14, 15, 15, 16)[min(version, 5) - 1]) - 1  # every right that this version knows
+    rights = struct.pack(
+        "QQQ", files, 3 if version >= 4 else 0, 3 if version >= 6 else 0
+    )  # files, TCP, other processes
+    rules = call(create, rights, len(rights), 0)
+    for folder in folders:
+        with contextlib.suppress(OSError):  # a part of the search path may not be there
+            opened = os.open(folder, os.O_RDONLY)
+            allowed = read_file | read_folder if os.path.isdir(folder) else read_file
+            call(add, rules, 1, struct.pack("=Qi", allowed, opened), 0)
+            os.close(opened)
+    no_new_privileges = 38
+    fenced = system.prctl(no_new_privileges, 1, 0, 0, 0) == 0 and call(restrict, rules, 0) == 0
+    os.close(rules)
+    return fenced
 
 
 class _Watch(ast.NodeTransformer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,154 @@ def test_no_file_can_be_written_or_removed(lesson: Lesson, tmp_path: Path) -> No
         assert "may only compute" in judge(lesson, 0, typed).message
     assert "may only compute" in judge(lesson, 0, f"__import__('pathlib').Path({str(kept)!r}).unlink()").message
     assert kept.read_text() == "precious"
+
+
+SYSTEM = "__import__('sys').modules"
+PATCHES = [  # what Python lets a line replace, none of which the fence looks at
+    "[setattr(__import__('__main__'), name, ()) for name in ('_COMPUTING', '_SYSTEM', '_REFUSAL', '_only_compute')]",
+    f"[setattr({SYSTEM}['builtins'], name, lambda *_: True) for name in ('type', 'str', 'isinstance', 'any')]",
+    "setattr(__import__('builtins'), 'PermissionError', None)",
+    "[vars(__import__('__main__')).clear(), setattr(__import__('sys'), 'audit', None)]",
+    f"[{SYSTEM}.pop('posix'), __import__('posix')]",
+]
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_the_fence_cannot_be_changed(lesson: Lesson, tmp_path: Path, patch: str) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("precious")
+    assert not judge(lesson, 0, f"[{patch}, __import__('io').open({str(kept)!r}, 'w')]").right
+    assert kept.read_text() == "precious"
+
+
+def test_frames_do_not_lead_to_the_fence(lesson: Lesson, tmp_path: Path) -> None:
+    """A refusal has gone through the hook: its traceback must not show the hook's frame."""
+    text = TEXT.replace(
+        "e = a * b  # key: a product",
+        """def hook_frame():
+    try:
+        open("/nowhere", "w")
+    except OSError as error:
+        return error.__traceback__.tb_next.tb_frame
+e = a * b  # key: a product""",
+    )
+    path = tmp_path / "01_test.py"
+    path.write_text(text, encoding="utf-8")
+    assert "may only compute" in judge(parse(text, path), 0, "[hook_frame(), a * b][1]").message
+
+
+LEAVES = [
+    "[f for f in __import__('gc').get_objects() if getattr(f, '__name__', '') == 'guard'][0].__defaults__",
+    "__import__('gc').get_referrers(__import__('__main__')._COMPUTING)",
+    "__import__('sys').settrace(lambda *_: None)",
+    "__import__('sys').setprofile(lambda *_: None)",
+    "__import__('ctypes').CDLL(None)",
+    "__import__('ctypes').c_long.from_address(0)",
+    f"{SYSTEM}['_imp'].create_builtin(__import__('os').__spec__)",
+    "setattr(refused, '__code__', (lambda action: True).__code__)",
+    "(lambda: None).__code__.replace(co_consts=())",
+    "(x for x in []).gi_frame",
+    "__import__('os').open({kept!r}, __import__('os').O_TRUNC)",
+    "__import__('os').open({kept!r}, __import__('os').O_RDONLY | __import__('os').O_TRUNC)",
+    "open({kept!r})",
+    "open({kept!r}, 'r+')",
+    "open({folder!r} + '/../kept').read()",
+    "__import__('pathlib').Path({kept!r}).read_text()",
+    "__import__('sqlite3').connect({new!r})",
+    "__import__('os').mkfifo({new!r})",
+    "__import__('os').mknod({new!r})",
+    "__import__('os').symlink({kept!r}, {new!r})",
+    "__import__('os').mkdir({new!r})",
+    "__import__('os').chmod({kept!r}, 0)",
+    "__import__('os').utime({kept!r}, (0, 0))",
+    "__import__('os').replace({kept!r}, {new!r})",
+    "__import__('os').truncate({kept!r}, 0)",
+    "__import__('os').listdir({folder!r})",
+    "__import__('os').chdir('/')",
+    "__import__('tempfile')._mkstemp_inner({folder!r}, '', '', 66, str)",
+    "__import__('numpy').save({new!r}, 1)",
+    "__import__('numpy').fromfile({kept!r})",
+    "__import__('numpy').memmap({kept!r})",
+    "__import__('multiprocessing').Process(target=int).start()",
+    "__import__('subprocess')._fork_exec()",
+    "__import__('asyncio').run(None)",
+    "__import__('sys').modules['posix'].fork()",
+    "__import__('signal').raise_signal(9)",
+    "__import__('urllib.request')",
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="functions of other systems")
+def test_nothing_leaves_the_fence(tmp_path: Path) -> None:
+    helper = """def refused(action):
+    try:
+        action()
+    except PermissionError as error:
+        return "may only compute" in str(error)
+e = a * b  # key: a product"""
+    text = TEXT.replace("e = a * b  # key: a product", helper)
+    folder, kept, new = tmp_path / "folder", tmp_path / "kept", tmp_path / "new"
+    folder.mkdir()
+    kept.write_text("precious")
+    lesson = parse(text, folder / "01_test.py")
+    lesson.path.write_text(text, encoding="utf-8")
+    actions = [line.format(kept=str(kept), new=str(new), folder=str(folder)) for line in LEAVES]
+    tried = ", ".join(f"lambda: {action}" for action in actions)
+    typed = f"a * b if not (left := [i for i, action in enumerate([{tried}]) if not refused(action)]) else left[0]"
+    assert judge(lesson, 0, typed) == Verdict(True, "right")
+    assert (kept.read_text(), {path.name for path in tmp_path.iterdir()}) == ("precious", {"kept", "folder"})
+    assert [path.name for path in folder.iterdir()] == ["01_test.py"]
+    assert kept.stat().st_mtime > 1
+
+
+def test_the_environment_is_empty(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "secret")
+    assert judge(lesson, 4, "len(__import__('os').environ) + 4") == Verdict(True, "right")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_the_kernel_s_fence_stands_alone(tmp_path: Path) -> None:
+    """What it refuses where there is no fence of Python's at all."""
+    code = """
+import os, socket, subprocess, sys
+from lessons.sandbox import ask_the_kernel
+folder, outside = sys.argv[1:]
+server = socket.create_server(("127.0.0.1", 0))
+if not ask_the_kernel([folder]):
+    print("no Landlock")
+    sys.exit()
+print(open(folder + "/lesson").read())
+for action in (
+    lambda: open(outside).read(),
+    lambda: open(outside, "w"),
+    lambda: open(folder + "/lesson", "w"),
+    lambda: os.open(outside, os.O_TRUNC),
+    lambda: os.mkfifo(folder + "/new"),
+    lambda: os.mkdir(folder + "/new"),
+    lambda: os.remove(outside),
+    lambda: os.listdir("/"),
+    lambda: subprocess.run([sys.executable, "-c", ""]),
+    lambda: socket.create_connection(server.getsockname()),
+):
+    try:
+        action()
+        print("allowed")
+    except PermissionError:
+        print("refused")
+"""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "lesson").write_text("text")
+    (tmp_path / "outside").write_text("precious")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "folder"), str(tmp_path / "outside")],
+        capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.stderr == ""
+    if done.stdout == "no Landlock\n":
+        pytest.skip("this kernel has no Landlock")
+    lines = done.stdout.split()
+    assert lines[:10] == ["text", *["refused"] * 9]  # TCP, the last one, since Linux 6.7
+    assert (tmp_path / "outside").read_text() == "precious"
 
 
 def test_an_endless_loop_is_stopped(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
