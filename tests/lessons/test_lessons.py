@@ -39,7 +39,7 @@ def test_it_runs_with_its_solutions(lesson: Lesson) -> None:
 def test_it_can_be_pasted_into_an_interpreter(lesson: Lesson) -> None:
     # Only whether the prompt takes the lines: that they work is what the test above is about.
     prompt = code.InteractiveConsole()
-    prompt.runsource = lambda source, *_: code.compile_command(source) is None  # type: ignore[method-assign]
+    prompt.runsource = lambda source, *_, **__: code.compile_command(source) is None  # type: ignore[method-assign]
     for cell in lesson.cells:
         if cell.is_code:
             more = [prompt.push(line) for line in [*cell.shown.split("\n"), ""]][-1]

@@ -25,18 +25,66 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], ["set up base", ("-m", "gpt", "train")]),
-        (["--steps", "3"], ["set up base", ("-m", "gpt", "train", "--steps", "3")]),
-        (["gpt", "sample", "--seed", "2"], ["set up base", ("-m", "gpt", "sample", "--seed", "2")]),
+        ([], ["set up base", ("-P", "-m", "gpt", "train")]),
+        (["--steps", "3"], ["set up base", ("-P", "-m", "gpt", "train", "--steps", "3")]),
+        (["gpt", "sample", "--seed", "2"], ["set up base", ("-P", "-m", "gpt", "sample", "--seed", "2")]),
         (["python", "-c", "1"], ["set up base", ("-c", "1")]),
-        (["viz", "graph", "a*b"], ["set up base", ("-m", "viz", "graph", "a*b")]),
-        (["lesson", "4"], ["set up base", ("-m", "lessons", "4")]),
+        (["viz", "graph", "a*b"], ["set up base", ("-P", "-m", "viz", "graph", "a*b")]),
+        (["lesson", "4"], ["set up base", ("-P", "-m", "lessons", "4")]),
         (["test", "-k", "engine"], ["set up test", ("-m", "pytest", "-k", "engine")]),
     ],
 )
 def test_words_are_passed_on(words: list[str], expected: list[object], actions: list[object]) -> None:
     assert run.main(words) == 0
     assert actions == expected
+
+
+OWN = (
+    "gpt",
+    "viz",
+    "lessons",
+    "tinygrad_edu",
+    "random",
+    "numbers",
+    "types",
+    "json",
+    "numpy",
+    "runpy",
+    "lessons/__init__",
+)
+
+
+@pytest.mark.parametrize("word", ["gpt", "viz", "lesson"])
+@pytest.mark.parametrize("way", ["run.py", "installed"])
+def test_files_of_the_person_s_own_are_never_run_in_place_of_ours(
+    word: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OWN:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('MY OWN FILE RAN')\n")
+    words = [word, "--help"]
+    if way == "run.py":
+        handed: list[str] = []
+        monkeypatch.setattr(run, "set_up", lambda extra="base": None)
+        monkeypatch.setattr(run, "hand_over", lambda *given: handed.extend(given) or 0)
+        run.main(words)
+        command = [sys.executable, *handed]
+    else:  # what the script in bin holds; like there, the first place of the search path is not the folder
+        command = [sys.executable, "-P", "-c", "from lessons.command import main; raise SystemExit(main())", *words]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage" in done.stdout.lower()
+    assert "MY OWN" not in done.stdout
+
+
+def test_the_installed_command_names_the_three(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lessons.command import main
+
+    monkeypatch.setattr(sys, "argv", ["tinygrad-edu", "dance"])
+    assert main() == 2
+    assert "expected gpt, viz or lesson, got 'dance'" in capsys.readouterr().err
 
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:

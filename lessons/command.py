@@ -1,0 +1,24 @@
+"""``tinygrad-edu``: the command that an installation brings, with the three command lines as its first words.
+
+Unlike ``python -m gpt`` it imports nothing from the folder where it is started, which may hold a gpt.py or random.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+COMMANDS = {"gpt": "gpt.cli", "viz": "viz.cli", "lesson": "lessons.cli"}
+
+
+def main() -> int:
+    """Run the command line that the first word names; returns the exit code, 2 for a word that names none."""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    if word not in COMMANDS:
+        got = repr(word) if word else "nothing"
+        print(f"tinygrad-edu: expected gpt, viz or lesson, got {got}; try: tinygrad-edu gpt --help", file=sys.stderr)
+        return 2
+    os.environ["TINYGRAD_EDU_LAUNCHER"] = "tinygrad-edu"  # so that "try next" lines can be typed as they are printed
+    sys.argv[1:] = sys.argv[2:]
+    return int(importlib.import_module(COMMANDS[word]).main())
