@@ -39,19 +39,7 @@ def test_words_are_passed_on(words: list[str], expected: list[object], actions: 
     assert actions == expected
 
 
-OWN = (
-    "gpt",
-    "viz",
-    "lessons",
-    "tinygrad_edu",
-    "random",
-    "numbers",
-    "types",
-    "json",
-    "numpy",
-    "runpy",
-    "lessons/__init__",
-)
+OWN = ("gpt", "viz", "lessons", "tinygrad_edu", "random", "numbers", "types", "json", "numpy", "runpy")
 
 
 @pytest.mark.parametrize("word", ["gpt", "viz", "lesson"])
