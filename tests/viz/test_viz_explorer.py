@@ -20,7 +20,7 @@ import viz
 from gpt.config import GPTConfig, preset
 from gpt.model import GPT
 from gpt.recorded import recorded_loss
-from tinygrad_edu import Value, nn, record_calls
+from tinygrad_edu import Value, console, nn, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.engine import NO_GRADIENT_YET, maximum
 from tinygrad_edu.errors import StaleGraphError
@@ -519,6 +519,7 @@ def test_any_character_survives_as_a_name(opened):
     total = Value(0.0, "start")
     for name in names:
         total = total + Value(1.0, label=name)
+    names = [console.visible(name) for name in names]
     total.label = "</title>"
     browser = opened(explore(total))
     shown = browser.evaluate("META.labels.map(([node, name]) => [name, nodeName(node)])")
