@@ -27,7 +27,7 @@ def pick(table: Sequence[T], index: int) -> T:
     traces the function, where ``table[index]`` would show only the entry that this example happened to choose.
     Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1.
     """
-    if index.__class__ is not int and hasattr(index, "pick_from"):
+    if type(index) is not int and hasattr(index, "pick_from"):
         return index.pick_from(table)  # type: ignore[no-any-return]  # an index without a number: see compiler/trace.py
     if not 0 <= index < len(table):
         raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
@@ -51,7 +51,7 @@ def dot(a: Vector, b: Sequence[Value | float]) -> Value:
     if len(a) != len(b) or not a:
         raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
     for first in (a[0], b[0]):
-        if first.__class__ is not Value and hasattr(first, "dot_of"):
+        if type(first) is not Value and hasattr(first, "dot_of"):
             return first.dot_of(a, b)  # type: ignore[no-any-return]  # Values that are traced: see compiler/record.py
     pairs = zip(a, b, strict=True)
     x, y = next(pairs)

@@ -13,16 +13,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import repeat
-from numbers import Real
+from numbers import Number, Real
 from operator import attrgetter
 from typing import Any, NoReturn
+
+import numpy as np
 
 from .. import engine, ops
 from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
 from .parameters import LOOSE, Parameters, rectangle
-from .refusal import refuse, refuse_number, site_line
+from .refusal import asked_by_library, in_library, refuse, refuse_attribute, refuse_number, refusing, site_line
 
 #: What a node of a body is, where it is not an operation of the table. Its ``args`` are then:
 INPUT = "input"  # (port, place in it)
@@ -33,6 +35,7 @@ RANDOM = "random"  # (probability of 0, the other value)
 DOT = "dot"  # the nodes of one vector and then those of the other: the products and the sum, added from left to right
 # A constant has (the number,).
 
+_ARITHMETIC = (ops.ADD, ops.SUB, ops.MUL, ops.DIV, ops.POW, ops.NEG, ops.ABS)  # what numbers of Python can do
 _new = object.__new__
 _body: ContextVar[Body | None] = ContextVar("body", default=None)  # where this thread records operations
 
@@ -47,6 +50,7 @@ class Port:
     shape: tuple[int, ...]
     kind: str  # "input", "index"
     nodes: list[int] = field(default_factory=list, repr=False)
+    plain: bool = False  # whether they are numbers of Python when the function runs without being compiled
 
 
 @dataclass(eq=False)
@@ -132,7 +136,7 @@ class Body:
 
     def number(self, x: Any) -> int:
         """The node of a Value or a number."""
-        if x.__class__ is Tracer:
+        if type(x) is Tracer:
             if x.body is self:
                 return x.id
             return self._capture(x)
@@ -152,9 +156,9 @@ class Body:
 
     def vector(self, xs: Sequence[Any]) -> Sequence[int]:
         """The nodes of what stands in a dot product. A row of parameters, of which a model has most, is one look-up."""
-        if xs[0].__class__ is Value and xs[0].op is None and (row := self._row(xs)) is not None:
+        if type(xs[0]) is Value and xs[0].op is None and (row := self._row(xs)) is not None:
             return row
-        return [x.id if x.__class__ is Tracer and x.body is self else self.operand(x) for x in xs]
+        return [x.id if type(x) is Tracer and x.body is self else self.operand(x) for x in xs]
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
         """The nodes of parameters that are neighbours in one tensor; None for any other vector."""
@@ -180,7 +184,7 @@ class Body:
 
     def operand(self, x: Any) -> int:
         """The node of what stands in a calculation: as ``number``, or an index of the example."""
-        return self.number(x.as_value() if x.__class__ is Index else x)
+        return self.number(x.as_value() if type(x) is Index else x)
 
     def _once(self, key: Any, op: Op | str, args: tuple[Any, ...]) -> int:
         if key not in self._known:
@@ -190,7 +194,7 @@ class Body:
     def _import(self, root: Value) -> int:
         """A Value that was computed from parameters alone, by the eager engine."""
         for value in engine.topological_order(root):
-            if value.inputs and id(value) not in self._known and value.__class__ is not Tracer:
+            if value.inputs and id(value) not in self._known and type(value) is not Tracer:
                 self.trace.kept.append(value)  # so that its id is not given to another one
                 args = tuple(self._known[id(x)] if x.inputs else self.number(x) for x in value.inputs)
                 self._known[id(value)] = self.add(value.op, args).id  # type: ignore[arg-type]
@@ -206,9 +210,31 @@ class Body:
                 )
             self.captures.append(x)
             node = self.add(INPUT, (len(self.ports), 0)).id
-            self.ports.append(Port((), "input", [node]))
+            self.ports.append(Port((), "input", [node], x.body.plain_type(x.id) is float))
             self._known[id(x)] = node
         return self._known[id(x)]
+
+    def plain_type(self, node: int) -> type | None:
+        """What the eager engine has here, if that is a number of Python, from arguments and numbers alone.
+
+        It is int where integers took part, although it may be a float then, too.
+        """
+        found: type = float
+        seen, stack = {node}, [node]
+        while stack:
+            node = stack.pop()
+            op, args = self.ops[node], self.args[node]
+            if op is INPUT:
+                port = self.ports[args[0]]
+                if not port.plain:
+                    return None
+                found = int if port.kind == "index" else found
+            elif op in _ARITHMETIC:
+                stack += set(args) - seen
+                seen.update(args)
+            elif op is not ops.CONSTANT:
+                return None
+        return found
 
     def _outside(self) -> Iterator[Body]:
         body = self.parent
@@ -259,6 +285,7 @@ class Trace:
 # --- what the function sees instead of Values and indices --------------------------------------------------------
 
 
+@refusing("a number that depends on the arguments")
 class Tracer(Value):
     """A Value without a number: it only knows its place in the record."""
 
@@ -270,7 +297,7 @@ class Tracer(Value):
         return _record(ops.ADD, self, other)
 
     def __radd__(self, other: Any) -> Any:
-        if other.__class__ is int and other == 0:
+        if type(other) is int and other == 0:
             return self  # as in the engine: where sum() begins
         return _record(ops.ADD, other, self)
 
@@ -279,6 +306,11 @@ class Tracer(Value):
 
     def __rmul__(self, other: Any) -> Any:
         return _record(ops.MUL, other, self)
+
+    def __pow__(self, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            refuse_number("a number that depends on the arguments", "whole")
+        return super().__pow__(other)
 
     def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
         """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
@@ -301,13 +333,44 @@ class Tracer(Value):
 
     data = property(_read, _write)
 
-    def _read_gradient(self) -> NoReturn:
-        refuse("this asks for a gradient inside of the function", "ask for it after value_and_grad()")
+    def _gradient(self, *_: Any) -> NoReturn:
+        refuse(
+            "this asks for a gradient inside of the function",
+            "leave it out here and call value_and_grad() on the compiled function: it has the gradient afterwards",
+        )
 
-    def _write_gradient(self, number: float) -> NoReturn:
-        refuse("this changes a gradient inside of the function", "change it after value_and_grad()")
+    grad = property(_gradient, _gradient)
+    backward = zero_grad = _gradient
 
-    grad = property(_read_gradient, _write_gradient)
+    # Equal to what is no number is nothing, in the eager engine too; to a parameter only the parameter itself.
+    def __eq__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __ne__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Value:
+        """A copy of a Value has copies of all parameters behind it: no gradient reaches the parameters."""
+        return self if self.body.plain_type(self.id) else self.detach()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_FLOATS or name in ("op", "inputs"):
+            refuse_attribute("a Value", name)
+        raise AttributeError(f"'Value' object has no attribute {name!r}")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For isinstance() in the user's code: float where the eager engine has a float."""
+        plain = None if asked_by_library() else self.body.plain_type(self.id)
+        if plain is int:
+            refuse("the type of a number computed from an integer argument is asked for", "ask for the argument's own")
+        return plain or Tracer
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _with_numpy(ufunc, method, inputs, options)
 
     def __index__(self) -> int:
         refuse(
@@ -316,9 +379,10 @@ class Tracer(Value):
         )
 
     def __repr__(self) -> str:
-        return f"Tracer(node {self.id})"
+        return _shown(self)
 
 
+@refusing("an integer from the data")
 class Index:
     """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it is a choice."""
 
@@ -355,25 +419,91 @@ class Index:
 
     def __index__(self) -> int:
         refuse(
-            "a list is indexed by a number from the data, and only this example's choice could be seen",
-            "write pick(list, index), from tinygrad_edu.functional, in the place of list[index]",
+            "a list, range() or the like takes an integer from the data, and only this example's choice could be seen",
+            "write pick(list, index), from tinygrad_edu.functional, for list[index]; a dictionary that jit is given as "
+            "parameters may hold lists that are indexed so; for a length, loop as often as the longest example needs "
+            "and multiply by a mask of 0.0 and 1.0",
         )
 
-    def _refuse_number(self, *_: Any) -> NoReturn:
-        refuse_number("an index from the data")
+    # A number is never equal to what is no number.
+    def __eq__(self, other: object) -> Any:
+        return _compared(other)
 
-    __int__ = __float__ = __bool__ = __hash__ = _refuse_number
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse_number
+    def __ne__(self, other: object) -> Any:
+        return _compared(other)
 
     def __neg__(self) -> Value:
         return -self.as_value()
 
+    def __abs__(self) -> Value:
+        return abs(self.as_value())
+
+    def __pos__(self) -> Index:
+        return self
+
+    def __copy__(self) -> Index:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Index:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_INTEGERS:
+            refuse_attribute("an integer from the data", name)
+        raise AttributeError(f"'int' object has no attribute {name!r}")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For isinstance() in the user's code: what the eager engine has there."""
+        return Index if asked_by_library() else int
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _with_numpy(ufunc, method, inputs, options)
+
     def __repr__(self) -> str:
-        return f"Index(node {self.id})"
+        return _shown(self)
+
+
+def _shown(x: Tracer | Index) -> str:
+    """For the library's own messages, and for debuggers afterwards; a program could decide on it."""
+    if is_tracing() and not in_library(sys._getframe(2)):
+        refuse_number("a number that depends on the arguments", "text")
+    return f"{type(x).__name__}(node {x.id})"
+
+
+def _compared(other: object) -> Any:
+    if isinstance(other, (Number, Tracer, Index, np.ndarray)):
+        refuse_number("a number that depends on the arguments", "truth")
+    return NotImplemented
+
+
+def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What numpy does with any object: it calls its operators and methods. Many functions need a number, though."""
+    boxes = []
+    for x in inputs:
+        box = x
+        if type(x) in (Tracer, Index):
+            box = np.empty((), object)
+            box[()] = x if type(x) is Tracer else x.as_value()
+        boxes.append(box)
+    try:
+        return getattr(ufunc, method)(*boxes, **options)
+    except CompileError:
+        raise
+    except TypeError:
+        refuse_attribute("a number that depends on the arguments", f"numpy.{ufunc.__name__}")
+
+
+#: What only numbers have; numpy looks for its functions by name in what is no number.
+_OF_NUMPY = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
+_OF_INTEGERS = _OF_NUMPY.union(dir(int)).difference(dir(object))
+_OF_FLOATS = _OF_INTEGERS.union(dir(float)).difference(dir(Value))
 
 
 def _arithmetic(name: str) -> Callable[[Index, Any], Any]:
-    def method(self: Index, other: Any) -> Any:
+    def method(self: Index, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            refuse_number("an integer from the data", "whole")
         other = other.as_value() if isinstance(other, Index) else other
         return getattr(self.as_value(), name)(other)
 
@@ -427,17 +557,17 @@ _transparent = frozenset((engine.__name__, __name__, __name__.replace("record", 
 def _record(op: Op, a: Any, b: Any) -> Any:
     """The two operations that make up nearly all of a network."""
     body = current_body()
-    if a.__class__ is Index:
+    if type(a) is Index:
         a = a.as_value()
-    if b.__class__ is Index:
+    if type(b) is Index:
         b = b.as_value()
-    if a.__class__ is Tracer and a.body is body:
+    if type(a) is Tracer and a.body is body:
         i = a.id
     elif isinstance(a, (Value, Real)):
         i = body.number(a)
     else:
         return NotImplemented
-    if b.__class__ is Tracer and b.body is body:
+    if type(b) is Tracer and b.body is body:
         j = b.id
     elif isinstance(b, (Value, Real)):
         j = body.number(b)

@@ -5,38 +5,143 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import CompileError
 
-_package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_package = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_installed = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_kept: ContextVar[list[CompileError] | None] = ContextVar("refusals", default=None)
+_PATIENCE = 100  # refusals that a function may catch before it is stopped: it may be in an endless loop
+
+C = TypeVar("C")
+
+
+def in_library(frame: FrameType) -> bool:
+    """Whether this frame runs code of the library itself."""
+    return frame.f_code.co_filename.startswith(_package)
+
+
+def asked_by_library() -> bool:
+    """Whether the method that calls this was itself called by code of the library, maybe through an abstract class."""
+    frame = sys._getframe(2)
+    if frame.f_globals.get("__name__") == "abc" and frame.f_back is not None:
+        frame = frame.f_back
+    return in_library(frame)
 
 
 def user_line() -> str:
-    """The innermost source line being executed that is not the library's own: ``model.py:12: the line``."""
-    innermost = sys._getframe(1)
-    frame: FrameType | None = innermost
-    while frame is not None and frame.f_code.co_filename.startswith(_package + os.sep):
-        frame = frame.f_back
-    if frame is None:
-        frame = innermost
+    """The innermost source line being executed that is the user's: ``model.py:12: the line``."""
+    frames = [sys._getframe(1)]
+    while (outer := frames[-1].f_back) is not None:
+        frames.append(outer)
+    foreign = [frame for frame in frames if not in_library(frame)]
+    written = [frame for frame in foreign if not frame.f_code.co_filename.startswith((*_installed, "<frozen"))]
+    frame = (written or foreign or frames)[0]
     text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}: {text}"
 
 
 def refuse(what: str, instead: str) -> NoReturn:
     """Raise a CompileError with the line of the user's code."""
-    raise CompileError(f"{user_line()}\n  {what}; {instead}")
+    error = CompileError(f"{user_line()}\n  {what}; {instead}")
+    kept = _kept.get()
+    if kept is not None:
+        kept.append(error)
+        if len(kept) > _PATIENCE:
+            raise _Enough
+    raise error
 
 
-def refuse_number(what: str) -> NoReturn:
-    """Somebody asks a Tracer for its number."""
-    refuse(
-        f"{what} is read here while the function is compiled: this one number would be frozen into the program",
+class _Enough(BaseException):
+    """Passes through the function's ``except Exception``."""
+
+
+@contextmanager
+def final() -> Iterator[None]:
+    """Inside, the first refusal is final: it is raised at the end even where the function caught it and went on."""
+    kept: list[CompileError] = []
+    before = _kept.set(kept)
+    try:
+        yield
+    except (Exception, _Enough) as error:
+        if kept and error is not kept[0]:
+            raise kept[0] from None
+        raise
+    finally:
+        _kept.reset(before)
+    if kept:
+        raise kept[0]
+
+
+# --- what Python asks of a number ------------------------------------------------------------------------------------
+
+_OUTSIDE = "compute it outside of the function and pass the result as an argument"
+
+#: Methods (without their underscores), what Python wants of them, and what to write instead.
+_QUESTIONS = {
+    "order": (
+        "lt le gt ge",
+        "is compared",
+        "write it with operations on Values: maximum(), relu(), abs() or pick() instead of a comparison or an `if`; "
+        "maximum(*xs) and minimum(*xs) for max(xs) and min(xs), with .detach() where it only shifts, as in a softmax; "
+        "or pass a mask of 0.0 and 1.0 as an argument",
+    ),
+    "truth": (
+        "bool eq ne hash",
+        "is tested or looked up (if, and, or, not, ==, in, all(), count(), a set, a dictionary)",
+        "pass a mask of 0.0 and 1.0 as an argument and write mask * a + (1 - mask) * b, or pass an integer and choose "
+        "with pick()",
+    ),
+    "number": (
+        "float int complex trunc floor ceil round",
+        "is read",
         "write it with operations on Values: maximum(), relu(), abs() or pick() instead of a comparison or an `if`, "
-        "and Values instead of .data, float() and int()",
-    )
+        "Values instead of .data, float() and int(), and x.exp(), x.log(), x.tanh() … instead of math; what no method "
+        "computes, pass as an argument",
+    ),
+    "whole": ("mod rmod floordiv rfloordiv divmod rdivmod", "is divided into whole parts", _OUTSIDE),
+    "bits": ("and rand or ror xor rxor lshift rlshift rshift rrshift invert", "is taken apart into bits", _OUTSIDE),
+    "text": (
+        "str repr format",
+        "is written as text",
+        "print outside of the function: call the plain function, or return what is to be printed",
+    ),
+    "copy": ("reduce reduce_ex getstate getnewargs", "is saved or copied", "use it as it is"),
+}
+
+
+def refuse_number(what: str, question: str = "number") -> NoReturn:
+    """Somebody asks a Tracer for its number; ``question`` is a row of the table above."""
+    _, verb, instead = _QUESTIONS[question]
+    refuse(f"{what} {verb} while the function is compiled: this one would be frozen into the program", instead)
+
+
+def refuse_attribute(what: str, name: str) -> NoReturn:
+    """Somebody asks a Tracer for a method that only a number of Python or numpy has."""
+    refuse(f"{what} is asked for {name!r} here, and only a number has that", _QUESTIONS["number"][2])
+
+
+def refusing(what: str) -> Callable[[type[C]], type[C]]:
+    """A class decorator: every question of the table that the class does not answer itself is refused."""
+
+    def decorate(cls: type[C]) -> type[C]:
+        for question, (names, _, _) in _QUESTIONS.items():
+
+            def method(self: Any, *_: Any, question: str = question) -> NoReturn:
+                refuse_number(what, question)
+
+            for name in names.split():
+                if vars(cls).get(f"__{name}__") is None:  # __eq__ alone has made __hash__ None
+                    setattr(cls, f"__{name}__", method)
+        return cls
+
+    return decorate
 
 
 def site_line(key: tuple[Any, int]) -> str:

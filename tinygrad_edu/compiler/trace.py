@@ -36,7 +36,7 @@ from .record import (
     nested,
     site_here,
 )
-from .refusal import refuse, refuse_number
+from .refusal import final, refuse, refuse_number
 
 _eager_apply = engine.apply
 _eager_init = Value.__init__
@@ -45,7 +45,7 @@ _eager_dropout = functional.dropout_factor
 
 def _traced_apply(op: Op, *inputs: Value) -> Value:
     """What stands in the place of ``engine.apply`` during a trace."""
-    if any(x.__class__ is Tracer for x in inputs):
+    if any(type(x) is Tracer for x in inputs):
         body = current_body()
         if not engine.is_recording():
             refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
@@ -54,8 +54,8 @@ def _traced_apply(op: Op, *inputs: Value) -> Value:
 
 
 def _traced_init(self: Value, data: Any, label: str = "") -> None:
-    if data.__class__ is Tracer or data.__class__ is Index:
-        refuse_number("the number of a Value")
+    if type(data) in (Tracer, Index):
+        refuse("Value() is given a number that would be frozen into the program", "use it as it is, without Value()")
     _eager_init(self, data, label)
     if is_tracing():
         self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
@@ -85,7 +85,7 @@ def trace(
     record = Trace(parameters, values=parameters.values)
     body = Body(record, None, name, module_paths(getattr(function, "__self__", function)))
     leaves = [_port(body, kind, shape) for kind, shape in arguments]
-    with _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
+    with final(), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
         result = function(*leaves)
         close(body, result)
     return record
@@ -98,7 +98,7 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
     for n in shape:
         size *= n
     tracers = body.add_all(INPUT, port, size)
-    body.ports.append(Port(shape, kind, [t.id for t in tracers]))
+    body.ports.append(Port(shape, kind, [t.id for t in tracers], plain=True))
     leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
     return nested(iter(leaves), shape)
 
