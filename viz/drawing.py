@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
-from .graph import age, diagnose, fold, graph, marks, regions
+from .graph import age, diagnose, fold, marks, regions
 from .graph.neighbourhood import DEPTH, neighbourhood
 from .graph.partition import Scope
 from .rendering import dot
@@ -83,10 +83,8 @@ def draw(
     values = values_in(value)
     if not values:
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
-    names = calls.names if isinstance(calls, CallRecord) else None
-    with collector_paused():  # a million small tuples are made, and none of them is garbage
-        whole = graph.build(values, names)
-        parts = regions.find(whole, calls)
+    with collector_paused():
+        whole, parts = regions.explored(values, calls)
         marked = marks.find(whole, parts, diagnose.first_not_finite(whole, parts))
         words = age.sentences(whole)
     centre = None

@@ -117,20 +117,21 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
 
     ``say`` is told the title of each section before it is made: some take seconds.
     """
+    from viz.graph.regions import shared
     from viz.pages.report_page import Section, report_page, warning
 
     subject.folder.mkdir(parents=True, exist_ok=True)
     sections = []
-    for name, title, make in SECTIONS:
-        say(title)
-        try:
-            with collector_paused():  # millions of objects, and none of them is garbage
+    with shared(), collector_paused():  # millions of objects, and none of them is garbage
+        for name, title, make in SECTIONS:
+            say(title)
+            try:
                 parts = make(subject)
-        except OSError:
-            raise
-        except Exception as error:  # whatever it is: hours of training do not end in the error of a picture
-            parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
-        sections.append(Section(name, title, parts))
+            except OSError:
+                raise
+            except Exception as error:  # whatever it is: hours of training do not end in the error of a picture
+                parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
+            sections.append(Section(name, title, parts))
     page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
     return Path(page.save(subject.folder / PAGE))
 

@@ -16,6 +16,8 @@ from gpt import checkpoint, recorded, snapshots
 from gpt.cli import main
 from gpt.commands import report_sections as report
 from gpt.moments import opened
+from tinygrad_edu import topological_order
+from viz.graph import regions
 
 NAMES = [name for name, _, _ in report.SECTIONS]
 WAITING = "This could not be made"
@@ -118,6 +120,20 @@ def test_looking_at_a_run_changes_nothing_in_it(trained: Path, tmp_path: Path) -
     steps = re.findall(r"<figcaption>after step (\d+)</figcaption>", content)
     assert steps[-2:] == ["7", "8"]
     assert "Embeddings after step 8" in content
+
+
+def test_the_graph_is_searched_once_for_all_sections(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    find = regions.find
+    monkeypatch.setattr(regions, "find", lambda graph, calls: sizes.append(len(graph)) or find(graph, calls))
+    subject = report.Subject(opened(trained), tmp_path)
+    report.write(subject)
+    loss, calls, _ = subject.recorded
+    assert sizes == [len(topological_order(loss))]
+    viz.flow(loss, calls=calls)
+    assert len(sizes) == 2, "what changes between two drawings would not be seen"
 
 
 def test_a_run_without_snapshots_says_how_to_have_a_time_machine(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu import Value, collector_paused, measure
+from tinygrad_edu import Value, measure
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.measure import Line
@@ -96,9 +96,7 @@ def flow(
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(loss).__name__} without any")
     if all(root.grad is NO_GRADIENT_YET for root in roots):
         raise ValueError("no gradient has been computed yet; call backward() on the loss first")
-    with collector_paused():  # a million small tuples are made, and none of them is garbage
-        whole = graph.build(roots, calls.names if calls is not None else None)
-        parts = regions.find(whole, calls)
+    whole, parts = regions.explored(roots, calls)
     parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
     groups = by_module(calls.calls if calls is not None else [], frozenset(split))
     modules = _results(groups)

@@ -9,16 +9,19 @@ Everything here takes time linear in the number of Values and calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from tinygrad_edu import ops
+from tinygrad_edu import Value, collector_paused, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
 
-from .graph import Graph
+from .graph import Graph, build
 
 #: The kinds of region that are patterns of operations.
 CHAINS = ("dot", "sum", "mean", "product")
@@ -113,6 +116,38 @@ class Regions:
     def height(self) -> int:
         """How deeply calls are nested; 0 when none was recorded."""
         return self.tree[0].height
+
+
+_Found = tuple[tuple[list[Value], object], Graph, Regions]  # what was asked for, and what it is
+
+_shared: ContextVar[list[_Found] | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Inside, drawings of the same result with the same calls look at it once: for a report that draws it many ways.
+
+    Nothing may compute gradients or change numbers of that result meanwhile.
+    """
+    before = _shared.set([])
+    try:
+        yield
+    finally:
+        _shared.reset(before)
+
+
+def explored(roots: Sequence[Value], calls: CallRecord | Iterable[ModuleCall] | None) -> tuple[Graph, Regions]:
+    """The graph of some results, and its regions."""
+    kept = _shared.get()
+    for (those, record), graph, regions in kept or ():
+        if record is calls and len(those) == len(roots) and all(map(operator.is_, those, roots)):
+            return graph, regions
+    with collector_paused():  # a million small tuples are made, and none of them is garbage
+        graph = build(roots, calls.names if isinstance(calls, CallRecord) else None)
+        regions = find(graph, calls)
+    if kept is not None:
+        kept[:] = [((list(roots), calls), graph, regions)]  # the last one only: it can be large
+    return graph, regions
 
 
 def find(graph: Graph, calls: CallRecord | Iterable[ModuleCall] | None = None) -> Regions:

@@ -13,7 +13,7 @@ from tinygrad_edu.calls import CallRecord, values_in
 
 from .. import style
 from ..charts.chart import Chart, text
-from ..graph import graph, linking, regions
+from ..graph import linking, regions
 from ..rendering import shapes
 from ..rendering.templates import asset, fill
 
@@ -153,8 +153,7 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     program = compiled.program
     with collector_paused():
-        whole = graph.build(roots, calls.names if calls is not None else None)
-        found = linking.link(program, whole, regions.find(whole, calls))
+        found = linking.link(program, *regions.explored(roots, calls))
     kinds: dict[str, tuple[str, int]] = {}
     for outer in calls.calls if calls is not None else []:
         for call in outer.walk():

@@ -15,7 +15,7 @@ from tinygrad_edu import collector_paused, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from .. import style
-from ..graph import graph, regions, saved_program
+from ..graph import regions, saved_program
 from ..rendering.templates import asset, fill, script_json
 from ..rendering.theme import page_rules
 from .stepper_page import Page
@@ -61,8 +61,7 @@ def explore(
             f"expected the one Value to explain, such as a loss; got {type(value).__name__} with {len(values)}"
         )
     with collector_paused():
-        whole = graph.build(values, calls.names if isinstance(calls, CallRecord) else None)
-        parts = regions.find(whole, calls)
+        whole, parts = regions.explored(values, calls)
         named, tables, labels = saved_program.names(whole)
         arrays = {**saved_program.program(whole), **saved_program.places(parts), **named}
     if not title:
