@@ -370,8 +370,8 @@ def _stop_requests() -> Iterator[threading.Event]:
         return
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not every system has all of them
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # What is ignored stays ignored: nohup does that to SIGHUP.
-    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # nohup asks for that; SIGINT is ignored wherever a shell starts with &
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield asked
