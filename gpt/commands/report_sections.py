@@ -81,14 +81,28 @@ class Subject:
 
     @cached_property
     def compiled(self) -> Any:
-        """The loss as it was compiled for training; where this process has not trained, it is compiled now."""
+        """The loss as it was compiled for training; where this process has not trained, one is compiled now."""
         compiled = self._engine.compiled  # type: ignore[attr-defined]  # observed() sees to it
         try:
             compiled.summary()
         except CompileError:
+            if drawn_unasked(self.run.model):
+                return self.recorded_compiled  # the other is long to compile, and this one is needed
             ((tokens, targets),) = self.run.corpus.validation(self.run.config.model.block_size, 1)
             self.run.model.train()
             compiled([tokens], [targets])
+        return compiled
+
+    @cached_property
+    def recorded_compiled(self) -> Any:
+        """The recorded loss, compiled."""
+        from tinygrad_edu import compiler
+
+        _, _, length = self.recorded
+        model, sentence = self.run.model, self.observer.sentence
+        model.eval()
+        compiled = compiler.jit(model.loss, compiler.Parameters(model))
+        compiled([sentence[:length]], [sentence[1 : length + 1]])
         return compiled
 
     @cached_property
@@ -346,18 +360,16 @@ def _explorer(subject: Subject) -> list[str]:
 
 def _program(subject: Subject) -> list[str]:
     import viz
-    from tinygrad_edu import compiler
-    from viz.pages.report_page import door
+    from viz.pages.report_page import door, words
 
     shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
     if drawn_unasked(subject.run.model):
         loss, calls, length = subject.recorded
-        model, sentence = subject.run.model, subject.observer.sentence
-        model.eval()
-        compiled = compiler.jit(model.loss, compiler.Parameters(model))
-        compiled([sentence[:length]], [sentence[1 : length + 1]])
-        viz.compilation(compiled, loss, calls=calls).save(subject.folder / "compilation.html")
-        about = f"which multiplications became which matrix product, in the loss on {_count(length, 'character')}"
+        on = f"the loss on {_count(length, 'character')}"
+        if subject.compiled is subject.recorded_compiled:
+            shown.insert(0, words(f"This is {on} of the validation text, without dropout, compiled for the report."))
+        viz.compilation(subject.recorded_compiled, loss, calls=calls).save(subject.folder / "compilation.html")
+        about = f"which multiplications became which matrix product, in {on}"
         shown.append(door("compilation.html", "The scalars beside their program", about))
     return shown
 

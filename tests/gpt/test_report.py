@@ -145,6 +145,9 @@ def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
     assert f"Wrote {run / 'report' / 'index.html'}" in capsys.readouterr().out
     content = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert content.count("gpt train --keep 20") == 2
+    assert (
+        "This is the loss on 6 characters of the validation text, without dropout, compiled for the report." in content
+    )
     assert WAITING not in content
     assert not (run / "report" / "timemachine.html").exists()
 

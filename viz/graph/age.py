@@ -76,9 +76,10 @@ def _foreign(graph: Graph) -> list[str]:
         return []  # the rest may come from results that are not drawn
     sent, sizes = [0.0] * len(graph), [0.0] * len(graph)
     for node in range(len(graph) - 1, -1, -1):
-        for x, flow in zip(graph.inputs[node], graph.contributions(node) or (), strict=False):
-            sent[x] += flow
-            sizes[x] += abs(flow)
+        if inputs := graph.inputs[node]:
+            for x, flow in zip(inputs, graph.contributions(node) or (), strict=False):
+                sent[x] += flow
+                sizes[x] += abs(flow)
     sent[graph.roots[0]] = 1.0
     found = [
         node

@@ -171,4 +171,4 @@ def pack(numbers: array[Any]) -> str:
         raw = numbers.tobytes()
     size = numbers.itemsize
     planes = b"".join(raw[k::size] for k in range(size))
-    return base64.b64encode(zlib.compress(planes, 9)).decode()
+    return base64.b64encode(zlib.compress(planes)).decode()  # level 9 takes ten times as long for a tenth less
