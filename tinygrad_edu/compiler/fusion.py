@@ -38,6 +38,9 @@ LONGEST_SUM = 4
 #: What only one group needs, and not only in registers, has to be found in a near cache: so many vectors at most.
 LARGEST_LOCAL = 512
 
+#: A group has at most so many members: what is compared with all of them, and the text that LLVM reads, stay bounded.
+MOST_MEMBERS = 256
+
 #: What numpy does as fast, if it stands alone.
 PLAIN = frozenset(
     (
@@ -94,6 +97,12 @@ class Nest:
 
     loops: frozenset[int]
     members: list[Member] = field(default_factory=list)
+    uses: _Uses = field(default_factory=lambda: _Uses(), repr=False)
+
+    def add(self, member: Member) -> None:
+        """Put a member behind the others."""
+        self.members.append(member)
+        self.uses.add(member)
 
 
 @dataclass
@@ -135,12 +144,15 @@ def schedule(
         flat: for a program that works on a few vectors of numbers, again and again: groups of any size, without outer
             loops, so that a sum over all of a vector is no end of a group.
     """
-    builder = Builder(program, batch, flat)
     left_out = set(skipped)
+    running = [number for number in range(len(program.instructions)) if number not in left_out]
+    smallest = SMALLEST_FLAT if flat else SMALLEST
+    if all(math.prod(program.instructions[number].loops) * batch < smallest for number in running):
+        return [*running]  # whatever the groups, none would be worth a kernel
+    builder = Builder(program, batch, flat)
     result: Schedule = []
-    for number, it in enumerate(program.instructions):
-        if number in left_out:
-            continue
+    for number in running:
+        it = program.instructions[number]
         if not (able(it) and _fits(program, it)):
             if not builder.is_independent(it):
                 result += builder.finish()
@@ -202,6 +214,7 @@ class Builder:
 
     def _begin(self) -> None:
         self.group = Group(flat=self.flat)
+        self.uses = _Uses()
         self.written: set[int] = set()
         self.read: set[int] = set()
         # Where an axis of an array has been met: (array, axis, first index, step, extent) -> the loop.
@@ -225,11 +238,14 @@ class Builder:
 
     def is_independent(self, it: Instruction) -> bool:
         """Whether an instruction may as well run before the group."""
-        return it.out.array not in self.written | self.read and not any(x.array in self.written for x in it.reads())
+        out = it.out.array
+        return not (out in self.written or out in self.read or any(x.array in self.written for x in it.reads()))
 
     def add(self, number: int) -> bool:
         """Add an instruction to the group, unless it does not fit there."""
         it, group = self.program.instructions[number], self.group
+        if len(group.members) == MOST_MEMBERS:
+            return False
         loops = self._loops(it)
         if loops is None:
             return False
@@ -256,6 +272,7 @@ class Builder:
             group.nests = []
         for m in group.members if changed else [member]:
             _into_nest(group, m)
+        self.uses.add(member)
         self.written.add(it.out.array)
         self.read |= {x.array for x in it.reads()}
         self._remember(it, new)
@@ -306,7 +323,7 @@ class Builder:
             return self._outer_of_flat(member, extents)
         own = member.reduced if member.total else member.kept
         outer = group.outer & own if group.members else own
-        for other in (*group.members, member):
+        for other in (*self.uses.near(member), member):
             for one, two in _meetings(other, member, extents):
                 if (other.total and one is other.out) or (member.total and two is member.out):
                     if other is not member:  # a total is complete only when the kernel ends
@@ -331,8 +348,38 @@ class Builder:
         outer = next(iter(wanted), frozenset())
         if not all(m.kept >= outer for m in members):
             return None
-        meetings = [pair for m in members for other in members for pair in _meetings(m, other, extents)]
-        return outer if all(_apart(one, two, g, extents) for g in outer for one, two in meetings) else None
+        if not outer:
+            return outer
+        uses = _Uses(members)
+        for m in [member] if outer == self.group.outer else members:
+            for other in uses.near(m):
+                for one, two in _meetings(other, m, extents):
+                    if not all(_apart(one, two, g, extents) for g in outer):
+                        return None
+        return outer
+
+
+class _Uses:
+    """Which of some members write to each array, and which read from it."""
+
+    def __init__(self, members: Iterable[Member] = ()) -> None:
+        self.writers: dict[int, list[Member]] = {}
+        self.readers: dict[int, list[Member]] = {}
+        for member in members:
+            self.add(member)
+
+    def add(self, member: Member) -> None:
+        """Note one more member."""
+        self.writers.setdefault(member.out[0], []).append(member)
+        for array in {place[0] for place in member.reads if place is not None}:
+            self.readers.setdefault(array, []).append(member)
+
+    def near(self, member: Member) -> Iterable[Member]:
+        """Those that have an array in common with a member, to which at least one of the two writes."""
+        arrays = {place[0] for place in member.reads if place is not None}
+        found = {m.number: m for array in (member.out[0], *arrays) for m in self.writers.get(array, ())}
+        found |= {m.number: m for m in self.readers.get(member.out[0], ())}
+        return found.values()
 
 
 def _meetings(a: Member, b: Member, extents: list[int]) -> Iterable[tuple[Place, Place]]:
@@ -387,12 +434,13 @@ def _into_nest(group: Group, member: Member) -> None:
         nest = group.nests[-1]
         if all(
             one == two and not (m.reduced and one is m.out) and not (member.reduced and two is member.out)
-            for m in nest.members
+            for m in nest.uses.near(member)
             for one, two in _meetings(m, member, group.extents)
         ):
-            nest.members.append(member)
+            nest.add(member)
             return
-    group.nests.append(Nest(own, [member]))
+    group.nests.append(Nest(own))
+    group.nests[-1].add(member)
 
 
 # --- what need not be written ----------------------------------------------------------------------------------------

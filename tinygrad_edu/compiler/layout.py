@@ -40,7 +40,8 @@ def orders(program: Program) -> list[tuple[int, ...]]:
 
     def find(key: tuple[int, int]) -> tuple[int, int]:
         while key in leaders:
-            key = leaders[key]
+            leader = leaders[key]
+            leaders[key] = key = leaders.get(leader, leader)  # a shorter way for the next one
         return key
 
     def unite(a: tuple[int, int], b: tuple[int, int]) -> None:
@@ -88,11 +89,14 @@ def orders(program: Program) -> list[tuple[int, ...]]:
     return result
 
 
-def beside(program: Program, number: int, found: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """An order for the axes of a constant: that of the array which is computed from it, by whoever reads it first."""
+def beside(program: Program, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The orders, with those of the constants changed to that of the array which their first reader computes."""
+    result = list(found)
+    constants = {number for number, array in enumerate(program.arrays) if array.kind == "constant"}
     for it in program.instructions:
         for x in it.reads():
-            if x.array == number and x.table is None and it.out.table is None:
+            if x.array in constants and x.table is None and it.out.table is None:
+                constants.remove(x.array)
                 order = found[it.out.array]
 
                 def place(axis: int, x: Access = x, it: Instruction = it, order: tuple[int, ...] = order) -> Any:
@@ -105,8 +109,8 @@ def beside(program: Program, number: int, found: Sequence[tuple[int, ...]]) -> t
                     ]
                     return max(ways, default=(-1, 0))
 
-                return tuple(sorted(range(len(program.arrays[number].shape)), key=place))
-    return found[number]
+                result[x.array] = tuple(sorted(range(len(program.arrays[x.array].shape)), key=place))
+    return result
 
 
 def _sums_lanes(program: Program, it: Instruction) -> bool:

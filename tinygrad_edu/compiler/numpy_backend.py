@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import insort
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,10 @@ FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 #: For an index that chooses from nothing: larger than any.
 NO_LIMIT = np.uint64(np.iinfo(np.uint64).max)
+
+
+#: So many arrays at most are laid out in memory by comparing their lives one by one.
+COMPARED = 512
 
 
 class Executor:
@@ -65,9 +71,7 @@ class Executor:
         self.orders = orders(program)
         native = native and machine.available()
         if native:  # numpy would go through a product with a constant in the order of the constant
-            for number, array in enumerate(program.arrays):
-                if array.kind == "constant":
-                    self.orders[number] = beside(program, number, self.orders)
+            self.orders = beside(program, self.orders)
         self.residents = residents(program)
         self._local = memory.empty((1 << 18,), np.uint8)
         self.kept: list[Any] = []  # what the kernels read, beside the arrays
@@ -321,20 +325,32 @@ def lifetimes(program: Program, items: fusion.Schedule | None = None) -> tuple[d
 def allocate(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) -> tuple[dict[int, int], int]:
     """Places in one block of memory such that arrays that live at the same time do not overlap.
 
-    Largest arrays first, each at the lowest place that is free during its life.
+    Largest arrays first, each at the lowest place that is free during its life. Only so many can all be compared with
+    each other: behind them, a small array takes over the place of one of its size that is no longer needed.
 
     >>> allocate({0: 10, 1: 4, 2: 10}, {0: 0, 1: 0, 2: 3}, {0: 2, 1: 3, 2: 4})
     ({0: 0, 2: 0, 1: 10}, 14)
     """
+    order = sorted(sizes, key=lambda n: (-sizes[n], first[n]))
     placed: list[tuple[int, int, int, int]] = []  # place, end, first, last
     places: dict[int, int] = {}
-    for number in sorted(sizes, key=lambda n: (-sizes[n], first[n])):
+    for number in order[:COMPARED]:
         place = 0
-        for start, end, born, died in sorted(placed):
+        for start, end, born, died in placed:
             if born <= last[number] and first[number] <= died:
                 if place + sizes[number] <= start:
                     break
                 place = max(place, end)
         places[number] = place
-        placed.append((place, place + sizes[number], first[number], last[number]))
-    return places, max((end for _, end, _, _ in placed), default=0)
+        insort(placed, (place, place + sizes[number], first[number], last[number]))
+    total = max((end for _, end, _, _ in placed), default=0)
+    used: dict[int, list[tuple[int, int]]] = {}  # for every size, when each place becomes free
+    for number in sorted(order[COMPARED:], key=lambda n: first[n]):
+        own = used.setdefault(sizes[number], [])
+        if own and own[0][0] < first[number]:
+            places[number] = heappop(own)[1]
+        else:
+            places[number] = total
+            total += sizes[number]
+        heappush(own, (last[number], places[number]))
+    return places, total

@@ -46,7 +46,8 @@ class Block(Placement):
             levels.setdefault(node.level, []).append(node)
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
-            of = self.array.tolist()  # Python reads a list of its own far faster
+            # Python reads a list of its own far faster, but for a few nodes it is not worth while to copy all.
+            of: Any = self.array.tolist() if 64 * len(levels[level]) > len(self.array) else self.array
             for node in levels[level]:
                 packs.setdefault(self._pack_key(node, of), []).append(node)
             for pack in packs.values():
@@ -63,7 +64,7 @@ class Block(Placement):
                 else:
                     self._elementwise_pack(pack)
 
-    def _pack_key(self, node: Node, of: list[int]) -> Any:
+    def _pack_key(self, node: Node, of: Sequence[int]) -> Any:
         """What the nodes of a pack have in common; ``of`` is the array of every recorded node."""
         if node.op is CALL:
             call = self.body.calls[node.detail]
