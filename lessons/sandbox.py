@@ -7,7 +7,7 @@ environment is empty, and two fences stand around this process:
 - Python's (PEP 578): from the moment the line runs, only the audit events in ``_COMPUTING`` pass, and reading of files
   in the lesson's own folder. So Python's functions import nothing new, start no program, open no connection, send no
   signal, and read, write and remove no other file. Functions of the system that raise no event are taken away.
-  The hook refers to nothing that Python code can reach or change.
+  The hook refers to nothing that Python code can change.
 - The kernel's, on Linux with Landlock. It holds also when Python's fence is gone, which code that writes into Python's
   memory (numpy and ctypes can do that) could achieve: no file outside that folder is read, none is written, made or
   removed, no program is started, and no TCP connection opened.
@@ -47,7 +47,7 @@ MOST_VALUES = 20_000  # in a graph that is differentiated to compare it
 #: The audit events of computing; what raises any other is refused.
 _COMPUTING = frozenset(
     ["compile", "exec", "builtins.id", "_thread.start_new_thread", "_thread.start_joinable_thread", "time.sleep",
-     "sys._getframe", "sys.excepthook", "sys.unraisablehook"]
+     "gc.get_objects", "sys._getframe", "sys.excepthook", "sys.unraisablehook"]
 )  # fmt: skip
 #: What a line may want to import: it must be there before, because an import reads files.
 _LOADED = (
@@ -147,8 +147,8 @@ def _only_compute(folder: str) -> None:
     """Raise Python's fence: from here on nothing but the events of computing, and reading in ``folder``.
 
     What the hook needs are defaults of its own: no module, closure or builtin that the learner's code could replace.
-    To get hold of it takes the garbage collector or ``addaudithook``, and these raise events that do not pass; frames,
-    which the compiler reads, lead to none of it.
+    The compiler reads frames, code and the list of all objects, so the learner's code may, too, and can find the hook;
+    but to change a function, look at a hook's frame or add a hook raises events that do not pass.
     """
 
     def refuse(*_: Any, **__: Any) -> Any:
@@ -163,6 +163,7 @@ def _only_compute(folder: str) -> None:
         event: str,
         arguments: tuple[Any, ...],
         computing: frozenset[str] = _COMPUTING,
+        read: tuple[str, ...] = ("__code__", "__defaults__", "__kwdefaults__", "f_code"),
         folder: str = os.path.join(folder, ""),
         reading: tuple[int, ...] = (
             os.O_RDONLY,
@@ -174,7 +175,7 @@ def _only_compute(folder: str) -> None:
         refused: type[PermissionError] = PermissionError,
         because: str = _REFUSAL,
     ) -> None:
-        if event in computing or (event == "object.__getattr__" and arguments[1] == "f_code"):  # what tracing reads
+        if event in computing or (event == "object.__getattr__" and arguments[1] in read):
             return
         if event == "open":
             path, _, flags = arguments

@@ -147,12 +147,17 @@ def test_no_file_can_be_written_or_removed(lesson: Lesson, tmp_path: Path) -> No
 
 
 SYSTEM = "__import__('sys').modules"
+#: The fence itself, which the list of all objects shows.
+GUARD = "[f for f in __import__('gc').get_objects() if type(f).__name__ == 'function' and f.__name__ == 'guard'][0]"
 PATCHES = [  # what Python lets a line replace, none of which the fence looks at
     "[setattr(__import__('__main__'), name, ()) for name in ('_COMPUTING', '_SYSTEM', '_REFUSAL', '_only_compute')]",
     f"[setattr({SYSTEM}['builtins'], name, lambda *_: True) for name in ('type', 'str', 'isinstance', 'any')]",
     "setattr(__import__('builtins'), 'PermissionError', None)",
     "[vars(__import__('__main__')).clear(), setattr(__import__('sys'), 'audit', None)]",
     f"[{SYSTEM}.pop('posix'), __import__('posix')]",
+    f"[vars({GUARD}).clear(), {GUARD}.__globals__.clear(), {GUARD}.__builtins__.clear()]",
+    f"[x.clear() for x in __import__('gc').get_objects() if type(x) in (list, dict) and any(y is {GUARD} for y in x)]",
+    "[x.clear() for x in __import__('gc').get_objects() if type(x) is list]",
 ]
 
 
@@ -181,7 +186,13 @@ e = a * b  # key: a product""",
 
 
 LEAVES = [
-    "[f for f in __import__('gc').get_objects() if getattr(f, '__name__', '') == 'guard'][0].__defaults__",
+    f"setattr({GUARD}, '__kwdefaults__', {{{{'computing': ()}}}})",
+    f"setattr({GUARD}, '__code__', (lambda *_: None).__code__)",
+    f"setattr({GUARD}, '__defaults__', ())",
+    f"delattr({GUARD}, '__defaults__')",
+    f"{GUARD}.__code__.replace(co_consts=())",
+    f"__import__('gc').get_referrers({GUARD})",
+    "__import__('gc').get_referents([])",
     "__import__('gc').get_referrers(__import__('__main__')._COMPUTING)",
     "__import__('sys').settrace(lambda *_: None)",
     "__import__('sys').setprofile(lambda *_: None)",
