@@ -31,15 +31,18 @@ from tinygrad_edu.errors import StateDictError
 from tinygrad_edu.measure import Line
 from tinygrad_edu.nn import Numbers, shape
 
-from .config import GPTConfig, TrainConfig
+from . import reading
+from .config import GPTConfig, TrainConfig, made
 from .data import open_text
-from .errors import CheckpointError, ConfigError, DataError
+from .errors import CheckpointError, ConfigError, DataError, shown
 from .files import write_atomically
-from .model import GPT
+from .model import GPT, parameter_shapes
+from .reading import TensorFile
 from .text import Text, normalized, parse_normalizations
 from .tokenizer import CharTokenizer
 
 FORMAT = 1
+LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
 CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG, FLOW = (
     "config.json", "tokenizer.json", "model.safetensors", "best.safetensors", "training.safetensors", "log.jsonl",
     "flow.jsonl",
@@ -104,22 +107,34 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
 
 def load_tensors(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The nested lists and the metadata of a safetensors file; CheckpointError when it is missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    with reading.open_tensors(path) as file:
+        return _lists(file), _metadata(file)
 
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no {path.name} in {path.parent}") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        tensors = {name: tensor.tolist() for name, tensor in load(content).items()}
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        metadata = json.loads(header.get("__metadata__", {}).get(_METADATA, "{}"))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from None
-    return tensors, metadata
+
+def _lists(file: TensorFile) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in file.arrays().items()}
+
+
+def _metadata(file: TensorFile) -> dict[str, int]:
+    source = f"{file.path}: its metadata"
+    return reading.checked(reading.parsed(file.metadata.get(_METADATA, "{}"), source), {}, source, reading.whole())
+
+
+def check_shapes(config: GPTConfig, shapes: Mapping[str, tuple[int, ...]], source: Path) -> None:
+    """Raise CheckpointError when tensors are not those of such a model, before a model is made for them.
+
+    A file that says that it is of a large model must be large itself.
+    """
+    expected = set()
+    for name, sizes in parameter_shapes(config):
+        if name not in shapes:
+            raise CheckpointError(f"{source} is of another model: missing: {name}, expected of shape {sizes}")
+        if shapes[name] != sizes:
+            raise CheckpointError(f"{source} is of another model: {name}: expected shape {sizes}, got {shapes[name]}")
+        expected.add(name)
+    unknown = [shown(name) for name in shapes if name not in expected]
+    if unknown:
+        raise CheckpointError(f"{source} is of another model: unknown: {', '.join(unknown[:3])}")
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
@@ -132,18 +147,10 @@ def write_json(path: Path, content: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file; CheckpointError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that gpt train has written"
-        ) from None
-    except NotADirectoryError:
-        raise CheckpointError(f"{path.parent} is not a folder; expected one that gpt train has written") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
+    missing = (
+        f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that gpt train has written"
+    )
+    return reading.parsed(reading.content_of(path, missing, reading.LARGEST_JSON), path)
 
 
 def exists(folder: Path) -> bool:
@@ -157,33 +164,47 @@ def save_config(folder: Path, config: RunConfig, tokenizer: CharTokenizer) -> No
     write_json(folder / CONFIG, {"format": FORMAT, **dataclasses.asdict(config)})
 
 
+_CONFIG: reading.Schema = {
+    "format": reading.whole(),
+    "model": reading.RECORD,
+    "train": reading.RECORD,
+    "dataset": reading.optional(reading.WORDS),
+    "data": reading.optional(reading.PATH),
+    "text_sha256": reading.WORDS,
+    "normalize": reading.LIST_OF_WORDS,
+}
+
+
 def load_config(folder: Path) -> RunConfig:
     """The settings of a run; CheckpointError names what is wrong with them."""
     path = folder / CONFIG
-    content = read_json(path)
+    content = reading.checked(read_json(path), _CONFIG, path)
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{path}: format {content['format']!r}, expected {FORMAT}; it is of another version")
     try:
-        if content["format"] != FORMAT:
-            raise CheckpointError(f"{path}: format {content['format']!r}, expected {FORMAT}; it is of another version")
         return RunConfig(
-            GPTConfig(**content["model"]),
-            TrainConfig(**content["train"]),
-            content["dataset"],
-            content["data"],
+            made(GPTConfig, content["model"]),
+            made(TrainConfig, content["train"]),
+            content.get("dataset"),
+            content.get("data"),
             content["text_sha256"],
             parse_normalizations(",".join(content.get("normalize", [])) or "none"),
         )
-    except (KeyError, TypeError, ConfigError) as error:
+    except ConfigError as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from None
 
 
 def load_tokenizer(folder: Path) -> CharTokenizer:
     """The tokenizer of a run."""
-    path = folder / TOKENIZER
-    content = read_json(path)
+    return tokenizer_of(read_json(folder / TOKENIZER), folder / TOKENIZER)
+
+
+def tokenizer_of(content: Any, source: Path) -> CharTokenizer:
+    """The tokenizer that a tokenizer.json describes."""
     try:
-        return CharTokenizer(content["alphabet"])
-    except (KeyError, TypeError, DataError) as error:
-        raise CheckpointError(f"{path} does not describe a tokenizer: {error}") from None
+        return CharTokenizer(reading.checked(content, {"alphabet": reading.WORDS}, source)["alphabet"])
+    except DataError as error:
+        raise CheckpointError(f"{source} does not describe a tokenizer: {error}") from None
 
 
 def save_model(
@@ -227,15 +248,19 @@ def load_parameters(model: GPT, state: Mapping[str, Any], source: Path) -> None:
         model.load_state_dict(_with_second_names(model, state))
     except StateDictError as error:
         raise CheckpointError(f"{source} is of another model: {error}") from None
-    if not all(math.isfinite(value.data) for value in model.parameters()):  # first without making a million names
-        broken = next(name for name, value in model.named_scalars() if not math.isfinite(value.data))
-        raise CheckpointError(f"{source} holds a number that is not finite: {broken}")
+    if not all(abs(value.data) <= LARGEST_FLOAT32 for value in model.parameters()):  # without making a million names
+        broken, number = next(
+            (name, value.data) for name, value in model.named_scalars() if not abs(value.data) <= LARGEST_FLOAT32
+        )
+        what = "larger than 32-bit floats are" if math.isfinite(number) else "not finite"
+        raise CheckpointError(f"{source} holds a number that is {what}: {broken}")
 
 
 def saved_step(path: Path) -> int | None:
     """The step of which a file of parameters is; None when there is no such file, or it is damaged."""
     try:
-        return step_of(load_tensors(path)[1], path)
+        with reading.open_tensors(path) as file:
+            return step_of(_metadata(file), path)
     except CheckpointError:
         return None
 
@@ -246,22 +271,30 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
     ``name`` is the file with the parameters: :data:`BEST` for those of the lowest validation loss.
     """
     config, tokenizer = load_config(folder), load_tokenizer(folder)
+    check_vocabulary(folder, config, tokenizer)
+    source = folder / name
+    with reading.open_tensors(source) as file:
+        check_shapes(config.model, file.shapes, source)
+        state, step = _lists(file), step_of(_metadata(file), source)
+    model = GPT(config.model)
+    load_parameters(model, state, source)
+    return model, config, tokenizer, step
+
+
+def check_vocabulary(folder: Path, config: RunConfig, tokenizer: CharTokenizer) -> None:
+    """Raise CheckpointError when the model has not as many tokens as the tokenizer."""
     if config.model.vocab_size != tokenizer.vocab_size:
         raise CheckpointError(
             f"{folder}: the model has {config.model.vocab_size} tokens and the tokenizer {tokenizer.vocab_size}; "
             f"the files are of different runs"
         )
-    model = GPT(config.model)
-    state, metadata = load_tensors(folder / name)
-    load_parameters(model, state, folder / name)
-    return model, config, tokenizer, step_of(metadata, folder / name)
 
 
 def step_of(metadata: Mapping[str, int], source: Path) -> int:
     """The step that the metadata of a file of parameters names."""
     try:
-        return int(metadata["step"])
-    except (KeyError, ValueError):
+        return metadata["step"]
+    except KeyError:
         raise CheckpointError(f"{source} does not say at which step it was saved") from None
 
 
@@ -277,43 +310,78 @@ def save_training_state(
     save_tensors(folder / TRAINING, tensors, {"step": step, "optimizer.steps": optimizer["steps"]})
 
 
-def load_training_state(folder: Path) -> TrainingState:
-    """The state a resumed run starts from."""
+def load_training_state(folder: Path, model: GPTConfig | None = None) -> TrainingState:
+    """The state a resumed run starts from; with ``model``, CheckpointError when it is of another one."""
     path = folder / TRAINING
-    tensors, metadata = load_tensors(path)
+    with reading.open_tensors(path) as file:
+        for name in file.shapes:
+            if not name.startswith(("model.", "optimizer.")):
+                raise CheckpointError(f"{path} is not the state of a training run: it holds {shown(name)}")
+        if model is not None:
+            check_shapes(
+                model, {n.removeprefix("model."): s for n, s in file.shapes.items() if n.startswith("model.")}, path
+            )
+        arrays, metadata = file.arrays(), _metadata(file)
     parts: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {}}
-    for name, numbers in tensors.items():
+    for name, array in arrays.items():
         part, _, rest = name.partition(".")
-        if part not in parts:
-            raise CheckpointError(f"{path} is not the state of a training run: it holds {name}")
-        parts[part][rest] = numbers
+        if part == "optimizer" and not _possible(rest, array):
+            raise CheckpointError(f"{path} holds a number that cannot be: in {shown(name)}")
+        parts[part][rest] = array.tolist()
     step = step_of(metadata, path)
-    try:
-        parts["optimizer"]["steps"] = int(metadata["optimizer.steps"])
-    except (KeyError, ValueError):
-        raise CheckpointError(f"{path} does not hold the optimiser's step count") from None
+    if "optimizer.steps" not in metadata:
+        raise CheckpointError(f"{path} does not hold the optimiser's step count")
+    parts["optimizer"]["steps"] = metadata["optimizer.steps"]
     return TrainingState(step, parts["model"], parts["optimizer"])
+
+
+def _possible(name: str, array: Any) -> bool:
+    """Whether AdamW can have such means: finite, and those of squares not below 0."""
+    lowest = 0.0 if name == "v" else -LARGEST_FLOAT32
+    return bool(((lowest <= array) & (array <= LARGEST_FLOAT32)).all())
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
 
+_LOG_LINE: reading.Schema = {
+    "step": reading.whole(),
+    "train_loss": reading.optional(reading.NUMBER),
+    "val_loss": reading.optional(reading.MEASURED),
+    "watched_loss": dataclasses.replace(reading.MEASURED, needed=False),
+}
+_FLOW_LINE: reading.Schema = {
+    "step": reading.whole(),
+    "name": reading.WORDS,
+    "count": reading.whole(),
+    "mean": reading.MEASURED,
+    "largest": reading.MEASURED,
+    "zeros": reading.NUMBER,
+    "not_finite": reading.whole(),
+    "update": reading.optional(reading.MEASURED),
+}
+
 
 def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
     """The lines of log.jsonl, or of flow.jsonl; a last line that a crash cut short is left out."""
-    path = folder / name
+    path, schema = folder / name, _FLOW_LINE if name == FLOW else _LOG_LINE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+        with reading.opened(path, "") as file:
+            lines = file.read().splitlines()
+    except reading.MissingError:
         return []
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     records = []
     for number, line in enumerate(lines, 1):
+        source = f"{path}, line {number}"
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            found = reading.parsed(line, source)
+        except CheckpointError:
             if number < len(lines):
-                raise CheckpointError(f"{path} is damaged in line {number}") from None
+                raise
+            break
+        record = reading.checked(found, schema, source, reading.optional(reading.NUMBER))
+        if schema is _LOG_LINE:
+            record.setdefault("train_loss", None)
+        records.append(record)
     return records
 
 
@@ -336,9 +404,5 @@ def read_flow(folder: Path) -> dict[int, list[Line]]:
     """By step what was measured of the gradients; empty for a run that has measured nothing."""
     found: dict[int, list[Line]] = {}
     for record in read_log(folder, FLOW):
-        try:
-            step = record.pop("step")
-            found.setdefault(step, []).append(Line(**record))
-        except (KeyError, TypeError, AttributeError):
-            raise CheckpointError(f"{folder / FLOW} holds a line that does not describe gradients") from None
+        found.setdefault(record.pop("step"), []).append(Line(**record))
     return found

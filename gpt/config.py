@@ -9,18 +9,32 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from tinygrad_edu.nn import ACTIVATIONS
 
-from .errors import ConfigError
+from .errors import ConfigError, shown
 
 NORMS = ("rmsnorm", "layernorm")
 POSITIONS = ("learned", "rotary")
 SCHEDULES = ("cosine", "linear", "constant")
 LARGEST = 100_000_000  # parameters; more would not fit into the memory of an ordinary machine as scalars
+# What no run of ours can want, and what a mistyped or hostile number would fill memory or wait for ever with.
+MOST = {
+    "vocab_size": 1 << 16,
+    "block_size": 1 << 14,
+    "n_layer": 1 << 10,
+    "batch_size": 1 << 16,
+    "threads": 1 << 10,
+    "keep": 10_000,
+    "seed": 2**63 - 1,
+}
+_MOST = 10**12  # of everything else that is counted
 ENGINES = ("compiled", "scalar", "torch")
 DEVICES = ("cpu", "cuda")
+
+
+_Config = TypeVar("_Config", "GPTConfig", "TrainConfig")
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -32,22 +46,30 @@ def _check_range(config: Any, name: str, low: float, high: float = math.inf, *, 
     value = getattr(config, name)
     whole = isinstance(_default(config, name), int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise ConfigError(f"{name} must be a {'whole number' if whole else 'number'}, got {value!r}")
+        raise ConfigError(f"{name} must be a {'whole number' if whole else 'number'}, got {shown(value)}")
     if not (low <= value and (value < high if below else value <= high)):
         upper = "" if high == math.inf else f" and {'below' if below else 'at most'} {high}"
-        raise ConfigError(f"{name} must be at least {low}{upper}, got {value!r}")
+        raise ConfigError(f"{name} must be at least {low}{upper}, got {shown(value)}")
+
+
+def _check_most(config: Any) -> None:
+    """No whole number is above :data:`MOST`."""
+    for name, value in vars(config).items():
+        most = MOST.get(name, _MOST)
+        if isinstance(value, int) and value > most:
+            raise ConfigError(f"{name} must be at most {most:,}, got {shown(value)}")
 
 
 def _check_choice(config: Any, name: str, choices: Iterable[str]) -> None:
     value = getattr(config, name)
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {shown(value)}")
 
 
 def _check_bool(config: Any, name: str) -> None:
     value = getattr(config, name)
     if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be true or false, got {value!r}")
+        raise ConfigError(f"{name} must be true or false, got {shown(value)}")
 
 
 def _default(config: Any, name: str) -> Any:
@@ -77,8 +99,9 @@ class GPTConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
             _check_range(self, name, 1)
+        _check_most(self)
         _check_range(self, "dropout", 0.0, 1.0, below=True)
-        _check_range(self, "init_std", 0.0)
+        _check_range(self, "init_std", 0.0, 1000.0)
         _check_choice(self, "positions", POSITIONS)
         _check_choice(self, "norm", NORMS)
         _check_choice(self, "activation", ACTIVATIONS)
@@ -143,6 +166,7 @@ class TrainConfig:
             "seed",
         ):
             _check_range(self, name, 0)
+        _check_most(self)
         for name in ("lr", "min_lr", "eps", "weight_decay", "grad_clip"):
             _check_range(self, name, 0.0, 1000.0)
         for name in ("beta1", "beta2"):
@@ -156,6 +180,15 @@ class TrainConfig:
             )
         if self.min_lr > self.lr:
             raise ConfigError(f"min_lr must be at most lr; got min_lr {self.min_lr} and lr {self.lr}")
+
+
+def made(kind: type[_Config], fields: Mapping[str, Any]) -> _Config:
+    """A configuration of fields that a file holds; ConfigError for an unknown one, too."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = [shown(name) for name in fields if name not in known]
+    if unknown:
+        raise ConfigError(f"unknown setting: {', '.join(unknown[:3])}")
+    return kind(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,12 @@ is fetched on import, and never without a line that says so.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,11 +21,11 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, BinaryIO, overload
 
 from .errors import DataError
-from .files import write_atomically
-from .text import Text
+from .files import atomically, write_atomically
+from .text import Text, foreign
 from .tokenizer import CharTokenizer
 from .tokens import Tokens, tokens_of
 
@@ -204,6 +206,65 @@ def named_text(name: str, say: Say = print) -> str:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+MOST_PIPED = 1 << 30  # bytes; a pipe that never ends would fill the disk
+
+
+def kept_text(path: str, say: Say = print) -> str:
+    """The path of a text that can be read again and again, as training does; of a file, and of a folder, its own.
+
+    What comes through a pipe (``-`` for the standard input, ``<(zcat book.gz)``, a fifo) is read once to its end, and
+    kept in the cache folder, named after its content. Raises DataError when it does not end, cannot be kept, or is no
+    text in UTF-8.
+    """
+    if path != "-" and not _is_pipe(path):
+        return path
+    name, folder = "the standard input" if path == "-" else path, cache_folder() / "piped"
+    digest, size = hashlib.sha256(), 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        incoming = folder / f"incoming-{os.getpid()}.txt"
+        with atomically(incoming) as file, _pipe(path) as pipe:
+            while chunk := pipe.read(1 << 16):
+                if not size and (what := foreign(chunk[:8192])):
+                    raise DataError(f"what came from {name} is not a UTF-8 text; it is {what}")
+                digest.update(chunk)
+                size += len(chunk)
+                if size > MOST_PIPED:
+                    raise DataError(
+                        f"more than {MOST_PIPED:,} bytes came from {name}; write them to a file, and give its name"
+                    )
+                file.write(chunk)
+            if not size:
+                raise DataError(f"nothing came from {name}; expected a text")
+        kept = folder / f"{digest.hexdigest()[:16]}.txt"
+        os.replace(incoming, kept)
+    except OSError as error:
+        raise DataError(
+            f"what comes from {name} cannot be read, or not be kept in {folder}: {error.strerror}; write it to a file, "
+            f"and give its name"
+        ) from None
+    say(f"Read {size:,} bytes from {name}; kept as {kept}, to be read again")
+    return str(kept)
+
+
+def _is_pipe(path: str) -> bool:
+    """Whether a path is of something that is gone once it is read: a pipe, or what the shell has opened for us."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False  # whoever opens it says why that does not work
+    opened = path.startswith(("/dev/fd/", "/dev/stdin", "/proc/")) and stat.S_ISREG(mode)
+    return opened or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _pipe(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if path != "-":
+        return open(path, "rb")
+    if sys.stdin is None:
+        raise DataError("the standard input is closed; give the name of a file")
+    return contextlib.nullcontext(sys.stdin.buffer)
 
 
 def open_text(dataset: str | None, path: str | Path | None, normalize: tuple[str, ...] = ()) -> Text:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
+from typing import Any
+
 from tinygrad_edu.errors import TinygradEduError
 
 
@@ -23,3 +26,22 @@ class UnknownCharacterError(DataError):
 
 class CheckpointError(GPTError):
     """A checkpoint is missing, damaged, or of another model."""
+
+
+def shown(value: Any) -> str:
+    """A value from a file for a message: one line, and short, whatever it is.
+
+    >>> shown({"a": [1, 2]}), len(shown("x" * 1000)), shown(10**5000)
+    ("{'a': [1, 2]}", 60, 'a number of 16,610 bits')
+    """
+    return " ".join(_SHORT.repr(value).split())
+
+
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() <= 200 else f"a number of {x.bit_length():,} bits"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 2

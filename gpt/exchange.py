@@ -9,12 +9,17 @@ What differs is written beside them::
       "model_args":   nanoGPT's own seven fields; and what nanoGPT has no word for, where it differs from nanoGPT
       "iter_num":     the step
       "config":       {"dataset": …}, where nanoGPT looks for the name of its folder with the alphabet
+      "optimizer":    AdamW's state and
+      "best_val_loss": the lowest validation loss, with which nanoGPT's train.py goes on (.pt only)
       "tinygrad_edu": the alphabet, the text, how it was trained
     }
 
 A model that is nanoGPT's has exactly its ``model_args``, and nanoGPT's own code runs it. Another one has a field more
 (``positions``, ``norm``, …), at which nanoGPT stops instead of computing something else. In a safetensors file, which
 holds tensors only, everything but the tensors is JSON in its metadata.
+
+Hugging Face's GPT-2 has the same names, but its matrices the other way round, (inputs, outputs), and biases everywhere.
+That too comes in, and goes out as a folder that ``GPT2LMHeadModel.from_pretrained`` reads.
 
 Nothing that is read here can run code: .pt files are read as numbers and words only, and so is a ``meta.pkl``.
 """
@@ -25,17 +30,20 @@ import dataclasses
 import io
 import json
 import pickle
+import pickletools
+import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+from . import checkpoint, reading
 from .checkpoint import RunConfig
 from .config import GPTConfig, TrainConfig
-from .errors import CheckpointError, ConfigError, DataError
+from .errors import CheckpointError, ConfigError, DataError, shown
 from .files import write_atomically
-from .model import GPT
+from .model import GPT, parameter_shapes
 from .text import parse_normalizations
 from .tokenizer import CharTokenizer
 
@@ -55,6 +63,16 @@ _TRAINING = {
     "grad_clip": "grad_clip",
 }  # fmt: skip
 _OF_THE_MACHINE = ("engine", "device", "threads")  # where it is read next, there may be no GPU
+#: The matrices of Hugging Face's GPT-2 that are (inputs, outputs).
+_CONV1D = (".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight")
+#: Its words for activations; gelu_new is an approximation of gelu that differs by less than 0.001.
+_FROM_HUGGING_FACE = {
+    "gelu": "gelu", "gelu_new": "gelu", "relu": "relu", "silu": "silu", "tanh": "tanh", "relu2": "relu2",
+}  # fmt: skip
+_NEARLY = "is computed as gelu, which differs from it by less than 0.001"
+#: What torch.compile and DistributedDataParallel put before every name.
+_PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
+SAFE_TORCH = (2, 10)  # before it, a .pt file could run code or damage memory
 MISSING_TORCH = "needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'"
 
 
@@ -63,13 +81,14 @@ class Imported:
     """What a file holds, as far as it says so.
 
     Attributes:
-        tensors: nested lists of floats by name.
+        tensors: arrays of numpy or PyTorch by name.
         model_args: of the model, in the words of :class:`gpt.config.GPTConfig`; empty in a bare ``state_dict``.
         step: after how many steps it was saved.
         alphabet: its characters in the order of their tokens; None when the file does not hold them.
         dataset, text_sha256: of the text it learned from; None when unknown.
         normalize: what was done to that text (see ``text.py``).
         train: settings of its training, in the words of :class:`gpt.config.TrainConfig`.
+        note: what is not exactly as in the file, in a sentence; or nothing.
     """
 
     tensors: dict[str, Any]
@@ -80,6 +99,7 @@ class Imported:
     text_sha256: str | None = None
     normalize: tuple[str, ...] = ()
     train: dict[str, Any] = dataclasses.field(default_factory=dict)
+    note: str = ""
 
 
 # --- out ----------------------------------------------------------------------------------------------------------
@@ -99,37 +119,133 @@ def model_args(config: GPTConfig) -> dict[str, Any]:
     return {**fields, **more}
 
 
-def export(path: Path, model: GPT, config: RunConfig, tokenizer: CharTokenizer, step: int) -> None:
+def export(
+    path: Path,
+    model: GPT,
+    config: RunConfig,
+    tokenizer: CharTokenizer,
+    step: int,
+    *,
+    dataset: str | None = None,
+    optimizer: Mapping[str, Any] | None = None,
+    best_val_loss: float | None = None,
+) -> str:
     """Write a model as ``.pt`` (needs PyTorch) or ``.safetensors``; the numbers are rounded to 32-bit floats.
 
-    Raises ConfigError for another ending, and, for ``.pt``, when PyTorch is not installed.
+    Args:
+        dataset: the name of nanoGPT's folder with the text and its meta.pkl; that of the text if not given.
+        optimizer: AdamW's state (see :func:`gpt.checkpoint.load_training_state`), for ``.pt``; it begins anew without.
+        best_val_loss: the lowest validation loss so far, for ``.pt``.
+
+    Returns the name of nanoGPT's folder. Raises ConfigError for another ending, and, for ``.pt``, when PyTorch is not
+    installed.
     """
     _check_suffix(path)
-    import numpy as np
-
     theirs = {ours: name for name, ours in NANOGPT_DATASETS.items()}
-    tensors = {name: np.array(numbers, dtype=np.float32) for name, numbers in model.state_dict().items()}
+    dataset = dataset or theirs.get(config.dataset or "", config.dataset) or Path(str(config.data)).stem
+    tensors = _as_float32(model)
     about: dict[str, Any] = {
         "model_args": model_args(config.model),
         "iter_num": step,
-        "config": {"dataset": theirs.get(config.dataset, config.dataset)} if config.dataset else {},
-        OWN: {
-            "alphabet": tokenizer.alphabet,
-            "dataset": config.dataset,
-            "text_sha256": config.text_sha256,
-            "normalize": list(config.normalize),
-            "train": {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _OF_THE_MACHINE},
-        },
+        "config": {"dataset": dataset},
+        OWN: _own(config, tokenizer),
     }
     if path.suffix == ".safetensors":
         from safetensors.numpy import save
 
         write_atomically(path, save(tensors, metadata={OWN: json.dumps(about, ensure_ascii=False)}))
-        return
+        return dataset
     torch = _torch(f"writing {path.name}")
+    if set(about["model_args"]) == set(NANOGPT_FIELDS):  # else nanoGPT's train.py must stop, and it reads these
+        about["best_val_loss"] = 1e9 if best_val_loss is None else best_val_loss  # nanoGPT begins with 1e9
+        about["optimizer"] = _adamw(torch, model, tensors, config.train, optimizer)
     buffer = io.BytesIO()
     torch.save({"model": {name: torch.from_numpy(array) for name, array in tensors.items()}, **about}, buffer)
     write_atomically(path, buffer.getvalue())
+    return dataset
+
+
+def _as_float32(model: GPT) -> dict[str, Any]:
+    import numpy as np
+
+    return {name: np.array(numbers, dtype=np.float32) for name, numbers in model.state_dict().items()}
+
+
+def _own(config: RunConfig, tokenizer: CharTokenizer) -> dict[str, Any]:
+    """What nobody else has a word for."""
+    return {
+        "alphabet": tokenizer.alphabet,
+        "dataset": config.dataset,
+        "text_sha256": config.text_sha256,
+        "normalize": list(config.normalize),
+        "train": {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _OF_THE_MACHINE},
+    }
+
+
+def _adamw(
+    torch: Any, model: GPT, tensors: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Any] | None
+) -> Any:
+    """The state of PyTorch's AdamW with nanoGPT's two groups: tables that decay, and vectors that do not."""
+    named = [(name, torch.from_numpy(tensors[name])) for name, _ in model.named_parameters()]
+    groups = [
+        {"params": [p for _, p in named if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps)
+    if state is not None and state["steps"]:
+        at = 0
+        for _, p in named:  # our means are flat lists in the order of the parameters
+            means = [torch.tensor(state[key][at : at + p.numel()]).reshape(p.shape) for key in ("m", "v")]
+            optimizer.state[p] = {
+                "step": torch.tensor(float(state["steps"])), "exp_avg": means[0], "exp_avg_sq": means[1],
+            }  # fmt: skip
+            at += p.numel()
+    return optimizer.state_dict()
+
+
+def export_hugging_face(folder: Path, model: GPT, config: RunConfig, tokenizer: CharTokenizer, step: int) -> None:
+    """Write a folder that ``GPT2LMHeadModel.from_pretrained`` reads: config.json and model.safetensors.
+
+    Raises ConfigError for a model that GPT-2 cannot be.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    shape = config.model
+    odd = [f"{name} {getattr(shape, name)}" for name, theirs in (("positions", "learned"), ("norm", "layernorm"))
+           if getattr(shape, name) != theirs]  # fmt: skip
+    if odd or shape.activation not in _FROM_HUGGING_FACE.values():
+        raise ConfigError(
+            f"Hugging Face's GPT-2 cannot be this model: it has no {', '.join(odd) or shape.activation}; "
+            f"export it as nanoGPT's .pt or .safetensors instead"
+        )
+    ours, tensors = _as_float32(model), {}
+    full = dataclasses.replace(shape, bias=True, norm_weight=True)
+    for name, sizes in parameter_shapes(full):
+        missing = np.ones if name.endswith(".weight") else np.zeros
+        array = ours.get(name, missing(sizes, dtype=np.float32))
+        tensors[name] = np.ascontiguousarray(array.T) if name.endswith(_CONV1D) else array
+    about = {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": shape.vocab_size,
+        "n_positions": shape.block_size,
+        "n_embd": shape.n_embd,
+        "n_layer": shape.n_layer,
+        "n_head": shape.n_head,
+        "n_inner": None,
+        "activation_function": next(k for k, v in _FROM_HUGGING_FACE.items() if v == shape.activation),
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": shape.tied_head,
+        **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), shape.dropout),
+        # A model of characters has no such tokens, and 50256, which GPT-2 has there, would be outside the alphabet.
+        "bos_token_id": None,
+        "eos_token_id": None,
+        OWN: {**_own(config, tokenizer), "iter_num": step},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / checkpoint.MODEL, save(tensors, metadata={"format": "pt"}))
+    checkpoint.write_json(folder / checkpoint.CONFIG, about)
 
 
 def write_meta(path: Path, tokenizer: CharTokenizer) -> None:
@@ -142,65 +258,113 @@ def write_meta(path: Path, tokenizer: CharTokenizer) -> None:
 # --- in -----------------------------------------------------------------------------------------------------------
 
 
+_OWN: reading.Schema = {
+    "alphabet": reading.optional(reading.WORDS),
+    "dataset": reading.optional(reading.WORDS),
+    "text_sha256": reading.optional(reading.WORDS),
+    "normalize": reading.LIST_OF_WORDS,
+    "train": dataclasses.replace(reading.RECORD, needed=False),
+    "iter_num": reading.whole(needed=False),
+}
+_ABOUT: reading.Schema = {
+    "model_args": dataclasses.replace(reading.RECORD, needed=False),
+    "config": dataclasses.replace(reading.RECORD, needed=False),
+    OWN: dataclasses.replace(reading.RECORD, needed=False),
+    "iter_num": reading.whole(needed=False),
+}
+
+
 def read(path: Path) -> Imported:
-    """What a ``.pt`` or ``.safetensors`` file holds: of ours, of nanoGPT, or a bare ``state_dict``.
+    """What a ``.pt`` or ``.safetensors`` file holds: of ours, of nanoGPT, of Hugging Face, or a bare ``state_dict``.
 
-    Raises CheckpointError for a file that is missing, damaged or something else, ConfigError for another ending.
+    Of a folder, as Hugging Face writes it, config.json is read too. Raises CheckpointError for a file that is missing,
+    damaged or something else, ConfigError for another ending and for a PyTorch that is missing or too old.
     """
+    if path.is_dir():
+        source = path / checkpoint.CONFIG
+        missing = f"{path} is a folder without {source.name}; expected a file, or a folder of Hugging Face's GPT-2"
+        about = reading.parsed(reading.content_of(source, missing, reading.LARGEST_JSON), source)
+        tensors, _ = _read_safetensors(path / checkpoint.MODEL)
+        imported = _imported(path, tensors, _from_hugging_face(reading.checked(about, {}, source), source))
+        exact = about.get("activation_function", "gelu_new") != "gelu_new"
+        return dataclasses.replace(imported, note="" if exact else f"Its gelu_new {_NEARLY}")
     _check_suffix(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
-    tensors, about = (_read_safetensors if path.suffix == ".safetensors" else _read_torch)(path, content)
-    try:
-        return _imported(tensors, about)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} does not describe a GPT as nanoGPT does: {error}") from None
+    return _imported(path, *(_read_safetensors if path.suffix == ".safetensors" else _read_torch)(path))
 
 
-def _read_safetensors(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        about = json.loads(header.get("__metadata__", {}).get(OWN, "{}"))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from None
-    return tensors, about
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    with reading.open_tensors(path, f"there is no file {path}") as file:
+        source = f"{path}: its metadata"
+        about = reading.parsed(file.metadata.get(OWN, "{}"), source)
+        return file.arrays(), reading.checked(about, {}, source)
 
 
-def _read_torch(path: Path, content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    torch = _torch(f"reading {path.name}")
-    try:
-        # weights_only: a .pt file is a pickle, and a pickle from somebody else could run any code.
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"{path} is damaged, or holds more than numbers and words, which is not read because it could run code "
-            f"({reason})"
-        ) from None
+def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    torch = _torch(f"reading {path.name}", SAFE_TORCH)
+    with reading.opened(path, f"there is no file {path}") as file:
+        try:
+            if zipfile.is_zipfile(file) and any(e.compress_type for e in zipfile.ZipFile(file).infolist()):
+                raise CheckpointError(f"{path} is damaged: it is compressed, and PyTorch does not write such files")
+            file.seek(0)
+            # weights_only: a .pt file is a pickle, and a pickle from somebody else could run any code.
+            found = torch.load(file, map_location="cpu", weights_only=True)
+        except CheckpointError:
+            raise
+        except Exception as error:  # whatever a hostile file makes of PyTorch, zipfile and pickle
+            raise CheckpointError(
+                f"{path} is damaged, or holds more than numbers and words, which is not read because it could run code "
+                f"({shown(_Words(error))})"
+            ) from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} holds a {type(found).__name__}; expected a checkpoint or a state_dict")
     bare = "model" not in found
-    state, about = (found, {}) if bare else (found["model"], {k: v for k, v in found.items() if k != "model"})
+    state, about = (found, {}) if bare else (found["model"], {k: v for k, v in found.items() if k in _ABOUT})
     if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise CheckpointError(f"{path} holds no state_dict: expected tensors by name")
-    return {name: tensor.detach().double().numpy() for name, tensor in state.items()}, about
+    for name, tensor in state.items():
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        plain = plain and (tensor.is_floating_point() or tensor.dtype in (torch.bool, torch.uint8))  # masks
+        # A tensor may claim to be larger than its numbers: each of them would be there many times.
+        if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{path}: {shown(name)} is no tensor of floats, each with its own place")
+    return {name: tensor.detach() for name, tensor in state.items()}, about
 
 
-def _imported(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> Imported:
-    state = {}
-    for name, array in arrays.items():
-        name = name.removeprefix("_orig_mod.")  # what torch.compile puts before every name
-        if not name.endswith((".attn.bias", ".attn.masked_bias")):  # older models keep their causal mask there
-            state[name] = array
-    config, own = dict(about.get("config", {})), dict(about.get(OWN, {}))
+class _Words:
+    """An error, for :func:`shown`: its first line."""
+
+    def __init__(self, error: Exception) -> None:
+        self._words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+    def __repr__(self) -> str:
+        return self._words
+
+
+def _from_hugging_face(content: Mapping[str, Any], source: Path) -> dict[str, Any]:
+    """What config.json of Hugging Face's GPT-2 says, as a checkpoint of nanoGPT would say it."""
+    if content.get("model_type") != "gpt2":
+        raise CheckpointError(
+            f"{source} is not of Hugging Face's GPT-2: model_type is {shown(content.get('model_type'))}"
+        )
+    activation = content.get("activation_function", "gelu_new")
+    if not isinstance(activation, str) or activation not in _FROM_HUGGING_FACE:
+        known = ", ".join(_FROM_HUGGING_FACE)
+        raise CheckpointError(f"{source}: activation_function must be one of {known}; got {shown(activation)}")
+    for name, ours in (("layer_norm_epsilon", 1e-5), ("scale_attn_weights", True), ("n_inner", None)):
+        allowed = (ours, 4 * content["n_embd"]) if name == "n_inner" and type(content.get("n_embd")) is int else (ours,)
+        if content.get(name, ours) not in allowed:
+            raise CheckpointError(f"{source}: {name} must be {ours}, got {shown(content[name])}")
+    names = {"n_head": "n_head", "n_positions": "block_size", "resid_pdrop": "dropout"}
+    args = {ours: content[theirs] for theirs, ours in names.items() if theirs in content}
+    own = content.get(OWN, {})
+    step = own.get("iter_num", 0) if isinstance(own, dict) else 0
+    return {"model_args": {"activation": _FROM_HUGGING_FACE[activation], **args}, "iter_num": step, OWN: own}
+
+
+def _imported(path: Path, arrays: Mapping[str, Any], content: Mapping[str, Any]) -> Imported:
+    about = reading.checked(content, _ABOUT, path)
+    config, own = about.get("config", {}), reading.checked(about.get(OWN, {}), _OWN, f"{path}, {OWN}")
+    state, turned = _in_our_words(path, arrays)
     args = {**(NANOGPT_IS if about.get("model_args") else {}), **about.get("model_args", {})}
     tied = "lm_head.weight" not in state or (
         state["lm_head.weight"].shape == state["transformer.wte.weight"].shape
@@ -209,24 +373,55 @@ def _imported(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> Imported:
     if not tied:
         args["tied_head"] = False  # whatever it says: two tables are two tables
     args = {**_shape_of(state, tied), **args}
+    if args["tied_head"] is True:
+        state.pop("lm_head.weight", None)
     train = {ours: config[theirs] for theirs, ours in _TRAINING.items() if theirs in config}
+    dataset = config.get("dataset")
+    try:
+        normalize = parse_normalizations(",".join(own.get("normalize", [])) or "none")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
     return Imported(
-        {name: array.tolist() for name, array in state.items() if name != "lm_head.weight" or not args["tied_head"]},
+        state,
         args,
-        int(about.get("iter_num", 0)),
+        about.get("iter_num", 0),
         own.get("alphabet"),
-        own.get("dataset", NANOGPT_DATASETS.get(str(config.get("dataset")))),
+        own.get("dataset", NANOGPT_DATASETS.get(dataset) if isinstance(dataset, str) else None),
         own.get("text_sha256"),
-        parse_normalizations(",".join(own.get("normalize", [])) or "none"),
+        normalize,
         own.get("train", train),
+        f"It is in Hugging Face's layout; if its activation was gelu_new, that {_NEARLY}" if turned else "",
     )
+
+
+def _in_our_words(path: Path, arrays: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The tensors by our names, which are GPT-2's, in our layout, nanoGPT's; and whether they had Hugging Face's."""
+    state = {}
+    for name, array in arrays.items():
+        for prefix in _PREFIXES:
+            name = name.removeprefix(prefix)
+        if name.startswith(("wte.", "wpe.", "h.", "ln_f.")):  # of Hugging Face's GPT2Model, which has no head
+            name = f"transformer.{name}"
+        if not name.endswith((".attn.bias", ".attn.masked_bias")):  # older models keep their causal mask there
+            if name in state:
+                raise CheckpointError(f"{path} holds {shown(name)} twice, with a prefix and without")
+            state[name] = array
+    if "transformer.wte.weight" not in state:
+        names = ", ".join(map(shown, list(arrays)[:3])) or "nothing"
+        raise CheckpointError(f"{path} is no GPT: it has no transformer.wte.weight; it holds {names} …")
+    for name, array in state.items():
+        expected = 1 if name.endswith(".bias") or ".ln_" in name else 2
+        if len(array.shape) != expected:
+            raise CheckpointError(f"{path}: {shown(name)} must have {expected} dimensions, got {tuple(array.shape)}")
+    first = state.get("transformer.h.0.attn.c_attn.weight")
+    turned = first is not None and first.shape[1] == 3 * first.shape[0]  # (inputs, outputs)
+    if turned:
+        state = {name: array.T if name.endswith(_CONV1D) else array for name, array in state.items()}
+    return state, turned
 
 
 def _shape_of(state: Mapping[str, Any], tied: bool) -> dict[str, Any]:
     """What the tensors alone tell about a model: all but the heads, the activation, and the kind of the norms."""
-    if "transformer.wte.weight" not in state:
-        names = ", ".join(list(state)[:3]) or "nothing"
-        raise ValueError(f"it has no transformer.wte.weight; it holds {names} …")
     vocab_size, n_embd = state["transformer.wte.weight"].shape
     learned = "transformer.wpe.weight" in state
     layers = {name.split(".")[2] for name in state if name.startswith("transformer.h.")}
@@ -244,26 +439,39 @@ def _shape_of(state: Mapping[str, Any], tied: bool) -> dict[str, Any]:
 
 def read_vocabulary(path: Path) -> CharTokenizer:
     """The alphabet in nanoGPT's ``meta.pkl`` or in our ``tokenizer.json``; CheckpointError for anything else."""
+    content = reading.content_of(path, f"there is no file {path}", reading.LARGEST_JSON)
+    if path.suffix == ".json":
+        return checkpoint.tokenizer_of(reading.parsed(content, path), path)
+    expected = "expected nanoGPT's meta.pkl for characters, or a tokenizer.json"
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+        _check_pickle(content)
+        found = pickle.loads(content)
+    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} holds no alphabet ({shown(_Words(error))}); {expected}") from None
+    characters = found.get("itos") if isinstance(found, dict) else None
+    if isinstance(characters, dict):
+        characters = [characters.get(token) for token in range(len(characters))]
+    if not isinstance(characters, list) or not all(reading.WORDS.fits(c) and len(c) == 1 for c in characters):
+        raise CheckpointError(f"{path} holds no alphabet: itos must give a character for every token; {expected}")
     try:
-        if path.suffix == ".json":
-            return CharTokenizer(json.loads(content)["alphabet"])
-        characters = _WordsOnly(io.BytesIO(content)).load()["itos"]
-        return CharTokenizer("".join(characters[token] for token in range(len(characters))))
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, DataError) as error:
-        raise CheckpointError(
-            f"{path} holds no alphabet ({error}); expected nanoGPT's meta.pkl for characters, or a tokenizer.json"
-        ) from None
+        return CharTokenizer("".join(characters))
+    except DataError as error:
+        raise CheckpointError(f"{path} holds no alphabet ({error}); {expected}") from None
 
 
-class _WordsOnly(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers and words; whatever would call code is refused."""
+_PLAIN = re.compile(
+    r"PROTO|FRAME|STOP|MARK|MEMOIZE|POP(_MARK)?|NONE|NEW(TRUE|FALSE)|(BIN)?INT[12]?|LONG[14]?|(BIN)?FLOAT|APPENDS?|SETITEMS?"
+    r"|(SHORT_)?(BIN)?UNICODE8?|(EMPTY_)?(LIST|TUPLE|DICT)|TUPLE[123]|(LONG_)?(BIN)?(PUT|GET)"
+)
 
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which could run code")
+
+def _check_pickle(content: bytes) -> None:
+    """Raise UnpicklingError unless a pickle makes dictionaries, lists, numbers and words only, as many as it spells."""
+    for operation, argument, _ in pickletools.genops(content):
+        if not _PLAIN.fullmatch(operation.name):
+            raise pickle.UnpicklingError(f"it asks for {operation.name}, which could run code")
+        if operation.name.endswith("PUT") and argument not in range(len(content)):
+            raise pickle.UnpicklingError(f"it keeps things at place {argument}")  # in a table that would fill memory
 
 
 def run_config(
@@ -281,7 +489,7 @@ def run_config(
     args = dict(imported.model_args)
     for name, value in given.items():
         if args.setdefault(name, value) != value:
-            raise ConfigError(f"{name} is {args[name]!r} in the file, got {value!r}; leave it out")
+            raise ConfigError(f"{name} is {shown(args[name])} in the file, got {value!r}; leave it out")
     for name, why in (
         ("n_head", "no tensor tells the number of heads"),
         ("block_size", "without learned positions no tensor tells the context"),
@@ -291,10 +499,12 @@ def run_config(
     known = {field.name for field in dataclasses.fields(GPTConfig)}
     unknown = sorted(set(args) - known)
     if unknown:
-        raise ConfigError(f"the model has settings that are unknown here: {', '.join(unknown)}")
+        raise ConfigError(f"the model has settings that are unknown here: {', '.join(unknown[:3])}")
     model = GPTConfig(**{**{name: NANOGPT_IS[name] for name in ("norm", "activation")}, **args})
     train = {name: value for name, value in imported.train.items() if name in _train_fields()}
-    train["steps"] = max(int(train.get("steps", 0)), imported.step, 1)
+    steps = train.get("steps", 0)
+    if isinstance(steps, int):
+        train["steps"] = max(steps, imported.step, 1)
     return RunConfig(model, TrainConfig(**train), *text)
 
 
@@ -309,8 +519,10 @@ def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Ch
     """
     from tinygrad_edu.optim import AdamW
 
+    shapes = {name: tuple(array.shape) for name, array in imported.tensors.items()}
+    checkpoint.check_shapes(config.model, shapes, source)
     model = GPT(config.model)
-    checkpoint.load_parameters(model, imported.tensors, source)
+    checkpoint.load_parameters(model, {name: array.tolist() for name, array in imported.tensors.items()}, source)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.rewrite_log(folder, [])
     checkpoint.rewrite_log(folder, [], checkpoint.FLOW)
@@ -325,9 +537,17 @@ def _check_suffix(path: Path) -> None:
         raise ConfigError(f"{path} must end in {' or '.join(SUFFIXES)}: that is what says which format it is")
 
 
-def _torch(what: str) -> Any:
+def _torch(what: str, least: tuple[int, int] = (0, 0)) -> Any:
+    """PyTorch, of version ``least`` or newer; ConfigError with what to do instead."""
     try:
         import torch
     except ImportError:
         raise ConfigError(f"{what} {MISSING_TORCH}; or use .safetensors, which needs nothing more") from None
+    found = tuple(int(digits) for digits in re.findall(r"\d+", str(torch.__version__))[:2])
+    if found < least:
+        raise ConfigError(
+            f"{what} needs PyTorch {'.'.join(map(str, least))} or newer, and this is {torch.__version__}, in which a "
+            f"hostile file can run code (CVE-2025-32434, CVE-2026-24747): pip install 'torch>={least[0]}.{least[1]}', "
+            f"or use .safetensors"
+        )
     return torch

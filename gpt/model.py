@@ -310,3 +310,38 @@ class GPT(Module):
     def vectors(self) -> list[Value]:
         """The parameters that weight decay does not apply to: biases and the weights of norms."""
         return values_in([p for _, p in self.named_parameters() if len(shape(p)) < 2])
+
+
+def parameter_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every table of parameters of such a model, without making it; a tied head is there once.
+
+    >>> dict(parameter_shapes(GPTConfig(vocab_size=5, n_embd=4)))["transformer.h.0.attn.c_attn.weight"]
+    (12, 4)
+    """
+    width = config.n_embd
+
+    def norm(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        if config.norm_weight:
+            yield f"{name}.weight", (width,)
+            if config.bias and config.norm == "layernorm":
+                yield f"{name}.bias", (width,)
+
+    def linear(name: str, n_in: int, n_out: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield f"{name}.weight", (n_out, n_in)
+        if config.bias:
+            yield f"{name}.bias", (n_out,)
+
+    yield "transformer.wte.weight", (config.vocab_size, width)
+    if config.positions == "learned":
+        yield "transformer.wpe.weight", (config.block_size, width)
+    for i in range(config.n_layer):
+        block = f"transformer.h.{i}"
+        yield from norm(f"{block}.ln_1")
+        yield from linear(f"{block}.attn.c_attn", width, 3 * width)
+        yield from linear(f"{block}.attn.c_proj", width, width)
+        yield from norm(f"{block}.ln_2")
+        yield from linear(f"{block}.mlp.c_fc", width, 4 * width)
+        yield from linear(f"{block}.mlp.c_proj", 4 * width, width)
+    yield from norm("transformer.ln_f")
+    if not config.tied_head:
+        yield "lm_head.weight", (config.vocab_size, width)

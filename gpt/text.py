@@ -10,6 +10,7 @@ import codecs
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -135,9 +136,17 @@ class Text:
         A link to a file is followed, one to a folder is not.
         """
         path = Path(path)
-        if not path.is_dir():
-            if not path.exists():
-                raise DataError(f"there is no file {path}")
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            raise DataError(f"there is no file {path}") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        except ValueError as error:  # a name with a NUL
+            raise DataError(f"{str(path)!r} cannot be read: {error}") from None
+        if not stat.S_ISDIR(mode):
+            if not stat.S_ISREG(mode):
+                raise DataError(f"{path} is a pipe or a device, and a text is read more than once; expected a file")
             return cls(str(path), (path,), normalize)
         taken: list[Path] = []
         skipped: list[tuple[Path, str]] = []
@@ -232,8 +241,10 @@ def _unfit(file: Path, folder: Path) -> str:
     if file.suffix.lower() not in SUFFIXES:
         return f"its name does not end in {' '.join(SUFFIXES)}"
     try:
-        size = file.stat().st_size
-        if size > LARGEST_FILE:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return "no file"
+        if found.st_size > LARGEST_FILE:
             return f"larger than {LARGEST_FILE:,} bytes; give it to --data by itself"
         with open(file, "rb") as opened:
             beginning = opened.read(8192)
@@ -241,15 +252,53 @@ def _unfit(file: Path, folder: Path) -> str:
         raise DataError(f"{file} cannot be read: {error.strerror}; mend that, or move it out of {folder}") from None
     if not beginning:
         return "empty"
-    return "binary" if b"\0" in beginning else ""
+    return foreign(beginning) or ("binary" if b"\0" in beginning else "")
+
+
+_UTF16 = (
+    "UTF-16 (as PowerShell's > writes it)",
+    "iconv -f UTF-16 -t UTF-8 FILE > NEW, or in PowerShell: Get-Content FILE | Set-Content -Encoding utf8 NEW",
+)
+#: How files begin that are often given as a text, and are none yet: what each is, and what makes a text of it.
+_BEGINNINGS = {
+    b"\x1f\x8b": ("compressed by gzip", "gunzip -k FILE, or give --data <(zcat FILE)"),
+    b"BZh": ("compressed by bzip2", "bunzip2 -k FILE, or give --data <(bzcat FILE)"),
+    b"\xfd7zXZ\0": ("compressed by xz", "unxz -k FILE, or give --data <(xzcat FILE)"),
+    b"\x28\xb5\x2f\xfd": ("compressed by zstd", "unzstd FILE, or give --data <(zstdcat FILE)"),
+    b"PK\x03\x04": ("a zip archive (as .docx, .odt and .epub are)", "unzip it, or save it as plain text"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it"),
+    b"%PDF-": ("a PDF document", "pdftotext FILE"),
+    codecs.BOM_UTF32_LE: ("UTF-32", "iconv -f UTF-32 -t UTF-8 FILE > NEW"),
+    codecs.BOM_UTF32_BE: ("UTF-32", "iconv -f UTF-32 -t UTF-8 FILE > NEW"),
+    codecs.BOM_UTF16_LE: _UTF16,
+    codecs.BOM_UTF16_BE: _UTF16,
+}
+
+
+def foreign(beginning: bytes) -> str:
+    """What a file is that begins so, and what to do with it; empty where it may be UTF-8.
+
+    >>> foreign("plain".encode()), foreign("Grüße".encode("utf-16-le"))[:6]
+    ('', 'UTF-16')
+    """
+    for magic, (what, how) in _BEGINNINGS.items():
+        if beginning.startswith(magic) and (magic != b"BZh" or beginning[3:10].endswith(b"1AY&SY")):
+            return f"{what}: {how}"
+    # Without its mark UTF-16 is UTF-8 with a NUL behind or before every Latin letter.
+    zeros = [beginning[i : len(beginning) // 2 * 2 : 2].count(0) for i in (0, 1)]
+    if max(zeros) > len(beginning) // 5 and max(zeros) > 3 * min(zeros):
+        return ": ".join(_UTF16)
+    return ""
 
 
 def _decoded(path: Path) -> Iterator[str]:
     """The characters of a UTF-8 file, without a byte order mark."""
     try:
         with open(path, "rb") as file:
-            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-                file.seek(0)
+            beginning = file.read(8192)
+            if what := foreign(beginning):
+                raise DataError(f"{path} is not a UTF-8 text; it is {what}")
+            file.seek(len(codecs.BOM_UTF8) if beginning.startswith(codecs.BOM_UTF8) else 0)
             position, held = file.tell(), b""  # held: the beginning of a character whose end is not read yet
             last = False
             while not last:

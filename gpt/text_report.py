@@ -28,6 +28,8 @@ _INVISIBLE = {
     "Co": "private character",
     "Cn": "unassigned character",
 }
+_VIRAMA = 9  # the combining class of the signs that join two letters of an Indian script
+_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"  # Arabic and Syriac, of kind Cf, yet seen
 
 
 @dataclass(frozen=True)
@@ -99,19 +101,32 @@ class Report:
         return -math.fsum(n / total * math.log(n / total) for n in self.facts.counts.values())
 
     @cached_property
+    def joiners(self) -> frozenset[str]:
+        """The invisible characters without which words and pictures of this text would fall apart.
+
+        Persian and other scripts from right to left, the scripts of India and emoji are written with U+200C and U+200D;
+        marks of direction belong to a text that runs from right to left, and tags to the flags among emoji.
+        """
+        right_to_left = any(unicodedata.bidirectional(c) in ("R", "AL") for c in self.facts.counts)
+        indic = any(unicodedata.combining(c) == _VIRAMA for c in self.facts.counts)
+        pictures = any(c > "\u2190" and unicodedata.category(c) == "So" for c in self.facts.counts)
+        found = "\u200c\u200d" * (right_to_left or indic or pictures) + "\u200e\u200f\u061c" * right_to_left
+        return frozenset(found) | frozenset(map(chr, range(0xE0020, 0xE0080) if pictures else ()))
+
+    @cached_property
     def kinds(self) -> dict[str, int]:
-        """Characters per kind that no one sees, and tabs and line ends are no such."""
+        """Characters per kind that no one sees and no script needs; tabs and line ends are no such."""
         found: Counter[str] = Counter()
         for character, count in self.facts.counts.items():
             kind = _INVISIBLE.get(unicodedata.category(character))
-            if kind and character not in "\n\t":
+            if kind and character not in "\n\t" and character not in self.joiners and character not in _SIGNS:
                 found[kind] += count
         return dict(found)
 
     def advice(self) -> list[str]:
         """A sentence for each trouble: what it does to a model, and what to do."""
         counts, lines, paragraphs = self.facts.counts, *self.repeats
-        rare = [character for character, count in counts.items() if count < RARE]
+        rare = [c for c, count in counts.items() if count < RARE and c not in self.joiners]
         mixed = [f"{_shown(end)} {_number(n, 'time')}" for end, n in self.line_ends.items() if n]
         found = []
         if self.facts.characters < SMALL:

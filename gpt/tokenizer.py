@@ -20,7 +20,7 @@ class CharTokenizer:
 
     def __init__(self, alphabet: str) -> None:
         if not alphabet or len(set(alphabet)) != len(alphabet):
-            raise DataError(f"an alphabet needs at least one character and each only once, got {alphabet!r}")
+            raise DataError(f"an alphabet needs at least one character and each only once, got {shortened(alphabet)}")
         self.alphabet = alphabet
         self._token = {character: token for token, character in enumerate(alphabet)}
 

@@ -108,15 +108,16 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
 def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     """The run in ``folder`` as it was at its last checkpoint; ``config`` may have other training settings."""
     tokenizer, text = checkpoint.load_tokenizer(folder), Text.of(text)
+    checkpoint.check_vocabulary(folder, config, tokenizer)
     if text_sha256(text) != config.text_sha256:
         raise DataError(
             f"the text is not the one that the run in {folder} began with (its SHA-256 differs); "
             f"put the old text back, or start a new run with another --out"
         )
     corpus = Corpus.from_text(text, config.model.block_size, tokenizer)
+    state = checkpoint.load_training_state(folder, config.model)
     model = GPT(config.model, seed=config.train.seed)
     engine = make_engine(model, config.train)
-    state = checkpoint.load_training_state(folder)
     source = folder / checkpoint.TRAINING
     if state.step > config.train.steps:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..checkpoint import RunConfig
 from ..config import PRESETS, GPTConfig, TrainConfig, preset
-from ..data import DEFAULT_DATASET, Corpus, open_text
+from ..data import DEFAULT_DATASET, Corpus, kept_text, open_text
 from ..text import Text, parse_normalizations
 from ..train import text_sha256
 from .shared import normalize_flag, say_parts, text_flags
@@ -87,7 +87,7 @@ class ChosenText:
     def of(cls, options: argparse.Namespace) -> ChosenText:
         """The text of these options; says which files it is made of."""
         dataset = None if options.data else options.dataset or DEFAULT_DATASET
-        data = str(Path(options.data).absolute()) if options.data else None
+        data = str(Path(kept_text(options.data)).absolute()) if options.data else None
         text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
         say_parts(text)
         return cls(dataset, data, text)

@@ -19,7 +19,7 @@ from tinygrad_edu.nn import shape
 
 from .. import checkpoint, ngram, surprise
 from ..checkpoint import RunConfig
-from ..data import Corpus, tokens_at
+from ..data import Corpus, kept_text, tokens_at
 from ..engines import Engine, make_engine
 from ..errors import ConfigError, DataError
 from ..model import GPT
@@ -114,7 +114,7 @@ def _sides(options: argparse.Namespace) -> tuple[_Side, _Side]:
 def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Corpus | None]:
     """What both read, its name, and the text of A's run, whose counts are what a loss is measured by."""
     if options.data:
-        tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
+        tokens: Sequence[int] = tokens_at(kept_text(options.data), a.tokenizer, a.config.normalize)
         what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
         if len(tokens) < 2:
             raise DataError(f"{options.data} is too short: a character can only surprise behind another one")

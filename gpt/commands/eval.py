@@ -13,7 +13,7 @@ from tinygrad_edu import console
 
 from .. import checkpoint, ngram, surprise
 from ..checkpoint import RunConfig
-from ..data import Corpus, spread, tokens_at
+from ..data import Corpus, kept_text, spread, tokens_at
 from ..engines import Engine, make_engine
 from ..errors import ConfigError, DataError
 from ..tokenizer import CharTokenizer
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
     if options.data:
-        tokens: Sequence[int] = tokens_at(options.data, tokenizer, config.normalize)
+        tokens: Sequence[int] = tokens_at(kept_text(options.data), tokenizer, config.normalize)
         what, corpus = options.data, text_at_hand(config, tokenizer)
     else:
         corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import checkpoint, exchange
-from ..data import TEXTS, open_text
+from ..checkpoint import RunConfig
+from ..data import TEXTS, kept_text, open_text
 from ..errors import ConfigError
 from ..exchange import Imported
 from ..text import parse_normalizations
 from ..tokenizer import CharTokenizer
 from ..tokens import check_alphabet
 from ..train import text_sha256
+from ..watch import BestLoss
 
 _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "activation": str}
 
@@ -24,9 +26,14 @@ def add_parsers(add: Any) -> None:
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
     command.add_argument("--meta", metavar="FILE", help="write the alphabet as nanoGPT's meta.pkl as well")
+    command.add_argument(
+        "--hugging-face", action="store_true", help="make OUT a folder that Hugging Face's GPT2LMHeadModel reads"
+    )
 
     command = add("import", "make a run of a model with nanoGPT's parameter names", run_import)
-    command.add_argument("file", metavar="FILE", help="a .pt or .safetensors file: of export, or of nanoGPT")
+    command.add_argument(
+        "file", metavar="FILE", help="a .pt or .safetensors file: of export, nanoGPT or Hugging Face; or its folder"
+    )
     command.add_argument("folder", metavar="RUN", help="the folder to make")
     command.add_argument("--meta", metavar="FILE", help="its alphabet: nanoGPT's meta.pkl, or a tokenizer.json")
     text = command.add_mutually_exclusive_group()
@@ -44,19 +51,46 @@ def add_parsers(add: Any) -> None:
 
 def run_export(options: argparse.Namespace) -> int:
     """Write a file, and say what a reader of it has to know."""
-    model, config, tokenizer, step = checkpoint.load_model(Path(options.folder))
-    exchange.export(Path(options.file), model, config, tokenizer, step)
-    print(f"Wrote {options.file}: the model of step {step}, {len(model.parameters()):,} parameters, nanoGPT's names")
+    folder = Path(options.folder)
+    model, config, tokenizer, step = checkpoint.load_model(folder)
+    out, meta = Path(options.file), options.meta and Path(options.meta).absolute()
+    count = f"the model of step {step}, {len(model.parameters()):,} parameters"
+    if options.hugging_face:
+        exchange.export_hugging_face(out, model, config, tokenizer, step)
+        print(f"Wrote {out}: {count}; GPT2LMHeadModel.from_pretrained({str(out)!r}) reads it")
+        if meta:
+            exchange.write_meta(meta, tokenizer)
+        return 0
+    dataset = exchange.export(
+        out,
+        model,
+        config,
+        tokenizer,
+        step,
+        dataset=meta.parent.name if meta and meta.name == "meta.pkl" else None,
+        optimizer=_optimizer(folder, config, step),
+        best_val_loss=BestLoss(checkpoint.read_log(folder)).loss if out.suffix == ".pt" else None,
+    )
+    print(f"Wrote {options.file}: {count}, nanoGPT's names")
     more = [f"{name} {value}" for name, value in exchange.model_args(config.model).items()
             if name not in exchange.NANOGPT_FIELDS]  # fmt: skip
     if more:
         print(f"nanoGPT has no word for {', '.join(more)}: see model_args; who reads the file must act on it")
     else:
         print("It is a model of nanoGPT's own kind: nanoGPT's model.py runs it as it is")
-    if options.meta:
-        exchange.write_meta(Path(options.meta), tokenizer)
+        print(f"nanoGPT looks for its alphabet in data/{dataset}/meta.pkl (write that with --meta)")
+    if meta:
+        exchange.write_meta(meta, tokenizer)
         print(f"Wrote {options.meta}: its alphabet of {tokenizer.vocab_size} characters, for nanoGPT's sample.py")
     return 0
+
+
+def _optimizer(folder: Path, config: RunConfig, step: int) -> dict[str, Any] | None:
+    """AdamW's state of the saved step, if it is there."""
+    if not (folder / checkpoint.TRAINING).exists():
+        return None
+    state = checkpoint.load_training_state(folder, config.model)
+    return state.optimizer if state.step == step else None
 
 
 def run_import(options: argparse.Namespace) -> int:
@@ -65,7 +99,7 @@ def run_import(options: argparse.Namespace) -> int:
     if checkpoint.exists(folder):
         raise ConfigError(f"{folder} already holds a run; choose another folder")
     imported = exchange.read(file)
-    dataset, data = options.dataset, options.data
+    dataset, data = options.dataset, options.data and kept_text(options.data)
     if dataset is None and data is None:
         dataset = imported.dataset
     if dataset is None and data is None:
@@ -83,6 +117,8 @@ def run_import(options: argparse.Namespace) -> int:
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
             f"give the alphabet that it was trained with: --meta meta.pkl, or --data with its own text"
         )
+    if imported.note:
+        print(imported.note)
     model = exchange.write_run(folder, config, imported, tokenizer, file)
     print(
         f"Made {folder}: a model of step {imported.step}, {len(model.parameters()):,} parameters, alphabet of "

@@ -83,7 +83,10 @@ def text_flags(command: argparse.ArgumentParser) -> None:
     text = command.add_mutually_exclusive_group()
     text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
     text.add_argument(
-        "--data", action=_Once, metavar="PATH", help="a UTF-8 text file of yours, or a folder of them; of any size"
+        "--data",
+        action=_Once,
+        metavar="PATH",
+        help="a UTF-8 text file of yours, or a folder of them; of any size; - reads the standard input",
     )
 
 

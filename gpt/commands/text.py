@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..data import TEXTS, open_text
+from ..data import TEXTS, kept_text, open_text
 from ..errors import ConfigError
 from ..text import parse_normalizations
 from ..text_report import report
@@ -25,7 +25,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the report."""
     if (options.path is None) == (options.dataset is None):
         raise ConfigError("give either the PATH of a text or its name with --dataset NAME")
-    text = open_text(options.dataset, options.path, parse_normalizations(options.normalize or "none"))
+    path = options.path and kept_text(options.path)
+    text = open_text(options.dataset, path, parse_normalizations(options.normalize or "none"))
     say_parts(text)
     print(report(text))
     return 0

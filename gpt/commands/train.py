@@ -27,7 +27,6 @@ from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_
 from .report_sections import FOLDER, PAGE, Subject, write
 from .shared import ABOUT_TEXTS, command_line, final_validation, given, judged, ladder_words
 
-LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
 KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
 
 
@@ -238,7 +237,7 @@ def _place(run: Run, error: DivergedError) -> str:
     parts = regions.find(whole, calls)
     trouble = diagnose.first_not_finite(whole, parts)
     if trouble is None and run.config.train.engine != "scalar":
-        trouble = diagnose.first_not_finite(whole, parts, LARGEST_FLOAT32)
+        trouble = diagnose.first_not_finite(whole, parts, checkpoint.LARGEST_FLOAT32)
     return trouble.sentence if trouble is not None else ""
 
 

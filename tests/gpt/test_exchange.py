@@ -204,3 +204,69 @@ def test_model_args_are_checked() -> None:
     imported = exchange.Imported({}, {"n_head": 2, "block_size": 4, "n_embd": 8, "window": 3})
     with pytest.raises(exchange.ConfigError, match="unknown here: window"):
         exchange.run_config(imported, {}, ("names", None, ""))
+
+
+def hugging_face(state: dict[str, Any]) -> dict[str, Any]:
+    """Tensors as Hugging Face's GPT-2 has them: four matrices the other way round."""
+    import numpy as np
+
+    turned = (".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight")
+    arrays = {name: np.array(numbers, np.float32) for name, numbers in state.items()}
+    return {name: array.T.copy() if name.endswith(turned) else array for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [lambda name: name, lambda name: name.removeprefix("transformer."), lambda name: f"module._orig_mod.{name}"],
+    ids=["whole", "without a head", "of several GPUs"],
+)
+def test_hugging_faces_tensors_come_in(rename: Any, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    model = made_run(tmp_path / "source", **SHAPES["with biases"])
+    theirs = hugging_face(model.state_dict())
+    theirs.pop("lm_head.weight", None)
+    save_file({rename(name): array for name, array in theirs.items()}, tmp_path / "m.safetensors")
+    (tmp_path / "text.txt").write_text("\néabcde" * 30, encoding="utf-8")
+    command = ["import", str(tmp_path / "m.safetensors"), str(tmp_path / "run"), "--n-head", "2"]
+    assert main([*command, "--data", str(tmp_path / "text.txt")]) == 0
+    again, *_ = checkpoint.load_model(tmp_path / "run")
+    assert logits(again, [3, 1])[1] == pytest.approx(logits(model, [3, 1])[1], abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [SHAPES["nanoGPT's own"], SHAPES["with biases"], {"norm": "layernorm"}])
+def test_a_folder_for_hugging_face_comes_in_again(shape: dict[str, Any], tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    model = made_run(tmp_path / "run", **shape)
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out"), "--hugging-face"]) == 0
+    tensors = load_file(tmp_path / "out" / "model.safetensors")
+    assert tensors["transformer.h.0.attn.c_attn.weight"].shape == (8, 24)
+    assert tensors["transformer.h.0.mlp.c_fc.bias"].shape == (32,)
+    if not shape.get("norm_weight"):
+        assert tensors["transformer.ln_f.weight"].tolist() == [1.0] * 8
+    assert main(["import", str(tmp_path / "out"), str(tmp_path / "again")]) == 0
+    again, config, tokenizer, step = checkpoint.load_model(tmp_path / "again")
+    assert (step, tokenizer.alphabet, config.dataset) == (41, "\nabcdeé", "names")
+    assert logits(again, [3, 1])[1] == pytest.approx(logits(model, [3, 1])[1], abs=1e-5)
+
+
+def test_what_gpt2_cannot_be_does_not_go_out_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_run(tmp_path / "run", **SHAPES["rotary"])
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out"), "--hugging-face"]) == 2
+    assert "it has no positions rotary, norm rmsnorm" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nanogpt_finds_the_alphabet_of_any_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_run(tmp_path / "run", **SHAPES["nanoGPT's own"])
+    path = tmp_path / "run" / "config.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "dataset": None, "data": "/somewhere/my text.txt"}))
+    for more, expected in (([], "my text"), (["--meta", str(tmp_path / "data" / "own" / "meta.pkl")], "own")):
+        (tmp_path / "data" / "own").mkdir(parents=True, exist_ok=True)
+        assert main(["export", str(tmp_path / "run"), str(tmp_path / "m.safetensors"), *more]) == 0
+        written = (tmp_path / "m.safetensors").read_bytes()
+        header = json.loads(written[8 : 8 + int.from_bytes(written[:8], "little")])
+        assert json.loads(header["__metadata__"]["tinygrad_edu"])["config"] == {"dataset": expected}
+        assert f"data/{expected}/meta.pkl" in capsys.readouterr().out

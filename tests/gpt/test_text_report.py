@@ -179,3 +179,18 @@ def test_line_ends_are_counted_across_pieces(
     monkeypatch.setattr(text_module, "READ_AT_ONCE", read_at_once)
     (tmp_path / "text.txt").write_bytes(b"a\r\nb\rc\nd\r\n\r\ne\r")
     assert report(Text.at(tmp_path / "text.txt")).line_ends == {"\n": 1, "\r\n": 3, "\r": 2}
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["می\u200cخواهم کتاب\u200cها", "क्\u200dष र्\u200dय हिन्दी", "👩\u200d👩\u200d👧 on the road", "אב\u200fגד"],
+    ids=["Persian", "Hindi", "emoji", "Hebrew"],
+)
+def test_joiners_stay_where_a_script_needs_them(words: str) -> None:
+    said = advice((words + "\n") * 40)
+    assert "Nobody sees" not in said
+    assert "40 invisible characters. Take them out." in advice((words + "\u2060\n") * 40)  # the word joiner is none
+
+
+def test_a_joiner_between_latin_letters_is_dirt() -> None:
+    assert "60 invisible characters. Take them out." in advice("ab\u200dc and so on\n" * 60)
