@@ -286,7 +286,7 @@ def foreign(beginning: bytes) -> str:
             return f"{what}: {how}"
     # Without its mark UTF-16 is UTF-8 with a NUL behind or before every Latin letter.
     zeros = [beginning[i : len(beginning) // 2 * 2 : 2].count(0) for i in (0, 1)]
-    if max(zeros) > len(beginning) // 5 and max(zeros) > 3 * min(zeros):
+    if len(beginning) >= 8 and max(zeros) > len(beginning) // 5 and max(zeros) > 3 * min(zeros):
         return ": ".join(_UTF16)
     return ""
 
