@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,16 +243,15 @@ def _with_second_names(model: GPT, state: Mapping[str, Any]) -> dict[str, Any]:
     return {**state, **{name: state[first] for name, first in second.items()}}
 
 
-def load_parameters(model: GPT, state: Mapping[str, Any], source: Path) -> None:
-    """Put saved parameters into a model; CheckpointError names what does not fit."""
+def load_parameters(model: GPT, state: Mapping[str, Any], source: Path, engine: str = "scalar") -> None:
+    """Put saved parameters into a model; CheckpointError names what does not fit, or is too large for the engine."""
     try:
         model.load_state_dict(_with_second_names(model, state))
     except StateDictError as error:
         raise CheckpointError(f"{source} is of another model: {error}") from None
-    if not all(abs(value.data) <= LARGEST_FLOAT32 for value in model.parameters()):  # without making a million names
-        broken, number = next(
-            (name, value.data) for name, value in model.named_scalars() if not abs(value.data) <= LARGEST_FLOAT32
-        )
+    largest = sys.float_info.max if engine == "scalar" else LARGEST_FLOAT32
+    if not all(abs(value.data) <= largest for value in model.parameters()):  # first without making a million names
+        broken, number = next((name, p.data) for name, p in model.named_scalars() if not abs(p.data) <= largest)
         what = "larger than 32-bit floats are" if math.isfinite(number) else "not finite"
         raise CheckpointError(f"{source} holds a number that is {what}: {broken}")
 
@@ -277,7 +277,7 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
         check_shapes(config.model, file.shapes, source)
         state, step = _lists(file), step_of(_metadata(file), source)
     model = GPT(config.model)
-    load_parameters(model, state, source)
+    load_parameters(model, state, source, config.train.engine)
     return model, config, tokenizer, step
 
 
@@ -337,8 +337,7 @@ def load_training_state(folder: Path, model: GPTConfig | None = None) -> Trainin
 
 def _possible(name: str, array: Any) -> bool:
     """Whether AdamW can have such means: finite, and those of squares not below 0."""
-    lowest = 0.0 if name == "v" else -LARGEST_FLOAT32
-    return bool(((lowest <= array) & (array <= LARGEST_FLOAT32)).all())
+    return bool(((array >= 0.0 if name == "v" else array > -math.inf) & (array < math.inf)).all())
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------

@@ -166,8 +166,12 @@ def export(
 
 
 def _as_float32(model: GPT) -> dict[str, Any]:
+    """The parameters as such files have them; CheckpointError for a number that would become infinite."""
     import numpy as np
 
+    if any(abs(p.data) > checkpoint.LARGEST_FLOAT32 for p in model.parameters()):  # the scalar engine can have such
+        name = next(name for name, p in model.named_scalars() if abs(p.data) > checkpoint.LARGEST_FLOAT32)
+        raise CheckpointError(f"{name} is larger than 32-bit floats are, and other numbers are not written")
     return {name: np.array(numbers, dtype=np.float32) for name, numbers in model.state_dict().items()}
 
 

@@ -121,7 +121,7 @@ class Observer:
         """Put the parameters of a snapshot into the run's model, and look at it."""
         run = self._run
         parameters, metadata = checkpoint.load_tensors(snapshot)
-        checkpoint.load_parameters(run.model, parameters, snapshot)
+        checkpoint.load_parameters(run.model, parameters, snapshot, "compiled")
         run.step = checkpoint.step_of(metadata, snapshot)
         run.engine.refresh()
         return self.look()

@@ -124,7 +124,7 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
             f"the run in {folder} has already made {state.step} steps; --steps is the number of all steps together, "
             f"so give more than that, got {config.train.steps}"
         )
-    checkpoint.load_parameters(model, state.parameters, source)
+    checkpoint.load_parameters(model, state.parameters, source, config.train.engine)
     try:
         engine.load_optimizer_state(state.optimizer)
     except StateDictError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import dataclasses
 import gzip
 import io
 import json
@@ -26,7 +27,7 @@ import pytest
 from gpt import checkpoint, exchange
 from gpt.cli import main
 from gpt.config import GPTConfig
-from gpt.errors import CheckpointError, ConfigError
+from gpt.errors import ConfigError
 from gpt.model import GPT, parameter_shapes
 from tinygrad_edu.nn import shape
 
@@ -354,10 +355,18 @@ def test_a_pytorch_that_can_be_made_to_run_code_does_not_read(version: str, monk
         assert exchange._torch("writing x.pt") is fake
 
 
-def test_a_number_too_large_for_the_engines_is_named(run: Path, tmp_path: Path) -> None:
+def test_a_number_too_large_for_the_file_does_not_go_out_as_infinite(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(run, tmp_path / "copy")
-    model, *_ = checkpoint.load_model(run)
+    model, config, tokenizer, _ = checkpoint.load_model(run)
     model.transformer.wte.weight[1][2].data = 1e39
+    scalar = dataclasses.replace(config, train=dataclasses.replace(config.train, engine="scalar"))
     checkpoint.save_model(tmp_path / "copy", model, 8)
-    with pytest.raises(CheckpointError, match=r"larger than 32-bit floats are: transformer.wte.weight\[1\]\[2\]"):
-        checkpoint.load_model(tmp_path / "copy")
+    out = tmp_path / "out.safetensors"
+    error = one_line_or_good(["export", str(tmp_path / "copy"), str(out)], capsys)
+    assert "larger than 32-bit floats are: transformer.wte.weight[1][2]" in error
+    checkpoint.save_config(tmp_path / "copy", scalar, tokenizer)
+    error = one_line_or_good(["export", str(tmp_path / "copy"), str(out)], capsys)
+    assert "transformer.wte.weight[1][2] is larger than 32-bit floats are" in error
+    assert not out.exists()
