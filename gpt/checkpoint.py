@@ -360,6 +360,9 @@ _FLOW_LINE: reading.Schema = {
 }
 
 
+_LINE = tuple(field.name for field in dataclasses.fields(Line))
+
+
 def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
     """The lines of log.jsonl, or of flow.jsonl; a last line that a crash cut short is left out."""
     path, schema = folder / name, _FLOW_LINE if name == FLOW else _LOG_LINE
@@ -403,5 +406,6 @@ def read_flow(folder: Path) -> dict[int, list[Line]]:
     """By step what was measured of the gradients; empty for a run that has measured nothing."""
     found: dict[int, list[Line]] = {}
     for record in read_log(folder, FLOW):
-        found.setdefault(record.pop("step"), []).append(Line(**record))
+        line = Line(**{name: record[name] for name in _LINE if name in record})
+        found.setdefault(record["step"], []).append(line)
     return found

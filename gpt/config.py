@@ -62,7 +62,7 @@ def _check_most(config: Any) -> None:
 
 def _check_choice(config: Any, name: str, choices: Iterable[str]) -> None:
     value = getattr(config, name)
-    if value not in choices:
+    if value not in tuple(choices):  # a list, say, could not be looked up in a dictionary
         raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {shown(value)}")
 
 

@@ -37,6 +37,15 @@ def shown(value: Any) -> str:
     return " ".join(_SHORT.repr(value).split())
 
 
+def named(name: str) -> str:
+    """A name from a file as it is, or in quotes where it is no plain word.
+
+    >>> named("n_head"), named("two\\nlines")
+    ('n_head', "'two\\\\nlines'")
+    """
+    return name if len(name) <= 60 and name.isascii() and name.isidentifier() else shown(name)
+
+
 class _Short(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         return repr(x) if x.bit_length() <= 200 else f"a number of {x.bit_length():,} bits"

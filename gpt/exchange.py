@@ -41,7 +41,7 @@ from typing import Any
 from . import checkpoint, reading
 from .checkpoint import RunConfig
 from .config import GPTConfig, TrainConfig
-from .errors import CheckpointError, ConfigError, DataError, shown
+from .errors import CheckpointError, ConfigError, DataError, named, shown
 from .files import write_atomically
 from .model import GPT, parameter_shapes
 from .text import parse_normalizations
@@ -503,7 +503,7 @@ def run_config(
     known = {field.name for field in dataclasses.fields(GPTConfig)}
     unknown = sorted(set(args) - known)
     if unknown:
-        raise ConfigError(f"the model has settings that are unknown here: {', '.join(unknown[:3])}")
+        raise ConfigError(f"the model has settings that are unknown here: {', '.join(map(named, unknown[:3]))}")
     model = GPTConfig(**{**{name: NANOGPT_IS[name] for name in ("norm", "activation")}, **args})
     train = {name: value for name, value in imported.train.items() if name in _train_fields()}
     steps = train.get("steps", 0)
