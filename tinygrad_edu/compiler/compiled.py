@@ -315,6 +315,11 @@ class Compiled:
     def __str__(self) -> str:
         return f"{self.program}\n# {self.summary()}"
 
+    def __repr__(self) -> str:
+        if not self._versions:
+            return f"Compiled({self._name}, not compiled yet)"
+        return f"Compiled({self._name}, {len(self.program.instructions):,} array instructions)"
+
 
 class Bound:
     """A compiled function with arguments of its own. Made by :meth:`Compiled.bind`.
@@ -340,6 +345,9 @@ class Bound:
         self.arguments: tuple[FloatArray, ...] = tuple(executor.inputs)
         for own, given in zip(self.arguments, inputs, strict=True):
             own[...] = given
+
+    def __repr__(self) -> str:
+        return f"Bound({len(self.arguments)} arguments for {self._size:,} examples)"
 
     def __call__(self) -> Any:
         """The results as one array (n, batch), as :meth:`Compiled.flat` gives them."""

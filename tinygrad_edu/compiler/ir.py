@@ -178,6 +178,9 @@ class Program:
     def __str__(self) -> str:
         return "\n".join(lines(self))
 
+    def __repr__(self) -> str:
+        return f"Program({len(self.instructions):,} instructions, {len(self.arrays):,} arrays; print() shows them)"
+
 
 # --- the printer ---------------------------------------------------------------------------------------------------
 

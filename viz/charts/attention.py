@@ -46,7 +46,7 @@ class AttentionMap:
         return [[*row, *[0.0] * (self.width - len(row))] for row in self.rows]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attention(Chart):
     """Finished attention maps: beside each other as a picture, and as a page (``.html``) with a choice of the head.
 

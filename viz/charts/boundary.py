@@ -35,7 +35,7 @@ _MARKS_ACROSS = 14  # marks of a region, in a row
 _COLUMNS, _ROWS = 48, 20  # characters: the plane in a terminal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Boundary(Chart):
     """A finished picture of a decision boundary; the last line of a notebook cell shows it.
 
@@ -102,7 +102,7 @@ class Boundary(Chart):
         return self.title or "decision boundary"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Boundaries(Chart):
     """Several boundaries: side by side as a picture, and as a page (``.html``) with a slider.
 

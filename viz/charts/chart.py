@@ -27,6 +27,9 @@ class Chart(ABC):
     ``str`` of it is what it shows as text, for terminals and for those who cannot see the picture.
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(print() shows it; .save('chart.svg') writes it)"
+
     @abstractmethod
     def _drawn(self) -> str:
         """The chart as SVG in the colours of :mod:`viz.style`, of elements that :mod:`viz.rendering.redraw` knows."""

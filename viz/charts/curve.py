@@ -44,7 +44,7 @@ class Curve:
     best: Point
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LossCurve(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 

@@ -40,7 +40,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Embeddings(Chart):
     """A finished picture of embeddings; the last line of a notebook cell shows it.
 

@@ -23,7 +23,7 @@ from ..graph import age, diagnose, graph, regions
 from .chart import LETTER, Chart, stroke, text, wrapped
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Flow(Chart):
     """What :func:`flow` measured.
 

@@ -24,7 +24,7 @@ _SHADE = 0.55  # of the colour, for the largest: words on it keep their contrast
 _USUAL = "update ÷ data: about 1e−3 is usual"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FlowOver(Chart):
     """What :func:`flow_over` shows.
 

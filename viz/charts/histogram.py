@@ -52,7 +52,7 @@ class Bins:
     std: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Histograms(Chart):
     """Finished histograms; the last line of a notebook cell shows them.
 

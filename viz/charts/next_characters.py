@@ -36,7 +36,7 @@ class Row:
     count: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NextCharacters(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 

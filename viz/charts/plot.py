@@ -25,7 +25,7 @@ LOOKS = [
 _MARKS = ("●", "■", "▲", "◆")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plot(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 

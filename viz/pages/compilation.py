@@ -60,7 +60,7 @@ class Row:
         return "sum" in self.words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compilation(Chart):
     """The finished picture; the last line of a notebook cell shows it. As ``.html``, a row that is chosen shows what it
     reads and who reads it.

@@ -56,6 +56,9 @@ class Animation:
         write(Path(path), data)
         return str(path)
 
+    def __repr__(self) -> str:
+        return f"Animation({len(self.log.steps):,} steps, {self.seconds:g} s each; .save('steps.svg') writes it)"
+
     def _repr_html_(self) -> str:
         return self.svg()
 

@@ -116,6 +116,12 @@ class Document:
             f"<style>{_CSS}</style></head><body><h1>{title}</h1><ul>{contents}</ul>{body}</body></html>"
         )
 
+    def __str__(self) -> str:
+        return self.markdown()
+
+    def __repr__(self) -> str:
+        return f"Document({len(self.sections)} sections; print() shows it; .save('page.html') writes it)"
+
     def _repr_html_(self) -> str:
         inside = html.escape(self.html(), quote=True)
         return f'<iframe srcdoc="{inside}" style="width:100%;height:640px;border:1px solid #9aa4b0"></iframe>'

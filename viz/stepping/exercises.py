@@ -146,6 +146,12 @@ class Worksheet:
     exercises: tuple[Exercise, ...]
     title: str
 
+    def __str__(self) -> str:
+        return self.markdown()
+
+    def __repr__(self) -> str:
+        return f"Worksheet({len(self.exercises)} exercises; print() shows it; .save('sheet.html') writes it)"
+
     def save(self, path: str | Path) -> str:
         """Write it as ``.html``, to print from a browser, or as ``.md``. Returns the path."""
         suffix = Path(path).suffix.lower()
