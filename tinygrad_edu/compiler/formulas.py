@@ -180,7 +180,13 @@ class Formulas:
             result = a if result is None else self.two("fmul", result, a)
         if result is None:
             return self.call("fabs", 1.0)
+        if size % 1.0:  # of −∞ there is no root, but it has a power
+            result = self.choose(self.compare(a, "oeq", -math.inf), math.inf, result)
         return self.two("fdiv", 1.0, result) if b < 0 else str(result)
+
+    def power_slope(self, g: Any, a: Any, b: float, out: Any) -> str:
+        """b·a^(b − 1) times the gradient; 0 for b = 0, also where a is 0."""
+        return self.two("fmul", self.two("fmul", self.power(a, b - 1.0), b), g) if b else self._text(0.0)
 
     def normal(self, x: Any) -> tuple[str, str]:
         """Φ(x), the share of a normal distribution below x, and e^(−x²/2); see :func:`kernels.erfcx_polynomial`."""
@@ -196,10 +202,17 @@ class Formulas:
 
     def gelu(self, x: Any) -> str:
         """x·Φ(x)."""
+        x = self._far(x)
         return self.two("fmul", self.normal(x)[0], x)
+
+    def _far(self, x: Any) -> str:
+        """x, but not below −10⁴, where Φ is 0: −∞ times 0 would be NaN."""
+        return self.choose(self.compare(x, "olt", -1e4), -1e4, x)
 
     def gelu_slope(self, x: Any) -> str:
         """Φ(x) + x·φ(x)."""
+        x = self._far(x)
+        x = self.choose(self.compare(x, "ogt", 1e4), 1e4, x)
         share, density = self.normal(x)
         return self.call("fmuladd", self.two("fmul", density, 1.0 / math.sqrt(2.0 * math.pi)), x, share)
 
@@ -245,7 +258,7 @@ _FORMULAS: dict[str, Callable[..., str]] = {
     "grad:abs:0": lambda f, g, a, out: f.two(
         "fmul", g, f.choose(f.compare(a, "oeq", 0.0), 0.0, f.call("copysign", 1.0, a))
     ),
-    "grad:pow:0": lambda f, g, a, b, out: f.two("fmul", f.two("fmul", f.power(a, b - 1.0), b), g),
+    "grad:pow:0": _F.power_slope,
     "grad:maximum:0": lambda f, g, a, b, out: f.extreme_slope(g, a, b, out),
     "grad:maximum:1": lambda f, g, a, b, out: f.extreme_slope(g, b, a, out),
     "grad:minimum:0": lambda f, g, a, b, out: f.extreme_slope(g, a, b, out),

@@ -102,11 +102,14 @@ def _phi32(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatA
 def gelu(x: FloatArray, out: FloatArray, slope: FloatArray | None, rows: list[FloatArray]) -> None:
     """x·Φ(x) into ``out`` and its derivative Φ(x) + x·φ(x) into ``slope``; four ``rows`` to work in."""
     phi, density = (_phi32 if x.dtype == np.float32 else _phi64)(x, rows, slope is not None)
+    # Φ is 0 there, and infinity times 0 would be NaN.
+    near = next(row for row in rows if row is not phi and row is not density)
+    np.maximum(x, -1e4, out=near)
     if slope is not None:
         np.multiply(density, 1.0 / math.sqrt(2.0 * math.pi), density)
-        np.multiply(density, x, density)
+        np.multiply(density, np.minimum(near, 1e4), density)
         np.add(density, phi, slope)
-    np.multiply(x, phi, out)
+    np.multiply(near, phi, out)
 
 
 # --- powers --------------------------------------------------------------------------------------------------------
@@ -118,13 +121,21 @@ def power_calls(out: FloatArray, a: Any, b: Any) -> list[Callable[[], Any]]:
         if b == 2.0:
             return [partial(np.multiply, a, a, out)]
         if b == 0.5:
-            return [partial(np.sqrt, a, out)]
+            return [partial(_root, a, out)]
         if b == -0.5:
             root = np.empty_like(out) if out.ndim == 0 else out  # for a single number, in place is slower
-            return [partial(np.sqrt, a, root), partial(np.reciprocal, root, out)]
+            return [partial(_root, a, root), partial(np.reciprocal, root, out)]
         if b == -1.0:
             return [partial(np.reciprocal, a, out)]
     return [partial(np.power, a, b, out)]
+
+
+def _root(a: FloatArray, out: FloatArray) -> None:
+    """a ** 0.5. Of −∞ there is no root, but it has a power: ∞."""
+    infinite = np.equal(a, -np.inf)
+    np.sqrt(a, out)
+    if infinite.any():
+        np.copyto(out, np.inf, where=infinite)
 
 
 def power(out: FloatArray, a: Any, b: Any) -> None:
@@ -135,6 +146,9 @@ def power(out: FloatArray, a: Any, b: Any) -> None:
 
 def _power_slope(g: Any, a: Any, b: Any, out: Any, target: FloatArray) -> None:
     if not isinstance(b, np.ndarray):
+        if b == 0.0:
+            np.copyto(target, 0.0)
+            return
         if b == 2.0:
             np.multiply(g, a, target)
             np.multiply(target, 2.0, target)
