@@ -139,7 +139,7 @@ class CausalSelfAttention(Module):
             yield queries, keys, values
 
     def _turn(self, start: Any, t: int, half: int) -> tuple[list[float], list[float]]:
-        if isinstance(start, int):
+        if type(start) is int:
             return turn(start + t, half)
         # A position that a compiled program is given when it runs (of one token: t is 0) chooses from all of them.
         return F.pick([turn(position, half) for position in range(self.block_size)], start)
