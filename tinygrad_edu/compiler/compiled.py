@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -103,13 +104,13 @@ class Compiled:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
-    def __call__(self, *batch: Any) -> Any:
+    def __call__(self, *batch: Any, **named: Any) -> Any:
         """The function's results for every example of a batch.
 
         The arguments are those of the function with one more axis in front: the examples. Where the function returns a
         Value this is an array of shape (batch,), nested in the same lists otherwise.
         """
-        version, inputs, size = self._inputs(batch)
+        version, inputs, size = self._inputs(self._by_position(batch, named))
         return rebuild(version.structure, iter(self._run(version, inputs, size)))
 
     def flat(self, *batch: Any) -> Any:
@@ -130,12 +131,12 @@ class Compiled:
             executor = self.parameters.executor(version.forward, False, size, often=True)
         return Bound(self.parameters, executor, inputs)
 
-    def value_and_grad(self, *batch: Any) -> float:
+    def value_and_grad(self, *batch: Any, **named: Any) -> float:
         """The mean of the function over a batch; its gradient is then in ``parameters.gradient``.
 
         Raises DomainError, naming the source line, when the loss is not a finite number.
         """
-        version, inputs, size = self._inputs(batch)
+        version, inputs, size = self._inputs(self._by_position(batch, named))
         if version.structure != ("value",):
             raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
         with self.parameters.lock:
@@ -174,13 +175,7 @@ class Compiled:
 
     def _inputs(self, batch: tuple[Any, ...]) -> tuple[_Version, list[Any], int]:
         self.parameters.meet_others()
-        arrays = [np.asarray(x) for x in batch]
-        for n, (array, given) in enumerate(zip(arrays, batch, strict=True)):
-            if array.dtype.kind not in "iuf" or array.ndim == 0:
-                raise TypeError(
-                    f"argument {n + 1} of {self._name}: expected numbers with one axis for the examples, in lists of "
-                    f"equal length; got {_short(given)}"
-                )
+        arrays = [self._array(n, x) for n, x in enumerate(batch)]
         sizes = {len(array) for array in arrays} or {1}
         if len(sizes) > 1 or 0 in sizes:
             raise ShapeError(f"{self._name}: the arguments have {', '.join(map(str, sorted(sizes)))} examples")
@@ -220,6 +215,33 @@ class Compiled:
                     )
             self._versions = [*[v for v in self._versions if v is not found][1 - _KEPT :], found]
             return found
+
+    def _array(self, n: int, given: Any) -> Any:
+        """An argument as numbers with one axis for the examples; truth values are 1 and 0, as in Python."""
+        wanted = f"argument {n + 1} of {self._name}: expected numbers with one axis for the examples, in lists of"
+        try:
+            array = np.asarray(given)
+        except ValueError:
+            raise TypeError(f"{wanted} equal length; got lists of different lengths: fill the short ones up") from None
+        if array.dtype.kind == "b":
+            array = array.astype(np.int64)
+        if array.dtype.kind not in "iuf" or array.ndim == 0:
+            raise TypeError(f"{wanted} equal length; got {_short(given)}")
+        if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+            raise TypeError(f"argument {n + 1} of {self._name}: {array.max()} is too large for an integer of 64 bits")
+        return array
+
+    def _by_position(self, batch: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        if not named:
+            return batch
+        try:
+            bound = inspect.signature(self.function).bind(*batch, **named)
+        except TypeError as error:
+            raise TypeError(f"{self._name}: {error}") from None
+        if bound.kwargs:
+            names = ", ".join(bound.kwargs)
+            raise TypeError(f"{self._name}: a compiled function takes its arguments by position; got {names} by name")
+        return bound.args
 
     @property
     def _name(self) -> str:

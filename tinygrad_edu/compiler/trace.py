@@ -119,6 +119,12 @@ def _describe(thing: Any, body: Body) -> Any:
     if isinstance(thing, Value):
         body.outputs.append(body.number(thing))
         return ("value",)
+    if hasattr(thing, "__next__"):
+        refuse("the function returns a generator", "return a list of its Values: list(...)")
+    if hasattr(thing, "tolist") and not isinstance(thing, Value):
+        thing = thing.tolist()  # an array of Values
+        if not isinstance(thing, list):
+            return _describe(thing, body)
     if isinstance(thing, (list, tuple)):
         kind = type(thing) if type(thing) in (list, tuple) else list
         if set(map(type, thing)) == {Tracer}:
