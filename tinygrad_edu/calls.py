@@ -8,7 +8,7 @@ calls by one compiled template. Neither needs to know any particular layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -154,7 +154,7 @@ def values_in(thing: Any) -> list[Value]:
     """
     if isinstance(thing, Value):
         return [thing]
-    if isinstance(thing, dict):
+    if isinstance(thing, Mapping):
         thing = list(thing.values())
     elif hasattr(thing, "tolist"):  # a numpy array
         thing = thing.tolist()

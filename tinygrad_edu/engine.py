@@ -17,6 +17,8 @@ counting the moment the last name for it goes away (see :func:`collector_paused`
 from __future__ import annotations
 
 import gc
+import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +26,7 @@ from numbers import Real
 from typing import Any, Final
 
 from . import ops
+from .errors import NoGradientError, shown
 from .ops import ADD, CONSTANT, MUL, Op
 
 #: The gradient of a Value that no ``backward`` has reached yet. It is the number 0.0, but an object of its own, so that
@@ -43,12 +46,12 @@ class Value:
     """A scalar with a gradient.
 
     Args:
-        data: any real number; kept as a float.
+        data: any real number, one of numpy's as well; kept as a float.
         label: a name for drawings and for ``repr``.
 
     Attributes:
         op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number that was
-            written inside a formula, None for a leaf.
+            written inside a formula or computed inside of :func:`no_grad`, None for a leaf.
         inputs: the Values it was computed from, in the order of the formula; ``x * x`` has x twice.
 
     Two Values are equal only when they are the same object; ``<``, ``<=``, ``>``, ``>=`` compare the numbers. The names
@@ -64,12 +67,12 @@ class Value:
     _label: str
 
     def __init__(self, data: float, label: str = "") -> None:
-        self._data = data if data.__class__ is float else _as_float(data)
+        self._data = data if data.__class__ is float else as_float(data)
         self._grad = NO_GRADIENT_YET
         self.op = None
         self.inputs = ()
-        if label:
-            self._label = label
+        if label != "" or label.__class__ is not str:
+            self.label = label
 
     @property
     def data(self) -> float:
@@ -83,7 +86,7 @@ class Value:
         global changes
         for look in _observers:
             look(self)
-        self._data = number if number.__class__ is float else _as_float(number)
+        self._data = number if number.__class__ is float else as_float(number)
         changes += 1
 
     @property
@@ -97,7 +100,7 @@ class Value:
     def grad(self, number: float) -> None:
         for look in _observers:
             look(self)
-        self._grad = number if number.__class__ is float else _as_float(number)
+        self._grad = number if number.__class__ is float else as_float(number)
 
     @property
     def label(self) -> str:
@@ -109,7 +112,9 @@ class Value:
 
     @label.setter
     def label(self, label: str) -> None:
-        self._label = label
+        if not isinstance(label, str):
+            raise TypeError(f"a label is a text, got {shown(label)}")
+        self._label = str(label)  # a text of numpy becomes a plain one
 
     # --- the two operations that make up nearly all of a network: written out for speed -----------------------
 
@@ -233,7 +238,17 @@ class Value:
     # --- as a number ------------------------------------------------------------------------------------------
 
     def __float__(self) -> float:
-        return float(self.data)
+        """The number, where no gradient can be lost: inside of :func:`no_grad`, of a constant or of ``x.detach()``.
+
+        Python's ``math.exp(x)`` asks for it as ``float(x)`` does, and a TypeError is better than a gradient of 0.
+        """
+        number = self.data
+        if is_recording() and (self.op is None or self.op.derivatives is not None):
+            raise TypeError(
+                "float() and the functions of math would lose the gradient of a Value; "
+                "write x.data for the number, or x.exp(), x.tanh() and the like for an operation"
+            )
+        return number
 
     def __int__(self) -> int:
         return int(self.data)
@@ -277,13 +292,23 @@ class Value:
         >>> y.backward()
         >>> x.grad
         54.0
+
+        Raises :class:`NoGradientError` when no leaf can be reached: the result of :func:`no_grad`, of constants alone
+        or of :meth:`detach`.
         """
         for look in _observers:
             look(None)
-        order = _computed_in_order(self)
+        if not _reaches_a_leaf(self):
+            raise NoGradientError(
+                "backward() found no Value that a gradient is wanted for: this one was computed inside of no_grad(), "
+                "from numbers alone or behind detach(); compute it from Values, with recording on"
+            )
+        order, cleared = _computed_in_order(self)
         self._grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
         add, mul = ADD, MUL
         for value in reversed(order):
+            if value._grad is cleared:
+                continue  # no gradient arrives, not even 0: it lies behind a detach
             # What _backward() does, with + and × written out: they are nine tenths of a network, and a call and two
             # tuples for each would double the time. A test holds both to the table.
             op = value.op
@@ -312,11 +337,41 @@ class Value:
             # gradient that was computed, and is 0. Numbers in a formula are not asked for one: ∂(x ** 2)/∂2 has no
             # answer for a negative x, and nobody wants it.
             if value.op is not CONSTANT:
-                value._grad += derivative * grad if derivative != 0.0 else 0.0
+                total = value._grad + (derivative * grad if derivative != 0.0 else 0.0)
+                value._grad = total if total.__class__ is float else as_float(total)  # an operation of one's own
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = NO_GRADIENT_YET
+
+    # --- copying: never by recursion, since a graph may be a million operations deep ---------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.inputs and self not in _pickling.seen:
+            return _last, (_Flat(topological_order(self, _pickling.seen), _pickling),)
+        grad = None if self.grad is NO_GRADIENT_YET else self._grad
+        return (
+            _restore,
+            (type(self), self._data, grad, self.op, self.inputs, self.label),
+            getattr(self, "__dict__", None),
+        )
+
+    def __copy__(self) -> Value:
+        return self._copied(self.inputs)
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Value:
+        copied = memo.setdefault("Values", set())  # beside the entries by id, so that no graph is walked twice
+        for value in topological_order(self, copied):
+            if id(value) not in memo:
+                memo[id(value)] = value._copied(tuple([memo[id(x)] for x in value.inputs]))
+        return memo[id(self)]  # type: ignore[no-any-return]
+
+    def _copied(self, inputs: tuple[Value, ...]) -> Value:
+        grad = None if self.grad is NO_GRADIENT_YET else self._grad
+        copy = _restore(type(self), self._data, grad, self.op, inputs, self.label)
+        if hasattr(self, "__dict__"):  # of a class derived from this one
+            vars(copy).update(vars(self))
+        return copy
 
     # --- the names of the micrograd lecture ---------------------------------------------------------------------------
 
@@ -342,13 +397,14 @@ def apply(op: Op, *inputs: Value) -> Value:
     for look in _observers:
         look(None)
     out = _new(Value)
-    out._data = op.forward(*[x._data for x in inputs])
+    data = op.forward(*[x._data for x in inputs])
+    out._data = data if data.__class__ is float else as_float(data)  # an operation of one's own may return an int
     out._grad = NO_GRADIENT_YET
     if not _unusual or _pause.get() not in _unusual:
         out.op = op
         out.inputs = inputs
     else:
-        out.op = None
+        out.op = CONSTANT
         out.inputs = ()
     return out
 
@@ -377,16 +433,17 @@ def constant(number: float) -> Value:
     return out
 
 
-def topological_order(root: Value) -> list[Value]:
+def topological_order(root: Value, seen: set[Value] | None = None) -> list[Value]:
     """Every Value that ``root`` depends on, each once, inputs before what is computed from them; ``root`` is last.
 
     The order depends only on the structure of the graph. Depth is limited by memory, not by Python's call stack.
+    What is in ``seen`` is left out, with all that only it depends on, and what is returned is added to it.
 
     >>> a = Value(1.0); b = a + a; c = b * a
     >>> [v.data for v in topological_order(c)]
     [1.0, 2.0, 2.0]
     """
-    seen: set[Value] = set()
+    seen = set() if seen is None else seen
     order: list[Value] = []
     stack: list[Value | None] = [root]
     pop, push, see, emit = stack.pop, stack.append, seen.add, order.append
@@ -405,12 +462,12 @@ def topological_order(root: Value) -> list[Value]:
     return order
 
 
-def _computed_in_order(root: Value) -> list[Value]:
+def _computed_in_order(root: Value) -> tuple[list[Value], float]:
     """``topological_order`` for ``backward``: without leaves, with every ``grad`` cleared, in less time.
 
     It keeps no set of what it has seen: the mark is the cleared gradient itself, a 0.0 made for this call alone, which
-    no other call can have left behind, even if it was interrupted. (That floats have an identity is CPython's; the
-    project is tested there only.)
+    no other call can have left behind, even if it was interrupted; it is the second result. (That floats have an
+    identity is CPython's; the project is tested there only.)
     """
     cleared = float("0")
     order: list[Value] = []
@@ -427,12 +484,28 @@ def _computed_in_order(root: Value) -> list[Value]:
             for x in value.inputs:
                 if x.inputs:
                     push(x)
-    return order
+    return order, cleared
+
+
+def _reaches_a_leaf(root: Value) -> bool:
+    """Whether there is a leaf that is not behind a ``detach``; nearly always the first way down ends at one."""
+    seen: set[Value] = set()
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        if value.op is None:
+            return True
+        if value not in seen and value.op.derivatives is not None:
+            seen.add(value)
+            stack += value.inputs
+    return False
 
 
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Inside, operations only compute: nothing is recorded, so nothing can be differentiated and nothing is kept.
+
+    The results are constants: ``backward`` does not begin at one, and an optimiser does not move it.
 
     Meant for sampling and evaluation. It holds for the thread (or asyncio task) that entered it, and for no other.
 
@@ -503,25 +576,42 @@ def collector_paused() -> Iterator[None]:
 # --- numbers become Values ----------------------------------------------------------------------------------------
 
 
-def _as_float(number: Any) -> float:
+def as_float(number: Any) -> float:
+    """A real number of Python or numpy as a float, infinity where it is too large; TypeError for anything else.
+
+    >>> from fractions import Fraction
+    >>> as_float(True), as_float(Fraction(1, 4)), as_float(-(10**400))
+    (1.0, 0.25, -inf)
+    """
     if isinstance(number, Value):
-        raise TypeError(f"expected a number, got {number!r}; a Value made from a Value would lose its graph")
-    if isinstance(number, Real):
+        raise TypeError(
+            f"expected a number, got {number!r}; a Value made from a Value would lose its graph: write .data"
+        )
+    if not _is_number(number):
+        raise TypeError(f"expected a real number, got {shown(number)}")
+    try:
         return float(number)
-    raise TypeError(f"expected a real number, got {number!r} of type {type(number).__name__}")
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _is_number(thing: Any) -> bool:
+    if isinstance(thing, Real):
+        return True
+    # A truth value or an array without dimensions; numpy itself is not imported for it.
+    array = getattr(thing, "__array_interface__", None)
+    return isinstance(array, dict) and array["shape"] == () and array["typestr"][1] in "biuf"
 
 
 def _lift(other: Any) -> Any:
     """``other`` as a Value, or NotImplemented, so that Python tries the other operand and then says what is wrong."""
     if isinstance(other, Value):
         return other
-    if isinstance(other, Real):
-        return constant(float(other))
-    return NotImplemented
+    return constant(as_float(other)) if _is_number(other) else NotImplemented
 
 
 def _number(other: Value | float) -> float:
-    return other.data if isinstance(other, Value) else _as_float(other)
+    return other.data if isinstance(other, Value) else as_float(other)
 
 
 def _binary(op: Op, a: Any, b: Any) -> Value:
@@ -543,3 +633,53 @@ def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
                 f"for a list, unpack it: {op.name}(*values)"
             )
     return apply(op, *lifted)
+
+
+# --- graphs that are pickled --------------------------------------------------------------------------------------
+
+
+class _Flat:
+    """The Values of a graph, pickled one after another, inputs first: then no pickler descends from one to the next.
+
+    A pickler keeps this object until it is done. Until then, the Values have been pickled, or will be, after their
+    inputs.
+    """
+
+    def __init__(self, values: list[Value], pickling: _Pickling) -> None:
+        self.values = values
+        self.count, self.seen = pickling.count, pickling.seen
+        self.count.append(None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (), None, iter(self.values)
+
+    def __del__(self) -> None:
+        self.count.pop()
+        if not self.count:
+            self.seen.clear()
+
+
+class _Pickling(threading.local):
+    def __init__(self) -> None:
+        self.count: list[None] = []  # one for each _Flat that there is
+        self.seen: set[Value] = set()  # their Values
+
+
+_pickling = _Pickling()
+
+
+def _last(values: list[Value]) -> Value:
+    return values[-1]
+
+
+def _restore(
+    kind: type[Value], data: float, grad: float | None, op: Op | None, inputs: tuple[Value, ...], label: str
+) -> Value:
+    out = _new(kind)
+    out._data = data
+    out._grad = NO_GRADIENT_YET if grad is None else grad
+    out.op = op
+    out.inputs = inputs
+    if label:
+        out._label = label
+    return out

@@ -9,6 +9,7 @@
         ├── ShapeError (ValueError)          lists of the wrong length, tensors of the wrong shape
         ├── StateDictError (ValueError)      a saved parameter is missing, unknown or of another shape
         ├── StaleGraphError (ValueError)     a number was changed after something had been computed from it
+        ├── NoGradientError (RuntimeError)   backward() where no gradient can arrive anywhere
         ├── CompileError (TypeError)         a function that cannot become an array program, and why
         └── GradientCheckError (AssertionError)    a gradient disagrees with finite differences
 
@@ -17,6 +18,9 @@ Each message says what was expected, what came instead, and what to do about it.
 """
 
 from __future__ import annotations
+
+import reprlib
+from typing import Any
 
 
 class TinygradEduError(Exception):
@@ -49,3 +53,16 @@ class CompileError(TinygradEduError, TypeError):
 
 class GradientCheckError(TinygradEduError, AssertionError):
     """A gradient from backpropagation disagrees with the finite difference."""
+
+
+class NoGradientError(TinygradEduError, RuntimeError):
+    """``backward()`` on a Value that depends on nothing a gradient is wanted for."""
+
+
+def shown(thing: Any) -> str:
+    """What was given instead, for a message: its type and, in one short line, what it looks like.
+
+    >>> shown([0, 1])
+    'the list [0, 1]'
+    """
+    return f"the {type(thing).__name__} {' '.join(reprlib.repr(thing).split())}"

@@ -1,18 +1,21 @@
 """Functions on lists of Values, each built from the primitives and nothing else.
 
 A vector is a list of Values, a matrix a list of rows. Lists of unequal length are an error, never cut to the shorter.
+Numbers do where Values do, and tuples and numpy arrays where lists do. The functions work on one example at a time.
 
 Shapes in the margin: n inputs, m outputs, V classes.
 """
 
 from __future__ import annotations
 
+import operator
 import random
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence, Set
+from numbers import Real
+from typing import Any, TypeVar
 
 from .engine import Value, maximum
-from .errors import ShapeError
+from .errors import CompileError, ShapeError, shown
 
 T = TypeVar("T")
 
@@ -20,18 +23,70 @@ Vector = Sequence[Value]
 Matrix = Sequence[Sequence[Value]]
 
 
+def listed(x: Any) -> Any:
+    """A numpy array as nested lists, and other ordered collections as a list; anything else as it is."""
+    if isinstance(x, (list, tuple)):
+        return x
+    if hasattr(x, "tolist"):
+        return x.tolist()
+    return list(x) if isinstance(x, Collection) and not isinstance(x, (str, bytes, Mapping, Set)) else x
+
+
+_SCALARS = frozenset((Value, float, int))  # nearly always the only kinds in a vector
+
+
+def vector(x: Any, user: str) -> Any:
+    """``x`` as a list or tuple of Values and numbers; for anything else a TypeError in the name of ``user``."""
+    if x.__class__ is not list:
+        x = listed(x)
+        if not isinstance(x, (list, tuple)):
+            hint = "; write list(...) around it" if hasattr(x, "__next__") else ""
+            raise TypeError(f"{user} takes a list of Values or numbers, got {shown(x)}{hint}")
+    if not _SCALARS.issuperset(map(type, x)):
+        for kind in set(map(type, x)):
+            if not _is_scalar(kind):
+                item = next(item for item in x if type(item) is kind)
+                if isinstance(item, (str, bytes)):
+                    hint = "; turn texts into numbers with float()"
+                else:
+                    hint = (
+                        "; it works on one example at a time: [f(x) for x in batch]" if hasattr(kind, "__len__") else ""
+                    )
+                raise TypeError(f"{user} takes a list of Values or numbers, got a list with {shown(item)} in it{hint}")
+    return x
+
+
+def _is_scalar(kind: type) -> bool:
+    """Whether things of this kind are Values, numbers, indices of a trace or scalars of numpy."""
+    if issubclass(kind, (Value, Real)) or hasattr(kind, "pick_from"):
+        return True
+    return hasattr(kind, "__array_interface__") and not hasattr(kind, "__len__")
+
+
 def pick(table: Sequence[T], index: int) -> T:
     """``table[index]``: choosing by a number that comes from the data, such as a token or a target.
 
     Plain indexing does the same in the eager engine. Written as ``pick`` the choice can also be seen by whoever
     traces the function, where ``table[index]`` would show only the entry that this example happened to choose.
-    Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1.
+    Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1, and TypeError when it is no
+    integer.
     """
-    if type(index) is not int and hasattr(index, "pick_from"):
-        return index.pick_from(table)  # type: ignore[no-any-return]  # an index without a number: see compiler/trace.py
+    if type(index) is not int:
+        if hasattr(index, "pick_from"):
+            return index.pick_from(table)  # type: ignore[no-any-return]  # it has no number: see compiler/trace.py
+        index = _integer(index, "pick() takes one index, an integer")
     if not 0 <= index < len(table):
         raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
     return table[index]
+
+
+def _integer(number: Any, wanted: str) -> int:
+    try:
+        return operator.index(number)
+    except CompileError:
+        raise
+    except TypeError:
+        raise TypeError(f"{wanted}; got {shown(number)}") from None
 
 
 def dropout_factor(p: float, rng: random.Random) -> float:
@@ -48,6 +103,8 @@ def dot(a: Vector, b: Sequence[Value | float]) -> Value:
     >>> dot([Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]).data
     11.0
     """
+    if a.__class__ is not list or b.__class__ is not list:
+        a, b = vector(a, "dot()"), vector(b, "dot()")
     if len(a) != len(b) or not a:
         raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
     for first in (a[0], b[0]):
@@ -55,10 +112,16 @@ def dot(a: Vector, b: Sequence[Value | float]) -> Value:
             return first.dot_of(a, b)  # type: ignore[no-any-return]  # Values that are traced: see compiler/record.py
     pairs = zip(a, b, strict=True)
     x, y = next(pairs)
-    total = x * y
-    for x, y in pairs:
-        total = total + x * y
-    return total
+    try:
+        total = x * y
+        for x, y in pairs:
+            total = total + x * y
+    except TypeError:
+        vector(a, "dot()"), vector(b, "dot()")  # says which operand is no number
+        raise
+    if total.__class__ is not Value:  # a row of numpy that was multiplied element by element, or numbers alone
+        vector(a, "dot()"), vector(b, "dot()")
+    return total  # type: ignore[no-any-return]
 
 
 def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]:
@@ -66,8 +129,10 @@ def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]
 
     The layout of ``weight`` is PyTorch's: (out_features, in_features).
     """
+    x, weight = vector(x, "linear()"), listed(weight)
     if bias is None:
         return [dot(row, x) for row in weight]
+    bias = vector(bias, "linear()")
     if len(bias) != len(weight):
         raise ShapeError(f"linear() needs one bias per row of the weight; got {len(bias)} and {len(weight)} rows")
     return [dot(row, x) + b for row, b in zip(weight, bias, strict=True)]
@@ -75,6 +140,7 @@ def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]
 
 def add(a: Vector, b: Vector) -> list[Value]:
     """Element by element: a residual connection.                                                # (n), (n) → (n)"""
+    a, b = vector(a, "add()"), vector(b, "add()")
     if len(a) != len(b):
         raise ShapeError(f"add() needs two vectors of the same length; got {len(a)} and {len(b)}")
     return [x + y for x, y in zip(a, b, strict=True)]
@@ -82,15 +148,17 @@ def add(a: Vector, b: Vector) -> list[Value]:
 
 def mean(values: Vector) -> Value:
     """The average of n Values."""
+    values = vector(values, "mean()")
     if not values:
         raise ShapeError("mean() of no values has no answer")
     return sum(values[1:], values[0]) / len(values)
 
 
-def _shifted(logits: Vector) -> list[Value]:
+def _shifted(logits: Vector, user: str) -> list[Value]:
     # exp() of a large logit overflows. Subtracting the largest changes nothing: it cancels in the quotient. It is
     # detached, because a shift that changes nothing has gradient 0, and it is an operation, not a number read from
     # .data, so that a trace of this function holds for other inputs as well.
+    logits = vector(logits, user)
     if not logits:
         raise ShapeError("a softmax over no scores has no answer; it needs at least 1")
     largest = maximum(*logits).detach()
@@ -103,14 +171,14 @@ def softmax(logits: Vector) -> list[Value]:
     >>> [round(p.data, 3) for p in softmax([Value(2.0), Value(1.0), Value(0.1)])]
     [0.659, 0.242, 0.099]
     """
-    powers = [x.exp() for x in _shifted(logits)]
+    powers = [x.exp() for x in _shifted(logits, "softmax()")]
     total = sum(powers[1:], powers[0])
     return [p / total for p in powers]
 
 
 def log_softmax(logits: Vector) -> list[Value]:
     """The logarithm of :func:`softmax`, without ever computing a probability that could round to 0.     # (V) → (V)"""
-    shifted = _shifted(logits)
+    shifted = _shifted(logits, "log_softmax()")
     powers = [x.exp() for x in shifted]
     log_total = sum(powers[1:], powers[0]).log()
     return [x - log_total for x in shifted]
@@ -122,13 +190,19 @@ def cross_entropy(logits: Vector, target: int) -> Value:
     >>> round(cross_entropy([Value(2.0), Value(1.0), Value(0.1)], 0).data, 3)
     0.417
     """
-    shifted = _shifted(logits)
+    if target.__class__ is not int and not hasattr(target, "pick_from"):
+        target = _integer(
+            target,
+            "cross_entropy() takes the number of the right class (one-hot: target.index(1), float: int(target))",
+        )
+    shifted = _shifted(logits, "cross_entropy()")
     powers = [x.exp() for x in shifted]
     return sum(powers[1:], powers[0]).log() - pick(shifted, target)
 
 
 def mse(predictions: Vector, targets: Sequence[Value | float]) -> Value:
     """Mean squared error of n predictions.                                                              # (n) → ()"""
+    predictions, targets = vector(predictions, "mse()"), vector(targets, "mse()")
     if len(predictions) != len(targets) or not predictions:
         raise ShapeError(
             f"mse() needs as many targets as predictions, at least 1; got {len(predictions)} and {len(targets)}"
@@ -141,6 +215,7 @@ def rms_norm(x: Vector, weight: Vector | None = None, eps: float = 1e-5) -> list
 
     Zhang and Sennrich 2019, eq. 4; eps inside the root keeps a vector of zeros harmless.
     """
+    x = vector(x, "rms_norm()")
     scale = (dot(x, x) / len(x) + eps) ** -0.5
     return _scaled([v * scale for v in x], weight, None)
 
@@ -150,6 +225,7 @@ def layer_norm(x: Vector, weight: Vector | None = None, bias: Vector | None = No
 
     Ba, Kiros and Hinton 2016, eq. 4. The variance is the biased one (divided by n), as in PyTorch.
     """
+    x = vector(x, "layer_norm()")
     centre = mean(x)
     centred = [v - centre for v in x]
     scale = (dot(centred, centred) / len(x) + eps) ** -0.5
@@ -158,6 +234,7 @@ def layer_norm(x: Vector, weight: Vector | None = None, bias: Vector | None = No
 
 def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[Value]:
     if weight is not None:
+        weight = vector(weight, "the weight of a norm")
         if len(weight) != len(x):
             raise ShapeError(f"the norm was made for {len(weight)} features; got a vector of {len(x)}")
         x = [w * v for w, v in zip(weight, x, strict=True)]
@@ -179,9 +256,11 @@ def attend(query: Vector, keys: Matrix, values: Matrix, mask: Sequence[Value | f
 
 def attention_weights(query: Vector, keys: Matrix, mask: Sequence[Value | float] | None = None) -> list[Value]:
     """How much one query looks at each key: softmax over q·k / √d + mask; they sum to 1.   # (hs), (T, hs) → (T)"""
-    scale = len(query) ** -0.5
+    query, keys = vector(query, "attention_weights()"), listed(keys)
+    scale = len(query) ** -0.5 if query else 0.0
     scores = [dot(query, key) * scale for key in keys]
     if mask is not None:
+        mask = vector(mask, "attention_weights()")
         if len(mask) != len(keys):
             raise ShapeError(f"a mask has one number per key; got {len(mask)} numbers and {len(keys)} keys")
         scores = [score + m for score, m in zip(scores, mask, strict=True)]
@@ -190,6 +269,7 @@ def attention_weights(query: Vector, keys: Matrix, mask: Sequence[Value | float]
 
 def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:
     """Σₜ wₜ · rowₜ, a mixture of T vectors of length n.                                       # (T), (T, n) → (n)"""
+    weights, rows = vector(weights, "weighted_sum()"), [vector(row, "weighted_sum()") for row in listed(rows)]
     if len(weights) != len(rows):
         raise ShapeError(f"weighted_sum() needs one weight per row; got {len(weights)} weights and {len(rows)} rows")
     if any(len(row) != len(rows[0]) for row in rows):

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from .engine import Value, no_grad, topological_order
-from .errors import GradientCheckError
+from .engine import Value, as_float, constant, no_grad, topological_order
+from .errors import GradientCheckError, NoGradientError, shown
 from .ops import CONSTANT, Op
 
-Function = Callable[..., Value]
+Function = Callable[..., Value | float]
 
 
 def central_difference(f: Function, inputs: Sequence[float], index: int, *, step: float | None = None) -> float:
     """∂f/∂inputs[index] by the central difference (f(x + h) − f(x − h)) / 2h.
 
     Args:
-        f: takes as many Values as there are inputs and returns one Value.
+        f: takes as many Values as there are inputs and returns one Value or number, as ``math.exp`` does.
         inputs: the point at which to differentiate.
         index: which input to nudge.
         step: h; the default, ∛ε times the size of the input, balances rounding against curvature.
@@ -30,22 +31,44 @@ def central_difference(f: Function, inputs: Sequence[float], index: int, *, step
     """
     if not 0 <= index < len(inputs):
         raise IndexError(f"index {index} is out of range for {len(inputs)} inputs (0 to {len(inputs) - 1})")
-    x = float(inputs[index])
+    point = [as_float(v) for v in inputs]
+    x = point[index]
     h = step if step is not None else 6e-6 * max(1.0, abs(x))
     above, below = x + h, x - h
 
     def at(nudged: float) -> float:
         with no_grad():
-            return f(*[Value(nudged if i == index else float(v)) for i, v in enumerate(inputs)]).data
+            return _result(f, [Value(nudged if i == index else v) for i, v in enumerate(point)]).data
 
     return (at(above) - at(below)) / (above - below)  # the h that was really taken, after rounding
+
+
+def _result(f: Function, leaves: list[Value]) -> Value:
+    out = f(*leaves)
+    if isinstance(out, Value):
+        return out
+    try:
+        return constant(out)
+    except TypeError:
+        raise TypeError(f"the function must return one Value or number, got {shown(out)}") from None
+
+
+def _differentiated(f: Function, inputs: Sequence[float]) -> tuple[list[Value], Value]:
+    """Leaves at ``inputs``, and what ``f`` makes of them."""
+    leaves = [Value(as_float(x)) for x in inputs]
+    return leaves, _result(f, leaves)
+
+
+def _backward(out: Value) -> None:
+    with suppress(NoGradientError):  # of a constant: all gradients stay 0, and are compared as such
+        out.backward()
 
 
 def gradcheck(f: Function, inputs: Sequence[float], *, rtol: float = 1e-6, atol: float = 1e-8) -> None:
     """Compare every gradient of ``f`` at ``inputs`` with central differences; return quietly when all agree.
 
     Args:
-        f: takes as many Values as there are inputs and returns one Value.
+        f: takes as many Values as there are inputs and returns one Value or number.
         inputs: the point; stay away from the corners of relu, abs, maximum, where there is no derivative to compare.
         rtol, atol: allowed is ``atol + rtol · max(|gradient|, |difference|)``, plus what rounding of the output costs.
 
@@ -54,9 +77,8 @@ def gradcheck(f: Function, inputs: Sequence[float], *, rtol: float = 1e-6, atol:
 
     >>> gradcheck(lambda x, y: (x * y).tanh(), [0.5, -0.3])
     """
-    leaves = [Value(float(x)) for x in inputs]
-    out = f(*leaves)
-    out.backward()
+    leaves, out = _differentiated(f, inputs)
+    _backward(out)
     rounding = 1e-10 * abs(out.data)  # ε·|f| / h: what the subtraction of two nearby outputs loses
     for index, leaf in enumerate(leaves):
         expected = central_difference(f, inputs, index)
@@ -98,7 +120,7 @@ def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: fl
     not, a path is missing from the graph, and the input that it should lead to is returned.
 
     Args:
-        f: takes as many Values as there are inputs and returns one Value.
+        f: takes as many Values as there are inputs and returns one Value or number.
         inputs: the point; at corners, as of relu at 0, any slope between the two sides is right.
         rtol, atol: what may lie between the two numbers, as in :func:`gradcheck`.
 
@@ -110,8 +132,7 @@ def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: fl
     >>> found.value.op.name, found.claimed, round(found.measured, 6)
     ('cube', 18.0, 27.0)
     """
-    leaves = [Value(float(x)) for x in inputs]
-    out = f(*leaves)
+    leaves, out = _differentiated(f, inputs)
     for position, value in enumerate(topological_order(out)):
         op = value.op
         if op is None or op.derivatives is None or not value.inputs:
@@ -131,7 +152,7 @@ def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: fl
                     f"derivative by input {operand} at ({given}) is {claimed!r}, the central difference says "
                     f"{slopes[0]!r}; look at the derivatives of this operation",
                 )  # fmt: skip
-    out.backward()
+    _backward(out)
     for index, leaf in enumerate(leaves):
         h = 6e-6 * (abs(leaf.data) or 1.0)
         rounding = 1e-15 * abs(out.data) / h
@@ -175,7 +196,7 @@ def _between(claimed: float, slopes: list[float], rtol: float, atol: float) -> b
 
 def _is_corner(f: Function, inputs: Sequence[float], index: int, h: float) -> bool:
     """Whether the slopes on both sides of the point differ: then no gradient is the right one."""
-    x = float(inputs[index])
+    x = as_float(inputs[index])
 
     def half(to: float) -> float:  # the slope between x and ``to``, as a central difference about their middle
         moved = [*inputs[:index], (x + to) / 2, *inputs[index + 1 :]]

@@ -1,7 +1,8 @@
 """Modules: layers with parameters, from one neuron to the pieces of a GPT, all made of scalars.
 
-A parameter is a Value, or a list (of lists) of Values, kept as an attribute of a Module. Attributes whose name starts
-with an underscore are not looked at. Randomness comes from a ``random.Random`` or a seed handed in, never from a global
+A parameter is a Value, or a list (of lists) of Values, kept as an attribute of a Module. Parameters and modules are
+also found in tuples, dictionaries and numpy arrays, however nested. Attributes whose name starts with an underscore
+are not looked at. Randomness comes from a ``random.Random`` or a seed handed in, never from a global
 generator; without one the seed is 0.
 
 Shapes in the margin: n in_features, m out_features, T time, hs head size.
@@ -9,18 +10,18 @@ Shapes in the margin: n in_features, m out_features, T time, hs head size.
 
 from __future__ import annotations
 
+import operator
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from typing import Any, Union
 
 from . import calls
 from . import functional as F
-from .engine import Value
-from .errors import DomainError, ShapeError, StateDictError
+from .engine import Value, as_float
+from .errors import DomainError, ShapeError, StateDictError, shown
 
-#: A parameter: one Value, or nested lists of Values that form a rectangle.
-Parameter = Union[Value, "list[Parameter]"]  # a recursive type cannot be written with |
+#: A parameter: one Value, or nested lists (or tuples) of Values that form a rectangle.
+Parameter = Union[Value, "Sequence[Parameter]"]  # a recursive type cannot be written with |
 #: The numbers of a parameter, nested in the same way.
 Numbers = Union[float, "list[Numbers]"]
 
@@ -78,9 +79,14 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below this one: an attribute ``h`` with a list of two is ``h.0`` and ``h.1``."""
+        for path, thing in self._contents():
+            if isinstance(thing, Module):
+                yield ".".join(map(str, path)), thing
+
+    def _contents(self) -> Iterator[tuple[tuple[Any, ...], Module | Parameter]]:
         for name, attribute in vars(self).items():
             if not name.startswith("_"):
-                yield from _modules_in(name, attribute)
+                yield from _contents((name,), attribute)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and every module below it with its path; this one's own path is ``prefix``."""
@@ -89,18 +95,27 @@ class Module:
             yield from child.named_modules(_join(prefix, name))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter with its path, each once: a parameter used in two places has the first one's name."""
-        seen: set[int] = set()
+        """Every parameter with its path, each once: a parameter used in two places has the first one's name.
+
+        In a dictionary it is ``name.key``, in a list that is no rectangle of Values ``name[i]``.
+        """
+        seen: dict[Value, list[Parameter]] = {}  # by the first Value; lists are equal that hold the same Values
         for name, parameter in self._all_parameters():
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
+            known = seen.setdefault(_first(parameter), [])
+            if parameter not in known:
+                known.append(parameter)
                 yield name, parameter
 
     def _all_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        for path, module in self.named_modules():
-            for name, attribute in vars(module).items():
-                if not name.startswith("_") and _is_parameter(attribute):
-                    yield _join(path, name), attribute
+        names = set()
+        for prefix, module in self.named_modules():
+            for path, thing in module._contents():
+                if not isinstance(thing, Module):
+                    name = _join(prefix, path[0] + "".join(f"[{k}]" if type(k) is int else f".{k}" for k in path[1:]))
+                    if name in names:
+                        raise ValueError(f"two parameters of this {type(self).__name__} are called {name}; rename one")
+                    names.add(name)
+                    yield name, thing
 
     def named_scalars(self) -> Iterator[tuple[str, Value]]:
         """Every single Value, each once, with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
@@ -172,13 +187,14 @@ class Module:
 
 
 def shape(nested: Any) -> tuple[int, ...]:
-    """The shape of nested lists; ``()`` for a single number or Value.
+    """The shape of nested lists or of an array; ``()`` for a single number or Value.
 
     >>> shape([[1, 2, 3], [4, 5, 6]])
     (2, 3)
 
     Raises ShapeError when the rows differ.
     """
+    nested = F.listed(nested)
     if not isinstance(nested, (list, tuple)):
         return ()
     if not any(issubclass(kind, (list, tuple)) for kind in set(map(type, nested))):
@@ -193,25 +209,42 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _is_parameter(attribute: Any) -> bool:
-    if isinstance(attribute, list):
-        return bool(attribute) and (set(map(type, attribute)) == {Value} or all(map(_is_parameter, attribute)))
-    return isinstance(attribute, Value)
+def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ...], Module | Parameter]]:
+    """The modules and parameters in an attribute, however nested, each with the keys and indices that lead there."""
+    if isinstance(thing, (Module, Value)):
+        yield path, thing
+    elif isinstance(thing, Mapping):
+        for key, item in thing.items():  # a key that is a number is written like one that is a word
+            yield from _contents((*path, str(key)), item)
+    elif isinstance(thing, Collection) and not isinstance(thing, (str, bytes)):
+        if getattr(thing, "dtype", "object") != "object":
+            return  # an array of numbers
+        items = F.listed(thing)
+        if isinstance(items, (list, tuple)) and _is_parameter(items):
+            yield path, items
+        elif any(issubclass(kind, (Module, Value, Collection)) and kind is not str for kind in set(map(type, items))):
+            if isinstance(thing, Set) and any(True for item in items for _ in _contents((), item)):
+                raise TypeError(
+                    f"{path[0]}: parameters in a set have no order and no names; use a list or a dictionary"
+                )
+            for i, item in enumerate(items):
+                yield from _contents((*path, i), item)
 
 
-def _modules_in(name: str, attribute: Any) -> Iterator[tuple[str, Module]]:
-    if isinstance(attribute, Module):
-        yield name, attribute
-    elif isinstance(attribute, (list, tuple)) and not _holds_values(attribute):
-        for i, item in enumerate(attribute):
-            yield from _modules_in(f"{name}.{i}", item)
+def _is_parameter(items: Sequence[Any]) -> bool:
+    """Whether nested lists are a rectangle of Values."""
+    kinds = set(map(type, items))
+    if kinds == {Value}:
+        return True
+    if not kinds or not kinds <= {list, tuple} or len(set(map(len, items))) > 1:
+        return False
+    return all(map(_is_parameter, items)) and len(set(map(shape, items))) == 1
 
 
-def _holds_values(nested: Any) -> bool:
-    """Whether the first thing in nested lists is a Value. A list has Values or modules; a matrix is not searched."""
-    while isinstance(nested, (list, tuple)) and nested:
-        nested = nested[0]
-    return isinstance(nested, Value)
+def _first(parameter: Parameter) -> Value:
+    while not isinstance(parameter, Value):
+        parameter = parameter[0]
+    return parameter
 
 
 def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
@@ -231,17 +264,27 @@ def _numbers(parameter: Parameter) -> Numbers:
 
 
 def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:
+    numbers = F.listed(numbers)
     if isinstance(numbers, (list, tuple)):
         for item in numbers:
             yield from _flat_numbers(name, item)
-    elif isinstance(numbers, Real):
-        yield float(numbers)
     else:
-        raise StateDictError(f"{name}: expected numbers, got {type(numbers).__name__}")
+        try:
+            yield as_float(numbers)
+        except TypeError:
+            raise StateDictError(f"{name}: expected numbers, got {type(numbers).__name__}") from None
+
+
+def _check_integer(kind: str, name: str, size: Any) -> None:
+    try:
+        operator.index(size)
+    except TypeError:
+        raise TypeError(f"{kind}: {name} must be an integer, got {shown(size)}") from None
 
 
 def _check_sizes(kind: str, **sizes: int) -> None:
     for name, size in sizes.items():
+        _check_integer(kind, name, size)
         if size < 1:
             raise ValueError(f"{kind}: {name} must be at least 1, got {size!r}")
 
@@ -267,15 +310,25 @@ class Neuron(Module):
         self.w = _uniform(generator(rng), 1.0, n_in)
         self.b = Value(0.0)
         self.activation = activation
-        self._activate = _activation(activation)
+        _activation(activation)  # an unknown name is an error here, not at the first call
 
     def forward(self, x: Sequence[Value | float]) -> Value:
         """Inputs may be Values or plain numbers."""
         if not hasattr(x, "__len__"):
             raise TypeError(f"a {type(self).__name__} takes a list of {len(self.w)} inputs, got {x!r}")
+        if x.__class__ is not list:
+            x = F.vector(x, f"a {type(self).__name__}")
         if len(x) != len(self.w):
             raise ShapeError(f"this Neuron has {len(self.w)} inputs; got {len(x)}")
-        return self._activate(F.dot(self.w, x) + self.b)
+        try:
+            total = F.dot(self.w, x) + self.b
+        except TypeError:
+            F.vector(x, f"a {type(self).__name__}")  # says what is no number, in the name of the neuron
+            raise
+        return _activation(self.activation)(total)
+
+    def __repr__(self) -> str:
+        return f"{self.activation}-neuron({len(self.w)})"
 
 
 class Layer(Module):
@@ -288,6 +341,7 @@ class Layer(Module):
 
     def forward(self, x: Sequence[Value | float]) -> list[Value]:
         """One output per neuron, always a list."""
+        x = F.vector(x, "a Layer") if hasattr(x, "__len__") else x
         return [neuron(x) for neuron in self.neurons]
 
 
@@ -310,8 +364,11 @@ class MLP(Module):
         last_activation: str = "linear",
         rng: random.Random | int = 0,
     ) -> None:
+        n_outs = F.listed(n_outs)
         if isinstance(n_outs, int):
             raise TypeError(f"an MLP takes the sizes of its layers as a list, even for one: MLP({n_in}, [{n_outs}])")
+        for size in (n_in, *n_outs):
+            _check_integer("MLP", "each size", size)
         if n_in < 1 or not n_outs or min(n_outs) < 1:
             raise ValueError(f"an MLP needs at least one input, one layer and one neuron in each; got {n_in}, {n_outs}")
         rng = generator(rng)
@@ -323,7 +380,7 @@ class MLP(Module):
 
     def forward(self, x: Sequence[Value | float]) -> Any:
         """A single Value for one output, else a list of Values."""
-        out: Any = x
+        out: Any = F.vector(x, "an MLP") if hasattr(x, "__len__") else x
         for layer in self.layers:
             out = layer(out)
         return out[0] if len(out) == 1 else out
@@ -364,6 +421,12 @@ class Linear(Module):
 
     def forward(self, x: F.Vector) -> list[Value]:
         """A vector of in_features to a vector of out_features."""
+        x = F.vector(x, "a Linear")
+        if len(x) != len(self.weight[0]):
+            n, m = len(self.weight[0]), len(self.weight)
+            raise ShapeError(
+                f"Linear(in_features={n}, out_features={m}): expected a vector of {n} numbers, got {len(x)}"
+            )
         return F.linear(x, self.weight, self.bias)
 
 
@@ -379,13 +442,17 @@ class Embedding(Module):
 
     def forward(self, index: int) -> list[Value]:
         """The row ``index``: the parameters themselves, so that gradients reach exactly this row."""
-        return F.pick(self.weight, index)
+        try:
+            return F.pick(self.weight, index)
+        except IndexError as error:
+            raise IndexError(f"Embedding({len(self.weight)}, {len(self.weight[0])}): {error}") from None
 
 
 class RMSNorm(Module):
     """x / √(mean(x²) + eps), times a learned weight per feature unless ``weight=False``.             # (n) → (n)"""
 
     def __init__(self, features: int, weight: bool = True, *, eps: float = 1e-5) -> None:
+        _check_sizes("RMSNorm", features=features)
         self.weight = [Value(1.0) for _ in range(features)] if weight else None
         self.eps = eps
 
@@ -398,6 +465,7 @@ class LayerNorm(Module):
     """(x − mean) / √(variance + eps), with a learned weight and bias per feature if wanted.          # (n) → (n)"""
 
     def __init__(self, features: int, weight: bool = True, bias: bool = True, *, eps: float = 1e-5) -> None:
+        _check_sizes("LayerNorm", features=features)
         self.weight = [Value(1.0) for _ in range(features)] if weight else None
         self.bias = [Value(0.0) for _ in range(features)] if bias else None
         self.eps = eps
@@ -419,6 +487,7 @@ class AttentionHead(Module):
         self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: Sequence[Value | float] | None = None
     ) -> list[list[Value]]:
         """Query i of Tq sees the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
+        queries, keys, values = F.listed(queries), F.listed(keys), F.listed(values)
         past = len(keys) - len(queries)
         if past < 0 or len(keys) != len(values):
             raise ShapeError(
@@ -435,11 +504,12 @@ class Activation(Module):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._function = activation(name)
+        activation(name)  # an unknown name is an error here, not at the first call
 
     def forward(self, x: F.Vector) -> list[Value]:
         """Element by element."""
-        return [self._function(v) for v in x]
+        function = activation(self.name)
+        return [function(v) for v in F.vector(x, "an Activation")]
 
 
 class Dropout(Module):
@@ -449,6 +519,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float, *, rng: random.Random | int = 0) -> None:
+        p = as_float(p)
         if not 0.0 <= p < 1.0:
             raise ValueError(f"dropout p must be at least 0 and below 1, got {p!r}")
         self.p = p
@@ -456,6 +527,7 @@ class Dropout(Module):
 
     def forward(self, x: F.Vector) -> list[Value]:
         """In evaluation, or with p = 0, the very same vector."""
+        x = F.vector(x, "Dropout")
         if not self.training or self.p == 0.0:
             return list(x)
         return [v * F.dropout_factor(self.p, self._rng) for v in x]

@@ -23,19 +23,23 @@ At the borders, in this order:
 
 from __future__ import annotations
 
+import importlib
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from .errors import DivisionByZeroError, DomainError
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Op:
-    """One primitive operation: a row of the table. Rows are compared by identity.
+    """One primitive operation: a row of the table, or an operation of one's own. They are compared by identity.
 
     Attributes:
-        name: the word for it, unique in the table (``"mul"``); ``getattr(Value, ...)`` names follow it.
+        name: the word for it, unique (``"mul"``); ``getattr(Value, ...)`` names follow it. A pickled graph has only the
+            name: whoever reads it must have the operation, too.
         symbol: what a drawing prints (``"*"``).
         arity: the number of inputs; ``None`` means any number from one up.
         forward: ``forward(*inputs) -> out``, all plain floats.
@@ -56,9 +60,22 @@ class Op:
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.formula}>"
 
-    def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
-        # A pickled or copied graph must come back with the rows of this table, since rows are compared by identity.
-        return by_name, (self.name,)
+    def __post_init__(self) -> None:
+        _LATEST[self.name] = self
+
+    def __reduce__(self) -> tuple[Callable[..., Op], tuple[str, str]]:
+        # A pickled graph must come back with the operations that are here, since they are compared by identity.
+        if by_name(self.name) is not self:
+            raise pickle.PicklingError(
+                f"another operation is called {self.name!r}, too: give this one a name of its own"
+            )
+        return by_name, (self.name, getattr(self.forward, "__module__", None) or "")
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Op:
+        return self
+
+
+_LATEST: WeakValueDictionary[str, Op] = WeakValueDictionary()  # every operation that is in use, by its name
 
 
 # --- forward computations and derivatives that need more than one expression ---------------------------------------
@@ -238,13 +255,17 @@ TABLE: tuple[Op, ...] = (
 _BY_NAME = {op.name: op for op in (*TABLE, CONSTANT)}
 
 
-def by_name(name: str) -> Op:
-    """The row called ``name``.
+def by_name(name: str, module: str = "") -> Op:
+    """The operation called ``name``: a row of the table, or one of one's own that exists; ``module`` may define it.
 
     >>> by_name("tanh").derivative_formulas
     ('1 - tanh(a)**2',)
     """
-    try:
-        return _BY_NAME[name]
-    except KeyError:
-        raise ValueError(f"unknown operation: {name!r} (must be one of {', '.join(_BY_NAME)})") from None
+    if name not in _BY_NAME and name not in _LATEST and module:
+        importlib.import_module(module)
+    op = _BY_NAME.get(name) or _LATEST.get(name)
+    if op is None:
+        raise ValueError(
+            f"unknown operation: {name!r} (must be one of {', '.join(_BY_NAME)}, or one of your own, made before)"
+        )
+    return op

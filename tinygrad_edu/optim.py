@@ -6,11 +6,16 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from .engine import Value, touch
-from .errors import StateDictError
+from .engine import Value, as_float, touch
+from .errors import StateDictError, shown
 
 
 def _check(name: str, value: float, low: float, high: float = math.inf, *, open_high: bool = False) -> float:
+    """``value`` as a float, if it lies between the two."""
+    try:
+        value = as_float(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a number, got {shown(value)}") from None
     if not (low <= value < high if open_high else low <= value <= high):
         upper = f" and {'below' if open_high else 'at most'} {high}" if high < math.inf else ""
         raise ValueError(f"{name} must be at least {low}{upper}, got {value!r}")
@@ -26,8 +31,21 @@ def check_state(kind: str, state: Mapping[str, Any], buffers: tuple[str, ...], s
             f"expected {', '.join(sorted(expected))}; got {', '.join(sorted(state)) or 'nothing'}"
         )
     for name in buffers:
+        if not hasattr(state[name], "__len__"):
+            raise StateDictError(f"{name}: expected {size} numbers, got {shown(state[name])}")
         if len(state[name]) != size:
             raise StateDictError(f"{name}: expected {size} numbers, got {len(state[name])}")
+
+
+def _values(parameters: Any, user: str) -> list[Value]:
+    """The parameters, each once; TypeError for what is no leaf of a graph."""
+    if hasattr(parameters, "parameters"):
+        raise TypeError(f"{user} Values, got a {type(parameters).__name__}; pass model.parameters()")
+    given = list(parameters) if hasattr(parameters, "__iter__") else [parameters]
+    for p in given:
+        if not isinstance(p, Value):
+            raise TypeError(f"{user} Values, got {type(p).__name__}; pass model.parameters()")
+    return list(dict.fromkeys(given))
 
 
 class Optimizer:
@@ -42,13 +60,13 @@ class Optimizer:
     _buffers: tuple[str, ...] = ()  # names of the lists, one number per parameter, that step() carries along
 
     def __init__(self, parameters: Iterable[Value], lr: float) -> None:
-        if hasattr(parameters, "parameters"):
-            raise TypeError(f"an optimiser moves Values, got a {type(parameters).__name__}; pass model.parameters()")
-        given = list(parameters)
-        for p in given:
-            if not isinstance(p, Value):
-                raise TypeError(f"an optimiser moves Values, got {type(p).__name__}; pass model.parameters()")
-        self.parameters = list(dict.fromkeys(given))
+        self.parameters = _values(parameters, "an optimiser moves")
+        for p in self.parameters:
+            if p.op is not None:
+                raise ValueError(
+                    f"an optimiser moves leaves, got the computed {p!r}: make parameters with Value(number), "
+                    "and change their .data, also inside of no_grad()"
+                )
         if not self.parameters:
             raise ValueError("the optimiser got no parameters; pass model.parameters()")
         self.lr = _check("lr", lr, 0.0)
@@ -70,9 +88,13 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state; StateDictError names what does not fit."""
         check_state(type(self).__name__, state, self._buffers, len(self.parameters))
-        self.steps = int(state["steps"])
-        for name in self._buffers:
-            setattr(self, name, list(state[name]))
+        given = {}
+        for name in ("steps", *self._buffers):
+            try:
+                given[name] = [as_float(x) for x in state[name]] if name != "steps" else int(as_float(state[name]))
+            except (TypeError, ValueError, OverflowError):
+                raise StateDictError(f"{name}: expected numbers, got {shown(state[name])}") from None
+        vars(self).update(given)
 
 
 class SGD(Optimizer):
@@ -87,9 +109,9 @@ class SGD(Optimizer):
 
     def step(self) -> None:
         """Move every parameter once."""
+        momentum, lr, velocity = as_float(self.momentum), _check("lr", self.lr, 0.0), self.velocity
         touch()
         self.steps += 1
-        momentum, lr, velocity = self.momentum, self.lr, self.velocity
         for i, p in enumerate(self.parameters):
             velocity[i] = v = momentum * velocity[i] + p._grad
             p._data -= lr * v
@@ -126,13 +148,13 @@ class Adam(Optimizer):
 
     def step(self) -> None:
         """Move every parameter once."""
+        lr, beta1, beta2, eps = map(as_float, (_check("lr", self.lr, 0.0), *self.betas, self.eps))
         touch()
         self.steps += 1
-        beta1, beta2 = self.betas
         # Both means start at 0 and are too small at first; section 3 of the paper divides that out.
-        step_size = self.lr / (1.0 - beta1**self.steps)
+        step_size = lr / (1.0 - beta1**self.steps)
         root_correction = math.sqrt(1.0 - beta2**self.steps)
-        m, v, eps, sqrt = self.m, self.v, self.eps, math.sqrt
+        m, v, sqrt = self.m, self.v, math.sqrt
         for i, p in enumerate(self.parameters):
             grad = p._grad
             m[i] = mi = beta1 * m[i] + (1.0 - beta1) * grad
@@ -166,8 +188,8 @@ class AdamW(Adam):
 
     def step(self) -> None:
         """Move every parameter once."""
+        keep = 1.0 - _check("lr", self.lr, 0.0) * as_float(self.weight_decay)
         touch()
-        keep = 1.0 - self.lr * self.weight_decay
         if keep != 1.0:
             for p in self._decayed:
                 p._data *= keep
@@ -184,8 +206,8 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
     not finite are left as they are, for whoever looks for the cause. (PyTorch adds 1e-6 to the norm before it divides,
     and so ends a little below ``max_norm``.)
     """
-    _check("max_norm", max_norm, 0.0)
-    parameters = list(parameters)
+    max_norm = _check("max_norm", max_norm, 0.0)
+    parameters = _values(parameters, "clip_grad_norm() scales the gradients of")
     touch()
     norm = math.hypot(*[p._grad for p in parameters])  # √Σg², also where a square would overflow
     if max_norm < norm < math.inf:

@@ -365,7 +365,7 @@ def record(root: Value, names: Mapping[Value, str] | None = None) -> StepLog:
     """The step log of ``root``: what ``root.backward()`` does when no gradient has been computed before.
 
     Nothing is changed: gradients that the Values hold stay as they are. Numbers in a formula get no steps, and neither
-    does what lies behind ``detach()``, where only zeros would flow.
+    does what lies behind ``detach()``.
 
     Args:
         root: the Value to differentiate.
@@ -406,16 +406,15 @@ def _chain_steps(nodes: list[Node], i: int, gradients: list[float | None]) -> li
     if op is None or op.derivatives is None:
         return []
     upstream = gradients[i]
+    assert upstream is not None  # it has arrived from what is computed from this node
     locals_ = op.derivatives(*[nodes[j].data for j in node.inputs], node.data)
-    sent = [contribution(op, upstream or 0.0, local) for local in locals_]
-    if upstream is None and not any(sent):  # behind a detach(): zeros; NaN is not, and must be seen
-        return []
+    sent = [contribution(op, upstream, local) for local in locals_]
     steps: list[Step] = []
     for operand, (j, local, number) in enumerate(zip(node.inputs, locals_, sent, strict=True)):
         if not nodes[j].is_constant:
             before = gradients[j]
             after = gradients[j] = (before or 0.0) + number
-            steps.append(Chain(i, operand, j, upstream or 0.0, local, number, before, after))
+            steps.append(Chain(i, operand, j, upstream, local, number, before, after))
     return steps
 
 
@@ -434,7 +433,8 @@ def _computed_in_engine_order(root: Value) -> list[Value]:
         elif value not in seen:
             seen.add(value)
             stack += (value, None)
-            stack += [x for x in value.inputs if x.inputs]
+            if value.op is not None and value.op.derivatives is not None:
+                stack += [x for x in value.inputs if x.inputs]
     return order
 
 

@@ -34,4 +34,5 @@ def random_graph(seed, size=25):
     root = values[-1]
     for value in rng.sample(values, 4):
         root = root + value * rng.uniform(-1.0, 1.0)
+    root = root + leaves[0] * rng.uniform(-1.0, 1.0)  # all else may lie behind a detach
     return root, leaves

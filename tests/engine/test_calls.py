@@ -92,12 +92,12 @@ def test_the_innermost_listener_hears_and_the_outer_one_returns():
 def test_an_exception_inside_leaves_no_listener_and_no_open_call():
     model = Model()
     with record_calls() as record:
-        with pytest.raises(ValueError, match="got 2 and 3"):
+        with pytest.raises(ValueError, match="expected a vector of 2 numbers, got 3"):
             model([Value(1.0)] * 3)
         model([Value(1.0), Value(2.0)])
     assert [call.path for call in record.calls] == ["", ""]
     assert record.calls[0].outputs == ()
-    with pytest.raises(ValueError, match="got 2 and 3"), record_calls():
+    with pytest.raises(ValueError, match="expected a vector of 2 numbers, got 3"), record_calls():
         model([Value(1.0)] * 3)
     assert calls.current_hook() is None
 

@@ -65,7 +65,7 @@ def test_corners_and_borders_are_not_mistakes():
     assert locate(lambda x: (x**2).detach() * 0.0 + 3.0, [2.0]) is None
 
 
-@pytest.mark.parametrize("f", [lambda x: x * Value(x.data), lambda x: x * x.detach(), lambda x: x * float(x)])
+@pytest.mark.parametrize("f", [lambda x: x * Value(x.data), lambda x: x * x.detach(), lambda x: x * float(x.detach())])
 def test_a_path_that_is_missing(f):
     found = locate(f, [3.0])
     assert (found.operand, found.position, found.claimed) == (None, 0, 3.0)

@@ -94,7 +94,10 @@ def test_what_cannot_be_built(make, message):
     [
         (lambda: nn.Neuron(3)(vector(2)), "this Neuron has 3 inputs; got 2"),
         (lambda: nn.MLP(3, [4, 1])(vector(4)), "this Neuron has 3 inputs; got 4"),
-        (lambda: nn.Linear(3, 2)(vector(4)), "got 3 and 4"),
+        (
+            lambda: nn.Linear(3, 2)(vector(4)),
+            r"Linear\(in_features=3, out_features=2\): expected a vector of 3 numbers, got 4",
+        ),
         (lambda: nn.RMSNorm(3)(vector(4)), "the norm was made for 3 features; got a vector of 4"),
         (lambda: nn.LayerNorm(3)(vector(2)), "the norm was made for 3 features; got a vector of 2"),
         (lambda: nn.AttentionHead()([vector(2)] * 2, [vector(2)], [vector(2)]), "got 2 queries, 1 keys, 1 values"),

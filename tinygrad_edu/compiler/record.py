@@ -331,7 +331,7 @@ class Tracer(Value):
     def _write(self, number: float) -> NoReturn:
         refuse("this changes the number of a Value", "compute a new Value instead")
 
-    data = property(_read, _write)
+    data = _data = property(_read, _write)
 
     def _gradient(self, *_: Any) -> NoReturn:
         refuse(

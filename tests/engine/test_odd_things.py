@@ -1,0 +1,210 @@
+"""What people hand in: odd numbers, arrays, batches, containers of parameters; and what must survive a copy."""
+
+import copy
+import math
+import pickle
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import Value, central_difference, gradcheck, nn, no_grad, optim
+from tinygrad_edu import functional as F
+from tinygrad_edu.engine import apply
+from tinygrad_edu.errors import NoGradientError, StateDictError
+from tinygrad_edu.ops import Op
+
+LEAKY = Op(
+    "leaky", "leaky", 1, lambda a: a if a > 0 else a / 10, lambda a, out: (1.0 if a > 0 else 0.1,), "max(a, a/10)",
+    ("1 if a > 0 else 0.1",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        2,
+        True,
+        Fraction(1, 4),
+        np.float16(0.5),
+        np.float32(0.5),
+        np.longdouble(0.5),
+        np.uint64(3),
+        np.True_,
+        np.array(2.0),
+    ],
+)
+def test_numbers_of_any_width_become_floats(number):
+    value = Value(1.0)
+    value.data = value.grad = number
+    for x in (value.data, value.grad, Value(number).data, (value * number).data, (number + value).data):
+        assert type(x) is float
+    assert value.data == float(number)
+
+
+@pytest.mark.parametrize("odd", [None, "1", b"1", Decimal(1), 1j, [1.0], np.array([1.0]), np.array("1"), Value(1.0)])
+def test_what_is_no_number_is_a_type_error_and_changes_nothing(odd):
+    value = Value(3.0)
+    for name in ("data", "grad"):
+        with pytest.raises(TypeError, match=r"expected a (real )?number, got"):
+            setattr(value, name, odd)
+    with pytest.raises(TypeError):
+        Value(odd)
+    assert (value.data, value.grad) == (3.0, 0.0)
+
+
+def test_too_large_is_infinity_and_labels_are_texts():
+    assert Value(-(10**400)).data == -math.inf
+    for odd in (None, b"w", 3, Value(1.0)):
+        with pytest.raises(TypeError, match="a label is a text"):
+            Value(1.0, odd)
+    assert type(Value(1.0, np.str_("w")).label) is str
+
+
+def test_optimisers_write_floats():
+    for make in (optim.SGD, optim.AdamW):
+        w = Value(1.0)
+        optimizer = make([w], lr=np.float32(0.1))
+        (w * w).backward()
+        optimizer.lr = np.float32(0.1)
+        optimizer.step()
+        assert type(w.data) is float
+        state = {k: np.array(v, dtype=np.float32) for k, v in optimizer.state_dict().items()}
+        optimizer.load_state_dict(state)
+        assert {type(x) for v in optimizer.state_dict().values() for x in (v if isinstance(v, list) else [v])} <= {
+            float,
+            int,
+        }
+        optimizer.lr = Value(0.1)
+        with pytest.raises(TypeError, match="lr must be a number"):
+            optimizer.step()
+    with pytest.raises(ValueError, match="moves leaves"):
+        optim.SGD([w * 2], lr=0.1)
+
+
+def test_a_detached_infinite_derivative_does_not_leak():
+    x, y = Value(0.0), Value(-3.0)
+    (x.sqrt().detach() + x).backward()
+    ((y**y).detach() * y).backward()
+    assert (x.grad, y.grad) == (1.0, (-3.0) ** -3.0)
+
+
+def test_gradients_are_not_lost_without_a_word():
+    x = Value(2.0)
+    for function in (math.exp, math.tanh, float):
+        with pytest.raises(TypeError, match="lose the gradient"):
+            function(x)
+    assert float(x.detach()) == 2.0
+    with no_grad():
+        y = x * x
+        assert math.sqrt(y) == 2.0
+    for root in (y, y * 2, x.detach(), (x.detach() * 3).tanh()):
+        with pytest.raises(NoGradientError, match="no_grad"):
+            root.backward()
+
+
+def test_functions_that_return_plain_numbers_are_differentiated():
+    assert central_difference(math.exp, [2.0], 0) == pytest.approx(math.exp(2.0))
+    assert central_difference(lambda x: 5, np.array([2.0]), 0) == 0.0
+    gradcheck(lambda x: 5.0, [1.0])
+    with pytest.raises(TypeError, match="must return one Value"):
+        central_difference(lambda x: [x], [1.0], 0)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        shared = Value(9.0)
+        self.weights = {"in": Value(1.0), "deep": [{"out": Value(2.0)}]}
+        self.pair = (Value(3.0), shared)
+        self.row = np.array([[Value(5.0), Value(6.0)]])
+        self.ragged = [[Value(7.0)], [shared, Value(8.0)]]
+        self.blocks = {"a": (nn.Dropout(0.5), nn.Linear(1, 1))}
+
+
+def test_parameters_are_found_in_every_container():
+    net = Net()
+    names = [name for name, _ in net.named_parameters()]
+    assert names == [
+        "weights.in", "weights.deep[0].out", "pair", "row", "ragged[0]", "ragged[1]",
+        "blocks.a.1.weight", "blocks.a.1.bias",
+    ]  # fmt: skip
+    assert len(net.parameters()) == 10
+    net.eval()
+    assert not net.blocks["a"][0].training
+    state = {name: np.array(numbers, dtype=np.float32) for name, numbers in net.state_dict().items()}
+    for value in net.parameters():
+        value.data = 0.0
+    net.load_state_dict(state)
+    assert net.weights["deep"][0]["out"].data == 2.0
+    assert type(net.row[0][1].data) is float
+    with pytest.raises(StateDictError, match="pair: expected numbers"):
+        net.load_state_dict({**state, "pair": [1.0, "x"]})
+
+
+def test_what_cannot_be_named_is_refused():
+    net = Net()
+    net.extra = {Value(1.0)}
+    with pytest.raises(TypeError, match="extra: parameters in a set"):
+        net.parameters()
+    net.extra = {1: Value(1.0), "1": Value(2.0)}
+    with pytest.raises(ValueError, match="two parameters"):
+        net.parameters()
+
+
+def test_arrays_work_where_lists_do():
+    values = np.array([Value(1.0), Value(2.0)])
+    rows = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert F.mse(values, np.array([1.0, 4.0])).data == 2.0
+    assert F.dot(np.array([1.0, 2.0]), values).data == 5.0
+    assert [x.data for x in F.linear(values, rows)] == [5.0, 11.0]
+    assert [x.data for x in F.weighted_sum(values, rows)] == [7.0, 10.0]
+    assert F.cross_entropy(values, np.int64(1)).data == pytest.approx(math.log(1 + math.exp(-1)))
+    model = nn.MLP(2, np.array([3, 1]))
+    assert model(np.array([1.0, 2.0])).data == model([1.0, 2.0]).data
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.MLP(2, [3, 1])([[1.0, 2.0], [3.0, 4.0]]), "one example at a time"),
+        (lambda: nn.MLP(2, [3, 1])(np.ones((2, 2))), "one example at a time"),
+        (lambda: nn.MLP(2, [3, 1])(list(np.ones((2, 2)))), "one example at a time"),
+        (lambda: nn.Linear(2, 1)(["1", "2"]), r"float\(\)"),
+        (lambda: F.softmax(x for x in [1.0]), "list"),
+        (lambda: F.cross_entropy([Value(1.0)], [0, 1]), "number of the right class"),
+        (lambda: F.cross_entropy([Value(1.0)], 1.0), "number of the right class"),
+        (lambda: F.mse([[Value(1.0)]], [[1.0]]), "one example at a time"),
+        (lambda: F.dot([Value(1.0)], [np.ones(2)]), "one example at a time"),
+        (lambda: nn.Embedding(3, 2)([1, 2]), "one index"),
+        (lambda: nn.Linear(2.5, 1), "in_features must be an integer"),
+    ],
+)
+def test_common_mistakes_say_what_to_write(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_a_deep_graph_is_copied_without_recursion():
+    x = Value(1.0, "x")
+    y = x
+    for _ in range(20_000):
+        y = y + 1
+    for copied, again in (
+        copy.deepcopy([x, y]),
+        pickle.loads(pickle.dumps([x, y])),
+        pickle.loads(pickle._dumps([x, y])),
+    ):
+        again.backward()
+        assert (again.data, copied.grad, copied.label, x.grad) == (20_001.0, 1.0, "x", 0.0)
+
+
+def test_models_optimisers_and_own_operations_are_pickled():
+    model = nn.MLP(2, [3, 1], "silu")
+    optimizer = optim.Adam(model.parameters())
+    for twin, other in (pickle.loads(pickle.dumps((model, optimizer))), copy.deepcopy((model, optimizer))):
+        assert twin([1.0, 2.0]).data == model([1.0, 2.0]).data
+        assert other.parameters == twin.parameters()
+    y = pickle.loads(pickle.dumps(apply(LEAKY, Value(-2.0))))
+    assert y.op is LEAKY
+    assert copy.deepcopy(y).op is LEAKY
