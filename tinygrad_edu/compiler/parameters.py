@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -288,7 +287,7 @@ class Parameters:
 
     def __del__(self) -> None:
         """What was trained stays in the Values."""
-        if _ahead.pop(id(self), None) is not None and not sys.is_finalizing():
+        if _ahead and _ahead.pop(id(self), None) is not None:  # at the end of the process there is no _ahead
             self.settle()
 
     def __repr__(self) -> str:
