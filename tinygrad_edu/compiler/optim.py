@@ -9,7 +9,6 @@ Their ``state_dict`` has the same entries in the same order: a run can be saved 
 >>> loss.value_and_grad([3.0])
 1.0
 >>> optimizer.step()
->>> loss.parameters.write_back()
 >>> [round(v.data, 6) for v in w]
 [0.4, 2.2]
 """
