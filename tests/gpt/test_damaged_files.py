@@ -274,6 +274,7 @@ def zipped(content: bytes) -> bytes:
         (WORDS.encode("utf-16-be"), "UTF-16"),
         (WORDS.encode("utf-32"), "UTF-32"),
     ],
+    ids=["gzip", "bzip2", "xz", "zip", "utf-16", "utf-16-le", "utf-16-be", "utf-32"],
 )
 def test_what_is_no_text_yet_is_named_with_what_to_do(
     content: bytes, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
