@@ -21,6 +21,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - exactly those who have an older 
     sys.exit("tinygrad_edu needs Python 3.11 or newer, this is %d.%d; use a newer one." % sys.version_info[:2])  # noqa: UP031
 
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,6 +32,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a process per core; tests that are chosen run in a single one
+REQUIREMENTS = HERE / "requirements"
 EXTRAS = ("base", "test", "dev")  # each contains the ones before it
 
 
@@ -71,28 +73,45 @@ def set_up(extra: str = "base") -> None:
     """Make the virtual environment if there is none, and install what is missing."""
     if not PYTHON.exists():
         make_environment()
-    wanted = hashlib.sha256(
-        (HERE / "setup.cfg").read_bytes() + (HERE / "pyproject.toml").read_bytes() + os.fsencode(HERE)
-    ).hexdigest()
+    steps = EXTRAS[: EXTRAS.index(extra) + 1]
+    sources = (HERE / "setup.cfg", HERE / "pyproject.toml", *sorted(REQUIREMENTS.glob("*.txt")))
+    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in sources) + os.fsencode(HERE)).hexdigest()
     stamp = VENV / f"installed-{extra}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
-    chosen = [] if extra == "base" else [extra]
-    if install(["native", *chosen], quiet=True) != 0 and install(chosen) != 0:
-        sys.exit("run.py: pip could not install the project (its reason is above); is there a network?")
-    for contained in EXTRAS[: EXTRAS.index(extra) + 1]:
-        (VENV / f"installed-{contained}").write_text(wanted)
+    if reason := install(*steps):
+        sys.exit(
+            f"{reason}\nrun.py: pip could not install the project (its reason is above); is there a network? "
+            f"A system that a package has no wheel for does without run.py: pip install --editable ."
+        )
+    if install("native"):
+        print("No llvmlite could be installed here, so numpy does all the work.", file=sys.stderr, flush=True)
+    if reason := pip("--no-deps", "--no-build-isolation", "--editable", HERE):
+        sys.exit(f"{reason}\nrun.py: pip could not install the project (its reason is above)")
+    for step in steps:
+        (VENV / f"installed-{step}").write_text(wanted)
 
 
-def install(extras: list[str], quiet: bool = False) -> int:
-    """Install the project with some of its extras; returns pip's exit code."""
-    target = f"{HERE}[{','.join(extras)}]" if extras else str(HERE)
-    # Not every machine has a wheel of llvmlite, and to build it takes LLVM: better without it then.
-    pip = [PYTHON, "-P", "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--only-binary", "llvmlite"]
-    return subprocess.call(
-        [*pip, "--editable", target], stdout=sys.stderr, stderr=subprocess.DEVNULL if quiet else None
-    )
+def install(*steps: str) -> str:
+    """Install what the requirement files of some steps name; returns pip's reason where it cannot, else nothing."""
+    # Wheels only: a source is built with tools that nobody has checked, and to build llvmlite takes LLVM.
+    files = [f"--requirement={REQUIREMENTS / step}.txt" for step in steps]
+    reason = pip("--require-hashes", "--only-binary=:all:", *files)
+    if "DO NOT MATCH THE HASHES" in reason:
+        package, got = (re.search(rf"^ +{what}", reason, re.MULTILINE) for what in (r"(\S+==\S+)", r"Got +(\w+)"))
+        sys.exit(
+            f"run.py: {package[1] if package else 'a package'} was not installed: expected a file whose sha256 is in "
+            f"{REQUIREMENTS}, got {got[1] if got else 'another'}; try again, and do not use that file if it stays so"
+        )
+    return reason
+
+
+def pip(*words: object) -> str:
+    """Run ``pip install``; returns its reason where it fails, else nothing."""
+    command = [PYTHON, "-P", "-m", "pip", "install", "-qq", "--disable-pip-version-check", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return done.stdout.strip() or f"pip stopped with code {done.returncode}" if done.returncode else ""
 
 
 def make_environment() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,45 +98,85 @@ def test_a_python_without_venv_is_told_which_package_to_install(
     assert stop.value.code != 0
 
 
-def test_nothing_is_installed_twice_and_a_changed_setup_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    calls: list[list[str]] = []
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What pip was asked to install, by the last word of each call, in an environment that only seems to be there."""
+    calls: list[str] = []
     monkeypatch.setattr(run, "VENV", tmp_path)
     monkeypatch.setattr(run, "PYTHON", Path(sys.executable))
-    monkeypatch.setattr(subprocess, "call", lambda command, **_: calls.append(command) or 0)
+    monkeypatch.setattr(run, "pip", lambda *words: calls.append(Path(str(words[-1])).name) or "")
+    return calls
+
+
+def test_nothing_is_installed_twice_and_a_changed_setup_is(installed: list[str], tmp_path: Path) -> None:
     run.set_up()
     run.set_up()
-    assert len(calls) == 1
+    assert installed == ["base.txt", "native.txt", run.HERE.name]
     run.set_up("dev")  # contains the others
     run.set_up("test")
     run.set_up()
-    assert len(calls) == 2
+    assert installed[3:] == ["dev.txt", "native.txt", run.HERE.name]
     (tmp_path / "installed-base").write_text("of an older setup.cfg")
     run.set_up()
-    assert len(calls) == 3
+    assert len(installed) == 9
 
 
-def test_a_machine_without_a_wheel_of_llvmlite_does_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    calls = []
+def test_changed_requirement_files_are_installed(
+    installed: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run, "REQUIREMENTS", tmp_path / "requirements")
+    run.REQUIREMENTS.mkdir()
+    for content in ("numpy==1\n", "numpy==2\n", "numpy==2\n"):
+        (run.REQUIREMENTS / "base.txt").write_text(content)
+        run.set_up()
+    assert len(installed) == 6
 
-    def call(command: list[object], **_: object) -> int:
-        calls.append(str(command[-1]))
-        return int("native" in calls[-1])
 
+def test_a_machine_without_a_wheel_of_llvmlite_does_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(run, "VENV", tmp_path)
     monkeypatch.setattr(run, "PYTHON", tmp_path)
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.setattr(run, "pip", lambda *words: "No matching distribution" * ("native" in str(words[-1])))
     run.set_up("test")
-    assert [target.removeprefix(str(run.HERE)) for target in calls] == ["[native,test]", "[test]"]
+    assert "No llvmlite could be installed here, so numpy does all the work.\n" in capsys.readouterr().err
     assert (tmp_path / "installed-test").exists()
 
 
 def test_a_failed_installation_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "VENV", tmp_path)
     monkeypatch.setattr(run, "PYTHON", Path(sys.executable))
-    monkeypatch.setattr(subprocess, "call", lambda *_, **__: 1)
+    monkeypatch.setattr(run, "pip", lambda *words: "no network")
     for _ in range(2):
-        with pytest.raises(SystemExit, match="could not install"):
+        with pytest.raises(SystemExit, match=r"no network\n.*could not install"):
             run.set_up()
+
+
+@pytest.mark.parametrize("step", ["base", "native"])  # native may be missing, but not be another file
+def test_a_file_with_another_hash_stops_the_installation(
+    step: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wheel = tmp_path / "thing-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as files:
+        files.writestr("thing.py", "")
+        files.writestr("thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
+        files.writestr("thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        files.writestr("thing-1.0.dist-info/RECORD", "")
+    for name in ("base", "native"):
+        pinned = f"thing==1.0 --hash=sha256:{'0' * 64}\n" if name == step else ""
+        (tmp_path / f"{name}.txt").write_text(pinned)
+    got = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    monkeypatch.setattr(run, "VENV", tmp_path)
+    monkeypatch.setattr(run, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(run, "REQUIREMENTS", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        run.set_up()
+    sentence = f"run.py: thing==1.0 was not installed: expected a file whose sha256 is in {tmp_path}, got {got}; "
+    assert str(stop.value.code).startswith(sentence)
+    assert "\n" not in str(stop.value.code)
+    assert not (tmp_path / "installed-base").exists()
 
 
 def test_it_uses_the_standard_library_only() -> None:
