@@ -626,8 +626,10 @@ def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
     if not values:
         raise TypeError(f"{op.name}() needs at least one Value")
     lifted = [_lift(value) for value in values]
-    for value, result in zip(values, lifted, strict=True):
-        if result is NotImplemented:
+    for i, (value, result) in enumerate(zip(values, lifted, strict=True)):
+        if result is NotImplemented and hasattr(value, "as_value"):
+            lifted[i] = value.as_value()  # a number that is traced: see compiler/record.py
+        elif result is NotImplemented:
             raise TypeError(
                 f"{op.name}() takes Values and numbers one by one, got {type(value).__name__}; "
                 f"for a list, unpack it: {op.name}(*values)"

@@ -58,7 +58,7 @@ def vector(x: Any, user: str) -> Any:
 
 def _is_scalar(kind: type) -> bool:
     """Whether things of this kind are Values, numbers, indices of a trace or scalars of numpy."""
-    if issubclass(kind, (Value, Real)) or hasattr(kind, "pick_from"):
+    if issubclass(kind, (Value, Real)) or hasattr(kind, "as_value"):
         return True
     return hasattr(kind, "__array_interface__") and not hasattr(kind, "__len__")
 

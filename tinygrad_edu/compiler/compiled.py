@@ -137,7 +137,7 @@ class Compiled:
         Raises DomainError, naming the source line, when the loss is not a finite number.
         """
         version, inputs, size = self._inputs(self._by_position(batch, named))
-        if version.structure != ("value",):
+        if version.structure[0] not in ("value", "plain"):
             raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
         with self.parameters.lock:
             executor = self._executor(version, True, size)

@@ -1,8 +1,9 @@
 """The record of a trace: nodes, in bodies, and the objects that write them down when the function computes.
 
-The function runs on :class:`Tracer` objects. They are Values that have no number, only a place in the record, so the
-function cannot tell the difference, unless it asks for a number: then it would go on with the number of this one
-example, and the program would hold for no other. That is an error here, and it names the line.
+The function runs on objects that have no number, only a place in the record: a :class:`Tracer` where the eager engine
+has a Value, a :class:`Plain` number where it has a number of Python. So the function cannot tell the difference, unless
+it asks for a number: then it would go on with the number of this one example, and the program would hold for no other.
+That is an error here, and it names the line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
 from numbers import Number, Real
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -24,7 +25,16 @@ from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
 from .parameters import LOOSE, Parameters, rectangle
-from .refusal import asked_by_library, in_library, refuse, refuse_attribute, refuse_number, refusing, site_line
+from .refusal import (
+    asked_by_library,
+    in_library,
+    refuse,
+    refuse_attribute,
+    refuse_number,
+    refusing,
+    site_line,
+    written_as_attribute,
+)
 
 #: What a node of a body is, where it is not an operation of the table. Its ``args`` are then:
 INPUT = "input"  # (port, place in it)
@@ -35,7 +45,6 @@ RANDOM = "random"  # (probability of 0, the other value)
 DOT = "dot"  # the nodes of one vector and then those of the other: the products and the sum, added from left to right
 # A constant has (the number,).
 
-_ARITHMETIC = (ops.ADD, ops.SUB, ops.MUL, ops.DIV, ops.POW, ops.NEG, ops.ABS)  # what numbers of Python can do
 _new = object.__new__
 _body: ContextVar[Body | None] = ContextVar("body", default=None)  # where this thread records operations
 
@@ -50,7 +59,6 @@ class Port:
     shape: tuple[int, ...]
     kind: str  # "input", "index"
     nodes: list[int] = field(default_factory=list, repr=False)
-    plain: bool = False  # whether they are numbers of Python when the function runs without being compiled
 
 
 @dataclass(eq=False)
@@ -88,7 +96,7 @@ class Body:
         self.slots: list[int] = []
         self.tables: list[tuple[int, ...]] = []
         self.calls: list[Call] = []
-        self.captures: list[Tracer] = []
+        self.captures: list[Any] = []
         self.outputs: list[int] = []
         self.structure: Any = None
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
@@ -99,11 +107,12 @@ class Body:
         """Record a node."""
         return self._tracer(self._append(op, args, site))
 
-    def add_all(self, op: str, first: int, count: int) -> list[Tracer]:
+    def add_all(self, op: str, first: int, count: int, kind: type[Any] | None = None) -> list[Any]:
         """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call."""
-        tracers: list[Tracer] = []
+        tracers: list[Any] = []
+        kind = kind or Tracer
         for node in self._append_all(op, first, range(count)):
-            out: Tracer = _new(Tracer)
+            out = _new(kind)
             out.id = node
             out.body = self
             tracers.append(out)
@@ -136,9 +145,9 @@ class Body:
 
     def number(self, x: Any) -> int:
         """The node of a Value or a number."""
-        if type(x) is Tracer:
+        if type(x) in TRACED:
             if x.body is self:
-                return x.id
+                return x.id  # type: ignore[no-any-return]
             return self._capture(x)
         if not isinstance(x, Value):
             node = self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
@@ -158,7 +167,7 @@ class Body:
         """The nodes of what stands in a dot product. A row of parameters, of which a model has most, is one look-up."""
         if type(xs[0]) is Value and xs[0].op is None and (row := self._row(xs)) is not None:
             return row
-        return [x.id if type(x) is Tracer and x.body is self else self.operand(x) for x in xs]
+        return [x.id if type(x) is Tracer and x.body is self else self.number(x) for x in xs]
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
         """The nodes of parameters that are neighbours in one tensor; None for any other vector."""
@@ -182,10 +191,6 @@ class Body:
         nodes += [-1] * (end - len(nodes))
         return nodes
 
-    def operand(self, x: Any) -> int:
-        """The node of what stands in a calculation: as ``number``, or an index of the example."""
-        return self.number(x.as_value() if type(x) is Index else x)
-
     def _once(self, key: Any, op: Op | str, args: tuple[Any, ...]) -> int:
         if key not in self._known:
             self._known[key] = self._append(op, args)
@@ -200,7 +205,7 @@ class Body:
                 self._known[id(value)] = self.add(value.op, args).id  # type: ignore[arg-type]
         return self._known[id(root)]
 
-    def _capture(self, x: Tracer) -> int:
+    def _capture(self, x: Any) -> int:
         """A Value that a surrounding function computed and that came in by another way than the arguments."""
         if id(x) not in self._known:
             if not any(x.body is b for b in self._outside()):
@@ -210,31 +215,9 @@ class Body:
                 )
             self.captures.append(x)
             node = self.add(INPUT, (len(self.ports), 0)).id
-            self.ports.append(Port((), "input", [node], x.body.plain_type(x.id) is float))
+            self.ports.append(Port((), "input", [node]))
             self._known[id(x)] = node
         return self._known[id(x)]
-
-    def plain_type(self, node: int) -> type | None:
-        """What the eager engine has here, if that is a number of Python, from arguments and numbers alone.
-
-        It is int where integers took part, although it may be a float then, too.
-        """
-        found: type = float
-        seen, stack = {node}, [node]
-        while stack:
-            node = stack.pop()
-            op, args = self.ops[node], self.args[node]
-            if op is INPUT:
-                port = self.ports[args[0]]
-                if not port.plain:
-                    return None
-                found = int if port.kind == "index" else found
-            elif op in _ARITHMETIC:
-                stack += set(args) - seen
-                seen.update(args)
-            elif op is not ops.CONSTANT:
-                return None
-        return found
 
     def _outside(self) -> Iterator[Body]:
         body = self.parent
@@ -314,16 +297,7 @@ class Tracer(Value):
 
     def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
         """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
-        body, site = current_body(), site_here(2)
-        _check_recording()
-        left, right = body.vector(a), body.vector(b)
-        if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
-            return body.add(DOT, (*left, *right), site)
-        total = None  # with numbers in it, which the next passes will look at one by one
-        for pair in zip(left, right, strict=True):
-            product = body.add(ops.MUL, pair, site)
-            total = product if total is None else body.add(ops.ADD, (total.id, product.id), site)
-        return total
+        return _dot(a, b)
 
     def _read(self) -> NoReturn:
         refuse_number("the number of a Value")
@@ -353,21 +327,18 @@ class Tracer(Value):
         return self
 
     def __deepcopy__(self, memo: Any) -> Value:
-        """A copy of a Value has copies of all parameters behind it: no gradient reaches the parameters."""
-        return self if self.body.plain_type(self.id) else self.detach()
+        """A copy has copies of all parameters behind it: no gradient reaches the parameters."""
+        return self.detach()
 
     def __getattr__(self, name: str) -> Any:
-        if name in _OF_FLOATS or name in ("op", "inputs"):
+        if name in ("op", "inputs"):
             refuse_attribute("a Value", name)
         raise AttributeError(f"'Value' object has no attribute {name!r}")
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """For isinstance() in the user's code: float where the eager engine has a float."""
-        plain = None if asked_by_library() else self.body.plain_type(self.id)
-        if plain is int:
-            refuse("the type of a number computed from an integer argument is asked for", "ask for the argument's own")
-        return plain or Tracer
+        """For isinstance() and the like in the user's code: what the eager engine has there."""
+        return Tracer if asked_by_library() else Value
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return _with_numpy(ufunc, method, inputs, options)
@@ -382,15 +353,14 @@ class Tracer(Value):
         return _shown(self)
 
 
-@refusing("an integer from the data")
-class Index:
-    """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it is a choice."""
+@refusing("a number that depends on the arguments")
+class Plain:
+    """A number that is one of Python in the eager engine: an argument, or computed from arguments and numbers alone."""
 
     __slots__ = ("body", "id")
-
-    def __init__(self, body: Body, id: int) -> None:
-        self.body = body
-        self.id = id
+    body: Body
+    id: int
+    kind: type | None = None  # float, int; None where that depends on the numbers
 
     def as_value(self) -> Tracer:
         """The same number, as a Value."""
@@ -398,14 +368,97 @@ class Index:
         out.body, out.id = self.body, self.id
         return out
 
+    def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+        """As that of a Value."""
+        return _dot(a, b)
+
+    # A number is never equal to what is no number.
+    def __eq__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __ne__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __pow__(self, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            refuse_number("an integer from the data", "whole")
+        return _calculate(ops.POW, self, other)
+
+    def __neg__(self) -> Any:
+        return _calculate(ops.NEG, self)
+
+    def __abs__(self) -> Any:
+        return _calculate(ops.ABS, self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        kind = self.kind or float
+        if name in _OF_VALUES:
+            if written_as_attribute():  # where a program cannot notice it, a number has the methods of a Value
+                return getattr(self.as_value(), name)
+            if asked_by_library():  # for numpy: see _with_numpy
+                return lambda: plain(getattr(self.as_value(), name)(), Plain)
+        if name in _OF_NUMPY or (hasattr(kind, name) and not hasattr(object, name)):
+            refuse_attribute("a number that depends on the arguments", name)
+        raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For isinstance() and the like in the user's code: what the eager engine has there."""
+        if asked_by_library():
+            return type(self)
+        if self.kind is None:
+            refuse_number("a number whose type depends on the arguments", "truth")
+        return self.kind
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _with_numpy(ufunc, method, inputs, options)
+
+    def __repr__(self) -> str:
+        return _shown(self)
+
+
+class Float(Plain):
+    """A float."""
+
+    __slots__ = ()
+    kind = float
+
+
+class Whole(Plain):
+    """An integer that was computed."""
+
+    __slots__ = ()
+    kind = int
+
+    def __index__(self) -> int:
+        refuse(
+            "a number that was computed from data is used as an index",
+            "compute the index outside and pass it as an integer argument",
+        )
+
+
+class Index(Whole):
+    """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it is a choice."""
+
+    __slots__ = ()
+
     def pick_from(self, table: Sequence[Any]) -> Any:
         """What :func:`tinygrad_edu.functional.pick` does for an index that has no number yet."""
         body = current_body()
-        node = body.number(self.as_value())
+        node = body.number(self)
         leaves: list[list[int]] = []
         shapes: set[Any] = set()
         for entry in table:
-            shape, items = rectangle(entry, (Value, float, int)) or (None, [])
+            shape, items = rectangle(entry, (Value, Plain, float, int)) or (None, [])
             shapes.add(shape)
             leaves.append([body.number(x) for x in items])
         if len(shapes) != 1 or None in shapes:
@@ -425,46 +478,18 @@ class Index:
             "and multiply by a mask of 0.0 and 1.0",
         )
 
-    # A number is never equal to what is no number.
-    def __eq__(self, other: object) -> Any:
-        return _compared(other)
 
-    def __ne__(self, other: object) -> Any:
-        return _compared(other)
-
-    def __neg__(self) -> Value:
-        return -self.as_value()
-
-    def __abs__(self) -> Value:
-        return abs(self.as_value())
-
-    def __pos__(self) -> Index:
-        return self
-
-    def __copy__(self) -> Index:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Index:
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OF_INTEGERS:
-            refuse_attribute("an integer from the data", name)
-        raise AttributeError(f"'int' object has no attribute {name!r}")
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        """For isinstance() in the user's code: what the eager engine has there."""
-        return Index if asked_by_library() else int
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return _with_numpy(ufunc, method, inputs, options)
-
-    def __repr__(self) -> str:
-        return _shown(self)
+TRACED = frozenset((Tracer, Plain, Float, Whole, Index))
 
 
-def _shown(x: Tracer | Index) -> str:
+def plain(value: Any, kind: type[Any]) -> Any:
+    """A traced Value as a number of Python of that kind."""
+    out = _new(kind)
+    out.body, out.id = value.body, value.id
+    return out
+
+
+def _shown(x: Tracer | Plain) -> str:
     """For the library's own messages, and for debuggers afterwards; a program could decide on it."""
     if is_tracing() and not in_library(sys._getframe(2)):
         refuse_number("a number that depends on the arguments", "text")
@@ -472,7 +497,7 @@ def _shown(x: Tracer | Index) -> str:
 
 
 def _compared(other: object) -> Any:
-    if isinstance(other, (Number, Tracer, Index, np.ndarray)):
+    if isinstance(other, (Number, Tracer, Plain, np.ndarray)):
         refuse_number("a number that depends on the arguments", "truth")
     return NotImplemented
 
@@ -482,9 +507,9 @@ def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[
     boxes = []
     for x in inputs:
         box = x
-        if type(x) in (Tracer, Index):
+        if type(x) in TRACED:
             box = np.empty((), object)
-            box[()] = x if type(x) is Tracer else x.as_value()
+            box[()] = x
         boxes.append(box)
     try:
         return getattr(ufunc, method)(*boxes, **options)
@@ -496,22 +521,54 @@ def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[
 
 #: What only numbers have; numpy looks for its functions by name in what is no number.
 _OF_NUMPY = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
-_OF_INTEGERS = _OF_NUMPY.union(dir(int)).difference(dir(object))
-_OF_FLOATS = _OF_INTEGERS.union(dir(float)).difference(dir(Value))
+_OF_VALUES = {name for name in dir(Value) if not name.startswith("_")}.difference(dir(object))
 
 
-def _arithmetic(name: str) -> Callable[[Index, Any], Any]:
-    def method(self: Index, other: Any, *modulus: Any) -> Any:
-        if modulus:
-            refuse_number("an integer from the data", "whole")
-        other = other.as_value() if isinstance(other, Index) else other
-        return getattr(self.as_value(), name)(other)
+def _calculate(op: Op, *operands: Any) -> Any:
+    """An operation of Python's numbers: its result is such a number, too, unless a Value takes part."""
+    kinds = [_kind(x) for x in operands]
+    if NotImplemented in kinds:
+        return NotImplemented
+    body = current_body()
+    _check_recording()
+    node = body.add(op, tuple([body.number(x) for x in operands]), site_here(3))
+    if Value in kinds:
+        return node
+    whole = set(kinds) == {int}
+    if None in kinds or (op is ops.POW and not _is_plain_power(whole, operands[1])):
+        kind: type[Any] = Plain
+    else:
+        kind = Whole if whole and op is not ops.DIV else Float
+    return plain(node, kind)
+
+
+def _kind(x: Any) -> Any:
+    """Value, float, int, None for a number of yet another type, or NotImplemented for what is no number."""
+    if isinstance(x, Value):
+        return Value
+    if isinstance(x, Plain):
+        return x.kind
+    if not isinstance(x, Real):
+        return NotImplemented
+    return {float: float, int: int, bool: int}.get(type(x))
+
+
+def _is_plain_power(whole: bool, exponent: Any) -> bool:
+    """Whether a power has the type of its base whatever the numbers are: a negative base may become complex."""
+    return type(exponent) is int and (exponent >= 0 or not whole)
+
+
+def _arithmetic(op: Op, reflected: bool) -> Callable[[Plain, Any], Any]:
+    def method(self: Plain, other: Any) -> Any:
+        return _calculate(op, other, self) if reflected else _calculate(op, self, other)
 
     return method
 
 
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"):
-    setattr(Index, f"__{_name}__", _arithmetic(f"__{_name}__"))
+for _name, _op in (("add", ops.ADD), ("sub", ops.SUB), ("mul", ops.MUL), ("truediv", ops.DIV), ("pow", ops.POW)):
+    if _name != "pow":
+        setattr(Plain, f"__{_name}__", _arithmetic(_op, False))
+    setattr(Plain, f"__r{_name}__", _arithmetic(_op, True))
 
 
 class TracedList(list[Any]):
@@ -557,19 +614,15 @@ _transparent = frozenset((engine.__name__, __name__, __name__.replace("record", 
 def _record(op: Op, a: Any, b: Any) -> Any:
     """The two operations that make up nearly all of a network."""
     body = current_body()
-    if type(a) is Index:
-        a = a.as_value()
-    if type(b) is Index:
-        b = b.as_value()
     if type(a) is Tracer and a.body is body:
         i = a.id
-    elif isinstance(a, (Value, Real)):
+    elif isinstance(a, (Value, Plain, Real)):
         i = body.number(a)
     else:
         return NotImplemented
     if type(b) is Tracer and b.body is body:
         j = b.id
-    elif isinstance(b, (Value, Real)):
+    elif isinstance(b, (Value, Plain, Real)):
         j = body.number(b)
     else:
         return NotImplemented
@@ -581,6 +634,21 @@ def _record(op: Op, a: Any, b: Any) -> Any:
     body.args.append((i, j))
     body.sites.append(site_here(3))
     return out
+
+
+def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    body, site = current_body(), site_here(3)
+    _check_recording()
+    if not any(issubclass(type(x), Value) for x in chain(a, b)):
+        return sum([x * y for x, y in zip(a, b, strict=True)])
+    left, right = body.vector(a), body.vector(b)
+    if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
+        return body.add(DOT, (*left, *right), site)
+    total = None  # with numbers in it, which the next passes will look at one by one
+    for pair in zip(left, right, strict=True):
+        product = body.add(ops.MUL, pair, site)
+        total = product if total is None else body.add(ops.ADD, (total.id, product.id), site)
+    return total
 
 
 def _check_recording() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import linecache
 import os
 import sys
@@ -33,6 +34,12 @@ def asked_by_library() -> bool:
     if frame.f_globals.get("__name__") == "abc" and frame.f_back is not None:
         frame = frame.f_back
     return in_library(frame)
+
+
+def written_as_attribute() -> bool:
+    """Whether the method that calls this answers ``x.name`` of somebody's code: not getattr() or hasattr()."""
+    frame = sys._getframe(2)
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
 
 
 def user_line() -> str:

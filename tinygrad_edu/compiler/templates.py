@@ -16,7 +16,7 @@ from typing import Any
 from .. import calls
 from ..engine import Value
 from .parameters import rectangle
-from .record import CALL, INPUT, Body, Call, Index, Port, Trace, Tracer, current_body, inside, nested
+from .record import CALL, INPUT, TRACED, Body, Call, Index, Plain, Port, Trace, Tracer, current_body, inside, nested
 from .refusal import refuse
 from .trace import close, rebuild
 
@@ -81,12 +81,11 @@ def listener(record: Trace) -> calls.Hook:
 
 def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
     """A hashable description of arguments; rectangles of Values and of indices are collected in ``leaves``."""
-    for leaf, kind in ((Value, "input"), (Index, "index")):
-        found = rectangle(thing, leaf)
-        if found is not None:
-            shape, items = found
-            leaves.append((Port(shape, kind), items))
-            return (kind, shape)
+    found = _leaves(thing)
+    if found is not None:
+        kind, shape, items = found
+        leaves.append((Port(shape, "index" if kind is Index else "input"), items))
+        return (kind, shape)
     if isinstance(thing, (list, tuple)):
         return (type(thing).__name__, *[_flatten(x, leaves) for x in thing])
     if isinstance(thing, dict):
@@ -96,18 +95,26 @@ def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
     return ("object", id(thing))
 
 
+def _leaves(thing: Any) -> tuple[type[Any], tuple[int, ...], list[Any]] | None:
+    """What a rectangle of Values, or of traced numbers of one kind, consists of in a trace, its shape and its items."""
+    found = rectangle(thing, Value)
+    if found is not None:
+        return Tracer, *found
+    found = rectangle(thing, Plain)
+    if found is not None and len(kinds := set(map(type, found[1]))) == 1:
+        return kinds.pop(), *found
+    return None
+
+
 def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
     """The same arguments for the inside of ``body``: with leaves of its own."""
-    for leaf, kind in ((Value, "input"), (Index, "index")):
-        found = rectangle(thing, leaf)
-        if found is not None:
-            shape, _ = found
-            number = len(body.ports)
-            tracers = body.add_all(INPUT, number, math.prod(shape))
-            leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
-            body.ports.append(Port(shape, kind, [t.id for t in tracers]))
-            fresh.append((body.ports[-1], leaves))
-            return nested(iter(leaves), shape)
+    found = _leaves(thing)
+    if found is not None:
+        kind, shape, _ = found
+        leaves = body.add_all(INPUT, len(body.ports), math.prod(shape), kind)
+        body.ports.append(Port(shape, "index" if kind is Index else "input", [x.id for x in leaves]))
+        fresh.append((body.ports[-1], leaves))
+        return nested(iter(leaves), shape)
     if isinstance(thing, (list, tuple)):
         return type(thing)([_copy(x, body, fresh) for x in thing])
     if isinstance(thing, dict):
@@ -159,7 +166,7 @@ def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, 
 
 
 def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
-    if isinstance(thing, Tracer):
+    if type(thing) in TRACED:
         raise LookupError  # something kept from the call that is being traced
     if _is_module(thing):
         yield from _attributes(thing, record, tensors, seen)

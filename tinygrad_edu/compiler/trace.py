@@ -24,8 +24,11 @@ from .parameters import Parameters
 from .record import (
     INPUT,
     RANDOM,
+    TRACED,
     Body,
+    Float,
     Index,
+    Plain,
     Port,
     Trace,
     TracedList,
@@ -34,6 +37,7 @@ from .record import (
     inside,
     is_tracing,
     nested,
+    plain,
     site_here,
 )
 from .refusal import final, refuse, refuse_number
@@ -45,7 +49,7 @@ _eager_dropout = functional.dropout_factor
 
 def _traced_apply(op: Op, *inputs: Value) -> Value:
     """What stands in the place of ``engine.apply`` during a trace."""
-    if any(type(x) is Tracer for x in inputs):
+    if any(type(x) in TRACED for x in inputs):
         body = current_body()
         if not engine.is_recording():
             refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
@@ -54,7 +58,7 @@ def _traced_apply(op: Op, *inputs: Value) -> Value:
 
 
 def _traced_init(self: Value, data: Any, label: str = "") -> None:
-    if type(data) in (Tracer, Index):
+    if type(data) in TRACED:
         refuse("Value() is given a number that would be frozen into the program", "use it as it is, without Value()")
     _eager_init(self, data, label)
     if is_tracing():
@@ -70,7 +74,7 @@ def _guard(value: Value | None) -> None:
 def _traced_dropout(p: float, rng: Any) -> Any:
     if not is_tracing():
         return _eager_dropout(p, rng)
-    return current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(2))
+    return plain(current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(2)), Float)
 
 
 def trace(
@@ -97,9 +101,8 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
     size = 1
     for n in shape:
         size *= n
-    tracers = body.add_all(INPUT, port, size)
-    body.ports.append(Port(shape, kind, [t.id for t in tracers], plain=True))
-    leaves: list[Any] = tracers if kind == "input" else [Index(body, t.id) for t in tracers]
+    leaves = body.add_all(INPUT, port, size, Float if kind == "input" else Index)
+    body.ports.append(Port(shape, kind, [x.id for x in leaves]))
     return nested(iter(leaves), shape)
 
 
@@ -112,10 +115,11 @@ def close(body: Body, result: Any) -> None:
 def _describe(thing: Any, body: Body) -> Any:
     """The nesting of a result: ``("value",)``, ``(list, [...])``, ``("row", list, n)``, ``("static", thing)``…
 
-    A row is a list of Values.
+    A row is a list of Values. A number of Python is ``("plain", its class)``.
     """
-    if isinstance(thing, Index):
-        thing = thing.as_value()
+    if isinstance(thing, Plain):
+        body.outputs.append(body.number(thing))
+        return ("plain", type(thing))
     if isinstance(thing, Value):
         body.outputs.append(body.number(thing))
         return ("value",)
@@ -140,6 +144,9 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
     """The inverse of the description: a result with new leaves."""
     if structure[0] == "value":
         return next(leaves)
+    if structure[0] == "plain":
+        leaf = next(leaves)
+        return plain(leaf, structure[1]) if isinstance(leaf, Tracer) else leaf
     if structure[0] == "row":
         return structure[1](islice(leaves, structure[2]))
     if structure[0] == "static":
