@@ -121,8 +121,8 @@ class CausalSelfAttention(Module):
             mixed = self.head(queries, keys, values) if mask is None else self.head(queries, keys, values, mask)
             for out, row in zip(y, mixed, strict=True):
                 out += row  # heads side by side: (C)
-        out = [self.dropout(self.c_proj(v)) for v in y]
-        return out if past_keys is None else (out, own)
+        result = [self.dropout(self.c_proj(v)) for v in y]
+        return result if past_keys is None else (result, own)
 
     def projected(self, x: list[Vector], start: int = 0) -> Iterator[tuple[list[Vector], list[Vector], list[Vector]]]:
         """Queries, keys and values of one head after the other.    # (T, C) → (nh, 3, T, hs)"""
@@ -158,7 +158,7 @@ class FeedForward(Module):
 
     def forward(self, x: Vector) -> Vector:
         """One position."""
-        return self.dropout(self.c_proj(self.act(self.c_fc(x))))  # type: ignore[no-any-return]
+        return self.dropout(self.c_proj(self.act(self.c_fc(x))))
 
 
 class Block(Module):
@@ -225,8 +225,8 @@ class Transformer(Module):
         """See :meth:`GPT.continued`."""
         x = self.embedded(tokens, start)
         own_keys, own_values = [], []
-        for block, *past in zip(self.h, keys, values, strict=True):
-            x, own = block(x, *past, start, mask)
+        for block, past_keys, past_values in zip(self.h, keys, values, strict=True):
+            x, own = block(x, past_keys, past_values, start, mask)
             own_keys.append(own[0])
             own_values.append(own[1])
         return [self.ln_f(v) for v in x], own_keys, own_values

@@ -40,10 +40,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # The compiler needs numpy, so it is loaded by whoever asks for it, not by everybody.
-    if name == "jit":
-        from .compiler import jit
+if not TYPE_CHECKING:  # type checkers must not think that any name is there
 
-        return jit
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # The compiler needs numpy, so it is loaded by whoever asks for it, not by everybody.
+        if name == "jit":
+            from .compiler import jit
+
+            return jit
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

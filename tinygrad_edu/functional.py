@@ -19,8 +19,8 @@ from .errors import CompileError, ShapeError, shown
 
 T = TypeVar("T")
 
-Vector = Sequence[Value]
-Matrix = Sequence[Sequence[Value]]
+Vector = Sequence[Value | float]
+Matrix = Sequence[Vector]
 
 
 def listed(x: Any) -> Any:
@@ -35,7 +35,7 @@ def listed(x: Any) -> Any:
 _SCALARS = frozenset((Value, float, int))  # nearly always the only kinds in a vector
 
 
-def vector(x: Any, user: str) -> Any:
+def vector(x: Any, user: str) -> Sequence[Value]:
     """``x`` as a list or tuple of Values and numbers; for anything else a TypeError in the name of ``user``."""
     if x.__class__ is not list:
         x = listed(x)
@@ -53,7 +53,7 @@ def vector(x: Any, user: str) -> Any:
                         "; it works on one example at a time: [f(x) for x in batch]" if hasattr(kind, "__len__") else ""
                     )
                 raise TypeError(f"{user} takes a list of Values or numbers, got a list with {shown(item)} in it{hint}")
-    return x
+    return x  # type: ignore[no-any-return]  # numbers do where Values do
 
 
 def _is_scalar(kind: type) -> bool:
@@ -97,7 +97,7 @@ def dropout_factor(p: float, rng: random.Random) -> float:
     return 0.0 if rng.random() < p else 1.0 / (1.0 - p)
 
 
-def dot(a: Vector, b: Sequence[Value | float]) -> Value:
+def dot(a: Vector, b: Vector) -> Value:
     """Σᵢ aᵢ·bᵢ of two vectors of length n, added from left to right.
 
     >>> dot([Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]).data
@@ -200,7 +200,7 @@ def cross_entropy(logits: Vector, target: int) -> Value:
     return sum(powers[1:], powers[0]).log() - pick(shifted, target)
 
 
-def mse(predictions: Vector, targets: Sequence[Value | float]) -> Value:
+def mse(predictions: Vector, targets: Vector) -> Value:
     """Mean squared error of n predictions.                                                              # (n) → ()"""
     predictions, targets = vector(predictions, "mse()"), vector(targets, "mse()")
     if len(predictions) != len(targets) or not predictions:
@@ -243,7 +243,7 @@ def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[
     return x
 
 
-def attend(query: Vector, keys: Matrix, values: Matrix, mask: Sequence[Value | float] | None = None) -> list[Value]:
+def attend(query: Vector, keys: Matrix, values: Matrix, mask: Vector | None = None) -> list[Value]:
     """One position looks at the positions it may see: softmax(q·k / √d) weights the values.
 
     Vaswani et al. 2017, eq. 1, for one query.                          # (hs), (T, hs), (T, hs) → (hs)
@@ -254,7 +254,7 @@ def attend(query: Vector, keys: Matrix, values: Matrix, mask: Sequence[Value | f
     return weighted_sum(attention_weights(query, keys, mask), values)
 
 
-def attention_weights(query: Vector, keys: Matrix, mask: Sequence[Value | float] | None = None) -> list[Value]:
+def attention_weights(query: Vector, keys: Matrix, mask: Vector | None = None) -> list[Value]:
     """How much one query looks at each key: softmax over q·k / √d + mask; they sum to 1.   # (hs), (T, hs) → (T)"""
     query, keys = vector(query, "attention_weights()"), listed(keys)
     scale = len(query) ** -0.5 if query else 0.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Union
 
 from . import calls
 from . import functional as F
@@ -49,6 +49,16 @@ def generator(rng: random.Random | int) -> random.Random:
     return rng if isinstance(rng, random.Random) else random.Random(rng)
 
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R", covariant=True)
+
+
+class _Forward(Protocol[_P, _R]):
+    """What type checkers see a module as when it is called."""
+
+    def forward(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+
+
 _activation = activation  # for constructors that have a parameter of this name
 
 
@@ -57,16 +67,16 @@ class Module:
 
     training: bool = True  # what Dropout looks at; see train() and eval()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Apply the module; whoever listens (see :mod:`tinygrad_edu.calls`) hears of it.
+    def __call__(self: _Forward[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Apply the module: takes what its ``forward`` takes, and returns what that returns.
 
-        Where mathematics has no answer inside, the error gains a note that says in which module.
+        Whoever listens (see :mod:`tinygrad_edu.calls`) hears of it. Where mathematics has no answer inside, the error
+        gains a note that says in which module.
         """
         hook = calls._hook.get()
         try:
-            if hook is None:
-                return self.forward(*args, **kwargs)
-            return hook(self, args, kwargs)
+            result: _R = self.forward(*args, **kwargs) if hook is None else hook(self, args, kwargs)
+            return result
         except DomainError as error:
             calls.locate(error, self)
             raise
@@ -137,13 +147,13 @@ class Module:
         for value in self.parameters():
             value.zero_grad()
 
-    def train(self, mode: bool = True) -> Module:
+    def train(self, mode: bool = True) -> Self:
         """Switch everything below to training (Dropout drops) or, with False, to evaluation; returns the module."""
         for _, module in self.named_modules():
             module.training = mode
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Self:
         """Switch everything below to evaluation: the same as ``train(False)``."""
         return self.train(False)
 
@@ -312,7 +322,7 @@ class Neuron(Module):
         self.activation = activation
         _activation(activation)  # an unknown name is an error here, not at the first call
 
-    def forward(self, x: Sequence[Value | float]) -> Value:
+    def forward(self, x: F.Vector) -> Value:
         """Inputs may be Values or plain numbers."""
         if not hasattr(x, "__len__"):
             raise TypeError(f"a {type(self).__name__} takes a list of {len(self.w)} inputs, got {x!r}")
@@ -339,10 +349,19 @@ class Layer(Module):
         rng = generator(rng)
         self.neurons = [Neuron(n_in, activation, rng=rng) for _ in range(n_out)]
 
-    def forward(self, x: Sequence[Value | float]) -> list[Value]:
+    def forward(self, x: F.Vector) -> list[Value]:
         """One output per neuron, always a list."""
         x = F.vector(x, "a Layer") if hasattr(x, "__len__") else x
         return [neuron(x) for neuron in self.neurons]
+
+
+if TYPE_CHECKING:
+
+    class Output(Value, list[Value]):  # type: ignore[misc]  # of two methods of a name, the one of Value
+        """What an MLP returns: which of the two depends on numbers, so a type checker lets pass what either can do."""
+
+else:
+    Output = Value | list[Value]
 
 
 class MLP(Module):
@@ -378,12 +397,13 @@ class MLP(Module):
             for i in range(len(n_outs))
         ]
 
-    def forward(self, x: Sequence[Value | float]) -> Any:
+    def forward(self, x: F.Vector) -> Output:
         """A single Value for one output, else a list of Values."""
         out: Any = F.vector(x, "an MLP") if hasattr(x, "__len__") else x
         for layer in self.layers:
             out = layer(out)
-        return out[0] if len(out) == 1 else out
+        result: Output = out[0] if len(out) == 1 else out
+        return result
 
 
 # --- the pieces of a GPT --------------------------------------------------------------------------------------------
@@ -484,7 +504,7 @@ class AttentionHead(Module):
     """
 
     def forward(
-        self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: Sequence[Value | float] | None = None
+        self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: F.Vector | None = None
     ) -> list[list[Value]]:
         """Query i of Tq sees the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
         queries, keys, values = F.listed(queries), F.listed(keys), F.listed(values)
@@ -506,7 +526,7 @@ class Activation(Module):
         self.name = name
         activation(name)  # an unknown name is an error here, not at the first call
 
-    def forward(self, x: F.Vector) -> list[Value]:
+    def forward(self, x: Sequence[Value]) -> list[Value]:
         """Element by element."""
         function = activation(self.name)
         return [function(v) for v in F.vector(x, "an Activation")]
@@ -525,7 +545,7 @@ class Dropout(Module):
         self.p = p
         self._rng = generator(rng)
 
-    def forward(self, x: F.Vector) -> list[Value]:
+    def forward(self, x: Sequence[Value]) -> list[Value]:
         """In evaluation, or with p = 0, the very same vector."""
         x = F.vector(x, "Dropout")
         if not self.training or self.p == 0.0:
