@@ -66,6 +66,8 @@ class TorchParameters(Parameters):
 class TorchExecutor:
     """A program for one batch size, on the device of its parameters. See the numpy backend's ``Executor``."""
 
+    in_python = 0  # no instruction runs as plain Python
+
     def __init__(
         self, program: Program, parameters: Tensor, gradient: Tensor, batch: int, part: tuple[int, int] = (0, 1)
     ) -> None:

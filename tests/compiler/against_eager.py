@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinygrad_edu.compiler import Compiled, fusion, jit, native
+from tinygrad_edu.compiler import Compiled, fusion, jit, native, scalars
 from tinygrad_edu.compiler.interpreter import interpret
 
 
@@ -70,6 +71,7 @@ def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: A
         patch.setattr(fusion, "SMALLEST", 1)
         patch.setattr(fusion, "NARROWEST", 1)
         patch.setattr(fusion, "PLAIN", frozenset())
+        patch.setattr(scalars, "WORTH", math.inf)
         executor = compiled.parameters.executor(compiled.program, True, size)
     for _ in range(2):
         compiled.parameters.gradient[...] = 7.0
@@ -85,6 +87,7 @@ def flat_kernels(compiled: Compiled, example: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fusion, "SMALLEST_FLAT", 1)
             patch.setattr(fusion, "PLAIN", frozenset())
+            patch.setattr(scalars, "WORTH", math.inf)
             patch.setattr(parameters, "native", often)
             executor = parameters.executor(compiled.program, True, 1, often)
         assert often or all(isinstance(item, int) for item in executor.schedule)
@@ -94,6 +97,21 @@ def flat_kernels(compiled: Compiled, example: Any) -> None:
         found.append((loss, parameters.gradient.copy()))
     assert error(found[1][0], found[0][0]) < 1e-9
     assert error(found[1][1], found[0][1]) < 1e-9
+
+
+def on_numbers(compiled: Compiled, batch: Any, expected_loss: float, expected: Any) -> None:
+    """The same with as much of the program as can be in plain Python, and with none of it."""
+    for worth in (-math.inf, math.inf):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scalars, "WORTH", worth)
+            patch.setattr(scalars, "MOST_POINTS", 2000)
+            patch.setattr(compiled.parameters, "native", False)
+            executor = compiled.parameters.executor(compiled.program, True, len(batch[0]) if batch else 1)
+        assert any(isinstance(item, fusion.Stretch) for item in executor.schedule) == (worth < 0)
+        for _ in range(2):
+            compiled.parameters.gradient[...] = 7.0
+            assert error(executor.run(batch).mean(), expected_loss) < 1e-9
+            assert error(compiled.parameters.gradient, expected) < 1e-9
 
 
 def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_too: bool = True) -> Compiled:
@@ -109,6 +127,7 @@ def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_
     assert again == loss
     assert error(compiled.parameters.gradient, expected) < 1e-9
     on_kernels(compiled, batch, expected_loss, expected)
+    on_numbers(compiled, batch, expected_loss, expected)
     if importlib.util.find_spec("torch") is not None:
         on_tensors(function, parameters, batch, expected_loss, expected)
     losses = compiled(*batch)

@@ -129,6 +129,6 @@ def test_numbers_that_are_read_twice_in_no_order_have_both_gradients() -> None:
         return F.mean([v.tanh() for v in F.linear([squares[i] for i in order], [weights, weights[::-1]])])
 
     compiled = agree(loss, weights, np.random.default_rng(0).normal(size=(2, 5)))
-    calls = [step.func.__name__ for step, _ in compiled.parameters.executor(compiled.program, True, 2).steps]
+    calls = [step.func.__name__ for step, _ in compiled.parameters.executor(compiled.program, True, 64).steps]
     assert "_move" in calls
     assert "_move_each" in calls

@@ -23,7 +23,7 @@ from tinygrad_edu.errors import CompileError
 def compiled_mlp() -> Any:
     mlp = nn.MLP(3, [4, 1])
     compiled = jit(lambda x, y: (mlp(x) - y) ** 2, mlp)
-    compiled.value_and_grad(np.ones((2, 3)), np.ones(2))
+    compiled.value_and_grad(np.ones((200, 3)), np.ones(200))
     return compiled
 
 

@@ -36,6 +36,8 @@ class Stats:
         matrix_products: instructions of the forward program that are matrix products.
         multiplications: of Values, in the forward program, for one example.
         matrix_share: the share of them that runs inside of matrix products.
+        in_python: instructions, with those of the gradient, that work on so few numbers each that they run as plain
+            Python, for the batch that was compiled last.
         trace_seconds, compile_seconds: how long it took.
     """
 
@@ -45,6 +47,7 @@ class Stats:
     matrix_products: int
     multiplications: int
     matrix_share: float
+    in_python: int
     trace_seconds: float
     compile_seconds: float
 
@@ -58,6 +61,7 @@ class _Version:
         structure: how results are nested.
         operations: on Values, that one call of the function performs.
         executors: by (with the gradient or not, size of the batch), each with the array of parameters that it reads.
+        in_python: see :class:`Stats`.
     """
 
     around: Surroundings | None
@@ -66,6 +70,7 @@ class _Version:
     operations: int
     gradient: Program | None = None
     executors: dict[tuple[bool, int], tuple[Any, Any]] = field(default_factory=dict)
+    in_python: int = 0
 
     def unchanged(self) -> bool:
         """Whether it holds for the surroundings as they are now."""
@@ -279,6 +284,7 @@ class Compiled:
                 assert program is not None
                 executor = self.parameters.executor(program, gradient, size)
             found = version.executors[gradient, size] = (executor, parameters)
+            version.in_python = executor.in_python
             self.compile_seconds += time.perf_counter() - start
         found[0].random = self._random
         return found[0]
@@ -322,16 +328,18 @@ class Compiled:
                 products += 1
         return Stats(
             self._latest().operations, len(forward), len(program.instructions) - len(forward), products, total,
-            inside / total if total else 0.0, self.trace_seconds, self.compile_seconds,
+            inside / total if total else 0.0, self._latest().in_python, self.trace_seconds, self.compile_seconds,
         )  # fmt: skip
 
     def summary(self) -> str:
         """One sentence about what the compiler did."""
         s = self.stats()
+        mostly = 2 * s.in_python > s.instructions + s.gradient_instructions
         return (
             f"{s.scalar_operations:,} scalar operations became {s.instructions} array instructions"
             f"{f' (and {s.gradient_instructions} for the gradient)' if s.gradient_instructions else ''}; "
             f"{s.matrix_share:.0%} of the multiplications run in {s.matrix_products} matrix products"
+            f"{f'; {s.in_python} instructions are for a few numbers each and run as plain Python' if mostly else ''}"
         )
 
     def __str__(self) -> str:

@@ -128,7 +128,23 @@ class Group:
     flat: bool = False
 
 
-Schedule = list[int | Group]
+@dataclass(frozen=True)
+class Stretch:
+    """Instructions on so few numbers that Python is done before numpy has begun; see scalars.py.
+
+    Attributes:
+        members: numbers of the instructions, in the order of the program.
+        hidden: arrays that are never written to memory.
+        text: the function in Python that does all of them.
+    """
+
+    members: tuple[int, ...]
+    hidden: frozenset[int]
+    text: str = field(repr=False)
+
+
+Item = int | Group | Stretch
+Schedule = list[Item]
 
 
 def schedule(
@@ -165,12 +181,21 @@ def schedule(
     return result
 
 
-def numbers(item: int | Group) -> list[int]:
+def numbers(item: Item) -> list[int]:
     """The instructions of an item of a schedule."""
-    return [member.number for member in item.members] if isinstance(item, Group) else [item]
+    if isinstance(item, Group):
+        return [member.number for member in item.members]
+    return [*item.members] if isinstance(item, Stretch) else [item]
 
 
-def points(program: Program, item: int | Group) -> dict[int, int]:
+def unwritten(item: Item) -> frozenset[int]:
+    """The arrays that an item needs no memory for, among those of the program."""
+    if isinstance(item, Group):
+        return item.hidden | item.local
+    return item.hidden if isinstance(item, Stretch) else frozenset()
+
+
+def points(program: Program, item: Item) -> dict[int, int]:
     """For each instruction of an item that is the program's own, how many points its loops have in one lane."""
     own = [number for number in numbers(item) if number < len(program.instructions)]
     return {number: math.prod(program.instructions[number].loops) for number in own}

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import fusion, memory
+from . import fusion, memory, scalars
 from . import native as machine
 from .chance import Share, kept
 from .ir import Access, Instruction, Program
@@ -46,6 +46,7 @@ class Executor:
         share: which examples of a larger batch they are, if there is one: the gradient is then their part of it.
         native: whether groups of instructions run as machine code, where llvmlite is there to make it.
         often: whether it will run so often that machine code is worth while for the smallest groups, too.
+        apart: whether every instruction runs alone and writes its numbers down.
 
     Attributes:
         program: what runs: with copies of some instructions, where that saves time.
@@ -63,13 +64,14 @@ class Executor:
         share: Share | None = None,
         native: bool = True,
         often: bool = False,
+        apart: bool = False,
     ) -> None:
         self.batch = batch
         self.share = share or Share.whole(batch)
         self.dtype = parameters.dtype
         self.random = np.random.default_rng(0)
         self.orders = orders(program)
-        native = native and machine.available()
+        native = native and machine.available() and not apart
         if native:  # numpy would go through a product with a constant in the order of the constant
             self.orders = beside(program, self.orders)
         self.residents = residents(program)
@@ -81,12 +83,15 @@ class Executor:
         self.source = program
         program, self.schedule, originals = rematerialise(program, self.schedule, batch)
         fusion.hide(program, self.schedule)
+        if not apart:
+            given = [it.out.array for _, it in self.residents.values()]
+            self.schedule = scalars.gather(program, self.schedule, batch, given)
         self.program = program
         self.orders += [self.orders[number] for number in originals]
         self.arrays: list[Any] = [None] * len(program.arrays)
         self._place(parameters, gradient)
-        given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
-        self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in given]
+        read = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
+        self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in read]
         self._drawn = [n for n, array in enumerate(program.arrays) if array.kind == "random"]
         self._limits = [(self.arrays[n], limit) for n, limit in index_limits(program).items()]
         self.one_hots: dict[Any, View] = {}
@@ -95,6 +100,8 @@ class Executor:
         for place, item in enumerate(self.schedule):
             if isinstance(item, fusion.Group):
                 self.steps.append((machine.kernel(self, item), place))
+            elif isinstance(item, fusion.Stretch):
+                self.steps.append((scalars.function(item, self.arrays), place))
             else:
                 self.steps += [(step, place) for step in Lowering(self, program.instructions[item]).steps]
         self._calls = [step for step, _ in self.steps]
@@ -110,6 +117,11 @@ class Executor:
         self.kept.append(memory.empty((size,), np.uint8))
         return self.kept[-1]
 
+    @property
+    def in_python(self) -> int:
+        """How many instructions run as plain Python."""
+        return sum(len(item.members) for item in self.schedule if isinstance(item, fusion.Stretch))
+
     # --- memory ---------------------------------------------------------------------------------------------------
 
     def _shape(self, number: int) -> tuple[int, ...]:
@@ -119,7 +131,7 @@ class Executor:
 
     def _place(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
         program = self.program
-        hidden = {a for item in self.schedule if isinstance(item, fusion.Group) for a in item.hidden | item.local}
+        hidden = {array for item in self.schedule for array in fusion.unwritten(item)}
         first, last = lifetimes(program, self.schedule)
         for _, it in self.residents.values():  # the numbers are there before the program begins, and stay
             first[it.out.array], last[it.out.array] = -1, 1 << 60
@@ -210,10 +222,10 @@ class Executor:
         return self._apart()._first_not_finite()
 
     def _apart(self) -> Executor:
-        """The same without groups: every instruction writes its numbers down."""
+        """The same without groups and stretches: every instruction writes its numbers down."""
         gradient = None if self.program.gradient is None else np.zeros_like(self.arrays[self.program.gradient])
         parameters = next((a for a, x in zip(self.arrays, self.program.arrays, strict=True) if x.kind == "parameter"))
-        apart = Executor(self.source, parameters, gradient, self.batch, self.share, native=False)
+        apart = Executor(self.source, parameters, gradient, self.batch, self.share, apart=True)
         for given, array in enumerate(self.source.arrays):
             if array.kind in ("input", "index", "random"):
                 apart.arrays[given][...] = self.arrays[given]

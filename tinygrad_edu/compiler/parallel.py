@@ -50,6 +50,11 @@ class ParallelExecutor:
         """The memory of all threads, one after another: for its size."""
         return np.concatenate([part.memory for part in self._parts])
 
+    @property
+    def in_python(self) -> int:
+        """How many instructions run as plain Python, on the first thread."""
+        return self._parts[0].in_python
+
     @cached_property
     def inputs(self) -> list[Any]:
         """Arrays for the inputs, each of shape (batch, …): shared out at every run."""
