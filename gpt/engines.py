@@ -245,6 +245,11 @@ class CompiledEngine:
     def _value_and_grad(self, sequences: Sequences) -> float:
         return self._train_loss.value_and_grad(*transposed(sequences))
 
+    def compile(self, sequences: Sequences) -> None:
+        """Make the program of a training step, without taking one."""
+        self._model.train()
+        self._train_loss.value_and_grad(*transposed(sequences))
+
     def _clip(self) -> float:
         return self._compiler.clip_grad_norm(self._parameters, self._grad_clip)
 

@@ -68,7 +68,10 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
         print("It is complete. To train it further, give a larger --steps.")
         if not options.no_draw and _undrawn(folder):
             print("Its pictures are missing or older than the model.")
-            draw_into(this, report=_reported(options))
+            if isinstance(this.engine, CompiledEngine):  # they show the program of the training
+                this.engine.compile(this.corpus.validation(this.config.model.block_size, 1))
+            for name, about in draw_into(this, report=_reported(options)).items():
+                print(f"  {name:<22}{about}")
         return 0
     if config.train.warmup_steps >= config.train.steps:
         print(

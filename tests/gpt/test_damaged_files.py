@@ -12,6 +12,7 @@ import lzma
 import os
 import pickle
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kill_runs import everything
 
 from gpt import checkpoint, exchange
 from gpt.cli import main
@@ -30,6 +32,7 @@ from gpt.config import GPTConfig
 from gpt.errors import ConfigError
 from gpt.model import GPT, parameter_shapes
 from tinygrad_edu.nn import shape
+from viz.cli import main as viz_main
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -131,18 +134,48 @@ READERS: dict[str, list[list[str]]] = {
 }
 
 
+#: Every other command that reads a run.
+LOOKS = [
+    ["chat", "RUN", "--max-new-tokens", "9"],
+    ["compare", "RUN", "--characters", "50", "--max-new-tokens", "2"],
+    ["compare", "RUN", "WHOLE", "--characters", "50", "--max-new-tokens", "2"],
+    ["timemachine", "RUN", "-o", "out/t.html"],
+    ["report", "RUN", "-o", "out"],
+    ["draw", "--checkpoint", "RUN", "--out", "out/d.dot"],
+    ["draw", "--checkpoint", "RUN", "--best", "--out", "out/d.dot"],
+    ["flow", "RUN", "-o", "out/f.txt"],
+    ["flow", "RUN", "--over-time", "-o", "out/f.txt"],
+    ["info", "RUN"],
+    ["eval", "--checkpoint", "RUN", "--best"],
+    ["export", "RUN", "out/e.safetensors", "--meta", "out/meta.pkl"],
+    ["export", "RUN", "out/e", "--hugging-face"],
+    ["import", "RUN/model.safetensors", "out/i", "--meta", "RUN/tokenizer.json", "--data", "TEXT"],
+    ["export-log", "RUN", "--csv", "out/l.csv"],
+    ["train", "--resume", "RUN", "--no-report", "--steps", "9"],
+    ["viz", "attention", "RUN", "-o", "out/a.svg"],
+    ["viz", "next", "RUN", "--best"],
+    ["viz", "curve", "RUN", "WHOLE", "-o", "out/c.svg"],
+    ["viz", "curve", "RUN"],
+    ["viz", "embeddings", "RUN"],
+    ["viz", "histogram", "RUN"],
+    ["viz", "compilation", "RUN"],
+    ["viz", "explore", "RUN", "-o", "out/x.html"],
+]
+
+
 def one_line_or_good(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command; the error, or nothing where it worked."""
+    viz = arguments[0] == "viz"
     try:
-        code = main(arguments)
+        code = viz_main(arguments[1:]) if viz else main(arguments)
     except SystemExit as error:
         code = int(error.code or 0)
     found = capsys.readouterr()
     if code == 0:
         return ""
     assert code == 2, (code, found.err)
-    assert found.err.startswith("gpt: error: ")
-    assert found.err.count("\n") == 1
+    assert found.err.startswith("viz: " if viz else "gpt: error: ")
+    assert found.err.count("\n") == 1, found.err
     assert len(found.err) < 1500, found.err
     return found.err
 
@@ -168,6 +201,39 @@ def test_whatever_a_file_of_a_run_holds_is_one_line_or_works(
             refused += bool(one_line_or_good([word.replace("RUN", "copy") for word in command], capsys))
     print(f"{name}: {len(chosen)} of {len(found)}, {refused} refused")
     assert refused > len(chosen) // 4
+
+
+FILES = [*READERS, "snapshots/step-0000008.safetensors"]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=" ".join)
+def test_every_command_that_reads_a_run_bears_whatever_its_files_hold(
+    look: list[str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = [(name, content) for name in FILES for content in dict.fromkeys(variants(run / name, ODD))]
+    if os.environ.get("TINYGRAD_EDU_FUZZ"):  # each file as each command in turn reads it
+        chosen = found[LOOKS.index(look) :: len(LOOKS)]
+    else:
+        chosen = random.Random(" ".join(look)).sample(found, 4)
+    words = {"RUN": "copy", "WHOLE": str(run), "TEXT": str(run.parent / "text.txt")}
+    command = [re.sub("RUN|WHOLE|TEXT", lambda word: words[word[0]], word) for word in look]
+    refused, slowest = 0, 0.0
+    for name, content in chosen:
+        for folder in ("copy", "out"):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(run, "copy")
+        Path("out").mkdir()
+        Path("copy", name).write_bytes(content)
+        before = everything(Path("copy"))
+        monkeypatch.setattr(sys, "stdin", io.StringIO("to be\n"))
+        began = time.process_time()
+        error = one_line_or_good(command, capsys)
+        slowest = max(slowest, time.process_time() - began)
+        refused += bool(error)
+        if error or "--resume" not in command:  # nothing is lost, and nothing is left behind
+            assert everything(Path("copy")) == before
+    print(f"{len(chosen)} of {len(found)}, {refused} refused, the slowest took {slowest:.1f} s")
 
 
 def test_whatever_a_file_to_import_holds_is_one_line_or_works(

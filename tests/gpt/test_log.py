@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,19 +38,36 @@ def test_csv_has_every_number_of_the_log(run: Path, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == path.read_text(encoding="utf-8")
 
 
-def test_tensorboard_reads_the_same_numbers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def exported(run: Path, folder: Path) -> Iterator[tuple[str, int, float, float]]:
+    """What TensorBoard is given: tag, step, number and time, in the order of the file."""
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto import event_pb2
 
-    folder = tmp_path / "board"
     assert main(["export-log", str(run), "--tensorboard", str(folder)]) == 0
     (file,) = folder.iterdir()
-    content, found = file.read_bytes(), {}
+    content = file.read_bytes()
     while content:  # a length of 8 bytes, its checksum of 4, the event, its checksum of 4
         length = int.from_bytes(content[:8], "little")
         event = event_pb2.Event.FromString(content[12 : 12 + length])
-        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        for value in event.summary.value:
+            yield value.tag, event.step, value.simple_value, event.wall_time
         content = content[16 + length :]
+
+
+def test_the_events_of_a_resumed_run_are_there_once_and_at_their_times(run: Path, tmp_path: Path) -> None:
+    assert main(["train", "--resume", str(run), "--steps", "12", "--no-draw"]) == 0
+    assert main(["train", "--resume", str(run), "--no-draw"]) == 0  # nothing is left to do
+    for name, moment in (("config.json", 1000), ("log.jsonl", 1120)):
+        os.utime(run / name, (moment, moment))
+    found = list(exported(run, tmp_path / "board"))
+    assert len({(tag, step) for tag, step, *_ in found}) == len(found)
+    assert sorted(step for tag, step, *_ in found if tag.endswith("train")) == list(range(1, 13))
+    assert all(time == pytest.approx(1000 + 10 * step) for _, step, _, time in found)
+
+
+def test_tensorboard_reads_the_same_numbers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "board"
+    found = {(tag, step): number for tag, step, number, _ in exported(run, folder)}
     for record in checkpoint.read_log(run):
         for tag, name in (("loss/train", "train_loss"), ("loss/validation", "val_loss"), ("learning rate", "lr")):
             value = found.get((tag.replace(" ", "_"), record["step"]), found.get((tag, record["step"])))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from kill_runs import Killer
 
 from gpt import checkpoint
 from gpt.cli import main
@@ -137,6 +138,17 @@ def test_a_run_killed_before_its_last_picture_is_drawn_when_resumed(
     os.utime(out / "loss.svg", (0, model.st_mtime - 10))
     assert main(["train", "--resume", str(out), "--no-draw"]) == 0
     assert "missing or older" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
+def test_killed_during_its_report_a_run_is_resumed_to_the_same_report(
+    train_arguments: list[str], tmp_path: Path
+) -> None:
+    arguments = [x for x in train_arguments if x != "--no-draw"]
+    # ``python tests/gpt/kill_runs.py --every 1`` does the same at every change of the folder.
+    where = Killer(tmp_path, [*arguments[1:], "--steps", "8"]).at(6, "report")
+    assert where is not None
+    assert where.startswith("behind the last checkpoint")
 
 
 def test_another_rate_of_a_resumed_run_moves_its_end(train_arguments: list[str], tmp_path: Path) -> None:
