@@ -71,7 +71,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"gpt: {error}", file=sys.stderr)
         return 1
     except GPTError as error:
-        print(f"gpt: error: {error}", file=sys.stderr)
+        print(f"gpt: error: {console.one_line(error)}", file=sys.stderr)
         return 2
 
 
@@ -79,7 +79,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and where to read on, instead of a page of flags."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"gpt: error: {message}; see {self.prog} --help\n")
+        self.exit(2, f"gpt: error: {console.one_line(message)}; see {self.prog} --help\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

@@ -53,6 +53,15 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def one_line(words: object) -> str:
+    r"""The same of a message that has one line: a name in it may hold more.
+
+    >>> print(one_line("there is no file two\nlines"))
+    there is no file two\nlines
+    """
+    return visible(str(words)).replace("\n", "\\n")
+
+
 def _similar(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -173,7 +182,7 @@ def run(program: str, command: Callable[[], int], cannot: str = "cannot write") 
             leave, code = error, 2 if isinstance(error.code, str) else int(error.code or 0)
         except OSError as error:
             place = error.filename or "the file"
-            print(f"{program}: {cannot} {place}: {error.strerror or error}", file=sys.stderr)
+            print(f"{program}: {cannot} {one_line(place)}: {error.strerror or error}", file=sys.stderr)
             code = 2
         except KeyboardInterrupt:
             print(f"\n{program}: interrupted", file=sys.stderr)

@@ -11,7 +11,7 @@ from tinygrad_edu import console
 from tinygrad_edu.errors import TinygradEduError
 
 from .commands import explore, graph, models, step
-from .errors import DrawingError
+from .errors import DrawingError, ExpressionError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         options.run(options)
     except (DrawingError, TinygradEduError) as error:
-        print(f"viz: {error}", file=sys.stderr)
+        message = str(error) if isinstance(error, ExpressionError) else console.one_line(error)  # it points at a place
+        print(f"viz: {message}", file=sys.stderr)
         return 2
     return 0
 

@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
             if tokenizer.decode(text[-1:]) != "\n":
                 print(flush=True)
         except GPTError as error:
-            print(f"gpt: {error}", file=sys.stderr)
+            print(f"gpt: {console.one_line(error)}", file=sys.stderr)
 
 
 def _lines(tokens: Iterator[int], newline: int, n: int) -> Iterator[int]:

@@ -266,6 +266,16 @@ def test_whatever_a_file_to_import_holds_is_one_line_or_works(
     assert refused > len(chosen) // 4
 
 
+def test_a_name_with_line_ends_is_one_line_too(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": "no\n\x1bfile\n"}))
+    for command in (["eval", "--checkpoint"], ["viz", "attention"], ["draw", "--checkpoint"]):
+        assert r"no\n\x1bfile\n" in one_line_or_good([*command, str(tmp_path / "copy")], capsys)
+    assert r"a\nb" in one_line_or_good(["info", "a\nb"], capsys)
+    assert r"a\nb" in one_line_or_good(["info", "a", "a\nb"], capsys)
+
+
 # --- time and memory --------------------------------------------------------------------------------------------------
 
 

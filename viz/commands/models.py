@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
+
 from .. import expressions, style
 from ..charts.attention import attention
 from ..charts.boundary import boundary
@@ -167,7 +169,7 @@ def _curve(options: argparse.Namespace) -> Chart:
                 raise DrawingError("the runs were trained on different texts")
             ladder = run.ladder()
         except DrawingError as error:
-            print(f"viz: without what counting reaches: {error}", file=sys.stderr)
+            print(f"viz: without what counting reaches: {console.one_line(error)}", file=sys.stderr)
     return loss_curve(logs if len(logs) > 1 else logs[folder], ladder=ladder, title=f"Loss of {', '.join(logs)}")
 
 

@@ -122,7 +122,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 def write(path: Path, data: bytes) -> None:
     """Write a file beside its place and rename it, so that it is never half there."""
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     except OSError as error:  # named is the file that somebody wanted, not the one beside it that nobody knows of
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
