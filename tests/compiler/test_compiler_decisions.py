@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import decimal
 import itertools
+import json
 import linecache
 import os
 import random
 import secrets
+import sys
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,8 +26,9 @@ from tinygrad_edu.compiler.record import Float, Index, Plain, Tracer
 from tinygrad_edu.errors import CompileError
 
 HEADER = """
-import array, bisect, collections, contextlib, copy, decimal, fractions, functools, heapq, itertools, json, math
-import numbers, operator, pickle, re, statistics, struct
+import array, bisect, collections, contextlib, copy, ctypes, datetime, decimal
+import fractions, functools, heapq, itertools, json, marshal, math
+import numbers, operator, pickle, re, statistics, struct, sys
 import numpy as np
 from tinygrad_edu import Value
 """
@@ -58,6 +63,12 @@ np.where(v, 1, 0)|np.argmax([v, 0.5])|np.argsort([v, 0.5])[0]|np.max([v, 0.5]) =
 np.maximum(v, 0.5) == 0.5
 np.sort([v, 0.5])[0] == 0.5|np.isclose(v, 1.0)|np.array([v]).astype(int)[0]|np.unique([v, 1.0]).size == 1|np.mod(v, 2)
 np.searchsorted([0.0, 1.0], v)|np.array([v]) == 1.0|np.count_nonzero([v])|np.exp(v) > 1|np.clip(v, 0, 1) == 1
+type(v) is float|type(v) == float|type(v) in (int, float)|{float: 1}.get(type(v))|type(v).__name__ == 'Value'
+issubclass(type(v), float)|list(map(type, [v])) == [float]|type(v)(2) == 2|'float' in str(type(v))|type(type(v)) is type
+json.dumps([v]) == '[1.0]'|decimal.Decimal(v) > 0|decimal.Decimal.from_float(v) > 0|marshal.dumps(v)[0] % 2
+datetime.timedelta(seconds=v).days|float.is_integer(v)|float.hex(v)|int.bit_length(v) > 1|ctypes.c_double(v).value > 0
+datetime.timedelta(1) * v|sys.getsizeof(v) == sys.getsizeof(1.0)|'tanh' in dir(v)|len(v)|iter(v)|v[0]|v + 'a'|v()
+1 / v > 1|(v ** -1, 1)|(v / v, 0)|v.tanh()|v.log()
 pickle.dumps(v)[9] % 2|struct.pack('d', v)[7] > 64|array.array('d', [v])[0] > 0
 copy.copy(v) == 1.0|copy.deepcopy([v]) == [1.0]|operator.eq(v, 1.0)|operator.mod(v, 2)|list(map(float, [v]))[0] > 0
 w.data > 0|float(w) > v|w > 0|str(w) == str(v)|round(w) > v|f'{w:.1f}' == f'{v:.1f}'|w.grad == v|bool(w) and v
@@ -104,6 +115,17 @@ WHOLE = [
     "n = {v}\n while n < 10:\n  n = abs(n) * 2 + 1\n return w * n",
     "try:\n  n = 3 % {v}\n except Exception:\n  n = 5\n return w * n",
     "try:\n  n = math.log({v})\n except ValueError:\n  n = 0.0\n return w * n",
+    "try:\n  return w / {v}\n except ZeroDivisionError:\n  return w * 0",
+    "try:\n  r = 1 / {v}\n except Exception:\n  r = 5.0\n return w * r",
+    "with contextlib.suppress(ArithmeticError):\n  return (w * {v}) ** -1\n return w * 9",
+    "try:\n  return (w * {v}).log()\n except ValueError:\n  return w * 0",
+    "try:\n  return (w * {v}).sqrt() + w\n except:\n  return w * 0",
+    "try:\n  n = {v}.tanh()\n except AttributeError:\n  n = 7.0\n return w * n",
+    "@contextlib.contextmanager\n def quiet():\n  try:\n   yield\n  except Exception:\n   pass\n"
+    " with quiet():\n  return w / {v}\n return w * 3",
+    "def f():\n  try:\n   yield json.dumps({v})\n  except TypeError:\n   yield ''\n return w * len(next(f()))",
+    "while True:\n  try:\n   return w * 2 if {v} > 0.5 else w * 3\n  except:\n   pass",
+    "class A(metaclass=type):\n  kind = type({v})\n return w * (2 if isinstance(A, type) and A.kind is float else 3)",
     "xs.sort()\n return w * xs[0] + xs[1] * 2 + {v}",
     "for u in sorted([{v}, y]):\n  w = w * u\n return w",
     "return w * (({v}) or 5.0)",
@@ -244,6 +266,70 @@ def test_a_refusal_in_an_endless_loop_ends() -> None:
     )
 
 
+@pytest.mark.parametrize("caught", ["Exception", "BaseException"])
+def test_a_bare_handler_in_an_endless_loop_ends(caught: str) -> None:
+    before = sys.gettrace()
+    loop = "while True:\n  try:\n   return w if x > 0 else w * 2\n  except{}:\n   pass"
+    assert outcome(loop.format("")) == outcome(loop.format(f" {caught}")) == "refused"
+    inside = "def f():\n  try:\n   return w if x > 0 else w * 2\n  except:\n   return None\n "
+    assert outcome(inside + loop.replace("w if x > 0 else w * 2", "f() * 1").format("")) == "refused"
+    assert sys.gettrace() is before
+
+
+def test_errors_that_numbers_have_too_may_be_caught() -> None:
+    w = Value(2.0)
+
+    def loss(x: Any) -> Any:
+        for question in (
+            lambda: iter(x),
+            lambda: len(x),
+            lambda: x[0],
+            lambda: x + "a",
+            lambda: int("a"),
+            lambda: {}[1],
+        ):
+            try:
+                question()
+            except (TypeError, ValueError, KeyError):
+                w2 = w * x / 2
+        try:
+            return w2 + (w * x) ** 2
+        finally:
+            del w2
+
+    assert jit(loss, dtype="float64")([3.0]).tolist() == [loss(3.0).data]
+
+
+def test_an_operation_that_may_have_no_answer_is_refused_by_the_line_that_catches_it() -> None:
+    w = Value(2.0)
+
+    def inverse(x: Any) -> Any:
+        return w / x
+
+    def loss(x: Any) -> Any:
+        try:
+            return inverse(x)  # here
+        except ZeroDivisionError:
+            return w
+
+    with pytest.raises(CompileError, match=r"(?s)return w / x.*catches it at .*return inverse\(x\)  # here"):
+        jit(loss)([1.0])
+    with warnings.catch_warnings():
+        assert jit(lambda x: inverse(x))([4.0]).tolist() == [0.5]
+
+
+def test_what_takes_no_traced_number_is_explained() -> None:
+    with pytest.raises(CompileError, match=r"Decimal\(x\).*\n.*compute it outside"):
+        jit(lambda x: x * float(decimal.Decimal(x)))([1.0])
+    with pytest.raises(CompileError, match=r"json.dumps\(x\).*\n.*compute it outside"):
+        jit(lambda x: x * len(json.dumps(x)))([1.0])
+
+
+def test_type_is_as_before_afterwards() -> None:
+    jit(lambda x: x * (2 if type(x) is float else 3))([1.0])
+    assert "type" not in globals()
+
+
 def test_an_error_that_the_function_makes_of_a_refusal_is_the_refusal() -> None:
     def loss(x: Any) -> Any:
         try:
@@ -324,9 +410,6 @@ def test_another_thread_may_look_at_the_clock_meanwhile() -> None:
 
 
 if __name__ == "__main__":  # the whole survey
-    import sys
-    import warnings
-
     warnings.simplefilter("ignore")
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     everything = survey(list(bodies(random.Random(seed))))

@@ -14,7 +14,9 @@ import numpy as np
 from ..engine import collector_paused
 from ..errors import CompileError, DomainError, ShapeError
 from .autodiff import differentiate
+from .catching import catches
 from .ir import Access, Program
+from .kinds import own_type
 from .normalise import normalise
 from .outside import no_chance
 from .parameters import FloatArray, Parameters
@@ -254,8 +256,10 @@ class Compiled:
 
     def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> _Version:
         start = time.perf_counter()
-        with no_chance(self._name):
-            first, second = (trace(self.function, signature, self.parameters, self._name) for _ in range(2))
+        around = Surroundings(self.function, self.parameters.source)
+        careful = catches(around.functions)
+        with own_type(around.functions), no_chance(self._name):
+            first, second = (trace(self.function, signature, self.parameters, self._name, careful) for _ in range(2))
             _compare(first, second)  # names the line, where a draw is in the record
         second.forget()
         self.trace_seconds = time.perf_counter() - start
@@ -265,8 +269,9 @@ class Compiled:
         if not top.outputs:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
         block = vectorise([normalise(body) for body in first.bodies], first.lines())
-        around = Surroundings(self.function, self.parameters.source) if self._watch else None
-        version = _Version(around, to_program(block), top.structure, block.operations)
+        if self._watch and around.changed():  # by the function itself
+            around = Surroundings(self.function, self.parameters.source)
+        version = _Version(around if self._watch else None, to_program(block), top.structure, block.operations)
         self._signature = signature
         first.forget()
         self.compile_seconds = time.perf_counter() - start

@@ -24,6 +24,7 @@ from .. import engine, ops
 from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
+from .catching import caught_by, refuse_caught
 from .parameters import LOOSE, Parameters, rectangle
 from .refusal import (
     asked_by_library,
@@ -244,6 +245,8 @@ class Trace:
         bodies: every body, the function's own last.
         values: the parameters as they were when the trace began, in the order of their array.
         kept: Values that must live as long as the trace, since the record knows them by their identity.
+        careful: whether the function catches errors, so that an operation without an answer would be a decision: how,
+            as :func:`tinygrad_edu.compiler.catching.catches` says.
     """
 
     parameters: Parameters
@@ -252,6 +255,7 @@ class Trace:
     bodies: list[Body] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
+    careful: int = 0
     tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
 
     def lines(self) -> list[str]:
@@ -402,7 +406,9 @@ class Plain:
     def __getattr__(self, name: str) -> Any:
         kind = self.kind or float
         if name in _OF_VALUES:
-            if written_as_attribute():  # where a program cannot notice it, a number has the methods of a Value
+            how = self.body.trace.careful
+            if written_as_attribute() and not (how and caught_by(how)):
+                # Where a program cannot notice it, a number has the methods of a Value.
                 return getattr(self.as_value(), name)
             if asked_by_library():  # for numpy: see _with_numpy
                 return lambda: plain(getattr(self.as_value(), name)(), Plain)
@@ -531,6 +537,8 @@ def _calculate(op: Op, *operands: Any) -> Any:
         return NotImplemented
     body = current_body()
     _check_recording()
+    if body.trace.careful and op in (ops.DIV, ops.POW):
+        check_answer(op, operands)
     node = body.add(op, tuple([body.number(x) for x in operands]), site_here(3))
     if Value in kinds:
         return node
@@ -540,6 +548,21 @@ def _calculate(op: Op, *operands: Any) -> Any:
     else:
         kind = Whole if whole and op is not ops.DIV else Float
     return plain(node, kind)
+
+
+def check_answer(op: Op, operands: Sequence[Any]) -> None:
+    """Refuse an operation that is an error for some numbers, where the user's code catches it."""
+    last = operands[-1]
+    number = last._data if type(last) is Value and last.op is ops.CONSTANT else last
+    if op is ops.DIV and type(number) in (int, float) and number != 0:
+        return
+    if op is ops.POW and type(operands[0]) is Tracer and type(number) in (int, float) and number in (1, 2, 3, 4):
+        return
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") in _transparent and frame.f_back is not None:
+        frame = frame.f_back
+    if not in_library(frame):
+        refuse_caught(f"this {op.name}", current_body().trace.careful)
 
 
 def _kind(x: Any) -> Any:

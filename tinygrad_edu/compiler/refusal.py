@@ -42,46 +42,93 @@ def written_as_attribute() -> bool:
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
 
 
+def is_installed(frame: FrameType) -> bool:
+    """Whether this frame runs code of Python itself or of an installed package."""
+    return frame.f_code.co_filename.startswith((*_installed, "<frozen"))
+
+
+def line_of(frame: FrameType, line: int) -> str:
+    """``model.py:12: the line``."""
+    return f"{frame.f_code.co_filename}:{line}: {linecache.getline(frame.f_code.co_filename, line).strip()}"
+
+
 def user_line() -> str:
-    """The innermost source line being executed that is the user's: ``model.py:12: the line``."""
+    """The innermost source line being executed that is the user's."""
     frames = [sys._getframe(1)]
     while (outer := frames[-1].f_back) is not None:
         frames.append(outer)
     foreign = [frame for frame in frames if not in_library(frame)]
-    written = [frame for frame in foreign if not frame.f_code.co_filename.startswith((*_installed, "<frozen"))]
+    written = [frame for frame in foreign if not is_installed(frame)]
     frame = (written or foreign or frames)[0]
-    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}: {text}"
+    return line_of(frame, frame.f_lineno)
 
 
 def refuse(what: str, instead: str) -> NoReturn:
     """Raise a CompileError with the line of the user's code."""
     error = CompileError(f"{user_line()}\n  {what}; {instead}")
+    keep(error)
+    raise error
+
+
+def keep(error: CompileError) -> None:
+    """Let ``final`` raise this error whatever the function does about it."""
     kept = _kept.get()
     if kept is not None:
         kept.append(error)
         if len(kept) > _PATIENCE:
+            _stop(len(kept) % _PATIENCE)
             raise _Enough
-    raise error
 
 
 class _Enough(BaseException):
     """Passes through the function's ``except Exception``."""
 
 
+def _stop(lines: int) -> None:
+    """Raise once more some lines later: a bare ``except`` catches everything, but nothing that is raised in itself."""
+
+    def count(frame: FrameType, event: str, arg: Any) -> Any:
+        nonlocal lines
+        if event == "line" and not in_library(frame):
+            lines -= 1
+            if lines < 0:
+                raise _Enough
+        return count
+
+    sys.settrace(count)
+    for frame in frames_of_function():
+        frame.f_trace, frame.f_trace_lines = count, True
+
+
+def frames_of_function() -> Iterator[FrameType]:
+    """The frames of the function that is being traced, innermost first, without those of the library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and not (in_library(frame) and frame.f_code.co_name == "trace"):
+        if not in_library(frame):
+            yield frame
+        frame = frame.f_back
+
+
 @contextmanager
-def final() -> Iterator[None]:
-    """Inside, the first refusal is final: it is raised at the end even where the function caught it and went on."""
+def final(explain: Callable[[Exception], CompileError | None]) -> Iterator[None]:
+    """Inside, the first refusal is final: it is raised at the end even where the function caught it and went on.
+
+    ``explain`` may give the refusal for another error that the function ends with.
+    """
     kept: list[CompileError] = []
-    before = _kept.set(kept)
+    before, tracing = _kept.set(kept), sys.gettrace()
     try:
         yield
     except (Exception, _Enough) as error:
+        if not kept and isinstance(error, Exception) and (found := explain(error)):
+            raise found from error
         if kept and error is not kept[0]:
             raise kept[0] from None
         raise
     finally:
         _kept.reset(before)
+        if len(kept) > _PATIENCE:
+            sys.settrace(tracing)
     if kept:
         raise kept[0]
 
@@ -106,7 +153,7 @@ _QUESTIONS = {
         "with pick()",
     ),
     "number": (
-        "float int complex trunc floor ceil round",
+        "float int complex trunc floor ceil round sizeof",
         "is read",
         "write it with operations on Values: maximum(), relu(), abs() or pick() instead of a comparison or an `if`, "
         "Values instead of .data, float() and int(), and x.exp(), x.log(), x.tanh() … instead of math; what no method "

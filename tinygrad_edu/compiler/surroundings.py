@@ -38,6 +38,7 @@ class Surroundings:
     def __init__(self, *roots: Any) -> None:
         self._checks: list[tuple[str, Callable[[], Any], Any]] = []  # a name, how to read it, what it was
         self._seen: dict[int, Any] = {}
+        self.functions: list[types.FunctionType] = []  # those of the user's that can be reached
         todo = [("", root) for root in roots]
         while todo and len(self._seen) < LIMIT:
             name, thing = todo.pop()
@@ -73,7 +74,8 @@ class Surroundings:
                     if not _is_table(item):
                         yield f"{name}[{key!r}]", item
         elif isinstance(thing, types.FunctionType):
-            if not name or not _of_library(thing.__module__):  # the function itself is looked into in any case
+            # The function itself is looked into in any case, and so is what exec() has made.
+            if not name or thing.__module__ in (None, "builtins") or not _of_library(thing.__module__):
                 yield from self._around(thing)
         elif isinstance(thing, (types.MethodType, functools.partial)):
             inside = (thing.__self__, thing.__func__) if isinstance(thing, types.MethodType) else thing.__reduce__()[2]
@@ -87,10 +89,8 @@ class Surroundings:
         elif isinstance(thing, type):
             if not _of_library(thing.__module__):
                 self._checks.append((name, lambda: dict(vars(thing)), dict(vars(thing))))
-                yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not key.startswith("__"))
+                yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not _is_special(key, item))
                 yield from ((name, base) for base in thing.__bases__)
-                call = vars(thing).get("__call__")
-                yield from [(name, call)] if call is not None else ()
         elif type(thing).__module__ == "numpy" and hasattr(thing, "tobytes"):
             self._watch(name, lambda: (thing.shape, thing.dtype, thing.tobytes()))
         elif hasattr(thing, "__dict__"):
@@ -109,6 +109,7 @@ class Surroundings:
 
     def _around(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         """The variables that a function and the functions written inside of it use."""
+        self.functions.append(function)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             yield from self._variable(name, functools.partial(getattr, cell, "cell_contents"))
         space = function.__globals__
@@ -128,6 +129,11 @@ class Surroundings:
             return
         self._watch(name, read)
         yield name, now
+
+
+def _is_special(name: str, thing: Any) -> bool:
+    """Whether it is in a class for Python's own use."""
+    return name.startswith("__") and not isinstance(thing, (types.FunctionType, staticmethod, classmethod))
 
 
 _leaves = {*_plain, Value}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -20,6 +20,7 @@ from .. import calls, engine, functional, ops
 from ..engine import Value
 from ..errors import CompileError
 from ..ops import Op
+from .catching import foreign, watching_errors
 from .parameters import Parameters
 from .record import (
     INPUT,
@@ -33,6 +34,7 @@ from .record import (
     Trace,
     TracedList,
     Tracer,
+    check_answer,
     current_body,
     inside,
     is_tracing,
@@ -42,6 +44,7 @@ from .record import (
 )
 from .refusal import final, refuse, refuse_number
 
+_SOMETIMES = (ops.DIV, ops.POW, ops.LOG, ops.SQRT, ops.SIN, ops.COS)  # have an answer
 _eager_apply = engine.apply
 _eager_init = Value.__init__
 _eager_dropout = functional.dropout_factor
@@ -53,6 +56,8 @@ def _traced_apply(op: Op, *inputs: Value) -> Value:
         body = current_body()
         if not engine.is_recording():
             refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
+        if body.trace.careful and op in _SOMETIMES:
+            check_answer(op, inputs)
         return body.add(op, tuple([body.number(x) for x in inputs]), site_here(2))
     return _eager_apply(op, *inputs)
 
@@ -78,19 +83,26 @@ def _traced_dropout(p: float, rng: Any) -> Any:
 
 
 def trace(
-    function: Callable[..., Any], arguments: Sequence[tuple[str, tuple[int, ...]]], parameters: Parameters, name: str
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[str, tuple[int, ...]]],
+    parameters: Parameters,
+    name: str,
+    careful: int = 0,
 ) -> Trace:
     """Run ``function`` once on tracers and return the record.
 
-    ``arguments`` are (kind, shape) pairs, kind being "input" or "index".
+    ``arguments`` are (kind, shape) pairs, kind being "input" or "index"; ``careful`` says whether it
+    catches errors, and how.
     """
     from .templates import listener, module_paths
 
-    record = Trace(parameters, values=parameters.values)
+    record = Trace(parameters, values=parameters.values, careful=careful)
     body = Body(record, None, name, module_paths(getattr(function, "__self__", function)))
     leaves = [_port(body, kind, shape) for kind, shape in arguments]
-    with final(), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
-        result = function(*leaves)
+    watching = watching_errors() if careful else nullcontext()
+    with final(foreign), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
+        with watching:
+            result = function(*leaves)
         close(body, result)
     return record
 
