@@ -83,7 +83,7 @@ def mime_bundle(result: Any) -> dict[str, str]:
 def _forms(result: Any) -> dict[str, str]:
     bundle: dict[str, str] = {}
     if hasattr(result, "_repr_mimebundle_"):
-        made = result._repr_mimebundle_()
+        made = result._repr_mimebundle_(exclude={"image/png"})  # which takes long to draw, and there is SVG
         bundle.update(made[0] if isinstance(made, tuple) else made)  # some return (data, metadata)
     for method, kind in (("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml")):
         if kind not in bundle and hasattr(result, method):

@@ -196,10 +196,10 @@ class _Writer:
             parts.append(f'<pre class="out" tabindex="0">{html.escape(shown.text.rstrip())}</pre>')
         bundle = shown.bundle
         words = bundle.get("text/plain", "")
-        if "text/html" in bundle:
-            parts.append(self._frame(i, bundle["text/html"]))
-        elif "image/svg+xml" in bundle:
+        if "image/svg+xml" in bundle:
             parts.append(_picture(bundle["image/svg+xml"], f"p{i + 1}-", words))
+        elif "text/html" in bundle:
+            parts.append(self._frame(i, bundle["text/html"]))
         elif "image/png" in bundle:
             source = f"data:image/png;base64,{bundle['image/png'].strip()}"
             parts.append(f'<figure tabindex="0"><img src="{source}" alt="{html.escape(words)}"></figure>')

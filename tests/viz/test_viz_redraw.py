@@ -10,7 +10,7 @@ from drawn_examples import gpt_loss
 import viz
 from viz import style
 from viz.rendering import layout
-from viz.rendering.dot import text
+from viz.rendering.layout import text
 from viz.rendering.redraw import as_dot, redraw
 from viz.stepping.animation import png_pixels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from tinygrad_edu.console import visible
 from .. import style
 from ..errors import UnknownFormatError
 from ..rendering.dot import write
+from ..rendering.notebook import forms
 from ..rendering.picture_page import page
 from ..rendering.redraw import redraw
-from ..rendering.theme import in_cell, themed
+from ..rendering.theme import themed
 
 LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
 
@@ -70,8 +71,10 @@ class Chart(ABC):
         write(path, kinds[path.suffix.lower()]())
         return str(path)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": str(self), "image/svg+xml": in_cell(self.svg())}
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
+    ) -> dict[str, str]:
+        return forms(str(self), self.svg, include, exclude)
 
 
 def listed(thing: Any) -> Any:

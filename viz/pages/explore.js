@@ -512,7 +512,8 @@ function nearest(key) {
   best?.focus();
 }
 function look(theme) {
-  if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
+  const { dataset } = document.documentElement;
+  if (theme || dataset.around) dataset.theme = theme || dataset.around; else delete dataset.theme;
   $("theme").value = theme;
 }
 const back = () => visit(address(parentOf(state.member)));

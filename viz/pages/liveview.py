@@ -42,6 +42,7 @@ from ..errors import DrawingError
 from ..graph import age, graph
 from ..rendering import dot
 from ..rendering.templates import asset, fill
+from ..rendering.theme import page_rules, picture_rules
 
 _HEARTBEAT = 10.0  # seconds; without a word now and then a closed browser would never be noticed
 
@@ -266,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(16)
-        body = fill(asset("live.html"), {"NONCE": nonce}).encode()
+        body = fill(asset("live.html"), {"NONCE": nonce, "COLOURS": page_rules() + picture_rules()}).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

@@ -315,7 +315,8 @@ function play(on) {
 }
 function quiz(on) { quizzing = on; $("quiz").checked = on; asking = false; say(""); draw(); }
 function look(theme) {
-  if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
+  const { dataset } = document.documentElement;
+  if (theme || dataset.around) dataset.theme = theme || dataset.around; else delete dataset.theme;
   $("theme").value = theme;
 }
 

@@ -17,6 +17,7 @@ from tinygrad_edu.steps import Node, StepLog
 from .. import style
 from ..errors import DrawingError, UnknownFormatError
 from ..rendering.dot import write
+from ..rendering.notebook import framed
 from ..rendering.place import Placement, place
 from ..rendering.templates import asset as asset
 from ..rendering.templates import fill as fill
@@ -46,8 +47,7 @@ class Page:
         return f"Page({len(self.html):,} characters; .save('page.html') writes it)"
 
     def _repr_html_(self) -> str:
-        inside = html.escape(self.html, quote=True)
-        return f'<iframe srcdoc="{inside}" style="width:100%;height:640px;border:1px solid #9aa4b0"></iframe>'
+        return framed(self.html)
 
 
 def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:

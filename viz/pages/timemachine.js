@@ -271,7 +271,8 @@ function play(on) {
   if (on) go(position === FRAMES.length - 1 ? 0 : position + 1);
 }
 function theme(name) {
-  if (name) document.documentElement.dataset.theme = name; else delete document.documentElement.dataset.theme;
+  const { dataset } = document.documentElement;
+  if (name || dataset.around) dataset.theme = name || dataset.around; else delete dataset.theme;
   $("theme").value = name;
 }
 function layout() { drawLoss(); drawMap(); drawFlow(); show(); }

@@ -6,7 +6,6 @@ Neither ``size`` nor ``dpi`` is ever set: some versions of ``dot`` then cut off 
 
 from __future__ import annotations
 
-import html
 import math
 import os
 import tempfile
@@ -25,8 +24,10 @@ from .. import style
 from ..errors import LayoutTimeout, UnknownFormatError
 from ..graph.fold import Box, Cluster, Edge, Picture
 from . import layout, wrap
+from .layout import text
+from .notebook import forms
 from .picture_page import page
-from .theme import in_cell, themed
+from .theme import themed
 
 PICTURE_FORMATS = ("svg", "png", "pdf", "html")
 TEXT_FORMATS = ("dot", "gv")
@@ -104,10 +105,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
     ) -> dict[str, str]:
-        bundle = {"text/plain": self._words()}
-        if include is None or "image/svg+xml" in include:
-            bundle["image/svg+xml"] = in_cell(self.svg())
-        return {kind: data for kind, data in bundle.items() if exclude is None or kind not in exclude}
+        return forms(self._words(), self.svg, include, exclude)
 
     def __repr__(self) -> str:
         return f"Drawing({self._words()})"
@@ -267,16 +265,6 @@ class _Frames:
                     tooltip=_tooltip(cluster.path or cluster.kind),
                 )
                 self.fill(frame, its_boxes, cluster, depth + 1)
-
-
-def text(words: str) -> str:
-    """Words inside an HTML-like label: every character stands for itself.
-
-    >>> text('a<b & "c"')
-    'a&lt;b &amp; &quot;c&quot;'
-    """
-    # A backslash is doubled: even in an HTML-like label dot replaces \N by the name of the node.
-    return html.escape(visible(words)).replace("\\", "&#92;&#92;").replace("{", "&#123;").replace("}", "&#125;")
 
 
 def _tooltip(words: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from tinygrad_edu.console import visible
 
 from ..errors import LayoutError, LayoutTimeout
 
@@ -53,6 +56,16 @@ class Program:
     baselines: tuple[float, float] = (0.245, 0.235)
     substitutes: tuple[tuple[str, dict[int, str]], ...] = ()
     narrow: bool = False
+
+
+def text(words: str) -> str:
+    """Words inside an HTML-like label: every character stands for itself.
+
+    >>> text('a<b & "c"')
+    'a&lt;b &amp; &quot;c&quot;'
+    """
+    # A backslash is doubled: even in an HTML-like label dot replaces \N by the name of the node.
+    return html.escape(visible(words)).replace("\\", "&#92;&#92;").replace("{", "&#123;").replace("}", "&#125;")
 
 
 def programs(format: str, *, text: str = ".dot") -> list[Program]:

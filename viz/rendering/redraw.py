@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from .. import style
 from ..errors import DrawingError
-from . import dot, layout
+from . import layout
 
 _ZOOM = {"png": 2.0, "pdf": 1.0}  # a PNG has pixels enough for a wall
 _TIMEOUT = 30.0  # seconds; nothing is placed, only drawn
@@ -24,8 +24,8 @@ _TIMEOUT = 30.0  # seconds; nothing is placed, only drawn
 Point = tuple[float, float]
 
 
-def redraw(svg: str, format: str) -> bytes:
-    """The picture of an SVG as ``"png"`` or ``"pdf"``.
+def redraw(svg: str, format: str, zoom: float | None = None) -> bytes:
+    """The picture of an SVG as ``"png"`` or ``"pdf"``, ``zoom`` times as large; by default large enough for a wall.
 
     Understood is what the charts of this package are made of: ``rect``, ``line``, ``circle``, ``ellipse``,
     ``polyline``, ``polygon``, ``path`` with the commands M L H V Q C Z, and ``text`` that is not turned, in groups with
@@ -37,7 +37,8 @@ def redraw(svg: str, format: str) -> bytes:
     """
 
     def drawn(program: layout.Program) -> bytes:
-        return layout.render(as_dot(svg, _ZOOM[format], program.baselines), format, program, _TIMEOUT, engine="neato")
+        source = as_dot(svg, _ZOOM[format] if zoom is None else zoom, program.baselines)
+        return layout.render(source, format, program, _TIMEOUT, engine="neato")
 
     return layout.first_that_works(format, drawn, text=".svg")
 
@@ -152,7 +153,7 @@ class _Sheet:
         start, end = {"start": (x, self.width), "end": (0.0, x)}.get(anchor, (x - half, x + half))
         width, height = round(end - start), round(1.2 * size)
         align = {"start": "LEFT", "end": "RIGHT"}.get(anchor, "CENTER")
-        inside = dot.text(words)
+        inside = layout.text(words)
         bold = looks.get("font-weight", "") in ("bold", "600", "700")
         if bold:
             inside = f"<B>{inside}</B>"
@@ -182,6 +183,7 @@ def _colour(colour: str, opacity: str | None) -> str:
     """``#rrggbb`` or ``#rrggbbaa``; empty when nothing is to be seen."""
     if colour in ("none", "transparent"):
         return ""
+    colour = {"black": "#000000", "white": "#ffffff"}.get(colour, colour)  # the names that graphviz itself writes
     if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
         raise DrawingError(f"the colour {colour!r} cannot be written as .png or .pdf; write it as #rrggbb")
     share = 1.0 if opacity is None else float(opacity)

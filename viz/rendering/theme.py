@@ -16,6 +16,10 @@ from tinygrad_edu.ops import CONSTANT
 from .. import style
 from ..graph.fold import Box, Picture
 
+#: What the body of a notebook's page says of its theme, in JupyterLab and in VS Code, as selectors.
+LIGHT_NOTEBOOK = ":is([data-jp-theme-light=true],[data-vscode-theme-kind$=light])"
+DARK_NOTEBOOK = ":is([data-jp-theme-light=false],[data-vscode-theme-kind$=dark],[data-vscode-theme-kind$=contrast])"
+
 
 def variables() -> tuple[str, str]:
     """The colours of :data:`viz.style.THEMES` as CSS variables, light and dark."""
@@ -35,7 +39,8 @@ def page_rules() -> str:
     )
 
 
-def _rules() -> str:
+def picture_rules() -> str:
+    """The same for pictures of the class ``tinygrad``: the variable of a colour in place of the colour itself."""
     light, dark = variables()
     use = "".join(
         f'svg.tinygrad [{what}="{colour}" i]{{{what}:var(--{name})}}'
@@ -45,7 +50,8 @@ def _rules() -> str:
     return (
         f"svg.tinygrad{{{light}}}"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme]) svg.tinygrad,svg.tinygrad:root{{{dark}}}}}"
-        f":root[data-theme=dark] svg.tinygrad{{{dark}}}{use}"
+        f":root:not([data-theme]) body{LIGHT_NOTEBOOK} svg.tinygrad{{{light}}}"
+        f":root[data-theme=dark] svg.tinygrad,:root:not([data-theme]) body{DARK_NOTEBOOK} svg.tinygrad{{{dark}}}{use}"
     )
 
 
@@ -67,11 +73,6 @@ def page_colours() -> str:
     )
 
 
-def in_cell(svg: str) -> str:
-    """A themed SVG for a notebook: never wider than the cell. Saved as a page, it can be seen larger."""
-    return svg.replace(' class="tinygrad"', ' class="tinygrad" style="max-width:100%;height:auto"', 1)
-
-
 _NODE = re.compile(r'(<g id="[^"]*" class="node")(>\s*<title>([^<]*)</title>)')
 
 
@@ -85,7 +86,7 @@ def themed(svg: str, picture: Picture | None) -> str:
     end = svg.index(">", start)
     attributes = {} if picture is None else {box.id: _attributes(picture, box) for box in picture.boxes}
     body = _NODE.sub(lambda found: f"{found[1]}{attributes.get(html.unescape(found[3]), '')}{found[2]}", svg[end + 1 :])
-    return f'{svg[:end]} class="tinygrad"><style>{_rules()}</style>{body}'
+    return f'{svg[:end]} class="tinygrad"><style>{picture_rules()}</style>{body}'
 
 
 def _attributes(picture: Picture, box: Box) -> str:

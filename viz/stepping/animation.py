@@ -10,9 +10,10 @@ import html
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.steps import Chain, State, Step, StepLog, record
@@ -21,9 +22,10 @@ from .. import style
 from ..errors import DrawingError, LayoutError, UnknownFormatError
 from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
 from ..rendering import layout
-from ..rendering.dot import text as dot_text
 from ..rendering.dot import write
 from ..rendering.gif import join_gif
+from ..rendering.layout import text as dot_text
+from ..rendering.notebook import forms
 from ..rendering.templates import asset
 
 _HOLD = 2  # the last picture stays for two steps longer
@@ -59,8 +61,17 @@ class Animation:
     def __repr__(self) -> str:
         return f"Animation({len(self.log.steps):,} steps, {self.seconds:g} s each; .save('steps.svg') writes it)"
 
-    def _repr_html_(self) -> str:
-        return self.svg()
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
+    ) -> dict[str, str]:
+        return forms(sentence(self.log, 0), self.svg, include, exclude, still=self._last)
+
+    def _last(self) -> str:
+        """The picture at its end, as SVG without movement."""
+        *_, source = _dot_frames(self.log)
+        return layout.first_that_works(
+            "svg", lambda program: layout.render(source, "svg", program, layout.TIMEOUT).decode()
+        )
 
     # --- SVG --------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from tinygrad_edu.steps import Chain, Forward, NumberFormat, StepLog, record
 from .. import style
 from ..errors import DrawingError, UnknownFormatError
 from ..rendering.dot import write
+from ..rendering.notebook import framed
 
 #: A document of more Values than this is nothing to read any more.
 MOST_VALUES = 20_000
@@ -123,13 +124,13 @@ class Document:
         return f"Document({len(self.sections)} sections; print() shows it; .save('page.html') writes it)"
 
     def _repr_html_(self) -> str:
-        inside = html.escape(self.html(), quote=True)
-        return f'<iframe srcdoc="{inside}" style="width:100%;height:640px;border:1px solid #9aa4b0"></iframe>'
+        return framed(self.html())
 
 
 _CSS = """
 :root { color-scheme: light dark; --line: #9aa4b0; --faint: #5f6368; }
-@media (prefers-color-scheme: dark) { :root { --faint: #a9b0b8; } }
+@media (prefers-color-scheme: dark) { :root:not([data-theme]) { --faint: #a9b0b8; } }
+:root[data-theme=light] { color-scheme: light; } :root[data-theme=dark] { color-scheme: dark; --faint: #a9b0b8; }
 body { font: 17px/1.5 Helvetica, Arial, sans-serif; max-width: 60em; margin: 1em auto; padding: 0 1em; }
 h2 { border-bottom: 2px solid var(--line); margin-top: 2em; } h3 { color: var(--faint); margin: 1.2em 0 .3em; }
 p, summary, li { margin: .15em 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
