@@ -10,7 +10,8 @@ environment is empty, and two fences stand around this process:
   The hook refers to nothing that Python code can change.
 - The kernel's, on Linux with Landlock. It holds also when Python's fence is gone, which code that writes into Python's
   memory (numpy and ctypes can do that) could achieve: no file outside that folder is read, none is written, made or
-  removed, no program is started, and no TCP connection opened.
+  removed, no program is started, and no TCP connection opened. Landlock holds for the thread that raises it and for
+  those started later; threads that the lesson itself has started before have Python's fence alone.
 
 Elsewhere there is Python's fence alone: against accidents and pranks, not a prison.
 """
@@ -191,7 +192,8 @@ def _only_compute(folder: str) -> None:
 def ask_the_kernel(folders: Sequence[str]) -> bool:
     """Have Linux refuse this process all files but reading in ``folders``, programs and TCP, for good, with Landlock.
 
-    Holds for the calling thread and what it starts. Returns whether this system does so.
+    Holds for the calling thread and what it starts, not for threads that run already. Returns whether this system
+    does so.
     """
     if sys.platform != "linux":
         return False

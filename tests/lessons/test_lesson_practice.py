@@ -265,9 +265,12 @@ def test_the_kernel_s_fence_stands_alone(tmp_path: Path) -> None:
     """What it refuses where there is no fence of Python's at all."""
     code = """
 import os, socket, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 from lessons.sandbox import ask_the_kernel
 folder, outside = sys.argv[1:]
 server = socket.create_server(("127.0.0.1", 0))
+earlier = ThreadPoolExecutor(1)
+earlier.submit(int).result()
 if not ask_the_kernel([folder]):
     print("no Landlock")
     sys.exit()
@@ -282,6 +285,7 @@ for action in (
     lambda: os.remove(outside),
     lambda: os.listdir("/"),
     lambda: subprocess.run([sys.executable, "-c", ""]),
+    lambda: ThreadPoolExecutor(1).submit(open, outside).result(),
     lambda: socket.create_connection(server.getsockname()),
 ):
     try:
@@ -289,6 +293,7 @@ for action in (
         print("allowed")
     except PermissionError:
         print("refused")
+print(earlier.submit(lambda: open(outside).read()).result())
 """
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "lesson").write_text("text")
@@ -301,7 +306,8 @@ for action in (
     if done.stdout == "no Landlock\n":
         pytest.skip("this kernel has no Landlock")
     lines = done.stdout.split()
-    assert lines[:10] == ["text", *["refused"] * 9]  # TCP, the last one, since Linux 6.7
+    assert lines[:11] == ["text", *["refused"] * 10]  # TCP, the last one, since Linux 6.7
+    assert lines[-1] == "precious"  # a thread that was there before: the docstring says so
     assert (tmp_path / "outside").read_text() == "precious"
 
 
