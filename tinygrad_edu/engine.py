@@ -307,19 +307,18 @@ class Value:
         self._grad += 1.0  # 1 for a computed Value, whose grad was just cleared; one more for a leaf
         add, mul = ADD, MUL
         for value in reversed(order):
-            if value._grad is cleared:
+            grad = value._grad
+            if grad is cleared:
                 continue  # no gradient arrives, not even 0: it lies behind a detach
             # What _backward() does, with + and × written out: they are nine tenths of a network, and a call and two
             # tuples for each would double the time. A test holds both to the table.
             op = value.op
             if op is mul:
                 a, b = value.inputs
-                grad = value._grad
                 a._grad += grad * b._data
                 b._grad += grad * a._data
             elif op is add:
                 a, b = value.inputs
-                grad = value._grad
                 a._grad += grad
                 b._grad += grad
             else:
@@ -394,19 +393,25 @@ def apply(op: Op, *inputs: Value) -> Value:
     >>> apply(ops.TANH, Value(0.0))
     Value(data=0.0)
     """
-    for look in _observers:
-        look(None)
+    recorded = not _unusual or _announced()
     out = _new(Value)
     data = op.forward(*[x._data for x in inputs])
     out._data = data if data.__class__ is float else as_float(data)  # an operation of one's own may return an int
     out._grad = NO_GRADIENT_YET
-    if not _unusual or _pause.get() not in _unusual:
+    if recorded:
         out.op = op
         out.inputs = inputs
     else:
         out.op = CONSTANT
         out.inputs = ()
     return out
+
+
+def _announced() -> bool:
+    """Tell the observers that numbers are used; whether the operation is recorded."""
+    for look in _observers:
+        look(None)
+    return is_recording()
 
 
 def maximum(*values: Value | float) -> Value:
@@ -596,7 +601,7 @@ def as_float(number: Any) -> float:
 
 
 def _is_number(thing: Any) -> bool:
-    if isinstance(thing, Real):
+    if type(thing) is int or isinstance(thing, Real):  # to ask for a Real takes a while
         return True
     # A truth value or an array without dimensions; numpy itself is not imported for it.
     array = getattr(thing, "__array_interface__", None)
@@ -605,6 +610,8 @@ def _is_number(thing: Any) -> bool:
 
 def _lift(other: Any) -> Any:
     """``other`` as a Value, or NotImplemented, so that Python tries the other operand and then says what is wrong."""
+    if type(other) is float:  # nearly always
+        return constant(other)
     if isinstance(other, Value):
         return other
     return constant(as_float(other)) if _is_number(other) else NotImplemented
@@ -625,15 +632,15 @@ def _binary(op: Op, a: Any, b: Any) -> Value:
 def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
     if not values:
         raise TypeError(f"{op.name}() needs at least one Value")
-    lifted = [_lift(value) for value in values]
-    for i, (value, result) in enumerate(zip(values, lifted, strict=True)):
-        if result is NotImplemented and hasattr(value, "as_value"):
-            lifted[i] = value.as_value()  # a number that is traced: see compiler/record.py
-        elif result is NotImplemented:
-            raise TypeError(
-                f"{op.name}() takes Values and numbers one by one, got {type(value).__name__}; "
-                f"for a list, unpack it: {op.name}(*values)"
-            )
+    lifted = [value if value.__class__ is Value else _lift(value) for value in values]
+    for i, result in enumerate(lifted):
+        if result is NotImplemented:
+            if not hasattr(values[i], "as_value"):
+                raise TypeError(
+                    f"{op.name}() takes Values and numbers one by one, got {type(values[i]).__name__}; "
+                    f"for a list, unpack it: {op.name}(*values)"
+                )
+            lifted[i] = values[i].as_value()  # a number that is traced: see compiler/record.py
     return apply(op, *lifted)
 
 

@@ -140,10 +140,18 @@ def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]
 
 def add(a: Vector, b: Vector) -> list[Value]:
     """Element by element: a residual connection.                                                # (n), (n) → (n)"""
-    a, b = vector(a, "add()"), vector(b, "add()")
+    if a.__class__ is not list or b.__class__ is not list:
+        a, b = vector(a, "add()"), vector(b, "add()")
     if len(a) != len(b):
         raise ShapeError(f"add() needs two vectors of the same length; got {len(a)} and {len(b)}")
-    return [x + y for x, y in zip(a, b, strict=True)]
+    try:
+        sums = [x + y for x, y in zip(a, b, strict=True)]
+    except TypeError:
+        vector(a, "add()"), vector(b, "add()")  # says which operand is no number
+        raise
+    if not _SCALARS.issuperset(map(type, sums)):
+        vector(a, "add()"), vector(b, "add()")
+    return sums
 
 
 def mean(values: Vector) -> Value:
@@ -269,9 +277,15 @@ def attention_weights(query: Vector, keys: Matrix, mask: Vector | None = None) -
 
 def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:
     """Σₜ wₜ · rowₜ, a mixture of T vectors of length n.                                       # (T), (T, n) → (n)"""
-    weights, rows = vector(weights, "weighted_sum()"), [vector(row, "weighted_sum()") for row in listed(rows)]
+    weights = vector(weights, "weighted_sum()")
+    rows = [row if row.__class__ is list else vector(row, "weighted_sum()") for row in listed(rows)]
     if len(weights) != len(rows):
         raise ShapeError(f"weighted_sum() needs one weight per row; got {len(weights)} weights and {len(rows)} rows")
     if any(len(row) != len(rows[0]) for row in rows):
         raise ShapeError(f"weighted_sum() needs rows of one length; got {', '.join(str(len(row)) for row in rows)}")
-    return [dot(weights, column) for column in zip(*rows, strict=True)]
+    try:
+        return [dot(weights, [*column]) for column in zip(*rows, strict=True)]
+    except TypeError:
+        for row in rows:
+            vector(row, "weighted_sum()")  # says which operand is no number
+        raise
