@@ -147,7 +147,7 @@ class _Writer:
         lanes = [self.program.arrays[x.array].lanes for x in _accesses(it)]
         lane_numbers = range(self.batch if any(lanes) else 1)
         where = self._places(it.out, it.loops)
-        reads = [self._places(x, it.loops) if isinstance(x, Access) else x for x in it.inputs]
+        reads: list[Any] = [self._places(x, it.loops) if isinstance(x, Access) else x for x in it.inputs]
         mask = None
         if it.op == "fill":
             mask = np.broadcast_to(np.asarray(it.mask, bool), it.loops).ravel().tolist()
