@@ -275,9 +275,8 @@ class Lowered:
             self.mask = mask[..., None] if self.lanes else mask
             self.compute = lambda: torch.where(self.mask, self.inputs[0](), it.value)
         else:
-            function = SLOPES[it.op[5:]] if it.op.startswith("grad:") else FORWARD[it.op]
-            numbers = it.op.split(":")[1 if it.op.startswith("grad:") else 0] in TAKES_NUMBERS
-            self.compute = self._elementwise(function, numbers)
+            function = _backward(it.op[5:]) if it.op.startswith("grad:") else FORWARD[it.op]
+            self.compute = self._elementwise(function, it.op in TAKES_NUMBERS)
 
     def run(self) -> None:
         """Compute, combine, write."""
@@ -355,67 +354,90 @@ class Lowered:
 
 
 def _power(a: Any, b: Any) -> Tensor:
-    return torch.pow(a, b)
+    root = torch.pow(a, b)
+    if isinstance(b, float) and abs(b) == 0.5:  # PyTorch takes the square root, and −∞ has none; but it has a power
+        return torch.where(a == -math.inf, math.inf if b > 0.0 else 0.0, root)
+    return root
 
 
-def _power_slope(g: Any, a: Any, b: Any, out: Any) -> Tensor:
+def _power_slope(a: Any, b: Any, out: Any) -> Tensor:
+    a = a + 0.0  # the derivative at -0.0 is that at 0.0
     if isinstance(b, float):
-        return g * b * a ** (b - 1.0)
-    return g * torch.where(b == 0.0, 0.0, b * torch.pow(a, b - 1.0))
+        return b * _power(a, b - 1.0) if b else torch.zeros_like(a)
+    return torch.where(b == 0.0, 0.0, b * torch.pow(a, b - 1.0))
 
 
-def _exponent_slope(g: Any, a: Any, b: Any, out: Any) -> Tensor:
-    a = torch.as_tensor(a, dtype=out.dtype, device=out.device)
-    return g * torch.where(a > 0.0, out * torch.log(a), torch.where(a == 0.0, 0.0, math.nan))
+def _exponent_slope(a: Any, b: Any, out: Any) -> Tensor:
+    return torch.where(a > 0.0, out * torch.log(a), torch.where(a == 0.0, 0.0, math.nan))
 
 
-def _gelu_slope(g: Any, a: Any, out: Any) -> Tensor:
-    return g * (torch.special.ndtr(a) + a * torch.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi))
+def _sigmoid(a: Any) -> Tensor:
+    e = torch.exp(-torch.abs(a))
+    return torch.where(a < 0.0, e, 1.0) / (1.0 + e)
+
+
+def _gelu(a: Any) -> Tensor:
+    return torch.where(a == -math.inf, 0.0, torch.nn.functional.gelu(a))
+
+
+def _gelu_slope(a: Any, out: Any) -> Tensor:
+    near = torch.clamp(a, -1e4, 1e4)  # beyond, the density is 0, and infinity times 0 would be NaN
+    return torch.special.ndtr(near) + near * torch.exp(-0.5 * near * near) / math.sqrt(2.0 * math.pi)
 
 
 def _extreme_slope(slot: int) -> Callable[..., Tensor]:
-    def slope(g: Any, a: Any, b: Any, out: Any) -> Tensor:
+    def slope(a: Any, b: Any, out: Any) -> Tensor:
         own, other = (a, b) if slot == 0 else (b, a)
-        return g * torch.where(own == other, 0.5, (own == out).to(out.dtype))
+        return torch.where(own == other, 0.5, (own == out).to(out.dtype))
 
     return slope
 
 
+def _flow(g: Any, slope: Any) -> Tensor:
+    """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+    return torch.where(slope == 0.0, 0.0, g * slope)
+
+
 #: Of these, an input may be a plain number; of the others all are tensors.
-TAKES_NUMBERS = ("add", "sub", "mul", "div", "pow")
+TAKES_NUMBERS = ("add", "sub", "mul", "div", "pow", "grad:pow:0")
 
 #: function(*inputs) -> output
 FORWARD: dict[str, Callable[..., Tensor]] = {
     "copy": lambda a: a, "detach": lambda a: a,
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
     "pow": _power,
-    "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
-    "relu": torch.relu, "gelu": torch.nn.functional.gelu, "sin": torch.sin, "cos": torch.cos, "abs": torch.abs,
+    "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "tanh": torch.tanh, "sigmoid": _sigmoid,
+    "relu": torch.relu, "gelu": _gelu, "sin": torch.sin, "cos": torch.cos, "abs": torch.abs,
     "maximum": torch.maximum, "minimum": torch.minimum,
-    "equal": lambda a, b: (a == b).to(a.dtype),
+    "equal": lambda a, b: (a == b).to(a.dtype), "flow": _flow,
 }  # fmt: skip
 
-#: function(gradient, *inputs, output) -> the local derivative times the gradient
+#: function(*inputs, output) -> the local derivative
 SLOPES: dict[str, Callable[..., Tensor]] = {
-    "exp:0": lambda g, a, out: g * out,
-    "log:0": lambda g, a, out: g / a,
-    "sqrt:0": lambda g, a, out: g * 0.5 / out,
-    "tanh:0": lambda g, a, out: g * (1.0 - out * out),
-    "sigmoid:0": lambda g, a, out: g * out * (1.0 - out),
-    "relu:0": lambda g, a, out: g * (a > 0.0),
+    "exp:0": lambda a, out: out,
+    "log:0": lambda a, out: 1.0 / a,
+    "sqrt:0": lambda a, out: 0.5 / torch.abs(out),  # the root of -0.0 is -0.0
+    "tanh:0": lambda a, out: 1.0 - out * out,
+    "sigmoid:0": lambda a, out: out * (1.0 - out),
+    "relu:0": lambda a, out: torch.where(a <= 0.0, 0.0, torch.ones_like(a)),
     "gelu:0": _gelu_slope,
-    "sin:0": lambda g, a, out: g * torch.cos(a),
-    "cos:0": lambda g, a, out: -g * torch.sin(a),
-    "abs:0": lambda g, a, out: g * torch.sign(a),
+    "sin:0": lambda a, out: torch.cos(a),
+    "cos:0": lambda a, out: -torch.sin(a),
+    "abs:0": lambda a, out: torch.sgn(a),
     "pow:0": _power_slope,
     "pow:1": _exponent_slope,
     "maximum:0": _extreme_slope(0),
     "maximum:1": _extreme_slope(1),
     "minimum:0": _extreme_slope(0),
     "minimum:1": _extreme_slope(1),
-    "div:0": lambda g, a, b, out: g / b,
-    "div:1": lambda g, a, b, out: -(g * out) / b,
+    "div:0": lambda a, b, out: 1.0 / b,
+    "div:1": lambda a, b, out: -out / b,
 }
+
+
+def _backward(name: str) -> Callable[..., Tensor]:
+    slope = SLOPES[name]
+    return lambda g, *inputs_and_out: _flow(g, slope(*inputs_and_out))
 
 
 # --- the optimiser ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ At the borders, in this order:
 3. *A function without a derivative at that point* takes PyTorch's convention: 0 for ``relu`` and ``abs`` at 0, the
    gradient shared equally among tied inputs of ``maximum`` and ``minimum``, infinity for ``sqrt`` at 0.
 4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic.
+5. *A derivative of 0 stops the gradient*, even an infinite one; + and × alone follow IEEE arithmetic (0 · ∞ is NaN).
+6. Which of 0.0 and −0.0 comes out of a tie, or as a result that is 0, is not defined: they are equal.
 """
 
 from __future__ import annotations

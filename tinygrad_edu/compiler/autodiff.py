@@ -148,7 +148,6 @@ class _Reverse:
         loops = it.loops
         g = compose(whole, it.out, loops)
         x = it.inputs
-        out = it.out
         if it.reduce != "sum":
             self._extreme(it, g)
         elif it.op == "copy":
@@ -172,8 +171,6 @@ class _Reverse:
             else:
                 self.contribute(x[0], loops, "mul", (g, x[1]))
                 self.contribute(x[1], loops, "mul", (g, x[0]))
-        elif it.op == "exp" and not self._risky(it):
-            self.contribute(x[0], loops, "mul", (g, out))
         elif it.op == "div" and not self._risky(it):
             self._divide(it, g)
         elif it.op == "select":
@@ -206,11 +203,14 @@ class _Reverse:
     def _divide(self, it: Instruction, g: Access) -> None:
         # d(a/b)/db = −out/b. Where one b divides many a, the sum of g·out comes first and is divided once.
         a, b = it.inputs
-        self.contribute(a, it.loops, "div", (g, b))
+        self.contribute(a, it.loops, "grad:div:0", (g, a, b, it.out))
         if isinstance(b, Access) and self.wanted[b.array]:
             kept = tuple(loop for loop in range(len(it.loops)) if b.uses(loop))
+            if len(kept) == len(it.loops):
+                self.contribute(b, it.loops, "grad:div:1", (g, a, b, it.out))
+                return
             loops = tuple(it.loops[loop] for loop in kept)
-            total = self.temporary("mul", it.loops, kept, (g, it.out))
+            total = self.temporary("flow", it.loops, kept, (g, it.out))
             own = Access(b.array, b.offset, tuple(tuple(row[loop] for loop in kept) for row in b.steps))
             quotient = self.temporary("div", loops, tuple(range(len(kept))), (total, own))
             self.contribute(own, loops, "neg", (quotient,))
@@ -225,8 +225,10 @@ class _Reverse:
         kept = tuple(loop for loop in range(n) if it.out.uses(loop))
         steps = tuple(tuple(int(loop == own) for loop in range(n)) for own in kept)
         count = self.temporary("copy", loops, kept, (equal,))
+        inner = tuple(loops[loop] for loop in kept)  # where all is NaN, nothing is equal
+        count = self.temporary("maximum", inner, tuple(range(len(kept))), (count, 1.0))
         share = self.temporary("div", loops, tuple(range(n)), (equal, Access(count.array, (0,) * len(kept), steps)))
-        self.contribute(x, loops, "mul", (g, share))
+        self.contribute(x, loops, "flow", (g, share))
 
 
 def _crossing_loop(x: Access, loops: tuple[int, ...]) -> int | None:

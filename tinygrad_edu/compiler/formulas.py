@@ -2,7 +2,7 @@
 
 A formula is arithmetic on vectors. The functions that are more than that all come from e^x: 2^n·e^r with |r| ≤ ½·ln 2,
 and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); so to about one unit in the last
-place.
+place. For a derivative there is the formula of the derivative itself; ``flow`` multiplies it by the gradient.
 """
 
 from __future__ import annotations
@@ -105,7 +105,13 @@ class Formulas:
 
     def compute(self, op: str, arguments: list[Any]) -> str:
         """The result of an operation: of a row of the table, or a derivative times the gradient that arrives."""
+        if op.startswith("grad:"):
+            return self.flow(arguments[0], _FORMULAS[op](self, *arguments[1:]))
         return _FORMULAS[op](self, *arguments)
+
+    def flow(self, g: Any, slope: Any) -> str:
+        """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+        return self.choose(self.compare(slope, "oeq", 0.0), 0.0, self.two("fmul", g, slope))
 
     # --- functions ---
 
@@ -140,17 +146,17 @@ class Formulas:
         return 13 if self.double else 7  # the next one is below half a unit of the last place
 
     def exp(self, x: Any) -> str:
-        """e^x; infinity and 0 beyond the range of the normal numbers: smaller ones would slow a processor down."""
-        low, high = (-707.0, 710.0) if self.double else (-86.0, 89.0)
-        tiny = self.compare(x, "olt", low)
+        """e^x, with infinity, the smallest numbers and 0 where they belong."""
+        low, high = (-746.0, 710.0) if self.double else (-104.0, 89.0)
         # In this order a NaN stays one.
         x = self.choose(self.compare(x, "ogt", high), high, x)
         x = self.choose(self.compare(x, "olt", low), low, x)
         n, r = self._split(x)
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms(), -1, -1)])
-        half = self._power_of_two(self._whole(self.two("fadd", n, -1.0)))  # 2^n itself may be too large
-        power = self.two("fmul", self.two("fmul", power, half), 2.0)
-        return self.choose(tiny, 0.0, power)
+        whole = self._whole(n)  # 2^n itself may be too large or too small: it is two factors
+        half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")
+        rest = self.emit(f"sub {self.integers} {whole}, {half}")
+        return self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
 
     def expm1(self, x: str) -> str:
         """e^x − 1 for −50 ≤ x ≤ 0, exact where it is small: 2^n·(e^r − 1) + (2^n − 1)."""
@@ -168,9 +174,9 @@ class Formulas:
         return self.call("copysign", quotient, x)
 
     def sigmoid(self, x: Any) -> str:
-        """1 / (1 + e^−x)."""
-        e = self.exp(self.two("fsub", -0.0, x))
-        return self.two("fdiv", 1.0, self.two("fadd", e, 1.0))
+        """1 / (1 + e^−x); e^x / (1 + e^x) for a negative x, where e^−x may be too large."""
+        e = self.exp(self.two("fsub", -0.0, self.call("fabs", x)))
+        return self.two("fdiv", self.choose(self.compare(x, "olt", 0.0), e, 1.0), self.two("fadd", e, 1.0))
 
     def power(self, a: Any, b: float) -> str:
         """a^b for an exponent that is a multiple of a half."""
@@ -184,9 +190,9 @@ class Formulas:
             result = self.choose(self.compare(a, "oeq", -math.inf), math.inf, result)
         return self.two("fdiv", 1.0, result) if b < 0 else str(result)
 
-    def power_slope(self, g: Any, a: Any, b: float, out: Any) -> str:
-        """b·a^(b − 1) times the gradient; 0 for b = 0, also where a is 0."""
-        return self.two("fmul", self.two("fmul", self.power(a, b - 1.0), b), g) if b else self._text(0.0)
+    def power_slope(self, a: Any, b: float) -> str:
+        """b·a^(b − 1); 0 for b = 0, also where a is 0, and the same for both zeros."""
+        return self.two("fmul", self.power(self.two("fadd", a, 0.0), b - 1.0), b) if b else self._text(0.0)
 
     def normal(self, x: Any) -> tuple[str, str]:
         """Φ(x), the share of a normal distribution below x, and e^(−x²/2); see :func:`kernels.erfcx_polynomial`."""
@@ -216,10 +222,14 @@ class Formulas:
         share, density = self.normal(x)
         return self.call("fmuladd", self.two("fmul", density, 1.0 / math.sqrt(2.0 * math.pi)), x, share)
 
-    def extreme_slope(self, g: Any, own: Any, other: Any, out: Any) -> str:
+    def extreme_slope(self, own: Any, other: Any, out: Any) -> str:
         """The gradient goes to the input that was chosen, half of it where both are equal."""
         chosen = self.choose(self.compare(own, "oeq", out), 1.0, 0.0)
-        return self.two("fmul", g, self.choose(self.compare(own, "oeq", other), 0.5, chosen))
+        return self.choose(self.compare(own, "oeq", other), 0.5, chosen)
+
+    def sign(self, x: Any) -> str:
+        """The derivative of |x|: 0 at 0, and for NaN."""
+        return self.choose(self.compare(x, "one", 0.0), self.call("copysign", 1.0, x), 0.0)
 
     def divide(self, a: Any, b: Any) -> str:
         """a / b; by 1 / b where many numbers share a divisor."""
@@ -227,7 +237,7 @@ class Formulas:
 
 
 _F = Formulas
-#: For each operation its formula: of the inputs, and for a derivative of the gradient, the inputs and the result.
+#: For each operation its formula: of the inputs, and for a derivative of the inputs and the result.
 _FORMULAS: dict[str, Callable[..., str]] = {
     "copy": lambda f, a: f._text(a),
     "detach": lambda f, a: f._text(a),
@@ -248,21 +258,20 @@ _FORMULAS: dict[str, Callable[..., str]] = {
     "minimum": lambda f, a, b: f.call("minimum", a, b),
     "equal": lambda f, a, b: f.choose(f.compare(a, "oeq", b), 1.0, 0.0),
     "fill": lambda f, a, mask, value: f.choose(f.compare(mask, "une", 0.0), a, value),
-    "grad:exp:0": lambda f, g, a, out: f.two("fmul", g, out),
-    "grad:log:0": lambda f, g, a, out: f.divide(g, a),
-    "grad:sqrt:0": lambda f, g, a, out: f.two("fmul", g, f.divide(0.5, out)),
-    "grad:tanh:0": lambda f, g, a, out: f.two("fmul", g, f.two("fsub", 1.0, f.two("fmul", out, out))),
-    "grad:sigmoid:0": lambda f, g, a, out: f.two("fmul", g, f.two("fmul", out, f.two("fsub", 1.0, out))),
-    "grad:relu:0": lambda f, g, a, out: f.two("fmul", g, f.choose(f.compare(a, "ogt", 0.0), 1.0, 0.0)),
-    "grad:gelu:0": lambda f, g, a, out: f.two("fmul", g, f.gelu_slope(a)),
-    "grad:abs:0": lambda f, g, a, out: f.two(
-        "fmul", g, f.choose(f.compare(a, "oeq", 0.0), 0.0, f.call("copysign", 1.0, a))
-    ),
-    "grad:pow:0": _F.power_slope,
-    "grad:maximum:0": lambda f, g, a, b, out: f.extreme_slope(g, a, b, out),
-    "grad:maximum:1": lambda f, g, a, b, out: f.extreme_slope(g, b, a, out),
-    "grad:minimum:0": lambda f, g, a, b, out: f.extreme_slope(g, a, b, out),
-    "grad:minimum:1": lambda f, g, a, b, out: f.extreme_slope(g, b, a, out),
-    "grad:div:0": lambda f, g, a, b, out: f.divide(g, b),
-    "grad:div:1": lambda f, g, a, b, out: f.two("fsub", -0.0, f.divide(f.two("fmul", g, out), b)),
+    "flow": _F.flow,
+    "grad:exp:0": lambda f, a, out: f._text(out),
+    "grad:log:0": lambda f, a, out: f.divide(1.0, a),
+    "grad:sqrt:0": lambda f, a, out: f.divide(0.5, f.call("fabs", out)),  # the root of -0.0 is -0.0
+    "grad:tanh:0": lambda f, a, out: f.two("fsub", 1.0, f.two("fmul", out, out)),
+    "grad:sigmoid:0": lambda f, a, out: f.two("fmul", out, f.two("fsub", 1.0, out)),
+    "grad:relu:0": lambda f, a, out: f.choose(f.compare(a, "ole", 0.0), 0.0, 1.0),
+    "grad:gelu:0": lambda f, a, out: f.gelu_slope(a),
+    "grad:abs:0": lambda f, a, out: f.sign(a),
+    "grad:pow:0": lambda f, a, b, out: f.power_slope(a, b),
+    "grad:maximum:0": lambda f, a, b, out: f.extreme_slope(a, b, out),
+    "grad:maximum:1": lambda f, a, b, out: f.extreme_slope(b, a, out),
+    "grad:minimum:0": lambda f, a, b, out: f.extreme_slope(a, b, out),
+    "grad:minimum:1": lambda f, a, b, out: f.extreme_slope(b, a, out),
+    "grad:div:0": lambda f, a, b, out: f.divide(1.0, b),
+    "grad:div:1": lambda f, a, b, out: f.two("fsub", -0.0, f.divide(out, b)),
 }  # fmt: skip

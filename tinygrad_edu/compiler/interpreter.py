@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,10 +50,26 @@ def _run(program: Program, it: Instruction, memory: list[Any], batch: int) -> No
             result = _compute(it, point, [float(x) for x in inputs])
             places.setdefault(_element(it.out, point, lane, program), []).append(result)
     for place, results in places.items():
-        combined = math.fsum(results) if it.reduce == "sum" and all(map(math.isfinite, results)) else None
-        if combined is None:
-            combined = max(results) if it.reduce == "max" else min(results) if it.reduce == "min" else sum(results)
+        combined = _REDUCTIONS[it.reduce](results)
         target[place] = target[place] + combined if it.accumulate else combined
+
+
+def _flow(gradient: float, derivative: float) -> float:
+    return derivative * gradient if derivative != 0.0 else 0.0  # a zero derivative stops the flow, as in the engine
+
+
+def _sum(numbers: list[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):  # beyond the range, or infinities of both signs
+        return sum(numbers)
+
+
+_REDUCTIONS: dict[str, Callable[[list[float]], float]] = {
+    "sum": _sum,
+    "max": lambda numbers: ops.MAXIMUM.forward(*numbers),
+    "min": lambda numbers: ops.MINIMUM.forward(*numbers),
+}
 
 
 def _element(x: Access, point: Sequence[int], lane: int, program: Program) -> tuple[int, ...]:
@@ -72,6 +88,8 @@ def _compute(it: Instruction, point: tuple[int, ...], x: list[float]) -> float:
         return x[0]
     if it.op == "equal":
         return float(x[0] == x[1])
+    if it.op == "flow":
+        return _flow(*x)
     if it.op == "select":
         return x[1] if int(x[0]) == point[it.axis] else 0.0
     if it.op == "fill":
@@ -81,8 +99,7 @@ def _compute(it: Instruction, point: tuple[int, ...], x: list[float]) -> float:
             _, name, slot = it.op.split(":")
             derivatives = ops.by_name(name).derivatives
             assert derivatives is not None
-            derivative = derivatives(*x[1:])[int(slot)]
-            return derivative * x[0] if derivative else 0.0  # a zero derivative stops the flow, as in the engine
+            return _flow(x[0], derivatives(*x[1:])[int(slot)])
         return ops.by_name(it.op).forward(*x)
-    except (ValueError, OverflowError):  # a DomainError is a ValueError
+    except (ValueError, ArithmeticError):  # a DomainError is a ValueError
         return math.nan  # in a hole nobody looks at it

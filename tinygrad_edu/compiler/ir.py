@@ -31,8 +31,8 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 #: What an array holds. The first five are given from outside, the others are computed.
 KINDS = ("parameter", "constant", "input", "index", "random", "seed", "value", "gradient")
 #: Instructions beside the rows of the operation table; "grad:tanh:0" is the first local derivative of tanh, times the
-#: gradient that arrives.
-EXTRA_OPS = ("copy", "select", "fill", "equal")
+#: gradient that arrives. "flow" is that product: gradient · derivative, but 0 where the derivative is 0.
+EXTRA_OPS = ("copy", "select", "fill", "equal", "flow")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Instruction:
     """One nest of loops.
 
     Attributes:
-        op: a row of the operation table by name, ``copy``, ``select``, ``fill``, or ``grad:NAME:INPUT``.
+        op: a row of the operation table by name, one of :data:`EXTRA_OPS`, or ``grad:NAME:INPUT``.
         loops: how far each loop runs; the lanes are one more loop that nobody writes.
         out: where the result of a point goes.
         inputs: what it is computed from; a float is a number written in the program.
@@ -186,7 +186,7 @@ class Program:
 
 _LOOPS = "ijklmnopqrstuvwxyz"
 _COMBINE = {"sum": "Σ", "max": "max ", "min": "min "}
-_INFIX = {"mul": "*", "sub": "-", "div": "/", "pow": "**", "add": "+"}
+_INFIX = {"mul": "*", "flow": "*", "sub": "-", "div": "/", "pow": "**", "add": "+"}
 
 
 def name_of(program: Program, array: int) -> str:

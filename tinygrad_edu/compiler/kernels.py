@@ -53,8 +53,8 @@ def _phi64(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatA
     np.add(z, 2.0, u)
     np.divide(4.0 / (1.0 - low), u, u)  # 2·t / (1 − low)
     np.subtract(u, 2.0 * low / (1.0 - low) + 1.0, u)
-    np.multiply(z, z, e)
-    np.negative(e, e)
+    np.multiply(x, x, e)  # not of z: beyond the largest one, the tail goes on to 0
+    np.multiply(e, -0.5, e)
     np.exp(e, e)
     np.multiply(u, coefficients[0], q)
     for c in coefficients[1:-1]:
@@ -144,97 +144,112 @@ def power(out: FloatArray, a: Any, b: Any) -> None:
         call()
 
 
-def _power_slope(g: Any, a: Any, b: Any, out: Any, target: FloatArray) -> None:
+def _power_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
     if not isinstance(b, np.ndarray):
         if b == 0.0:
             np.copyto(target, 0.0)
             return
         if b == 2.0:
-            np.multiply(g, a, target)
-            np.multiply(target, 2.0, target)
+            np.multiply(a, 2.0, target)
             return
-        power(target, a, b - 1.0)
+        power(target, a + 0.0, b - 1.0)  # the derivative at -0.0 is that at 0.0
         np.multiply(target, b, target)
     else:
-        np.power(a, np.subtract(b, 1.0), target)
+        np.power(a + 0.0, np.subtract(b, 1.0), target)
         np.multiply(target, b, target)
         np.copyto(target, 0.0, where=np.equal(b, 0.0))
-    np.multiply(target, g, target)
 
 
-def _exponent_slope(g: Any, a: Any, b: Any, out: Any, target: FloatArray) -> None:
+def _exponent_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
     np.copyto(target, np.nan)
     np.log(a, out=target, where=np.greater(a, 0.0))
     np.multiply(target, out, target)
     np.copyto(target, 0.0, where=np.equal(a, 0.0))
-    np.multiply(target, g, target)
 
 
 # --- forward computations and derivatives that are not one numpy function --------------------------------------------
 
 
 def sigmoid(out: FloatArray, a: FloatArray) -> None:
-    """1 / (1 + e^−a), as ½ + ½·tanh(a / 2): nothing overflows, and no case is needed."""
-    np.multiply(a, 0.5, out)
-    np.tanh(out, out)
-    np.multiply(out, 0.5, out)
-    np.add(out, 0.5, out)
+    """1 / (1 + e^−a), or e^a / (1 + e^a) for a negative a, where e^−a may be too large."""
+    e = np.exp(np.negative(np.abs(a)))
+    np.copyto(out, 1.0)
+    np.copyto(out, e, where=np.less(a, 0.0))
+    np.divide(out, np.add(e, 1.0), out)
 
 
-def _tanh_slope(g: Any, a: Any, out: Any, target: FloatArray) -> None:
+def flow(g: Any, slope: Any, target: FloatArray) -> None:
+    """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite.
+
+    ``target`` may be ``slope``.
+    """
+    stopped = None if np.isfinite(np.add.reduce(_narrow(g), None)) else np.equal(slope, 0.0)  # nearly always None
+    np.multiply(g, slope, target)
+    if stopped is not None:
+        np.copyto(target, 0.0, where=stopped)
+
+
+def _narrow(x: Any) -> Any:
+    """An array without the repetition along axes on which it does not change."""
+    return x[tuple([slice(None) if step else slice(1) for step in x.strides])] if isinstance(x, np.ndarray) else x
+
+
+def _tanh_slope(a: Any, out: Any, target: FloatArray) -> None:
     np.multiply(out, out, target)
     np.subtract(1.0, target, target)
-    np.multiply(target, g, target)
 
 
-def _sigmoid_slope(g: Any, a: Any, out: Any, target: FloatArray) -> None:
+def _sigmoid_slope(a: Any, out: Any, target: FloatArray) -> None:
     np.subtract(1.0, out, target)
     np.multiply(target, out, target)
-    np.multiply(target, g, target)
 
 
-def _sqrt_slope(g: Any, a: Any, out: Any, target: FloatArray) -> None:
-    np.divide(0.5, out, target)
-    np.multiply(target, g, target)
+def _relu_slope(a: Any, out: Any, target: FloatArray) -> None:
+    np.copyto(target, ~np.less_equal(a, 0.0))  # 1 for NaN, as in the engine
+
+
+def _quotient_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
+    np.divide(out, b, target)
+    np.negative(target, target)
 
 
 def _extreme_slope(slot: int) -> Callable[..., None]:
-    def slope(g: Any, a: Any, b: Any, out: Any, target: FloatArray) -> None:
+    def slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
         own, other = (a, b) if slot == 0 else (b, a)
-        share = np.where(np.equal(own, other), 0.5, np.equal(own, out).astype(target.dtype))
-        np.multiply(g, share, target)
+        np.copyto(target, np.equal(own, out))
+        np.copyto(target, 0.5, where=np.equal(own, other))
 
     return slope
 
 
-def _times(slope: Callable[[Any, FloatArray], Any]) -> Callable[..., None]:
-    def kernel(g: Any, a: Any, out: Any, target: FloatArray) -> None:
-        slope(a, target)
-        np.multiply(target, g, target)
-
-    return kernel
-
-
-#: kernel(gradient, *inputs, output, target): the local derivative times the gradient, into ``target``.
-SLOPES: dict[str, Callable[..., None]] = {
-    "exp:0": lambda g, a, out, target: np.multiply(g, out, target),
-    "log:0": lambda g, a, out, target: np.divide(g, a, target),
-    "sqrt:0": _sqrt_slope,
+#: slope(*inputs, output, target): the local derivative, into ``target`` or as its result; that of gelu is computed
+#: along with gelu.
+SLOPES: dict[str, Callable[..., Any]] = {
+    "exp:0": lambda a, out, target: out,
+    "log:0": lambda a, out, target: np.divide(1.0, a, target),
+    "sqrt:0": lambda a, out, target: np.divide(0.5, np.abs(out), target),  # the root of -0.0 is -0.0
     "tanh:0": _tanh_slope,
     "sigmoid:0": _sigmoid_slope,
-    "relu:0": lambda g, a, out, target: np.multiply(g, np.greater(a, 0.0), target),
-    "sin:0": _times(lambda a, target: np.cos(a, target)),
-    "cos:0": _times(lambda a, target: np.negative(np.sin(a, target), target)),
-    "abs:0": _times(lambda a, target: np.sign(a, target)),
+    "relu:0": _relu_slope,
+    "sin:0": lambda a, out, target: np.cos(a, target),
+    "cos:0": lambda a, out, target: np.negative(np.sin(a, target), target),
+    "abs:0": lambda a, out, target: np.subtract(np.greater(a, 0.0), np.less(a, 0.0), target, dtype=target.dtype),
     "pow:0": _power_slope,
     "pow:1": _exponent_slope,
     "maximum:0": _extreme_slope(0),
     "maximum:1": _extreme_slope(1),
     "minimum:0": _extreme_slope(0),
     "minimum:1": _extreme_slope(1),
-    "div:0": lambda g, a, b, out, target: np.divide(g, b, target),
-    "div:1": lambda g, a, b, out, target: np.negative(np.divide(np.multiply(g, out, target), b, target), target),
+    "div:0": lambda a, b, out, target: np.divide(1.0, _narrow(b)),
+    "div:1": _quotient_slope,
 }
+
+
+def backward(name: str, g: Any, *rest: Any) -> None:
+    """The local derivative called ``name`` times the gradient; ``rest`` are inputs, output and target."""
+    slope = SLOPES[name](*rest)
+    flow(g, rest[-1] if slope is None else slope, rest[-1])
+
 
 #: kernel(out, *inputs)
 FORWARD: dict[str, Callable[..., Any]] = {
@@ -258,4 +273,5 @@ FORWARD: dict[str, Callable[..., Any]] = {
     "minimum": lambda out, a, b: np.minimum(a, b, out=out),
     "detach": np.copyto,
     "equal": lambda out, a, b: np.equal(a, b, out),
+    "flow": lambda out, g, slope: flow(g, slope, out),
 }

@@ -117,10 +117,11 @@ class Lowering:
             if slope is None:
                 slope = self.scratch_like(out, shape)
                 self._gelu(None, shape, inputs[1], slope)
-            self._calls(np.multiply, out, inputs[0], slope, shape=shape)
+            target, *arrays = merged(shape, [out, inputs[0], slope])
+            self.call(kernels.flow, *arrays, target)
         elif op.startswith("grad:"):
-            arrays = merged(shape, [out, *inputs])
-            self.call(kernels.SLOPES[op[5:]], *arrays[1:], arrays[0])
+            target, *arrays = merged(shape, [out, *inputs])
+            self.call(kernels.backward, op[5:], *arrays, target)
         elif op == "pow" and not isinstance(inputs[1], View):
             self.steps += kernels.power_calls(*merged(shape, [out, *inputs]))
         elif op in _UFUNCS:

@@ -251,7 +251,7 @@ def _number(x: Any) -> str:
 def _expression(op: str, inputs: list[str]) -> str:
     """The result of an operation on numbers with these names."""
     if op in ("pow", "grad:pow:0") and inputs[-2 if op != "pow" else 1] == "2.0":
-        return f"{inputs[0]} * {inputs[0]}" if op == "pow" else f"{inputs[0]} * (2.0 * {inputs[1]})"
+        return f"{inputs[0]} * {inputs[0]}" if op == "pow" else _flow("2.0 * {1}").format(*inputs)
     return _EXPRESSIONS[op].format(*inputs)
 
 
@@ -275,7 +275,12 @@ _power = _quiet(math.pow, np.power)
 
 
 def _power_slope(a: float, b: float) -> float:
-    return b * _power(a, b - 1.0) if b else 0.0
+    return b * _power(a + 0.0, b - 1.0) if b else 0.0  # the derivative at -0.0 is that at 0.0
+
+
+def _flow(slope: str) -> str:
+    """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+    return f"({{0}} * slope if (slope := ({slope})) else 0.0)"
 
 
 def _exponent_slope(a: float, out: float) -> float:
@@ -301,20 +306,21 @@ _EXPRESSIONS: dict[str, str] = {
     "maximum": "({0} if {0} >= {1} or {0} != {0} else {1})", "minimum": "({0} if {0} <= {1} or {0} != {0} else {1})",
     "pow": "power({0}, {1})",
     **{name: f"{name}({{0}})" for name in ("exp", "log", "sqrt", "tanh", "sigmoid", "gelu", "sin", "cos", "abs")},
-    "grad:exp:0": "{0} * {2}",
-    "grad:log:0": "({0} / {1} if {1} else quotient({0}, {1}))",
-    "grad:sqrt:0": "{0} * (0.5 / {2} if {2} else inf)",
-    "grad:tanh:0": "{0} * (1.0 - {2} * {2})",
-    "grad:sigmoid:0": "{0} * ({2} * (1.0 - {2}))",
-    "grad:relu:0": "({0} if {1} > 0.0 else 0.0)",
-    "grad:gelu:0": "{0} * gelu_slopes({1}, {2})[0]",
-    "grad:sin:0": "{0} * cos({1})",
-    "grad:cos:0": "{0} * -sin({1})",
+    "flow": "({0} * {1} if {1} else 0.0)",
+    "grad:exp:0": "({0} * {2} if {2} else 0.0)",
+    "grad:log:0": _flow("1.0 / {1} if {1} else quotient(1.0, {1})"),
+    "grad:sqrt:0": _flow("0.5 / {2} if {2} else inf"),
+    "grad:tanh:0": _flow("1.0 - {2} * {2}"),
+    "grad:sigmoid:0": _flow("{2} * (1.0 - {2})"),
+    "grad:relu:0": "(0.0 if {1} <= 0.0 else {0})",
+    "grad:gelu:0": _flow("gelu_slopes({1}, {2})[0]"),
+    "grad:sin:0": _flow("cos({1})"),
+    "grad:cos:0": _flow("-sin({1})"),
     "grad:abs:0": "({0} if {1} > 0.0 else -{0} if {1} < 0.0 else 0.0)",
-    "grad:pow:0": "{0} * power_slope({1}, {2})",
-    "grad:pow:1": "{0} * exponent_slope({1}, {3})",
+    "grad:pow:0": _flow("power_slope({1}, {2})"),
+    "grad:pow:1": _flow("exponent_slope({1}, {3})"),
     "grad:maximum:0": _EXTREME_SLOPE.format(1, 2), "grad:maximum:1": _EXTREME_SLOPE.format(2, 1),
     "grad:minimum:0": _EXTREME_SLOPE.format(1, 2), "grad:minimum:1": _EXTREME_SLOPE.format(2, 1),
-    "grad:div:0": "({0} / {2} if {2} else quotient({0}, {2}))",
-    "grad:div:1": "(-({0} * {3}) / {2} if {2} else quotient(-({0} * {3}), {2}))",
+    "grad:div:0": _flow("1.0 / {2} if {2} else quotient(1.0, {2})"),
+    "grad:div:1": _flow("-{3} / {2} if {2} else quotient(-{3}, {2})"),
 }  # fmt: skip
