@@ -15,6 +15,8 @@ from .model import GPT
 if TYPE_CHECKING:
     from tinygrad_edu.compiler import Bound, Compiled, Parameters
 
+__all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer", "in_evaluation"]
+
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
 #: So many tokens of beginnings are computed one at a time before the program for many is compiled: that takes as long
 #: as about so many tokens, and a short text does without.

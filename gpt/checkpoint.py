@@ -42,6 +42,45 @@ from .reading import TensorFile
 from .text import Text, normalized, parse_normalizations
 from .tokenizer import CharTokenizer
 
+__all__ = [
+    "BEST",
+    "CONFIG",
+    "FLOW",
+    "FORMAT",
+    "LARGEST_FLOAT32",
+    "LOG",
+    "MODEL",
+    "TOKENIZER",
+    "TRAINING",
+    "RunConfig",
+    "TrainingState",
+    "check_shapes",
+    "check_vocabulary",
+    "exists",
+    "flow_lines",
+    "keep_model",
+    "load_config",
+    "load_model",
+    "load_parameters",
+    "load_tensors",
+    "load_tokenizer",
+    "load_training_state",
+    "log_line",
+    "numbers_of",
+    "read_flow",
+    "read_json",
+    "read_log",
+    "rewrite_log",
+    "save_config",
+    "save_model",
+    "save_tensors",
+    "save_training_state",
+    "saved_step",
+    "step_of",
+    "tokenizer_of",
+    "write_json",
+]
+
 FORMAT = 1
 LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
 CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG, FLOW = (

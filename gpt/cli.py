@@ -37,6 +37,8 @@ from .commands.shared import launcher
 from .errors import GPTError
 from .train import DivergedError
 
+__all__ = ["main"]
+
 _COMMANDS = (  # in the order of ``--help``
     train.add_parser,
     find_lr.add_parser,

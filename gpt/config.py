@@ -15,6 +15,22 @@ from tinygrad_edu.nn import ACTIVATIONS
 
 from .errors import ConfigError, shown
 
+__all__ = [
+    "DEVICES",
+    "ENGINES",
+    "LARGEST",
+    "MOST",
+    "NORMS",
+    "POSITIONS",
+    "PRESETS",
+    "SCHEDULES",
+    "GPTConfig",
+    "Preset",
+    "TrainConfig",
+    "made",
+    "preset",
+]
+
 NORMS = ("rmsnorm", "layernorm")
 POSITIONS = ("learned", "rotary")
 SCHEDULES = ("cosine", "linear", "constant")

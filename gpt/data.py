@@ -29,6 +29,23 @@ from .text import Text, foreign
 from .tokenizer import CharTokenizer
 from .tokens import Tokens, tokens_of
 
+__all__ = [
+    "DEFAULT_DATASET",
+    "MOST_PIPED",
+    "TEXTS",
+    "Corpus",
+    "NamedText",
+    "Say",
+    "Sequences",
+    "cache_folder",
+    "kept_text",
+    "named_text",
+    "open_text",
+    "plain_text",
+    "spread",
+    "tokens_at",
+]
+
 Say = Callable[[str], None]
 Sequences = Sequence[tuple[list[int], list[int]]]  # (tokens, targets), each of length block_size
 

@@ -28,6 +28,8 @@ from .sample import ScalarScorer, Scorer
 if TYPE_CHECKING:
     from tinygrad_edu.compiler import Compiled
 
+__all__ = ["CompiledEngine", "Engine", "ScalarEngine", "adamw_settings", "check_engine", "make_engine", "transposed"]
+
 
 class Engine(Protocol):
     """One way to compute losses, gradients and optimiser steps of a model."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from tinygrad_edu.errors import TinygradEduError
 
+__all__ = ["CheckpointError", "ConfigError", "DataError", "GPTError", "UnknownCharacterError", "named", "shown"]
+
 
 class GPTError(TinygradEduError):
     """Base of the errors below; the command line prints the message and ends with exit code 2."""

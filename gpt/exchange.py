@@ -47,6 +47,25 @@ from .model import GPT, parameter_shapes
 from .text import parse_normalizations
 from .tokenizer import CharTokenizer
 
+__all__ = [
+    "MISSING_TORCH",
+    "NANOGPT_DATASETS",
+    "NANOGPT_FIELDS",
+    "NANOGPT_IS",
+    "OWN",
+    "SAFE_TORCH",
+    "SUFFIXES",
+    "Imported",
+    "export",
+    "export_hugging_face",
+    "model_args",
+    "read",
+    "read_vocabulary",
+    "run_config",
+    "write_meta",
+    "write_run",
+]
+
 SUFFIXES = (".pt", ".safetensors")
 OWN = "tinygrad_edu"  # the entry of what nanoGPT does not keep in a checkpoint
 NANOGPT_FIELDS = ("n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout")

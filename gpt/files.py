@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from .errors import ConfigError
 
+__all__ = ["LOCK", "atomically", "in_use", "locked", "remove_leftovers", "write_atomically"]
+
 LOCK = ".lock"
 _FAR = 1 << 30  # Windows lets nobody read what is locked, and the number of the process is at the beginning
 

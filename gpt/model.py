@@ -34,6 +34,22 @@ from tinygrad_edu.nn import (
 from .config import GPTConfig
 from .errors import ConfigError
 
+__all__ = [
+    "GPT",
+    "Block",
+    "CausalSelfAttention",
+    "FeedForward",
+    "KVCache",
+    "Mask",
+    "PerHead",
+    "Transformer",
+    "Vector",
+    "parameter_shapes",
+    "turn",
+    "turned",
+    "turned_by",
+]
+
 Vector = list[Value]
 PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
 Mask = Sequence[Value | float]

@@ -23,6 +23,8 @@ from .ngram import ladder
 from .tokenizer import CharTokenizer
 from .train import Run, sample_text
 
+__all__ = ["RECENT", "SENTENCE", "Moment", "Observer", "first_sentence", "observed", "opened"]
+
 SENTENCE = 20  # characters: more rows of an attention cannot be read on a screen
 RECENT = 20  # steps whose mean is the training loss of a moment: single batches jump
 

@@ -16,6 +16,8 @@ import numpy as np
 
 from .tokens import Array, Tokens
 
+__all__ = ["MOST", "Rung", "beaten", "counted", "ladder", "ngram_loss", "verdict", "witten_bell_loss"]
+
 MOST = 1 << 22  # characters that are counted: enough to know all that is frequent, and never more than memory holds
 _STRETCH = 1 << 16
 _ROOM = 8  # entries of a table of counts, for every character

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from .errors import ConfigError, GPTError
 
+__all__ = ["launched", "together"]
+
 
 def launched() -> tuple[int, int]:
     """Which of how many processes this one is: (0, 1) unless torchrun has started it."""

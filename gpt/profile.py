@@ -11,6 +11,8 @@ from .data import Corpus
 from .engines import adamw_settings, transposed
 from .model import GPT
 
+__all__ = ["LOSS", "Profile", "Share", "profile"]
+
 _DEEPEST = 4  # transformer.h.0.attn: what is inside of it counts there
 LOSS = "the loss itself"
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from tinygrad_edu import console
 
+__all__ = ["PLAIN_SECONDS", "Progress", "duration"]
+
 PLAIN_SECONDS = 15.0  # between lines that say nothing but "still going"
 
 

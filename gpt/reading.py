@@ -19,6 +19,31 @@ from typing import Any, BinaryIO
 
 from .errors import CheckpointError, shown
 
+__all__ = [
+    "DEEPEST",
+    "LARGEST_COUNT",
+    "LARGEST_JSON",
+    "LARGEST_NUMBER",
+    "LIST_OF_WORDS",
+    "MEASURED",
+    "NEITHER",
+    "NUMBER",
+    "PATH",
+    "RECORD",
+    "WORDS",
+    "Kind",
+    "MissingError",
+    "Schema",
+    "TensorFile",
+    "checked",
+    "content_of",
+    "open_tensors",
+    "opened",
+    "optional",
+    "parsed",
+    "whole",
+]
+
 LARGEST_COUNT = 10**12  # of steps, of numbers: beyond what anybody has, and far from where floats overflow
 LARGEST_NUMBER = 1e300  # so that a few can be added
 DEEPEST = 32  # levels of lists and dictionaries

@@ -9,6 +9,8 @@ from tinygrad_edu.calls import CallRecord
 
 from .model import GPT
 
+__all__ = ["LARGEST", "UNASKED", "drawn_unasked", "readable", "recorded_loss"]
+
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
 UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture
 

@@ -11,6 +11,8 @@ from tinygrad_edu import collector_paused, no_grad
 from .errors import ConfigError
 from .model import GPT, KVCache
 
+__all__ = ["ScalarScorer", "Scorer", "check_settings", "discouraged", "distribution", "draw", "generate", "until"]
+
 
 def distribution(
     logits: Sequence[float],

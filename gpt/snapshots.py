@@ -10,6 +10,8 @@ from pathlib import Path
 
 from . import checkpoint
 
+__all__ = ["FOLDER", "planned", "take", "taken"]
+
 FOLDER = "snapshots"
 
 

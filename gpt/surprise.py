@@ -17,6 +17,26 @@ from tinygrad_edu import console
 from .engines import Engine
 from .tokenizer import CharTokenizer
 
+__all__ = [
+    "INSTEAD",
+    "LEVELS",
+    "LEVEL_WORDS",
+    "Group",
+    "Seen",
+    "by_character",
+    "by_kind",
+    "by_word",
+    "coloured",
+    "context",
+    "mean",
+    "moments",
+    "often",
+    "read",
+    "sentence",
+    "table",
+    "visible",
+]
+
 INSTEAD = 5  # likeliest characters that are kept beside each
 #: A character is of level 0 when its probability was at least the first of these, of level 4 below the last.
 LEVELS = (0.5, 0.2, 0.05, 0.01)

@@ -21,6 +21,23 @@ import numpy as np
 
 from .errors import ConfigError, DataError
 
+__all__ = [
+    "LARGE",
+    "LARGEST_FILE",
+    "LONGEST_PIECE",
+    "NORMALIZATIONS",
+    "READ_AT_ONCE",
+    "SEPARATOR",
+    "SUFFIXES",
+    "Facts",
+    "Text",
+    "code_points",
+    "foreign",
+    "normalized",
+    "parse_normalizations",
+    "watched",
+]
+
 READ_AT_ONCE = 1 << 20  # bytes
 LONGEST_PIECE = 1 << 22  # characters; a text with no white space for so long is cut anywhere
 LARGE = 1 << 24  # bytes; below that nobody has to wait for anything

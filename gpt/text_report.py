@@ -16,6 +16,8 @@ import numpy as np
 
 from .text import Facts, Text, code_points, watched
 
+__all__ = ["COMMON", "LONG", "MOST_HASHES", "RARE", "SHOWN", "SMALL", "Place", "Repeats", "Report", "report"]
+
 LONG = 20  # characters; shorter lines repeat in any text ("ROMEO:")
 RARE = 20  # a character that stands in a text less often can hardly be learned
 SHOWN, COMMON = 20, 100  # rare characters and frequent ones

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from .errors import DataError, UnknownCharacterError
 
+__all__ = ["CharTokenizer", "shortened"]
+
 
 class CharTokenizer:
     """One token per character of an alphabet, numbered in the order of the alphabet.

@@ -25,6 +25,8 @@ from .files import atomically
 from .text import Text, code_points, watched
 from .tokenizer import CharTokenizer
 
+__all__ = ["AT_ONCE", "IN_MEMORY", "MOST_CHARACTERS", "Array", "Tokens", "check_alphabet", "tokens_of"]
+
 IN_MEMORY = 1 << 24  # bytes; more tokens than that lie in a file
 AT_ONCE = 1 << 20  # tokens
 MOST_CHARACTERS = 1 << 16  # what two bytes can tell apart

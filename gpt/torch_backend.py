@@ -28,6 +28,19 @@ from tinygrad_edu.compiler.layout import LANES, orders
 from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits, lifetimes
 from tinygrad_edu.optim import check_state
 
+__all__ = [
+    "FORWARD",
+    "SLOPES",
+    "TAKES_NUMBERS",
+    "Lowered",
+    "Operand",
+    "Tensor",
+    "TorchAdamW",
+    "TorchExecutor",
+    "TorchParameters",
+    "clip_grad_norm",
+]
+
 Tensor = Any  # torch.Tensor; PyTorch is not there where the types are checked
 
 

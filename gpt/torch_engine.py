@@ -24,6 +24,8 @@ from .model import GPT
 from .processes import launched
 from .torch_backend import TorchAdamW, TorchParameters, clip_grad_norm
 
+__all__ = ["TorchEngine"]
+
 
 class TorchEngine(CompiledEngine):
     """See :class:`gpt.engines.CompiledEngine`; its losses are the same but for the last digits of a float32."""

@@ -34,6 +34,22 @@ from .text import Text
 from .tokenizer import CharTokenizer
 from .watch import BestLoss, Explosion
 
+__all__ = [
+    "LONG_VALIDATION",
+    "SAMPLE_CHARACTERS",
+    "DivergedError",
+    "Result",
+    "Run",
+    "first_prompt",
+    "learning_rate",
+    "resume",
+    "sample_text",
+    "save",
+    "start",
+    "text_sha256",
+    "train",
+]
+
 SAMPLE_CHARACTERS = 120
 LONG_VALIDATION = 2_000_000  # characters; somebody who waits for more wants to know for what
 

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+__all__ = ["EXPLODED", "RECENT", "BestLoss", "Explosion"]
+
 RECENT = 20  # steps whose mean counts: a single batch may be hard
 EXPLODED = 3.0  # times what it cost to know nothing
 

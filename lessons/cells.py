@@ -26,6 +26,8 @@ from pathlib import Path
 
 from .errors import LessonError
 
+__all__ = ["FOLDER", "TAGS", "Cell", "Lesson", "lesson_before", "load", "load_all", "parse", "pasteable", "whats_new"]
+
 FOLDER = Path(__file__).parent
 TAGS = ("check", "solution", "model")
 

@@ -16,6 +16,8 @@ from . import errata, present_command, publish_command, script
 from .cells import load, load_all
 from .errors import LessonError
 
+__all__ = ["main"]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code: 0, or 2 for words that cannot be used."""

@@ -9,6 +9,8 @@ import importlib
 import os
 import sys
 
+__all__ = ["COMMANDS", "main"]
+
 COMMANDS = {"gpt": "gpt.cli", "viz": "viz.cli", "lesson": "lessons.cli"}
 
 

@@ -20,6 +20,8 @@ from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import MLP, Embedding, LayerNorm, Linear, Module
 
+__all__ = ["ROWS", "Row", "as_text", "glasses_or_ring", "listed"]
+
 
 @dataclass(frozen=True)
 class Row:

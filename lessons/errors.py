@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["LessonError"]
+
 
 class LessonError(Exception):
     """A lesson that is not there or cannot be read, or words on the command line that cannot be used."""

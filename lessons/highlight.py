@@ -7,6 +7,8 @@ import io
 import keyword
 import tokenize
 
+__all__ = ["to_html"]
+
 
 def to_html(source: str) -> str:
     """Python with ``<b>`` around keywords, ``<i>`` around comments, ``<span>`` around strings.

@@ -9,6 +9,8 @@ import html
 import re
 from collections.abc import Callable
 
+__all__ = ["inline", "plain", "to_html"]
+
 _SHORT = ' class="short"'
 _ITEM = re.compile(r"(?:[-*+]|(\d+)\.) +(.*)")
 _SPAN = re.compile(r"(`+)(.+?)\1")

@@ -11,6 +11,8 @@ from gpt.files import write_atomically
 from .cells import Cell, Lesson, lesson_before, whats_new
 from .runner import Shown, run_all
 
+__all__ = ["export", "notebook"]
+
 
 def export(lesson: Lesson, folder: Path, *, outputs: bool = False, fast: bool = False) -> Path:
     """Write ``folder/NAME.ipynb`` and return where it is.

@@ -23,6 +23,8 @@ from typing import Any
 from .cells import Lesson
 from .errors import LessonError
 
+__all__ = ["BLANK", "SECONDS", "Blank", "Verdict", "blanks", "check", "difference"]
+
 SECONDS = 30.0  # that a line may take together with all that comes before it
 BLANK = "____"
 

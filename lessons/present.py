@@ -23,6 +23,8 @@ from .errors import LessonError
 from .runner import MOST_TEXT, Session
 from .script import WIDTH, plain
 
+__all__ = ["Line", "Presenter"]
+
 _BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
 
 #: One line of the screen, and the codes of its colour.

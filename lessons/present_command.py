@@ -12,6 +12,8 @@ from .errors import LessonError
 from .present import Presenter
 from .runner import mime_bundle, save_picture
 
+__all__ = ["add_parser", "show"]
+
 
 def add_parser(commands: Any) -> None:
     """Add ``present`` to the commands of ``python -m lessons``."""

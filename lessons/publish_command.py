@@ -12,6 +12,8 @@ from . import notebook, site
 from .cells import load, load_all
 from .runner import run_all
 
+__all__ = ["add_parsers"]
+
 
 def add_parsers(commands: Any) -> None:
     """Add both to the commands of ``python -m lessons``."""

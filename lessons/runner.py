@@ -22,6 +22,20 @@ from viz.errors import DrawingError
 from .cells import Cell, Lesson
 from .errors import LessonError
 
+__all__ = [
+    "KINDS",
+    "MOST_TEXT",
+    "Session",
+    "Shown",
+    "mime_bundle",
+    "page_in_frame",
+    "picture",
+    "run_all",
+    "run_captured",
+    "runnable",
+    "save_picture",
+]
+
 #: Kinds of pictures and the endings of their files, the best first.
 KINDS = {"image/svg+xml": ".svg", "text/html": ".html", "image/png": ".png"}
 

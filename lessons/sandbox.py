@@ -38,6 +38,8 @@ from tinygrad_edu.ops import CONSTANT
 from .cells import parse
 from .runner import Session, runnable
 
+__all__ = ["ANSWER", "CPU_SECONDS", "MEMORY", "MOST_SEEN", "MOST_VALUES", "ask_the_kernel", "main", "snapshot"]
+
 CPU_SECONDS = 20
 MEMORY = 4 << 30  # bytes of address space; numpy's threads reserve much that they never use
 ANSWER = 4 << 20  # bytes that may be written at all

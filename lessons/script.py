@@ -11,6 +11,8 @@ from tinygrad_edu import console
 from .cells import Lesson, lesson_before, whats_new
 from .runner import Session, mime_bundle, runnable, save_picture
 
+__all__ = ["WIDTH", "plain", "run"]
+
 WIDTH = 100
 _KEEP = re.compile(r"[-*|>]|\d+\. |    |```|#")  # lines that are not joined with the ones above: lists, tables, code
 

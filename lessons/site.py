@@ -21,6 +21,8 @@ from . import errata, highlight, markdown
 from .cells import FOLDER, Lesson, lesson_before, whats_new
 from .runner import Shown, page_in_frame
 
+__all__ = ["Entry", "Written", "write_contents", "write_errata", "write_guide", "write_lesson"]
+
 Entry = dict[str, str]
 
 

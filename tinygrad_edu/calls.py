@@ -17,6 +17,8 @@ from typing import Any
 
 from .engine import Value
 
+__all__ = ["CallRecord", "Hook", "ModuleCall", "current_hook", "listening", "locate", "record_calls", "values_in"]
+
 Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
 _hook: ContextVar[Hook | None] = ContextVar("hook", default=None)

@@ -24,6 +24,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
+__all__ = ["ASCII", "data", "end_if_unread", "only_tells", "raw", "run", "visible"]
+
 #: What every sign of ours becomes where the encoding has no mathematics.
 ASCII = str.maketrans(
     {

@@ -29,6 +29,24 @@ from . import ops
 from .errors import NoGradientError, shown
 from .ops import ADD, CONSTANT, MUL, Op
 
+__all__ = [
+    "NO_GRADIENT_YET",
+    "Value",
+    "apply",
+    "as_float",
+    "changes",
+    "collector_paused",
+    "constant",
+    "ignore",
+    "is_recording",
+    "maximum",
+    "minimum",
+    "no_grad",
+    "observe",
+    "topological_order",
+    "touch",
+]
+
 #: The gradient of a Value that no ``backward`` has reached yet. It is the number 0.0, but an object of its own, so that
 #: ``value.grad is NO_GRADIENT_YET`` tells "nobody has asked" from "computed, and it is zero" at no cost per node.
 NO_GRADIENT_YET: Final = float("0")

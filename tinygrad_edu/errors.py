@@ -22,6 +22,19 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+__all__ = [
+    "CompileError",
+    "DivisionByZeroError",
+    "DomainError",
+    "GradientCheckError",
+    "NoGradientError",
+    "ShapeError",
+    "StaleGraphError",
+    "StateDictError",
+    "TinygradEduError",
+    "shown",
+]
+
 
 class TinygradEduError(Exception):
     """Base of every error this library raises on purpose."""

@@ -17,6 +17,29 @@ from typing import Any, TypeVar
 from .engine import Value, maximum
 from .errors import CompileError, ShapeError, shown
 
+__all__ = [
+    "Matrix",
+    "T",
+    "Vector",
+    "add",
+    "attend",
+    "attention_weights",
+    "cross_entropy",
+    "dot",
+    "dropout_factor",
+    "layer_norm",
+    "linear",
+    "listed",
+    "log_softmax",
+    "mean",
+    "mse",
+    "pick",
+    "rms_norm",
+    "softmax",
+    "vector",
+    "weighted_sum",
+]
+
 T = TypeVar("T")
 
 Vector = Sequence[Value | float]

@@ -14,6 +14,8 @@ from .engine import Value, as_float, constant, no_grad, topological_order
 from .errors import GradientCheckError, NoGradientError, shown
 from .ops import CONSTANT, Op
 
+__all__ = ["Disagreement", "Function", "central_difference", "gradcheck", "locate", "measured_gradients"]
+
 Function = Callable[..., Value | float]
 
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+__all__ = ["Line", "blame", "line", "update_ratio"]
+
 
 @dataclass(frozen=True)
 class Line:

@@ -20,6 +20,27 @@ from . import functional as F
 from .engine import Value, as_float
 from .errors import DomainError, ShapeError, StateDictError, shown
 
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "Activation",
+    "AttentionHead",
+    "Dropout",
+    "Embedding",
+    "Layer",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "Neuron",
+    "Numbers",
+    "Output",
+    "Parameter",
+    "RMSNorm",
+    "activation",
+    "generator",
+    "shape",
+]
+
 #: A parameter: one Value, or nested lists (or tuples) of Values that form a rectangle.
 Parameter = Union[Value, "Sequence[Parameter]"]  # a recursive type cannot be written with |
 #: The numbers of a parameter, nested in the same way.

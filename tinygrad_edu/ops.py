@@ -34,6 +34,32 @@ from weakref import WeakValueDictionary
 
 from .errors import DivisionByZeroError, DomainError
 
+__all__ = [
+    "ABS",
+    "ADD",
+    "CONSTANT",
+    "COS",
+    "DETACH",
+    "DIV",
+    "EXP",
+    "GELU",
+    "LOG",
+    "MAXIMUM",
+    "MINIMUM",
+    "MUL",
+    "NEG",
+    "POW",
+    "RELU",
+    "SIGMOID",
+    "SIN",
+    "SQRT",
+    "SUB",
+    "TABLE",
+    "TANH",
+    "Op",
+    "by_name",
+]
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Op:

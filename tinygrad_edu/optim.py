@@ -9,6 +9,8 @@ from typing import Any
 from .engine import Value, as_float, touch
 from .errors import StateDictError, shown
 
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "check_state", "clip_grad_norm", "warmup_cosine", "warmup_linear"]
+
 
 def _check(name: str, value: float, low: float, high: float = math.inf, *, open_high: bool = False) -> float:
     """``value`` as a float, if it lies between the two."""

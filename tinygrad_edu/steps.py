@@ -37,6 +37,22 @@ from .engine import Value, topological_order
 from .errors import StaleGraphError
 from .ops import ADD, CONSTANT, MUL, POW, Op
 
+__all__ = [
+    "Chain",
+    "Forward",
+    "Node",
+    "NumberFormat",
+    "Seed",
+    "State",
+    "Step",
+    "StepLog",
+    "contribution",
+    "exact",
+    "record",
+    "write",
+    "written_sum",
+]
+
 #: How a number is written in a sentence.
 NumberFormat = Callable[[float], str]
 

@@ -13,6 +13,8 @@ from tinygrad_edu.errors import TinygradEduError
 from .commands import explore, graph, models, step
 from .errors import DrawingError, ExpressionError
 
+__all__ = ["main"]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code: 0, or 2 for input that cannot be used."""

@@ -15,6 +15,8 @@ from .graph.partition import Scope
 from .rendering import dot
 from .rendering.beamer import beamer
 
+__all__ = ["DIRECTIONS", "PRESETS", "STYLES", "draw", "save"]
+
 STYLES = ("box", "micrograd")
 DIRECTIONS = ("LR", "TB", "wrapped")
 PRESETS = ("beamer",)

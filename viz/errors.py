@@ -14,6 +14,8 @@ A file that cannot be written is Python's own ``OSError``, with the path in its 
 
 from __future__ import annotations
 
+__all__ = ["DrawingError", "ExpressionError", "LayoutError", "LayoutTimeout", "UnknownFormatError"]
+
 
 class DrawingError(Exception):
     """Base of every error this package raises on purpose."""

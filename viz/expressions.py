@@ -26,6 +26,8 @@ from tinygrad_edu.ops import Op
 
 from .errors import ExpressionError
 
+__all__ = ["DEEPEST", "FUNCTIONS", "LONGEST", "Expression", "compute", "parse"]
+
 LONGEST = 10_000  # characters; far more than anybody steps through by hand
 DEEPEST = 90  # nested parentheses; Python's own parser stops at 100 to 200
 

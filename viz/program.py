@@ -9,6 +9,8 @@ from typing import Any
 from . import style
 from .rendering import dot
 
+__all__ = ["draw_program"]
+
 
 def draw_program(compiled: Any) -> dot.Drawing:
     """Draw the forward half of what :func:`tinygrad_edu.jit` made.

@@ -17,6 +17,50 @@ from tinygrad_edu.ops import CONSTANT, Op
 from .graph.fold import Box, Cluster, Edge, Picture
 from .graph.marks import BROKEN, DEAD, FLAT
 
+__all__ = [
+    "BEAMER",
+    "COUNTS_UP_TO",
+    "FAINT",
+    "FONT",
+    "FRAMES",
+    "FRAME_LINE",
+    "IDIOM",
+    "IDIOM_TAB",
+    "INK",
+    "LABELS_UP_TO",
+    "LEAF",
+    "LEAF_TAB",
+    "LONGEST_NAME",
+    "MIXED",
+    "MODULE",
+    "MODULE_TAB",
+    "NAME_SIZE",
+    "NEGATIVE",
+    "OUTLINE",
+    "PAPER",
+    "POSITIVE",
+    "SMALL_SIZE",
+    "SURPRISE",
+    "TEXT_SIZE",
+    "THEMES",
+    "VALUE",
+    "VALUE_TAB",
+    "Face",
+    "Line",
+    "banner",
+    "face",
+    "frame_title",
+    "gradient",
+    "legend",
+    "line",
+    "number",
+    "short",
+    "signed",
+    "symbol",
+    "times",
+    "visible",
+]
+
 FONT = "Arial"  # every layout program has its widths, or those of a font of equal widths
 TEXT_SIZE = 16  # points; a box is read from the back of the room when the picture fills the screen
 NAME_SIZE = 18

@@ -29,6 +29,8 @@ from . import adam, memory, native
 from .fusion import SMALLEST
 from .parameters import FloatArray, Parameters
 
+__all__ = ["PIECE", "SGD", "Adam", "AdamW", "ArrayOptimizer", "clip_grad_norm"]
+
 #: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
 #: is read and written once per step and not once per operation. With smaller ones threads wait for Python's lock.
 PIECE = 1 << 16

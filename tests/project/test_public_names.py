@@ -1,0 +1,63 @@
+"""Every module that is there to be imported says what in it is public."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: What is directly in a package is for everybody, and so is the face of the compiler; other folders are a package's own
+#: business. ``__main__`` and the lessons are run, not imported.
+PUBLIC = [
+    file.relative_to(ROOT).as_posix()
+    for package in ("tinygrad_edu", "tinygrad_edu/compiler", "gpt", "viz", "lessons")
+    for file in sorted((ROOT / package).glob("*.py"))
+    if file.stem != "__main__" and not file.stem[0].isdigit()
+    if package != "tinygrad_edu/compiler" or file.stem in ("__init__", "optim")
+]
+
+
+def assigned(target: ast.expr) -> Iterator[str]:
+    """The names that an assignment gives; those of ``a, b = …`` too."""
+    if isinstance(target, ast.Name):
+        yield target.id
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        for item in target.elts:
+            yield from assigned(item)
+
+
+def defined(body: list[ast.stmt]) -> Iterator[str]:
+    """The names that the statements of a module define; what they import is somebody else's."""
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield statement.name
+        elif isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                yield from assigned(target)
+        elif isinstance(statement, ast.AnnAssign):
+            yield from assigned(statement.target)
+        elif isinstance(statement, (ast.If, ast.Try)):
+            yield from defined([*statement.body, *statement.orelse])
+
+
+def public_names(path: str) -> list[str]:
+    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    return sorted({name for name in defined(body) if not name.startswith("_")})
+
+
+@pytest.mark.parametrize("path", [path for path in PUBLIC if not path.endswith("__init__.py")])
+def test_a_module_lists_its_public_names(path: str) -> None:
+    if path.startswith("gpt/torch"):
+        pytest.importorskip("torch")
+    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    assert sorted(module.__all__) == public_names(path), f"the __all__ of {path} must list what {path} defines"
+
+
+@pytest.mark.parametrize("name", ["tinygrad_edu", "tinygrad_edu.compiler", "viz"])
+def test_the_names_of_a_package_are_there(name: str) -> None:
+    package = importlib.import_module(name)
+    assert [missing for missing in package.__all__ if not hasattr(package, missing)] == []
