@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
-__all__ = ["ASCII", "data", "end_if_unread", "only_tells", "raw", "run", "visible"]
+__all__ = ["ASCII", "data", "end_if_unread", "one_line", "only_tells", "raw", "run", "visible"]
 
 #: What every sign of ours becomes where the encoding has no mathematics.
 ASCII = str.maketrans(
