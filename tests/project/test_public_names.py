@@ -44,17 +44,16 @@ def defined(body: list[ast.stmt]) -> Iterator[str]:
             yield from defined([*statement.body, *statement.orelse])
 
 
-def public_names(path: str) -> list[str]:
-    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
-    return sorted({name for name in defined(body) if not name.startswith("_")})
+def is_list(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and "__all__" in assigned(statement.targets[0])
 
 
 @pytest.mark.parametrize("path", [path for path in PUBLIC if not path.endswith("__init__.py")])
 def test_a_module_lists_its_public_names(path: str) -> None:
-    if path.startswith("gpt/torch"):
-        pytest.importorskip("torch")
-    module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-    assert sorted(module.__all__) == public_names(path), f"the __all__ of {path} must list what {path} defines"
+    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    listed = [ast.literal_eval(statement.value) for statement in body if is_list(statement)]
+    public = sorted({name for name in defined(body) if not name.startswith("_")})
+    assert [sorted(names) for names in listed] == [public], f"the __all__ of {path} must list what {path} defines"
 
 
 @pytest.mark.parametrize("name", ["tinygrad_edu", "tinygrad_edu.compiler", "viz"])
