@@ -182,7 +182,9 @@ def check_shapes(config: GPTConfig, shapes: Mapping[str, tuple[int, ...]], sourc
 
 def write_json(path: Path, content: Any) -> None:
     """Readable JSON, replaced in one step."""
-    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    words = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    # The path of a text may hold bytes that are no text; Python's escape for them is JSON's too.
+    write_atomically(path, words.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kill_runs import Killer
+from kill_runs import Killer, everything
 
 from gpt import checkpoint
 from gpt.cli import main
@@ -59,6 +59,32 @@ def test_the_second_training_of_a_folder_is_told_who_holds_it_and_changes_nothin
     assert (out / LOCK).exists()
     assert main(["train", "--resume", str(out), "--steps", "8", "--no-draw"]) == 0
     assert not (out / LOCK).exists()
+
+
+def test_two_at_once_leave_the_run_of_one(train_arguments: list[str], tmp_path: Path) -> None:
+    for out in (tmp_path / "alone", tmp_path / "both"):
+        for arguments in ([*train_arguments, "--steps", "6", "--out", str(out)],
+                          ["train", "--resume", str(out), "--steps", "12", "--no-draw"]):  # fmt: skip
+            command = [sys.executable, "-m", "gpt", *arguments]
+            count = 1 if out.name == "alone" else 2
+            processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(count)]
+            errors = [process.communicate()[1] for process in processes]
+            codes = [process.returncode for process in processes]
+            assert codes.count(0) >= 1
+            for code, error in zip(codes, errors, strict=True):  # a resume that comes late finds nothing to do
+                assert code == 0 or (code, error.count("\n")) == (2, 1)
+                assert not code or "is in use" in error or "already holds a run" in error
+    assert everything(tmp_path / "both") == everything(tmp_path / "alone")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
+def test_a_text_whose_name_is_no_text_is_gone_on_with(train_arguments: list[str], tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")
+    os.rename(train_arguments[2], name)
+    arguments = ["train", "--data", name, *train_arguments[3:], "--steps", "2", "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    assert checkpoint.load_config(tmp_path / "run").data == name
+    assert main(["train", "--resume", str(tmp_path / "run"), "--steps", "4", "--no-draw"]) == 0
 
 
 def test_a_folder_is_held_as_long_as_the_block_lasts(tmp_path: Path) -> None:
@@ -118,6 +144,29 @@ sys.exit(cli.main(sys.argv[1:]))
     ignoring = program.replace("honest, made", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nhonest, made", 1)
     command[2] = ignoring
     assert subprocess.run([*command, str(tmp_path / "2")], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals of that kind here")
+def test_a_window_that_is_closed_saves_the_run(train_arguments: list[str], tmp_path: Path) -> None:
+    import fcntl
+    import termios
+
+    out = tmp_path / "run"
+    window, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gpt", *train_arguments, "--steps", "1000000", "--out", str(out)],
+        stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    while b" 4/1000000" not in shown:
+        shown += os.read(window, 1000)
+    os.close(window)
+    assert process.wait(60) == 130
+    assert checkpoint.load_training_state(out).step >= 4
+    assert main(["info", str(out)]) == 0
+    assert not list(out.rglob(".*"))
 
 
 def test_a_run_killed_before_its_last_picture_is_drawn_when_resumed(
