@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import decimal
 import itertools
 import json
@@ -341,6 +342,8 @@ def test_an_error_that_the_function_makes_of_a_refusal_is_the_refusal() -> None:
         jit(loss)([1.0])
 
 
+CLOCKS: dict[str, Callable[..., Any]] = {"time": time.time, "urandom": os.urandom}
+clock, DATE = time.perf_counter, datetime.date
 RNG, GENERATOR, LEGACY = random.Random(1), np.random.default_rng(1), np.random.RandomState(1)
 DRAW = RNG.random
 
@@ -353,7 +356,10 @@ DRAW = RNG.random
         lambda: np.random.rand(), lambda: np.random.shuffle([1, 2]), lambda: GENERATOR.normal(), lambda: LEGACY.rand(),
         lambda: random.Random().random(), lambda: np.random.default_rng().random(), lambda: secrets.randbelow(2),
         lambda: random.SystemRandom().random(), lambda: os.urandom(1), lambda: uuid.uuid4(),
-        lambda: nn.Linear(2, 2, rng=RNG), lambda: time.time(), lambda: time.monotonic_ns(),
+        lambda: nn.Linear(2, 2, rng=RNG), lambda: time.time(), lambda: time.monotonic_ns(), lambda: clock(),
+        lambda: CLOCKS["time"](), lambda: DATE.today(), lambda: datetime.datetime.now(), lambda: uuid.uuid1(),
+        lambda: CLOCKS["urandom"](1), lambda: time.localtime(), lambda: time.strftime("%H"),
+        lambda: next(iter(DRAW, 2)),
     ],
 )  # fmt: skip
 def test_chance_that_two_runs_do_not_show(draw: Any) -> None:
@@ -363,7 +369,7 @@ def test_chance_that_two_runs_do_not_show(draw: Any) -> None:
         draw()  # decides nothing here: both runs record the same
         return w * x
 
-    with pytest.raises(CompileError, match="frozen"):
+    with pytest.raises(CompileError, match=r"(?s)test_compiler_decisions.py:\d+: .*lambda.*frozen"):
         jit(loss, [w])([1.0])
     assert time.time() > 0
     assert random.Random().random() < 1
@@ -394,6 +400,32 @@ def test_a_generator_that_begins_anew_at_every_call_is_no_chance() -> None:
         [3.0]
     )
     assert got == pytest.approx([6.0 * random.Random(5).random() * np.random.default_rng(5).random()])
+
+
+def test_what_is_the_same_whenever_it_is_asked_is_no_chance() -> None:
+    w = Value(2.0)
+    for fact in (os.getpid, lambda: time.strftime("%H", time.gmtime(0)), lambda: DATE(2020, 1, 1), lambda: hash("a")):
+        assert jit(lambda x, fact=fact: w * x if fact() else w)([1.0]).tolist() == [2.0]
+
+
+def test_another_thread_may_draw_meanwhile() -> None:
+    ends = threading.Event()
+
+    def draws() -> None:
+        while not ends.is_set():
+            random.random(), np.random.rand()
+
+    w = Value(2.0)
+    thread = threading.Thread(target=draws)
+    thread.start()
+    try:
+        for _ in range(10):
+            assert jit(lambda x: w * x)([1.0]).tolist() == [2.0]
+        with pytest.raises(CompileError, match="frozen"):
+            jit(lambda x: w * x * RNG.random())([1.0])
+    finally:
+        ends.set()
+        thread.join()
 
 
 def test_another_thread_may_look_at_the_clock_meanwhile() -> None:

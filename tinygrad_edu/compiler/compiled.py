@@ -18,7 +18,7 @@ from .catching import catches
 from .ir import Access, Program
 from .kinds import own_type
 from .normalise import normalise
-from .outside import no_chance
+from .outside import without_chance
 from .parameters import FloatArray, Parameters
 from .passes import to_program
 from .record import PARAMETER, Body, Trace
@@ -257,10 +257,18 @@ class Compiled:
     def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> _Version:
         start = time.perf_counter()
         around = Surroundings(self.function, self.parameters.source)
-        careful = catches(around.functions)
-        with own_type(around.functions), no_chance(self._name):
-            first, second = (trace(self.function, signature, self.parameters, self._name, careful) for _ in range(2))
-            _compare(first, second)  # names the line, where a draw is in the record
+        how = catches(around.functions)
+
+        def traced(careful: int) -> Trace:
+            return trace(self.function, signature, self.parameters, self._name, careful)
+
+        def twice() -> tuple[Trace, Trace]:
+            both = traced(how), traced(how)
+            _compare(*both)  # names the line, where a draw is in the record
+            return both
+
+        with own_type(around.functions):
+            first, second = without_chance(self._name, twice, lambda: traced(0), around)
         second.forget()
         self.trace_seconds = time.perf_counter() - start
         start = time.perf_counter()
@@ -421,6 +429,8 @@ def jit(
         watch: look before every run whether something else that the function reads has changed, and compile it once
             more if so. This takes some microseconds, more for many tables of parameters; with False the program stays
             as it is at the first call.
+
+    What the function reads from files and from the environment is read when it is compiled, and not again.
 
     Raises:
         CompileError: at the first call, when the function does something that holds for one example only, such as an

@@ -11,7 +11,7 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..engine import Value
@@ -57,6 +57,14 @@ class Surroundings:
             if not same:
                 return name or "the function"
         return None
+
+    def reaches(self, identities: Iterable[int]) -> bool:
+        """Whether one of these objects is there."""
+        return not self._seen.keys().isdisjoint(identities)
+
+    def things(self) -> list[Any]:
+        """All objects that can be reached."""
+        return list(self._seen.values())
 
     def _watch(self, name: str, read: Callable[[], Any]) -> None:
         self._checks.append((name, read, read()))
@@ -115,12 +123,19 @@ class Surroundings:
         space = function.__globals__
         for name in sorted(_names(function.__code__, "LOAD_GLOBAL", "LOAD_NAME") & space.keys()):
             yield from self._variable(name, functools.partial(space.__getitem__, name))
-            module = space[name]
-            if isinstance(module, types.ModuleType) and not _of_library(module.__name__):
-                for inner in sorted(_names(function.__code__, "LOAD_ATTR", "LOAD_METHOD") & vars(module).keys()):
-                    yield from self._variable(f"{name}.{inner}", functools.partial(getattr, module, inner))
+            yield from self._of_module(name, space[name], _names(function.__code__, "LOAD_ATTR", "LOAD_METHOD"))
+        for name in sorted(_names(function.__code__, "IMPORT_NAME")):
+            used = _names(function.__code__, "LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")
+            yield from self._of_module(name, sys.modules.get(name), used)
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             yield "a default of an argument", default
+
+    def _of_module(self, name: str, module: Any, used: set[str]) -> Iterator[tuple[str, Any]]:
+        """The variables of a module of the user's, and of modules inside of it, that are used somewhere."""
+        if isinstance(module, types.ModuleType) and not _of_library(module.__name__):
+            for inner in sorted(used & vars(module).keys()):
+                yield from self._variable(f"{name}.{inner}", functools.partial(getattr, module, inner))
+                yield from self._of_module(f"{name}.{inner}", vars(module)[inner], used - {inner})
 
     def _variable(self, name: str, read: Callable[[], Any]) -> Iterator[tuple[str, Any]]:
         try:
