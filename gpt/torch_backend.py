@@ -162,6 +162,10 @@ class TorchExecutor:
                 self.whole(number).copy_(torch.from_numpy(self._draw(number)))
         for step in self.steps:
             step()
+        return self.outputs()
+
+    def outputs(self) -> Any:
+        """The results of the latest run."""
         access, loops = self.program.outputs[0]
         lanes = self.program.arrays[access.array].lanes
         shape = (*loops, self.batch) if lanes else loops
@@ -181,10 +185,12 @@ class TorchExecutor:
     def find_not_finite(self) -> Instruction | None:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
         suspect = None
-        for step, it in zip(self.steps, self.program.instructions, strict=True):
+        for n, (step, it) in enumerate(zip(self.steps, self.program.instructions, strict=True)):
+            if suspect and n == self.program.forward and not np.isfinite(self.outputs()).all():
+                break  # the results are not finite: one that computes them is meant, and no derivative
             step()
             array = self.program.arrays[it.out.array]
-            if array.kind == "gradient" and it.out.array != self.program.gradient:
+            if array.kind == "gradient" and not it.out.is_identity(array.shape, it.loops):
                 continue  # may not be complete yet
             values = self.whole(it.out.array)
             if array.mask is not None:

@@ -109,7 +109,8 @@ def _integer(number: Any, wanted: str) -> int:
     except CompileError:
         raise
     except TypeError:
-        raise TypeError(f"{wanted}; got {shown(number)}") from None
+        traced = hasattr(number, "as_value")  # it has no number that could be shown
+        raise TypeError(f"{wanted}; got {'a number that is no integer' if traced else shown(number)}") from None
 
 
 def dropout_factor(p: float, rng: random.Random) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tinygrad_edu import Value, jit
-from tinygrad_edu.errors import CompileError
+from tinygrad_edu.errors import CompileError, DomainError, ShapeError
+from tinygrad_edu.functional import pick
 
 w = Value(2.0)
 
@@ -59,3 +61,49 @@ def test_integers_beyond_64_bits() -> None:
         jit(lambda x: w * x, [w])(np.array([2**64 - 1], np.uint64))
     with pytest.raises(TypeError, match="expected numbers"):
         jit(lambda x: w * x, [w])([2**70])
+
+
+def test_whole_numbers_first_and_floats_later() -> None:
+    w = Value(2.0)
+    scaled = jit(lambda x, y: w * x + y, [w])
+    assert scaled([1, 2], [0, 0]).tolist() == [2.0, 4.0]
+    assert scaled([1.5, 2.0], [0, 1]).tolist() == [3.0, 5.0]
+    assert scaled([3, 4], [0.5, 0.0]).tolist() == [6.5, 8.0]
+    assert scaled([3, 4], [1, 1]).tolist() == [7.0, 9.0]
+    assert scaled.value_and_grad([1.5, 2.5], [0, 0]) == 4.0
+    assert w.grad == 2.0
+
+
+def test_floats_where_an_index_is_needed_are_refused_and_integers_go_on() -> None:
+    table = [Value(1.0), Value(2.0)]
+    chosen = jit(lambda k: pick(table, k), table)
+    assert chosen([0, 1]).tolist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match="takes one index, an integer; got a number that is no integer"):
+        chosen([0.5, 1.0])
+    assert chosen([1]).tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("written", "function", "batch"),
+    [
+        ("'/'", lambda w, x: x / (w - w), [1.0, 2.0, -3.0]),
+        ("'**'", lambda w, x: (w * x) ** -1, [0.0, 2.0]),
+        ("'-'", lambda w, x: x * 3e38 - w * 3e38, [-1.0]),
+        ("'log'", lambda w, x: (w * x).log(), [0.0, 2.0]),
+        ("the derivative of 'sqrt'", lambda w, x: ((w - w) * x).sqrt(), [1.0, 2.0]),
+        ("'exp'", lambda w, x: (w * x).exp(), [1000.0]),
+    ],
+    ids=["division", "power", "difference", "log", "root", "exp"],
+)
+def test_a_loss_that_is_not_finite_names_what_the_source_says(written: str, function: Any, batch: list[float]) -> None:
+    w = Value(1.0)
+    with pytest.raises(DomainError, match=rf"come from {re.escape(written)} at test_compiler_arguments.py:\d+"):
+        jit(lambda x: function(w, x), [w], dtype="float32").value_and_grad(batch)
+
+
+def test_what_value_and_grad_and_batches_expect() -> None:
+    w = Value(1.0)
+    with pytest.raises(CompileError, match=r"expects a function that returns one Value; .* returns a list"):
+        jit(lambda x: [w * x, w], [w]).value_and_grad([1.0])
+    with pytest.raises(ShapeError, match="got: argument 1 has 2, argument 2 has 1"):
+        jit(lambda x, y: w * x * y, [w])([1.0, 2.0], [1.0])

@@ -162,7 +162,7 @@ def test_nothing_to_compile() -> None:
 
 
 def test_a_loss_must_be_one_value() -> None:
-    with pytest.raises(CompileError, match="only a single Value"):
+    with pytest.raises(CompileError, match="expects a function that returns one Value"):
         jit(lambda x: [x * 2]).value_and_grad(X)
 
 
@@ -177,7 +177,7 @@ def test_shapes_that_change_between_calls() -> None:
     compiled([[1.0, 2.0]])
     with pytest.raises(ShapeError, match=r"compiled for arguments of shape \(2,\) numbers per example, got \(3,\)"):
         compiled([[1.0, 2.0, 3.0]])
-    with pytest.raises(ShapeError, match="have 1, 2 examples"):
+    with pytest.raises(ShapeError, match="argument 1 has 1, argument 2 has 2"):
         jit(lambda x, y: x * y)([1.0], [1.0, 2.0])
     with pytest.raises(TypeError, match="one axis for the examples"):
         compiled(3.0)

@@ -40,7 +40,7 @@ class _Reverse:
         self.arrays = list(program.arrays)
         self.items: list[Instruction | None] = []
         self.gradients: dict[int, _Gradient] = {}
-        self.path = self.line = ""  # of the instruction that is being reversed
+        self.path = self.line = self.of = ""  # of the instruction that is being reversed
         self.wanted = [a.kind == "parameter" for a in program.arrays]
         for it in program.instructions:
             if it.op != "detach" and any(self.wanted[x.array] for x in it.reads()):
@@ -53,7 +53,7 @@ class _Reverse:
         return len(self.arrays) - 1
 
     def emit(self, op: str, loops: tuple[int, ...], out: Access, inputs: tuple[Operand, ...], **more: Any) -> None:
-        self.items.append(Instruction(op, loops, out, inputs, path=self.path, line=self.line, **more))
+        self.items.append(Instruction(op, loops, out, inputs, path=self.path, line=self.line, of=self.of, **more))
 
     def temporary(self, op: str, loops: tuple[int, ...], kept: tuple[int, ...], inputs: tuple[Operand, ...]) -> Access:
         """Compute something over ``loops`` into a new array with the loops ``kept`` as its axes."""
@@ -144,7 +144,7 @@ class _Reverse:
         whole = self.read(it.out.array)
         if whole is None:
             return
-        self.path, self.line = it.path, it.line
+        self.path, self.line, self.of = it.path, it.line, it.op
         loops = it.loops
         g = compose(whole, it.out, loops)
         x = it.inputs
@@ -278,7 +278,7 @@ def differentiate(program: Program) -> Program:
     reverse.contribute(access, loops, "copy", (Access(seed, (), ()),))
     for it in reversed(program.instructions):
         reverse.reverse(it)
-    reverse.path = reverse.line = ""
+    reverse.path = reverse.line = reverse.of = ""
     parameter = next(n for n, a in enumerate(program.arrays) if a.kind == "parameter")
     if reverse.read(parameter) is None or reverse.gradients[parameter].array < 0:
         shape = program.arrays[parameter].shape

@@ -15,7 +15,7 @@ from ..engine import collector_paused
 from ..errors import CompileError, DomainError, ShapeError
 from .autodiff import differentiate
 from .catching import catches
-from .ir import Access, Program
+from .ir import Access, Instruction, Program
 from .kinds import own_type
 from .normalise import normalise
 from .outside import without_chance
@@ -79,6 +79,8 @@ class _Version:
         return self.around is None or self.around.changed() is None
 
 
+_Signature = tuple[tuple[str, tuple[int, ...]], ...]  # of every argument the kind, "input" or "index", and the shape
+
 #: So many versions of a function are kept, for surroundings that change to and fro, such as train() and eval().
 _KEPT = 4
 #: After so many compilations a warning says what changes all the time.
@@ -106,7 +108,7 @@ class Compiled:
         self._watch = watch
         self._versions: list[_Version] = []  # the latest ones, the one in use last
         self._compilations = 0
-        self._signature: tuple[tuple[str, tuple[int, ...]], ...] = ()
+        self._signature: _Signature = ()
         self._random = np.random.default_rng(0)
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -145,10 +147,16 @@ class Compiled:
         """
         version, inputs, size = self._inputs(self._by_position(batch, named))
         if version.structure[0] not in ("value", "plain"):
-            raise CompileError(f"only a single Value has a gradient; {self._name} returns something else")
+            kind = version.structure[1] if version.structure[0] == "row" else version.structure[0]
+            raise CompileError(
+                f"value_and_grad() expects a function that returns one Value; {self._name} returns a "
+                f"{getattr(kind, '__name__', 'constant')}"
+            )
         with self.parameters.lock:
             executor = self._executor(version, True, size)
-            loss = float(executor.run(inputs).mean())
+            losses = executor.run(inputs)
+            with np.errstate(all="ignore"):
+                loss = float(losses.mean())
             gradient = self.parameters.gradient
             self.parameters.mark(gradient=True)
         if not np.isfinite(loss) or not np.isfinite(float(gradient @ gradient)):
@@ -171,9 +179,9 @@ class Compiled:
         if it is None and np.isfinite(loss):
             return
         where = " ".join(filter(None, (it.path, it.line))) if it is not None else "the gradient"
-        what = it.op if it is not None else "it"
         raise DomainError(
-            f"the loss is {loss}: the first numbers that are not finite come from {what!r} at {where or 'the input'}; "
+            f"the loss is {loss}: the first numbers that are not finite come from {_written(it)} at "
+            f"{where or 'the input'}; "
             f"log and sqrt need positive numbers, a division needs a divisor that is not 0; if this comes after many "
             f"steps, the learning rate may be too high"
         )
@@ -185,34 +193,44 @@ class Compiled:
         arrays = [self._array(n, x) for n, x in enumerate(batch)]
         sizes = {len(array) for array in arrays} or {1}
         if len(sizes) > 1 or 0 in sizes:
-            raise ShapeError(f"{self._name}: the arguments have {', '.join(map(str, sorted(sizes)))} examples")
+            each = ", ".join(f"argument {n + 1} has {len(array)}" for n, array in enumerate(arrays))
+            raise ShapeError(f"{self._name}: expected the same number of examples in every argument, got: {each}")
         signature = tuple(("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays)
-        version = self._version(signature)
-        if signature != self._signature:
-            # Whole numbers are fine where the program wants any number, not the other way round.
-            fits = len(signature) == len(self._signature) and all(
-                shape == expected and (kind == "index" or wanted == "input")
-                for (kind, shape), (wanted, expected) in zip(signature, self._signature, strict=True)
-            )
-            if not fits:
-                raise ShapeError(
-                    f"{self._name} was compiled for arguments of shape {_shapes(self._signature)} per example, got "
-                    f"{_shapes(signature)}; compile it once more for those: jit({self._name}, ...)"
-                )
-        return version, arrays, sizes.pop()
+        return self._version(signature), arrays, sizes.pop()
 
-    def _version(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> _Version:
+    def _wanted(self, signature: _Signature) -> _Signature:
+        """What the program has to be compiled for, so that it takes these arguments and those of earlier calls.
+
+        Whole numbers are fine where a program wants any number, but not the other way round.
+        """
+        if not self._versions:
+            return signature
+        if [shape for _, shape in signature] != [shape for _, shape in self._signature]:
+            raise ShapeError(
+                f"{self._name} was compiled for arguments of shape {_shapes(self._signature)} per example, got "
+                f"{_shapes(signature)}; compile it once more for those: jit({self._name}, ...)"
+            )
+        both = zip(signature, self._signature, strict=True)
+        return tuple(("input" if "input" in (kind, before) else "index", shape) for (kind, shape), (before, _) in both)
+
+    def _version(self, signature: _Signature) -> _Version:
         """The version for the surroundings as they are now, compiled if there is none yet."""
-        if self._versions and self._versions[-1].unchanged():
+        wanted = self._wanted(signature)
+        if self._versions and wanted == self._signature and self._versions[-1].unchanged():
             return self._versions[-1]
         with self.parameters.trace_lock:
+            wanted = self._wanted(signature)
+            if self._versions and wanted != self._signature:  # whole numbers until now
+                with collector_paused():
+                    self._versions = [self._compile(wanted)]
+                return self._versions[0]
             changed = self._versions[-1].around.changed() if self._versions else None  # type: ignore[union-attr]
             if changed:
                 self.parameters.replace()
             found = next((v for v in reversed(self._versions) if v.unchanged()), None)
             if found is None:
                 with collector_paused():  # millions of small objects that are all kept: nothing to collect
-                    found = self._compile(self._signature or signature)
+                    found = self._compile(wanted)
                 self._compilations += 1
                 if self._compilations == _OFTEN:
                     warnings.warn(
@@ -254,7 +272,7 @@ class Compiled:
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", type(self.function).__name__)
 
-    def _compile(self, signature: tuple[tuple[str, tuple[int, ...]], ...]) -> _Version:
+    def _compile(self, signature: _Signature) -> _Version:
         start = time.perf_counter()
         around = Surroundings(self.function, self.parameters.source)
         how = catches(around.functions)
@@ -397,7 +415,9 @@ class Bound:
         self._parameters.meet_others()
         with self._parameters.lock:
             if self._parameters.current() is not self._array:
-                raise CompileError("another function has added to the parameters meanwhile: bind the arguments again")
+                raise CompileError(
+                    "another function has added to the parameters, its array is a new one: bind the arguments again"
+                )
             return _columns(self._executor.run(self.arguments), self._size)
 
 
@@ -458,12 +478,19 @@ def is_matrix_product(program: Program, it: Any) -> bool:
     return any(x and y and not out for out, x, y in uses) and any(out and x != y for out, x, y in uses)
 
 
+def _written(it: Instruction | None) -> str:
+    """What stands in the source where an instruction comes from: ``'/'``, ``the derivative of 'sqrt'``."""
+    name = (it.of or it.op) if it is not None else "it"
+    sign = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "neg": "-", "copy": "+"}.get(name, name)
+    return f"the derivative of {sign!r}" if it is not None and it.of else repr(sign)
+
+
 def _short(thing: Any) -> str:
     text = repr(thing)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _shapes(signature: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
+def _shapes(signature: _Signature) -> str:
     return ", ".join(f"{shape} {'integers' if kind == 'index' else 'numbers'}" for kind, shape in signature) or "none"
 
 

@@ -128,6 +128,7 @@ class Instruction:
         path: the module that it belongs to, ``""`` for the function itself; in the backward half, that of the
             instruction whose derivative it is.
         line: the source line, ``"functional.py:57"``.
+        of: in the backward half, the operation whose derivative it is.
     """
 
     op: str
@@ -143,6 +144,7 @@ class Instruction:
     products: int = 0
     path: str = ""
     line: str = ""
+    of: str = ""
 
     def reads(self) -> Iterator[Access]:
         """The accesses among its inputs."""

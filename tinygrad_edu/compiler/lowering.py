@@ -103,7 +103,8 @@ class Lowering:
 
     def _as_arrays(self, inputs: Sequence[Any]) -> list[Any]:
         """With the numbers written in the program as arrays: numpy would make one of each at every call."""
-        return [x if isinstance(x, np.ndarray) else np.array(x, self.executor.dtype) for x in inputs]
+        with np.errstate(over="ignore"):  # too large for the program's numbers is infinity
+            return [x if isinstance(x, np.ndarray) else np.array(x, self.executor.dtype) for x in inputs]
 
     def _elementwise(self, out: View, shape: Sequence[int] | None = None) -> None:
         op, inputs = self.it.op, self.inputs

@@ -218,7 +218,10 @@ class Executor:
         return self._outputs.copy()
 
     def find_not_finite(self) -> Instruction | None:
-        """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
+        """Run again step by step and return the first instruction that makes a NaN, or else the first infinity.
+
+        Where the results are not finite, it is one that computes them, and no derivative.
+        """
         return self._apart()._first_not_finite()
 
     def _apart(self) -> Executor:
@@ -245,12 +248,14 @@ class Executor:
                 values = self.arrays[it.out.array]
                 if array.mask is not None:
                     values = values[array.mask]
-                if array.kind == "gradient" and it.out.array != self.program.gradient:
+                if array.kind == "gradient" and not it.out.is_identity(array.shape, it.loops):
                     continue  # may not be complete yet
                 if np.isnan(values).any():
                     return it
                 if suspect is None and np.isinf(values).any():
                     suspect = it
+                if suspect and number + 1 == self.program.forward and not np.isfinite(self._outputs).all():
+                    break
         return suspect
 
 
