@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 import random
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Union
 
@@ -214,7 +215,15 @@ class Module:
             value.data = number
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self.parameters()):,} parameters)"
+        try:
+            facts = self._facts()
+        except Exception as error:  # a module that is half made, or holds what none may, is printed to find out why
+            facts = textwrap.shorten(f"its parameters cannot be listed: {error}", 100, placeholder=" …")
+        return f"{type(self).__name__}({facts})"
+
+    def _facts(self) -> str:
+        """What ``repr`` says of the module."""
+        return f"{len(self.parameters()):,} parameters"
 
 
 def shape(nested: Any) -> tuple[int, ...]:
@@ -391,8 +400,8 @@ class MLP(Module):
     The last layer is linear unless ``last_activation`` says otherwise. A network with one output returns it as a single
     Value, any other a list, as in micrograd.
 
-    >>> len(MLP(3, [4, 4, 2]).parameters())
-    46
+    >>> MLP(3, [4, 4, 2])
+    MLP(3 → 4 tanh → 4 tanh → 2 linear, 46 parameters)
     """
 
     def __init__(
@@ -417,6 +426,13 @@ class MLP(Module):
             Layer(sizes[i], sizes[i + 1], activation if i < len(n_outs) - 1 else last_activation, rng=rng)
             for i in range(len(n_outs))
         ]
+
+    def _facts(self) -> str:
+        sizes = [str(len(self.layers[0].neurons[0].w))]
+        sizes += [f"{len(layer.neurons)} {layer.neurons[0].activation}" for layer in self.layers]
+        if len(sizes) > 9:
+            sizes[5:-3] = [f"… {len(sizes) - 8} more …"]
+        return f"{' → '.join(sizes)}, {super()._facts()}"
 
     def forward(self, x: F.Vector) -> Output:
         """A single Value for one output, else a list of Values."""

@@ -8,7 +8,8 @@ import pytest
 import viz
 from tinygrad_edu import Value
 from tinygrad_edu.compiler import jit
-from tinygrad_edu.nn import Neuron
+from tinygrad_edu.errors import CompileError
+from tinygrad_edu.nn import MLP, Module, Neuron
 
 
 def double(xs: Any) -> Any:
@@ -64,3 +65,54 @@ def test_print_still_shows_the_text() -> None:
     document = viz.walkthrough(Neuron(2, rng=1), [1.0, 2.0], 1.0)
     assert str(document) == document.markdown()
     assert "## Update" in str(document)
+
+
+class Odd(Module):
+    """Two parameters of one name, which nobody can list."""
+
+    def __init__(self) -> None:
+        self.w = {"a.b": Value(1.0), "a": {"b": Value(2.0)}}
+
+
+def half_made() -> Any:
+    return MLP.__new__(MLP)
+
+
+def failed() -> Any:
+    k = jit(lambda xs: xs[0] if xs[0] > 1.0 else xs[1], [Value(0.0)])
+    with pytest.raises(CompileError):
+        k([[3.0, 2.0]])
+    return k
+
+
+ODD: dict[str, Callable[[], Any]] = {
+    "half made": half_made,
+    "two of a name": Odd,
+    "not compiled": lambda: jit(double, [Value(0.0)]),
+    "failed": failed,
+    "no parameters": lambda: jit(double),
+    "empty module": Module,
+    "deep": lambda: MLP(2, [3] * 50),
+    "empty log": lambda: viz.plot({"loss": [1.0]}),
+}
+
+
+@pytest.mark.parametrize("state", ODD)
+def test_repr_and_print_have_an_answer_in_every_state(state: str) -> None:
+    thing = ODD[state]()
+    assert "\n" not in repr(thing)
+    assert len(repr(thing)) <= 150
+    assert str(thing)
+
+
+def test_a_network_lists_its_layers() -> None:
+    assert repr(MLP(3, [4, 4, 1])) == "MLP(3 → 4 tanh → 4 tanh → 1 linear, 41 parameters)"
+    assert "… 43 more …" in repr(MLP(2, [3] * 50))
+    assert str(jit(double, [Value(0.0)])) == (
+        "Compiled(double, not compiled yet): it is compiled when it is first called with a batch"
+    )
+
+
+def test_a_page_prints_as_one_line() -> None:
+    assert str(viz.step_page(loss())).startswith("Page(")
+    assert "\n" not in str(viz.step_page(loss()))

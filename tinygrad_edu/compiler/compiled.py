@@ -374,6 +374,8 @@ class Compiled:
         )
 
     def __str__(self) -> str:
+        if not self._versions:
+            return f"{self!r}: it is compiled when it is first called with a batch"
         return f"{self.program}\n# {self.summary()}"
 
     def __repr__(self) -> str:
