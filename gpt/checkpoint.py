@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.errors import StateDictError
 from tinygrad_edu.measure import Line
@@ -306,6 +307,7 @@ def saved_step(path: Path) -> int | None:
         return None
 
 
+@collector_paused()  # a million Values, and none of them is garbage
 def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTokenizer, int]:
     """The model of a run with its settings, its tokenizer and the step it was saved at.
 

@@ -238,7 +238,7 @@ class CompiledEngine:
     def gradients(self) -> list[Line]:
         """See :class:`Engine`."""
         gradient = self._on_host(self._parameters.gradient)
-        return [_line(name, gradient[place]) for name, place in self._tables.items()]
+        return [line_of(name, gradient[place]) for name, place in self._tables.items()]
 
     def _on_host(self, array: Any) -> Any:
         """An array of parameters as one of numpy, without a copy where that is possible."""
@@ -337,7 +337,7 @@ class CompiledEngine:
         return f"Compiled: {self._train_loss.summary()}.{alone}"
 
 
-def _line(name: str, gradient: Any) -> Line:
+def line_of(name: str, gradient: Any) -> Line:
     """:func:`tinygrad_edu.measure.line` of an array."""
     sizes = abs(gradient)
     finite = sizes[sizes < math.inf]  # NaN compares false

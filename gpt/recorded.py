@@ -3,16 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tinygrad_edu import Value, collector_paused, record_calls
+from tinygrad_edu import Value, collector_paused, no_grad, record_calls
+from tinygrad_edu import functional as F
 from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.nn import Module
 
-from .model import GPT
+from .model import GPT, Vector
 
 __all__ = ["LARGEST", "UNASKED", "drawn_unasked", "readable", "recorded_loss"]
 
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
-UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture
+UNASKED = 1_500_000  # scalars; more is recorded for those only who ask for that very picture
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A loss after ``backward()``.
+
+    Attributes:
+        loss: the loss.
+        calls: what was called.
+        length: how many tokens were predicted.
+        first: the number of the first block that is in the graph; what comes before it is there as plain numbers.
+    """
+
+    loss: Value
+    calls: CallRecord
+    length: int
+    first: int
+
+
+class LastBlocks(Module):
+    """The end of a GPT, under the names that its parts have there.
+
+    Args:
+        model: the whole.
+        first: the number of the first block that belongs to the end.
+    """
+
+    def __init__(self, model: GPT, first: int) -> None:
+        blocks = dict(enumerate(model.transformer.h[first:], first))
+        self.transformer = {"h": blocks, "ln_f": model.transformer.ln_f}
+        self.lm_head = model.lm_head
+        self._blocks, self._ln_f = list(blocks.values()), model.transformer.ln_f
+
+    def forward(self, x: list[Vector]) -> list[Vector]:
+        """What the earlier blocks left at each position to the logits after it.    # (T, C) → (T, V)"""
+        for block in self._blocks:
+            x = block(x)
+        return [self.lm_head(self._ln_f(v)) for v in x]
+
+    def loss(self, x: list[Vector], targets: Sequence[int]) -> Value:
+        """See :meth:`gpt.model.GPT.loss`.    # (T, C), (T) → ()"""
+        return F.mean([F.cross_entropy(row, target) for row, target in zip(self(x), targets, strict=True)])
 
 
 def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tuple[Value, CallRecord, int]:
@@ -32,12 +77,55 @@ def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tup
     return loss, calls, length
 
 
+def recorded_end(model: GPT, tokens: Sequence[int], most: int) -> Recorded:
+    """The same of the whole model if it has at most ``most`` scalars on one token; else of as many last blocks as do.
+
+    What the earlier blocks make of the tokens is computed without being recorded, so loss and gradients are the same.
+    """
+    first = first_drawn(model, most)
+    if not first:
+        return Recorded(*recorded_loss(model, tokens, most), first)
+    model.eval()
+    model.zero_grad()
+    with collector_paused():
+        end, x = LastBlocks(model, first), before(model, tokens[:1], first)
+        with record_calls() as calls:
+            loss = end.loss(x, tokens[1:2])
+        loss.label = "loss"
+        loss.backward()
+    return Recorded(loss, calls, 1, first)
+
+
+def before(model: GPT, tokens: Sequence[int], first: int) -> list[Vector]:
+    """What the blocks before number ``first`` leave, as numbers without a graph.    # (T) → (T, C)"""
+    with no_grad():
+        x = model.transformer.embedded(tokens, 0)
+        for block in model.transformer.h[:first]:
+            x = block(x)
+    return [[Value(v.data) for v in row] for row in x]
+
+
 def readable(model: GPT, tokens: int, most: int = LARGEST) -> int:
     """Of how many tokens the loss has at most ``most`` scalars, as far as the context and ``tokens`` reach."""
     # A parameter is used about twice (× and +) per position.
     return max(1, min(model.config.block_size, most // (2 * len(model.parameters())), tokens))
 
 
+def first_drawn(model: GPT, most: int) -> int:
+    """The first block that is drawn when there may be ``most`` scalars: 0 for all, the last one at the least."""
+    if 2 * len(model.parameters()) <= most:
+        return 0
+    blocks = model.transformer.h
+    room = most - 2 * len(model.lm_head.parameters())
+    return max(1, len(blocks) - max(1, room // (2 * len(blocks[-1].parameters())))) if len(blocks) > 1 else 0
+
+
 def drawn_unasked(model: GPT) -> bool:
     """Whether even the shortest loss is small enough to be recorded by a command that was asked for something else."""
     return 2 * len(model.parameters()) <= UNASKED
+
+
+def end_drawn_unasked(model: GPT) -> bool:
+    """The same of the last block and the head."""
+    smallest = [model] if len(model.transformer.h) == 1 else [model.transformer.h[-1], model.lm_head]
+    return 2 * sum(len(part.parameters()) for part in smallest) <= UNASKED

@@ -306,6 +306,9 @@ def _numbers(parameter: Parameter) -> Numbers:
 def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:
     numbers = F.listed(numbers)
     if isinstance(numbers, (list, tuple)):
+        if set(map(type, numbers)) == {float}:  # a row, without a call for each of its numbers
+            yield from numbers
+            return
         for item in numbers:
             yield from _flat_numbers(name, item)
     else:

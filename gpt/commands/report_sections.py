@@ -17,8 +17,9 @@ from tinygrad_edu.errors import CompileError
 
 from .. import checkpoint, snapshots
 from ..engines import CompiledEngine
+from ..examined import Examination, Gradients, watched
 from ..moments import Moment, Observer, observed
-from ..recorded import drawn_unasked, recorded_loss
+from ..recorded import LastBlocks, Recorded, before, end_drawn_unasked, recorded_end
 from ..sample import distribution
 from ..train import Run
 from ..watch import BestLoss
@@ -70,14 +71,24 @@ class Subject:
         """The graph of the recorded loss, folded."""
         import viz
 
-        loss, calls, _ = self.recorded
-        return viz.draw(loss, calls=calls, budget=DRAWN_BOXES, direction="wrapped")
+        this = self.recorded
+        return viz.draw(this.loss, calls=this.calls, budget=DRAWN_BOXES, direction="wrapped")
 
     @cached_property
-    def recorded(self) -> tuple[Any, Any, int]:
-        """A loss small enough to be searched and walked through, with its gradients, calls and length."""
+    def recorded(self) -> Recorded:
+        """A loss small enough to be searched and walked through: of the whole model, or of its last blocks."""
         self._check_size()
-        return recorded_loss(self.run.model, self.observer.sentence, SEARCHED_SCALARS)
+        return recorded_end(self.run.model, self.observer.sentence, SEARCHED_SCALARS)
+
+    @cached_property
+    def examination(self) -> Examination:
+        """What is looked at over more characters than a graph can hold."""
+        return Examination(self.run.model, self.run.corpus.val)
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        """Of the loss on those characters."""
+        return self.examination.gradients()
 
     @cached_property
     def compiled(self) -> Any:
@@ -86,7 +97,7 @@ class Subject:
         try:
             compiled.summary()
         except CompileError:
-            if drawn_unasked(self.run.model):
+            if end_drawn_unasked(self.run.model):
                 return self.recorded_compiled  # the other is long to compile, and this one is needed
             ((tokens, targets),) = self.run.corpus.validation(self.run.config.model.block_size, 1)
             self.run.model.train()
@@ -98,11 +109,16 @@ class Subject:
         """The recorded loss, compiled."""
         from tinygrad_edu import compiler
 
-        _, _, length = self.recorded
-        model, sentence = self.run.model, self.observer.sentence
+        this, model, sentence = self.recorded, self.run.model, self.observer.sentence
+        read, targets = sentence[: this.length], sentence[1 : this.length + 1]
         model.eval()
-        compiled = compiler.jit(model.loss, compiler.Parameters(model))
-        compiled([sentence[:length]], [sentence[1 : length + 1]])
+        if this.first:
+            end = LastBlocks(model, this.first)
+            compiled = compiler.jit(end.loss, compiler.Parameters(end))
+            compiled([[[v.data for v in row] for row in before(model, read, this.first)]], [targets])
+        else:
+            compiled = compiler.jit(model.loss, compiler.Parameters(model))
+            compiled([read], [targets])
         return compiled
 
     @cached_property
@@ -115,11 +131,21 @@ class Subject:
     def _check_size(self) -> None:
         import viz
 
-        if not drawn_unasked(self.run.model):
+        if not end_drawn_unasked(self.run.model):
             raise viz.DrawingError(
                 f"even on one character the loss of this model has {2 * len(self.run.model.parameters()):,} scalars, "
-                f"which would take minutes; {command_line('draw --checkpoint', self.run.folder)} draws them"
+                f"and its last block alone would take minutes; {command_line('draw --checkpoint', self.run.folder)} "
+                f"draws them"
             )
+
+    def place(self) -> str:
+        """Of which part the recorded loss shows the graph, and on how many characters."""
+        this, layers = self.recorded, self.run.config.model.n_layer
+        on = f"the loss on {_count(this.length, 'character')} of the validation text"
+        if not this.first:
+            return on
+        last = "the last block" if this.first == layers - 1 else f"the last {layers - this.first} blocks"
+        return f"{on}, as {last} of {layers} and the head compute it: what comes before is given as numbers"
 
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Each token as its character."""
@@ -295,12 +321,14 @@ def _weights(subject: Subject) -> list[str]:
     import viz
     from viz.pages.report_page import words
 
-    _, calls, length = subject.recorded
-    chart = viz.histogram(calls, title=f"Weights after step {subject.run.step:,}, and the gradients of one loss")
+    run, gradients = subject.run, subject.gradients
+    chart = viz.histogram(
+        run.engine.numbers(),
+        gradients=gradients.tables,
+        title=f"Weights after step {run.step:,}, and the gradients of one loss",
+    )
     return [
-        words(
-            f"The loss is that on {_count(length, 'character')} of the validation text: other characters, other zeros."
-        ),
+        words(f"The loss is that on {_count(gradients.characters, 'character')} of the validation text."),
         _chart(subject, chart, "histograms", "how the weights and gradients of every table are distributed"),
     ]
 
@@ -309,12 +337,14 @@ def _flow(subject: Subject) -> list[str]:
     import viz
     from viz.pages.report_page import words
 
-    loss, calls, length = subject.recorded
-    measured = viz.flow(loss, calls=calls)
+    this, gradients, units = subject.recorded, subject.gradients, subject.examination.units()
+    layers = gradients.blocks if this.first else {}
+    measured = viz.flow(this.loss, calls=this.calls, units=units, parameters=gradients.parameters, layers=layers)
     return [
         words(
-            f"The gradients of one loss of the last model, on {_count(length, 'character')} of the validation text: "
-            f"what is dead or zero here is so for these characters."
+            f"The gradients of the last model at its parameters, on {_count(gradients.characters, 'character')} of the "
+            f"validation text, and at the results of modules: {subject.place()}. "
+            f"{watched(units)}"
         ),
         _chart(subject, measured, "flow", "mean and largest gradient of every table of parameters and of every module"),
     ]
@@ -340,7 +370,10 @@ def _graph(subject: Subject) -> list[str]:
     drawing = subject.loss_drawing
     total = f"{drawing.picture.total:,} Values in {len(drawing.picture.boxes)} boxes: " if drawing.picture else ""
     return [
-        words(f"{total}every addition and multiplication of one loss, and the gradients that flow back through them."),
+        words(
+            f"{total}every addition and multiplication of {subject.place()}. "
+            f"On the edges are the gradients that flow back."
+        ),
         _chart(subject, drawing, "graph", "the computation graph of one loss, folded into modules"),
     ]
 
@@ -349,12 +382,11 @@ def _explorer(subject: Subject) -> list[str]:
     import viz
     from viz.pages.report_page import door
 
-    loss, calls, length = subject.recorded
-    tokens = subject.characters(subject.observer.sentence[:length])
-    viz.explore(loss, calls=calls, tokens=tokens, title=f"loss on {_count(length, 'character')}").save(
-        subject.folder / "explorer.html"
-    )
-    about = f"the loss on {_count(length, 'character')}, from the whole GPT down to one multiplication"
+    this = subject.recorded
+    tokens = subject.characters(subject.observer.sentence[: this.length])
+    title = f"loss on {_count(this.length, 'character')}"
+    viz.explore(this.loss, calls=this.calls, tokens=tokens, title=title).save(subject.folder / "explorer.html")
+    about = f"{subject.place()}; from {'these blocks' if this.first else 'the whole GPT'} down to one multiplication"
     return [door("explorer.html", "Walk through the graph", about)]
 
 
@@ -363,12 +395,13 @@ def _program(subject: Subject) -> list[str]:
     from viz.pages.report_page import door, words
 
     shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
-    if drawn_unasked(subject.run.model):
-        loss, calls, length = subject.recorded
-        on = f"the loss on {_count(length, 'character')}"
+    if end_drawn_unasked(subject.run.model):
+        this, on = subject.recorded, subject.place()
         if subject.compiled is subject.recorded_compiled:
-            shown.insert(0, words(f"This is {on} of the validation text, without dropout, compiled for the report."))
-        viz.compilation(subject.recorded_compiled, loss, calls=calls).save(subject.folder / "compilation.html")
+            shown.insert(0, words(f"This is {on}; without dropout, compiled for the report."))
+        viz.compilation(subject.recorded_compiled, this.loss, calls=this.calls).save(
+            subject.folder / "compilation.html"
+        )
         about = f"which multiplications became which matrix product, in {on}"
         shown.append(door("compilation.html", "The scalars beside their program", about))
     return shown

@@ -130,10 +130,29 @@ def test_the_graph_is_searched_once_for_all_sections(
     monkeypatch.setattr(regions, "find", lambda graph, calls: sizes.append(len(graph)) or find(graph, calls))
     subject = report.Subject(opened(trained), tmp_path)
     report.write(subject)
-    loss, calls, _ = subject.recorded
+    loss, calls = subject.recorded.loss, subject.recorded.calls
     assert sizes == [len(topological_order(loss))]
     viz.flow(loss, calls=calls)
     assert len(sizes) == 2, "what changes between two drawings would not be seen"
+
+
+def test_of_a_large_model_the_last_blocks_are_drawn_and_all_of_it_is_measured(
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*train_arguments, "--n-layer", "3", "--steps", "1", "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    monkeypatch.setattr(report, "SEARCHED_SCALARS", 1)
+    subject = report.Subject(opened(tmp_path / "run"), tmp_path / "out")
+    report.write(subject)
+    content = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert WAITING not in content
+    assert "as the last block of 3 and the head compute it: what comes before is given as numbers" in content
+    flow = (tmp_path / "out" / "flow.html").read_text(encoding="utf-8")
+    for block in range(3):
+        assert f'data-name="transformer.h.{block}"' in flow
+        assert f'data-name="transformer.h.{block}.mlp.c_fc.weight"' in flow
+    assert 'data-name="transformer.h.2.mlp"' in flow
+    assert 'data-name="transformer.h.1.mlp"' not in flow
 
 
 def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
@@ -146,7 +165,7 @@ def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
     content = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert content.count("gpt train --keep 20") == 2
     assert (
-        "This is the loss on 6 characters of the validation text, without dropout, compiled for the report." in content
+        "This is the loss on 6 characters of the validation text; without dropout, compiled for the report." in content
     )
     assert WAITING not in content
     assert not (run / "report" / "timemachine.html").exists()
@@ -195,7 +214,7 @@ def test_the_graph_of_a_large_model_is_left_to_those_who_ask_for_it(
     assert main(["report", str(trained), "-o", str(tmp_path)]) == 0
     content = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<section id="([^"]*)"[^>]*><h2[^>]*>[^<]*</h2><p class="missing">', content) == [
-        "weights", "flow", "graph", "explorer",
+        "flow", "graph", "explorer",
     ]  # fmt: skip
     assert (tmp_path / "program.html").exists()
     assert f"gpt draw --checkpoint {trained}" in content

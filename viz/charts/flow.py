@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,8 @@ def flow(
     before: Mapping[Value, float] | None = None,
     split: Iterable[str] = ("AttentionHead",),
     units: Mapping[str, diagnose.Units] | None = None,
+    parameters: Sequence[Line] | None = None,
+    layers: Mapping[str, Sequence[float]] | None = None,
 ) -> Flow:
     """Measure the gradients of one backward pass.
 
@@ -77,6 +79,8 @@ def flow(
             update to data.
         split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
         units: how many units of a module are dead, where it has seen more examples than were recorded; by its path.
+        parameters: the lines of the tables, where they have been measured on more examples than were recorded.
+        layers: the gradients at the results of layers upon layers, first to last, where not all of them were recorded.
 
     Raises:
         TypeError: there is no Value in ``loss``.
@@ -97,13 +101,16 @@ def flow(
     if all(root.grad is NO_GRADIENT_YET for root in roots):
         raise ValueError("no gradient has been computed yet; call backward() on the loss first")
     whole, parts = regions.explored(roots, calls)
-    parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
+    if parameters is None:
+        parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
     groups = by_module(calls.calls if calls is not None else [], frozenset(split))
-    modules = _results(groups)
-    findings = diagnose.findings(whole, parts, parameters, modules, groups, units)
+    layers = layers or {}
+    modules = [*(measure.line(name, rows) for name, rows in layers.items() if name not in groups), *_results(groups)]
+    tower = [(name, size) for name, rows in layers.items() if 0.0 < (size := math.hypot(*rows)) < math.inf]
+    findings = diagnose.findings(whole, parts, parameters, modules, groups, units, [tower] if tower else [])
     if before is None and whole.old:
         findings = [*age.sentences(whole), *findings]
-    return Flow(parameters, modules, findings)
+    return Flow(list(parameters), modules, findings)
 
 
 def lines(calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)) -> tuple[list[Line], list[Line]]:

@@ -94,6 +94,7 @@ def histogram(
     scale: str = "own",
     split: Sequence[str] = ("AttentionHead",),
     title: str = "",
+    gradients: Mapping[str, Any] | None = None,
 ) -> Histograms:
     """Show how numbers are distributed.
 
@@ -108,6 +109,7 @@ def histogram(
             axis of the widest, and compare.
         split: kinds of modules of which every call is a row of its own.
         title: on top.
+        gradients: of weights that are given by name as numbers, by the same names.
 
     Raises ValueError when there is nothing to show.
 
@@ -129,7 +131,7 @@ def histogram(
             for name, calls in by_module(source.calls, frozenset(split)).items():
                 groups[name] = [v for call in calls for v in call.outputs]
     elif isinstance(source, Mapping):
-        kinds = ["numbers", "gradients"]
+        kinds = ["numbers" if gradients is None else "weights", "gradients"]
         groups = {str(name): list(_flat(listed(some))) for name, some in source.items()}
     else:
         raise ValueError(f"expected what record_calls() recorded, or numbers by name; got {type(source).__name__}")
@@ -137,13 +139,14 @@ def histogram(
     if not groups:
         raise ValueError("there is nothing to show: no numbers were given, or no module was called")
     data = {name: [float(x.data if isinstance(x, Value) else x) for x in some] for name, some in groups.items()}
-    gradients = {
+    sent = {
         name: [x.grad for x in some if isinstance(x, Value) and x.grad is not NO_GRADIENT_YET]
         for name, some in groups.items()
     }
+    sent |= {name: list(_flat(listed(some))) for name, some in (gradients or {}).items() if name in groups}
     columns = [_binned(data, scale)]
-    if any(gradients.values()):
-        columns.append(_binned(gradients, scale))
+    if any(sent.values()):
+        columns.append(_binned(sent, scale))
     rows = {name: [column[name] for column in columns] for name in groups}
     return Histograms(kinds[: len(columns)], rows, style.visible(title))
 

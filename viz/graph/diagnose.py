@@ -39,6 +39,9 @@ GROWS, SHRINKS = 30.0, 0.01  # from a layer of a tower back to an earlier one
 _NO_CHANCE = {"dead": DEAD_AFTER, "saturated": 3}
 
 
+Tower = list[tuple[str, float]]  #: names of layers, first to last, and the length of the gradient at their results
+
+
 @dataclass(frozen=True)
 class Units:
     """What is known of the units of a layer from more examples than a graph can hold.
@@ -111,6 +114,7 @@ def findings(
     modules: Sequence[Line],
     groups: dict[str, list[ModuleCall]],
     units: Mapping[str, Units] | None = None,
+    towers: Sequence[Tower] = (),
 ) -> list[str]:
     """What is wrong, worst first; empty for a healthy network.
 
@@ -119,14 +123,15 @@ def findings(
         modules: what was measured at the results of each module.
         groups: the calls that each line of ``modules`` is about.
         units: what is known of the units of some modules from more examples than those of the graph.
+        towers: what is known of layers upon layers of which not all are in the graph.
     """
     trouble = first_not_finite(graph, regions)
     return [
         *([trouble.sentence] if trouble else []),
         *_spread(parameters, modules),
-        *_scale(parameters, modules, _gains(graph, regions, groups), groups, _towers(graph, groups)),
+        *_scale(parameters, modules, _gains(graph, regions, groups), groups, [*towers, *_towers(graph, groups)]),
         *_unreached(parameters, modules, groups),
-        *(_units(groups, units or {}) if groups else _single_units(graph)),
+        *(_units(groups, units or {}) if groups or units else _single_units(graph)),
     ]
 
 
@@ -178,9 +183,6 @@ def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) 
         if 0.0 < arrived < math.inf and math.isfinite(returned) and any(given[n] for n in numbers):
             gains[name] = returned / arrived
     return gains
-
-
-Tower = list[tuple[str, float]]  #: names of layers, first to last, and the length of the gradient at their results
 
 
 def _towers(graph: Graph, groups: dict[str, list[ModuleCall]]) -> list[Tower]:
@@ -406,8 +408,10 @@ def _units(groups: dict[str, list[ModuleCall]], known: Mapping[str, Units]) -> I
     outermost first; what has been said of a layer is not said again of its neurons.
     """
     told: set[Value] = set()
-    for name, group in groups.items():
-        if len({len(call.outputs) for call in group}) != 1 or told.issuperset(group[0].outputs):
+    for name in {**groups, **known}:
+        group = groups.get(name, [])
+        outputs = group[0].outputs if group else ()
+        if len({len(call.outputs) for call in group}) > 1 or (outputs and told.issuperset(outputs)):
             continue
         seen = known.get(name) or _seen([call.outputs for call in group])
         for count, kind, flat, so in (
@@ -416,7 +420,7 @@ def _units(groups: dict[str, list[ModuleCall]], known: Mapping[str, Units]) -> I
         ):
             chances = seen.examples * (count if count == seen.total else 1)
             if count and chances >= _NO_CHANCE[kind]:
-                told.update(group[0].outputs)
+                told.update(outputs)
                 every = f"all {seen.examples:,} {seen.what}s" if seen.examples > 1 else f"the one {seen.what}"
                 yield f"{count:,} of {seen.total:,} units of {name} are {kind}: {flat} for {every}, so {so}."
 
