@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
-from tinygrad_edu.measure import Line
+from tinygrad_edu.measure import SATURATED, Line, Units
 from tinygrad_edu.nn import Module
 
 from .cached import in_evaluation
 from .engines import line_of
 from .model import GPT, Vector
-
-if TYPE_CHECKING:
-    from viz.graph.diagnose import Units
 
 WINDOW, WINDOWS = 8, 128  # characters in a row, and how many such rows: long rows take long to compile
 
@@ -112,9 +109,6 @@ class Examination:
 
     def units(self) -> dict[str, Units]:
         """For the activation function of every block how many units are dead or saturated for all characters."""
-        from viz.graph.diagnose import Units
-        from viz.graph.marks import SATURATED
-
         kind = self._model.config.activation
         if kind not in ("relu", "relu2", "tanh", "sigmoid"):
             return {}  # no such thing: a GELU passes something everywhere

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = ["Line", "blame", "line", "update_ratio"]
+SATURATED = 0.99  # of what a tanh can reach at most
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,24 @@ class Line:
     zeros: float
     not_finite: int
     update: float | None = None
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is known of the units of a layer from more examples than a graph can hold.
+
+    Attributes:
+        total: how many units there are.
+        dead, saturated: how many of them are so for every example.
+        examples: on how many they were looked at.
+        what: what an example is.
+    """
+
+    total: int
+    dead: int
+    saturated: int
+    examples: int
+    what: str = "example"
 
 
 def line(name: str, gradients: Sequence[float], update: float | None = None) -> Line:

@@ -16,7 +16,7 @@ from typing import Any
 from tinygrad_edu import Value, measure
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.measure import Line
+from tinygrad_edu.measure import Line, Units
 
 from .. import style
 from ..graph import age, diagnose, graph, regions
@@ -65,7 +65,7 @@ def flow(
     calls: CallRecord | None = None,
     before: Mapping[Value, float] | None = None,
     split: Iterable[str] = ("AttentionHead",),
-    units: Mapping[str, diagnose.Units] | None = None,
+    units: Mapping[str, Units] | None = None,
     parameters: Sequence[Line] | None = None,
     layers: Mapping[str, Sequence[float]] | None = None,
 ) -> Flow:

@@ -11,12 +11,11 @@ import math
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from tinygrad_edu import Value
 from tinygrad_edu.calls import ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.measure import Line
+from tinygrad_edu.measure import Line, Units
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
@@ -40,24 +39,6 @@ _NO_CHANCE = {"dead": DEAD_AFTER, "saturated": 3}
 
 
 Tower = list[tuple[str, float]]  #: names of layers, first to last, and the length of the gradient at their results
-
-
-@dataclass(frozen=True)
-class Units:
-    """What is known of the units of a layer from more examples than a graph can hold.
-
-    Attributes:
-        total: how many units there are.
-        dead, saturated: how many of them are so for every example.
-        examples: on how many they were looked at.
-        what: what an example is.
-    """
-
-    total: int
-    dead: int
-    saturated: int
-    examples: int
-    what: str = "example"
 
 
 def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) -> Trouble | None:

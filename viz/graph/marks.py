@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from tinygrad_edu import Value
+from tinygrad_edu.measure import SATURATED
 
 from .graph import Graph
 from .regions import Regions
 
-SATURATED = 0.99  # of what a tanh can reach at most
 DEAD_AFTER = 20  # examples for which a ReLU is 0: a healthy one is so once in a million
 
 DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they stay apart without colour
