@@ -10,6 +10,7 @@ from typing import Any
 from .. import checkpoint
 from ..data import Corpus
 from ..errors import CheckpointError, ConfigError
+from ..examined import Examination, watched
 from ..recorded import recorded_loss
 
 
@@ -45,9 +46,12 @@ def _now(folder: Path) -> tuple[Any, str]:
 
     model, config, tokenizer, step = checkpoint.load_model(folder)
     corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
+    units = Examination(model, corpus.val).units()
     loss, calls, length = recorded_loss(model, corpus.val)
     print(f"One loss of step {step} on {length} characters of the validation text: {loss.data:.4f}")
-    measured = viz.flow(loss, calls=calls)
+    if units:
+        print(watched(units))
+    measured = viz.flow(loss, calls=calls, units=units)
     updates = {line.name: line.update for line in checkpoint.read_flow(folder).get(step, [])}
     if updates:
         lines = [dataclasses.replace(line, update=updates.get(line.name)) for line in measured.parameters]

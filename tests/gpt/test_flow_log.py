@@ -270,3 +270,25 @@ def test_a_run_without_measurements_and_no_run_at_all(
     assert "holds no checkpoint" in capsys.readouterr().err
     assert main(["flow", str(out), "-o", "a.jpg"]) == 2
     assert "unknown format: 'a.jpg' must end in one of" in capsys.readouterr().err
+
+
+def test_flow_counts_dead_units_over_many_characters(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*train_arguments, "--steps", "1", "--bias", "--activation", "relu", "--out", str(out)]) == 0
+    model, _, _, step = checkpoint.load_model(out)
+    layer = model.transformer.h[0].mlp.c_fc
+    for unit, (row, bias) in enumerate(zip(layer.weight, layer.bias, strict=True)):
+        for w in row:
+            w.data = 0.0
+        bias.data = -1.0 if unit < 3 else 1.0
+    checkpoint.save_model(out, model, step)
+    capsys.readouterr()
+    assert main(["flow", str(out), "-o", str(tmp_path / "now.txt")]) == 0
+    said = capsys.readouterr().out
+    units = len(layer.weight)
+    found = re.search(rf"The {units} units of the MLPs were watched over (\d+) characters: 3 dead\.", said)
+    assert found, said
+    assert int(found[1]) > 100
+    assert f"3 of {units} units of transformer.h.0.mlp.act are dead: 0 for all {found[1]} characters" in said
