@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Line", "blame", "line", "update_ratio"]
+__all__ = ["SATURATED", "Line", "Units", "blame", "line", "update_ratio"]
+
 SATURATED = 0.99  # of what a tanh can reach at most
 
 
