@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .. import calls
 from ..engine import Value
 from .parameters import rectangle
@@ -66,7 +68,8 @@ def listener(record: Trace) -> calls.Hook:
                 )
             captured = [outer.number(x) for x in body.captures]
             slots += [outer.slot(t) for t in body.slots[own:]]
-            if not captured and len(body.slots) == own and _signature(module, record, signatures)[0] == key[0]:
+            alone = not captured and len(body.slots) == own and not _any_object(structure)
+            if alone and _signature(module, record, signatures)[0] == key[0]:
                 bodies[key] = body
         inputs = [outer.vector(xs) for _, xs in leaves]
         call = Call(body, inputs + [[node] for node in captured], slots, outer.paths.get(id(module), ""))
@@ -92,7 +95,17 @@ def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
         return ("dict", *[(key, _flatten(x, leaves)) for key, x in thing.items()])
     if thing is None or isinstance(thing, (bool, int, float, str)):
         return (type(thing).__name__, repr(thing))
-    return ("object", id(thing))
+    return _array(thing) or ("object", id(thing))
+
+
+def _array(thing: Any) -> Any:
+    """The description of an array of numbers, by what it holds; None for anything else."""
+    return ("array", thing.shape, thing.tobytes()) if isinstance(thing, np.ndarray) and thing.dtype != object else None
+
+
+def _any_object(structure: Any) -> bool:
+    """Whether arguments are described by their identity alone: what they hold may be different at the next call."""
+    return isinstance(structure, tuple) and (structure[:1] == ("object",) or any(map(_any_object, structure)))
 
 
 def _leaves(thing: Any) -> tuple[type[Any], tuple[int, ...], list[Any]] | None:
@@ -129,10 +142,10 @@ def _is_module(thing: Any) -> bool:
 def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[Any, list[int] | None]:
     """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
     found = known.get(id(module))
-    if found is None or found.token != [_token(m) for m in found.modules]:
+    if found is None or list(map(id, found.token)) != list(map(id, _token(found.modules))):
         modules = [m for _, m in module.named_modules()]
         tensors: list[int] = []
-        found = known[id(module)] = _Known(modules, [_token(m) for m in modules], (), None)
+        found = known[id(module)] = _Known(modules, _token(modules), (), None)
         with suppress(LookupError):
             found.key, found.tensors = tuple(_attributes(module, record, tensors, {})), tensors
     return found.key, found.tensors
@@ -148,9 +161,27 @@ class _Known:
     tensors: list[int] | None
 
 
-def _token(module: Any) -> list[Any]:
-    """Changes when an attribute was assigned, or a list has grown: a cheap test whether a signature still holds."""
-    return [(id(x), len(x)) if isinstance(x, (list, dict)) else id(x) for x in vars(module).values()]
+def _token(modules: list[Any]) -> list[Any]:
+    """What the attributes of modules are, object by object: a cheap test whether a signature still holds.
+
+    Of a matrix of parameters only the rows; and the numbers in an array anew each time.
+    """
+    found: list[Any] = []
+    stack = [x for module in modules for x in vars(module).values()]
+    while stack:
+        x = stack.pop()
+        found.append(x)
+        if isinstance(x, (list, tuple)):
+            (found if x and _is_row(x[0]) else stack).extend(x)
+        elif isinstance(x, dict):
+            stack += x.values()
+        elif isinstance(x, np.ndarray):
+            found.append(x.copy())
+    return found
+
+
+def _is_row(thing: Any) -> bool:
+    return isinstance(thing, (list, tuple)) and bool(thing) and type(thing[0]) is Value
 
 
 def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
@@ -171,6 +202,8 @@ def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, in
     if _is_module(thing):
         yield from _attributes(thing, record, tensors, seen)
         return
+    if isinstance(thing, (list, tuple)) and not set(TRACED).isdisjoint(map(type, thing)):
+        raise LookupError
     if id(thing) not in record.tensors:
         found = rectangle(thing)
         tensor = None if found is None else record.parameters.adopt("parameter", found[1])
@@ -187,6 +220,12 @@ def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, in
         yield (type(thing).__name__, len(thing))
         for item in thing:
             yield from _attribute(item, record, tensors, seen)
+    elif isinstance(thing, dict):
+        yield ("dict", *thing)
+        for item in thing.values():
+            yield from _attribute(item, record, tensors, seen)
+    elif (array := _array(thing)) is not None:
+        yield array
     elif thing is None or isinstance(thing, (bool, int, float, str)):
         yield (type(thing).__name__, repr(thing))
     else:
