@@ -512,4 +512,10 @@ def _marks(picture: Picture) -> list[tuple[str, str, str]]:
         (DEAD, "off: ReLU gives 0, no gradient passes"),
         (FLAT, "saturated: flat, little gradient passes"),
     )
-    return [(glyph, NEGATIVE, words) for glyph, words in known if glyph in said]
+    rows = [(glyph, NEGATIVE, words) for glyph, words in known if glyph in said]
+    if any(words.endswith("here") for box in picture.boxes for words in _said(box, picture)):
+        examples = picture.marks.examples
+        rows.append(
+            ("here", NEGATIVE, "for the one example drawn" if examples == 1 else f"for these {examples} examples")
+        )
+    return rows

@@ -343,3 +343,28 @@ def test_units_that_were_seen_on_more_examples_are_counted_there():
     assert viz.flow(loss, calls=calls, units=seen).findings == [
         "2 of 4 units of layers.0 are dead: 0 for all 500 characters, so their weights get no gradient."
     ]
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_towers_of_bare_values_are_judged_without_recorded_calls(width):
+    def findings(weight, bend=Value.tanh, layers=12):
+        x = [Value(1e-9, label=f"x{i}") for i in range(width)]
+        for _ in range(layers):
+            x = [bend(sum((Value(weight / width) * v for v in x), Value(0.0))) for _ in range(width)]
+        loss = sum(x, Value(0.0))
+        loss.backward()
+        return viz.flow(loss).findings
+
+    # Every layer hands back `weight` times what arrives, and there are 11 steps between the 12 layers.
+    for bend in (Value.tanh, Value.relu):
+        assert findings(3.0, bend)[0] == (
+            "The gradient explodes on its way back: at layer 1 it is 177,147 times as long as at layer 12, "
+            "3 times more with every layer."
+        )
+    assert findings(3.0, lambda v: v)[0].startswith("The gradient explodes on its way back: at layer 1 it is ")
+    found = findings(0.5)
+    assert found[0].startswith(
+        "The gradient vanishes on its way back: at layer 1 it is 0.00049 of what it is at layer 12"
+    )
+    assert "0.5 of it with every layer" in found[0]
+    assert findings(1.0) == findings(1.1) == findings(0.9) == []

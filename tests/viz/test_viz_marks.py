@@ -50,14 +50,16 @@ def test_a_dead_relu_is_marked_by_a_sign_and_a_word(look, direction):
     assert marked(drawing) == {"n1": (["† off here"], False)}
     if look == "box":
         assert "† off: ReLU gives 0, no gradient passes" in legend(drawing)
+        assert "here for the one example drawn" in legend(drawing)
         assert "style=dashed" in re.search("n0 -> n1 .*", drawing.source)[0]
 
 
 @pytest.mark.parametrize(("make", "far", "near"), [("tanh", 3.0, 2.0), ("sigmoid", -6.0, 5.0)])
 def test_a_saturated_unit_is_marked_and_an_ordinary_one_is_not(make, far, near):
     drawing = viz.draw([getattr(Value(far), make)(), getattr(Value(near), make)()])
-    assert marked(drawing) == {"n1": (["≈ saturated"], False)}
+    assert marked(drawing) == {"n1": (["≈ saturated here"], False)}
     assert "≈ saturated: flat" in legend(drawing)
+    assert "here for the one example drawn" in legend(drawing)
     assert "†" not in drawing.source
 
 
@@ -95,6 +97,18 @@ def test_a_unit_is_dead_when_it_is_so_for_every_example():
 
 def infinite(model):
     model.layers[1].neurons[2].b.data = math.inf
+
+
+def test_a_mark_says_of_how_few_examples_it_is():
+    def spoil(model):
+        model.layers[0].neurons[1].b.data = 50.0
+
+    for examples, said in ((7, "≈ 1 of 4 saturated here"), (24, "≈ 1 of 4 saturated")):
+        loss, calls = network("tanh", spoil, examples=examples)
+        drawing = viz.draw(loss, calls=calls, budget=6)
+        [layer] = [box for box in drawing.picture.boxes if box.name == "layers.0"]
+        assert drawing.picture.marks.words(layer.nodes) == [said]
+        assert ("here for these 7 examples" in legend(drawing)) is said.endswith("here")
 
 
 @pytest.mark.parametrize("budget", [400, 40, 12, 5, 2])

@@ -20,7 +20,7 @@ from tinygrad_edu.ops import CONSTANT
 
 from .. import style
 from .graph import Graph
-from .marks import DEAD_AFTER, Trouble, dead, saturated
+from .marks import BENT, DEAD_AFTER, Trouble, dead, saturated
 from .regions import Regions
 
 FINITE = sys.float_info.max  # the largest number that is
@@ -110,7 +110,13 @@ def findings(
     return [
         *([trouble.sentence] if trouble else []),
         *_spread(parameters, modules),
-        *_scale(parameters, modules, _gains(graph, regions, groups), groups, [*towers, *_towers(graph, groups)]),
+        *_scale(
+            parameters,
+            modules,
+            _gains(graph, regions, groups),
+            groups,
+            [*towers, *(_towers(graph, groups) if groups else _raw_towers(graph))],
+        ),
         *_unreached(parameters, modules, groups),
         *(_units(groups, units or {}) if groups or units else _single_units(graph)),
     ]
@@ -195,6 +201,29 @@ def _towers(graph: Graph, groups: dict[str, list[ModuleCall]]) -> list[Tower]:
         layers = [f"{name}, call {i}" if repeated else name for i, name in enumerate(names, 1)]
         towers.append([(n, x) for n, x in zip(layers, lengths, strict=True) if 0.0 < x < math.inf])
     return towers
+
+
+def _raw_towers(graph: Graph) -> list[Tower]:
+    """The same without recorded calls: layer n is all results of a bend that have n − 1 others below them.
+
+    Where nothing bends, the products of a long chain are the layers.
+    """
+    for names, least in ((BENT, LAYERS), (("mul",), 2 * LAYERS)):
+        depth, squares = [0] * len(graph), [0.0]
+        for node, inputs in enumerate(graph.inputs):
+            if not inputs:
+                continue
+            depth[node] = max(depth[x] for x in inputs)
+            value = graph.values[node]
+            if value.op is not None and value.op.name in names:
+                depth[node] += 1
+                if depth[node] == len(squares):
+                    squares.append(0.0)
+                squares[depth[node]] = math.hypot(squares[depth[node]], _gradient(value))
+        if len(squares) > least:
+            layers = ((f"layer {n}", x) for n, x in enumerate(squares))
+            return [[(name, x) for name, x in layers if 0.0 < x < math.inf]]
+    return []
 
 
 def _stacked(graph: Graph, calls: list[ModuleCall], given: Sequence[Value]) -> list[list[ModuleCall]]:

@@ -41,24 +41,29 @@ class Marks:
             every example; without recorded calls every result is a unit of its own.
         dead: the units of ReLUs that are 0 for every example, of at least :data:`DEAD_AFTER`.
         resting: those that are 0 for every example, of fewer: nobody knows yet.
-        saturated: the units that are so for every example.
         off: results of a ReLU that are 0 although the unit is alive for another example.
+        saturated: the units that are so for every example, of at least as many.
+        flat: those that are so for every example, of fewer.
+        examples: of how many the graph is; 0 without marks for fewer than :data:`DEAD_AFTER`.
     """
 
     trouble: Trouble | None = None
     units: dict[int, Hashable] = field(default_factory=dict)
     dead: frozenset[Hashable] = frozenset()
     resting: frozenset[Hashable] = frozenset()
-    saturated: frozenset[Hashable] = frozenset()
     off: frozenset[int] = frozenset()
+    saturated: frozenset[Hashable] = frozenset()
+    flat: frozenset[Hashable] = frozenset()
+    examples: int = 0
 
     def words(self, nodes: Iterable[int]) -> list[str]:
-        """What is to be said of a box with these nodes: "† off here", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
+        """What is to be said of a box: "† off here", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
         nodes = list(nodes)
         units = {self.units[node] for node in nodes if node in self.units} if self.units else set()
         said = []
         for those, glyph, word in (
             (self.dead, DEAD, "dead"), (self.resting, DEAD, "off here"), (self.saturated, FLAT, "saturated"),
+            (self.flat, FLAT, "saturated here"),
         ):  # fmt: skip
             if count := len(units & those):
                 share = f"all {count:,} " if count == len(units) else f"{count:,} of {len(units):,} "
@@ -73,7 +78,7 @@ class Marks:
 def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
     """The marks of a graph, in time linear in its size."""
     units: dict[int, Hashable] = {
-        node: node for node, value in enumerate(graph.values) if value.op is not None and value.op.name in _BENT
+        node: node for node, value in enumerate(graph.values) if value.op is not None and value.op.name in BENT
     }
     if not units:
         return Marks(trouble)
@@ -90,11 +95,12 @@ def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
     gone = frozenset(unit for unit, nodes in results.items() if all(dead(values[node]) for node in nodes))
     flat = frozenset(unit for unit, nodes in results.items() if all(saturated(values[node]) for node in nodes))
     off = frozenset(node for node, unit in units.items() if unit not in gone and dead(values[node]))
-    resting = frozenset(unit for unit in gone if len(results[unit]) < DEAD_AFTER)
-    return Marks(trouble, units, gone - resting, resting, flat, off)
+    few = {unit: len(results[unit]) for unit in gone | flat if len(results[unit]) < DEAD_AFTER}
+    resting, here = gone & few.keys(), flat & few.keys()
+    return Marks(trouble, units, gone - resting, resting, off, flat - here, here, max(few.values(), default=0))
 
 
-_BENT = ("relu", "tanh", "sigmoid")
+BENT = ("relu", "tanh", "sigmoid")
 
 
 def dead(value: Value) -> bool:
