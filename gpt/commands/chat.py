@@ -44,6 +44,12 @@ def add_parser(add: Any) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
 
 
+_NO_TEXT = (
+    "standard input is {}; convert it first: iconv -f UTF-16 -t UTF-8 FILE | gpt chat RUN, "
+    "or name its encoding in PYTHONIOENCODING"
+)
+
+
 def run(options: argparse.Namespace) -> int:
     """Read lines until the end of the input or /quit; what cannot be done is said, and the text goes on."""
     check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
@@ -72,6 +78,10 @@ def run(options: argparse.Namespace) -> int:
                 raise
             print("\nCtrl-D or /quit leaves.")
             continue
+        except UnicodeError as error:
+            raise GPTError(_NO_TEXT.format(f"no text in {sys.stdin.encoding}: {error}")) from None
+        if "\0" in line and "\0" not in tokenizer.alphabet:
+            raise GPTError(_NO_TEXT.format("UTF-16, or no text: there is a NUL in it"))
         try:
             if line.startswith("/"):
                 if line.split()[0] == "/quit":

@@ -98,3 +98,35 @@ def test_reset_forgets_what_was_written(
         replies.append(capsys.readouterr().out.splitlines()[-1])
     assert chat(trained, ["/temperature 0", "t"], monkeypatch) == 0
     assert capsys.readouterr().out.splitlines()[-1] == replies[0] != replies[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "reason"),
+    [
+        ("to be\n".encode("utf-16"), "utf-8", "UTF-16, or no text: there is a NUL in it"),
+        ("to be\n".encode("utf-16-le"), "utf-8", "UTF-16, or no text: there is a NUL in it"),
+        (b"to be\n", "utf-16", "no text in utf-16: UTF-16 stream does not start with BOM"),
+        (b"\0\0\n", "utf-8", "UTF-16, or no text: there is a NUL in it"),
+    ],
+    ids=["utf-16", "without a mark", "declared and wrong", "zeros"],
+)
+def test_input_in_another_encoding_is_one_line_and_code_2(
+    content: bytes,
+    encoding: str,
+    reason: str,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding=encoding))
+    assert main(["chat", str(trained), "--max-new-tokens", "12"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"gpt: error: standard input is {reason}; convert it first: iconv")
+
+
+def test_input_in_utf_16_that_is_declared_is_read(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("to be\n".encode("utf-16")), encoding="utf-16"))
+    assert main(["chat", str(trained), "--max-new-tokens", "12"]) == 0
+    assert capsys.readouterr().err == ""
