@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import array
+import collections
+import contextvars
+import functools
+import sys
 import types
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +83,67 @@ def _cases() -> dict[str, Callable[[Value], tuple[Callable[..., Any], Callable[[
         _set_scale(1.0)
         return lambda x: w * _scaled(x), _set_scale
 
+    def through_a_deque(w: Value) -> Any:
+        numbers = collections.deque([1.0])
+        return lambda x: w * x * numbers[0], lambda number: numbers.__setitem__(0, number)
+
+    def through_an_array_of_python(w: Value) -> Any:
+        numbers = array.array("d", [1.0])
+        return lambda x: w * x * numbers[0], lambda number: numbers.__setitem__(0, number)
+
+    def through_a_context_variable(w: Value) -> Any:
+        number = contextvars.ContextVar("number", default=1.0)
+        return lambda x: w * x * number.get(), number.set
+
+    def through_a_weak_reference(w: Value) -> Any:
+        settings = _Settings()
+        reference = weakref.ref(settings)
+        return lambda x: w * x * reference().alpha, lambda number: setattr(settings, "alpha", number)  # type: ignore
+
+    def through_an_attribute_of_a_function(w: Value) -> Any:
+        def scaled(x: Any) -> Any:
+            return x * scaled.beta  # type: ignore[attr-defined]
+
+        scaled.beta = 1.0  # type: ignore[attr-defined]
+        return lambda x: w * scaled(x), lambda number: setattr(scaled, "beta", number)
+
+    def through_other_defaults(w: Value) -> Any:
+        def scaled(x: Any, beta: float = 1.0) -> Any:
+            return x * beta
+
+        return lambda x: w * scaled(x), lambda number: setattr(scaled, "__defaults__", (number,))
+
+    def through_a_metaclass(w: Value) -> Any:
+        class Meta(type):
+            beta = 1.0
+
+        class Own(metaclass=Meta):
+            pass
+
+        return lambda x: w * x * Own.beta, lambda number: setattr(Meta, "beta", number)
+
+    def through_a_special_method(w: Value) -> Any:
+        settings = _Settings()
+
+        class Scale:
+            def __matmul__(self, x: Any) -> Any:
+                return x * settings.alpha
+
+        scale = Scale()
+        return lambda x: w * (scale @ x), lambda number: setattr(settings, "alpha", number)
+
+    def through_a_module_in_a_module(w: Value) -> Any:
+        outer, inner = types.ModuleType("own_outer"), types.ModuleType("own_outer.inner")
+        outer.inner, inner.beta = inner, 1.0  # type: ignore[attr-defined]
+        sys.modules["own_outer"] = outer
+
+        def function(x: Any) -> Any:
+            import own_outer  # type: ignore[import-not-found]
+
+            return w * x * own_outer.inner.beta
+
+        return function, lambda number: setattr(inner, "beta", number)
+
     def through_a_method(w: Value) -> Any:
         class Model:
             def __init__(self) -> None:
@@ -98,6 +165,43 @@ def test_a_number_around_the_function(case: Any) -> None:
     for number in (1.0, 10.0, 1.0, -3.0):
         change(number)
         assert compiled([3.0]).tolist() == [function(3.0).data] == [6.0 * number]
+
+
+def test_a_function_that_changes_what_it_reads_is_refused() -> None:
+    w, queue = Value(2.0), [5.0, 5.0, 5.0, 1.0]
+    with pytest.raises(CompileError, match="changes queue whenever it runs"):
+        jit(lambda x: w * x * queue.pop(0))([1.0])
+
+    class Warm(nn.Module):
+        def __init__(self) -> None:
+            self.steps = 0
+
+        def forward(self, x: Any) -> Any:
+            self.steps += 1
+            return w * x * (0.5 if self.steps > 3 else 1.0)
+
+    with pytest.raises(CompileError, match=r"changes steps whenever it runs"):
+        jit(Warm())([1.0])
+
+
+def test_what_is_made_at_the_first_call_or_kept_to_be_looked_at_is_no_change() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.w = Value(2.0)
+
+        def forward(self, x: Any) -> Any:
+            self.size = 1.0
+            self.last = self.w * x * self.half
+            return self.last
+
+        @functools.cached_property
+        def half(self) -> float:
+            return 0.5
+
+    compiled = jit(Model())
+    for _ in range(3):
+        assert compiled([3.0]).tolist() == [3.0]
+    assert compiled._compilations == 1
 
 
 def test_what_does_not_change_is_compiled_once_and_modes_to_and_fro_twice() -> None:

@@ -21,7 +21,8 @@ from .normalise import normalise
 from .outside import without_chance
 from .parameters import FloatArray, Parameters
 from .passes import to_program
-from .record import PARAMETER, Body, Trace
+from .record import PARAMETER, Body, Trace, is_tracing
+from .refusal import refuse
 from .surroundings import Surroundings
 from .trace import rebuild, trace
 from .vectorise import vectorise
@@ -250,6 +251,8 @@ class Compiled:
             raise TypeError(f"{wanted} equal length; got lists of different lengths: fill the short ones up") from None
         if array.dtype.kind == "b":
             array = array.astype(np.int64)
+        if array.dtype.kind == "O" and is_tracing():
+            refuse("a compiled function is called inside of another one", "call the plain function there")
         if array.dtype.kind not in "iuf" or array.ndim == 0:
             raise TypeError(f"{wanted} equal length; got {_short(given)}")
         if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
@@ -269,21 +272,33 @@ class Compiled:
         return bound.args
 
     @property
+    def _roots(self) -> tuple[Any, Any]:
+        """From where everything can be reached that the function reads."""
+        return self.function, self.parameters.source
+
+    @property
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", type(self.function).__name__)
 
     def _compile(self, signature: _Signature) -> _Version:
         start = time.perf_counter()
-        around = Surroundings(self.function, self.parameters.source)
+        around = Surroundings(*self._roots)
         how = catches(around.functions)
 
         def traced(careful: int) -> Trace:
             return trace(self.function, signature, self.parameters, self._name, careful)
 
         def twice() -> tuple[Trace, Trace]:
-            both = traced(how), traced(how)
-            _compare(*both)  # names the line, where a draw is in the record
-            return both
+            first = traced(how)
+            between = Surroundings(*self._roots) if around.changed() else around  # it may keep what it needs later
+            second = traced(how)
+            _compare(first, second)  # names the line, where a draw is in the record
+            if changed := between.counted():
+                raise CompileError(
+                    f"{self._name} changes {changed} whenever it runs, and a compiled program would not; change it "
+                    f"outside of the function, or pass it as an argument and return it as a result"
+                )
+            return first, second
 
         with own_type(around.functions):
             first, second = without_chance(self._name, twice, lambda: traced(0), around)
@@ -296,7 +311,7 @@ class Compiled:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
         block = vectorise([normalise(body) for body in first.bodies], first.lines())
         if self._watch and around.changed():  # by the function itself
-            around = Surroundings(self.function, self.parameters.source)
+            around = Surroundings(*self._roots)
         version = _Version(around if self._watch else None, to_program(block), top.structure, block.operations)
         self._signature = signature
         first.forget()

@@ -7,15 +7,20 @@ its code; the comparison itself takes a few microseconds.
 
 from __future__ import annotations
 
+import array
+import collections
+import contextvars
 import dis
 import functools
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..engine import Value
 from ..ops import CONSTANT
+from .record import TRACED
 
 #: Objects beyond this number are not looked at: a function that reaches more is likely to reach a whole library.
 LIMIT = 100_000
@@ -37,6 +42,7 @@ class Surroundings:
 
     def __init__(self, *roots: Any) -> None:
         self._checks: list[tuple[str, Callable[[], Any], Any]] = []  # a name, how to read it, what it was
+        self._foreign: set[int] = set()  # those of them that are about objects of a library
         self._seen: dict[int, Any] = {}
         self.functions: list[types.FunctionType] = []  # those of the user's that can be reached
         todo = [("", root) for root in roots]
@@ -58,6 +64,19 @@ class Surroundings:
                 return name or "the function"
         return None
 
+    def counted(self) -> str | None:
+        """The name of a number, or of something that holds numbers, that is not as it was; None when all are."""
+        for i, (name, read, before) in enumerate(self._checks):
+            try:
+                if i not in self._foreign and (now := _numbers(read())) != (then := _numbers(before)):
+                    if isinstance(now, list) and now[: len(then)] == then:
+                        continue  # something was written down, to be looked at
+                    keys = [key for key in now if now[key] != then.get(key)] if isinstance(now, dict) else []
+                    return ".".join([*filter(None, [name]), *map(str, keys[:1])]) or "something"
+            except (ValueError, LookupError, AttributeError):  # a variable that is gone
+                continue
+        return None
+
     def reaches(self, identities: Iterable[int]) -> bool:
         """Whether one of these objects is there."""
         return not self._seen.keys().isdisjoint(identities)
@@ -71,7 +90,9 @@ class Surroundings:
 
     def _look_into(self, name: str, thing: Any) -> Iterator[tuple[str, Any]]:
         """Watch what this object holds; what is inside comes next."""
-        if isinstance(thing, Value):
+        if type(thing) in TRACED:
+            pass  # left over from a trace
+        elif isinstance(thing, Value):
             if thing.op is CONSTANT:
                 self._watch(name, lambda: thing._data)
         elif isinstance(thing, (list, tuple, set, frozenset, dict)):
@@ -84,7 +105,21 @@ class Surroundings:
         elif isinstance(thing, types.FunctionType):
             # The function itself is looked into in any case, and so is what exec() has made.
             if not name or thing.__module__ in (None, "builtins") or not _of_library(thing.__module__):
-                yield from self._around(thing)
+                yield from self._around(name, thing)
+        elif isinstance(thing, collections.deque):
+            self._watch(name, lambda: list(thing))
+            yield from ((f"{name}[{i}]", item) for i, item in enumerate(thing))
+        elif isinstance(thing, (bytearray, array.array, memoryview)):
+            self._watch(name, lambda: bytes(thing))
+        elif isinstance(thing, contextvars.ContextVar):
+            self._watch(name, lambda: thing.get(None))
+            yield name, thing.get(None)
+        elif isinstance(thing, weakref.ref):
+            self._watch(name, thing)
+            yield name, thing()
+        elif isinstance(thing, functools._lru_cache_wrapper):
+            self._watch(name, lambda: thing.cache_info()[1::2])  # misses and size: what is kept
+            yield name, thing.__wrapped__
         elif isinstance(thing, (types.MethodType, functools.partial)):
             inside = (thing.__self__, thing.__func__) if isinstance(thing, types.MethodType) else thing.__reduce__()[2]
             yield from ((name, item) for item in inside)
@@ -98,12 +133,14 @@ class Surroundings:
             if not _of_library(thing.__module__):
                 self._checks.append((name, lambda: dict(vars(thing)), dict(vars(thing))))
                 yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not _is_special(key, item))
-                yield from ((name, base) for base in thing.__bases__)
+                yield from ((name, base) for base in (*thing.__bases__, type(thing)))
         elif type(thing).__module__ == "numpy" and hasattr(thing, "tobytes"):
             self._watch(name, lambda: (thing.shape, thing.dtype, thing.tobytes()))
         elif hasattr(thing, "__dict__"):
             if type(thing).__module__.startswith(f"{_package}.compiler"):
                 return
+            if _of_library(type(thing).__module__):
+                self._foreign.add(len(self._checks))
             self._checks.append((name, lambda: vars(thing), dict(vars(thing))))
             yield from ((f"{name}.{key}".lstrip("."), item) for key, item in vars(thing).items())
             yield name, type(thing)
@@ -115,9 +152,13 @@ class Surroundings:
                     yield f"{name}.{slot}", getattr(thing, slot)
             yield name, type(thing)
 
-    def _around(self, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    def _around(self, name: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         """The variables that a function and the functions written inside of it use."""
         self.functions.append(function)
+        self._watch(name, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__))
+        if function.__dict__:
+            self._checks.append((name, lambda: function.__dict__, dict(function.__dict__)))
+            yield from ((f"{name}.{key}", item) for key, item in function.__dict__.items())
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             yield from self._variable(name, functools.partial(getattr, cell, "cell_contents"))
         space = function.__globals__
@@ -144,6 +185,17 @@ class Surroundings:
             return
         self._watch(name, read)
         yield name, now
+
+
+def _numbers(thing: Any) -> Any:
+    """A number, or the numbers among the items of a container, or nothing."""
+    if isinstance(thing, _plain):
+        return thing
+    if isinstance(thing, dict):
+        return {key: item for key, item in thing.items() if isinstance(item, _plain)}
+    if isinstance(thing, (list, tuple)):
+        return [item for item in thing if isinstance(item, _plain)]
+    return None
 
 
 def _is_special(name: str, thing: Any) -> bool:

@@ -198,7 +198,10 @@ def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, 
 
 def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
     if type(thing) in TRACED:
-        raise LookupError  # something kept from the call that is being traced
+        if thing.body.trace is record:
+            raise LookupError  # something kept from the call that is being traced
+        yield "kept"  # from an earlier trace: to be looked at, or else its use is refused
+        return
     if _is_module(thing):
         yield from _attributes(thing, record, tensors, seen)
         return
