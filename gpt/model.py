@@ -155,10 +155,10 @@ class CausalSelfAttention(Module):
             yield queries, keys, values
 
     def _turn(self, start: Any, t: int, half: int) -> tuple[list[float], list[float]]:
-        if type(start) is int:
-            return turn(start + t, half)
-        # A position that a compiled program is given when it runs (of one token: t is 0) chooses from all of them.
-        return F.pick([turn(position, half) for position in range(self.block_size)], start)
+        if hasattr(start, "pick_from"):
+            # A position that a compiled program is given when it runs (of one token: t is 0) chooses from all of them.
+            return F.pick([turn(position, half) for position in range(self.block_size)], start)
+        return turn(start + t, half)
 
 
 class FeedForward(Module):
