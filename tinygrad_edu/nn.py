@@ -14,6 +14,7 @@ import operator
 import random
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Union
 
 from . import calls
@@ -271,14 +272,21 @@ def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ..
                 yield from _contents((*path, i), item)
 
 
+#: A list that contains itself has no end.
+_DEEPEST = 64
+
+
 def _is_parameter(items: Sequence[Any]) -> bool:
     """Whether nested lists are a rectangle of Values."""
-    kinds = set(map(type, items))
-    if kinds == {Value}:
-        return True
-    if not kinds or not kinds <= {list, tuple} or len(set(map(len, items))) > 1:
-        return False
-    return all(map(_is_parameter, items)) and len(set(map(shape, items))) == 1
+    level = items  # everything at one depth: there are few types and many Values
+    for _ in range(_DEEPEST):
+        kinds = set(map(type, level))
+        if kinds == {Value}:
+            return True
+        if not kinds or not kinds <= {list, tuple} or len(set(map(len, level))) > 1:
+            return False
+        level = [*chain.from_iterable(level)]
+    return False
 
 
 def _first(parameter: Parameter) -> Value:

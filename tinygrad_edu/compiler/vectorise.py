@@ -47,7 +47,8 @@ class Block(Placement):
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
             # Python reads a list of its own far faster, but for a few nodes it is not worth while to copy all.
-            of: Any = self.array.tolist() if 64 * len(levels[level]) > len(self.array) else self.array
+            few = 8 * sum(map(self._reads, levels[level])) < len(self.array)
+            of: Any = self.array if few else self.array.tolist()
             for node in levels[level]:
                 packs.setdefault(self._pack_key(node, of), []).append(node)
             for pack in packs.values():
@@ -63,6 +64,12 @@ class Block(Placement):
                     self._extreme_pack(pack)
                 else:
                     self._elementwise_pack(pack)
+
+    def _reads(self, node: Node) -> int:
+        """About how many other nodes :meth:`_pack_key` looks at."""
+        if node.op is CALL:
+            return sum(map(len, self.body.calls[node.detail].inputs))
+        return len(node.args) + 2 * len(node.products)
 
     def _pack_key(self, node: Node, of: Sequence[int]) -> Any:
         """What the nodes of a pack have in common; ``of`` is the array of every recorded node."""
