@@ -1,0 +1,158 @@
+"""Every command line with hostile words from everywhere: none of them reaches the terminal as a control character."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from domains import ROOT
+
+EVIL = "\x1b[2J\x07\x9b\u202e\x7f"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs file names with control characters")
+
+
+def told(
+    *words: str, cwd: Path, code: int | None = None, module: str = "gpt", stdin: str = "", encoding: str = "utf-8"
+) -> str:
+    """What a command prints on both streams; nothing in it may be obeyed, and there is no traceback."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], input=stdin.encode(encoding), capture_output=True, cwd=cwd, env=env
+    )
+    out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
+    assert "Traceback" not in err, err
+    assert OBEYED.findall(out + err) == [], out + err
+    if code is not None:
+        assert done.returncode == code, out + err
+    return out + err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run whose text, name and settings are hostile."""
+    folder = tmp_path_factory.mktemp("terminal")
+    (folder / f"text{EVIL}.txt").write_text(f"to be or {EVIL} not to be\n" * 300, encoding="utf-8")
+    size = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
+    shown = told(
+        "train", "--data", f"text{EVIL}.txt", *size, "--no-draw", "--steps", "3", "--out", f"run{EVIL}",
+        cwd=folder, code=0,
+    )  # fmt: skip
+    assert "\\x1b[2J" in shown
+    return folder
+
+
+RUN = f"run{EVIL}"
+COMMANDS = {
+    "sample": ["sample", "--checkpoint", RUN, "--prompt", EVIL, "--temperature", "2"],
+    "unknown prompt": ["sample", "--checkpoint", RUN, "--prompt", "\x1c"],
+    "eval": ["eval", "--checkpoint", RUN],
+    "info": ["info", RUN],
+    "text": ["text", f"text{EVIL}.txt"],
+    "compare": ["compare", RUN, RUN],
+    "no such run": ["info", f"none{EVIL}"],
+    "no such text": ["train", "--data", f"none{EVIL}"],
+    "no such command": [f"none{EVIL}"],
+    "no such option": ["train", f"--none{EVIL}"],
+    "no number": ["train", "--steps", EVIL],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_gpt(name: str, folder: Path) -> None:
+    told(*COMMANDS[name], cwd=folder, code=2 if name.startswith(("no", "unknown")) else 0)
+
+
+def test_chat(folder: Path) -> None:
+    told(
+        "chat",
+        RUN,
+        "--max-new-tokens",
+        "30",
+        "--temperature",
+        "3",
+        cwd=folder,
+        code=0,
+        stdin=f"{EVIL}\n/{EVIL}\n/lines {EVIL}\n\x1c\n",
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-16"])
+def test_in_other_encodings(encoding: str, folder: Path) -> None:
+    told("info", RUN, cwd=folder, code=0, encoding=encoding)
+
+
+VIZ = {
+    "graph": ["graph", f"a{EVIL} * 2", "a=1"],
+    "name": ["graph", "a * 2", f"{EVIL}=1"],
+    "number": ["graph", "a * 2", f"a={EVIL}"],
+    "run": ["graph", RUN, "--text", EVIL],
+    "file": ["graph", "a * 2", "a=1", "--out", f"none{EVIL}/L.svg"],
+    "format": ["graph", "a * 2", "a=1", "--out", f"L.{EVIL}"],
+    "step": ["step", f"a{EVIL}", "a=1"],
+    "step out": ["step", "a * 2", "a=1", "--out", f"none{EVIL}/L.html"],
+    "bug": ["bug", EVIL],
+    "word": [EVIL],
+}
+
+
+@pytest.mark.parametrize("name", VIZ)
+def test_viz(name: str, folder: Path) -> None:
+    told(*VIZ[name], cwd=folder, module="viz", code=0 if name == "run" else 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[EVIL], [f"--{EVIL}"], ["practice", EVIL]],
+    ids=["lesson", "option", "practice"],
+)
+def test_lessons(words: list[str], folder: Path) -> None:
+    told(*words, cwd=folder, module="lessons", code=2)
+
+
+@pytest.mark.parametrize("part", ["config", "tensor", "log"])
+def test_what_a_checkpoint_says(part: str, folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / RUN, run)
+    if part == "config":
+        for path in run.glob("*.json"):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                path.write_text(json.dumps({**content, EVIL: EVIL}), encoding="utf-8")
+    elif part == "log":
+        with open(run / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({EVIL: EVIL}) + "\n" + EVIL + "\n")
+    else:
+        for path in run.rglob("*.safetensors"):
+            raw = path.read_bytes()
+            length = int.from_bytes(raw[:8], "little")
+            header = json.loads(raw[8 : 8 + length])
+            name = next(name for name in header if name != "__metadata__")
+            header[EVIL] = header.pop(name)
+            words = json.dumps(header).encode()
+            path.write_bytes(len(words).to_bytes(8, "little") + words + raw[8 + length :])
+    for command in (["info", "run"], ["sample", "--checkpoint", "run"], ["eval", "--checkpoint", "run"]):
+        told(*command, cwd=tmp_path)
+
+
+LINES = {
+    "gpt": '-m gpt info "$RUN"',
+    "viz": "-m viz graph 'a * 2' a=1",
+    "lessons": "-m lessons",
+    "tinygrad-edu": "-c 'import sys; from lessons.command import main; sys.exit(main())' viz graph 'a * 2' a=1",
+    "run.py": "run.py gpt --help",
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_streams_that_are_closed_or_no_longer_read(line: str, folder: Path) -> None:
+    env = {**os.environ, "RUN": str(folder / RUN)}
+    for end, code in (("<&- >&- 2>&-", 0), (">&-", 0), ("| head -c 1 >/dev/null; exit ${PIPESTATUS[0]}", 0)):
+        words = f'"{sys.executable}" {LINES[line]} {end}'
+        done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+        assert (done.returncode, done.stderr) == (code, ""), end
