@@ -241,3 +241,21 @@ def test_a_request_that_cannot_be_carried_out_is_one_sentence(
     assert f"cannot write or read {tmp_path / 'file' / 'inside'}" in capsys.readouterr().err
     assert main(["report", str(tmp_path)]) == 2
     assert "expected a folder that gpt train has written" in capsys.readouterr().err
+
+
+def test_every_picture_has_a_bound_whatever_the_alphabet(tmp_path: Path) -> None:
+    """Bytes of every file, and boxes of the graph, of a model with many characters."""
+    size = 1000
+    letters = [chr(0x4E00 + i) for i in range(size)]
+    text = tmp_path / f"{size}.txt"
+    text.write_text("".join(letters[i * i % size] if i % 2 else letters[i % size] for i in range(4000)), "utf-8")
+    run, out = tmp_path / f"run{size}", tmp_path / f"report{size}"
+    settings = ["--n-embd", "4", "--n-head", "2", "--block-size", "4", "--batch-size", "1", "--steps", "1"]
+    arguments = ["train", "--data", str(text), "--preset", "micro", *settings, "--eval-sequences", "2"]
+    assert main([*arguments, "--final-eval-sequences", "2", "--no-draw", "--keep", "0", "--out", str(run)]) == 0
+    subject = report.Subject(opened(run), out)
+    report.write(subject)
+    assert WAITING not in (out / "index.html").read_text(encoding="utf-8")
+    assert len(subject.loss_drawing.picture.boxes) <= report.DRAWN_BOXES
+    sizes = {path.name: path.stat().st_size for path in out.iterdir()}
+    assert {name: n for name, n in sizes.items() if n > 1_000_000} == {}, size
