@@ -54,6 +54,9 @@ NO_GRADIENT_YET: Final = float("0")
 #: How often a number was assigned to a Value: who keeps a copy of numbers sees that it may be old.
 changes = 0
 
+#: The compiler puts a function here while it traces. Its result is that of the operation; None means: compute it.
+recorder: Callable[[Op, tuple[Value, ...]], Value | None] | None = None
+
 _observers: tuple[Callable[[Value | None], None], ...] = ()
 _unusual: set[object] = set()  # the observers, and a mark for every no_grad() open in any thread: nearly always empty
 _pause: ContextVar[object] = ContextVar("pause", default=None)  # the innermost one of this thread or task
@@ -411,6 +414,8 @@ def apply(op: Op, *inputs: Value) -> Value:
     >>> apply(ops.TANH, Value(0.0))
     Value(data=0.0)
     """
+    if recorder is not None and (traced := recorder(op, inputs)) is not None:
+        return traced
     recorded = not _unusual or _announced()
     out = _new(Value)
     data = op.forward(*[x._data for x in inputs])

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_edu import Value, jit, maximum, nn, no_grad
+from tinygrad_edu import Value, jit, maximum, nn, no_grad, ops
 from tinygrad_edu import functional as F
+from tinygrad_edu.engine import apply
 from tinygrad_edu.errors import CompileError, DomainError, ShapeError
 
 w = [0.5, -0.25]
@@ -228,3 +229,14 @@ def test_after_a_refusal_the_engine_is_as_before() -> None:
     b.backward()
     assert (b.data, a.grad) == (8.0, 4.0)
     assert Value(1.0).op is None
+
+
+def test_operations_by_name_and_of_ones_own() -> None:
+    steep = ops.Op("steep", "steep", 1, lambda a: 3.0 * a, lambda a, out: (3.0,), "3 * a", ("3",))
+    w = Value(-2.0)
+    assert jit(lambda x: apply(ops.ABS, w * x), [w])([1.5]).tolist() == [3.0]
+    before = apply(steep, w)
+    functions: list[Any] = [lambda x: apply(steep, w * x), lambda x: apply(steep, w) * x, lambda x: before * x]
+    for function in functions:
+        with pytest.raises(CompileError, match=r"refusals.py:\d+: .*\n  'steep' is an operation of your own"):
+            jit(function, [w])([1.0])

@@ -1,6 +1,7 @@
 """Modules: shapes, names, saving and loading, training mode, and the same numbers as PyTorch's layers."""
 
 import math
+import multiprocessing
 import random
 
 import pytest
@@ -474,3 +475,16 @@ def test_an_optimiser_given_a_model_says_what_is_wanted() -> None:
 def test_values_are_formatted_and_rounded_as_numbers() -> None:
     value = Value(2.34567)
     assert (f"{value:.2f}", f"{value}", round(value, 1), round(value)) == ("2.35", repr(value), 2.3, 2)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # threads of other tests
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_pool_of_processes_runs_a_model(method: str) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    model = nn.MLP(2, [3, 1])
+    points = [[0.5, -1.0], [2.0, 0.25], [-3.0, 1.0]]
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = pool.map(model, points)
+    assert [out.data for out in found] == [model(point).data for point in points]
+    found[0].backward()  # a graph of its own, with the model's numbers

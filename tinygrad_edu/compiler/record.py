@@ -201,6 +201,7 @@ class Body:
         """A Value that was computed from parameters alone, by the eager engine."""
         for value in engine.topological_order(root):
             if value.inputs and id(value) not in self._known and type(value) is not Tracer:
+                check_known(value.op)
                 self.trace.kept.append(value)  # so that its id is not given to another one
                 args = tuple(self._known[id(x)] if x.inputs else self.number(x) for x in value.inputs)
                 self._known[id(value)] = self.add(value.op, args).id  # type: ignore[arg-type]
@@ -599,6 +600,18 @@ class TracedList(list[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         return index.pick_from(self) if isinstance(index, Index) else super().__getitem__(index)
+
+
+def check_known(op: Any) -> None:
+    """Refuse an operation that is not in the table: there is no array program for it."""
+    if op not in _TABLE:
+        refuse(
+            f"{op.name!r} is an operation of your own, and only those of ops.TABLE become array programs",
+            "compute it from these, or call the function without jit",
+        )
+
+
+_TABLE = frozenset(ops.TABLE)
 
 
 # --- recording ---------------------------------------------------------------------------------------------------

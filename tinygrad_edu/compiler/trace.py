@@ -35,6 +35,7 @@ from .record import (
     TracedList,
     Tracer,
     check_answer,
+    check_known,
     current_body,
     inside,
     is_tracing,
@@ -45,21 +46,21 @@ from .record import (
 from .refusal import final, refuse, refuse_number
 
 _SOMETIMES = (ops.DIV, ops.POW, ops.LOG, ops.SQRT, ops.SIN, ops.COS)  # have an answer
-_eager_apply = engine.apply
 _eager_init = Value.__init__
 _eager_dropout = functional.dropout_factor
 
 
-def _traced_apply(op: Op, *inputs: Value) -> Value:
-    """What stands in the place of ``engine.apply`` during a trace."""
+def _record_operation(op: Op, inputs: tuple[Value, ...]) -> Value | None:
+    """What ``engine.apply`` asks during a trace: operations on traced numbers are recorded, others computed."""
     if any(type(x) in TRACED for x in inputs):
+        check_known(op)
         body = current_body()
         if not engine.is_recording():
             refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
         if body.trace.careful and op in _SOMETIMES:
             check_answer(op, inputs)
         return body.add(op, tuple([body.number(x) for x in inputs]), site_here(2))
-    return _eager_apply(op, *inputs)
+    return None
 
 
 def _traced_init(self: Value, data: Any, label: str = "") -> None:
@@ -170,7 +171,7 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
 
 @contextmanager
 def _tracing(body: Body) -> Iterator[None]:
-    """During a trace three functions of the engine look out for tracers, and ``.data`` is guarded.
+    """During a trace three places of the engine look out for tracers, and ``.data`` is guarded.
 
     Other threads go on as always: the functions look whose trace it is. The last of several traces takes them away.
     """
@@ -181,7 +182,7 @@ def _tracing(body: Body) -> Iterator[None]:
     with _installing:
         _traces.append(body)
         if len(_traces) == 1:
-            _install(_traced_apply, _traced_dropout, _traced_init)
+            _install(_record_operation, _traced_dropout, _traced_init)
             engine.observe(_guard)
     try:
         with inside(body), engine.collector_paused():
@@ -191,12 +192,12 @@ def _tracing(body: Body) -> Iterator[None]:
             _traces.remove(body)
             if not _traces:
                 engine.ignore(_guard)
-                _install(_eager_apply, _eager_dropout, _eager_init)
+                _install(None, _eager_dropout, _eager_init)
 
 
-def _install(apply: Any, dropout_factor: Any, init: Any) -> None:
-    setattr(engine, "apply", apply)  # noqa: B010  # mypy knows these names as constants
-    setattr(functional, "dropout_factor", dropout_factor)  # noqa: B010
+def _install(recorder: Any, dropout_factor: Any, init: Any) -> None:
+    engine.recorder = recorder
+    setattr(functional, "dropout_factor", dropout_factor)  # noqa: B010  # mypy knows these names as constants
     setattr(Value, "__init__", init)  # noqa: B010
 
 
@@ -209,9 +210,9 @@ def _after_fork() -> None:
     global _installing
     _installing = threading.Lock()
     _traces[:] = [body for body in _traces if is_tracing()]
-    if not _traces and engine.apply is _traced_apply:
+    if not _traces and engine.recorder is not None:
         engine.ignore(_guard)
-        _install(_eager_apply, _eager_dropout, _eager_init)
+        _install(None, _eager_dropout, _eager_init)
 
 
 if hasattr(os, "register_at_fork"):
