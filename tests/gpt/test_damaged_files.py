@@ -149,7 +149,7 @@ LOOKS = [
     ["eval", "--checkpoint", "RUN", "--best"],
     ["export", "RUN", "out/e.safetensors", "--meta", "out/meta.pkl"],
     ["export", "RUN", "out/e", "--hugging-face"],
-    ["import", "RUN/model.safetensors", "out/i", "--meta", "RUN/tokenizer.json", "--data", "TEXT"],
+    ["import", "RUN/model.safetensors", "out/i", "--meta", "RUN/tokenizer.json", "--data", "TEXT", "--n-head", "2"],
     ["export-log", "RUN", "--csv", "out/l.csv"],
     ["train", "--resume", "RUN", "--no-report", "--steps", "9"],
     ["viz", "attention", "RUN", "-o", "out/a.svg"],
