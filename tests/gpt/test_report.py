@@ -211,6 +211,7 @@ def test_the_graph_of_a_large_model_is_left_to_those_who_ask_for_it(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: Browser
 ) -> None:
     monkeypatch.setattr(recorded, "UNASKED", 100)
+    monkeypatch.setattr(recorded, "END_UNASKED", 100)
     assert main(["report", str(trained), "-o", str(tmp_path)]) == 0
     content = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<section id="([^"]*)"[^>]*><h2[^>]*>[^<]*</h2><p class="missing">', content) == [
