@@ -314,6 +314,8 @@ def test_every_row_has_a_counterpart_in_pytorch():
 @every_op
 def test_ordinary_numbers_as_in_pytorch(op):
     torch = pytest.importorskip("torch")
+    if op.derivatives is None:
+        return  # backward() has nowhere to go: see test_detach_passes_the_number_and_no_gradient
 
     @repeatable(max_examples=60)
     @given(inputs_of(op))
