@@ -196,7 +196,8 @@ class Compiled:
         if len(sizes) > 1 or 0 in sizes:
             each = ", ".join(f"argument {n + 1} has {len(array)}" for n, array in enumerate(arrays))
             raise ShapeError(f"{self._name}: expected the same number of examples in every argument, got: {each}")
-        signature = tuple(("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays)
+        # Not tuple(… for …): a thread that compiles meanwhile looks at all objects, and must not see a tuple half made.
+        signature = tuple([("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays])
         return self._version(signature), arrays, sizes.pop()
 
     def _wanted(self, signature: _Signature) -> _Signature:
