@@ -28,7 +28,16 @@ from .sample import ScalarScorer, Scorer
 if TYPE_CHECKING:
     from tinygrad_edu.compiler import Compiled
 
-__all__ = ["CompiledEngine", "Engine", "ScalarEngine", "adamw_settings", "check_engine", "make_engine", "transposed"]
+__all__ = [
+    "CompiledEngine",
+    "Engine",
+    "ScalarEngine",
+    "adamw_settings",
+    "check_engine",
+    "line_of",
+    "make_engine",
+    "transposed",
+]
 
 
 class Engine(Protocol):

@@ -15,6 +15,8 @@ from .cached import in_evaluation
 from .engines import line_of
 from .model import GPT, Vector
 
+__all__ = ["WINDOW", "WINDOWS", "Examination", "Gradients", "watched"]
+
 WINDOW, WINDOWS = 8, 128  # characters in a row, and how many such rows: long rows take long to compile
 
 

@@ -12,7 +12,20 @@ from tinygrad_edu.nn import Module
 
 from .model import GPT, Vector
 
-__all__ = ["LARGEST", "UNASKED", "drawn_unasked", "readable", "recorded_loss"]
+__all__ = [
+    "END_UNASKED",
+    "LARGEST",
+    "UNASKED",
+    "LastBlocks",
+    "Recorded",
+    "before",
+    "drawn_unasked",
+    "end_drawn_unasked",
+    "first_drawn",
+    "readable",
+    "recorded_end",
+    "recorded_loss",
+]
 
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
 UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture

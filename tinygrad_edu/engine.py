@@ -43,6 +43,7 @@ __all__ = [
     "minimum",
     "no_grad",
     "observe",
+    "recorder",
     "topological_order",
     "touch",
 ]
