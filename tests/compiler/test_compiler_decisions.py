@@ -348,6 +348,20 @@ RNG, GENERATOR, LEGACY = random.Random(1), np.random.default_rng(1), np.random.R
 DRAW = RNG.random
 
 
+@pytest.fixture(params=["alone", "with another thread"])
+def company(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Another thread, or none."""
+    ends = threading.Event()
+    thread = threading.Thread(target=ends.wait)
+    if request.param != "alone":
+        thread.start()
+    yield
+    ends.set()
+    if request.param != "alone":
+        thread.join()
+
+
+@pytest.mark.usefixtures("company")
 @pytest.mark.parametrize(
     "draw",
     [
@@ -423,6 +437,25 @@ def test_another_thread_may_draw_meanwhile() -> None:
             assert jit(lambda x: w * x)([1.0]).tolist() == [2.0]
         with pytest.raises(CompileError, match="frozen"):
             jit(lambda x: w * x * RNG.random())([1.0])
+    finally:
+        ends.set()
+        thread.join()
+
+
+def test_all_objects_are_not_held_while_other_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread_runs, ends = threading.Event(), threading.Event()
+
+    def ordinary() -> None:
+        thread_runs.set()
+        ends.wait()
+
+    thread = threading.Thread(target=ordinary)
+    thread.start()
+    thread_runs.wait()
+    # A tuple that another thread makes from an iterator must not be seen: Python ends that thread with a SystemError.
+    monkeypatch.setattr("gc.get_objects", lambda: pytest.fail("all objects are held"))
+    try:
+        assert jit(lambda x: x * 2)([1.0]).tolist() == [2.0]
     finally:
         ends.set()
         thread.join()

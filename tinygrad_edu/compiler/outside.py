@@ -53,14 +53,30 @@ def _state(generator: Any) -> Any:
     return repr(generator.state)
 
 
-def _generators() -> list[Any]:
-    """Every generator there is: those of Python, and the bit generators inside of numpy's."""
-    objects = gc.get_objects()
+def _generators(around: Surroundings) -> list[Any]:
+    """Every generator there is: those of Python, and the bit generators inside of numpy's.
+
+    With other threads, only those that the function can reach and the global ones: to hold all objects while another
+    thread has a turn would show us the tuple that it is making, which Python takes for an error of that thread.
+    """
+    torch = sys.modules.get("torch")
+    if threading.active_count() == 1:
+        objects = gc.get_objects()
+    else:
+        shared = (random.random, np.random.random)  # methods of the global generators
+        objects = [_owner(thing) for thing in (*shared, *around.things())]
     kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, (random.Random, np.random.BitGenerator))}
     kinds.discard(random.SystemRandom)  # has no state
-    found = [x for x in objects if type(x) in kinds] if kinds else []
-    torch = sys.modules.get("torch")
-    return found if torch is None else [*found, torch.default_generator]
+    found = {id(x): x for x in objects if type(x) in kinds} if kinds else {}
+    return [*found.values(), *([] if torch is None else [torch.default_generator])]
+
+
+def _owner(thing: Any) -> Any:
+    """The generator that a thing is, is a method of, or draws from."""
+    owner = thing.__self__ if isinstance(thing, (BuiltinMethodType, MethodType)) else thing
+    if isinstance(owner, (np.random.Generator, np.random.RandomState)):
+        return owner._bit_generator  # type: ignore[union-attr]
+    return owner
 
 
 def without_chance(name: str, run: Callable[[], T], once: Callable[[], Any], around: Surroundings) -> T:
@@ -70,7 +86,7 @@ def without_chance(name: str, run: Callable[[], T], once: Callable[[], Any], aro
     """
     drawn: list[Any] = []
     for _ in range(3):
-        before = [(generator, _state(generator)) for generator in _generators()]
+        before = [(generator, _state(generator)) for generator in _generators(around)]
         with _watched(), _clocks_seen(around):
             result = run()
         drawn = [generator for generator, state in before if _state(generator) != state]
@@ -88,12 +104,8 @@ def without_chance(name: str, run: Callable[[], T], once: Callable[[], Any], aro
 
 def _within_reach(generator: Any, around: Surroundings) -> bool:
     """Whether the function may draw from a generator: it holds it, or names the module that has it."""
-    for thing in around.things():
-        owner = thing.__self__ if isinstance(thing, (BuiltinMethodType, MethodType)) else thing
-        if isinstance(owner, (np.random.Generator, np.random.RandomState)):
-            owner = owner._bit_generator  # type: ignore[union-attr]
-        if owner is generator:
-            return True
+    if any(_owner(thing) is generator for thing in around.things()):
+        return True
     return any("random" in name for code in codes(around.functions) for name in code.co_names)
 
 
