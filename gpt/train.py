@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -40,6 +40,7 @@ __all__ = [
     "DivergedError",
     "Result",
     "Run",
+    "Training",
     "first_prompt",
     "learning_rate",
     "resume",
@@ -217,116 +218,184 @@ def train(run: Run) -> Result:
     Raises DivergedError when the loss is not finite or explodes, and CheckpointError when a file cannot be written, as
     on a full disk; in both cases the last checkpoint stays as it is.
     """
-    try:
-        return _train(run)
-    except OSError as error:
-        raise CheckpointError(
-            f"{error.filename or run.folder / checkpoint.LOG} cannot be written: {error.strerror}; training stopped at "
-            f"step {run.step}, and what was saved before is whole: make room and go on with --resume {run.folder}"
-        ) from None
-
-
-def _train(run: Run) -> Result:
-    config, block_size = run.config.train, run.config.model.block_size
-    val_loss = _last_validation(run.folder)
-    before = checkpoint.read_log(run.folder)
-    best, explosion = BestLoss(before), Explosion(before, run.config.model.vocab_size)
-    plan = snapshots.planned(config.steps, config.keep)
-    progress = Progress(run.step, config.steps, config.batch_size * block_size)
+    config, folder = run.config, run.folder
+    progress = Progress(run.step, config.train.steps, config.train.batch_size * config.model.block_size)
     try:
         with (
+            closing(progress),
             _stop_requests() as asked_to_stop,
-            open(run.folder / checkpoint.LOG, "a", encoding="utf-8") as log,
-            open(run.folder / checkpoint.FLOW, "a", encoding="utf-8") as flow,
+            open(folder / checkpoint.LOG, "a", encoding="utf-8") as log,
+            open(folder / checkpoint.FLOW, "a", encoding="utf-8") as flow,
         ):
-            began = run.step
-            if run.step == 0:
-                val_loss = _validate(run, config.eval_sequences)
-                progress.validated(0, val_loss, _beaten(run, val_loss))
-                log.write(checkpoint.log_line({"step": 0, "train_loss": None, "val_loss": val_loss}))
-                best.see(0, val_loss)
-                checkpoint.keep_model(run.folder, checkpoint.BEST)
-                if 0 in plan:
-                    snapshots.take(run.folder, 0, plan)
-            early = bool(config.patience) and best.since >= config.patience
-            while run.step < config.steps and not early and not run.engine.any_process(asked_to_stop.is_set()):
-                progress.next()
-                lr = learning_rate(config, run.step)
-                batch = run.corpus.batch(block_size, config.batch_size, config.seed, run.step)
-                measure = run.step in (0, config.steps - 1) or _due(run.step + 1, config.eval_interval)
-                try:
-                    loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}", measure)
-                    broken = not math.isfinite(loss) or not math.isfinite(norm)
-                    if broken:
-                        what = f"the loss is {loss} and the gradient's norm {norm}; {blame(run.engine.flow)}"
-                except DomainError as error:
-                    loss, broken = math.nan, True
-                    what = "; ".join([str(error), *getattr(error, "__notes__", [])])
-                run.step += 1
-                if broken:
-                    raise DivergedError(
-                        f"training diverged at step {run.step}: {what}; "
-                        f"the last checkpoint in {run.folder} is good; try a smaller --lr than {config.lr:g}",
-                        batch,
-                    )
-                if explosion.see(loss):
-                    raise DivergedError(
-                        f"training diverged at step {run.step}: the mean loss of the last steps has risen to "
-                        f"{explosion.mean:.3g}, far above guessing; {_grown(run, flow, norm)}; the last checkpoint in "
-                        f"{run.folder} and the best one, of step {best.step}, are kept; try a smaller --lr than "
-                        f"{config.lr:g}",
-                        batch,
-                    )
-                if measure:
-                    flow.write(checkpoint.flow_lines(run.step, run.engine.flow))
-                if run.step == began + 1 and run.engine.summary():
-                    progress.say(run.engine.summary())
-                progress.step(run.step, loss)
-                record: dict[str, Any] = {"step": run.step, "train_loss": loss, "val_loss": None}
-                last, improved = run.step == config.steps, False
-                if last or _due(run.step, config.eval_interval):
-                    val_loss = watched = _validate(run, config.eval_sequences)
-                    improved = best.see(run.step, watched)
-                    early = not last and bool(config.patience) and best.since >= config.patience
-                    last = last or early
-                    if last and config.final_eval_sequences != config.eval_sequences:
-                        if not config.final_eval_sequences and len(run.corpus.val) > LONG_VALIDATION:
-                            progress.say(
-                                f"Validating on all {len(run.corpus.val):,} characters; "
-                                f"--final-eval-sequences N takes fewer"
-                            )
-                        val_loss = _validate(run, config.final_eval_sequences)
-                        record["watched_loss"] = watched
-                    record["val_loss"] = val_loss
-                    progress.validated(run.step, watched, _beaten(run, watched))  # comparable with those before
-                record |= {"lr": lr, "grad_norm": norm}
-                log.write(checkpoint.log_line(record))
-                if last or _due(run.step, config.sample_interval):
-                    progress.say(_framed(sample_text(run)))
-                snapshot = run.step in plan
-                if last or improved or snapshot or asked_to_stop.is_set() or _due(run.step, config.checkpoint_interval):
-                    flow.flush()
-                    log.flush()  # before the checkpoint: a resumed run drops what the log has beyond it, never adds
-                    save(run)
-                    # After the checkpoint: what these two hold is never of a step that a resumed run has not made.
-                    if improved:
-                        checkpoint.keep_model(run.folder, checkpoint.BEST)
-                    if snapshot:
-                        snapshots.take(run.folder, run.step, plan)
-    finally:
-        progress.close()
+            result = Training(run, progress, log, flow, asked_to_stop).loop()
+    except OSError as error:
+        raise CheckpointError(
+            f"{error.filename or folder / checkpoint.LOG} cannot be written: {error.strerror}; training stopped at "
+            f"step {run.step}, and what was saved before is whole: make room and go on with --resume {folder}"
+        ) from None
     run.engine.write_back()
-    return Result(run.step, val_loss, best.step, best.loss, run.step < config.steps and not early, early)
+    return result
 
 
-def _grown(run: Run, flow: TextIO, norm: float) -> str:
-    """Where the gradients have grown most since the first step that this run has measured."""
-    flow.flush()
-    measured = checkpoint.read_flow(run.folder)
-    before = measured[min(measured)] if measured else []
-    clip = run.config.train.grad_clip
-    clipped = norm / clip if 0.0 < clip < norm else 1.0  # what was measured then was not clipped
-    return blame([replace(line, mean=clipped * line.mean) for line in run.engine.gradients()], before)
+class Training:
+    """The steps that a run has left; read :meth:`loop` first.
+
+    Args:
+        run: moves on with every step.
+        progress: shows what happens.
+        log, flow: log.jsonl and flow.jsonl, open at their ends.
+        asked_to_stop: once it is set, the step in progress is the last one of this session.
+    """
+
+    def __init__(self, run: Run, progress: Progress, log: TextIO, flow: TextIO, asked_to_stop: threading.Event) -> None:
+        self.run, self.config = run, run.config.train
+        self.progress, self.log, self.flow, self.asked_to_stop = progress, log, flow, asked_to_stop
+        self.began = run.step
+        self.plan = snapshots.planned(self.config.steps, self.config.keep)
+        before = checkpoint.read_log(run.folder)
+        self.val_loss = next((r["val_loss"] for r in reversed(before) if r.get("val_loss") is not None), None)
+        self.best, self.explosion = BestLoss(before), Explosion(before, run.config.model.vocab_size)
+        self.improved = False  # whether the latest step has the lowest validation loss so far
+        self.early = self.out_of_patience()
+
+    def loop(self) -> Result:
+        """Make steps until the last one, until patience runs out, or until asked to stop."""
+        if self.run.step == 0:
+            self.validate_untrained()
+        while not self.finished():
+            loss, lr, norm = self.step()
+            validation = self.validate() if self.last or self.due(self.config.eval_interval) else {"val_loss": None}
+            self.write({"train_loss": loss, **validation, "lr": lr, "grad_norm": norm})
+            if self.last or self.due(self.config.sample_interval):
+                self.progress.say(_framed(sample_text(self.run)))
+            if self.must_save():
+                self.save()
+        return Result(
+            self.run.step, self.val_loss, self.best.step, self.best.loss, interrupted=not self.last, early=self.early
+        )
+
+    @property
+    def last(self) -> bool:
+        """Whether the latest step is the last one of the run."""
+        return self.early or self.run.step == self.config.steps
+
+    def due(self, interval: int) -> bool:
+        """Whether the latest step ends an interval; an interval of 0 never ends."""
+        return _due(self.run.step, interval)
+
+    def out_of_patience(self) -> bool:
+        """Whether the validation loss has not fallen for too long."""
+        return 0 < self.config.patience <= self.best.since
+
+    def finished(self) -> bool:
+        """Whether no further step is made. Processes that train together decide it together."""
+        return self.last or self.run.engine.any_process(self.asked_to_stop.is_set())
+
+    def step(self) -> tuple[float, float, float]:
+        """Make one step; returns its loss, its learning rate, and the norm of its gradient. Raises DivergedError."""
+        run, config = self.run, self.config
+        self.progress.next()
+        self.improved = False
+        lr = learning_rate(config, run.step)
+        batch = run.corpus.batch(run.config.model.block_size, config.batch_size, config.seed, run.step)
+        measure = run.step in (0, config.steps - 1) or _due(run.step + 1, config.eval_interval)
+        try:
+            loss, norm = run.engine.step(batch, lr, f"{config.seed} dropout {run.step}", measure)
+        except DomainError as error:
+            fault = self.not_finite("; ".join([str(error), *getattr(error, "__notes__", [])]))
+        else:
+            fault = self.fault(loss, norm)
+        run.step += 1
+        if fault:
+            raise DivergedError(
+                f"training diverged at step {run.step}: {fault}; try a smaller --lr than {config.lr:g}", batch
+            )
+        if measure:
+            self.flow.write(checkpoint.flow_lines(run.step, run.engine.flow))
+        if run.step == self.began + 1 and run.engine.summary():
+            self.progress.say(run.engine.summary())
+        self.progress.step(run.step, loss)
+        return loss, lr, norm
+
+    def fault(self, loss: float, norm: float) -> str:
+        """What is wrong with a step and which model is good; empty if nothing is wrong."""
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return self.not_finite(f"the loss is {loss} and the gradient's norm {norm}; {blame(self.run.engine.flow)}")
+        if not self.explosion.see(loss):
+            return ""
+        return (
+            f"the mean loss of the last steps has risen to {self.explosion.mean:.3g}, far above guessing; "
+            f"{self.grown(norm)}; the last checkpoint in {self.run.folder} and the best one, of step {self.best.step}, "
+            f"are kept"
+        )
+
+    def not_finite(self, what: str) -> str:
+        """The same of a step whose numbers are not finite."""
+        return f"{what}; the last checkpoint in {self.run.folder} is good"
+
+    def grown(self, norm: float) -> str:
+        """Where the gradients have grown most since the first step that this run has measured."""
+        self.flow.flush()
+        measured = checkpoint.read_flow(self.run.folder)
+        before = measured[min(measured)] if measured else []
+        clip = self.config.grad_clip
+        clipped = norm / clip if 0.0 < clip < norm else 1.0  # what was measured then was not clipped
+        return blame([replace(line, mean=clipped * line.mean) for line in self.run.engine.gradients()], before)
+
+    def validate(self) -> dict[str, float]:
+        """Measure the validation loss, and judge the run by it; returns what the log notes.
+
+        At the end of a run it is measured once more, on the sequences for the end. The loss that losses before can be
+        compared with is noted too then.
+        """
+        run, config = self.run, self.config
+        self.val_loss = watched = _validate(run, config.eval_sequences)
+        self.improved = self.best.see(run.step, watched)
+        self.early = run.step < config.steps and self.out_of_patience()
+        noted = {"val_loss": watched}
+        if self.last and config.final_eval_sequences != config.eval_sequences:
+            if not config.final_eval_sequences and len(run.corpus.val) > LONG_VALIDATION:
+                self.progress.say(
+                    f"Validating on all {len(run.corpus.val):,} characters; --final-eval-sequences N takes fewer"
+                )
+            self.val_loss = _validate(run, config.final_eval_sequences)
+            noted = {"val_loss": self.val_loss, "watched_loss": watched}
+        rung = beaten(watched, run.rungs)
+        self.progress.validated(run.step, watched, rung.name if rung is not None else "")
+        return noted
+
+    def validate_untrained(self) -> None:
+        """Log the loss of the new model and keep it as the best one, whatever its loss is."""
+        self.write({"train_loss": None, **self.validate()})
+        self.improved = True
+        self.keep()
+
+    def write(self, record: dict[str, float | None]) -> None:
+        """Log the latest step."""
+        self.log.write(checkpoint.log_line({"step": self.run.step, **record}))
+
+    def must_save(self) -> bool:
+        """Whether the model is saved after the latest step."""
+        wanted = self.improved or self.run.step in self.plan or self.asked_to_stop.is_set()
+        return self.last or wanted or self.due(self.config.checkpoint_interval)
+
+    def save(self) -> None:
+        """Write the log, then the checkpoint, then what is kept of it.
+
+        In this order: a resumed run drops what the log has beyond the checkpoint and never adds to it, and what is kept
+        is never of a step that it has not made.
+        """
+        self.flow.flush()
+        self.log.flush()
+        save(self.run)
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep the checkpoint as the best model, as a snapshot, as both or as neither."""
+        if self.improved:
+            checkpoint.keep_model(self.run.folder, checkpoint.BEST)
+        if self.run.step in self.plan:
+            snapshots.take(self.run.folder, self.run.step, self.plan)
 
 
 def _due(step: int, interval: int) -> bool:
@@ -336,16 +405,6 @@ def _due(step: int, interval: int) -> bool:
 def _validate(run: Run, sequences: int) -> float:
     block_size = run.config.model.block_size
     return run.engine.evaluate(run.corpus.validation(block_size, sequences or len(run.corpus.val)))
-
-
-def _beaten(run: Run, val_loss: float) -> str:
-    rung = beaten(val_loss, run.rungs)
-    return rung.name if rung is not None else ""
-
-
-def _last_validation(folder: Path) -> float | None:
-    losses = [record["val_loss"] for record in checkpoint.read_log(folder) if record.get("val_loss") is not None]
-    return losses[-1] if losses else None
 
 
 def first_prompt(tokenizer: CharTokenizer) -> str:
