@@ -16,7 +16,7 @@ import pytest
 #: Lessons run in tests/lessons; their names are no names of modules.
 collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py"]
 if find_spec("torch") is None:  # an extra: the library and its tests do without
-    collect_ignore_glob += ["gpt/torch_*.py", "tests/gpt/nanogpt.py"]
+    collect_ignore_glob += ["gpt/engines/torch/[be]*.py", "tests/gpt/nanogpt.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -64,8 +64,8 @@ def time_steps(variant: str, data: str) -> float:
     import statistics
 
     from gpt.config import GPTConfig, TrainConfig
-    from gpt.data import Corpus, open_text
-    from gpt.engines import CompiledEngine
+    from gpt.data.corpus import Corpus, open_text
+    from gpt.engines.compiled import CompiledEngine
     from gpt.model import GPT
 
     model, train = settings_of(variant)

@@ -49,7 +49,7 @@ def measure(name: str, characters: int, rounds: int) -> None:
     from torch_gpt import TorchGPT
 
     from gpt.config import GPTConfig, TrainConfig, preset
-    from gpt.engines import CompiledEngine
+    from gpt.engines.compiled import CompiledEngine
     from gpt.model import GPT
     from gpt.sample import generate
 

@@ -37,7 +37,7 @@ def torch_run(settings: Any) -> None:
     from torch_gpt import TorchGPT
 
     from gpt.config import GPTConfig, TrainConfig, preset
-    from gpt.data import Corpus, open_text
+    from gpt.data.corpus import Corpus, open_text
     from gpt.train import learning_rate
 
     torch.set_num_threads(settings.threads[0])
@@ -102,7 +102,7 @@ def save_first_weights(settings: Any, path: Path) -> None:
     import numpy as np
 
     from gpt.config import GPTConfig, TrainConfig, preset
-    from gpt.data import Corpus, open_text
+    from gpt.data.corpus import Corpus, open_text
     from gpt.model import GPT
 
     chosen = preset(settings.preset)

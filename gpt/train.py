@@ -19,20 +19,21 @@ from tinygrad_edu.errors import DomainError, StateDictError
 from tinygrad_edu.measure import blame
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
-from . import checkpoint, snapshots
-from .checkpoint import RunConfig
 from .config import TrainConfig
-from .data import Corpus, Sequences
-from .engines import Engine, make_engine
+from .data.corpus import Corpus, Sequences
+from .data.ngram import Rung, beaten, ladder
+from .data.text import Text
+from .engines import make_engine
+from .engines.base import Engine
 from .errors import CheckpointError, ConfigError, DataError, GPTError
 from .files import remove_leftovers
 from .model import GPT
-from .ngram import Rung, beaten, ladder
-from .progress import Progress
+from .runs import checkpoint, snapshots
+from .runs.checkpoint import RunConfig
+from .runs.early_stopping import BestLoss, Explosion
+from .runs.progress import Progress
 from .sample import generate
-from .text import Text
 from .tokenizer import CharTokenizer
-from .watch import BestLoss, Explosion
 
 __all__ = [
     "LONG_VALIDATION",

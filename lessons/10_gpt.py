@@ -14,8 +14,8 @@ from pathlib import Path
 
 import lessons
 import viz
-from gpt.data import DataError, named_text
-from gpt.ngram import ladder, verdict
+from gpt.data.corpus import DataError, named_text
+from gpt.data.ngram import ladder, verdict
 from tinygrad_edu import functional as F
 from tinygrad_edu import jit, no_grad, record_calls, topological_order
 from tinygrad_edu.compiler import Adam

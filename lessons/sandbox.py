@@ -54,9 +54,9 @@ _COMPUTING = frozenset(
 )  # fmt: skip
 #: What a line may want to import: it must be there before, because an import reads files.
 _LOADED = (
-    "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "fractions", "functools", "gpt.model",
-    "gpt.ngram", "heapq", "itertools", "math", "numpy", "numpy.ma", "operator", "random", "re", "statistics", "string",
-    "time", "typing", "viz",
+    "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "fractions", "functools",
+    "gpt.data.ngram", "gpt.model", "heapq", "itertools", "math", "numpy", "numpy.ma", "operator", "random", "re",
+    "statistics", "string", "time", "typing", "viz",
 )  # fmt: skip
 #: Modules of the system, and the few of their functions that are left: these look, and change nothing.
 _SYSTEM = (

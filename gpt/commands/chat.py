@@ -15,9 +15,9 @@ from typing import Any
 
 from tinygrad_edu import console
 
-from .. import checkpoint
 from ..engines import make_engine
 from ..errors import GPTError
+from ..runs import checkpoint
 from ..sample import check_settings, generate
 
 HELP = """\

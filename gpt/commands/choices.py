@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import RunConfig
 from ..config import PRESETS, GPTConfig, TrainConfig, preset
-from ..data import DEFAULT_DATASET, Corpus, kept_text, open_text
-from ..text import Text, parse_normalizations
+from ..data.corpus import DEFAULT_DATASET, Corpus, kept_text, open_text
+from ..data.text import Text, parse_normalizations
+from ..runs.checkpoint import RunConfig
 from ..train import text_sha256
 from .shared import normalize_flag, say_parts, text_flags
 

@@ -17,14 +17,17 @@ from tinygrad_edu import console
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.nn import shape
 
-from .. import checkpoint, ngram, surprise
-from ..checkpoint import RunConfig
-from ..data import Corpus, kept_text, tokens_at
-from ..engines import Engine, make_engine
+from ..data import ngram
+from ..data.corpus import Corpus, kept_text, tokens_at
+from ..engines import make_engine
+from ..engines.base import Engine
 from ..errors import ConfigError, DataError
+from ..inspection import surprisal
+from ..inspection.surprisal import Seen
 from ..model import GPT
+from ..runs import checkpoint
+from ..runs.checkpoint import RunConfig
 from ..sample import generate
-from ..surprise import Seen
 from ..tokenizer import CharTokenizer
 from ..train import first_prompt
 from .shared import engine_flag, judged, text_at_hand, with_engine
@@ -79,13 +82,13 @@ def run(options: argparse.Namespace) -> int:
     for side in (a, b):  # before the work begins
         side.tokenizer.encode(side.config.normalized(options.prompt or ""))
     seen_a, seen_b = (
-        surprise.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
+        surprisal.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
         for side in (a, b)
     )
     rungs = [] if corpus is None else ngram.ladder(corpus.train, some, a.tokenizer.vocab_size)
     for letter, side, seen in (("A", a, seen_a), ("B", b, seen_b)):
         print(f"{letter} is {side.name}, step {side.step:,}:")
-        _print(judged(surprise.mean(seen), rungs))
+        _print(judged(surprisal.mean(seen), rungs))
     if options.b is None and a.step == b.step:
         print("The best model of this run is its last one: A and B are the same.")
     share = "all" if len(text) == len(tokens_a) else f"the first {len(seen_a):,} of"
@@ -175,11 +178,11 @@ def verdict(mean: float, error: float, sequences: int) -> str:
 
 def _where(a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
     yield f"\n{'Where: nats per character':<30}{'count':>8}{'A':>9}{'B':>9}{'A − B':>9}{'better':>9}"
-    yield from _rows(surprise.by_kind(a), surprise.by_kind(b))
+    yield from _rows(surprisal.by_kind(a), surprisal.by_kind(b))
     if all(one == other for one, other in zip(a, b, strict=True)):
         return
     yield "and the characters that make most of the difference:"
-    yield from _rows(surprise.by_character(a), surprise.by_character(b), _ROWS)
+    yield from _rows(surprisal.by_character(a), surprisal.by_character(b), _ROWS)
 
 
 def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
@@ -190,17 +193,17 @@ def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
         if places:
             yield f"\n{f'Where {name} is most ahead':<38}{'chance by A':>12}{'by B':>12}"
         for i in places:
-            words = surprise.context(text, i + 1)
+            words = surprisal.context(text, i + 1)
             yield f"  {words:<36}{a[i].probability:>12.3%}{b[i].probability:>12.3%}"
 
 
-def _rows(a: list[surprise.Group], b: list[surprise.Group], most: int | None = None) -> Iterator[str]:
+def _rows(a: list[surprisal.Group], b: list[surprisal.Group], most: int | None = None) -> Iterator[str]:
     others = {group.name: group for group in b}
     pairs = [(group, others[group.name]) for group in a]
     if most is not None:
         pairs.sort(key=lambda pair: (-abs(pair[0].surprise - pair[1].surprise) * pair[0].count, pair[0].name))
     for one, other in pairs[:most]:
-        name = surprise.visible(one.name) if len(one.name) == 1 else one.name
+        name = surprisal.visible(one.name) if len(one.name) == 1 else one.name
         gap = one.surprise - other.surprise
         better = "B" if gap > 0 else "A" if gap < 0 else "–"
         yield (

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoint
-from ..data import Corpus
+from ..data.corpus import Corpus
 from ..errors import ConfigError
+from ..inspection.loss_graph import recorded_loss
 from ..model import GPT
-from ..recorded import recorded_loss
+from ..runs import checkpoint
 from .shared import checkpoint_flag, parameters_file
 
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper

@@ -11,11 +11,14 @@ from typing import Any
 
 from tinygrad_edu import console
 
-from .. import checkpoint, ngram, surprise
-from ..checkpoint import RunConfig
-from ..data import Corpus, kept_text, spread, tokens_at
-from ..engines import Engine, make_engine
+from ..data import ngram
+from ..data.corpus import Corpus, kept_text, spread, tokens_at
+from ..engines import make_engine
+from ..engines.base import Engine
 from ..errors import ConfigError, DataError
+from ..inspection import surprisal
+from ..runs import checkpoint
+from ..runs.checkpoint import RunConfig
 from ..tokenizer import CharTokenizer
 from .shared import checkpoint_flag, engine_flag, judged, ladder_words, parameters_file, text_at_hand, with_engine
 
@@ -108,26 +111,26 @@ def _surprise(
         raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
     block_size = config.model.block_size
     some = tokens[: (options.characters or CHARACTERS) + 1]
-    seen = surprise.read(engine, tokenizer, some, block_size)
+    seen = surprisal.read(engine, tokenizer, some, block_size)
     first = tokenizer.decode(some[:1])
     share = "all" if len(some) == len(tokens) else f"the first {len(seen):,} of"
     context = f"read in windows of {block_size} that overlap by half"
     head = f"{what}, {share} {len(tokens) - 1:,} characters, {context}"
-    words = f"{judged(surprise.mean(seen), _rungs(corpus, some, tokenizer))}. {surprise.sentence(seen)}"
-    kinds, characters, texts = surprise.by_kind(seen), surprise.by_character(seen), surprise.by_word(seen)
+    words = f"{judged(surprisal.mean(seen), _rungs(corpus, some, tokenizer))}. {surprisal.sentence(seen)}"
+    kinds, characters, texts = surprisal.by_kind(seen), surprisal.by_character(seen), surprisal.by_word(seen)
     print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
     if options.surprise:
         from viz.stepping.terminal import look
 
         if look(sys.stdout).colour:
-            print(surprise.coloured(first, seen[:ON_SCREEN]), file=console.raw(sys.stdout))
+            print(surprisal.coloured(first, seen[:ON_SCREEN]), file=console.raw(sys.stdout))
             if len(seen) > ON_SCREEN:
                 print(f"(coloured are the first {ON_SCREEN:,}; --page FILE.html shows all)")
             print()
-        print(f"{surprise.moments(first, seen, 15)}\n")
-        print(f"{surprise.table('by kind', kinds)}\n")
-        print(f"{surprise.table('characters, at least 5 times', surprise.often(characters, 5)[:12])}\n")
-        print(surprise.table("words", texts[:12], "times"))
+        print(f"{surprisal.moments(first, seen, 15)}\n")
+        print(f"{surprisal.table('by kind', kinds)}\n")
+        print(f"{surprisal.table('characters, at least 5 times', surprisal.often(characters, 5)[:12])}\n")
+        print(surprisal.table("words", texts[:12], "times"))
     if options.page:
         import viz
         from viz.pages.surprise_page import Table, surprise_page
@@ -141,17 +144,17 @@ def _surprise(
             )
         ]
         title, words = "Which characters surprised the model", f"{head}: {words}"
-        page = surprise_page(first, seen, levels=surprise.LEVEL_WORDS, tables=tables, title=title, sentence=words)
+        page = surprise_page(first, seen, levels=surprisal.LEVEL_WORDS, tables=tables, title=title, sentence=words)
         try:
             print(f"{chr(10) * options.surprise}Wrote {page.save(options.page)}")
         except viz.DrawingError as error:
             raise ConfigError(str(error)) from None
 
 
-def _rows(groups: list[surprise.Group]) -> list[list[str]]:
+def _rows(groups: list[surprisal.Group]) -> list[list[str]]:
     return [
         [
-            surprise.visible(g.name) if len(g.name) == 1 else g.name,
+            surprisal.visible(g.name) if len(g.name) == 1 else g.name,
             f"{g.count:,}",
             f"{g.surprise:.2f}",
             f"{g.share:.1%}",

@@ -6,16 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoint, exchange
-from ..checkpoint import RunConfig
-from ..data import TEXTS, kept_text, open_text
+from ..data.corpus import TEXTS, kept_text, open_text
+from ..data.text import parse_normalizations
+from ..data.token_file import check_alphabet
 from ..errors import ConfigError
-from ..exchange import Imported
-from ..text import parse_normalizations
+from ..runs import checkpoint, convert
+from ..runs.checkpoint import RunConfig
+from ..runs.convert import Imported
+from ..runs.early_stopping import BestLoss
 from ..tokenizer import CharTokenizer
-from ..tokens import check_alphabet
 from ..train import text_sha256
-from ..watch import BestLoss
 
 _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "activation": str}
 
@@ -56,12 +56,12 @@ def run_export(options: argparse.Namespace) -> int:
     out, meta = Path(options.file), options.meta and Path(options.meta).absolute()
     count = f"the model of step {step}, {len(model.parameters()):,} parameters"
     if options.hugging_face:
-        exchange.export_hugging_face(out, model, config, tokenizer, step)
+        convert.export_hugging_face(out, model, config, tokenizer, step)
         print(f"Wrote {out}: {count}; GPT2LMHeadModel.from_pretrained({str(out)!r}) reads it")
         if meta:
-            exchange.write_meta(meta, tokenizer)
+            convert.write_meta(meta, tokenizer)
         return 0
-    dataset = exchange.export(
+    dataset = convert.export(
         out,
         model,
         config,
@@ -72,15 +72,15 @@ def run_export(options: argparse.Namespace) -> int:
         best_val_loss=BestLoss(checkpoint.read_log(folder)).loss if out.suffix == ".pt" else None,
     )
     print(f"Wrote {options.file}: {count}, nanoGPT's names")
-    more = [f"{name} {value}" for name, value in exchange.model_args(config.model).items()
-            if name not in exchange.NANOGPT_FIELDS]  # fmt: skip
+    more = [f"{name} {value}" for name, value in convert.model_args(config.model).items()
+            if name not in convert.NANOGPT_FIELDS]  # fmt: skip
     if more:
         print(f"nanoGPT has no word for {', '.join(more)}: see model_args; who reads the file must act on it")
     else:
         print("It is a model of nanoGPT's own kind: nanoGPT's model.py runs it as it is")
         print(f"nanoGPT looks for its alphabet in data/{dataset}/meta.pkl (write that with --meta)")
     if meta:
-        exchange.write_meta(meta, tokenizer)
+        convert.write_meta(meta, tokenizer)
         print(f"Wrote {options.meta}: its alphabet of {tokenizer.vocab_size} characters, for nanoGPT's sample.py")
     return 0
 
@@ -98,7 +98,7 @@ def run_import(options: argparse.Namespace) -> int:
     file, folder = Path(options.file), Path(options.folder)
     if checkpoint.exists(folder):
         raise ConfigError(f"{folder} already holds a run; choose another folder")
-    imported = exchange.read(file)
+    imported = convert.read(file)
     dataset, data = options.dataset, options.data and kept_text(options.data)
     if dataset is None and data is None:
         dataset = imported.dataset
@@ -111,7 +111,7 @@ def run_import(options: argparse.Namespace) -> int:
     tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data, normalize)
     given = {name: getattr(options, name) for name in _MODEL_FLAGS if getattr(options, name) is not None}
     path = str(Path(data).absolute()) if data else None
-    config = exchange.run_config(imported, given, (dataset, path, sha256, normalize))
+    config = convert.run_config(imported, given, (dataset, path, sha256, normalize))
     if config.model.vocab_size != tokenizer.vocab_size:
         raise ConfigError(
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
@@ -119,7 +119,7 @@ def run_import(options: argparse.Namespace) -> int:
         )
     if imported.note:
         print(imported.note)
-    model = exchange.write_run(folder, config, imported, tokenizer, file)
+    model = convert.write_run(folder, config, imported, tokenizer, file)
     print(
         f"Made {folder}: a model of step {imported.step}, {len(model.parameters()):,} parameters, alphabet of "
         f"{tokenizer.vocab_size}, text {dataset or data}"
@@ -133,7 +133,7 @@ def _vocabulary(
     """The alphabet, and the SHA-256 of the text; a text is read only when it has to be."""
     tokenizer = None
     if meta is not None:
-        tokenizer = exchange.read_vocabulary(Path(meta))
+        tokenizer = convert.read_vocabulary(Path(meta))
     elif imported.alphabet is not None:
         tokenizer = CharTokenizer(imported.alphabet)
     if tokenizer is not None and data is None and dataset in TEXTS and not normalize:

@@ -7,11 +7,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoint
-from ..data import Corpus
+from ..data.corpus import Corpus
 from ..errors import CheckpointError, ConfigError
-from ..examined import Examination, watched
-from ..recorded import recorded_loss
+from ..inspection.examination import Examination, watched
+from ..inspection.loss_graph import recorded_loss
+from ..runs import checkpoint
 
 
 def add_parser(add: Any) -> None:

@@ -12,14 +12,15 @@ from typing import Any
 
 from tinygrad_edu.nn import shape
 
-from .. import checkpoint, ngram
-from ..checkpoint import RunConfig
-from ..data import Corpus
+from ..data import ngram
+from ..data.corpus import Corpus
 from ..errors import ConfigError, DataError
+from ..inspection.profile import Profile, profile
 from ..model import GPT
-from ..profile import Profile, profile
+from ..runs import checkpoint
+from ..runs.checkpoint import RunConfig
+from ..runs.early_stopping import BestLoss
 from ..tokenizer import CharTokenizer, shortened
-from ..watch import BestLoss
 from .shared import best_flag, final_validation, judged, parameters_file, text_at_hand
 
 _WIDTH = 80

@@ -15,9 +15,9 @@ from typing import Any
 
 from tinygrad_edu.measure import Line
 
-from .. import checkpoint, snapshots
 from ..errors import CheckpointError, ConfigError
 from ..files import write_atomically
+from ..runs import checkpoint, snapshots
 
 _TAGS = {"train_loss": "loss/train", "val_loss": "loss/validation", "watched_loss": "loss/validation on the way",
          "lr": "learning rate", "grad_norm": "norm of the gradient"}  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_edu import console
 
 from ..errors import ConfigError
-from ..moments import opened
+from ..inspection.observer import opened
 from .report_sections import FOLDER, Subject, write
 
 

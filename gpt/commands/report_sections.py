@@ -15,14 +15,14 @@ from typing import Any
 from tinygrad_edu import collector_paused
 from tinygrad_edu.errors import CompileError
 
-from .. import checkpoint, snapshots
-from ..engines import CompiledEngine
-from ..examined import Examination, Gradients, watched
-from ..moments import Moment, Observer, observed
-from ..recorded import LastBlocks, Recorded, before, end_drawn_unasked, recorded_end
+from ..engines.compiled import CompiledEngine
+from ..inspection.examination import Examination, Gradients, watched
+from ..inspection.loss_graph import LastBlocks, Recorded, before, end_drawn_unasked, recorded_end
+from ..inspection.observer import Moment, Observer, observed
+from ..runs import checkpoint, snapshots
+from ..runs.early_stopping import BestLoss
 from ..sample import distribution
 from ..train import Run
-from ..watch import BestLoss
 from .draw import DRAWN_BOXES
 from .shared import command_line, final_validation, judged
 from .timemachine import chosen_sentence, frames_of, page_from

@@ -10,9 +10,9 @@ from typing import Any
 
 from tinygrad_edu import console
 
-from .. import checkpoint
 from ..engines import make_engine
 from ..errors import ConfigError
+from ..runs import checkpoint
 from ..sample import check_settings, generate, until
 from ..train import first_prompt
 from .shared import checkpoint_flag, engine_flag, parameters_file, with_engine

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoint, ngram
-from ..checkpoint import RunConfig
 from ..config import TrainConfig
-from ..data import DEFAULT_DATASET, Corpus, cache_folder
+from ..data import ngram
+from ..data.corpus import DEFAULT_DATASET, Corpus, cache_folder
+from ..data.ngram import Rung
+from ..data.text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
 from ..errors import DataError
-from ..ngram import Rung
-from ..text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
+from ..runs import checkpoint
+from ..runs.checkpoint import RunConfig
 from ..tokenizer import CharTokenizer
 
 

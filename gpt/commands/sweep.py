@@ -19,16 +19,17 @@ from typing import Any
 
 from tinygrad_edu import console
 
-from .. import checkpoint, ngram
-from ..checkpoint import RunConfig
 from ..config import GPTConfig, TrainConfig
-from ..data import Corpus
+from ..data import ngram
+from ..data.corpus import Corpus
 from ..engines import check_engine
 from ..errors import ConfigError
 from ..files import locked, remove_leftovers, write_atomically
 from ..model import GPT
+from ..runs import checkpoint
+from ..runs.checkpoint import RunConfig
+from ..runs.early_stopping import BestLoss
 from ..train import DivergedError, resume, start, train
-from ..watch import BestLoss
 from .choices import METAVARS, ChosenText, configs, preset_flags, settings
 from .shared import command_line, judged, ladder_words
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..data import TEXTS, kept_text, open_text
+from ..data.corpus import TEXTS, kept_text, open_text
+from ..data.text import parse_normalizations
+from ..data.text_report import report
 from ..errors import ConfigError
-from ..text import parse_normalizations
-from ..text_report import report
 from .shared import ABOUT_TEXTS, normalize_flag, say_parts
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from tinygrad_edu import collector_paused
 
-from .. import checkpoint, snapshots
-from ..checkpoint import RunConfig
 from ..errors import ConfigError
-from ..moments import SENTENCE, Observer, first_sentence, opened
-from ..recorded import drawn_unasked, readable, recorded_loss
+from ..inspection.loss_graph import drawn_unasked, readable, recorded_loss
+from ..inspection.observer import SENTENCE, Observer, first_sentence, opened
+from ..runs import checkpoint, snapshots
+from ..runs.checkpoint import RunConfig
 from ..train import Run
 from .shared import command_line
 

@@ -14,14 +14,16 @@ from typing import Any
 from tinygrad_edu import console
 from tinygrad_edu.errors import DomainError
 
-from .. import checkpoint, ngram
 from ..config import PRESETS, GPTConfig, TrainConfig
-from ..data import TEXTS
-from ..engines import CompiledEngine, check_engine
+from ..data import ngram
+from ..data.corpus import TEXTS
+from ..engines import check_engine
+from ..engines.compiled import CompiledEngine
+from ..engines.torch.distributed import launched, together
 from ..errors import CheckpointError, ConfigError
 from ..files import in_use, locked, remove_leftovers, write_atomically
-from ..processes import launched, together
-from ..recorded import recorded_loss
+from ..inspection.loss_graph import recorded_loss
+from ..runs import checkpoint
 from ..train import DivergedError, Run, resume, start, train
 from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
 from .report_sections import FOLDER, PAGE, Subject, write

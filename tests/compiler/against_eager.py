@@ -49,7 +49,7 @@ def error(a: Any, b: Any) -> float:
 
 def on_tensors(function: Callable[..., Any], parameters: Any, batch: Any, expected_loss: float, expected: Any) -> None:
     """The same by PyTorch, twice."""
-    from gpt.torch_backend import TorchParameters
+    from gpt.engines.torch.backend import TorchParameters
 
     compiled = jit(function, TorchParameters(parameters, "cpu", "float64"))
     for _ in range(2):

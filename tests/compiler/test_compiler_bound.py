@@ -88,7 +88,7 @@ def test_threads_share_out_bound_arguments() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 def test_bound_arguments_on_tensors() -> None:
-    from gpt.torch_backend import TorchParameters
+    from gpt.engines.torch.backend import TorchParameters
 
     batch = arguments(2)
     bound = jit(grown, TorchParameters(WEIGHTS, "cpu", "float64")).bind(*batch)

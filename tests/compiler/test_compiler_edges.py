@@ -107,7 +107,7 @@ class Swept:
         return out, self.parameters.gradient.copy()
 
     def _tensors(self, batch: Any) -> tuple[Any, Any]:
-        from gpt.torch_backend import TorchParameters
+        from gpt.engines.torch.backend import TorchParameters
 
         forward, backward = self._programs()
         parameters = TorchParameters(self.inputs, "cpu", "float64")

@@ -10,10 +10,10 @@ LAYOUT = ("viz/rendering/dot.py", "viz/rendering/layout.py")  # the files that m
 DRAWING = "gpt/commands/"  # the files of gpt that may import viz, where they draw
 LLVM = "tinygrad_edu/compiler/native.py"
 TORCH = (
-    "gpt/exchange.py",
-    "gpt/torch_backend.py",
-    "gpt/torch_engine.py",
-    "gpt/processes.py",
+    "gpt/runs/convert.py",
+    "gpt/engines/torch/backend.py",
+    "gpt/engines/torch/engine.py",
+    "gpt/engines/torch/distributed.py",
 )  # they are loaded for who asks for PyTorch
 #: Reads the folders of runs; what it finds is drawn by files that know no model.
 CHECKPOINT = "viz/commands/checkpoint.py"

@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from gpt import checkpoint  # noqa: E402 - it must be found first
+from gpt.runs import checkpoint  # noqa: E402 - it must be found first
 
 SETTINGS = [
     "--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2",

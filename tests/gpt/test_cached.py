@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from gpt import cached
 from gpt.config import POSITIONS, GPTConfig, TrainConfig
-from gpt.engines import CompiledEngine
+from gpt.engines import kv_cache
+from gpt.engines.compiled import CompiledEngine
 from gpt.errors import ConfigError
 from gpt.model import GPT
 from gpt.sample import ScalarScorer, discouraged, generate
@@ -22,7 +22,7 @@ ENGINES = {
 @pytest.fixture(params=[0, 10**9], ids=["window at once", "token by token"])
 def beginnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How the beginning of a text is computed."""
-    monkeypatch.setattr(cached, "WINDOW_IS_WORTH", request.param)
+    monkeypatch.setattr(kv_cache, "WINDOW_IS_WORTH", request.param)
 
 
 @pytest.mark.usefixtures("beginnings")
@@ -42,7 +42,7 @@ def test_kept_keys_and_values_write_the_same_text(
 
 
 def test_the_program_for_a_window_is_compiled_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cached, "WINDOW_IS_WORTH", 20)
+    monkeypatch.setattr(kv_cache, "WINDOW_IS_WORTH", 20)
     score = CompiledEngine(GPT(GPTConfig(**SMALL), seed=4), TrainConfig()).scorer()
     score([1] * 10)
     score([2] * 10)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint
-from gpt.checkpoint import RunConfig
 from gpt.config import GPTConfig, TrainConfig
 from gpt.errors import CheckpointError
 from gpt.files import write_atomically
 from gpt.model import GPT
+from gpt.runs import checkpoint
+from gpt.runs.checkpoint import RunConfig
 from gpt.tokenizer import CharTokenizer
 
 CONFIG = GPTConfig(vocab_size=3, block_size=4, n_embd=4, n_head=2, tied_head=True)
@@ -46,7 +46,7 @@ def test_the_training_state_comes_back_bit_for_bit(folder: Path) -> None:
 def test_the_same_model_is_the_same_bytes_in_every_process(folder: Path, tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from gpt import checkpoint
+from gpt.runs import checkpoint
 from gpt.model import GPT
 from gpt.config import GPTConfig
 folder = Path({str(tmp_path)!r}, "again"); folder.mkdir()

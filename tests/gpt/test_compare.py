@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint, surprise
 from gpt.cli import main
 from gpt.commands.compare import _places, difference, verdict
 from gpt.engines import make_engine
-from gpt.surprise import Seen
+from gpt.inspection import surprisal
+from gpt.inspection.surprisal import Seen
+from gpt.runs import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +60,12 @@ def test_losses_of_the_table_are_those_of_each_model(
     for letter, folder in (("A", good), ("B", bad)):
         model, config, tokenizer, _ = checkpoint.load_model(folder)
         start = len(text) * 9 // 10
-        seen = surprise.read(
+        seen = surprisal.read(
             make_engine(model, config.train), tokenizer, tokenizer.encode(text[start : start + 101]),
             config.model.block_size,
         )  # fmt: skip
         line = printed.split(f"{letter} is {folder}, step ")[1].splitlines()[1]
-        assert line.startswith(f"{surprise.mean(seen):.4f} nats per character (")
+        assert line.startswith(f"{surprisal.mean(seen):.4f} nats per character (")
         spaces = next(line for line in printed.splitlines() if line.startswith("  space "))
         mean = statistics.mean(one.surprise for one in seen if one.character == " ")
         assert f"{mean:.3f}" in spaces

@@ -26,11 +26,11 @@ from typing import Any
 import pytest
 from kill_runs import everything
 
-from gpt import checkpoint, exchange
 from gpt.cli import main
 from gpt.config import GPTConfig
 from gpt.errors import ConfigError
 from gpt.model import GPT, parameter_shapes
+from gpt.runs import checkpoint, convert
 from tinygrad_edu.nn import shape
 from viz.cli import main as viz_main
 
@@ -425,11 +425,11 @@ def test_a_pytorch_that_can_be_made_to_run_code_does_not_read(version: str, monk
     fake.__version__ = version  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch", fake)
     if version.startswith(("2.10", "2.13")):
-        assert exchange._torch("reading x.pt", exchange.SAFE_TORCH) is fake
+        assert convert._torch("reading x.pt", convert.SAFE_TORCH) is fake
     else:
         with pytest.raises(ConfigError, match=r"PyTorch 2\.10 or newer.*use \.safetensors"):
-            exchange._torch("reading x.pt", exchange.SAFE_TORCH)
-        assert exchange._torch("writing x.pt") is fake
+            convert._torch("reading x.pt", convert.SAFE_TORCH)
+        assert convert._torch("writing x.pt") is fake
 
 
 def test_a_number_too_large_for_the_file_does_not_go_out_as_infinite(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gpt import data
-from gpt.data import Corpus, NamedText, named_text, plain_text, spread
+from gpt.data import corpus
+from gpt.data.corpus import Corpus, NamedText, named_text, plain_text, spread
+from gpt.data.text import Text
 from gpt.errors import DataError, UnknownCharacterError
-from gpt.text import Text
 from gpt.tokenizer import CharTokenizer
 
 
@@ -86,7 +86,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A named text "small" whose home can be made to fail, and a cache folder of its own."""
     state: dict[str, Any] = {"content": b"hello", "fetched": 0, "said": []}
 
-    def fetch(say: data.Say) -> bytes:
+    def fetch(say: corpus.Say) -> bytes:
         state["fetched"] += 1
         say("fetching")
         if isinstance(state["content"], Exception):
@@ -94,7 +94,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return bytes(state["content"])
 
     monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(data.TEXTS, "small", NamedText("", data._sha256(b"hello"), fetch))
+    monkeypatch.setitem(corpus.TEXTS, "small", NamedText("", corpus._sha256(b"hello"), fetch))
     return state
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gpt.config import GPTConfig
-from gpt.examined import WINDOWS, Examination, watched
+from gpt.inspection.examination import WINDOWS, Examination, watched
+from gpt.inspection.loss_graph import first_drawn, recorded_end, recorded_loss
 from gpt.model import GPT
-from gpt.recorded import first_drawn, recorded_end, recorded_loss
 from tinygrad_edu import record_calls
 from tinygrad_edu.calls import values_in
 

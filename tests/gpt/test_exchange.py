@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from gpt import checkpoint, exchange
-from gpt.checkpoint import RunConfig
 from gpt.cli import main
 from gpt.config import GPTConfig, TrainConfig
 from gpt.model import GPT
+from gpt.runs import checkpoint, convert
+from gpt.runs.checkpoint import RunConfig
 from gpt.tokenizer import CharTokenizer
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -201,9 +201,9 @@ def test_without_pytorch_the_extra_is_named_and_nothing_is_written(
 
 
 def test_model_args_are_checked() -> None:
-    imported = exchange.Imported({}, {"n_head": 2, "block_size": 4, "n_embd": 8, "window": 3})
-    with pytest.raises(exchange.ConfigError, match="unknown here: window"):
-        exchange.run_config(imported, {}, ("names", None, ""))
+    imported = convert.Imported({}, {"n_head": 2, "block_size": 4, "n_embd": 8, "window": 3})
+    with pytest.raises(convert.ConfigError, match="unknown here: window"):
+        convert.run_config(imported, {}, ("names", None, ""))
 
 
 def hugging_face(state: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from nanogpt import NanoGPT
 from test_exchange import SHAPES, logits, made_run
-from gpt import checkpoint
+from gpt.runs import checkpoint
 from gpt.cli import main
 from safetensors.torch import load_file
 for name, shape in SHAPES.items():
@@ -52,7 +52,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from nanogpt import NanoGPT
 from test_exchange import logits
-from gpt import checkpoint
+from gpt.runs import checkpoint
 from gpt.cli import main
 folder = Path(sys.argv[2])
 (folder / "text.txt").write_text("abcdefg " * 40)
@@ -94,7 +94,7 @@ import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from nanogpt import NanoGPT
-from gpt import checkpoint
+from gpt.runs import checkpoint
 from gpt.cli import main
 folder = Path(sys.argv[2])
 (folder / "mine.txt").write_text("to be or not to be, that is the question\\n" * 40)

@@ -65,7 +65,7 @@ def test_rates_are_tried_and_no_run_is_touched(
 def test_it_ends_when_the_loss_is_no_number(
     text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from gpt.engines import CompiledEngine
+    from gpt.engines.compiled import CompiledEngine
 
     honest = CompiledEngine.step
     rates = []

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint, engines
 from gpt.cli import main
 from gpt.config import GPTConfig, TrainConfig
-from gpt.data import Corpus
-from gpt.engines import CompiledEngine, make_engine
+from gpt.data.corpus import Corpus
+from gpt.engines import make_engine, scalar
+from gpt.engines.compiled import CompiledEngine
 from gpt.errors import CheckpointError
 from gpt.model import GPT
+from gpt.runs import checkpoint
 from tinygrad_edu import Value
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.measure import Line, blame
@@ -68,13 +69,13 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_not_made(
     made = make_engine(model, TrainConfig(engine=engine, grad_clip=1.0, lr=0.1, batch_size=3))
     name = "transformer.h.0.mlp.c_fc.weight"
     if engine == "scalar":
-        honest = engines.clip_grad_norm
+        honest = scalar.clip_grad_norm
 
         def clip(parameters: list[Value], most: float) -> float:
             tables(model)[name][1].grad = math.inf
             return honest(parameters, most)
 
-        monkeypatch.setattr(engines, "clip_grad_norm", clip)
+        monkeypatch.setattr(scalar, "clip_grad_norm", clip)
     else:
         compute = made._value_and_grad
 

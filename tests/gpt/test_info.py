@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint
 from gpt.cli import main
-from gpt.data import Corpus
-from gpt.profile import LOSS, profile
+from gpt.data.corpus import Corpus
+from gpt.inspection.profile import LOSS, profile
+from gpt.runs import checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint
 from gpt.cli import main
+from gpt.runs import checkpoint
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint, files, snapshots
+from gpt import files
 from gpt.cli import main
 from gpt.config import TrainConfig
-from gpt.engines import CompiledEngine
-from gpt.watch import Explosion
+from gpt.engines.compiled import CompiledEngine
+from gpt.runs import checkpoint, snapshots
+from gpt.runs.early_stopping import Explosion
 
 
 def everything(folder: Path) -> dict[str, bytes]:

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from gpt import ngram
-from gpt.ngram import Rung, beaten, counted, ladder, ngram_loss, verdict, witten_bell_loss
+from gpt.data import ngram
+from gpt.data.ngram import Rung, beaten, counted, ladder, ngram_loss, verdict, witten_bell_loss
 
 
 def test_a_bigram_counted_by_hand() -> None:

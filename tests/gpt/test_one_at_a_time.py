@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from kill_runs import Killer, everything
 
-from gpt import checkpoint
 from gpt.cli import main
 from gpt.commands.log import _times
 from gpt.commands.sample import unescaped
 from gpt.errors import ConfigError
 from gpt.files import LOCK, in_use, locked
+from gpt.runs import checkpoint
 
 HOLD = """
 import sys
@@ -124,8 +124,9 @@ def test_a_terminal_that_closes_saves_the_run(train_arguments: list[str], tmp_pa
     out = tmp_path / "run"
     program = """
 import os, signal, sys
-from gpt import cli, engines
-honest, made = engines.CompiledEngine.step, 0
+from gpt import cli
+from gpt.engines.compiled import CompiledEngine
+honest, made = CompiledEngine.step, 0
 def step(self, *arguments):
     global made
     made += 1
@@ -133,7 +134,7 @@ def step(self, *arguments):
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
     return honest(self, *arguments)
-engines.CompiledEngine.step = step
+CompiledEngine.step = step
 sys.exit(cli.main(sys.argv[1:]))
 """
     arguments = [*train_arguments, "--steps", "12"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpt import progress
+from gpt.runs import progress
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from browser import Browser
 from charts import check_accessible
 
 import viz
-from gpt import checkpoint, recorded, snapshots
 from gpt.cli import main
 from gpt.commands import report_sections as report
-from gpt.moments import opened
+from gpt.inspection import loss_graph
+from gpt.inspection.observer import opened
+from gpt.runs import checkpoint, snapshots
 from tinygrad_edu import topological_order
 from viz.graph import regions
 
@@ -210,8 +211,8 @@ def test_a_section_that_cannot_be_made_says_so_and_the_run_does_not_fail(
 def test_the_graph_of_a_large_model_is_left_to_those_who_ask_for_it(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: Browser
 ) -> None:
-    monkeypatch.setattr(recorded, "UNASKED", 100)
-    monkeypatch.setattr(recorded, "END_UNASKED", 100)
+    monkeypatch.setattr(loss_graph, "UNASKED", 100)
+    monkeypatch.setattr(loss_graph, "END_UNASKED", 100)
     assert main(["report", str(trained), "-o", str(tmp_path)]) == 0
     content = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<section id="([^"]*)"[^>]*><h2[^>]*>[^<]*</h2><p class="missing">', content) == [

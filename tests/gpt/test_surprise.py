@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from browser import Browser
 
-from gpt import checkpoint, surprise
 from gpt.cli import main
 from gpt.config import ENGINES, TrainConfig
-from gpt.engines import ScalarEngine, make_engine
-from gpt.surprise import Seen
+from gpt.engines import make_engine
+from gpt.engines.scalar import ScalarEngine
+from gpt.inspection import surprisal
+from gpt.inspection.surprisal import Seen
+from gpt.runs import checkpoint
 from viz.pages.surprise_page import surprise_page
 
 
@@ -37,7 +39,7 @@ def test_every_character_is_read_once_with_half_a_context_before_it(run: Path, n
     scorer = ScalarEngine(model, config.train).scorer()
     for length in (2, 4, 7, 8, 9, 10, 25):
         tokens = tokenizer.encode("to be, or not to be, that")[:length]
-        seen = surprise.read(engine, tokenizer, tokens, config.model.block_size)
+        seen = surprisal.read(engine, tokenizer, tokens, config.model.block_size)
         assert [one.character for one in seen] == [tokenizer.decode([t]) for t in tokens[1:]]
         for i, one in enumerate(seen):
             # Contexts of 6 overlap by 3: from the start of the text, or else 4, 5 or 6 characters back.
@@ -55,7 +57,7 @@ def _seen(text: str, *probabilities: float) -> list[Seen]:
 
 def test_groups_hold_all_of_the_surprise_once() -> None:
     seen = _seen("It's it.\n9", 0.1, 0.9, 0.9, 0.9, 0.3, 0.2, 0.9, 0.9, 0.4, 0.5)
-    kinds = {group.name: group for group in surprise.by_kind(seen)}
+    kinds = {group.name: group for group in surprisal.by_kind(seen)}
     counts = {name: group.count for name, group in kinds.items()}
     assert counts == {
         "first letter of a word": 2, "later letters of a word": 3, "other sign": 2, "space": 1, "line end": 1,
@@ -63,17 +65,17 @@ def test_groups_hold_all_of_the_surprise_once() -> None:
     }  # fmt: skip
     assert kinds["first letter of a word"].surprise == pytest.approx(-(math.log(0.1) + math.log(0.2)) / 2)
     assert sum(group.share for group in kinds.values()) == pytest.approx(1.0)
-    words = surprise.by_word(seen)
+    words = surprisal.by_word(seen)
     assert [(w.name, w.count) for w in words] == [("It's", 1), ("it", 1)]
     assert words[0].surprise == pytest.approx(-math.log(0.1 * 0.9**3))
-    assert surprise.by_character(seen)[0].name == "I"
-    assert "first letters of words" in surprise.sentence(seen)
+    assert surprisal.by_character(seen)[0].name == "I"
+    assert "first letters of words" in surprisal.sentence(seen)
 
 
 def test_levels_and_colours() -> None:
     seen = _seen("abcde", 0.5, 0.2, 0.05, 0.01, 0.009)
     assert [one.level for one in seen] == [0, 1, 2, 3, 4]
-    text = surprise.coloured("T", seen).split("\n")[0]
+    text = surprisal.coloured("T", seen).split("\n")[0]
     assert re.sub(r"\x1b\[[0-9;]*m", "", text) == "Tabcde"
     assert text.startswith("Ta\x1b[")
     assert len(set(re.findall(r"\x1b\[[0-9;]+48[0-9;]+m", text))) == 4

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt import checkpoint
 from gpt.cli import main
-from gpt.engines import CompiledEngine
+from gpt.engines.compiled import CompiledEngine
+from gpt.runs import checkpoint
 
 SMALL = [
     "--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2",

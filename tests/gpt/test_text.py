@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt import text as text_module
+from gpt.data import text as text_module
+from gpt.data.text import NORMALIZATIONS, Text, normalized, parse_normalizations
 from gpt.errors import ConfigError, DataError
-from gpt.text import NORMALIZATIONS, Text, normalized, parse_normalizations
 
 EVERYTHING = ("nfkc", "ascii-punctuation", "lower", "collapse-spaces")
 

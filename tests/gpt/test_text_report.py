@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gpt import text as text_module
-from gpt import text_report
 from gpt.cli import main
-from gpt.text import Text
-from gpt.text_report import Place, report
+from gpt.data import text as text_module
+from gpt.data import text_report
+from gpt.data.text import Text
+from gpt.data.text_report import Place, report
 
 SOUND = "".join(f"{random.Random(i).getrandbits(100):x} to be or not\n" for i in range(3000))  # no two lines alike
 

@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpt import checkpoint, tokens
-from gpt import text as text_module
 from gpt.cli import main
-from gpt.data import Corpus
+from gpt.data import text as text_module
+from gpt.data import token_file
+from gpt.data.corpus import Corpus
+from gpt.data.text import Text
+from gpt.data.token_file import Tokens, tokens_of
 from gpt.errors import DataError, UnknownCharacterError
-from gpt.text import Text
+from gpt.runs import checkpoint
 from gpt.tokenizer import CharTokenizer
-from gpt.tokens import Tokens, tokens_of
 from viz.commands import checkpoint as pictured
 
 
@@ -36,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def in_a_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every text is too large for memory; returns the folder of the token files."""
-    monkeypatch.setattr(tokens, "IN_MEMORY", 0)
+    monkeypatch.setattr(token_file, "IN_MEMORY", 0)
     monkeypatch.setattr(text_module, "READ_AT_ONCE", 100)
     return cache
 
@@ -133,7 +134,7 @@ def test_an_interrupt_and_a_polite_kill_leave_nothing(
         signal.raise_signal(number)
         yield np.zeros(10, dtype=np.uint8)
 
-    monkeypatch.setattr(tokens, "_encoded", interrupted)
+    monkeypatch.setattr(token_file, "_encoded", interrupted)
     if number == signal.SIGINT:  # a shell lets its background processes ignore it, and Python leaves it so
         ignored = signal.signal(number, signal.default_int_handler)
         request.addfinalizer(lambda: signal.signal(number, ignored))
@@ -283,8 +284,8 @@ def test_an_exported_model_takes_its_normalisation_with_it(
 def test_the_memory_of_the_process_does_not_grow_with_the_text(cache: Path, tmp_path: Path) -> None:
     program = (
         "import sys\n"
-        "from gpt.data import Corpus\n"
-        "from gpt.text import Text\n"
+        "from gpt.data.corpus import Corpus\n"
+        "from gpt.data.text import Text\n"
         "corpus = Corpus.from_text(Text.at(sys.argv[1]), 16)\n"
         "for step in range(300):\n"
         "    corpus.batch(16, 32, 1, step)\n"  # all over the text

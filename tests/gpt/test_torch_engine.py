@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from gpt import checkpoint
 from gpt.cli import main
 from gpt.config import GPTConfig, TrainConfig
 from gpt.engines import make_engine
 from gpt.model import GPT
+from gpt.runs import checkpoint
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Parameters
@@ -76,7 +76,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], bool]] = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in FUNCTIONS])
 def test_functions_on_values_have_numpys_results_and_gradients(name: str) -> None:
-    from gpt.torch_backend import TorchParameters
+    from gpt.engines.torch.backend import TorchParameters
 
     make, indexed = FUNCTIONS[name]
     w = values(8)
@@ -98,7 +98,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in MODELS])
 def test_a_gpt_has_numpys_loss_gradients_and_dropout(name: str) -> None:
-    from gpt.torch_backend import TorchParameters
+    from gpt.engines.torch.backend import TorchParameters
 
     model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=8, n_head=2, init_std=0.4, **MODELS[name]), seed=2)
     tokens = [[(5 * i + lane) % 9 for i in range(7)] for lane in range(4)]
@@ -117,7 +117,7 @@ def test_a_gpt_has_numpys_loss_gradients_and_dropout(name: str) -> None:
 
 @pytest.mark.parametrize("bad", [pytest.param([[0, 9]], marks=needs_torch), pytest.param([[-1, 0]], marks=needs_torch)])
 def test_an_index_outside_its_table_is_an_error_as_with_numpy(bad: list[list[int]]) -> None:
-    from gpt.torch_backend import TorchParameters
+    from gpt.engines.torch.backend import TorchParameters
 
     model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=4, n_head=2))
     with pytest.raises(IndexError, match="out of range for a table of 9 entries"):

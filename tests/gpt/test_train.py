@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from kill_runs import Killer
 
-from gpt import checkpoint
-from gpt.checkpoint import RunConfig
 from gpt.cli import main
 from gpt.config import ENGINES, GPTConfig, TrainConfig
-from gpt.data import Corpus
+from gpt.data.corpus import Corpus
 from gpt.engines import make_engine
 from gpt.errors import DataError
 from gpt.model import GPT
+from gpt.runs import checkpoint
+from gpt.runs.checkpoint import RunConfig
 from gpt.train import DivergedError, Run, learning_rate, resume, start, text_sha256, train
 from tinygrad_edu import Value
 
@@ -94,7 +94,9 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
 # A real signal, sent to the process by itself in the middle of a step.
 _INTERRUPT_AT_STEP = """
 import os, signal, sys
-from gpt import cli, engines
+from gpt import cli
+from gpt.engines.compiled import CompiledEngine
+from gpt.engines.scalar import ScalarEngine
 made = 0
 def interrupted_at_a_step(step):
     def interrupted(self, *arguments):
@@ -104,7 +106,7 @@ def interrupted_at_a_step(step):
             os.kill(os.getpid(), signal.{number})
         return step(self, *arguments)
     return interrupted
-for engine in (engines.ScalarEngine, engines.CompiledEngine):
+for engine in (ScalarEngine, CompiledEngine):
     engine.step = interrupted_at_a_step(engine.step)
 sys.exit(cli.main(sys.argv[1:]))
 """

@@ -114,7 +114,7 @@ def test_without_a_network_the_last_lesson_says_so_and_trains_on_the_balcony(
     def unreachable(name: str) -> str:
         raise DataError(f"the data set {name!r} could not be fetched")
 
-    monkeypatch.setattr("gpt.data.named_text", unreachable)
+    monkeypatch.setattr("gpt.data.corpus.named_text", unreachable)
     lesson = load("10")
     session = Session(lesson)
     for cell in [cell for cell in lesson.cells if cell.is_code][:2]:

@@ -6,9 +6,9 @@ import pytest
 import runs
 
 import viz
-from gpt.checkpoint import BEST, save_model
+from gpt.data.ngram import ladder
 from gpt.errors import CheckpointError, UnknownCharacterError
-from gpt.ngram import ladder
+from gpt.runs.checkpoint import BEST, save_model
 from gpt.sample import ScalarScorer
 from viz.commands import checkpoint
 

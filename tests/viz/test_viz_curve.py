@@ -10,7 +10,7 @@ import pytest
 from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
-from gpt.ngram import Rung
+from gpt.data.ngram import Rung
 from viz.cli import main
 from viz.commands import checkpoint
 

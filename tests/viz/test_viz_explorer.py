@@ -18,8 +18,8 @@ from drawn_examples import expression
 
 import viz
 from gpt.config import GPTConfig, preset
+from gpt.inspection.loss_graph import recorded_loss
 from gpt.model import GPT
-from gpt.recorded import recorded_loss
 from tinygrad_edu import Value, console, nn, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.engine import NO_GRADIENT_YET, maximum

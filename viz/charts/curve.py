@@ -101,7 +101,7 @@ def loss_curve(
             each loss may be None; or simply the training loss of every step from 1 on; or either of them by the names
             of runs.
         ladder: what counting models reach, from the weakest model, by name, or as things with a ``name`` and a
-            ``loss``, such as :func:`gpt.ngram.ladder` gives.
+            ``loss``, such as :func:`gpt.data.ngram.ladder` gives.
         title: on top.
         unit: of the loss.
 

@@ -25,7 +25,7 @@ class Run:
 
     Attributes:
         folder: where it is.
-        config: a :class:`gpt.checkpoint.RunConfig`: ``.model``, ``.train``, and where the text came from.
+        config: a :class:`gpt.runs.checkpoint.RunConfig`: ``.model``, ``.train``, and where the text came from.
         tokenizer: a :class:`gpt.tokenizer.CharTokenizer`: characters to tokens and back.
     """
 
@@ -62,25 +62,25 @@ class Run:
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the run's log: a dict per step."""
-        from gpt.checkpoint import read_log
+        from gpt.runs.checkpoint import read_log
 
         return read_log(self.folder)
 
     def flow(self) -> dict[int, list[Line]]:
         """By step the gradients that the training measured, a line per table of parameters."""
-        from gpt.checkpoint import read_flow
+        from gpt.runs.checkpoint import read_flow
 
         return read_flow(self.folder)
 
     def ladder(self) -> list[Any]:
-        """What counting alone reaches on the run's text, as :class:`gpt.ngram.Rung`; it takes a few seconds."""
-        from gpt.ngram import ladder
+        """What counting alone reaches on the run's text, as :class:`gpt.data.ngram.Rung`; it takes a few seconds."""
+        from gpt.data.ngram import ladder
 
         corpus = self._corpus()
         return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
 
     def _corpus(self) -> Any:
-        from gpt.data import Corpus
+        from gpt.data.corpus import Corpus
         from gpt.errors import DataError
 
         try:
@@ -127,9 +127,9 @@ class Checkpoint(Run):
     def recorded(self, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
         """The loss on tokens after ``backward()``, what was called, and how many tokens were predicted.
 
-        The first tokens are read and the ones after them are targets, as :mod:`gpt.recorded` says.
+        The first tokens are read and the ones after them are targets, as :mod:`gpt.inspection.loss_graph` says.
         """
-        from gpt.recorded import recorded_loss
+        from gpt.inspection.loss_graph import recorded_loss
 
         if len(tokens) < 2:
             raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
@@ -150,7 +150,7 @@ class Checkpoint(Run):
 
 def settings(folder: str | os.PathLike[str]) -> Run:
     """The run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
-    from gpt import checkpoint
+    from gpt.runs import checkpoint
 
     path = Path(folder)
     return Run(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
@@ -165,7 +165,7 @@ def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
 
     Raises CheckpointError, with what is missing or damaged.
     """
-    from gpt import checkpoint
+    from gpt.runs import checkpoint
 
     path = Path(folder)
     model, config, tokenizer, step = checkpoint.load_model(path, checkpoint.BEST if best else checkpoint.MODEL)

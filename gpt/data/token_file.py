@@ -20,10 +20,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from .errors import DataError
-from .files import atomically
+from ..errors import DataError
+from ..files import atomically
+from ..tokenizer import CharTokenizer
 from .text import Text, code_points, watched
-from .tokenizer import CharTokenizer
 
 __all__ = ["AT_ONCE", "IN_MEMORY", "MOST_CHARACTERS", "Array", "Tokens", "check_alphabet", "tokens_of"]
 

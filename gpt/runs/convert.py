@@ -38,14 +38,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config import GPTConfig, TrainConfig
+from ..data.text import parse_normalizations
+from ..errors import CheckpointError, ConfigError, DataError, named, shown
+from ..files import write_atomically
+from ..model import GPT, parameter_shapes
+from ..tokenizer import CharTokenizer
 from . import checkpoint, reading
 from .checkpoint import RunConfig
-from .config import GPTConfig, TrainConfig
-from .errors import CheckpointError, ConfigError, DataError, named, shown
-from .files import write_atomically
-from .model import GPT, parameter_shapes
-from .text import parse_normalizations
-from .tokenizer import CharTokenizer
 
 __all__ = [
     "MISSING_TORCH",
@@ -153,7 +153,7 @@ def export(
 
     Args:
         dataset: the name of nanoGPT's folder with the text and its meta.pkl; that of the text if not given.
-        optimizer: AdamW's state (see :func:`gpt.checkpoint.load_training_state`), for ``.pt``; it begins anew without.
+        optimizer: AdamW's state (see :func:`gpt.runs.checkpoint.load_training_state`), for ``.pt``; zero by default.
         best_val_loss: the lowest validation loss so far, for ``.pt``.
 
     Returns the name of nanoGPT's folder. Raises ConfigError for another ending, and, for ``.pt``, when PyTorch is not

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
-from .errors import DataError
-from .files import atomically, write_atomically
+from ..errors import DataError
+from ..files import atomically, write_atomically
+from ..tokenizer import CharTokenizer
 from .text import Text, foreign
-from .tokenizer import CharTokenizer
-from .tokens import Tokens, tokens_of
+from .token_file import Tokens, tokens_of
 
 __all__ = [
     "DEFAULT_DATASET",

@@ -14,7 +14,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from .tokens import Array, Tokens
+from .token_file import Array, Tokens
 
 __all__ = ["MOST", "Rung", "beaten", "counted", "ladder", "ngram_loss", "verdict", "witten_bell_loss"]
 

@@ -15,13 +15,13 @@ from typing import Any
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 
-from . import checkpoint
-from .data import Corpus
-from .engines import CompiledEngine
-from .model import GPT
-from .ngram import ladder
-from .tokenizer import CharTokenizer
-from .train import Run, sample_text
+from ..data.corpus import Corpus
+from ..data.ngram import ladder
+from ..engines.compiled import CompiledEngine
+from ..model import GPT
+from ..runs import checkpoint
+from ..tokenizer import CharTokenizer
+from ..train import Run, sample_text
 
 __all__ = ["RECENT", "SENTENCE", "Moment", "Observer", "first_sentence", "observed", "opened"]
 

@@ -16,19 +16,20 @@ from torch import distributed
 
 from tinygrad_edu.errors import DomainError
 
-from .config import TrainConfig
-from .data import Sequences
-from .engines import CompiledEngine, adamw_settings
-from .errors import ConfigError
-from .model import GPT
-from .processes import launched
-from .torch_backend import TorchAdamW, TorchParameters, clip_grad_norm
+from ...config import TrainConfig
+from ...data.corpus import Sequences
+from ...errors import ConfigError
+from ...model import GPT
+from ..base import adamw_settings
+from ..compiled import CompiledEngine
+from .backend import TorchAdamW, TorchParameters, clip_grad_norm
+from .distributed import launched
 
 __all__ = ["TorchEngine"]
 
 
 class TorchEngine(CompiledEngine):
-    """See :class:`gpt.engines.CompiledEngine`; its losses are the same but for the last digits of a float32."""
+    """See :class:`gpt.engines.compiled.CompiledEngine`; its losses differ in the last digits of a float32."""
 
     def _prepare(self, model: GPT, config: TrainConfig) -> None:
         self._rank, self._count = launched()
@@ -67,14 +68,14 @@ class TorchEngine(CompiledEngine):
         return array.detach().cpu().numpy()
 
     def evaluate(self, sequences: Sequences) -> float:
-        """See :class:`gpt.engines.Engine`; every process takes its share."""
+        """See :class:`gpt.engines.base.Engine`; every process takes its share."""
         if self._count == 1:
             return super().evaluate(sequences)
         share = sequences[self._rank :: self._count]
         return self._sum(super().evaluate(share) * len(share) if share else 0.0) / len(sequences)
 
     def any_process(self, flag: bool) -> bool:
-        """See :class:`gpt.engines.Engine`."""
+        """See :class:`gpt.engines.base.Engine`."""
         return flag if self._count == 1 else self._sum(float(flag)) > 0.0
 
     def _sum(self, number: float) -> float:

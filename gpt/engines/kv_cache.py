@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .model import GPT
+from ..model import GPT
 
 if TYPE_CHECKING:
     from tinygrad_edu.compiler import Bound, Compiled, Parameters

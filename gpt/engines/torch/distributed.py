@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .errors import ConfigError, GPTError
+from ...errors import ConfigError, GPTError
 
 __all__ = ["launched", "together"]
 

@@ -33,15 +33,15 @@ from tinygrad_edu.errors import StateDictError
 from tinygrad_edu.measure import Line
 from tinygrad_edu.nn import Numbers, shape
 
+from ..config import GPTConfig, TrainConfig, made
+from ..data.corpus import open_text
+from ..data.text import Text, normalized, parse_normalizations
+from ..errors import CheckpointError, ConfigError, DataError, shown
+from ..files import write_atomically
+from ..model import GPT, parameter_shapes
+from ..tokenizer import CharTokenizer
 from . import reading
-from .config import GPTConfig, TrainConfig, made
-from .data import open_text
-from .errors import CheckpointError, ConfigError, DataError, shown
-from .files import write_atomically
-from .model import GPT, parameter_shapes
 from .reading import TensorFile
-from .text import Text, normalized, parse_normalizations
-from .tokenizer import CharTokenizer
 
 __all__ = [
     "BEST",

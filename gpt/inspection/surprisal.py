@@ -2,7 +2,7 @@
 
 The surprise about a character is −ln of the probability that the model gave it, in nats; its mean is the loss. Windows
 overlap by half here, so that every character behind the first window is read with at least half a context before it;
-the loss that :meth:`gpt.engines.Engine.evaluate` computes begins every window with nothing.
+the loss that :meth:`gpt.engines.base.Engine.evaluate` computes begins every window with nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from tinygrad_edu import console
 
-from .engines import Engine
-from .tokenizer import CharTokenizer
+from ..engines.base import Engine
+from ..tokenizer import CharTokenizer
 
 __all__ = [
     "INSTEAD",

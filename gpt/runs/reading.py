@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import CheckpointError, shown
+from ..errors import CheckpointError, shown
 
 __all__ = [
     "DEEPEST",

@@ -10,7 +10,7 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.nn import Module
 
-from .model import GPT, Vector
+from ..model import GPT, Vector
 
 __all__ = [
     "END_UNASKED",

@@ -11,9 +11,9 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.measure import SATURATED, Line, Units
 from tinygrad_edu.nn import Module
 
-from .cached import in_evaluation
-from .engines import line_of
-from .model import GPT, Vector
+from ..engines.compiled import line_of
+from ..engines.kv_cache import in_evaluation
+from ..model import GPT, Vector
 
 __all__ = ["WINDOW", "WINDOWS", "Examination", "Gradients", "watched"]
 

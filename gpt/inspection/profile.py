@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from .checkpoint import RunConfig
-from .data import Corpus
-from .engines import adamw_settings, transposed
-from .model import GPT
+from ..data.corpus import Corpus
+from ..engines.base import adamw_settings, transposed
+from ..model import GPT
+from ..runs.checkpoint import RunConfig
 
 __all__ = ["LOSS", "Profile", "Share", "profile"]
 

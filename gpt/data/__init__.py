@@ -1,0 +1,1 @@
+"""Texts: where they come from, what they are like, and how they become tokens and sequences."""

@@ -1,0 +1,39 @@
+"""What computes a training step: one engine per way to do it, and the choice between them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from ..config import TrainConfig
+from ..errors import ConfigError
+from ..model import GPT
+from .base import Engine
+from .compiled import CompiledEngine
+from .scalar import ScalarEngine
+from .torch.distributed import launched
+
+__all__ = ["check_engine", "make_engine"]
+
+
+def check_engine(config: TrainConfig) -> None:
+    """Raise ConfigError, with the cure, when the engine that ``config.engine`` names cannot run here."""
+    if launched()[1] > 1 and config.engine != "torch":
+        raise ConfigError(
+            f"torchrun has started {launched()[1]} processes, and only those of --engine torch can train together; "
+            f"add --engine torch, or start without torchrun"
+        )
+    if config.engine == "torch" and importlib.util.find_spec("torch") is None:
+        raise ConfigError(
+            "--engine torch needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'; "
+            "--engine compiled computes the same with numpy"
+        )
+
+
+def make_engine(model: GPT, config: TrainConfig) -> Engine:
+    """The engine that ``config.engine`` names. Raises ConfigError when it cannot run here."""
+    check_engine(config)
+    if config.engine == "torch":
+        from .torch.engine import TorchEngine
+
+        return TorchEngine(model, config)
+    return ScalarEngine(model, config) if config.engine == "scalar" else CompiledEngine(model, config)

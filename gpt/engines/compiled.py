@@ -1,0 +1,210 @@
+"""``--engine compiled``: the scalar model as an array program."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinygrad_edu import Value, compiler
+from tinygrad_edu import functional as F
+from tinygrad_edu.compiler import Compiled
+from tinygrad_edu.measure import Line
+from tinygrad_edu.nn import shape
+
+from ..config import TrainConfig
+from ..data.corpus import Sequences
+from ..model import GPT
+from ..sample import Scorer
+from .base import adamw_settings, transposed
+from .kv_cache import CachedScorer, in_evaluation
+
+__all__ = ["CompiledEngine", "line_of"]
+
+
+class CompiledEngine:
+    """The same scalar model as an array program, for a whole batch at once (see :mod:`tinygrad_edu.compiler`).
+
+    While it trains, the parameters live in one array; :meth:`write_back` brings them home to the Values.
+    """
+
+    _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
+
+    def __init__(self, model: GPT, config: TrainConfig) -> None:
+        self._model = model
+        self._parameters: Any
+        self._optimizer: Any
+        self._prepare(model, config)
+        # Those of the model itself: programs add their own, parts of these.
+        self._tables = {
+            name: slice(start, start + size)
+            for name, start, size in zip(
+                self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True
+            )
+        }
+        self._shapes = {name: shape(table) for name, table in model.named_parameters()}
+        self.flow: list[Line] = []
+        self._train_loss = compiler.jit(model.loss, self._parameters, watch=False)
+        # With dropout, training and evaluation are two programs.
+        self._loss = (
+            compiler.jit(model.loss, self._parameters, watch=False) if model.config.dropout else self._train_loss
+        )
+        self._all_logits: Compiled | None = None
+        self._next: Compiled | None = None
+        self._cached: CachedScorer | None = None
+        self._grad_clip = config.grad_clip or math.inf
+
+    def _prepare(self, model: GPT, config: TrainConfig) -> None:
+        """Set ``_parameters`` and ``_optimizer``; another engine puts them elsewhere."""
+        from threadpoolctl import threadpool_limits
+
+        # The batch is shared out to threads, each with the whole program: more than matrix products gains. The last
+        # bits depend on how it is shared out, so the number is fixed.
+        threadpool_limits(limits=1, user_api="blas")
+        self._parameters = compiler.Parameters(model, threads=config.threads)
+        self._optimizer = compiler.AdamW(self._parameters, **adamw_settings(model, config))
+
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
+        """See :class:`Engine`."""
+        if self._model.config.dropout:
+            self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
+        loss = self._value_and_grad(sequences)
+        before = self._on_host(self._parameters.array).copy() if measure else None
+        if measure:
+            self.flow = self.gradients()
+        norm = self._clip()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self.flow = self.gradients()
+            return loss, norm
+        self._optimizer.lr = lr
+        self._optimizer.step()
+        if before is not None:
+            after = self._on_host(self._parameters.array)
+            self.flow = [
+                replace(line, update=_update_ratio(before[self._tables[line.name]], after[self._tables[line.name]]))
+                for line in self.flow
+            ]
+        return loss, norm
+
+    def gradients(self) -> list[Line]:
+        """See :class:`Engine`."""
+        gradient = self._on_host(self._parameters.gradient)
+        return [line_of(name, gradient[place]) for name, place in self._tables.items()]
+
+    def _on_host(self, array: Any) -> Any:
+        """An array of parameters as one of numpy, without a copy where that is possible."""
+        return array
+
+    def _value_and_grad(self, sequences: Sequences) -> float:
+        return self._train_loss.value_and_grad(*transposed(sequences))
+
+    def compile(self, sequences: Sequences) -> None:
+        """Make the program of a training step, without taking one."""
+        self._model.train()
+        self._train_loss.value_and_grad(*transposed(sequences))
+
+    def _clip(self) -> float:
+        return compiler.clip_grad_norm(self._parameters, self._grad_clip)
+
+    def evaluate(self, sequences: Sequences) -> float:
+        """See :class:`Engine`."""
+        total = 0.0
+        for start in range(0, len(sequences), self._AT_ONCE):
+            batch = sequences[start : start + self._AT_ONCE]
+            total += in_evaluation(self._model, self._loss, self._loss, *transposed(batch)).sum(dtype="float64")
+        return float(total) / len(sequences)
+
+    def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
+        """See :class:`Engine`."""
+        if self._all_logits is None:
+            self._all_logits = compiler.jit(self._model.forward, self._parameters, watch=False)
+        program = self._all_logits
+        out = in_evaluation(self._model, program, program.flat, [list(window) for window in windows])
+        rows = out.reshape((self._model.config.block_size, -1, len(windows)))
+        return rows.transpose((2, 0, 1)).tolist()  # type: ignore[no-any-return]
+
+    def scorer(self) -> Scorer:
+        """See :class:`Engine`. Keys and values of earlier tokens are kept; texts that take turns share the place."""
+        if self._cached is None:
+            self._cached = CachedScorer(self._model, self._parameters)
+        self._cached.forget()
+        return self._cached
+
+    def window_scorer(self) -> Scorer:
+        """The same without keeping anything: the whole window for every token. The measure for the other one.
+
+        Behind the last token the window is filled up with zeros.
+        """
+        block_size = self._model.config.block_size
+        if self._next is None:
+            self._next = compiler.jit(self._next_logits, self._parameters, watch=False)
+        program = self._next
+
+        def score(tokens: Sequence[int]) -> list[float]:
+            window = [*tokens, *[0] * (block_size - len(tokens))]
+            logits = in_evaluation(self._model, program, program.flat, [window], [len(tokens) - 1])
+            return logits[:, 0].tolist()  # type: ignore[no-any-return]
+
+        return score
+
+    def _next_logits(self, tokens: Sequence[int], last: int) -> list[Value]:
+        return F.pick(self._model(tokens), last)
+
+    def any_process(self, flag: bool) -> bool:
+        """See :class:`Engine`."""
+        return flag
+
+    def numbers(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        array = self._on_host(self._parameters.array)
+        return {name: array[place].reshape(self._shapes[name]) for name, place in self._tables.items()}
+
+    def write_back(self) -> None:
+        """See :class:`Engine`."""
+        self._parameters.write_back()
+
+    def refresh(self) -> None:
+        """See :class:`Engine`."""
+        self._parameters.refresh()
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        m, v = (self._on_host(means) for means in (self._optimizer.m, self._optimizer.v))
+        return {"steps": self._optimizer.steps, "m": m, "v": v}
+
+    def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        """See :class:`Engine`."""
+        self._optimizer.load_state_dict(state)
+        self.refresh()
+
+    @property
+    def compiled(self) -> Compiled:
+        """The compiled loss, with its program and statistics."""
+        return self._train_loss
+
+    def summary(self) -> str:
+        """What the compiler did, in one sentence."""
+        alone = "" if compiler.native.available() else " With llvmlite (pip install llvmlite) steps are faster."
+        return f"Compiled: {self._train_loss.summary()}.{alone}"
+
+
+def line_of(name: str, gradient: Any) -> Line:
+    """:func:`tinygrad_edu.measure.line` of an array."""
+    sizes = abs(gradient)
+    finite = sizes[sizes < math.inf]  # NaN compares false
+    return Line(
+        name,
+        len(sizes),
+        float(finite.mean(dtype="float64")) if len(finite) else math.nan,
+        float(finite.max()) if len(finite) else math.nan,
+        float((sizes == 0.0).mean()),
+        len(sizes) - len(finite),
+    )
+
+
+def _update_ratio(before: Any, after: Any) -> float | None:
+    """:func:`tinygrad_edu.measure.update_ratio` of arrays."""
+    lengths = [float((x.astype("float64") ** 2).sum()) ** 0.5 for x in (after - before, before)]
+    return lengths[0] / lengths[1] if lengths[1] else None

@@ -1,0 +1,113 @@
+"""``--engine scalar``: every sequence is a graph of Values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinygrad_edu import collector_paused, no_grad
+from tinygrad_edu.calls import values_in
+from tinygrad_edu.measure import Line, line, update_ratio
+from tinygrad_edu.optim import AdamW, clip_grad_norm
+
+from ..config import TrainConfig
+from ..data.corpus import Sequences
+from ..model import GPT
+from ..runs.checkpoint import numbers_of
+from ..sample import ScalarScorer, Scorer
+from .base import adamw_settings
+
+__all__ = ["ScalarEngine"]
+
+
+class ScalarEngine:
+    """The engine of the textbook: every sequence is a graph of Values, differentiated by ``backward``."""
+
+    def __init__(self, model: GPT, config: TrainConfig) -> None:
+        self._model = model
+        self._parameters = model.parameters()
+        self._grad_clip = config.grad_clip or math.inf
+        self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
+        self._tables = {name: values_in(table) for name, table in model.named_parameters()}
+        self.flow: list[Line] = []
+
+    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
+        """See :class:`Engine`."""
+        self._model.seed_dropout(dropout_seed)
+        self._optimizer.zero_grad()
+        total = 0.0
+        with collector_paused():
+            for tokens, targets in sequences:
+                # One sequence at a time: its gradients are added to the others', its graph is freed before the next.
+                loss = self._model.loss(tokens, targets) / len(sequences)
+                loss.backward()
+                total += loss.data
+        before = {name: [p.data for p in table] for name, table in self._tables.items()} if measure else {}
+        if measure:
+            self.flow = self.gradients()
+        norm = clip_grad_norm(self._parameters, self._grad_clip)
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            self.flow = self.gradients()
+            return total, norm
+        self._optimizer.lr = lr
+        self._optimizer.step()
+        if measure:
+            self.flow = [
+                replace(line, update=update_ratio(before[line.name], [p.data for p in self._tables[line.name]]))
+                for line in self.flow
+            ]
+        return total, norm
+
+    def gradients(self) -> list[Line]:
+        """See :class:`Engine`."""
+        return [line(name, [p.grad for p in table]) for name, table in self._tables.items()]
+
+    def evaluate(self, sequences: Sequences) -> float:
+        """See :class:`Engine`."""
+        self._model.eval()
+        try:
+            with no_grad(), collector_paused():
+                return sum(self._model.loss(*sequence).data for sequence in sequences) / len(sequences)
+        finally:
+            self._model.train()
+
+    def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
+        """See :class:`Engine`."""
+        self._model.eval()
+        try:
+            with no_grad(), collector_paused():
+                return [[[x.data for x in row] for row in self._model(window)] for window in windows]
+        finally:
+            self._model.train()
+
+    def scorer(self) -> Scorer:
+        """See :class:`Engine`."""
+        return ScalarScorer(self._model)
+
+    def any_process(self, flag: bool) -> bool:
+        """See :class:`Engine`."""
+        return flag
+
+    def numbers(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        return numbers_of(self._model)
+
+    def write_back(self) -> None:
+        """Nothing to do: the Values are what is trained."""
+
+    def refresh(self) -> None:
+        """See :class:`Engine`: the Values are the only place."""
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """See :class:`Engine`."""
+        return self._optimizer.state_dict()
+
+    def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        """See :class:`Engine`."""
+        self._optimizer.load_state_dict(state)
+
+    def summary(self) -> str:
+        """Nothing to tell: every step is what the model's code says."""
+        return ""

@@ -1,0 +1,1 @@
+"""What a trained model does, as numbers: its graph, its layers, its surprisal, its moments, its time."""
