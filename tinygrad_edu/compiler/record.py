@@ -258,6 +258,7 @@ class Trace:
     kept: list[Any] = field(default_factory=list)
     careful: int = 0
     tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
+    children: dict[int, tuple[list[Any], list[Any]]] = field(default_factory=dict)  # by identity of a module
 
     def lines(self) -> list[str]:
         """The source line of every site; site 0 is nowhere."""

@@ -210,13 +210,9 @@ def _copy(thing: Any) -> Any:
     """A container of its own with the same items; a table of numbers or Values as a whole."""
     if isinstance(thing, dict):
         return {key: _copy(item) if _is_table(item) else item for key, item in thing.items()}
-    if isinstance(thing, (list, tuple)):
-        return (
-            type(thing)([_copy(item) if _is_table(item) else item for item in thing])
-            if type(thing) in _rows
-            else (list(thing) if isinstance(thing, list) else thing)
-        )
-    return thing.copy() if isinstance(thing, set) else thing
+    if type(thing) in _rows and not _leaves.issuperset(map(type, thing)):  # some are more than a number
+        return type(thing)([_copy(item) if _is_table(item) else item for item in thing])
+    return thing.copy() if isinstance(thing, set) else list(thing) if isinstance(thing, list) else thing
 
 
 _rows = (list, tuple)

@@ -8,6 +8,7 @@ that keeps Values of one call for the next, or draws on Values that are not its 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,13 +24,29 @@ from .refusal import refuse
 from .trace import close, rebuild
 
 
-def module_paths(module: Any) -> dict[int, str]:
+def module_paths(module: Any, record: Trace) -> dict[int, str]:
     """The path of every module inside of this one, by identity."""
     paths: dict[int, str] = {}
-    if hasattr(module, "named_modules"):
-        for path, inner in module.named_modules():
+    if hasattr(module, "named_children"):
+        for path, inner in _modules(module, record):
             paths.setdefault(id(inner), path)
     return paths
+
+
+def _modules(module: Any, record: Trace, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What ``named_modules`` gives, but the tables of a module are searched once in a trace, unless they change."""
+    token = _token([module])
+    found = record.children.get(id(module))
+    if found is None or not _same(found[0], token):
+        found = record.children[id(module)] = (token, [*module.named_children()])
+    yield path, module
+    for name, child in found[1]:
+        yield from _modules(child, record, f"{path}.{name}" if path else name)
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def listener(record: Trace) -> calls.Hook:
@@ -49,7 +66,7 @@ def listener(record: Trace) -> calls.Hook:
         slots = [outer.slot(t) for t in tensors]
         captured: list[int] = []
         if body is None:
-            body = Body(record, outer, type(module).__name__, module_paths(module))
+            body = Body(record, outer, type(module).__name__, module_paths(module, record))
             for tensor in tensors:
                 body.slot(tensor)
             own = len(body.slots)
@@ -136,14 +153,14 @@ def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
 
 
 def _is_module(thing: Any) -> bool:
-    return hasattr(thing, "forward") and hasattr(thing, "named_modules")
+    return hasattr(thing, "forward") and hasattr(thing, "named_children")
 
 
 def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[Any, list[int] | None]:
     """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
     found = known.get(id(module))
-    if found is None or list(map(id, found.token)) != list(map(id, _token(found.modules))):
-        modules = [m for _, m in module.named_modules()]
+    if found is None or not _same(found.token, _token(found.modules)):
+        modules = [m for _, m in _modules(module, record)]
         tensors: list[int] = []
         found = known[id(module)] = _Known(modules, _token(modules), (), None)
         with suppress(LookupError):

@@ -98,7 +98,7 @@ def trace(
     from .templates import listener, module_paths
 
     record = Trace(parameters, values=parameters.values, careful=careful)
-    body = Body(record, None, name, module_paths(getattr(function, "__self__", function)))
+    body = Body(record, None, name, module_paths(getattr(function, "__self__", function), record))
     leaves = [_port(body, kind, shape) for kind, shape in arguments]
     watching = watching_errors() if careful else nullcontext()
     with final(foreign), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):

@@ -85,7 +85,9 @@ def listed(thing: Any) -> Any:
     {'w': [[1.0], 2.0]}
     """
     if hasattr(thing, "tolist"):
-        thing = thing.tolist()
+        kind, thing = getattr(thing, "dtype", None), thing.tolist()
+        if kind is not None and str(kind) != "object":
+            return thing  # numbers, and nothing that has to be looked into
     if isinstance(thing, Mapping):
         return {key: listed(item) for key, item in thing.items()}
     return [listed(item) for item in thing] if isinstance(thing, (list, tuple)) else thing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +121,7 @@ def histogram(
         raise ValueError(f"unknown kind of histogram: {of!r} (must be one of {', '.join(WHAT)})")
     if scale not in SCALES:
         raise ValueError(f"unknown scale: {scale!r} (must be one of {', '.join(SCALES)})")
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, Any] = {}
     if isinstance(source, CallRecord):
         kinds = ["weights", "gradients"] if of == "parameters" else ["results", "gradients"]
         if of == "parameters":
@@ -132,72 +132,82 @@ def histogram(
                 groups[name] = [v for call in calls for v in call.outputs]
     elif isinstance(source, Mapping):
         kinds = ["numbers" if gradients is None else "weights", "gradients"]
-        groups = {str(name): list(_flat(listed(some))) for name, some in source.items()}
+        groups = {str(name): _flat(some) for name, some in source.items()}
     else:
         raise ValueError(f"expected what record_calls() recorded, or numbers by name; got {type(source).__name__}")
-    groups = {style.visible(name): some for name, some in groups.items() if some}
+    groups = {style.visible(name): some for name, some in groups.items() if len(some)}
     if not groups:
         raise ValueError("there is nothing to show: no numbers were given, or no module was called")
-    data = {name: [float(x.data if isinstance(x, Value) else x) for x in some] for name, some in groups.items()}
     sent = {
         name: [x.grad for x in some if isinstance(x, Value) and x.grad is not NO_GRADIENT_YET]
         for name, some in groups.items()
+        if isinstance(some, list)
     }
-    sent |= {name: list(_flat(listed(some))) for name, some in (gradients or {}).items() if name in groups}
-    columns = [_binned(data, scale)]
-    if any(sent.values()):
-        columns.append(_binned(sent, scale))
+    sent |= {name: _flat(some) for name, some in (gradients or {}).items() if name in groups}
+    columns = [_binned(groups, scale)]
+    if any(map(len, sent.values())):
+        columns.append(_binned({name: sent.get(name, []) for name in groups}, scale))
     rows = {name: [column[name] for column in columns] for name in groups}
     return Histograms(kinds[: len(columns)], rows, style.visible(title))
 
 
 def _flat(thing: Any) -> Any:
+    """A row of all the numbers or Values in something: an array of numbers stays one, and anything else is a list."""
+    import numpy as np  # here and not above: most pictures need no arrays
+
+    if isinstance(thing, np.ndarray) and thing.dtype != object:
+        return thing.ravel()
+    return list(_items(listed(thing)))
+
+
+def _items(thing: Any) -> Iterator[Any]:
     if isinstance(thing, (list, tuple)):
         for item in thing:
-            yield from _flat(item)
+            yield from _items(item)
     else:
         yield thing
 
 
-def _binned(groups: Mapping[str, Sequence[float]], scale: str) -> dict[str, Bins | None]:
+def _binned(groups: Mapping[str, Any], scale: str) -> dict[str, Bins | None]:
     """A distribution for each group that has numbers."""
-    finite = {name: [x for x in some if math.isfinite(x)] for name, some in groups.items()}
+    import numpy as np
+
+    numbers = {
+        name: np.asarray(
+            [float(x.data if isinstance(x, Value) else x) for x in some] if isinstance(some, list) else some, float
+        )
+        for name, some in groups.items()
+    }
+    finite = {name: some[np.isfinite(some)] for name, some in numbers.items()}
     ends = {name: _ends(some) for name, some in finite.items()}
     if scale == "common":
         shared = (min(low for low, _ in ends.values()), max(high for _, high in ends.values()))
         ends = dict.fromkeys(groups, shared)
-    return {name: _bins(groups[name], finite[name], *ends[name]) if groups[name] else None for name in groups}
+    return {name: _bins(len(some), finite[name], *ends[name]) if len(some) else None for name, some in numbers.items()}
 
 
-def _ends(numbers: Sequence[float]) -> tuple[float, float]:
+def _ends(numbers: Any) -> tuple[float, float]:
     """Of the axis: on both sides of 0, or from 0 on where nothing is negative."""
-    if not any(numbers):
+    if not numbers.any():
         return 0.0, 1.0
-    largest = max(map(abs, numbers))
-    spread = largest * math.sqrt(math.fsum((x / largest) ** 2 for x in numbers) / len(numbers))
+    largest = float(abs(numbers).max())
+    spread = largest * math.sqrt(((numbers / largest) ** 2).mean())
     reach = min(largest, _SPREAD * spread)
-    return (0.0 if min(numbers) >= 0.0 else -reach), reach
+    return (0.0 if numbers.min() >= 0.0 else -reach), reach
 
 
-def _bins(everything: Sequence[float], finite: Sequence[float], low: float, high: float) -> Bins:
-    counts, below, above, zeros = [0] * _BINS, 0, 0, 0
-    for x in finite:
-        if x == 0.0:
-            zeros += 1
-        elif x < low:
-            below += 1
-        elif x > high:
-            above += 1
-        else:
-            counts[min(_BINS - 1, int((x - low) / (high - low) * _BINS))] += 1
-    mean = math.fsum(x / len(finite) for x in finite) if finite else math.nan
-    largest = max((abs(x - mean) for x in finite), default=0.0) or 1.0  # squares of huge numbers would overflow
-    std = (
-        largest * math.sqrt(math.fsum(((x - mean) / largest) ** 2 for x in finite) / len(finite))
-        if finite
-        else math.nan
-    )
-    return Bins(counts, low, high, below, above, zeros, len(everything) - len(finite), len(everything), mean, std)
+def _bins(total: int, finite: Any, low: float, high: float) -> Bins:
+    import numpy as np
+
+    below, above, zeros = (int(np.count_nonzero(x)) for x in (finite < low, finite > high, finite == 0.0))
+    shown = finite[(finite >= low) & (finite <= high) & (finite != 0.0)]
+    places = np.minimum(_BINS - 1, (shown - low) / (high - low) * _BINS).astype(int)
+    counts = np.bincount(places, minlength=_BINS).tolist()
+    mean = float((finite / len(finite)).sum()) if len(finite) else math.nan
+    # Squares of huge numbers would overflow.
+    largest = float(abs(finite - mean).max(initial=0.0)) or 1.0
+    std = largest * math.sqrt((((finite - mean) / largest) ** 2).mean()) if len(finite) else math.nan
+    return Bins(counts, low, high, below, above, zeros, total - len(finite), total, mean, std)
 
 
 def _facts(bins: Bins) -> str:
