@@ -1,4 +1,4 @@
-"""The command line: ``python -m gpt COMMAND``; each command is a file of its own.
+"""The command line: ``python -m gpt COMMAND``; each command is a file of its own, imported when it runs.
 
 Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (the message says why and what to do),
 130 interrupted.
@@ -8,63 +8,49 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import functools
+import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import tinygrad_edu
 from tinygrad_edu import console
 
-from .commands import (
-    chat,
-    compare,
-    draw,
-    eval,
-    exchange,
-    find_lr,
-    flow,
-    info,
-    log,
-    report,
-    sample,
-    sweep,
-    text,
-    timemachine,
-    train,
-)
-from .commands.shared import launcher
-from .errors import GPTError
-from .train import DivergedError
+from .errors import DivergedError, GPTError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-_COMMANDS = (  # in the order of ``--help``
-    train.add_parser,
-    find_lr.add_parser,
-    sweep.add_parser,
-    sample.add_parser,
-    chat.add_parser,
-    eval.add_parser,
-    compare.add_parser,
-    info.add_parser,
-    text.add_parser,
-    draw.add_parser,
-    flow.add_parser,
-    timemachine.add_parser,
-    report.add_parser,
-    exchange.add_parsers,
-    log.add_parser,
-)
+#: By name, in the order of ``--help``: the file in ``commands/``, and what the command does. In that file the function
+#: ``add_NAME`` adds flags to the parser of the command, and says which function runs it.
+COMMANDS = {
+    "train": ("train", "train a GPT and save it"),
+    "find-lr": ("find_lr", "find a learning rate by trying ever larger ones for a few steps"),
+    "sweep": ("sweep", "try some settings in all combinations, in short runs"),
+    "sample": ("sample", "write text with a trained model"),
+    "chat": ("chat", "write a text together with a trained model, line by line"),
+    "eval": ("eval", "measure the loss of a trained model, or see which characters surprise it"),
+    "compare": ("compare", "compare two trained models, or the best and the last of one run"),
+    "info": ("info", "show what the folder of a run holds, and where time and memory go"),
+    "text": ("text", "report on a text: alphabet, rare characters, repeated lines, and what to do"),
+    "draw": ("draw", "draw the graph of a trained model's loss, with gradients"),
+    "flow": ("flow", "show where the gradient flows, dies or explodes"),
+    "timemachine": ("timemachine", "go back and forth through a training that kept snapshots (train --keep 20)"),
+    "report": ("report", "write a folder that opens as one page with everything there is to see of a run"),
+    "export": ("exchange", "write a model with nanoGPT's parameter names: .pt or .safetensors"),
+    "import": ("exchange", "make a run of a model with nanoGPT's parameter names"),
+    "export-log": ("log", "write the log of a run as CSV or for TensorBoard"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    return console.run("gpt", lambda: _main(arguments), "error: cannot write or read")
+    return console.run(
+        "gpt", lambda: _main(sys.argv[1:] if arguments is None else arguments), "error: cannot write or read"
+    )
 
 
-def _main(arguments: Sequence[str] | None) -> int:
-    options, unknown = _parser().parse_known_args(arguments)
+def _main(arguments: Sequence[str]) -> int:
+    options, unknown = _parser(arguments).parse_known_args(arguments)
     if unknown:
         options.parser.error(_unknown(unknown, options.parser))
     try:
@@ -91,26 +77,25 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of all commands; only the one that is named first among the words knows its flags."""
     parser = _Parser(
-        prog=f"{launcher()} gpt",
+        prog=f"{console.launcher()} gpt",
         description="Train a character-level GPT made of scalars, and write text with it.",
-        epilog=f"Each command explains itself: {launcher()} gpt train --help",
+        epilog=f"Each command explains itself: {console.launcher()} gpt train --help",
         formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"tinygrad_edu {tinygrad_edu.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command(functools.partial(_add, commands))
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    for name, (file, about) in COMMANDS.items():
+        description = f"{about[0].upper()}{about[1:]}."
+        command = commands.add_parser(name, help=about, description=description, formatter_class=_Help)
+        command.set_defaults(parser=command)
+        if name == chosen:
+            module = importlib.import_module(f".commands.{file}", __package__)
+            getattr(module, f"add_{name.replace('-', '_')}")(command)
     return parser
-
-
-def _add(commands: Any, name: str, about: str, run: Any, description: str | None = None) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=about, description=description or f"{about[0].upper()}{about[1:]}.", formatter_class=_Help
-    )
-    command.set_defaults(run=run, parser=command)
-    return command
 
 
 def _unknown(words: Sequence[str], command: argparse.ArgumentParser) -> str:

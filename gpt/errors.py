@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_edu.errors import TinygradEduError
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "GPTError", "UnknownCharacterError", "named", "shown"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "GPTError",
+    "UnknownCharacterError",
+    "named",
+    "shown",
+]
 
 
 class GPTError(TinygradEduError):
@@ -28,6 +38,19 @@ class UnknownCharacterError(DataError):
 
 class CheckpointError(GPTError):
     """A checkpoint is missing, damaged, or of another model."""
+
+
+class DivergedError(GPTError):
+    """The loss is not a finite number any more, or it explodes; the last checkpoint is untouched.
+
+    Attributes:
+        batch: the sequences of the step at which it was seen. The model is as it was before that step when a number was
+            not finite.
+    """
+
+    def __init__(self, message: str, batch: Sequence[tuple[list[int], list[int]]] = ()) -> None:
+        super().__init__(message)
+        self.batch = batch
 
 
 def shown(value: Any) -> str:

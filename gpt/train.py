@@ -20,12 +20,12 @@ from tinygrad_edu.measure import blame
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
 from .config import TrainConfig
-from .data.corpus import Corpus, Sequences
+from .data.corpus import Corpus
 from .data.ngram import Rung, beaten, ladder
 from .data.text import Text
 from .engines import make_engine
 from .engines.base import Engine
-from .errors import CheckpointError, ConfigError, DataError, GPTError
+from .errors import CheckpointError, ConfigError, DataError, DivergedError
 from .files import remove_leftovers
 from .model import GPT
 from .runs import checkpoint, snapshots
@@ -38,7 +38,6 @@ from .tokenizer import CharTokenizer
 __all__ = [
     "LONG_VALIDATION",
     "SAMPLE_CHARACTERS",
-    "DivergedError",
     "Result",
     "Run",
     "Training",
@@ -54,19 +53,6 @@ __all__ = [
 
 SAMPLE_CHARACTERS = 120
 LONG_VALIDATION = 2_000_000  # characters; somebody who waits for more wants to know for what
-
-
-class DivergedError(GPTError):
-    """The loss is not a finite number any more, or it explodes; the last checkpoint is untouched.
-
-    Attributes:
-        batch: the sequences of the step at which it was seen. The model is as it was before that step when a number was
-            not finite.
-    """
-
-    def __init__(self, message: str, batch: Sequences | None = None) -> None:
-        super().__init__(message)
-        self.batch = batch or []
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
-__all__ = ["ASCII", "data", "end_if_unread", "one_line", "only_tells", "raw", "run", "visible"]
+__all__ = ["ASCII", "data", "end_if_unread", "launcher", "one_line", "only_tells", "raw", "run", "visible"]
 
 #: What every sign of ours becomes where the encoding has no mathematics.
 ASCII = str.maketrans(
@@ -53,6 +53,11 @@ def visible(text: str) -> str:
     True
     """
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def launcher() -> str:
+    """What starts our packages here, such as ``python3 run.py``: commands can be typed as they are printed."""
+    return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
 
 
 def one_line(words: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -33,8 +32,9 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    launcher = os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")  # so that examples can be typed as they stand
-    parser = argparse.ArgumentParser(prog=f"{launcher} viz", description="Draw computation graphs and models.")
+    parser = argparse.ArgumentParser(
+        prog=f"{console.launcher()} viz", description="Draw computation graphs and models."
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     graph.add_parsers(commands)
     step.add_parser(commands)

@@ -11,7 +11,6 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import console
 
@@ -29,9 +28,9 @@ Type a line and the model continues the text; an empty line lets it go on.
   /quit            leave (Ctrl-D too); Ctrl-C stops the model while it writes"""
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("chat", "write a text together with a trained model, line by line", run)
+def add_chat(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt chat`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument("--temperature", type=float, default=0.8, metavar="T", help="see /temperature")
     command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")

@@ -38,9 +38,9 @@ _ROWS = 10  # of a table
 _PLACES = 4  # where each is most ahead
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("compare", "compare two trained models, or the best and the last of one run", run)
+def add_compare(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt compare`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("a", metavar="A", help="a folder that train has written")
     command.add_argument("b", metavar="B", nargs="?", help="another one; without it, A's best model against its last")
     command.add_argument("--best", action="store_true", help="of both, the model of the lowest validation loss")

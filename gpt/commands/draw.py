@@ -17,9 +17,9 @@ from .shared import checkpoint_flag, parameters_file
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("draw", "draw the graph of a trained model's loss, with gradients", run)
+def add_draw(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt draw`` can be told."""
+    command.set_defaults(run=run)
     checkpoint_flag(command)
     command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png, .pdf or .html file (default: DIR/loss.svg)")
     command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")

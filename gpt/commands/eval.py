@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import console
 
@@ -27,9 +26,9 @@ MOST_CHARACTERS = 100_000  # a browser still shows so many
 ON_SCREEN = 2_000  # of them are printed in colour
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("eval", "measure the loss of a trained model, or see which characters surprise it", run)
+def add_eval(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt eval`` can be told."""
+    command.set_defaults(run=run)
     checkpoint_flag(command)
     command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")
     command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: all)")

@@ -20,9 +20,9 @@ from ..train import text_sha256
 _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "activation": str}
 
 
-def add_parsers(add: Any) -> None:
-    """Add the commands; ``add(name, help, run)`` makes a parser."""
-    command = add("export", "write a model with nanoGPT's parameter names: .pt or .safetensors", run_export)
+def add_export(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt export`` can be told."""
+    command.set_defaults(run=run_export)
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
     command.add_argument("--meta", metavar="FILE", help="write the alphabet as nanoGPT's meta.pkl as well")
@@ -30,7 +30,10 @@ def add_parsers(add: Any) -> None:
         "--hugging-face", action="store_true", help="make OUT a folder that Hugging Face's GPT2LMHeadModel reads"
     )
 
-    command = add("import", "make a run of a model with nanoGPT's parameter names", run_import)
+
+def add_import(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt import`` can be told."""
+    command.set_defaults(run=run_import)
     command.add_argument(
         "file", metavar="FILE", help="a .pt or .safetensors file: of export, nanoGPT or Hugging Face; or its folder"
     )

@@ -36,9 +36,9 @@ _UNUSED = (  # settings that say nothing about a few hundred steps at growing ra
 )  # fmt: skip
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("find-lr", "find a learning rate by trying ever larger ones for a few steps", run)
+def add_find_lr(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt find-lr`` can be told."""
+    command.set_defaults(run=run)
     preset_flags(command)
     command.add_argument("--steps", type=int, default=200, metavar="N", help="how many rates are tried, at least 20")
     command.add_argument("--lowest", type=float, default=1e-5, metavar="X", help="the first of them")

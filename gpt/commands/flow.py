@@ -14,9 +14,9 @@ from ..inspection.loss_graph import recorded_loss
 from ..runs import checkpoint
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("flow", "show where the gradient flows, dies or explodes", run)
+def add_flow(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt flow`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument(
         "--over-time", action="store_true", help="show how the gradients changed in training, as it measured them"

@@ -28,9 +28,9 @@ _VALIDATIONS = 12  # that are shown, spread over the run
 _RECENT = 20  # steps whose mean training loss stands beside a validation
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("info", "show what the folder of a run holds, and where time and memory go", run)
+def add_info(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt info`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     best_flag(command)
     command.add_argument(

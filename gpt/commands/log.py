@@ -23,9 +23,9 @@ _TAGS = {"train_loss": "loss/train", "val_loss": "loss/validation", "watched_los
          "lr": "learning rate", "grad_norm": "norm of the gradient"}  # fmt: skip
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("export-log", "write the log of a run as CSV or for TensorBoard", run)
+def add_export_log(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt export-log`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     command.add_argument("--csv", metavar="FILE", help="one line per step, empty where nothing was measured; - prints")
     command.add_argument("--tensorboard", metavar="DIR", help="a new folder for it (needs tinygrad_edu[tensorboard])")

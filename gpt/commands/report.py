@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import console
 
@@ -13,9 +12,9 @@ from ..inspection.observer import opened
 from .report_sections import FOLDER, Subject, write
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("report", "write a folder that opens as one page with everything there is to see of a run", run)
+def add_report(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt report`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {FOLDER} in that folder)")
 

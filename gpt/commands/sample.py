@@ -6,7 +6,6 @@ import argparse
 import random
 import re
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import console
 
@@ -18,9 +17,9 @@ from ..train import first_prompt
 from .shared import checkpoint_flag, engine_flag, parameters_file, with_engine
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("sample", "write text with a trained model", run)
+def add_sample(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt sample`` can be told."""
+    command.set_defaults(run=run)
     checkpoint_flag(command)
     command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
     command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")

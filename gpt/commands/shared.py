@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tinygrad_edu import console
 
 from ..config import TrainConfig
 from ..data import ngram
@@ -24,12 +25,7 @@ from ..tokenizer import CharTokenizer
 
 def command_line(words: str, folder: Path) -> str:
     """A command as this person would type it: through run.py, or with an activated environment."""
-    return f"{launcher()} gpt {words} {shlex.quote(str(folder))}"
-
-
-def launcher() -> str:
-    """What starts our packages here."""
-    return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
+    return f"{console.launcher()} gpt {words} {shlex.quote(str(folder))}"
 
 
 def ladder_words(rungs: Sequence[Rung]) -> str:

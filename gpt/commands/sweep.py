@@ -23,13 +23,13 @@ from ..config import GPTConfig, TrainConfig
 from ..data import ngram
 from ..data.corpus import Corpus
 from ..engines import check_engine
-from ..errors import ConfigError
+from ..errors import ConfigError, DivergedError
 from ..files import locked, remove_leftovers, write_atomically
 from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
-from ..train import DivergedError, resume, start, train
+from ..train import resume, start, train
 from .choices import METAVARS, ChosenText, configs, preset_flags, settings
 from .shared import command_line, judged, ladder_words
 
@@ -39,14 +39,12 @@ _DIVERGED = "diverged.txt"  # in the folder of a run that went wrong: it would d
 _TABLE = ("sweep.csv", "sweep.md")
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run, description)`` makes its parser."""
-    command = add(
-        "sweep",
-        "try some settings in all combinations, in short runs",
-        run,
+def add_sweep(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt sweep`` can be told."""
+    command.set_defaults(run=run)
+    command.description = (
         "Try some settings in all combinations, in short runs: --lr 1e-3,3e-3 --n-layer 1,2 makes four.\n"
-        "The same command again makes only what is missing.",
+        "The same command again makes only what is missing."
     )
     preset_flags(command)
     command.add_argument("--out", metavar="DIR", help="where the runs and the table go (default: runs/sweep-TEXT)")

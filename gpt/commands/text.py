@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..data.corpus import TEXTS, kept_text, open_text
 from ..data.text import parse_normalizations
@@ -12,10 +11,10 @@ from ..errors import ConfigError
 from .shared import ABOUT_TEXTS, normalize_flag, say_parts
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run, description)`` makes its parser."""
-    about = "report on a text: alphabet, rare characters, repeated lines, and what to do"
-    command = add("text", about, run, f"{about[0].upper()}{about[1:]}.\n\n{ABOUT_TEXTS}")
+def add_text(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt text`` can be told."""
+    command.set_defaults(run=run)
+    command.description = f"{command.description}\n\n{ABOUT_TEXTS}"
     command.add_argument("path", nargs="?", metavar="PATH", help="a UTF-8 text file, or a folder of them; of any size")
     command.add_argument("--dataset", metavar="NAME", help=f"a text by name: {', '.join(TEXTS)}")
     normalize_flag(command)

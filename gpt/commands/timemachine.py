@@ -20,9 +20,9 @@ from .shared import command_line
 FLOW_SCALARS = 500_000  # in the graph whose gradients are measured: with the rest a second per snapshot
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run)`` makes its parser."""
-    command = add("timemachine", "go back and forth through a training that kept snapshots (train --keep 20)", run)
+def add_timemachine(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt timemachine`` can be told."""
+    command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument("-o", "--out", metavar="FILE", help="an .html file (default: timemachine.html in that folder)")
     command.add_argument(

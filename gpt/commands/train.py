@@ -9,7 +9,6 @@ import itertools
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import console
 from tinygrad_edu.errors import DomainError
@@ -20,11 +19,11 @@ from ..data.corpus import TEXTS
 from ..engines import check_engine
 from ..engines.compiled import CompiledEngine
 from ..engines.torch.distributed import launched, together
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, DivergedError
 from ..files import in_use, locked, remove_leftovers, write_atomically
 from ..inspection.loss_graph import recorded_loss
 from ..runs import checkpoint
-from ..train import DivergedError, Run, resume, start, train
+from ..train import Run, resume, start, train
 from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
 from .report_sections import FOLDER, PAGE, Subject, write
 from .shared import ABOUT_TEXTS, command_line, final_validation, given, judged, ladder_words
@@ -32,12 +31,12 @@ from .shared import ABOUT_TEXTS, command_line, final_validation, given, judged, 
 KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
 
 
-def add_parser(add: Any) -> None:
-    """Add the command; ``add(name, help, run, description)`` makes its parser."""
+def add_train(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt train`` can be told."""
+    command.set_defaults(run=together(run))
     presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
     texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())
-    description = f"Train a GPT and save it.\n\npresets:\n{presets}\n\ndata sets:\n{texts}\n\n{ABOUT_TEXTS}"
-    command = add("train", "train a GPT and save it", together(run), description)
+    command.description = f"{command.description}\n\npresets:\n{presets}\n\ndata sets:\n{texts}\n\n{ABOUT_TEXTS}"
     preset_flags(command)
     command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
     command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")

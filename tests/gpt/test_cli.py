@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt.cli import main
+from gpt.cli import COMMANDS, main
 from gpt.data import corpus
 from gpt.errors import DataError
 
@@ -92,30 +92,31 @@ def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.Capture
     assert "step 3 of 3" in printed
 
 
-COMMANDS = [
-    "train",
-    "find-lr",
-    "sweep",
-    "sample",
-    "chat",
-    "eval",
-    "compare",
-    "info",
-    "text",
-    "draw",
-    "flow",
-    "export",
-    "import",
-    "export-log",
-]
-
-
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
     assert stop.value.code == 0
     assert "usage: python -m gpt" in capsys.readouterr().out
+
+
+def test_commands_are_imported_when_they_run() -> None:
+    code = """
+import sys
+from gpt import cli
+try:
+    cli.main(sys.argv[1:])
+finally:
+    print(*(name for name in sys.modules if name.split(".")[0] in ("gpt", "viz", "numpy", "torch")))
+"""
+
+    def loaded(*words: str) -> list[str]:
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[-1].split()
+
+    assert sorted(loaded("--help")) == ["gpt", "gpt.cli", "gpt.errors"]
+    found = loaded("info", "--help")
+    assert [name for name in found if name.startswith("gpt.commands.")] == ["gpt.commands.shared", "gpt.commands.info"]
 
 
 def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:

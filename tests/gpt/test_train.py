@@ -16,11 +16,11 @@ from gpt.cli import main
 from gpt.config import ENGINES, GPTConfig, TrainConfig
 from gpt.data.corpus import Corpus
 from gpt.engines import make_engine
-from gpt.errors import DataError
+from gpt.errors import DataError, DivergedError
 from gpt.model import GPT
 from gpt.runs import checkpoint
 from gpt.runs.checkpoint import RunConfig
-from gpt.train import DivergedError, Run, learning_rate, resume, start, text_sha256, train
+from gpt.train import Run, learning_rate, resume, start, text_sha256, train
 from tinygrad_edu import Value
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
