@@ -78,7 +78,8 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the learner prints goes nowhere
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     request = json.load(sys.stdin)
-    for name in (*_LOADED, *(f"{compiler.__name__}.{part.name}" for part in pkgutil.iter_modules(compiler.__path__))):
+    parts = pkgutil.walk_packages(compiler.__path__, f"{compiler.__name__}.")
+    for name in (*_LOADED, *(part.name for part in parts)):
         importlib.import_module(name)
     jit(lambda x: x * x)([1.0])  # what the compiler loads when it is used
     _limit()

@@ -664,7 +664,7 @@ def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
                     f"{op.name}() takes Values and numbers one by one, got {type(values[i]).__name__}; "
                     f"for a list, unpack it: {op.name}(*values)"
                 )
-            lifted[i] = values[i].as_value()  # a number that is traced: see compiler/record.py
+            lifted[i] = values[i].as_value()  # a number that is traced: see compiler/frontend/tracers.py
     return apply(op, *lifted)
 
 

@@ -96,7 +96,7 @@ def pick(table: Sequence[T], index: int) -> T:
     """
     if type(index) is not int:
         if hasattr(index, "pick_from"):
-            return index.pick_from(table)  # type: ignore[no-any-return]  # it has no number: see compiler/trace.py
+            return index.pick_from(table)  # type: ignore[no-any-return]  # it has no number: see tracers.py
         index = _integer(index, "pick() takes one index, an integer")
     if not 0 <= index < len(table):
         raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
@@ -133,7 +133,7 @@ def dot(a: Vector, b: Vector) -> Value:
         raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
     for first in (a[0], b[0]):
         if type(first) is not Value and hasattr(first, "dot_of"):
-            return first.dot_of(a, b)  # type: ignore[no-any-return]  # Values that are traced: see compiler/record.py
+            return first.dot_of(a, b)  # type: ignore[no-any-return]  # traced Values: see tracers.py
     pairs = zip(a, b, strict=True)
     x, y = next(pairs)
     try:

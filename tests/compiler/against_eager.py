@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_edu.compiler import Compiled, fusion, jit, native, scalars
-from tinygrad_edu.compiler.interpreter import interpret
+from tinygrad_edu.compiler import Compiled, jit, native
+from tinygrad_edu.compiler.numpy_backend import scalars
+from tinygrad_edu.compiler.program import fusion
+from tinygrad_edu.compiler.program.interpreter import interpret
 
 
 def eager(function: Callable[..., Any], values: list[Any], *batch: Any) -> tuple[float, Any]:

@@ -12,9 +12,9 @@ from against_eager import agree
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Parameters
-from tinygrad_edu.compiler.fusion import numbers
-from tinygrad_edu.compiler.ir import Access, Array, Instruction, Program, identity
-from tinygrad_edu.compiler.numpy_backend import residents
+from tinygrad_edu.compiler.numpy_backend.executor import residents
+from tinygrad_edu.compiler.program.fusion import numbers
+from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
 from tinygrad_edu.errors import CompileError
 
 WEIGHTS = [Value(0.5), Value(-1.0), Value(2.0)]

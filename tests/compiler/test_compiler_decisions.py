@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, jit, nn
-from tinygrad_edu.compiler.record import Float, Index, Plain, Tracer
+from tinygrad_edu.compiler.frontend.tracers import Float, Index, Plain, Tracer
 from tinygrad_edu.errors import CompileError
 
 HEADER = """

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, jit, ops
-from tinygrad_edu.compiler import Compiled, Parameters, fusion, scalars
-from tinygrad_edu.compiler.interpreter import interpret
+from tinygrad_edu.compiler import Compiled, Parameters
+from tinygrad_edu.compiler.numpy_backend import scalars
+from tinygrad_edu.compiler.program import fusion
+from tinygrad_edu.compiler.program.interpreter import interpret
 from tinygrad_edu.engine import apply, constant, maximum, minimum
 
 INF, NAN = math.inf, math.nan

@@ -14,9 +14,12 @@ from gpt.config import GPTConfig
 from gpt.model import GPT
 from tinygrad_edu import Value, jit, ops
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import AdamW, Parameters, adam, fusion, native, numpy_backend
-from tinygrad_edu.compiler.formulas import able
-from tinygrad_edu.compiler.ir import Access, Array, Instruction, Program, identity
+from tinygrad_edu.compiler import AdamW, Parameters, native
+from tinygrad_edu.compiler.llvm_backend import adam
+from tinygrad_edu.compiler.llvm_backend.llvm_math import able
+from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
+from tinygrad_edu.compiler.program import fusion
+from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
 from tinygrad_edu.errors import DomainError
 
 needs_llvm = pytest.mark.skipif(not native.available(), reason="llvmlite is not installed")
@@ -289,7 +292,7 @@ def test_what_one_operation_makes_again_is_not_kept_for_the_gradient(monkeypatch
     assert again  # the exponentials of the softmax, from its probabilities
     assert all(it.op == "mul" and it.inputs[0].array in quotients for it in again)
     assert not any(it.op in ("exp", "gelu") for it in copies)  # dear
-    monkeypatch.setattr(numpy_backend, "rematerialise", lambda program, items, batch: (program, items, []))
+    monkeypatch.setattr(numpy_backend, "rematerialize", lambda program, items, batch: (program, items, []))
     assert executor.memory.nbytes < executor_of_gpt().memory.nbytes
 
 

@@ -12,7 +12,7 @@ from gpt.model import GPT
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Parameters
-from tinygrad_edu.compiler.chance import Share, kept
+from tinygrad_edu.compiler.runtime.dropout_masks import Share, dropout_mask
 from tinygrad_edu.errors import DomainError
 
 CONFIG = {"vocab_size": 11, "block_size": 6, "n_layer": 2, "n_embd": 8, "n_head": 2, "activation": "gelu"}
@@ -65,13 +65,13 @@ def test_an_error_of_any_thread_is_raised() -> None:
 
 
 def test_the_share_that_is_kept_is_the_one_asked_for() -> None:
-    draws = kept(np.random.default_rng(0), (1000,), 0.25, Share.whole(1000))
+    draws = dropout_mask(np.random.default_rng(0), (1000,), 0.25, Share.whole(1000))
     assert abs(draws.mean() - 0.75) < 0.002  # four standard deviations
     assert abs(np.corrcoef(draws[:, 0::2].ravel(), draws[:, 1::2].ravel())[0, 1]) < 0.006  # the two halves of a word
 
 
 def test_nearly_all_can_be_dropped() -> None:
-    assert not kept(np.random.default_rng(0), (1000,), 1.0 - 1e-12, Share.whole(3)).any()
+    assert not dropout_mask(np.random.default_rng(0), (1000,), 1.0 - 1e-12, Share.whole(3)).any()
 
 
 def test_threads_must_be_a_number_of_threads() -> None:

@@ -16,7 +16,7 @@ from gpt.config import GPTConfig
 from gpt.model import GPT
 from tinygrad_edu import Value, collector_paused, jit, nn
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler.ir import Access, check, identity
+from tinygrad_edu.compiler.program.ir import Access, check, identity
 from tinygrad_edu.errors import CompileError
 
 
@@ -125,7 +125,7 @@ def test_a_dropped_program_holds_no_memory() -> None:
 
 
 def test_tracing_leaves_no_tracers_behind() -> None:
-    from tinygrad_edu.compiler.record import Tracer
+    from tinygrad_edu.compiler.frontend.tracers import Tracer
 
     gc.collect()
     before = sum(type(x) is Tracer for x in gc.get_objects())
@@ -136,8 +136,8 @@ def test_tracing_leaves_no_tracers_behind() -> None:
 
 
 def test_what_a_compilation_needed_is_freed_without_the_collector() -> None:
-    from tinygrad_edu.compiler.normalise import Node
-    from tinygrad_edu.compiler.record import Body
+    from tinygrad_edu.compiler.frontend.simplify import Node
+    from tinygrad_edu.compiler.frontend.tracers import Body
 
     def alive() -> int:
         return sum(type(x) in (Body, Node) for x in gc.get_objects())

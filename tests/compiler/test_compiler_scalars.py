@@ -12,9 +12,11 @@ import pytest
 from against_eager import agree, eager, error
 
 from tinygrad_edu import Value, maximum, minimum, ops
-from tinygrad_edu.compiler import Compiled, fusion, jit, kernels, scalars
-from tinygrad_edu.compiler.formulas import able
-from tinygrad_edu.compiler.numpy_backend import allocate
+from tinygrad_edu.compiler import Compiled, jit
+from tinygrad_edu.compiler.llvm_backend.llvm_math import able
+from tinygrad_edu.compiler.numpy_backend import elementwise, scalars
+from tinygrad_edu.compiler.numpy_backend.executor import allocate
+from tinygrad_edu.compiler.program import fusion
 from tinygrad_edu.errors import DomainError
 
 # --- programs --------------------------------------------------------------------------------------------------------
@@ -138,8 +140,8 @@ def in_python(op: str, *inputs: float) -> float:
 
 
 def test_every_operation_of_numpy_is_one_of_python() -> None:
-    slopes = {f"grad:{name}" for name in kernels.SLOPES}
-    assert {*kernels.FORWARD, *slopes} - {"gelu"} <= scalars._EXPRESSIONS.keys()
+    slopes = {f"grad:{name}" for name in elementwise.SLOPES}
+    assert {*elementwise.FORWARD, *slopes} - {"gelu"} <= scalars._EXPRESSIONS.keys()
 
 
 @pytest.mark.parametrize("op", [op for op in ops.TABLE if op is not ops.DETACH], ids=lambda op: op.name)
@@ -152,7 +154,7 @@ def test_operations_in_python_are_those_of_the_engine(op: ops.Op) -> None:
                 expected = op.forward(*inputs)
             except DomainError:  # there numpy has infinities and NaN
                 with np.errstate(all="ignore"):
-                    kernels.FORWARD[op.name](out := np.zeros(()), *inputs)
+                    elementwise.FORWARD[op.name](out := np.zeros(()), *inputs)
                 assert np.array_equal(in_python(op.name, *inputs), out, equal_nan=True), inputs
                 continue
             assert in_python(op.name, *inputs) == pytest.approx(expected, rel=1e-14, nan_ok=True), inputs

@@ -8,7 +8,7 @@ from domains import ROOT, python
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
 LAYOUT = ("viz/rendering/dot.py", "viz/rendering/layout.py")  # the files that may know graphviz
 DRAWING = "gpt/commands/"  # the files of gpt that may import viz, where they draw
-LLVM = "tinygrad_edu/compiler/native.py"
+LLVM = "tinygrad_edu/compiler/llvm_backend/codegen.py"
 TORCH = (
     "gpt/runs/convert.py",
     "gpt/engines/torch/backend.py",
@@ -121,8 +121,8 @@ def test_the_house_rules():
         ("tinygrad_edu/__init__.py", "import graphviz"),
         ("tinygrad_edu/compiler/run.py", "import torch"),
         ("tinygrad_edu/compiler/compiled.py", "def f():\n    import llvmlite.binding"),
-        ("tinygrad_edu/compiler/trace.py", "from ..nn import Linear"),
-        ("tinygrad_edu/compiler/trace.py", "from tinygrad_edu import nn"),
+        ("tinygrad_edu/compiler/frontend/trace.py", "from ..nn import Linear"),
+        ("tinygrad_edu/compiler/frontend/trace.py", "from tinygrad_edu import nn"),
         ("tinygrad_edu/novelty.py", "import math"),
         ("viz/graph/graph.py", "from tinygrad_edu import Value, nn"),
         ("viz/graph/graph.py", "from tinygrad_edu.nn import Linear"),

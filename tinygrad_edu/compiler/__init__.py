@@ -1,18 +1,39 @@
 """The compiler: scalars in, array program out.
 
-Read in this order, which is also the way of a function through it:
+Read in this order, which is also the way of a function through it; ``tests/engine/test_imports.py`` says which room may
+import from which.
 
-``trace`` (run it once, write down every operation; ``templates``: module calls; ``outside``: chance and clocks) →
-``normalise`` (fewer, larger nodes, with a level each) → ``vectorise`` (packs of nodes become instructions; ``shapes``:
-how packs find their order; ``inline``: calls) → ``passes`` → ``autodiff`` → ``interpreter`` (what a program means) and
-``numpy_backend`` (the fast one; ``layout``, ``views``, ``product``, ``kernels``; ``scalars``: plain Python for
-stretches without vectors). Where there is llvmlite, ``fusion`` finds stretches of the program that ``native`` makes
-into machine code (``formulas``: the operations in LLVM's language; ``rematerialise``: what is cheaper to compute again;
-``adam``: a step of the optimiser as a program). The language in between is ``ir``, the public face is ``compiled``.
+``compiled``: ``jit``, the public face; ``parameters``: one flat array for all of them; ``optim``: the optimizers on it
+
+``frontend``: run the function once and write down every operation
+    ``trace`` on ``tracers`` (the objects that stand in for numbers); ``module_templates``: calls of modules;
+    ``structure``: how arguments and results are nested; ``simplify``: fewer, larger nodes, with a level each;
+    ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``;
+    ``outside``: chance and clocks; ``surroundings``: what the function reads besides its arguments
+
+``vectorize``: packs of nodes become instructions
+    ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their
+    order; ``to_program``
+
+``numpy_backend``: the one that runs everywhere
+    ``executor``: memory and order; ``parallel``: a batch shared out to threads; ``lowering``: an instruction as calls
+    of numpy; ``contraction``: sums of products; ``elementwise``: what numpy has no function for; ``scalars``: plain
+    Python for stretches without vectors
+
+``llvm_backend``: machine code, where there is llvmlite
+    ``codegen``; ``llvm_math``: the operations in LLVM's language; ``adam``: a step of the optimizer as a program
+
+``runtime``: what every back end needs
+    ``memory``; ``views``: strided arrays; ``axis_order``: the order of axes in memory; ``dropout_masks``;
+    ``erfcx``: the tail of the normal distribution; ``threads``
+
+``program``: the language in between
+    ``ir``; ``interpreter``: what a program means; ``autodiff``; ``passes``; ``fusion``: which instructions run as
+    one loop; ``rematerialize``: what is cheaper to compute again
 """
 
-from . import native
 from .compiled import Bound, Compiled, Stats, jit
+from .llvm_backend import codegen as native
 from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 

@@ -13,19 +13,20 @@ import numpy as np
 
 from ..engine import collector_paused
 from ..errors import CompileError, DomainError, ShapeError
-from .autodiff import differentiate
-from .catching import catches
-from .ir import Access, Instruction, Program
-from .kinds import own_type
-from .normalise import normalise
-from .outside import without_chance
+from .frontend.builtin_type import own_type
+from .frontend.catching import catches
+from .frontend.diagnostics import refuse
+from .frontend.outside import without_chance
+from .frontend.simplify import simplify
+from .frontend.structure import rebuild
+from .frontend.surroundings import Surroundings
+from .frontend.trace import trace
+from .frontend.tracers import PARAMETER, Body, Trace, is_tracing
 from .parameters import FloatArray, Parameters
-from .passes import to_program
-from .record import PARAMETER, Body, Trace, is_tracing
-from .refusal import refuse
-from .surroundings import Surroundings
-from .trace import rebuild, trace
-from .vectorise import vectorise
+from .program.autodiff import differentiate
+from .program.ir import Access, Instruction, Program
+from .vectorize.packs import vectorize
+from .vectorize.to_program import to_program
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ class Compiled:
         _all_slots(top, self.parameters)
         if not top.outputs:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
-        block = vectorise([normalise(body) for body in first.bodies], first.lines())
+        block = vectorize([simplify(body) for body in first.bodies], first.lines())
         if self._watch and around.changed():  # by the function itself
             around = Surroundings(*self._roots)
         version = _Version(around if self._watch else None, to_program(block), top.structure, block.operations)

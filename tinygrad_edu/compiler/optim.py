@@ -25,9 +25,10 @@ import numpy as np
 from ..engine import Value
 from ..errors import CompileError
 from ..optim import _check, check_state
-from . import adam, memory, native
-from .fusion import SMALLEST
+from .llvm_backend import adam, codegen
 from .parameters import FloatArray, Parameters
+from .program.fusion import SMALLEST
+from .runtime import memory
 
 __all__ = ["PIECE", "SGD", "Adam", "AdamW", "ArrayOptimizer", "clip_grad_norm"]
 
@@ -173,7 +174,7 @@ class Adam(ArrayOptimizer):
         """For every thread some, if there can be any; made anew when the parameters have moved in memory."""
         p, grad = self.parameters.current(), self.parameters.gradient
         few = len(p) < SMALLEST * self.parameters.threads.count
-        if few or not self.eps or not self.parameters.native or not native.available():
+        if few or not self.eps or not self.parameters.native or not codegen.available():
             return []
         if self._made is None or self._made[0] is not p or self._made[1] is not grad:
             count = self.parameters.threads.count

@@ -14,11 +14,11 @@ import numpy as np
 from .. import calls, engine
 from ..engine import Value
 from ..errors import CompileError
-from . import memory
-from .ir import Program
-from .numpy_backend import Executor
-from .parallel import ParallelExecutor
-from .threads import Threads
+from .numpy_backend.executor import Executor
+from .numpy_backend.parallel import ParallelExecutor
+from .program.ir import Program
+from .runtime import memory
+from .runtime.threads import Threads
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 

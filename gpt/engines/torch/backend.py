@@ -22,10 +22,10 @@ import torch
 
 from tinygrad_edu import Value
 from tinygrad_edu.compiler import Parameters
-from tinygrad_edu.compiler.chance import Share, kept
-from tinygrad_edu.compiler.ir import Access, Instruction, Program
-from tinygrad_edu.compiler.layout import LANES, orders
-from tinygrad_edu.compiler.numpy_backend import allocate, check_range, index_limits, lifetimes
+from tinygrad_edu.compiler.numpy_backend.executor import allocate, check_range, index_limits, lifetimes
+from tinygrad_edu.compiler.program.ir import Access, Instruction, Program
+from tinygrad_edu.compiler.runtime.axis_order import LANES, orders
+from tinygrad_edu.compiler.runtime.dropout_masks import Share, dropout_mask
 from tinygrad_edu.optim import check_state
 
 __all__ = [
@@ -178,7 +178,7 @@ class TorchExecutor:
         which, parts = self.part
         share = Share(which * self.batch, self.batch, parts * self.batch) if array.lanes else None
         axes = [axis for axis in self.orders[number] if axis != LANES]
-        draws = kept(self.random, [array.shape[a] for a in axes], p, share)
+        draws = dropout_mask(self.random, [array.shape[a] for a in axes], p, share)
         draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
         return (draws if array.lanes else draws[..., 0]) * other
 

@@ -1,0 +1,96 @@
+"""``type(x)`` in a function that is being compiled: what the eager engine has in the place of x.
+
+No class can hide from ``type``. So the functions that use it see another one meanwhile, which knows traced numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any
+
+from ...engine import Value
+from .catching import codes
+from .diagnostics import refuse_number
+from .tracers import Plain, Tracer
+
+
+class _Type:
+    """Does what ``type`` does, in calls, isinstance() and class statements."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        if len(args) != 1 or options:
+            return type(*args, **options)
+        kind = type(args[0])
+        if kind is Tracer:
+            return Value
+        if issubclass(kind, Plain):
+            if args[0].kind is None:
+                refuse_number("the type of a number, which depends on the arguments,", "truth")
+            return args[0].kind
+        return self if kind is type else kind
+
+    def __instancecheck__(self, thing: Any) -> bool:
+        return isinstance(thing, type)
+
+    def __subclasscheck__(self, kind: Any) -> bool:
+        return issubclass(kind, type)
+
+    def __mro_entries__(self, bases: Any) -> tuple[type]:
+        return (type,)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(type, name)
+
+    def __getitem__(self, item: Any) -> Any:
+        return type[item]
+
+    def __or__(self, other: Any) -> Any:
+        return type | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | type
+
+    def __eq__(self, other: object) -> bool:
+        return other is type or other is self
+
+    def __hash__(self) -> int:
+        return hash(type)
+
+    def __repr__(self) -> str:
+        return repr(type)
+
+
+_type = _Type()
+_lock = threading.Lock()
+_held: dict[tuple[int, str], list[Any]] = {}  # a dictionary of globals and a name: how many traces, and what was there
+
+
+@contextmanager
+def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
+    """Inside, these functions find another ``type`` among their globals. It makes no difference to other threads."""
+    places: dict[tuple[int, str], dict[str, Any]] = {}
+    for function in functions:
+        space = function.__globals__
+        for name in {name for code in codes([function]) for name in code.co_names}:
+            if space.get(name, type if name == "type" else None) in (type, _type):
+                places[id(space), name] = space
+    with _lock:
+        for place, space in places.items():
+            held = _held.setdefault(place, [0, space.get(place[1])])
+            held[0] += 1
+            space[place[1]] = _type
+    try:
+        yield
+    finally:
+        with _lock:
+            for place, space in places.items():
+                _held[place][0] -= 1
+                if _held[place][0] == 0:
+                    _, before = _held.pop(place)
+                    if before is None:
+                        del space[place[1]]
+                    else:
+                        space[place[1]] = before

@@ -1,0 +1,164 @@
+"""Errors that a function catches: where the eager engine raises them for some numbers only, they are decisions, too.
+
+There are two kinds. An operation has no answer for some numbers, such as 1 / 0; a function of Python or of a library
+that wants a true number does not take a traced one. Code that does not catch errors needs no care: they come out.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+from ...errors import CompileError
+from .diagnostics import (
+    frames_of_function,
+    in_library,
+    is_installed,
+    keep,
+    line_of,
+    refuse,
+)
+
+#: What a call of a C function says that does not take a traced number, by the names of the classes in tracers.py.
+_NAMED = re.compile(
+    r"\b(Tracer|Plain|Float|Whole|Index)\b|unmarshallable object|"
+    r"must be (an? )?(int|float|integer|real|real number|number)\b"
+    r"(?!.*\bnot '?(str|list|tuple|dict|set|NoneType|bytes))"
+)
+#: The eager engine's numbers and Values raise these, too.
+_TRUE = re.compile(
+    r"object is not (iterable|subscriptable|callable|reversible|a mapping|an iterator|an async)|has no len\(\)|"
+    r"is not iterable|does not support item|is not a container|doesn't support item|"
+    r"unsupported operand type.* '(str|list|tuple|dict|set|NoneType|bytes|function)'"
+)
+_INSTEAD = "compute it outside of the function and pass the result as an argument"
+
+
+def codes(functions: Iterable[FunctionType]) -> Iterator[CodeType]:
+    """Their code, and that of what is written inside of them."""
+    todo = [function.__code__ for function in functions]
+    while todo:
+        code = todo.pop()
+        yield code
+        todo += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+
+
+def catches(functions: Iterable[FunctionType]) -> int:
+    """Whether some of these functions go on after an error: 0, no; 1, by ``except``; 2, maybe by ``with``, too."""
+    found = list(codes(functions))
+    if any(
+        code.co_name == "__exit__"
+        or "suppress" in code.co_names
+        or (code.co_flags & inspect.CO_GENERATOR and _ranges(code, 1))
+        for code in found
+    ):
+        return 2
+    return int(any(_ranges(code, 1) for code in found))
+
+
+@lru_cache(maxsize=4096)
+def _ranges(code: CodeType, how: int) -> tuple[tuple[int, int], ...]:
+    """The instructions whose errors may be caught: first, and the one after the last; ``how`` as ``catches`` says."""
+    if not code.co_exceptiontable:
+        return ()
+    table: Any = dis.Bytecode(code)
+    instructions = list(table)
+    return tuple(
+        (entry.start, entry.end)
+        for entry in table.exception_entries
+        if _goes_on([it for it in instructions if it.offset >= entry.target], how)
+    )
+
+
+def _goes_on(handler: list[dis.Instruction], how: int) -> bool:
+    """Whether a handler may end otherwise than with the same error: not one of ``finally``, nor one that cleans up."""
+    if handler[0].opname != "PUSH_EXC_INFO":
+        return False
+    for it, after in pairwise(handler):
+        if it.opname == "WITH_EXCEPT_START":
+            return how == 2
+        if it.opname.startswith("RETURN"):
+            return True
+        if it.opname == "POP_EXCEPT" and after.opname != "RERAISE":
+            return True
+        if it.opname == "RERAISE" and it.arg == 0:
+            return False
+    return False
+
+
+def caught_by(how: int) -> str:
+    """The line of the user's code that catches an error which is raised here; empty when none does."""
+    for frame in frames_of_function():
+        if any(start <= frame.f_lasti < end for start, end in _ranges(frame.f_code, how)):
+            return line_of(frame, frame.f_lineno)
+    return ""
+
+
+def foreign(error: BaseException) -> CompileError | None:
+    """The refusal for an error that something else than the library raises because a number is a traced one."""
+    if isinstance(error, (CompileError, LookupError, AttributeError, StopIteration, AssertionError, ImportError)):
+        return None
+    trace = error.__traceback__
+    if trace is None:
+        return None
+    line, written = "", trace
+    while True:
+        if not in_library(trace.tb_frame) and not is_installed(trace.tb_frame):
+            written = trace
+        if trace.tb_next is None:
+            break
+        trace = trace.tb_next
+    text = str(error.args[0]) if error.args else ""
+    here = trace.tb_frame
+    if in_library(here) or not (
+        (_NAMED.search(text) and not _TRUE.search(text)) or (is_installed(here) and _holds_traced(here))
+    ):
+        return None
+    line = line_of(written.tb_frame, written.tb_lineno)
+    return CompileError(
+        f"{line}\n  a number that depends on the arguments is given to what takes a number of Python only "
+        f"({text}); {_INSTEAD}"
+    )
+
+
+def _holds_traced(frame: FrameType) -> bool:
+    return any(hasattr(type(x), "dot_of") for x in frame.f_locals.values())
+
+
+@contextmanager
+def watching_errors() -> Iterator[None]:
+    """Inside, errors because of traced numbers are refusals even where the function catches them.
+
+    A debugger does not see meanwhile what this thread does; afterwards it goes on as before.
+    """
+    before = sys.gettrace()
+    sys.settrace(_look)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def _look(frame: FrameType, event: str, arg: Any) -> Any:
+    frame.f_trace_lines = False
+    if event == "exception" and (found := foreign(arg[1].with_traceback(arg[2]))):
+        keep(found)
+    return None if in_library(frame) else _look
+
+
+def refuse_caught(what: str, how: int) -> None:
+    """Refuse an operation that has no answer for some numbers where the function catches the error."""
+    if line := caught_by(how):
+        refuse(
+            f"{what} is an error for some numbers, and the function catches it at {line.splitlines()[0]}",
+            "make sure that it has an answer for all numbers, with maximum(), abs() or a small number added to it, "
+            "or leave out the `try`",
+        )

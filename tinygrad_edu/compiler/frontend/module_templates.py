@@ -1,0 +1,267 @@
+"""Module calls during a trace: the inside of a module is recorded once for all modules that are built alike.
+
+Two calls can share one record when the modules have the same class, the same settings and parameters of the same
+shapes, and the arguments are nested in the same way. What a module does beside that, it may do once only: a module
+that keeps Values of one call for the next, or draws on Values that are not its own, is recorded anew at every call.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ... import calls
+from ...engine import Value
+from ..parameters import rectangle
+from .diagnostics import refuse
+from .structure import close, rebuild
+from .tracers import (
+    CALL,
+    INPUT,
+    TRACED,
+    Body,
+    Call,
+    Index,
+    Plain,
+    Port,
+    Trace,
+    Tracer,
+    current_body,
+    inside,
+    nested,
+)
+
+
+def module_paths(module: Any, record: Trace) -> dict[int, str]:
+    """The path of every module inside of this one, by identity."""
+    paths: dict[int, str] = {}
+    if hasattr(module, "named_children"):
+        for path, inner in _modules(module, record):
+            paths.setdefault(id(inner), path)
+    return paths
+
+
+def _modules(module: Any, record: Trace, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What ``named_modules`` gives, but the tables of a module are searched once in a trace, unless they change."""
+    token = _token([module])
+    found = record.children.get(id(module))
+    if found is None or not _same(found[0], token):
+        found = record.children[id(module)] = (token, [*module.named_children()])
+    yield path, module
+    for name, child in found[1]:
+        yield from _modules(child, record, f"{path}.{name}" if path else name)
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(one) == len(other) and all(map(operator.is_, one, other))
+
+
+def listener(record: Trace) -> calls.Hook:
+    """The function that hears of every module call while ``record`` is being made."""
+    bodies: dict[Any, Body] = {}
+    signatures: dict[int, _Known] = {}
+
+    def hear(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outer = current_body()
+        leaves: list[tuple[Port, list[Any]]] = []
+        structure = _flatten((list(args), kwargs), leaves)
+        key, tensors = _signature(module, record, signatures)
+        if not leaves or tensors is None:
+            return module.forward(*args, **kwargs)  # nothing to share: it is part of what surrounds it
+        key = (key, structure)
+        body = bodies.get(key)
+        slots = [outer.slot(t) for t in tensors]
+        captured: list[int] = []
+        if body is None:
+            body = Body(record, outer, type(module).__name__, module_paths(module, record))
+            for tensor in tensors:
+                body.slot(tensor)
+            own = len(body.slots)
+            fresh: list[tuple[Port, list[Any]]] = []
+            inner_args, inner_kwargs = _copy((list(args), kwargs), body, fresh)
+            with inside(body):
+                result = module.forward(*inner_args, **inner_kwargs)
+                close(body, result)
+            after: list[tuple[Port, list[Any]]] = []
+            if _flatten((list(inner_args), inner_kwargs), after) != structure or any(
+                a is not b for (_, x), (_, y) in zip(after, fresh, strict=True) for a, b in zip(x, y, strict=True)
+            ):
+                refuse(
+                    f"{type(module).__name__} changes a list that it was given",
+                    "return the new list as a result instead",
+                )
+            captured = [outer.number(x) for x in body.captures]
+            slots += [outer.slot(t) for t in body.slots[own:]]
+            alone = not captured and len(body.slots) == own and not _any_object(structure)
+            if alone and _signature(module, record, signatures)[0] == key[0]:
+                bodies[key] = body
+        inputs = [outer.vector(xs) for _, xs in leaves]
+        call = Call(body, inputs + [[node] for node in captured], slots, outer.paths.get(id(module), ""))
+        number = len(outer.calls)
+        outer.calls.append(call)
+        results = outer.add_all(CALL, number, len(body.outputs))
+        call.outputs = [r.id for r in results]
+        return rebuild(body.structure, iter(results))
+
+    return hear
+
+
+def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
+    """A hashable description of arguments; rectangles of Values and of indices are collected in ``leaves``."""
+    found = _leaves(thing)
+    if found is not None:
+        kind, shape, items = found
+        leaves.append((Port(shape, "index" if kind is Index else "input"), items))
+        return (kind, shape)
+    if isinstance(thing, (list, tuple)):
+        return (type(thing).__name__, *[_flatten(x, leaves) for x in thing])
+    if isinstance(thing, dict):
+        return ("dict", *[(key, _flatten(x, leaves)) for key, x in thing.items()])
+    if thing is None or isinstance(thing, (bool, int, float, str)):
+        return (type(thing).__name__, repr(thing))
+    return _array(thing) or ("object", id(thing))
+
+
+def _array(thing: Any) -> Any:
+    """The description of an array of numbers, by what it holds; None for anything else."""
+    return ("array", thing.shape, thing.tobytes()) if isinstance(thing, np.ndarray) and thing.dtype != object else None
+
+
+def _any_object(structure: Any) -> bool:
+    """Whether arguments are described by their identity alone: what they hold may be different at the next call."""
+    return isinstance(structure, tuple) and (structure[:1] == ("object",) or any(map(_any_object, structure)))
+
+
+def _leaves(thing: Any) -> tuple[type[Any], tuple[int, ...], list[Any]] | None:
+    """What a rectangle of Values, or of traced numbers of one kind, consists of in a trace, its shape and its items."""
+    found = rectangle(thing, Value)
+    if found is not None:
+        return Tracer, *found
+    found = rectangle(thing, Plain)
+    if found is not None and len(kinds := set(map(type, found[1]))) == 1:
+        return kinds.pop(), *found
+    return None
+
+
+def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
+    """The same arguments for the inside of ``body``: with leaves of its own."""
+    found = _leaves(thing)
+    if found is not None:
+        kind, shape, _ = found
+        leaves = body.add_all(INPUT, len(body.ports), math.prod(shape), kind)
+        body.ports.append(Port(shape, "index" if kind is Index else "input", [x.id for x in leaves]))
+        fresh.append((body.ports[-1], leaves))
+        return nested(iter(leaves), shape)
+    if isinstance(thing, (list, tuple)):
+        return type(thing)([_copy(x, body, fresh) for x in thing])
+    if isinstance(thing, dict):
+        return {key: _copy(x, body, fresh) for key, x in thing.items()}
+    return thing
+
+
+def _is_module(thing: Any) -> bool:
+    return hasattr(thing, "forward") and hasattr(thing, "named_children")
+
+
+def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[Any, list[int] | None]:
+    """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
+    found = known.get(id(module))
+    if found is None or not _same(found.token, _token(found.modules)):
+        modules = [m for _, m in _modules(module, record)]
+        tensors: list[int] = []
+        found = known[id(module)] = _Known(modules, _token(modules), (), None)
+        with suppress(LookupError):
+            found.key, found.tensors = tuple(_attributes(module, record, tensors, {})), tensors
+    return found.key, found.tensors
+
+
+@dataclass
+class _Known:
+    """The signature of a module, and the ``token`` of the time when it was made."""
+
+    modules: list[Any]
+    token: list[Any]
+    key: Any
+    tensors: list[int] | None
+
+
+def _token(modules: list[Any]) -> list[Any]:
+    """What the attributes of modules are, object by object: a cheap test whether a signature still holds.
+
+    Of a matrix of parameters only the rows; and the numbers in an array anew each time.
+    """
+    found: list[Any] = []
+    stack = [x for module in modules for x in vars(module).values()]
+    while stack:
+        x = stack.pop()
+        found.append(x)
+        if isinstance(x, (list, tuple)):
+            (found if x and _is_row(x[0]) else stack).extend(x)
+        elif isinstance(x, dict):
+            stack += x.values()
+        elif isinstance(x, np.ndarray):
+            found.append(x.copy())
+    return found
+
+
+def _is_row(thing: Any) -> bool:
+    return isinstance(thing, (list, tuple)) and bool(thing) and type(thing[0]) is Value
+
+
+def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
+    if id(module) in seen:
+        yield ("again", seen[id(module)])
+        return
+    seen[id(module)] = len(seen)
+    yield type(module)
+    yield module.training
+    for name, attribute in vars(module).items():
+        yield name
+        yield from _attribute(attribute, record, tensors, seen)
+
+
+def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
+    if type(thing) in TRACED:
+        if thing.body.trace is record:
+            raise LookupError  # something kept from the call that is being traced
+        yield "kept"  # from an earlier trace: to be looked at, or else its use is refused
+        return
+    if _is_module(thing):
+        yield from _attributes(thing, record, tensors, seen)
+        return
+    if isinstance(thing, (list, tuple)) and not set(TRACED).isdisjoint(map(type, thing)):
+        raise LookupError
+    if id(thing) not in record.tensors:
+        found = rectangle(thing)
+        tensor = None if found is None else record.parameters.adopt("parameter", found[1])
+        record.tensors[id(thing)] = (found and found[0], tensor)
+        record.kept.append(thing)
+    shape, tensor = record.tensors[id(thing)]
+    if shape is not None:
+        if tensor is None:
+            raise LookupError
+        if tensor not in tensors:
+            tensors.append(tensor)
+        yield (shape, tensors.index(tensor))
+    elif isinstance(thing, (list, tuple)):
+        yield (type(thing).__name__, len(thing))
+        for item in thing:
+            yield from _attribute(item, record, tensors, seen)
+    elif isinstance(thing, dict):
+        yield ("dict", *thing)
+        for item in thing.values():
+            yield from _attribute(item, record, tensors, seen)
+    elif (array := _array(thing)) is not None:
+        yield array
+    elif thing is None or isinstance(thing, (bool, int, float, str)):
+        yield (type(thing).__name__, repr(thing))
+    else:
+        record.kept.append(thing)
+        yield ("object", id(thing))

@@ -1,0 +1,191 @@
+"""The trace: run the function once and write down every scalar operation.
+
+The function runs on the tracers of tracers.py; for that time, three functions of the engine look out for them.
+
+A call of a module becomes a node of its own. The module's inside is recorded once, in a :class:`Body` of its own, and
+every further call of a module that is built alike refers to the same body, with its own parameters: this is what makes
+large models traceable. Nothing in here knows what any module computes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from ... import calls, engine, functional, ops
+from ...engine import Value
+from ...errors import CompileError
+from ...ops import Op
+from ..parameters import Parameters
+from .catching import foreign, watching_errors
+from .diagnostics import final, refuse, refuse_number
+from .module_templates import listener, module_paths
+from .structure import close
+from .tracers import (
+    INPUT,
+    RANDOM,
+    TRACED,
+    Body,
+    Float,
+    Index,
+    Port,
+    Trace,
+    TracedList,
+    check_answer,
+    check_known,
+    current_body,
+    inside,
+    is_tracing,
+    nested,
+    plain,
+    site_here,
+    transparent,
+)
+
+_SOMETIMES = (ops.DIV, ops.POW, ops.LOG, ops.SQRT, ops.SIN, ops.COS)  # have an answer
+transparent.add(__name__)
+_eager_init = Value.__init__
+_eager_dropout = functional.dropout_factor
+
+
+def _record_operation(op: Op, inputs: tuple[Value, ...]) -> Value | None:
+    """What ``engine.apply`` asks during a trace: operations on traced numbers are recorded, others computed."""
+    if any(type(x) in TRACED for x in inputs):
+        check_known(op)
+        body = current_body()
+        if not engine.is_recording():
+            refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
+        if body.trace.careful and op in _SOMETIMES:
+            check_answer(op, inputs)
+        return body.add(op, tuple([body.number(x) for x in inputs]), site_here(2))
+    return None
+
+
+def _traced_init(self: Value, data: Any, label: str = "") -> None:
+    if type(data) in TRACED:
+        refuse("Value() is given a number that would be frozen into the program", "use it as it is, without Value()")
+    _eager_init(self, data, label)
+    if is_tracing():
+        self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
+
+
+def _guard(value: Value | None) -> None:
+    """``.data`` of a parameter during a trace of this thread: a decision on it would hold for this number only."""
+    if value is not None and is_tracing():
+        refuse_number("the number of a parameter")
+
+
+def _traced_dropout(p: float, rng: Any) -> Any:
+    if not is_tracing():
+        return _eager_dropout(p, rng)
+    return plain(current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(2)), Float)
+
+
+def trace(
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[str, tuple[int, ...]]],
+    parameters: Parameters,
+    name: str,
+    careful: int = 0,
+) -> Trace:
+    """Run ``function`` once on tracers and return the record.
+
+    ``arguments`` are (kind, shape) pairs, kind being "input" or "index"; ``careful`` says whether it
+    catches errors, and how.
+    """
+    record = Trace(parameters, values=parameters.values, careful=careful)
+    body = Body(record, None, name, module_paths(getattr(function, "__self__", function), record))
+    leaves = [_port(body, kind, shape) for kind, shape in arguments]
+    watching = watching_errors() if careful else nullcontext()
+    with final(foreign), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
+        with watching:
+            result = function(*leaves)
+        close(body, result)
+    return record
+
+
+def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
+    """Nested lists of fresh tracers or indices."""
+    port = len(body.ports)
+    size = 1
+    for n in shape:
+        size *= n
+    leaves = body.add_all(INPUT, port, size, Float if kind == "input" else Index)
+    body.ports.append(Port(shape, kind, [x.id for x in leaves]))
+    return nested(iter(leaves), shape)
+
+
+@contextmanager
+def _tracing(body: Body) -> Iterator[None]:
+    """During a trace three places of the engine look out for tracers, and ``.data`` is guarded.
+
+    Other threads go on as always: the functions look whose trace it is. The last of several traces takes them away.
+    """
+    if is_tracing():
+        raise CompileError(
+            "a compiled function is called inside of another one that is being compiled; call the plain one"
+        )
+    with _installing:
+        _traces.append(body)
+        if len(_traces) == 1:
+            _install(_record_operation, _traced_dropout, _traced_init)
+            engine.observe(_guard)
+    try:
+        with inside(body), engine.collector_paused():
+            yield
+    finally:
+        with _installing:
+            _traces.remove(body)
+            if not _traces:
+                engine.ignore(_guard)
+                _install(None, _eager_dropout, _eager_init)
+
+
+def _install(recorder: Any, dropout_factor: Any, init: Any) -> None:
+    engine.recorder = recorder
+    setattr(functional, "dropout_factor", dropout_factor)  # noqa: B010  # mypy knows these names as constants
+    setattr(Value, "__init__", init)  # noqa: B010
+
+
+_traces: list[Body] = []  # those that are being made at the moment, by any thread
+_installing = threading.Lock()
+
+
+def _after_fork() -> None:
+    """A child has no other threads, so nobody can hold the lock, and no other trace is being made."""
+    global _installing
+    _installing = threading.Lock()
+    _traces[:] = [body for body in _traces if is_tracing()]
+    if not _traces and engine.recorder is not None:
+        engine.ignore(_guard)
+        _install(None, _eager_dropout, _eager_init)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def _traced_lists(source: Any) -> Iterator[None]:
+    """Inside, ``table[index]`` works for tables in the dictionaries and lists that were given as parameters."""
+    undo: list[tuple[Any, Any, Any]] = []
+    try:
+        _swap_lists(source, undo)
+        yield
+    finally:
+        for container, key, plain in reversed(undo):
+            container[key] = plain
+
+
+def _swap_lists(source: Any, undo: list[tuple[Any, Any, Any]]) -> None:
+    items: Any = source.items() if isinstance(source, dict) else enumerate(source) if isinstance(source, list) else ()
+    for key, item in list(items):
+        if type(item) is list:
+            _swap_lists(item, undo)
+            undo.append((source, key, item))
+            source[key] = TracedList(item)
+        elif isinstance(item, dict):
+            _swap_lists(item, undo)

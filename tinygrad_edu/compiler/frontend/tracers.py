@@ -1,0 +1,712 @@
+"""The record of a trace: nodes, in bodies, and the objects that write them down when the function computes.
+
+The function runs on objects that have no number, only a place in the record: a :class:`Tracer` where the eager engine
+has a Value, a :class:`Plain` number where it has a number of Python. So the function cannot tell the difference, unless
+it asks for a number: then it would go on with the number of this one example, and the program would hold for no other.
+That is an error here, and it names the line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from numbers import Number, Real
+from operator import attrgetter
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ... import engine, ops
+from ...engine import Value
+from ...errors import CompileError
+from ...ops import Op
+from ..parameters import LOOSE, Parameters, rectangle
+from .catching import caught_by, refuse_caught
+from .diagnostics import (
+    asked_by_library,
+    in_library,
+    refuse,
+    refuse_attribute,
+    refuse_number,
+    refusing,
+    site_line,
+    written_as_attribute,
+)
+
+#: What a node of a body is, where it is not an operation of the table. Its ``args`` are then:
+INPUT = "input"  # (port, place in it)
+PARAMETER = "parameter"  # (slot, place in it)
+PICK = "pick"  # (node of the index, number of the table of candidates)
+CALL = "call"  # (number of the call, which of its results)
+RANDOM = "random"  # (probability of 0, the other value)
+DOT = "dot"  # the nodes of one vector and then those of the other: the products and the sum, added from left to right
+# A constant has (the number,).
+
+_new = object.__new__
+_body: ContextVar[Body | None] = ContextVar("body", default=None)  # where this thread records operations
+
+
+@dataclass
+class Port:
+    """One argument of a body: a rectangle of scalars, or of integer indices.
+
+    ``structure`` says how the lists around it were nested, for whoever calls the function.
+    """
+
+    shape: tuple[int, ...]
+    kind: str  # "input", "index"
+    nodes: list[int] = field(default_factory=list, repr=False)
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a module inside a body: which body it runs, on which nodes, with which parameter slots."""
+
+    body: Body
+    inputs: list[Sequence[int]]  # the caller's nodes, port by port
+    slots: list[int]  # the caller's slots, slot by slot
+    path: str
+    outputs: list[int] = field(default_factory=list)  # the caller's nodes
+
+
+class Body:
+    """The record of one function: nodes in the order in which they were computed.
+
+    Attributes:
+        ops, args, sites: the columns of the record. ``args`` are nodes, except where the comment above says otherwise.
+        ports: the arguments.
+        slots: the tensors of parameters that it touches; those of the module itself come first, in the module's order.
+        tables: tuples of nodes, among which a pick chooses.
+        outputs: the nodes of the results.
+        structure: how the results are nested.
+    """
+
+    def __init__(self, trace: Trace, parent: Body | None, name: str, paths: dict[int, str]) -> None:
+        self.trace = trace
+        self.parent = parent
+        self.name = name
+        self.paths = paths
+        self.ops: list[Op | str] = []
+        self.args: list[tuple[Any, ...]] = []
+        self.sites: list[int] = []
+        self.ports: list[Port] = []
+        self.slots: list[int] = []
+        self.tables: list[tuple[int, ...]] = []
+        self.calls: list[Call] = []
+        self.captures: list[Any] = []
+        self.outputs: list[int] = []
+        self.structure: Any = None
+        self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
+        self.constants: set[int] = set()  # the nodes that are numbers of the program
+        self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
+
+    def add(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> Tracer:
+        """Record a node."""
+        return self._tracer(self._append(op, args, site))
+
+    def add_all(self, op: str, first: int, count: int, kind: type[Any] | None = None) -> list[Any]:
+        """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call."""
+        tracers: list[Any] = []
+        kind = kind or Tracer
+        for node in self._append_all(op, first, range(count)):
+            out = _new(kind)
+            out.id = node
+            out.body = self
+            tracers.append(out)
+        return tracers
+
+    def _tracer(self, node: int) -> Tracer:
+        out: Tracer = _new(Tracer)
+        out.id = node
+        out.body = self
+        return out
+
+    def _append(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> int:
+        self.ops.append(op)
+        self.args.append(args)
+        self.sites.append(site)
+        return len(self.ops) - 1
+
+    def _append_all(self, op: str, first: int, second: range) -> range:
+        start = len(self.ops)
+        self.ops += [op] * len(second)
+        self.args += zip(repeat(first), second, strict=False)
+        self.sites += [0] * len(second)
+        return range(start, len(self.ops))
+
+    def slot(self, tensor: int) -> int:
+        """The slot of a tensor."""
+        if tensor not in self.slots:
+            self.slots.append(tensor)
+        return self.slots.index(tensor)
+
+    def number(self, x: Any) -> int:
+        """The node of a Value or a number."""
+        if type(x) in TRACED:
+            if x.body is self:
+                return x.id  # type: ignore[no-any-return]
+            return self._capture(x)
+        if not isinstance(x, Value):
+            node = self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
+            self.constants.add(node)
+            return node
+        if x.op is None:
+            tensor, place = self.trace.parameters.locate(x)
+            nodes = self._nodes_of(tensor, place + 1)
+            if nodes[place] < 0:
+                nodes[place] = self._append(PARAMETER, (self.slot(tensor), place))
+            return nodes[place]
+        if x.op is ops.CONSTANT:
+            return self.number(x._data)
+        return self._import(x)
+
+    def vector(self, xs: Sequence[Any]) -> Sequence[int]:
+        """The nodes of what stands in a dot product. A row of parameters, of which a model has most, is one look-up."""
+        if type(xs[0]) is Value and xs[0].op is None and (row := self._row(xs)) is not None:
+            return row
+        return [x.id if type(x) is Tracer and x.body is self else self.number(x) for x in xs]
+
+    def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
+        """The nodes of parameters that are neighbours in one tensor; None for any other vector."""
+        values, parameters = self.trace.values, self.trace.parameters
+        tensor, first = parameters.locate(xs[0])
+        start, end = parameters.start(tensor) + first, first + len(xs)
+        if tensor == LOOSE or end > parameters.size(tensor) or values[start : start + len(xs)] != xs:
+            return None
+        known = self._nodes_of(tensor, end)
+        row = known[first:end]
+        if -1 not in row:
+            return row
+        if max(row) >= 0 or any(map(_op_of, xs)):
+            return None
+        known[first:end] = self._append_all(PARAMETER, self.slot(tensor), range(first, end))
+        return known[first:end]
+
+    def _nodes_of(self, tensor: int, end: int) -> list[int]:
+        """The nodes of a tensor's parameters, by their place, at least up to ``end``."""
+        nodes = self.parameters.setdefault(tensor, [])
+        nodes += [-1] * (end - len(nodes))
+        return nodes
+
+    def _once(self, key: Any, op: Op | str, args: tuple[Any, ...]) -> int:
+        if key not in self._known:
+            self._known[key] = self._append(op, args)
+        return self._known[key]
+
+    def _import(self, root: Value) -> int:
+        """A Value that was computed from parameters alone, by the eager engine."""
+        for value in engine.topological_order(root):
+            if value.inputs and id(value) not in self._known and type(value) is not Tracer:
+                check_known(value.op)
+                self.trace.kept.append(value)  # so that its id is not given to another one
+                args = tuple(self._known[id(x)] if x.inputs else self.number(x) for x in value.inputs)
+                self._known[id(value)] = self.add(value.op, args).id  # type: ignore[arg-type]
+        return self._known[id(root)]
+
+    def _capture(self, x: Any) -> int:
+        """A Value that a surrounding function computed and that came in by another way than the arguments."""
+        if id(x) not in self._known:
+            if not any(x.body is b for b in self._outside()):
+                refuse(
+                    "a Value from an earlier call was kept and is used again",
+                    "pass it on as an argument and a result instead of storing it in an object",
+                )
+            self.captures.append(x)
+            node = self.add(INPUT, (len(self.ports), 0)).id
+            self.ports.append(Port((), "input", [node]))
+            self._known[id(x)] = node
+        return self._known[id(x)]
+
+    def _outside(self) -> Iterator[Body]:
+        body = self.parent
+        while body is not None:
+            yield body
+            body = body.parent
+
+    def table(self, nodes: tuple[int, ...]) -> int:
+        """The number of a tuple of candidates."""
+        key = ("table", nodes)
+        if key not in self._known:
+            self._known[key] = len(self.tables)
+            self.tables.append(nodes)
+        return self._known[key]
+
+
+@dataclass(eq=False)
+class Trace:
+    """Everything that one run of the function left behind.
+
+    Attributes:
+        parameters: where the parameters are.
+        sites: the numbers of source lines, by (code, line); ``places``: by (code, instruction), for speed.
+        bodies: every body, the function's own last.
+        values: the parameters as they were when the trace began, in the order of their array.
+        kept: Values that must live as long as the trace, since the record knows them by their identity.
+        careful: whether the function catches errors, so that an operation without an answer would be a decision: how,
+            as :func:`tinygrad_edu.compiler.frontend.catching.catches` says.
+    """
+
+    parameters: Parameters
+    sites: dict[tuple[Any, int], int] = field(default_factory=dict)
+    places: dict[tuple[Any, int], int] = field(default_factory=dict)
+    bodies: list[Body] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
+    careful: int = 0
+    tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
+    children: dict[int, tuple[list[Any], list[Any]]] = field(default_factory=dict)  # by identity of a module
+
+    def lines(self) -> list[str]:
+        """The source line of every site; site 0 is nowhere."""
+        return ["", *map(site_line, self.sites)]
+
+    def forget(self) -> None:
+        """Let go of the bodies, which refer to each other, so that millions of small objects are freed at once."""
+        for body in self.bodies:
+            body.calls.clear()
+        self.bodies.clear()
+
+
+# --- what the function sees instead of Values and indices --------------------------------------------------------
+
+
+@refusing("a number that depends on the arguments")
+class Tracer(Value):
+    """A Value without a number: it only knows its place in the record."""
+
+    __slots__ = ("body", "id")
+    body: Body
+    id: int
+
+    def __add__(self, other: Any) -> Any:
+        return _record(ops.ADD, self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        if type(other) is int and other == 0:
+            return self  # as in the engine: where sum() begins
+        return _record(ops.ADD, other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _record(ops.MUL, self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _record(ops.MUL, other, self)
+
+    def __pow__(self, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            refuse_number("a number that depends on the arguments", "whole")
+        return super().__pow__(other)
+
+    def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+        """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
+        return _dot(a, b)
+
+    def _read(self) -> NoReturn:
+        refuse_number("the number of a Value")
+
+    def _write(self, number: float) -> NoReturn:
+        refuse("this changes the number of a Value", "compute a new Value instead")
+
+    data = _data = property(_read, _write)
+
+    def _gradient(self, *_: Any) -> NoReturn:
+        refuse(
+            "this asks for a gradient inside of the function",
+            "leave it out here and call value_and_grad() on the compiled function: it has the gradient afterwards",
+        )
+
+    grad = property(_gradient, _gradient)
+    backward = zero_grad = _gradient
+
+    # Equal to what is no number is nothing, in the eager engine too; to a parameter only the parameter itself.
+    def __eq__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __ne__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Value:
+        """A copy has copies of all parameters behind it: no gradient reaches the parameters."""
+        return self.detach()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("op", "inputs"):
+            refuse_attribute("a Value", name)
+        raise AttributeError(f"'Value' object has no attribute {name!r}")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For isinstance() and the like in the user's code: what the eager engine has there."""
+        return Tracer if asked_by_library() else Value
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _with_numpy(ufunc, method, inputs, options)
+
+    def __index__(self) -> int:
+        refuse(
+            "a number that was computed from data is used as an index",
+            "compute the index outside and pass it as an integer argument",
+        )
+
+    def __repr__(self) -> str:
+        return _shown(self)
+
+
+@refusing("a number that depends on the arguments")
+class Plain:
+    """A number that is one of Python in the eager engine: an argument, or computed from arguments and numbers alone."""
+
+    __slots__ = ("body", "id")
+    body: Body
+    id: int
+    kind: type | None = None  # float, int; None where that depends on the numbers
+
+    def as_value(self) -> Tracer:
+        """The same number, as a Value."""
+        out: Tracer = _new(Tracer)
+        out.body, out.id = self.body, self.id
+        return out
+
+    def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+        """As that of a Value."""
+        return _dot(a, b)
+
+    # A number is never equal to what is no number.
+    def __eq__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __ne__(self, other: object) -> Any:
+        return _compared(other)
+
+    def __pow__(self, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            refuse_number("an integer from the data", "whole")
+        return _calculate(ops.POW, self, other)
+
+    def __neg__(self) -> Any:
+        return _calculate(ops.NEG, self)
+
+    def __abs__(self) -> Any:
+        return _calculate(ops.ABS, self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        kind = self.kind or float
+        if name in _OF_VALUES:
+            how = self.body.trace.careful
+            if written_as_attribute() and not (how and caught_by(how)):
+                # Where a program cannot notice it, a number has the methods of a Value.
+                return getattr(self.as_value(), name)
+            if asked_by_library():  # for numpy: see _with_numpy
+                return lambda: plain(getattr(self.as_value(), name)(), Plain)
+        if name in _OF_NUMPY or (hasattr(kind, name) and not hasattr(object, name)):
+            refuse_attribute("a number that depends on the arguments", name)
+        raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For isinstance() and the like in the user's code: what the eager engine has there."""
+        if asked_by_library():
+            return type(self)
+        if self.kind is None:
+            refuse_number("a number whose type depends on the arguments", "truth")
+        return self.kind
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _with_numpy(ufunc, method, inputs, options)
+
+    def __repr__(self) -> str:
+        return _shown(self)
+
+
+class Float(Plain):
+    """A float."""
+
+    __slots__ = ()
+    kind = float
+
+
+class Whole(Plain):
+    """An integer that was computed."""
+
+    __slots__ = ()
+    kind = int
+
+    def __index__(self) -> int:
+        refuse(
+            "a number that was computed from data is used as an index",
+            "compute the index outside and pass it as an integer argument",
+        )
+
+
+class Index(Whole):
+    """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it is a choice."""
+
+    __slots__ = ()
+
+    def pick_from(self, table: Sequence[Any]) -> Any:
+        """What :func:`tinygrad_edu.functional.pick` does for an index that has no number yet."""
+        body = current_body()
+        node = body.number(self)
+        leaves: list[list[int]] = []
+        shapes: set[Any] = set()
+        for entry in table:
+            shape, items = rectangle(entry, (Value, Plain, float, int)) or (None, [])
+            shapes.add(shape)
+            leaves.append([body.number(x) for x in items])
+        if len(shapes) != 1 or None in shapes:
+            refuse(
+                "pick() chooses from entries that differ in shape, or that are not numbers",
+                "give it a list of Values, or a list of lists of equal length",
+            )
+        site = site_here(2)
+        picked = [body.add(PICK, (node, body.table(column)), site) for column in zip(*leaves, strict=True)]
+        return nested(iter(picked), shapes.pop())
+
+    def __index__(self) -> int:
+        refuse(
+            "a list, range() or the like takes an integer from the data, and only this example's choice could be seen",
+            "write pick(list, index), from tinygrad_edu.functional, for list[index]; a dictionary that jit is given as "
+            "parameters may hold lists that are indexed so; for a length, loop as often as the longest example needs "
+            "and multiply by a mask of 0.0 and 1.0",
+        )
+
+
+TRACED = frozenset((Tracer, Plain, Float, Whole, Index))
+
+
+def plain(value: Any, kind: type[Any]) -> Any:
+    """A traced Value as a number of Python of that kind."""
+    out = _new(kind)
+    out.body, out.id = value.body, value.id
+    return out
+
+
+def _shown(x: Tracer | Plain) -> str:
+    """For the library's own messages, and for debuggers afterwards; a program could decide on it."""
+    if is_tracing() and not in_library(sys._getframe(2)):
+        refuse_number("a number that depends on the arguments", "text")
+    return f"{type(x).__name__}(node {x.id})"
+
+
+def _compared(other: object) -> Any:
+    if isinstance(other, (Number, Tracer, Plain, np.ndarray)):
+        refuse_number("a number that depends on the arguments", "truth")
+    return NotImplemented
+
+
+def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What numpy does with any object: it calls its operators and methods. Many functions need a number, though."""
+    boxes = []
+    for x in inputs:
+        box = x
+        if type(x) in TRACED:
+            box = np.empty((), object)
+            box[()] = x
+        boxes.append(box)
+    try:
+        return getattr(ufunc, method)(*boxes, **options)
+    except CompileError:
+        raise
+    except TypeError:
+        refuse_attribute("a number that depends on the arguments", f"numpy.{ufunc.__name__}")
+
+
+#: What only numbers have; numpy looks for its functions by name in what is no number.
+_OF_NUMPY = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
+_OF_VALUES = {name for name in dir(Value) if not name.startswith("_")}.difference(dir(object))
+
+
+def _calculate(op: Op, *operands: Any) -> Any:
+    """An operation of Python's numbers: its result is such a number, too, unless a Value takes part."""
+    kinds = [_kind(x) for x in operands]
+    if NotImplemented in kinds:
+        return NotImplemented
+    body = current_body()
+    _check_recording()
+    if body.trace.careful and op in (ops.DIV, ops.POW):
+        check_answer(op, operands)
+    node = body.add(op, tuple([body.number(x) for x in operands]), site_here(3))
+    if Value in kinds:
+        return node
+    whole = set(kinds) == {int}
+    if None in kinds or (op is ops.POW and not _is_plain_power(whole, operands[1])):
+        kind: type[Any] = Plain
+    else:
+        kind = Whole if whole and op is not ops.DIV else Float
+    return plain(node, kind)
+
+
+def check_answer(op: Op, operands: Sequence[Any]) -> None:
+    """Refuse an operation that is an error for some numbers, where the user's code catches it."""
+    last = operands[-1]
+    number = last._data if type(last) is Value and last.op is ops.CONSTANT else last
+    if op is ops.DIV and type(number) in (int, float) and number != 0:
+        return
+    if op is ops.POW and type(operands[0]) is Tracer and type(number) in (int, float) and number in (1, 2, 3, 4):
+        return
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") in transparent and frame.f_back is not None:
+        frame = frame.f_back
+    if not in_library(frame):
+        refuse_caught(f"this {op.name}", current_body().trace.careful)
+
+
+def _kind(x: Any) -> Any:
+    """Value, float, int, None for a number of yet another type, or NotImplemented for what is no number."""
+    if isinstance(x, Value):
+        return Value
+    if isinstance(x, Plain):
+        return x.kind
+    if not isinstance(x, Real):
+        return NotImplemented
+    return {float: float, int: int, bool: int}.get(type(x))
+
+
+def _is_plain_power(whole: bool, exponent: Any) -> bool:
+    """Whether a power has the type of its base whatever the numbers are: a negative base may become complex."""
+    return type(exponent) is int and (exponent >= 0 or not whole)
+
+
+def _arithmetic(op: Op, reflected: bool) -> Callable[[Plain, Any], Any]:
+    def method(self: Plain, other: Any) -> Any:
+        return _calculate(op, other, self) if reflected else _calculate(op, self, other)
+
+    return method
+
+
+for _name, _op in (("add", ops.ADD), ("sub", ops.SUB), ("mul", ops.MUL), ("truediv", ops.DIV), ("pow", ops.POW)):
+    if _name != "pow":
+        setattr(Plain, f"__{_name}__", _arithmetic(_op, False))
+    setattr(Plain, f"__r{_name}__", _arithmetic(_op, True))
+
+
+class TracedList(list[Any]):
+    """A list of parameters that can be indexed by an :class:`Index`: it stands in the place of the plain one."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return index.pick_from(self) if isinstance(index, Index) else super().__getitem__(index)
+
+
+def check_known(op: Any) -> None:
+    """Refuse an operation that is not in the table: there is no array program for it."""
+    if op not in _TABLE:
+        refuse(
+            f"{op.name!r} is an operation of your own, and only those of ops.TABLE become array programs",
+            "compute it from these, or call the function without jit",
+        )
+
+
+_TABLE = frozenset(ops.TABLE)
+
+
+# --- recording ---------------------------------------------------------------------------------------------------
+
+
+def current_body() -> Body:
+    """Where operations are recorded at the moment."""
+    body = _body.get()
+    if body is None:
+        raise CompileError("a Value from inside a compiled function is used outside of it, where it has no number")
+    return body
+
+
+def is_tracing() -> bool:
+    """Whether this thread is running a function to record it."""
+    return _body.get() is not None
+
+
+def site_here(depth: int) -> int:
+    """The number of the place in the source that is being executed, ``depth`` frames up."""
+    frame = sys._getframe(depth)
+    while frame.f_globals.get("__name__") in transparent and frame.f_back is not None:
+        frame = frame.f_back
+    key = (frame.f_code, frame.f_lasti)
+    trace = current_body().trace
+    number = trace.places.get(key)
+    if number is None:  # one line may have several places: Python moves calls about when it optimises them
+        number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
+        trace.places[key] = number
+    return number
+
+
+#: The modules whose frames are never the place in the source: trace.py adds itself.
+transparent = {engine.__name__, __name__}
+
+
+def _record(op: Op, a: Any, b: Any) -> Any:
+    """The two operations that make up nearly all of a network."""
+    body = current_body()
+    if type(a) is Tracer and a.body is body:
+        i = a.id
+    elif isinstance(a, (Value, Plain, Real)):
+        i = body.number(a)
+    else:
+        return NotImplemented
+    if type(b) is Tracer and b.body is body:
+        j = b.id
+    elif isinstance(b, (Value, Plain, Real)):
+        j = body.number(b)
+    else:
+        return NotImplemented
+    _check_recording()
+    out = _new(Tracer)
+    out.id = len(body.ops)
+    out.body = body
+    body.ops.append(op)
+    body.args.append((i, j))
+    body.sites.append(site_here(3))
+    return out
+
+
+def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    body, site = current_body(), site_here(3)
+    _check_recording()
+    if not any(issubclass(type(x), Value) for x in chain(a, b)):
+        return sum([x * y for x, y in zip(a, b, strict=True)])
+    left, right = body.vector(a), body.vector(b)
+    if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
+        return body.add(DOT, (*left, *right), site)
+    total = None  # with numbers in it, which the next passes will look at one by one
+    for pair in zip(left, right, strict=True):
+        product = body.add(ops.MUL, pair, site)
+        total = product if total is None else body.add(ops.ADD, (total.id, product.id), site)
+    return total
+
+
+def _check_recording() -> None:
+    if not engine.is_recording():
+        refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
+
+
+@contextmanager
+def inside(body: Body) -> Iterator[None]:
+    """Record into ``body``."""
+    before = _body.set(body)
+    try:
+        yield
+    finally:
+        _body.reset(before)
+
+
+_op_of = attrgetter("op")
+
+
+def nested(leaves: Iterator[Any], shape: tuple[int, ...]) -> Any:
+    """Leaves in nested lists of a shape."""
+    return next(leaves) if not shape else [nested(leaves, shape[1:]) for _ in range(shape[0])]

@@ -1,0 +1,600 @@
+"""Machine code for groups of instructions: the loops that fusion.py finds, written down in the language of LLVM.
+
+LLVM (llvm.org, through llvmlite) translates its language into the instructions of whatever processor there is. It is
+not asked to find anything out: a value in the text below is a vector of :data:`WIDTH` bytes, one number for each of so
+many neighbouring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
+
+A kernel's text has no addresses, sizes or steps in it; they stand in a table that it is given. The layers of a network
+differ in nothing else, so they share one kernel, which is compiled once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..program.fusion import (
+    Group,
+    Member,
+    Nest,
+    Place,
+    keep,
+    local_shape,
+)
+from ..program.ir import Access, Program
+from ..runtime import memory
+from ..runtime.views import View
+from .llvm_math import Formulas, able
+
+__all__ = ["Arrays", "able", "available", "kernel"]
+
+#: Bytes of one value: eight registers of the smallest vector processors, two of the largest. Several registers that
+#: are worked on in turn hide how long one operation takes.
+WIDTH = 128
+
+#: So many points ahead of their use elements are asked for.
+AHEAD = 4
+
+
+# --- the compiler ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _llvm() -> Any:
+    """llvmlite's binding, its target machine, and an engine that holds what is compiled; None without llvmlite."""
+    try:
+        import llvmlite.binding as llvm
+    except (ImportError, OSError):
+        return None
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+    )
+    return llvm, machine, llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+
+
+def available() -> bool:
+    """Whether there is a compiler."""
+    return _llvm() is not None
+
+
+@cache
+def _compiled(text: str) -> Callable[[int], None]:
+    """The function ``@kernel`` of a text; its argument is the address of its table."""
+    llvm, machine, engine = _llvm()
+    name = f"kernel{_compiled.cache_info().currsize}"
+    module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(module, builder)
+    engine.add_module(module)
+    engine.finalize_object()
+    function: Callable[[int], None] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(name))
+    return function
+
+
+class Arrays(Protocol):
+    """What a kernel has to know: the arrays of a program in memory.
+
+    Attributes:
+        arrays: one for each array of the program, its axes in the program's order, the lanes last.
+        kept: a list for what has to exist as long as the kernels.
+    """
+
+    program: Program
+    dtype: np.dtype[Any]
+    arrays: list[Any]
+    kept: list[Any]
+
+    def local_memory(self, size: int) -> Any:
+        """So many bytes, or more."""
+
+
+def kernel(home: Arrays, group: Group) -> Callable[[], None]:
+    """A call that runs a group of instructions."""
+    writer = _Writer(home, group)
+    text = writer.text()
+    table = np.array(writer.table, np.int64)
+    call = partial(_compiled(text), table.ctypes.data)
+    home.kept.append(table)  # as long as the call can be made, its table has to exist
+    return call
+
+
+# --- from a group to a text -------------------------------------------------------------------------------------------
+
+
+class _Place:
+    """Where the elements of a place lie in memory.
+
+    Attributes:
+        address: of the first.
+        steps: in bytes, for every loop of the group that moves it.
+        local: whether it is the memory of one vector, which the outer loops do not move.
+        pointer: the text's name for where it has been moved to by the loops that are open.
+    """
+
+    def __init__(self, address: int, strides: Sequence[int], loops: Sequence[int], local: bool = False) -> None:
+        self.address = address
+        self.steps = {g: s for g, s in zip(loops, strides, strict=False) if g >= 0 and s}
+        self.local = local
+        self.pointer = ""
+
+    @classmethod
+    def of(cls, view: View, loops: Sequence[int]) -> _Place:
+        """The elements of a view."""
+        return cls(view.base.__array_interface__["data"][0], view.strides, loops)
+
+
+#: No loop at all, where that of the vectors is asked for.
+NOWHERE = -1
+
+#: What changes nothing when it is added, or compared.
+NEUTRAL = {"sum": 0.0, "max": -math.inf, "min": math.inf}
+
+#: Loops that are one in memory: their numbers, outermost first.
+_Axis = tuple[int, ...]
+
+
+class _Writer:
+    """Writes the text of one kernel, and its table."""
+
+    def __init__(self, home: Arrays, group: Group) -> None:
+        self.home, self.group = home, group
+        self.program = home.program
+        self.item = home.dtype.itemsize
+        self.table: list[int] = []
+        self.entry: list[str] = []
+        self.lines: list[str] = []
+        self.count = 0
+        self.known: dict[tuple[str, int], str] = {}
+        self.formulas = Formulas(self.emit, home.dtype, WIDTH // self.item)
+        self.lanes = WIDTH // self.item
+        self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
+        self.places: dict[Place, _Place] = {}
+        self.asked: set[int] = set()  # the places of which the next points are on their way
+        self.local = 0  # the bytes of local memory that are taken
+        self.local_starts: dict[int, int] = {}
+        for member in group.members:
+            it = self.program.instructions[member.number]
+            for x, place in ((it.out, member.out), *zip(it.inputs, member.reads, strict=True)):
+                if place is None or place in self.places or place[0] in group.hidden:
+                    continue
+                assert isinstance(x, Access)
+                if place[0] in group.local:
+                    self.places[place] = self._local(place)
+                else:
+                    has_lanes = self.program.arrays[place[0]].lanes
+                    view = View.access(home.arrays[place[0]], x, it.loops, has_lanes, lanes=True)
+                    self.places[place] = _Place.of(view, member.loops)
+            if it.op == "fill":
+                self.places[_mask_of(member)] = self._mask(member)
+            if member.total:
+                self.places[_total_of(member)] = self._total(member)
+        start = home.local_memory(self.local).ctypes.data if self.local else 0
+        for where in self.places.values():
+            where.address += start * where.local
+
+    def _local(self, place: Place) -> _Place:
+        shape = local_shape(self.program, self.group, place[0])
+        if place[0] not in self.local_starts:
+            self.local_starts[place[0]] = self.local
+            self.local += math.prod(shape) * WIDTH
+        address = self.local_starts[place[0]]
+        steps: dict[int, int] = {}
+        for axis, n in enumerate(shape):
+            if n > 1:
+                start, moving = place[1][axis]
+                size = math.prod(shape[axis + 1 :]) * WIDTH
+                address += start * size
+                for loop, step in moving:
+                    steps[loop] = steps.get(loop, 0) + step * size
+        return _Place(address, list(steps.values()), list(steps), local=True)
+
+    def _mask(self, member: Member) -> _Place:
+        """Which points keep their value, as ones and zeros."""
+        it = self.program.instructions[member.number]
+        mask = memory.copy(np.asarray(it.mask).astype(self.home.dtype))
+        self.home.kept.append(mask)
+        strides = [s if n > 1 else 0 for n, s in zip(mask.shape, mask.strides, strict=True)]
+        return _Place.of(View(mask, [0] * (len(it.loops) - mask.ndim) + strides), member.loops)
+
+    def _total(self, member: Member) -> _Place:
+        """Memory for sums over the outer loops: a vector of them for each result."""
+        loops = sorted(member.kept)
+        extents = [self.group.extents[g] for g in loops]
+        steps = [math.prod(extents[n + 1 :]) * WIDTH for n in range(len(loops))]
+        place = _Place(self.local, steps, loops, local=True)
+        self.local += math.prod(extents) * WIDTH
+        return place
+
+    # --- words of the language ---
+
+    def emit(self, expression: str) -> str:
+        """A line that gives a name to a value."""
+        self.count += 1
+        self.lines.append(f"  %v{self.count} = {expression}")
+        return f"%v{self.count}"
+
+    def _line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def _step(self, step: int) -> str:
+        """A step from the table."""
+        return self._known("step", step)
+
+    def _extent(self, axis: _Axis) -> str:
+        """The number of points of an axis, from the table."""
+        return self._known("extent", self._size(axis))
+
+    def _known(self, kind: str, value: int) -> str:
+        # Equal ones have one place in the table, so that LLVM sees that they are equal.
+        if (kind, value) not in self.known:
+            self.known[kind, value] = self._from_table(value, "i64")
+        return self.known[kind, value]
+
+    def _from_table(self, value: int, kind: str) -> str:
+        n = len(self.table)
+        self.table.append(value)
+        self.entry.append(f"  %a{n} = getelementptr i64, ptr %table, i64 {n}")
+        self.entry.append(f"  %t{n} = load {kind}, ptr %a{n}, align 8")
+        return f"%t{n}"
+
+    def _variable(self, kind: str) -> str:
+        self.count += 1
+        self.entry.append(f"  %m{self.count} = alloca {kind}, align 64")
+        return f"%m{self.count}"
+
+    @contextmanager
+    def _loop(self, extent: str, step: int = 1, first: str = "0") -> Iterator[str]:
+        """A loop; what it gives is the name of the number that counts up."""
+        counter = self._variable("i64")
+        self.count += 1
+        head, body, end = (f"{word}{self.count}" for word in ("head", "body", "end"))
+        self._line(f"store i64 {first}, ptr {counter}")
+        self._line(f"br label %{head}")
+        self.lines.append(f"{head}:")
+        i = self.emit(f"load i64, ptr {counter}")
+        after = self.emit(f"add nsw i64 {i}, {step}")
+        inside = self.emit(f"icmp sle i64 {after}, {extent}")
+        self._line(f"br i1 {inside}, label %{body}, label %{end}")
+        self.lines.append(f"{body}:")
+        yield i
+        self._line(f"store i64 {after}, ptr {counter}")
+        self._line(f"br label %{head}")
+        self.lines.append(f"{end}:")
+
+    # --- loops ---
+
+    def text(self) -> str:
+        """The kernel."""
+        for place in self.places.values():
+            place.pointer = self._from_table(place.address, "ptr")
+        totals = [member for member in self.group.members if member.total]
+        for member in totals:
+            self._for_each_total(member, self._clear)
+        axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
+        self._outer_loops(axes, (NOWHERE,) if self.group.flat else self._take_strip(axes))
+        for member in totals:
+            self._for_each_total(member, self._add_up)
+        attributes = '"prefer-vector-width"="512" "min-legal-vector-width"="512" nounwind'
+        return "\n".join(
+            [
+                *self.formulas.declarations(),
+                f"define void @kernel(ptr noalias readonly %table) {attributes} {{",
+                *self.entry,
+                *self.lines,
+                "  ret void",
+                "}",
+            ]
+        )
+
+    def _size(self, axis: _Axis) -> int:
+        return math.prod(self.group.extents[g] for g in axis)
+
+    def _take_strip(self, axes: list[_Axis]) -> _Axis:
+        """The axis of which as many points as a vector has are worked on side by side; taken out of the others."""
+        strip = max(axes, key=lambda axis: (self._neighbours(axis), self._size(axis)))
+        axes.remove(strip)
+        return strip
+
+    def _neighbours(self, axis: _Axis) -> int:
+        """How many places lie side by side along an axis."""
+        return sum(place.steps.get(axis[-1]) == self.item for place in self.places.values())
+
+    def _merged(self, loops: frozenset[int], places: list[_Place]) -> list[_Axis]:
+        """Loops as few axes, those with the largest steps first."""
+        order = sorted(loops, key=lambda g: (tuple(-abs(p.steps.get(g, 0)) for p in places), g))
+        axes: list[_Axis] = []
+        for g in order:
+            extent = self.group.extents[g]
+            if axes and all(p.steps.get(axes[-1][-1], 0) == p.steps.get(g, 0) * extent for p in places):
+                axes[-1] = (*axes[-1], g)
+            else:
+                axes.append((g,))
+        return axes
+
+    def _outer_loops(self, axes: list[_Axis], strip: _Axis) -> None:
+        if axes:
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, self.places.values()):
+                self._outer_loops(axes[1:], strip)
+            return
+        if self.group.flat:
+            self._nests(strip, None)
+        else:
+            self._strips(strip, self.places.values(), lambda mask: self._nests(strip, mask))
+
+    def _strips(self, strip: _Axis, places: Iterable[_Place], do: Callable[[str | None], None]) -> None:
+        """Go along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
+        columns = self._extent(strip)
+        whole = self.emit(f"and i64 {columns}, {-self.lanes}")
+        with self._loop(whole, self.lanes) as i, self._moved(strip, i, places):
+            do(None)
+        if self._size(strip) % self.lanes == 0:
+            return
+        with self._loop(self.emit(f"add i64 {columns}, {self.lanes - 1}"), self.lanes, whole) as i:  # once or never
+            left = self.emit(f"sub i64 {columns}, {i}")
+            mask = self.emit(f"icmp slt {self._indices()}, {self._spread('i64', left)}")
+            with self._moved(strip, i, places):
+                do(mask)
+
+    def _for_each_total(self, member: Member, do: Callable[[Member], None]) -> None:
+        places = [self.places[member.out], self.places[_total_of(member)]]
+
+        def inside(axes: list[_Axis]) -> None:
+            if not axes:
+                do(member)
+                return
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+                inside(axes[1:])
+
+        inside(self._merged(member.kept, places))
+
+    def _clear(self, member: Member) -> None:
+        pointer = self.places[_total_of(member)].pointer
+        self._line(f"store {self.vector} zeroinitializer, ptr {pointer}, align {memory.LINE}")
+
+    def _add_up(self, member: Member) -> None:
+        """The sum of a vector, where the result belongs."""
+        total, out = self.places[_total_of(member)].pointer, self.places[member.out].pointer
+        result = self.formulas.across("sum", self.emit(f"load {self.vector}, ptr {total}, align {memory.LINE}"))
+        if self.program.instructions[member.number].accumulate:
+            before = self.emit(f"load {self.scalar}, ptr {out}, align {self.item}")
+            result = self.emit(f"fadd {self.scalar} {before}, {result}")
+        self._line(f"store {self.scalar} {result}, ptr {out}, align {self.item}")
+
+    @contextmanager
+    def _moved(self, axis: _Axis, i: str, places: Any) -> Iterator[None]:
+        """Inside, the pointers of the places are those of point ``i`` of an axis."""
+        moving = [place for place in places if axis[-1] in place.steps]
+        before = [place.pointer for place in moving]
+        for place in moving:
+            offset = self.emit(f"mul nsw i64 {i}, {self._step(place.steps[axis[-1]])}")
+            place.pointer = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {offset}")
+        yield
+        for place, pointer in zip(moving, before, strict=True):
+            place.pointer = pointer
+
+    def _nests(self, strip: _Axis, mask: str | None) -> None:
+        """Everything that is done for the points of one vector."""
+        self.asked.clear()
+        lasting: dict[Place, str] = {}
+        for nest in self.group.nests:
+            self._nest(nest, strip[-1], mask, lasting)
+
+    def _nest(self, nest: Nest, strip: int, mask: str | None, lasting: dict[Place, str]) -> None:
+        its = [self.program.instructions[m.number] for m in nest.members]
+        used = {p for m in nest.members for p in (m.out, *m.reads, _mask_of(m), _total_of(m)) if p in self.places}
+        totals = {}
+        for member, it in zip(nest.members, its, strict=True):
+            if member.reduced and not member.total:
+                totals[member] = self._variable(self.vector)
+                start = self.formulas.constant(NEUTRAL[it.reduce])
+                self._line(f"store {self.vector} {start}, ptr {totals[member]}")
+        registers = dict(lasting)
+        written = {m.out[0] for m in nest.members}
+        order = [place for place in self.places if place in used]
+        for place in order:  # what no loop of the nest moves is fetched once
+            where = self.places[place]
+            if nest.loops and place not in registers and place[0] not in written and not nest.loops & {*where.steps}:
+                registers[place] = self._fetch(where, strip, mask)
+        places = [self.places[place] for place in order]
+        axes = self._merged(nest.loops, places)
+        if not self.group.flat or not nest.loops:
+            self._nest_loops(axes, places, nest, strip, mask, registers, totals)
+        else:
+            own = self._take_strip(axes)
+            self._flat_loops(axes, own, places, nest, registers, totals)
+        if not nest.loops:
+            for member in nest.members:
+                if not member.total:
+                    self._note(lasting, member.out, registers[member.out])
+        for member, it in zip(nest.members, its, strict=True):
+            if member in totals:
+                total = self.emit(f"load {self.vector}, ptr {totals[member]}")
+                if self.group.flat:
+                    total = self._spread(self.scalar, self.formulas.across(it.reduce, total))
+                self._finish(member, it.accumulate, total, strip, mask, lasting)
+            elif nest.loops:
+                self._note(lasting, member.out, None)
+
+    def _flat_loops(
+        self, axes: list[_Axis], strip: _Axis, places: list[_Place], nest: Nest,
+        registers: dict[Place, str], totals: dict[Member, str],
+    ) -> None:  # fmt: skip
+        """The loops of a nest when the outer ones have no vectors: they lie along one of these."""
+        if axes:
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+                self._flat_loops(axes[1:], strip, places, nest, registers, totals)
+            return
+        self._strips(
+            strip, places,
+            lambda mask: self._nest_loops([], places, nest, strip[-1], mask, dict(registers), totals),
+        )  # fmt: skip
+
+    def _nest_loops(
+        self, axes: list[_Axis], places: list[_Place], nest: Nest, strip: int, mask: str | None,
+        registers: dict[Place, str], totals: dict[Member, str],
+    ) -> None:  # fmt: skip
+        if axes:
+            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+                self._nest_loops(axes[1:], places, nest, strip, mask, registers, totals)
+            return
+        self._ask_for_what_comes(nest, places, strip)
+        for member in nest.members:
+            it = self.program.instructions[member.number]
+            arguments: list[Any] = []
+            for x, place in zip(it.inputs, member.reads, strict=True):
+                if place is not None and place not in registers:
+                    registers[place] = self._fetch(self.places[place], strip, mask)
+                arguments.append(x if place is None else registers[place])
+            if it.op == "fill":
+                arguments += [self._fetch(self.places[_mask_of(member)], strip, mask), it.value]
+            value = self.formulas.compute(it.op, arguments)
+            if member in totals:
+                if mask and self.group.flat:
+                    value = self._masked(mask, value, NEUTRAL[it.reduce])
+                total = self.emit(f"load {self.vector}, ptr {totals[member]}")
+                total = self.formulas.combine(it.reduce, total, value)
+                self._line(f"store {self.vector} {total}, ptr {totals[member]}")
+            elif member.total:
+                if mask:
+                    value = self._masked(mask, value, 0.0)
+                pointer = self.places[_total_of(member)].pointer
+                total = self.emit(f"load {self.vector}, ptr {pointer}, align {memory.LINE}")
+                total = self.formulas.combine("sum", total, value)
+                self._line(f"store {self.vector} {total}, ptr {pointer}, align {memory.LINE}")
+            else:
+                self._finish(member, it.accumulate, value, strip, mask, registers)
+
+    def _finish(
+        self, member: Member, accumulate: bool, value: str, strip: int, mask: str | None, registers: dict[Place, str]
+    ) -> None:
+        """Put a result where it belongs."""
+        place = member.out
+        if accumulate:
+            before = registers[place] if place in registers else self._fetch(self.places[place], strip, mask)
+            value = self.formulas.compute("add", [before, value])
+        self._note(registers, place, value)
+        if place in self.places:
+            self._store(self.places[place], value, strip, mask)
+
+    def _note(self, registers: dict[Place, str], place: Place, value: str | None) -> None:
+        known = set(registers)
+        keep(known, place, self.group.extents, lasts=value is not None)
+        for gone in registers.keys() - known:
+            del registers[gone]
+        if value is not None:
+            registers[place] = value
+
+    # --- memory ---
+
+    def _ask_for_what_comes(self, nest: Nest, places: list[_Place], strip: int) -> None:
+        """Let the processor fetch memory that is needed some points later.
+
+        It would do so by itself if one address followed the other; a vector from every row of a matrix it does not
+        foresee. The group's first touch only: later nests find everything in the cache.
+        """
+        if not nest.loops or self.group.flat:
+            return
+        loop = self._merged(nest.loops, places)[-1][-1]
+        written = [self.places[m.out] for m in nest.members if m.out in self.places]
+        for place in places:
+            step = place.steps.get(loop, 0)
+            if step and not place.local and place.steps.get(strip) == self.item and id(place) not in self.asked:
+                self.asked.add(id(place))
+                ahead = self.emit(f"mul nsw i64 {self._step(step)}, {AHEAD}")
+                for line in range(0, WIDTH, memory.LINE):
+                    address = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {ahead}")
+                    address = self.emit(f"getelementptr i8, ptr {address}, i64 {line}")
+                    arguments = f"ptr {address}, i32 {int(place in written)}, i32 3, i32 1"
+                    self._line(self.formulas.intrinsic("prefetch", "p0", "void", arguments))
+
+    def _fetch(self, place: _Place, strip: int, mask: str | None) -> str:
+        """The elements of a place for the points of one vector."""
+        step = self.item if place.local else place.steps.get(strip, 0)
+        if place.local:
+            mask = None
+        if not step:
+            return self._spread(self.scalar, self.emit(f"load {self.scalar}, ptr {place.pointer}, align {self.item}"))
+        if step == self.item and mask is None:
+            return self.emit(f"load {self.vector}, ptr {place.pointer}, align {self.item}")
+        if step == self.item:
+            return self.emit(
+                self.formulas.intrinsic(
+                    "masked.load", f"{self.formulas.suffix}.p0", self.vector,
+                    f"ptr {place.pointer}, i32 {self.item}, {self._bits(mask)}, {self.vector} zeroinitializer",
+                )
+            )  # fmt: skip
+        return self.emit(
+            self.formulas.intrinsic(
+                "masked.gather", f"{self.formulas.suffix}.v{self.lanes}p0", self.vector,
+                f"{self._pointers(place, step)}, i32 {self.item}, {self._bits(mask)}, {self.vector} zeroinitializer",
+            )
+        )  # fmt: skip
+
+    def _store(self, place: _Place, value: str, strip: int, mask: str | None) -> None:
+        step = self.item if place.local else place.steps.get(strip, 0)
+        if place.local:
+            mask = None
+        if not step:
+            one = self.emit(f"extractelement {self.vector} {value}, i64 0")
+            self._line(f"store {self.scalar} {one}, ptr {place.pointer}, align {self.item}")
+        elif step == self.item and mask is None:
+            self._line(f"store {self.vector} {value}, ptr {place.pointer}, align {self.item}")
+        elif step == self.item:
+            self._line(
+                self.formulas.intrinsic(
+                    "masked.store", f"{self.formulas.suffix}.p0", "void",
+                    f"{self.vector} {value}, ptr {place.pointer}, i32 {self.item}, {self._bits(mask)}",
+                )
+            )  # fmt: skip
+        else:
+            self._line(
+                self.formulas.intrinsic(
+                    "masked.scatter", f"{self.formulas.suffix}.v{self.lanes}p0", "void",
+                    f"{self.vector} {value}, {self._pointers(place, step)}, i32 {self.item}, {self._bits(mask)}",
+                )
+            )  # fmt: skip
+
+    def _pointers(self, place: _Place, step: int) -> str:
+        steps = self._spread("i64", self._step(step))
+        offsets = self.emit(f"mul {self._indices()}, {steps}")
+        return f"<{self.lanes} x ptr> " + self.emit(
+            f"getelementptr i8, ptr {place.pointer}, <{self.lanes} x i64> {offsets}"
+        )
+
+    def _indices(self) -> str:
+        return f"<{self.lanes} x i64> <" + ", ".join(f"i64 {n}" for n in range(self.lanes)) + ">"
+
+    def _bits(self, mask: str | None) -> str:
+        return f"<{self.lanes} x i1> " + (mask or "splat (i1 true)")
+
+    def _masked(self, mask: str, value: str, other: float) -> str:
+        """A number in the place of what the mask leaves out."""
+        return self.emit(
+            f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} {self.formulas.constant(other)}"
+        )
+
+    def _spread(self, kind: str, value: str) -> str:
+        """A vector that has the same number everywhere."""
+        one = self.emit(f"insertelement <{self.lanes} x {kind}> poison, {kind} {value}, i64 0")
+        return self.emit(
+            f"shufflevector <{self.lanes} x {kind}> {one}, <{self.lanes} x {kind}> poison, "
+            f"<{self.lanes} x i32> zeroinitializer"
+        )
+
+
+def _mask_of(member: Member) -> Place:
+    """A key for the mask of a ``fill``, which is no array of the program."""
+    return -1 - member.number, ()
+
+
+def _total_of(member: Member) -> Place:
+    """A key for the vectors that a total is collected in."""
+    return -1 - member.number, ((0, ()),)

@@ -1,0 +1,277 @@
+"""The operations of the table, and their derivatives, in the language of LLVM.
+
+A formula is arithmetic on vectors. The functions that are more than that all come from e^x: 2^n·e^r with |r| ≤ ½·ln 2,
+and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); so to about one unit in the last
+place. For a derivative there is the formula of the derivative itself; ``flow`` multiplies it by the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from ..program.ir import Instruction
+from ..runtime.erfcx import LARGEST, erfcx_polynomial
+
+#: Exponents that need no logarithm.
+_SIMPLE_POWERS = frozenset(n / 2 for n in range(-8, 9))
+
+
+def able(it: Instruction) -> bool:
+    """Whether there is a formula for an instruction."""
+    if it.op == "pow":
+        return it.inputs[1] in _SIMPLE_POWERS
+    if it.op == "grad:pow:0":
+        return isinstance(it.inputs[2], float) and it.inputs[2] - 1.0 in _SIMPLE_POWERS
+    return it.op in _FORMULAS
+
+
+class Formulas:
+    """Writes formulas for vectors of ``lanes`` numbers; ``emit`` adds a line and returns the name of its value."""
+
+    def __init__(self, emit: Callable[[str], str], dtype: Any, lanes: int) -> None:
+        self.emit = emit
+        self.double = np.dtype(dtype) == np.float64
+        self.scalar = "double" if self.double else "float"
+        self.vector = f"<{lanes} x {self.scalar}>"
+        self.integer = "i64" if self.double else "i32"
+        self.integers = f"<{lanes} x {self.integer}>"
+        self.bits = f"<{lanes} x i1>"
+        self.suffix = f"v{lanes}f{64 if self.double else 32}"
+        self._declared: dict[str, str] = {}
+
+    # --- words ---
+
+    def intrinsic(self, name: str, suffix: str, result: str, arguments: str) -> str:
+        """A call of a function that LLVM knows."""
+        full = f"@llvm.{name}.{suffix}"
+        depth, kinds, word = 0, [], ""
+        for part in arguments.split(", "):
+            word = f"{word}, {part}" if word else part
+            depth += part.count("<") + part.count("(") - part.count(">") - part.count(")")
+            if not depth:
+                kinds.append(word[: word.index(">") + 1] if word.startswith("<") else word.split()[0])
+                word = ""
+        self._declared[full] = f"declare {result} {full}({', '.join(kinds)})"
+        return f"call {result} {full}({arguments})"
+
+    def declarations(self) -> list[str]:
+        """What has to stand in front of the text."""
+        return list(self._declared.values())
+
+    def constant(self, x: float) -> str:
+        """A number as LLVM wants it: the bits of a double, also where a float is meant."""
+        bits = np.float64(x if self.double else np.float32(x)).view(np.uint64)
+        return f"splat ({self.scalar} 0x{int(bits):016X})"
+
+    def _text(self, x: Any) -> str:
+        return x if isinstance(x, str) else self.constant(x)
+
+    def two(self, word: str, a: Any, b: Any) -> str:
+        """An operation with two operands: fadd, fsub, fmul, fdiv."""
+        return self.emit(f"{word} {self.vector} {self._text(a)}, {self._text(b)}")
+
+    def call(self, name: str, *operands: Any) -> str:
+        """A function of vectors that LLVM knows."""
+        arguments = ", ".join(f"{self.vector} {self._text(x)}" for x in operands)
+        return self.emit(self.intrinsic(name, self.suffix, self.vector, arguments))
+
+    def compare(self, a: Any, how: str, b: Any) -> str:
+        """Where a comparison holds."""
+        return self.emit(f"fcmp {how} {self.vector} {self._text(a)}, {self._text(b)}")
+
+    def choose(self, bits: str, yes: Any, no: Any) -> str:
+        """``yes`` where something holds, ``no`` elsewhere."""
+        return self.emit(f"select {self.bits} {bits}, {self.vector} {self._text(yes)}, {self.vector} {self._text(no)}")
+
+    def combine(self, how: str, total: str, value: str) -> str:
+        """A running sum, or a largest or smallest, with one more number."""
+        if how == "sum":
+            return self.two("fadd", total, value)
+        return self.call("maximum" if how == "max" else "minimum", total, value)
+
+    def across(self, how: str, vector: str) -> str:
+        """The sum, or the largest or smallest, of all numbers of a vector."""
+        if how == "sum":
+            arguments = f"{self.scalar} -0.0, {self.vector} {vector}"
+            call = self.intrinsic("vector.reduce.fadd", self.suffix, self.scalar, arguments)
+            return self.emit(call.replace("call", "call reassoc", 1))
+        name = "vector.reduce.fmaximum" if how == "max" else "vector.reduce.fminimum"
+        return self.emit(self.intrinsic(name, self.suffix, self.scalar, f"{self.vector} {vector}"))
+
+    def compute(self, op: str, arguments: list[Any]) -> str:
+        """The result of an operation: of a row of the table, or a derivative times the gradient that arrives."""
+        if op.startswith("grad:"):
+            return self.flow(arguments[0], _FORMULAS[op](self, *arguments[1:]))
+        return _FORMULAS[op](self, *arguments)
+
+    def flow(self, g: Any, slope: Any) -> str:
+        """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+        return self.choose(self.compare(slope, "oeq", 0.0), 0.0, self.two("fmul", g, slope))
+
+    # --- functions ---
+
+    def series(self, x: str, coefficients: Iterator[float] | list[float]) -> str:
+        """A polynomial, the highest coefficient first (Horner)."""
+        result: Any = None
+        for c in coefficients:
+            result = c if result is None else self.call("fmuladd", result, x, c)
+        return str(result)
+
+    def _split(self, x: str) -> tuple[str, str]:
+        """n and r with x = n·ln 2 + r, |r| ≤ ½·ln 2; ln 2 in two parts, of which n times the first is exact."""
+        short = 32 if self.double else 9
+        high = math.floor(math.log(2.0) * 2.0**short) / 2.0**short
+        low = float(Decimal(2).ln() - Decimal(high))
+        n = self.call("rint", self.two("fmul", x, 1.0 / math.log(2.0)))
+        r = self.call("fmuladd", n, -high, x)
+        return n, self.call("fmuladd", n, -low, r)
+
+    def _whole(self, n: str) -> str:
+        # Frozen: of a NaN LLVM may otherwise make what it likes.
+        return self.emit(f"freeze {self.integers} " + self.emit(f"fptosi {self.vector} {n} to {self.integers}"))
+
+    def _power_of_two(self, n: str) -> str:
+        """2^n for a vector of integers that an exponent can hold."""
+        bits, bias = (52, 1023) if self.double else (23, 127)
+        raised = self.emit(f"add {self.integers} {n}, splat ({self.integer} {bias})")
+        moved = self.emit(f"shl {self.integers} {raised}, splat ({self.integer} {bits})")
+        return self.emit(f"bitcast {self.integers} {moved} to {self.vector}")
+
+    def _terms(self) -> int:
+        return 13 if self.double else 7  # the next one is below half a unit of the last place
+
+    def exp(self, x: Any) -> str:
+        """e^x, with infinity, the smallest numbers and 0 where they belong."""
+        low, high = (-746.0, 710.0) if self.double else (-104.0, 89.0)
+        # In this order a NaN stays one.
+        x = self.choose(self.compare(x, "ogt", high), high, x)
+        x = self.choose(self.compare(x, "olt", low), low, x)
+        n, r = self._split(x)
+        power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms(), -1, -1)])
+        whole = self._whole(n)  # 2^n itself may be too large or too small: it is two factors
+        half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")
+        rest = self.emit(f"sub {self.integers} {whole}, {half}")
+        return self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
+
+    def expm1(self, x: str) -> str:
+        """e^x − 1 for −50 ≤ x ≤ 0, exact where it is small: 2^n·(e^r − 1) + (2^n − 1)."""
+        n, r = self._split(x)
+        power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms() + 1, 0, -1)])
+        scale = self._power_of_two(self._whole(n))
+        return self.call("fmuladd", self.two("fmul", power, r), scale, self.two("fsub", scale, 1.0))
+
+    def tanh(self, x: Any) -> str:
+        """(1 − e^(−2|x|)) / (1 + e^(−2|x|)), with the sign of x."""
+        size = self.call("fabs", x)
+        size = self.choose(self.compare(size, "ogt", 25.0), 25.0, size)
+        e = self.expm1(self.two("fmul", size, -2.0))
+        quotient = self.two("fdiv", self.two("fsub", -0.0, e), self.two("fadd", e, 2.0))
+        return self.call("copysign", quotient, x)
+
+    def sigmoid(self, x: Any) -> str:
+        """1 / (1 + e^−x); e^x / (1 + e^x) for a negative x, where e^−x may be too large."""
+        e = self.exp(self.two("fsub", -0.0, self.call("fabs", x)))
+        return self.two("fdiv", self.choose(self.compare(x, "olt", 0.0), e, 1.0), self.two("fadd", e, 1.0))
+
+    def power(self, a: Any, b: float) -> str:
+        """a^b for an exponent that is a multiple of a half."""
+        size = abs(b)
+        result: Any = self.call("sqrt", a) if size % 1.0 else None
+        for _ in range(int(size)):
+            result = a if result is None else self.two("fmul", result, a)
+        if result is None:
+            return self.call("fabs", 1.0)
+        if size % 1.0:  # of −∞ there is no root, but it has a power
+            result = self.choose(self.compare(a, "oeq", -math.inf), math.inf, result)
+        return self.two("fdiv", 1.0, result) if b < 0 else str(result)
+
+    def power_slope(self, a: Any, b: float) -> str:
+        """b·a^(b − 1); 0 for b = 0, also where a is 0, and the same for both zeros."""
+        return self.two("fmul", self.power(self.two("fadd", a, 0.0), b - 1.0), b) if b else self._text(0.0)
+
+    def normal(self, x: Any) -> tuple[str, str]:
+        """Φ(x), the share of a normal distribution below x, and e^(−x²/2); see :func:`erfcx_polynomial`."""
+        largest, degree = (LARGEST, 30) if self.double else (10.0, 9)
+        low = 2.0 / (2.0 + largest)
+        z = self.two("fmul", self.call("fabs", x), math.sqrt(0.5))
+        z = self.choose(self.compare(z, "ogt", largest), largest, z)
+        t = self.two("fdiv", 4.0 / (1.0 - low), self.two("fadd", z, 2.0))
+        u = self.two("fsub", t, 2.0 * low / (1.0 - low) + 1.0)
+        density = self.exp(self.two("fmul", self.two("fmul", x, x), -0.5))
+        tail = self.two("fmul", self.series(u, erfcx_polynomial(degree, largest)), self.two("fmul", density, 0.5))
+        return self.choose(self.compare(x, "ogt", 0.0), self.two("fsub", 1.0, tail), tail), density
+
+    def gelu(self, x: Any) -> str:
+        """x·Φ(x)."""
+        x = self._far(x)
+        return self.two("fmul", self.normal(x)[0], x)
+
+    def _far(self, x: Any) -> str:
+        """x, but not below −10⁴, where Φ is 0: −∞ times 0 would be NaN."""
+        return self.choose(self.compare(x, "olt", -1e4), -1e4, x)
+
+    def gelu_slope(self, x: Any) -> str:
+        """Φ(x) + x·φ(x)."""
+        x = self._far(x)
+        x = self.choose(self.compare(x, "ogt", 1e4), 1e4, x)
+        share, density = self.normal(x)
+        return self.call("fmuladd", self.two("fmul", density, 1.0 / math.sqrt(2.0 * math.pi)), x, share)
+
+    def extreme_slope(self, own: Any, other: Any, out: Any) -> str:
+        """The gradient goes to the input that was chosen, half of it where both are equal."""
+        chosen = self.choose(self.compare(own, "oeq", out), 1.0, 0.0)
+        return self.choose(self.compare(own, "oeq", other), 0.5, chosen)
+
+    def sign(self, x: Any) -> str:
+        """The derivative of |x|: 0 at 0, and for NaN."""
+        return self.choose(self.compare(x, "one", 0.0), self.call("copysign", 1.0, x), 0.0)
+
+    def divide(self, a: Any, b: Any) -> str:
+        """a / b; by 1 / b where many numbers share a divisor."""
+        return self.two("fdiv arcp", a, b)
+
+
+_F = Formulas
+#: For each operation its formula: of the inputs, and for a derivative of the inputs and the result.
+_FORMULAS: dict[str, Callable[..., str]] = {
+    "copy": lambda f, a: f._text(a),
+    "detach": lambda f, a: f._text(a),
+    "add": lambda f, a, b: f.two("fadd", a, b),
+    "sub": lambda f, a, b: f.two("fsub", a, b),
+    "mul": lambda f, a, b: f.two("fmul", a, b),
+    "div": _F.divide,
+    "neg": lambda f, a: f.two("fsub", -0.0, a),
+    "abs": lambda f, a: f.call("fabs", a),
+    "sqrt": lambda f, a: f.call("sqrt", a),
+    "exp": _F.exp,
+    "tanh": _F.tanh,
+    "sigmoid": _F.sigmoid,
+    "relu": lambda f, a: f.choose(f.compare(a, "ole", 0.0), 0.0, a),
+    "gelu": _F.gelu,
+    "pow": _F.power,
+    "maximum": lambda f, a, b: f.call("maximum", a, b),
+    "minimum": lambda f, a, b: f.call("minimum", a, b),
+    "equal": lambda f, a, b: f.choose(f.compare(a, "oeq", b), 1.0, 0.0),
+    "fill": lambda f, a, mask, value: f.choose(f.compare(mask, "une", 0.0), a, value),
+    "flow": _F.flow,
+    "grad:exp:0": lambda f, a, out: f._text(out),
+    "grad:log:0": lambda f, a, out: f.divide(1.0, a),
+    "grad:sqrt:0": lambda f, a, out: f.divide(0.5, f.call("fabs", out)),  # the root of -0.0 is -0.0
+    "grad:tanh:0": lambda f, a, out: f.two("fsub", 1.0, f.two("fmul", out, out)),
+    "grad:sigmoid:0": lambda f, a, out: f.two("fmul", out, f.two("fsub", 1.0, out)),
+    "grad:relu:0": lambda f, a, out: f.choose(f.compare(a, "ole", 0.0), 0.0, 1.0),
+    "grad:gelu:0": lambda f, a, out: f.gelu_slope(a),
+    "grad:abs:0": lambda f, a, out: f.sign(a),
+    "grad:pow:0": lambda f, a, b, out: f.power_slope(a, b),
+    "grad:maximum:0": lambda f, a, b, out: f.extreme_slope(a, b, out),
+    "grad:maximum:1": lambda f, a, b, out: f.extreme_slope(b, a, out),
+    "grad:minimum:0": lambda f, a, b, out: f.extreme_slope(a, b, out),
+    "grad:minimum:1": lambda f, a, b, out: f.extreme_slope(b, a, out),
+    "grad:div:0": lambda f, a, b, out: f.divide(1.0, b),
+    "grad:div:1": lambda f, a, b, out: f.two("fsub", -0.0, f.divide(out, b)),
+}  # fmt: skip

@@ -1,0 +1,530 @@
+"""Which neighbouring instructions run together, as one kernel that reads and writes memory once.
+
+numpy goes through the whole of an array for every operation; a layer norm is a dozen such journeys. A *group* is a
+stretch of instructions that share some loops, its *outer* ones. A kernel runs all of them for some points of the outer
+loops before it goes on to the next: what one instruction computes is still in a register, or at least in the nearest
+cache, when the next one asks for it, and what nobody else asks for is never written down at all. ::
+
+    for points of the outer loops:          # i and the lanes, in a layer norm
+        for j: a = x[i,j] + y[i,j]; sum += a          # a nest
+        mean = sum / n                                # a nest without loops of its own
+        for j: d = a[i,j] - mean; squares += d * d    # another
+        …
+
+This module looks at instructions only; codegen.py makes machine code of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .ir import Access, Instruction, Program
+
+#: Fewer points than this are done before a kernel has been compiled, and by numpy nearly as fast.
+SMALLEST = 4096
+
+#: The same for a program that runs again and again.
+SMALLEST_FLAT = 32
+
+#: Outer loops are given up for a longer group only if so many points of them remain to be worked on side by side.
+NARROWEST = 256
+
+#: Matrix products are for the BLAS, unless each of their sums has so few terms.
+LONGEST_SUM = 4
+
+#: What only one group needs, and not only in registers, has to be found in a near cache: so many vectors at most.
+LARGEST_LOCAL = 512
+
+#: A group has at most so many members: what is compared with all of them, and the text that LLVM reads, stay bounded.
+MOST_MEMBERS = 256
+
+#: What numpy does as fast, if it stands alone.
+PLAIN = frozenset(
+    (
+        "copy",
+        "detach",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "abs",
+        "exp",
+        "sqrt",
+        "maximum",
+        "minimum",
+        "relu",
+        "fill",
+        "equal",
+    )
+)
+
+#: The same loop in several instructions has one number. ``Place``: the elements that an access finds, as a function of
+#: the loops: for every axis the first index, and the loops with their steps.
+Place = tuple[int, tuple[tuple[int, tuple[tuple[int, int], ...]], ...]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """An instruction of a group.
+
+    Attributes:
+        number: of the instruction in the program.
+        loops: for every loop of the instruction, and the lanes as its last one, the number that it has in the group;
+            -1 for a loop of one point.
+        kept: the loops that its output mentions.
+        reduced: the loops that it sums over, or takes the largest of.
+        out, reads: the places that it writes to and reads from; None for a number.
+        total: whether it adds up over the outer loops, as the gradient of a parameter does; any other one has a result
+            for each of their points.
+    """
+
+    number: int
+    loops: tuple[int, ...]
+    kept: frozenset[int]
+    reduced: frozenset[int]
+    out: Place
+    reads: tuple[Place | None, ...]
+    total: bool = False
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Instructions that share all their loops: the outer ones of the group, and these."""
+
+    loops: frozenset[int]
+    members: list[Member] = field(default_factory=list)
+    uses: _Uses = field(default_factory=lambda: _Uses(), repr=False)
+
+    def add(self, member: Member) -> None:
+        """Put a member behind the others."""
+        self.members.append(member)
+        self.uses.add(member)
+
+
+@dataclass
+class Group:
+    """Instructions that run together.
+
+    Attributes:
+        members: in the order of the program.
+        outer: the loops that all of them have in common.
+        extents: how far each loop runs.
+        nests: the members, by the loops that they have beside the outer ones.
+        hidden: arrays that are never written to memory.
+        local: arrays of which only the part that belongs to one point of the outer loops is ever in memory.
+        flat: whether the points that are worked on side by side are those of each nest's own loops, not of the outer.
+    """
+
+    members: list[Member] = field(default_factory=list)
+    outer: frozenset[int] = frozenset()
+    extents: list[int] = field(default_factory=list)
+    nests: list[Nest] = field(default_factory=list)
+    hidden: frozenset[int] = frozenset()
+    local: frozenset[int] = frozenset()
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Instructions on so few numbers that Python is done before numpy has begun; see scalars.py.
+
+    Attributes:
+        members: numbers of the instructions, in the order of the program.
+        hidden: arrays that are never written to memory.
+        text: the function in Python that does all of them.
+    """
+
+    members: tuple[int, ...]
+    hidden: frozenset[int]
+    text: str = field(repr=False)
+
+
+Item = int | Group | Stretch
+Schedule = list[Item]
+
+
+def schedule(
+    program: Program, batch: int, able: Callable[[Instruction], bool], skipped: Iterable[int], flat: bool = False
+) -> Schedule:
+    """The order in which the instructions of a program run, for a batch of this size: alone, or in groups.
+
+    Args:
+        program: what runs.
+        batch: the number of lanes.
+        able: whether the kernels know how to compute an instruction.
+        skipped: instructions that do not run at all.
+        flat: for a program that works on a few vectors of numbers, again and again: groups of any size, without outer
+            loops, so that a sum over all of a vector is no end of a group.
+    """
+    left_out = set(skipped)
+    running = [number for number in range(len(program.instructions)) if number not in left_out]
+    smallest = SMALLEST_FLAT if flat else SMALLEST
+    if all(math.prod(program.instructions[number].loops) * batch < smallest for number in running):
+        return [*running]  # whatever the groups, none would be worth a kernel
+    builder = Builder(program, batch, flat)
+    result: Schedule = []
+    for number in running:
+        it = program.instructions[number]
+        if not (able(it) and _fits(program, it)):
+            if not builder.is_independent(it):
+                result += builder.finish()
+            result.append(number)  # before the group, then
+        elif not builder.add(number):
+            result += builder.finish()
+            if not builder.add(number):
+                result.append(number)
+    result += builder.finish()
+    return result
+
+
+def numbers(item: Item) -> list[int]:
+    """The instructions of an item of a schedule."""
+    if isinstance(item, Group):
+        return [member.number for member in item.members]
+    return [*item.members] if isinstance(item, Stretch) else [item]
+
+
+def unwritten(item: Item) -> frozenset[int]:
+    """The arrays that an item needs no memory for, among those of the program."""
+    if isinstance(item, Group):
+        return item.hidden | item.local
+    return item.hidden if isinstance(item, Stretch) else frozenset()
+
+
+def points(program: Program, item: Item) -> dict[int, int]:
+    """For each instruction of an item that is the program's own, how many points its loops have in one lane."""
+    own = [number for number in numbers(item) if number < len(program.instructions)]
+    return {number: math.prod(program.instructions[number].loops) for number in own}
+
+
+def _fits(program: Program, it: Instruction) -> bool:
+    """Whether points of different lanes, and of different outputs, have nothing to do with each other."""
+    if it.op == "select" or any(x.table is not None for x in (it.out, *it.reads())):
+        return False
+    arrays = program.arrays
+    if any(arrays[x.array].kind == "index" for x in it.reads()):
+        return False
+    total = is_total(program, it)
+    if it.op == "mul" and (it.reduced() or total) and len(list(it.reads())) == 2:
+        a, b = it.reads()
+        matrix = any(a.uses(loop) != b.uses(loop) for loop, n in enumerate(it.loops) if n > 1)
+        return not matrix or (math.prod(it.loops[loop] for loop in it.reduced()) <= LONGEST_SUM and not total)
+    return True
+
+
+def is_total(program: Program, it: Instruction) -> bool:
+    """Whether an instruction adds up over the lanes."""
+    return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
+
+
+def _place(program: Program, x: Access, loops: tuple[int, ...]) -> Place:
+    axes = []
+    for start, row in zip(x.offset, x.steps, strict=True):
+        axes.append((start, tuple(sorted((g, s) for g, s in zip(loops, row, strict=False) if s and g >= 0))))
+    if program.arrays[x.array].lanes and loops[-1] >= 0:
+        axes.append((0, ((loops[-1], 1),)))
+    return x.array, tuple(axes)
+
+
+class Builder:
+    """Makes one group after the other."""
+
+    def __init__(self, program: Program, batch: int, flat: bool = False) -> None:
+        self.program, self.batch, self.flat = program, batch, flat
+        self._begin()
+
+    def _begin(self) -> None:
+        self.group = Group(flat=self.flat)
+        self.uses = _Uses()
+        self.written: set[int] = set()
+        self.read: set[int] = set()
+        # Where an axis of an array has been met: (array, axis, first index, step, extent) -> the loop.
+        self.met: dict[tuple[int, ...], int] = {}
+
+    def finish(self) -> Schedule:
+        """The group, if it is worth a kernel, or else its instructions; the next one begins."""
+        group = self.group
+        self._begin()
+        its = [self.program.instructions[member.number] for member in group.members]
+        if all(member.total for member in group.members):  # the BLAS is good at that
+            return [member.number for member in group.members]
+        points = max((math.prod(group.extents[g] for g in (*m.kept, *m.reduced)) for m in group.members), default=0)
+        if (
+            points < (SMALLEST_FLAT if self.flat else SMALLEST)
+            or not (group.outer or self.flat)
+            or (len(its) == 1 and its[0].op in PLAIN and not group.members[0].reduced)
+        ):
+            return [member.number for member in group.members]
+        return [group]
+
+    def is_independent(self, it: Instruction) -> bool:
+        """Whether an instruction may as well run before the group."""
+        out = it.out.array
+        return not (out in self.written or out in self.read or any(x.array in self.written for x in it.reads()))
+
+    def add(self, number: int) -> bool:
+        """Add an instruction to the group, unless it does not fit there."""
+        it, group = self.program.instructions[number], self.group
+        if len(group.members) == MOST_MEMBERS:
+            return False
+        loops = self._loops(it)
+        if loops is None:
+            return False
+        new, fresh = loops
+        total = is_total(self.program, it) and self.batch > 1
+        reduced = frozenset([*(new[loop] for loop in it.reduced()), *new[-1:] * total])
+        kept = frozenset(g for g in new if g >= 0) - reduced
+        if new[-1] < 0 and self.batch > 1 and any(m.loops[-1] >= 0 for m in group.members):
+            return False
+        member = Member(
+            number, new, kept, reduced, _place(self.program, it.out, new),
+            tuple(_place(self.program, x, new) if isinstance(x, Access) else None for x in it.inputs), total,
+        )  # fmt: skip
+        extents = group.extents + fresh
+        if not _distinct(member.out, extents):  # points that add up in one place
+            return False
+        outer = self._outer(member, extents)
+        if outer is None:
+            return False
+        changed = outer != group.outer
+        group.outer, group.extents = outer, extents
+        group.members.append(member)
+        if changed:
+            group.nests = []
+        for m in group.members if changed else [member]:
+            _into_nest(group, m)
+        self.uses.add(member)
+        self.written.add(it.out.array)
+        self.read |= {x.array for x in it.reads()}
+        self._remember(it, new)
+        return True
+
+    def _loops(self, it: Instruction) -> tuple[tuple[int, ...], list[int]] | None:
+        """The numbers of an instruction's loops in the group, and the extents of those that are new to it."""
+        lanes = any(self.program.arrays[x.array].lanes for x in (it.out, *it.reads()))
+        shape = (*it.loops, self.batch if lanes else 1)
+        found = [-1] * len(shape)
+        for own in (True, False):  # what the group has computed decides, then what it has read
+            for key, loop in self._axes(it):
+                if (key[0] in self.written) == own and key in self.met and found[loop] != self.met[key]:
+                    if own and (found[loop] >= 0 or self.met[key] in found):
+                        return None
+                    if found[loop] < 0 and self.met[key] not in found:
+                        found[loop] = self.met[key]
+        if all(g < 0 for g in found[:-1]):  # nothing in common: then any loops of equal length may run together
+            for loop, n in enumerate(it.loops):
+                free = [g for g in sorted(self.group.outer) if self.group.extents[g] == n and g not in found]
+                found[loop] = free[0] if free and n > 1 else -1
+        fresh: list[int] = []
+        for loop, n in enumerate(shape):
+            if n > 1 and found[loop] < 0:
+                found[loop] = len(self.group.extents) + len(fresh)
+                fresh.append(n)
+        return tuple(found), fresh
+
+    def _axes(self, it: Instruction) -> Iterable[tuple[tuple[int, ...], int]]:
+        """Every axis that one loop alone runs along."""
+        for x in (it.out, *it.reads()):
+            for axis, (start, row) in enumerate(zip(x.offset, x.steps, strict=True)):
+                moving = [(loop, s) for loop, s in enumerate(row) if s and it.loops[loop] > 1]
+                if len(moving) == 1:
+                    loop, step = moving[0]
+                    yield (x.array, axis, start, step, it.loops[loop]), loop
+            if self.program.arrays[x.array].lanes and self.batch > 1:
+                yield (-1,), len(it.loops)
+
+    def _remember(self, it: Instruction, loops: tuple[int, ...]) -> None:
+        for key, loop in self._axes(it):
+            self.met.setdefault(key, loops[loop])
+
+    def _outer(self, member: Member, extents: list[int]) -> frozenset[int] | None:
+        """The outer loops of the group with one more member; None if too few would remain."""
+        group = self.group
+        if self.flat:
+            return self._outer_of_flat(member, extents)
+        own = member.reduced if member.total else member.kept
+        outer = group.outer & own if group.members else own
+        for other in (*self.uses.near(member), member):
+            for one, two in _meetings(other, member, extents):
+                if (other.total and one is other.out) or (member.total and two is member.out):
+                    if other is not member:  # a total is complete only when the kernel ends
+                        return None
+                else:
+                    outer = frozenset(g for g in outer if _apart(one, two, g, extents))
+        if member.total and math.prod(extents[g] for g in member.kept) > LARGEST_LOCAL:
+            return None
+        if outer != group.outer and group.members and math.prod(extents[g] for g in outer) < NARROWEST:
+            return None
+        for m in (*group.members, member):
+            if m.reduced and (m.reduced if m.total else m.kept) != outer:
+                return None
+        return outer
+
+    def _outer_of_flat(self, member: Member, extents: list[int]) -> frozenset[int] | None:
+        """No more than the loops for which there is a sum each: the heads, of which each has its softmax."""
+        members = [*self.group.members, member]
+        wanted = {m.kept for m in members if m.reduced}
+        if member.total or len(wanted) > 1:
+            return None
+        outer = next(iter(wanted), frozenset())
+        if not all(m.kept >= outer for m in members):
+            return None
+        if not outer:
+            return outer
+        uses = _Uses(members)
+        for m in [member] if outer == self.group.outer else members:
+            for other in uses.near(m):
+                for one, two in _meetings(other, m, extents):
+                    if not all(_apart(one, two, g, extents) for g in outer):
+                        return None
+        return outer
+
+
+class _Uses:
+    """Which of some members write to each array, and which read from it."""
+
+    def __init__(self, members: Iterable[Member] = ()) -> None:
+        self.writers: dict[int, list[Member]] = {}
+        self.readers: dict[int, list[Member]] = {}
+        for member in members:
+            self.add(member)
+
+    def add(self, member: Member) -> None:
+        """Note one more member."""
+        self.writers.setdefault(member.out[0], []).append(member)
+        for array in {place[0] for place in member.reads if place is not None}:
+            self.readers.setdefault(array, []).append(member)
+
+    def near(self, member: Member) -> Iterable[Member]:
+        """Those that have an array in common with a member, to which at least one of the two writes."""
+        arrays = {place[0] for place in member.reads if place is not None}
+        found = {m.number: m for array in (member.out[0], *arrays) for m in self.writers.get(array, ())}
+        found |= {m.number: m for m in self.readers.get(member.out[0], ())}
+        return found.values()
+
+
+def _meetings(a: Member, b: Member, extents: list[int]) -> Iterable[tuple[Place, Place]]:
+    """The places in the same array of which at least one is written to."""
+    for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
+        if one is not None and two is not None and one[0] == two[0] and not _separate(one, two, extents):
+            yield one, two
+
+
+def _separate(one: Place, two: Place, extents: list[int]) -> bool:
+    """Whether two places are different parts of an array: one ends before the other begins, along some axis."""
+    for (start, moving), (other_start, other_moving) in zip(one[1], two[1], strict=False):
+        ends = []
+        for first, loops in ((start, moving), (other_start, other_moving)):
+            reach = [step * (extents[g] - 1) for g, step in loops]
+            ends.append((first + sum(r for r in reach if r < 0), first + sum(r for r in reach if r > 0)))
+        if ends[0][1] < ends[1][0] or ends[1][1] < ends[0][0]:
+            return True
+    return False
+
+
+def _apart(one: Place, two: Place, loop: int, extents: list[int]) -> bool:
+    """Whether different points of a loop never find the same element, one here and one there."""
+    if one == two and _distinct(one, extents):
+        return any(loop == g for _, moving in one[1] for g, _ in moving)
+    return _alone(one, loop) is not None and _alone(one, loop) == _alone(two, loop)
+
+
+def _distinct(place: Place, extents: list[int]) -> bool:
+    """Whether every point of the loops finds an element of its own, as every number has its own digits."""
+    for _, moving in place[1]:
+        reach = 0
+        for loop, step in sorted(moving, key=lambda pair: abs(pair[1])):
+            if abs(step) <= reach:
+                return False
+            reach += abs(step) * (extents[loop] - 1)
+    return True
+
+
+def _alone(place: Place, loop: int) -> tuple[int, int, int] | None:
+    """The axis that this loop alone runs along, the first index, and the step: no two points share an element then."""
+    for axis, (start, moving) in enumerate(place[1]):
+        if len(moving) == 1 and moving[0][0] == loop:
+            return axis, start, moving[0][1]
+    return None
+
+
+def _into_nest(group: Group, member: Member) -> None:
+    """Put a member into the last nest of the group, or into a new one."""
+    own = (member.kept | member.reduced) - group.outer
+    if group.nests and group.nests[-1].loops == own:
+        nest = group.nests[-1]
+        if all(
+            one == two and not (m.reduced and one is m.out) and not (member.reduced and two is member.out)
+            for m in nest.uses.near(member)
+            for one, two in _meetings(m, member, group.extents)
+        ):
+            nest.add(member)
+            return
+    group.nests.append(Nest(own))
+    group.nests[-1].add(member)
+
+
+# --- what need not be written ----------------------------------------------------------------------------------------
+
+
+def hide(program: Program, items: Schedule) -> None:
+    """Mark the arrays that exist in registers only, and those that are small while they exist."""
+    uses: dict[int, int] = {}
+    for it in (program.instructions[number] for item in items for number in numbers(item)):
+        for x in (it.out, *it.reads()):
+            uses[x.array] = uses.get(x.array, 0) + 1
+    kept = {access.array for access, _ in program.outputs} | {program.gradient}
+    for group in items:
+        if isinstance(group, Group):
+            own: dict[int, int] = {}
+            for member in group.members:
+                for place in (member.out, *member.reads):
+                    if place is not None:
+                        own[place[0]] = own.get(place[0], 0) + 1
+            written = {m.out[0] for m in group.members if not m.total}
+            inside = {array for array in written - kept if own[array] == uses[array]}
+            asked = inside & _asked_of_memory(program, group)
+            group.hidden = frozenset(inside - asked)
+            if not group.flat:
+                group.local = frozenset(a for a in asked if math.prod(local_shape(program, group, a)) <= LARGEST_LOCAL)
+
+
+def local_shape(program: Program, group: Group, array: int) -> tuple[int, ...]:
+    """The axes of an array of which a group needs more than one element at a time; 1 for the others."""
+    place = next(p for m in group.members for p in (m.out, *m.reads) if p is not None and p[0] == array)
+    outer = {found[0] for g in group.outer if (found := _alone(place, g)) is not None}
+    return tuple(1 if axis in outer else n for axis, n in enumerate(program.arrays[array].shape))
+
+
+def _asked_of_memory(program: Program, group: Group) -> set[int]:
+    """The arrays of which an element is read when it is no longer, or not yet, in a register."""
+    asked: set[int] = set()
+    lasting: set[Place] = set()  # what does not depend on a nest's own loops
+    for nest in group.nests:
+        here = set(lasting)
+        for member in nest.members:
+            for place in (*member.reads, member.out if program.instructions[member.number].accumulate else None):
+                if place is not None and place not in here:
+                    asked.add(place[0])
+            if not member.reduced:
+                keep(here, member.out, group.extents)
+        for member in nest.members:
+            keep(
+                lasting, member.out, group.extents, lasts=not member.total and (bool(member.reduced) or not nest.loops)
+            )
+    return asked
+
+
+def keep(registers: Any, place: Place, extents: list[int], lasts: bool = True) -> None:
+    """Note that an element is in a register, and that what may be the same element by another name no longer is."""
+    for other in [p for p in registers if p[0] == place[0] and p != place]:
+        if not _separate(other, place, extents):
+            registers.discard(other)
+    if lasts:
+        registers.add(place)
+    else:
+        registers.discard(place)

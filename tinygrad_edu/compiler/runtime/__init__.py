@@ -1,0 +1,1 @@
+"""What every back end needs when it lays out and runs a program."""

@@ -1,0 +1,71 @@
+"""Random numbers for a program: those of an example are the same however the batch is shared out.
+
+A generator is a stream of 64-bit words, each of them two draws. Every array takes its words from the stream example by
+example; whoever computes some of the examples jumps over the words of the others (Brown 1994, "Random number generation
+with arbitrary strides", which numpy's generator has as ``advance``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some neighbouring examples of a batch.
+
+    Attributes:
+        first: the number of the first one.
+        size: how many there are.
+        examples: how many the whole batch has.
+    """
+
+    first: int
+    size: int
+    examples: int
+
+    @classmethod
+    def whole(cls, examples: int) -> Share:
+        """All of them."""
+        return cls(0, examples, examples)
+
+    def split(self, parts: int) -> list[Share]:
+        """At most so many shares, each with at least one example, the larger ones first.
+
+        >>> [share.size for share in Share.whole(11).split(3)]
+        [4, 4, 3]
+        """
+        parts = min(parts, self.size)
+        sizes = [self.size // parts + (i < self.size % parts) for i in range(parts)]
+        return [Share(self.first + sum(sizes[:i]), size, self.examples) for i, size in enumerate(sizes)]
+
+
+def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share | None) -> Any:
+    """Whether each number is kept, which happens with probability 1 − p: shape (examples of the share, *shape).
+
+    Without a share the array has no examples, and there is one of the numbers for all of them.
+
+    >>> both = dropout_mask(np.random.default_rng(1), (3,), 0.5, Share.whole(2))
+    >>> second = dropout_mask(np.random.default_rng(1), (3,), 0.5, Share(1, 1, 2))
+    >>> both.shape, bool((both[1] == second[0]).all())
+    ((2, 3), True)
+    """
+    share = share or Share.whole(1)
+    size = math.prod(shape)
+    words = -(-size // 2)
+    stream: Any = random.bit_generator
+    if share.first:
+        stream.advance(share.first * words)
+    draws = stream.random_raw(share.size * words).view(np.uint32).reshape(share.size, 2 * words)[:, :size]
+    rest = share.examples - share.first - share.size
+    if rest:
+        stream.advance(rest * words)
+    dropped = min(round(p * 2**32), 2**32 - 1)  # of all draws that there can be
+    return (draws >= np.uint32(dropped)).reshape(share.size, *shape)

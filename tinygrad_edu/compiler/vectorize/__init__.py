@@ -1,0 +1,1 @@
+"""From scalar operations to array instructions."""

@@ -1,0 +1,342 @@
+"""From scalar nodes to array instructions: packs.
+
+Nodes of one level that do the same with operands from the same arrays form a *pack*: one instruction. The art is in
+the order. Every pack is laid out in a box such that its operands are reached by formulas (see affine.py):
+
+* a sum of products is an edge between the tuple of its left factors and the tuple of its right factors; the edges of a
+  pack form complete bipartite groups, and such a group **is** a matrix product: every row with every column;
+* an elementwise operation takes over the box of an operand, a reduction what is left of the box when an axis is gone;
+* whatever has no such order is laid out as a list, and what cannot be reached by a formula is copied together first.
+
+Boxes may have holes (attention that looks only back fills half of a square). Holes hold anything, except where a
+reduction reads them: there they must be 0, −∞ or ∞, and a ``fill`` sees to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, groupby
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import numpy as np
+
+from ... import ops
+from ..frontend.simplify import SUM, Node, Normal
+from ..frontend.tracers import CALL, PICK
+from ..program.ir import Access, Array, Operand, identity
+from .affine import IntArray, longest, pairs
+from .placement import Placement, on_grid, spread, term_grid
+
+
+class Block(Placement):
+    """A body as arrays and instructions; see :class:`Placement` for what it knows about every node."""
+
+    def __init__(self, normal: Normal, blocks: dict[int, Block], lines: list[str]) -> None:
+        super().__init__(normal, lines)
+        self.blocks = blocks
+        self._packs()
+
+    # --- packs ---------------------------------------------------------------------------------------------------
+
+    def _packs(self) -> None:
+        levels: dict[int, list[Node]] = {}
+        for node in self.normal.nodes:
+            levels.setdefault(node.level, []).append(node)
+        for level in sorted(levels):
+            packs: dict[Any, list[Node]] = {}
+            # Python reads a list of its own far faster, but for a few nodes it is not worth while to copy all.
+            few = 8 * sum(map(self._reads, levels[level])) < len(self.array)
+            of: Any = self.array if few else self.array.tolist()
+            for node in levels[level]:
+                packs.setdefault(self._pack_key(node, of), []).append(node)
+            for pack in packs.values():
+                pack.sort(key=attrgetter("result"))  # the order in which the function computed them
+                op = pack[0].op
+                if op is CALL:
+                    self._call_pack(pack)
+                elif op is SUM:
+                    self._sum_pack(pack)
+                elif op is PICK:
+                    self._pick_pack(pack)
+                elif op is ops.MAXIMUM or op is ops.MINIMUM:
+                    self._extreme_pack(pack)
+                else:
+                    self._elementwise_pack(pack)
+
+    def _reads(self, node: Node) -> int:
+        """About how many other nodes :meth:`_pack_key` looks at."""
+        if node.op is CALL:
+            return sum(map(len, self.body.calls[node.detail].inputs))
+        return len(node.args) + 2 * len(node.products)
+
+    def _pack_key(self, node: Node, of: Sequence[int]) -> Any:
+        """What the nodes of a pack have in common; ``of`` is the array of every recorded node."""
+        if node.op is CALL:
+            call = self.body.calls[node.detail]
+            alias = self.normal.alias
+            return (CALL, id(call.body), tuple(tuple(sorted({of[alias[x]] for x in port})) for port in call.inputs))
+        if node.op is PICK:
+            return (PICK, of[node.args[0]], len(node.detail), of[node.detail[0]])
+        if node.op is SUM:
+            arrays = [(of[a], of[b]) for a, b in node.products]
+            if any(a > b for a, b in set(arrays)):
+                # A product is written in the order of the arrays, so that x·w and w·x look the same.
+                node.products = [
+                    (x, y) if a <= b else (y, x) for (x, y), (a, b) in zip(node.products, arrays, strict=True)
+                ]
+                arrays = [(a, b) if a <= b else (b, a) for a, b in arrays]
+            return (SUM, _runs(arrays), _runs([of[x] for x in node.args]))
+        if node.op is ops.MAXIMUM or node.op is ops.MINIMUM:
+            runs = _runs([of[x] for x in node.args])
+            return (node.op, runs, len(runs) == len(node.args) == 2)
+        return (node.op, tuple([of[x] for x in node.args]))
+
+    def _arrays(self, nodes: Sequence[Any]) -> list[Any]:
+        """The array of each node, or the pair of arrays of each pair of nodes."""
+        if not nodes:
+            return []
+        arrays = self.array[np.array(nodes, np.int64)].tolist()
+        return list(map(tuple, arrays)) if isinstance(arrays[0], list) else arrays
+
+    def _finish(self, pack: list[Node], box: tuple[IntArray, tuple[int, ...]], hole: float | None = None) -> int:
+        """Make the array for a pack that is laid out in ``box``."""
+        places, shape = box
+        mask = None
+        if len(pack) < math.prod(shape):
+            mask = np.zeros(shape, bool)
+            mask[tuple(places.T)] = True
+        out = self.new(Array(shape, mask=mask, hole=hole if mask is not None else None))
+        self.settle([node.result for node in pack], out, places)
+        return out
+
+    def _credit(self, pack: list[Node]) -> dict[str, Any]:
+        return {"nodes": sum(node.nodes for node in pack), "line": self.lines[pack[0].site]}
+
+    # --- elementwise -------------------------------------------------------------------------------------------------
+
+    def _elementwise_pack(self, pack: list[Node]) -> None:
+        slots = [np.array([node.args[s] for node in pack], np.int64) for s in range(len(pack[0].args))]
+        box = self.layout(slots)
+        inputs = tuple(self.operand(on_grid(ids, box)) for ids in slots)
+        op = pack[0].op
+        assert isinstance(op, ops.Op)
+        out = self._finish(pack, box, self.hole_value(op, inputs, box))
+        self.emit(op.name, box[1], identity(out, box[1]), inputs, **self._credit(pack))
+
+    # --- sums --------------------------------------------------------------------------------------------------------
+
+    def _sum_pack(self, pack: list[Node]) -> None:
+        products = _segments([node.products for node in pack], self._arrays)
+        plain = _segments([list(node.args) for node in pack], self._arrays)
+        if len(plain) > 4:  # terms from everywhere: copied together first
+            plain = [[list(node.args) for node in pack]]
+        long_products = [s for s in products if max(map(len, s)) > 1]
+        long_plain = [s for s in plain if max(map(len, s)) > 1]
+        main: Any = None
+        if long_products:
+            main = max(long_products, key=lambda s: sum(map(len, s)))
+            found = self._pair_up(main)
+            if found is None and self._split_by_tensor(pack):
+                return
+            box, grids = found if found is not None else (self.layout_first(main), None)
+        elif long_plain:
+            main = max(long_plain, key=lambda s: sum(map(len, s)))
+            box, grids = self.layout_first(main), None
+        else:
+            singles = [np.array([t[0] for t in s], np.int64) for s in plain]
+            singles += [np.array([t[0][side] for t in s], np.int64) for s in products for side in (0, 1)]
+            box, grids = self.layout(singles), None
+        out_later: list[tuple[str, tuple[int, ...], tuple[Operand, ...], int]] = []
+        for segment in sorted(products, key=lambda s: s is not main):
+            count = sum(map(len, segment))
+            if segment is main and grids is not None:
+                left, right, loops = grids
+                a, b = self.operand(left[0], pad=0.0), self.operand(right[0], pad=0.0)
+                if self._copies_tensors((a, b)) and self._split_by_tensor(pack):
+                    return
+                out_later.append(
+                    ("mul", loops, (spread(a, left[1], len(loops)), spread(b, right[1], len(loops))), count)
+                )
+            else:
+                grid_a = term_grid([[p[0] for p in t] for t in segment], box)
+                grid_b = term_grid([[p[1] for p in t] for t in segment], box)
+                ragged = (grid_a < 0).any() and grid_a.ndim > len(box[1])
+                a, b = self.operand(grid_a, pad=0.0 if ragged else None), self.operand(grid_b)
+                out_later.append(("mul", grid_a.shape, (a, b), count))
+        singles_left: list[Operand] = []
+        for segment in sorted(plain, key=lambda s: s is not main):
+            grid = term_grid(segment, box)
+            if grid.ndim == len(box[1]):
+                singles_left.append(self.operand(grid))
+            else:
+                out_later.append(("copy", grid.shape, (self.operand(grid, pad=0.0),), 0))
+        if not out_later and len(singles_left) > 1:
+            out_later.append(("add", box[1], (singles_left.pop(0), singles_left.pop(0)), 0))
+        out_later += [("copy", box[1], (x,), 0) for x in singles_left]
+        hole = None
+        if len(out_later) == 1 and out_later[0][1] == box[1]:
+            op, _, inputs, _ = out_later[0]
+            hole = self.hole_value(ops.by_name(op), inputs, box) if op != "copy" else None
+        out = self._finish(pack, box, hole)
+        credit = self._credit(pack)
+        for number, (op, loops, inputs, count) in enumerate(out_later):
+            target = spread(identity(out, box[1]), tuple(range(len(box[1]))), len(loops))
+            assert isinstance(target, Access)
+            self.emit(op, loops, target, inputs, accumulate=number > 0, products=count, **credit)
+            credit["nodes"] = 0
+
+    def _pair_up(self, segment: list[list[tuple[int, int]]]) -> Any:
+        """A pack of dot products as matrix products: its box, and the nodes of the left and of the right side."""
+        lefts = [tuple([p[0] for p in terms]) for terms in segment]
+        rights = [tuple([p[1] for p in terms]) for terms in segment]
+        lengths = [len(t) for t in lefts]
+        choices = [(lefts, rights)]
+        if min(lengths) != max(lengths):
+            # Tuples that grow (all values so far) are read as the longest one of them; the other side is 0 beyond its
+            # end.
+            choices += [(lefts, longest(rights)), (rights, longest(lefts))]
+            choices.sort(key=lambda sides: sum(len(set(side)) for side in sides))
+        for short, long_ in choices:
+            found = pairs(short, long_)
+            if found is None:
+                continue
+            places, sizes = found
+            depth = max(map(len, long_))
+            kept = [axis for axis, n in enumerate(sizes) if n > 1]
+            shape = tuple(sizes[axis] for axis in kept)
+            loops = (*shape, depth)
+            sides = []
+            for terms, own in ((short, [0, 1]), (long_, [0, 2])):
+                grid = np.full((*[sizes[axis] for axis in own], depth), -1, np.int64)
+                # Each once, although each meets many of the other side.
+                for place, term in dict(zip(map(tuple, places[:, own].tolist()), terms, strict=True)).items():
+                    grid[place][: len(term)] = term
+                axes = [axis for axis in own if axis in kept]
+                grid = grid.reshape([sizes[axis] for axis in axes] + [depth])
+                sides.append((grid, (*[kept.index(axis) for axis in axes], len(shape))))
+            return (places[:, kept], shape), (sides[0], sides[1], loops)
+        return None
+
+    def _split_by_tensor(self, pack: list[Node]) -> bool:
+        """When one pack mixes tensors that lie in no common order, make one pack for each instead."""
+        parts: dict[Any, list[Node]] = {}
+        for node in pack:
+            first = node.products[0]
+            owner = [
+                int(np.searchsorted(self.boundaries, self.at[x, 0], side="right"))
+                for x in first
+                if self.array[x] == self.parameter
+            ]
+            parts.setdefault(tuple(owner), []).append(node)
+        if len(parts) < 2:
+            return False
+        for part in parts.values():
+            self._sum_pack(part)
+        return True
+
+    def _copies_tensors(self, operands: Iterable[Operand]) -> bool:
+        """Whether parameters would have to be copied together at every run."""
+        fresh = {it.out.array for it in self.instructions if any(x.array == self.parameter for x in it.reads())}
+        return any(
+            isinstance(x, Access)
+            and x.array in fresh
+            and self.arrays[x.array].kind == "value"
+            and not self._owned(x.array)
+            for x in operands
+        )
+
+    def _owned(self, array: int) -> bool:
+        return bool((self.array == array).any())
+
+    # --- picks, extremes ---------------------------------------------------------------------------------------------
+
+    def _pick_pack(self, pack: list[Node]) -> None:
+        box = pairs([node.args[0] for node in pack], [node.detail for node in pack])
+        places, (groups, n_left, n_right) = box if box is not None else pairs_one_by_one(len(pack))
+        depth = len(pack[0].detail)
+        index = np.full((groups, n_left), -1, np.int64)
+        table = np.full((groups, n_right, depth), -1, np.int64)
+        for (g, i, j), node in zip(places.tolist(), pack, strict=True):
+            index[g, i] = node.args[0]
+            table[g, j] = node.detail
+        sizes = (groups, n_left, n_right)
+        kept = [axis for axis, n in enumerate(sizes) if n > 1]
+        shape = tuple(sizes[axis] for axis in kept)
+        loops = (*shape, depth)
+        index_axes = [axis for axis in kept if axis != 2]
+        table_axes = [axis for axis in kept if axis != 1]
+        index_operand = self.operand(index.reshape([sizes[a] for a in index_axes]))
+        table_operand = self.operand(table.reshape([sizes[a] for a in table_axes] + [depth]))
+        inputs = (
+            spread(index_operand, tuple(kept.index(a) for a in index_axes), len(loops)),
+            spread(table_operand, (*[kept.index(a) for a in table_axes], len(shape)), len(loops)),
+        )
+        out = self._finish(pack, (places[:, kept], shape))
+        target = spread(identity(out, shape), tuple(range(len(shape))), len(loops))
+        assert isinstance(target, Access)
+        self.emit("select", loops, target, inputs, axis=len(shape), **self._credit(pack))
+
+    def _extreme_pack(self, pack: list[Node]) -> None:
+        op = pack[0].op
+        assert isinstance(op, ops.Op)
+        segments = _segments([list(node.args) for node in pack], self._arrays)
+        if len(segments) == len(pack[0].args) == 2:
+            self._elementwise_pack(pack)
+            return
+        terms = [list(node.args) for node in pack]
+        box = self.layout_first(terms)
+        grid = term_grid(terms, box)
+        largest = op is ops.MAXIMUM
+        if grid.ndim == len(box[1]):
+            grid = grid[..., None]
+        source = self.operand(grid, pad=-math.inf if largest else math.inf)
+        out = self._finish(pack, box)
+        target = spread(identity(out, box[1]), tuple(range(len(box[1]))), grid.ndim)
+        assert isinstance(target, Access)
+        reduce = "max" if largest else "min"
+        self.emit("copy", grid.shape, target, (source,), reduce=reduce, **self._credit(pack))
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    def _call_pack(self, pack: list[Node]) -> None:
+        from .inline import inline_calls
+
+        inline_calls(self, [self.body.calls[node.detail] for node in pack])
+
+
+def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
+    """The box for pairs without any order: one group for each."""
+    places = np.zeros((n, 3), np.int64)
+    places[:, 0] = np.arange(n)
+    return places, (n, 1, 1)
+
+
+def _runs(keys: Iterable[Any]) -> tuple[Any, ...]:
+    """The keys without immediate repetitions."""
+    return tuple(key for key, _ in groupby(keys))
+
+
+def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]) -> list[list[list[Any]]]:
+    """The terms of every member cut where the array changes: one list of terms per segment and member.
+
+    The members of a pack change arrays alike, if at different terms.
+    """
+    if len(_runs(arrays(members[0]))) < 2:
+        return [members] if members[0] else []
+    cut: list[list[list[Any]]] = []
+    of_all = iter(arrays(list(chain.from_iterable(members))))
+    for terms in members:
+        runs = groupby(zip(terms, of_all, strict=False), key=itemgetter(1))
+        cut.append([[term for term, _ in run] for _, run in runs])
+    return [list(segment) for segment in zip(*cut, strict=True)]
+
+
+def vectorize(normals: list[Normal], lines: list[str]) -> Block:
+    """All bodies, inner ones first; the last is the function itself."""
+    blocks: dict[int, Block] = {}
+    for normal in normals:
+        block = blocks[id(normal.body)] = Block(normal, blocks, lines)
+    blocks.clear()  # every block knows this dictionary: without it they are freed as soon as nobody needs them
+    return block
