@@ -1,6 +1,7 @@
 """Who may import whom, read from the source with ``ast``; and what importing the library really loads."""
 
 import ast
+import re
 
 import pytest
 from domains import ROOT, python
@@ -28,6 +29,24 @@ FLOORS = [
     ["compiler"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+COMPILER = "tinygrad_edu.compiler"
+#: The rooms of the compiler and the files in each, from the ground up. A file imports from what is listed before it.
+ROOMS = {
+    "program": ["ir", "interpreter", "passes", "autodiff", "fusion", "rematerialize"],
+    "runtime": ["memory", "views", "axis_order", "dropout_masks", "erfcx", "threads"],
+    "llvm_backend": ["llvm_math", "codegen", "adam"],
+    "numpy_backend": ["buffers", "elementwise", "contraction", "lowering", "scalars", "executor", "parallel"],
+    "parameters": [],
+    "frontend": [
+        *("diagnostics", "catching", "tracers", "builtin_type", "surroundings", "outside"),
+        *("structure", "module_templates", "trace", "simplify"),
+    ],
+    "vectorize": ["affine", "placement", "inline", "packs", "to_program"],
+    "optim": [],
+    "compiled": [],
+}
+STEPS = [f"{room}.{file}".strip(".") for room, files in ROOMS.items() for file in files or [""]]
+STEP = {f"{COMPILER}.{name}": step for step, name in enumerate(STEPS)}
 #: The floors of viz, folders all of them: a file imports from its own and from lower ones.
 DRAWN = ["graph", "rendering", "charts", "pages", "stepping", "commands"]
 
@@ -53,6 +72,35 @@ def imports(path, source):
     return visit(ast.parse(source), False)
 
 
+def module_of(path):
+    """The dotted name of a file."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def found(name, modules):
+    """The module that an imported name is, or comes from; an empty string for any other."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def circle(graph):
+    """Modules that import one another in a circle, the first one again at the end; nothing where there is none."""
+    done = set()
+
+    def visit(module, way):
+        if module in way:
+            return [*way[way.index(module) :], module]
+        if module not in done:
+            for other in sorted(graph[module]):
+                if around := visit(other, [*way, module]):
+                    return around
+            done.add(module)
+        return []
+
+    return next(filter(None, (visit(module, []) for module in graph)), [])
+
+
 def violations(path, source):
     """The sentences that say which imports of a file break a rule of the house."""
     for name, inside in imports(path, source):
@@ -68,6 +116,8 @@ def violations(path, source):
                 broken = "the library stands on its own"
             elif top == "numpy" and module != "compiler":
                 broken = "arrays are the compiler's business"
+            elif path.startswith("tinygrad_edu/compiler/") and (broken := out_of_order(path, name)):
+                pass
             elif module != "__init__" and module not in FLOOR:
                 broken = f"{module} has no floor yet: give it one in FLOORS"
             elif top == "tinygrad_edu" and module not in ("__init__", sub):
@@ -97,15 +147,73 @@ def violations(path, source):
             yield f"{path} imports {name}: {broken}"
 
 
+def out_of_order(path, name):
+    """What is wrong with an import of a file of the compiler, or nothing."""
+    module, target = module_of(path), found(name, STEP)
+    if path.endswith("__init__.py"):
+        return "a room is its files" if module != COMPILER and name.startswith("tinygrad_edu") else ""
+    if module not in STEP:
+        return f"{module} has no place yet: give it one in ROOMS"
+    if name.startswith(COMPILER) and not target:
+        return "files import files: what is in a room is named in full"
+    if target and STEP[target] >= STEP[module]:
+        return f"{module} is below {target}"
+    return ""
+
+
 def test_the_house_rules():
     files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
     assert len(files) > 10
-    found = [
+    sentences = [
         sentence
         for file in files
         for sentence in violations(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert sentences == []
+
+
+def import_graph(sources):
+    """For every module, by its path and source, the modules among them that it imports: wherever it does so."""
+    modules = {module_of(path) for path in sources}
+    return {
+        module_of(path): {found(name, modules) for name, _ in imports(path, source)} - {"", module_of(path)}
+        for path, source in sources.items()
+    }
+
+
+def test_no_file_imports_itself_through_others():
+    files = sorted((ROOT / "tinygrad_edu").rglob("*.py"))
+    graph = import_graph({file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files})
+    assert sum(map(len, graph.values())) > 100
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from . import b",
+        "from .b import name",
+        "import a.b",
+        "def f():\n    from .b import name",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .b import name",
+    ],
+)
+def test_every_circle_is_found(source):
+    others = {"a/__init__.py": "", "a/b.py": "from .d import name", "a/d.py": "from a.c import name"}
+    assert circle(import_graph({**others, "a/c.py": source})) == ["a.b", "a.d", "a.c", "a.b"]
+    assert circle(import_graph({**others, "a/c.py": "from . import name"})) == []
+
+
+def test_the_rooms_of_the_compiler_hold_what_is_there_and_its_map_names_every_file():
+    folder = ROOT / "tinygrad_edu" / "compiler"
+    files = {module_of(file.relative_to(ROOT).as_posix()) for file in folder.rglob("*.py") if file.stem != "__init__"}
+    assert files == {*STEP}
+    told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    rooms = re.split(r"\n\n", told)
+    assert [name for name in ROOMS if f"``{name}``" not in told] == []
+    for name, names in ROOMS.items():
+        (text,) = [text for text in rooms if text.startswith(f"``{name}``:")] if names else [told]
+        assert [file for file in names if f"``{file}``" not in text] == [], f"the map does not name files of {name}"
 
 
 @pytest.mark.parametrize(
@@ -119,11 +227,21 @@ def test_the_house_rules():
         ("tinygrad_edu/nn.py", "import gpt.model"),
         ("tinygrad_edu/nn.py", "def draw():\n    from viz import draw"),
         ("tinygrad_edu/__init__.py", "import graphviz"),
-        ("tinygrad_edu/compiler/run.py", "import torch"),
+        ("tinygrad_edu/compiler/compiled.py", "import torch"),
         ("tinygrad_edu/compiler/compiled.py", "def f():\n    import llvmlite.binding"),
         ("tinygrad_edu/compiler/frontend/trace.py", "from ..nn import Linear"),
         ("tinygrad_edu/compiler/frontend/trace.py", "from tinygrad_edu import nn"),
         ("tinygrad_edu/novelty.py", "import math"),
+        ("tinygrad_edu/compiler/novelty.py", "import math"),
+        ("tinygrad_edu/compiler/program/novelty.py", "import math"),
+        ("tinygrad_edu/compiler/program/__init__.py", "from .ir import Program"),
+        ("tinygrad_edu/compiler/program/passes.py", "from ..vectorize.packs import Block"),
+        ("tinygrad_edu/compiler/program/passes.py", "def f():\n    from ..vectorize import packs"),
+        ("tinygrad_edu/compiler/program/ir.py", "if TYPE_CHECKING:\n    from .passes import embed"),
+        ("tinygrad_edu/compiler/program/ir.py", "from . import passes"),
+        ("tinygrad_edu/compiler/frontend/tracers.py", "from .. import compiled"),
+        ("tinygrad_edu/compiler/frontend/tracers.py", "from .. import jit"),
+        ("tinygrad_edu/compiler/llvm_backend/codegen.py", "from ..numpy_backend.executor import Executor"),
         ("viz/graph/graph.py", "from tinygrad_edu import Value, nn"),
         ("viz/graph/graph.py", "from tinygrad_edu.nn import Linear"),
         ("viz/graph/graph.py", "import graphviz"),
@@ -153,7 +271,9 @@ def test_the_check_can_fail(path, source):
             "tinygrad_edu/nn.py",
             "import math\nfrom . import calls\nfrom . import functional as F\nfrom .engine import Value",
         ),
-        ("tinygrad_edu/compiler/run.py", "import numpy\nfrom ..engine import Value\nfrom .trace import Program"),
+        ("tinygrad_edu/compiler/compiled.py", "import numpy\nfrom ..engine import Value\nfrom .program import ir"),
+        ("tinygrad_edu/compiler/vectorize/packs.py", "from ...ops import Op\nfrom .inline import inline_calls"),
+        ("tinygrad_edu/compiler/__init__.py", "from .compiled import jit"),
         ("viz/rendering/dot.py", "import graphviz"),
         ("gpt/commands/draw.py", "def draw(arguments):\n    import viz\n    from viz.graph import graph"),
         ("viz/commands/checkpoint.py", "def load():\n    from gpt import checkpoint"),

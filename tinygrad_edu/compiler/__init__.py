@@ -17,8 +17,8 @@ import from which.
 
 ``numpy_backend``: the one that runs everywhere
     ``executor``: memory and order; ``parallel``: a batch shared out to threads; ``lowering``: an instruction as calls
-    of numpy; ``contraction``: sums of products; ``elementwise``: what numpy has no function for; ``scalars``: plain
-    Python for stretches without vectors
+    of numpy on ``buffers``; ``contraction``: sums of products; ``elementwise``: what numpy has no function for;
+    ``scalars``: plain Python for stretches without vectors
 
 ``llvm_backend``: machine code, where there is llvmlite
     ``codegen``; ``llvm_math``: the operations in LLVM's language; ``adam``: a step of the optimizer as a program

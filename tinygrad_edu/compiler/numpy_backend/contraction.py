@@ -11,18 +11,16 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..runtime import memory
 from ..runtime.views import View, merged
-
-if TYPE_CHECKING:
-    from .lowering import Lowering
+from .buffers import Calls
 
 
-def contract(to: Lowering, a: View, b: View, out: View, shape: Sequence[int]) -> None:
+def contract(to: Calls, a: View, b: View, out: View, shape: Sequence[int]) -> None:
     """Add to ``to`` the calls that compute out = Σ a·b over the loops of ``shape`` that ``out`` does not mention."""
     in_a, in_b, in_out = ([bool(v.strides[d]) for d in range(len(shape))] for v in (a, b, out))
     dims = [d for d, n in enumerate(shape) if n > 1]
@@ -51,7 +49,7 @@ def contract(to: Lowering, a: View, b: View, out: View, shape: Sequence[int]) ->
         to.call(np.multiply, array, float(math.prod(shape[d] for d in nowhere)), array)
 
 
-def _summed(to: Lowering, v: View, gone: list[int], shape: Sequence[int]) -> View:
+def _summed(to: Calls, v: View, gone: list[int], shape: Sequence[int]) -> View:
     """A factor with some of its loops summed away."""
     if not gone:
         return v
@@ -66,9 +64,7 @@ def _summed(to: Lowering, v: View, gone: list[int], shape: Sequence[int]) -> Vie
     return View(scratch.base, strides)
 
 
-def _weighted(
-    to: Lowering, a: View, b: View, out: View, shape: Sequence[int], batch: list[int], inner: list[int]
-) -> None:
+def _weighted(to: Calls, a: View, b: View, out: View, shape: Sequence[int], batch: list[int], inner: list[int]) -> None:
     """Many inner products: by the BLAS where the vectors are contiguous, otherwise row by row."""
     item = a.base.itemsize
     contiguous = all(min(abs(v.strides[d]) for d in inner) == item for v in (a, b))
@@ -92,7 +88,7 @@ def _weighted(
 
 
 def _matrices(
-    to: Lowering,
+    to: Calls,
     a: View, b: View, out: View,
     shape: Sequence[int],
     batch: list[int], rows: list[int], columns: list[int], inner: list[int],
@@ -150,7 +146,7 @@ def _joined(v: View, order: list[int], shape: Sequence[int]) -> bool:
     return all(v.strides[d] == v.strides[e] * shape[e] for d, e in pairwise(order))
 
 
-def _matrix(to: Lowering, v: View, own: list[int], order: list[int], shape: Sequence[int]) -> View:
+def _matrix(to: Calls, v: View, own: list[int], order: list[int], shape: Sequence[int]) -> View:
     """The view itself if the BLAS can read it, otherwise a copy that it can."""
     steps = [v.strides[d] for d in [*own, *order]]
     if _joined(v, order, shape) and min(steps) == v.base.itemsize:

@@ -25,7 +25,8 @@ from ..runtime.axis_order import LANES, beside, orders
 from ..runtime.dropout_masks import Share, dropout_mask
 from ..runtime.views import View
 from . import scalars
-from .lowering import Lowering, Step
+from .buffers import Buffers, Step
+from .lowering import lower
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -96,8 +97,7 @@ class Executor:
         self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in read]
         self._drawn = [n for n, array in enumerate(program.arrays) if array.kind == "random"]
         self._limits = [(self.arrays[n], limit) for n, limit in index_limits(program).items()]
-        self.one_hots: dict[Any, View] = {}
-        self.slopes: dict[int, View] = {}
+        buffers = Buffers(program, self.arrays, batch, self.dtype)
         self.steps: list[tuple[Step, int]] = []  # a call, and where in the schedule it belongs
         for place, item in enumerate(self.schedule):
             if isinstance(item, fusion.Group):
@@ -105,7 +105,7 @@ class Executor:
             elif isinstance(item, fusion.Stretch):
                 self.steps.append((scalars.function(item, self.arrays), place))
             else:
-                self.steps += [(step, place) for step in Lowering(self, program.instructions[item]).steps]
+                self.steps += [(step, place) for step in lower(program.instructions[item], buffers)]
         self._calls = [step for step, _ in self.steps]
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,8 @@ from ..program.ir import Access, Instruction
 from ..runtime import memory
 from ..runtime.views import View, merged
 from . import elementwise
+from .buffers import Buffers, Calls, Step
 from .contraction import contract
-
-if TYPE_CHECKING:
-    from .executor import Executor
-
-Step = Callable[[], Any]
 
 #: Up to this many candidates a table is looked up by a matrix product with ones and zeros.
 LARGEST_ONE_HOT = 512
@@ -28,19 +23,23 @@ LARGEST_ONE_HOT = 512
 SMALL_SUM = 1024
 
 
-@dataclass
-class Lowering:
-    """One instruction as calls of numpy."""
+def lower(it: Instruction, buffers: Buffers) -> list[Step]:
+    """The calls of numpy that do on these buffers what the instruction says."""
+    lowering = _Lowering(it, buffers)
+    lowering.lower()
+    return lowering.steps
 
-    executor: Executor
-    it: Instruction
 
-    def __post_init__(self) -> None:
-        self.steps: list[Step] = []
-        executor, it = self.executor, self.it
-        arrays = executor.program.arrays
+class _Lowering(Calls):
+    def __init__(self, it: Instruction, buffers: Buffers) -> None:
+        super().__init__(buffers.dtype)
+        self.it, self.buffers = it, buffers
+        arrays = buffers.program.arrays
         self.lanes = any(arrays[x.array].lanes for x in (it.out, *it.reads()))
-        self.shape = (*it.loops, executor.batch) if self.lanes else it.loops
+        self.shape = (*it.loops, buffers.batch) if self.lanes else it.loops
+
+    def lower(self) -> None:
+        it = self.it
         if any(x.table is not None for x in (it.out, *it.reads())):
             self._table()
             return
@@ -63,12 +62,8 @@ class Lowering:
 
     def view(self, x: Access) -> View:
         """The strided view of an access over the loops and the lanes."""
-        lanes = self.executor.program.arrays[x.array].lanes
-        return View.access(self.executor.arrays[x.array], x, self.it.loops, lanes, self.lanes)
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Add a call to the program."""
-        self.steps.append(partial(function, *arguments))
+        lanes = self.buffers.program.arrays[x.array].lanes
+        return View.access(self.buffers.arrays[x.array], x, self.it.loops, lanes, self.lanes)
 
     def _summed(self) -> list[int]:
         return [d for d, n in enumerate(self.shape) if n > 1 and not self.out.strides[d]]
@@ -82,12 +77,6 @@ class Lowering:
         scratch = self.scratch_like(out, kept)
         write(scratch)
         self._calls(np.add, out, out, scratch, shape=kept)
-
-    def scratch_like(self, out: View, shape: Sequence[int]) -> View:
-        """Scratch memory with the axes in the same order as those of ``out``; no steps along axes of length 1."""
-        order = sorted(range(len(shape)), key=lambda d: -abs(out.strides[d]))
-        scratch = memory.empty([shape[d] for d in order], self.executor.dtype)
-        return View.of(scratch.transpose([order.index(d) for d in range(len(shape))]), drop_ones=True)
 
     def _calls(self, ufunc: Any, out: View, *inputs: Any, shape: Sequence[int] | None = None) -> None:
         """Call an elementwise function on views."""
@@ -105,7 +94,7 @@ class Lowering:
     def _as_arrays(self, inputs: Sequence[Any]) -> list[Any]:
         """With the numbers written in the program as arrays: numpy would make one of each at every call."""
         with np.errstate(over="ignore"):  # too large for the program's numbers is infinity
-            return [x if isinstance(x, np.ndarray) else np.array(x, self.executor.dtype) for x in inputs]
+            return [x if isinstance(x, np.ndarray) else np.array(x, self.dtype) for x in inputs]
 
     def _elementwise(self, out: View, shape: Sequence[int] | None = None) -> None:
         op, inputs = self.it.op, self.inputs
@@ -115,7 +104,7 @@ class Lowering:
         elif op == "gelu":
             self._gelu(out, shape)
         elif op == "grad:gelu:0":
-            slope = self.executor.slopes.get(_base(self.it.inputs[1]))
+            slope = self.buffers.slopes.get(_base(self.it.inputs[1]))
             if slope is None:
                 slope = self.scratch_like(out, shape)
                 self._gelu(None, shape, inputs[1], slope)
@@ -138,16 +127,16 @@ class Lowering:
     def _gelu(self, out: View | None, shape: Sequence[int], x: View | None = None, slope: View | None = None) -> None:
         if x is None:
             x = self.inputs[0]
-        if slope is None and self.executor.program.gradient is not None:
+        if slope is None and self.buffers.program.gradient is not None:
             slope = self.scratch_like(out or x, shape)
-            self.executor.slopes[_base(self.it.inputs[0])] = slope
+            self.buffers.slopes[_base(self.it.inputs[0])] = slope
         views = merged(shape, [v if v is not None else x for v in (x, out, slope)])
         if out is None:
             views[1] = memory.empty(views[0].shape, views[0].dtype)
         row = int(np.prod(views[0].shape[1:], dtype=np.int64)) if views[0].ndim else 1
         step = max(1, elementwise.CHUNK // max(row, 1))
         n = views[0].shape[0] if views[0].ndim else 1
-        work = [memory.empty((min(step, n), *views[0].shape[1:]), self.executor.dtype) for _ in range(4)]
+        work = [memory.empty((min(step, n), *views[0].shape[1:]), self.dtype) for _ in range(4)]
         for start in range(0, n, step):
             part = [v[start : start + step] if v.ndim else v[None] for v in views]
             rows = [w[: part[0].shape[0]] for w in work]
@@ -156,7 +145,7 @@ class Lowering:
     def _fill(self, out: View, shape: Sequence[int]) -> None:
         mask, value = np.asarray(self.it.mask), self.it.value
         loops = len(self.it.loops)
-        dtype = self.executor.dtype
+        dtype = self.dtype
         if value == 0.0:  # bit by bit: a NaN in a hole times 0 would stay a NaN
             dtype = np.dtype(f"i{dtype.itemsize}")
             stored = np.where(mask, -1, 0).astype(dtype)
@@ -187,7 +176,7 @@ class Lowering:
                     self._copy(out, x, self.shape)
                 return
             kept_shape, gone_shape = [self.shape[d] for d in kept], [self.shape[d] for d in gone]
-            source = x if isinstance(x, View) else View(np.array(x, self.executor.dtype), [0] * len(self.shape))
+            source = x if isinstance(x, View) else View(np.array(x, self.dtype), [0] * len(self.shape))
             own = merged(kept_shape, [out.take(kept), source.take(kept)], as_views=True)
             rest = merged(gone_shape, [source.take(gone)], as_views=True)
             (target, first), kept_shape = own
@@ -226,17 +215,17 @@ class Lowering:
 
     def _table(self) -> None:
         """A copy between places that no formula gives."""
-        it, executor = self.it, self.executor
-        source, target = it.inputs[0], executor.arrays[it.out.array]
+        it, buffers = self.it, self.buffers
+        source, target = it.inputs[0], buffers.arrays[it.out.array]
         n = math.prod(it.loops)
         to = tuple(np.moveaxis(it.out.indices(it.loops).reshape(n, len(it.out.offset)), -1, 0))
         if not isinstance(source, Access):
             self.call(_assign, target, to, source, it.accumulate)
             return
-        lanes = executor.program.arrays[source.array].lanes
-        origin = executor.arrays[source.array]
+        lanes = buffers.program.arrays[source.array].lanes
+        origin = buffers.arrays[source.array]
         came = tuple(np.moveaxis(source.indices(it.loops).reshape(n, len(source.offset)), -1, 0))
-        out_lanes = executor.program.arrays[it.out.array].lanes
+        out_lanes = buffers.program.arrays[it.out.array].lanes
         alone = len(np.unique(np.stack(to), axis=-1).T) == n if to else n == 1
         if alone and came and lanes == out_lanes:
             self.call(_move_each, target, to, origin, came, it.accumulate)
@@ -288,19 +277,19 @@ class Lowering:
     def _one_hot(self, index: View) -> View:
         """Ones where the index is the candidate: made once for all instructions that ask for it."""
         k, n = self.it.axis, self.shape[self.it.axis]
-        executor = self.executor
+        buffers = self.buffers
         key = (_key(self.it.inputs[0]), self.it.loops, k)
-        if key not in executor.one_hots:
+        if key not in buffers.one_hots:
             dims = [d for d in range(len(self.shape)) if d != k and index.strides[d]]
             dims.sort(key=lambda d: -abs(index.strides[d]))
-            hot = memory.empty((n, *(self.shape[d] for d in dims)), executor.dtype)
+            hot = memory.empty((n, *(self.shape[d] for d in dims)), self.dtype)
             candidates = np.arange(n).reshape(n, *[1] * len(dims))
             self.call(np.equal, index.take(dims).array([self.shape[d] for d in dims]), candidates, hot)
             strides = [0] * len(self.shape)
             for d, s in zip([k, *dims], hot.strides, strict=True):
                 strides[d] = s
-            executor.one_hots[key] = View(hot, strides)
-        return executor.one_hots[key]
+            buffers.one_hots[key] = View(hot, strides)
+        return buffers.one_hots[key]
 
 
 def _key(x: Any) -> Any:

@@ -9,20 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..frontend.tracers import Call
 from ..program.ir import Access, Array, Instruction, Operand, identity
 from .affine import IntArray, fit, nest
-
-if TYPE_CHECKING:
-    from .packs import Block
+from .placement import Placement
 
 
-def inline_calls(block: Block, calls: Sequence[Call]) -> None:
-    """Add the instructions for ``calls``, which all run the same body, to ``block``."""
+def inline_calls(block: Placement, child: Placement, calls: Sequence[Call]) -> None:
+    """Add the instructions for ``calls``, which all run the body ``child``, to ``block``."""
     box = _loops(block, calls)
     if box is None:
         by_slots: dict[tuple[int, ...], list[Call]] = {}
@@ -31,12 +28,12 @@ def inline_calls(block: Block, calls: Sequence[Call]) -> None:
         for part in by_slots.values():
             n = len(part)
             # Without a common order the calls are a list, and their arguments are copied together.
-            _Inlined(block, part, _loops(block, part) or (np.arange(n, dtype=np.int64)[:, None], (n,)))
+            _Inlined(block, child, part, _loops(block, part) or (np.arange(n, dtype=np.int64)[:, None], (n,)))
     else:
-        _Inlined(block, calls, box)
+        _Inlined(block, child, calls, box)
 
 
-def _loops(block: Block, calls: Sequence[Call]) -> tuple[IntArray, tuple[int, ...]] | None:
+def _loops(block: Placement, calls: Sequence[Call]) -> tuple[IntArray, tuple[int, ...]] | None:
     """The loops that make these calls in this order: over positions, heads, neurons, tensors."""
     alias = block.normal.alias
     features = []
@@ -51,10 +48,11 @@ def _loops(block: Block, calls: Sequence[Call]) -> tuple[IntArray, tuple[int, ..
 
 
 class _Inlined:
-    def __init__(self, block: Block, calls: Sequence[Call], box: tuple[IntArray, tuple[int, ...]]) -> None:
-        self.block, self.calls = block, calls
+    def __init__(
+        self, block: Placement, child: Placement, calls: Sequence[Call], box: tuple[IntArray, tuple[int, ...]]
+    ) -> None:
+        self.block, self.child, self.calls = block, child, calls
         self.places, self.shape = box
-        self.child = block.blocks[id(calls[0].body)]
         self.count = len(self.shape)
         self.order = np.lexsort(self.places.T[::-1]) if self.count else np.zeros(1, np.int64)  # calls in loop order
         block.operations += self.child.operations * len(calls)

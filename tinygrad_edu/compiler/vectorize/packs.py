@@ -27,6 +27,7 @@ from ..frontend.simplify import SUM, Node, Normal
 from ..frontend.tracers import CALL, PICK
 from ..program.ir import Access, Array, Operand, identity
 from .affine import IntArray, longest, pairs
+from .inline import inline_calls
 from .placement import Placement, on_grid, spread, term_grid
 
 
@@ -301,9 +302,8 @@ class Block(Placement):
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def _call_pack(self, pack: list[Node]) -> None:
-        from .inline import inline_calls
-
-        inline_calls(self, [self.body.calls[node.detail] for node in pack])
+        calls = [self.body.calls[node.detail] for node in pack]
+        inline_calls(self, self.blocks[id(calls[0].body)], calls)
 
 
 def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
