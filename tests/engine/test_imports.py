@@ -181,10 +181,11 @@ def import_graph(sources):
     }
 
 
-def test_no_file_imports_itself_through_others():
-    files = sorted((ROOT / "tinygrad_edu").rglob("*.py"))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_file_imports_itself_through_others(package):
+    files = sorted((ROOT / package).rglob("*.py"))
     graph = import_graph({file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files})
-    assert sum(map(len, graph.values())) > 100
+    assert sum(map(len, graph.values())) > 10
     assert circle(graph) == []
 
 
