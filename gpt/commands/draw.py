@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..data.corpus import Corpus
 from ..errors import ConfigError
-from ..inspection.loss_graph import recorded_loss
-from ..model import GPT
+from ..inspection.loss_graph import LARGEST, WHOLE, recorded_end
 from ..runs import checkpoint
 from .shared import checkpoint_flag, parameters_file
 
@@ -36,16 +33,11 @@ def run(options: argparse.Namespace) -> int:
     import viz
 
     print("Building the graph of the loss, with every gradient ...", flush=True)
+    this = recorded_end(model, corpus.val, LARGEST, WHOLE)
+    print(f"It is {this.place(config.model.n_layer)}.")
     try:
-        print(f"Wrote {viz.save(loss_drawing(model, corpus.val, options.boxes), out)}")
+        drawing = viz.draw(this.loss, calls=this.calls, budget=options.boxes, direction="wrapped")
+        print(f"Wrote {viz.save(drawing, out)}")
     except viz.DrawingError as error:
         raise ConfigError(str(error)) from None
     return 0
-
-
-def loss_drawing(model: GPT, tokens: Sequence[int], boxes: int) -> Any:
-    """The graph of the loss of one sequence, with its gradients, as a ``viz`` drawing."""
-    import viz
-
-    loss, calls, _ = recorded_loss(model, tokens)
-    return viz.draw(loss, calls=calls, budget=boxes, direction="wrapped")

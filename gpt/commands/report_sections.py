@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import collector_paused
+from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.errors import CompileError
 
 from ..engines.compiled import CompiledEngine
 from ..inspection.examination import Examination, Gradients, watched
-from ..inspection.loss_graph import LastBlocks, Recorded, before, end_drawn_unasked, recorded_end
+from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unasked, recorded_end
 from ..inspection.observer import Moment, Observer, observed
 from ..runs import checkpoint, snapshots
 from ..runs.early_stopping import BestLoss
@@ -78,12 +78,18 @@ class Subject:
     def recorded(self) -> Recorded:
         """A loss small enough to be searched and walked through: of the whole model, or of its last blocks."""
         self._check_size()
-        return recorded_end(self.run.model, self.observer.sentence, SEARCHED_SCALARS)
+        return recorded_end(
+            self.run.model,
+            self.observer.sentence,
+            SEARCHED_SCALARS,
+            WHOLE,
+            lambda first: [[Value(x) for x in self.moment.given[first, 0].tolist()]],
+        )
 
     @cached_property
     def examination(self) -> Examination:
         """What is looked at over more characters than a graph can hold."""
-        return Examination(self.run.model, self.run.corpus.val)
+        return self.observer.examination
 
     @cached_property
     def gradients(self) -> Gradients:
@@ -115,7 +121,7 @@ class Subject:
         if this.first:
             end = LastBlocks(model, this.first)
             compiled = compiler.jit(end.loss, compiler.Parameters(end))
-            compiled([[[v.data for v in row] for row in before(model, read, this.first)]], [targets])
+            compiled([[[v.data for v in row] for row in this.given]], [targets])
         else:
             compiled = compiler.jit(model.loss, compiler.Parameters(model))
             compiled([read], [targets])
@@ -140,12 +146,7 @@ class Subject:
 
     def place(self) -> str:
         """Of which part the recorded loss shows the graph, and on how many characters."""
-        this, layers = self.recorded, self.run.config.model.n_layer
-        on = f"the loss on {_count(this.length, 'character')} of the validation text"
-        if not this.first:
-            return on
-        last = "the last block" if this.first == layers - 1 else f"the last {layers - this.first} blocks"
-        return f"{on}, as {last} of {layers} and the head compute it: what comes before is given as numbers"
+        return self.recorded.place(self.run.config.model.n_layer)
 
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Each token as its character."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tinygrad_edu import Value
@@ -13,9 +15,9 @@ from tinygrad_edu.nn import Module
 
 from ..engines.compiled import line_of
 from ..engines.kv_cache import in_evaluation
-from ..model import GPT, Vector
+from ..model import GPT, Block, Vector
 
-__all__ = ["WINDOW", "WINDOWS", "Examination", "Gradients", "watched"]
+__all__ = ["WINDOW", "WINDOWS", "Examination", "Forward", "Gradients", "watched"]
 
 WINDOW, WINDOWS = 8, 128  # characters in a row, and how many such rows: long rows take long to compile
 
@@ -37,6 +39,23 @@ class Gradients:
     characters: int
 
 
+@dataclass(frozen=True)
+class Forward:
+    """What is inside of a forward pass of a row of T characters.
+
+    Attributes:
+        attention: by layer and head, row by row: how position i looks at positions 0 to i.     # (layers, nh, T, ≤ T)
+        given: the residual stream before each block, an array.                                 # (layers, T, C)
+        bent: the results of every activation function, an array.                               # (layers, T, 4C)
+        logits: an array.                                                                       # (T, V)
+    """
+
+    attention: list[list[list[list[float]]]]
+    given: Any
+    bent: Any
+    logits: Any
+
+
 class _Probed(Module):
     """A model with a 0 added to every result of its blocks, whose gradient is that of the result."""
 
@@ -54,77 +73,124 @@ class _Probed(Module):
         logits = [self.model.lm_head(self.model.transformer.ln_f(v)) for v in x]
         return F.mean([F.cross_entropy(row, target) for row, target in zip(logits, targets, strict=True)])
 
-    def bent(self, tokens: Sequence[int]) -> list[list[Vector]]:
-        """The results of every activation function, in evaluation.    # (T) → (layers, T, 4C)"""
-        x, found = self.model.transformer.embedded(tokens, 0), []
-        for block in self.model.transformer.h:
-            x = [F.add(v, a) for v, a in zip(x, block.attn([block.ln_1(v) for v in x]), strict=True)]
-            found.append([block.mlp.act(block.mlp.c_fc(block.ln_2(v))) for v in x])
-            x = [F.add(v, block.mlp.c_proj(h)) for v, h in zip(x, found[-1], strict=True)]
-        return found
+
+class _Seen(Module):
+    """A block in evaluation, of which one sees more than the results.
+
+    It is a module, so that all blocks are one to the compiler.    # (T, C) → (nh, T, ≤ T), (T, 4C), (T, C)
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+
+    def forward(self, x: list[Vector]) -> tuple[list[list[Vector]], list[Vector], list[Vector]]:
+        """The weights of the heads, the results of the activation function, and those of the block."""
+        attn, mlp = self.block.attn, self.block.mlp
+        heads: list[list[Vector]] = []
+        mixed: list[Vector] = [[] for _ in x]
+        for queries, keys, values in attn.projected([self.block.ln_1(v) for v in x]):
+            heads.append([F.attention_weights(q, keys[: i + 1]) for i, q in enumerate(queries)])
+            for i, weights in enumerate(heads[-1]):
+                mixed[i] += F.weighted_sum(weights, values[: i + 1])
+        x = [F.add(v, attn.c_proj(m)) for v, m in zip(x, mixed, strict=True)]
+        bent = [mlp.act(mlp.c_fc(self.block.ln_2(v))) for v in x]
+        return heads, bent, [F.add(v, mlp.c_proj(h)) for v, h in zip(x, bent, strict=True)]
 
 
 class Examination:
     """Looks at a model while it reads rows of a text from all over it.
 
+    All that is seen of forward passes comes from one program, and all gradients from another one.
+
     Args:
         model: as it is when it is asked for something.
         text: tokens; more than one.
+        length: of the rows in which units are watched, if the context and the text have so many.
     """
 
-    def __init__(self, model: GPT, text: Sequence[int]) -> None:
+    def __init__(self, model: GPT, text: Sequence[int], length: int = WINDOW) -> None:
         from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
 
-        self._model = model
-        self._length = min(WINDOW, model.config.block_size, len(text) - 1)
-        last = len(text) - 1 - self._length
-        count = min(WINDOWS, 1 + last)
-        starts = [last * i // max(1, count - 1) for i in range(count)]
-        self._tokens = [list(text[i : i + self._length]) for i in starts]
-        self._targets = [list(text[i + 1 : i + 1 + self._length]) for i in starts]
-        self._probed = _Probed(model, self._length)
+        self._model, self._text = model, text
+        self._length, self._row = (min(n, model.config.block_size, len(text) - 1) for n in (length, WINDOW))
+        self._probed = _Probed(model, self._row)
+        self._seen = [_Seen(block) for block in model.transformer.h]
         self._parameters = compiler.Parameters(self._probed)
-        self._tables = [*zip(self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True)]
-        self._jit = compiler.jit
+        self._loss = compiler.jit(self._probed.loss, self._parameters, watch=False)
+        self._pass = compiler.jit(self._all, self._parameters, watch=False)
 
-    @property
-    def characters(self) -> int:
-        """How many are looked at."""
-        return len(self._tokens) * self._length
+    def refresh(self) -> None:
+        """Take up the numbers of the model after others were put there."""
+        self._parameters.refresh()
+
+    def _starts(self, length: int) -> list[int]:
+        """Where rows begin that lie all over the text."""
+        last = len(self._text) - 1 - length
+        count = min(WINDOWS, WINDOWS * WINDOW // length, 1 + last)
+        return [last * i // max(1, count - 1) for i in range(count)]
+
+    def _all(self, tokens: Sequence[int]) -> Any:
+        model = self._model
+        x, heads, given, bent = model.transformer.embedded(tokens, 0), [], [], []
+        for block in self._seen:
+            given.append(x)
+            weights, results, x = block(x)
+            heads.append(weights)
+            bent.append(results)
+        return heads, given, bent, [model.lm_head(model.transformer.ln_f(v)) for v in x]
+
+    def forward(self, tokens: Sequence[int]) -> Forward:
+        """What happens to some tokens; a program is made for so many."""
+        import numpy as np
+
+        config, n = self._model.config, len(tokens)
+        flat = in_evaluation(self._model, self._pass, self._pass.flat, [tokens])[:, 0]
+        shapes = [(config.n_layer, n, config.n_embd), (config.n_layer, n, 4 * config.n_embd), (n, -1)]
+        ends = np.cumsum([config.n_layer * config.n_head * n * (n + 1) // 2, *map(math.prod, shapes[:2])])
+        weights, *arrays = np.split(flat, ends)
+        left = iter(weights.tolist())
+        attention = [
+            [[list(islice(left, i + 1)) for i in range(n)] for _ in range(config.n_head)] for _ in range(config.n_layer)
+        ]
+        return Forward(attention, *[part.reshape(shape) for part, shape in zip(arrays, shapes, strict=True)])
 
     def gradients(self) -> Gradients:
         """Those of the mean loss on all rows."""
-        program = self._jit(self._probed.loss, self._parameters, watch=False)
-        in_evaluation(self._model, program, program.value_and_grad, self._tokens, self._targets)
+        starts, n = self._starts(self._row), self._row
+        tokens, targets = ([list(self._text[i + by : i + by + n]) for i in starts] for by in (0, 1))
+        tables = [*zip(self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True)]
+        in_evaluation(self._model, self._loss, self._loss.value_and_grad, tokens, targets)
         gradient = self._parameters.gradient
-        tables = {
+        own = {
             name.removeprefix("model."): gradient[start : start + size].copy()
-            for name, start, size in self._tables
+            for name, start, size in tables
             if name.startswith("model.")
         }
-        program.value_and_grad(self._tokens[:1], self._targets[:1])
-        start = next(start for name, start, _ in self._tables if not name.startswith("model."))
-        layers, size = len(self._probed.probes), self._length * self._model.config.n_embd
+        # The first row alone, as often as there were rows: a program for fewer would have to be made first.
+        self._loss.value_and_grad(tokens[:1] * len(starts), targets[:1] * len(starts))
+        start = next(start for name, start, _ in tables if not name.startswith("model."))
+        layers, size = len(self._seen), n * self._model.config.n_embd
         probes = self._parameters.gradient[start : start + layers * size].reshape(layers, size).tolist()
         blocks = {f"transformer.h.{i}": row for i, row in enumerate(probes)}
-        return Gradients(tables, [line_of(*table) for table in tables.items()], blocks, self.characters)
+        return Gradients(own, [line_of(*table) for table in own.items()], blocks, len(starts) * n)
 
     def units(self) -> dict[str, Units]:
         """For the activation function of every block how many units are dead or saturated for all characters."""
         kind = self._model.config.activation
         if kind not in ("relu", "relu2", "tanh", "sigmoid"):
             return {}  # no such thing: a GELU passes something everywhere
-        program = self._jit(self._probed.bent, self._parameters, watch=False)
-        flat = in_evaluation(self._model, program, program.flat, self._tokens)
-        results = flat.reshape(len(self._model.transformer.h), self._length, -1, len(self._tokens))
-        sizes = abs(2.0 * results - 1.0 if kind == "sigmoid" else results)
-        dead = (results == 0.0).all((1, 3)) & (kind in ("relu", "relu2"))  # (layers, 4C)
-        flat_ones = (sizes > SATURATED).all((1, 3)) & (kind in ("tanh", "sigmoid"))
+        starts = self._starts(self._length)
+        dead: Any = kind in ("relu", "relu2")  # both soon of every unit: (layers, 4C)
+        flat: Any = kind in ("tanh", "sigmoid")
+        for start in starts:
+            bent = self.forward(list(self._text[start : start + self._length])).bent
+            sizes = abs(2.0 * bent - 1.0 if kind == "sigmoid" else bent)
+            dead, flat = dead & (bent == 0.0).all(1), flat & (sizes > SATURATED).all(1)
         return {
             f"transformer.h.{i}.mlp.act": Units(
-                results.shape[2], int(dead[i].sum()), int(flat_ones[i].sum()), self.characters, "character"
+                len(dead[i]), int(dead[i].sum()), int(flat[i].sum()), len(starts) * self._length, "character"
             )
-            for i in range(len(results))
+            for i in range(len(self._seen))
         }
 
 

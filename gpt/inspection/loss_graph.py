@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinygrad_edu import Value, collector_paused, no_grad, record_calls
@@ -16,6 +16,7 @@ __all__ = [
     "END_UNASKED",
     "LARGEST",
     "UNASKED",
+    "WHOLE",
     "LastBlocks",
     "Recorded",
     "before",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
+WHOLE = 2_000_000  # scalars on one token; of a larger model only the last blocks are drawn
 UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture
 END_UNASKED = 1_500_000  # scalars of the last block and the head; many pictures are made of them
 
@@ -40,13 +42,23 @@ class Recorded:
         loss: the loss.
         calls: what was called.
         length: how many tokens were predicted.
-        first: the number of the first block that is in the graph; what comes before it is there as plain numbers.
+        first: the number of the first block that is in the graph; what comes before it is there as plain numbers:
+        given: what that block is given, where it is not the first one.                                      # (T, C)
     """
 
     loss: Value
     calls: CallRecord
     length: int
     first: int
+    given: Sequence[Vector] = ()
+
+    def place(self, layers: int) -> str:
+        """Of which part of a model with so many layers this is the graph, and on how many characters."""
+        on = f"the loss on {self.length:,} character{'s' * (self.length != 1)} of the validation text"
+        if not self.first:
+            return on
+        last = "the last block" if self.first == layers - 1 else f"the last {layers - self.first} blocks"
+        return f"{on}, as {last} of {layers} and the head compute it: what comes before is given as numbers"
 
 
 class LastBlocks(Module):
@@ -91,23 +103,36 @@ def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tup
     return loss, calls, length
 
 
-def recorded_end(model: GPT, tokens: Sequence[int], most: int) -> Recorded:
+def recorded_end(
+    model: GPT,
+    tokens: Sequence[int],
+    most: int,
+    whole: int = 0,
+    given: Callable[[int], list[Vector]] | None = None,
+) -> Recorded:
     """The same of the whole model if it has at most ``most`` scalars on one token; else of as many last blocks as do.
 
     What the earlier blocks make of the tokens is computed without being recorded, so loss and gradients are the same.
+
+    Args:
+        model, tokens: as above.
+        most: scalars.
+        whole: so many are recorded of one token, before only the last blocks are.
+        given: what the block of a number gets on the first token, where that is known already.    # () → (1, C)
     """
-    first = first_drawn(model, most)
+    first = first_drawn(model, max(most, whole))
     if not first:
         return Recorded(*recorded_loss(model, tokens, most), first)
+    first = first_drawn(model, most)
     model.eval()
     model.zero_grad()
     with collector_paused():
-        end, x = LastBlocks(model, first), before(model, tokens[:1], first)
+        end, x = LastBlocks(model, first), given(first) if given is not None else before(model, tokens[:1], first)
         with record_calls() as calls:
             loss = end.loss(x, tokens[1:2])
         loss.label = "loss"
         loss.backward()
-    return Recorded(loss, calls, 1, first)
+    return Recorded(loss, calls, 1, first, x)
 
 
 def before(model: GPT, tokens: Sequence[int], first: int) -> list[Vector]:

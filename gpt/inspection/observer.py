@@ -12,16 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Value
-from tinygrad_edu import functional as F
-
 from ..data.corpus import Corpus
 from ..data.ngram import ladder
 from ..engines.compiled import CompiledEngine
-from ..model import GPT
 from ..runs import checkpoint
 from ..tokenizer import CharTokenizer
 from ..train import Run, sample_text
+from .examination import Examination
 
 __all__ = ["RECENT", "SENTENCE", "Moment", "Observer", "first_sentence", "observed", "opened"]
 
@@ -41,6 +38,7 @@ class Moment:
         sample: what it writes; the same text that training printed at this step.
         attention: by layer and head, row by row: how position i looks at positions 0 to i.      # (layers, nh, T, ≤ T)
         probabilities: of every token, after each position of the sentence.                                   # (T, V)
+        given: what each block is given while the sentence is read, an array.                         # (layers, T, C)
     """
 
     step: int
@@ -50,6 +48,7 @@ class Moment:
     sample: str
     attention: list[list[list[list[float]]]]
     probabilities: list[list[float]]
+    given: Any
 
 
 def opened(folder: Path) -> Run:
@@ -98,26 +97,12 @@ class Observer:
     """
 
     def __init__(self, run: Run, sentence: Sequence[int]) -> None:
-        from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
-
         self.sentence = list(sentence)
         self._run = run
         self._read, self._following = list(sentence[:-1]), list(sentence[1:])
         self._log = checkpoint.read_log(run.folder)
-        self._parameters = compiler.Parameters(run.model)
-        self._program = compiler.jit(self._looks, self._parameters, watch=False)
-
-    def _looks(self, tokens: Sequence[int]) -> tuple[list[Any], list[list[Value]]]:
-        """The weights of every head, and the logits.    # (T) → (layers, nh, T, ≤ T), (T, V)"""
-        model: GPT = self._run.model
-        x, weights = model.transformer.embedded(tokens, 0), []
-        for block in model.transformer.h:
-            heads = block.attn.projected([block.ln_1(v) for v in x])
-            weights.append(
-                [[F.attention_weights(q, keys[: i + 1]) for i, q in enumerate(queries)] for queries, keys, _ in heads]
-            )
-            x = block(x)
-        return weights, [model.lm_head(model.transformer.ln_f(v)) for v in x]
+        #: What else is to be seen of the same model, by the same programs.
+        self.examination = Examination(run.model, run.corpus.val, len(self._read))
 
     def see(self, snapshot: Path) -> Moment:
         """Put the parameters of a snapshot into the run's model, and look at it."""
@@ -131,10 +116,10 @@ class Observer:
     def look(self) -> Moment:
         """The model as it is now."""
         run = self._run
-        self._parameters.refresh()
+        self.examination.refresh()
         run.model.eval()
-        weights, logits = self._program([self._read])
-        probabilities = [_softmax([float(x[0]) for x in row]) for row in logits]
+        seen = self.examination.forward(self._read)
+        probabilities = [_softmax(row) for row in seen.logits.tolist()]
         surprises = [-math.log(max(row[t], 1e-300)) for row, t in zip(probabilities, self._following, strict=True)]
         before = [r["train_loss"] for r in self._log if r["step"] <= run.step and r["train_loss"] is not None]
         recent = before[-RECENT:]
@@ -144,8 +129,9 @@ class Observer:
             self._validation(run.step),
             math.fsum(surprises) / len(surprises),
             sample_text(run),
-            [[[[float(w[0]) for w in row] for row in head] for head in layer] for layer in weights],
+            seen.attention,
             probabilities,
+            seen.given,
         )
 
     def _validation(self, step: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from html.parser import HTMLParser
@@ -13,9 +14,12 @@ from charts import check_accessible
 
 import viz
 from gpt.cli import main
+from gpt.commands import draw
 from gpt.commands import report_sections as report
+from gpt.config import GPTConfig, preset
 from gpt.inspection import loss_graph
 from gpt.inspection.observer import opened
+from gpt.model import parameter_shapes
 from gpt.runs import checkpoint, snapshots
 from tinygrad_edu import topological_order
 from viz.graph import regions
@@ -138,11 +142,12 @@ def test_the_graph_is_searched_once_for_all_sections(
 
 
 def test_of_a_large_model_the_last_blocks_are_drawn_and_all_of_it_is_measured(
-    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*train_arguments, "--n-layer", "3", "--steps", "1", "--out", str(tmp_path / "run")]
     assert main(arguments) == 0
     monkeypatch.setattr(report, "SEARCHED_SCALARS", 1)
+    monkeypatch.setattr(report, "WHOLE", 1)
     subject = report.Subject(opened(tmp_path / "run"), tmp_path / "out")
     report.write(subject)
     content = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
@@ -154,6 +159,19 @@ def test_of_a_large_model_the_last_blocks_are_drawn_and_all_of_it_is_measured(
         assert f'data-name="transformer.h.{block}.mlp.c_fc.weight"' in flow
     assert 'data-name="transformer.h.2.mlp"' in flow
     assert 'data-name="transformer.h.1.mlp"' not in flow
+    monkeypatch.setattr(draw, "LARGEST", 1)
+    monkeypatch.setattr(draw, "WHOLE", 1)
+    assert main(["draw", "--checkpoint", str(tmp_path / "run"), "--out", str(tmp_path / "loss.svg")]) == 0
+    assert "as the last block of 3 and the head compute it" in capsys.readouterr().out
+    assert "h.2.attn" in (picture := (tmp_path / "loss.svg").read_text(encoding="utf-8"))
+    assert "h.1.attn" not in picture
+
+
+def test_all_of_a_model_of_the_presets_below_base_is_drawn() -> None:
+    for name, whole in (("micro", True), ("small", True), ("nano", True), ("base", False)):
+        config = GPTConfig(**preset(name).model | {"vocab_size": 65})
+        scalars = 2 * sum(math.prod(shape) for _, shape in parameter_shapes(config))
+        assert (scalars <= loss_graph.WHOLE) is whole, name
 
 
 def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
