@@ -80,16 +80,16 @@ class Value:
     that the well-known micrograd lecture uses (``_prev``, ``_op``, ``_backward``) are here too.
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_label", "inputs", "op")
+    __slots__ = ("__weakref__", "_grad", "_label", "_number", "inputs", "op")
 
-    _data: float
+    _number: float
     _grad: float
     op: Op | None
     inputs: tuple[Value, ...]
     _label: str
 
     def __init__(self, data: float, label: str = "") -> None:
-        self._data = data if data.__class__ is float else as_float(data)
+        self._number = data if type(data) is float else as_float(data)
         self._grad = NO_GRADIENT_YET
         self.op = None
         self.inputs = ()
@@ -101,14 +101,14 @@ class Value:
         """The number. Assign to it to change a parameter: ``w.data -= lr * w.grad``."""
         for look in _observers:
             look(self)
-        return self._data
+        return self._number
 
     @data.setter
     def data(self, number: float) -> None:
         global changes
         for look in _observers:
             look(self)
-        self._data = number if number.__class__ is float else as_float(number)
+        self._number = number if type(number) is float else as_float(number)
         changes += 1
 
     @property
@@ -122,7 +122,7 @@ class Value:
     def grad(self, number: float) -> None:
         for look in _observers:
             look(self)
-        self._grad = number if number.__class__ is float else as_float(number)
+        self._grad = number if type(number) is float else as_float(number)
 
     @property
     def label(self) -> str:
@@ -148,7 +148,7 @@ class Value:
         if _unusual:
             return apply(ADD, self, other)  # type: ignore[arg-type]  # by now it is a Value
         out = _new(Value)
-        out._data = self._data + other._data  # type: ignore[union-attr]
+        out._number = self._number + other._number  # type: ignore[union-attr]
         out._grad = NO_GRADIENT_YET
         out.op = ADD
         out.inputs = (self, other)  # type: ignore[assignment]
@@ -162,7 +162,7 @@ class Value:
         if _unusual:
             return apply(MUL, self, other)  # type: ignore[arg-type]  # by now it is a Value
         out = _new(Value)
-        out._data = self._data * other._data  # type: ignore[union-attr]
+        out._number = self._number * other._number  # type: ignore[union-attr]
         out._grad = NO_GRADIENT_YET
         out.op = MUL
         out.inputs = (self, other)  # type: ignore[assignment]
@@ -282,16 +282,16 @@ class Value:
         return format(self.data, spec) if spec else repr(self)
 
     def __lt__(self, other: Value | float) -> bool:
-        return self.data < _number(other)
+        return self.data < _compared(other)
 
     def __le__(self, other: Value | float) -> bool:
-        return self.data <= _number(other)
+        return self.data <= _compared(other)
 
     def __gt__(self, other: Value | float) -> bool:
-        return self.data > _number(other)
+        return self.data > _compared(other)
 
     def __ge__(self, other: Value | float) -> bool:
-        return self.data >= _number(other)
+        return self.data >= _compared(other)
 
     def __repr__(self) -> str:
         grad = "" if self.grad is NO_GRADIENT_YET else f", grad={self._grad!r}"
@@ -337,8 +337,8 @@ class Value:
             op = value.op
             if op is mul:
                 a, b = value.inputs
-                a._grad += grad * b._data
-                b._grad += grad * a._data
+                a._grad += grad * b._number
+                b._grad += grad * a._number
             elif op is add:
                 a, b = value.inputs
                 a._grad += grad
@@ -353,13 +353,13 @@ class Value:
             return
         inputs = self.inputs
         grad = self._grad
-        for value, derivative in zip(inputs, op.derivatives(*[x._data for x in inputs], self._data), strict=True):
+        for value, derivative in zip(inputs, op.derivatives(*[x._number for x in inputs], self._number), strict=True):
             # A zero derivative stops the flow, as PyTorch's relu does: 0 · inf would be NaN. What arrives is still a
             # gradient that was computed, and is 0. Numbers in a formula are not asked for one: ∂(x ** 2)/∂2 has no
             # answer for a negative x, and nobody wants it.
             if value.op is not CONSTANT:
                 total = value._grad + (derivative * grad if derivative != 0.0 else 0.0)
-                value._grad = total if total.__class__ is float else as_float(total)  # an operation of one's own
+                value._grad = total if type(total) is float else as_float(total)  # an operation of one's own
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -373,7 +373,7 @@ class Value:
         grad = None if self.grad is NO_GRADIENT_YET else self._grad
         return (
             _restore,
-            (type(self), self._data, grad, self.op, self.inputs, self.label),
+            (type(self), self._number, grad, self.op, self.inputs, self.label),
             getattr(self, "__dict__", None),
         )
 
@@ -389,7 +389,7 @@ class Value:
 
     def _copied(self, inputs: tuple[Value, ...]) -> Value:
         grad = None if self.grad is NO_GRADIENT_YET else self._grad
-        copy = _restore(type(self), self._data, grad, self.op, inputs, self.label)
+        copy = _restore(type(self), self._number, grad, self.op, inputs, self.label)
         if hasattr(self, "__dict__"):  # of a class derived from this one
             vars(copy).update(vars(self))
         return copy
@@ -405,7 +405,7 @@ class Value:
         if self.op is None:
             return ""
         if self.op is ops.POW and self.inputs[1].op is CONSTANT:
-            return f"**{self.inputs[1]._data:g}"
+            return f"**{self.inputs[1]._number:g}"
         return self.op.symbol
 
 
@@ -419,8 +419,8 @@ def apply(op: Op, *inputs: Value) -> Value:
         return traced
     recorded = not _unusual or _announced()
     out = _new(Value)
-    data = op.forward(*[x._data for x in inputs])
-    out._data = data if data.__class__ is float else as_float(data)  # an operation of one's own may return an int
+    data = op.forward(*[x._number for x in inputs])
+    out._number = data if type(data) is float else as_float(data)  # an operation of one's own may return an int
     out._grad = NO_GRADIENT_YET
     if recorded:
         out.op = op
@@ -563,8 +563,8 @@ def is_recording() -> bool:
 def observe(look: Callable[[Value | None], None]) -> None:
     """Call ``look(value)`` from now on before ``data`` or ``grad`` of a Value is read or assigned, in any thread.
 
-    Where the engine itself goes on to use the numbers of many Values, through the slots ``_data`` and ``_grad``, it is
-    ``look(None)``. This is how the compiler keeps two copies of a number equal, and refuses decisions on numbers.
+    Where the engine itself goes on to use the numbers of many Values, through their slots, it is ``look(None)``. This
+    is how the compiler keeps two copies of a number equal, and refuses decisions on numbers.
     """
     global _observers
     _observers = (*_observers, look)
@@ -622,6 +622,8 @@ def as_float(number: Any) -> float:
         return float(number)
     except OverflowError:
         return math.inf if number > 0 else -math.inf
+    except (TypeError, ValueError):  # numpy's spans of time call themselves numbers, and so does a mock of a float
+        raise TypeError(f"expected a real number, got {shown(number)}") from None
 
 
 def _is_number(thing: Any) -> bool:
@@ -641,7 +643,7 @@ def _lift(other: Any) -> Any:
     return constant(as_float(other)) if _is_number(other) else NotImplemented
 
 
-def _number(other: Value | float) -> float:
+def _compared(other: Value | float) -> float:
     return other.data if isinstance(other, Value) else as_float(other)
 
 
@@ -709,7 +711,7 @@ def _restore(
     kind: type[Value], data: float, grad: float | None, op: Op | None, inputs: tuple[Value, ...], label: str
 ) -> Value:
     out = _new(kind)
-    out._data = data
+    out._number = data
     out._grad = NO_GRADIENT_YET if grad is None else grad
     out.op = op
     out.inputs = inputs

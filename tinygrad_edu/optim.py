@@ -116,7 +116,7 @@ class SGD(Optimizer):
         self.steps += 1
         for i, p in enumerate(self.parameters):
             velocity[i] = v = momentum * velocity[i] + p._grad
-            p._data -= lr * v
+            p._number -= lr * v
 
 
 class Adam(Optimizer):
@@ -161,7 +161,7 @@ class Adam(Optimizer):
             grad = p._grad
             m[i] = mi = beta1 * m[i] + (1.0 - beta1) * grad
             v[i] = vi = beta2 * v[i] + (1.0 - beta2) * grad * grad
-            p._data -= step_size * mi / (sqrt(vi) / root_correction + eps)
+            p._number -= step_size * mi / (sqrt(vi) / root_correction + eps)
 
 
 class AdamW(Adam):
@@ -194,7 +194,7 @@ class AdamW(Adam):
         touch()
         if keep != 1.0:
             for p in self._decayed:
-                p._data *= keep
+                p._number *= keep
         super().step()
 
 

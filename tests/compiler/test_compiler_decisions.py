@@ -29,7 +29,7 @@ from tinygrad_edu.errors import CompileError
 HEADER = """
 import array, bisect, collections, contextlib, copy, ctypes, datetime, decimal
 import fractions, functools, heapq, itertools, json, marshal, math
-import numbers, operator, pickle, re, statistics, struct, sys
+import numbers, operator, pickle, re, statistics, struct, sys, threading
 import numpy as np
 from tinygrad_edu import Value
 """
@@ -275,6 +275,15 @@ def test_a_bare_handler_in_an_endless_loop_ends(caught: str) -> None:
     inside = "def f():\n  try:\n   return w if x > 0 else w * 2\n  except:\n   return None\n "
     assert outcome(inside + loop.replace("w if x > 0 else w * 2", "f() * 1").format("")) == "refused"
     assert sys.gettrace() is before
+
+
+@pytest.mark.parametrize("done", ["x > 0", "w * x"])
+def test_a_refusal_in_a_thread_of_the_function_is_final(done: str) -> None:
+    body = f"r = []\n t = threading.Thread(target=lambda: r.append({done}))\n t.start()\n t.join()\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda _: None)
+        assert outcome(f"{body} return w * x if r and r[0] else w * 3") == "refused"
+    assert jit(lambda x: x * 2)([1.5]).tolist() == [3.0]
 
 
 def test_errors_that_numbers_have_too_may_be_caught() -> None:

@@ -43,7 +43,18 @@ def test_numbers_of_any_width_become_floats(number):
     assert value.data == float(number)
 
 
-@pytest.mark.parametrize("odd", [None, "1", b"1", Decimal(1), 1j, [1.0], np.array([1.0]), np.array("1"), Value(1.0)])
+class CallsItselfAFloat:
+    __class__ = float
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None, "1", b"1", Decimal(1), 1j, [1.0], np.array([1.0]), np.array("1"), Value(1.0), CallsItselfAFloat(),
+        np.timedelta64(3, "s"),
+    ],
+    ids=lambda odd: type(odd).__name__,
+)  # fmt: skip
 def test_what_is_no_number_is_a_type_error_and_changes_nothing(odd):
     value = Value(3.0)
     for name in ("data", "grad"):
@@ -102,6 +113,13 @@ def test_gradients_are_not_lost_without_a_word():
     for root in (y, y * 2, x.detach(), (x.detach() * 3).tanh()):
         with pytest.raises(NoGradientError, match="no_grad"):
             root.backward()
+
+
+def test_gradients_flow_through_masked_arrays():
+    x = Value(3.0)
+    (np.ma.array([2.0, 5.0], mask=[False, True]) * x)[0].backward()
+    (x - np.ma.array([2.0]))[0].backward()
+    assert x.grad == 3.0
 
 
 def test_functions_that_return_plain_numbers_are_differentiated():

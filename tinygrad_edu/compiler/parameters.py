@@ -239,11 +239,11 @@ class Parameters:
         if len(moved):
             self._agreed[moved] = numbers[moved]
             for place, number in zip(moved.tolist(), numbers[moved].tolist(), strict=True):
-                self._held[place]._data = number
+                self._held[place]._number = number
             engine.changes += 1  # for others that hold the same Values
 
     def _numbers(self) -> FloatArray:
-        return np.fromiter((v._data for v in self._held), np.float64, len(self._held))
+        return np.fromiter((v._number for v in self._held), np.float64, len(self._held))
 
     # --- what another backend overrides: where the arrays are -------------------------------------------------------
 

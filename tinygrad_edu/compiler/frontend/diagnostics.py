@@ -19,6 +19,7 @@ from ...errors import CompileError
 _package = str(Path(__file__).resolve().parents[2]) + os.sep
 _installed = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _kept: ContextVar[list[CompileError] | None] = ContextVar("refusals", default=None)
+_open: list[list[CompileError]] = []  # those of every function that is being traced, by any thread
 _PATIENCE = 100  # refusals that a function may catch before it is stopped: it may be in an endless loop
 
 C = TypeVar("C")
@@ -72,9 +73,15 @@ def refuse(what: str, instead: str) -> NoReturn:
 
 
 def keep(error: CompileError) -> None:
-    """Let ``final`` raise this error whatever the function does about it."""
+    """Let ``final`` raise this error whatever the function does about it.
+
+    In a thread that the function has started, nobody knows which function that was: it is an error of all.
+    """
     kept = _kept.get()
-    if kept is not None:
+    if kept is None:
+        for refusals in list(_open):
+            refusals.append(error)
+    else:
         kept.append(error)
         if len(kept) > _PATIENCE:
             _stop(len(kept) % _PATIENCE)
@@ -118,6 +125,7 @@ def final(explain: Callable[[Exception], CompileError | None]) -> Iterator[None]
     """
     kept: list[CompileError] = []
     before, tracing = _kept.set(kept), sys.gettrace()
+    _open.append(kept)
     try:
         yield
     except (Exception, _Enough) as error:
@@ -128,6 +136,7 @@ def final(explain: Callable[[Exception], CompileError | None]) -> Iterator[None]
         raise
     finally:
         _kept.reset(before)
+        _open[:] = [refusals for refusals in _open if refusals is not kept]
         if len(kept) > _PATIENCE:
             sys.settrace(tracing)
     if kept:

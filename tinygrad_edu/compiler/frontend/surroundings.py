@@ -94,7 +94,7 @@ class Surroundings:
             pass  # left over from a trace
         elif isinstance(thing, Value):
             if thing.op is CONSTANT:
-                self._watch(name, lambda: thing._data)
+                self._watch(name, lambda: thing._number)
         elif isinstance(thing, (list, tuple, set, frozenset, dict)):
             self._checks.append((name, lambda: thing, _copy(thing)))
             items = thing.items() if isinstance(thing, dict) else enumerate(thing)

@@ -29,11 +29,13 @@ from .catching import caught_by, refuse_caught
 from .diagnostics import (
     asked_by_library,
     in_library,
+    keep,
     refuse,
     refuse_attribute,
     refuse_number,
     refusing,
     site_line,
+    user_line,
     written_as_attribute,
 )
 
@@ -161,7 +163,7 @@ class Body:
                 nodes[place] = self._append(PARAMETER, (self.slot(tensor), place))
             return nodes[place]
         if x.op is ops.CONSTANT:
-            return self.number(x._data)
+            return self.number(x._number)
         return self._import(x)
 
     def vector(self, xs: Sequence[Any]) -> Sequence[int]:
@@ -311,7 +313,7 @@ class Tracer(Value):
     def _write(self, number: float) -> NoReturn:
         refuse("this changes the number of a Value", "compute a new Value instead")
 
-    data = _data = property(_read, _write)
+    data = _number = property(_read, _write)
 
     def _gradient(self, *_: Any) -> NoReturn:
         refuse(
@@ -555,7 +557,7 @@ def _calculate(op: Op, *operands: Any) -> Any:
 def check_answer(op: Op, operands: Sequence[Any]) -> None:
     """Refuse an operation that is an error for some numbers, where the user's code catches it."""
     last = operands[-1]
-    number = last._data if type(last) is Value and last.op is ops.CONSTANT else last
+    number = last._number if type(last) is Value and last.op is ops.CONSTANT else last
     if op is ops.DIV and type(number) in (int, float) and number != 0:
         return
     if op is ops.POW and type(operands[0]) is Tracer and type(number) in (int, float) and number in (1, 2, 3, 4):
@@ -622,7 +624,12 @@ def current_body() -> Body:
     """Where operations are recorded at the moment."""
     body = _body.get()
     if body is None:
-        raise CompileError("a Value from inside a compiled function is used outside of it, where it has no number")
+        error = CompileError(
+            f"{user_line()}\n  a Value from inside of a function that is compiled is used outside of it or in another "
+            f"thread, where it has no number; compute with it in the function, without threads"
+        )
+        keep(error)
+        raise error
     return body
 
 
