@@ -12,8 +12,22 @@ import pytest
 
 from tinygrad_edu.compiler import Compiled, jit, native
 from tinygrad_edu.compiler.numpy_backend import scalars
+from tinygrad_edu.compiler.numpy_backend.buffers import Buffers
+from tinygrad_edu.compiler.numpy_backend.lowering import lower
 from tinygrad_edu.compiler.program import fusion
 from tinygrad_edu.compiler.program.interpreter import interpret
+from tinygrad_edu.compiler.program.ir import Array, Instruction, Program, identity
+
+
+def by_numpy(op: str, *columns: Any) -> Any:
+    """An elementwise operation, on arrays of one shape, by the calls that the numpy backend makes of it."""
+    out = np.empty_like(columns[0])
+    whole = [identity(number, out.shape) for number in range(1 + len(columns))]
+    it = Instruction(op, out.shape, whole[0], tuple(whole[1:]))
+    program = Program((Array(out.shape),) * len(whole), (it,), ((whole[0], out.shape),), 1)
+    for step in lower(it, Buffers(program, [out, *columns], 1, out.dtype)):
+        step()
+    return out
 
 
 def eager(function: Callable[..., Any], values: list[Any], *batch: Any) -> tuple[float, Any]:

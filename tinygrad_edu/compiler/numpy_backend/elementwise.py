@@ -232,27 +232,15 @@ def backward(name: str, g: Any, *rest: Any) -> None:
     flow(g, rest[-1] if slope is None else slope, rest[-1])
 
 
-#: kernel(out, *inputs)
+#: Operations that are one function of numpy.
+UFUNCS: dict[str, Any] = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "exp": np.exp,
+    "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs,
+    "pow": np.power, "maximum": np.maximum, "minimum": np.minimum, "equal": np.equal,
+}  # fmt: skip
+
+#: Those that are a function of this module: kernel(out, *inputs).
 FORWARD: dict[str, Callable[..., Any]] = {
-    "copy": np.copyto,
-    "add": lambda out, a, b: np.add(a, b, out),
-    "sub": lambda out, a, b: np.subtract(a, b, out),
-    "mul": lambda out, a, b: np.multiply(a, b, out),
-    "div": lambda out, a, b: np.divide(a, b, out),
-    "pow": power,
-    "neg": lambda out, a: np.negative(a, out),
-    "exp": lambda out, a: np.exp(a, out),
-    "log": lambda out, a: np.log(a, out),
-    "sqrt": lambda out, a: np.sqrt(a, out),
-    "tanh": lambda out, a: np.tanh(a, out),
     "sigmoid": sigmoid,
-    "relu": lambda out, a: np.maximum(a, 0.0, out=out),
-    "sin": lambda out, a: np.sin(a, out),
-    "cos": lambda out, a: np.cos(a, out),
-    "abs": lambda out, a: np.abs(a, out),
-    "maximum": lambda out, a, b: np.maximum(a, b, out=out),
-    "minimum": lambda out, a, b: np.minimum(a, b, out=out),
-    "detach": np.copyto,
-    "equal": lambda out, a, b: np.equal(a, b, out),
     "flow": lambda out, g, slope: flow(g, slope, out),
 }

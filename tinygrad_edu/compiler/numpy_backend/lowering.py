@@ -115,8 +115,8 @@ class _Lowering(Calls):
             self.call(elementwise.backward, op[5:], *arrays, target)
         elif op == "pow" and not isinstance(inputs[1], View):
             self.steps += elementwise.power_calls(*merged(shape, [out, *inputs]))
-        elif op in _UFUNCS:
-            self._calls(_UFUNCS[op], out, *inputs, shape=shape)
+        elif op in elementwise.UFUNCS:
+            self._calls(elementwise.UFUNCS[op], out, *inputs, shape=shape)
         elif op in ("copy", "detach"):
             self._copy(out, inputs[0], shape)
         elif op == "relu":
@@ -357,10 +357,3 @@ def _place_selected(target: Any, grid: Any, where: Any, arriving: Any) -> None:
 
 def _add_selected(target: Any, grid: Any, where: Any, arriving: Any) -> None:
     np.add.at(target, (*grid, where), arriving)
-
-
-_UFUNCS: dict[str, Any] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "exp": np.exp,
-    "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs,
-    "pow": np.power, "maximum": np.maximum, "minimum": np.minimum,
-}  # fmt: skip
