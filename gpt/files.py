@@ -14,6 +14,7 @@ from .errors import ConfigError
 __all__ = ["LOCK", "atomically", "in_use", "locked", "remove_leftovers", "write_atomically"]
 
 LOCK = ".lock"
+_OWN_FILE = getattr(os, "O_NOFOLLOW", 0)  # a lock is emptied: a link in somebody else's folder may lead to any file
 _FAR = 1 << 30  # Windows lets nobody read what is locked, and the number of the process is at the beginning
 
 
@@ -33,10 +34,10 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | _OWN_FILE, 0o666)
         try:
             if not _take(file):
-                raise ConfigError(f"{folder} is in use: {_holder(path)} trains there; let it end, or stop it first")
+                raise ConfigError(f"{folder} is in use: {_holder(path)} writes there; let it end, or stop it first")
             if _is(file, path):  # or the one that had it has removed it meanwhile
                 break
         except BaseException:
@@ -59,7 +60,7 @@ def locked(folder: Path) -> Iterator[None]:
 def in_use(folder: Path) -> bool:
     """Whether a process holds the folder."""
     try:
-        file = os.open(folder / LOCK, os.O_RDWR)
+        file = os.open(folder / LOCK, os.O_RDWR | _OWN_FILE)
     except OSError:
         return False
     try:

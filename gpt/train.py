@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import random
@@ -216,9 +217,10 @@ def train(run: Run) -> Result:
         ):
             result = Training(run, progress, log, flow, asked_to_stop).loop()
     except OSError as error:
+        cure = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "put that right"
         raise CheckpointError(
             f"{error.filename or folder / checkpoint.LOG} cannot be written: {error.strerror}; training stopped at "
-            f"step {run.step}, and what was saved before is whole: make room and go on with --resume {folder}"
+            f"step {run.step}, and what was saved before is whole: {cure} and go on with --resume {folder}"
         ) from None
     run.engine.write_back()
     return result

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import Value, collector_paused
-from tinygrad_edu.errors import CompileError
 
 from ..engines.compiled import CompiledEngine
+from ..files import locked, remove_leftovers
 from ..inspection.examination import Examination, Gradients, watched
 from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unasked, recorded_end
 from ..inspection.observer import Moment, Observer, observed
@@ -43,7 +43,9 @@ class Subject:
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, self.folder = observed(run), folder
-        self._engine = run.engine if isinstance(run.engine, CompiledEngine) else self.run.engine
+        engine = run.engine if isinstance(run.engine, CompiledEngine) else self.run.engine
+        assert isinstance(engine, CompiledEngine)  # observed() sees to it
+        self._engine = engine
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
@@ -98,17 +100,14 @@ class Subject:
 
     @cached_property
     def compiled(self) -> Any:
-        """The loss as it was compiled for training; where this process has not trained, one is compiled now."""
-        compiled = self._engine.compiled  # type: ignore[attr-defined]  # observed() sees to it
-        try:
-            compiled.summary()
-        except CompileError:
-            if end_drawn_unasked(self.run.model):
-                return self.recorded_compiled  # the other is long to compile, and this one is needed
-            ((tokens, targets),) = self.run.corpus.validation(self.run.config.model.block_size, 1)
-            self.run.model.train()
-            compiled([tokens], [targets])
-        return compiled
+        """The recorded loss, compiled; of a model too large for that, the loss of the training.
+
+        Whether this process has trained does not count: a report that is made again shows the same.
+        """
+        if end_drawn_unasked(self.run.model):
+            return self.recorded_compiled
+        self._engine.compile(self.run.corpus.validation(self.run.config.model.block_size, 1))
+        return self._engine.compiled
 
     @cached_property
     def recorded_compiled(self) -> Any:
@@ -154,16 +153,18 @@ class Subject:
 
 
 def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> Path:
-    """Make every section, and write the folder; returns the path of the page. OSError when it cannot be written.
+    """Make every section, and write the folder; returns the path of the page.
+
+    Raises OSError when it cannot be written, and ConfigError when another process is at it.
 
     ``say`` is told the title of each section before it is made: some take seconds.
     """
     from viz.graph.regions import shared
     from viz.pages.report_page import Section, report_page, warning
 
-    subject.folder.mkdir(parents=True, exist_ok=True)
     sections = []
-    with shared(), collector_paused():  # millions of objects, and none of them is garbage
+    with locked(subject.folder), shared(), collector_paused():  # millions of objects, and none of them is garbage
+        remove_leftovers(subject.folder)
         for name, title, make in SECTIONS:
             say(title)
             try:
@@ -173,8 +174,8 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
             except Exception as error:  # whatever it is: hours of training do not end in the error of a picture
                 parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
             sections.append(Section(name, title, parts))
-    page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
-    return Path(page.save(subject.folder / PAGE))
+        page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
+        return Path(page.save(subject.folder / PAGE))
 
 
 # --- the sections -----------------------------------------------------------------------------------------------------
@@ -398,8 +399,7 @@ def _program(subject: Subject) -> list[str]:
     shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
     if end_drawn_unasked(subject.run.model):
         this, on = subject.recorded, subject.place()
-        if subject.compiled is subject.recorded_compiled:
-            shown.insert(0, words(f"This is {on}; without dropout, compiled for the report."))
+        shown.insert(0, words(f"This is {on}; without dropout, compiled for the report."))
         viz.compilation(subject.recorded_compiled, this.loss, calls=this.calls).save(
             subject.folder / "compilation.html"
         )

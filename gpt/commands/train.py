@@ -20,7 +20,7 @@ from ..engines import check_engine
 from ..engines.compiled import CompiledEngine
 from ..engines.torch.distributed import launched, together
 from ..errors import CheckpointError, ConfigError, DivergedError
-from ..files import in_use, locked, remove_leftovers, write_atomically
+from ..files import in_use, locked, write_atomically
 from ..inspection.loss_graph import recorded_loss
 from ..runs import checkpoint
 from ..train import Run, resume, start, train
@@ -69,8 +69,6 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
         print("It is complete. To train it further, give a larger --steps.")
         if not options.no_draw and _undrawn(folder):
             print("Its pictures are missing or older than the model.")
-            if isinstance(this.engine, CompiledEngine):  # they show the program of the training
-                this.engine.compile(this.corpus.validation(this.config.model.block_size, 1))
             for name, about in draw_into(this, report=_reported(options)).items():
                 print(f"  {name:<22}{about}")
         return 0
@@ -215,7 +213,6 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
     """Lock the folder, and find out now, not after an hour of training, that it cannot be written."""
     try:
         held.enter_context(locked(folder))
-        remove_leftovers(folder / FOLDER)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
 
@@ -258,19 +255,21 @@ def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:
 
     written = {}
     subject = Subject(run, run.folder / FOLDER)
+    if isinstance(run.engine, CompiledEngine):  # the run may have been complete before this process began
+        run.engine.compile(run.corpus.validation(run.config.model.block_size, 1))
     try:
         if report:
             print("Making the report (--no-report leaves it out) ...", flush=True)
             written[write(subject).relative_to(run.folder).as_posix()] = "everything there is to see, as one page"
         if isinstance(run.engine, CompiledEngine):
-            write_atomically(run.folder / "program.txt", f"{subject.compiled}\n")
+            write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
             written["program.txt"] = "what the compiler made of the scalars, line by line"
-            viz.save(subject.program_drawing, run.folder / "program.svg")
+            viz.save(viz.draw_program(run.engine.compiled), run.folder / "program.svg")
             written["program.svg"] = "the same as a picture"
         for name in ("loss.dot", "loss.svg"):
             viz.save(subject.loss_drawing, run.folder / name)
             written[name] = "the graph of the loss with its gradients"
-    except (viz.DrawingError, OSError) as error:
+    except (viz.DrawingError, ConfigError, OSError) as error:
         print(f"Not everything could be drawn: {error}", file=sys.stderr)
     return written
 

@@ -101,7 +101,9 @@ class CompiledEngine:
         return self._train_loss.value_and_grad(*transposed(sequences))
 
     def compile(self, sequences: Sequences) -> None:
-        """Make the program of a training step, without taking one."""
+        """Make the program of a training step, if it is not there, without taking one."""
+        if self.compiled.is_compiled and self.compiled.stats().gradient_instructions:
+            return
         self._model.train()
         self._train_loss.value_and_grad(*transposed(sequences))
 
@@ -164,6 +166,10 @@ class CompiledEngine:
     def write_back(self) -> None:
         """See :class:`Engine`."""
         self._parameters.write_back()
+        # Those that have never moved too: they began with more digits than the array has, and the files.
+        numbers = self._on_host(self._parameters.current()).tolist()
+        for value, number in zip(self._parameters.values, numbers, strict=True):
+            value.data = number
 
     def refresh(self) -> None:
         """See :class:`Engine`."""

@@ -344,9 +344,13 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     state, about = (found, {}) if bare else (found["model"], {k: v for k, v in found.items() if k in _ABOUT})
     if not isinstance(state, Mapping) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise CheckpointError(f"{path} holds no state_dict: expected tensors by name")
+    # The last two are of masks.
+    floats = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.uint8)
     for name, tensor in state.items():
-        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-        plain = plain and (tensor.is_floating_point() or tensor.dtype in (torch.bool, torch.uint8))  # masks
+        if not reading.WORDS.fits(name):
+            raise CheckpointError(f"{path} holds no state_dict: {shown(name)} is no name of a tensor")
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+        plain = plain and tensor.dtype in floats
         # A tensor may claim to be larger than its numbers: each of them would be there many times.
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise CheckpointError(f"{path}: {shown(name)} is no tensor of floats, each with its own place")
@@ -545,7 +549,8 @@ def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Ch
     shapes = {name: tuple(array.shape) for name, array in imported.tensors.items()}
     checkpoint.check_shapes(config.model, shapes, source)
     model = GPT(config.model)
-    checkpoint.load_parameters(model, {name: array.tolist() for name, array in imported.tensors.items()}, source)
+    numbers = {name: array.tolist() for name, array in imported.tensors.items()}
+    checkpoint.load_parameters(model, numbers, source, config.train.engine)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.rewrite_log(folder, [])
     checkpoint.rewrite_log(folder, [], checkpoint.FLOW)
@@ -560,7 +565,7 @@ def _check_suffix(path: Path) -> None:
         raise ConfigError(f"{path} must end in {' or '.join(SUFFIXES)}: that is what says which format it is")
 
 
-def _torch(what: str, least: tuple[int, int] = (0, 0)) -> Any:
+def _torch(what: str, least: tuple[int, ...] = ()) -> Any:
     """PyTorch, of version ``least`` or newer; ConfigError with what to do instead."""
     try:
         import torch

@@ -6,6 +6,7 @@ model.safetensors. Their number is bounded, so that a run of days does not fill 
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from . import checkpoint
@@ -44,5 +45,9 @@ def take(folder: Path, step: int, plan: list[int]) -> None:
     for old, path in taken(folder).items():
         if old not in plan:
             path.unlink(missing_ok=True)
-    (folder / FOLDER).mkdir(exist_ok=True)
+    try:
+        (folder / FOLDER).mkdir(exist_ok=True)
+    except FileExistsError:
+        reason = "it is a file, and must be a folder"
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(folder / FOLDER)) from None
     checkpoint.keep_model(folder, f"{FOLDER}/step-{step:07}.safetensors")

@@ -447,3 +447,19 @@ def test_a_number_too_large_for_the_file_does_not_go_out_as_infinite(
     error = one_line_or_good(["export", str(tmp_path / "copy"), str(out)], capsys)
     assert "transformer.wte.weight[1][2] is larger than 32-bit floats are" in error
     assert not out.exists()
+
+
+def test_a_number_too_large_for_the_engine_does_not_come_in(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "large.safetensors"
+    assert main(["export", str(run), str(out)]) == 0
+    header, data = parts(out.read_bytes())
+    for entry in header.values():
+        if "data_offsets" in entry:
+            entry |= {"dtype": "F64", "data_offsets": [2 * at for at in entry["data_offsets"]]}
+    out.write_bytes(as_safetensors(header, struct.pack("<d", 1e300) * (len(data) // 4)))
+    text = ["--data", str(run.parent / "text.txt")]
+    error = one_line_or_good(["import", str(out), str(tmp_path / "made"), *text], capsys)
+    assert "holds a number that is larger than 32-bit floats are" in error
+    assert not (tmp_path / "made").exists()

@@ -132,7 +132,7 @@ assert not {"optimizer", "best_val_loss"} & set(torch.load(folder / "other.pt", 
 """
 
 HOSTILE = """
-import sys, torch
+import sys, torch, warnings
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from nanogpt import NanoGPT
@@ -146,13 +146,18 @@ def refused(content):
     assert main(["import", str(folder / "e.pt"), str(folder / "e"), *text]) == 2
 for odd in (torch.eye(8).to_sparse(), torch.empty(8, 8, device="meta"), torch.zeros(1).expand(10**6, 10**5),
             torch.zeros(8, 8, dtype=torch.int64), torch.zeros(()), torch.zeros(8, 8, dtype=torch.complex64),
-            torch.full((8, 8), float("nan")), torch.zeros(10**6, 8)):
+            torch.full((8, 8), float("nan")), torch.zeros(10**6, 8), torch.zeros(8, 8, dtype=torch.float8_e4m3fn),
+            torch.full((8, 8), 1e300, dtype=torch.float64)):
     refused({**state, "transformer.wte.weight": odd, "lm_head.weight": odd})
 for odd in (None, [1], 10**400, -1, float("nan"), "x", {1: 2}, torch.zeros(2), {"n_head": 10**400}, {"bias": [[[[]]]]}):
     for name in ("model_args", "config", "tinygrad_edu", "iter_num"):
         if name in ("model_args", "iter_num") or not isinstance(odd, dict) or 1 in odd:  # else nobody reads it
             refused({"model": state, name: odd})
-for odd in ([1], {1: 2}, {"a": torch.zeros(2), "b": 3}, {}, {"transformer.wte.weight": torch.zeros(2, 2)}):
+warnings.simplefilter("ignore")  # it is a prototype
+nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+for odd in ([1], {1: 2}, {1: torch.zeros(2)}, {("a",): torch.zeros(2)}, {**state, "x": nested},
+            {"\\ud800": torch.zeros(2)}, {"a": torch.zeros(2), "b": 3}, {},
+            {"transformer.wte.weight": torch.zeros(2, 2)}):
     refused({"model": odd})
     refused(odd)
 """

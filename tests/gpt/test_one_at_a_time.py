@@ -50,7 +50,7 @@ def test_the_second_training_of_a_folder_is_told_who_holds_it_and_changes_nothin
             capsys.readouterr()
             assert main(arguments) == 2
             error = capsys.readouterr().err
-            assert f"{out} is in use: process {holder.pid} trains there" in error
+            assert f"{out} is in use: process {holder.pid} writes there" in error
             assert error.count("\n") == 1
         assert {path: path.read_bytes() for path in out.iterdir() if path.name != LOCK} == before
     finally:
@@ -92,7 +92,7 @@ def test_a_folder_is_held_as_long_as_the_block_lasts(tmp_path: Path) -> None:
     assert not in_use(folder)
     with locked(folder):
         assert in_use(folder)
-        with pytest.raises(ConfigError, match=f"process {os.getpid()} trains there"), locked(folder):
+        with pytest.raises(ConfigError, match=f"process {os.getpid()} writes there"), locked(folder):
             pass
         assert in_use(folder)
     assert not in_use(folder)
@@ -196,7 +196,7 @@ def test_killed_during_its_report_a_run_is_resumed_to_the_same_report(
 ) -> None:
     arguments = [x for x in train_arguments if x != "--no-draw"]
     # ``python tests/gpt/kill_runs.py --every 1`` does the same at every change of the folder.
-    where = Killer(tmp_path, [*arguments[1:], "--steps", "8"]).at(3, "report")
+    where = Killer(tmp_path, [*arguments[1:], "--steps", "8"]).at(4, "report")
     assert where == "behind the last checkpoint, in the middle of writing a file"
 
 
@@ -253,3 +253,65 @@ def test_a_stop_string_may_be_a_line_end(
     assert whole.count("\n") > 1
     assert main([*sample, "--stop", r"\n"]) == 0
     assert capsys.readouterr().out == whole.partition("\n")[0] + "\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_lock_that_is_a_link_empties_nothing(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("words")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(tmp_path / "precious")
+    assert not in_use(tmp_path / "run")
+    with pytest.raises(OSError, match="symbolic link"), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "precious").read_text() == "words"
+
+
+def test_a_report_that_was_killed_leaves_nothing_and_two_at_once_do_not_mix(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, report = tmp_path / "run", tmp_path / "run" / "report"
+    assert main([*train_arguments, "--steps", "2", "--out", str(out)]) == 0
+    holder = holding(report)
+    (report / ".graph.html.1.new").write_text("half")
+    try:
+        assert main(["report", str(out)]) == 2
+        assert f"{report} is in use: process {holder.pid} writes there" in capsys.readouterr().err
+        assert (report / ".graph.html.1.new").exists()
+        # Training is not lost for that, and says what is missing.
+        drawn = [word for word in train_arguments if word != "--no-draw"]
+        other = tmp_path / "other"
+        second = holding(other / "report")
+        assert main([*drawn, "--steps", "2", "--out", str(other)]) == 0
+        assert f"Not everything could be drawn: {other / 'report'} is in use" in capsys.readouterr().err
+        second.kill()
+        second.communicate()
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert main(["report", str(out)]) == 0
+    assert not [path for path in report.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("steps", ["1", "3"])
+def test_the_report_is_the_same_whoever_makes_it(steps: str, train_arguments: list[str], tmp_path: Path) -> None:
+    arguments = [*(word for word in train_arguments if word != "--no-draw"), "--steps", steps, "--weight-decay", "0"]
+    out = tmp_path / "run"
+    assert main([*arguments, "--out", str(out)]) == 0
+    trained = everything(out)
+    (out / "loss.svg").unlink()
+    assert main(["train", "--resume", str(out)]) == 0
+    assert everything(out) == trained
+    assert main(["report", str(out), "-o", str(tmp_path / "again")]) == 0
+    assert everything(tmp_path / "again") == everything(out / "report")
+
+
+def test_snapshots_that_are_a_file_are_called_so(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "snapshots").write_text("mine")
+    assert main([*train_arguments, "--steps", "4", "--keep", "2", "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "snapshots cannot be written: it is a file, and must be a folder" in error
+    assert "room" not in error
+    assert (tmp_path / "run" / "snapshots").read_text() == "mine"

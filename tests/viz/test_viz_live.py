@@ -107,6 +107,13 @@ def test_nobody_under_another_host_s_name(view, host):
     assert (status, body) == (403, "this page answers to 127.0.0.1 only")
 
 
+def test_nobody_under_two_names(view):
+    own, path = f"Host: {urlsplit(view.address).netloc}", urlsplit(view.address).path
+    for hosts in ([own, "Host: evil.example"], ["Host: evil.example", own], [own, own], []):
+        assert answer(view, "\r\n".join([f"GET {path} HTTP/1.1", *hosts, "", ""]).encode()).startswith("HTTP/1.1 403")
+    assert answer(view, f"GET {path} HTTP/1.1\r\n{own}\r\n\r\n".encode()).startswith("HTTP/1.1 200")
+
+
 def test_it_listens_on_this_machine_only(view):
     assert view._server.server_address[0] == "127.0.0.1"
     try:

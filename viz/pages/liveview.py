@@ -253,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         view = self.server.view
         port = self.server.server_port
-        if self.headers.get("Host") not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        if self.headers.get_all("Host") not in ([f"127.0.0.1:{port}"], [f"localhost:{port}"]):
             return self._refuse(HTTPStatus.FORBIDDEN, "this page answers to 127.0.0.1 only")
         token, _, path = self.path.removeprefix("/").partition("/")
         if not secrets.compare_digest(token.encode(), view._token.encode()):
