@@ -15,10 +15,11 @@ from typing import NoReturn
 
 import tinygrad_edu
 from tinygrad_edu import console
+from tinygrad_edu.errors import TinygradEduError
 
-from .errors import DivergedError, GPTError
+from .errors import DivergedError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "carry_out", "main"]
 
 #: By name, in the order of ``--help``: the file in ``commands/``, and what the command does. In that file the function
 #: ``add_NAME`` adds flags to the parser of the command, and says which function runs it.
@@ -33,7 +34,15 @@ COMMANDS = {
     "info": ("info", "show what the folder of a run holds, and where time and memory go"),
     "text": ("text", "report on a text: alphabet, rare characters, repeated lines, and what to do"),
     "draw": ("draw", "draw the graph of a trained model's loss, with gradients"),
+    "graph": ("draw", "the same as draw"),
+    "explore": ("explore", "write that graph as one page: boxes open, down to one multiplication"),
     "flow": ("flow", "show where the gradient flows, dies or explodes"),
+    "attention": ("charts", "show what each head looks at"),
+    "next": ("charts", "show which characters come next, and which of them sampling cuts"),
+    "curve": ("charts", "show how the loss of runs fell, and what counting alone reaches"),
+    "embeddings": ("charts", "show the vectors of characters, in the plane in which they differ most"),
+    "histogram": ("charts", "show how weights and gradients are distributed"),
+    "compilation": ("charts", "show which scalars of a loss became which array instruction"),
     "timemachine": ("timemachine", "go back and forth through a training that kept snapshots (train --keep 20)"),
     "report": ("report", "write a folder that opens as one page with everything there is to see of a run"),
     "export": ("exchange", "write a model with nanoGPT's parameter names: .pt or .safetensors"),
@@ -50,24 +59,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> int:
-    options, unknown = _parser(arguments).parse_known_args(arguments)
-    if unknown:
-        options.parser.error(_unknown(unknown, options.parser))
     try:
-        return int(options.run(options))
+        return carry_out(arguments)
     except DivergedError as error:
         print(f"gpt: {error}", file=sys.stderr)
         return 1
-    except GPTError as error:
+    except TinygradEduError as error:
         print(f"gpt: error: {console.one_line(error)}", file=sys.stderr)
         return 2
+
+
+def carry_out(words: Sequence[str], program: str = "gpt") -> int:
+    """Carry out one command; returns the exit code, or raises TinygradEduError.
+
+    Args:
+        words: the command and what it is told.
+        program: the command line that it was given to; help and complaints speak of it.
+    """
+    options, unknown = _parser(words, program).parse_known_args(words)
+    if unknown:
+        options.parser.error(_unknown(unknown, options.parser))
+    return int(options.run(options))
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and where to read on, instead of a page of flags."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"gpt: error: {console.one_line(message)}; see {self.prog} --help\n")
+        program = self.prog.removeprefix(console.launcher()).split()[0]
+        self.exit(2, f"{program}: error: {console.one_line(message)}; see {self.prog} --help\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -77,10 +97,10 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str], program: str) -> argparse.ArgumentParser:
     """The parser of all commands; only the one that is named first among the words knows its flags."""
     parser = _Parser(
-        prog=f"{console.launcher()} gpt",
+        prog=f"{console.launcher()} {program}",
         description="Train a character-level GPT made of scalars, and write text with it.",
         epilog=f"Each command explains itself: {console.launcher()} gpt train --help",
         formatter_class=_Help,

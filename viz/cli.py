@@ -9,22 +9,25 @@ from collections.abc import Sequence
 from tinygrad_edu import console
 from tinygrad_edu.errors import TinygradEduError
 
-from .commands import explore, graph, models, step
-from .errors import DrawingError, ExpressionError
+from .commands import boundary, explore, graph, runs, step
+from .errors import ExpressionError
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code: 0, or 2 for input that cannot be used."""
-    return console.run("viz", lambda: _main(arguments))
+    return console.run("viz", lambda: _main(sys.argv[1:] if arguments is None else list(arguments)))
 
 
-def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+def _main(words: list[str]) -> int:
     try:
-        options.run(options)
-    except (DrawingError, TinygradEduError) as error:
+        if words and words[0] in runs.COMMANDS:
+            runs.hand_over(words)
+        else:
+            options = _parser().parse_args(words)
+            options.run(options)
+    except TinygradEduError as error:
         message = str(error) if isinstance(error, ExpressionError) else console.one_line(error)  # it points at a place
         print(f"viz: {message}", file=sys.stderr)
         return 2
@@ -39,5 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_parsers(commands)
     step.add_parser(commands)
     explore.add_parser(commands)
-    models.add_parsers(commands)
+    boundary.add_parser(commands)
+    for name in runs.COMMANDS:
+        commands.add_parser(name, help=f"of a trained model: the same as gpt {name}")
     return parser

@@ -2,7 +2,7 @@
 
 ::
 
-    Exception
+    TinygradEduError
     └── DrawingError                       anything this package raises on purpose
         ├── UnknownFormatError (ValueError)    a file name that ends in nothing we can write
         ├── LayoutError                    no layout program, or it failed
@@ -14,10 +14,12 @@ A file that cannot be written is Python's own ``OSError``, with the path in its 
 
 from __future__ import annotations
 
+from tinygrad_edu.errors import TinygradEduError
+
 __all__ = ["DrawingError", "ExpressionError", "LayoutError", "LayoutTimeout", "UnknownFormatError"]
 
 
-class DrawingError(Exception):
+class DrawingError(TinygradEduError):
     """Base of every error this package raises on purpose."""
 
 

@@ -27,10 +27,11 @@ from ..inspection.surprisal import Seen
 from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
+from ..runs.wording import judged
 from ..sample import generate
 from ..tokenizer import CharTokenizer
 from ..train import first_prompt
-from .shared import engine_flag, judged, text_at_hand, with_engine
+from .shared import engine_flag, text_at_hand, with_engine
 
 CHARACTERS = 20_000  # that both read, unless somebody asks for others
 _WIDTH = 80

@@ -1,43 +1,82 @@
-"""``python -m gpt draw``: the graph of a trained model's loss."""
+"""``python -m gpt draw``, or ``graph``: the graph of a trained model's loss."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import sys
 
-from ..data.corpus import Corpus
+import viz
+from viz.drawing import DIRECTIONS, PRESETS, STYLES
+
 from ..errors import ConfigError
-from ..inspection.loss_graph import LARGEST, WHOLE, recorded_end
-from ..runs import checkpoint
-from .shared import checkpoint_flag, parameters_file
-
-DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``draw --boxes`` goes deeper
+from ..inspection.loss_graph import LARGEST, WHOLE
+from ..pictures.report import DRAWN_BOXES
+from ..pictures.run import load
+from .shared import best_flag
 
 
 def add_draw(command: argparse.ArgumentParser) -> None:
     """Add what ``gpt draw`` can be told."""
     command.set_defaults(run=run)
-    checkpoint_flag(command)
-    command.add_argument("--out", metavar="FILE", help="a .dot, .svg, .png, .pdf or .html file (default: DIR/loss.svg)")
-    command.add_argument("--boxes", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most")
+    command.add_argument("folder", nargs="?", metavar="RUN", help="a folder that train has written")
+    command.add_argument("--checkpoint", metavar="RUN", help="the same folder, as a flag")
+    best_flag(command)
+    command.add_argument(
+        "-o", "--out", metavar="FILE",
+        help="a .dot, .svg, .png, .pdf or .html file; - prints the DOT text (default: loss.svg in that folder)",
+    )  # fmt: skip
+    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
+    command.add_argument(
+        "--boxes", "--budget", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most"
+    )
+    command.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the loss")
+    command.add_argument(
+        "--focus", metavar="NAME",
+        help="only what is near this parameter, --depth steps before and after it; or a module's path: look closely "
+        "there",
+    )  # fmt: skip
+    command.add_argument(
+        "--direction", choices=DIRECTIONS,
+        help="inputs on the left, on top, or in rows (default: wrapped, with --focus LR)",
+    )  # fmt: skip
+    command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
+    command.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
+
+
+add_graph = add_draw
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compute one loss on the validation text in scalars, and draw its graph."""
+    """Compute one loss in scalars, and draw its graph."""
+    if (options.folder is None) == (options.checkpoint is None):
+        raise ConfigError("expected the folder of one run, such as: draw RUN")
     if options.boxes < 2:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
-    folder = Path(options.checkpoint)
-    model, config, tokenizer, _ = checkpoint.load_model(folder, parameters_file(options))
-    corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-    out = Path(options.out) if options.out else folder / "loss.svg"
-    import viz
-
-    print("Building the graph of the loss, with every gradient ...", flush=True)
-    this = recorded_end(model, corpus.val, LARGEST, WHOLE)
-    print(f"It is {this.place(config.model.n_layer)}.")
+    this = load(options.folder or options.checkpoint, best=options.best)
+    tokens = this.tokens(options.text)
+    if options.out != "-":
+        print("Building the graph of the loss, with every gradient ...", flush=True)
+    found = this.recorded_end(tokens, LARGEST, WHOLE)
+    named = {name: value for value, name in found.calls.names.items()}
     try:
-        drawing = viz.draw(this.loss, calls=this.calls, budget=options.boxes, direction="wrapped")
-        print(f"Wrote {viz.save(drawing, out)}")
-    except viz.DrawingError as error:
+        drawing = viz.draw(
+            found.loss,
+            calls=found.calls,
+            budget=options.boxes,
+            depth=options.depth,
+            focus=named.get(options.focus, options.focus) if options.focus else (),
+            direction=options.direction or ("LR" if options.focus else "wrapped"),
+            style=options.style,
+            preset=options.preset,
+        )
+    except ValueError as error:
         raise ConfigError(str(error)) from None
+    if options.out == "-":
+        sys.stdout.write(drawing.source)
+        return 0
+    path = drawing.save(options.out or this.folder / "loss.svg")
+    of = "the validation text" if options.text is None else "that text"
+    print(f"Loss of step {this.step} on {found.length} characters: {viz.style.number(found.loss.data)}")
+    print(f"It is {found.place(this.config.model.n_layer, of)}.")
+    print(f"Wrote {path}")
     return 0

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_edu import console
+from viz.pages.surprise_page import Table, surprise_page
+from viz.stepping.terminal import look
 
 from ..data import ngram
 from ..data.corpus import Corpus, kept_text, spread, tokens_at
@@ -18,8 +20,9 @@ from ..errors import ConfigError, DataError
 from ..inspection import surprisal
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
+from ..runs.wording import judged, ladder_words
 from ..tokenizer import CharTokenizer
-from .shared import checkpoint_flag, engine_flag, judged, ladder_words, parameters_file, text_at_hand, with_engine
+from .shared import checkpoint_flag, engine_flag, parameters_file, text_at_hand, with_engine
 
 CHARACTERS = 10_000  # that are read one by one, unless somebody asks for more
 MOST_CHARACTERS = 100_000  # a browser still shows so many
@@ -119,8 +122,6 @@ def _surprise(
     kinds, characters, texts = surprisal.by_kind(seen), surprisal.by_character(seen), surprisal.by_word(seen)
     print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
     if options.surprise:
-        from viz.stepping.terminal import look
-
         if look(sys.stdout).colour:
             print(surprisal.coloured(first, seen[:ON_SCREEN]), file=console.raw(sys.stdout))
             if len(seen) > ON_SCREEN:
@@ -131,9 +132,6 @@ def _surprise(
         print(f"{surprisal.table('characters, at least 5 times', surprisal.often(characters, 5)[:12])}\n")
         print(surprisal.table("words", texts[:12], "times"))
     if options.page:
-        import viz
-        from viz.pages.surprise_page import Table, surprise_page
-
         tables = [
             Table(title, [name, count, "nats", "of all"], _rows(groups))
             for title, name, count, groups in (
@@ -144,10 +142,7 @@ def _surprise(
         ]
         title, words = "Which characters surprised the model", f"{head}: {words}"
         page = surprise_page(first, seen, levels=surprisal.LEVEL_WORDS, tables=tables, title=title, sentence=words)
-        try:
-            print(f"{chr(10) * options.surprise}Wrote {page.save(options.page)}")
-        except viz.DrawingError as error:
-            raise ConfigError(str(error)) from None
+        print(f"{chr(10) * options.surprise}Wrote {page.save(options.page)}")
 
 
 def _rows(groups: list[surprisal.Group]) -> list[list[str]]:

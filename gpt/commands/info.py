@@ -20,8 +20,9 @@ from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
+from ..runs.wording import final_validation, judged
 from ..tokenizer import CharTokenizer, shortened
-from .shared import best_flag, final_validation, judged, parameters_file, text_at_hand
+from .shared import best_flag, parameters_file, text_at_hand
 
 _WIDTH = 80
 _VALIDATIONS = 12  # that are shown, spread over the run

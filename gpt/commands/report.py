@@ -9,7 +9,7 @@ from tinygrad_edu import console
 
 from ..errors import ConfigError
 from ..inspection.observer import opened
-from .report_sections import FOLDER, Subject, write
+from ..pictures.report import FOLDER, Subject, write
 
 
 def add_report(command: argparse.ArgumentParser) -> None:

@@ -29,9 +29,9 @@ from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
+from ..runs.wording import command_line, judged, ladder_words
 from ..train import resume, start, train
 from .choices import METAVARS, ChosenText, configs, preset_flags, settings
-from .shared import command_line, judged, ladder_words
 
 MOST_RUNS = 100
 STEPS = 300  # of a run, unless somebody says otherwise

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from tinygrad_edu import collector_paused
 
 from ..errors import ConfigError
-from ..inspection.loss_graph import drawn_unasked, readable, recorded_loss
-from ..inspection.observer import SENTENCE, Observer, first_sentence, opened
+from ..inspection.observer import opened
+from ..pictures.timemachine import chosen_sentence, page_of
 from ..runs import checkpoint, snapshots
-from ..runs.checkpoint import RunConfig
-from ..train import Run
-from .shared import command_line
-
-FLOW_SCALARS = 500_000  # in the graph whose gradients are measured: with the rest a second per snapshot
+from ..runs.wording import command_line
 
 
 def add_timemachine(command: argparse.ArgumentParser) -> None:
@@ -32,8 +24,6 @@ def add_timemachine(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look at every snapshot, and write the page."""
-    import viz
-
     folder = Path(options.folder)
     config = checkpoint.load_config(folder)
     out = Path(options.out or folder / "timemachine.html")
@@ -45,11 +35,7 @@ def run(options: argparse.Namespace) -> int:
     this = opened(folder)
     sentence = chosen_sentence(this, config, options.text)
     print(f"Looking at {len(taken)} snapshots of {folder}, of step {min(taken)} to {max(taken)} ...", flush=True)
-    page = page_of(this, taken, sentence)
-    try:
-        print(f"Wrote {page.save(out)}")
-    except viz.DrawingError as error:
-        raise ConfigError(str(error)) from None
+    print(f"Wrote {page_of(this, taken, sentence).save(out)}")
     return 0
 
 
@@ -62,83 +48,3 @@ def kept(folder: Path) -> dict[int, Path]:
             f"{command_line('train --keep 20 --out', folder.with_name(f'{folder.name}-kept'))}"
         )
     return taken
-
-
-def chosen_sentence(this: Run, config: RunConfig, text: str | None) -> list[int]:
-    """What the models of all moments read, and the character after it: ``text``, or a line of the validation text."""
-    most = min(SENTENCE, config.model.block_size)
-    tokenizer = this.corpus.tokenizer
-    if text is None:
-        return first_sentence(this.corpus.val, tokenizer, most)
-    if len(text) < 2:
-        raise ConfigError(f"a sentence needs at least two characters, one to read and one to expect; got {text!r}")
-    return tokenizer.encode(config.normalized(text))[: most + 1]
-
-
-def page_of(this: Run, taken: dict[int, Path], sentence: Sequence[int]) -> Any:
-    """The page of a run's snapshots; afterwards the run is as it was."""
-    return page_from(this, frames_of(this, Observer(this, sentence), taken), sentence)
-
-
-def frames_of(this: Run, observer: Observer, taken: dict[int, Path]) -> list[Any]:
-    """What the page shows of a run's snapshots, or of some of many; afterwards the run is as it was."""
-    from viz.pages.timemachine import MOST_FRAMES, spread
-
-    parameters, step = this.model.parameters(), this.step
-    numbers = [p.data for p in parameters]
-    try:
-        with collector_paused():  # the compiled programs and the model are millions of objects, and none is garbage
-            return [_frame(this, observer, taken[chosen]) for chosen in spread(sorted(taken), MOST_FRAMES)]
-    finally:
-        for p, number in zip(parameters, numbers, strict=True):
-            p.data = number
-        this.engine.refresh()
-        this.step = step
-
-
-def page_from(this: Run, frames: Sequence[Any], sentence: Sequence[int]) -> Any:
-    """The page of frames, with the curves of the whole run."""
-    from viz.pages.timemachine import time_machine
-
-    tokenizer = this.corpus.tokenizer
-    log = checkpoint.read_log(this.folder)
-    validation = {r["step"]: r.get("watched_loss", r["val_loss"]) for r in log if r.get("val_loss") is not None}
-    validation |= {frame.step: frame.losses["validation"] for frame in frames}
-    return time_machine(
-        frames,
-        sentence=[tokenizer.decode([token]) for token in sentence],
-        alphabet=tokenizer.alphabet,
-        curves={
-            "training": [(r["step"], r["train_loss"]) for r in log if r["train_loss"] is not None],
-            "validation": sorted(validation.items()),
-        },
-        ladder={rung.name: rung.loss for rung in this.rungs},
-        title=f"{this.folder.resolve().name}: the training again",
-        flow_characters=readable(this.model, len(sentence) - 1, FLOW_SCALARS),
-    )
-
-
-def _frame(this: Run, observer: Observer, snapshot: Path) -> Any:
-    from viz.charts.flow import lines
-    from viz.pages.timemachine import Frame
-
-    moment = observer.see(snapshot)
-    small = drawn_unasked(this.model)
-    parameters, modules = lines(recorded_loss(this.model, observer.sentence, FLOW_SCALARS)[1]) if small else ([], [])
-    losses = {"training": moment.train_loss, "validation": moment.val_loss, "this sentence": moment.sentence_loss}
-    return Frame(
-        moment.step,
-        {name: loss for name, loss in losses.items() if loss is not None},
-        moment.sample,
-        dict(_named(moment.attention)),
-        moment.probabilities,
-        modules,
-        parameters,
-    )
-
-
-def _named(attention: Sequence[Sequence[list[list[float]]]]) -> Iterator[tuple[str, list[list[float]]]]:
-    """Heads by the names that they have in the gradient flow."""
-    for layer, heads in enumerate(attention):
-        for head, rows in enumerate(heads, 1):
-            yield f"h.{layer}.attn.head {head}", rows

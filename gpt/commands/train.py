@@ -10,8 +10,10 @@ import math
 import sys
 from pathlib import Path
 
+import viz
 from tinygrad_edu import console
 from tinygrad_edu.errors import DomainError
+from viz.graph import diagnose, graph, regions
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import ngram
@@ -22,11 +24,12 @@ from ..engines.torch.distributed import launched, together
 from ..errors import CheckpointError, ConfigError, DivergedError
 from ..files import in_use, locked, write_atomically
 from ..inspection.loss_graph import recorded_loss
+from ..pictures.report import FOLDER, PAGE, Subject, write
 from ..runs import checkpoint
+from ..runs.wording import command_line, final_validation, judged, ladder_words
 from ..train import Run, resume, start, train
 from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
-from .report_sections import FOLDER, PAGE, Subject, write
-from .shared import ABOUT_TEXTS, command_line, final_validation, given, judged, ladder_words
+from .shared import ABOUT_TEXTS, given
 
 KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
 
@@ -222,8 +225,6 @@ def _place(run: Run, error: DivergedError) -> str:
 
     The step is computed once more in scalars, of one sequence, which the module calls name.
     """
-    from viz.graph import diagnose, graph, regions
-
     if not error.batch:
         return ""
     run.engine.write_back()
@@ -251,8 +252,6 @@ def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
 
 def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:
     """Draw into the folder of a run, and say what; a picture that cannot be made does not fail the run."""
-    import viz
-
     written = {}
     subject = Subject(run, run.folder / FOLDER)
     if isinstance(run.engine, CompiledEngine):  # the run may have been complete before this process began

@@ -52,9 +52,9 @@ class Recorded:
     first: int
     given: Sequence[Vector] = ()
 
-    def place(self, layers: int) -> str:
+    def place(self, layers: int, text: str = "the validation text") -> str:
         """Of which part of a model with so many layers this is the graph, and on how many characters."""
-        on = f"the loss on {self.length:,} character{'s' * (self.length != 1)} of the validation text"
+        on = f"the loss on {self.length:,} character{'s' * (self.length != 1)} of {text}"
         if not self.first:
             return on
         last = "the last block" if self.first == layers - 1 else f"the last {layers - self.first} blocks"

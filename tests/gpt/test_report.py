@@ -15,11 +15,11 @@ from charts import check_accessible
 import viz
 from gpt.cli import main
 from gpt.commands import draw
-from gpt.commands import report_sections as report
 from gpt.config import GPTConfig, preset
 from gpt.inspection import loss_graph
 from gpt.inspection.observer import opened
 from gpt.model import parameter_shapes
+from gpt.pictures import report
 from gpt.runs import checkpoint, snapshots
 from tinygrad_edu import topological_order
 from viz.graph import regions

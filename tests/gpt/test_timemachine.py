@@ -14,10 +14,10 @@ from browser import Browser
 
 import viz
 from gpt.cli import main
-from gpt.commands.timemachine import chosen_sentence, page_of
 from gpt.inspection.loss_graph import recorded_loss
 from gpt.inspection.observer import Observer, first_sentence, opened
 from gpt.model import GPT
+from gpt.pictures.timemachine import chosen_sentence, page_of
 from gpt.runs import checkpoint, snapshots
 from gpt.tokenizer import CharTokenizer
 from tinygrad_edu import record_calls

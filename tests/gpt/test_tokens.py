@@ -23,9 +23,9 @@ from gpt.data.corpus import Corpus
 from gpt.data.text import Text
 from gpt.data.token_file import Tokens, tokens_of
 from gpt.errors import DataError, UnknownCharacterError
+from gpt.pictures import run as pictured
 from gpt.runs import checkpoint
 from gpt.tokenizer import CharTokenizer
-from viz.commands import checkpoint as pictured
 
 
 @pytest.fixture

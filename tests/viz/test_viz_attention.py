@@ -9,11 +9,11 @@ from charts import AWKWARD, check_accessible, check_words_fit, titles, words
 from drawn_examples import GPT, Attention
 
 import viz
+from gpt.pictures import run as checkpoint
 from tinygrad_edu import Value, no_grad, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import AttentionHead
 from viz.cli import main
-from viz.commands import checkpoint
 
 WORDS = ["river", "bank", "overflowed"]
 

@@ -8,9 +8,9 @@ import runs
 import viz
 from gpt.data.ngram import ladder
 from gpt.errors import CheckpointError, UnknownCharacterError
+from gpt.pictures import run as checkpoint
 from gpt.runs.checkpoint import BEST, save_model
 from gpt.sample import ScalarScorer
-from viz.commands import checkpoint
 
 
 def test_the_run_that_was_saved(run):

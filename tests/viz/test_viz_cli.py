@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import viz
+from gpt.pictures import run as checkpoint
 from tinygrad_edu import topological_order
 from viz import style
 from viz.cli import main
-from viz.commands import checkpoint
 from viz.expressions import compute, parse
 from viz.rendering import layout
 

@@ -11,8 +11,8 @@ from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
 from gpt.data.ngram import Rung
+from gpt.pictures import run as checkpoint
 from viz.cli import main
-from viz.commands import checkpoint
 
 
 def log(steps=200, seed=0, every=50):
@@ -170,7 +170,7 @@ def test_the_command_does_without_the_text(run, tmp_path, capsys):
     assert main(["curve", str(run), str(moved)]) == 0
     shown = capsys.readouterr()
     assert "moved: 8 steps" in shown.out
-    assert "viz: without what counting reaches: the text that" in shown.err
+    assert "without what counting reaches: the text that" in shown.err
     assert main(["curve", str(run), "--no-ladder"]) == 0
     assert "counting" not in capsys.readouterr().out
 

@@ -9,10 +9,10 @@ import pytest
 from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
+from gpt.pictures import run as checkpoint
 from tinygrad_edu import Value
 from viz.charts import embeddings as embeddings_module
 from viz.cli import main
-from viz.commands import checkpoint
 
 NODE = r'<g class="node" data-name.*?</g>'
 ALPHABET = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

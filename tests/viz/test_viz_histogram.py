@@ -9,9 +9,9 @@ import pytest
 from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
+from gpt.pictures import run as checkpoint
 from tinygrad_edu import Value, nn, record_calls
 from viz.cli import main
-from viz.commands import checkpoint
 
 
 def everything(bins):

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 import viz
-from viz.commands import checkpoint
+from gpt.pictures import run as checkpoint
+from gpt.sample import distribution
 from viz.rendering.redraw import as_dot
 
 CHARTS = ("attention", "boundary", "compilation", "embeddings", "gradients", "loss", "next", "results")
@@ -21,7 +22,7 @@ def charts(folder):
     logits = run.logits(tokens)
     points, labels = [(0.0, 0.5), (1.0, -1.0), (-1.0, 0.0)], [0, 1, 0]
     frames = [viz.boundary(lambda p, w=w: p[0] - w * p[1], points, labels, title=f"w = {w}") for w in (0.0, 1.0)]
-    stages = {"model": run.distribution(logits), "top-k 3": run.distribution(logits, top_k=3)}
+    stages = {"model": distribution(logits), "top-k 3": distribution(logits, top_k=3)}
     return {
         "attention": viz.attention(run.called(tokens), run.characters(tokens)),
         "boundary": viz.boundaries(frames),

@@ -7,10 +7,10 @@ import pytest
 from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
+from gpt.pictures import run as checkpoint
 from gpt.sample import distribution
 from tinygrad_edu import Value
 from viz.cli import main
-from viz.commands import checkpoint
 
 ALPHABET = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SETTINGS = [

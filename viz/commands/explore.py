@@ -9,8 +9,7 @@ from typing import Any
 from .. import expressions
 from ..errors import DrawingError
 from ..pages.explorer import explore
-from ..pages.stepper_page import Page
-from . import checkpoint
+from . import runs
 from .step import numbers
 
 
@@ -20,7 +19,8 @@ def add_parser(commands: Any) -> None:
         "explore",
         help="an expression or a model's loss as one page: boxes open, down to one multiplication",
         description="Write a page in which boxes open and close, from a whole computation down to one operation, with "
-        "every number and every gradient. It works offline.",
+        "every number and every gradient. It works offline. With the folder of a trained model it is the same as gpt "
+        "explore.",
         epilog='examples: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
         '%(prog)s runs/my-run --text "To be, or" -o loss.html',
     )
@@ -36,23 +36,17 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    page = _of_run(options) if Path(options.subject).is_dir() else _of_expression(options)
-    print(f"wrote {page.save(options.out)}")
-
-
-def _of_expression(options: argparse.Namespace) -> Page:
+    if Path(options.subject).is_dir():
+        if options.numbers:
+            raise DrawingError(
+                f"{options.subject} is a run, which takes no numbers; leave {options.numbers[0]!r:.60} out"
+            )
+        flags = [f"--{name}={value}" for name in ("text", "length") if (value := getattr(options, name)) is not None]
+        return runs.hand_over(
+            ["explore", f"--out={options.out}", *flags, *["--best"] * options.best, "--", options.subject]
+        )
     if options.text is not None or options.length is not None or options.best:
         raise DrawingError(f"--text, --length and --best are for the folder of a run; {options.subject!r:.60} is none")
-    return explore(expressions.compute(options.subject, numbers(options.numbers), label_parts=True))
-
-
-def _of_run(options: argparse.Namespace) -> Page:
-    if options.numbers:
-        raise DrawingError(f"{options.subject} is a run, which takes no numbers; leave {options.numbers[0]!r:.60} out")
-    run = checkpoint.load(options.subject, best=options.best)
-    tokens = run.tokens(options.text, None if options.length is None else options.length + 1)
-    loss, calls, length = run.recorded(tokens)
-    print(f"the loss of step {run.step} on {length} characters: {loss.data:.4f}")
-    return explore(
-        loss, calls=calls, tokens=run.characters(tokens[:length]), title=f"loss on {length} characters, step {run.step}"
-    )
+    page = explore(expressions.compute(options.subject, numbers(options.numbers), label_parts=True))
+    print(f"wrote {page.save(options.out)}")
+    return None

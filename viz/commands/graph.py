@@ -6,22 +6,18 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import Value, topological_order
-from tinygrad_edu.calls import CallRecord
 
 from .. import expressions, style
-from ..charts.chart import Chart
 from ..charts.flow import flow
-from ..charts.flow_over import flow_over
 from ..drawing import DIRECTIONS, PRESETS, STYLES, draw
 from ..errors import DrawingError, ExpressionError
-from . import checkpoint, step
+from . import runs, step
 
-_BOXES, _BOXES_OF_A_MODEL = 400, 40  # of an expression; of a model as many as fit on a screen and can be read
+_BOXES = 400
 
 
 def add_parsers(commands: Any) -> None:
@@ -29,7 +25,8 @@ def add_parsers(commands: Any) -> None:
     graph = commands.add_parser(
         "graph",
         help="the graph of an expression or of a model's loss, with data and gradients",
-        description="Compute an expression, or the loss of a trained model on a text; differentiate it, draw it.",
+        description="Compute an expression, differentiate it, draw it. With the folder of a trained model "
+        "it is the same as gpt draw.",
         epilog='example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.svg',
     )
     _add_subject(graph)
@@ -44,7 +41,7 @@ def add_parsers(commands: Any) -> None:
         help="inputs on the left, on top, or in rows (default: LR, of a model wrapped)",
     )  # fmt: skip
     graph.add_argument(
-        "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}, of a model {_BOXES_OF_A_MODEL})"
+        "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}, of a model as gpt draw)"
     )
     graph.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
     graph.add_argument(
@@ -57,7 +54,8 @@ def add_parsers(commands: Any) -> None:
     command = commands.add_parser(
         "flow",
         help="where the gradient of an expression or of a model flows, dies or explodes",
-        description="The gradients per parameter, module and head, and what is wrong with them. Printed as text.",
+        description="The gradients, and what is wrong with them. Printed as text. With the folder of a trained "
+        "model it is the same as gpt flow.",
         epilog="example: %(prog)s runs/my-run -o flow.html",
     )
     _add_subject(command)
@@ -76,33 +74,8 @@ def _add_subject(command: argparse.ArgumentParser) -> None:
     command.add_argument("--best", action="store_true", help="of a run: the parameters of the lowest validation loss")
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What is drawn.
-
-    Attributes:
-        result: with gradients.
-        names: of the Values that can be pointed at.
-        calls: what was called; of a model.
-        run: the folder it is from; of a model.
-        words: a line about it; of a model.
-    """
-
-    result: Value
-    names: Mapping[str, Value]
-    calls: CallRecord | None = None
-    run: checkpoint.Checkpoint | None = None
-    words: str = ""
-
-
-def _subject(options: argparse.Namespace, forward: bool = False) -> _Subject:
-    if _is_folder(options):
-        if forward:
-            raise DrawingError("--forward is for expressions; a model is drawn with its gradients")
-        run = checkpoint.load(options.subject, best=options.best)
-        result, calls, length = run.recorded(run.tokens(options.text))
-        words = f"Loss of step {run.step} on {length} characters: {style.number(result.data)}"
-        return _Subject(result, {name: value for value, name in calls.names.items()}, calls, run, words)
+def _expression(options: argparse.Namespace, forward: bool = False) -> tuple[Value, dict[str, Value]]:
+    """The result with its gradients, and the Values that have a name."""
     if options.text is not None or options.best:
         raise DrawingError(f"--text and --best are for the folder of a run; there is no folder {options.subject}")
     try:
@@ -114,7 +87,7 @@ def _subject(options: argparse.Namespace, forward: bool = False) -> _Subject:
         raise
     if not forward:
         result.backward()
-    return _Subject(result, {value.label: value for value in topological_order(result) if value.label})
+    return result, {value.label: value for value in topological_order(result) if value.label}
 
 
 def _is_folder(options: argparse.Namespace) -> bool:
@@ -122,17 +95,20 @@ def _is_folder(options: argparse.Namespace) -> bool:
 
 
 def _graph(options: argparse.Namespace) -> None:
-    subject = _subject(options, options.forward)
-    model = subject.run is not None
-    budget = (_BOXES_OF_A_MODEL if model else _BOXES) if options.budget is None else options.budget
+    if _is_folder(options):
+        if options.forward:
+            raise DrawingError("--forward is for expressions; a model is drawn with its gradients")
+        return runs.hand_over(_words(options, "draw", options.out))
+    result, names = _expression(options, options.forward)
+    if options.focus and options.focus not in names:
+        raise DrawingError(f"nothing in the expression is named {options.focus!r}; there are {', '.join(names)}")
     try:
         drawing = draw(
-            subject.result,
-            calls=subject.calls,
-            budget=budget,
+            result,
+            budget=_BOXES if options.budget is None else options.budget,
             depth=options.depth,
-            focus=_focus(subject, options.focus) if options.focus else (),
-            direction=options.direction or ("wrapped" if model and not options.focus else "LR"),
+            focus=names[options.focus] if options.focus else (),
+            direction=options.direction or "LR",
             style=options.style,
             preset=options.preset,
         )
@@ -140,53 +116,38 @@ def _graph(options: argparse.Namespace) -> None:
         raise DrawingError(str(error)) from None
     if options.out == "-":
         sys.stdout.write(drawing.source)
-        return
+        return None
     path = drawing.save(options.out)
-    for line in [subject.words] if model else _table(subject):
+    for line in _table(names):
         print(line)
     print(f"wrote {path}")
+    return None
 
 
-def _focus(subject: _Subject, name: str) -> Value | str:
-    """A Value by its name, or the path of a module, which ``draw`` knows."""
-    if name in subject.names or subject.calls is None:
-        if name not in subject.names:
-            raise DrawingError(f"nothing in the expression is named {name!r}; there are {', '.join(subject.names)}")
-        return subject.names[name]
-    return name
+def _words(options: argparse.Namespace, command: str, out: str) -> list[str]:
+    """What the folder of a run is handed over with: the same flags, and where a picture goes here by default."""
+    names = ("text", "budget", "depth", "focus", "style", "direction", "preset")
+    given = {name: getattr(options, name, None) for name in names}
+    flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    flags += [f"--{name.replace('_', '-')}" for name in ("best", "over_time") if getattr(options, name, False)]
+    return [command, f"--out={out}", *flags, "--", options.subject]
 
 
-def _table(subject: _Subject) -> list[str]:
+def _table(names: Mapping[str, Value]) -> list[str]:
     """Every named Value with its number and gradient, one per line, columns aligned."""
     rows = [("", "data", "grad")]
-    rows += [(name, style.number(v.data), style.gradient(v.grad)) for name, v in subject.names.items()]
+    rows += [(name, style.number(v.data), style.gradient(v.grad)) for name, v in names.items()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
 
 
 def _flow(options: argparse.Namespace) -> None:
-    chart = _over_time(options) if options.over_time else _now(options)
+    if _is_folder(options):
+        return runs.hand_over(_words(options, "flow", options.out or "-"))
+    if options.over_time:
+        raise DrawingError(f"--over-time is for the folder of a run; there is no folder {options.subject}")
+    chart = flow(_expression(options)[0])
     print(chart)
     if options.out:
         print(f"wrote {chart.save(options.out)}")
-
-
-def _now(options: argparse.Namespace) -> Chart:
-    subject = _subject(options)
-    if subject.words:
-        print(subject.words)
-    measured = flow(subject.result, calls=subject.calls)
-    if subject.run is None:
-        return measured
-    updates = {line.name: line.update for line in subject.run.flow().get(subject.run.step, [])}
-    return replace(measured, parameters=[replace(line, update=updates.get(line.name)) for line in measured.parameters])
-
-
-def _over_time(options: argparse.Namespace) -> Chart:
-    if not _is_folder(options):
-        raise DrawingError(f"--over-time is for the folder of a run; there is no folder {options.subject}")
-    run = checkpoint.load(options.subject)
-    measured = run.flow()
-    if not measured:
-        raise DrawingError(f"{run.folder} has measured no gradients yet; train some steps")
-    return flow_over(measured, title=f"Gradient flow in {run.folder.resolve().name}")
+    return None

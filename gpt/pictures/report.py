@@ -12,7 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import Value, collector_paused
+import viz
+from tinygrad_edu import Value, collector_paused, compiler
+from viz.charts.attention import Attention, AttentionMap
+from viz.graph.regions import shared
+from viz.pages.report_page import Section, door, folded, picture, report_page, table, warning, words, written
+from viz.pages.timemachine import Frame, spread
+from viz.style import visible
 
 from ..engines.compiled import CompiledEngine
 from ..files import locked, remove_leftovers
@@ -21,13 +27,13 @@ from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unask
 from ..inspection.observer import Moment, Observer, observed
 from ..runs import checkpoint, snapshots
 from ..runs.early_stopping import BestLoss
+from ..runs.wording import command_line, final_validation, judged
 from ..sample import distribution
 from ..train import Run
-from .draw import DRAWN_BOXES
-from .shared import command_line, final_validation, judged
 from .timemachine import chosen_sentence, frames_of, page_from
 
 FOLDER, PAGE = "report", "index.html"
+DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``gpt draw --boxes`` goes deeper
 SAMPLES = 6  # of the moments on the way
 ATTENTION_POSITIONS = 12  # with numbers that can be read
 SEARCHED_SCALARS = 500_000  # in the graph that is searched for troubles and can be walked through
@@ -63,7 +69,7 @@ class Subject:
         return self.observer.look()
 
     @cached_property
-    def frames(self) -> list[Any]:
+    def frames(self) -> list[Frame]:
         """What the time machine shows; nothing where the run kept no snapshots."""
         taken = snapshots.taken(self.run.folder)
         return frames_of(self.run, self.observer, taken) if taken else []
@@ -71,8 +77,6 @@ class Subject:
     @cached_property
     def loss_drawing(self) -> Any:
         """The graph of the recorded loss, folded."""
-        import viz
-
         this = self.recorded
         return viz.draw(this.loss, calls=this.calls, budget=DRAWN_BOXES, direction="wrapped")
 
@@ -112,8 +116,6 @@ class Subject:
     @cached_property
     def recorded_compiled(self) -> Any:
         """The recorded loss, compiled."""
-        from tinygrad_edu import compiler
-
         this, model, sentence = self.recorded, self.run.model, self.observer.sentence
         read, targets = sentence[: this.length], sentence[1 : this.length + 1]
         model.eval()
@@ -129,13 +131,9 @@ class Subject:
     @cached_property
     def program_drawing(self) -> Any:
         """What the compiler made of the loss."""
-        import viz
-
         return viz.draw_program(self.compiled)
 
     def _check_size(self) -> None:
-        import viz
-
         if not end_drawn_unasked(self.run.model):
             raise viz.DrawingError(
                 f"even on one character the loss of this model has {2 * len(self.run.model.parameters()):,} scalars, "
@@ -159,9 +157,6 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
 
     ``say`` is told the title of each section before it is made: some take seconds.
     """
-    from viz.graph.regions import shared
-    from viz.pages.report_page import Section, report_page, warning
-
     sections = []
     with locked(subject.folder), shared(), collector_paused():  # millions of objects, and none of them is garbage
         remove_leftovers(subject.folder)
@@ -182,8 +177,6 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
 
 
 def _run(subject: Subject) -> list[str]:
-    from viz.pages.report_page import folded, table, warning, words
-
     run = subject.run
     model, training, step = run.config.model, run.config.train, run.step
     seen = step * training.batch_size * model.block_size
@@ -232,9 +225,6 @@ def _run(subject: Subject) -> list[str]:
 
 
 def _loss(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import words
-
     chart = viz.loss_curve(subject.log, ladder=subject.run.rungs, title=f"Loss over {_count(subject.run.step, 'step')}")
     knows = "; ".join(f"{rung.name} knows {rung.knows}" for rung in subject.run.rungs)
     shown = [_chart(subject, chart, "loss", "the training and validation losses over the steps")]
@@ -244,9 +234,6 @@ def _loss(subject: Subject) -> list[str]:
 
 
 def _samples(subject: Subject) -> list[str]:
-    from viz.pages.report_page import words, written
-    from viz.pages.timemachine import spread
-
     samples = {frame.step: frame.sample for frame in spread(subject.frames, SAMPLES)}
     samples[subject.run.step] = subject.moment.sample
     parts = [written({f"after step {step:,}": sample for step, sample in samples.items()})]
@@ -254,8 +241,6 @@ def _samples(subject: Subject) -> list[str]:
 
 
 def _time_machine(subject: Subject) -> list[str]:
-    from viz.pages.report_page import door, words
-
     if not subject.frames:
         return [words(_no_snapshots(subject))]
     page_from(subject.run, subject.frames, subject.observer.sentence).save(subject.folder / "timemachine.html")
@@ -272,8 +257,6 @@ def _no_snapshots(subject: Subject) -> str:
 
 
 def _next(subject: Subject) -> list[str]:
-    import viz
-
     sentence, after = subject.observer.sentence, subject.moment.probabilities[-1]
     logits = [math.log(max(p, 1e-300)) for p in after]
     stages = {
@@ -282,16 +265,12 @@ def _next(subject: Subject) -> list[str]:
         "then top-k 10": distribution(logits, 0.8, 10),
         "then top-p 0.9": distribution(logits, 0.8, 10, 0.9),
     }
-    before = viz.style.visible("".join(subject.characters(sentence[:-1])))
+    before = visible("".join(subject.characters(sentence[:-1])))
     chart = viz.next_characters(stages, subject.run.corpus.tokenizer.alphabet, title=f"After “{before}”")
     return [_chart(subject, chart, "next", "which character comes next, before and after the filters of sampling")]
 
 
 def _attention(subject: Subject) -> list[str]:
-    from viz.charts.attention import Attention, AttentionMap
-    from viz.pages.report_page import words
-    from viz.style import visible
-
     shown = min(ATTENTION_POSITIONS, len(subject.observer.sentence) - 1)
     maps = [
         AttentionMap(layer, head, f"layer {layer}", rows[:shown], shown)
@@ -307,9 +286,6 @@ def _attention(subject: Subject) -> list[str]:
 
 
 def _embeddings(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import words
-
     run = subject.run
     title = f"Embeddings after step {run.step:,}"
     chart = viz.embeddings(run.model.transformer.wte.weight, run.corpus.tokenizer.alphabet, title=title)
@@ -320,9 +296,6 @@ def _embeddings(subject: Subject) -> list[str]:
 
 
 def _weights(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import words
-
     run, gradients = subject.run, subject.gradients
     chart = viz.histogram(
         run.engine.numbers(),
@@ -336,9 +309,6 @@ def _weights(subject: Subject) -> list[str]:
 
 
 def _flow(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import words
-
     this, gradients, units = subject.recorded, subject.gradients, subject.examination.units()
     layers = gradients.blocks if this.first else {}
     measured = viz.flow(this.loss, calls=this.calls, units=units, parameters=gradients.parameters, layers=layers)
@@ -353,9 +323,6 @@ def _flow(subject: Subject) -> list[str]:
 
 
 def _flow_over_time(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import words
-
     measured = checkpoint.read_flow(subject.run.folder)
     if not measured:
         return [words("This run has measured no gradients on its way.")]
@@ -367,8 +334,6 @@ def _flow_over_time(subject: Subject) -> list[str]:
 
 
 def _graph(subject: Subject) -> list[str]:
-    from viz.pages.report_page import words
-
     drawing = subject.loss_drawing
     total = f"{drawing.picture.total:,} Values in {len(drawing.picture.boxes)} boxes: " if drawing.picture else ""
     return [
@@ -381,9 +346,6 @@ def _graph(subject: Subject) -> list[str]:
 
 
 def _explorer(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import door
-
     this = subject.recorded
     tokens = subject.characters(subject.observer.sentence[: this.length])
     title = f"loss on {_count(this.length, 'character')}"
@@ -393,9 +355,6 @@ def _explorer(subject: Subject) -> list[str]:
 
 
 def _program(subject: Subject) -> list[str]:
-    import viz
-    from viz.pages.report_page import door, words
-
     shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
     if end_drawn_unasked(subject.run.model):
         this, on = subject.recorded, subject.place()
@@ -427,8 +386,6 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (
 
 def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:
     """A picture in the page, and a page of its own beside it."""
-    from viz.pages.report_page import picture
-
     chart.save(subject.folder / f"{name}.html")
     return picture(chart.svg(), about, f"{name}.html")
 

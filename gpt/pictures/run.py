@@ -1,8 +1,4 @@
-"""What pictures need of a run's folder: the model, its text, its log. The only file of this package that knows ``gpt``.
-
-``python -m viz attention RUN`` and its like begin here. Everything else in this package draws what it is given, of any
-model; so ``gpt`` is imported inside functions, and only for who asks for a run.
-"""
+"""What pictures need of a run's folder: the model, its text, its log."""
 
 from __future__ import annotations
 
@@ -14,9 +10,21 @@ from typing import Any
 
 from tinygrad_edu import Value, collector_paused, no_grad, record_calls
 from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.compiler import Compiled, jit
 from tinygrad_edu.measure import Line
+from viz import DrawingError
 
-from ..errors import DrawingError
+from ..data.corpus import Corpus
+from ..data.ngram import Rung, ladder
+from ..errors import DataError
+from ..inspection.loss_graph import Recorded, recorded_end, recorded_loss
+from ..model import GPT
+from ..runs import checkpoint
+from ..runs.checkpoint import RunConfig
+from ..sample import ScalarScorer
+from ..tokenizer import CharTokenizer
+
+__all__ = ["Checkpoint", "Run", "load", "settings"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,13 @@ class Run:
 
     Attributes:
         folder: where it is.
-        config: a :class:`gpt.runs.checkpoint.RunConfig`: ``.model``, ``.train``, and where the text came from.
-        tokenizer: a :class:`gpt.tokenizer.CharTokenizer`: characters to tokens and back.
+        config: of the model and the training, and where the text came from.
+        tokenizer: characters to tokens and back.
     """
 
     folder: Path
-    config: Any
-    tokenizer: Any
+    config: RunConfig
+    tokenizer: CharTokenizer
 
     def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
         """The tokens of a text, or of the beginning of the run's validation text.
@@ -47,8 +55,8 @@ class Run:
         if length < 1:
             raise DrawingError(f"a picture shows at least 1 character, got {length}")
         try:
-            found: list[int] = (
-                self._corpus().val[:length] if text is None else self.tokenizer.encode(self.config.normalized(text))
+            found = list(
+                self.corpus().val[:length] if text is None else self.tokenizer.encode(self.config.normalized(text))
             )
         except DrawingError as error:
             raise DrawingError(f"{error}; give a text of your own with --text") from None
@@ -62,27 +70,19 @@ class Run:
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the run's log: a dict per step."""
-        from gpt.runs.checkpoint import read_log
-
-        return read_log(self.folder)
+        return checkpoint.read_log(self.folder)
 
     def flow(self) -> dict[int, list[Line]]:
         """By step the gradients that the training measured, a line per table of parameters."""
-        from gpt.runs.checkpoint import read_flow
+        return checkpoint.read_flow(self.folder)
 
-        return read_flow(self.folder)
-
-    def ladder(self) -> list[Any]:
-        """What counting alone reaches on the run's text, as :class:`gpt.data.ngram.Rung`; it takes a few seconds."""
-        from gpt.data.ngram import ladder
-
-        corpus = self._corpus()
+    def ladder(self) -> list[Rung]:
+        """What counting alone reaches on the run's text; it takes a few seconds."""
+        corpus = self.corpus()
         return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
 
-    def _corpus(self) -> Any:
-        from gpt.data.corpus import Corpus
-        from gpt.errors import DataError
-
+    def corpus(self) -> Corpus:
+        """The text of the run in its two parts; DrawingError when it cannot be read any more."""
         try:
             return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
         except DataError as error:
@@ -94,21 +94,21 @@ class Checkpoint(Run):
     """A run with its parameters as they were saved.
 
     Attributes:
-        model: a :class:`gpt.model.GPT`; its dropout is off.
+        model: with its dropout off.
         step: after how many steps its parameters were saved.
     """
 
-    model: Any
+    model: GPT
     step: int
 
     def embeddings(self, *, positions: bool = False) -> Sequence[Sequence[Value]]:
         """A vector per character of the alphabet, or per position of the context.                    # (V or T, C)"""
         tables = self.model.transformer
         if not positions:
-            return tables.wte.weight  # type: ignore[no-any-return]
+            return tables.wte.weight
         if not tables.learned:
             raise DrawingError("this model turns queries and keys by angles; it has no vectors of positions to show")
-        return tables.wpe.weight  # type: ignore[no-any-return]
+        return tables.wpe.weight
 
     def called(self, tokens: Sequence[int]) -> CallRecord:
         """What is called when the model reads tokens, without a graph: that of a large model would fill the memory."""
@@ -116,10 +116,8 @@ class Checkpoint(Run):
             self.model(tokens)
         return calls
 
-    def compiled(self, tokens: Sequence[int]) -> Any:
+    def compiled(self, tokens: Sequence[int]) -> Compiled:
         """The loss of the model as an array program, for texts as long as these tokens without the last."""
-        from tinygrad_edu.compiler import jit
-
         compiled = jit(self.model.loss, self.model)
         compiled([list(tokens[:-1])], [list(tokens[1:])])
         return compiled
@@ -129,29 +127,26 @@ class Checkpoint(Run):
 
         The first tokens are read and the ones after them are targets, as :mod:`gpt.inspection.loss_graph` says.
         """
-        from gpt.inspection.loss_graph import recorded_loss
-
-        if len(tokens) < 2:
-            raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
+        _check_pair(tokens)
         return recorded_loss(self.model, tokens)
+
+    def recorded_end(self, tokens: Sequence[int], most: int, whole: int) -> Recorded:
+        """The same of the last blocks where the model is large, see :func:`gpt.inspection.loss_graph.recorded_end`."""
+        _check_pair(tokens)
+        return recorded_end(self.model, tokens, most, whole)
 
     def logits(self, tokens: Sequence[int]) -> list[float]:
         """The model's scores for what comes after tokens, of which it sees the last ``block_size``.    # (T) → (V)"""
-        from gpt.sample import ScalarScorer
-
         return list(ScalarScorer(self.model)(tokens[-self.config.model.block_size :]))
 
-    def distribution(self, logits: Sequence[float], **settings: Any) -> list[float]:
-        """Probabilities from scores, with the temperature, top_k, top_p and min_p of :mod:`gpt.sample`.  # (V) → (V)"""
-        from gpt.sample import distribution
 
-        return distribution(logits, **settings)
+def _check_pair(tokens: Sequence[int]) -> None:
+    if len(tokens) < 2:
+        raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
 
 
 def settings(folder: str | os.PathLike[str]) -> Run:
     """The run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
-    from gpt.runs import checkpoint
-
     path = Path(folder)
     return Run(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
 
@@ -165,8 +160,6 @@ def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
 
     Raises CheckpointError, with what is missing or damaged.
     """
-    from gpt.runs import checkpoint
-
     path = Path(folder)
     model, config, tokenizer, step = checkpoint.load_model(path, checkpoint.BEST if best else checkpoint.MODEL)
     model.eval()

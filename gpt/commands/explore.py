@@ -1,0 +1,34 @@
+"""``python -m gpt explore``: the loss of a trained model as one page to walk through."""
+
+from __future__ import annotations
+
+import argparse
+
+import viz
+
+from ..pictures.run import load
+from .shared import best_flag
+
+
+def add_explore(command: argparse.ArgumentParser) -> None:
+    """Add what ``gpt explore`` can be told."""
+    command.set_defaults(run=run)
+    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    best_flag(command)
+    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
+    command.add_argument("--length", type=int, metavar="N", help="predict at most so many characters")
+    command.add_argument(
+        "-o", "--out", default="explore.html", metavar="FILE", help="what to write (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute one loss in scalars, and write the page."""
+    this = load(options.folder, best=options.best)
+    tokens = this.tokens(options.text, None if options.length is None else options.length + 1)
+    loss, calls, length = this.recorded(tokens)
+    print(f"the loss of step {this.step} on {length} characters: {loss.data:.4f}")
+    title = f"loss on {length} characters, step {this.step}"
+    page = viz.explore(loss, calls=calls, tokens=this.characters(tokens[:length]), title=title)
+    print(f"wrote {page.save(options.out)}")
+    return 0

@@ -1,0 +1,1 @@
+"""Pictures of runs, made with ``viz``, which knows no run."""
