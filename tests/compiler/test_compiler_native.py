@@ -352,5 +352,5 @@ def test_places_that_several_loops_lead_to() -> None:
     assert not fusion._distinct(overlapping, [4, 3])
     assert fusion._apart(digits, digits, 1, [4, 3])
     assert not fusion._apart(overlapping, overlapping, 1, [4, 3])
-    assert fusion._separate((0, ((0, ((0, 1),)),)), (0, ((4, ((0, 1),)),)), [4])
-    assert not fusion._separate((0, ((0, ((0, 1),)),)), (0, ((3, ((0, 1),)),)), [4])
+    assert fusion._separate((0, ((0, ((0, 1),)),), ((0, 3),)), (0, ((4, ((0, 1),)),), ((4, 7),)))
+    assert not fusion._separate((0, ((0, ((0, 1),)),), ((0, 3),)), (0, ((3, ((0, 1),)),), ((3, 6),)))

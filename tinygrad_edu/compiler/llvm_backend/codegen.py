@@ -486,7 +486,7 @@ class _Writer:
 
     def _note(self, registers: dict[Place, str], place: Place, value: str | None) -> None:
         known = set(registers)
-        keep(known, place, self.group.extents, lasts=value is not None)
+        keep(known, place, lasts=value is not None)
         for gone in registers.keys() - known:
             del registers[gone]
         if value is not None:
@@ -592,9 +592,9 @@ class _Writer:
 
 def _mask_of(member: Member) -> Place:
     """A key for the mask of a ``fill``, which is no array of the program."""
-    return -1 - member.number, ()
+    return -1 - member.number, (), ()
 
 
 def _total_of(member: Member) -> Place:
     """A key for the vectors that a total is collected in."""
-    return -1 - member.number, ((0, ()),)
+    return -1 - member.number, ((0, ()),), ()

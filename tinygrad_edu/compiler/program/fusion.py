@@ -63,8 +63,9 @@ PLAIN = frozenset(
 )
 
 #: The same loop in several instructions has one number. ``Place``: the elements that an access finds, as a function of
-#: the loops: for every axis the first index, and the loops with their steps.
-Place = tuple[int, tuple[tuple[int, tuple[tuple[int, int], ...]], ...]]
+#: the loops: for every axis the first index, and the loops with their steps; and for every axis the least and the
+#: largest index.
+Place = tuple[int, tuple[tuple[int, tuple[tuple[int, int], ...]], ...], tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True)
@@ -221,13 +222,17 @@ def is_total(program: Program, it: Instruction) -> bool:
     return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
 
 
-def _place(program: Program, x: Access, loops: tuple[int, ...]) -> Place:
-    axes = []
+def _place(program: Program, x: Access, loops: tuple[int, ...], shape: tuple[int, ...]) -> Place:
+    """Where an access finds its elements, when its loops have these numbers in the group, and these extents."""
+    axes, ends = [], []
     for start, row in zip(x.offset, x.steps, strict=True):
-        axes.append((start, tuple(sorted((g, s) for g, s in zip(loops, row, strict=False) if s and g >= 0))))
+        moving = [(g, s, s * (n - 1)) for g, s, n in zip(loops, row, shape, strict=False) if s and g >= 0]
+        axes.append((start, tuple(sorted([(g, s) for g, s, _ in moving]))))
+        ends.append((start + sum(min(r, 0) for *_, r in moving), start + sum(max(r, 0) for *_, r in moving)))
     if program.arrays[x.array].lanes and loops[-1] >= 0:
         axes.append((0, ((loops[-1], 1),)))
-    return x.array, tuple(axes)
+        ends.append((0, shape[-1] - 1))
+    return x.array, tuple(axes), tuple(ends)
 
 
 class Builder:
@@ -280,9 +285,10 @@ class Builder:
         kept = frozenset(g for g in new if g >= 0) - reduced
         if new[-1] < 0 and self.batch > 1 and any(m.loops[-1] >= 0 for m in group.members):
             return False
+        shape = (*it.loops, self.batch)
         member = Member(
-            number, new, kept, reduced, _place(self.program, it.out, new),
-            tuple(_place(self.program, x, new) if isinstance(x, Access) else None for x in it.inputs), total,
+            number, new, kept, reduced, _place(self.program, it.out, new, shape),
+            tuple(_place(self.program, x, new, shape) if isinstance(x, Access) else None for x in it.inputs), total,
         )  # fmt: skip
         extents = group.extents + fresh
         if not _distinct(member.out, extents):  # points that add up in one place
@@ -349,7 +355,7 @@ class Builder:
         own = member.reduced if member.total else member.kept
         outer = group.outer & own if group.members else own
         for other in (*self.uses.near(member), member):
-            for one, two in _meetings(other, member, extents):
+            for one, two in _meetings(other, member):
                 if (other.total and one is other.out) or (member.total and two is member.out):
                     if other is not member:  # a total is complete only when the kernel ends
                         return None
@@ -375,10 +381,11 @@ class Builder:
             return None
         if not outer:
             return outer
-        uses = _Uses(members)
-        for m in [member] if outer == self.group.outer else members:
-            for other in uses.near(m):
-                for one, two in _meetings(other, m, extents):
+        same = outer == self.group.outer
+        uses = self.uses if same else _Uses(members)
+        for m in [member] if same else members:
+            for other in (*uses.near(m), m):
+                for one, two in _meetings(other, m):
                     if not all(_apart(one, two, g, extents) for g in outer):
                         return None
         return outer
@@ -407,21 +414,17 @@ class _Uses:
         return found.values()
 
 
-def _meetings(a: Member, b: Member, extents: list[int]) -> Iterable[tuple[Place, Place]]:
+def _meetings(a: Member, b: Member) -> Iterable[tuple[Place, Place]]:
     """The places in the same array of which at least one is written to."""
     for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
-        if one is not None and two is not None and one[0] == two[0] and not _separate(one, two, extents):
+        if one is not None and two is not None and one[0] == two[0] and not _separate(one, two):
             yield one, two
 
 
-def _separate(one: Place, two: Place, extents: list[int]) -> bool:
+def _separate(one: Place, two: Place) -> bool:
     """Whether two places are different parts of an array: one ends before the other begins, along some axis."""
-    for (start, moving), (other_start, other_moving) in zip(one[1], two[1], strict=False):
-        ends = []
-        for first, loops in ((start, moving), (other_start, other_moving)):
-            reach = [step * (extents[g] - 1) for g, step in loops]
-            ends.append((first + sum(r for r in reach if r < 0), first + sum(r for r in reach if r > 0)))
-        if ends[0][1] < ends[1][0] or ends[1][1] < ends[0][0]:
+    for (first, last), (other_first, other_last) in zip(one[2], two[2], strict=False):
+        if last < other_first or other_last < first:
             return True
     return False
 
@@ -460,7 +463,7 @@ def _into_nest(group: Group, member: Member) -> None:
         if all(
             one == two and not (m.reduced and one is m.out) and not (member.reduced and two is member.out)
             for m in nest.uses.near(member)
-            for one, two in _meetings(m, member, group.extents)
+            for one, two in _meetings(m, member)
         ):
             nest.add(member)
             return
@@ -511,18 +514,16 @@ def _asked_of_memory(program: Program, group: Group) -> set[int]:
                 if place is not None and place not in here:
                     asked.add(place[0])
             if not member.reduced:
-                keep(here, member.out, group.extents)
+                keep(here, member.out)
         for member in nest.members:
-            keep(
-                lasting, member.out, group.extents, lasts=not member.total and (bool(member.reduced) or not nest.loops)
-            )
+            keep(lasting, member.out, lasts=not member.total and (bool(member.reduced) or not nest.loops))
     return asked
 
 
-def keep(registers: Any, place: Place, extents: list[int], lasts: bool = True) -> None:
+def keep(registers: Any, place: Place, lasts: bool = True) -> None:
     """Note that an element is in a register, and that what may be the same element by another name no longer is."""
     for other in [p for p in registers if p[0] == place[0] and p != place]:
-        if not _separate(other, place, extents):
+        if not _separate(other, place):
             registers.discard(other)
     if lasts:
         registers.add(place)
