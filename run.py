@@ -9,6 +9,7 @@
     python3 run.py python              a Python in which the packages can be imported
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py lint                run the linters and the type checker
+    python3 run.py docs                build the API reference into docs/html
 
 Needs Python 3.11 or newer and, the first time, a network. Everything is installed into .venv beside this file, once;
 after that a start costs about a tenth of a second.
@@ -33,7 +34,7 @@ LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a process per core; tests that are chosen run in a single one
 REQUIREMENTS = HERE / "requirements"
-EXTRAS = ("base", "test", "dev")  # each contains the ones before it
+EXTRAS = ("base", "test", "dev", "docs")  # each contains the ones before it
 
 
 def main(words: list[str]) -> int:
@@ -52,6 +53,14 @@ def main(words: list[str]) -> int:
         set_up("dev")
         checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
         return max(subprocess.call([PYTHON, "-m", *check], cwd=HERE) for check in checks)
+    if command == "docs":
+        set_up("docs")
+        pages = HERE / "docs" / "html"
+        options = ("--quiet", "--fail-on-warning", "--keep-going", "--fresh-env", "--write-all")
+        code = subprocess.call([PYTHON, "-m", "sphinx", *options, "docs", pages], cwd=HERE)
+        if not code:
+            print(f"Open {pages / 'index.html'}")
+        return code
     if command == "python":
         set_up()
         return hand_over(*words[1:])
@@ -62,7 +71,7 @@ def main(words: list[str]) -> int:
         set_up()
         return hand_over("-P", "-m", *words)
     if command and not command.startswith("-"):
-        known = ", ".join((*MODULES, "lesson", "python", "test", "lint"))
+        known = ", ".join((*MODULES, "lesson", "python", "test", "lint", "docs"))
         print(f"run.py: unknown command: {command!r} (must be one of {known})", file=sys.stderr)
         return 2
     set_up()

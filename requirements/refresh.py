@@ -3,9 +3,9 @@
 
     python3 run.py python requirements/refresh.py
 
-There is a file for each step of run.py: base, native, test, dev; each holds what the ones before it do not. They fit
-every Python from 3.11 on and every system, and name no registry. Run the tests and the linters before you commit them.
-Needs a network; uv, which finds the versions, is installed into a temporary folder.
+There is a file for each step of run.py: base, native, test, dev, docs; each holds what the ones before it do not.
+They fit every Python from 3.11 on and every system, and name no registry. Run the tests and the linters before you
+commit them. Needs a network; uv, which finds the versions, is installed into a temporary folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ def wanted() -> dict[str, str]:
     building = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
     extras = setup["options.extras_require"]
     base = "\n".join([setup["options"]["install_requires"], *building])
-    return {"base": base, "native": extras["native"], "test": extras["test"], "dev": extras["dev"]}
+    return {
+        "base": base,
+        "native": extras["native"],
+        "test": extras["test"],
+        "dev": extras["dev"],
+        "docs": extras["docs"],
+    }
 
 
 def compile_requirements(uv: Path, requirements: str) -> list[str]:

@@ -22,7 +22,7 @@ class Line:
     Attributes:
         name: the path, such as ``"transformer.h.0.attn.c_attn.weight"``.
         count: how many Values.
-        mean, largest: of |gradient| over those that are finite.
+        mean, largest: of the absolute gradient over those that are finite.
         zeros: the share that is exactly zero.
         not_finite: how many are NaN or infinite.
         update: the length of the last update divided by the length of the parameters; None if not known. About 1e-3 is

@@ -41,6 +41,17 @@ def test_words_are_passed_on(words: list[str], expected: list[object], actions: 
     assert actions == expected
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_docs_are_built_with_warnings_as_errors(
+    code: int, actions: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run.subprocess, "call", lambda words, cwd: actions.append(words[1:]) or code)
+    assert run.main(["docs"]) == code
+    assert actions[0] == "set up docs"
+    assert {"sphinx", "--fail-on-warning", "docs"} <= {*actions[1]}
+    assert ("index.html" in capsys.readouterr().out) == (code == 0)
+
+
 OWN = ("gpt", "viz", "lessons", "tinygrad_edu", "random", "numbers", "types", "json", "numpy", "runpy")
 
 
@@ -79,7 +90,10 @@ def test_the_installed_command_names_the_three(
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
-    assert "unknown command: 'dance' (must be one of gpt, viz, lesson, python, test, lint)" in capsys.readouterr().err
+    assert (
+        "unknown command: 'dance' (must be one of gpt, viz, lesson, python, test, lint, docs)"
+        in capsys.readouterr().err
+    )
     assert actions == []
 
 

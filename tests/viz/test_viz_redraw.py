@@ -1,18 +1,19 @@
 """Charts as PNG and PDF: the shapes of the SVG in their places and colours, with ``dot`` and without it."""
 
+import io
 import re
 import shutil
 from xml.etree import ElementTree
 
 import pytest
 from drawn_examples import gpt_loss
+from PIL import Image
 
 import viz
 from viz import style
 from viz.rendering import layout
 from viz.rendering.layout import text
 from viz.rendering.redraw import as_dot, redraw
-from viz.stepping.animation import png_pixels
 
 genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 either = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
@@ -25,6 +26,13 @@ def svg(inside, size="100 50"):
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{width}" height="{height}">{inside}</svg>'
     )
+
+
+def rows_of(png):
+    """The rows of a picture on white, each of 3·width bytes: red, green and blue."""
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").tobytes()
+    return [flat[at : at + 3 * image.width] for at in range(0, len(flat), 3 * image.width)]
 
 
 def pixel(rows, x, y, scale=2 * 96 / 72):
@@ -61,7 +69,7 @@ def test_shapes_are_in_their_places_and_colours(program):
         '<circle cx="60" cy="25" r="10" fill="#0000ff"/>'
         '<line x1="80" y1="0" x2="80" y2="50" stroke="#0000ff" stroke-width="4"/>'
     )
-    [rows] = png_pixels([redraw(svg(inside), "png")])
+    rows = rows_of(redraw(svg(inside), "png"))
     assert len(rows) == pytest.approx(50 * 8 / 3, abs=1)
     assert len(rows[0]) / 3 == pytest.approx(100 * 8 / 3, abs=1)
     assert [pixel(rows, 20, 25), pixel(rows, 60, 25), pixel(rows, 80, 25)] == [RED, BLUE, BLUE]
@@ -74,7 +82,7 @@ def test_shapes_are_in_their_places_and_colours(program):
 def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += f'<text x="50" y="30" font-size="16" text-anchor="{anchor}" fill="#000000"{weight}>HHH</text>'
-    [rows] = png_pixels([redraw(svg(inside), "png")])
+    rows = rows_of(redraw(svg(inside), "png"))
     dark = [
         (x * 3 / 8, y * 3 / 8)
         for y, row in enumerate(rows)
@@ -91,7 +99,7 @@ def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
 def test_a_colour_is_no_background_and_a_half_is_half(program):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += '<g opacity="0.5"><rect width="50" height="50" fill="#ff0000"/></g>'
-    [rows] = png_pixels([redraw(svg(inside), "png")])
+    rows = rows_of(redraw(svg(inside), "png"))
     assert pixel(rows, 25, 25) == pytest.approx((255, 127, 127), abs=2)
 
 
@@ -166,7 +174,7 @@ def test_a_chart_is_written(program, format, tmp_path):
 def test_a_chart_of_any_length_is_written(program, tmp_path):
     """Some versions of dot read no string of more than 16,384 characters."""
     chart = viz.plot({"long": [float(i % 7) for i in range(3000)]})
-    [rows] = png_pixels([redraw(chart._drawn(), "png")])
+    rows = rows_of(redraw(chart._drawn(), "png"))
     blue = tuple(int(style.POSITIVE[i : i + 2], 16) for i in (1, 3, 5))
     assert sum(blue == tuple(row[i : i + 3]) for row in rows[::7] for i in range(0, len(row), 3)) > 1000
 

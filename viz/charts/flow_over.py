@@ -1,7 +1,7 @@
 """Gradient flow over a training: a row per table of parameters or per module, a column per step that was measured.
 
-A cell is the mean |gradient| as a number and as a shade on a logarithmic scale, so that from the back of the room one
-still sees which rows fade or glow. Beside it, where it is known, the length of the update divided by that of the
+A cell is the mean absolute gradient as a number and as a shade on a logarithmic scale: from the back of the room
+one still sees which rows fade or glow. Next to it, where it is known, the length of the update divided by that of the
 parameters.
 """
 

@@ -1,19 +1,20 @@
 """A backward pass as a moving picture, from the same step log as the steppers: nothing moves but the numbers.
 
 ``.svg`` is animated by its own style sheet and runs wherever a picture does, without a script; ``.png`` and ``.apng``
-are animated PNG, for slides and for pages that take no SVG; ``.gif`` moves in places where neither does.
+are animated PNG, for slides and for pages that take no SVG; ``.gif`` moves in places where neither does. These need
+Pillow, the extra ``tinygrad_edu[animation]``.
 """
 
 from __future__ import annotations
 
 import html
+import io
 import math
-import struct
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.steps import Chain, State, Step, StepLog, record
@@ -23,13 +24,16 @@ from ..errors import DrawingError, LayoutError, UnknownFormatError
 from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
 from ..rendering import layout
 from ..rendering.dot import write
-from ..rendering.gif import join_gif
 from ..rendering.layout import text as dot_text
 from ..rendering.notebook import forms
 from ..rendering.templates import asset
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 _HOLD = 2  # the last picture stays for two steps longer
 _SENTENCE_HEIGHT = 64
+_MOST_PIXELS = 2_000_000_000  # of all frames: Pillow holds them in memory
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,11 @@ class Animation:
 
     def apng(self) -> bytes:
         """The picture as animated PNG (the PNG specification, third edition, section 11.3.4)."""
-        return join_png(*self._stills())
+        return join(*self._stills(), "PNG")
 
     def gif(self) -> bytes:
         """The picture as animated GIF: the frames of :meth:`apng`, each change in at most 256 colours."""
-        stills, seconds = self._stills()
-        return join_gif(png_pixels(stills), seconds)
+        return join(*self._stills(), "GIF")
 
     def _stills(self) -> tuple[list[bytes], list[float]]:
         """The frames as PNG, and how long each is seen."""
@@ -298,100 +301,50 @@ def _dot_node(log: StepLog, i: int, state: State, step: Step | None) -> str:
     return f"n{i} [label=<{table}{''.join(rows)}</TABLE>> {sizes}]"
 
 
-# --- PNG files ----------------------------------------------------------------------------------------------------
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# --- files --------------------------------------------------------------------------------------------------------
 
 
-def join_png(frames: list[bytes], seconds: list[float]) -> bytes:
-    """Still pictures of one size and kind as an animation: their compressed pixels are taken as they are.
+def join(stills: Sequence[bytes], seconds: Sequence[float], kind: str) -> bytes:
+    """Still pictures of one size as an animation without end.
 
-    Raises LayoutError when the pictures differ in size or kind.
+    Args:
+        stills: PNG of each frame.
+        seconds: how long each is seen. GIF counts in hundredths; no more than one is lost in all.
+        kind: ``"PNG"``, or ``"GIF"``, in which each frame has at most 256 colors.
+
+    Raises:
+        DrawingError: Pillow is not installed.
+        LayoutError: the pictures differ in size, or are too large for the format or for memory.
     """
-    chunks = [list(_chunks(frame)) for frame in frames]
-    header = _header(chunks)
-    width, height = struct.unpack(">II", header[:8])
-    # A palette, which stands before the pixels, would count for all frames; graphviz writes true colours and has none.
-    out = [_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"acTL", struct.pack(">II", len(frames), 0))]
-    number = 0
-    for i, found in enumerate(chunks):
-        delay = round(1000 * seconds[i])
-        out.append(_chunk(b"fcTL", struct.pack(">5I2H2B", number, width, height, 0, 0, min(delay, 65535), 1000, 0, 0)))
-        number += 1
-        for kind, data in found:
-            if kind == b"IDAT" and i == 0:
-                out.append(_chunk(b"IDAT", data))
-            elif kind == b"IDAT":
-                out.append(_chunk(b"fdAT", struct.pack(">I", number) + data))
-                number += 1
-    return b"".join([*out, _chunk(b"IEND", b"")])
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DrawingError(
+            "an animated PNG or GIF needs Pillow, which is not installed: pip install 'tinygrad_edu[animation]'; "
+            "or save as .svg, which needs nothing"
+        ) from None
+    pictures = [Image.open(io.BytesIO(still)) for still in stills]
+    sizes = sorted({picture.size for picture in pictures})
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width}×{height}" for width, height in sizes)
+        raise LayoutError(f"the layout program drew frames of different sizes ({shown}); save as .svg instead")
+    [(width, height)] = sizes
+    if kind == "GIF" and max(width, height) > 65535:
+        raise LayoutError(f"a GIF has at most 65,535 pixels a side, not {width:,}×{height:,}; save as .svg")
+    if len(stills) * width * height > _MOST_PIXELS:
+        raise LayoutError(f"{len(stills):,} frames of {width:,}×{height:,} pixels are too many; save as .svg instead")
+    paper = Image.new("RGBA", (width, height), "white")
+    first, *rest = (_flat(Image.alpha_composite(paper, picture.convert("RGBA")), kind) for picture in pictures)
+    ends = [round(100 * end) for end in accumulate(seconds)]
+    lengths = [10 * min(end - start, 65535) for start, end in zip([0, *ends], ends, strict=False)]
+    file = io.BytesIO()
+    plain = {"optimize": False, "interlace": False} if kind == "GIF" else {}  # nothing transparent, rows in order
+    first.save(file, kind, save_all=True, append_images=rest, duration=lengths, loop=0, **plain)
+    return file.getvalue()
 
 
-def png_pixels(frames: list[bytes]) -> Iterator[list[bytes]]:
-    """Red, green and blue of still pictures of one size and kind, on white: per picture its rows of 3·width bytes.
-
-    Raises LayoutError when the pictures differ in size or kind, or are not of true colours, eight bits each.
-    """
-    chunks = [list(_chunks(frame)) for frame in frames]
-    width, height, *kind = struct.unpack(">2I5B", _header(chunks))
-    if kind not in ([8, 2, 0, 0, 0], [8, 6, 0, 0, 0]):
-        raise LayoutError(f"the layout program drew PNG of another kind than expected ({kind}); save as .svg instead")
-    channels = 3 if kind[1] == 2 else 4
-    stride = 1 + channels * width
-    known: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # most rows are those of the frame before
-    for found in chunks:
-        data = zlib.decompress(b"".join(data for kind, data in found if kind == b"IDAT"))
-        seen: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
-        row = bytes(stride - 1)
-        rows = []
-        for at in range(0, height * stride, stride):
-            key = data[at : at + stride], row
-            if key not in seen:
-                seen[key] = known.get(key) or _decoded(*key, channels)
-            row, colours = seen[key]
-            rows.append(colours)
-        known = seen
-        yield rows
-
-
-def _decoded(line: bytes, above: bytes, channels: int) -> tuple[bytes, bytes]:
-    """A row of pixels from its filtered form (section 9 of the PNG specification), and its colours on white."""
-    kind, row = line[0], bytearray(line[1:])
-    for i, b in enumerate(above if kind else b""):
-        a, c = (row[i - channels], above[i - channels]) if i >= channels else (0, 0)
-        if kind == 2 or (kind == 4 and a == c):  # areas of one colour, most of a drawing, are not worth more thought
-            guess = b
-        elif kind == 1 or (kind == 4 and b == c):
-            guess = a
-        elif kind == 4:  # Paeth: of left, above and left above the nearest to a + b - c
-            pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
-            guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
-        else:
-            guess = (a + b) // 2
-        row[i] = (row[i] + guess) & 255
-    if channels == 3:
-        return bytes(row), bytes(row)
-    colours = bytearray(len(row) // 4 * 3)
-    for i in range(3):
-        colours[i::3] = bytes(255 - (255 - x) * alpha // 255 for x, alpha in zip(row[i::4], row[3::4], strict=True))
-    return bytes(row), bytes(colours)
-
-
-def _header(pictures: list[list[tuple[bytes, bytes]]]) -> bytes:
-    headers = {data for found in pictures for kind, data in found if kind == b"IHDR"}
-    if len(headers) != 1:
-        sizes = ", ".join(sorted(f"{w}×{h}" for w, h in (struct.unpack(">II", data[:8]) for data in headers)))
-        raise LayoutError(f"the layout program drew frames of different sizes ({sizes}); save as .svg instead")
-    return headers.pop()
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = len(_SIGNATURE)
-    while at < len(png):
-        (length,) = struct.unpack_from(">I", png, at)
-        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        at += length + 12
+def _flat(picture: Image, kind: str) -> Image:
+    """A picture without transparency; for GIF, in the 256 colors that cover its own best."""
+    flat = picture.convert("RGB")
+    # Of the methods this one keeps areas of one color exactly as they are.
+    return flat.quantize(256, method=1) if kind == "GIF" else flat

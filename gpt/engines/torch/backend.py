@@ -420,7 +420,7 @@ def _flow(g: Any, slope: Any) -> Tensor:
 #: Of these, an input may be a plain number; of the others all are tensors.
 TAKES_NUMBERS = ("add", "sub", "mul", "div", "pow", "grad:pow:0")
 
-#: function(*inputs) -> output
+#: ``function(*inputs) -> output``
 FORWARD: dict[str, Callable[..., Tensor]] = {
     "copy": lambda a: a, "detach": lambda a: a,
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
@@ -431,7 +431,7 @@ FORWARD: dict[str, Callable[..., Tensor]] = {
     "equal": lambda a, b: (a == b).to(a.dtype), "flow": _flow,
 }  # fmt: skip
 
-#: function(*inputs, output) -> the local derivative
+#: ``function(*inputs, output)`` -> the local derivative
 SLOPES: dict[str, Callable[..., Tensor]] = {
     "exp:0": lambda a, out: out,
     "log:0": lambda a, out: 1.0 / a,

@@ -1,8 +1,9 @@
 """The operations of the table, and their derivatives, in the language of LLVM.
 
-A formula is arithmetic on vectors. The functions that are more than that all come from e^x: 2^n·e^r with |r| ≤ ½·ln 2,
-and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); so to about one unit in the last
-place. For a derivative there is the formula of the derivative itself; ``flow`` multiplies it by the gradient.
+A formula is arithmetic on vectors. The functions that are more than that all come from e^x: 2^n·e^r, where r is at
+most ½·ln 2 in size, and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); so to about
+one unit in the last place. For a derivative there is the formula of the derivative itself; ``flow`` multiplies it by
+the gradient.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Formulas:
         return str(result)
 
     def _split(self, x: str) -> tuple[str, str]:
-        """n and r with x = n·ln 2 + r, |r| ≤ ½·ln 2; ln 2 in two parts, of which n times the first is exact."""
+        """n and r with x = n·ln 2 + r, abs(r) ≤ ½·ln 2; ln 2 in two parts, of which n times the first is exact."""
         short = 32 if self.double else 9
         high = math.floor(math.log(2.0) * 2.0**short) / 2.0**short
         low = float(Decimal(2).ln() - Decimal(high))
@@ -228,7 +229,7 @@ class Formulas:
         return self.choose(self.compare(own, "oeq", other), 0.5, chosen)
 
     def sign(self, x: Any) -> str:
-        """The derivative of |x|: 0 at 0, and for NaN."""
+        """The derivative of ``abs(x)``: 0 at 0, and for NaN."""
         return self.choose(self.compare(x, "one", 0.0), self.call("copysign", 1.0, x), 0.0)
 
     def divide(self, a: Any, b: Any) -> str:

@@ -203,7 +203,7 @@ def _extreme_slope(slot: int) -> Callable[..., None]:
     return slope
 
 
-#: slope(*inputs, output, target): the local derivative, into ``target`` or as its result; that of gelu is computed
+#: ``slope(*inputs, output, target)``: the local derivative, into ``target`` or as its result; that of gelu is computed
 #: along with gelu.
 SLOPES: dict[str, Callable[..., Any]] = {
     "exp:0": lambda a, out, target: out,
@@ -239,7 +239,7 @@ UFUNCS: dict[str, Any] = {
     "pow": np.power, "maximum": np.maximum, "minimum": np.minimum, "equal": np.equal,
 }  # fmt: skip
 
-#: Those that are a function of this module: kernel(out, *inputs).
+#: Those that are a function of this module: ``kernel(out, *inputs)``.
 FORWARD: dict[str, Callable[..., Any]] = {
     "sigmoid": sigmoid,
     "flow": lambda out, g, slope: flow(g, slope, out),

@@ -266,7 +266,7 @@ def _never(it: Instruction) -> bool:
 
 
 def index_limits(program: Program) -> dict[int, Any]:
-    """For every array of indices, how many candidates each of them chooses from: shape (*its axes, 1).
+    """For every array of indices, how many candidates each of them chooses from: shape ``(*its axes, 1)``.
 
     Without a sign, so that one comparison finds the negative indices too.
     """

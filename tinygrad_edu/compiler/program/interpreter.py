@@ -17,7 +17,7 @@ from .ir import Access, Instruction, Program
 
 
 def interpret(program: Program, given: Mapping[int, Any], batch: int) -> list[Any]:
-    """Run a program on ``batch`` lanes; ``given`` has the numbers of inputs and parameters, (*shape, batch) or shape.
+    """Run a program on ``batch`` lanes; ``given`` has inputs and parameters, ``(*shape, batch)`` or ``shape``.
 
     Returns every array, in float64; arrays that were never written are None.
     """

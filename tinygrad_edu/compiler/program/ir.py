@@ -70,7 +70,7 @@ class Access:
     """Which element of an array belongs to a point of the loops.
 
     ``index of axis a = offset[a] + Σ_l steps[a][l] · loop l``, or, where no such formula exists, the table of
-    indices ``table``, of shape (*loops, axes).
+    indices ``table``, of shape ``(*loops, axes)``.
     """
 
     array: int
@@ -92,7 +92,7 @@ class Access:
         )
 
     def indices(self, loops: Sequence[int]) -> IntArray:
-        """The index of every axis at every point: shape (*loops, axes)."""
+        """The index of every axis at every point: shape ``(*loops, axes)``."""
         if self.table is not None:
             return self.table
         grid = np.indices(tuple(loops), dtype=np.int64).reshape(len(loops), math.prod(loops)).T

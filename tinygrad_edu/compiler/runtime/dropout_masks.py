@@ -48,7 +48,7 @@ class Share:
 
 
 def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share | None) -> Any:
-    """Whether each number is kept, which happens with probability 1 − p: shape (examples of the share, *shape).
+    """Whether each number is kept, which happens with probability 1 − p: shape ``(examples of the share, *shape)``.
 
     Without a share the array has no examples, and there is one of the numbers for all of them.
 
