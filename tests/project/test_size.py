@@ -1,0 +1,33 @@
+"""A line budget for each package: what is added must be worth its lines, or make room by deleting others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SUFFIXES = (".py", ".js", ".css", ".html")
+#: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
+BUDGET = {
+    "tinygrad_edu": 3_800,  # without the compiler
+    "tinygrad_edu/compiler": 9_700,
+    "gpt": 10_700,
+    "viz": 15_400,
+    "lessons": 8_700,
+}
+
+
+def lines(package: str) -> int:
+    """How many lines a package has, without packages in it that have a budget of their own."""
+    inner = [ROOT / other for other in BUDGET if other.startswith(f"{package}/")]
+    files = [file for file in (ROOT / package).rglob("*") if file.suffix in SUFFIXES]
+    own = [file for file in files if not any(folder in file.parents for folder in inner)]
+    return sum(len(file.read_bytes().splitlines()) for file in own)
+
+
+@pytest.mark.parametrize("package", BUDGET)
+def test_a_package_keeps_to_its_budget(package: str) -> None:
+    used = lines(package)
+    assert used <= BUDGET[package], f"{package} has {used:,} lines: delete something, or raise its budget with a reason"
+    assert used > 0.9 * BUDGET[package], f"{package} has only {used:,} lines: lower its budget"
