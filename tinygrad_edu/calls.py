@@ -16,6 +16,7 @@ from itertools import chain
 from typing import Any
 
 from .engine import Value
+from .errors import short
 
 __all__ = ["CallRecord", "Hook", "ModuleCall", "current_hook", "listening", "locate", "record_calls", "values_in"]
 
@@ -39,7 +40,7 @@ def listening(hook: Hook) -> Iterator[None]:
         _hook.reset(before)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ModuleCall:
     """One call of a module.
 
@@ -56,7 +57,11 @@ class ModuleCall:
     kind: str
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
-    children: list[ModuleCall] = field(default_factory=list, repr=False)
+    children: list[ModuleCall] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        where = f" at {short(self.path)}" if self.path else ""
+        return f"ModuleCall({short(self.kind)}{where}, {len(self.inputs):,} Values in, {len(self.outputs):,} out)"
 
     def walk(self) -> Iterator[ModuleCall]:
         """This call and all calls below it, outermost first."""
@@ -65,7 +70,7 @@ class ModuleCall:
             yield from child.walk()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CallRecord:
     """What :func:`record_calls` collects.
 
@@ -75,7 +80,10 @@ class CallRecord:
     """
 
     calls: list[ModuleCall] = field(default_factory=list)
-    names: dict[Value, str] = field(default_factory=dict, repr=False)
+    names: dict[Value, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"CallRecord({len(self.calls):,} outermost calls)"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from numbers import Real
 from typing import Any, Final
 
 from . import ops
-from .errors import NoGradientError, shown
+from .errors import NoGradientError, short, shown
 from .ops import ADD, CONSTANT, MUL, Op
 
 __all__ = [
@@ -295,7 +295,7 @@ class Value:
 
     def __repr__(self) -> str:
         grad = "" if self.grad is NO_GRADIENT_YET else f", grad={self._grad!r}"
-        label = f", label={self.label!r}" if self.label else ""
+        label = f", label={short(repr(self.label))}" if self.label else ""
         return f"Value(data={self.data!r}{grad}{label})"
 
     # --- the chain rule -------------------------------------------------------------------------------------------

@@ -79,3 +79,13 @@ def shown(thing: Any) -> str:
     'the list [0, 1]'
     """
     return f"the {type(thing).__name__} {' '.join(reprlib.repr(thing).split())}"
+
+
+def short(text: str, most: int = 100) -> str:
+    """A text that may be long, for one line: its beginning and its end.
+
+    >>> short("abcdefghijkl", most=7)
+    'abc…jkl'
+    """
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"

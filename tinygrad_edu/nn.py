@@ -1,26 +1,28 @@
 """Modules: layers with parameters, from one neuron to the pieces of a GPT, all made of scalars.
 
 A parameter is a Value, or a list (of lists) of Values, kept as an attribute of a Module. Parameters and modules are
-also found in tuples, dictionaries and numpy arrays, however nested. Attributes whose name starts with an underscore
-are not looked at. Randomness comes from a ``random.Random`` or a seed handed in, never from a global
-generator; without one the seed is 0.
+also found in tuples, dictionaries and numpy arrays, however nested; in other objects, iterators and closures they are
+an error. Attributes whose name starts with an underscore are not looked at. Randomness comes from a ``random.Random``
+or a seed handed in, never from a global generator; without one the seed is 0.
 
 Shapes in the margin: n in_features, m out_features, T time, hs head size.
 """
 
 from __future__ import annotations
 
+import gc
 import operator
 import random
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from itertools import chain
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Union
 
 from . import calls
 from . import functional as F
 from .engine import Value, as_float
-from .errors import DomainError, ShapeError, StateDictError, shown
+from .errors import DomainError, ShapeError, StateDictError, short, shown
 
 __all__ = [
     "ACTIVATIONS",
@@ -90,6 +92,18 @@ class Module:
 
     training: bool = True  # what Dropout looks at; see train() and eval()
 
+    def __init_subclass__(cls) -> None:
+        """Refuse parameters where no module can have its own: as attributes of the class, or in slots."""
+        super().__init_subclass__()
+        if vars(cls).get("__slots__"):
+            raise TypeError(f"{cls.__name__}: parameters in __slots__ are not found; leave __slots__ out")
+        for name, attribute in vars(cls).items():
+            if not name.startswith("_") and any(_is_found(thing) for _, thing in _contents((name,), attribute)):
+                raise TypeError(
+                    f"{cls.__name__}.{name}: a parameter in the class would be shared by all its modules, and not be "
+                    f"found; write self.{name} = … in __init__()"
+                )
+
     def __call__(self: _Forward[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Apply the module: takes what its ``forward`` takes, and returns what that returns.
 
@@ -116,7 +130,7 @@ class Module:
             if isinstance(thing, Module):
                 yield ".".join(map(str, path)), thing
 
-    def _contents(self) -> Iterator[tuple[tuple[Any, ...], Module | Parameter]]:
+    def _contents(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
         for name, attribute in vars(self).items():
             if not name.startswith("_"):
                 yield from _contents((name,), attribute)
@@ -140,15 +154,29 @@ class Module:
                 yield name, parameter
 
     def _all_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        names = set()
+        names: set[str] = set()
+        modules, parameters, others = [], [], []
         for prefix, module in self.named_modules():
+            modules.append(module)
             for path, thing in module._contents():
-                if not isinstance(thing, Module):
+                if not _is_found(thing):
+                    others.append((_join(prefix, path[0]), thing))
+                elif not isinstance(thing, Module):
                     name = _join(prefix, path[0] + "".join(f"[{k}]" if type(k) is int else f".{k}" for k in path[1:]))
                     if name in names:
                         raise ValueError(f"two parameters of this {type(self).__name__} are called {name}; rename one")
                     names.add(name)
+                    parameters.append(thing)
                     yield name, thing
+        if others:
+            found = {id(thing) for thing in (*modules, *calls.values_in(parameters))}
+            for name, other in others:
+                hidden = next((thing for thing in _hidden_in(other) if id(thing) not in found), None)
+                if hidden is not None:
+                    raise TypeError(
+                        f"{name}: the {type(hidden).__name__} inside of the {type(other).__name__} is not found; "
+                        f"keep it in a list, a dictionary or a Module, or begin the name with _ to leave it out"
+                    )
 
     def named_scalars(self) -> Iterator[tuple[str, Value]]:
         """Every single Value, each once, with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
@@ -220,7 +248,7 @@ class Module:
             facts = self._facts()
         except Exception as error:  # a module that is half made, or holds what none may, is printed to find out why
             facts = textwrap.shorten(f"its parameters cannot be listed: {error}", 100, placeholder=" …")
-        return f"{type(self).__name__}({facts})"
+        return f"{short(type(self).__name__)}({facts})"
 
     def _facts(self) -> str:
         """What ``repr`` says of the module."""
@@ -250,28 +278,66 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ...], Module | Parameter]]:
-    """The modules and parameters in an attribute, however nested, each with the keys and indices that lead there."""
+def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """What is in an attribute, however nested, each with the keys and indices that lead there.
+
+    Modules, parameters, and objects of other kinds, which may hold some.
+    """
     if isinstance(thing, (Module, Value)):
         yield path, thing
+    elif type(thing) in _PLAIN:
+        return
+    elif len(path) > _DEEPEST:
+        raise TypeError(f"{path[0]}: containers are nested more than {_DEEPEST} deep, or one contains itself")
     elif isinstance(thing, Mapping):
+        if not _PLAIN.issuperset(map(type, thing)):
+            yield path, iter(thing)  # Values as keys are not found
         for key, item in thing.items():  # a key that is a number is written like one that is a word
             yield from _contents((*path, str(key)), item)
     elif isinstance(thing, Collection) and not isinstance(thing, (str, bytes)):
-        if getattr(thing, "dtype", "object") != "object":
+        if not getattr(getattr(thing, "dtype", None), "hasobject", True):
             return  # an array of numbers
         items = F.listed(thing)
-        if isinstance(items, (list, tuple)) and _is_parameter(items):
-            yield path, items
-        elif any(issubclass(kind, (Module, Value, Collection)) and kind is not str for kind in set(map(type, items))):
-            if isinstance(thing, Set) and any(True for item in items for _ in _contents((), item)):
+        if isinstance(items, Value) or (isinstance(items, (list, tuple)) and _is_parameter(items)):
+            yield path, items  # a Value: of an array without axes
+        elif not _PLAIN.issuperset(map(type, items)):
+            if isinstance(thing, Set) and any(_is_found(x) for item in items for _, x in _contents(path, item)):
                 raise TypeError(
                     f"{path[0]}: parameters in a set have no order and no names; use a list or a dictionary"
                 )
             for i, item in enumerate(items):
                 yield from _contents((*path, i), item)
+    else:
+        yield path, thing
 
 
+def _is_found(thing: Any) -> bool:
+    """Whether what :func:`_contents` yields is a module or a parameter."""
+    return isinstance(thing, (Module, Value, list, tuple))
+
+
+def _hidden_in(thing: Any) -> Iterator[Value | Module]:
+    """The modules and leaves that an object of any kind holds: attributes, what an iterator goes through, closures."""
+    seen: set[int] = set()
+    stack = [thing]
+    while stack and len(seen) < _FARTHEST:
+        thing = stack.pop()
+        if isinstance(thing, Module) or (isinstance(thing, Value) and thing.op is None):
+            yield thing
+        elif id(thing) not in seen and not isinstance(thing, (Value, type, ModuleType)):
+            seen.add(id(thing))
+            if isinstance(thing, FunctionType):  # not all that is global to it
+                stack += [thing.__closure__, thing.__defaults__, thing.__kwdefaults__]
+            elif getattr(getattr(thing, "dtype", None), "hasobject", False):  # the collector does not look into arrays
+                stack += thing.ravel().tolist()
+            else:
+                stack += [x for x in gc.get_referents(thing) if type(x) not in _PLAIN]
+
+
+#: Kinds that hold nothing.
+_PLAIN = frozenset((str, bytes, int, float, bool, complex, type(None)))
+#: So many objects are looked at, since one may hold the world.
+_FARTHEST = 10_000
 #: A list that contains itself has no end.
 _DEEPEST = 64
 

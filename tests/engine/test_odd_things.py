@@ -3,8 +3,11 @@
 import copy
 import math
 import pickle
+import random
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -168,6 +171,62 @@ def test_what_cannot_be_named_is_refused():
     net.extra = {1: Value(1.0), "1": Value(2.0)}
     with pytest.raises(ValueError, match="two parameters"):
         net.parameters()
+
+
+class Weights:
+    __slots__ = ("w",)
+
+    def __init__(self, w):
+        self.w = w
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        Weights, lambda w: SimpleNamespace(w=w), lambda w: {w: 0.0}, lambda w: map(abs, [w]), lambda w: iter([w]),
+        lambda w: (v for v in [w]), lambda w: lambda x: x * w, lambda w: partial(abs, w), lambda w: [{"a": Weights(w)}],
+        lambda w: Weights(np.array([w])), lambda w: Weights([nn.Linear(1, 1)]),
+    ],
+    ids=str.split("slots namespace key map iterator generator closure partial nested array module"),
+)  # fmt: skip
+def test_parameters_that_are_not_found_are_refused(hide):
+    net, w = nn.Module(), Value(1.0)
+    net.b = Value(2.0)
+    net.kept = hide(w)
+    for find in (net.parameters, net.state_dict, net.zero_grad):
+        with pytest.raises(TypeError, match="kept: the (Value|Linear) inside of the .* is not found; keep"):
+            find()
+    if isinstance(net.kept, Weights) and isinstance(net.kept.w, list):
+        return
+    net.weight = w  # now it is found elsewhere
+    assert net.parameters() == [net.b, w]
+    assert list(net.state_dict()) == ["b", "weight"]
+
+
+def test_what_holds_no_parameters_may_be_kept():
+    net = nn.Module()
+    net.b = Value(2.0)
+    net._left_out = Weights(Value(1.0))
+    net.rng, net.result, net.loss = random.Random(0), Weights(net.b * 2), F.mse
+    net.optimizer = optim.Adam(net.parameters(), lr=0.1)
+    net.scalar = np.array(Value(3.0))
+    assert net.parameters() == [net.b, net.scalar[()]]
+    net.again = [net.b]
+    net.again.append(net.again)
+    with pytest.raises(TypeError, match="again: .* one contains itself"):
+        net.parameters()
+
+
+def test_parameters_of_the_class_are_refused():
+    with pytest.raises(TypeError, match=r"Shared.w: a parameter in the class .* self.w = "):
+
+        class Shared(nn.Module):
+            w = [Value(1.0)]  # noqa: RUF012
+
+    with pytest.raises(TypeError, match="leave __slots__ out"):
+
+        class Slotted(nn.Module):
+            __slots__ = ("w",)
 
 
 def test_arrays_work_where_lists_do():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import viz
-from tinygrad_edu import Value
+from tinygrad_edu import Value, record_calls
 from tinygrad_edu.compiler import jit
 from tinygrad_edu.errors import CompileError
 from tinygrad_edu.nn import MLP, Module, Neuron
@@ -50,6 +50,20 @@ def test_repr_is_one_short_line(start: str) -> None:
     assert shown.startswith(start)
     assert "\n" not in shown
     assert len(shown) <= 100
+
+
+def test_long_names_are_cut() -> None:
+    name = "n" * 10_000
+    named: Any = type(name, (Module,), {"forward": lambda self, x: x})
+    double.__qualname__, before = name, double.__qualname__
+    try:
+        with record_calls() as record:
+            named()([Value(1.0)] * 1000)
+        for thing in (Value(1.0, name), jit(double), compiled(), named(), record, record.calls[0]):
+            assert len(repr(thing)) < 200
+    finally:
+        double.__qualname__ = before
+    assert repr(Value(1.0, "weight")) == "Value(data=1.0, label='weight')"
 
 
 def test_every_chart_has_the_short_repr() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import collector_paused
-from ..errors import CompileError, DomainError, ShapeError
+from ..errors import CompileError, DomainError, ShapeError, short
 from .frontend.builtin_type import own_type
 from .frontend.catching import catches
 from .frontend.diagnostics import refuse
@@ -397,8 +397,8 @@ class Compiled:
 
     def __repr__(self) -> str:
         if not self._versions:
-            return f"Compiled({self._name}, not compiled yet)"
-        return f"Compiled({self._name}, {len(self.program.instructions):,} array instructions)"
+            return f"Compiled({short(self._name)}, not compiled yet)"
+        return f"Compiled({short(self._name)}, {len(self.program.instructions):,} array instructions)"
 
 
 class Bound:
