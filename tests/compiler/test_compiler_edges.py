@@ -203,3 +203,9 @@ def test_a_computed_zero_to_the_power_of_zero() -> None:
     compiled = jit(lambda x: (w * x).tanh() ** 0, [w], dtype="float64")
     assert compiled.value_and_grad([1.0, 2.0]) == 1.0
     assert w.grad == 0.0
+
+
+def test_a_large_gradient_is_no_warning() -> None:
+    w = Value(1.0)
+    assert jit(lambda x: w * x * 1e25, [w]).value_and_grad([1.0]) == np.float32(1e25)
+    assert w.grad == pytest.approx(1e25)

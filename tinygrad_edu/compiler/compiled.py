@@ -159,9 +159,10 @@ class Compiled:
             losses = executor.run(inputs)
             with np.errstate(all="ignore"):
                 loss = float(losses.mean())
-            gradient = self.parameters.gradient
+                gradient = self.parameters.gradient
+                finite = np.isfinite(loss) and np.isfinite(gradient @ gradient)  # or it only overflows here
             self.parameters.mark(gradient=True)
-        if not np.isfinite(loss) or not np.isfinite(float(gradient @ gradient)):
+        if not finite:
             self._explain(executor, loss)
         return loss
 
