@@ -32,6 +32,7 @@ __all__ = [
     "StaleGraphError",
     "StateDictError",
     "TinygradEduError",
+    "short",
     "shown",
 ]
 
