@@ -10,10 +10,10 @@ one sequence.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
@@ -40,35 +40,60 @@ __all__ = [
     "CausalSelfAttention",
     "FeedForward",
     "KVCache",
+    "LayerCache",
     "Mask",
-    "PerHead",
     "Transformer",
     "Vector",
+    "apply_rotary",
     "parameter_shapes",
-    "turn",
-    "turned",
-    "turned_by",
+    "rotary_angles",
+    "rotate",
 ]
 
 Vector = list[Value]
-PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
 Mask = Sequence[Value | float]
+Angles = tuple[list[float], list[float]]  # cosines and sines                                          # (hs/2), (hs/2)
+
+
+class LayerCache:
+    """Keys and values of the positions that one layer has already seen.
+
+    Attributes:
+        keys, values: per head, one vector (hs) per position.                                             # (nh, T, hs)
+        mask: added to the scores of every query, a number per key; −1e9 hides a key. None hides nothing.
+    """
+
+    mask: Mask | None = None
+
+    def __init__(self, n_head: int) -> None:
+        self.keys: list[list[Vector]] = [[] for _ in range(n_head)]
+        self.values: list[list[Vector]] = [[] for _ in range(n_head)]
+
+    def positions(self, count: int) -> Sequence[int]:
+        """The positions of the next ``count`` tokens."""
+        seen = len(self.keys[0])
+        return range(seen, seen + count)
+
+    def extend(self, head: int, keys: list[Vector], values: list[Vector]) -> tuple[list[Vector], list[Vector]]:
+        """Add those of new positions to one head; returns all that the head has.    # (T, hs) → (Tpast + T, hs)"""
+        self.keys[head] += keys
+        self.values[head] += values
+        return self.keys[head], self.values[head]
 
 
 class KVCache:
     """Keys and values of the positions a model has already seen, so that the next position need not compute them again.
 
     Attributes:
-        keys, values: per layer, per head, one vector (hs) per position.
+        layers: one part per block.
     """
 
     def __init__(self, config: GPTConfig) -> None:
-        self.keys: list[list[list[Vector]]] = [[[] for _ in range(config.n_head)] for _ in range(config.n_layer)]
-        self.values: list[list[list[Vector]]] = [[[] for _ in range(config.n_head)] for _ in range(config.n_layer)]
+        self.layers: Sequence[LayerCache] = [LayerCache(config.n_head) for _ in range(config.n_layer)]
 
     def __len__(self) -> int:
         """The number of positions it holds."""
-        return len(self.keys[0][0])
+        return len(self.layers[0].keys[0])
 
 
 def _norm(config: GPTConfig) -> Module:
@@ -77,30 +102,35 @@ def _norm(config: GPTConfig) -> Module:
     return LayerNorm(config.n_embd, config.norm_weight, config.norm_weight and config.bias)
 
 
-def turned(x: Vector, position: int) -> Vector:
-    """Turn pairs of numbers by angles that grow with the position.    # (hs) → (hs)
+def rotate(x: Vector, position: int) -> Vector:
+    """Rotate pairs of numbers by angles that grow with the position.    # (hs) → (hs)
 
     Number i and number i + hs/2 are a point in a plane, which is turned by position · 10000^(−2i/hs): so the product of
     a query and a key depends on how far apart they are, not on where (rotary position embedding, Su et al. 2021,
     equations 13 to 16; the pairs are those of GPT-NeoX).
 
-    >>> [round(v.data, 4) for v in turned([Value(1.0), Value(0.0)], 1)]
+    >>> [round(v.data, 4) for v in rotate([Value(1.0), Value(0.0)], 1)]
     [0.5403, 0.8415]
     """
-    return turned_by(x, *turn(position, len(x) // 2))
+    return apply_rotary(x, rotary_angles(position, len(x) // 2))
 
 
-def turn(position: int, half: int) -> tuple[list[float], list[float]]:
-    """The cosines and sines of a position's angles.    # () → (hs / 2), (hs / 2)"""
+def rotary_angles(position: int, half: int) -> Angles:
+    """The cosines and sines of a position's angles.    # () → (hs/2), (hs/2)"""
     angles = [position * 10000.0 ** (-i / half) for i in range(half)]
     return [math.cos(a) for a in angles], [math.sin(a) for a in angles]
 
 
-def turned_by(x: Vector, cosines: Sequence[Value | float], sines: Sequence[Value | float]) -> Vector:
-    """See :func:`turned`."""
+@functools.cache
+def _all_angles(positions: int, half: int) -> list[Angles]:
+    return [rotary_angles(position, half) for position in range(positions)]
+
+
+def apply_rotary(x: Vector, angles: Angles) -> Vector:
+    """Rotate pairs of numbers by angles of which the cosines and sines are known; see :func:`rotate`."""
     half = len(x) // 2
-    first = [a * c + b * -s for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
-    second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], cosines, sines, strict=True)]
+    first = [a * c + b * -s for a, b, c, s in zip(x[:half], x[half:], *angles, strict=True)]
+    second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], *angles, strict=True)]
     return first + second
 
 
@@ -118,29 +148,21 @@ class CausalSelfAttention(Module):
         self.rotary = config.positions == "rotary"
         self.block_size = config.block_size
 
-    def forward(
-        self,
-        x: list[Vector],
-        past_keys: PerHead | None = None,
-        past_values: PerHead | None = None,
-        start: int = 0,
-        mask: Any = None,
-    ) -> Any:
-        """A whole sequence; with what is kept, its continuation from ``start``: see :meth:`GPT.continued`."""
-        own: tuple[list[list[Vector]], list[list[Vector]]] = ([], [])
+    def forward(self, x: list[Vector], cache: LayerCache | None = None) -> list[Vector]:
+        """A whole sequence; with a ``cache``, the continuation of what it holds."""
         y: list[Vector] = [[] for _ in x]
-        for h, (queries, keys, values) in enumerate(self.projected(x, start)):
-            if past_keys is not None and past_values is not None:
-                own[0].append(keys)
-                own[1].append(values)
-                keys, values = [*past_keys[h], *keys], [*past_values[h], *values]
-            mixed = self.head(queries, keys, values) if mask is None else self.head(queries, keys, values, mask)
+        positions = range(len(x)) if cache is None else cache.positions(len(x))
+        for h, (queries, keys, values) in enumerate(self.heads(x, positions)):
+            if cache is not None:
+                keys, values = cache.extend(h, keys, values)
+            mixed = self.head(queries, keys, values, cache.mask if cache is not None else None)
             for out, row in zip(y, mixed, strict=True):
-                out += row  # heads side by side: (C)
-        result = [self.dropout(self.c_proj(v)) for v in y]
-        return result if past_keys is None else (result, own)
+                out += row  # the heads' results one after the other: (C)
+        return [self.dropout(self.c_proj(v)) for v in y]
 
-    def projected(self, x: list[Vector], start: int = 0) -> Iterator[tuple[list[Vector], list[Vector], list[Vector]]]:
+    def heads(
+        self, x: list[Vector], positions: Sequence[int]
+    ) -> Iterator[tuple[list[Vector], list[Vector], list[Vector]]]:
         """Queries, keys and values of one head after the other.    # (T, C) → (nh, 3, T, hs)"""
         hs = len(x[0]) // self.n_head
         qkv = [self.c_attn(v) for v in x]  # (T, 3C)
@@ -148,17 +170,9 @@ class CausalSelfAttention(Module):
         for h in range(self.n_head):
             queries, keys, values = ([row[h * hs : (h + 1) * hs] for row in part] for part in (q, k, v))  # (T, hs)
             if self.rotary:
-                turns = [self._turn(start, t, hs // 2) for t in range(len(x))]
-                queries, keys = (
-                    [turned_by(row, *by) for row, by in zip(part, turns, strict=True)] for part in (queries, keys)
-                )
+                angles = [F.pick(_all_angles(self.block_size, hs // 2), position) for position in positions]
+                queries, keys = ([*map(apply_rotary, part, angles)] for part in (queries, keys))
             yield queries, keys, values
-
-    def _turn(self, start: Any, t: int, half: int) -> tuple[list[float], list[float]]:
-        if hasattr(start, "pick_from"):
-            # A position that a compiled program is given when it runs (of one token: t is 0) chooses from all of them.
-            return F.pick([turn(position, half) for position in range(self.block_size)], start)
-        return turn(start + t, half)
 
 
 class FeedForward(Module):
@@ -180,29 +194,19 @@ class FeedForward(Module):
 class Block(Module):
     """x + attention(norm(x)), then x + mlp(norm(x)).    # (T, C) → (T, C)"""
 
-    def __init__(self, config: GPTConfig, **init: Any) -> None:
+    def __init__(
+        self, config: GPTConfig, *, residual_std: float, rng: random.Random, dropout_rng: random.Random
+    ) -> None:
         self.ln_1 = _norm(config)
-        self.attn = CausalSelfAttention(config, **init)
+        self.attn = CausalSelfAttention(config, residual_std=residual_std, rng=rng, dropout_rng=dropout_rng)
         self.ln_2 = _norm(config)
-        self.mlp = FeedForward(config, **init)
+        self.mlp = FeedForward(config, residual_std=residual_std, rng=rng, dropout_rng=dropout_rng)
 
-    def forward(
-        self,
-        x: list[Vector],
-        past_keys: PerHead | None = None,
-        past_values: PerHead | None = None,
-        start: int = 0,
-        mask: Any = None,
-    ) -> Any:
-        """A whole sequence; with what is kept, its continuation from ``start``: see :meth:`GPT.continued`."""
-        normed = [self.ln_1(v) for v in x]
-        if past_keys is None:
-            attended, own = self.attn(normed), None
-        else:
-            attended, own = self.attn(normed, past_keys, past_values, start, mask)
+    def forward(self, x: list[Vector], cache: LayerCache | None = None) -> list[Vector]:
+        """A whole sequence; with a ``cache``, the continuation of what it holds."""
+        attended = self.attn([self.ln_1(v) for v in x], cache)
         x = [F.add(v, a) for v, a in zip(x, attended, strict=True)]
-        x = [F.add(v, self.mlp(self.ln_2(v))) for v in x]
-        return x if past_keys is None else (x, own)
+        return [F.add(v, self.mlp(self.ln_2(v))) for v in x]
 
 
 class Transformer(Module):
@@ -221,31 +225,20 @@ class Transformer(Module):
         ]
         self.ln_f = _norm(config)
 
-    def forward(self, tokens: Sequence[int]) -> list[Vector]:
-        """Tokens to the normalised residual stream.    # (T) → (T, C)"""
-        x = self.embedded(tokens, 0)
-        for block in self.h:
-            x = block(x)
+    def forward(self, tokens: Sequence[int], cache: KVCache | None = None) -> list[Vector]:
+        """Tokens to the normalized residual stream.    # (T) → (T, C)"""
+        layers = cache.layers if cache is not None else [None] * len(self.h)
+        x = self.embedded(tokens, range(len(tokens)) if cache is None else cache.layers[0].positions(len(tokens)))
+        for block, layer in zip(self.h, layers, strict=True):
+            x = block(x, layer)
         return [self.ln_f(v) for v in x]
 
-    def embedded(self, tokens: Sequence[int], start: int) -> list[Vector]:
-        """What each token is, and where, from position ``start``.    # (T) → (T, C)"""
+    def embedded(self, tokens: Sequence[int], positions: Sequence[int]) -> list[Vector]:
+        """What each token is, and where it is.    # (T), (T) → (T, C)"""
         x = [self.wte(token) for token in tokens]
         if self.learned:
-            x = [F.add(v, self.wpe(start + t if t else start)) for t, v in enumerate(x)]
+            x = [F.add(v, self.wpe(position)) for v, position in zip(x, positions, strict=True)]
         return [self.drop(v) for v in x]
-
-    def continued(
-        self, tokens: Sequence[int], keys: Sequence[PerHead], values: Sequence[PerHead], start: int, mask: Mask | None
-    ) -> tuple[list[Vector], list[PerHead], list[PerHead]]:
-        """See :meth:`GPT.continued`."""
-        x = self.embedded(tokens, start)
-        own_keys, own_values = [], []
-        for block, past_keys, past_values in zip(self.h, keys, values, strict=True):
-            x, own = block(x, past_keys, past_values, start, mask)
-            own_keys.append(own[0])
-            own_values.append(own[1])
-        return [self.ln_f(v) for v in x], own_keys, own_values
 
 
 class GPT(Module):
@@ -281,36 +274,7 @@ class GPT(Module):
                 f"a sequence must have 1 to {self.config.block_size} tokens (block_size), got {length}"
                 + (f"; keep only the last {self.config.block_size}" if tokens else "")
             )
-        if cache is None:
-            return [self.lm_head(v) for v in self.transformer(tokens)]
-        logits, *own = self.continued(tokens, cache.keys, cache.values, len(cache))
-        for kept, new in zip((cache.keys, cache.values), own, strict=True):
-            for layer, heads in enumerate(new):
-                for head, rows in enumerate(heads):
-                    kept[layer][head] += rows
-        return logits
-
-    def continued(
-        self,
-        tokens: Sequence[int],
-        keys: Sequence[PerHead],
-        values: Sequence[PerHead],
-        start: int,
-        mask: Mask | None = None,
-    ) -> tuple[list[Vector], list[PerHead], list[PerHead]]:
-        """The logits after each token of a continuation, and the keys and values of those tokens.
-
-        Args:
-            tokens: T of them.
-            keys, values: of what went before, by layer and head.                            # (layers, nh, Tpast, hs)
-            start: the position of the first token.
-            mask: Tpast + T numbers, added to the scores of every query. With it ``keys`` and ``values`` can have a
-                fixed size, as a compiled program needs it: −1e9 where nothing is kept yet, 0 elsewhere.
-
-        Returns logits (T, V), and keys and values of the tokens, each (layers, nh, T, hs).
-        """
-        x, own_keys, own_values = self.transformer.continued(tokens, keys, values, start, mask)
-        return [self.lm_head(v) for v in x], own_keys, own_values
+        return [self.lm_head(v) for v in self.transformer(tokens, cache)]
 
     def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
         """Mean surprise about the next token over all positions, in nats.    # (T), (T) → ()"""
@@ -323,7 +287,7 @@ class GPT(Module):
         """Make the next dropout masks depend on this seed alone, so that a resumed run draws the same ones."""
         self._dropout_rng.seed(seed)
 
-    def vectors(self) -> list[Value]:
+    def no_decay_parameters(self) -> list[Value]:
         """The parameters that weight decay does not apply to: biases and the weights of norms."""
         return values_in([p for _, p in self.named_parameters() if len(shape(p)) < 2])
 

@@ -116,10 +116,11 @@ class ScalarScorer:
 
     def __call__(self, tokens: Sequence[int]) -> list[float]:
         """The logits after ``tokens``, which may continue those of the call before."""
-        known = len(self._seen)
-        if list(tokens[:known]) != self._seen or known >= len(tokens):
-            # Another text, or the window has moved on: positions shift, so everything is computed anew.
-            self._cache, self._seen, known = KVCache(self._model.config), [], 0
+        seen, self._seen = self._seen, []  # nothing, if what follows is interrupted
+        known = len(seen)
+        if not 0 < known < len(tokens) or list(tokens[:known]) != seen:
+            # Another text, or the window has moved on: positions shift, so everything is computed again.
+            self._cache, known = KVCache(self._model.config), 0
         was_training = self._model.training
         self._model.eval()
         try:

@@ -287,7 +287,7 @@ def _kv_cache() -> str:
     model = GPT(GPTConfig(vocab_size=5, block_size=10, n_layer=4, n_head=2, n_embd=8))
     cache = KVCache(model.config)
     model([0] * 10, cache)
-    kept = sum(len(v) for part in (cache.keys, cache.values) for layer in part for head in layer for v in head)
+    kept = sum(len(v) for layer in cache.layers for part in (layer.keys, layer.values) for head in part for v in head)
     formula = "2 × layers × positions × width, for keys and values" if kept == 2 * 4 * 10 * 8 else "something else"
     return f"{formula}: 4 layers of width 8 keep {kept} numbers of 10 positions"
 

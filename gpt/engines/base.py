@@ -68,7 +68,7 @@ def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
         "betas": (config.beta1, config.beta2),
         "eps": config.eps,
         "weight_decay": config.weight_decay,
-        "no_decay": model.vectors(),
+        "no_decay": model.no_decay_parameters(),
     }
 
 

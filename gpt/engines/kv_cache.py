@@ -1,8 +1,8 @@
 """Logits by compiled programs that keep the keys and values of what they have seen.
 
-Both programs are compiled from :meth:`gpt.model.GPT.continued`: one takes one token and what is kept, and gives the
-logits; the other starts from nothing, takes many tokens, and gives what to keep. A program has fixed shapes, so what is
-kept always has block_size − 1 places; a mask hides those that are still empty.
+Both programs are compiled from the model's one ``forward``: one takes one token and what is kept, and gives the logits;
+the other starts from nothing, takes many tokens, and gives what to keep. A program has fixed shapes, so what is kept
+always has block_size − 1 places; a mask hides those that are still empty.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..model import GPT
+from ..config import GPTConfig
+from ..model import GPT, KVCache, LayerCache, Mask, Vector
 
 if TYPE_CHECKING:
     from tinygrad_edu.compiler import Bound, Compiled, Parameters
 
 __all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer", "in_evaluation"]
+
+PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
 
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
 #: So many tokens of beginnings are computed one at a time before the program for many is compiled: that takes as long
@@ -126,13 +129,51 @@ class CachedScorer:
         return out[:size].tolist()  # type: ignore[no-any-return]
 
     def _window_program(self, tokens: Sequence[int]) -> Any:
-        config = self._model.config
-        nothing: Any = [[[] for _ in range(config.n_head)] for _ in range(config.n_layer)]
-        _, keys, values = self._model.continued(tokens, nothing, nothing, 0)
+        cache = KVCache(self._model.config)
+        self._model(tokens, cache)
         # Number by number, each at all positions: so they lie in a program, and long rows are copied fastest.
-        layers = zip(keys, values, strict=True)
-        return [[[list(zip(*head, strict=True)) for head in part] for part in layer] for layer in layers]
+        parts = [(layer.keys, layer.values) for layer in cache.layers]
+        return [[[list(zip(*head, strict=True)) for head in part] for part in layer] for layer in parts]
 
-    def _step_program(self, token: int, position: int, mask: Any, *kept: Any) -> Any:
-        logits, keys, values = self._model.continued([token], kept[0::2], kept[1::2], position, mask)
-        return logits[0], list(zip(keys, values, strict=True))
+    def _step_program(self, token: int, position: int, mask: Mask, *kept: PerHead) -> Any:
+        cache = _GivenCache(self._model.config, position, mask, kept)
+        logits = self._model([token], cache)
+        return logits[0], [(layer.keys, layer.values) for layer in cache.layers]
+
+
+class _GivenLayer(LayerCache):
+    """The part of one layer: holds what one token adds to the keys and values that a program is given.
+
+    Args:
+        position: of the token.
+        mask: a number per place, and one for the token itself.
+        keys, values: what is given.                                                                # (nh, places, hs)
+    """
+
+    def __init__(self, position: int, mask: Mask, keys: PerHead, values: PerHead) -> None:
+        super().__init__(len(keys))
+        self.mask, self._position, self._given = mask, position, (keys, values)
+
+    def positions(self, count: int) -> Sequence[int]:
+        """The position of the token."""
+        return [self._position]
+
+    def extend(self, head: int, keys: list[Vector], values: list[Vector]) -> tuple[list[Vector], list[Vector]]:
+        """What is given, and then what the token adds."""
+        super().extend(head, keys, values)
+        given_keys, given_values = self._given
+        return [*given_keys[head], *keys], [*given_values[head], *values]
+
+
+class _GivenCache(KVCache):
+    """A cache of fixed size whose content a program is given, for one more token.
+
+    Args:
+        config: of the model.
+        position, mask: see :class:`_GivenLayer`.
+        kept: for every layer keys, then values.
+    """
+
+    def __init__(self, config: GPTConfig, position: int, mask: Mask, kept: Sequence[PerHead]) -> None:
+        super().__init__(config)
+        self.layers = [_GivenLayer(position, mask, *pair) for pair in zip(kept[0::2], kept[1::2], strict=True)]

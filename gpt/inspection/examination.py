@@ -67,7 +67,7 @@ class _Probed(Module):
 
     def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
         """See :meth:`gpt.model.GPT.loss`."""
-        x = self.model.transformer.embedded(tokens, 0)
+        x = self.model.transformer.embedded(tokens, range(len(tokens)))
         for block, probes in zip(self.model.transformer.h, self.probes, strict=True):
             x = [F.add(v, probe) for v, probe in zip(block(x), probes, strict=True)]
         logits = [self.model.lm_head(self.model.transformer.ln_f(v)) for v in x]
@@ -88,7 +88,7 @@ class _Seen(Module):
         attn, mlp = self.block.attn, self.block.mlp
         heads: list[list[Vector]] = []
         mixed: list[Vector] = [[] for _ in x]
-        for queries, keys, values in attn.projected([self.block.ln_1(v) for v in x]):
+        for queries, keys, values in attn.heads([self.block.ln_1(v) for v in x], range(len(x))):
             heads.append([F.attention_weights(q, keys[: i + 1]) for i, q in enumerate(queries)])
             for i, weights in enumerate(heads[-1]):
                 mixed[i] += F.weighted_sum(weights, values[: i + 1])
@@ -131,7 +131,7 @@ class Examination:
 
     def _all(self, tokens: Sequence[int]) -> Any:
         model = self._model
-        x, heads, given, bent = model.transformer.embedded(tokens, 0), [], [], []
+        x, heads, given, bent = model.transformer.embedded(tokens, range(len(tokens))), [], [], []
         for block in self._seen:
             given.append(x)
             weights, results, x = block(x)

@@ -138,7 +138,7 @@ def recorded_end(
 def before(model: GPT, tokens: Sequence[int], first: int) -> list[Vector]:
     """What the blocks before number ``first`` leave, as numbers without a graph.    # (T) → (T, C)"""
     with no_grad():
-        x = model.transformer.embedded(tokens, 0)
+        x = model.transformer.embedded(tokens, range(len(tokens)))
         for block in model.transformer.h[:first]:
             x = block(x)
     return [[Value(v.data) for v in row] for row in x]

@@ -9,7 +9,7 @@ import pytest
 
 from gpt.config import POSITIONS, GPTConfig
 from gpt.errors import ConfigError
-from gpt.model import GPT, KVCache, turned
+from gpt.model import GPT, KVCache, rotate
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.nn import shape
 
@@ -74,11 +74,11 @@ def test_turning_leaves_the_length_and_makes_products_depend_on_the_distance_onl
     q, k = ([Value(rng.gauss(0, 1)) for _ in range(6)] for _ in range(2))
 
     def product(i: int, j: int) -> float:
-        return sum(a.data * b.data for a, b in zip(turned(q, i), turned(k, j), strict=True))
+        return sum(a.data * b.data for a, b in zip(rotate(q, i), rotate(k, j), strict=True))
 
-    assert math.hypot(*(v.data for v in turned(q, 7))) == pytest.approx(math.hypot(*(v.data for v in q)), rel=1e-12)
+    assert math.hypot(*(v.data for v in rotate(q, 7))) == pytest.approx(math.hypot(*(v.data for v in q)), rel=1e-12)
     assert product(9, 4) == pytest.approx(product(5, 0), rel=1e-12) != pytest.approx(product(4, 9), rel=1e-3)
-    assert [v.data for v in turned(q, 0)] == [v.data for v in q]
+    assert [v.data for v in rotate(q, 0)] == [v.data for v in q]
 
 
 def test_rotary_positions_have_no_table_and_tell_places_apart() -> None:
@@ -95,9 +95,9 @@ def test_earlier_keys_and_values_are_reused_not_recomputed(positions: str) -> No
     cache = KVCache(model.config)
     pieces: list[list[float]] = []
     for piece in (TOKENS[:2], TOKENS[2:3], TOKENS[3:]):
-        before = list(cache.keys[1][0])
+        before = list(cache.layers[1].keys[0])
         pieces += [[x.data for x in row] for row in model(piece, cache)]
-        assert all(a is b for a, b in zip(before, cache.keys[1][0], strict=False))
+        assert all(a is b for a, b in zip(before, cache.layers[1].keys[0], strict=False))
     assert pieces == whole
     assert len(cache) == 5
     with pytest.raises(ConfigError, match="1 to 5 tokens"):
@@ -126,7 +126,7 @@ def test_a_tied_head_is_one_parameter_with_gradients_from_both_ends() -> None:
 
 def test_decay_is_for_matrices_only() -> None:
     model = GPT(GPTConfig(**SMALL, norm_weight=True, bias=True))
-    kept = set(model.vectors())
+    kept = set(model.no_decay_parameters())
     for name, value in model.named_scalars():
         assert (value not in kept) == (".weight" in name and "ln_" not in name)
 

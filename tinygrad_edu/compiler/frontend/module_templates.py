@@ -73,8 +73,9 @@ def listener(record: Trace) -> calls.Hook:
         leaves: list[tuple[Port, list[Any]]] = []
         structure = _flatten((list(args), kwargs), leaves)
         key, tensors = _signature(module, record, signatures)
-        if not leaves or tensors is None:
-            return module.forward(*args, **kwargs)  # nothing to share: it is part of what surrounds it
+        if not leaves or tensors is None or _any_object(structure):
+            # Nothing to share, or an object whose content may change: the call is part of what surrounds it.
+            return module.forward(*args, **kwargs)
         key = (key, structure)
         body = bodies.get(key)
         slots = [outer.slot(t) for t in tensors]
@@ -99,7 +100,7 @@ def listener(record: Trace) -> calls.Hook:
                 )
             captured = [outer.number(x) for x in body.captures]
             slots += [outer.slot(t) for t in body.slots[own:]]
-            alone = not captured and len(body.slots) == own and not _any_object(structure)
+            alone = not captured and len(body.slots) == own
             if alone and _signature(module, record, signatures)[0] == key[0]:
                 bodies[key] = body
         inputs = [outer.vector(xs) for _, xs in leaves]
