@@ -56,6 +56,22 @@ def one_object_that_changes(m: Scaled, x: Any) -> Any:
     return total
 
 
+class Filling(Module):
+    """Puts its result into an object that it is given, and adds up what is there."""
+
+    def __init__(self, scaled: Scaled) -> None:
+        self.scaled = scaled
+
+    def forward(self, x: Any, box: Box) -> Any:
+        box.number = box.number + self.scaled(x)
+        return box.number * x
+
+
+def an_object_that_is_filled(m: Scaled, x: Any) -> Any:
+    box, filling = Box(1.0), Filling(m)
+    return filling(x, box) + filling(x + 1.0, box) + box.number
+
+
 def changed(m: Scaled, x: Any, change: Callable[[float], Any]) -> Any:
     total = Value(0.0)
     for n in (1.0, 2.0, 5.0, 7.0):
@@ -69,6 +85,7 @@ FUNCTIONS: dict[str, Callable[[Scaled, Any], Any]] = {
     "temporary arrays": temporary_arrays,
     "temporary objects": temporary_objects,
     "an object that changes": one_object_that_changes,
+    "an object that is filled": an_object_that_is_filled,
     "an item of a list": lambda m, x: changed(m, x, lambda n: m.factors.__setitem__(1, n * 1.5)),
     "an item of a dictionary": lambda m, x: changed(m, x, lambda n: m.table.__setitem__("factor", n * 1.5)),
     "an item of an array": lambda m, x: changed(m, x, lambda n: m.array.__setitem__(1, n * 1.5)),

@@ -18,6 +18,17 @@ from gpt.sample import ScalarScorer, distribution, draw, generate, until
 LOGITS = [2.0, 1.0, 0.1]
 
 
+def test_a_computation_that_is_interrupted_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = GPT(GPTConfig(vocab_size=7, block_size=6, n_layer=2, n_head=2, n_embd=4, init_std=0.5))
+    score = ScalarScorer(model)
+    score([1, 2])
+    with monkeypatch.context() as patch:
+        patch.setattr(model.transformer.h[1], "forward", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            score([1, 2, 3])
+    assert score([1, 2, 3, 4]) == ScalarScorer(model)([1, 2, 3, 4])
+
+
 def test_temperature_one_is_softmax() -> None:
     assert distribution(LOGITS) == pytest.approx([0.6590, 0.2424, 0.0986], abs=1e-4)
 

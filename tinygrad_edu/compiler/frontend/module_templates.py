@@ -2,7 +2,8 @@
 
 Two calls can share one record when the modules have the same class, the same settings and parameters of the same
 shapes, and the arguments are nested in the same way. What a module does beside that, it may do once only: a module
-that keeps Values of one call for the next, or draws on Values that are not its own, is recorded anew at every call.
+that keeps Values of one call for the next, or draws on Values that are not its own, is recorded again at every call.
+So is one that is given an object, which it may fill: a cache, say.
 """
 
 from __future__ import annotations
