@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from tinygrad_edu import Value, compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Compiled
@@ -58,8 +60,6 @@ class CompiledEngine:
 
     def _prepare(self, model: GPT, config: TrainConfig) -> None:
         """Set ``_parameters`` and ``_optimizer``; another engine puts them elsewhere."""
-        from threadpoolctl import threadpool_limits
-
         # The batch is shared out to threads, each with the whole program: more than matrix products gains. The last
         # bits depend on how it is shared out, so the number is fixed.
         threadpool_limits(limits=1, user_api="blas")

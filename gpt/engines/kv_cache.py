@@ -8,13 +8,15 @@ always has block_size − 1 places; a mask hides those that are still empty.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu import compiler
+from tinygrad_edu.compiler import Bound, Compiled, Parameters
 
 from ..config import GPTConfig
 from ..model import GPT, KVCache, LayerCache, Mask, Vector
-
-if TYPE_CHECKING:
-    from tinygrad_edu.compiler import Bound, Compiled, Parameters
 
 __all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer", "in_evaluation"]
 
@@ -50,8 +52,6 @@ class CachedScorer:
     """
 
     def __init__(self, model: GPT, parameters: Parameters) -> None:
-        from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
-
         config = model.config
         self._model = model
         self._window = compiler.jit(self._window_program, parameters, watch=False)
@@ -106,8 +106,6 @@ class CachedScorer:
         self._seen = tokens[:n]
 
     def _bind(self) -> Bound:
-        import numpy as np
-
         mask = np.full((1, self._places + 1), HIDDEN, np.float32)
         mask[0, -1] = 0.0  # a token sees itself
         layers, heads, size = self._rows

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from tinygrad_edu import Value
+import numpy as np
+
+from tinygrad_edu import Value, compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.measure import SATURATED, Line, Units
 from tinygrad_edu.nn import Module
@@ -109,8 +111,6 @@ class Examination:
     """
 
     def __init__(self, model: GPT, text: Sequence[int], length: int = WINDOW) -> None:
-        from tinygrad_edu import compiler  # here: it brings numpy, which the scalar path does not need
-
         self._model, self._text = model, text
         self._length, self._row = (min(n, model.config.block_size, len(text) - 1) for n in (length, WINDOW))
         self._probed = _Probed(model, self._row)
@@ -141,8 +141,6 @@ class Examination:
 
     def forward(self, tokens: Sequence[int]) -> Forward:
         """What happens to some tokens; a program is made for so many."""
-        import numpy as np
-
         config, n = self._model.config, len(tokens)
         flat = in_evaluation(self._model, self._pass, self._pass.flat, [tokens])[:, 0]
         shapes = [(config.n_layer, n, config.n_embd), (config.n_layer, n, 4 * config.n_embd), (n, -1)]

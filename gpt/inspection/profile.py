@@ -6,6 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
+from tinygrad_edu import compiler
+from tinygrad_edu.compiler.compiled import is_matrix_product
+
 from ..data.corpus import Corpus
 from ..engines.base import adamw_settings, transposed
 from ..model import GPT
@@ -63,11 +68,6 @@ class Profile:
 
 def profile(model: GPT, config: RunConfig, corpus: Corpus, steps: int) -> Profile:
     """Make some training steps on a copy of the parameters, and time each instruction."""
-    from threadpoolctl import threadpool_limits
-
-    from tinygrad_edu import compiler
-    from tinygrad_edu.compiler.compiled import is_matrix_product
-
     threadpool_limits(limits=1, user_api="blas")
     parameters = compiler.Parameters(model, threads=config.train.threads)  # as in CompiledEngine
     loss = compiler.jit(model.loss, parameters)

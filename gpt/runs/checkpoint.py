@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save
+
 from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.errors import StateDictError
@@ -138,9 +141,6 @@ _METADATA = "tinygrad_edu"
 
 def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, int]) -> None:
     """Write arrays, or nested lists of floats, as a safetensors file of 64-bit floats: nothing is rounded."""
-    import numpy as np  # here and not above: the scalar path starts without numpy
-    from safetensors.numpy import save
-
     arrays = {name: np.asarray(numbers, dtype=np.float64) for name, numbers in tensors.items()}
     # One entry only: safetensors writes several in an order that changes from process to process.
     write_atomically(path, save(arrays, metadata={_METADATA: json.dumps(metadata)}))
@@ -267,8 +267,6 @@ def keep_model(folder: Path, name: str) -> None:
 
 def numbers_of(model: GPT) -> dict[str, Any]:
     """The parameters by name as arrays, without second names: a tied head is there once."""
-    import numpy as np
-
     return {
         name: np.array([value.data for value in values_in(parameter)]).reshape(shape(parameter))
         for name, parameter in model.named_parameters()

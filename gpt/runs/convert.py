@@ -38,6 +38,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save
+
+from tinygrad_edu.optim import AdamW
+
 from ..config import GPTConfig, TrainConfig
 from ..data.text import parse_normalizations
 from ..errors import CheckpointError, ConfigError, DataError, named, shown
@@ -170,8 +175,6 @@ def export(
         OWN: _own(config, tokenizer),
     }
     if path.suffix == ".safetensors":
-        from safetensors.numpy import save
-
         write_atomically(path, save(tensors, metadata={OWN: json.dumps(about, ensure_ascii=False)}))
         return dataset
     torch = _torch(f"writing {path.name}")
@@ -186,8 +189,6 @@ def export(
 
 def _as_float32(model: GPT) -> dict[str, Any]:
     """The parameters as such files have them; CheckpointError for a number that would become infinite."""
-    import numpy as np
-
     if any(abs(p.data) > checkpoint.LARGEST_FLOAT32 for p in model.parameters()):  # the scalar engine can have such
         name = next(name for name, p in model.named_scalars() if abs(p.data) > checkpoint.LARGEST_FLOAT32)
         raise CheckpointError(f"{name} is larger than 32-bit floats are, and other numbers are not written")
@@ -231,9 +232,6 @@ def export_hugging_face(folder: Path, model: GPT, config: RunConfig, tokenizer: 
 
     Raises ConfigError for a model that GPT-2 cannot be.
     """
-    import numpy as np
-    from safetensors.numpy import save
-
     shape = config.model
     odd = [f"{name} {getattr(shape, name)}" for name, theirs in (("positions", "learned"), ("norm", "layernorm"))
            if getattr(shape, name) != theirs]  # fmt: skip
@@ -544,8 +542,6 @@ def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Ch
 
     AdamW starts anew: its running means are not in such files. Raises CheckpointError when the tensors do not fit.
     """
-    from tinygrad_edu.optim import AdamW
-
     shapes = {name: tuple(array.shape) for name, array in imported.tensors.items()}
     checkpoint.check_shapes(config.model, shapes, source)
     model = GPT(config.model)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from ..errors import CheckpointError, shown
 
 __all__ = [
@@ -212,8 +214,6 @@ class TensorFile:
 
     def arrays(self) -> dict[str, Any]:
         """All tensors by name, as numpy arrays."""
-        import numpy as np  # here and not above: the scalar path starts without numpy
-
         self._file.seek(self._start)
         content = memoryview(self._file.read())
         found = {}
