@@ -152,10 +152,11 @@ class CausalSelfAttention(Module):
         """A whole sequence; with a ``cache``, the continuation of what it holds."""
         y: list[Vector] = [[] for _ in x]
         positions = range(len(x)) if cache is None else cache.positions(len(x))
+        mask = None if cache is None else cache.mask
         for h, (queries, keys, values) in enumerate(self.heads(x, positions)):
             if cache is not None:
                 keys, values = cache.extend(h, keys, values)
-            mixed = self.head(queries, keys, values, cache.mask if cache is not None else None)
+            mixed = self.head(queries, keys, values) if mask is None else self.head(queries, keys, values, mask)
             for out, row in zip(y, mixed, strict=True):
                 out += row  # the heads' results one after the other: (C)
         return [self.dropout(self.c_proj(v)) for v in y]
