@@ -24,6 +24,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +384,7 @@ def _possible(name: str, array: Any) -> bool:
 
 # --- the log ----------------------------------------------------------------------------------------------------------
 
+_LONGEST_LINE = 1 << 20  # bytes; ours have some hundreds, and a file with a hole in it is endless zeros
 _LOG_LINE: reading.Schema = {
     "step": reading.whole(),
     "train_loss": reading.optional(reading.NUMBER),
@@ -407,24 +409,27 @@ _LINE = tuple(field.name for field in dataclasses.fields(Line))
 def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
     """The lines of log.jsonl, or of flow.jsonl; a last line that a crash cut short is left out."""
     path, schema = folder / name, _FLOW_LINE if name == FLOW else _LOG_LINE
+    records: list[dict[str, Any]] = []
+    cut: CheckpointError | None = None
     try:
         with reading.opened(path, "") as file:
-            lines = file.read().splitlines()
+            for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1):
+                if cut is not None:
+                    raise cut
+                source = f"{path}, line {number}"
+                if len(line) == _LONGEST_LINE:
+                    raise CheckpointError(f"{source} is damaged: it is longer than {_LONGEST_LINE:,} bytes")
+                try:
+                    found = reading.parsed(line, source)
+                except CheckpointError as error:
+                    cut = error  # unless more comes, it is the last one
+                    continue
+                record = reading.checked(found, schema, source, reading.optional(reading.NUMBER))
+                if schema is _LOG_LINE:
+                    record.setdefault("train_loss", None)
+                records.append(record)
     except reading.MissingError:
-        return []
-    records = []
-    for number, line in enumerate(lines, 1):
-        source = f"{path}, line {number}"
-        try:
-            found = reading.parsed(line, source)
-        except CheckpointError:
-            if number < len(lines):
-                raise
-            break
-        record = reading.checked(found, schema, source, reading.optional(reading.NUMBER))
-        if schema is _LOG_LINE:
-            record.setdefault("train_loss", None)
-        records.append(record)
+        pass
     return records
 
 

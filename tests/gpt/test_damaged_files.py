@@ -28,7 +28,7 @@ from kill_runs import everything
 
 from gpt.cli import main
 from gpt.config import GPTConfig
-from gpt.errors import ConfigError
+from gpt.errors import CheckpointError, ConfigError
 from gpt.model import GPT, parameter_shapes
 from gpt.runs import checkpoint, convert
 from tinygrad_edu.nn import shape
@@ -311,6 +311,19 @@ def test_a_config_that_asks_for_the_impossible_costs_nothing(
         began = time.process_time()
         assert one_line_or_good([*command, str(tmp_path / "copy")], capsys)
         assert time.process_time() - began < 5.0  # a fault took 20 and more
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no holes here")
+def test_a_log_that_is_an_endless_hole_is_not_read_into_memory(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    for name in ("log.jsonl", "flow.jsonl"):
+        with open(tmp_path / "copy" / name, "r+b") as file:
+            file.truncate(1 << 40)
+        with pytest.raises(CheckpointError, match=r"line \d+ is damaged: it is longer than 1,048,576 bytes"):
+            checkpoint.read_log(tmp_path / "copy", name)
+    assert "longer than" in one_line_or_good(["info", str(tmp_path / "copy")], capsys)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos here")
