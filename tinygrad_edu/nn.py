@@ -168,13 +168,13 @@ class Module:
                     names.add(name)
                     parameters.append(thing)
                     yield name, thing
-        if others:
+        hidden = [(name, other, thing) for name, other in others for thing in _hidden_in(other)]
+        if hidden:  # hardly ever; to collect what is found takes as long as all the rest
             found = {id(thing) for thing in (*modules, *calls.values_in(parameters))}
-            for name, other in others:
-                hidden = next((thing for thing in _hidden_in(other) if id(thing) not in found), None)
-                if hidden is not None:
+            for name, other, thing in hidden:
+                if id(thing) not in found:
                     raise TypeError(
-                        f"{name}: the {type(hidden).__name__} inside of the {type(other).__name__} is not found; "
+                        f"{name}: the {type(thing).__name__} inside of the {type(other).__name__} is not found; "
                         f"keep it in a list, a dictionary or a Module, or begin the name with _ to leave it out"
                     )
 
