@@ -36,6 +36,7 @@ from .errors import ConfigError
 
 __all__ = [
     "GPT",
+    "Angles",
     "Block",
     "CausalSelfAttention",
     "FeedForward",

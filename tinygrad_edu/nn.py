@@ -327,7 +327,8 @@ def _hidden_in(thing: Any) -> Iterator[Value | Module]:
         elif id(thing) not in seen and not isinstance(thing, (Value, type, ModuleType)):
             seen.add(id(thing))
             if isinstance(thing, FunctionType):  # not all that is global to it
-                stack += [thing.__closure__, thing.__defaults__, thing.__kwdefaults__]
+                around = (thing.__closure__, thing.__defaults__, thing.__kwdefaults__)
+                stack += [x for x in around if x is not None]
             elif getattr(getattr(thing, "dtype", None), "hasobject", False):  # the collector does not look into arrays
                 stack += thing.ravel().tolist()
             else:

@@ -186,24 +186,25 @@ def test_a_broken_dot_counts_as_missing_and_is_named_once(
 def pixels(png: bytes) -> None:
     """Every byte of a PNG is right: lengths, checksums, and the compressed pixels of every frame."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    at, frames, size, kinds = 8, [b""], (0, 0), []
+    at, frames, sizes, kinds = 8, [b""], [(0, 0)], []
     while at < len(png):
         length, kind = struct.unpack_from(">I4s", png, at)
         data = png[at + 8 : at + 8 + length]
         assert struct.unpack_from(">I", png, at + 8 + length) == (zlib.crc32(kind + data),), kind
         kinds.append(kind)
         if kind == b"IHDR":
-            size = struct.unpack_from(">II", data)
-            channels = {0: 1, 2: 3, 3: 1, 6: 4}[data[9]]
+            sizes = [struct.unpack_from(">II", data)]
+            bits = data[8] * {0: 1, 2: 3, 3: 1, 6: 4}[data[9]]
         elif kind == b"fcTL" and frames[-1]:
             frames.append(b"")
+            sizes.append(struct.unpack_from(">II", data, 4))  # a frame holds only the part that is another one
         elif kind in (b"IDAT", b"fdAT"):
             frames[-1] += data[4 * (kind == b"fdAT") :]
         at += length + 12
     assert kinds[0] == b"IHDR"
     assert kinds[-1] == b"IEND"
-    for frame in frames:
-        assert len(zlib.decompress(frame)) == size[1] * (1 + channels * size[0])
+    for frame, (width, height) in zip(frames, sizes, strict=True):
+        assert len(zlib.decompress(frame)) == height * (1 + (bits * width + 7) // 8)
 
 
 @pure
