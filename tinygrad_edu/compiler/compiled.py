@@ -160,7 +160,7 @@ class Compiled:
             with np.errstate(all="ignore"):
                 loss = float(losses.mean())
                 gradient = self.parameters.gradient
-                finite = np.isfinite(loss) and np.isfinite(gradient @ gradient)  # or it only overflows here
+                finite = np.isfinite(loss) and np.isfinite(float(gradient @ gradient))  # or only that overflows
             self.parameters.mark(gradient=True)
         if not finite:
             self._explain(executor, loss)
