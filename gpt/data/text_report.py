@@ -196,10 +196,11 @@ class Report:
         files = f" in {self.files:,} files" if self.files > 1 else ""
         lines.append(f"{self.name}: {total:,} characters, {self.bytes:,} bytes{files}, {_number(self.lines, 'line')}")
         lines.append(
-            f"The longest line has {self.longest:,} characters (line {self.longest_line:,}); line ends: "
+            f"The longest line has {_number(self.longest, 'character')} (line {self.longest_line:,}); line ends: "
             + (", ".join(f"{n:,} {_shown(end)}" for end, n in self.line_ends.items() if n) or "none")
         )
-        lines.append(f"Training part: {self.split:,} characters; validation part: the last {total - self.split:,}")
+        last = total - self.split
+        lines.append(f"Training part: {_number(self.split, 'character')}; validation part: the last {last:,}")
         lines.append(
             f"Counting single characters leaves {self.entropy:.3f} nats per character "
             f"({self.entropy / math.log(2):.3f} bits), of {math.log(len(facts.counts)):.3f} with nothing known"
