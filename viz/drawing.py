@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
-from .graph import age, diagnose, fold, marks, regions
+from .graph import age, annotations, diagnose, fold, regions
 from .graph.neighbourhood import DEPTH, neighbourhood
 from .graph.partition import Scope
 from .rendering import dot
@@ -87,7 +87,7 @@ def draw(
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     with collector_paused():
         whole, parts = regions.explored(values, calls)
-        marked = marks.find(whole, parts, diagnose.first_not_finite(whole, parts))
+        found = annotations.find(whole, parts, diagnose.first_not_finite(whole, parts))
         words = age.sentences(whole)
     centre = None
     if isinstance(focus, Value):
@@ -105,7 +105,7 @@ def draw(
                 picture = neighbourhood(whole, parts, centre, budget=budget, depth=depth or DEPTH)
             else:
                 picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
-        picture.marks, picture.age = marked, words
+        picture.annotations, picture.age = found, words
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4

@@ -14,8 +14,8 @@ from tinygrad_edu import console
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT, Op
 
+from .graph.annotations import BROKEN, DEAD, FLAT
 from .graph.fold import Box, Cluster, Edge, Picture
-from .graph.marks import BROKEN, DEAD, FLAT
 
 __all__ = [
     "BEAMER",
@@ -502,7 +502,7 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
 
 def _said(box: Box, picture: Picture) -> list[str]:
     """The marks of a box; what is not drawn has none but the one that must not be missed."""
-    return [w for w in picture.marks.words(box.nodes) if box.kind != "rest" or w.startswith(BROKEN)]
+    return [w for w in picture.annotations.words(box.nodes) if box.kind != "rest" or w.startswith(BROKEN)]
 
 
 def _marks(picture: Picture) -> list[tuple[str, str, str]]:
@@ -514,7 +514,7 @@ def _marks(picture: Picture) -> list[tuple[str, str, str]]:
     )
     rows = [(glyph, NEGATIVE, words) for glyph, words in known if glyph in said]
     if any(words.endswith("here") for box in picture.boxes for words in _said(box, picture)):
-        examples = picture.marks.examples
+        examples = picture.annotations.examples
         rows.append(
             ("here", NEGATIVE, "for the one example drawn" if examples == 1 else f"for these {examples} examples")
         )

@@ -13,7 +13,8 @@ from pathlib import Path
 import viz
 from tinygrad_edu import console
 from tinygrad_edu.errors import DomainError
-from viz.graph import diagnose, graph, regions
+from viz.graph import diagnose, regions
+from viz.graph.build import build
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import ngram
@@ -235,7 +236,7 @@ def _place(run: Run, error: DivergedError) -> str:
         loss, calls, _ = recorded_loss(run.model, [*worst[0], worst[1][-1]])
     except DomainError as domain:
         return "; ".join([str(domain), *getattr(domain, "__notes__", [])])
-    whole = graph.build([loss], calls.names)
+    whole = build([loss], calls.names)
     parts = regions.find(whole, calls)
     trouble = diagnose.first_not_finite(whole, parts)
     if trouble is None and run.config.train.engine != "scalar":

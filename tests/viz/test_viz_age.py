@@ -12,7 +12,8 @@ from tinygrad_edu import Value, record_calls
 from tinygrad_edu.errors import StaleGraphError
 from tinygrad_edu.nn import MLP
 from tinygrad_edu.optim import SGD
-from viz.graph import age, graph
+from viz.graph import age
+from viz.graph.build import build
 from viz.pages.liveview import LiveView
 from viz.style import NEGATIVE
 
@@ -54,7 +55,7 @@ def test_old_numbers_are_said_in_red_and_nothing_contradicts_them_on_the_edges(s
 
 def test_fresh_numbers_are_not_called_old(gpt: Drawn, mlp: Drawn) -> None:
     for drawn in (gpt, mlp):
-        whole = graph.build([drawn.loss])
+        whole = build([drawn.loss])
         assert not whole.old
         assert age.sentences(whole) == []
     drawing = viz.draw(product()[2])
@@ -82,7 +83,7 @@ def test_one_parameter_far_below_is_found_and_named() -> None:
     for _ in range(5000):
         y = y + 1.0
     x.data = 1.0 + 1e-9
-    whole = graph.build([y])
+    whole = build([y])
     assert len(whole.old) == 5001
     assert "× of x = 1 and 2 is 2.000000002, and 5,000 more" in age.sentences(whole)[0]
 
@@ -91,9 +92,9 @@ def test_what_comes_out_the_same_is_not_old() -> None:
     x = Value(-1.0, label="x")
     y = x.relu()
     x.data = -7.0
-    assert age.sentences(graph.build([y])) == []
+    assert age.sentences(build([y])) == []
     nan = Value(float("nan")) * 2.0
-    assert not graph.build([nan]).old
+    assert not build([nan]).old
 
 
 def test_a_number_for_which_there_is_no_result_any_more() -> None:
@@ -174,7 +175,7 @@ def test_what_cannot_be_computed_again_is_left_and_said() -> None:
     x = Value(1.0, label="x")
     y = (x * 2.0).log()
     x.data = -1.0
-    whole = graph.build([y])
+    whole = build([y])
     with age.recomputed(whole) as is_new:
         assert not is_new
         assert [v.data for v in whole.values] == [-1.0, 2.0, 2.0, y.data]

@@ -12,7 +12,8 @@ from gpt.model import GPT
 from tinygrad_edu import Value, jit, nn, record_calls, topological_order
 from tinygrad_edu.errors import CompileError
 from viz.cli import main
-from viz.graph import graph, linking, regions
+from viz.graph import provenance, regions
+from viz.graph.build import build
 
 
 class Case:
@@ -81,8 +82,8 @@ def test_multiplications_are_those_that_the_compiler_counted(small):
 
 
 def test_every_scalar_is_linked_to_an_instruction_of_its_module(small):
-    whole = graph.build([small.value], small.calls.names)
-    found = linking.link(small.compiled.program, whole, regions.find(whole, small.calls))
+    whole = build([small.value], small.calls.names)
+    found = provenance.link(small.compiled.program, whole, regions.find(whole, small.calls))
     owner = {}
     for call in small.calls.calls[0].walk():
         made = set(call.outputs) - set(call.inputs)
@@ -97,8 +98,8 @@ def test_every_scalar_is_linked_to_an_instruction_of_its_module(small):
 
 
 def test_an_instruction_reads_what_its_scalars_read(small):
-    whole = graph.build([small.value], small.calls.names)
-    found = linking.link(small.compiled.program, whole, regions.find(whole, small.calls))
+    whole = build([small.value], small.calls.names)
+    found = provenance.link(small.compiled.program, whole, regions.find(whole, small.calls))
     for node, inputs in enumerate(whole.inputs):
         for x in inputs:
             source, target = found.step_of[x], found.step_of[node]

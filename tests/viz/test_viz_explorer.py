@@ -29,7 +29,9 @@ from viz import style
 from viz.cli import main
 from viz.errors import UnknownFormatError
 from viz.expressions import compute
-from viz.graph import graph, regions, saved_program
+from viz.graph import regions
+from viz.graph.build import build
+from viz.pages import explorer_data
 from viz.pages.explorer import explore
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -75,7 +77,7 @@ def micro():
     model = GPT(GPTConfig(vocab_size=65, **preset("micro").model))
     loss, calls, length = recorded_loss(model, [ALPHABET.index(c) for c in TEXT])
     assert length == 16
-    return loss, calls, graph.build([loss], calls.names), explore(loss, calls=calls, tokens=TEXT[:16])
+    return loss, calls, build([loss], calls.names), explore(loss, calls=calls, tokens=TEXT[:16])
 
 
 def click(browser, script):
@@ -155,14 +157,14 @@ def test_every_operation_of_the_table(opened):
         + viz.expressions.compute("min(a, b)", {"a": 1, "b": 2})
     )  # fmt: skip
     browser = opened(explore(loss))
-    check_engine(browser, loss, graph.build([loss]))
+    check_engine(browser, loss, build([loss]))
 
 
 @needs_chromium
-@pytest.mark.parametrize("build", [expression, lambda: Value(3.0, "x"), lambda: (lambda x: x * x * x)(Value(-2.0))])
-def test_small_graphs(opened, build):
-    loss = build()
-    whole = graph.build([loss])
+@pytest.mark.parametrize("make", [expression, lambda: Value(3.0, "x"), lambda: (lambda x: x * x * x)(Value(-2.0))])
+def test_small_graphs(opened, make):
+    loss = make()
+    whole = build([loss])
     for value in whole.values:
         value.zero_grad()
     browser = opened(explore(loss))
@@ -174,7 +176,7 @@ def test_small_graphs(opened, build):
 def test_what_is_not_finite_is_as_in_the_engine(opened):
     x = Value(800.0, "x")
     loss = (x.exp() * 0.0 + (x - x) * x.exp()) * Value(2.0)
-    whole = graph.build([loss])
+    whole = build([loss])
     browser = opened(explore(loss))
     loss.backward()
     assert math.isnan(loss.data)
@@ -556,7 +558,7 @@ def test_strange_graphs_still_fit_a_look(opened, kind):
         x = F.mean(values)
     browser = opened(explore(x))
     assert 1 <= browser.evaluate("state.view.boxes.length") <= 60
-    check_engine(browser, x, graph.build([x]))
+    check_engine(browser, x, build([x]))
     for _ in range(12):
         link = rng.choice(
             browser.evaluate("[...document.querySelectorAll('#drawing a[href]')].map(a => a.getAttribute('href'))")
@@ -666,7 +668,7 @@ print(hashlib.sha256(explore(drawn.loss, calls=drawn.calls).html.encode()).hexdi
 
 def test_differences_can_be_summed_up_again():
     numbers = [3, 3, 1, 900_000, -4]
-    packed = saved_program.pack(array("i", numbers))
+    packed = explorer_data.pack(array("i", numbers))
     import zlib
 
     planes = zlib.decompress(base64.b64decode(packed))
@@ -676,9 +678,9 @@ def test_differences_can_be_summed_up_again():
 
 def test_gradients_of_other_results_are_neither_used_nor_changed():
     loss = expression(backward=False)
-    before = [value.grad for value in graph.build([loss]).values]
+    before = [value.grad for value in build([loss]).values]
     first = explore(loss).html
-    assert [value.grad for value in graph.build([loss]).values] == before
+    assert [value.grad for value in build([loss]).values] == before
     loss.backward()
     loss.backward()
     assert explore(loss).html == first

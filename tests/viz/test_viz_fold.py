@@ -12,7 +12,8 @@ import viz
 from tinygrad_edu import Value, nn, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.ops import CONSTANT
-from viz.graph import graph, regions
+from viz.graph import regions
+from viz.graph.build import build
 from viz.graph.fold import Box, Picture, details
 from viz.graph.partition import Detail, Partition
 
@@ -87,7 +88,7 @@ def test_every_budget_of_a_gpt(gpt: Drawn, budget: int) -> None:
 
 def test_every_level_of_detail_of_a_gpt_keeps_the_gradient() -> None:
     drawn = gpt_loss(layers=2)
-    whole = graph.build([drawn.loss], drawn.calls.names)
+    whole = build([drawn.loss], drawn.calls.names)
     parts = regions.find(whole, drawn.calls)
     sizes = []
     for detail in details(parts):

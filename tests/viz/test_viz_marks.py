@@ -78,7 +78,7 @@ def test_a_unit_is_dead_when_it_is_so_for_every_example():
     loss, calls = network("relu", spoil, examples=24)
     drawing = viz.draw(loss, calls=calls, budget=400)
     [layer] = [box for box in viz.draw(loss, calls=calls, budget=6).picture.boxes if box.name == "layers.0"]
-    words = drawing.picture.marks.words(layer.nodes)
+    words = drawing.picture.annotations.words(layer.nodes)
     every = [call for top in calls.calls for call in top.walk()]
     alive = [any(c.outputs[0].data > 0 for c in every if c.path == f"layers.0.neurons.{i}") for i in range(4)]
     assert alive.count(False) >= 1
@@ -89,10 +89,10 @@ def test_a_unit_is_dead_when_it_is_so_for_every_example():
         node
         for node, value in enumerate(drawing.picture.graph.values)
         if value.op is not None and value.op.name == "relu" and value.data == 0.0
-        and drawing.picture.marks.units[node][0] == f"layers.0.neurons.{alive.index(True)}"
+        and drawing.picture.annotations.units[node][0] == f"layers.0.neurons.{alive.index(True)}"
     )  # fmt: skip
-    assert drawing.picture.marks.words([node]) == ["† off for this example"]
-    assert drawing.picture.marks.words([node, node - 1]) == []
+    assert drawing.picture.annotations.words([node]) == ["† off for this example"]
+    assert drawing.picture.annotations.words([node, node - 1]) == []
 
 
 def infinite(model):
@@ -107,7 +107,7 @@ def test_a_mark_says_of_how_few_examples_it_is():
         loss, calls = network("tanh", spoil, examples=examples)
         drawing = viz.draw(loss, calls=calls, budget=6)
         [layer] = [box for box in drawing.picture.boxes if box.name == "layers.0"]
-        assert drawing.picture.marks.words(layer.nodes) == [said]
+        assert drawing.picture.annotations.words(layer.nodes) == [said]
         assert ("here for these 7 examples" in legend(drawing)) is said.endswith("here")
 
 
@@ -210,7 +210,7 @@ def test_of_a_squared_relu_the_graph_and_the_flow_count_the_same_units(square):
         loss = model([Value(-1.0), Value(2.0), Value(-3.0)]) + model([Value(-5.0), Value(-1.0), Value(3.0)])
     loss.backward()
     picture = viz.draw(loss, calls=calls).picture
-    assert picture.marks.words(range(len(picture.graph))) == ["† 1 of 3 off here"]
+    assert picture.annotations.words(range(len(picture.graph))) == ["† 1 of 3 off here"]
     assert viz.flow(loss, calls=calls).findings == []  # off for two examples is nothing unusual
 
 

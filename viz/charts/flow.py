@@ -19,7 +19,8 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.measure import Line, Units
 
 from .. import style
-from ..graph import age, diagnose, graph, regions
+from ..graph import age, diagnose, regions
+from ..graph.build import Graph
 from .chart import LETTER, Chart, stroke, text, wrapped
 
 
@@ -132,7 +133,7 @@ def _results(groups: Mapping[str, list[ModuleCall]]) -> list[Line]:
     return [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
 
 
-def _labelled(whole: graph.Graph) -> dict[Value, str]:
+def _labelled(whole: Graph) -> dict[Value, str]:
     return {whole.values[node]: name for node, name in whole.names.items() if not whole.inputs[node]}
 
 

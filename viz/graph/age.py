@@ -17,7 +17,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
-from .graph import Graph, from_inputs
+from .build import Graph, from_inputs
 
 
 def sentences(graph: Graph) -> list[str]:
@@ -26,7 +26,7 @@ def sentences(graph: Graph) -> list[str]:
     >>> a = Value(2.0, label="a")
     >>> L = a * 3.0
     >>> a.data = 5.0
-    >>> from .graph import build
+    >>> from .build import build
     >>> sentences(build([L]))[0]
     'Old numbers: the result of × is 6, but × of a = 5 and 3 is 15. A number was changed afterwards; compute it again.'
     """

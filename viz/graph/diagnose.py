@@ -19,8 +19,8 @@ from tinygrad_edu.measure import Line, Units
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
-from .graph import Graph
-from .marks import BENT, DEAD_AFTER, Trouble, dead, saturated
+from .annotations import BENT, DEAD_AFTER, Trouble, dead, saturated
+from .build import Graph
 from .regions import Regions
 
 FINITE = sys.float_info.max  # the largest number that is

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from tinygrad_edu.ops import CONSTANT, Op
 
-from .graph import Graph
-from .marks import Marks
+from .annotations import Annotations
+from .build import Graph
 from .partition import ALIKE, Detail, Partition, Scope
 from .regions import SOFTMAXES, Region, Regions
 
@@ -128,7 +128,7 @@ class Picture:
         edges: by target, in the order of operands.
         detail: the level of detail that was chosen.
         nearest: how many boxes away from the result the picture ends; None when it is complete.
-        marks: what is pointed at.
+        annotations: what is pointed at.
         age: what is said when the numbers do not belong together (see :mod:`viz.graph.age`).
         focus: the box of the Value around which the picture was made, if it was.
     """
@@ -138,7 +138,7 @@ class Picture:
     edges: list[Edge]
     detail: Detail
     nearest: int | None = None
-    marks: Marks = field(default_factory=Marks)
+    annotations: Annotations = field(default_factory=Annotations)
     age: list[str] = field(default_factory=list)
     focus: Box | None = None
 

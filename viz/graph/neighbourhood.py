@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import reduce
 
+from .build import Graph
 from .fold import Box, Cluster, Picture, edges
-from .graph import Graph
 from .partition import Detail
 from .regions import Regions
 

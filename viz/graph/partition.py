@@ -20,7 +20,7 @@ from typing import Any
 
 from tinygrad_edu.ops import ADD, CONSTANT, DETACH, MUL
 
-from .graph import Graph
+from .build import Graph
 from .regions import CHAINS, SOFTMAXES, Regions
 
 ALIKE = 5  # so many alike become one box ×N; up to four are easier to read side by side

@@ -21,7 +21,7 @@ from functools import cached_property
 from tinygrad_edu import Value, collector_paused, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
 
-from .graph import Graph, build
+from .build import Graph, build
 
 #: The kinds of region that are patterns of operations.
 CHAINS = ("dot", "sum", "mean", "product")

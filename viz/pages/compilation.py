@@ -13,7 +13,7 @@ from tinygrad_edu.calls import CallRecord, values_in
 
 from .. import style
 from ..charts.chart import Chart, text
-from ..graph import linking, regions
+from ..graph import provenance, regions
 from ..rendering import shapes
 from ..rendering.templates import asset, fill
 
@@ -153,7 +153,7 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     program = compiled.program
     with collector_paused():
-        found = linking.link(program, *regions.explored(roots, calls))
+        found = provenance.link(program, *regions.explored(roots, calls))
     kinds: dict[str, tuple[str, int]] = {}
     for outer in calls.calls if calls is not None else []:
         for call in outer.walk():
@@ -168,12 +168,12 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
     return Compilation(shown, found.total, found.missing, choices, compiled.summary(), focus)
 
 
-def _row(i: int, step: linking.Step, program: Any, printed: Sequence[str], kinds: dict[str, tuple[str, int]]) -> Row:
+def _row(i: int, step: provenance.Step, program: Any, printed: Sequence[str], kinds: dict[str, tuple[str, int]]) -> Row:
     from tinygrad_edu.compiler.compiled import is_matrix_product  # here, since it brings numpy
 
     instructions = [program.instructions[n] for n in step.instructions]
     shape = program.arrays[instructions[0].out.array].shape
-    meant = [kinds[path] for path in linking.matching(step.path, list(kinds))]
+    meant = [kinds[path] for path in provenance.matching(step.path, list(kinds))]
     module, calls = (meant[0][0], sum(count for _, count in meant)) if meant else ("", 0)
     return Row(
         i + 1,
@@ -190,7 +190,7 @@ def _row(i: int, step: linking.Step, program: Any, printed: Sequence[str], kinds
     )
 
 
-def _words(step: linking.Step, it: Any) -> str:
+def _words(step: provenance.Step, it: Any) -> str:
     """The scalars of a step in a few words."""
     if not step.scalars:
         return "rewritten by the compiler" if step.nodes and it.op != "select" else _WITHOUT.get(it.op, "nothing new")

@@ -1,4 +1,4 @@
-// The program of viz/graph/saved_program.py: unpacked, computed forward and backward, and asked about.
+// The program of viz/pages/explorer_data.py: unpacked, computed forward and backward, and asked about.
 const META = JSON.parse(document.getElementById("meta").textContent);
 const N = META.nodes, ROOT = N - 1, OPS = META.ops, NODE_LEAF = 0, NODE_CONSTANT = 1, FIRST_OP = 2;
 const TYPES = { i: Int32Array, d: Float64Array, B: Uint8Array };

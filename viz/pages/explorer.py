@@ -1,6 +1,6 @@
 """The explorer: the loss of any model as one HTML file, from the whole GPT down to one multiplication and back.
 
-The file holds the recorded program and its leaves (see :mod:`viz.graph.saved_program`); the page computes every value
+The file holds the recorded program and its leaves (see :mod:`viz.pages.explorer_data`); the page computes every value
 and every gradient from them, in the engine's order and with its bits, when it is opened. Boxes are the recorded module
 calls and the idioms that :mod:`viz.graph.regions` finds. No network, no server.
 """
@@ -15,9 +15,10 @@ from tinygrad_edu import collector_paused, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from .. import style
-from ..graph import regions, saved_program
+from ..graph import regions
 from ..rendering.templates import asset, fill, script_json
 from ..rendering.theme import page_rules
+from . import explorer_data
 from .stepper_page import Page
 
 _SCRIPTS = ("words.js", "explore_program.js", "explore_view.js", "layout.js", "explore_table.js", "explore.js")
@@ -62,8 +63,8 @@ def explore(
         )
     with collector_paused():
         whole, parts = regions.explored(values, calls)
-        named, tables, labels = saved_program.names(whole)
-        arrays = {**saved_program.program(whole), **saved_program.places(parts), **named}
+        named, tables, labels = explorer_data.names(whole)
+        arrays = {**explorer_data.program(whole), **explorer_data.places(parts), **named}
     if not title:
         title = style.visible(values[0].label) if values[0].label else "result"
     words: dict[str, int] = {}
@@ -71,7 +72,7 @@ def explore(
         "title": title,
         "nodes": len(whole),
         "types": _TYPES,
-        "kinds": saved_program.KINDS,
+        "kinds": explorer_data.KINDS,
         "ops": [_row(op) for op in ops.TABLE],
         "calls": [
             [

@@ -39,7 +39,8 @@ from tinygrad_edu.calls import values_in
 from .. import style
 from ..drawing import draw
 from ..errors import DrawingError
-from ..graph import age, graph
+from ..graph import age
+from ..graph.build import build
 from ..rendering import dot
 from ..rendering.templates import asset, fill
 from ..rendering.theme import page_rules, picture_rules
@@ -124,7 +125,7 @@ class LiveView:
             # The page allows no style sheets but its own; a chart has its colours in its shapes as well.
             svg = re.sub(r"<style>.*?</style>", "", value.svg(), flags=re.DOTALL)
         else:
-            with age.recomputed(graph.build(values_in(value))) as is_new:
+            with age.recomputed(build(values_in(value))) as is_new:
                 svg = draw(value, **options).render_bytes("svg").decode()
                 words = _words(value) if isinstance(value, Value) else ""
             if is_new:

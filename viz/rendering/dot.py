@@ -370,7 +370,7 @@ _SENTENCE = 72  # characters: a longer line would make small pictures wide
 
 def _header(picture: Picture, note: str, legend: bool) -> str:
     rows = [f"<B>{text(words)}</B>" for words in filter(None, [style.banner(picture), note])]
-    for sentence in [*picture.age, *([picture.marks.trouble.sentence] if picture.marks.trouble else [])]:
+    for sentence in [*picture.age, *([picture.annotations.trouble.sentence] if picture.annotations.trouble else [])]:
         lines = textwrap.wrap(sentence, _SENTENCE)
         rows += [_font(words, colour=style.NEGATIVE, bold=True) for words in lines]
     if legend:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tinygrad_edu import Value
 from tinygrad_edu.measure import SATURATED
 
-from .graph import Graph
+from .build import Graph
 from .regions import Regions
 
 DEAD_AFTER = 20  # examples for which a ReLU is 0: a healthy one is so once in a million
@@ -32,7 +32,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Marks:
+class Annotations:
     """The marks of a graph.
 
     Attributes:
@@ -75,13 +75,13 @@ class Marks:
         return said
 
 
-def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
+def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Annotations:
     """The marks of a graph, in time linear in its size."""
     units: dict[int, Hashable] = {
         node: node for node, value in enumerate(graph.values) if value.op is not None and value.op.name in BENT
     }
     if not units:
-        return Marks(trouble)
+        return Annotations(trouble)
     counts: dict[int, int] = {}  # in each call, of those met so far
     for node in units:
         call = regions.tree[number].call if (number := regions.call_of[regions.home[node]]) else None
@@ -97,7 +97,7 @@ def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Marks:
     off = frozenset(node for node, unit in units.items() if unit not in gone and dead(values[node]))
     few = {unit: len(results[unit]) for unit in gone | flat if len(results[unit]) < DEAD_AFTER}
     resting, here = gone & few.keys(), flat & few.keys()
-    return Marks(trouble, units, gone - resting, resting, off, flat - here, here, max(few.values(), default=0))
+    return Annotations(trouble, units, gone - resting, resting, off, flat - here, here, max(few.values(), default=0))
 
 
 BENT = ("relu", "tanh", "sigmoid")

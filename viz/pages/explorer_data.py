@@ -25,9 +25,9 @@ from typing import Any
 from tinygrad_edu import ops
 from tinygrad_edu.errors import StaleGraphError
 
-from . import age
-from .graph import Graph
-from .regions import Regions
+from ..graph import age
+from ..graph.build import Graph
+from ..graph.regions import Regions
 
 #: Operations that give the same bits in every language.
 COMPUTED = (ops.ADD, ops.SUB, ops.MUL)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinygrad_edu.ops import ADD, CONSTANT, MAXIMUM, MINIMUM, MUL, SUB, Op
 
-from .graph import Graph
+from .build import Graph
 from .regions import Regions
 
 _MOVES = ("fill", "copy", "select")  # what they read can be meant by who reads them
