@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tinygrad_edu import collector_paused
 from tinygrad_edu.errors import DomainError, StateDictError
-from tinygrad_edu.measure import blame
+from tinygrad_edu.gradient_stats import explain_divergence
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
 from .config import TrainConfig
@@ -309,7 +309,9 @@ class Training:
     def fault(self, loss: float, norm: float) -> str:
         """What is wrong with a step and which model is good; empty if nothing is wrong."""
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            return self.not_finite(f"the loss is {loss} and the gradient's norm {norm}; {blame(self.run.engine.flow)}")
+            return self.not_finite(
+                f"the loss is {loss} and the gradient's norm {norm}; {explain_divergence(self.run.engine.flow)}"
+            )
         if not self.explosion.see(loss):
             return ""
         return (
@@ -329,7 +331,9 @@ class Training:
         before = measured[min(measured)] if measured else []
         clip = self.config.grad_clip
         clipped = norm / clip if 0.0 < clip < norm else 1.0  # what was measured then was not clipped
-        return blame([replace(line, mean=clipped * line.mean) for line in self.run.engine.gradients()], before)
+        return explain_divergence(
+            [replace(line, mean=clipped * line.mean) for line in self.run.engine.gradients()], before
+        )
 
     def validate(self) -> dict[str, float]:
         """Measure the validation loss, and judge the run by it; returns what the log notes.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 
 from ..errors import CheckpointError, ConfigError
 from ..files import write_atomically
@@ -105,7 +105,7 @@ def _times(folder: Path, last: int) -> Callable[[int], float]:
 
 
 def _write_events(
-    folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[Line]], time: Callable[[int], float]
+    folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[GradientStats]], time: Callable[[int], float]
 ) -> None:
     from tensorboardX import SummaryWriter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 
 from ..config import TrainConfig
 from ..data.corpus import Sequences
@@ -18,7 +18,9 @@ __all__ = ["Engine", "adamw_settings", "transposed"]
 class Engine(Protocol):
     """One way to compute losses, gradients and optimiser steps of a model."""
 
-    flow: list[Line]  #: the gradients before clipping, of the latest step that was measured, and what it changed
+    flow: list[
+        GradientStats
+    ]  #: the gradients before clipping, of the latest step that was measured, and what it changed
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
         """One optimiser step on the mean loss of ``sequences``; returns that loss and the norm of its gradient.
@@ -27,7 +29,7 @@ class Engine(Protocol):
         and the model stays as it was.
         """
 
-    def gradients(self) -> list[Line]:
+    def gradients(self) -> list[GradientStats]:
         """The gradients of the latest step as it used them, a line per table of parameters."""
 
     def evaluate(self, sequences: Sequences) -> float:

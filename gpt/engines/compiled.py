@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tinygrad_edu import Value, compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Compiled
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 from tinygrad_edu.nn import shape
 
 from ..config import TrainConfig
@@ -23,7 +23,7 @@ from ..sample import Scorer
 from .base import adamw_settings, transposed
 from .kv_cache import CachedScorer, in_evaluation
 
-__all__ = ["CompiledEngine", "line_of"]
+__all__ = ["CompiledEngine", "stats_of_array"]
 
 
 class CompiledEngine:
@@ -47,7 +47,7 @@ class CompiledEngine:
             )
         }
         self._shapes = {name: shape(table) for name, table in model.named_parameters()}
-        self.flow: list[Line] = []
+        self.flow: list[GradientStats] = []
         self._train_loss = compiler.jit(model.loss, self._parameters, watch=False)
         # With dropout, training and evaluation are two programs.
         self._loss = (
@@ -88,10 +88,10 @@ class CompiledEngine:
             ]
         return loss, norm
 
-    def gradients(self) -> list[Line]:
+    def gradients(self) -> list[GradientStats]:
         """See :class:`Engine`."""
         gradient = self._on_host(self._parameters.gradient)
-        return [line_of(name, gradient[place]) for name, place in self._tables.items()]
+        return [stats_of_array(name, gradient[place]) for name, place in self._tables.items()]
 
     def _on_host(self, array: Any) -> Any:
         """An array of parameters as one of numpy, without a copy where that is possible."""
@@ -196,11 +196,11 @@ class CompiledEngine:
         return f"Compiled: {self._train_loss.summary()}.{alone}"
 
 
-def line_of(name: str, gradient: Any) -> Line:
-    """:func:`tinygrad_edu.measure.line` of an array."""
+def stats_of_array(name: str, gradient: Any) -> GradientStats:
+    """:func:`tinygrad_edu.gradient_stats.gradient_stats` of an array."""
     sizes = abs(gradient)
     finite = sizes[sizes < math.inf]  # NaN compares false
-    return Line(
+    return GradientStats(
         name,
         len(sizes),
         float(finite.mean(dtype="float64")) if len(finite) else math.nan,
@@ -211,6 +211,6 @@ def line_of(name: str, gradient: Any) -> Line:
 
 
 def _update_ratio(before: Any, after: Any) -> float | None:
-    """:func:`tinygrad_edu.measure.update_ratio` of arrays."""
+    """:func:`tinygrad_edu.gradient_stats.update_ratio` of arrays."""
     lengths = [float((x.astype("float64") ** 2).sum()) ** 0.5 for x in (after - before, before)]
     return lengths[0] / lengths[1] if lengths[1] else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_edu import collector_paused, no_grad
 from tinygrad_edu.calls import values_in
-from tinygrad_edu.measure import Line, line, update_ratio
+from tinygrad_edu.gradient_stats import GradientStats, gradient_stats, update_ratio
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
 from ..config import TrainConfig
@@ -31,7 +31,7 @@ class ScalarEngine:
         self._grad_clip = config.grad_clip or math.inf
         self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
         self._tables = {name: values_in(table) for name, table in model.named_parameters()}
-        self.flow: list[Line] = []
+        self.flow: list[GradientStats] = []
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
         """See :class:`Engine`."""
@@ -60,9 +60,9 @@ class ScalarEngine:
             ]
         return total, norm
 
-    def gradients(self) -> list[Line]:
+    def gradients(self) -> list[GradientStats]:
         """See :class:`Engine`."""
-        return [line(name, [p.grad for p in table]) for name, table in self._tables.items()]
+        return [gradient_stats(name, [p.grad for p in table]) for name, table in self._tables.items()]
 
     def evaluate(self, sequences: Sequences) -> float:
         """See :class:`Engine`."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from tinygrad_edu import Value, compiler
 from tinygrad_edu import functional as F
-from tinygrad_edu.measure import SATURATED, Line, Units
+from tinygrad_edu.gradient_stats import SATURATED, GradientStats, Units
 from tinygrad_edu.nn import Module
 
-from ..engines.compiled import line_of
+from ..engines.compiled import stats_of_array
 from ..engines.kv_cache import in_evaluation
 from ..model import GPT, Block, Vector
 
@@ -36,7 +36,7 @@ class Gradients:
     """
 
     tables: dict[str, Any]
-    parameters: list[Line]
+    parameters: list[GradientStats]
     blocks: dict[str, list[float]]
     characters: int
 
@@ -170,7 +170,7 @@ class Examination:
         layers, size = len(self._seen), n * self._model.config.n_embd
         probes = self._parameters.gradient[start : start + layers * size].reshape(layers, size).tolist()
         blocks = {f"transformer.h.{i}": row for i, row in enumerate(probes)}
-        return Gradients(own, [line_of(*table) for table in own.items()], blocks, len(starts) * n)
+        return Gradients(own, [stats_of_array(*table) for table in own.items()], blocks, len(starts) * n)
 
     def units(self) -> dict[str, Units]:
         """For the activation function of every block how many units are dead or saturated for all characters."""

@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused, no_grad, record_calls
 from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.compiler import Compiled, jit
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 from viz import DrawingError
 
 from ..data.corpus import Corpus
@@ -72,7 +72,7 @@ class Run:
         """The lines of the run's log: a dict per step."""
         return checkpoint.read_log(self.folder)
 
-    def flow(self) -> dict[int, list[Line]]:
+    def flow(self) -> dict[int, list[GradientStats]]:
         """By step the gradients that the training measured, a line per table of parameters."""
         return checkpoint.read_flow(self.folder)
 

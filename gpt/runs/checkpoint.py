@@ -34,7 +34,7 @@ from safetensors.numpy import save
 from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.errors import StateDictError
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 from tinygrad_edu.nn import Numbers, shape
 
 from ..config import GPTConfig, TrainConfig, made
@@ -403,7 +403,7 @@ _FLOW_LINE: reading.Schema = {
 }
 
 
-_LINE = tuple(field.name for field in dataclasses.fields(Line))
+_LINE = tuple(field.name for field in dataclasses.fields(GradientStats))
 
 
 def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
@@ -443,15 +443,15 @@ def log_line(record: Mapping[str, Any]) -> str:
     return json.dumps(record) + "\n"
 
 
-def flow_lines(step: int, measured: Iterable[Line]) -> str:
+def flow_lines(step: int, measured: Iterable[GradientStats]) -> str:
     """The lines of flow.jsonl about one step; pandas reads them as a table."""
     return "".join(log_line({"step": step, **dataclasses.asdict(line)}) for line in measured)
 
 
-def read_flow(folder: Path) -> dict[int, list[Line]]:
+def read_flow(folder: Path) -> dict[int, list[GradientStats]]:
     """By step what was measured of the gradients; empty for a run that has measured nothing."""
-    found: dict[int, list[Line]] = {}
+    found: dict[int, list[GradientStats]] = {}
     for record in read_log(folder, FLOW):
-        line = Line(**{name: record[name] for name in _LINE if name in record})
+        line = GradientStats(**{name: record[name] for name in _LINE if name in record})
         found.setdefault(record["step"], []).append(line)
     return found

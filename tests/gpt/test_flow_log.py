@@ -1,4 +1,4 @@
-"""Gradients that a training measures on its way: the numbers, when they are taken, and whom they blame."""
+"""Gradients that a training measures on its way: the numbers, when they are taken, and whom they explain_divergence."""
 
 import dataclasses
 import importlib.util
@@ -19,7 +19,7 @@ from gpt.model import GPT
 from gpt.runs import checkpoint
 from tinygrad_edu import Value
 from tinygrad_edu.calls import values_in
-from tinygrad_edu.measure import Line, blame
+from tinygrad_edu.gradient_stats import GradientStats, explain_divergence
 
 HERE = ["scalar", "compiled", *(["torch"] if importlib.util.find_spec("torch") else [])]
 
@@ -92,7 +92,7 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_not_made(
     assert norm == math.inf
     assert [value.data for value in model.parameters()] == pytest.approx(before, rel=1e-6)
     assert {line.name: line.not_finite for line in made.flow if line.not_finite} == {name: 1}
-    assert blame(made.flow).endswith(
+    assert explain_divergence(made.flow).endswith(
         f"1 of {len(made.flow)} tables of parameters are not finite; on the way back "
         f"from the loss the first one is {name}"
     )
@@ -116,7 +116,7 @@ def test_pandas_reads_it(train_arguments: list[str], tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     assert main([*train_arguments, "--steps", "2", "--out", str(tmp_path / "run")]) == 0
     table = pandas.read_json(tmp_path / "run" / "flow.jsonl", lines=True)
-    assert [*table.columns] == ["step", *(field.name for field in dataclasses.fields(Line))]
+    assert [*table.columns] == ["step", *(field.name for field in dataclasses.fields(GradientStats))]
     assert set(table.pivot(index="step", columns="name", values="mean").index) == {1, 2}
 
 
@@ -128,27 +128,30 @@ def test_what_is_no_measurement_is_said(tmp_path: Path) -> None:
             checkpoint.read_flow(tmp_path)
 
 
-# --- who is to blame --------------------------------------------------------------------------------------------------
+# --- what a divergence is blamed on -----------------------------------------------------------------------------------
 
 
-def line(name: str, mean: float = 1.0, not_finite: int = 0) -> Line:
-    return Line(name, 4, mean, mean, 0.0, not_finite)
+def line(name: str, mean: float = 1.0, not_finite: int = 0) -> GradientStats:
+    return GradientStats(name, 4, mean, mean, 0.0, not_finite)
 
 
 def test_where_some_of_the_gradient_is_not_finite_it_is_the_first_table_on_the_way_back() -> None:
     words = (
         "the gradients of 2 of 3 tables of parameters are not finite; on the way back from the loss the first one is b"
     )
-    assert blame([line("a", not_finite=1), line("b", not_finite=4), line("c")]) == words
-    assert blame([line("a", not_finite=1)] * 2) == "the gradients of all 2 tables of parameters are not finite"
+    assert explain_divergence([line("a", not_finite=1), line("b", not_finite=4), line("c")]) == words
+    assert (
+        explain_divergence([line("a", not_finite=1)] * 2)
+        == "the gradients of all 2 tables of parameters are not finite"
+    )
 
 
 def test_where_all_of_it_is_finite_it_is_the_table_that_has_grown_most() -> None:
     before = [line("a", 1.0), line("b", 0.1), line("c", 0.0)]
-    grown = blame([line("a", 5.0), line("b", 3.0), line("c", 9.0)], before)
+    grown = explain_divergence([line("a", 5.0), line("b", 3.0), line("c", 9.0)], before)
     assert grown == "the gradient of b has grown most, to 30 times what it was"
-    assert blame([line("a", 5.0), line("b", 7.0)]) == "the largest gradient is that of b"
-    assert blame([]) == ""
+    assert explain_divergence([line("a", 5.0), line("b", 7.0)]) == "the largest gradient is that of b"
+    assert explain_divergence([]) == ""
 
 
 def plant(out: Path, change: object) -> None:

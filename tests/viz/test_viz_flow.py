@@ -336,7 +336,7 @@ def test_units_that_are_off_for_a_few_examples_are_not_called_dead(examples):
 
 
 def test_units_that_were_seen_on_more_examples_are_counted_there():
-    from tinygrad_edu.measure import Units
+    from tinygrad_edu.gradient_stats import Units
 
     _, calls, loss = network(activation="relu")
     seen = {"layers.0": Units(4, dead=2, saturated=0, examples=500, what="character")}

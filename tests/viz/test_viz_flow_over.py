@@ -10,7 +10,7 @@ from charts import AWKWARD, check_words_fit
 
 import viz
 from tinygrad_edu import Value, record_calls
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 from tinygrad_edu.nn import MLP
 from tinygrad_edu.optim import SGD
 from viz import style
@@ -63,7 +63,7 @@ def test_results_of_modules_and_plain_lines_and_a_list():
 
 
 def line(name, mean, zeros=0.0, not_finite=0, update=None):
-    return Line(name, 4, mean, mean, zeros, not_finite, update)
+    return GradientStats(name, 4, mean, mean, zeros, not_finite, update)
 
 
 def shade(group):

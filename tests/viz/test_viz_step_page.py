@@ -13,7 +13,7 @@ from browser import CHROMIUM
 
 import viz
 from tinygrad_edu import Value, ops
-from tinygrad_edu.steps import Chain, record
+from tinygrad_edu.step_log import Chain, record
 from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
 from viz.expressions import compute

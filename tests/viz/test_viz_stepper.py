@@ -12,7 +12,7 @@ import pytest
 
 import viz
 from tinygrad_edu import Value
-from tinygrad_edu.steps import Chain, record
+from tinygrad_edu.step_log import Chain, record
 from viz.expressions import compute
 from viz.stepping import judge, terminal
 from viz.stepping.stepper import Look, Stepper, all_steps

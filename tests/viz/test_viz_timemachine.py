@@ -8,7 +8,7 @@ import re
 import pytest
 from charts import check_accessible
 
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 from viz.pages.timemachine import MOST_FRAMES, Frame, time_machine
 
 SENTENCE, ALPHABET = ["t", "o", " ", "b", "<"], ["t", "o", " ", "b", "<", "\n"]
@@ -26,7 +26,7 @@ def frame(step, *, heads=HEADS, positions=4, alphabet=6, lines=3):
     probabilities = [distribution(alphabet) for _ in range(positions)]
     modules, parameters = (
         [
-            Line(f"{kind}.{i}", 5, 10 ** rng.uniform(-4, -2), 10 ** rng.uniform(-2, 1), 0.25, 0, None)
+            GradientStats(f"{kind}.{i}", 5, 10 ** rng.uniform(-4, -2), 10 ** rng.uniform(-2, 1), 0.25, 0, None)
             for i in range(lines)
         ]
         for kind in ("transformer.h", "transformer.w")

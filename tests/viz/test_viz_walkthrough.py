@@ -12,7 +12,7 @@ from gpt.model import GPT
 from tinygrad_edu import Value
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.nn import MLP, Neuron
-from tinygrad_edu.steps import Chain, Forward
+from tinygrad_edu.step_log import Chain, Forward
 from viz.errors import DrawingError, UnknownFormatError
 from viz.style import number
 

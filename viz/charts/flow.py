@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinygrad_edu import Value, measure
+from tinygrad_edu import Value
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.measure import Line, Units
+from tinygrad_edu.gradient_stats import GradientStats, Units, gradient_stats, update_ratio
 
 from .. import style
 from ..graph import age, diagnose, regions
@@ -34,8 +34,8 @@ class Flow(Chart):
         findings: sentences about what is wrong; empty for a healthy network.
     """
 
-    parameters: list[Line]
-    modules: list[Line]
+    parameters: list[GradientStats]
+    modules: list[GradientStats]
     findings: list[str]
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ def flow(
     before: Mapping[Value, float] | None = None,
     split: Iterable[str] = ("AttentionHead",),
     units: Mapping[str, Units] | None = None,
-    parameters: Sequence[Line] | None = None,
+    parameters: Sequence[GradientStats] | None = None,
     layers: Mapping[str, Sequence[float]] | None = None,
 ) -> Flow:
     """Measure the gradients of one backward pass.
@@ -106,7 +106,7 @@ def flow(
         parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
     groups = by_module(calls.calls if calls is not None else [], frozenset(split))
     layers = layers or {}
-    modules = [*(measure.line(name, rows) for name, rows in layers.items() if name not in groups), *_results(groups)]
+    modules = [*(gradient_stats(name, rows) for name, rows in layers.items() if name not in groups), *_results(groups)]
     tower = [(name, size) for name, rows in layers.items() if 0.0 < (size := math.hypot(*rows)) < math.inf]
     findings = diagnose.findings(whole, parts, parameters, modules, groups, units, [tower] if tower else [])
     if before is None and whole.old:
@@ -114,7 +114,9 @@ def flow(
     return Flow(list(parameters), modules, findings)
 
 
-def lines(calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)) -> tuple[list[Line], list[Line]]:
+def lines(
+    calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)
+) -> tuple[list[GradientStats], list[GradientStats]]:
     """The lines of :func:`flow` without the findings: those per table of parameters, and those per module.
 
     The graph is not looked at, so that a measurement of every tenth step of a training costs little.
@@ -122,14 +124,14 @@ def lines(calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)) -> tu
     return _tables(calls.names, None), _results(by_module(calls.calls, frozenset(split)))
 
 
-def _tables(named: Mapping[Value, str], before: Mapping[Value, float] | None) -> list[Line]:
+def _tables(named: Mapping[Value, str], before: Mapping[Value, float] | None) -> list[GradientStats]:
     tables: dict[str, list[Value]] = {}
     for value, name in named.items():
         tables.setdefault(name.partition("[")[0], []).append(value)
     return [_line(name, values, before) for name, values in tables.items()]
 
 
-def _results(groups: Mapping[str, list[ModuleCall]]) -> list[Line]:
+def _results(groups: Mapping[str, list[ModuleCall]]) -> list[GradientStats]:
     return [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
 
 
@@ -137,12 +139,12 @@ def _labelled(whole: Graph) -> dict[Value, str]:
     return {whole.values[node]: name for node, name in whole.names.items() if not whole.inputs[node]}
 
 
-def _line(name: str, values: list[Value], before: Mapping[Value, float] | None = None) -> Line:
+def _line(name: str, values: list[Value], before: Mapping[Value, float] | None = None) -> GradientStats:
     gradients = [0.0 if v.grad is NO_GRADIENT_YET else v.grad for v in values]
     update = None
     if before is not None and all(v in before for v in values):
-        update = measure.update_ratio([before[v] for v in values], [v.data for v in values])
-    return measure.line(name, gradients, update)
+        update = update_ratio([before[v] for v in values], [v.data for v in values])
+    return gradient_stats(name, gradients, update)
 
 
 def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> dict[str, list[ModuleCall]]:
@@ -201,7 +203,7 @@ def _chart(measured: Flow) -> str:
 class _Panel:
     """The lines of one kind, from ``top`` to ``bottom`` and from ``left`` to ``right``."""
 
-    def __init__(self, title: str, lines: list[Line], left: float, top: float, low: int, high: int) -> None:
+    def __init__(self, title: str, lines: list[GradientStats], left: float, top: float, low: int, high: int) -> None:
         self.title, self.lines, self.left, self.top = title, lines, left, top
         self.low, self.high = low, high
         self.names = left + 12 + LETTER * max(map(len, [title, *(line.name for line in lines)]))  # where the names end
@@ -227,7 +229,7 @@ class _Panel:
     def _at(self, x: float) -> float:
         return self.axis - _PLOT * (self.high - math.log10(x)) / (self.high - self.low)
 
-    def _row(self, line: Line, y: float) -> str:
+    def _row(self, line: GradientStats, y: float) -> str:
         facts = f"mean |grad| {line.mean!r}, max |grad| {line.largest!r}, {line.zeros:.2%} exactly 0"
         name = html.escape(line.name)
         parts = [

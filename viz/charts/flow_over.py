@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 
 from .. import style
 from ..rendering import shapes
@@ -35,7 +35,7 @@ class FlowOver(Chart):
     """
 
     steps: Sequence[int]
-    rows: Mapping[str, Sequence[Line | None]]
+    rows: Mapping[str, Sequence[GradientStats | None]]
     title: str
 
     @property
@@ -66,7 +66,7 @@ class FlowOver(Chart):
             return list(range(last + 1))
         return [round(i * last / (_COLUMNS - 1)) for i in range(_COLUMNS)]
 
-    def _panels(self) -> Iterator[tuple[str, Callable[[Line], float | None]]]:
+    def _panels(self) -> Iterator[tuple[str, Callable[[GradientStats], float | None]]]:
         yield "mean |gradient|", lambda line: line.mean
         if any(line is not None and line.update is not None for row in self.rows.values() for line in row):
             yield "update ÷ data", lambda line: line.update
@@ -106,7 +106,7 @@ class FlowOver(Chart):
         widest = max(x + 70, 36 + max(shapes.width(w, bold=True) for w in [self.title, *self.findings]) * 1.25)
         return shapes.document(widest, bottom + 76, [*head, *parts])
 
-    def _panel(self, title: str, pick: Callable[[Line], float | None], x: float, top: float) -> Iterator[str]:
+    def _panel(self, title: str, pick: Callable[[GradientStats], float | None], x: float, top: float) -> Iterator[str]:
         yield text(x, top - 8, f"{title}, after step", bold=True)
         low, high = self._ends(pick)
         for column, i in enumerate(self._shown):
@@ -119,8 +119,8 @@ class FlowOver(Chart):
         self,
         name: str,
         step: int,
-        line: Line | None,
-        pick: Callable[[Line], float | None],
+        line: GradientStats | None,
+        pick: Callable[[GradientStats], float | None],
         corner: tuple[float, float],
         ends: tuple[int, int],
     ) -> str:
@@ -146,19 +146,19 @@ class FlowOver(Chart):
         facts = "not measured" if line is None else f"{size!r}, {line.zeros:.1%} exactly 0"
         return shapes.titled(f"{name}, step {step:,}: {facts}", inside, value=repr(size), name=name, step=str(step))
 
-    def _ends(self, pick: Callable[[Line], float | None]) -> tuple[int, int]:
+    def _ends(self, pick: Callable[[GradientStats], float | None]) -> tuple[int, int]:
         """The powers of ten between which all numbers of a panel are."""
         every = [pick(line) for row in self.rows.values() for line in row if line is not None]
         sizes = [x for x in every if x is not None and 0.0 < x < math.inf]
         low = math.floor(math.log10(min(sizes))) if sizes else -1
         return low, max(math.ceil(math.log10(max(sizes))) if sizes else 0, low + 1)
 
-    def _levels(self, pick: Callable[[Line], float | None]) -> range:
+    def _levels(self, pick: Callable[[GradientStats], float | None]) -> range:
         """The powers of ten whose shades are shown."""
         low, high = self._ends(pick)
         return range(low, high + 1, max(1, math.ceil((high - low) / 7)))
 
-    def _scale(self, pick: Callable[[Line], float | None], x: float, y: float) -> Iterator[str]:
+    def _scale(self, pick: Callable[[GradientStats], float | None], x: float, y: float) -> Iterator[str]:
         """The shades of the powers of ten."""
         low, high = self._ends(pick)
         for i, power in enumerate(self._levels(pick)):
@@ -173,7 +173,7 @@ class FlowOver(Chart):
 
 
 def flow_over(
-    measured: Mapping[int, Flow | Sequence[Line]] | Sequence[Flow | Sequence[Line]],
+    measured: Mapping[int, Flow | Sequence[GradientStats]] | Sequence[Flow | Sequence[GradientStats]],
     *,
     modules: bool = False,
     title: str = "Gradient flow over training",
@@ -181,8 +181,8 @@ def flow_over(
     """Show how gradients changed while a network was trained.
 
     Args:
-        measured: by step what :func:`viz.charts.flow` returned then, or lists of :class:`tinygrad_edu.measure.Line`; a
-            sequence is of the steps 1, 2, 3, …
+        measured: by step what :func:`viz.charts.flow` returned then, or lists of
+            :class:`tinygrad_edu.gradient_stats.GradientStats`; a sequence is of the steps 1, 2, 3, …
         modules: show the gradients at the results of modules instead of those of the parameters.
         title: on top.
 
@@ -212,10 +212,10 @@ def flow_over(
     return FlowOver(list(by_step), {name: [lines.get(name) for lines in found.values()] for name in names}, title)
 
 
-def _words(line: Line | None, pick: Callable[[Line], float | None]) -> str:
+def _words(line: GradientStats | None, pick: Callable[[GradientStats], float | None]) -> str:
     """A number in few characters.
 
-    >>> _words(Line("w", 2, 0.000318, 0.1, 0.0, 0), lambda line: line.mean)
+    >>> _words(GradientStats("w", 2, 0.000318, 0.1, 0.0, 0), lambda line: line.mean)
     '3e−4'
     """
     if line is None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu.steps import StepLog, record
+from tinygrad_edu.step_log import StepLog, record
 
 from .. import expressions
 from ..errors import DrawingError, ExpressionError

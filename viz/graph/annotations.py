@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from tinygrad_edu import Value
-from tinygrad_edu.measure import SATURATED
+from tinygrad_edu.gradient_stats import SATURATED
 
 from .build import Graph
 from .regions import Regions

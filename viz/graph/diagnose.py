@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tinygrad_edu import Value
 from tinygrad_edu.calls import ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.measure import Line, Units
+from tinygrad_edu.gradient_stats import GradientStats, Units
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
@@ -91,8 +91,8 @@ def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) ->
 def findings(
     graph: Graph,
     regions: Regions,
-    parameters: Sequence[Line],
-    modules: Sequence[Line],
+    parameters: Sequence[GradientStats],
+    modules: Sequence[GradientStats],
     groups: dict[str, list[ModuleCall]],
     units: Mapping[str, Units] | None = None,
     towers: Sequence[Tower] = (),
@@ -122,7 +122,7 @@ def findings(
     ]
 
 
-def _spread(parameters: Sequence[Line], modules: Sequence[Line]) -> Iterator[str]:
+def _spread(parameters: Sequence[GradientStats], modules: Sequence[GradientStats]) -> Iterator[str]:
     tables, layers = sum(line.not_finite > 0 for line in parameters), sum(line.not_finite > 0 for line in modules)
     if tables or layers:
         yield (
@@ -279,8 +279,8 @@ def _gradient(value: Value) -> float:
 
 
 def _scale(
-    parameters: Sequence[Line],
-    modules: Sequence[Line],
+    parameters: Sequence[GradientStats],
+    modules: Sequence[GradientStats],
     gains: dict[str, float],
     groups: dict[str, list[ModuleCall]],
     towers: Sequence[Tower],
@@ -342,12 +342,12 @@ def _most_lost(names: Sequence[str], gains: Mapping[str, float]) -> str:
     return f"; most is lost in {lossy}, which hands back {style.number(gains[lossy], 2)} of it" if lossy else ""
 
 
-def _median(lines: Sequence[Line]) -> float:
+def _median(lines: Sequence[GradientStats]) -> float:
     sizes = [line.mean for line in lines if 0.0 < line.mean < math.inf]
     return statistics.median(sizes) if sizes else 0.0
 
 
-def _largest(lines: Sequence[Line]) -> float:
+def _largest(lines: Sequence[GradientStats]) -> float:
     return max((line.mean for line in lines if math.isfinite(line.mean)), default=0.0)
 
 
@@ -391,7 +391,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _unreached(
-    parameters: Sequence[Line], modules: Sequence[Line], groups: dict[str, list[ModuleCall]]
+    parameters: Sequence[GradientStats], modules: Sequence[GradientStats], groups: dict[str, list[ModuleCall]]
 ) -> Iterator[str]:
     """What gets no gradient; a ReLU that is off for a few examples is no reason to worry, nor what is inside of it."""
     resting = tuple(

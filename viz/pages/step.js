@@ -93,7 +93,7 @@ function state(count) {
 }
 const termsOf = s => steps.slice(0, steps.indexOf(s) + 1).filter(t => t.kind === "chain" && t.input === s.input);
 
-// --- words: as tinygrad_edu/steps.py writes them; see words.js -----------------------------------------------------------------------
+// --- words: as tinygrad_edu/step_log.py writes them; see words.js -----------------------------------------------------------------------
 const name = i => NODES[i].constant ? short(data[i]) : NODES[i].name;
 const gradientName = i => `∂${name(ROOT)}/∂${name(i)}`;
 const localName = s => `∂${name(s.node)}/∂${name(s.input)}`;

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygrad_edu import ops
-from tinygrad_edu.steps import Node, StepLog
+from tinygrad_edu.step_log import Node, StepLog
 
 from .. import style
 from ..errors import DrawingError, UnknownFormatError

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tinygrad_edu.measure import Line
+from tinygrad_edu.gradient_stats import GradientStats
 
 from .. import style
 from ..rendering.templates import asset, fill, script_json
@@ -47,8 +47,8 @@ class Frame:
     sample: str
     attention: Mapping[str, Sequence[Sequence[float]]]
     probabilities: Sequence[Sequence[float]]
-    modules: Sequence[Line]
-    parameters: Sequence[Line]
+    modules: Sequence[GradientStats]
+    parameters: Sequence[GradientStats]
 
 
 def time_machine(
@@ -176,7 +176,7 @@ def _likeliest(probabilities: Sequence[float], following: int) -> list[list[floa
     return [[token, round(probabilities[token], 4)] for token in chosen]
 
 
-def _line(line: Line) -> list[float | None]:
+def _line(line: GradientStats) -> list[float | None]:
     return [_short(line.mean, 3), _short(line.largest, 3), round(line.zeros, 3), line.not_finite]
 
 

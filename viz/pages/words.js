@@ -1,5 +1,5 @@
 "use strict";
-// Numbers and formulas as viz/style.py and tinygrad_edu/steps.py write them; tests hold them together.
+// Numbers and formulas as viz/style.py and tinygrad_edu/step_log.py write them; tests hold them together.
 function short(x, digits = 4) {
   if (x !== x) return "NaN";
   if (!isFinite(x)) return x > 0 ? "∞" : "−∞";

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.steps import Chain, State, Step, StepLog, record
+from tinygrad_edu.step_log import Chain, State, Step, StepLog, record
 
 from .. import style
 from ..errors import DrawingError, LayoutError, UnknownFormatError

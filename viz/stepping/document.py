@@ -17,7 +17,7 @@ from tinygrad_edu import Value, no_grad, record_calls, topological_order
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 from tinygrad_edu.functional import cross_entropy, mse
 from tinygrad_edu.ops import ADD, MUL
-from tinygrad_edu.steps import Chain, Forward, NumberFormat, StepLog, record
+from tinygrad_edu.step_log import Chain, Forward, NumberFormat, StepLog, record
 
 from .. import style
 from ..errors import DrawingError, UnknownFormatError

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygrad_edu.steps import Chain, StepLog, record, written_sum
+from tinygrad_edu.step_log import Chain, StepLog, record, written_sum
 
 from .. import expressions, style
 from ..errors import DrawingError, ExpressionError, UnknownFormatError

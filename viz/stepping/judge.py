@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinygrad_edu.ops import DIV, POW, SUB
-from tinygrad_edu.steps import Forward, Seed, Step, StepLog
+from tinygrad_edu.step_log import Forward, Seed, Step, StepLog
 
 from .. import style
 from ..errors import ExpressionError

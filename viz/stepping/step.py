@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from tinygrad_edu import Value
-from tinygrad_edu.steps import record
+from tinygrad_edu.step_log import record
 
 from ..pages.stepper_page import MOST_VALUES, Page
 from ..pages.stepper_page import step_page as page_of

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinygrad_edu.console import ASCII, visible
-from tinygrad_edu.steps import Chain, Forward, NumberFormat, Seed, Step, StepLog, exact
+from tinygrad_edu.step_log import Chain, Forward, NumberFormat, Seed, Step, StepLog, exact
 
 from .. import style
 from . import judge

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 from tinygrad_edu import console
-from tinygrad_edu.steps import StepLog
+from tinygrad_edu.step_log import StepLog
 
 from .stepper import Look, all_steps
 

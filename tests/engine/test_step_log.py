@@ -15,7 +15,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.errors import StaleGraphError
 from tinygrad_edu.functional import cross_entropy
 from tinygrad_edu.ops import CONSTANT
-from tinygrad_edu.steps import Chain, Forward, Seed, StepLog, exact, record, write, written_sum
+from tinygrad_edu.step_log import Chain, Forward, Seed, StepLog, exact, record, write, written_sum
 
 
 def bits(x):

@@ -1,7 +1,7 @@
-"""How large gradients are, in a line per table of parameters: what gradient flow is drawn from.
+"""Statistics of gradients per table of parameters: the data that the gradient-flow charts draw.
 
->>> line("w", [0.5, -1.5, 0.0, float("nan")])
-Line(name='w', count=4, mean=0.6666666666666666, largest=1.5, zeros=0.25, not_finite=1, update=None)
+>>> gradient_stats("w", [0.5, -1.5, 0.0, float("nan")])
+GradientStats(name='w', count=4, mean=0.6666666666666666, largest=1.5, zeros=0.25, not_finite=1, update=None)
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["SATURATED", "Line", "Units", "blame", "line", "update_ratio"]
+__all__ = ["SATURATED", "GradientStats", "Units", "explain_divergence", "gradient_stats", "update_ratio"]
 
 SATURATED = 0.99  # of what a tanh can reach at most
 
 
 @dataclass(frozen=True)
-class Line:
+class GradientStats:
     """The gradients of one table of parameters, or at the results of one module.
 
     Attributes:
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Units:
-    """What is known of the units of a layer from more examples than a graph can hold.
+    """Dead and saturated units of a layer, counted over more examples than a graph can hold.
 
     Attributes:
         total: how many units there are.
@@ -56,10 +56,10 @@ class Units:
     what: str = "example"
 
 
-def line(name: str, gradients: Sequence[float], update: float | None = None) -> Line:
-    """The line of these gradients."""
+def gradient_stats(name: str, gradients: Sequence[float], update: float | None = None) -> GradientStats:
+    """The statistics of some gradients."""
     sizes = [abs(g) for g in gradients if math.isfinite(g)]
-    return Line(
+    return GradientStats(
         name,
         len(gradients),
         math.fsum(sizes) / len(sizes) if sizes else math.nan,
@@ -80,13 +80,14 @@ def update_ratio(before: Sequence[float], after: Sequence[float]) -> float | Non
     return math.hypot(*(b - a for a, b in zip(before, after, strict=True))) / length if length else None
 
 
-def blame(now: Sequence[Line], before: Sequence[Line] = ()) -> str:
+def explain_divergence(now: Sequence[GradientStats], before: Sequence[GradientStats] = ()) -> str:
     """Which table of parameters a training has gone wrong in, in a sentence without its full stop.
 
     The gradient comes back from the end of the model: where it is not finite, the last table is the first that it
     reaches. Where all of it is finite, it is the table whose gradient has grown most since ``before``.
 
-    >>> blame([Line("a", 2, 1e3, 2e3, 0.0, 0), Line("b", 2, 5.0, 9.0, 0.0, 0)], [Line("a", 2, 0.5, 1.0, 0.0, 0)])
+    >>> before, a, b = (gradient_stats(*table) for table in (("a", [0.5]), ("a", [1e3]), ("b", [5.0])))
+    >>> explain_divergence([a, b], [before])
     'the gradient of a has grown most, to 2,000 times what it was'
     """
     broken = [found.name for found in now if found.not_finite]
