@@ -35,10 +35,10 @@ def _skipped_without_layout() -> Iterator[None]:
         yield
     except Exception as error:
         from viz.errors import LayoutError
-        from viz.rendering import layout
+        from viz.rendering import graphviz_program
 
         cause = error.exc_info[1] if isinstance(error, doctest.UnexpectedException) else error
-        if isinstance(cause, LayoutError) and not any(layout._installed()):
+        if isinstance(cause, LayoutError) and not any(graphviz_program._installed()):
             pytest.skip("no layout program is installed")
         raise
 

@@ -20,7 +20,7 @@ import viz.cli
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import MLP
 from tinygrad_edu.optim import Adam
-from viz.charts.boundary import boundaries, boundary
+from viz.charts.decision_boundary import boundaries, boundary
 
 DOCS = Path(__file__).resolve().parent
 TEXT = "To be, or n"  # of which the model says what comes next

@@ -14,8 +14,8 @@ writes it.
 """
 
 from .charts.attention import attention
-from .charts.boundary import boundaries, boundary
 from .charts.curve import loss_curve
+from .charts.decision_boundary import boundaries, boundary
 from .charts.embeddings import embeddings
 from .charts.flow import flow
 from .charts.flow_over import flow_over
@@ -29,8 +29,8 @@ from .pages.explorer import explore
 from .pages.liveview import live, show
 from .program import draw_program
 from .stepping.animation import animate
+from .stepping.api import step, step_page
 from .stepping.document import walkthrough
-from .stepping.step import step, step_page
 
 __all__ = [
     "DrawingError",

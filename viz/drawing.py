@@ -9,7 +9,8 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
-from .graph import age, annotations, diagnose, fold, regions
+from .graph import age, diagnose, fold, regions
+from .graph.annotations import annotate
 from .graph.neighbourhood import DEPTH, neighbourhood
 from .graph.partition import Scope
 from .rendering import dot
@@ -87,7 +88,7 @@ def draw(
         raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
     with collector_paused():
         whole, parts = regions.explored(values, calls)
-        found = annotations.find(whole, parts, diagnose.first_not_finite(whole, parts))
+        found = annotate(whole, parts, diagnose.first_not_finite(whole, parts))
         words = age.sentences(whole)
     centre = None
     if isinstance(focus, Value):

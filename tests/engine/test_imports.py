@@ -7,7 +7,7 @@ import pytest
 from domains import ROOT, python
 
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
-LAYOUT = ("viz/rendering/dot.py", "viz/rendering/layout.py")  # the files that may know graphviz
+LAYOUT = ("viz/rendering/dot.py", "viz/rendering/graphviz_program.py")  # the files that may know graphviz
 DRAWING = ("gpt/pictures/", "gpt/commands/")  # the folders of gpt that may import viz
 LLVM = "tinygrad_edu/compiler/llvm_backend/codegen.py"
 TORCH = (
@@ -263,7 +263,7 @@ def test_the_rooms_of_the_compiler_hold_what_is_there_and_its_map_names_every_fi
         ("viz/graph/build.py", "import graphviz"),
         ("viz/graph/build.py", "def f():\n    from gpt.model import GPT"),
         ("viz/charts/attention.py", "def f():\n    from gpt import checkpoint"),
-        ("viz/graph/fold.py", "from ..rendering import layout"),
+        ("viz/graph/fold.py", "from ..rendering import graphviz_program"),
         ("viz/charts/attention.py", "from ..pages.explorer import explore"),
         ("viz/commands/runs.py", "def load():\n    from gpt.runs import checkpoint"),
         ("viz/commands/graph.py", "importlib.import_module('gpt.cli')"),

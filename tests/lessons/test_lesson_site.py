@@ -127,7 +127,7 @@ def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_without_a_layout_program_the_numbers_still_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viz.rendering.layout._installed", lambda: iter(()))
+    monkeypatch.setattr("viz.rendering.graphviz_program._installed", lambda: iter(()))
     lesson = load("2")
     shown = [one for one in run_all(lesson, fast=True) if one is not None]
     assert any("not drawn: " in one.bundle.get("text/plain", "") for one in shown)

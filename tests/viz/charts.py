@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from viz.rendering.redraw import as_dot
+from viz.rendering.rasterize import as_dot
 
 SVG = "{http://www.w3.org/2000/svg}"
 AWKWARD = '{ } | < > & " \\'

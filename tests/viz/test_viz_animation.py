@@ -20,7 +20,7 @@ import viz
 from tinygrad_edu import Value
 from viz.errors import DrawingError, LayoutError, UnknownFormatError
 from viz.expressions import compute
-from viz.rendering import layout
+from viz.rendering import graphviz_program
 from viz.stepping.animation import join, sentence
 from viz.style import number
 
@@ -305,8 +305,8 @@ def test_gif_is_the_same_in_every_process(gif):
 
 
 def test_every_layout_program_can_be_animated():
-    for program in layout._installed():
-        still = layout.render("digraph { bgcolor=white; a -> b }", "png", program, layout.TIMEOUT)
+    for program in graphviz_program._installed():
+        still = graphviz_program.render("digraph { bgcolor=white; a -> b }", "png", program, graphviz_program.TIMEOUT)
         ((_, picture),) = read_gif(join([still], [1.0], "GIF"))[2]
         assert picture == pixels(still)  # grey: at most 256 colours
         assert picture.count(b"\x00\x00\x00") > 10

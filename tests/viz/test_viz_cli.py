@@ -16,7 +16,7 @@ from tinygrad_edu import topological_order
 from viz import style
 from viz.cli import main
 from viz.expressions import compute, parse
-from viz.rendering import layout
+from viz.rendering import graphviz_program
 
 LECTURE = ["graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2"]
 
@@ -183,7 +183,7 @@ def test_a_folder_in_place_of_the_file_and_nothing_is_left(tmp_path: Path, capsy
 def test_a_program_that_is_missing_is_named(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(layout, "_installed", lambda: iter(()))
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     assert main(["graph", "a*a", "a=1", "-o", str(tmp_path / out)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("viz: no program that lays out graphs was found; install Graphviz (Debian, Ubuntu: apt")

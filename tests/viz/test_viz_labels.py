@@ -12,7 +12,7 @@ from test_viz_draw import SHAKESPEARE, words_of
 import viz
 from tinygrad_edu import Value, console, nn, record_calls
 from viz import style
-from viz.rendering import layout
+from viz.rendering import graphviz_program
 
 AWKWARD = '{}|<>&"\\'
 LABELS = [
@@ -31,10 +31,10 @@ LABELS = [
 @pytest.fixture(params=["dot", "graphviz-pure"])
 def program(request, monkeypatch):
     """Each layout program on its own."""
-    found = [p for p in layout._installed() if p.path.rpartition("/")[2] == request.param]
+    found = [p for p in graphviz_program._installed() if p.path.rpartition("/")[2] == request.param]
     if not found:
         pytest.skip(f"{request.param} is not installed")
-    monkeypatch.setattr(layout, "_installed", lambda: iter(found))
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(found))
     return request.param
 
 

@@ -19,9 +19,9 @@ from tinygrad_edu import Value
 from viz.errors import DrawingError
 from viz.pages import liveview
 from viz.pages.liveview import LiveView
-from viz.rendering import layout
+from viz.rendering import graphviz_program
 
-drawn = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+drawn = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
 
 PICTURE = SimpleNamespace(svg=lambda: "<svg/>")
 

@@ -9,7 +9,7 @@ import pytest
 import viz
 from gpt.pictures import run as checkpoint
 from gpt.sample import distribution
-from viz.rendering.redraw import as_dot
+from viz.rendering.rasterize import as_dot
 
 CHARTS = ("attention", "boundary", "compilation", "embeddings", "gradients", "loss", "next", "results")
 
@@ -65,7 +65,7 @@ def drawn(run):
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_format(drawn, name, tmp_path):
     chart = drawn[name]
-    assert as_dot(chart._drawn()).startswith("graph {")  # from here on it is a PNG or a PDF; see viz.redraw
+    assert as_dot(chart._drawn()).startswith("graph {")  # the rest: see viz.rendering.rasterize
     for ending, text in (("svg", chart.svg()), ("html", chart._page()), ("txt", f"{chart}\n")):
         path = tmp_path / f"{name}.{ending}"
         assert chart.save(path) == str(path)

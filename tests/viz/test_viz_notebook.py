@@ -14,9 +14,9 @@ from drawn_examples import Drawn, expression
 import viz
 from tinygrad_edu.compiler import jit
 from tinygrad_edu.nn import Neuron
-from viz.rendering import layout
+from viz.rendering import graphviz_program
 
-pytestmark = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+pytestmark = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
 
 
 def compiled() -> Any:
@@ -70,14 +70,14 @@ def test_a_small_png_for_viewers_that_trust_nobody(name: str, gpt: Drawn) -> Non
 
 
 def test_no_png_where_nothing_writes_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "_installed", lambda: iter(()))
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     bundle = viz.plot({"loss": [1.0, 0.5]})._repr_mimebundle_()
     assert bundle.keys() == {"text/plain", "text/html", "image/svg+xml"}
 
 
 def test_nothing_is_drawn_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = viz.draw(expression())
-    monkeypatch.setattr(layout, "render", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr(graphviz_program, "render", lambda *_, **__: pytest.fail("drawn"))
     assert drawing._repr_mimebundle_(include={"text/plain"}).keys() == {"text/plain"}
 
 

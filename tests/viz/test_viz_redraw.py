@@ -11,12 +11,12 @@ from PIL import Image
 
 import viz
 from viz import style
-from viz.rendering import layout
-from viz.rendering.layout import text
-from viz.rendering.redraw import as_dot, redraw
+from viz.rendering import graphviz_program
+from viz.rendering.graphviz_program import text
+from viz.rendering.rasterize import as_dot, rasterize
 
 genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
-either = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+either = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -55,10 +55,10 @@ def shapes(inside):
 @pytest.fixture(params=["dot", "graphviz-pure"])
 def program(request, monkeypatch):
     """Each program on its own."""
-    found = [p for p in layout._installed() if request.param in p.path.rpartition("/")[2]]
+    found = [p for p in graphviz_program._installed() if request.param in p.path.rpartition("/")[2]]
     if not found:
         pytest.skip(f"{request.param} is not installed")
-    monkeypatch.setattr(layout, "_installed", lambda: iter(found))
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(found))
     return request.param
 
 
@@ -69,7 +69,7 @@ def test_shapes_are_in_their_places_and_colours(program):
         '<circle cx="60" cy="25" r="10" fill="#0000ff"/>'
         '<line x1="80" y1="0" x2="80" y2="50" stroke="#0000ff" stroke-width="4"/>'
     )
-    rows = rows_of(redraw(svg(inside), "png"))
+    rows = rows_of(rasterize(svg(inside), "png"))
     assert len(rows) == pytest.approx(50 * 8 / 3, abs=1)
     assert len(rows[0]) / 3 == pytest.approx(100 * 8 / 3, abs=1)
     assert [pixel(rows, 20, 25), pixel(rows, 60, 25), pixel(rows, 80, 25)] == [RED, BLUE, BLUE]
@@ -82,7 +82,7 @@ def test_shapes_are_in_their_places_and_colours(program):
 def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += f'<text x="50" y="30" font-size="16" text-anchor="{anchor}" fill="#000000"{weight}>HHH</text>'
-    rows = rows_of(redraw(svg(inside), "png"))
+    rows = rows_of(rasterize(svg(inside), "png"))
     dark = [
         (x * 3 / 8, y * 3 / 8)
         for y, row in enumerate(rows)
@@ -99,7 +99,7 @@ def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
 def test_a_colour_is_no_background_and_a_half_is_half(program):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += '<g opacity="0.5"><rect width="50" height="50" fill="#ff0000"/></g>'
-    rows = rows_of(redraw(svg(inside), "png"))
+    rows = rows_of(rasterize(svg(inside), "png"))
     assert pixel(rows, 25, 25) == pytest.approx((255, 127, 127), abs=2)
 
 
@@ -174,13 +174,13 @@ def test_a_chart_is_written(program, format, tmp_path):
 def test_a_chart_of_any_length_is_written(program, tmp_path):
     """Some versions of dot read no string of more than 16,384 characters."""
     chart = viz.plot({"long": [float(i % 7) for i in range(3000)]})
-    rows = rows_of(redraw(chart._drawn(), "png"))
+    rows = rows_of(rasterize(chart._drawn(), "png"))
     blue = tuple(int(style.POSITIVE[i : i + 2], 16) for i in (1, 3, 5))
     assert sum(blue == tuple(row[i : i + 3]) for row in rows[::7] for i in range(0, len(row), 3)) > 1000
 
 
 def test_without_any_program_the_cure_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(layout, "_installed", lambda: iter(()))
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     chart = viz.plot(CHART)
     message = r"no program that lays out graphs was found; install Graphviz .*, or pip install graphviz-pure, "
     message += r"or save as \.svg"

@@ -15,12 +15,13 @@ from drawn_examples import Drawn, expression
 
 import viz
 from tinygrad_edu import Value
-from viz.rendering import layout
+from viz.rendering import graphviz_program
 
 pure = pytest.mark.skipif(
-    not [p for p in layout._installed() if "graphviz-pure" in p.path], reason="graphviz-pure has no wheel here"
+    not [p for p in graphviz_program._installed() if "graphviz-pure" in p.path],
+    reason="graphviz-pure has no wheel here",
 )
-either = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+either = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
 genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 
 
@@ -73,14 +74,19 @@ def test_every_style_is_laid_out_without_dot(no_dot: None, gpt: Drawn) -> None:
 def test_characters_survive_the_layout(character: str) -> None:
     shown = {"\n": "⏎", " ": "␣"}.get(character, character)
     escaped = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for program in layout.programs("svg"):
+    for program in graphviz_program.renderers("svg"):
         drawing = viz.draw(Value(1.0, label=character).tanh())
-        svg = layout.render(drawing.source, "svg", program, 5.0).decode().replace("&quot;", '"').replace("&#39;", "'")
+        svg = (
+            graphviz_program.render(drawing.source, "svg", program, 5.0)
+            .decode()
+            .replace("&quot;", '"')
+            .replace("&#39;", "'")
+        )
         assert f">{escaped}</text>" in svg, program
 
 
 def test_text_needs_no_program(tmp_path: Path, no_dot: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "_installed", lambda: iter(()))
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     drawing = viz.draw(expression())
     for name in ("L.dot", "L.gv"):
         drawing.save(tmp_path / name)
@@ -144,7 +150,7 @@ def test_a_slow_layout_is_stopped_and_a_coarser_picture_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpt: Drawn
 ) -> None:
     fake_dot(monkeypatch, tmp_path, "if text.count(' -> ') > 30: time.sleep(60)\nprint('<svg', text, '</svg>')")
-    monkeypatch.setattr(layout, "TIMEOUT", 1.0)
+    monkeypatch.setattr(graphviz_program, "TIMEOUT", 1.0)
     drawing = viz.draw(gpt.loss, calls=gpt.calls, budget=60)
     assert drawing.source.count(" -> ") > 30
     svg = drawing.render_bytes("svg").decode()
@@ -169,7 +175,7 @@ def test_a_broken_dot_counts_as_missing_and_is_named_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     fake_dot(monkeypatch, tmp_path, BROKEN[fault])
-    monkeypatch.setattr(layout, "TIMEOUT", 2.0 if fault != "never ends" else 0.5)
+    monkeypatch.setattr(graphviz_program, "TIMEOUT", 2.0 if fault != "never ends" else 0.5)
     with pytest.warns(UserWarning, match="from now on .*graphviz-pure is used in its place") as said:
         svg = viz.draw(expression()).render_bytes("svg", timeout=5.0 if fault != "never ends" else 0.5).decode()
     assert len(said) == 1
@@ -233,15 +239,18 @@ def test_the_bytes_of_a_soft_hyphen_in_a_picture_stay(tmp_path: Path, monkeypatc
     program = tmp_path / "pure"
     program.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.read()\nsys.stdout.buffer.write({picture!r})\n")
     program.chmod(0o755)
-    assert layout.render("", "png", layout.Program(str(program), frozenset(), narrow=True), 5.0) == picture
+    assert (
+        graphviz_program.render("", "png", graphviz_program.Renderer(str(program), frozenset(), narrow=True), 5.0)
+        == picture
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
 def test_when_nothing_is_fast_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_dot(monkeypatch, tmp_path, "time.sleep(60)")
-    only = next(layout._installed())
-    monkeypatch.setattr(layout, "_installed", lambda: iter([only]))
-    monkeypatch.setattr(layout, "TIMEOUT", 0.2)
+    only = next(graphviz_program._installed())
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter([only]))
+    monkeypatch.setattr(graphviz_program, "TIMEOUT", 0.2)
     with pytest.raises(viz.LayoutTimeout, match=r"stopped after 0\.2 seconds; draw fewer boxes with a smaller budget="):
         viz.draw(expression()).render_bytes("svg")
 
@@ -249,8 +258,8 @@ def test_when_nothing_is_fast_enough(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(os.name == "nt", reason="needs a script that runs by itself")
 def test_a_program_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_dot(monkeypatch, tmp_path, "sys.exit('out of memory')")
-    only = next(layout._installed())
-    monkeypatch.setattr(layout, "_installed", lambda: iter([only]))
+    only = next(graphviz_program._installed())
+    monkeypatch.setattr(graphviz_program, "_installed", lambda: iter([only]))
     with pytest.raises(viz.LayoutError, match="failed: out of memory; save as .dot"):
         viz.draw(expression()).render_bytes("svg")
 

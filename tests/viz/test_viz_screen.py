@@ -11,9 +11,9 @@ from drawn_examples import Drawn, expression
 
 import viz
 from viz import style
-from viz.rendering import beamer, layout, theme
+from viz.rendering import beamer, graphviz_program, theme
 
-pytestmark = pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+pytestmark = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
 
 
 def luminance(colour: str) -> float:

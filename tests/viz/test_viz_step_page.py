@@ -18,8 +18,8 @@ from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
 from viz.expressions import compute
 from viz.pages.stepper_page import MOST_VALUES, step_page
-from viz.rendering import layout
-from viz.stepping import judge
+from viz.rendering import graphviz_program
+from viz.stepping import answers
 from viz.style import number
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -143,7 +143,7 @@ def test_the_page_s_words_are_python_s(opened, case):
             log.sentence(step, number),
             log.why(step, number) if chain else "",
             log.accumulation(step, number) if chain else "",
-            judge.question(log, step),
+            answers.question(log, step),
         ]
 
 
@@ -249,8 +249,8 @@ def test_the_page_judges_as_python_judges(opened):
         browser = opened(log)
         leaf = next(iter(case[1]))
         for i, step in enumerate(log.steps):
-            right = judge.expected(step)
-            answers = [
+            right = answers.expected(step)
+            typed = [
                 repr(right),
                 repr(-right),
                 f"{right:.3g}",
@@ -265,12 +265,10 @@ def test_the_page_judges_as_python_judges(opened):
             ]
             if isinstance(step, Chain):
                 before = step.before or 0.0
-                answers += map(
-                    repr, [step.upstream, step.local, step.upstream + step.local + before, step.contribution]
-                )
-                answers += [repr(step.after - term.contribution) for term in log.terms(step.input)]
-            for answer in answers[:-1]:
-                mine = judge.judge(log, step, answer)
+                typed += map(repr, [step.upstream, step.local, step.upstream + step.local + before, step.contribution])
+                typed += [repr(step.after - term.contribution) for term in log.terms(step.input)]
+            for answer in typed[:-1]:
+                mine = answers.judge(log, step, answer)
                 found = browser.evaluate(f"judge(steps[{i}], {json.dumps(answer)})")
                 assert (found["right"], found["understood"]) == (mine.right, mine.understood), (answer, found, mine)
                 if mine.understood:
@@ -334,7 +332,7 @@ def test_a_notebook_gets_the_page(monkeypatch):
     assert page.html == viz.step_page(compute(*LECTURE)).html
 
 
-@pytest.mark.skipif(not list(layout._installed()), reason="no layout program is installed")
+@pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
 def test_the_command_writes_the_page(tmp_path, capsys):
     path = tmp_path / "L.html"
     assert main(["step", LECTURE[0], *(f"{k}={v}" for k, v in LECTURE[1].items()), "-o", str(path)]) == 0

@@ -14,7 +14,7 @@ import viz
 from tinygrad_edu import Value
 from tinygrad_edu.step_log import Chain, record
 from viz.expressions import compute
-from viz.stepping import judge, terminal
+from viz.stepping import answers, terminal
 from viz.stepping.stepper import Look, Stepper, all_steps
 from viz.style import number
 
@@ -158,7 +158,7 @@ def test_the_number_asked_for_is_not_on_the_screen():
 )  # fmt: skip
 def test_the_judge(text, numbers, step, answer, words):
     log = record(compute(text, numbers))
-    verdict = judge.judge(log, log.steps[step], answer)
+    verdict = answers.judge(log, log.steps[step], answer)
     assert verdict.right == (words is None), verdict
     assert words is None or words in verdict.message
 
@@ -167,20 +167,20 @@ def test_the_judge_takes_every_true_number():
     for text, numbers in [LECTURE, ("L = tanh(a*b + b/a) * sigmoid(a) - a**2", {"a": 0.7, "b": -1.3})]:
         log = record(compute(text, numbers))
         for step in log.steps:
-            right = judge.expected(step)
-            assert judge.judge(log, step, repr(right)).right
-            assert judge.judge(log, step, f"{right:.3g}").right
-            assert not judge.judge(log, step, repr(right * 1.02 + 0.001)).right
-            assert judge.question(log, step).endswith("?")
+            right = answers.expected(step)
+            assert answers.judge(log, step, repr(right)).right
+            assert answers.judge(log, step, f"{right:.3g}").right
+            assert not answers.judge(log, step, repr(right * 1.02 + 0.001)).right
+            assert answers.question(log, step).endswith("?")
 
 
 def test_missing_terms_are_named():
     log = record(compute("L = a*b + a*c + a*d", {"a": 1, "b": 2, "c": 3, "d": 7}))
     last = log.terms(0)[-1]
     first = log.terms(0)[0]
-    verdict = judge.judge(log, last, repr(last.after - first.contribution))
+    verdict = answers.judge(log, last, repr(last.after - first.contribution))
     assert verdict.message == f"the term ∂L/∂{log.nodes[first.node].name} · {log.local_name(first)} = 2 is missing"
-    verdict = judge.judge(log, last, repr(last.before))
+    verdict = answers.judge(log, last, repr(last.before))
     assert "the new term" in verdict.message
 
 

@@ -16,7 +16,7 @@ from ..errors import UnknownFormatError
 from ..rendering.dot import write
 from ..rendering.notebook import forms
 from ..rendering.picture_page import page
-from ..rendering.redraw import redraw
+from ..rendering.rasterize import rasterize
 from ..rendering.theme import themed
 
 LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
@@ -33,7 +33,7 @@ class Chart(ABC):
 
     @abstractmethod
     def _drawn(self) -> str:
-        """The chart as SVG in the colours of :mod:`viz.style`, of elements that :mod:`viz.rendering.redraw` knows."""
+        """The chart as SVG in the colors of :mod:`viz.style`, with elements :mod:`viz.rendering.rasterize` knows."""
 
     def _clean(self) -> str:
         return visible(self._drawn())  # names may hold characters that no SVG may
@@ -62,8 +62,8 @@ class Chart(ABC):
         kinds: dict[str, Callable[[], bytes]] = {
             ".svg": lambda: self.svg().encode(),
             ".html": lambda: self._page().encode(),
-            ".png": lambda: redraw(self._clean(), "png"),
-            ".pdf": lambda: redraw(self._clean(), "pdf"),
+            ".png": lambda: rasterize(self._clean(), "png"),
+            ".pdf": lambda: rasterize(self._clean(), "pdf"),
             ".txt": lambda: visible(f"{self}\n").encode(),
         }
         if path.suffix.lower() not in kinds:

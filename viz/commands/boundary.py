@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import expressions
-from ..charts.boundary import boundary
 from ..charts.chart import Chart
+from ..charts.decision_boundary import boundary
 from ..errors import DrawingError
 from .step import numbers
 

@@ -75,7 +75,7 @@ class Annotations:
         return said
 
 
-def find(graph: Graph, regions: Regions, trouble: Trouble | None) -> Annotations:
+def annotate(graph: Graph, regions: Regions, trouble: Trouble | None) -> Annotations:
     """The marks of a graph, in time linear in its size."""
     units: dict[int, Hashable] = {
         node: node for node, value in enumerate(graph.values) if value.op is not None and value.op.name in BENT

@@ -128,7 +128,7 @@ function spoken(s) {
     + `which is ${say(s.contribution)}${s.before === null ? "" : `; it is now ${say(s.after)}`}`;
 }
 
-// --- predict, then reveal: as viz/stepping/judge.py judges ------------------------------------------------------------------------
+// --- predict, then reveal: as viz/stepping/answers.py judges ------------------------------------------------------------------------
 const expected = s => s.kind === "forward" ? s.value : s.kind === "seed" ? 1 : s.after;
 function same(answer, x) {
   if (!isFinite(x)) return x !== x ? answer !== answer : answer === x;

@@ -18,7 +18,7 @@ from .. import style
 from ..errors import DrawingError, UnknownFormatError
 from ..rendering.dot import write
 from ..rendering.notebook import framed
-from ..rendering.place import Placement, place
+from ..rendering.positions import Positions, lay_out
 from ..rendering.templates import asset as asset
 from ..rendering.templates import fill as fill
 from ..rendering.templates import script_json as script_json
@@ -99,9 +99,9 @@ def size(node: Node) -> tuple[float, float]:
     return max(150.0, width), _HEIGHT
 
 
-def positions(log: StepLog) -> Placement:
+def positions(log: StepLog) -> Positions:
     """Where the boxes and edges of a log are; edges in the order of :func:`edges`."""
-    return place([size(node) for node in log.nodes], [(source, target) for source, target, _ in edges(log)])
+    return lay_out([size(node) for node in log.nodes], [(source, target) for source, target, _ in edges(log)])
 
 
 def edges(log: StepLog) -> list[tuple[int, int, int]]:
@@ -119,7 +119,7 @@ def tab_text(node: Node) -> str:
     return _SYMBOLS.get(node.op.symbol, node.op.symbol)
 
 
-def picture(log: StepLog, placed: Placement) -> str:
+def picture(log: StepLog, placed: Positions) -> str:
     """The graph as SVG with a place for every number; what is in them changes with the step."""
     width, height = math.ceil(placed.width), math.ceil(placed.height)
     lines = [

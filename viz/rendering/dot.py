@@ -23,10 +23,11 @@ from tinygrad_edu.ops import CONSTANT
 from .. import style
 from ..errors import LayoutTimeout, UnknownFormatError
 from ..graph.fold import Box, Cluster, Edge, Picture
-from . import layout, wrap
-from .layout import text
+from . import graphviz_program
+from .graphviz_program import text
 from .notebook import forms
 from .picture_page import page
+from .rows import split
 from .theme import themed
 
 PICTURE_FORMATS = ("svg", "png", "pdf", "html")
@@ -88,19 +89,19 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
     def render_bytes(self, format: str, timeout: float | None = None) -> bytes:
         """The picture as ``"svg"``, ``"png"`` or ``"pdf"``; see :meth:`save` for what can go wrong."""
-        seconds = layout.TIMEOUT if timeout is None else timeout
+        seconds = graphviz_program.TIMEOUT if timeout is None else timeout
 
-        def laid_out(program: layout.Program) -> bytes:
+        def laid_out(program: graphviz_program.Renderer) -> bytes:
             try:
-                return layout.render(self.source, format, program, seconds)
+                return graphviz_program.render(self.source, format, program, seconds)
             except LayoutTimeout:
                 reason = f"coarser, because the layout of all boxes took more than {seconds:g} s"
-                coarser = self._coarser and layout.works(program, format) and self._coarser(reason)
+                coarser = self._coarser and graphviz_program.works(program, format) and self._coarser(reason)
                 if not coarser:
                     raise
-                return layout.render(coarser.source, format, program, seconds)
+                return graphviz_program.render(coarser.source, format, program, seconds)
 
-        return layout.first_that_works(format, laid_out)
+        return graphviz_program.first_that_works(format, laid_out)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
@@ -165,7 +166,7 @@ def drawing(
     label = _header(picture, note, legend and not lecture)
     if label:
         graph.attr(label=label)
-    rows = wrap.rows(picture) if direction == "wrapped" else [picture.boxes]
+    rows = split(picture) if direction == "wrapped" else [picture.boxes]
     frames = _Frames(picture, lecture)
     for i, row in enumerate(rows):
         if len(rows) == 1:

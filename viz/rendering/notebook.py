@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ..errors import DrawingError
-from .redraw import redraw
+from .rasterize import rasterize
 from .templates import asset
 from .theme import DARK_NOTEBOOK, LIGHT_NOTEBOOK
 
@@ -114,4 +114,4 @@ def _picture(svg: str, words: str) -> str:
 def _png(svg: str) -> bytes:
     box = _BOX.search(svg)
     sides = [float(side) for side in box[1].split()[2:]] if box else []
-    return redraw(svg, "png", min(1.0, _PNG_SIDE / max([1.0, *sides])))
+    return rasterize(svg, "png", min(1.0, _PNG_SIDE / max([1.0, *sides])))

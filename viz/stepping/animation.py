@@ -22,9 +22,9 @@ from tinygrad_edu.step_log import Chain, State, Step, StepLog, record
 from .. import style
 from ..errors import DrawingError, LayoutError, UnknownFormatError
 from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
-from ..rendering import layout
+from ..rendering import graphviz_program
 from ..rendering.dot import write
-from ..rendering.layout import text as dot_text
+from ..rendering.graphviz_program import text as dot_text
 from ..rendering.notebook import forms
 from ..rendering.templates import asset
 
@@ -73,8 +73,8 @@ class Animation:
     def _last(self) -> str:
         """The picture at its end, as SVG without movement."""
         *_, source = _dot_frames(self.log)
-        return layout.first_that_works(
-            "svg", lambda program: layout.render(source, "svg", program, layout.TIMEOUT).decode()
+        return graphviz_program.first_that_works(
+            "svg", lambda program: graphviz_program.render(source, "svg", program, graphviz_program.TIMEOUT).decode()
         )
 
     # --- SVG --------------------------------------------------------------------------------------------------------
@@ -146,10 +146,10 @@ class Animation:
         """The frames as PNG, and how long each is seen."""
         sources = [*_dot_frames(self.log)]  # all frames by one program: others give them other sizes
 
-        def drawn(program: layout.Program) -> list[bytes]:
-            return [layout.render(source, "png", program, layout.TIMEOUT) for source in sources]
+        def drawn(program: graphviz_program.Renderer) -> list[bytes]:
+            return [graphviz_program.render(source, "png", program, graphviz_program.TIMEOUT) for source in sources]
 
-        frames = layout.first_that_works("png", drawn)
+        frames = graphviz_program.first_that_works("png", drawn)
         return frames, [self.seconds] * (len(frames) - 1) + [self.seconds * (1 + _HOLD)]
 
 

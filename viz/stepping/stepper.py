@@ -14,7 +14,7 @@ from tinygrad_edu.console import ASCII, visible
 from tinygrad_edu.step_log import Chain, Forward, NumberFormat, Seed, Step, StepLog, exact
 
 from .. import style
-from . import judge
+from . import answers
 
 NEXT = frozenset({"right", "down", "pagedown", "space", "enter", "n"})
 PREVIOUS = frozenset({"left", "up", "pageup", "backspace", "p"})
@@ -152,7 +152,7 @@ class Stepper:
             self.asked += not self._attempted
             self.go(self.position + 1)
             return
-        verdict = judge.judge(self.log, step, typed)
+        verdict = answers.judge(self.log, step, typed)
         if verdict.understood and not self._attempted:
             self.asked += 1
             self.right += verdict.right
@@ -249,7 +249,7 @@ class Stepper:
         number = self.number
         if self._asking():
             step = self.log.steps[self.position]
-            lines: list[Line] = [(f" {judge.question(self.log, step)}", (_BOLD,))]
+            lines: list[Line] = [(f" {answers.question(self.log, step)}", (_BOLD,))]
             if isinstance(step, Chain):
                 name = self.log.nodes[step.node].name
                 lines.append((f" {name} = {self.log.formula(step.node)}", ()))

@@ -40,7 +40,7 @@ _WIDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Renderer:
     """A layout program.
 
     Attributes:
@@ -68,7 +68,7 @@ def text(words: str) -> str:
     return html.escape(visible(words)).replace("\\", "&#92;&#92;").replace("{", "&#123;").replace("}", "&#125;")
 
 
-def programs(format: str, *, text: str = ".dot") -> list[Program]:
+def renderers(format: str, *, text: str = ".dot") -> list[Renderer]:
     """The programs on this machine that can write ``format``, the preferred one first.
 
     Raises LayoutError, saying what to install, when there is none; ``text`` is what can be saved without any.
@@ -84,27 +84,27 @@ def programs(format: str, *, text: str = ".dot") -> list[Program]:
     return able
 
 
-def _installed() -> Iterator[Program]:
+def _installed() -> Iterator[Renderer]:
     dot = shutil.which("dot")
     if dot:
-        yield Program(dot, frozenset({"svg", "png", "pdf"}))
+        yield Renderer(dot, frozenset({"svg", "png", "pdf"}))
     scripts = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))]
     for folder in (*scripts, None):  # None: anywhere on the PATH
         pure = shutil.which("graphviz-pure", path=folder)
         if pure:
             glyphs = str.maketrans({"␣": "·", "⏎": "¶", "␍": "¶", "⇥": "»", "␀": "○", "◆": "▼", "┃": "|"})
-            yield Program(pure, frozenset({"svg", "png"}), (0.39, 0.28), (("png", glyphs),), narrow=True)
+            yield Renderer(pure, frozenset({"svg", "png"}), (0.39, 0.28), (("png", glyphs),), narrow=True)
             return
 
 
-def first_that_works(format: str, draw: Callable[[Program], _T], *, text: str = ".dot") -> _T:
+def first_that_works(format: str, draw: Callable[[Renderer], _T], *, text: str = ".dot") -> _T:
     """What ``draw`` returns for the preferred program, or for the next one where a program fails.
 
     A program that cannot draw the smallest of graphs is broken: that is said once, and then it is not asked again.
 
-    Raises LayoutError: that of :func:`programs`, or the last program's own.
+    Raises LayoutError: that of :func:`renderers`, or the last program's own.
     """
-    able = programs(format, text=text)
+    able = renderers(format, text=text)
     able = [program for program in able if (program.path, format) not in _broken] or able
     for program in able[:-1]:
         try:
@@ -118,7 +118,7 @@ def first_that_works(format: str, draw: Callable[[Program], _T], *, text: str = 
 _broken: set[tuple[str, str]] = set()  # programs and formats
 
 
-def works(program: Program, format: str) -> bool:
+def works(program: Renderer, format: str) -> bool:
     """Whether a program draws the smallest of graphs; asked only after it has failed."""
     try:
         render("digraph { a }", format, program, TIMEOUT)
@@ -127,7 +127,7 @@ def works(program: Program, format: str) -> bool:
     return (program.path, format) not in _broken
 
 
-def render(source: str, format: str, program: Program, timeout: float, *, engine: str = "dot") -> bytes:
+def render(source: str, format: str, program: Renderer, timeout: float, *, engine: str = "dot") -> bytes:
     """Lay out DOT text and return the picture's bytes; the engine ``"neato"`` leaves nodes where their ``pos`` is.
 
     Raises:

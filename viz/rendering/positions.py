@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import LayoutError
-from . import layout
+from . import graphviz_program
 
 
 @dataclass(frozen=True)
-class Placement:
+class Positions:
     """Where everything is, in points from the upper left corner.
 
     Attributes:
@@ -30,7 +30,7 @@ class Placement:
     paths: tuple[str, ...]
 
 
-def place(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> Placement:
+def lay_out(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> Positions:
     """Place boxes of the given widths and heights, in points, so that edges lead from left to right.
 
     Raises LayoutError when no layout program is installed, LayoutTimeout when there are too many boxes.
@@ -42,10 +42,12 @@ def place(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]
     lines += [f"n{a} -> n{b} [id=e{i} arrowhead=none]" for i, (a, b) in enumerate(edges)]
     source = "\n".join([*lines, "}"])
 
-    def placed(program: layout.Program) -> Placement:
-        return _read(layout.render(source, "svg", program, layout.TIMEOUT).decode(), len(sizes), len(edges))
+    def placed(program: graphviz_program.Renderer) -> Positions:
+        return _read(
+            graphviz_program.render(source, "svg", program, graphviz_program.TIMEOUT).decode(), len(sizes), len(edges)
+        )
 
-    return layout.first_that_works("svg", placed)
+    return graphviz_program.first_that_works("svg", placed)
 
 
 _VIEW = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')
@@ -55,7 +57,7 @@ _EDGE = re.compile(r'<g id="e(\d+)" class="edge">.*?<path[^>]* d="([^"]+)"', re.
 _PAIR = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 
 
-def _read(svg: str, nodes: int, edges: int) -> Placement:
+def _read(svg: str, nodes: int, edges: int) -> Positions:
     view, move = _VIEW.search(svg), _MOVE.search(svg)
     if view is None or move is None:
         raise LayoutError("the layout program wrote an SVG of another form; save as .dot to look at the graph's text")
@@ -70,6 +72,6 @@ def _read(svg: str, nodes: int, edges: int) -> Placement:
     }
     if len(centres) != nodes or len(paths) != edges:
         raise LayoutError(f"the layout program drew {len(centres)} of {nodes} boxes and {len(paths)} of {edges} edges")
-    return Placement(
+    return Positions(
         float(view[1]), float(view[2]), tuple(centres[i] for i in range(nodes)), tuple(paths[i] for i in range(edges))
     )

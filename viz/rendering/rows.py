@@ -9,7 +9,7 @@ _COLUMN, _BOX, _FRAME = 230.0, 130.0, 60.0
 _ASPECT = 1.7
 
 
-def rows(picture: Picture) -> list[list[Box]]:
+def split(picture: Picture) -> list[list[Box]]:
     """The boxes of each row, in the picture's order; what is used in one row only stands there, not before.
 
     A row ends where few edges and frames are cut, near where rows of equal length would end.

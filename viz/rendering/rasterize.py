@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from .. import style
 from ..errors import DrawingError
-from . import layout
+from . import graphviz_program
 
 _ZOOM = {"png": 2.0, "pdf": 1.0}  # a PNG has pixels enough for a wall
 _TIMEOUT = 30.0  # seconds; nothing is placed, only drawn
@@ -24,7 +24,7 @@ _TIMEOUT = 30.0  # seconds; nothing is placed, only drawn
 Point = tuple[float, float]
 
 
-def redraw(svg: str, format: str, zoom: float | None = None) -> bytes:
+def rasterize(svg: str, format: str, zoom: float | None = None) -> bytes:
     """The picture of an SVG as ``"png"`` or ``"pdf"``, ``zoom`` times as large; by default large enough for a wall.
 
     Understood is what the charts of this package are made of: ``rect``, ``line``, ``circle``, ``ellipse``,
@@ -36,17 +36,17 @@ def redraw(svg: str, format: str, zoom: float | None = None) -> bytes:
         LayoutError: no program on this machine can write the format; the message says what to install.
     """
 
-    def drawn(program: layout.Program) -> bytes:
+    def drawn(program: graphviz_program.Renderer) -> bytes:
         source = as_dot(svg, _ZOOM[format] if zoom is None else zoom, program.baselines)
-        return layout.render(source, format, program, _TIMEOUT, engine="neato")
+        return graphviz_program.render(source, format, program, _TIMEOUT, engine="neato")
 
-    return layout.first_that_works(format, drawn, text=".svg")
+    return graphviz_program.first_that_works(format, drawn, text=".svg")
 
 
 def as_dot(svg: str, zoom: float = 1.0, baselines: tuple[float, float] = (0.0, 0.0)) -> str:
     """DOT text that draws an SVG, ``zoom`` times as large, when ``neato -n2`` draws it.
 
-    ``baselines`` are those of :class:`viz.rendering.layout.Program`.
+    ``baselines`` are those of :class:`viz.rendering.graphviz_program.Renderer`.
     """
     root = ElementTree.fromstring(svg)
     left, top, width, height = map(float, root.get("viewBox", "").split())
@@ -153,7 +153,7 @@ class _Sheet:
         start, end = {"start": (x, self.width), "end": (0.0, x)}.get(anchor, (x - half, x + half))
         width, height = round(end - start), round(1.2 * size)
         align = {"start": "LEFT", "end": "RIGHT"}.get(anchor, "CENTER")
-        inside = layout.text(words)
+        inside = graphviz_program.text(words)
         bold = looks.get("font-weight", "") in ("bold", "600", "700")
         if bold:
             inside = f"<B>{inside}</B>"
