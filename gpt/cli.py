@@ -47,7 +47,7 @@ COMMANDS = {
     "report": ("report", "write a folder that opens as one page with everything there is to see of a run"),
     "export": ("exchange", "write a model with nanoGPT's parameter names: .pt or .safetensors"),
     "import": ("exchange", "make a run of a model with nanoGPT's parameter names"),
-    "export-log": ("log", "write the log of a run as CSV or for TensorBoard"),
+    "export-log": ("export_log", "write the log of a run as CSV or for TensorBoard"),
 }
 
 

@@ -11,7 +11,16 @@ from tinygrad_edu import collector_paused, no_grad
 from .errors import ConfigError
 from .model import GPT, KVCache
 
-__all__ = ["ScalarScorer", "Scorer", "check_settings", "discouraged", "distribution", "draw", "generate", "until"]
+__all__ = [
+    "ScalarScorer",
+    "Scorer",
+    "check_settings",
+    "distribution",
+    "draw",
+    "generate",
+    "penalize_repetition",
+    "until",
+]
 
 
 def distribution(
@@ -86,13 +95,13 @@ def draw(probabilities: Sequence[float], rng: random.Random) -> int:
     return last  # the probabilities summed to a hair less than 1
 
 
-def discouraged(logits: Sequence[float], recent: Iterable[int], penalty: float) -> list[float]:
+def penalize_repetition(logits: Sequence[float], recent: Iterable[int], penalty: float) -> list[float]:
     """Scores in which the tokens of ``recent`` are less likely.                                            # (V) → (V)
 
     A positive score is divided by ``penalty``, a negative one multiplied: Keskar et al. 2019, section 4.1, which
     divides only, and so would make a token of negative score likelier.
 
-    >>> discouraged([2.0, -1.0, 3.0], recent=[0, 1], penalty=2.0)
+    >>> penalize_repetition([2.0, -1.0, 3.0], recent=[0, 1], penalty=2.0)
     [1.0, -2.0, 3.0]
     """
     scores = list(logits)
@@ -144,7 +153,7 @@ def generate(
     min_p: float | None = None,
     repetition_penalty: float = 1.0,
     repetition_window: int = 64,
-    slide: int | None = None,
+    context_shift: int | None = None,
     rng: random.Random,
 ) -> Iterator[int]:
     """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
@@ -154,8 +163,8 @@ def generate(
         block_size: of the model. Of a longer prompt it sees the last ``block_size`` tokens.
         prompt: at least one token.
         temperature, top_k, top_p, min_p: see :func:`distribution`.
-        repetition_penalty, repetition_window: the last so many tokens are less likely; see :func:`discouraged`.
-        slide: how many of the oldest tokens are forgotten when the context is full; half of it by default. All
+        repetition_penalty, repetition_window: the last so many tokens are less likely; see :func:`penalize_repetition`.
+        context_shift: how many of the oldest tokens are forgotten when the context is full; half of it by default. All
             positions shift then, and everything kept has to be computed anew, so 1 is the longest memory and the
             slowest.
         rng: where the chance comes from.
@@ -167,9 +176,9 @@ def generate(
         raise ConfigError("a prompt needs at least one token")
     if max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
-    slide = max(1, block_size // 2) if slide is None else slide
-    if not 1 <= slide <= block_size:
-        raise ConfigError(f"slide must be 1 to {block_size} (the context), got {slide}")
+    context_shift = max(1, block_size // 2) if context_shift is None else context_shift
+    if not 1 <= context_shift <= block_size:
+        raise ConfigError(f"context_shift must be 1 to {block_size} (the context), got {context_shift}")
     if not (repetition_penalty > 0.0 and math.isfinite(repetition_penalty)):
         raise ConfigError(f"repetition_penalty must be a finite number above 0, got {repetition_penalty!r}")
     if repetition_window < 1:
@@ -178,10 +187,10 @@ def generate(
     seen = text[-block_size:]
     for _ in range(max_new_tokens):
         if len(seen) > block_size:
-            seen = seen[slide:]
+            seen = seen[context_shift:]
         scores = score(seen)
         if repetition_penalty != 1.0:
-            scores = discouraged(scores, text[-repetition_window:], repetition_penalty)
+            scores = penalize_repetition(scores, text[-repetition_window:], repetition_penalty)
         token = draw(distribution(scores, temperature, top_k, top_p, min_p), rng)
         text.append(token)
         seen.append(token)

@@ -21,8 +21,9 @@ from tinygrad_edu.gradient_stats import explain_divergence
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
 from .config import TrainConfig
+from .data import ngram
 from .data.corpus import Corpus
-from .data.ngram import Rung, beaten, ladder
+from .data.ngram import Baseline
 from .data.text import Text
 from .engines import make_engine
 from .engines.base import Engine
@@ -87,7 +88,7 @@ class Run:
     model: GPT
     engine: Engine
     step: int
-    rungs: list[Rung]
+    baselines: list[Baseline]
 
 
 def text_sha256(text: Text | str) -> str:
@@ -99,7 +100,7 @@ def text_sha256(text: Text | str) -> str:
 def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     """A new run in ``folder``, which is made; settings and a first checkpoint are written before the first step."""
     model = GPT(config.model, seed=config.train.seed)
-    run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _ladder(corpus))
+    run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _baselines(corpus))
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)  # of one that was killed before its first checkpoint
     checkpoint.rewrite_log(folder, [])
@@ -134,7 +135,7 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
         engine.load_optimizer_state(state.optimizer)
     except StateDictError as error:
         raise CheckpointError(f"{source} does not fit this model: {error}") from None
-    run = Run(folder, config, corpus, model, engine, state.step, _ladder(corpus))
+    run = Run(folder, config, corpus, model, engine, state.step, _baselines(corpus))
     # Steps after the checkpoint will be made again, and logged again; at step 0 that is everything.
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= state.step and state.step > 0]
     remove_leftovers(folder)
@@ -177,8 +178,8 @@ def _complete(run: Run, best: int | None) -> None:
         snapshots.take(run.folder, run.step, plan)
 
 
-def _ladder(corpus: Corpus) -> list[Rung]:
-    return ladder(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
+def _baselines(corpus: Corpus) -> list[Baseline]:
+    return ngram.baselines(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
 
 
 @collector_paused()
@@ -353,8 +354,8 @@ class Training:
                 )
             self.val_loss = _validate(run, config.final_eval_sequences)
             noted = {"val_loss": self.val_loss, "watched_loss": watched}
-        rung = beaten(watched, run.rungs)
-        self.progress.validated(run.step, watched, rung.name if rung is not None else "")
+        baseline = ngram.strongest_beaten(watched, run.baselines)
+        self.progress.validated(run.step, watched, baseline.name if baseline is not None else "")
         return noted
 
     def validate_untrained(self) -> None:

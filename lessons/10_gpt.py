@@ -14,8 +14,8 @@ from pathlib import Path
 
 import lessons
 import viz
+from gpt.data import ngram
 from gpt.data.corpus import DataError, named_text
-from gpt.data.ngram import ladder, verdict
 from tinygrad_edu import functional as F
 from tinygrad_edu import jit, no_grad, record_calls, topological_order
 from tinygrad_edu.compiler import Adam
@@ -238,18 +238,18 @@ viz.draw_program(small)
 
 
 # %% [markdown]
-# ## A ladder to compare with
+# ## Baselines to compare with
 #
-# "Is 2.3 a good loss?" Nobody can say without a ladder. What does *counting* reach on this text: single characters,
+# "Is 2.3 a good loss?" Nobody can say without a baseline. What does *counting* reach on this text: single characters,
 # pairs, triples?
 
 # %%
-rungs = ladder(training, validation, len(alphabet))
-for rung in rungs:
-    print(f"{rung.name:8} {rung.loss:.3f}  perplexity {math.exp(rung.loss):5.1f}  knows {rung.knows}")
+baselines = ngram.baselines(training, validation, len(alphabet))
+for baseline in baselines:
+    print(f"{baseline.name:8} {baseline.loss:.3f}  perplexity {math.exp(baseline.loss):5.1f}  knows {baseline.counts}")
 
 # %% tags=["check"]
-losses_of = {rung.name: rung.loss for rung in rungs}
+losses_of = {baseline.name: baseline.loss for baseline in baselines}
 assert losses_of["uniform"] == math.log(len(alphabet))
 assert losses_of["uniform"] > losses_of["unigram"] > losses_of["bigram"]
 if len(text) > 1_000_000:  # the nine plays
@@ -344,7 +344,7 @@ for step in range(steps + 1):
     optimizer.step()
 
 final = validated[-1][1]
-print(f"loss on new text {validated[0][1]:.2f} → {final:.2f}: {verdict(final, rungs)}")
+print(f"loss on new text {validated[0][1]:.2f} → {final:.2f}: {ngram.verdict(final, baselines)}")
 
 # %% tags=["check"]
 assert abs(validated[0][1] - math.log(len(alphabet))) < 0.1
@@ -355,7 +355,7 @@ if len(text) > 1_000_000 and not FAST:
 
 # %%
 smooth = [(i + 10, sum(losses[i : i + 20]) / 20) for i in range(0, len(losses) - 20, 10)]
-rows = {rung.name: [(0, rung.loss), (steps, rung.loss)] for rung in rungs if rung.name in ("bigram", "trigram")}
+rows = {name: [(0, losses_of[name]), (steps, losses_of[name])] for name in ("bigram", "trigram")}
 curves = {"training": smooth, "new text": validated, **rows}
 viz.plot(curves, title="A GPT learns to read", x="step", y="nats per character")
 

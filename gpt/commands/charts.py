@@ -15,7 +15,7 @@ from viz.charts.histogram import SCALES, WHAT
 from ..errors import ConfigError
 from ..pictures.run import load, settings
 from ..sample import distribution
-from .shared import best_flag
+from .common import best_flag
 
 
 def add_attention(command: argparse.ArgumentParser) -> None:
@@ -42,7 +42,10 @@ def add_curve(command: argparse.ArgumentParser) -> None:
     _add_chart(command, _curve, "%(prog)s runs/one runs/two -o loss.svg")
     command.add_argument("folders", nargs="+", metavar="RUN", help="folders that train has written")
     command.add_argument(
-        "--no-ladder", action="store_true", help="leave out what counting reaches, which takes a few seconds"
+        "--no-baselines",
+        "--no-ladder",
+        action="store_true",
+        help="leave out what counting reaches, which takes a few seconds",
     )
 
 
@@ -139,15 +142,16 @@ def _curve(options: argparse.Namespace) -> Chart:
         run = settings(folder)
         logs[folder] = run.log()
         texts.add(run.config.text_sha256)
-    ladder: list[Any] = []
-    if not options.no_ladder:
+    baselines: list[Any] = []
+    if not options.no_baselines:
         try:
             if len(texts) > 1:
                 raise viz.DrawingError("the runs were trained on different texts")
-            ladder = run.ladder()
+            baselines = run.baselines()
         except viz.DrawingError as error:
             print(f"without what counting reaches: {console.one_line(error)}", file=sys.stderr)
-    return viz.loss_curve(logs if len(logs) > 1 else logs[folder], ladder=ladder, title=f"Loss of {', '.join(logs)}")
+    title = f"Loss of {', '.join(logs)}"
+    return viz.loss_curve(logs if len(logs) > 1 else logs[folder], baselines=baselines, title=title)
 
 
 #: What sampling can be told, in the order in which it does it; shown when nothing is chosen.

@@ -31,7 +31,7 @@ from ..runs.wording import judged
 from ..sample import generate
 from ..tokenizer import CharTokenizer
 from ..train import first_prompt
-from .shared import engine_flag, text_at_hand, with_engine
+from .common import engine_flag, text_at_hand, with_engine
 
 CHARACTERS = 20_000  # that both read, unless somebody asks for others
 _WIDTH = 80
@@ -86,10 +86,10 @@ def run(options: argparse.Namespace) -> int:
         surprisal.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
         for side in (a, b)
     )
-    rungs = [] if corpus is None else ngram.ladder(corpus.train, some, a.tokenizer.vocab_size)
+    baselines = [] if corpus is None else ngram.baselines(corpus.train, some, a.tokenizer.vocab_size)
     for letter, side, seen in (("A", a, seen_a), ("B", b, seen_b)):
         print(f"{letter} is {side.name}, step {side.step:,}:")
-        _print(judged(surprisal.mean(seen), rungs))
+        _print(judged(surprisal.mean(seen), baselines))
     if options.b is None and a.step == b.step:
         print("The best model of this run is its last one: A and B are the same.")
     share = "all" if len(text) == len(tokens_a) else f"the first {len(seen_a):,} of"

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..inspection.loss_graph import LARGEST, WHOLE
 from ..pictures.report import DRAWN_BOXES
 from ..pictures.run import load
-from .shared import best_flag
+from .common import best_flag
 
 
 def add_draw(command: argparse.ArgumentParser) -> None:

@@ -20,9 +20,9 @@ from ..errors import ConfigError, DataError
 from ..inspection import surprisal
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
-from ..runs.wording import judged, ladder_words
+from ..runs.wording import baselines_text, judged
 from ..tokenizer import CharTokenizer
-from .shared import checkpoint_flag, engine_flag, parameters_file, text_at_hand, with_engine
+from .common import checkpoint_flag, engine_flag, parameters_file, text_at_hand, with_engine
 
 CHARACTERS = 10_000  # that are read one by one, unless somebody asks for more
 MOST_CHARACTERS = 100_000  # a browser still shows so many
@@ -73,16 +73,16 @@ def run(options: argparse.Namespace) -> int:
     loss = engine.evaluate(sequences)
     share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
     print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
-    rungs = _rungs(corpus, tokens, tokenizer)
-    print(judged(loss, rungs) + (ngram.counted(corpus.train) if corpus is not None else ""))
-    if rungs:
-        print(ladder_words(rungs))
+    baselines = _baselines(corpus, tokens, tokenizer)
+    print(judged(loss, baselines) + (ngram.counted(corpus.train) if corpus is not None else ""))
+    if baselines:
+        print(baselines_text(baselines))
     return 0
 
 
-def _rungs(corpus: Corpus | None, tokens: Sequence[int], tokenizer: CharTokenizer) -> list[ngram.Rung]:
+def _baselines(corpus: Corpus | None, tokens: Sequence[int], tokenizer: CharTokenizer) -> list[ngram.Baseline]:
     """What counting in the training text reaches on these tokens; nothing when that text is gone."""
-    return [] if corpus is None else ngram.ladder(corpus.train, tokens, tokenizer.vocab_size)
+    return [] if corpus is None else ngram.baselines(corpus.train, tokens, tokenizer.vocab_size)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -118,7 +118,7 @@ def _surprise(
     share = "all" if len(some) == len(tokens) else f"the first {len(seen):,} of"
     context = f"read in windows of {block_size} that overlap by half"
     head = f"{what}, {share} {len(tokens) - 1:,} characters, {context}"
-    words = f"{judged(surprisal.mean(seen), _rungs(corpus, some, tokenizer))}. {surprisal.sentence(seen)}"
+    words = f"{judged(surprisal.mean(seen), _baselines(corpus, some, tokenizer))}. {surprisal.sentence(seen)}"
     kinds, characters, texts = surprisal.by_kind(seen), surprisal.by_character(seen), surprisal.by_word(seen)
     print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
     if options.surprise:

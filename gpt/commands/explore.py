@@ -7,7 +7,7 @@ import argparse
 import viz
 
 from ..pictures.run import load
-from .shared import best_flag
+from .common import best_flag
 
 
 def add_explore(command: argparse.ArgumentParser) -> None:

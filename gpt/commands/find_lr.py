@@ -24,8 +24,8 @@ from ..config import GPTConfig, TrainConfig
 from ..engines import check_engine, make_engine
 from ..errors import ConfigError
 from ..model import GPT
-from .choices import ChosenText, configs, preset_flags, setting_flags
-from .shared import given
+from .common import given
+from .run_options import ChosenText, configs, preset_flags, setting_flags
 
 SMOOTHING = 0.95  # of the mean before, at each step
 EXPLODED = 2.0  # nats above the lowest smoothed loss: it will not come back

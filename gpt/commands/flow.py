@@ -12,7 +12,7 @@ from ..errors import CheckpointError
 from ..inspection.examination import Examination, watched
 from ..pictures.run import Run, load, settings
 from ..runs import checkpoint
-from .shared import best_flag
+from .common import best_flag
 
 
 def add_flow(command: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
 from ..runs.wording import final_validation, judged
 from ..tokenizer import CharTokenizer, shortened
-from .shared import best_flag, parameters_file, text_at_hand
+from .common import best_flag, parameters_file, text_at_hand
 
 _WIDTH = 80
 _VALIDATIONS = 12  # that are shown, spread over the run
@@ -98,8 +98,8 @@ def _history(
     if not validated:
         print("no validation yet\n")
         return
-    rungs = [] if corpus is None else ngram.ladder(corpus.train, corpus.val, tokenizer.vocab_size)
-    words = judged(validated[-1]["val_loss"], rungs) + (ngram.counted(corpus.train) if corpus is not None else "")
+    baselines = [] if corpus is None else ngram.baselines(corpus.train, corpus.val, tokenizer.vocab_size)
+    words = judged(validated[-1]["val_loss"], baselines) + (ngram.counted(corpus.train) if corpus is not None else "")
     over = final_validation(validated[-1], config.train)
     _print(f"validation loss at step {validated[-1]['step']:,}: {words}{over}")
     if over:

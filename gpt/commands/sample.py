@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..runs import checkpoint
 from ..sample import check_settings, generate, until
 from ..train import first_prompt
-from .shared import checkpoint_flag, engine_flag, parameters_file, with_engine
+from .common import checkpoint_flag, engine_flag, parameters_file, with_engine
 
 
 def add_sample(command: argparse.ArgumentParser) -> None:
@@ -42,7 +42,11 @@ def add_sample(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--repetition-window", type=int, default=64, metavar="N", help="how many characters back")
     command.add_argument(
-        "--slide", type=int, metavar="N", help="forget N characters when the context is full (default: half of it)"
+        "--context-shift",
+        "--slide",
+        type=int,
+        metavar="N",
+        help="forget N characters when the context is full (default: half of it)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
     command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
@@ -86,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
             min_p=options.min_p,
             repetition_penalty=options.repetition_penalty,
             repetition_window=options.repetition_window,
-            slide=options.slide,
+            context_shift=options.context_shift,
             rng=random.Random(options.seed + number),
         )
         for character in until((tokenizer.decode([token]) for token in tokens), stops):

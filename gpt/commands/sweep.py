@@ -29,9 +29,9 @@ from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
-from ..runs.wording import command_line, judged, ladder_words
+from ..runs.wording import baselines_text, command_line, judged
 from ..train import resume, start, train
-from .choices import METAVARS, ChosenText, configs, preset_flags, settings
+from .run_options import METAVARS, ChosenText, configs, preset_flags, settings
 
 MOST_RUNS = 100
 STEPS = 300  # of a run, unless somebody says otherwise
@@ -134,9 +134,9 @@ def run(options: argparse.Namespace) -> int:
     best, found = rows[0]
     if math.isfinite(found.val_loss):
         corpus = corpora[best.config.model.block_size]
-        rungs = ngram.ladder(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
-        print(f"\nThe best of them, {best.words}:\n{judged(found.val_loss, rungs)}")
-        print(f"{ladder_words(rungs)}\n\nTry next:\n  {command_line('info', best.folder)}")
+        baselines = ngram.baselines(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
+        print(f"\nThe best of them, {best.words}:\n{judged(found.val_loss, baselines)}")
+        print(f"{baselines_text(baselines)}\n\nTry next:\n  {command_line('info', best.folder)}")
         print(f"  {command_line('train --resume', best.folder)} --steps {2 * best.config.train.steps}")
     print(f"Written to {out}: {' and '.join(_TABLE)}")
     return 0

@@ -8,7 +8,7 @@ from ..data.corpus import TEXTS, kept_text, open_text
 from ..data.text import parse_normalizations
 from ..data.text_report import report
 from ..errors import ConfigError
-from .shared import ABOUT_TEXTS, normalize_flag, say_parts
+from .common import ABOUT_TEXTS, normalize_flag, say_parts
 
 
 def add_text(command: argparse.ArgumentParser) -> None:

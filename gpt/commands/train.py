@@ -27,10 +27,10 @@ from ..files import in_use, locked, write_atomically
 from ..inspection.loss_graph import recorded_loss
 from ..pictures.report import FOLDER, PAGE, Subject, write
 from ..runs import checkpoint
-from ..runs.wording import command_line, final_validation, judged, ladder_words
+from ..runs.wording import baselines_text, command_line, final_validation, judged
 from ..train import Run, resume, start, train
-from .choices import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
-from .shared import ABOUT_TEXTS, given
+from .common import ABOUT_TEXTS, given
+from .run_options import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
 
 KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
 
@@ -88,7 +88,7 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
         f"Text: {len(this.corpus.train):,} characters for training, {len(this.corpus.val):,} for validation, "
         f"alphabet of {this.corpus.tokenizer.vocab_size}\n"
         f"Loss is surprise in nats per character. Counting alone reaches on this text"
-        f"{ngram.counted(this.corpus.train)}:\n{ladder_words(this.rungs)}"
+        f"{ngram.counted(this.corpus.train)}:\n{baselines_text(this.baselines)}"
     )
     try:
         result = train(this)
@@ -112,7 +112,7 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
     if result.val_loss is not None:
         last = next(r for r in reversed(checkpoint.read_log(folder)) if r.get("val_loss") is not None)
         over = final_validation(last, config.train)
-        print(f"Validation loss {judged(result.val_loss, this.rungs)}{over}.")
+        print(f"Validation loss {judged(result.val_loss, this.baselines)}{over}.")
     pictures = {} if options.no_draw else draw_into(this, report=_reported(options))
     print(f"\nWritten to {folder}:")
     for name, about in (

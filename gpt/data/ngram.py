@@ -1,7 +1,7 @@
-"""What counting alone reaches: the ladder that tells whether a loss is good.
+"""Baselines: the losses that counting alone reaches, which tell whether a loss is good.
 
 An n-gram model counts how often each character followed each run of n − 1 characters in the training text
-(Shannon 1951). Its loss on the validation text, in nats per character, is a rung: a network with a lower loss has
+(Shannon 1951). Its loss on the validation text, in nats per character, is a baseline: a network with a lower loss has
 learned more than those counts contain.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from .token_file import Array, Tokens
 
-__all__ = ["MOST", "Rung", "beaten", "counted", "ladder", "ngram_loss", "verdict", "witten_bell_loss"]
+__all__ = ["MOST", "Baseline", "baselines", "counted", "ngram_loss", "strongest_beaten", "verdict", "witten_bell_loss"]
 
 MOST = 1 << 22  # characters that are counted: enough to know all that is frequent, and never more than memory holds
 _STRETCH = 1 << 16
@@ -25,39 +25,39 @@ _ALPHAS = (1.0, 0.1, 0.01)
 
 
 @dataclass(frozen=True)
-class Rung:
+class Baseline:
     """One counting model.
 
     Attributes:
         name: ``"bigram"``.
-        knows: what it has counted, in plain words.
+        counts: what it has counted, in plain words.
         loss: nats per character of the validation text.
     """
 
     name: str
-    knows: str
+    counts: str
     loss: float
 
 
-def ladder(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Rung]:
+def baselines(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Baseline]:
     """Uniform, unigram, bigram, trigram and a smoothed 5-gram, from the weakest to the strongest name.
 
-    A rung for which ``val`` is too short is left out.
+    A baseline for which ``val`` is too short is left out.
     Of a text beyond :data:`MOST` characters a part is counted, in stretches spread evenly; see :func:`counted`.
     """
     names = {1: ("unigram", "single characters"), 2: ("bigram", "all pairs"), 3: ("trigram", "all triples")}
-    rungs = [Rung("uniform", "nothing but the alphabet", math.log(vocab_size))]
+    found = [Baseline("uniform", "nothing but the alphabet", math.log(vocab_size))]
     smoothed = _WittenBell(vocab_size)
     for n, level in enumerate(_levels(_some(train, MOST), _some(val, MOST // 4), 5, vocab_size), 1):
         if n in names:
-            rungs.append(Rung(*names[n], _lidstone(level, vocab_size)))
+            found.append(Baseline(*names[n], _lidstone(level, vocab_size)))
         smoothed.see(level)
-    rungs.append(Rung("5-gram", "all runs of up to five, smoothed", smoothed.loss()))
-    return [rung for rung in rungs if not math.isnan(rung.loss)]
+    found.append(Baseline("5-gram", "all runs of up to five, smoothed", smoothed.loss()))
+    return [baseline for baseline in found if not math.isnan(baseline.loss)]
 
 
 def counted(train: Sequence[int]) -> str:
-    """What to say beside a ladder when it was not made from all of the text; empty when it was."""
+    """What to add to the baselines when they were not made from all of the text; empty when they were."""
     if len(train) <= MOST:
         return ""
     return f" (counted in {MOST:,} of the {len(train):,} characters, spread evenly)"
@@ -189,28 +189,28 @@ def _some(tokens: Sequence[int], most: int) -> Array:
     return np.concatenate([tokens.array(start, start + _STRETCH) for start in starts])
 
 
-def beaten(loss: float, rungs: Sequence[Rung]) -> Rung | None:
-    """The highest rung that a loss has climbed: it is below that one and below all weaker ones.
+def strongest_beaten(loss: float, baselines: Sequence[Baseline]) -> Baseline | None:
+    """The strongest baseline that a loss beats: it is below that one and below all weaker ones.
 
-    Counting can be worse than guessing where the text is short or the alphabet large; a loss that is above guessing has
-    climbed nothing, whatever it is below. Losses count as they are printed, to four digits.
+    Counting can be worse than guessing where the text is short or the alphabet large; a loss that is above guessing
+    beats nothing, whatever it is below. Losses count as they are printed, to four digits.
 
-    >>> rungs = [Rung("uniform", "", 8.563), Rung("unigram", "", 9.1), Rung("bigram", "", 8.2)]
-    >>> beaten(8.667, rungs), beaten(8.4, rungs).name, beaten(8.1, rungs).name
+    >>> baselines = [Baseline("uniform", "", 8.563), Baseline("unigram", "", 9.1), Baseline("bigram", "", 8.2)]
+    >>> strongest_beaten(8.667, baselines), strongest_beaten(8.4, baselines).name, strongest_beaten(8.1, baselines).name
     (None, 'unigram', 'bigram')
     """
-    climbed = takewhile(lambda rung: round(loss, 4) < round(rung.loss, 4), rungs)
-    return [None, *climbed][-1]
+    beaten = takewhile(lambda weaker: round(loss, 4) < round(weaker.loss, 4), baselines)
+    return [None, *beaten][-1]
 
 
-def verdict(loss: float, rungs: Sequence[Rung]) -> str:
+def verdict(loss: float, baselines: Sequence[Baseline]) -> str:
     """The loss in words.
 
-    >>> rungs = [Rung("uniform", "nothing but the alphabet", 4.2), Rung("unigram", "single characters", 3.3)]
-    >>> verdict(3.0, rungs), verdict(4.0, rungs), verdict(5.0, rungs)
+    >>> baselines = [Baseline("uniform", "the alphabet", 4.2), Baseline("unigram", "single characters", 3.3)]
+    >>> verdict(3.0, baselines), verdict(4.0, baselines), verdict(5.0, baselines)
     ('better than counting single characters', 'better than guessing', 'not yet better than guessing')
     """
-    best = beaten(loss, rungs)
+    best = strongest_beaten(loss, baselines)
     if best is None:
         return "not yet better than guessing"
-    return "better than guessing" if best.name == "uniform" else f"better than counting {best.knows}"
+    return "better than guessing" if best.name == "uniform" else f"better than counting {best.counts}"

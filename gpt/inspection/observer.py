@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..data import ngram
 from ..data.corpus import Corpus
-from ..data.ngram import ladder
 from ..engines.compiled import CompiledEngine
 from ..runs import checkpoint
 from ..tokenizer import CharTokenizer
@@ -56,7 +56,8 @@ def opened(folder: Path) -> Run:
     model, config, tokenizer, step = checkpoint.load_model(folder)
     corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
     engine = CompiledEngine(model, replace(config.train, engine="compiled", device="cpu"))
-    return Run(folder, config, corpus, model, engine, step, ladder(corpus.train, corpus.val, tokenizer.vocab_size))
+    known = ngram.baselines(corpus.train, corpus.val, tokenizer.vocab_size)
+    return Run(folder, config, corpus, model, engine, step, known)
 
 
 def observed(run: Run) -> Run:

@@ -207,7 +207,7 @@ def _run(subject: Subject) -> list[str]:
     validated = [r for r in subject.log if r.get("val_loss") is not None]
     if validated:
         over = final_validation(validated[-1], training)
-        parts.append(words(f"Validation loss {judged(validated[-1]['val_loss'], run.rungs)}{over}."))
+        parts.append(words(f"Validation loss {judged(validated[-1]['val_loss'], run.baselines)}{over}."))
     if best.step not in (None, step):
         parts.append(
             words(
@@ -225,8 +225,10 @@ def _run(subject: Subject) -> list[str]:
 
 
 def _loss(subject: Subject) -> list[str]:
-    chart = viz.loss_curve(subject.log, ladder=subject.run.rungs, title=f"Loss over {_count(subject.run.step, 'step')}")
-    knows = "; ".join(f"{rung.name} knows {rung.knows}" for rung in subject.run.rungs)
+    chart = viz.loss_curve(
+        subject.log, baselines=subject.run.baselines, title=f"Loss over {_count(subject.run.step, 'step')}"
+    )
+    knows = "; ".join(f"{baseline.name} knows {baseline.counts}" for baseline in subject.run.baselines)
     shown = [_chart(subject, chart, "loss", "the training and validation losses over the steps")]
     if knows:
         shown.append(words(f"The lines across are what counting alone reaches on this text ({knows})."))

@@ -14,8 +14,9 @@ from tinygrad_edu.compiler import Compiled, jit
 from tinygrad_edu.gradient_stats import GradientStats
 from viz import DrawingError
 
+from ..data import ngram
 from ..data.corpus import Corpus
-from ..data.ngram import Rung, ladder
+from ..data.ngram import Baseline
 from ..errors import DataError
 from ..inspection.loss_graph import Recorded, recorded_end, recorded_loss
 from ..model import GPT
@@ -76,10 +77,10 @@ class Run:
         """By step the gradients that the training measured, a line per table of parameters."""
         return checkpoint.read_flow(self.folder)
 
-    def ladder(self) -> list[Rung]:
+    def baselines(self) -> list[Baseline]:
         """What counting alone reaches on the run's text; it takes a few seconds."""
         corpus = self.corpus()
-        return ladder(corpus.train, corpus.val, self.tokenizer.vocab_size)
+        return ngram.baselines(corpus.train, corpus.val, self.tokenizer.vocab_size)
 
     def corpus(self) -> Corpus:
         """The text of the run in its two parts; DrawingError when it cannot be read any more."""

@@ -66,7 +66,7 @@ def page_from(this: Run, frames: Sequence[Frame], sentence: Sequence[int]) -> Pa
             "training": [(r["step"], r["train_loss"]) for r in log if r["train_loss"] is not None],
             "validation": sorted(validation.items()),
         },
-        ladder={rung.name: rung.loss for rung in this.rungs},
+        baselines={baseline.name: baseline.loss for baseline in this.baselines},
         title=f"{this.folder.resolve().name}: the training again",
         flow_characters=readable(this.model, len(sentence) - 1, FLOW_SCALARS),
     )

@@ -12,9 +12,9 @@ from tinygrad_edu import console
 
 from ..config import TrainConfig
 from ..data import ngram
-from ..data.ngram import Rung
+from ..data.ngram import Baseline
 
-__all__ = ["command_line", "final_validation", "judged", "ladder_words", "loss_words"]
+__all__ = ["baselines_text", "command_line", "final_validation", "judged", "loss_words"]
 
 
 def command_line(words: str, folder: Path) -> str:
@@ -22,9 +22,9 @@ def command_line(words: str, folder: Path) -> str:
     return f"{console.launcher()} gpt {words} {shlex.quote(str(folder))}"
 
 
-def ladder_words(rungs: Sequence[Rung]) -> str:
-    """What counting alone reaches, a line per rung."""
-    return "\n".join(f"  {rung.name:<8}{rung.loss:.3f}   knows {rung.knows}" for rung in rungs)
+def baselines_text(baselines: Sequence[Baseline]) -> str:
+    """What counting alone reaches, a line per baseline."""
+    return "\n".join(f"  {baseline.name:<8}{baseline.loss:.3f}   knows {baseline.counts}" for baseline in baselines)
 
 
 def loss_words(loss: float) -> str:
@@ -33,9 +33,9 @@ def loss_words(loss: float) -> str:
     return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
 
 
-def judged(loss: float, rungs: Sequence[Rung]) -> str:
-    """The same, with what it means beside counting; ``rungs`` may be empty when nothing could be counted."""
-    return f"{loss_words(loss)}: {ngram.verdict(loss, rungs)}" if rungs else loss_words(loss)
+def judged(loss: float, baselines: Sequence[Baseline]) -> str:
+    """The same, with what it means beside counting; ``baselines`` may be empty when nothing could be counted."""
+    return f"{loss_words(loss)}: {ngram.verdict(loss, baselines)}" if baselines else loss_words(loss)
 
 
 def final_validation(record: Mapping[str, Any], config: TrainConfig) -> str:

@@ -274,7 +274,7 @@ def test_the_rooms_of_the_compiler_hold_what_is_there_and_its_map_names_every_fi
         ("gpt/cli.py", "def f():\n    import viz"),
         ("gpt/inspection/loss_graph.py", "def f():\n    import viz"),
         ("gpt/data/corpus.py", "from ..runs import checkpoint"),
-        ("gpt/pictures/report.py", "from ..commands.shared import given"),
+        ("gpt/pictures/report.py", "from ..commands.common import given"),
         ("gpt/engines/base.py", "def f():\n    from ..train import Run"),
         ("gpt/novelty.py", "from . import errors"),
         ("gpt/model.py", "from . import novelty"),

@@ -11,7 +11,7 @@ from gpt.engines import kv_cache
 from gpt.engines.compiled import CompiledEngine
 from gpt.errors import ConfigError
 from gpt.model import GPT
-from gpt.sample import ScalarScorer, discouraged, generate
+from gpt.sample import ScalarScorer, generate, penalize_repetition
 
 SMALL = {"vocab_size": 11, "block_size": 16, "n_embd": 8, "n_head": 2, "n_layer": 2, "init_std": 0.5}
 ENGINES = {
@@ -28,13 +28,17 @@ def beginnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("beginnings")
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0, 1.5])
-@pytest.mark.parametrize(("slide", "count"), [(1, 60), (None, 500)])
+@pytest.mark.parametrize(("context_shift", "count"), [(1, 60), (None, 500)])
 def test_kept_keys_and_values_write_the_same_text(
-    positions: str, temperature: float, slide: int | None, count: int
+    positions: str, temperature: float, context_shift: int | None, count: int
 ) -> None:
     engine = ENGINES[positions]
     texts = [
-        list(generate(score, 16, [3, 1], count, temperature=temperature, slide=slide, rng=random.Random(5)))
+        list(
+            generate(
+                score, 16, [3, 1], count, temperature=temperature, context_shift=context_shift, rng=random.Random(5)
+            )
+        )
         for score in (engine.scorer(), engine.window_scorer())
     ]
     assert texts[0] == texts[1]
@@ -104,7 +108,7 @@ def test_a_context_of_one_token_keeps_nothing() -> None:
 
 
 def test_what_was_just_written_is_less_likely() -> None:
-    assert discouraged([2.0, -1.0, 3.0, 0.0], [0, 1, 1, 3], 2.0) == [1.0, -2.0, 3.0, 0.0]
+    assert penalize_repetition([2.0, -1.0, 3.0, 0.0], [0, 1, 1, 3], 2.0) == [1.0, -2.0, 3.0, 0.0]
 
     def score(tokens: object) -> list[float]:
         return [3.0, 2.0, 1.0]
@@ -118,7 +122,7 @@ def test_what_was_just_written_is_less_likely() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"repetition_penalty": 0.0}, {"repetition_window": 0}, {"slide": 0}, {"slide": 9}]
+    "settings", [{"repetition_penalty": 0.0}, {"repetition_window": 0}, {"context_shift": 0}, {"context_shift": 9}]
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):

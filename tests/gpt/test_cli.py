@@ -116,7 +116,7 @@ finally:
 
     assert sorted(loaded("--help")) == ["gpt", "gpt.cli", "gpt.errors"]
     found = loaded("info", "--help")
-    assert [name for name in found if name.startswith("gpt.commands.")] == ["gpt.commands.shared", "gpt.commands.info"]
+    assert [name for name in found if name.startswith("gpt.commands.")] == ["gpt.commands.common", "gpt.commands.info"]
 
 
 def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from gpt.data import ngram
-from gpt.data.ngram import Rung, beaten, counted, ladder, ngram_loss, verdict, witten_bell_loss
+from gpt.data.ngram import Baseline, counted, ngram_loss, strongest_beaten, verdict, witten_bell_loss
 
 
 def test_a_bigram_counted_by_hand() -> None:
@@ -45,10 +45,10 @@ def test_what_never_occurred_still_has_a_probability() -> None:
     assert math.isfinite(ngram_loss([0, 0, 0], [1, 2, 1], 2, 3))
 
 
-def test_the_ladder_descends_on_text_with_structure(text: str) -> None:
+def test_the_baselines_fall_on_text_with_structure(text: str) -> None:
     alphabet = sorted(set(text))
     tokens = [alphabet.index(c) for c in text]
-    losses = [rung.loss for rung in ladder(tokens[:2700], tokens[2700:], len(alphabet))]
+    losses = [baseline.loss for baseline in ngram.baselines(tokens[:2700], tokens[2700:], len(alphabet))]
     assert losses[0] == pytest.approx(math.log(len(alphabet)))
     assert losses == sorted(losses, reverse=True)
 
@@ -56,20 +56,20 @@ def test_the_ladder_descends_on_text_with_structure(text: str) -> None:
 def test_counting_in_a_table_and_by_sorting_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(0)
     train, val = rng.choices(range(9), k=3000), rng.choices(range(9), k=300)
-    by_table = ladder(train, val, 9)
+    by_table = ngram.baselines(train, val, 9)
     monkeypatch.setattr(ngram, "_ROOM", 0)
-    assert ladder(train, val, 9) == by_table
+    assert ngram.baselines(train, val, 9) == by_table
 
 
 def test_of_a_large_text_stretches_from_all_of_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(2)
     train = [*rng.choices([0, 1], k=8000), *rng.choices([2, 3], k=8000)]  # the second half is another language
     val = rng.choices(range(4), k=4000)
-    whole = [rung.loss for rung in ladder(train, val, 4)]
+    whole = [baseline.loss for baseline in ngram.baselines(train, val, 4)]
     assert counted(train) == ""
     monkeypatch.setattr(ngram, "MOST", 4000)
     monkeypatch.setattr(ngram, "_STRETCH", 50)
-    part = [rung.loss for rung in ladder(train, val, 4)]
+    part = [baseline.loss for baseline in ngram.baselines(train, val, 4)]
     assert part != whole
     assert part == pytest.approx(whole, rel=0.15)
     assert counted(train) == " (counted in 4,000 of the 16,000 characters, spread evenly)"
@@ -77,7 +77,11 @@ def test_of_a_large_text_stretches_from_all_of_it_are_counted(monkeypatch: pytes
     assert ngram._some(list(range(1000)), 100).tolist() == [*range(50), *range(950, 1000)]
 
 
-LARGE = [Rung("uniform", "nothing", 8.563), Rung("unigram", "single characters", 9.1), Rung("bigram", "all pairs", 8.2)]
+LARGE = [
+    Baseline("uniform", "nothing", 8.563),
+    Baseline("unigram", "single characters", 9.1),
+    Baseline("bigram", "all pairs", 8.2),
+]
 
 
 @pytest.mark.parametrize(
@@ -92,29 +96,31 @@ LARGE = [Rung("uniform", "nothing", 8.563), Rung("unigram", "single characters",
         (8.1, "bigram", "better than counting all pairs"),
     ],
 )
-def test_a_rung_counts_only_when_all_below_it_are_beaten(loss: float, best: str | None, words: str) -> None:
-    found = beaten(loss, LARGE)
+def test_a_baseline_counts_only_when_all_below_it_are_beaten(loss: float, best: str | None, words: str) -> None:
+    found = strongest_beaten(loss, LARGE)
     assert (found and found.name) == best
     assert verdict(loss, LARGE) == words
 
 
-def test_every_rung_in_every_order_of_losses() -> None:
-    """By hand: a rung is climbed when the loss is below it and below every weaker one."""
+def test_every_baseline_in_every_order_of_losses() -> None:
+    """By hand: a baseline is beaten when the loss is below it and below every weaker one."""
     for losses in itertools.permutations([1.0, 2.0, 3.0, 4.0]):
-        rungs = [Rung(name, name, loss) for name, loss in zip("abcd", losses, strict=True)]
+        baselines = [Baseline(name, name, loss) for name, loss in zip("abcd", losses, strict=True)]
         for loss in (0.5, 1.5, 2.5, 3.5, 4.5):
-            climbed = [r.name for i, r in enumerate(rungs) if all(loss < below.loss for below in rungs[: i + 1])]
-            found = beaten(loss, rungs)
-            assert (found.name if found else None) == (climbed[-1] if climbed else None)
+            beaten = [r.name for i, r in enumerate(baselines) if all(loss < b.loss for b in baselines[: i + 1])]
+            found = strongest_beaten(loss, baselines)
+            assert (found.name if found else None) == (beaten[-1] if beaten else None)
 
 
 def test_noise_is_not_praised() -> None:
     rng = random.Random(3)
-    rungs = ladder(rng.choices(range(500), k=2000), rng.choices(range(500), k=300), 500)
-    assert max(rung.loss for rung in rungs) > rungs[0].loss + 0.1  # counting noise is worse than guessing
-    assert beaten(rungs[0].loss + 0.01, rungs) is None
+    baselines = ngram.baselines(rng.choices(range(500), k=2000), rng.choices(range(500), k=300), 500)
+    assert (
+        max(baseline.loss for baseline in baselines) > baselines[0].loss + 0.1
+    )  # counting noise is worse than guessing
+    assert strongest_beaten(baselines[0].loss + 0.01, baselines) is None
 
 
-def test_a_rung_that_could_not_be_counted_is_left_out() -> None:
-    assert [rung.name for rung in ladder([0, 1, 0, 1], [0, 1], 2)] == ["uniform", "unigram", "bigram"]
-    assert [rung.name for rung in ladder([0, 1, 0, 1], [], 2)] == ["uniform"]
+def test_a_baseline_that_could_not_be_counted_is_left_out() -> None:
+    assert [baseline.name for baseline in ngram.baselines([0, 1, 0, 1], [0, 1], 2)] == ["uniform", "unigram", "bigram"]
+    assert [baseline.name for baseline in ngram.baselines([0, 1, 0, 1], [], 2)] == ["uniform"]

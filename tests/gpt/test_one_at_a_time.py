@@ -12,7 +12,7 @@ import pytest
 from kill_runs import Killer, everything
 
 from gpt.cli import main
-from gpt.commands.log import _times
+from gpt.commands.export_log import _times
 from gpt.commands.sample import unescaped
 from gpt.errors import ConfigError
 from gpt.files import LOCK, in_use, locked

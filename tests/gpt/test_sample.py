@@ -101,7 +101,7 @@ def written(model: GPT, prompt: list[int], n: int, **settings: Any) -> Iterator[
 def test_cached_generation_equals_recomputing_the_window_also_far_beyond_the_context(model: GPT) -> None:
     prompt = [3, 1]
     rng, again = random.Random(7), random.Random(7)
-    cached = list(written(model, prompt, 20, temperature=1.3, top_k=9, slide=1, rng=rng))
+    cached = list(written(model, prompt, 20, temperature=1.3, top_k=9, context_shift=1, rng=rng))
     tokens = list(prompt)
     for _ in range(20):
         logits = [x.data for x in model(tokens[-6:])[-1]]
@@ -155,8 +155,10 @@ def test_stop_strings_cut_where_the_first_of_them_is_complete(text: str, stops: 
     assert "".join(until(text, stops)) == expected
 
 
-@pytest.mark.parametrize(("slide", "lengths"), [(None, [7, 8, 5, 6, 7]), (1, [7, 8, 8, 8, 8]), (5, [7, 8, 4, 5, 6])])
-def test_a_full_context_forgets_half_or_what_was_asked(slide: int | None, lengths: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("context_shift", "lengths"), [(None, [7, 8, 5, 6, 7]), (1, [7, 8, 8, 8, 8]), (5, [7, 8, 4, 5, 6])]
+)
+def test_a_full_context_forgets_half_or_what_was_asked(context_shift: int | None, lengths: list[int]) -> None:
     windows: list[list[int]] = []
 
     def score(tokens: Sequence[int]) -> list[float]:
@@ -164,7 +166,7 @@ def test_a_full_context_forgets_half_or_what_was_asked(slide: int | None, length
         return [0.0] * 20
 
     prompt = [*range(7)]
-    text = prompt + list(generate(score, 8, prompt, 5, slide=slide, rng=random.Random(0)))
+    text = prompt + list(generate(score, 8, prompt, 5, context_shift=context_shift, rng=random.Random(0)))
     assert [len(window) for window in windows] == lengths
     for n, window in enumerate(windows, len(prompt)):
         assert window == text[n - len(window) : n]

@@ -132,8 +132,8 @@ def test_the_page_holds_what_the_scalar_model_gives(
                 assert shown[:2] == pytest.approx([line.mean, line.largest], rel=6e-3)
         for shown, rows in zip(frame["attention"], attention_of(model, sentence[:-1]), strict=True):
             assert shown == pytest.approx([1000 * w for row in rows for w in row], abs=0.51)
-    rungs = {rung.name: rung.loss for rung in this.rungs}
-    assert data["ladder"] == pytest.approx(rungs, abs=1e-4)
+    baselines = {baseline.name: baseline.loss for baseline in this.baselines}
+    assert data["baselines"] == pytest.approx(baselines, abs=1e-4)
     trained = [[r["step"], r["train_loss"]] for r in checkpoint.read_log(run) if r["train_loss"] is not None]
     assert [p for p, _ in data["curves"]["training"]] == [p for p, _ in trained]
     assert [p for _, p in data["curves"]["training"]] == pytest.approx([p for _, p in trained], rel=1e-4)

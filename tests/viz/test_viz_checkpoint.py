@@ -6,7 +6,7 @@ import pytest
 import runs
 
 import viz
-from gpt.data.ngram import ladder
+from gpt.data import ngram
 from gpt.errors import CheckpointError, UnknownCharacterError
 from gpt.pictures import run as checkpoint
 from gpt.runs.checkpoint import BEST, save_model
@@ -46,11 +46,11 @@ def test_logits_are_of_the_end_of_the_text(run):
     assert found.logits(tokens) == ScalarScorer(found.model)(tokens[-6:])
 
 
-def test_the_ladder_is_of_the_text_of_the_run(run):
+def test_the_baselines_are_of_the_text_of_the_run(run):
     found = checkpoint.load(run)
     tokens = found.tokenizer.encode(runs.text())
     split = len(tokens) * 9 // 10
-    assert found.ladder() == ladder(tokens[:split], tokens[split:], found.tokenizer.vocab_size)
+    assert found.baselines() == ngram.baselines(tokens[:split], tokens[split:], found.tokenizer.vocab_size)
 
 
 def test_the_best_parameters_can_be_taken(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Loss curves: every point where the log says, means that are means, and the ladder beside them."""
+"""Loss curves: every point where the log says, means that are means, and the baselines beside them."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import pytest
 from charts import AWKWARD, check_words_fit, titles, words
 
 import viz
-from gpt.data.ngram import Rung
+from gpt.data.ngram import Baseline
 from gpt.pictures import run as checkpoint
 from viz.cli import main
 
@@ -25,7 +25,7 @@ def log(steps=200, seed=0, every=50):
     return records
 
 
-LADDER = {"uniform": 4.174, "unigram": 3.347, "bigram": 2.482, "trigram": 2.046, "5-gram": 1.669}
+BASELINES = {"uniform": 4.174, "unigram": 3.347, "bigram": 2.482, "trigram": 2.046, "5-gram": 1.669}
 
 
 def points(svg, kind):
@@ -52,7 +52,7 @@ def test_curves_hold_what_the_log_says():
 
 
 def test_points_stand_where_their_numbers_are():
-    chart = viz.loss_curve(log(), ladder=LADDER)
+    chart = viz.loss_curve(log(), baselines=BASELINES)
     svg = chart.svg()
     (line,), curve = points(svg, "validation"), chart.curves[0]
     (x0, y0), (x4, y4) = line[0], line[4]
@@ -62,8 +62,8 @@ def test_points_stand_where_their_numbers_are():
         assert y == pytest.approx(y0 + scale * (loss - 4.2), abs=0.1)
     for (_, y), (_, mean) in zip(points(svg, "smooth")[0], curve.smooth, strict=True):
         assert y == pytest.approx(y0 + scale * (mean - 4.2), abs=0.1)
-    heights = [float(y) for y in re.findall(r'class="rung" d="M[\d.]+,([\d.]+)H', svg)]
-    assert heights == pytest.approx([y0 + scale * (loss - 4.2) for loss in LADDER.values()], abs=0.1)
+    heights = [float(y) for y in re.findall(r'class="baseline" d="M[\d.]+,([\d.]+)H', svg)]
+    assert heights == pytest.approx([y0 + scale * (loss - 4.2) for loss in BASELINES.values()], abs=0.1)
     assert [w for w in words(chart) if "gram" in w] == [
         "unigram 3.347",
         "bigram 2.482",
@@ -84,7 +84,7 @@ def test_the_last_validation_is_compared_on_the_sequences_of_the_others():
 
 def test_the_best_is_in_the_middle_when_it_gets_worse():
     records = [{"step": i, "train_loss": 4 - i / 10, "val_loss": abs(i - 12) / 10 + 2} for i in range(1, 30)]
-    chart = viz.loss_curve(records, ladder=[Rung("bigram", "pairs", 2.5), Rung("trigram", "triples", 1.9)])
+    chart = viz.loss_curve(records, baselines=[Baseline("bigram", "pairs", 2.5), Baseline("trigram", "triples", 1.9)])
     assert chart.curves[0].best == (12, 2.0)
     assert "best: 2.0 at step 12" in titles(chart)
     assert "best        2 at step 12, better than bigram" in str(chart)
@@ -131,7 +131,7 @@ def test_several_runs_look_different_and_are_named():
 def test_words_stay_inside(browser, tmp_path):
     close = {"a": 2.0, "b": 2.0001, "c": 2.0002, AWKWARD * 3: 2.0003, "five": 2.0004}
     for curves in (log(), {AWKWARD * 2: log(), "b": log(seed=1)}, [1.0], log(3)):
-        check_words_fit(browser, viz.loss_curve(curves, ladder=close, title=AWKWARD * 5), tmp_path)
+        check_words_fit(browser, viz.loss_curve(curves, baselines=close, title=AWKWARD * 5), tmp_path)
 
 
 def test_names_survive():
@@ -156,8 +156,8 @@ def test_the_command(run, tmp_path, capsys):
     out = tmp_path / "c.svg"
     assert main(["curve", str(run), "-o", str(out)]) == 0
     said = capsys.readouterr().out
-    rungs = checkpoint.settings(run).ladder()
-    assert all(f"{rung.name} {viz.style.number(rung.loss)}" in said for rung in rungs)
+    baselines = checkpoint.settings(run).baselines()
+    assert all(f"{baseline.name} {viz.style.number(baseline.loss)}" in said for baseline in baselines)
     last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     assert f"{viz.style.number(last['val_loss'])} on more of the text" in said
     assert out.exists()
@@ -181,8 +181,8 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
 
 
 def test_a_loss_above_guessing_is_not_praised():
-    ladder = {"uniform": 4.2, "unigram": 5.0, "bigram": 3.1, "trigram": 3.6}
-    said = {loss: str(viz.loss_curve([6.0, loss], ladder=ladder)) for loss in (4.5, 4.2, 4.0, 3.3, 3.0)}
+    baselines = {"uniform": 4.2, "unigram": 5.0, "bigram": 3.1, "trigram": 3.6}
+    said = {loss: str(viz.loss_curve([6.0, loss], baselines=baselines)) for loss in (4.5, 4.2, 4.0, 3.3, 3.0)}
     assert "better than" not in said[4.5] + said[4.2]
     assert "better than unigram" in said[4.0]
     assert "better than unigram" in said[3.3]  # below the trigram, but not below the bigram

@@ -29,7 +29,7 @@ def charts(folder):
         "compilation": viz.compilation(run.compiled(tokens), loss, calls=calls),
         "embeddings": viz.embeddings(run.embeddings(), run.tokenizer.alphabet),
         "gradients": viz.histogram(calls),
-        "loss": viz.loss_curve(run.log(), ladder=run.ladder()),
+        "loss": viz.loss_curve(run.log(), baselines=run.baselines()),
         "next": viz.next_characters(stages, run.tokenizer.alphabet),
         "results": viz.histogram(calls, of="modules", scale="common"),
     }

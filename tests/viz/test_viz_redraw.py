@@ -202,7 +202,7 @@ def every_chart():
         viz.attention([[1.0], [0.25, 0.75]], ["a", "\n"]),
         plane,
         viz.boundaries([plane, plane]),
-        viz.loss_curve([3.0, 2.0], ladder={"bigram": 2.4}),
+        viz.loss_curve([3.0, 2.0], baselines={"bigram": 2.4}),
         viz.embeddings([[1.0, 2.0], [0.0, 1.0], [2.0, 1.0]], ["a", " ", "\n"]),
         viz.histogram(drawn.calls),
         viz.next_characters({"model": [0.5, 0.3, 0.2], "top-k 2": [0.6, 0.4, 0.0]}, "ab\n"),

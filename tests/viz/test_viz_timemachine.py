@@ -40,7 +40,7 @@ def page(frames, **more):
         "training": [(step, 4.0 / (1 + step / 100)) for step in range(1, 501)],
         "validation": [(f.step, f.losses["validation"]) for f in frames],
     }
-    return time_machine(frames, sentence=SENTENCE, alphabet=ALPHABET, curves=curves, ladder={"bigram": 2.5}, **more)
+    return time_machine(frames, sentence=SENTENCE, alphabet=ALPHABET, curves=curves, baselines={"bigram": 2.5}, **more)
 
 
 FRAMES = [frame(step) for step in (0, 50, 125, 250, 500)]

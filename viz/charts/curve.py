@@ -50,17 +50,17 @@ class LossCurve(Chart):
 
     Attributes:
         curves: one per run.
-        ladder: the losses that counting models reach, by name, from the weakest model.
+        baselines: the losses that counting models reach, by name, from the weakest model.
         title, unit: the words on top and at the vertical axis.
     """
 
     curves: Sequence[Curve]
-    ladder: Sequence[tuple[str, float]]
+    baselines: Sequence[tuple[str, float]]
     title: str
     unit: str
 
     def __str__(self) -> str:
-        """Every run in a few lines, with its curve in blocks, and where its best loss stands on the ladder."""
+        """Every run in a few lines, with its curve in blocks, and the strongest baseline that its best loss beats."""
         rows = [self.title] if self.title else []
         for curve in self.curves:
             steps = max(step for step, _ in (*curve.training, *curve.validation))
@@ -72,13 +72,15 @@ class LossCurve(Chart):
             if curve.final is not None:
                 rows.append(f"  {'in the end':<10}  {style.number(curve.final[1])} on more of the text")
             rows.append(f"  {'best':<10}  {_best(curve)}{self._standing(curve.best[1])}")
-        if self.ladder:
-            rows.append(f"counting reaches: {', '.join(f'{name} {style.number(loss)}' for name, loss in self.ladder)}")
+        if self.baselines:
+            rows.append(
+                f"counting reaches: {', '.join(f'{name} {style.number(loss)}' for name, loss in self.baselines)}"
+            )
         return "\n".join(rows)
 
     def _standing(self, loss: float) -> str:
-        climbed = [name for name, _ in takewhile(lambda rung: round(loss, 4) < round(rung[1], 4), self.ladder)]
-        return f", better than {climbed[-1]}" if climbed else ""
+        beaten = [name for name, _ in takewhile(lambda weaker: round(loss, 4) < round(weaker[1], 4), self.baselines)]
+        return f", better than {beaten[-1]}" if beaten else ""
 
     def _drawn(self) -> str:
         return _chart(self)
@@ -90,7 +92,7 @@ class LossCurve(Chart):
 def loss_curve(
     log: Any,
     *,
-    ladder: Mapping[str, float] | Sequence[Any] = (),
+    baselines: Mapping[str, float] | Sequence[Any] = (),
     title: str = "",
     unit: str = "nats per character",
 ) -> LossCurve:
@@ -100,14 +102,14 @@ def loss_curve(
         log: what ``log.jsonl`` holds, a mapping per step with ``step``, ``train_loss`` and ``val_loss``, of which
             each loss may be None; or simply the training loss of every step from 1 on; or either of them by the names
             of runs.
-        ladder: what counting models reach, from the weakest model, by name, or as things with a ``name`` and a
-            ``loss``, such as :func:`gpt.data.ngram.ladder` gives.
+        baselines: what counting models reach, from the weakest model, by name, or as things with a ``name`` and a
+            ``loss``, such as :func:`gpt.data.ngram.baselines` gives.
         title: on top.
         unit: of the loss.
 
     A loss that is not finite is left out. Raises ValueError when a run has no loss, or there are more than five runs.
 
-    >>> print(loss_curve([4.0, 3.0, 2.0], ladder={"unigram": 3.3, "bigram": 2.4}, title="three steps"))
+    >>> print(loss_curve([4.0, 3.0, 2.0], baselines={"unigram": 3.3, "bigram": 2.4}, title="three steps"))
     three steps
     the run: 3 steps
       training    4 █▅▁ 2
@@ -120,8 +122,8 @@ def loss_curve(
         raise ValueError("there is nothing to show; give loss_curve() the log of at least one run")
     if len(runs) > len(LOOKS):
         raise ValueError(f"at most {len(LOOKS)} runs can be told apart in one picture; got {len(runs)}")
-    rungs = [*ladder.items()] if isinstance(ladder, Mapping) else [(rung.name, rung.loss) for rung in ladder]
-    known = [(style.visible(name), float(loss)) for name, loss in rungs if math.isfinite(loss)]
+    pairs = [*baselines.items()] if isinstance(baselines, Mapping) else [(each.name, each.loss) for each in baselines]
+    known = [(style.visible(name), float(loss)) for name, loss in pairs if math.isfinite(loss)]
     curves = [_curve(style.short(style.visible(str(name))), list(records)) for name, records in runs.items()]
     return LossCurve(curves, known, style.visible(title), unit)
 
@@ -176,7 +178,7 @@ def _sparkline(line: Sequence[Point]) -> str:
 def _chart(chart: LossCurve) -> str:
     everything = [p for curve in chart.curves for p in (*curve.smooth, *curve.validation)]
     across = Axis([*(x for x, _ in everything), 0.0], _LEFT, _LEFT + _WIDTH, margin=0.0)
-    up = Axis([*(y for _, y in everything), *(loss for _, loss in chart.ladder)], _TOP + _HEIGHT, _TOP)
+    up = Axis([*(y for _, y in everything), *(loss for _, loss in chart.baselines)], _TOP + _HEIGHT, _TOP)
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
     parts = [text(12, 30, chart.title, size=20, bold=True), text(12, _TOP - 16, f"loss, {chart.unit}")]
     for tick in across.ticks():
@@ -187,11 +189,11 @@ def _chart(chart: LossCurve) -> str:
         parts.append(text(_LEFT - 10, up.at(tick) + 5, style.number(tick), style.FAINT, anchor="end"))
     parts.append(text((_LEFT + right) / 2, bottom + 48, "step", anchor="middle"))
     labels = []
-    falling = sorted(chart.ladder, key=lambda rung: -rung[1])
+    falling = sorted(chart.baselines, key=lambda pair: -pair[1])
     for (name, loss), y in zip(falling, _apart([up.at(loss) for _, loss in falling]), strict=True):
         words = f"{name} {style.number(loss)}"
         line = f'stroke="{style.INK}" stroke-width="1.5" stroke-dasharray="2 4"'
-        parts.append(f'<path class="rung" d="M{_LEFT:.1f},{up.at(loss):.1f}H{right:.1f}" fill="none" {line}/>')
+        parts.append(f'<path class="baseline" d="M{_LEFT:.1f},{up.at(loss):.1f}H{right:.1f}" fill="none" {line}/>')
         parts.append(stroke(right, up.at(loss), right + 16, y, style.FAINT, 1))
         parts.append(text(right + 22, y + 5, words))
         labels.append(words)

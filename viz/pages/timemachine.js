@@ -26,9 +26,9 @@ const say = (svg, words) => svg.setAttribute("aria-label", words);
 
 // --- loss --------------------------------------------------------------------------------------------------------------
 const LAST = Math.max(1, FRAMES.at(-1).step, ...Object.values(DATA.curves).flat().map(p => p[0]));
-const ALL = [...Object.values(DATA.curves).flat().map(p => p[1]), ...Object.values(DATA.ladder)].filter(x => x !== null);
+const ALL = [...Object.values(DATA.curves).flat().map(p => p[1]), ...Object.values(DATA.baselines)].filter(x => x !== null);
 // A loss that explodes may leave the picture at the top: what came before it stays readable.
-const START = Math.max(...Object.values(DATA.ladder), ...Object.values(DATA.curves).map(c => c[0]?.[1] ?? 0));
+const START = Math.max(...Object.values(DATA.baselines), ...Object.values(DATA.curves).map(c => c[0]?.[1] ?? 0));
 const HIGH = Math.min(Math.max(...ALL), 1.5 * START), LOW = Math.min(...ALL);
 let axis = null;
 function ticks(low, high, most) {
@@ -50,11 +50,11 @@ function drawLoss() {
   for (const tick of ticks(LOW, HIGH, Math.max(2, height / 60)))
     make(svg, "text", { class: "axis", x: left - 6, y: y(tick) + letter / 3, "font-size": letter, "text-anchor": "end" }, number(tick));
   let free = -Infinity;
-  for (const [name, loss] of Object.entries(DATA.ladder).sort((a, b) => b[1] - a[1])) {
-    make(svg, "line", { class: "rungline", x1: left, x2: right, y1: y(loss), y2: y(loss) });
+  for (const [name, loss] of Object.entries(DATA.baselines).sort((a, b) => b[1] - a[1])) {
+    make(svg, "line", { class: "baseline-line", x1: left, x2: right, y1: y(loss), y2: y(loss) });
     const place = Math.max(y(loss) + letter / 3, free + letter);
     free = place;
-    make(svg, "text", { class: "rung", x: right + 8, y: place, "font-size": letter }, name);
+    make(svg, "text", { class: "baseline", x: right + 8, y: place, "font-size": letter }, name);
   }
   const clip = make(make(svg, "clipPath", { id: "inside" }), "rect", { x: 0, y: 0, width: right + 6, height: bottom });
   clip.setAttribute("width", right + 6);

@@ -57,7 +57,7 @@ def time_machine(
     sentence: Sequence[str],
     alphabet: Sequence[str],
     curves: Mapping[str, Sequence[Point]],
-    ladder: Mapping[str, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
     title: str = "time machine",
     flow_characters: int | None = None,
 ) -> Page:
@@ -68,7 +68,7 @@ def time_machine(
         sentence: the characters that the model reads, and the one that follows.                              # (T + 1)
         alphabet: the character of every token.
         curves: losses over the training, by name, as points (step, loss).
-        ladder: losses to compare with, by name.
+        baselines: losses to compare with, by name.
         title: on top.
         flow_characters: on how many characters the gradients were measured, if not on the whole sentence.
 
@@ -91,7 +91,7 @@ def time_machine(
         "following": following,
         "alphabet": [style.visible(character) for character in alphabet],
         "curves": {name: [_pair(*p) for p in _smoothed(points)] for name, points in curves.items()},
-        "ladder": {name: round(loss, 4) for name, loss in (ladder or {}).items()},
+        "baselines": {name: round(loss, 4) for name, loss in (baselines or {}).items()},
         "heads": heads,
         "allHeads": len(shown[0].attention),
         "modules": [line.name for line in shown[0].modules[:MOST_LINES]],

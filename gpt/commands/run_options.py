@@ -14,7 +14,7 @@ from ..data.corpus import DEFAULT_DATASET, Corpus, kept_text, open_text
 from ..data.text import Text, parse_normalizations
 from ..runs.checkpoint import RunConfig
 from ..train import text_sha256
-from .shared import normalize_flag, say_parts, text_flags
+from .common import normalize_flag, say_parts, text_flags
 
 DEFAULT_PRESET = "small"
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
