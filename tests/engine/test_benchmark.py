@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from domains import ROOT
+from tests.engine.domains import ROOT
 
 
 def test_the_eager_benchmark_prints_its_tables():

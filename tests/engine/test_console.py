@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from domains import ROOT
 
+from tests.engine.domains import ROOT
 from tinygrad_edu import console
 
 ALL = "a\tb\n" + "".join(map(chr, [*range(0x20, 0x7F), 0xE9, 0x301, 0x200C, 0x200D, 0x2212, 0x1F600]))

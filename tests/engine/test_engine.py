@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from domains import python, repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.domains import python, repeatable
 from tinygrad_edu import Value, collector_paused, gradcheck, maximum, minimum, no_grad, ops, topological_order
 from tinygrad_edu.engine import NO_GRADIENT_YET, apply
 

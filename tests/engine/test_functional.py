@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from domains import repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.domains import repeatable
 from tinygrad_edu import Value, gradcheck, ops, topological_order
 from tinygrad_edu import functional as F
 from tinygrad_edu.errors import ShapeError

@@ -4,7 +4,8 @@ import ast
 import re
 
 import pytest
-from domains import ROOT, python
+
+from tests.engine.domains import ROOT, python
 
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
 LAYOUT = ("viz/rendering/dot.py", "viz/rendering/graphviz_program.py")  # the files that may know graphviz

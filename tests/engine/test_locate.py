@@ -5,8 +5,8 @@ import math
 import random
 
 import pytest
-from random_graphs import random_graph
 
+from tests.engine.random_graphs import random_graph
 from tinygrad_edu import Value, maximum, topological_order
 from tinygrad_edu.engine import apply
 from tinygrad_edu.gradcheck import locate, measured_gradients

@@ -5,8 +5,8 @@ import multiprocessing
 import random
 
 import pytest
-from domains import python
 
+from tests.engine.domains import python
 from tinygrad_edu import Value, gradcheck, nn, no_grad, optim, topological_order
 from tinygrad_edu import functional as F
 from tinygrad_edu.errors import ShapeError, StateDictError

@@ -5,10 +5,10 @@ import math
 import pickle
 
 import pytest
-from domains import inputs_of, ordinary, repeatable
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.engine.domains import inputs_of, ordinary, repeatable
 from tinygrad_edu import Value, central_difference, ops
 from tinygrad_edu.engine import NO_GRADIENT_YET, apply
 from tinygrad_edu.errors import DivisionByZeroError, DomainError

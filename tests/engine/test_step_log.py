@@ -8,8 +8,8 @@ import re
 import struct
 
 import pytest
-from random_graphs import random_graph
 
+from tests.engine.random_graphs import random_graph
 from tinygrad_edu import Value, maximum, topological_order
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.errors import StaleGraphError

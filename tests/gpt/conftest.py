@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
 
 from gpt.cli import main
+from tests.viz.browser import CHROMIUM, Browser
 
 
 @pytest.fixture(scope="session")

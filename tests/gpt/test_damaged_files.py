@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kill_runs import everything
 
 from gpt.cli import main
 from gpt.config import GPTConfig
 from gpt.errors import CheckpointError, ConfigError
 from gpt.model import GPT, parameter_shapes
 from gpt.runs import checkpoint, convert
+from tests.gpt.kill_runs import everything
 from tinygrad_edu.nn import shape
 from viz.cli import main as viz_main
 

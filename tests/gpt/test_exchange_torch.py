@@ -16,14 +16,14 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"),
 ]
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2]
 
 OUT = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from nanogpt import NanoGPT
-from test_exchange import SHAPES, logits, made_run
+from tests.gpt.nanogpt import NanoGPT
+from tests.gpt.test_exchange import SHAPES, logits, made_run
 from gpt.runs import checkpoint
 from gpt.cli import main
 from safetensors.torch import load_file
@@ -50,8 +50,8 @@ IN = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from nanogpt import NanoGPT
-from test_exchange import logits
+from tests.gpt.nanogpt import NanoGPT
+from tests.gpt.test_exchange import logits
 from gpt.runs import checkpoint
 from gpt.cli import main
 folder = Path(sys.argv[2])
@@ -93,7 +93,7 @@ GOES_ON = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from nanogpt import NanoGPT
+from tests.gpt.nanogpt import NanoGPT
 from gpt.runs import checkpoint
 from gpt.cli import main
 folder = Path(sys.argv[2])
@@ -135,7 +135,7 @@ HOSTILE = """
 import sys, torch, warnings
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from nanogpt import NanoGPT
+from tests.gpt.nanogpt import NanoGPT
 from gpt.cli import main
 folder = Path(sys.argv[2])
 (folder / "text.txt").write_text("abcdefg " * 40)

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from kill_runs import Killer, everything
 
 from gpt.cli import main
 from gpt.commands.export_log import _times
@@ -17,6 +16,7 @@ from gpt.commands.sample import unescaped
 from gpt.errors import ConfigError
 from gpt.files import LOCK, in_use, locked
 from gpt.runs import checkpoint
+from tests.gpt.kill_runs import Killer, everything
 
 HOLD = """
 import sys

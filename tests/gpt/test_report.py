@@ -9,8 +9,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from browser import Browser
-from charts import check_accessible
 
 import viz
 from gpt.cli import main
@@ -21,6 +19,8 @@ from gpt.inspection.observer import opened
 from gpt.model import parameter_shapes
 from gpt.pictures import report
 from gpt.runs import checkpoint, snapshots
+from tests.viz.browser import Browser
+from tests.viz.charts import check_accessible
 from tinygrad_edu import topological_order
 from viz.graph import regions
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import Browser
 
 from gpt.cli import main
 from gpt.config import ENGINES, TrainConfig
@@ -21,6 +20,7 @@ from gpt.engines.scalar import ScalarEngine
 from gpt.inspection import surprisal
 from gpt.inspection.surprisal import Seen
 from gpt.runs import checkpoint
+from tests.viz.browser import Browser
 from viz.pages.surprise_page import surprise_page
 
 

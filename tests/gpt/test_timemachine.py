@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser
 
 import viz
 from gpt.cli import main
@@ -20,6 +19,7 @@ from gpt.model import GPT
 from gpt.pictures.timemachine import chosen_sentence, page_of
 from gpt.runs import checkpoint, snapshots
 from gpt.tokenizer import CharTokenizer
+from tests.viz.browser import Browser
 from tinygrad_edu import record_calls
 
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from kill_runs import Killer
 
 from gpt.cli import main
 from gpt.config import ENGINES, GPTConfig, TrainConfig
@@ -21,6 +20,7 @@ from gpt.model import GPT
 from gpt.runs import checkpoint
 from gpt.runs.checkpoint import RunConfig
 from gpt.train import Run, learning_rate, resume, start, text_sha256, train
+from tests.gpt.kill_runs import Killer
 from tinygrad_edu import Value
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from domains import ROOT
+
+from tests.engine.domains import ROOT
 
 EVIL = "\x1b[2J\x07\x9b\u202e\x7f"
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")

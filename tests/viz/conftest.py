@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import runs
-from browser import CHROMIUM, Browser
-from drawn_examples import Drawn, gpt_loss, mlp_loss
+
+from tests.viz import runs
+from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.drawn_examples import Drawn, gpt_loss, mlp_loss
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,109 @@
+"""What a compiled function is given, and what it returns."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_edu import Value, jit
+from tinygrad_edu.errors import CompileError, DomainError, ShapeError
+from tinygrad_edu.functional import pick
+
+w = Value(2.0)
+
+
+def test_ragged_lists() -> None:
+    with pytest.raises(TypeError, match="argument 1 of .*equal length; got lists of different lengths"):
+        jit(lambda xs: sum(x * w for x in xs), [w])([[1.0, 2.0], [3.0]])
+
+
+def test_by_name() -> None:
+    def scaled(x: Any, k: Any = 3.0) -> Any:
+        return w * x * k
+
+    assert jit(scaled, [w])([1.0]).tolist() == [6.0]
+    assert jit(scaled, [w])([1.0], k=[5.0]).tolist() == [10.0]
+    assert jit(scaled, [w]).value_and_grad(k=[5.0], x=[1.0]) == 10.0
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        jit(scaled, [w])([1.0], other=[5.0])
+
+    def only(x: Any, *, k: Any) -> Any:
+        return w * x * k
+
+    with pytest.raises(TypeError, match="by position; got k by name"):
+        jit(only, [w])([1.0], k=[5.0])
+
+
+def test_an_array_of_values_is_a_list_of_them() -> None:
+    out = jit(lambda x: np.array([w * x, w + x]), [w])([1.0, 4.0])
+    assert [column.tolist() for column in out] == [[2.0, 8.0], [3.0, 6.0]]
+
+
+def test_a_generator() -> None:
+    with pytest.raises(CompileError, match="returns a generator; return a list"):
+        jit(lambda x: (v * x for v in [w]), [w])([1.0])
+
+
+def test_truth_values_are_1_and_0() -> None:
+    assert jit(lambda x: w * x, [w])([True, False]).tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64", "float16", "float64", "longdouble"])
+def test_every_width(kind: str) -> None:
+    assert jit(lambda x: w * x, [w])(np.array([1, 3], kind)).tolist() == [2.0, 6.0]
+
+
+def test_integers_beyond_64_bits() -> None:
+    with pytest.raises(TypeError, match="18446744073709551615 is too large"):
+        jit(lambda x: w * x, [w])(np.array([2**64 - 1], np.uint64))
+    with pytest.raises(TypeError, match="expected numbers"):
+        jit(lambda x: w * x, [w])([2**70])
+
+
+def test_whole_numbers_first_and_floats_later() -> None:
+    w = Value(2.0)
+    scaled = jit(lambda x, y: w * x + y, [w])
+    assert scaled([1, 2], [0, 0]).tolist() == [2.0, 4.0]
+    assert scaled([1.5, 2.0], [0, 1]).tolist() == [3.0, 5.0]
+    assert scaled([3, 4], [0.5, 0.0]).tolist() == [6.5, 8.0]
+    assert scaled([3, 4], [1, 1]).tolist() == [7.0, 9.0]
+    assert scaled.value_and_grad([1.5, 2.5], [0, 0]) == 4.0
+    assert w.grad == 2.0
+
+
+def test_floats_where_an_index_is_needed_are_refused_and_integers_go_on() -> None:
+    table = [Value(1.0), Value(2.0)]
+    chosen = jit(lambda k: pick(table, k), table)
+    assert chosen([0, 1]).tolist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match="takes one index, an integer; got a number that is no integer"):
+        chosen([0.5, 1.0])
+    assert chosen([1]).tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("written", "function", "batch"),
+    [
+        ("'/'", lambda w, x: x / (w - w), [1.0, 2.0, -3.0]),
+        ("'**'", lambda w, x: (w * x) ** -1, [0.0, 2.0]),
+        ("'-'", lambda w, x: x * 3e38 - w * 3e38, [-1.0]),
+        ("'log'", lambda w, x: (w * x).log(), [0.0, 2.0]),
+        ("the derivative of 'sqrt'", lambda w, x: ((w - w) * x).sqrt(), [1.0, 2.0]),
+        ("'exp'", lambda w, x: (w * x).exp(), [1000.0]),
+    ],
+    ids=["division", "power", "difference", "log", "root", "exp"],
+)
+def test_a_loss_that_is_not_finite_names_what_the_source_says(written: str, function: Any, batch: list[float]) -> None:
+    w = Value(1.0)
+    with pytest.raises(DomainError, match=rf"come from {re.escape(written)} at test_arguments.py:\d+"):
+        jit(lambda x: function(w, x), [w], dtype="float32").value_and_grad(batch)
+
+
+def test_what_value_and_grad_and_batches_expect() -> None:
+    w = Value(1.0)
+    with pytest.raises(CompileError, match=r"expects a function that returns one Value; .* returns a list"):
+        jit(lambda x: [w * x, w], [w]).value_and_grad([1.0])
+    with pytest.raises(ShapeError, match="got: argument 1 has 2, argument 2 has 1"):
+        jit(lambda x, y: w * x * y, [w])([1.0, 2.0], [1.0])

@@ -1,0 +1,227 @@
+"""Programs without vectors: plain Python for them, and compiling that takes as long as they are, not its square."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.compiler.against_eager import agree, by_numpy, eager, error
+from tinygrad_edu import Value, maximum, minimum, ops
+from tinygrad_edu.compiler import Compiled, jit
+from tinygrad_edu.compiler.llvm_backend.llvm_math import able
+from tinygrad_edu.compiler.numpy_backend import elementwise, scalars
+from tinygrad_edu.compiler.numpy_backend.executor import allocate
+from tinygrad_edu.compiler.program import fusion
+from tinygrad_edu.errors import DomainError
+
+# --- programs --------------------------------------------------------------------------------------------------------
+
+
+def chain(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
+    w = Value(0.5)
+
+    def loss(x: Any) -> Value:
+        v = w * x[0]
+        for _ in range(n):
+            v = (v * 1.01).tanh()
+        return v
+
+    return loss, [w]
+
+
+def running_sum(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
+    w = [Value(0.1 * i) for i in range(n)]
+
+    def loss(x: Any) -> Value:
+        total = result = w[0] * x[0]
+        for i in range(1, n):
+            total = total + w[i] * x[i % 4]
+            result = result + total * total
+        return result
+
+    return loss, w
+
+
+def sorting(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
+    """n rounds in which neighbours change places, as in a bubble sort by a network."""
+    w = [Value(0.3 * i) for i in range(8)]
+
+    def loss(x: Any) -> Value:
+        v = [a * x[i % 4] for i, a in enumerate(w)]
+        for start in range(n):
+            for i in range(start % 2, 7, 2):
+                v[i], v[i + 1] = minimum(v[i], v[i + 1]), maximum(v[i], v[i + 1])
+        return v[0] + v[3] * 2.0 - v[7]
+
+    return loss, w
+
+
+def edit_distance(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
+    """The cheapest way from a series of n numbers to one of four."""
+    w = [Value(math.sin(i)) for i in range(n)]
+
+    def loss(x: Any) -> Value:
+        row = [Value(0.5 * j) for j in range(5)]
+        for i in range(n):
+            new = [row[0] + 0.5]
+            for j in range(4):
+                new.append(minimum(minimum(row[j] + (w[i] - x[j]) ** 2, row[j + 1] + 0.5), new[j] + 0.5))
+            row = new
+        return row[-1]
+
+    return loss, w
+
+
+PROGRAMS = [chain, running_sum, sorting, edit_distance]
+X = [[0.3, -0.7, 0.2, 0.9]]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_without_vectors_is_plain_python(program: Any) -> None:
+    function, parameters = program(12)
+    compiled = jit(function, parameters)
+    loss = compiled.value_and_grad(X)
+    expected, gradient = eager(function, compiled.parameters.values, X)
+    assert error(loss, expected) < 1e-6
+    assert error(compiled.parameters.gradient, gradient) < 1e-6
+    (executor, _) = compiled._versions[-1].executors[True, 1]
+    assert len(executor.steps) == 1  # one function for everything
+    assert compiled.stats().in_python == len(compiled.program.instructions)
+    assert compiled.summary().endswith("instructions are for a few numbers each and run as plain Python")
+    compiled.value_and_grad(X * 200)  # for so many examples numpy is faster
+    assert compiled.stats().in_python < len(compiled.program.instructions) / 2
+    agree(function, parameters, X * 3)
+
+
+def test_vectors_are_for_numpy() -> None:
+    w = [[Value(math.sin(i + 12 * j)) for i in range(12)] for j in range(12)]
+
+    def loss(x: Any) -> Value:
+        for _ in range(5):
+            x = [sum(a * b for a, b in zip(row, x, strict=True)).tanh() for row in w]
+        return sum(v * v for v in x)
+
+    compiled = jit(loss, w)
+    compiled.value_and_grad([[0.1 * i for i in range(12)]])
+    assert compiled.stats().in_python == 0
+    assert "plain Python" not in compiled.summary()
+
+
+def test_the_numbers_that_are_not_finite_are_found_in_plain_python() -> None:
+    w = Value(1e-3)
+
+    def loss(x: Any) -> Value:
+        v = x * w
+        for _ in range(20):
+            v = v * 1.5 + 0.0
+        return v.log()
+
+    compiled = jit(loss, [w])
+    compiled.value_and_grad([2.0])
+    assert compiled.stats().in_python > 20
+    with pytest.raises(DomainError, match="'log' at"):
+        compiled.value_and_grad([-1.0])
+
+
+# --- what the lines say ----------------------------------------------------------------------------------------------
+
+NUMBERS = (-math.inf, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 800.0, math.inf, math.nan)
+
+
+def in_python(op: str, *inputs: float) -> float:
+    names = {f"x{n}": x for n, x in enumerate(inputs)}
+    with np.errstate(all="ignore"):  # as while a program runs
+        return float(eval(scalars._EXPRESSIONS[op].format(*names), {**scalars._WORDS, **names}))
+
+
+def test_every_operation_of_numpy_is_one_of_python() -> None:
+    forward = {*(op.name for op in ops.TABLE), *elementwise.UFUNCS, *elementwise.FORWARD, "copy"}
+    slopes = {f"grad:{name}" for name in elementwise.SLOPES}
+    assert {*forward, *slopes} - {"gelu"} <= scalars._EXPRESSIONS.keys()
+
+
+@pytest.mark.parametrize("op", [op for op in ops.TABLE if op is not ops.DETACH], ids=lambda op: op.name)
+def test_operations_in_python_are_those_of_the_engine(op: ops.Op) -> None:
+    two = op.arity != 1
+    for a in NUMBERS:
+        for b in NUMBERS if two else (0.0,):
+            inputs = (a, b) if two else (a,)
+            try:
+                expected = op.forward(*inputs)
+            except DomainError:  # there numpy has infinities and NaN
+                with np.errstate(all="ignore"):
+                    out = by_numpy(op.name, *map(np.array, inputs))
+                assert np.array_equal(in_python(op.name, *inputs), out, equal_nan=True), inputs
+                continue
+            assert in_python(op.name, *inputs) == pytest.approx(expected, rel=1e-14, nan_ok=True), inputs
+            assert op.derivatives is not None
+            for slot, slope in enumerate(op.derivatives(*inputs, expected) if math.isfinite(expected) else ()):
+                name = f"grad:{op.name}:{slot}"
+                if name in scalars._EXPRESSIONS and slope == slope:
+                    assert in_python(name, 3.0, *inputs, expected) == pytest.approx(3.0 * slope, rel=1e-14), (a, b)
+
+
+# --- how much work compiling is --------------------------------------------------------------------------------------
+
+
+SIZES = {chain: (100, 200), running_sum: (60, 120), sorting: (16, 32), edit_distance: (10, 20)}
+
+
+def lines_run(work: Callable[[], Any]) -> int:
+    """How many lines of the library a piece of work goes through: the same on every machine."""
+    count = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal count
+        if "tinygrad_edu" not in frame.f_code.co_filename:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def compiled(program: Any, n: int, batch: int = 1) -> Compiled:
+    function, parameters = program(n)
+    result = jit(function, parameters)
+    result.value_and_grad(X * batch)
+    return result
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_twice_the_program_is_twice_the_work(program: Any, batch: int) -> None:
+    compiled(program, 2, batch)  # what is made once
+    once, twice = (lines_run(lambda n=n: compiled(program, n, batch)) for n in SIZES[program])
+    assert twice < 2.4 * once
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_twice_the_program_is_twice_the_work_for_fusion(program: Any) -> None:
+    def fuse(made: Any) -> None:
+        schedule = fusion.schedule(made, 4096, able, ())
+        assert any(isinstance(item, fusion.Group) for item in schedule)
+        fusion.hide(made, schedule)
+
+    made = [compiled(program, n).program for n in SIZES[program]]
+    once, twice = (lines_run(lambda p=p: fuse(p)) for p in made)
+    assert twice < 2.4 * once
+
+
+def test_twice_the_arrays_are_twice_the_work_for_the_layout_of_memory() -> None:
+    def lay_out(n: int) -> None:
+        allocate(dict.fromkeys(range(n), 16), {i: i for i in range(n)}, {i: 2 * n - i for i in range(n)})
+
+    once, twice = (lines_run(lambda n=n: lay_out(n)) for n in (1000, 2000))
+    assert twice < 2.2 * once

@@ -1,0 +1,289 @@
+"""The pages of the course: complete, offline, and working in a browser, on a phone and on a projector."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lessons import highlight, markdown, site
+from lessons.cells import Lesson, load, load_all, parse
+from lessons.cli import main
+from lessons.runner import run_all
+from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.charts import check_accessible
+
+TEN = [lesson for lesson in load_all() if not lesson.is_supplement]
+PAGES = [f"{lesson.path.stem}.html" for lesson in TEN]
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("course")
+    assert main(["site", str(folder), "--fast", "--only", *(lesson.name for lesson in TEN)]) == 0
+    return folder
+
+
+def test_the_way_leads_from_one_number_to_a_gpt_through_all_ten(course: Path) -> None:
+    contents = (course / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<li><a href="(\d\d_[^"]+)"', contents) == PAGES
+    assert len(PAGES) == 10
+    assert contents.index("one number</p>") < contents.index(PAGES[0])
+    assert contents.index("a GPT that writes Shakespeare") > contents.index(f'<li><a href="{PAGES[-1]}"')
+    for name, following in pairwise(PAGES):
+        assert f'href="{following}">Lesson ' in (course / name).read_text(encoding="utf-8")
+
+
+def test_every_lesson_has_a_page_and_the_contents_lead_to_it(course: Path) -> None:
+    contents = (course / "index.html").read_text(encoding="utf-8")
+    for name in PAGES:
+        assert f'href="{name}"' in contents
+        page = (course / name).read_text(encoding="utf-8")
+        assert "<h1>Lesson " in page
+    middle = (course / "02_line.html").read_text(encoding="utf-8")
+    assert 'href="01_expression.html">← Lesson 1' in middle
+    assert 'href="03_neuron.html">Lesson 3: The neuron →' in middle
+    assert "<ins>+class Line(Module):</ins>" in middle
+
+
+def test_the_map_shows_the_graph_of_each_stage(course: Path) -> None:
+    contents = (course / "index.html").read_text(encoding="utf-8")
+    assert contents.count('<img src="data:image/svg+xml;base64,') == 10
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_snippet_works_when_pasted_from_the_pages(course: Path, tmp_path: Path, name: str) -> None:
+    page = (course / name).read_text(encoding="utf-8")
+    blocks = re.findall(r'<div class="code"><pre tabindex="0"><code>(.*?)</code>', page, re.DOTALL)
+    snippets = [html.unescape(re.sub(r"</?(?:b|i|span)>", "", block)) for block in blocks]
+    assert len(snippets) > 15
+    prompt = subprocess.run(
+        [sys.executable, "-i", "-q"],
+        input="".join(f"{snippet}\n\n" for snippet in ["FAST = True", *snippets]) + "print('REACHED THE END')\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(site.FOLDER.parent),
+            "PYTHONIOENCODING": "utf-8",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+    )
+    assert "Error" not in prompt.stderr, prompt.stderr
+    assert "REACHED THE END" in prompt.stdout
+
+
+def test_pictures_stand_in_the_page_with_names_of_their_own(course: Path) -> None:
+    page = (course / "01_expression.html").read_text(encoding="utf-8")
+    assert page.count('<svg role="img"') == 3
+    names = re.findall(r'\bid="([^"]+)"', page.partition("<iframe")[0])
+    assert len(names) == len(set(names))
+    used = set(re.findall(r"url\(#([^)]+)\)", page.partition("<iframe")[0]))
+    assert used <= set(names)
+
+
+def test_answers_and_solutions_are_folded(course: Path) -> None:
+    page = (course / "01_expression.html").read_text(encoding="utf-8")
+    assert page.count('<details class="solution"') == 3
+    folded = re.findall(r'<details class="reveal".*?</details>', page, re.DOTALL)
+    assert any("dL/da = 6" in answer for answer in folded)
+    assert "dL/da = 6" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+
+
+def test_only_the_question_itself_is_marked_as_one(course: Path) -> None:
+    page = (course / "01_expression.html").read_text(encoding="utf-8")
+    marked = re.findall(r'<div class="predict">(.*?)</div>', page, re.DOTALL)
+    assert len(marked) == 4
+    assert all(part.startswith("<p><strong>Predict.</strong>") for part in marked)
+
+
+def test_the_guide_is_a_page_too(course: Path) -> None:
+    assert 'href="guide.html"' in (course / "index.html").read_text(encoding="utf-8")
+    guide = (course / "guide.html").read_text(encoding="utf-8")
+    for lesson in TEN:
+        assert f"<h2>{lesson.title}</h2>" in guide
+
+
+def test_nothing_points_to_another_place(course: Path) -> None:
+    for path in course.glob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
+
+
+def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "# %% [markdown]\n# # Lesson 1: A\n# **Question.** Why?\n\n# %%\nx = 1\ny = x / 0\n"
+    with pytest.raises(Exception, match=r"01_a.py, line 7: ZeroDivisionError: division by zero"):
+        run_all(parse(text, tmp_path / "01_a.py"))
+
+
+def test_without_a_layout_program_the_numbers_still_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viz.rendering.graphviz_program._installed", lambda: iter(()))
+    lesson = load("2")
+    shown = [one for one in run_all(lesson, fast=True) if one is not None]
+    assert any("not drawn: " in one.bundle.get("text/plain", "") for one in shown)
+    assert any("dL/dw = -43.76" in one.text for one in shown)
+
+
+def test_a_page_shows_text_as_text() -> None:
+    assert markdown.inline("`<b>` & <i> **a < b** [x](y.html)") == (
+        '<code class="short">&lt;b&gt;</code> &amp; &lt;i&gt; <strong>a &lt; b</strong> <a href="y.html">x</a>'
+    )
+    assert markdown.inline("2 * 3 * 4, `a * b`, *yes*") == '2 * 3 * 4, <code class="short">a * b</code>, <em>yes</em>'
+    assert "<th>a</th>" in markdown.to_html("| a | b |\n|---|---|\n| 1 | 2 |")
+    assert markdown.to_html("1. one\n   more\n2. two") == "<ol><li>one more</li><li>two</li></ol>"
+    assert markdown.to_html("```\na < b\n```") == '<pre class="formula" tabindex="0">a &lt; b</pre>'
+    assert markdown.to_html("> so\n> it is") == "<blockquote><p>so it is</p></blockquote>"
+    assert highlight.to_html('if x < "a<b":  # <c>') == '<b>if</b> x &lt; <span>"a&lt;b"</span>:  <i># &lt;c&gt;</i>'
+
+
+@pytest.mark.parametrize("lesson", TEN, ids=lambda lesson: lesson.name)
+def test_code_is_shown_to_the_letter(lesson: Lesson) -> None:
+    for cell in lesson.cells:
+        if cell.is_code:
+            shown = re.sub(r"</?(?:b|i|span)>", "", highlight.to_html(cell.shown))
+            assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == cell.shown
+
+
+def test_what_can_be_searched_leads_to_places_that_exist(course: Path) -> None:
+    contents = (course / "index.html").read_text(encoding="utf-8")
+    entries = json.loads(re.search(r'id="entries">(.*?)</script>', contents, re.DOTALL)[1])
+    assert len(entries) > 60
+    for entry in entries:
+        page, _, name = entry["at"].partition("#")
+        assert f'id="{name}"' in (course / page).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory):
+    if CHROMIUM is None:
+        pytest.skip("no chromium")
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+def size(browser: Browser, width: int, height: int) -> None:
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(375, 700), (1920, 1080)])
+@pytest.mark.parametrize("name", ["index.html", "guide.html", "errata.html", *PAGES])
+def test_it_opens_without_errors_requests_or_sideways_scrolling(
+    browser: Browser, course: Path, name: str, width: int, height: int
+) -> None:
+    size(browser, width, height)
+    browser.open((course / name).as_uri())
+    assert browser.console == []
+    assert [address for address in browser.requests if not address.startswith(("file:", "data:", "about:"))] == []
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, course: Path) -> None:
+    size(browser, 1280, 800)
+    browser.open((course / "01_expression.html").as_uri())
+    browser.evaluate("document.querySelector('iframe').scrollIntoView()")
+    inside = "document.querySelector('iframe').contentDocument"
+    browser.wait_for(f"{inside}?.querySelector('#where')?.textContent.includes('0')")
+    browser.evaluate("document.getElementById('theme').click()")
+    assert browser.evaluate(f"{inside}.documentElement.dataset.theme") == "dark"
+    browser.open((course / "02_line.html").as_uri())  # the next page remembers
+    assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
+    browser.evaluate("localStorage.clear()")
+    assert browser.console == []
+
+
+@pytest.mark.parametrize("name", ["index.html", "guide.html", "08_attention.html", "10_gpt.html"])
+def test_people_who_hear_or_type_can_use_the_pages(browser: Browser, course: Path, name: str) -> None:
+    browser.open((course / name).as_uri())
+    browser.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    check_accessible(browser)
+
+
+def test_the_stepper_fits_a_phone(browser: Browser, course: Path) -> None:
+    size(browser, 375, 700)
+    browser.open(next(course.glob("01_expression-*.html")).as_uri())
+    browser.wait_for("document.querySelector('#where').textContent.includes('0')")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_searching(browser: Browser, course: Path) -> None:
+    browser.open((course / "index.html").as_uri() + "?q=saturated+sigmoid")
+    assert browser.evaluate("document.getElementById('q').value") == "saturated sigmoid"
+    assert browser.evaluate("document.querySelectorAll('#results a').length") >= 1
+    assert "03_neuron.html#" in browser.evaluate("document.querySelector('#results a').href")
+    assert browser.evaluate("document.querySelector('#results mark').textContent.toLowerCase()") in (
+        "saturated",
+        "sigmoid",
+    )
+    browser.evaluate("{const q = document.getElementById('q'); q.value = '<img src=x>(['; q.oninput()}")
+    assert browser.evaluate("document.getElementById('results').textContent") == "0 places"
+    browser.evaluate("{const q = document.getElementById('q'); q.value = ''; q.oninput()}")
+    assert browser.evaluate("document.getElementById('way').hidden") is False
+    assert browser.console == []
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("query key value drawer", "08_attention.html"),
+        ("residual stream bypass", "09_block.html"),
+        ("temperature top-p", "10_gpt.html"),
+        ("KV cache", "10_gpt.html"),
+        ("browser projector terminal", "guide.html"),
+    ],
+)
+def test_the_words_of_every_page_are_found(browser: Browser, course: Path, words: str, page: str) -> None:
+    browser.open((course / "index.html").as_uri())
+    browser.evaluate(f"{{const q = document.getElementById('q'); q.value = {words!r}; q.oninput()}}")
+    assert page in browser.evaluate("[...document.querySelectorAll('#results a')].map(a => a.href).join(' ')")
+
+
+def test_the_search_box_is_one_key_away(browser: Browser, course: Path) -> None:
+    browser.open((course / PAGES[0]).as_uri())
+    browser.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '/', bubbles: true}))")
+    assert browser.evaluate("document.activeElement.name") == "q"
+
+
+def test_the_explorer_runs_in_the_lesson_and_follows_its_theme(browser: Browser, course: Path) -> None:
+    size(browser, 1280, 800)
+    browser.open((course / "10_gpt.html").as_uri())
+    browser.evaluate("document.querySelector('iframe').scrollIntoView()")
+    inside = "document.querySelector('iframe').contentDocument"
+    boxes = f"{inside}?.querySelectorAll('.box').length"
+    browser.wait_for(f"{boxes} > 1")
+    assert "TinyLM" in browser.evaluate(f"{inside}.body.textContent")
+    browser.evaluate("document.getElementById('theme').click()")
+    assert browser.evaluate(f"{inside}.documentElement.dataset.theme") == "dark"
+    browser.evaluate("localStorage.clear()")
+    assert browser.console == []
+
+
+def test_a_link_into_a_folded_part_opens_it(browser: Browser, course: Path) -> None:
+    page = (course / "01_expression.html").read_text(encoding="utf-8")
+    name = re.search(r'<details class="solution" id="([^"]+)"', page)[1]
+    browser.open((course / "01_expression.html").as_uri() + f"#{name}")
+    assert browser.evaluate(f"document.getElementById('{name}').open") is True
+
+
+def test_copying_gives_the_code(browser: Browser, course: Path) -> None:
+    browser.open((course / "01_expression.html").as_uri())
+    browser.evaluate("navigator.clipboard.writeText = async text => { window.copied = text; }")
+    browser.evaluate("document.querySelectorAll('.code button')[1].click()")
+    assert browser.evaluate("window.copied") == "def expression(a, b, c, f):\n    return (a * b + c) * f\n"
+
+
+def test_site_writes_into_the_pages_only_colours_of_the_house() -> None:
+    css = (Path(site.FOLDER) / "pages" / "site.css").read_text(encoding="utf-8")
+    assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;\s}])", css) == []

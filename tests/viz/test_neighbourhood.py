@@ -1,0 +1,69 @@
+"""The picture around a single Value: who is near, what flows, and nothing lost."""
+
+import pytest
+
+import viz
+from tests.viz.drawn_examples import Drawn, expression
+from tinygrad_edu import Value, topological_order
+
+
+def weight(gpt: Drawn, name: str) -> Value:
+    [value] = [value for value, its in gpt.calls.names.items() if its == name]
+    return value
+
+
+def near(picture):
+    return {box.name or box.op.symbol for box in picture.boxes if box.kind == "node"}
+
+
+def test_one_step_of_the_lecture():
+    loss = expression()
+    e = next(value for value in topological_order(loss) if value.label == "e")
+    picture = viz.draw(loss, focus=e, depth=1).picture
+    assert near(picture) == {"a", "b", "e", "c", "d"}  # inputs, user, and the user's other input
+    assert {box.name: len(box.nodes) for box in picture.boxes if box.kind == "rest"} == {
+        "before and beside": 1,  # f
+        "on the way to the result": 1,  # L
+    }
+    assert picture.focus.name == "e"
+    assert picture.total == 7
+    assert near(viz.draw(loss, focus=e).picture) == {"a", "b", "c", "d", "e", "f", "L"}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("budget", [3, 8, 400])
+def test_every_value_is_counted_and_all_that_flows_back_is_the_gradient(gpt: Drawn, depth: int, budget: int) -> None:
+    w = weight(gpt, "h.0.attn.q.weight[1][2]")
+    picture = viz.draw(gpt.loss, calls=gpt.calls, focus=w, depth=depth, budget=budget).picture
+    assert len(picture.boxes) <= budget
+    assert picture.total == len(topological_order(gpt.loss))
+    arriving = [edge for edge in picture.edges if edge.source is picture.focus]
+    assert sum(sum(edge.sent.values()) for edge in arriving) == pytest.approx(w.grad, rel=1e-12)
+    assert sum(edge.count for edge in arriving) == 6  # one product per position
+
+
+def test_frames_are_those_of_the_modules_around_it(gpt: Drawn) -> None:
+    drawing = viz.draw(gpt.loss, calls=gpt.calls, focus=weight(gpt, "h.0.attn.q.weight[1][2]"))
+    frame, around = drawing.picture.focus.cluster, []
+    while frame is not None:
+        around.append(frame.path or frame.kind)
+        frame = frame.parent
+    assert around == ["h.0.attn", "h.0", "GPT"]
+    assert "Near h.0.attn.q.weight[1][2]: 25 of 3,015 Values" in drawing.source
+
+
+def test_the_result_and_a_leaf_and_the_wall(gpt: Drawn) -> None:
+    picture = viz.draw(gpt.loss, calls=gpt.calls, focus=gpt.loss, depth=1).picture
+    assert [box.name for box in picture.boxes if box.kind == "rest"] == ["before and beside"]
+    assert picture.focus.root
+    drawing = viz.draw(gpt.loss, calls=gpt.calls, focus=weight(gpt, "wte.weight[0][0]"), preset="beamer")
+    assert len(drawing.picture.boxes) <= 40
+
+
+def test_what_cannot_be_shown_is_said() -> None:
+    with pytest.raises(ValueError, match="the Value in focus= is not among those that the result was computed from"):
+        viz.draw(expression(), focus=Value(1.0))
+    loss = expression()
+    for options in ({"depth": 0}, {"budget": 2}):
+        with pytest.raises(ValueError, match="give a depth of at least 1 and a budget of at least 3"):
+            viz.draw(loss, focus=loss, **options)
