@@ -661,12 +661,12 @@ def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
     lifted = [value if value.__class__ is Value else _lift(value) for value in values]
     for i, result in enumerate(lifted):
         if result is NotImplemented:
-            if not hasattr(values[i], "as_value"):
+            if not hasattr(values[i], "_as_value"):
                 raise TypeError(
                     f"{op.name}() takes Values and numbers one by one, got {type(values[i]).__name__}; "
                     f"for a list, unpack it: {op.name}(*values)"
                 )
-            lifted[i] = values[i].as_value()  # a number that is traced: see compiler/frontend/tracers.py
+            lifted[i] = values[i]._as_value()  # a number that is traced: see compiler/frontend/tracers.py
     return apply(op, *lifted)
 
 

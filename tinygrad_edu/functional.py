@@ -81,7 +81,7 @@ def vector(x: Any, user: str) -> Sequence[Value]:
 
 def _is_scalar(kind: type) -> bool:
     """Whether things of this kind are Values, numbers, indices of a trace or scalars of numpy."""
-    if issubclass(kind, (Value, Real)) or hasattr(kind, "as_value"):
+    if issubclass(kind, (Value, Real)) or hasattr(kind, "_as_value"):
         return True
     return hasattr(kind, "__array_interface__") and not hasattr(kind, "__len__")
 
@@ -95,8 +95,8 @@ def pick(table: Sequence[T], index: int) -> T:
     integer.
     """
     if type(index) is not int:
-        if hasattr(index, "pick_from"):
-            return index.pick_from(table)  # type: ignore[no-any-return]  # it has no number: see tracers.py
+        if hasattr(index, "_pick_from"):
+            return index._pick_from(table)  # type: ignore[no-any-return]  # it has no number: see tracers.py
         index = _integer(index, "pick() takes one index, an integer")
     if not 0 <= index < len(table):
         raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
@@ -109,7 +109,7 @@ def _integer(number: Any, wanted: str) -> int:
     except CompileError:
         raise
     except TypeError:
-        traced = hasattr(number, "as_value")  # it has no number that could be shown
+        traced = hasattr(number, "_as_value")  # it has no number that could be shown
         raise TypeError(f"{wanted}; got {'a number that is no integer' if traced else shown(number)}") from None
 
 
@@ -132,8 +132,8 @@ def dot(a: Vector, b: Vector) -> Value:
     if len(a) != len(b) or not a:
         raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
     for first in (a[0], b[0]):
-        if type(first) is not Value and hasattr(first, "dot_of"):
-            return first.dot_of(a, b)  # type: ignore[no-any-return]  # traced Values: see tracers.py
+        if type(first) is not Value and hasattr(first, "_dot_of"):
+            return first._dot_of(a, b)  # type: ignore[no-any-return]  # traced Values: see tracers.py
     pairs = zip(a, b, strict=True)
     x, y = next(pairs)
     try:
@@ -222,7 +222,7 @@ def cross_entropy(logits: Vector, target: int) -> Value:
     >>> round(cross_entropy([Value(2.0), Value(1.0), Value(0.1)], 0).data, 3)
     0.417
     """
-    if target.__class__ is not int and not hasattr(target, "pick_from"):
+    if target.__class__ is not int and not hasattr(target, "_pick_from"):
         target = _integer(
             target,
             "cross_entropy() takes the number of the right class (one-hot: target.index(1), float: int(target))",

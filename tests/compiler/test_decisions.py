@@ -29,9 +29,11 @@ from tinygrad_edu.errors import CompileError
 HEADER = """
 import array, bisect, collections, contextlib, copy, ctypes, datetime, decimal
 import fractions, functools, heapq, itertools, json, marshal, math
-import numbers, operator, pickle, re, statistics, struct, sys, threading
+import numbers, operator, pickle, re, statistics, struct, sys, threading, typing
 import numpy as np
 from tinygrad_edu import Value
+import collections.abc
+LESS = float.__lt__
 """
 
 #: Asked of one number v: of an argument or of something computed from it.
@@ -71,6 +73,15 @@ datetime.timedelta(seconds=v).days|float.is_integer(v)|float.hex(v)|int.bit_leng
 datetime.timedelta(1) * v|sys.getsizeof(v) == sys.getsizeof(1.0)|'tanh' in dir(v)|len(v)|iter(v)|v[0]|v + 'a'|v()
 1 / v > 1|(v ** -1, 1)|(v / v, 0)|v.tanh()|v.log()
 pickle.dumps(v)[9] % 2|struct.pack('d', v)[7] > 64|array.array('d', [v])[0] > 0
+(0.5).__lt__(v)|(1).__lt__(v)|float.__eq__(1.0, v)|(2.0).__mul__(v)|(7).__and__(v)|complex(1).__eq__(v)|LESS(0.5, v)
+(0.5).__lt__(v) is NotImplemented|getattr(0.5, '__lt__')(v)|operator.methodcaller('__gt__', v)(0.5)
+object.__hash__(v) % 2
+hasattr(v, '__index__')|hasattr(v, '__mod__')|hasattr(v, '__or__')|hasattr(v, '__bool__')|hasattr(v, '__array_ufunc__')
+isinstance(v, typing.SupportsIndex)|isinstance(v, typing.SupportsFloat)|isinstance(v, typing.SupportsComplex)
+isinstance(v, typing.SupportsRound)|isinstance(v, collections.abc.Hashable)|isinstance(v, numbers.Integral)
+hasattr(v, 'id')|hasattr(v, 'body')|hasattr(v, 'kind')|isinstance(v, collections.abc.Sized)
+np.array(xs).dtype == float|np.array([v]).dtype.kind == 'f'|np.asarray(v).itemsize == 8|np.array([xs]).strides[0] == 16
+eval('type(v)', {'v': v}) is float|__import__('builtins').type(v) is float|__builtins__['type'](v) is float
 copy.copy(v) == 1.0|copy.deepcopy([v]) == [1.0]|operator.eq(v, 1.0)|operator.mod(v, 2)|list(map(float, [v]))[0] > 0
 w.data > 0|float(w) > v|w > 0|str(w) == str(v)|round(w) > v|f'{w:.1f}' == f'{v:.1f}'|w.grad == v|bool(w) and v
 """

@@ -144,6 +144,33 @@ def _cases() -> dict[str, Callable[[Value], tuple[Callable[..., Any], Callable[[
 
         return function, lambda number: setattr(inner, "beta", number)
 
+    def through_the_dictionary_of_globals(w: Value) -> Any:
+        _set_scale(1.0)
+        return lambda x: w * x * globals()["_scale"], _set_scale
+
+    def through_an_attribute_by_its_name(w: Value) -> Any:
+        module = sys.modules[__name__]
+        _set_scale(1.0)
+        return lambda x: w * x * getattr(module, "_scale"), _set_scale  # noqa: B009
+
+    def through_a_cache_that_is_cleared(w: Value) -> Any:
+        numbers = [1.0]
+
+        def change(number: float) -> None:
+            numbers[0] = number
+            kept.cache_clear()
+            kept()
+
+        @functools.lru_cache
+        def kept() -> float:
+            return numbers[0]
+
+        return lambda x: w * x * kept(), change
+
+    def through_a_label(w: Value) -> Any:
+        w.label = "1.0"
+        return lambda x: w * x * float(w.label), lambda number: setattr(w, "label", str(number))
+
     def through_a_method(w: Value) -> Any:
         class Model:
             def __init__(self) -> None:

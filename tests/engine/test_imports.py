@@ -39,7 +39,7 @@ ROOMS = {
     "numpy_backend": ["buffers", "elementwise", "contraction", "lowering", "scalars", "executor", "parallel"],
     "parameters": [],
     "frontend": [
-        *("diagnostics", "catching", "tracers", "builtin_type", "surroundings", "outside"),
+        *("diagnostics", "catching", "tracers", "indirect", "builtin_type", "surroundings", "outside"),
         *("structure", "module_templates", "trace", "simplify"),
     ],
     "vectorize": ["affine", "placement", "inline", "packs", "to_program"],

@@ -9,7 +9,8 @@ import from which.
     ``trace`` on ``tracers`` (the objects that stand in for numbers); ``module_templates``: calls of modules;
     ``structure``: how arguments and results are nested; ``simplify``: fewer, larger nodes, with a level each;
     ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``;
-    ``outside``: chance and clocks; ``surroundings``: what the function reads besides its arguments
+    ``indirect``: questions that a number never hears, such as ``(0.5).__lt__(x)``; ``outside``: chance and clocks;
+    ``surroundings``: what the function reads besides its arguments
 
 ``vectorize``: packs of nodes become instructions
     ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their

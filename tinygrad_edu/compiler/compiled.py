@@ -16,6 +16,7 @@ from ..errors import CompileError, DomainError, ShapeError, short
 from .frontend.builtin_type import own_type
 from .frontend.catching import catches
 from .frontend.diagnostics import refuse
+from .frontend.indirect import questions
 from .frontend.outside import without_chance
 from .frontend.simplify import simplify
 from .frontend.structure import rebuild
@@ -286,10 +287,10 @@ class Compiled:
     def _compile(self, signature: _Signature) -> _Version:
         start = time.perf_counter()
         around = Surroundings(*self._roots)
-        how = catches(around.functions)
+        how, asked = catches(around.functions), questions(around.functions, around.things())
 
         def traced(careful: int) -> Trace:
-            return trace(self.function, signature, self.parameters, self._name, careful)
+            return trace(self.function, signature, self.parameters, self._name, careful, asked)
 
         def twice() -> tuple[Trace, Trace]:
             first = traced(how)
@@ -315,6 +316,8 @@ class Compiled:
         block = vectorize([simplify(body) for body in first.bodies], first.lines())
         if self._watch and around.changed():  # by the function itself
             around = Surroundings(*self._roots)
+        if around.uses("label"):
+            around.watch("the label of a parameter", lambda: [value.label for value in self.parameters.values])
         version = _Version(around if self._watch else None, to_program(block), top.structure, block.operations)
         self._signature = signature
         first.forget()
@@ -470,7 +473,9 @@ def jit(
             more if so. This takes some microseconds, more for many tables of parameters; with False the program stays
             as it is at the first call.
 
-    What the function reads from files and from the environment is read when it is compiled, and not again.
+    What nobody can notice is fixed when the function is compiled: whether two numbers are one object (``x is xs[0]``,
+    ``id(x)``), what it reads from files and from the environment, and variables that it finds by names made while it
+    runs (``globals()["beta" + name]``). Decide on these outside of the function.
 
     Raises:
         CompileError: at the first call, when the function does something that holds for one example only, such as an

@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 from ...engine import Value
+from ...errors import CompileError
 from .catching import codes
 from .diagnostics import refuse_number
 from .tracers import Plain, Tracer
@@ -27,9 +28,9 @@ class _Type:
         if kind is Tracer:
             return Value
         if issubclass(kind, Plain):
-            if args[0].kind is None:
+            if args[0]._kind is None:
                 refuse_number("the type of a number, which depends on the arguments,", "truth")
-            return args[0].kind
+            return args[0]._kind
         return self if kind is type else kind
 
     def __instancecheck__(self, thing: Any) -> bool:
@@ -68,11 +69,22 @@ _lock = threading.Lock()
 _held: dict[tuple[int, str], list[Any]] = {}  # a dictionary of globals and a name: how many traces, and what was there
 
 
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
+
+
 @contextmanager
 def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
     """Inside, these functions find another ``type`` among their globals. It makes no difference to other threads."""
     places: dict[tuple[int, str], dict[str, Any]] = {}
     for function in functions:
+        around = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        around += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        if any(thing is type for thing in around):
+            raise CompileError(f"{function.__qualname__} has the function type() under another name; write type(x)")
         space = function.__globals__
         for name in {name for code in codes([function]) for name in code.co_names}:
             if space.get(name, type if name == "type" else None) in (type, _type):

@@ -10,7 +10,7 @@ import dis
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
@@ -130,28 +130,33 @@ def foreign(error: BaseException) -> CompileError | None:
 
 
 def _holds_traced(frame: FrameType) -> bool:
-    return any(hasattr(type(x), "dot_of") for x in frame.f_locals.values())
+    return any(hasattr(type(x), "_dot_of") for x in frame.f_locals.values())
 
 
 @contextmanager
-def watching_errors() -> Iterator[None]:
-    """Inside, errors because of traced numbers are refusals even where the function catches them.
+def watching(errors: bool, questions: Container[CodeType], ask: Callable[[FrameType], None]) -> Iterator[None]:
+    """Inside, ``errors`` because of traced numbers are refusals even where the function catches them.
 
-    A debugger does not see meanwhile what this thread does; afterwards it goes on as before.
+    ``ask`` is called before every instruction of the code in ``questions``. A debugger does not see meanwhile what
+    this thread does; afterwards it goes on as before.
     """
+
+    def look(frame: FrameType, event: str, arg: Any) -> Any:
+        frame.f_trace_lines = False
+        if event == "call":
+            frame.f_trace_opcodes = frame.f_code in questions
+        elif event == "opcode":
+            ask(frame)
+        elif event == "exception" and errors and (found := foreign(arg[1].with_traceback(arg[2]))):
+            keep(found)
+        return None if in_library(frame) else look
+
     before = sys.gettrace()
-    sys.settrace(_look)
+    sys.settrace(look)
     try:
         yield
     finally:
         sys.settrace(before)
-
-
-def _look(frame: FrameType, event: str, arg: Any) -> Any:
-    frame.f_trace_lines = False
-    if event == "exception" and (found := foreign(arg[1].with_traceback(arg[2]))):
-        keep(found)
-    return None if in_library(frame) else _look
 
 
 def refuse_caught(what: str, how: int) -> None:

@@ -191,18 +191,24 @@ def refuse_attribute(what: str, name: str) -> NoReturn:
     refuse(f"{what} is asked for {name!r} here, and only a number has that", _QUESTIONS["number"][2])
 
 
-def refusing(what: str) -> Callable[[type[C]], type[C]]:
-    """A class decorator: every question of the table that the class does not answer itself is refused."""
+def refusing(what: str, kind: type) -> Callable[[type[C]], type[C]]:
+    """A class decorator: every question of the table that ``kind`` answers and the class does not is refused.
+
+    What ``kind`` has no method for is an error for it, too; but to ask whether it is true is refused in any case.
+    """
 
     def decorate(cls: type[C]) -> type[C]:
+        own = [vars(base) for base in cls.__mro__ if base.__module__ == cls.__module__]
         for question, (names, _, _) in _QUESTIONS.items():
 
             def method(self: Any, *_: Any, question: str = question) -> NoReturn:
                 refuse_number(what, question)
 
             for name in names.split():
-                if vars(cls).get(f"__{name}__") is None:  # __eq__ alone has made __hash__ None
-                    setattr(cls, f"__{name}__", method)
+                special = f"__{name}__"
+                answered = any(methods.get(special) is not None for methods in own)  # __eq__ makes __hash__ None
+                if not answered and (name == "bool" or any(special in vars(base) for base in kind.__mro__)):
+                    setattr(cls, special, method)
         return cls
 
     return decorate

@@ -109,7 +109,7 @@ def listener(record: Trace) -> calls.Hook:
         number = len(outer.calls)
         outer.calls.append(call)
         results = outer.add_all(CALL, number, len(body.outputs))
-        call.outputs = [r.id for r in results]
+        call.outputs = [r._node for r in results]
         return rebuild(body.structure, iter(results))
 
     return hear
@@ -158,7 +158,7 @@ def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
     if found is not None:
         kind, shape, _ = found
         leaves = body.add_all(INPUT, len(body.ports), math.prod(shape), kind)
-        body.ports.append(Port(shape, "index" if kind is Index else "input", [x.id for x in leaves]))
+        body.ports.append(Port(shape, "index" if kind is Index else "input", [x._node for x in leaves]))
         fresh.append((body.ports[-1], leaves))
         return nested(iter(leaves), shape)
     if isinstance(thing, (list, tuple)):
@@ -231,7 +231,7 @@ def _attributes(module: Any, record: Trace, tensors: list[int], seen: dict[int, 
 
 def _attribute(thing: Any, record: Trace, tensors: list[int], seen: dict[int, int]) -> Iterator[Any]:
     if type(thing) in TRACED:
-        if thing.body.trace is record:
+        if thing._body.trace is record:
             raise LookupError  # something kept from the call that is being traced
         yield "kept"  # from an earlier trace: to be looked at, or else its use is refused
         return

@@ -181,7 +181,7 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
                 if own is not None and own == term:
                     key = (x, site)
                     if key not in wrapped:
-                        new = body.add(ops.ADD, (x,), site).id
+                        new = body.add(ops.ADD, (x,), site)._node
                         alias.append(new)
                         wrapped[key] = Node(new, op, (x,), nodes=0, site=site)
                         out.append(wrapped[key])

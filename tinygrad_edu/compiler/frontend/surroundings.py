@@ -12,6 +12,7 @@ import collections
 import contextvars
 import dis
 import functools
+import gc
 import sys
 import types
 import weakref
@@ -20,6 +21,7 @@ from typing import Any
 
 from ...engine import Value
 from ...ops import CONSTANT
+from .catching import codes
 from .tracers import TRACED
 
 #: Objects beyond this number are not looked at: a function that reaches more is likely to reach a whole library.
@@ -85,7 +87,12 @@ class Surroundings:
         """All objects that can be reached."""
         return list(self._seen.values())
 
-    def _watch(self, name: str, read: Callable[[], Any]) -> None:
+    def uses(self, name: str) -> bool:
+        """Whether a function that can be reached has this name in its code, or in a text there."""
+        return any(name in code.co_names or name in code.co_consts for code in codes(self.functions))
+
+    def watch(self, name: str, read: Callable[[], Any]) -> None:
+        """Compare what ``read`` returns, too; ``name`` is what changes then."""
         self._checks.append((name, read, read()))
 
     def _look_into(self, name: str, thing: Any) -> Iterator[tuple[str, Any]]:
@@ -94,7 +101,7 @@ class Surroundings:
             pass  # left over from a trace
         elif isinstance(thing, Value):
             if thing.op is CONSTANT:
-                self._watch(name, lambda: thing._number)
+                self.watch(name, lambda: thing._number)
         elif isinstance(thing, (list, tuple, set, frozenset, dict)):
             self._checks.append((name, lambda: thing, _copy(thing)))
             items = thing.items() if isinstance(thing, dict) else enumerate(thing)
@@ -107,18 +114,18 @@ class Surroundings:
             if not name or thing.__module__ in (None, "builtins") or not _of_library(thing.__module__):
                 yield from self._around(name, thing)
         elif isinstance(thing, collections.deque):
-            self._watch(name, lambda: list(thing))
+            self.watch(name, lambda: list(thing))
             yield from ((f"{name}[{i}]", item) for i, item in enumerate(thing))
         elif isinstance(thing, (bytearray, array.array, memoryview)):
-            self._watch(name, lambda: bytes(thing))
+            self.watch(name, lambda: bytes(thing))
         elif isinstance(thing, contextvars.ContextVar):
-            self._watch(name, lambda: thing.get(None))
+            self.watch(name, lambda: thing.get(None))
             yield name, thing.get(None)
         elif isinstance(thing, weakref.ref):
-            self._watch(name, thing)
+            self.watch(name, thing)
             yield name, thing()
         elif isinstance(thing, functools._lru_cache_wrapper):
-            self._watch(name, lambda: thing.cache_info()[1::2])  # misses and size: what is kept
+            self.watch(name, lambda: [*map(_copy, gc.get_referents(thing))])  # what it keeps
             yield name, thing.__wrapped__
         elif isinstance(thing, (types.MethodType, functools.partial)):
             inside = (thing.__self__, thing.__func__) if isinstance(thing, types.MethodType) else thing.__reduce__()[2]
@@ -135,7 +142,7 @@ class Surroundings:
                 yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not _is_special(key, item))
                 yield from ((name, base) for base in (*thing.__bases__, type(thing)))
         elif type(thing).__module__ == "numpy" and hasattr(thing, "tobytes"):
-            self._watch(name, lambda: (thing.shape, thing.dtype, thing.tobytes()))
+            self.watch(name, lambda: (thing.shape, thing.dtype, thing.tobytes()))
         elif hasattr(thing, "__dict__"):
             if type(thing).__module__.startswith(f"{_package}.compiler"):
                 return
@@ -148,25 +155,25 @@ class Surroundings:
             slots = [slot for kind in type(thing).__mro__ for slot in _slots(kind)]
             for slot in slots:
                 if hasattr(thing, slot):
-                    self._watch(f"{name}.{slot}", functools.partial(getattr, thing, slot))
+                    self.watch(f"{name}.{slot}", functools.partial(getattr, thing, slot))
                     yield f"{name}.{slot}", getattr(thing, slot)
             yield name, type(thing)
 
     def _around(self, name: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         """The variables that a function and the functions written inside of it use."""
         self.functions.append(function)
-        self._watch(name, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__))
+        self.watch(name, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__))
         if function.__dict__:
             self._checks.append((name, lambda: function.__dict__, dict(function.__dict__)))
             yield from ((f"{name}.{key}", item) for key, item in function.__dict__.items())
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             yield from self._variable(name, functools.partial(getattr, cell, "cell_contents"))
-        space = function.__globals__
-        for name in sorted(_names(function.__code__, "LOAD_GLOBAL", "LOAD_NAME") & space.keys()):
+        space, texts = function.__globals__, _texts(function)
+        used = _names(function.__code__, "LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM") | texts
+        for name in sorted((_names(function.__code__, "LOAD_GLOBAL", "LOAD_NAME") | texts) & space.keys()):
             yield from self._variable(name, functools.partial(space.__getitem__, name))
-            yield from self._of_module(name, space[name], _names(function.__code__, "LOAD_ATTR", "LOAD_METHOD"))
+            yield from self._of_module(name, space[name], used)
         for name in sorted(_names(function.__code__, "IMPORT_NAME")):
-            used = _names(function.__code__, "LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM")
             yield from self._of_module(name, sys.modules.get(name), used)
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             yield "a default of an argument", default
@@ -183,7 +190,7 @@ class Surroundings:
             now = read()
         except ValueError:  # a cell that is still empty
             return
-        self._watch(name, read)
+        self.watch(name, read)
         yield name, now
 
 
@@ -230,6 +237,18 @@ def _names(code: types.CodeType, *operations: str) -> set[str]:
     """The names that instructions of some kinds use, also in functions written inside."""
     names = {it.argval for it in dis.get_instructions(code) if it.opname in operations}
     return names.union(*(_names(c, *operations) for c in code.co_consts if isinstance(c, types.CodeType)))
+
+
+#: With one of these, a variable or an attribute can be had by a name that is a text.
+_BY_TEXT = frozenset(("globals", "locals", "vars", "getattr", "attrgetter", "__dict__", "__globals__"))
+
+
+def _texts(function: types.FunctionType) -> set[str]:
+    """Texts that may be names of variables."""
+    found = [*codes([function])]
+    if not any(_BY_TEXT.intersection(code.co_names) for code in found):
+        return set()
+    return {constant for code in found for constant in code.co_consts if isinstance(constant, str)}
 
 
 def _slots(kind: type) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from types import CodeType
 from typing import Any
 
 from ... import calls, engine, functional, ops
@@ -20,7 +21,8 @@ from ...engine import Value
 from ...errors import CompileError
 from ...ops import Op
 from ..parameters import Parameters
-from .catching import foreign, watching_errors
+from . import indirect
+from .catching import foreign, watching
 from .diagnostics import final, refuse, refuse_number
 from .module_templates import listener, module_paths
 from .structure import close
@@ -90,18 +92,19 @@ def trace(
     parameters: Parameters,
     name: str,
     careful: int = 0,
+    questions: Collection[CodeType] = (),
 ) -> Trace:
     """Run ``function`` once on tracers and return the record.
 
     ``arguments`` are (kind, shape) pairs, kind being "input" or "index"; ``careful`` says whether it
-    catches errors, and how.
+    catches errors, and how; ``questions`` is the code that may ask what the tracers do not hear, as in indirect.py.
     """
     record = Trace(parameters, values=parameters.values, careful=careful)
     body = Body(record, None, name, module_paths(getattr(function, "__self__", function), record))
     leaves = [_port(body, kind, shape) for kind, shape in arguments]
-    watching = watching_errors() if careful else nullcontext()
+    seen = watching(careful > 0, questions, indirect.look) if careful or questions else nullcontext()
     with final(foreign), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
-        with watching:
+        with seen:
             result = function(*leaves)
         close(body, result)
     return record
@@ -114,7 +117,7 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
     for n in shape:
         size *= n
     leaves = body.add_all(INPUT, port, size, Float if kind == "input" else Index)
-    body.ports.append(Port(shape, kind, [x.id for x in leaves]))
+    body.ports.append(Port(shape, kind, [x._node for x in leaves]))
     return nested(iter(leaves), shape)
 
 

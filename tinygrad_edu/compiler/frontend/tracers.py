@@ -116,15 +116,15 @@ class Body:
         kind = kind or Tracer
         for node in self._append_all(op, first, range(count)):
             out = _new(kind)
-            out.id = node
-            out.body = self
+            out._node = node
+            out._body = self
             tracers.append(out)
         return tracers
 
     def _tracer(self, node: int) -> Tracer:
         out: Tracer = _new(Tracer)
-        out.id = node
-        out.body = self
+        out._node = node
+        out._body = self
         return out
 
     def _append(self, op: Op | str, args: tuple[Any, ...], site: int = 0) -> int:
@@ -149,8 +149,8 @@ class Body:
     def number(self, x: Any) -> int:
         """The node of a Value or a number."""
         if type(x) in TRACED:
-            if x.body is self:
-                return x.id  # type: ignore[no-any-return]
+            if x._body is self:
+                return x._node  # type: ignore[no-any-return]
             return self._capture(x)
         if not isinstance(x, Value):
             node = self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
@@ -170,7 +170,7 @@ class Body:
         """The nodes of what stands in a dot product. A row of parameters, of which a model has most, is one look-up."""
         if type(xs[0]) is Value and xs[0].op is None and (row := self._row(xs)) is not None:
             return row
-        return [x.id if type(x) is Tracer and x.body is self else self.number(x) for x in xs]
+        return [x._node if type(x) is Tracer and x._body is self else self.number(x) for x in xs]
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
         """The nodes of parameters that are neighbours in one tensor; None for any other vector."""
@@ -206,19 +206,19 @@ class Body:
                 check_known(value.op)
                 self.trace.kept.append(value)  # so that its id is not given to another one
                 args = tuple(self._known[id(x)] if x.inputs else self.number(x) for x in value.inputs)
-                self._known[id(value)] = self.add(value.op, args).id  # type: ignore[arg-type]
+                self._known[id(value)] = self.add(value.op, args)._node  # type: ignore[arg-type]
         return self._known[id(root)]
 
     def _capture(self, x: Any) -> int:
         """A Value that a surrounding function computed and that came in by another way than the arguments."""
         if id(x) not in self._known:
-            if not any(x.body is b for b in self._outside()):
+            if not any(x._body is b for b in self._outside()):
                 refuse(
                     "a Value from an earlier call was kept and is used again",
                     "pass it on as an argument and a result instead of storing it in an object",
                 )
             self.captures.append(x)
-            node = self.add(INPUT, (len(self.ports), 0)).id
+            node = self.add(INPUT, (len(self.ports), 0))._node
             self.ports.append(Port((), "input", [node]))
             self._known[id(x)] = node
         return self._known[id(x)]
@@ -276,13 +276,13 @@ class Trace:
 # --- what the function sees instead of Values and indices --------------------------------------------------------
 
 
-@refusing("a number that depends on the arguments")
+@refusing("a number that depends on the arguments", Value)
 class Tracer(Value):
     """A Value without a number: it only knows its place in the record."""
 
-    __slots__ = ("body", "id")
-    body: Body
-    id: int
+    __slots__ = ("_body", "_node")  # with a line in front: a program may ask for other names
+    _body: Body
+    _node: int
 
     def __add__(self, other: Any) -> Any:
         return _record(ops.ADD, self, other)
@@ -303,7 +303,7 @@ class Tracer(Value):
             refuse_number("a number that depends on the arguments", "whole")
         return super().__pow__(other)
 
-    def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+    def _dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
         """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
         return _dot(a, b)
 
@@ -351,32 +351,26 @@ class Tracer(Value):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return _with_numpy(ufunc, method, inputs, options)
 
-    def __index__(self) -> int:
-        refuse(
-            "a number that was computed from data is used as an index",
-            "compute the index outside and pass it as an integer argument",
-        )
-
     def __repr__(self) -> str:
         return _shown(self)
 
 
-@refusing("a number that depends on the arguments")
+@refusing("a number that depends on the arguments", float)
 class Plain:
     """A number that is one of Python in the eager engine: an argument, or computed from arguments and numbers alone."""
 
-    __slots__ = ("body", "id")
-    body: Body
-    id: int
-    kind: type | None = None  # float, int; None where that depends on the numbers
+    __slots__ = ("_body", "_node")
+    _body: Body
+    _node: int
+    _kind: type | None = None  # float, int; None where that depends on the numbers
 
-    def as_value(self) -> Tracer:
+    def _as_value(self) -> Tracer:
         """The same number, as a Value."""
         out: Tracer = _new(Tracer)
-        out.body, out.id = self.body, self.id
+        out._body, out._node = self._body, self._node
         return out
 
-    def dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
+    def _dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
         """As that of a Value."""
         return _dot(a, b)
 
@@ -408,14 +402,14 @@ class Plain:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        kind = self.kind or float
+        kind = self._kind or float
         if name in _OF_VALUES:
-            how = self.body.trace.careful
+            how = self._body.trace.careful
             if written_as_attribute() and not (how and caught_by(how)):
                 # Where a program cannot notice it, a number has the methods of a Value.
-                return getattr(self.as_value(), name)
+                return getattr(self._as_value(), name)
             if asked_by_library():  # for numpy: see _with_numpy
-                return lambda: plain(getattr(self.as_value(), name)(), Plain)
+                return lambda: plain(getattr(self._as_value(), name)(), Plain)
         if name in _OF_NUMPY or (hasattr(kind, name) and not hasattr(object, name)):
             refuse_attribute("a number that depends on the arguments", name)
         raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
@@ -425,9 +419,9 @@ class Plain:
         """For isinstance() and the like in the user's code: what the eager engine has there."""
         if asked_by_library():
             return type(self)
-        if self.kind is None:
+        if self._kind is None:
             refuse_number("a number whose type depends on the arguments", "truth")
-        return self.kind
+        return self._kind
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return _with_numpy(ufunc, method, inputs, options)
@@ -440,14 +434,15 @@ class Float(Plain):
     """A float."""
 
     __slots__ = ()
-    kind = float
+    _kind = float
 
 
+@refusing("an integer that depends on the arguments", int)
 class Whole(Plain):
     """An integer that was computed."""
 
     __slots__ = ()
-    kind = int
+    _kind = int
 
     def __index__(self) -> int:
         refuse(
@@ -461,7 +456,7 @@ class Index(Whole):
 
     __slots__ = ()
 
-    def pick_from(self, table: Sequence[Any]) -> Any:
+    def _pick_from(self, table: Sequence[Any]) -> Any:
         """What :func:`tinygrad_edu.functional.pick` does for an index that has no number yet."""
         body = current_body()
         node = body.number(self)
@@ -495,7 +490,7 @@ TRACED = frozenset((Tracer, Plain, Float, Whole, Index))
 def plain(value: Any, kind: type[Any]) -> Any:
     """A traced Value as a number of Python of that kind."""
     out = _new(kind)
-    out.body, out.id = value.body, value.id
+    out._body, out._node = value._body, value._node
     return out
 
 
@@ -503,7 +498,7 @@ def _shown(x: Tracer | Plain) -> str:
     """For the library's own messages, and for debuggers afterwards; a program could decide on it."""
     if is_tracing() and not in_library(sys._getframe(2)):
         refuse_number("a number that depends on the arguments", "text")
-    return f"{type(x).__name__}(node {x.id})"
+    return f"{type(x).__name__}(node {x._node})"
 
 
 def _compared(other: object) -> Any:
@@ -574,7 +569,7 @@ def _kind(x: Any) -> Any:
     if isinstance(x, Value):
         return Value
     if isinstance(x, Plain):
-        return x.kind
+        return x._kind
     if not isinstance(x, Real):
         return NotImplemented
     return {float: float, int: int, bool: int}.get(type(x))
@@ -602,7 +597,7 @@ class TracedList(list[Any]):
     """A list of parameters that can be indexed by an :class:`Index`: it stands in the place of the plain one."""
 
     def __getitem__(self, index: Any) -> Any:
-        return index.pick_from(self) if isinstance(index, Index) else super().__getitem__(index)
+        return index._pick_from(self) if isinstance(index, Index) else super().__getitem__(index)
 
 
 def check_known(op: Any) -> None:
@@ -659,22 +654,22 @@ transparent = {engine.__name__, __name__}
 def _record(op: Op, a: Any, b: Any) -> Any:
     """The two operations that make up nearly all of a network."""
     body = current_body()
-    if type(a) is Tracer and a.body is body:
-        i = a.id
+    if type(a) is Tracer and a._body is body:
+        i = a._node
     elif isinstance(a, (Value, Plain, Real)):
         i = body.number(a)
     else:
         return NotImplemented
-    if type(b) is Tracer and b.body is body:
-        j = b.id
+    if type(b) is Tracer and b._body is body:
+        j = b._node
     elif isinstance(b, (Value, Plain, Real)):
         j = body.number(b)
     else:
         return NotImplemented
     _check_recording()
     out = _new(Tracer)
-    out.id = len(body.ops)
-    out.body = body
+    out._node = len(body.ops)
+    out._body = body
     body.ops.append(op)
     body.args.append((i, j))
     body.sites.append(site_here(3))
@@ -692,7 +687,7 @@ def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     total = None  # with numbers in it, which the next passes will look at one by one
     for pair in zip(left, right, strict=True):
         product = body.add(ops.MUL, pair, site)
-        total = product if total is None else body.add(ops.ADD, (total.id, product.id), site)
+        total = product if total is None else body.add(ops.ADD, (total._node, product._node), site)
     return total
 
 
