@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from tinygrad_edu import collector_paused
 from tinygrad_edu.errors import DomainError, StateDictError
+from tinygrad_edu.files import remove_leftovers
 from tinygrad_edu.gradient_stats import explain_divergence
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
 
@@ -28,7 +29,6 @@ from .data.text import Text
 from .engines import make_engine
 from .engines.base import Engine
 from .errors import CheckpointError, ConfigError, DataError, DivergedError
-from .files import remove_leftovers
 from .model import GPT
 from .runs import checkpoint, snapshots
 from .runs.checkpoint import RunConfig

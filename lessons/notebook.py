@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpt.files import write_atomically
+from tinygrad_edu.files import write_atomically
 
 from .cells import Cell, Lesson, lesson_before, whats_new
 from .runner import Shown, run_all

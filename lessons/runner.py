@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpt.files import write_atomically
+from tinygrad_edu.files import write_atomically
 from viz.errors import DrawingError
 
 from .cells import Cell, Lesson

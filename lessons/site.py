@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpt.files import write_atomically
+from tinygrad_edu.files import write_atomically
 from viz import style
 from viz.rendering.templates import fill, script_json
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.gradient_stats import GradientStats
 
 from ..errors import CheckpointError, ConfigError
-from ..files import write_atomically
 from ..runs import checkpoint, snapshots
 
 _TAGS = {"train_loss": "loss/train", "val_loss": "loss/validation", "watched_loss": "loss/validation on the way",

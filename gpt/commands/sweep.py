@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import console
+from tinygrad_edu.files import remove_leftovers, write_atomically
 
 from ..config import GPTConfig, TrainConfig
 from ..data import ngram
 from ..data.corpus import Corpus
 from ..engines import check_engine
 from ..errors import ConfigError, DivergedError
-from ..files import locked, remove_leftovers, write_atomically
+from ..files import locked
 from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig

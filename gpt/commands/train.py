@@ -13,6 +13,7 @@ from pathlib import Path
 import viz
 from tinygrad_edu import console
 from tinygrad_edu.errors import DomainError
+from tinygrad_edu.files import write_atomically
 from viz.graph import diagnose, regions
 from viz.graph.build import build
 
@@ -23,7 +24,7 @@ from ..engines import check_engine
 from ..engines.compiled import CompiledEngine
 from ..engines.torch.distributed import launched, together
 from ..errors import CheckpointError, ConfigError, DivergedError
-from ..files import in_use, locked, write_atomically
+from ..files import in_use, locked
 from ..inspection.loss_graph import recorded_loss
 from ..pictures.report import FOLDER, PAGE, Subject, write
 from ..runs import checkpoint

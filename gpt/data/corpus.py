@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
+from tinygrad_edu.files import atomically, write_atomically
+
 from ..errors import DataError
-from ..files import atomically, write_atomically
 from ..tokenizer import CharTokenizer
 from .text import Text, foreign
 from .token_file import Tokens, tokens_of

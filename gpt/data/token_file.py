@@ -11,17 +11,17 @@ import hashlib
 import mmap
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, overload
 
 import numpy as np
 
+from tinygrad_edu.files import atomically, remove_leftovers
+
 from ..errors import DataError
-from ..files import atomically
 from ..tokenizer import CharTokenizer
 from .text import Text, code_points, watched
 
@@ -31,7 +31,6 @@ IN_MEMORY = 1 << 24  # bytes; more tokens than that lie in a file
 AT_ONCE = 1 << 20  # tokens
 MOST_CHARACTERS = 1 << 16  # what two bytes can tell apart
 _FORGET_AFTER = 64  # reads: each maps some hundred thousand bytes around what is read
-_ABANDONED = 600.0  # seconds without a byte written
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -147,10 +146,7 @@ def _encoded(text: Text, tokenizer: CharTokenizer, dtype: np.dtype[Any]) -> Iter
 
 def _write(path: Path, pieces: Iterator[Array]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(".*.tokens.*.new"):
-        with suppress(OSError):  # of a process that was killed; one at work, here or on another machine, keeps writing
-            if time.time() - leftover.stat().st_mtime > _ABANDONED:
-                leftover.unlink()
+    remove_leftovers(path.parent)  # those of other texts, too
     digest = hashlib.sha256()
     with _kill_as_interrupt(), atomically(path) as file:
         for tokens in pieces:

@@ -14,6 +14,7 @@ from typing import Any
 
 import viz
 from tinygrad_edu import Value, collector_paused, compiler
+from tinygrad_edu.files import remove_leftovers
 from viz.charts.attention import Attention, AttentionMap
 from viz.graph.regions import shared
 from viz.pages.report_page import Section, door, folded, picture, report_page, table, warning, words, written
@@ -21,7 +22,7 @@ from viz.pages.timemachine import Frame, spread
 from viz.style import visible
 
 from ..engines.compiled import CompiledEngine
-from ..files import locked, remove_leftovers
+from ..files import locked
 from ..inspection.examination import Examination, Gradients, watched
 from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unasked, recorded_end
 from ..inspection.observer import Moment, Observer, observed

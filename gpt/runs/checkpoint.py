@@ -34,6 +34,7 @@ from safetensors.numpy import save
 from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import values_in
 from tinygrad_edu.errors import StateDictError
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.gradient_stats import GradientStats
 from tinygrad_edu.nn import Numbers, shape
 
@@ -41,7 +42,6 @@ from ..config import GPTConfig, TrainConfig, made
 from ..data.corpus import open_text
 from ..data.text import Text, normalized, parse_normalizations
 from ..errors import CheckpointError, ConfigError, DataError, shown
-from ..files import write_atomically
 from ..model import GPT, parameter_shapes
 from ..tokenizer import CharTokenizer
 from . import reading

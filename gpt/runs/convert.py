@@ -41,12 +41,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.optim import AdamW
 
 from ..config import GPTConfig, TrainConfig
 from ..data.text import parse_normalizations
 from ..errors import CheckpointError, ConfigError, DataError, named, shown
-from ..files import write_atomically
 from ..model import GPT, parameter_shapes
 from ..tokenizer import CharTokenizer
 from . import checkpoint, reading
@@ -96,6 +96,7 @@ _FROM_HUGGING_FACE = {
 _NEARLY = "is computed as gelu, which differs from it by less than 0.001"
 #: What torch.compile and DistributedDataParallel put before every name.
 _PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
+_LONGEST_REASON = 300  # characters of a sentence that may quote a name from a file
 SAFE_TORCH = (2, 10)  # before it, a .pt file could run code or damage memory
 MISSING_TORCH = "needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'"
 
@@ -334,7 +335,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         except Exception as error:  # whatever a hostile file makes of PyTorch, zipfile and pickle
             raise CheckpointError(
                 f"{path} is damaged, or holds more than numbers and words, which is not read because it could run code "
-                f"({shown(_Words(error))})"
+                f"({_reason(error)})"
             ) from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} holds a {type(found).__name__}; expected a checkpoint or a state_dict")
@@ -355,14 +356,20 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return {name: tensor.detach() for name, tensor in state.items()}, about
 
 
-class _Words:
-    """An error, for :func:`shown`: its first line."""
+def _reason(error: Exception) -> str:
+    """The sentence of an error that names the cause: PyTorch advises before it, and after, to read the file anyway.
 
-    def __init__(self, error: Exception) -> None:
-        self._words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-    def __repr__(self) -> str:
-        return self._words
+    >>> text = "Failed. Set it to False.\\n\\tWeightsUnpickler error: GLOBAL eval is unknown. Add it."
+    >>> _reason(pickle.UnpicklingError(text))
+    'GLOBAL eval is unknown'
+    >>> _reason(EOFError()), _reason(KeyError("a"))
+    ('EOFError', "KeyError: 'a'")
+    """
+    text = str(error).strip()
+    named = re.search(r"WeightsUnpickler error:\s*(.+)|(Trying to load .+)", text)
+    line = (named[1] or named[2]) if named else (text.splitlines() or [""])[0]
+    sentence = " ".join(re.split(r"\.(?:\s|$)", line)[0].split())
+    return sentence[:_LONGEST_REASON] if " " in sentence else f"{type(error).__name__}: {sentence}".rstrip(": ")
 
 
 def _from_hugging_face(content: Mapping[str, Any], source: Path) -> dict[str, Any]:
@@ -472,7 +479,7 @@ def read_vocabulary(path: Path) -> CharTokenizer:
         _check_pickle(content)
         found = pickle.loads(content)
     except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} holds no alphabet ({shown(_Words(error))}); {expected}") from None
+        raise CheckpointError(f"{path} holds no alphabet ({_reason(error)}); {expected}") from None
     characters = found.get("itos") if isinstance(found, dict) else None
     if isinstance(characters, dict):
         characters = [characters.get(token) for token in range(len(characters))]

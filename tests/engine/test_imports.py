@@ -21,7 +21,7 @@ TORCH = (
 RUNS = "viz/commands/runs.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
-    ["console", "errors", "gradient_stats"],
+    ["console", "errors", "files", "gradient_stats"],
     ["ops"],
     ["engine"],
     ["calls", "gradcheck", "optim", "step_log"],

@@ -9,7 +9,6 @@ import pytest
 
 from gpt.config import GPTConfig, TrainConfig
 from gpt.errors import CheckpointError
-from gpt.files import write_atomically
 from gpt.model import GPT
 from gpt.runs import checkpoint
 from gpt.runs.checkpoint import RunConfig
@@ -128,17 +127,3 @@ def test_a_log_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"st\n{"step": 2}\n')
     with pytest.raises(CheckpointError, match="line 1 is damaged"):
         checkpoint.read_log(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, "old")
-
-    def full_disk(fd: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -174,3 +174,4 @@ def test_logits_agree_with_pytorch(code: str, tmp_path: Path) -> None:
         assert all(line.startswith("gpt: error: ") for line in done.stderr.splitlines())
     if code is IN:
         assert done.stderr.count("is damaged, or holds more than numbers and words") == 2
+        assert "GLOBAL exec was not an allowed global by default)" in done.stderr

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from gpt.errors import DataError, UnknownCharacterError
 from gpt.pictures import run as pictured
 from gpt.runs import checkpoint
 from gpt.tokenizer import CharTokenizer
+from tinygrad_edu.files import lock
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("gpt.files.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     assert main([*train_arguments, "--out", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
     assert "No space left on device; make room there, or name another folder" in error
@@ -169,11 +169,12 @@ def test_what_a_killed_process_left_is_removed_and_what_one_is_writing_is_not(te
     dead, alive = in_a_file / ".x.tokens.1.new", in_a_file / ".y.tokens.2.new"
     for path in (dead, alive):
         path.write_bytes(b"half")
-    os.utime(dead, (time.time() - 3600,) * 2)
-    text = Text.at(text_file)
-    tokens_of(text, CharTokenizer(text.facts.alphabet), in_a_file, lambda _: None)
-    assert not dead.exists()
-    assert alive.exists()
+    with open(alive, "rb+") as file:
+        assert lock(file.fileno())
+        text = Text.at(text_file)
+        tokens_of(text, CharTokenizer(text.facts.alphabet), in_a_file, lambda _: None)
+        assert not dead.exists()
+        assert alive.exists()
 
 
 # --- whole runs ---------------------------------------------------------------------------------------------------

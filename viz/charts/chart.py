@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.console import visible
+from tinygrad_edu.files import write_atomically
 
 from .. import style
 from ..errors import UnknownFormatError
-from ..rendering.dot import write
 from ..rendering.notebook import forms
 from ..rendering.picture_page import page
 from ..rendering.rasterize import rasterize
@@ -68,7 +68,7 @@ class Chart(ABC):
         }
         if path.suffix.lower() not in kinds:
             raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
-        write(path, kinds[path.suffix.lower()]())
+        write_atomically(path, kinds[path.suffix.lower()]())
         return str(path)
 
     def _repr_mimebundle_(

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinygrad_edu import ops
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.step_log import Node, StepLog
 
 from .. import style
 from ..errors import DrawingError, UnknownFormatError
-from ..rendering.dot import write
 from ..rendering.notebook import framed
 from ..rendering.positions import Positions, lay_out
 from ..rendering.templates import asset as asset
@@ -40,7 +40,7 @@ class Page:
         """Write the page; the name must end in ``.html``. Returns the path."""
         if Path(path).suffix.lower() not in (".html", ".htm"):
             raise UnknownFormatError(f"this is a page, which is HTML: {path} must end in .html")
-        write(Path(path), self.html.encode())
+        write_atomically(path, self.html.encode())
         return str(path)
 
     def __repr__(self) -> str:

@@ -7,8 +7,6 @@ Neither ``size`` nor ``dpi`` is ever set: some versions of ``dot`` then cut off 
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import graphviz
 
 from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
@@ -76,7 +75,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
                 f"unknown format: {path.name!r} must end in one of "
                 f"{', '.join(f'.{known}' for known in (*PICTURE_FORMATS, *TEXT_FORMATS))}"
             )
-        write(path, data)
+        write_atomically(path, data)
         return str(path)
 
     def svg(self) -> str:
@@ -116,26 +115,6 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
             return self.words
         size = style.banner(self.picture) or f"{self.picture.total:,} Values and {len(self.picture.edges):,} edges"
         return " ".join([*self.picture.age, size])
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it, so that it is never half there."""
-    try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
-    except OSError as error:  # named is the file that somebody wanted, not the one beside it that nobody knows of
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(beside, 0o666 & ~mask)  # mkstemp makes files that only their owner may read
-        os.replace(beside, path)
-    except BaseException as error:
-        Path(beside).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
 
 
 # --- from a picture to DOT --------------------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.step_log import Chain, State, Step, StepLog, record
 
 from .. import style
 from ..errors import DrawingError, LayoutError, UnknownFormatError
 from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
 from ..rendering import graphviz_program
-from ..rendering.dot import write
 from ..rendering.graphviz_program import text as dot_text
 from ..rendering.notebook import forms
 from ..rendering.templates import asset
@@ -59,7 +59,7 @@ class Animation:
             data = self.gif()
         else:
             raise UnknownFormatError(f"an animation is written as .svg, .png, .apng or .gif; got {path}")
-        write(Path(path), data)
+        write_atomically(path, data)
         return str(path)
 
     def __repr__(self) -> str:

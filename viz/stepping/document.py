@@ -15,13 +15,13 @@ from typing import Any
 
 from tinygrad_edu import Value, no_grad, record_calls, topological_order
 from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.functional import cross_entropy, mse
 from tinygrad_edu.ops import ADD, MUL
 from tinygrad_edu.step_log import Chain, Forward, NumberFormat, StepLog, record
 
 from .. import style
 from ..errors import DrawingError, UnknownFormatError
-from ..rendering.dot import write
 from ..rendering.notebook import framed
 
 #: A document of more Values than this is nothing to read any more.
@@ -65,7 +65,7 @@ class Document:
         text = {".html": self.html, ".md": self.markdown, ".tex": self.latex}.get(Path(path).suffix.lower())
         if text is None:
             raise UnknownFormatError(f"a walk-through is written as .html, .md or .tex; got {path}")
-        write(Path(path), text().encode())
+        write_atomically(path, text().encode())
         return str(path)
 
     def markdown(self) -> str:

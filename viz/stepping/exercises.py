@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygrad_edu.files import write_atomically
 from tinygrad_edu.step_log import Chain, StepLog, record, written_sum
 
 from .. import expressions, style
 from ..errors import DrawingError, ExpressionError, UnknownFormatError
-from ..rendering.dot import write
 
 LEVELS = (1, 2, 3)
 _NAMES = "abcdf"  # e is left for the reader's own use
@@ -158,7 +158,7 @@ class Worksheet:
         text = {".html": self.html, ".md": self.markdown}.get(suffix)
         if text is None:
             raise UnknownFormatError(f"a worksheet is written as .html or .md; got {path}")
-        write(Path(path), text().encode())
+        write_atomically(path, text().encode())
         return str(path)
 
     def markdown(self) -> str:

@@ -1,0 +1,128 @@
+"""Writing files so that nothing is lost: next to the old one first, then in its place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["OWN_FILE", "atomically", "is_at", "lock", "remove_leftovers", "write_atomically"]
+
+OWN_FILE = getattr(os, "O_NOFOLLOW", 0)  # a link in somebody else's folder may lead to any file
+_DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
+_FAR = 1 << 30  # Windows lets nobody read what is locked, and what is in the file is at the beginning
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def lock(file: int, unknown: bool = True) -> bool:
+        """As below."""
+        os.lseek(file, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def lock(file: int, unknown: bool = True) -> bool:
+        """Lock an open file until it is closed, however its process ends; False when somebody else has.
+
+        Args:
+            file: its descriptor.
+            unknown: the answer where the file system knows no locks.
+        """
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return unknown
+        return True
+
+
+def is_at(file: int, path: str | Path) -> bool:
+    """Whether an open file is the one at ``path``, and not one that was there before."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except OSError:
+        return False
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left of files that they were writing; nobody has those locked.
+
+    Args:
+        folder: where they were to be.
+        name: a pattern for their names.
+    """
+    for leftover in folder.glob(f".{name}.*.new"):
+        with contextlib.suppress(OSError):
+            file = os.open(leftover, os.O_RDWR | OWN_FILE)
+            try:
+                abandoned = lock(file, unknown=False)
+                if abandoned and os.name != "nt":  # an open file cannot be removed there
+                    leftover.unlink()
+            finally:
+                os.close(file)
+            if abandoned:
+                leftover.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write the new content of ``path`` to.
+
+    Whoever reads ``path``, even after a crash, sees the old content or the new, never a part. What a killed process
+    left of it is removed. Raises OSError as ``open`` does; then, and when anything else ends the block, the old file
+    is untouched and the new one is gone.
+    """
+    path = Path(path)
+    if path.absolute().parent in _DEVICES:  # nothing may be put in the place of /dev/null
+        with open(path, "wb") as file:
+            yield file
+        return
+    beside: str | None = None
+    try:
+        remove_leftovers(path.parent, glob.escape(path.name))
+        with _next_to(path) as file:
+            beside = file.name
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+            if os.name != "nt":  # an open file cannot be renamed there
+                os.replace(beside, path)
+        if os.name == "nt":
+            os.replace(beside, path)
+    except BaseException as error:
+        if beside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+        if isinstance(error, OSError) and error.errno is not None:
+            # Named is the file that somebody wanted, not the one beside it that nobody knows of.
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+def write_atomically(path: str | Path, content: bytes | str) -> None:
+    """Write the whole of ``path`` at once, see :func:`atomically`; text is written as UTF-8."""
+    with atomically(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def _next_to(path: Path) -> BinaryIO:
+    """A new file next to ``path``, locked so that nobody takes it for a leftover."""
+    while True:
+        file = open(path.parent / f".{path.name}.{secrets.token_hex(4)}.new", "xb")  # noqa: SIM115 - it is handed out
+        if lock(file.fileno()) and is_at(file.fileno(), file.name):
+            return file
+        file.close()  # somebody was quicker, and has removed it
