@@ -13,6 +13,7 @@ Floors, from the lowest; a file imports from lower ones:
     engines/       what computes a training step: scalars, array programs, PyTorch
     train.py       the training loop
     inspection/    what a trained model does, as numbers
+    experiments/   range tests, sweeps and comparisons
     pictures/      what ``viz`` draws of a run; only these files and the commands import it
     commands/      the commands, imported when they run
     cli.py         ``python -m gpt``

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
-import math
 import random
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import console
-from tinygrad_edu.calls import values_in
 from tinygrad_edu.nn import shape
 
 from ..data import ngram
@@ -22,6 +19,7 @@ from ..data.corpus import Corpus, kept_text, tokens_at
 from ..engines import make_engine
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
+from ..experiments.comparison import ahead, changed_settings, difference, distances, pairs, verdict
 from ..inspection import surprisal
 from ..inspection.surprisal import Seen
 from ..model import GPT
@@ -136,47 +134,6 @@ def _print(words: str) -> None:
 # --- which is better --------------------------------------------------------------------------------------------------
 
 
-def difference(a: Sequence[Seen], b: Sequence[Seen], length: int) -> tuple[float, float, int]:
-    """How much larger A's loss is, its standard error, and over how many sequences.
-
-    Neighbouring characters depend on each other, so what is averaged are sequences of ``length`` characters; of n of
-    them, the standard error of the mean difference is their standard deviation divided by √n. NaN for fewer than two.
-    """
-    each = [one.surprise - other.surprise for one, other in zip(a, b, strict=True)]
-    parts = [each[i : i + length] for i in range(0, len(each) - length + 1, length)] or [each]
-    means = [math.fsum(part) / len(part) for part in parts]
-    mean, n = math.fsum(each) / len(each), len(means)
-    if n < 2:
-        return mean, math.nan, n
-    centre = math.fsum(means) / n
-    return mean, math.sqrt(math.fsum((x - centre) ** 2 for x in means) / (n - 1) / n), n
-
-
-def verdict(mean: float, error: float, sequences: int) -> str:
-    """The difference in words.
-
-    >>> verdict(0.05, 0.01, 300)
-    'B is better by 0.0500 ± 0.0100 nats per character (standard error over 300 sequences): on text like this, surely.'
-    """
-    better = "B" if mean > 0 else "A"
-    if mean == 0.0:
-        return "Both are equally surprised by this text."
-    if math.isnan(error):
-        return f"{better} is better by {abs(mean):.4f} nats per character on a text too short to say how surely."
-    ratio = abs(mean) / error if error else math.inf
-    sure = (
-        "on text like this, surely"
-        if ratio >= 3
-        else "on text like this, probably"
-        if ratio >= 2
-        else "less than two standard errors, so another part of the text may say the opposite"
-    )
-    return (
-        f"{better} is better by {abs(mean):.4f} ± {error:.4f} nats per character (standard error over {sequences:,} "
-        f"sequences): {sure}."
-    )
-
-
 def _where(a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
     yield f"\n{'Where: nats per character':<30}{'count':>8}{'A':>9}{'B':>9}{'A − B':>9}{'better':>9}"
     yield from _rows(surprisal.by_kind(a), surprisal.by_kind(b))
@@ -188,9 +145,7 @@ def _where(a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
 
 def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
     """The characters at which each is ahead of the other by most."""
-    gaps = sorted((one.surprise - other.surprise, i) for i, (one, other) in enumerate(zip(a, b, strict=True)))
-    ahead = {"A": [i for gap, i in gaps[:_PLACES] if gap < 0], "B": [i for gap, i in gaps[::-1][:_PLACES] if gap > 0]}
-    for name, places in ahead.items():
+    for name, places in ahead(a, b, _PLACES).items():
         if places:
             yield f"\n{f'Where {name} is most ahead':<38}{'chance by A':>12}{'by B':>12}"
         for i in places:
@@ -199,11 +154,7 @@ def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
 
 
 def _rows(a: list[surprisal.Group], b: list[surprisal.Group], most: int | None = None) -> Iterator[str]:
-    others = {group.name: group for group in b}
-    pairs = [(group, others[group.name]) for group in a]
-    if most is not None:
-        pairs.sort(key=lambda pair: (-abs(pair[0].surprise - pair[1].surprise) * pair[0].count, pair[0].name))
-    for one, other in pairs[:most]:
+    for one, other in pairs(a, b, most=most):
         name = surprisal.visible(one.name) if len(one.name) == 1 else one.name
         gap = one.surprise - other.surprise
         better = "B" if gap > 0 else "A" if gap < 0 else "–"
@@ -217,8 +168,7 @@ def _rows(a: list[surprisal.Group], b: list[surprisal.Group], most: int | None =
 
 
 def _settings(a: _Side, b: _Side) -> Iterator[str]:
-    one, other = _flat(a.config), _flat(b.config)
-    rows = [(name, str(one.get(name)), str(other.get(name))) for name in one if one[name] != other.get(name)]
+    rows = changed_settings(a.config, b.config)
     if a.tokenizer.alphabet != b.tokenizer.alphabet:
         rows.append(("alphabet", f"{a.tokenizer.vocab_size} characters", f"{b.tokenizer.vocab_size} characters"))
     if not rows:
@@ -227,11 +177,6 @@ def _settings(a: _Side, b: _Side) -> Iterator[str]:
     yield f"\n{'Settings that differ':<26}{'A':<27}B"
     for name, x, y in rows:
         yield f"  {name:<24}{_cut(x, 26):<27}{_cut(y, 27)}"
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    fields = dataclasses.asdict(config)
-    return {**fields.pop("model"), **fields.pop("train"), **fields}
 
 
 def _cut(words: str, width: int) -> str:
@@ -251,15 +196,12 @@ def _parameters(a: GPT, b: GPT) -> Iterator[str]:
     alike = [name for name, x, y in shapes if x == y]
     if not alike or unlike:
         return
-    distances = []
-    for name in alike:
-        left, right = ([value.data for value in values_in(tables[name])] for tables in (one, other))
-        distances.append((math.dist(left, right) / (math.hypot(*left) or 1.0), name))
-    if not any(distance for distance, _ in distances):
+    found = distances(a, b, alike)
+    if not any(distance for distance, _ in found):
         yield "They are the same numbers."
         return
     yield "The tables that differ most, as the length of the difference over that of A:"
-    for distance, name in sorted(distances, key=lambda row: (-row[0], row[1]))[:_ROWS]:
+    for distance, name in found[:_ROWS]:
         yield f"  {name:<60}{distance:>9.1%}"
 
 

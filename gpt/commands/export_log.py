@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import bisect
-import csv
-import importlib.util
-import io
-import math
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu.files import write_atomically
-from tinygrad_edu.gradient_stats import GradientStats
 
 from ..errors import CheckpointError, ConfigError
-from ..runs import checkpoint, snapshots
-
-_TAGS = {"train_loss": "loss/train", "val_loss": "loss/validation", "watched_loss": "loss/validation on the way",
-         "lr": "learning rate", "grad_norm": "norm of the gradient"}  # fmt: skip
+from ..runs import checkpoint
+from ..runs.log_export import as_csv, check_tensorboard, times, write_events
 
 
 def add_export_log(command: argparse.ArgumentParser) -> None:
@@ -41,81 +31,18 @@ def run(options: argparse.Namespace) -> int:
     if not records:
         raise CheckpointError(f"the log of {folder} is empty: the run has made no step yet")
     if options.tensorboard is not None:
-        _check_tensorboard(Path(options.tensorboard))
+        check_tensorboard(Path(options.tensorboard))
     if options.csv == "-":
         sys.stdout.write(as_csv(records))
     elif options.csv is not None:
         write_atomically(Path(options.csv), as_csv(records))
         print(f"Wrote {options.csv}: {len(records):,} lines and their names")
     if options.tensorboard is not None:
-        times = _times(folder, records[-1]["step"])
-        _write_events(Path(options.tensorboard), records, checkpoint.read_flow(folder), times)
+        time = times(folder, records[-1]["step"])
+        write_events(Path(options.tensorboard), records, checkpoint.read_flow(folder), time)
         print(
             f"Wrote {options.tensorboard}: {len(records):,} steps; look at it with "
             f"tensorboard --logdir {options.tensorboard}",
             file=sys.stderr if options.csv == "-" else sys.stdout,
         )
     return 0
-
-
-def as_csv(records: list[dict[str, Any]]) -> str:
-    """A line of names, then one per record.
-
-    >>> as_csv([{"step": 0, "val_loss": 4.2}, {"step": 1, "val_loss": None, "lr": 0.5}])
-    'step,val_loss,lr\\n0,4.2,\\n1,,0.5\\n'
-    """
-    names = list(dict.fromkeys(name for record in records for name in record))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return out.getvalue()
-
-
-def _check_tensorboard(folder: Path) -> None:
-    if importlib.util.find_spec("tensorboardX") is None:
-        raise ConfigError(
-            "--tensorboard needs tensorboardX, which is not installed: pip install 'tinygrad_edu[tensorboard]'; "
-            "--csv needs nothing"
-        )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is not empty, and TensorBoard would show both; choose another folder")
-
-
-def _times(folder: Path, last: int) -> Callable[[int], float]:
-    """The time of day of a step, in seconds since 1970, from the times at which the files of the run were written.
-
-    The log itself is the same for the same seed, and so knows no time. Between two files it is taken to have passed
-    evenly; a copy of a folder that has not kept the times has one moment for all steps.
-    """
-    written = {0: folder / checkpoint.CONFIG, **snapshots.taken(folder), last: folder / checkpoint.LOG}
-    known: list[tuple[int, float]] = []
-    end = (folder / checkpoint.LOG).stat().st_mtime
-    for step, path in sorted(written.items()):
-        if step <= last:
-            moment = min(path.stat().st_mtime, end)
-            known.append((step, max(moment, known[-1][1]) if known else moment))
-
-    def time(step: int) -> float:
-        after = min(bisect.bisect_left(known, (step, -math.inf)), len(known) - 1)
-        (a, start), (b, stop) = known[max(after - 1, 0)], known[after]
-        return start + (stop - start) * min(1.0, (step - a) / (b - a)) if b > a else stop
-
-    return time
-
-
-def _write_events(
-    folder: Path, records: list[dict[str, Any]], flow: Mapping[int, list[GradientStats]], time: Callable[[int], float]
-) -> None:
-    from tensorboardX import SummaryWriter
-
-    with SummaryWriter(str(folder)) as writer:
-        for record in records:
-            for name, value in record.items():
-                if name != "step" and value is not None:
-                    writer.add_scalar(_TAGS.get(name, name), value, record["step"], walltime=time(record["step"]))
-        for step, lines in flow.items():
-            for line in lines:
-                writer.add_scalar(f"mean size of the gradient/{line.name}", line.mean, step, walltime=time(step))
-                if line.update is not None:
-                    writer.add_scalar(f"update over parameter/{line.name}", line.update, step, walltime=time(step))

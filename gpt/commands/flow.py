@@ -10,7 +10,7 @@ from viz.charts.chart import Chart
 
 from ..errors import CheckpointError
 from ..inspection.examination import Examination, watched
-from ..pictures.run import Run, load, settings
+from ..pictures.run import SavedRun, load, settings
 from ..runs import checkpoint
 from .common import best_flag
 
@@ -57,7 +57,7 @@ def _now(options: argparse.Namespace) -> tuple[Chart, str]:
     return measured, "flow.svg"
 
 
-def _over_time(this: Run) -> tuple[Chart, str]:
+def _over_time(this: SavedRun) -> tuple[Chart, str]:
     measured = this.flow()
     if not measured:
         raise CheckpointError(

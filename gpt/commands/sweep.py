@@ -1,43 +1,26 @@
-"""``python -m gpt sweep``: one short run for every combination of some settings, and a table of how good they became.
-
-Every run is an ordinary one in a folder of its own. The same command again makes those that are missing, goes on with
-one that was stopped, and leaves alone those that are done.
-"""
+"""``python -m gpt sweep``: one short run for every combination of some settings, and a table of how they ended."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import functools
-import io
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import console
-from tinygrad_edu.files import remove_leftovers, write_atomically
 
 from ..config import GPTConfig, TrainConfig
 from ..data import ngram
-from ..data.corpus import Corpus
 from ..engines import check_engine
-from ..errors import ConfigError, DivergedError
-from ..files import locked
-from ..model import GPT
-from ..runs import checkpoint
-from ..runs.checkpoint import RunConfig
-from ..runs.early_stopping import BestLoss
+from ..errors import ConfigError
+from ..experiments.sweep import TABLES, Trial, as_text, sweep
 from ..runs.wording import baselines_text, command_line, judged
-from ..train import resume, start, train
 from .run_options import METAVARS, ChosenText, configs, preset_flags, settings
 
 MOST_RUNS = 100
 STEPS = 300  # of a run, unless somebody says otherwise
-_DIVERGED = "diverged.txt"  # in the folder of a run that went wrong: it would do so again
-_TABLE = ("sweep.csv", "sweep.md")
 
 
 def add_sweep(command: argparse.ArgumentParser) -> None:
@@ -62,40 +45,6 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 _DEFAULTS: dict[str, Any] = {"steps": STEPS, "sample_interval": 0, "final_eval_sequences": 256}
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One combination.
-
-    Attributes:
-        varied: the settings that differ from run to run, by name.
-        folder: of its run.
-        config: everything about it.
-    """
-
-    varied: Mapping[str, Any]
-    folder: Path
-    config: RunConfig
-
-    @property
-    def words(self) -> str:
-        """The combination in words."""
-        return ", ".join(f"{name} {value}" for name, value in self.varied.items()) or "the only combination"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        val_loss: at its end, in nats per character; infinite when it diverged.
-        best_loss, best_step: the lowest on the way.
-    """
-
-    val_loss: float
-    best_loss: float
-    best_step: int
-
-
 def run(options: argparse.Namespace) -> int:
     """Make all runs; print and write the table."""
     console.only_tells()
@@ -117,21 +66,11 @@ def run(options: argparse.Namespace) -> int:
         varied = {name: value for name, value in values.items() if len(grid[name]) > 1}
         config, corpora[model_config.block_size] = text.run(model_config, training_config)
         trials.append(Trial(varied, out / _folder(varied), config))
-    for trial in trials:
-        _check_same(trial, out)
-    remove_leftovers(out)
-    outcomes = {}
-    for number, trial in enumerate(trials, 1):
-        print(f"--- {number} of {len(trials)}: {trial.words}", flush=True)
-        outcome = _outcome(trial) or _made(trial, corpora[trial.config.model.block_size])
-        if outcome is None:
-            print("Stopped; the same command goes on from here.")
-            return 130
-        outcomes[number - 1] = outcome
-        rows = _sorted([(trials[i], found) for i, found in outcomes.items()])
-        write_atomically(out / _TABLE[0], "".join(_csv(rows)))  # what is known so far
-        write_atomically(out / _TABLE[1], "\n".join(_markdown(rows)) + "\n")
-    print(f"\n{_text(rows)}")
+    rows = sweep(trials, corpora, out)
+    if len(rows) < len(trials):
+        print("Stopped; the same command goes on from here.")
+        return 130
+    print(f"\n{as_text(rows)}")
     best, found = rows[0]
     if math.isfinite(found.val_loss):
         corpus = corpora[best.config.model.block_size]
@@ -139,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"\nThe best of them, {best.words}:\n{judged(found.val_loss, baselines)}")
         print(f"{baselines_text(baselines)}\n\nTry next:\n  {command_line('info', best.folder)}")
         print(f"  {command_line('train --resume', best.folder)} --steps {2 * best.config.train.steps}")
-    print(f"Written to {out}: {' and '.join(_TABLE)}")
+    print(f"Written to {out}: {' and '.join(TABLES)}")
     return 0
 
 
@@ -176,111 +115,3 @@ def _values(name: str, words: str, kind: type) -> list[Any]:
 def _folder(varied: Mapping[str, Any]) -> str:
     """A name for a combination: ``lr=0.001,n_layer=2``."""
     return ",".join(f"{name}={value}" for name, value in varied.items()) or "run"
-
-
-# --- the runs ---------------------------------------------------------------------------------------------------------
-
-
-def _check_same(trial: Trial, out: Path) -> None:
-    if checkpoint.exists(trial.folder) and checkpoint.load_config(trial.folder) != trial.config:
-        raise ConfigError(
-            f"{trial.folder} holds a run with other settings than these; choose another folder with --out, "
-            f"or repeat the command that made {out}"
-        )
-
-
-def _outcome(trial: Trial) -> Outcome | None:
-    """How a run that is over ended; None for one that is not."""
-    if (trial.folder / _DIVERGED).exists():
-        print("It has diverged before.")
-        return Outcome(math.inf, math.inf, 0)
-    if not checkpoint.exists(trial.folder):
-        return None
-    log = checkpoint.read_log(trial.folder)
-    step = checkpoint.load_training_state(trial.folder).step
-    validated = [record for record in log if record.get("val_loss") is not None and record["step"] <= step]
-    over = step == trial.config.train.steps or _stopped_early(trial, validated)
-    if not over or not validated:
-        return None
-    watched = {record["step"]: record.get("watched_loss", record["val_loss"]) for record in validated}
-    best = min(watched, key=lambda step: (watched[step], step))
-    return Outcome(validated[-1]["val_loss"], watched[best], best)
-
-
-def _stopped_early(trial: Trial, validated: Sequence[Mapping[str, Any]]) -> bool:
-    patience = trial.config.train.patience
-    return bool(patience) and BestLoss(validated).since >= patience
-
-
-def _made(trial: Trial, corpus: Corpus) -> Outcome | None:
-    """Make a run, or what is left of it; None when somebody stopped it."""
-    with locked(trial.folder):
-        return _made_alone(trial, corpus)
-
-
-def _made_alone(trial: Trial, corpus: Corpus) -> Outcome | None:
-    if checkpoint.exists(trial.folder):
-        made = resume(trial.folder, trial.config, trial.config.text())
-    else:
-        made = start(trial.folder, trial.config, corpus)
-    try:
-        result = train(made)
-    except DivergedError as error:
-        print(error)
-        write_atomically(trial.folder / _DIVERGED, f"{error}\n")
-        return Outcome(math.inf, math.inf, 0)
-    if result.interrupted:
-        return None
-    return _outcome(trial)
-
-
-@functools.cache
-def _parameters(config: GPTConfig) -> int:
-    return len(GPT(config).parameters())
-
-
-# --- the table --------------------------------------------------------------------------------------------------------
-
-Rows = list[tuple[Trial, Outcome]]
-
-
-def _sorted(rows: Rows) -> Rows:
-    return sorted(rows, key=lambda row: (row[1].val_loss, str(row[0].folder)))
-
-
-def _cells(rows: Rows) -> list[list[str]]:
-    """The head, and a line per run."""
-    names = list(rows[0][0].varied)
-    cells = [[*names, "val_loss", "bits", "best_loss", "best_step", "parameters", "run"]]
-    for trial, found in rows:
-        numbers = [found.val_loss, found.val_loss / math.log(2), found.best_loss]
-        cells.append(
-            [
-                *(str(trial.varied[name]) for name in names),
-                *("diverged" if math.isinf(x) else f"{x:.4f}" for x in numbers),
-                str(found.best_step),
-                str(_parameters(trial.config.model)),
-                trial.folder.name,
-            ]
-        )
-    return cells
-
-
-def _csv(rows: Rows) -> Iterator[str]:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(_cells(rows))
-    yield out.getvalue()
-
-
-def _markdown(rows: Rows) -> Iterator[str]:
-    head, *lines = _cells(rows)
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join('---' for _ in head)}|"
-    for line in lines:
-        yield f"| {' | '.join(line)} |"
-
-
-def _text(rows: Rows) -> str:
-    cells = [line[:-1] for line in _cells(rows)]  # the folder says nothing new
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells)

@@ -6,16 +6,12 @@ import argparse
 import contextlib
 import dataclasses
 import itertools
-import math
 import sys
 from pathlib import Path
 
 import viz
 from tinygrad_edu import console
-from tinygrad_edu.errors import DomainError
 from tinygrad_edu.files import write_atomically
-from viz.graph import diagnose, regions
-from viz.graph.build import build
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import ngram
@@ -25,7 +21,7 @@ from ..engines.compiled import CompiledEngine
 from ..engines.torch.distributed import launched, together
 from ..errors import CheckpointError, ConfigError, DivergedError
 from ..files import in_use, locked
-from ..inspection.loss_graph import recorded_loss
+from ..pictures.divergence import first_not_finite
 from ..pictures.report import FOLDER, PAGE, Subject, write
 from ..runs import checkpoint
 from ..runs.wording import baselines_text, command_line, final_validation, judged
@@ -94,7 +90,7 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
     try:
         result = train(this)
     except DivergedError as error:
-        raise DivergedError(f"{error}\n{_place(this, error)}".strip()) from None
+        raise DivergedError(f"{error}\n{first_not_finite(this, error.batch)}".strip()) from None
     if result.interrupted:
         print(f"Stopped after step {result.step}; all of it is saved. Go on with:")
         print(f"  {command_line('train --resume', folder)}")
@@ -220,36 +216,6 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
         held.enter_context(locked(folder))
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
-
-
-def _place(run: Run, error: DivergedError) -> str:
-    """Where in the model the first number of a step that diverged went wrong: a sentence, or nothing if all is finite.
-
-    The step is computed once more in scalars, of one sequence, which the module calls name.
-    """
-    if not error.batch:
-        return ""
-    run.engine.write_back()
-    worst = error.batch[0]
-    if launched()[1] == 1:  # several processes would have to do this together
-        worst = next((s for s in error.batch if not math.isfinite(_loss(run, s))), worst)
-    try:
-        loss, calls, _ = recorded_loss(run.model, [*worst[0], worst[1][-1]])
-    except DomainError as domain:
-        return "; ".join([str(domain), *getattr(domain, "__notes__", [])])
-    whole = build([loss], calls.names)
-    parts = regions.find(whole, calls)
-    trouble = diagnose.first_not_finite(whole, parts)
-    if trouble is None and run.config.train.engine != "scalar":
-        trouble = diagnose.first_not_finite(whole, parts, checkpoint.LARGEST_FLOAT32)
-    return trouble.sentence if trouble is not None else ""
-
-
-def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
-    try:
-        return run.engine.evaluate([sequence])
-    except DomainError:
-        return math.nan
 
 
 def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:

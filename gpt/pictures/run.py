@@ -25,11 +25,11 @@ from ..runs.checkpoint import RunConfig
 from ..sample import ScalarScorer
 from ..tokenizer import CharTokenizer
 
-__all__ = ["Checkpoint", "Run", "load", "settings"]
+__all__ = ["Checkpoint", "SavedRun", "load", "settings"]
 
 
 @dataclass(frozen=True)
-class Run:
+class SavedRun:
     """What is known of a run without its parameters.
 
     Attributes:
@@ -91,7 +91,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Checkpoint(Run):
+class Checkpoint(SavedRun):
     """A run with its parameters as they were saved.
 
     Attributes:
@@ -146,10 +146,10 @@ def _check_pair(tokens: Sequence[int]) -> None:
         raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
 
 
-def settings(folder: str | os.PathLike[str]) -> Run:
+def settings(folder: str | os.PathLike[str]) -> SavedRun:
     """The run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
     path = Path(folder)
-    return Run(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
+    return SavedRun(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
 
 
 def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:

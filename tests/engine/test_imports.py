@@ -51,7 +51,7 @@ STEP = {f"{COMPILER}.{name}": step for step, name in enumerate(STEPS)}
 #: The floors of gpt, files and folders: a file imports from lower ones, and from its own folder.
 ROOMS_OF_GPT = [
     *(["errors"], ["config", "files", "tokenizer"], ["data"], ["model"], ["runs"], ["sample"], ["engines"], ["train"]),
-    *(["inspection"], ["pictures"], ["commands"], ["cli"], ["__main__"]),
+    *(["inspection"], ["experiments", "pictures"], ["commands"], ["cli"], ["__main__"]),
 ]
 FLOOR_OF_GPT = {name: floor for floor, names in enumerate(ROOMS_OF_GPT) for name in names}
 #: The floors of viz, folders all of them: a file imports from its own and from lower ones.
@@ -277,6 +277,9 @@ def test_the_rooms_of_the_compiler_hold_what_is_there_and_its_map_names_every_fi
         ("gpt/data/corpus.py", "from ..runs import checkpoint"),
         ("gpt/pictures/report.py", "from ..commands.common import given"),
         ("gpt/engines/base.py", "def f():\n    from ..train import Run"),
+        ("gpt/experiments/sweep.py", "from ..commands.run_options import configs"),
+        ("gpt/inspection/surprisal.py", "from ..experiments.comparison import difference"),
+        ("gpt/experiments/lr_range_test.py", "def f():\n    import viz"),
         ("gpt/novelty.py", "from . import errors"),
         ("gpt/model.py", "from . import novelty"),
         ("gpt/train.py", "from graphviz import Digraph"),

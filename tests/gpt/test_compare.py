@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gpt.cli import main
-from gpt.commands.compare import _places, difference, verdict
+from gpt.commands.compare import _places
 from gpt.engines import make_engine
+from gpt.experiments.comparison import difference, verdict
 from gpt.inspection import surprisal
 from gpt.inspection.surprisal import Seen
 from gpt.runs import checkpoint

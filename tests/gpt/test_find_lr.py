@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from gpt.cli import main
-from gpt.commands.find_lr import Range, advice, exploded, smooth, table
+from gpt.experiments.lr_range_test import LRRange, advice, exploded, smooth, table
 
 SIZE = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
 
 
-def _valley() -> Range:
+def _valley() -> LRRange:
     """A loss that falls fastest at 1e-2, is lowest at 1e-1 and rises behind it."""
     rates = [10.0 ** (-4 + i / 25) for i in range(101)]
     losses = [3 - math.tanh(1.5 * (math.log10(rate) + 2)) + 10.0 ** (2 * math.log10(rate) + 1) for rate in rates]
-    return Range(rates, losses, losses)
+    return LRRange(rates, losses, losses)
 
 
 def test_the_steepest_and_the_lowest_are_found() -> None:
@@ -34,8 +34,8 @@ def test_the_steepest_and_the_lowest_are_found() -> None:
 def test_a_loss_that_only_rises_or_only_falls_is_said() -> None:
     rates = [10.0 ** (-5 + i / 20) for i in range(100)]
     rising, falling = [1 + i / 50 for i in range(100)], [3 - i / 50 for i in range(100)]
-    assert "smaller --lowest" in advice(Range(rates, rising, rising), 1.0)
-    assert "larger --highest" in advice(Range(rates, falling, falling), rates[-1])
+    assert "smaller --lowest" in advice(LRRange(rates, rising, rising), 1.0)
+    assert "larger --highest" in advice(LRRange(rates, falling, falling), rates[-1])
 
 
 def test_the_mean_runs_behind_the_losses_and_explodes_with_them() -> None:

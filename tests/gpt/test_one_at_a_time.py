@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from gpt.cli import main
-from gpt.commands.export_log import _times
 from gpt.commands.sample import unescaped
 from gpt.errors import ConfigError
 from gpt.files import LOCK, in_use, locked
 from gpt.runs import checkpoint
+from gpt.runs.log_export import times
 from tests.gpt.kill_runs import Killer, everything
 
 HOLD = """
@@ -233,10 +233,10 @@ def test_events_have_the_times_of_their_steps(train_arguments: list[str], tmp_pa
                "log.jsonl": 1110}  # fmt: skip
     for name, moment in moments.items():
         os.utime(out / name, (moment, moment))
-    time = _times(out, 8)
+    time = times(out, 8)
     assert [time(step) for step in range(9)] == [1010, 1020, 1030, 1040, 1050, 1065, 1080, 1095, 1110]
     os.utime(out / "snapshots/step-0000004.safetensors", (5000, 5000))  # copied later: times never run backwards
-    time = _times(out, 8)
+    time = times(out, 8)
     assert sorted(time(step) for step in range(9)) == [time(step) for step in range(9)]
 
 

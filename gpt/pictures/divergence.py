@@ -1,0 +1,47 @@
+"""Where a training that diverged went wrong: the first number in the graph of its loss that is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tinygrad_edu.errors import DomainError
+from viz.graph import diagnose, regions
+from viz.graph.build import build
+
+from ..engines.torch.distributed import launched
+from ..inspection.loss_graph import recorded_loss
+from ..runs import checkpoint
+from ..train import Run
+
+__all__ = ["first_not_finite"]
+
+
+def first_not_finite(run: Run, batch: Sequence[tuple[list[int], list[int]]]) -> str:
+    """Where in the model the first number of the step on ``batch`` is not finite: a sentence, or nothing if all are.
+
+    The step is computed once more in scalars, of one sequence, which the module calls name.
+    """
+    if not batch:
+        return ""
+    run.engine.write_back()
+    worst = batch[0]
+    if launched()[1] == 1:  # several processes would have to do this together
+        worst = next((s for s in batch if not math.isfinite(_loss(run, s))), worst)
+    try:
+        loss, calls, _ = recorded_loss(run.model, [*worst[0], worst[1][-1]])
+    except DomainError as domain:
+        return "; ".join([str(domain), *getattr(domain, "__notes__", [])])
+    whole = build([loss], calls.names)
+    parts = regions.find(whole, calls)
+    trouble = diagnose.first_not_finite(whole, parts)
+    if trouble is None and run.config.train.engine != "scalar":
+        trouble = diagnose.first_not_finite(whole, parts, checkpoint.LARGEST_FLOAT32)
+    return trouble.sentence if trouble is not None else ""
+
+
+def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
+    try:
+        return run.engine.evaluate([sequence])
+    except DomainError:
+        return math.nan
