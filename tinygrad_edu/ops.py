@@ -18,7 +18,8 @@ At the borders, in this order:
    ``log(0)``, ``1 / 0``, ``0 ** -1``, ``(-8) ** 0.5``.
 3. *A function without a derivative at that point* takes PyTorch's convention: 0 for ``relu`` and ``abs`` at 0, the
    gradient shared equally among tied inputs of ``maximum`` and ``minimum``, infinity for ``sqrt`` at 0.
-4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic.
+4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic. Where one input of ``maximum`` or
+   ``minimum`` is NaN, every derivative is NaN, as of PyTorch's ``amax`` and ``amin``.
 5. *A derivative of 0 stops the gradient*, even an infinite one; + and × alone follow IEEE arithmetic (0 · ∞ is NaN).
 6. Which of 0.0 and −0.0 comes out of a tie, or as a result that is 0, is not defined: they are equal.
 """
@@ -229,6 +230,8 @@ def _extreme(pick: Callable[..., float]) -> Callable[..., float]:
 
 def _extreme_derivatives(*inputs_and_out: float) -> tuple[float, ...]:
     *inputs, out = inputs_and_out
+    if out != out:
+        return (out,) * len(inputs)
     share = 1.0 / (inputs.count(out) or 1)
     return tuple(share if x == out else 0.0 for x in inputs)
 

@@ -229,6 +229,25 @@ def test_an_extreme_of_nan_is_nan_wherever_it_stands(name, inputs):
     assert math.isnan(ops.by_name(name).forward(*inputs))
 
 
+@pytest.mark.parametrize("inputs", [(math.nan, 1.0), (1.0, math.nan), (2.0, math.nan, 2.0)])
+def test_every_derivative_of_an_extreme_of_nan_is_nan(inputs):
+    for op in (ops.MAXIMUM, ops.MINIMUM):
+        leaves = [Value(x) for x in inputs]
+        apply(op, *leaves).backward()
+        assert all(math.isnan(leaf.grad) for leaf in leaves)
+
+
+@pytest.mark.torch
+def test_nan_as_in_amax_and_abs_of_pytorch():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([math.nan, 1.0], requires_grad=True)
+    torch.amax(x, 0).backward()
+    assert torch.isnan(x.grad).all()
+    x = torch.tensor(math.nan, requires_grad=True)
+    x.abs().backward()
+    assert x.grad.item() == ops.ABS.derivatives(math.nan, math.nan)[0] == 0.0
+
+
 def test_gelu_at_the_ends_of_the_line():
     """PyTorch says NaN here: it computes inf · 0. The limits are known."""
     assert gradients(ops.GELU, (INF,)) == (INF, [1.0])

@@ -25,6 +25,7 @@ from gpt.runs import checkpoint
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.errors import DomainError
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 needs_torch = [pytest.mark.torch, pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")]
@@ -87,6 +88,25 @@ def test_functions_on_values_have_numpys_results_and_gradients(name: str) -> Non
     assert ours.parameters.gradient.tolist() == pytest.approx(numpys.parameters.gradient.tolist(), rel=1e-10, abs=1e-12)
     assert ours(*batch).tolist() == pytest.approx(numpys(*batch).tolist(), rel=1e-12)
     assert max(abs(g) for g in numpys.parameters.gradient) > 1e-3
+
+
+BLAMED: dict[str, tuple[Callable[..., Any], float, str]] = {
+    "a result": (lambda w, x: (w * x).exp() * 2, 1e4, "'exp'"),
+    "no derivative of a result": (lambda w, x: (w * x).log(), 0.0, "'log'"),
+    "a difference": (lambda w, x: (w * x).exp() - (w * x).exp() * 2, 1e4, "'-'"),
+    "a derivative": (lambda w, x: (w * x).sqrt(), 0.0, "the derivative of 'sqrt'"),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in BLAMED])
+def test_what_is_not_finite_comes_from_where_numpy_says(name: str) -> None:
+    from gpt.engines.torch.backend import TorchParameters
+
+    function, x, written = BLAMED[name]
+    for parameters in (TorchParameters, Parameters):
+        w = Value(1.0)
+        with pytest.raises(DomainError, match=f"come from {written} at test_torch_engine.py"):
+            jit(lambda x, w=w: function(w, x), parameters([w], dtype="float64")).value_and_grad([x])
 
 
 MODELS: dict[str, dict[str, Any]] = {

@@ -26,7 +26,7 @@ function power(a, b) {
 }
 function extreme(pick) {
   return { f: (...x) => x.some(v => v !== v) ? NaN : pick(...x),
-           d: (...x) => { const out = x.pop(), share = 1 / (x.filter(v => v === out).length || 1); return x.map(v => v === out ? share : 0); } };
+           d: (...x) => { const out = x.pop(); if (out !== out) return x.map(() => NaN); const share = 1 / (x.filter(v => v === out).length || 1); return x.map(v => v === out ? share : 0); } };
 }
 const sigmoid = a => a >= 0 ? 1 / (1 + Math.exp(-a)) : Math.exp(a) / (1 + Math.exp(a));
 const finite = name => a => isFinite(a) || a !== a ? Math[name](a) : fail(`${name} of infinity has no answer`);

@@ -407,7 +407,7 @@ def _gelu_slope(a: Any, out: Any) -> Tensor:
 def _extreme_slope(slot: int) -> Callable[..., Tensor]:
     def slope(a: Any, b: Any, out: Any) -> Tensor:
         own, other = (a, b) if slot == 0 else (b, a)
-        return torch.where(own == other, 0.5, (own == out).to(out.dtype))
+        return torch.where(own == other, 0.5, torch.where(out != out, out, (own == out).to(out.dtype)))
 
     return slope
 

@@ -224,9 +224,10 @@ class Formulas:
         return self.call("fmuladd", self.two("fmul", density, 1.0 / math.sqrt(2.0 * math.pi)), x, share)
 
     def extreme_slope(self, own: Any, other: Any, out: Any) -> str:
-        """The gradient goes to the input that was chosen, half of it where both are equal."""
+        """The gradient goes to the input that was chosen, half of it where both are equal; NaN where one is NaN."""
         chosen = self.choose(self.compare(own, "oeq", out), 1.0, 0.0)
-        return self.choose(self.compare(own, "oeq", other), 0.5, chosen)
+        shared = self.choose(self.compare(own, "oeq", other), 0.5, chosen)
+        return self.choose(self.compare(out, "uno", out), out, shared)
 
     def sign(self, x: Any) -> str:
         """The derivative of ``abs(x)``: 0 at 0, and for NaN."""

@@ -199,6 +199,7 @@ def _extreme_slope(slot: int) -> Callable[..., None]:
         own, other = (a, b) if slot == 0 else (b, a)
         np.copyto(target, np.equal(own, out))
         np.copyto(target, 0.5, where=np.equal(own, other))
+        np.copyto(target, out, where=np.isnan(out))
 
     return slope
 

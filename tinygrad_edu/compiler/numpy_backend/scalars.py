@@ -296,7 +296,9 @@ _WORDS: dict[str, Any] = {
     "quotient": _quotient, "power": _power, "power_slope": _power_slope, "exponent_slope": _exponent_slope,
 }  # fmt: skip
 
-_EXTREME_SLOPE = "({{0}} * 0.5 if {{{0}}} == {{{1}}} else {{0}} if {{{0}}} == {{3}} else 0.0)"
+_EXTREME_SLOPE = (
+    "({{0}} * 0.5 if {{{0}}} == {{{1}}} else {{0}} if {{{0}}} == {{3}} else {{3}} if {{3}} != {{3}} else 0.0)"
+)
 
 #: For each operation its result, from the inputs; for a derivative from the gradient, the inputs and the result.
 _EXPRESSIONS: dict[str, str] = {

@@ -224,7 +224,7 @@ class _Reverse:
             self.contribute(own, loops, "neg", (quotient,))
 
     def _extreme(self, it: Instruction, g: Access) -> None:
-        """Equal largest elements share the gradient."""
+        """Equal largest elements share the gradient. Nothing is equal to NaN: then every share is 0 / 0, NaN again."""
         x = it.inputs[0]
         if not isinstance(x, Access) or not self.wanted[x.array]:
             return
@@ -233,8 +233,6 @@ class _Reverse:
         kept = tuple(loop for loop in range(n) if it.out.uses(loop))
         steps = tuple(tuple(int(loop == own) for loop in range(n)) for own in kept)
         count = self.temporary("copy", loops, kept, (equal,))
-        inner = tuple(loops[loop] for loop in kept)  # where all is NaN, nothing is equal
-        count = self.temporary("maximum", inner, tuple(range(len(kept))), (count, 1.0))
         share = self.temporary("div", loops, tuple(range(n)), (equal, Access(count.array, (0,) * len(kept), steps)))
         self.contribute(x, loops, "flow", (g, share))
 
