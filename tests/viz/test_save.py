@@ -1,13 +1,17 @@
 """Writing files: with ``dot``, without it, with one that sleeps, and what is said when it cannot be done."""
 
+import errno
 import math
 import os
+import re
 import shutil
 import stat
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import graphviz
 import pytest
@@ -187,6 +191,23 @@ def test_a_broken_dot_counts_as_missing_and_is_named_once(
         pixels((tmp_path / viz.save(expression(), tmp_path / "L.png")).read_bytes())
     pixels(Path(viz.animate(expression()).save(tmp_path / "a.png")).read_bytes())
     pixels(Path(viz.save(viz.plot({"loss": [2.0, 1.0]}), tmp_path / "c.png")).read_bytes())
+
+
+@either
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE], ids=["process", "memory", "file"])
+def test_a_moment_without_means_changes_no_picture(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    drawing = viz.draw(expression())
+    before = drawing.render_bytes("svg")
+    run = subprocess.run
+
+    def short(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(subprocess, "run", run)  # once
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(subprocess, "run", short)
+    with pytest.raises(OSError, match=re.escape(os.strerror(code))):
+        drawing.render_bytes("svg")
+    assert drawing.render_bytes("svg") == before
 
 
 def pixels(png: bytes) -> None:

@@ -133,6 +133,7 @@ def render(source: str, format: str, program: Renderer, timeout: float, *, engin
     Raises:
         LayoutTimeout: the program was stopped after ``timeout`` seconds.
         LayoutError: it failed, or wrote something else than such a picture; the message has its own words.
+        OSError: the system had no memory, process or pipe for it.
     """
     source = source.translate(dict(program.substitutes).get(format, {}))
     if program.narrow and format == "svg":
@@ -147,6 +148,8 @@ def render(source: str, format: str, program: Renderer, timeout: float, *, engin
             f"or save as .dot and run {Path(program.path).name} yourself"
         ) from None
     except OSError as error:
+        if error.filename is None and not getattr(error, "winerror", None):
+            raise  # no fault of the program: another one would draw another picture, for a moment without memory
         raise LayoutError(f"{program.path} cannot be run: {error}; {_HOW_TO_INSTALL}") from None
     start, end = _ENDS[format]
     is_whole = start in done.stdout[:1024] and end in done.stdout[-1024:]
