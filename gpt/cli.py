@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -92,6 +94,14 @@ class _Parser(argparse.ArgumentParser):
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of descriptions; shows a default where it says something."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Break what is too long for a line; of a table, under where its second column begins."""
+        lines: list[str] = []
+        for line in text.splitlines():
+            column = len(re.match(r"\s*(\S+ {2,})?", line)[0])  # type: ignore[index]  # it always matches
+            lines += textwrap.wrap(line, width, subsequent_indent=" " * column) or [""]
+        return "\n".join(indent + line for line in lines)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)

@@ -18,16 +18,11 @@ from typing import Any
 from .engine import Value
 from .errors import short
 
-__all__ = ["CallRecord", "Hook", "ModuleCall", "current_hook", "listening", "locate", "record_calls", "values_in"]
+__all__ = ["CallRecord", "Hook", "ModuleCall", "listening", "locate", "record_calls", "values_in"]
 
 Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
 _hook: ContextVar[Hook | None] = ContextVar("hook", default=None)
-
-
-def current_hook() -> Hook | None:
-    """The function that hears every module call of this thread at the moment, or None."""
-    return _hook.get()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tinygrad_edu import console
 from tinygrad_edu.nn import shape
 
 from ..data import ngram
-from ..data.corpus import Corpus, kept_text, tokens_at
+from ..data.corpus import Corpus, tokens_at
 from ..engines import make_engine
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
@@ -116,7 +116,7 @@ def _sides(options: argparse.Namespace) -> tuple[_Side, _Side]:
 def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Corpus | None]:
     """What both read, its name, and the text of A's run, whose counts are what a loss is measured by."""
     if options.data:
-        tokens: Sequence[int] = tokens_at(kept_text(options.data), a.tokenizer, a.config.normalize)
+        tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
         what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
         if len(tokens) < 2:
             raise DataError(f"{options.data} is too short: a character can only surprise behind another one")

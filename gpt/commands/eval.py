@@ -13,7 +13,7 @@ from viz.pages.surprise_page import Table, surprise_page
 from viz.stepping.terminal import look
 
 from ..data import ngram
-from ..data.corpus import Corpus, kept_text, spread, tokens_at
+from ..data.corpus import Corpus, spread, tokens_at
 from ..engines import make_engine
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
     if options.data:
-        tokens: Sequence[int] = tokens_at(kept_text(options.data), tokenizer, config.normalize)
+        tokens: Sequence[int] = tokens_at(options.data, tokenizer, config.normalize)
         what, corpus = options.data, text_at_hand(config, tokenizer)
     else:
         corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 
-from ..data.corpus import TEXTS, kept_text, open_text
+from ..data.corpus import TEXTS, open_text, text_once
 from ..data.text import parse_normalizations
 from ..data.text_report import report
 from ..errors import ConfigError
@@ -24,8 +25,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the report."""
     if (options.path is None) == (options.dataset is None):
         raise ConfigError("give either the PATH of a text or its name with --dataset NAME")
-    path = options.path and kept_text(options.path)
-    text = open_text(options.dataset, path, parse_normalizations(options.normalize or "none"))
-    say_parts(text)
-    print(report(text))
+    with text_once(options.path) if options.path else nullcontext() as path:
+        text = open_text(options.dataset, path, parse_normalizations(options.normalize or "none"))
+        say_parts(text)
+        print(report(text))
     return 0

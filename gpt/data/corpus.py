@@ -11,6 +11,7 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, overload
@@ -44,6 +45,7 @@ __all__ = [
     "open_text",
     "plain_text",
     "spread",
+    "text_once",
     "tokens_at",
 ]
 
@@ -229,16 +231,27 @@ def _sha256(content: bytes) -> str:
 MOST_PIPED = 1 << 30  # bytes; a pipe that never ends would fill the disk
 
 
-def kept_text(path: str, say: Say = print) -> str:
+@contextlib.contextmanager
+def text_once(path: str, say: Say = print) -> Iterator[str]:
+    """:func:`kept_text` for a command that needs the text no longer when it is done: nothing of a pipe stays."""
+    folder = cache_folder() / "piped" / f"once-{os.getpid()}"
+    try:
+        yield kept_text(path, say, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kept_text(path: str, say: Say = print, folder: Path | None = None) -> str:
     """The path of a text that can be read again and again, as training does; of a file, and of a folder, its own.
 
     What comes through a pipe (``-`` for the standard input, ``<(zcat book.gz)``, a fifo) is read once to its end, and
-    kept in the cache folder, named after its content. Raises DataError when it does not end, cannot be kept, or is no
-    text in UTF-8.
+    kept in a folder, that of the cache if none is given, named after its content. Raises DataError when it does not
+    end, cannot be kept, or is no text in UTF-8.
     """
     if path != "-" and not _is_pipe(path):
         return path
-    name, folder = "the standard input" if path == "-" else path, cache_folder() / "piped"
+    name = "the standard input" if path == "-" else path
+    once, folder = folder is not None, folder or cache_folder() / "piped"
     digest, size = hashlib.sha256(), 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +276,7 @@ def kept_text(path: str, say: Say = print) -> str:
             f"what comes from {name} cannot be read, or not be kept in {folder}: {error.strerror}; write it to a file, "
             f"and give its name"
         ) from None
-    say(f"Read {size:,} bytes from {name}; kept as {kept}, to be read again")
+    say(f"Read {size:,} bytes from {name}{'' if once else f'; kept as {kept}, to be read again'}")
     return str(kept)
 
 
@@ -294,8 +307,9 @@ def open_text(dataset: str | None, path: str | Path | None, normalize: tuple[str
 
 
 def tokens_at(path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, ...] = ()) -> Tokens:
-    """The tokens of another file or folder, for a model that knows this alphabet."""
-    return tokens_of(Text.at(path, normalize), tokenizer, cache_folder() / "tokens")
+    """The tokens of another file, folder or pipe, for a model that knows this alphabet."""
+    with text_once(str(path)) as now:
+        return tokens_of(Text.at(now, normalize), tokenizer, cache_folder() / "tokens")
 
 
 # --- training sequences -----------------------------------------------------------------------------------------------

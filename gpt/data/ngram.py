@@ -16,7 +16,7 @@ import numpy as np
 
 from .token_file import Array, Tokens
 
-__all__ = ["MOST", "Baseline", "baselines", "counted", "ngram_loss", "strongest_beaten", "verdict", "witten_bell_loss"]
+__all__ = ["MOST", "Baseline", "baselines", "counted", "strongest_beaten", "verdict"]
 
 MOST = 1 << 22  # characters that are counted: enough to know all that is frequent, and never more than memory holds
 _STRETCH = 1 << 16
@@ -61,28 +61,6 @@ def counted(train: Sequence[int]) -> str:
     if len(train) <= MOST:
         return ""
     return f" (counted in {MOST:,} of the {len(train):,} characters, spread evenly)"
-
-
-def ngram_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
-    """Nats per character of ``val`` under the counts of n-grams in ``train``.
-
-    P(c | h) = (count(hc) + α) / (count(h) + α·V), Lidstone's rule. α is the one of 1, 0.1 and 0.01 that is best on
-    ``val`` itself: a network has to beat the counts at their best.
-    """
-    return _lidstone(list(_levels(np.array(train), np.array(val), n, vocab_size))[-1], vocab_size)
-
-
-def witten_bell_loss(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
-    """Nats per character of ``val`` under counts of all runs of up to ``n`` characters in ``train``.
-
-    P(c | h) = (count(hc) + T(h) · P(c | h′)) / (count(h) + T(h)), where T(h) is how many different characters followed
-    h and h′ is h without its first character; at the bottom every character is equally likely (Witten and Bell 1991,
-    method C, interpolated as in Chen and Goodman 1999, equation 14). Nothing is tuned on ``val``.
-    """
-    smoothed = _WittenBell(vocab_size)
-    for level in _levels(np.array(train), np.array(val), n, vocab_size):
-        smoothed.see(level)
-    return smoothed.loss()
 
 
 @dataclass(frozen=True)
@@ -152,13 +130,23 @@ def _runs(histories: Array, tokens: Array, n: int, vocab_size: int) -> Array:
 
 
 def _lidstone(level: _Level, vocab_size: int) -> float:
+    """Nats per character with P(c | h) = (count(hc) + α) / (count(h) + α·V), Lidstone's rule.
+
+    α is the one of 1, 0.1 and 0.01 that is best on the validation text itself: a network has to beat the counts at
+    their best.
+    """
     if not len(level.count):
         return math.nan
     return min(-float(np.log((level.count + alpha) / (level.history + alpha * vocab_size)).mean()) for alpha in _ALPHAS)
 
 
 class _WittenBell:
-    """Probabilities of the characters of a text, better with every longer run that is seen."""
+    """Probabilities of the characters of a text, better with every longer run that is seen.
+
+    P(c | h) = (count(hc) + T(h) · P(c | h′)) / (count(h) + T(h)), where T(h) is how many different characters followed
+    h and h′ is h without its first character; at the bottom every character is equally likely (Witten and Bell 1991,
+    method C, interpolated as in Chen and Goodman 1999, equation 14). Nothing is tuned on the validation text.
+    """
 
     def __init__(self, vocab_size: int) -> None:
         self._probability: Array | float = 1.0 / vocab_size

@@ -57,7 +57,7 @@ def test_without_a_listener_nothing_is_recorded():
         pass
     model([Value(1.0), Value(2.0)])
     assert record.calls == []
-    assert calls.current_hook() is None
+    assert calls._hook.get() is None
 
 
 def test_recording_does_not_change_the_numbers():
@@ -99,7 +99,7 @@ def test_an_exception_inside_leaves_no_listener_and_no_open_call():
     assert record.calls[0].outputs == ()
     with pytest.raises(ValueError, match="expected a vector of 2 numbers, got 3"), record_calls():
         model([Value(1.0)] * 3)
-    assert calls.current_hook() is None
+    assert calls._hook.get() is None
 
 
 def test_values_in_any_nest():

@@ -93,11 +93,16 @@ def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
-def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_that_fits_into_80_columns(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stop:
         main([*command, "--help"])
     assert stop.value.code == 0
-    assert "usage: python -m gpt" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "usage: python -m gpt" in shown
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 def test_commands_are_imported_when_they_run() -> None:

@@ -408,8 +408,10 @@ def test_a_text_comes_through_a_pipe_and_the_run_goes_on_with_it(tmp_path: Path)
         assert "Read 3,600 bytes from" in out
     assert gpt("train", "--resume", str(tmp_path / "run1"), "--steps", "2", "--no-draw")[0] == 0
     assert [path.read_text() for path in (tmp_path / "cache" / "piped").iterdir()] == [WORDS]
-    code, out, _ = gpt("text", "-", given=WORDS.encode())
-    assert "3,600 characters" in out
+    code, out, _ = gpt("text", "-", given=WORDS.encode() * 2)
+    assert "7,200 characters" in out
+    assert gpt("eval", "--checkpoint", str(tmp_path / "run1"), "--data", "-", given=WORDS.encode() * 3)[0] == 0
+    assert [path.read_text() for path in (tmp_path / "cache" / "piped").iterdir()] == [WORDS]
     for given, message in ((gzip.compress(WORDS.encode()), "gunzip"), (b"", "nothing came from the standard input")):
         code, _, error = gpt("text", "-", given=given)
         assert (code, error.count("\n")) == (2, 1)

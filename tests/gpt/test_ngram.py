@@ -3,24 +3,42 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 
 from gpt.data import ngram
-from gpt.data.ngram import Baseline, counted, ngram_loss, strongest_beaten, verdict, witten_bell_loss
+from gpt.data.ngram import Baseline, counted, strongest_beaten, verdict
+
+
+def levels(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> list[Any]:
+    return list(ngram._levels(np.array(train), np.array(val), n, vocab_size))
+
+
+def lidstone(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
+    return ngram._lidstone(levels(train, val, n, vocab_size)[-1], vocab_size)
+
+
+def witten_bell(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
+    smoothed = ngram._WittenBell(vocab_size)
+    for level in levels(train, val, n, vocab_size):
+        smoothed.see(level)
+    return smoothed.loss()
 
 
 def test_a_bigram_counted_by_hand() -> None:
     # Training text a b a b a: after a always b (2 of 2), after b always a (2 of 2). α = 0.01 is best here.
     expected = -math.log((2 + 0.01) / (2 + 0.01 * 2))
-    assert ngram_loss([0, 1, 0, 1, 0], [0, 1, 0], 2, vocab_size=2) == pytest.approx(expected)
+    assert lidstone([0, 1, 0, 1, 0], [0, 1, 0], 2, vocab_size=2) == pytest.approx(expected)
 
 
 def test_a_unigram_is_the_cross_entropy_of_frequencies() -> None:
     rng = random.Random(0)
     train, val = rng.choices(range(4), [8, 4, 2, 2], k=4000), rng.choices(range(4), [8, 4, 2, 2], k=4000)
     entropy = 1.75 * math.log(2)
-    assert ngram_loss(train, val, 1, 4) == pytest.approx(entropy, abs=0.03)
+    assert lidstone(train, val, 1, 4) == pytest.approx(entropy, abs=0.03)
 
 
 def test_witten_bell_counted_by_hand() -> None:
@@ -28,7 +46,7 @@ def test_witten_bell_counted_by_hand() -> None:
     a, b = ((count + 2 * 1 / 3) / (5 + 2) for count in (3, 2))  # three characters in the alphabet
     b_after_a, a_after_b = (2 + b) / (2 + 1), (2 + a) / (2 + 1)
     expected = -(math.log(b_after_a) + math.log(a_after_b)) / 2
-    assert witten_bell_loss([0, 1, 0, 1, 0], [0, 1, 0], 2, vocab_size=3) == pytest.approx(expected)
+    assert witten_bell([0, 1, 0, 1, 0], [0, 1, 0], 2, vocab_size=3) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("history", [(), (0,), (1, 2), (2, 2, 2), (3, 1, 0, 2)])
@@ -36,13 +54,13 @@ def test_witten_bells_probabilities_sum_to_one(history: tuple[int, ...]) -> None
     rng = random.Random(1)
     train = rng.choices(range(3), k=200)  # 3 never occurs
     n = len(history) + 1
-    probabilities = [math.exp(-witten_bell_loss(train, [*history, c], n, 4)) for c in range(4)]
+    probabilities = [math.exp(-witten_bell(train, [*history, c], n, 4)) for c in range(4)]
     assert sum(probabilities) == pytest.approx(1.0)
     assert min(probabilities) > 0
 
 
 def test_what_never_occurred_still_has_a_probability() -> None:
-    assert math.isfinite(ngram_loss([0, 0, 0], [1, 2, 1], 2, 3))
+    assert math.isfinite(lidstone([0, 0, 0], [1, 2, 1], 2, 3))
 
 
 def test_the_baselines_fall_on_text_with_structure(text: str) -> None:
