@@ -8,6 +8,8 @@
     python3 run.py lesson 1            run a lesson of the course; without a number they are listed
     python3 run.py python              a Python in which the packages can be imported
     python3 run.py test                run the tests; further words go to pytest: test -k engine
+    python3 run.py test --fast         leave out the slow ones: about two minutes
+    python3 run.py test --all          install what they compare with (PyTorch and more); fail where something is missing
     python3 run.py lint                run the linters and the type checker
     python3 run.py docs                build the API reference into docs/html
 
@@ -34,7 +36,8 @@ LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a process per core; tests that are chosen run in a single one
 REQUIREMENTS = HERE / "requirements"
-EXTRAS = ("base", "test", "dev", "docs")  # each contains the ones before it
+EXTRAS = ("base", "test", "dev", "docs", "oracles")  # each contains the ones before it
+PYTORCH = "torch==2.13.0"  # the oracle: one version for everyone, with the files that the system's index has for it
 
 
 def main(words: list[str]) -> int:
@@ -47,8 +50,11 @@ def main(words: list[str]) -> int:
 
         return console.run("run.py", lambda: print(__doc__) or 0)
     if command == "test":
-        set_up("test")
-        return hand_over("-m", "pytest", *(words[1:] or ALL_TESTS))
+        everything, fast = "--all" in words, "--fast" in words
+        chosen = [word for word in words[1:] if word not in ("--all", "--fast")]
+        set_up("oracles" if everything else "test")
+        options = ["--require"] * everything + ["--fast"] * fast
+        return hand_over("-m", "pytest", *options, *(chosen or ALL_TESTS))
     if command == "lint":
         set_up("dev")
         checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",))
@@ -96,6 +102,8 @@ def set_up(extra: str = "base") -> None:
         )
     if install("native"):
         print("No llvmlite could be installed here, so numpy does all the work.", file=sys.stderr, flush=True)
+    if extra == "oracles" and (reason := pip(PYTORCH)):
+        sys.exit(f"{reason}\nrun.py: {PYTORCH} could not be installed (pip's reason is above); run.py test needs none")
     if reason := pip("--no-deps", "--no-build-isolation", "--editable", HERE):
         sys.exit(f"{reason}\nrun.py: pip could not install the project (its reason is above)")
     for step in steps:

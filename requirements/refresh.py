@@ -3,7 +3,7 @@
 
     python3 run.py python requirements/refresh.py
 
-There is a file for each step of run.py: base, native, test, dev, docs; each holds what the ones before it do not.
+There is a file for each step of run.py: base, native, test, dev, docs, oracles; each holds what those before it lack.
 They fit every Python from 3.11 on and every system, and name no registry. Run the tests and the linters before you
 commit them. Needs a network; uv, which finds the versions, is installed into a temporary folder.
 """
@@ -36,6 +36,7 @@ def wanted() -> dict[str, str]:
         "test": extras["test"],
         "dev": extras["dev"],
         "docs": extras["docs"],
+        "oracles": extras["oracles"],
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,7 @@ def test_threads_share_out_bound_arguments() -> None:
     assert bound() == pytest.approx(jit(grown, WEIGHTS, dtype="float64").flat(batch[0], batch[1] * 2.0, batch[2]))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+@pytest.mark.torch
 def test_bound_arguments_on_tensors() -> None:
     from gpt.engines.torch.backend import TorchParameters
 

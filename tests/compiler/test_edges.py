@@ -7,7 +7,6 @@ once, so that a divisor below 1e-308 divides to infinity.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -170,7 +169,6 @@ def test_the_interpreter_numpy_machine_code_and_python_say_what_the_engine_says(
 
 
 @pytest.mark.torch
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 @pytest.mark.parametrize("name", CASES)
 def test_tensors_say_what_the_engine_says(name: str) -> None:
     assert list(wrong(name, Swept(name, points(name)), "torch", nearly)) == []

@@ -22,7 +22,7 @@ from tinygrad_edu.compiler.program import fusion
 from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
 from tinygrad_edu.errors import DomainError
 
-needs_llvm = pytest.mark.skipif(not native.available(), reason="llvmlite is not installed")
+needs_llvm = pytest.mark.native
 
 X = np.concatenate([np.linspace(-40, 40, 4001), [0.0, -0.0, 1e-30, -1e-30, 300.0, -300.0, 800.0, -800.0]])
 

@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"),
-]
+pytestmark = pytest.mark.torch
 
 
 @pytest.mark.parametrize("name", ["micro", "nano"])

@@ -190,7 +190,8 @@ def trace(root):
 
 
 def draw_dot(root):
-    graphviz = pytest.importorskip("graphviz")
+    import graphviz
+
     dot = graphviz.Digraph(format="svg", graph_attr={"rankdir": "LR"})
     nodes, edges = trace(root)
     for n in nodes:
@@ -282,9 +283,11 @@ def test_the_training_loop_of_the_lecture():
 # --- micrograd itself, where it is installed ------------------------------------------------------------------------
 
 
+@pytest.mark.micrograd
 @pytest.mark.parametrize("sizes", [(3, [4, 4, 1]), (2, [16, 3]), (1, [1])])
 def test_micrograds_networks_run_on_our_value(monkeypatch, sizes):
-    micrograd_nn = pytest.importorskip("micrograd.nn")
+    import micrograd.nn as micrograd_nn
+
     their_value = micrograd_nn.Value
 
     def run(value_class):

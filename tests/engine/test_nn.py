@@ -400,7 +400,8 @@ def test_initial_weights_have_the_promised_size():
 
 def compare(ours, theirs, x):
     """Same outputs and same gradients, of input and parameters, for our layer and PyTorch's with the same numbers."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     theirs = theirs.double()
     state = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in ours.state_dict().items()}
     theirs.load_state_dict(state)
@@ -417,7 +418,8 @@ def compare(ours, theirs, x):
 
 @pytest.mark.torch
 def test_layers_as_in_pytorch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     compare(nn.Linear(5, 3, rng=1), torch.nn.Linear(5, 3), vector(5))
     compare(nn.Linear(5, 3, bias=False, rng=1), torch.nn.Linear(5, 3, bias=False), vector(5))
     layer_norm, rms_norm = nn.LayerNorm(6), nn.RMSNorm(6)
@@ -431,7 +433,8 @@ def test_layers_as_in_pytorch():
 
 @pytest.mark.torch
 def test_embedding_as_in_pytorch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     ours = nn.Embedding(5, 3, rng=4)
     theirs = torch.nn.Embedding(5, 3).double()
     theirs.load_state_dict({"weight": torch.tensor(ours.state_dict()["weight"], dtype=torch.float64)})
@@ -443,7 +446,8 @@ def test_embedding_as_in_pytorch():
 
 @pytest.mark.torch
 def test_attention_as_in_pytorch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     q, k, v = (sequence(5, 4, seed) for seed in (0, 1, 2))
     tensors = [torch.tensor(data(m), dtype=torch.float64, requires_grad=True) for m in (q, k, v)]
     out = nn.AttentionHead()(q, k, v)

@@ -325,14 +325,16 @@ def torch_gradients(torch, name, inputs):
 
 @pytest.mark.torch
 def test_every_row_has_a_counterpart_in_pytorch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     assert set(torch_counterparts(torch)) == {op.name for op in ops.TABLE}
 
 
 @pytest.mark.torch
 @every_op
 def test_ordinary_numbers_as_in_pytorch(op):
-    torch = pytest.importorskip("torch")
+    import torch
+
     if op.derivatives is None:
         return  # backward() has nowhere to go: see test_detach_passes_the_number_and_no_gradient
 
@@ -351,7 +353,8 @@ def test_ordinary_numbers_as_in_pytorch(op):
 @pytest.mark.torch
 @at_the_borders
 def test_borders_as_in_pytorch(name, inputs, result, derivatives):
-    torch = pytest.importorskip("torch")
+    import torch
+
     data, grads = torch_gradients(torch, name, inputs)
     assert same(data, result)
     assert all(map(same, grads, derivatives)), f"PyTorch says {grads}"

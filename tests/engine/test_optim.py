@@ -234,7 +234,8 @@ def test_resumed_is_uninterrupted_bit_for_bit(kind):
 @pytest.mark.torch
 @every_kind
 def test_steps_as_in_pytorch(kind):
-    torch = pytest.importorskip("torch")
+    import torch
+
     start, gradients = [0.5, -1.5, 2.0], [[math.sin(s * 1.7 + i) * 2**i for i in range(3)] for s in range(25)]
     ours = [Value(x) for x in start]
     theirs = torch.tensor(start, dtype=torch.float64, requires_grad=True)
@@ -257,7 +258,8 @@ def test_steps_as_in_pytorch(kind):
 @pytest.mark.torch
 @pytest.mark.parametrize("limit", [0.5, 3.0, 100.0])
 def test_clipping_as_in_pytorch(limit):
-    torch = pytest.importorskip("torch")
+    import torch
+
     grads = [0.3, -4.0, 1.2]
     ours = [with_gradient(0.0, g) for g in grads]
     theirs = torch.zeros(3, dtype=torch.float64, requires_grad=True)
@@ -269,7 +271,7 @@ def test_clipping_as_in_pytorch(limit):
 
 @pytest.mark.torch
 def test_schedules_as_in_pytorch():
-    torch = pytest.importorskip("torch")
+    import torch
 
     def rates(make):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 
 from gpt.cli import main
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all pages; skipped where none is installed."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+import torch
 
-torch = pytest.importorskip("torch")  # pytest looks for examples in this file too
 nn, F = torch.nn, torch.nn.functional
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.numpy
 
 from gpt.config import GPTConfig, TrainConfig
 from gpt.errors import CheckpointError
@@ -56,8 +57,7 @@ checkpoint.save_model(folder, GPT(GPTConfig(vocab_size=3, block_size=4, n_embd=4
 
 
 def test_other_tools_can_read_it(folder: Path) -> None:
-    numpy = pytest.importorskip("safetensors.numpy")
-    arrays = numpy.load_file(folder / "model.safetensors")
+    arrays = safetensors.numpy.load_file(folder / "model.safetensors")
     assert arrays["transformer.h.0.attn.c_attn.weight"].shape == (12, 4)
     assert "lm_head.weight" not in arrays  # a tied head is the token embedding
 

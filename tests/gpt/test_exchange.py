@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +190,10 @@ def test_a_run_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "already holds a run" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is installed")
 def test_without_pytorch_the_extra_is_named_and_nothing_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
     made_run(tmp_path / "run")
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "m.pt")]) == 2
     assert "pip install 'tinygrad_edu[torch]'" in capsys.readouterr().err

@@ -5,17 +5,13 @@ In processes of their own: PyTorch brings threads and warnings that the other te
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"),
-]
+pytestmark = pytest.mark.torch
 HERE = Path(__file__).parents[2]
 
 OUT = """

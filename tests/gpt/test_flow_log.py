@@ -112,8 +112,10 @@ def test_it_is_measured_first_at_validations_and_last(train_arguments: list[str]
     assert list(checkpoint.read_flow(out)) == [1, 5, 10, 11, 15]
 
 
+@pytest.mark.pandas
 def test_pandas_reads_it(train_arguments: list[str], tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     assert main([*train_arguments, "--steps", "2", "--out", str(tmp_path / "run")]) == 0
     table = pandas.read_json(tmp_path / "run" / "flow.jsonl", lines=True)
     assert [*table.columns] == ["step", *(field.name for field in dataclasses.fields(GradientStats))]

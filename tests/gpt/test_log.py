@@ -40,7 +40,6 @@ def test_csv_has_every_number_of_the_log(run: Path, tmp_path: Path, capsys: pyte
 
 def exported(run: Path, folder: Path) -> Iterator[tuple[str, int, float, float]]:
     """What TensorBoard is given: tag, step, number and time, in the order of the file."""
-    pytest.importorskip("tensorboardX")
     from tensorboardX.proto import event_pb2
 
     assert main(["export-log", str(run), "--tensorboard", str(folder)]) == 0
@@ -54,6 +53,7 @@ def exported(run: Path, folder: Path) -> Iterator[tuple[str, int, float, float]]
         content = content[16 + length :]
 
 
+@pytest.mark.tensorboard
 def test_the_events_of_a_resumed_run_are_there_once_and_at_their_times(run: Path, tmp_path: Path) -> None:
     assert main(["train", "--resume", str(run), "--steps", "12", "--no-draw"]) == 0
     assert main(["train", "--resume", str(run), "--no-draw"]) == 0  # nothing is left to do
@@ -65,6 +65,7 @@ def test_the_events_of_a_resumed_run_are_there_once_and_at_their_times(run: Path
     assert all(time == pytest.approx(1000 + 10 * step) for _, step, _, time in found)
 
 
+@pytest.mark.tensorboard
 def test_tensorboard_reads_the_same_numbers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "board"
     found = {(tag, step): number for tag, step, number, _ in exported(run, folder)}

@@ -162,8 +162,10 @@ def test_an_exploding_loss_stops_the_run(
     assert checkpoint.load_training_state(out).step < 60
 
 
+@pytest.mark.pandas
 def test_the_log_is_a_table(train_arguments: list[str], tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     assert main([*train_arguments, "--steps", "6", "--out", str(tmp_path / "run")]) == 0
     table = pandas.read_json(tmp_path / "run" / "log.jsonl", lines=True)
     assert list(table["step"]) == list(range(7))

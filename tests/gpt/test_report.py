@@ -102,6 +102,7 @@ def test_the_pages_open_without_an_error_or_a_request(trained: Path, browser: Br
     assert browser.evaluate("FRAMES.length") == 9
 
 
+@pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_is_accessible(trained: Path, browser: Browser, theme: str) -> None:
     browser.open((trained / "report" / "index.html").as_uri())
@@ -201,10 +202,8 @@ def test_an_interrupted_run_is_reported_as_far_as_it_is(trained: Path, tmp_path:
     assert WAITING not in content
 
 
-@pytest.mark.parametrize("engine", ["scalar", "torch"])
+@pytest.mark.parametrize("engine", ["scalar", pytest.param("torch", marks=pytest.mark.torch)])
 def test_whatever_trained_it_the_report_is_whole(engine: str, train_arguments: list[str], tmp_path: Path) -> None:
-    if engine == "torch":
-        pytest.importorskip("torch")
     arguments = [word for word in train_arguments if word != "--no-draw"]
     more = ["--engine", engine, "--steps", "2", "--dropout", "0.1", "--positions", "rotary", "--keep", "2"]
     assert main([*arguments, "--out", str(tmp_path / "run"), *more]) == 0

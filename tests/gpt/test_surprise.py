@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from gpt.inspection import surprisal
 from gpt.inspection.surprisal import Seen
 from gpt.runs import checkpoint
 from tests.viz.browser import Browser
+from tests.viz.charts import check_accessible
 from viz.pages.surprise_page import surprise_page
 
 
@@ -30,10 +30,8 @@ def run(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
     return train_in(tmp_path_factory.mktemp("surprise"), "--steps", "12", "--lr", "0.05", "--dropout", "0.2")
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.torch] * (n == "torch")) for n in ENGINES])
 def test_every_character_is_read_once_with_half_a_context_before_it(run: Path, name: str) -> None:
-    if name == "torch":
-        pytest.importorskip("torch")
     model, config, tokenizer, _ = checkpoint.load_model(run)
     engine = make_engine(model, TrainConfig(engine=name))
     scorer = ScalarEngine(model, config.train).scorer()
@@ -183,13 +181,9 @@ def test_characters_answer_to_pointer_and_keys(browser: Browser, page: Path) -> 
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
+@pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_is_accessible(browser: Browser, page: Path, theme: str) -> None:
-    axe = os.environ.get("AXE_JS", "")
-    if not axe:
-        pytest.skip("AXE_JS does not name axe.min.js")
     browser.open(page.as_uri())
     browser.evaluate(f"document.documentElement.dataset.theme = '{theme}'; choose(3, true)")
-    browser.evaluate(Path(axe).read_text(encoding="utf-8"))
-    found = browser.evaluate("axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes[0].html))")
-    assert found == []
+    check_accessible(browser)

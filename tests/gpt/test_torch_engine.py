@@ -28,7 +28,7 @@ from tinygrad_edu.compiler import Parameters
 from tinygrad_edu.errors import DomainError
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-needs_torch = [pytest.mark.torch, pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")]
+needs_torch = pytest.mark.torch
 
 
 def values(n: int) -> list[Value]:
@@ -260,7 +260,6 @@ def test_a_polite_kill_of_torchrun_stops_all_after_the_same_step_and_saves(
 
 
 @pytest.mark.torch
-@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
 def test_when_one_process_diverges_all_stop(train_arguments: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert main([*train_arguments, "--engine", "torch", "--out", str(out), "--steps", "4"]) == 0
@@ -299,7 +298,6 @@ def test_a_device_that_is_not_there_is_a_sentence(
 
 
 @pytest.mark.torch
-@pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
 def test_a_gpu_makes_the_steps_of_the_processor() -> None:
     import torch
 

@@ -25,15 +25,7 @@ from tinygrad_edu import Value
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HERE = [engine for engine in ENGINES if engine != "torch" or HAS_TORCH]
-EACH = [
-    pytest.param(
-        engine,
-        marks=[pytest.mark.torch, pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")]
-        if engine == "torch"
-        else [],
-    )
-    for engine in ENGINES
-]
+EACH = [pytest.param(engine, marks=[pytest.mark.torch] * (engine == "torch")) for engine in ENGINES]
 FILES = (
     "model.safetensors",
     "best.safetensors",

@@ -54,10 +54,12 @@ def test_the_command_writes_the_lessons_that_are_named(tmp_path: Path, capsys: p
     assert capsys.readouterr().out.count("wrote ") == 2
 
 
+@pytest.mark.notebook
 @pytest.mark.parametrize("lesson", load_all(), ids=lambda lesson: lesson.path.stem)
 def test_they_are_valid_and_run(lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
+    import nbclient
+    import nbformat
+
     book = nbformat.read(export(lesson, tmp_path), as_version=4)
     nbformat.validate(book)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -265,7 +264,7 @@ def test_without_a_terminal_it_says_what_to_do(capsys: pytest.CaptureFixture[str
     assert "lessons: present needs a terminal with a keyboard; lesson 1" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+@pytest.mark.tmux
 def test_in_a_real_terminal(tmp_path: Path) -> None:
     tmux = ["tmux", "-L", f"lessons{tmp_path.stat().st_ino}"]
     root = Path(__file__).parents[2]

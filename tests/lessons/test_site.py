@@ -17,7 +17,7 @@ from lessons import highlight, markdown, site
 from lessons.cells import Lesson, load, load_all, parse
 from lessons.cli import main
 from lessons.runner import run_all
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 
 TEN = [lesson for lesson in load_all() if not lesson.is_supplement]
@@ -165,8 +165,6 @@ def test_what_can_be_searched_leads_to_places_that_exist(course: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory):
-    if CHROMIUM is None:
-        pytest.skip("no chromium")
     browser = Browser(tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
@@ -204,6 +202,7 @@ def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, 
     assert browser.console == []
 
 
+@pytest.mark.axe
 @pytest.mark.parametrize("name", ["index.html", "guide.html", "08_attention.html", "10_gpt.html"])
 def test_people_who_hear_or_type_can_use_the_pages(browser: Browser, course: Path, name: str) -> None:
     browser.open((course / name).as_uri())

@@ -33,7 +33,10 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         (["python", "-c", "1"], ["set up base", ("-c", "1")]),
         (["viz", "graph", "a*b"], ["set up base", ("-P", "-m", "viz", "graph", "a*b")]),
         (["lesson", "4"], ["set up base", ("-P", "-m", "lessons", "4")]),
+        (["test"], ["set up test", ("-m", "pytest", *run.ALL_TESTS)]),
         (["test", "-k", "engine"], ["set up test", ("-m", "pytest", "-k", "engine")]),
+        (["test", "--fast"], ["set up test", ("-m", "pytest", "--fast", *run.ALL_TESTS)]),
+        (["test", "--all", "-x"], ["set up oracles", ("-m", "pytest", "--require", "-x")]),
     ],
 )
 def test_words_are_passed_on(words: list[str], expected: list[object], actions: list[object]) -> None:

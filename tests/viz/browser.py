@@ -1,13 +1,17 @@
 """A headless Chromium, spoken to over a pipe in its own debugging protocol: real keys, real pages, no extra package."""
 
+import importlib.util
 import json
 import os
 import select
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_AXE = importlib.util.find_spec("axe_playwright_python")
+AXE = Path(_AXE.origin).with_name("axe.min.js") if _AXE and _AXE.origin else None  # the only part of it that is used
 
 
 class Navigated(Exception):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.viz import runs
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 from tests.viz.drawn_examples import Drawn, gpt_loss, mlp_loss
 
 
@@ -29,8 +29,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all pages; skipped where none is installed."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()

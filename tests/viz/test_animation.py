@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import viz
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 from tinygrad_edu import Value
 from viz.errors import DrawingError, LayoutError, UnknownFormatError
 from viz.expressions import compute
@@ -29,7 +29,7 @@ def lecture(**options):
     return viz.animate(compute("L = (a*b + c) * f + a", {"a": 2, "b": -3, "c": 10, "f": -2}), **options)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.browser
 def test_every_moment_shows_the_engine_s_state(tmp_path):
     animation = lecture(seconds=1.0)
     animation.save(tmp_path / "L.svg")

@@ -1,11 +1,10 @@
 """Arrays of numbers and of Values work wherever lists do."""
 
+import numpy as np
 import pytest
 
 import viz
 from tinygrad_edu import Value
-
-np = pytest.importorskip("numpy")
 
 
 def test_draw_and_its_relatives_take_arrays_of_values() -> None:

@@ -181,6 +181,13 @@ def test_the_page_chooses_layer_and_head(browser, tmp_path, run):
     assert sorted(shown) == sorted(w for row in chart.maps[3].matrix() for w in row)
     assert browser.console == []
     assert len(browser.requests) == 1
+
+
+@pytest.mark.axe
+def test_the_page_is_accessible(browser, tmp_path, run):
+    found = checkpoint.load(run)
+    viz.attention(found.called(found.tokens("to be")), "to be").save(tmp_path / "a.html")
+    browser.open((tmp_path / "a.html").as_uri())
     check_accessible(browser)
 
 

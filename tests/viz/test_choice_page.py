@@ -75,6 +75,7 @@ def test_the_slider_plays_to_the_end(opened):
     browser.wait_for(f"{TITLE} === 'picture 2' && $('play').textContent === 'play'")
 
 
+@pytest.mark.axe
 @pytest.mark.parametrize("options", [{}, {"slider": True}], ids=["buttons", "slider"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everyone_can_use_it(opened, options, theme):

@@ -191,6 +191,12 @@ def test_the_page_links_both_sides(browser, tmp_path, small):
     browser.open(f"{path.as_uri()}#3")
     assert browser.evaluate("held.dataset.number") == "3"
     browser.key("Escape")
+
+
+@pytest.mark.axe
+def test_the_page_is_accessible(browser, tmp_path, small):
+    small.chart().save(tmp_path / "c.html")
+    browser.open((tmp_path / "c.html").as_uri())
     check_accessible(browser)
 
 

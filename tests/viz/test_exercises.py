@@ -9,7 +9,6 @@ from tinygrad_edu import topological_order
 from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
 from viz.expressions import compute
-from viz.rendering import graphviz_program
 from viz.stepping.exercises import LEVELS, exercise, worksheet
 from viz.style import number
 
@@ -78,7 +77,7 @@ def test_the_worksheet_as_a_page(tmp_path, capsys):
         worksheet([exercise()]).save(tmp_path / "sheet.pdf")
 
 
-@pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
+@pytest.mark.layout
 def test_an_exercise_on_the_command_line(capsys, tmp_path):
     assert main(["step", "--exercise", "2", "--seed", "4"]) == 0
     out = capsys.readouterr().out

@@ -18,7 +18,7 @@ import viz
 from gpt.config import GPTConfig, preset
 from gpt.inspection.loss_graph import recorded_loss
 from gpt.model import GPT
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tests.viz.drawn_examples import expression
 from tinygrad_edu import Value, console, nn, record_calls
@@ -35,7 +35,7 @@ from viz.graph.build import build
 from viz.pages import explorer_data
 from viz.pages.explorer import explore
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+needs_chromium = pytest.mark.browser
 
 TEXT = "First Citizen:\nBe"
 ALPHABET = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -592,6 +592,7 @@ def test_layers_that_share_a_parameter_have_one_name_for_it(opened):
 
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.axe
 @pytest.mark.parametrize(
     "address",
     [
@@ -616,6 +617,13 @@ def test_the_projector_has_larger_letters(opened, micro):
     before = browser.evaluate("document.querySelector('.box').getBoundingClientRect().height")
     browser.evaluate("$('theme').value = 'beamer'; $('theme').onchange({ target: $('theme') })")
     assert browser.evaluate("document.querySelector('.box').getBoundingClientRect().height") > before
+
+
+@needs_chromium
+@pytest.mark.axe
+def test_the_projector_s_colors_are_accessible(opened, micro):
+    browser = opened(micro[3], "#value=48424")
+    browser.evaluate("$('theme').value = 'beamer'; $('theme').onchange({ target: $('theme') })")
     check_accessible(browser)
 
 

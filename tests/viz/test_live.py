@@ -14,14 +14,13 @@ from urllib.parse import urlsplit
 import pytest
 
 import viz
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 from tinygrad_edu import Value
 from viz.errors import DrawingError
 from viz.pages import liveview
 from viz.pages.liveview import LiveView
-from viz.rendering import graphviz_program
 
-drawn = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
+drawn = pytest.mark.layout
 
 PICTURE = SimpleNamespace(svg=lambda: "<svg/>")
 
@@ -297,7 +296,7 @@ def test_in_ipython_it_follows_the_cells(monkeypatch, capsys):
 
 
 @drawn
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.browser
 def test_in_a_browser(view, tmp_path):
     browser = Browser(tmp_path)
     try:

@@ -16,7 +16,7 @@ from tinygrad_edu.compiler import jit
 from tinygrad_edu.nn import Neuron
 from viz.rendering import graphviz_program
 
-pytestmark = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
+pytestmark = pytest.mark.layout
 
 
 def compiled() -> Any:

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -15,8 +14,8 @@ from viz.rendering import graphviz_program
 from viz.rendering.graphviz_program import text
 from viz.rendering.rasterize import as_dot, rasterize
 
-genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
-either = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
+genuine = pytest.mark.graphviz
+either = pytest.mark.layout
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -52,12 +51,13 @@ def shapes(inside):
     ]
 
 
-@pytest.fixture(params=["dot", "graphviz-pure"])
+PROGRAMS = [pytest.param("dot", marks=pytest.mark.graphviz), pytest.param("graphviz-pure", marks=pytest.mark.pure)]
+
+
+@pytest.fixture(params=PROGRAMS)
 def program(request, monkeypatch):
     """Each program on its own."""
     found = [p for p in graphviz_program._installed() if request.param in p.path.rpartition("/")[2]]
-    if not found:
-        pytest.skip(f"{request.param} is not installed")
     monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(found))
     return request.param
 

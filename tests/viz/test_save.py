@@ -4,7 +4,6 @@ import errno
 import math
 import os
 import re
-import shutil
 import stat
 import struct
 import subprocess
@@ -21,12 +20,9 @@ from tests.viz.drawn_examples import Drawn, expression
 from tinygrad_edu import Value
 from viz.rendering import graphviz_program
 
-pure = pytest.mark.skipif(
-    not [p for p in graphviz_program._installed() if "graphviz-pure" in p.path],
-    reason="graphviz-pure has no wheel here",
-)
-either = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
-genuine = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+pure = pytest.mark.pure
+either = pytest.mark.layout
+genuine = pytest.mark.graphviz
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import viz
-from tests.viz.browser import CHROMIUM, Browser
+from tests.viz.browser import Browser
 from tests.viz.drawn_examples import Drawn, expression
 from viz import style
-from viz.rendering import beamer, graphviz_program, theme
+from viz.rendering import beamer, theme
 
-pytestmark = pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
+pytestmark = pytest.mark.layout
 
 
 def luminance(colour: str) -> float:
@@ -95,7 +95,7 @@ def test_a_theme_needs_no_picture() -> None:
     assert 'class="tinygrad"><style>' in theme.themed('<svg width="1"></svg>', None)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.browser
 def test_the_page(tmp_path: Path) -> None:
     loss = expression()
     viz.draw(loss).save(tmp_path / "L.html")

@@ -11,18 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 import viz
-from tests.viz.browser import CHROMIUM
 from tinygrad_edu import Value, ops
 from tinygrad_edu.step_log import Chain, record
 from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
 from viz.expressions import compute
 from viz.pages.stepper_page import MOST_VALUES, step_page
-from viz.rendering import graphviz_program
 from viz.stepping import answers
 from viz.style import number
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+needs_chromium = pytest.mark.browser
 
 LECTURE = ("L = (a*b + c) * f", {"a": 2, "b": -3, "c": 10, "f": -2})
 EXPRESSIONS = [
@@ -332,7 +330,7 @@ def test_a_notebook_gets_the_page(monkeypatch):
     assert page.html == viz.step_page(compute(*LECTURE)).html
 
 
-@pytest.mark.skipif(not list(graphviz_program._installed()), reason="no layout program is installed")
+@pytest.mark.layout
 def test_the_command_writes_the_page(tmp_path, capsys):
     path = tmp_path / "L.html"
     assert main(["step", LECTURE[0], *(f"{k}={v}" for k, v in LECTURE[1].items()), "-o", str(path)]) == 0

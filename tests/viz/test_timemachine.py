@@ -174,6 +174,7 @@ def test_nothing_is_wider_than_the_window_and_the_controls_are_in_it(opened, wid
         browser.call("Emulation.clearDeviceMetricsOverride")
 
 
+@pytest.mark.axe
 @pytest.mark.parametrize("theme", ["light", "dark", "beamer"])
 def test_the_page_is_accessible(opened, theme):
     check_accessible(opened(f"#step=125&theme={theme}"))

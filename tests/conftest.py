@@ -1,0 +1,91 @@
+"""What some tests need and not every machine has: a marker for each, and a line about what was not run."""
+
+from __future__ import annotations
+
+import collections
+import importlib.util
+import shutil
+from collections.abc import Iterable
+
+import pytest
+
+from tests.viz.browser import AXE, CHROMIUM
+from viz.rendering import graphviz_program
+
+
+def installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) for module in modules)
+
+
+# By marker: what is needed, in words, and whether it is here. `run.py test --all` installs what is no system program.
+NEEDS = {
+    "axe": ("axe-core", AXE is not None),
+    "browser": ("Chromium", CHROMIUM is not None),
+    "graphviz": ("Graphviz", shutil.which("dot") is not None),
+    "layout": ("a layout program", any(True for _ in graphviz_program._installed())),
+    "micrograd": ("micrograd", installed("micrograd")),
+    "native": ("llvmlite", installed("llvmlite")),
+    "notebook": ("Jupyter", installed("nbclient", "nbformat", "ipykernel")),
+    "pandas": ("pandas", installed("pandas")),
+    "pure": ("graphviz-pure", installed("graphviz_pure")),
+    "pyright": ("pyright", installed("pyright")),
+    "tensorboard": ("tensorboardX", installed("tensorboardX")),
+    "tmux": ("tmux", shutil.which("tmux") is not None),
+    "torch": ("PyTorch", installed("torch")),
+}
+INSTALLED = {"layout", "native", "pure"}  # by run.py, for every run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tinygrad_edu")
+    group.addoption("--require", action="store_true", help="fail where something that a test needs is missing")
+    group.addoption("--fast", action="store_true", help="leave out the tests that are marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, (words, _) in NEEDS.items():
+        config.addinivalue_line("markers", f"{name}: needs {words}; skipped where that is missing")
+    config.addinivalue_line("markers", "extra: needs something that `run.py test` does not install (set by tests/conftest.py)")
+    config.addinivalue_line("markers", "slow: takes more than two seconds of processor time; left out by --fast")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in NEEDS.keys() & getattr(item, "fixturenames", ()):  # a fixture that is named like what it needs
+            item.add_marker(name)
+        if any(item.get_closest_marker(name) for name in NEEDS.keys() - INSTALLED):
+            item.add_marker("extra")
+    if config.getoption("--fast"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    missing = [words for words, here in needed(item) if not here]
+    if missing:
+        stop = pytest.fail if item.config.getoption("--require") else pytest.skip
+        stop(f"needs {missing[0]}")
+
+
+def needed(item: pytest.Item) -> Iterable[tuple[str, bool]]:
+    """What an item needs, in words, and whether it is here."""
+    return (need for name, need in NEEDS.items() if item.get_closest_marker(name))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts = collections.Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
+    )
+    missing = [
+        f"{n} need{'s' * (n == 1)} {reason.removeprefix('needs ')}"
+        for reason, n in counts.most_common()
+        if reason.startswith("needs ")
+    ]
+    if missing:
+        terminalreporter.write_line(
+            f"Tests that were not run: {', '.join(missing)}. python3 run.py test --all installs that and runs them."
+        )
+    for reason, n in counts.items():
+        if not reason.startswith("needs "):
+            terminalreporter.write_line(f"Skipped: {n}, {reason}")
