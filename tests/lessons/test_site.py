@@ -140,9 +140,9 @@ def test_a_page_shows_text_as_text() -> None:
     )
     assert markdown.inline("2 * 3 * 4, `a * b`, *yes*") == '2 * 3 * 4, <code class="short">a * b</code>, <em>yes</em>'
     assert "<th>a</th>" in markdown.to_html("| a | b |\n|---|---|\n| 1 | 2 |")
-    assert markdown.to_html("1. one\n   more\n2. two") == "<ol><li>one more</li><li>two</li></ol>"
+    assert markdown.to_html("1. one\n   more\n2. two") == "<ol>\n<li>one\nmore</li>\n<li>two</li>\n</ol>"
     assert markdown.to_html("```\na < b\n```") == '<pre class="formula" tabindex="0">a &lt; b</pre>'
-    assert markdown.to_html("> so\n> it is") == "<blockquote><p>so it is</p></blockquote>"
+    assert markdown.to_html("> so\n> it is") == "<blockquote>\n<p>so\nit is</p>\n</blockquote>"
     assert highlight.to_html('if x < "a<b":  # <c>') == '<b>if</b> x &lt; <span>"a&lt;b"</span>:  <i># &lt;c&gt;</i>'
 
 
