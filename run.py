@@ -9,7 +9,7 @@
     python3 run.py python              a Python in which the packages can be imported
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py test --fast         leave out the slow ones: about two minutes
-    python3 run.py test --all          install what they compare with (PyTorch and more); fail where something is missing
+    python3 run.py test --all          install PyTorch and what else they need; fail if anything is missing
     python3 run.py lint                run the linters and the type checker
     python3 run.py docs                build the API reference into docs/html
 

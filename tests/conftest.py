@@ -27,7 +27,7 @@ NEEDS = {
     "native": ("llvmlite", installed("llvmlite")),
     "notebook": ("Jupyter", installed("nbclient", "nbformat", "ipykernel")),
     "pandas": ("pandas", installed("pandas")),
-    "pure": ("graphviz-pure", installed("graphviz_pure")),
+    "pure": ("graphviz-pure", any("graphviz-pure" in program.path for program in graphviz_program._installed())),
     "pyright": ("pyright", installed("pyright")),
     "tensorboard": ("tensorboardX", installed("tensorboardX")),
     "tmux": ("tmux", shutil.which("tmux") is not None),
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name, (words, _) in NEEDS.items():
         config.addinivalue_line("markers", f"{name}: needs {words}; skipped where that is missing")
-    config.addinivalue_line("markers", "extra: needs something that `run.py test` does not install (set by tests/conftest.py)")
+    config.addinivalue_line("markers", "extra: needs more than `run.py test` installs (set here)")
     config.addinivalue_line("markers", "slow: takes more than two seconds of processor time; left out by --fast")
 
 
