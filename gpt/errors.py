@@ -48,6 +48,9 @@ class DivergedError(GPTError):
             not finite.
     """
 
+    exit_code = 1
+    has_lines = True
+
     def __init__(self, message: str, batch: Sequence[tuple[list[int], list[int]]] = ()) -> None:
         super().__init__(message)
         self.batch = batch

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tinygrad_edu.errors import TinygradEduError
+
 __all__ = ["LessonError"]
 
 
-class LessonError(Exception):
+class LessonError(TinygradEduError):
     """A lesson that is not there or cannot be read, or words on the command line that cannot be used."""

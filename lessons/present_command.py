@@ -12,25 +12,23 @@ from .errors import LessonError
 from .present import Presenter
 from .runner import mime_bundle, save_picture
 
-__all__ = ["add_parser", "show"]
+__all__ = ["add_present", "show"]
 
 
-def add_parser(commands: Any) -> None:
-    """Add ``present`` to the commands of ``python -m lessons``."""
-    parser = commands.add_parser(
-        "present",
-        help="step through a lesson in the terminal",
-        description="Step through a lesson in the terminal: space runs the next cell. Its graphs and charts appear in "
-        "a page beside it, for the projector. The file may be edited meanwhile: r runs the cell as it then stands.",
-        epilog="example: %(prog)s 2 --practice",
+def add_present(command: argparse.ArgumentParser) -> None:
+    """Add what ``lessons present`` can be told."""
+    command.set_defaults(run=_present)
+    command.description = (
+        "Step through a lesson in the terminal: space runs the next cell. Its graphs and charts appear in a page next "
+        "to it, for the projector. The file may be edited meanwhile: r runs the cell as it then stands."
     )
-    parser.add_argument("lesson", help="its number, or s and a number for a supplement")
-    parser.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
-    parser.add_argument("--fast", action="store_true", help="train less")
-    parser.add_argument("--no-browser", action="store_true", help="do not open the page; its address is shown")
-    parser.add_argument("--no-live", action="store_true", help="no page; pictures are written as files")
-    parser.add_argument("--out", default="lessons-out", metavar="DIR", help="where files go (default: %(default)s)")
-    parser.set_defaults(run=_present)
+    command.epilog = "example: %(prog)s 2 --practice"
+    command.add_argument("lesson", help="its number, or s and a number for a supplement")
+    command.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
+    command.add_argument("--fast", action="store_true", help="train less")
+    command.add_argument("--no-browser", action="store_true", help="do not open the page; its address is shown")
+    command.add_argument("--no-live", action="store_true", help="no page; pictures are written as files")
+    command.add_argument("--out", default="lessons-out", metavar="DIR", help="where files go")
 
 
 def _present(options: argparse.Namespace) -> None:

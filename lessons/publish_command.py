@@ -6,39 +6,36 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from . import notebook, site
 from .cells import load, load_all
 from .runner import run_all
 
-__all__ = ["add_parsers"]
+__all__ = ["add_export", "add_site"]
 
 
-def add_parsers(commands: Any) -> None:
-    """Add both to the commands of ``python -m lessons``."""
-    parser = commands.add_parser(
-        "export",
-        help="write notebooks",
-        description="Write every lesson, or the ones that are named, as a notebook.",
-        epilog="example: %(prog)s notebooks --only 1 2 3",
+def add_export(command: argparse.ArgumentParser) -> None:
+    """Add what ``lessons export`` can be told."""
+    command.set_defaults(run=_export)
+    command.description = "Write every lesson, or the ones that are named, as a notebook."
+    command.epilog = "example: %(prog)s notebooks --only 1 2 3"
+    command.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
+    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
+    command.add_argument("--outputs", action="store_true", help="run them, and keep what their cells show")
+    command.add_argument("--fast", action="store_true", help="with --outputs: train less")
+
+
+def add_site(command: argparse.ArgumentParser) -> None:
+    """Add what ``lessons site`` can be told."""
+    command.set_defaults(run=_site)
+    command.description = (
+        "Run every lesson and write pages with all results, for any browser, without a server or network. "
+        "Complete training takes minutes; --fast shows the same pages with less of it."
     )
-    parser.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
-    parser.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
-    parser.add_argument("--outputs", action="store_true", help="run them, and keep what their cells show")
-    parser.add_argument("--fast", action="store_true", help="with --outputs: train less")
-    parser.set_defaults(run=_export)
-    parser = commands.add_parser(
-        "site",
-        help="write the course as web pages",
-        description="Run every lesson and write pages with all results, for any browser, without a server or network. "
-        "Complete training takes minutes; --fast shows the same pages with less of it.",
-        epilog="example: %(prog)s course; then open course/index.html",
-    )
-    parser.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
-    parser.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
-    parser.add_argument("--fast", action="store_true", help="train less")
-    parser.set_defaults(run=_site)
+    command.epilog = "example: %(prog)s course; then open course/index.html"
+    command.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
+    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
+    command.add_argument("--fast", action="store_true", help="train less")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -170,14 +170,13 @@ def only_tells() -> None:
         sys.stdout.safe.matters = False
 
 
-def run(program: str, command: Callable[[], int], cannot: str = "cannot write") -> int:
+def run(program: str, command: Callable[[], int]) -> int:
     """Carry out a command with safe streams; returns its exit code.
 
     Args:
         program: what begins every message, such as ``gpt``.
         command: does the work and returns an exit code. It may raise OSError, which becomes one line and code 2,
             KeyboardInterrupt, which becomes 130, and SystemExit, which is passed on.
-        cannot: what an OSError means here.
     """
     with _safe_streams() as out:
         leave = None
@@ -189,7 +188,9 @@ def run(program: str, command: Callable[[], int], cannot: str = "cannot write") 
             leave, code = error, 2 if isinstance(error.code, str) else int(error.code or 0)
         except OSError as error:
             place = error.filename or "the file"
-            print(f"{program}: {cannot} {one_line(place)}: {error.strerror or error}", file=sys.stderr)
+            print(
+                f"{program}: error: cannot write or read {one_line(place)}: {error.strerror or error}", file=sys.stderr
+            )
             code = 2
         except KeyboardInterrupt:
             print(f"\n{program}: interrupted", file=sys.stderr)

@@ -38,7 +38,15 @@ __all__ = [
 
 
 class TinygradEduError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose.
+
+    Attributes:
+        exit_code: of a command line that ends with this error.
+        has_lines: whether line breaks in the message are ours; those of a name from a file are shown as ``\\n``.
+    """
+
+    exit_code = 2
+    has_lines = False
 
 
 class DomainError(TinygradEduError, ValueError):

@@ -13,24 +13,28 @@
 writes it.
 """
 
-from .charts.attention import attention
-from .charts.curve import loss_curve
-from .charts.decision_boundary import boundaries, boundary
-from .charts.embeddings import embeddings
-from .charts.flow import flow
-from .charts.flow_over import flow_over
-from .charts.histogram import histogram
-from .charts.next_characters import next_characters
-from .charts.plot import plot
-from .drawing import draw, save
-from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
-from .pages.compilation import compilation
-from .pages.explorer import explore
-from .pages.liveview import live, show
-from .program import draw_program
-from .stepping.animation import animate
-from .stepping.api import step, step_page
-from .stepping.document import walkthrough
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .charts.attention import attention
+    from .charts.curve import loss_curve
+    from .charts.decision_boundary import boundaries, boundary
+    from .charts.embeddings import embeddings
+    from .charts.flow import flow
+    from .charts.flow_over import flow_over
+    from .charts.histogram import histogram
+    from .charts.next_characters import next_characters
+    from .charts.plot import plot
+    from .drawing import draw, save
+    from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
+    from .pages.compilation import compilation
+    from .pages.explorer import explore
+    from .pages.liveview import live, show
+    from .program import draw_program
+    from .stepping.animation import animate
+    from .stepping.api import step, step_page
+    from .stepping.document import walkthrough
 
 __all__ = [
     "DrawingError",
@@ -60,3 +64,41 @@ __all__ = [
     "step_page",
     "walkthrough",
 ]
+
+#: Where each name is: its file is imported when it is asked for, so that a command line starts at once.
+_FILES = {
+    "charts.attention": ["attention"],
+    "charts.curve": ["loss_curve"],
+    "charts.decision_boundary": ["boundaries", "boundary"],
+    "charts.embeddings": ["embeddings"],
+    "charts.flow": ["flow"],
+    "charts.flow_over": ["flow_over"],
+    "charts.histogram": ["histogram"],
+    "charts.next_characters": ["next_characters"],
+    "charts.plot": ["plot"],
+    "drawing": ["draw", "save"],
+    "errors": ["DrawingError", "ExpressionError", "LayoutError", "LayoutTimeout", "UnknownFormatError"],
+    "pages.compilation": ["compilation"],
+    "pages.explorer": ["explore"],
+    "pages.liveview": ["live", "show"],
+    "program": ["draw_program"],
+    "stepping.animation": ["animate"],
+    "stepping.api": ["step", "step_page"],
+    "stepping.document": ["walkthrough"],
+}
+_HOMES = {name: file for file, names in _FILES.items() for name in names}
+_PARTS = ("charts", "drawing", "errors", "expressions", "graph", "pages", "program", "rendering", "stepping", "style")
+
+
+if not TYPE_CHECKING:  # type checkers must not think that any name is there
+
+    def __getattr__(name: str) -> Any:
+        if name in _PARTS:
+            return importlib.import_module(f".{name}", __name__)
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_PARTS})

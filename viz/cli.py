@@ -1,48 +1,32 @@
-"""The command line: ``python -m viz``."""
+"""The command line: ``python -m viz COMMAND``; each command is in a file in ``commands/``, imported when it runs."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 
-from tinygrad_edu import console
-from tinygrad_edu.errors import TinygradEduError
+from tinygrad_edu.command_line import CommandLine
 
-from .commands import boundary, explore, graph, runs, step
-from .errors import ExpressionError
+from .commands import runs
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit code: 0, or 2 for input that cannot be used."""
-    return console.run("viz", lambda: _main(sys.argv[1:] if arguments is None else list(arguments)))
-
-
-def _main(words: list[str]) -> int:
-    try:
-        if words and words[0] in runs.COMMANDS:
-            runs.hand_over(words)
-        else:
-            options = _parser().parse_args(words)
-            options.run(options)
-    except TinygradEduError as error:
-        message = str(error) if isinstance(error, ExpressionError) else console.one_line(error)  # it points at a place
-        print(f"viz: {message}", file=sys.stderr)
-        return 2
-    return 0
+#: By name, in the order of ``--help``: the file in ``commands/``, and what the command does.
+COMMANDS = {
+    "graph": ("graph", "the graph of an expression or of a model's loss, with data and gradients"),
+    "flow": ("graph", "where the gradient of an expression or of a model flows, dies or explodes"),
+    "step": ("step", "step through the backpropagation of an expression"),
+    "worksheet": ("step", "exercises in backpropagation to print, with answers"),
+    "bug": ("step", "the classic mistakes: buggy code, the first number that goes wrong, the fix"),
+    "explore": ("explore", "an expression or a model's loss as one page: boxes open, down to one multiplication"),
+    "boundary": ("boundary", "what an expression of two inputs says about every point of a plane"),
+    **{name: ("runs", f"of a trained model: the same as gpt {name}") for name in runs.COMMANDS},
+}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"{console.launcher()} viz", description="Draw computation graphs and models."
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    graph.add_parsers(commands)
-    step.add_parser(commands)
-    explore.add_parser(commands)
-    boundary.add_parser(commands)
-    for name in runs.COMMANDS:
-        commands.add_parser(name, help=f"of a trained model: the same as gpt {name}")
-    return parser
+class _CommandLine(CommandLine):
+    def carry_out(self, words: Sequence[str], program: str = "") -> int:
+        """Carry out one command, or hand it over where it is about a run."""
+        return runs.hand_over(words) if words and words[0] in runs.COMMANDS else super().carry_out(words, program)
+
+
+main = _CommandLine("viz", "viz.commands", COMMANDS, "Draw computation graphs and models.").main

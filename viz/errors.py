@@ -37,3 +37,5 @@ class LayoutTimeout(LayoutError):
 
 class ExpressionError(DrawingError, ValueError):
     """An expression that cannot be read; the message points at the column."""
+
+    has_lines = True

@@ -129,7 +129,8 @@ class TestStreams:
 
     def test_errors_and_interruptions_are_a_line_and_a_code(self, tmp_path):
         missing = ended(tmp_path, ">/dev/null", after="open('no/such\\x1bfile')")
-        assert missing == (2, "told\nprogram: cannot write no/such\\x1bfile: No such file or directory\n", False)
+        words = "program: error: cannot write or read no/such\\x1bfile: No such file or directory"
+        assert missing == (2, f"told\n{words}\n", False)
         assert ended(tmp_path, ">/dev/null", after="raise KeyboardInterrupt")[:2] == (
             130,
             "told\n\nprogram: interrupted\n",

@@ -22,7 +22,7 @@ RUNS = "viz/commands/runs.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
     ["console", "errors", "files", "gradient_stats"],
-    ["ops"],
+    ["command_line", "ops"],
     ["engine"],
     ["calls", "gradcheck", "optim", "step_log"],
     ["functional"],
@@ -320,6 +320,29 @@ loaded = {name.split(".")[0] for name in set(sys.modules) - before}
 print(*sorted(loaded - set(sys.stdlib_module_names)))
 """
     assert python(code).split() == ["tinygrad_edu"]
+
+
+@pytest.mark.parametrize("package", ["gpt", "viz", "lessons"])
+def test_help_loads_no_command_and_nothing_large(package):
+    code = f"""
+import sys
+from {package}.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print(*sorted(name for name in sys.modules if name.split(".")[0] in ("gpt", "viz", "lessons", "graphviz", "numpy")))
+"""
+    expected = {package, f"{package}.cli", "viz.commands", "viz.commands.runs"}
+    assert set(python(code).splitlines()[-1].split()) <= expected
+
+
+def test_all_names_of_viz_are_there_and_no_other():
+    import viz
+
+    assert [name for name in viz.__all__ if not hasattr(viz, name)] == []
+    assert {*viz.__all__, "style"} <= {*dir(viz)}
+    with pytest.raises(AttributeError, match="module 'viz' has no attribute 'dance'"):
+        viz.dance  # noqa: B018
 
 
 def test_importing_viz_loads_no_model():

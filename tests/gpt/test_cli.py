@@ -119,7 +119,7 @@ finally:
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         return done.stdout.splitlines()[-1].split()
 
-    assert sorted(loaded("--help")) == ["gpt", "gpt.cli", "gpt.errors"]
+    assert sorted(loaded("--help")) == ["gpt", "gpt.cli"]
     found = loaded("info", "--help")
     assert [name for name in found if name.startswith("gpt.commands.")] == ["gpt.commands.common", "gpt.commands.info"]
 

@@ -174,7 +174,7 @@ def one_line_or_good(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     if code == 0:
         return ""
     assert code == 2, (code, found.err)
-    assert found.err.startswith("viz: " if viz else "gpt: error: ")
+    assert found.err.startswith("viz: error: " if viz else "gpt: error: ")
     assert found.err.count("\n") == 1, found.err
     assert len(found.err) < 1500, found.err
     return found.err

@@ -71,7 +71,7 @@ def test_what_is_new_is_the_difference_of_the_models() -> None:
 
 def test_an_unknown_lesson_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["99"]) == 2
-    assert "lessons: there is no lesson '99' (must be one of 1" in capsys.readouterr().err
+    assert "lessons: error: there is no lesson '99' (must be one of 1" in capsys.readouterr().err
 
 
 def test_the_list_says_what_to_type(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,4 +117,4 @@ def test_a_lesson_is_an_ordinary_script_too(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["1", "--fast", "--out", str(tmp_path / "file" / "folder")]) == 2
-    assert capsys.readouterr().err.startswith("lessons: cannot write ")
+    assert capsys.readouterr().err.startswith("lessons: error: cannot write or read ")

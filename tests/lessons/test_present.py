@@ -261,7 +261,7 @@ def test_the_live_view_shows_charts() -> None:
 
 def test_without_a_terminal_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["present", "1"]) == 2
-    assert "lessons: present needs a terminal with a keyboard; lesson 1" in capsys.readouterr().err
+    assert "lessons: error: present needs a terminal with a keyboard; lesson 1" in capsys.readouterr().err
 
 
 @pytest.mark.tmux

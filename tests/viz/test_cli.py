@@ -82,7 +82,7 @@ def test_any_text_is_computed_or_refused(text: str) -> None:
         (["graph", "a*a", "a=1", "--best"], "--text and --best are for the folder of a run; there is no folder a*a"),
         (["flow", "a*a", "--over-time"], "--over-time is for the folder of a run; there is no folder a*a"),
         (["flow", "a*a", "a=1", "-o", "a.dot"], "unknown format: 'a.dot' must end in one of .svg, .html, .png, .pdf"),
-        (["flow", "a*a", "a=1", "-o", "nowhere/a.svg"], "cannot write nowhere/a.svg: No such file or directory"),
+        (["flow", "a*a", "a=1", "-o", "nowhere/a.svg"], "cannot write or read nowhere/a.svg: No such file"),
         (["flow", "log(a)", "a=0"], "log"),
     ],
 )
@@ -102,7 +102,9 @@ def test_the_neighbourhood_of_a_name(capsys: pytest.CaptureFixture[str]) -> None
     assert main([*command, "e", "--depth", "1"]) == 0
     assert "Near e: 5 of 7 Values" in capsys.readouterr().out
     assert main([*command, "g"]) == 2
-    assert capsys.readouterr().err == "viz: nothing in the expression is named 'g'; there are a, b, e, c, d, f, L\n"
+    assert (
+        capsys.readouterr().err == "viz: error: nothing in the expression is named 'g'; there are a, b, e, c, d, f, L\n"
+    )
 
 
 def test_the_flow_of_an_expression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +168,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
         assert main(["graph", "a*a", "a=1", "-o", str(tmp_path / "a.dot")]) == 2
     finally:
         tmp_path.chmod(0o700)
-    assert f"viz: cannot write {tmp_path / 'a.dot'}: Permission denied" in capsys.readouterr().err
+    assert f"viz: error: cannot write or read {tmp_path / 'a.dot'}: Permission denied" in capsys.readouterr().err
 
 
 def test_a_folder_in_place_of_the_file_and_nothing_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +177,7 @@ def test_a_folder_in_place_of_the_file_and_nothing_is_left(tmp_path: Path, capsy
         suffix = "dot" if command[0] == "graph" else "svg"
         (tmp_path / f"a.{suffix}").mkdir(exist_ok=True)
         assert main([*command, "-o", str(tmp_path / f"a.{suffix}")]) == 2
-        assert f"viz: cannot write {tmp_path / f'a.{suffix}'}: Is a directory" in capsys.readouterr().err
+        assert f"viz: error: cannot write or read {tmp_path / f'a.{suffix}'}: Is a directory" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dot", "a.svg"]
 
 
@@ -186,7 +188,9 @@ def test_a_program_that_is_missing_is_named(
     monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     assert main(["graph", "a*a", "a=1", "-o", str(tmp_path / out)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("viz: no program that lays out graphs was found; install Graphviz (Debian, Ubuntu: apt")
+    assert error.startswith(
+        "viz: error: no program that lays out graphs was found; install Graphviz (Debian, Ubuntu: apt"
+    )
     assert ("or pip install graphviz-pure" in error) == (out != "a.pdf")
     assert not list(tmp_path.iterdir())
     if out != "a.svg":  # a chart is SVG by itself

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from .. import expressions
 from ..charts.chart import Chart
@@ -14,14 +13,11 @@ from ..errors import DrawingError
 from .step import numbers
 
 
-def add_parser(commands: Any) -> None:
-    """Add ``boundary`` to the commands of ``python -m viz``."""
-    command = commands.add_parser(
-        "boundary",
-        help="what an expression of two inputs says about every point of a plane",
-        description="What an expression of two inputs says about every point of a plane. Printed as text.",
-        epilog='example: %(prog)s "tanh(3*x - 2*y + b)" b=0.5 -o boundary.html',
-    )
+def add_boundary(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz boundary`` can be told."""
+    command.set_defaults(run=_run)
+    command.description = f"{command.description} Printed as text."
+    command.epilog = 'example: %(prog)s "tanh(3*x - 2*y + b)" b=0.5 -o boundary.html'
     command.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
     command.add_argument("expression", help="of two inputs, such as x and y; it is compared with the threshold")
     command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="a number for each further name")
@@ -31,7 +27,6 @@ def add_parser(commands: Any) -> None:
     command.add_argument(
         "--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of both inputs (default: what holds the points)"
     )
-    command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from .. import expressions
 from ..errors import DrawingError
@@ -13,29 +12,28 @@ from . import runs
 from .step import numbers
 
 
-def add_parser(commands: Any) -> None:
-    """Add ``explore`` to the commands of ``python -m viz``."""
-    parser = commands.add_parser(
-        "explore",
-        help="an expression or a model's loss as one page: boxes open, down to one multiplication",
-        description="Write a page in which boxes open and close, from a whole computation down to one operation, with "
-        "every number and every gradient. It works offline. With the folder of a trained model it is the same as gpt "
-        "explore.",
-        epilog='examples: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
-        '%(prog)s runs/my-run --text "To be, or" -o loss.html',
+def add_explore(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz explore`` can be told."""
+    command.set_defaults(run=_run)
+    command.description = (
+        "Write a page in which boxes open and close, from a whole computation down to one operation, with every number "
+        "and every gradient. It works offline. With the folder of a trained model it is the same as gpt explore."
     )
-    parser.add_argument("subject", help="an expression, or a folder that gpt train has written")
-    parser.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="of an expression: a number for each name")
-    parser.add_argument(
-        "-o", "--out", default="explore.html", metavar="FILE", help="what to write (default: %(default)s)"
+    command.epilog = (
+        'examples: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
+        '%(prog)s runs/my-run --text "To be, or" -o loss.html'
     )
-    parser.add_argument("--text", help="of a run: what the model reads (default: the beginning of its validation text)")
-    parser.add_argument("--length", type=int, metavar="N", help="of a run: predict at most so many characters")
-    parser.add_argument("--best", action="store_true", help="of a run: the parameters of the lowest validation loss")
-    parser.set_defaults(run=_run)
+    command.add_argument("subject", help="an expression, or a folder that gpt train has written")
+    command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="of an expression: a number for each name")
+    command.add_argument("-o", "--out", default="explore.html", metavar="FILE", help="what to write")
+    command.add_argument(
+        "--text", help="of a run: what the model reads (default: the beginning of its validation text)"
+    )
+    command.add_argument("--length", type=int, metavar="N", help="of a run: predict at most so many characters")
+    command.add_argument("--best", action="store_true", help="of a run: the parameters of the lowest validation loss")
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     if Path(options.subject).is_dir():
         if options.numbers:
             raise DrawingError(
@@ -49,4 +47,4 @@ def _run(options: argparse.Namespace) -> None:
         raise DrawingError(f"--text, --length and --best are for the folder of a run; {options.subject!r:.60} is none")
     page = explore(expressions.compute(options.subject, numbers(options.numbers), label_parts=True))
     print(f"wrote {page.save(options.out)}")
-    return None
+    return 0

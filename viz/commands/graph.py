@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import Value, topological_order
 
@@ -20,48 +19,47 @@ from . import runs, step
 _BOXES = 400
 
 
-def add_parsers(commands: Any) -> None:
-    """Add the commands to those of ``python -m viz``."""
-    graph = commands.add_parser(
-        "graph",
-        help="the graph of an expression or of a model's loss, with data and gradients",
-        description="Compute an expression, differentiate it, draw it. With the folder of a trained model "
-        "it is the same as gpt draw.",
-        epilog='example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.svg',
+def add_graph(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz graph`` can be told."""
+    command.set_defaults(run=_graph)
+    command.description = (
+        "Compute an expression, differentiate it, draw it. With the folder of a trained model it is the same as "
+        "gpt draw."
     )
-    _add_subject(graph)
-    graph.add_argument(
+    command.epilog = 'example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.svg'
+    _add_subject(command)
+    command.add_argument(
         "-o", "--out", default="graph.svg", metavar="FILE",
-        help="what to write: .svg, .png, .pdf, .html or .dot; - prints the DOT text (default: %(default)s)",
+        help="what to write: .svg, .png, .pdf, .html or .dot; - prints the DOT text",
     )  # fmt: skip
-    graph.add_argument("--forward", action="store_true", help="only compute an expression: leave the gradients open")
-    graph.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
-    graph.add_argument(
+    command.add_argument("--forward", action="store_true", help="only compute an expression: leave the gradients open")
+    command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
+    command.add_argument(
         "--direction", choices=DIRECTIONS,
         help="inputs on the left, on top, or in rows (default: LR, of a model wrapped)",
     )  # fmt: skip
-    graph.add_argument(
+    command.add_argument(
         "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}, of a model as gpt draw)"
     )
-    graph.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
-    graph.add_argument(
+    command.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
+    command.add_argument(
         "--focus", metavar="NAME",
         help="only what is near this name, --depth steps before and after it; or a module's path: look closely there",
     )  # fmt: skip
-    graph.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
-    graph.set_defaults(run=_graph)
+    command.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
 
-    command = commands.add_parser(
-        "flow",
-        help="where the gradient of an expression or of a model flows, dies or explodes",
-        description="The gradients, and what is wrong with them. Printed as text. With the folder of a trained "
-        "model it is the same as gpt flow.",
-        epilog="example: %(prog)s runs/my-run -o flow.html",
+
+def add_flow(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz flow`` can be told."""
+    command.set_defaults(run=_flow)
+    command.description = (
+        "The gradients, and what is wrong with them. Printed as text. With the folder of a trained model it is the "
+        "same as gpt flow."
     )
+    command.epilog = "example: %(prog)s runs/my-run -o flow.html"
     _add_subject(command)
     command.add_argument("--over-time", action="store_true", help="of a run: how they changed while it was trained")
     command.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
-    command.set_defaults(run=_flow)
 
 
 def _add_subject(command: argparse.ArgumentParser) -> None:
@@ -94,7 +92,7 @@ def _is_folder(options: argparse.Namespace) -> bool:
     return not options.inputs and Path(options.subject).is_dir()
 
 
-def _graph(options: argparse.Namespace) -> None:
+def _graph(options: argparse.Namespace) -> int:
     if _is_folder(options):
         if options.forward:
             raise DrawingError("--forward is for expressions; a model is drawn with its gradients")
@@ -116,12 +114,12 @@ def _graph(options: argparse.Namespace) -> None:
         raise DrawingError(str(error)) from None
     if options.out == "-":
         sys.stdout.write(drawing.source)
-        return None
+        return 0
     path = drawing.save(options.out)
     for line in _table(names):
         print(line)
     print(f"wrote {path}")
-    return None
+    return 0
 
 
 def _words(options: argparse.Namespace, command: str, out: str) -> list[str]:
@@ -141,7 +139,7 @@ def _table(names: Mapping[str, Value]) -> list[str]:
     return [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
 
 
-def _flow(options: argparse.Namespace) -> None:
+def _flow(options: argparse.Namespace) -> int:
     if _is_folder(options):
         return runs.hand_over(_words(options, "flow", options.out or "-"))
     if options.over_time:
@@ -150,4 +148,4 @@ def _flow(options: argparse.Namespace) -> None:
     print(chart)
     if options.out:
         print(f"wrote {chart.save(options.out)}")
-    return None
+    return 0

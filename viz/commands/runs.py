@@ -13,6 +13,6 @@ GPT = "gpt.cli"
 COMMANDS = ("attention", "next", "curve", "embeddings", "histogram", "compilation")  # the same as gpt's
 
 
-def hand_over(words: Sequence[str]) -> None:
-    """Carry out a command of ``python -m gpt``; its errors are those of this command line."""
-    importlib.import_module(GPT).carry_out(words, "viz")
+def hand_over(words: Sequence[str]) -> int:
+    """Carry out a command of ``python -m gpt``; returns its exit code. Its errors are those of this command line."""
+    return int(importlib.import_module(GPT).LINE.carry_out(words, "viz"))

@@ -6,7 +6,6 @@ import argparse
 import random
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from tinygrad_edu.step_log import StepLog, record
 
@@ -19,45 +18,45 @@ from ..stepping.exercises import LEVELS, exercise, worksheet
 from ..stepping.stepper import Stepper
 
 
-def add_parser(commands: Any) -> None:
-    """Add ``step`` to the commands of ``python -m viz``."""
-    parser = commands.add_parser(
-        "step",
-        help="step through the backpropagation of an expression",
-        description="Step through an expression, forward and backward, one multiplication of the chain rule at a time. "
-        "When the output is no terminal, every step is printed.",
-        epilog='example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2',
+def add_step(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz step`` can be told."""
+    command.set_defaults(run=_run)
+    command.description = (
+        "Step through an expression, forward and backward, one multiplication of the chain rule at a time. "
+        "When the output is no terminal, every step is printed."
     )
-    parser.add_argument("expression", nargs="?", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
-    parser.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
-    parser.add_argument("--quiz", action="store_true", help="ask for each number before showing it")
-    parser.add_argument("--all", action="store_true", help="print every step, in a terminal too")
-    parser.add_argument(
+    command.epilog = 'example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2'
+    command.add_argument("expression", nargs="?", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
+    command.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
+    command.add_argument("--quiz", action="store_true", help="ask for each number before showing it")
+    command.add_argument("--all", action="store_true", help="print every step, in a terminal too")
+    command.add_argument(
         "-o", "--out", metavar="FILE.html", help="write a page instead that steps in any browser, offline"
     )
-    parser.add_argument("--exercise", type=int, choices=LEVELS, help="a new random expression of this level, as a quiz")
-    parser.add_argument("--seed", type=int, default=None, help="which exercise; without it another one each time")
-    parser.set_defaults(run=_run)
-    sheet = commands.add_parser(
-        "worksheet",
-        help="exercises in backpropagation to print, with answers",
-        description="Random exercises as a page to print; the answers are on a page of their own.",
-        epilog="example: %(prog)s --level 2 --count 6 --seed 1 -o sheet.html",
+    command.add_argument(
+        "--exercise", type=int, choices=LEVELS, help="a new random expression of this level, as a quiz"
     )
-    sheet.add_argument(
+    command.add_argument("--seed", type=int, default=None, help="which exercise; without it another one each time")
+
+
+def add_worksheet(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz worksheet`` can be told."""
+    command.set_defaults(run=_worksheet)
+    command.description = "Random exercises as a page to print; the answers are on a page of their own."
+    command.epilog = "example: %(prog)s --level 2 --count 6 --seed 1 -o sheet.html"
+    command.add_argument(
         "--level", type=int, choices=LEVELS, default=1, help="1 sums and products, 2 names used again, 3 functions"
     )
-    sheet.add_argument("--count", type=int, default=4, metavar="N", help="how many exercises (default: 4)")
-    sheet.add_argument("--seed", type=int, default=0, help="equal seeds give equal worksheets (default: 0)")
-    sheet.add_argument("-o", "--out", default="worksheet.html", metavar="FILE", help="what to write: .html or .md")
-    sheet.set_defaults(run=_worksheet)
-    bug = commands.add_parser(
-        "bug",
-        help="the classic mistakes: buggy code, the first number that goes wrong, the fix",
-        description="Run one of the classic mistakes of backpropagation and training, or list them.",
-    )
-    bug.add_argument("name", nargs="?", help="which one; without a name they are listed")
-    bug.set_defaults(run=_bug)
+    command.add_argument("--count", type=int, default=4, metavar="N", help="how many exercises")
+    command.add_argument("--seed", type=int, default=0, help="equal seeds give equal worksheets")
+    command.add_argument("-o", "--out", default="worksheet.html", metavar="FILE", help="what to write: .html or .md")
+
+
+def add_bug(command: argparse.ArgumentParser) -> None:
+    """Add what ``viz bug`` can be told."""
+    command.set_defaults(run=_bug)
+    command.description = "Run one of the classic mistakes of backpropagation and training, or list them."
+    command.add_argument("name", nargs="?", help="which one; without a name they are listed")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -1,0 +1,43 @@
+"""``python -m lessons``, ``python -m lessons 4`` and ``python -m lessons errata``: what is read in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from . import errata, script
+from .cells import load, load_all
+
+__all__ = ["add_errata", "add_list", "add_run"]
+
+
+def add_list(command: argparse.ArgumentParser) -> None:
+    """Add what ``lessons list`` can be told: nothing."""
+    command.set_defaults(run=_list)
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Add what ``lessons run`` can be told."""
+    command.set_defaults(run=_run)
+    command.add_argument("lesson", help="its number, or s and a number for a supplement")
+    command.add_argument("--fast", action="store_true", help="train less, to see quickly that everything works")
+    command.add_argument("--solutions", action="store_true", help="run the solutions of the exercises too")
+    command.add_argument("--out", default="lessons-out", metavar="DIR", help="where pictures go")
+
+
+def add_errata(command: argparse.ArgumentParser) -> None:
+    """Add what ``lessons errata`` can be told: nothing."""
+    command.set_defaults(run=lambda _: print(errata.as_text()))
+
+
+def _list(options: argparse.Namespace) -> None:
+    for lesson in load_all():
+        print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}")
+        print(textwrap.indent(script.plain(lesson.question), "     "))
+    program = options.parser.prog.removesuffix(" list")
+    print(f"\n{program} 1 runs the first; {program} --help shows what else there is")
+
+
+def _run(options: argparse.Namespace) -> None:
+    script.run(load(options.lesson), Path(options.out), fast=options.fast, solutions=options.solutions)
