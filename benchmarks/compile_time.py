@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tinygrad_edu import Value, maximum, minimum, nn
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Compiled, Parameters, jit, native
+from tinygrad_edu.compiler import Compiled, NumpyBackend, jit, native
 
 #: A function of one example, its parameters, and the example.
 Program = tuple[Callable[[Any], Value], Any, list[float]]
@@ -169,7 +169,7 @@ def compiled(program: Program, native: bool) -> tuple[Compiled, float]:
     function, parameters, example = program
     gc.collect()
     start = time.process_time()
-    result = jit(function, Parameters(parameters, native=native))
+    result = jit(function, parameters, backend=NumpyBackend(native=native))
     result.value_and_grad([example])
     return result, time.process_time() - start
 

@@ -89,14 +89,14 @@ def once(setting: str, threads: int, seconds: float) -> dict[str, Any]:
     import threadpoolctl
 
     from tinygrad_edu import jit
-    from tinygrad_edu.compiler import Parameters
+    from tinygrad_edu.compiler import NumpyBackend
 
     threadpoolctl.threadpool_limits(1, user_api="blas")  # numpy's: threads share out the batch, as in a training
     import torch
 
     torch.set_num_threads(threads)
     model, tokens, targets = make(setting)
-    compiled = jit(model.loss, Parameters(model, threads=threads))
+    compiled = jit(model.loss, model, backend=NumpyBackend(threads))
     start = time.perf_counter()
     ours = compiled.value_and_grad(tokens, targets)
     first = time.perf_counter() - start

@@ -63,7 +63,7 @@ class CompiledEngine:
         # The batch is shared out to threads, each with the whole program: more than matrix products gains. The last
         # bits depend on how it is shared out, so the number is fixed.
         threadpool_limits(limits=1, user_api="blas")
-        self._parameters = compiler.Parameters(model, threads=config.threads)
+        self._parameters = compiler.Parameters(model, backend=compiler.NumpyBackend(config.threads))
         self._optimizer = compiler.AdamW(self._parameters, **adamw_settings(model, config))
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
@@ -71,7 +71,7 @@ class CompiledEngine:
         if self._model.config.dropout:
             self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
         loss = self._value_and_grad(sequences)
-        before = self._on_host(self._parameters.array).copy() if measure else None
+        before = self._parameters.backend.numbers(self._parameters.array).copy() if measure else None
         if measure:
             self.flow = self.gradients()
         norm = self._clip()
@@ -81,7 +81,7 @@ class CompiledEngine:
         self._optimizer.lr = lr
         self._optimizer.step()
         if before is not None:
-            after = self._on_host(self._parameters.array)
+            after = self._parameters.backend.numbers(self._parameters.array)
             self.flow = [
                 replace(line, update=_update_ratio(before[self._tables[line.name]], after[self._tables[line.name]]))
                 for line in self.flow
@@ -90,12 +90,8 @@ class CompiledEngine:
 
     def gradients(self) -> list[GradientStats]:
         """See :class:`Engine`."""
-        gradient = self._on_host(self._parameters.gradient)
+        gradient = self._parameters.backend.numbers(self._parameters.gradient)
         return [stats_of_array(name, gradient[place]) for name, place in self._tables.items()]
-
-    def _on_host(self, array: Any) -> Any:
-        """An array of parameters as one of numpy, without a copy where that is possible."""
-        return array
 
     def _value_and_grad(self, sequences: Sequences) -> float:
         return self._train_loss.value_and_grad(*transposed(sequences))
@@ -160,14 +156,14 @@ class CompiledEngine:
 
     def numbers(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        array = self._on_host(self._parameters.array)
+        array = self._parameters.backend.numbers(self._parameters.array)
         return {name: array[place].reshape(self._shapes[name]) for name, place in self._tables.items()}
 
     def write_back(self) -> None:
         """See :class:`Engine`."""
         self._parameters.write_back()
         # Those that have never moved too: they began with more digits than the array has, and the files.
-        numbers = self._on_host(self._parameters.current()).tolist()
+        numbers = self._parameters.backend.numbers(self._parameters.current()).tolist()
         for value, number in zip(self._parameters.values, numbers, strict=True):
             value.data = number
 
@@ -177,7 +173,7 @@ class CompiledEngine:
 
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        m, v = (self._on_host(means) for means in (self._optimizer.m, self._optimizer.v))
+        m, v = map(self._parameters.backend.numbers, (self._optimizer.m, self._optimizer.v))
         return {"steps": self._optimizer.steps, "m": m, "v": v}
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:

@@ -69,7 +69,7 @@ class Profile:
 def profile(model: GPT, config: RunConfig, corpus: Corpus, steps: int) -> Profile:
     """Make some training steps on a copy of the parameters, and time each instruction."""
     threadpool_limits(limits=1, user_api="blas")
-    parameters = compiler.Parameters(model, threads=config.train.threads)  # as in CompiledEngine
+    parameters = compiler.Parameters(model, backend=compiler.NumpyBackend(config.train.threads))  # as in CompiledEngine
     loss = compiler.jit(model.loss, parameters)
     optimizer = compiler.AdamW(parameters, **adamw_settings(model, config.train))
     times: dict[str, list[float]] = {"the batch": [], "gradient clipping": [], "AdamW": []}

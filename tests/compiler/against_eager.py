@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_edu.compiler import Compiled, jit, native
+from tests.compiler.interpreter_backend import InterpreterBackend
+from tinygrad_edu.compiler import Backend, Compiled, NumpyBackend, jit, native
 from tinygrad_edu.compiler.numpy_backend import scalars
 from tinygrad_edu.compiler.numpy_backend.buffers import Buffers
 from tinygrad_edu.compiler.numpy_backend.lowering import lower
 from tinygrad_edu.compiler.program import fusion
-from tinygrad_edu.compiler.program.interpreter import interpret
 from tinygrad_edu.compiler.program.ir import Array, Instruction, Program, identity
 
 
@@ -44,34 +44,35 @@ def eager(function: Callable[..., Any], values: list[Any], *batch: Any) -> tuple
     return total, np.array([v.grad for v in values])
 
 
-def interpreted(compiled: Compiled, *batch: Any) -> Any:
-    """The gradient that the interpreter finds."""
-    program = compiled.program
-    numbers = iter(batch)
-    given = {}
-    for n, array in enumerate(program.arrays):
-        if array.kind in ("input", "index"):
-            given[n] = np.moveaxis(np.asarray(next(numbers), float), 0, -1)
-        elif array.kind == "parameter":
-            given[n] = compiled.parameters.array
-    size = len(batch[0]) if batch else 1
-    return interpret(program, given, size)[program.gradient]
-
-
 def error(a: Any, b: Any) -> float:
     """The largest difference, against the largest number."""
     return float(np.abs(np.asarray(a) - np.asarray(b)).max() / max(np.abs(np.asarray(b)).max(), 1e-6))
 
 
-def on_tensors(function: Callable[..., Any], parameters: Any, batch: Any, expected_loss: float, expected: Any) -> None:
-    """The same by PyTorch, twice."""
-    from gpt.engines.torch.backend import TorchParameters
+def others(interpret_too: bool) -> list[Backend]:
+    """The back ends that every program runs on, besides numpy's; a new one belongs here."""
+    found: list[Backend] = [InterpreterBackend()] if interpret_too else []
+    if importlib.util.find_spec("torch") is not None:
+        from gpt.engines.torch.backend import TorchBackend
 
-    compiled = jit(function, TorchParameters(parameters, "cpu", "float64"))
+        found.append(TorchBackend())
+    return found
+
+
+def on(backend: Backend, function: Callable[..., Any], parameters: Any, batch: Any, loss: float, expected: Any) -> None:
+    """The same on another back end, twice."""
+    compiled = jit(function, parameters, backend=backend, dtype="float64")
     for _ in range(2):
-        assert error(compiled.value_and_grad(*batch), expected_loss) < 1e-9
-        assert error(compiled.parameters.gradient.numpy(), expected) < 1e-9
-    assert error(np.mean(compiled(*batch)), expected_loss) < 1e-9
+        assert error(compiled.value_and_grad(*batch), loss) < 1e-9
+        assert error(backend.numbers(compiled.parameters.gradient), expected) < 1e-9
+    assert error(np.mean(compiled(*batch)), loss) < 1e-9
+
+
+def executor(compiled: Compiled, size: int, often: bool = False, native: bool = True) -> Any:
+    """What runs the program by numpy, and its gradient."""
+    parameters = compiled.parameters
+    backend = NumpyBackend(native=native)
+    return backend.executor(compiled.program, parameters.array, parameters.gradient, size, often)
 
 
 def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: Any) -> None:
@@ -88,10 +89,10 @@ def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: A
         patch.setattr(fusion, "NARROWEST", 1)
         patch.setattr(fusion, "PLAIN", frozenset())
         patch.setattr(scalars, "WORTH", math.inf)
-        executor = compiled.parameters.executor(compiled.program, True, size)
+        runs = executor(compiled, size)
     for _ in range(2):
         compiled.parameters.gradient[...] = 7.0
-        assert error(executor.run(repeated).mean(), expected_loss) < 1e-9
+        assert error(runs.run(repeated).mean(), expected_loss) < 1e-9
         assert error(compiled.parameters.gradient, expected) < 1e-9
     flat_kernels(compiled, [x[:1] for x in repeated])
 
@@ -104,12 +105,11 @@ def flat_kernels(compiled: Compiled, example: Any) -> None:
             patch.setattr(fusion, "SMALLEST_FLAT", 1)
             patch.setattr(fusion, "PLAIN", frozenset())
             patch.setattr(scalars, "WORTH", math.inf)
-            patch.setattr(parameters, "native", often)
-            executor = parameters.executor(compiled.program, True, 1, often)
-        assert often or all(isinstance(item, int) for item in executor.schedule)
+            runs = executor(compiled, 1, often, native=often)
+        assert often or all(isinstance(item, int) for item in runs.schedule)
         for _ in range(2):
             parameters.gradient[...] = 7.0
-            loss = executor.run(example).copy()
+            loss = runs.run(example).copy()
         found.append((loss, parameters.gradient.copy()))
     assert error(found[1][0], found[0][0]) < 1e-9
     assert error(found[1][1], found[0][1]) < 1e-9
@@ -121,12 +121,11 @@ def on_numbers(compiled: Compiled, batch: Any, expected_loss: float, expected: A
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(scalars, "WORTH", worth)
             patch.setattr(scalars, "MOST_POINTS", 2000)
-            patch.setattr(compiled.parameters, "native", False)
-            executor = compiled.parameters.executor(compiled.program, True, len(batch[0]) if batch else 1)
-        assert any(isinstance(item, fusion.Stretch) for item in executor.schedule) == (worth < 0)
+            runs = executor(compiled, len(batch[0]) if batch else 1, native=False)
+        assert any(isinstance(item, fusion.Stretch) for item in runs.schedule) == (worth < 0)
         for _ in range(2):
             compiled.parameters.gradient[...] = 7.0
-            assert error(executor.run(batch).mean(), expected_loss) < 1e-9
+            assert error(runs.run(batch).mean(), expected_loss) < 1e-9
             assert error(compiled.parameters.gradient, expected) < 1e-9
 
 
@@ -137,15 +136,13 @@ def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_
     expected_loss, expected = eager(function, compiled.parameters.values, *batch)
     assert error(loss, expected_loss) < 1e-9
     assert error(compiled.parameters.gradient, expected) < 1e-9
-    if interpret_too:
-        assert error(interpreted(compiled, *batch), expected) < 1e-9
     again = compiled.value_and_grad(*batch)  # memory is used again: a second run must not see the first
     assert again == loss
     assert error(compiled.parameters.gradient, expected) < 1e-9
     on_kernels(compiled, batch, expected_loss, expected)
     on_numbers(compiled, batch, expected_loss, expected)
-    if importlib.util.find_spec("torch") is not None:
-        on_tensors(function, parameters, batch, expected_loss, expected)
+    for backend in others(interpret_too):
+        on(backend, function, parameters, batch, expected_loss, expected)
     losses = compiled(*batch)
     assert error(losses.mean(), expected_loss) < 1e-9
     small = jit(function, parameters)

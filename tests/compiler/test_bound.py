@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.compiler.against_eager import agree
+from tests.compiler.against_eager import agree, executor
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler import NumpyBackend, Parameters
 from tinygrad_edu.compiler.numpy_backend.executor import residents
 from tinygrad_edu.compiler.program.fusion import numbers
 from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
@@ -80,17 +80,17 @@ def test_parameters_that_were_added_to_are_noticed() -> None:
 
 def test_threads_share_out_bound_arguments() -> None:
     batch = arguments(5)
-    bound = jit(grown, Parameters(WEIGHTS, "float64", threads=2)).bind(*batch)
+    bound = jit(grown, WEIGHTS, backend=NumpyBackend(threads=2), dtype="float64").bind(*batch)
     bound.arguments[1][...] *= 2.0
     assert bound() == pytest.approx(jit(grown, WEIGHTS, dtype="float64").flat(batch[0], batch[1] * 2.0, batch[2]))
 
 
 @pytest.mark.torch
 def test_bound_arguments_on_tensors() -> None:
-    from gpt.engines.torch.backend import TorchParameters
+    from gpt.engines.torch.backend import TorchBackend
 
     batch = arguments(2)
-    bound = jit(grown, TorchParameters(WEIGHTS, "cpu", "float64")).bind(*batch)
+    bound = jit(grown, WEIGHTS, backend=TorchBackend(), dtype="float64").bind(*batch)
     bound.arguments[1][...] *= 2.0
     bound.arguments[2][...] = 3
     expected = jit(grown, WEIGHTS, dtype="float64").flat(batch[0], batch[1] * 2.0, [3, 3])
@@ -99,9 +99,9 @@ def test_bound_arguments_on_tensors() -> None:
 
 def test_rows_that_are_given_are_not_copied_beside_the_one_that_is_computed() -> None:
     compiled = agree(lambda *x: F.mean(grown(*x)), WEIGHTS, *arguments(3))
-    executor = compiled.parameters.executor(compiled.program, True, 3)
-    assert [compiled.program.arrays[n].shape for n in executor.residents] == [(3, 3)]
-    assert not {n for n, _ in executor.residents.values()} & {n for item in executor.schedule for n in numbers(item)}
+    runs = executor(compiled, 3)
+    assert [compiled.program.arrays[n].shape for n in runs.residents] == [(3, 3)]
+    assert not {n for n, _ in runs.residents.values()} & {n for item in runs.schedule for n in numbers(item)}
 
 
 def copies(*more: Instruction) -> Program:
@@ -128,6 +128,6 @@ def test_numbers_that_are_read_twice_in_no_order_have_both_gradients() -> None:
         return F.mean([v.tanh() for v in F.linear([squares[i] for i in order], [weights, weights[::-1]])])
 
     compiled = agree(loss, weights, np.random.default_rng(0).normal(size=(2, 5)))
-    calls = [step.func.__name__ for step, _ in compiled.parameters.executor(compiled.program, True, 64).steps]
+    calls = [step.func.__name__ for step, _ in executor(compiled, 64).steps]
     assert "_move" in calls
     assert "_move_each" in calls

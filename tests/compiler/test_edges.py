@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, jit, ops
-from tinygrad_edu.compiler import Compiled, Parameters
+from tinygrad_edu.compiler import Compiled, NumpyBackend, Parameters
 from tinygrad_edu.compiler.numpy_backend import scalars
 from tinygrad_edu.compiler.program import fusion
 from tinygrad_edu.compiler.program.interpreter import interpret
@@ -94,27 +94,31 @@ class Swept:
         return self.forward.program, self.backward.program
 
     def _arrays(self, backend: str, batch: Any) -> tuple[Any, Any]:
-        self.parameters.native = backend == "machine code"
+        ours = NumpyBackend(native=backend == "machine code")
         with pytest.MonkeyPatch.context() as patch:  # every stretch as machine code, however small it is
             patch.setattr(fusion, "SMALLEST", 1)
             patch.setattr(fusion, "NARROWEST", 1)
             patch.setattr(fusion, "PLAIN", frozenset())
             patch.setattr(scalars, "WORTH", -INF if backend == "Python" else INF)
             patch.setattr(scalars, "MOST_POINTS", 2000)
-            forward, backward = (self.parameters.executor(p, p.gradient is not None, 1) for p in self._programs())
+            forward, backward = (self._executor(ours, p) for p in self._programs())
         self.parameters.gradient[...] = 7.0
         out = forward.run([batch]).copy()
         backward.run([batch])
         return out, self.parameters.gradient.copy()
 
-    def _tensors(self, batch: Any) -> tuple[Any, Any]:
-        from gpt.engines.torch.backend import TorchParameters
+    def _executor(self, backend: NumpyBackend, program: Any) -> Any:
+        gradient = None if program.gradient is None else self.parameters.gradient
+        return backend.executor(program, self.parameters.array, gradient, 1)
 
-        forward, backward = self._programs()
-        parameters = TorchParameters(self.inputs, "cpu", "float64")
-        out = parameters.executor(forward, False, 1).run([batch])
-        parameters.executor(backward, True, 1).run([batch])
-        return out, parameters.gradient.numpy()
+    def _tensors(self, batch: Any) -> tuple[Any, Any]:
+        from gpt.engines.torch.backend import TorchBackend
+
+        tensors, (forward, backward) = TorchBackend(), self._programs()
+        parameters, gradient = map(tensors.array, (self.parameters.array, np.zeros_like(self.parameters.array)))
+        out = tensors.executor(forward, parameters, None, 1).run([batch])
+        tensors.executor(backward, parameters, gradient, 1).run([batch])
+        return out, gradient.numpy()
 
     def _interpreted(self, batch: Any) -> tuple[Any, Any]:
         forward, backward = self._programs()

@@ -14,7 +14,7 @@ from tests.compiler.against_eager import error
 from tests.compiler.test_models import tokens
 from tinygrad_edu import Value, jit, ops
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import AdamW, Parameters, native
+from tinygrad_edu.compiler import AdamW, NumpyBackend, Parameters, native
 from tinygrad_edu.compiler.llvm_backend import adam
 from tinygrad_edu.compiler.llvm_backend.llvm_math import able
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
@@ -43,7 +43,7 @@ def one(op: str, *inputs: Any, dtype: str = "float64") -> Any:
     it = Instruction(op, (), out, operands)
     assert able(it)
     arrays = (*(Array((), "input", lanes=True) for _ in columns), Array((), lanes=True))
-    executor = numpy_backend.Executor(
+    executor = numpy_backend.NumpyExecutor(
         Program(arrays, (it,), ((out, ()),), 1), np.zeros(1, dtype), None, len(columns[0])
     )
     assert isinstance(executor.schedule[0], fusion.Group)
@@ -150,7 +150,7 @@ def test_a_norm_is_one_kernel_that_keeps_its_intermediate_results_to_itself() ->
     assert len(groups[0].nests) >= 3  # the mean, the squares, the result: each needs all of the one before
     assert len(groups[0].hidden) >= 4
     assert len(executor.steps) < len(compiled.program.instructions) - 5
-    apart = numpy_backend.Executor(compiled.program, compiled.parameters.array, None, 64, native=False)
+    apart = numpy_backend.NumpyExecutor(compiled.program, compiled.parameters.array, None, 64, native=False)
     assert executor.memory.nbytes < apart.memory.nbytes
 
 
@@ -175,7 +175,7 @@ def test_with_and_without_machine_code(dtype: str) -> None:
     batch = tokens(32, 12, vocab_size=7)
     found = {}
     for kind in (True, False):
-        loss = jit(model.loss, Parameters(model, dtype, native=kind))
+        loss = jit(model.loss, model, backend=NumpyBackend(native=kind), dtype=dtype)
         found[kind] = (loss.value_and_grad(batch, batch), loss.parameters.gradient)
         ((executor, _),) = loss._versions[-1].executors.values()
         assert kind == any(isinstance(item, fusion.Group) for item in executor.schedule)
@@ -228,7 +228,7 @@ def test_adam_as_a_program(threads: int) -> None:
     moved = []
     for kind in (True, False):
         values = [Value(number) for number in start]
-        parameters = Parameters(values, "float64", threads=threads, native=kind)
+        parameters = Parameters(values, "float64", NumpyBackend(threads, kind))
         optimizer = AdamW(parameters, lr=0.1, betas=(0.8, 0.9), weight_decay=0.1, no_decay=values[:100])
         for step in range(3):
             parameters.gradient[:] = np.cos(np.arange(len(values)) + 0.1 * step)
@@ -265,7 +265,7 @@ def test_an_array_that_is_read_at_other_points_is_not_read_too_early() -> None:
         ((identity(2, (n,)), (n,)),),
         2,
     )
-    executor = numpy_backend.Executor(program, np.zeros(1), None, 1000)
+    executor = numpy_backend.NumpyExecutor(program, np.zeros(1), None, 1000)
     x = np.arange(8000.0).reshape(1000, n)
     assert np.array_equal(executor.run([x]), (x[:, ::-1].T + 1.0) * 2.0)
 
@@ -319,7 +319,7 @@ def test_a_number_that_was_written_over_is_not_taken_from_a_register() -> None:
         ((Access(2, (), ()), ()),),
         3,
     )
-    executor = numpy_backend.Executor(program, np.zeros(1), None, 4096)
+    executor = numpy_backend.NumpyExecutor(program, np.zeros(1), None, 4096)
     assert len(executor.schedule) == 1
     x = np.arange(4.0 * 4096).reshape(4096, 4)
     assert np.array_equal(executor.run([x]), 3.0 * (x[:, 0] + 1.0))

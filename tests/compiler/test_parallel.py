@@ -11,7 +11,7 @@ from gpt.config import GPTConfig
 from gpt.model import GPT
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler import NumpyBackend
 from tinygrad_edu.compiler.runtime.dropout_masks import Share, dropout_mask
 from tinygrad_edu.errors import DomainError
 
@@ -25,7 +25,7 @@ def batch(size: int) -> tuple[Any, Any]:
 
 def computed(threads: int, size: int, dropout: float = 0.0, dtype: str = "float64") -> tuple[float, Any, Any]:
     model = GPT(GPTConfig(**CONFIG, dropout=dropout), seed=4)
-    loss = jit(model.loss, Parameters(model, dtype, threads=threads))
+    loss = jit(model.loss, model, backend=NumpyBackend(threads), dtype=dtype)
     loss.seed(5)
     losses = [loss.value_and_grad(*batch(size)) for _ in range(2)]  # the second draws on from where the first ended
     return losses[1], loss.parameters.gradient.copy(), loss(*batch(size))
@@ -47,19 +47,19 @@ def test_the_same_bits_every_time() -> None:
 
 def test_what_does_not_depend_on_the_examples_counts_once() -> None:
     w = Value(3.0)
-    loss = jit(lambda x: w * w, Parameters([w], "float64", threads=2))
+    loss = jit(lambda x: w * w, [w], backend=NumpyBackend(2), dtype="float64")
     assert loss.value_and_grad([1.0, 2.0, 3.0]) == 9.0
     assert loss.parameters.gradient.tolist() == [6.0]
 
 
 def test_an_error_of_any_thread_is_raised() -> None:
     table = [Value(float(i)) for i in range(4)]
-    loss = jit(lambda i: F.pick(table, i), Parameters(table, "float64", threads=2))
+    loss = jit(lambda i: F.pick(table, i), table, backend=NumpyBackend(2), dtype="float64")
     assert loss.value_and_grad([0, 1, 2, 3]) == 1.5
     with pytest.raises(IndexError, match="index 9 is out of range"):
         loss.value_and_grad([0, 1, 2, 9])
     assert loss.value_and_grad([0, 1, 2, 3]) == 1.5  # and nothing is broken after it
-    logarithm = jit(lambda x: (x * table[1]).log(), Parameters(table, "float64", threads=2))
+    logarithm = jit(lambda x: (x * table[1]).log(), table, backend=NumpyBackend(2), dtype="float64")
     with pytest.raises(DomainError, match="'log'"):
         logarithm.value_and_grad([1.0, 1.0, 1.0, -1.0])
 
@@ -76,4 +76,4 @@ def test_nearly_all_can_be_dropped() -> None:
 
 def test_threads_must_be_a_number_of_threads() -> None:
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
-        Parameters([Value(1.0)], threads=0)
+        NumpyBackend(threads=0)

@@ -15,8 +15,8 @@ from tinygrad_edu import Value, maximum, minimum, ops
 from tinygrad_edu.compiler import Compiled, jit
 from tinygrad_edu.compiler.llvm_backend.llvm_math import able
 from tinygrad_edu.compiler.numpy_backend import elementwise, scalars
-from tinygrad_edu.compiler.numpy_backend.executor import allocate
 from tinygrad_edu.compiler.program import fusion
+from tinygrad_edu.compiler.runtime.allocation import allocate
 from tinygrad_edu.errors import DomainError
 
 # --- programs --------------------------------------------------------------------------------------------------------

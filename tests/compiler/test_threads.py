@@ -12,7 +12,7 @@ import pytest
 
 from tinygrad_edu import Value, jit, no_grad, record_calls
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler import NumpyBackend
 from tinygrad_edu.engine import is_recording
 from tinygrad_edu.nn import Linear
 
@@ -85,7 +85,8 @@ def test_no_grad_of_one_thread_is_not_that_of_another() -> None:
 def test_one_compiled_function_called_from_four_threads(threads: int) -> None:
     rng = np.random.default_rng(0)
     weight = [[Value(float(x)) for x in row] for row in rng.normal(size=(6, 6)) * 0.3]
-    loss = jit(lambda x: F.mean([y.tanh() for y in F.linear(x, weight)]), Parameters(weight, "float64", threads))
+    backend = NumpyBackend(threads)
+    loss = jit(lambda x: F.mean([y.tanh() for y in F.linear(x, weight)]), weight, backend=backend, dtype="float64")
     batches = [rng.normal(size=(4 + n % 2, 6)) for n in range(4)]
     losses = [loss.value_and_grad(batch) for batch in batches]
     outputs = [loss(batch) for batch in batches]
@@ -158,7 +159,7 @@ def test_two_functions_compiled_at_the_same_time() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_goes_on() -> None:
     w = [Value(0.5)]
-    compiled = jit(lambda x: (w[0] * x).tanh(), Parameters(w, threads=2))
+    compiled = jit(lambda x: (w[0] * x).tanh(), w, backend=NumpyBackend(2))
     expected = compiled(np.ones(4)).tolist()
     held = threading.Event()
     release = threading.Event()

@@ -34,9 +34,10 @@ COMPILER = "tinygrad_edu.compiler"
 #: The rooms of the compiler and the files in each, from the ground up. A file imports from what is listed before it.
 ROOMS = {
     "program": ["ir", "interpreter", "passes", "autodiff", "fusion", "rematerialize"],
-    "runtime": ["memory", "views", "axis_order", "dropout_masks", "erfcx", "threads"],
+    "runtime": ["memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"],
+    "backend": [],
     "llvm_backend": ["llvm_math", "codegen", "adam"],
-    "numpy_backend": ["buffers", "elementwise", "contraction", "lowering", "scalars", "executor", "parallel"],
+    "numpy_backend": ["buffers", "elementwise", "contraction", "lowering", "scalars", "executor", "parallel", "entry"],
     "parameters": [],
     "frontend": [
         *("diagnostics", "catching", "tracers", "indirect", "builtin_type", "surroundings", "outside"),
@@ -258,7 +259,7 @@ def test_the_rooms_of_the_compiler_hold_what_is_there_and_its_map_names_every_fi
         ("tinygrad_edu/compiler/program/ir.py", "from . import passes"),
         ("tinygrad_edu/compiler/frontend/tracers.py", "from .. import compiled"),
         ("tinygrad_edu/compiler/frontend/tracers.py", "from .. import jit"),
-        ("tinygrad_edu/compiler/llvm_backend/codegen.py", "from ..numpy_backend.executor import Executor"),
+        ("tinygrad_edu/compiler/llvm_backend/codegen.py", "from ..numpy_backend.executor import NumpyExecutor"),
         ("viz/graph/build.py", "from tinygrad_edu import Value, nn"),
         ("viz/graph/build.py", "from tinygrad_edu.nn import Linear"),
         ("viz/graph/build.py", "import graphviz"),

@@ -24,7 +24,6 @@ from gpt.model import GPT
 from gpt.runs import checkpoint
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Parameters
 from tinygrad_edu.errors import DomainError
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -77,13 +76,13 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], bool]] = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in FUNCTIONS])
 def test_functions_on_values_have_numpys_results_and_gradients(name: str) -> None:
-    from gpt.engines.torch.backend import TorchParameters
+    from gpt.engines.torch.backend import TorchBackend
 
     make, indexed = FUNCTIONS[name]
     w = values(8)
     x = [[0.1 * i - 0.07 * lane + 0.2 for i in range(8)] for lane in range(3)]
     batch = (x, [0, 7, 3]) if indexed else (x,)
-    ours, numpys = (jit(make(w), p) for p in (TorchParameters(w, "cpu", "float64"), Parameters(w, "float64")))
+    ours, numpys = (jit(make(w), w, backend=b, dtype="float64") for b in (TorchBackend(), None))
     assert ours.value_and_grad(*batch) == pytest.approx(numpys.value_and_grad(*batch), rel=1e-12)
     assert ours.parameters.gradient.tolist() == pytest.approx(numpys.parameters.gradient.tolist(), rel=1e-10, abs=1e-12)
     assert ours(*batch).tolist() == pytest.approx(numpys(*batch).tolist(), rel=1e-12)
@@ -100,13 +99,13 @@ BLAMED: dict[str, tuple[Callable[..., Any], float, str]] = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in BLAMED])
 def test_what_is_not_finite_comes_from_where_numpy_says(name: str) -> None:
-    from gpt.engines.torch.backend import TorchParameters
+    from gpt.engines.torch.backend import TorchBackend
 
     function, x, written = BLAMED[name]
-    for parameters in (TorchParameters, Parameters):
+    for backend in (TorchBackend(), None):
         w = Value(1.0)
         with pytest.raises(DomainError, match=f"come from {written} at test_torch_engine.py"):
-            jit(lambda x, w=w: function(w, x), parameters([w], dtype="float64")).value_and_grad([x])
+            jit(lambda x, w=w: function(w, x), [w], backend=backend, dtype="float64").value_and_grad([x])
 
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -118,12 +117,12 @@ MODELS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in MODELS])
 def test_a_gpt_has_numpys_loss_gradients_and_dropout(name: str) -> None:
-    from gpt.engines.torch.backend import TorchParameters
+    from gpt.engines.torch.backend import TorchBackend
 
     model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=8, n_head=2, init_std=0.4, **MODELS[name]), seed=2)
     tokens = [[(5 * i + lane) % 9 for i in range(7)] for lane in range(4)]
     batch = [t[:-1] for t in tokens], [t[1:] for t in tokens]
-    compiled = [jit(model.loss, p) for p in (TorchParameters(model, "cpu", "float64"), Parameters(model, "float64"))]
+    compiled = [jit(model.loss, model, backend=b, dtype="float64") for b in (TorchBackend(), None)]
     losses = []
     for c in compiled:
         c.seed(3)
@@ -137,11 +136,11 @@ def test_a_gpt_has_numpys_loss_gradients_and_dropout(name: str) -> None:
 
 @pytest.mark.parametrize("bad", [pytest.param([[0, 9]], marks=needs_torch), pytest.param([[-1, 0]], marks=needs_torch)])
 def test_an_index_outside_its_table_is_an_error_as_with_numpy(bad: list[list[int]]) -> None:
-    from gpt.engines.torch.backend import TorchParameters
+    from gpt.engines.torch.backend import TorchBackend
 
     model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=4, n_head=2))
     with pytest.raises(IndexError, match="out of range for a table of 9 entries"):
-        jit(model.loss, TorchParameters(model))(bad, [[1, 1]])
+        jit(model.loss, model, backend=TorchBackend())(bad, [[1, 1]])
 
 
 @pytest.mark.parametrize("first", [pytest.param(e, marks=needs_torch) for e in ("compiled", "torch")])

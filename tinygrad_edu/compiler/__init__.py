@@ -3,7 +3,8 @@
 Read in this order, which is also the way of a function through it; ``tests/engine/test_imports.py`` says which room may
 import from which.
 
-``compiled``: ``jit``, the public face; ``parameters``: one flat array for all of them; ``optim``: the optimizers on it
+``compiled``: ``jit``, the public face; ``parameters``: one flat array for all of them; ``optim``: the optimizers on it;
+``backend``: what a back end is
 
 ``frontend``: run the function once and write down every operation
     ``trace`` on ``tracers`` (the objects that stand in for numbers); ``module_templates``: calls of modules;
@@ -17,25 +18,42 @@ import from which.
     order; ``to_program``
 
 ``numpy_backend``: the one that runs everywhere
-    ``executor``: memory and order; ``parallel``: a batch shared out to threads; ``lowering``: an instruction as calls
-    of numpy on ``buffers``; ``contraction``: sums of products; ``elementwise``: what numpy has no function for;
-    ``scalars``: plain Python for stretches without vectors
+    ``entry``: ``NumpyBackend``; ``executor``: memory and order; ``parallel``: a batch shared out to threads;
+    ``lowering``: an instruction as calls of numpy on ``buffers``; ``contraction``: sums of products; ``elementwise``:
+    what numpy has no function for; ``scalars``: plain Python for stretches without vectors
 
 ``llvm_backend``: machine code, where there is llvmlite
     ``codegen``; ``llvm_math``: the operations in LLVM's language; ``adam``: a step of the optimizer as a program
 
 ``runtime``: what every back end needs
-    ``memory``; ``views``: strided arrays; ``axis_order``: the order of axes in memory; ``dropout_masks``;
-    ``erfcx``: the tail of the normal distribution; ``threads``
+    ``memory``; ``allocation``: a place in it for every array; ``axis_order``: the order of axes in memory; ``views``:
+    strided arrays; ``index_range``: whether indices choose something; ``dropout_masks``; ``erfcx``: the tail of the
+    normal distribution; ``threads``
 
 ``program``: the language in between
     ``ir``; ``interpreter``: what a program means; ``autodiff``; ``passes``; ``fusion``: which instructions run as
     one loop; ``rematerialize``: what is cheaper to compute again
 """
 
+from .backend import Backend, Executor
 from .compiled import Bound, Compiled, Stats, jit
 from .llvm_backend import codegen as native
+from .numpy_backend.entry import NumpyBackend
 from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
 
-__all__ = ["SGD", "Adam", "AdamW", "Bound", "Compiled", "Parameters", "Stats", "clip_grad_norm", "jit", "native"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Backend",
+    "Bound",
+    "Compiled",
+    "Executor",
+    "NumpyBackend",
+    "Parameters",
+    "Stats",
+    "clip_grad_norm",
+    "jit",
+    "native",
+]

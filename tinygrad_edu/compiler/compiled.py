@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine import collector_paused
 from ..errors import CompileError, DomainError, ShapeError, short
+from .backend import Backend, Executor
 from .frontend.builtin_type import own_type
 from .frontend.catching import catches
 from .frontend.diagnostics import refuse
@@ -140,7 +141,7 @@ class Compiled:
         """The program with arguments that stay where it reads them; see :class:`Bound`."""
         version, inputs, size = self._inputs(batch)
         with self.parameters.lock, collector_paused():
-            executor = self.parameters.executor(version.forward, False, size, often=True)
+            executor = self._made(version.forward, False, size, often=True)
         return Bound(self.parameters, executor, inputs)
 
     def value_and_grad(self, *batch: Any, **named: Any) -> float:
@@ -334,12 +335,17 @@ class Compiled:
                     version.gradient = differentiate(version.forward)
                 program = version.gradient if gradient else version.forward
                 assert program is not None
-                executor = self.parameters.executor(program, gradient, size)
+                executor = self._made(program, gradient, size)
             found = version.executors[gradient, size] = (executor, parameters)
             version.in_python = executor.in_python
             self.compile_seconds += time.perf_counter() - start
         found[0].random = self._random
         return found[0]
+
+    def _made(self, program: Program, gradient: bool, size: int, often: bool = False) -> Executor:
+        parameters = self.parameters
+        own = parameters.gradient if gradient else None
+        return parameters.backend.executor(program, parameters.current(), own, size, often)
 
     def seed(self, seed: int) -> None:
         """Begin the random draws of Dropout anew."""
@@ -450,7 +456,12 @@ def _columns(out: Any, size: int) -> Any:
 
 
 def jit(
-    function: Callable[..., Any], parameters: Any = None, *, dtype: str = "float32", watch: bool = True
+    function: Callable[..., Any],
+    parameters: Any = None,
+    *,
+    backend: Backend | None = None,
+    dtype: str = "float32",
+    watch: bool = True,
 ) -> Compiled:
     """Compile a function on Values into an array program with the same results and the same gradients.
 
@@ -468,6 +479,8 @@ def jit(
         parameters: what it is differentiated by: a Module, nested dictionaries and lists of Values, or the
             :class:`Parameters` of another compiled function. Without it, the module whose method the function is, or
             else every Value that the function meets.
+        backend: where it runs, such as ``NumpyBackend(threads=2)``; see :mod:`tinygrad_edu.compiler.backend`.
+            :class:`Parameters` have one already.
         dtype: ``"float32"`` or, to agree with the scalar engine to the last digits, ``"float64"``.
         watch: look before every run whether something else that the function reads has changed, and compile it once
             more if so. This takes some microseconds, more for many tables of parameters; with False the program stays
@@ -484,11 +497,15 @@ def jit(
     if not callable(function):
         raise TypeError(f"jit() needs a function, got {type(function).__name__}")
     if isinstance(parameters, Parameters):
+        if backend not in (None, parameters.backend):
+            raise ValueError(
+                f"these parameters are on {parameters.backend!r}; choose there: Parameters(model, backend=...)"
+            )
         return Compiled(function, parameters, watch)
     if parameters is None:
         owner = getattr(function, "__self__", function)
         parameters = owner if hasattr(owner, "named_parameters") else None
-    return Compiled(function, Parameters(parameters, dtype), watch)
+    return Compiled(function, Parameters(parameters, dtype, backend), watch)
 
 
 def is_matrix_product(program: Program, it: Any) -> bool:

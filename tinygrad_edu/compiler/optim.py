@@ -58,7 +58,9 @@ class ArrayOptimizer:
         for name in self._buffers:
             setattr(self, name, memory.zeros((len(parameters),), parameters.array.dtype))
         pieces = [slice(i, min(i + PIECE, len(parameters))) for i in range(0, len(parameters), PIECE)]
-        count = parameters.threads.count
+        backend: Any = parameters.backend
+        self.backend = backend
+        count = backend.threads.count
         # For every thread its pieces, and two arrays of the size of a piece for intermediate results.
         self._shares = [
             (pieces[i::count], memory.empty((2, min(PIECE, len(parameters))), parameters.array.dtype))
@@ -70,7 +72,7 @@ class ArrayOptimizer:
         self.check()
         self.steps += 1
         self._begin()
-        self.parameters.threads.run(self._move_pieces, self._shares)
+        self.backend.threads.run(self._move_pieces, self._shares)
 
     def check(self) -> None:
         """Take up what was assigned to Values meanwhile; raise when there are other parameters now."""
@@ -160,7 +162,7 @@ class Adam(ArrayOptimizer):
         (beta1, beta2), (step_size, root_correction) = self.betas, self._corrections()
         self._numbers[:, :-1] = beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_correction, self.eps, step_size
         self._numbers[:, -1] = 1.0, self._keep()
-        self.parameters.threads.run(_run_all, [(share,) for share in kernels])
+        self.backend.threads.run(_run_all, [(share,) for share in kernels])
 
     def _keep(self) -> float:
         """What weight decay leaves of a parameter that decays."""
@@ -173,11 +175,11 @@ class Adam(ArrayOptimizer):
     def _kernels(self) -> list[list[adam.Kernel]]:
         """For every thread some, if there can be any; made anew when the parameters have moved in memory."""
         p, grad = self.parameters.current(), self.parameters.gradient
-        few = len(p) < SMALLEST * self.parameters.threads.count
-        if few or not self.eps or not self.parameters.native or not codegen.available():
+        few = len(p) < SMALLEST * self.backend.threads.count
+        if few or not self.eps or not self.backend.native or not codegen.available():
             return []
         if self._made is None or self._made[0] is not p or self._made[1] is not grad:
-            count = self.parameters.threads.count
+            count = self.backend.threads.count
             line = memory.LINE // p.itemsize
             size = -(-len(p) // (count * line)) * line
             edges = {0, len(p), *(edge for part in self._decaying() for edge in (part.start, part.stop))}

@@ -14,11 +14,8 @@ import numpy as np
 from .. import calls, engine
 from ..engine import Value
 from ..errors import CompileError
-from .numpy_backend.executor import Executor
-from .numpy_backend.parallel import ParallelExecutor
-from .program.ir import Program
-from .runtime import memory
-from .runtime.threads import Threads
+from .backend import Backend, checked
+from .numpy_backend.entry import NumpyBackend
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -50,19 +47,18 @@ class Parameters:
     Args:
         source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
         dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
-        threads: how many share the examples of a batch, and the parameters in an optimiser's step, among them.
-        native: whether stretches of a program become machine code, where llvmlite is there to make it.
+        backend: where they are, and where programs with them run: a :class:`.backend.Backend`; :class:`NumpyBackend` if
+            none is given.
 
     Attributes:
         names, starts, sizes: of the tensors; a part of a tensor may be one too.
     """
 
-    def __init__(self, source: Any = None, dtype: str = "float32", threads: int = 1, native: bool = True) -> None:
+    def __init__(self, source: Any = None, dtype: str = "float32", backend: Backend | None = None) -> None:
         if dtype not in ("float32", "float64"):
             raise ValueError(f"unknown dtype: {dtype!r} (must be float32 or float64)")
         self.dtype = dtype
-        self.threads = Threads(threads)
-        self.native = native
+        self.backend = NumpyBackend() if backend is None else checked(backend)
         self.source = source
         self.names: list[str] = []
         self.starts: list[int] = []
@@ -163,7 +159,7 @@ class Parameters:
     def gradient(self) -> Any:
         """∂(mean loss)/∂(parameter) of the latest ``value_and_grad``, in the order of ``array``, shape (n,)."""
         if self._gradient is None or len(self._gradient) != len(self):
-            self._gradient = self._new_array(np.zeros(len(self), self.dtype))
+            self._gradient = self.backend.array(np.zeros(len(self), self.dtype))
         return self._gradient
 
     def current(self) -> Any:
@@ -175,12 +171,12 @@ class Parameters:
             if self._array is None:
                 self._held, self._changes = self.values, engine.changes
                 self._agreed = self._numbers()
-                self._array = self._new_array(self._agreed.astype(self.dtype))
+                self._array = self.backend.array(self._agreed.astype(self.dtype))
             elif self._changes != engine.changes:
                 self._changes, numbers = engine.changes, self._numbers()
                 changed = np.flatnonzero(~_same(numbers, self._agreed))
                 if len(changed):
-                    self._put(changed, numbers[changed].astype(self.dtype))
+                    self.backend.put(self._array, changed, numbers[changed].astype(self.dtype))
                     self._agreed = numbers
             return self._array
 
@@ -234,7 +230,7 @@ class Parameters:
     def _settle_numbers(self) -> None:
         if self._array is None:
             return
-        numbers = self._on_host(self._array)
+        numbers = self.backend.numbers(self._array)
         moved = np.flatnonzero(~_same(numbers, self._agreed.astype(self.dtype)))
         if len(moved):
             self._agreed[moved] = numbers[moved]
@@ -245,24 +241,6 @@ class Parameters:
     def _numbers(self) -> FloatArray:
         return np.fromiter((v._number for v in self._held), np.float64, len(self._held))
 
-    # --- what another backend overrides: where the arrays are -------------------------------------------------------
-
-    def _new_array(self, numbers: FloatArray) -> Any:
-        return memory.copy(numbers)
-
-    def _on_host(self, array: Any) -> FloatArray:
-        return array  # type: ignore[no-any-return]
-
-    def _put(self, places: Any, numbers: FloatArray) -> None:
-        self._array[places] = numbers
-
-    def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> Any:
-        """What runs a program on these parameters, maybe very often. Another backend overrides this."""
-        own = self.gradient if gradient else None
-        if min(self.threads.count, batch) > 1:
-            return ParallelExecutor(program, self.current(), own, batch, self.threads, self.native)
-        return Executor(program, self.current(), own, batch, native=self.native, often=often)
-
     # --- by hand ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -270,7 +248,7 @@ class Parameters:
         with self.lock:
             self.current()
             self._changes, self._agreed = engine.changes, self._numbers()
-            self._put(np.arange(len(self)), self._agreed.astype(self.dtype))
+            self.backend.put(self._array, np.arange(len(self)), self._agreed.astype(self.dtype))
 
     def write_back(self) -> None:
         """Put the numbers into the Values: when an array that you kept was changed in place."""
@@ -282,7 +260,7 @@ class Parameters:
         """Put the gradient into the ``grad`` of the Values, in place of what was there."""
         with self.lock:
             self._has_gradient = False
-            for value, number in zip(self.values, self._on_host(self.gradient).tolist(), strict=True):
+            for value, number in zip(self.values, self.backend.numbers(self.gradient).tolist(), strict=True):
                 value._grad = number
 
     def __del__(self) -> None:

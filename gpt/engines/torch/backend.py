@@ -1,8 +1,7 @@
 """The compiler's programs on PyTorch tensors: the same instructions, on a processor or on a GPU.
 
-It stands here and not beside the numpy backend because the library itself needs nothing but numpy, and must not know
-PyTorch. The compiler asks the *parameters* who runs a program, since where they lie is where it has to run: so
-``jit(function, TorchParameters(model, "cuda"))`` is all there is to say.
+It is here and not next to the numpy back end because the library itself needs nothing but numpy, and must not know
+PyTorch: ``jit(function, model, backend=TorchBackend("cuda"))``.
 
 As in the numpy backend every array has its place in one block of memory, and every access is a strided view of it,
 made beforehand. An instruction is then: compute at every point (or multiply matrices), add up the loops that the output
@@ -13,19 +12,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from tinygrad_edu import Value
-from tinygrad_edu.compiler import Parameters
-from tinygrad_edu.compiler.numpy_backend.executor import allocate, check_range, index_limits, lifetimes
+from tinygrad_edu.compiler import Backend, Executor, Parameters
 from tinygrad_edu.compiler.program.ir import Access, Instruction, Program
-from tinygrad_edu.compiler.runtime.axis_order import LANES, orders
-from tinygrad_edu.compiler.runtime.dropout_masks import Share, dropout_mask
+from tinygrad_edu.compiler.runtime.allocation import allocate, lifetimes
+from tinygrad_edu.compiler.runtime.axis_order import orders
+from tinygrad_edu.compiler.runtime.dropout_masks import Share, mask_of
+from tinygrad_edu.compiler.runtime.index_range import check_range, index_limits
 from tinygrad_edu.optim import check_state
 
 __all__ = [
@@ -36,58 +35,58 @@ __all__ = [
     "Operand",
     "Tensor",
     "TorchAdamW",
+    "TorchBackend",
     "TorchExecutor",
-    "TorchParameters",
     "clip_grad_norm",
 ]
 
 Tensor = Any  # torch.Tensor; PyTorch is not there where the types are checked
 
 
-class TorchParameters(Parameters):
-    """Parameters in one tensor on a device: the programs of functions that are compiled with them run there.
+class TorchBackend(Backend):
+    """Arrays as tensors on a device, and programs that run there.
 
     Args:
-        source: as for :class:`tinygrad_edu.compiler.Parameters`.
         device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        dtype: ``"float32"`` or ``"float64"``.
         part: (which, of how many): the part of a larger batch that these programs see. Random numbers (dropout) are
             drawn for the whole batch, and the part's own are used, so that several parts make one whole.
     """
 
-    def __init__(
-        self, source: Any = None, device: str = "cpu", dtype: str = "float32", part: tuple[int, int] = (0, 1)
-    ) -> None:
-        super().__init__(source, dtype)
-        self.device = torch.device(device)
-        self.part = part
+    def __init__(self, device: str = "cpu", part: tuple[int, int] = (0, 1)) -> None:
+        self.device, self.part = torch.device(device), part
 
-    def executor(self, program: Program, gradient: bool, batch: int, often: bool = False) -> TorchExecutor:
-        """What runs a program on these parameters."""
-        return TorchExecutor(program, self.current(), self.gradient if gradient else None, batch, self.part)
-
-    def _new_array(self, numbers: Any) -> Tensor:
+    def array(self, numbers: Any) -> Tensor:
+        """A tensor with these numbers."""
         return torch.from_numpy(numbers).to(self.device)
 
-    def _on_host(self, array: Tensor) -> Any:
+    def numbers(self, array: Tensor) -> Any:
+        """A tensor as an array of numpy; one on the processor shares its memory."""
         return array.detach().cpu().numpy()
 
-    def _put(self, places: Any, numbers: Any) -> None:
-        self._array[torch.from_numpy(places).to(self.device)] = torch.from_numpy(numbers).to(self.device)
+    def put(self, array: Tensor, places: Any, numbers: Any) -> None:
+        """Write numbers to some places."""
+        array[self.array(places)] = self.array(numbers)
+
+    def executor(
+        self, program: Program, parameters: Tensor, gradient: Tensor, batch: int, often: bool = False
+    ) -> TorchExecutor:
+        """What runs a program on these parameters."""
+        return TorchExecutor(program, parameters, gradient, batch, self.part)
+
+    def __repr__(self) -> str:
+        return f"TorchBackend({str(self.device)!r}, {self.part})"
 
 
-class TorchExecutor:
-    """A program for one batch size, on the device of its parameters. See the numpy backend's ``Executor``."""
-
-    in_python = 0  # no instruction runs as plain Python
+class TorchExecutor(Executor):
+    """A program for one batch size, on the device of its parameters. See the numpy back end's ``NumpyExecutor``."""
 
     def __init__(
         self, program: Program, parameters: Tensor, gradient: Tensor, batch: int, part: tuple[int, int] = (0, 1)
     ) -> None:
-        self.program, self.batch, self.part = program, batch, part
+        super().__init__(program, batch)
+        self.part = part
         self.device, self.dtype = parameters.device, parameters.dtype
-        self.random = np.random.default_rng(0)
-        self.orders = orders(program)  # of the numpy backend: random numbers are drawn in it
+        self.orders = orders(program)  # of the numpy back end: random numbers are drawn in it
         self.one_hots: dict[Any, Tensor] = {}
         self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array as they lie in memory
         self._place(parameters, gradient)
@@ -144,12 +143,6 @@ class TorchExecutor:
 
     # --- running --------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def inputs(self) -> list[Any]:
-        """Arrays for the inputs, each of shape (batch, …)."""
-        arrays = [self.program.arrays[number] for number in self._given]
-        return [np.zeros((self.batch, *a.shape), np.int64 if a.kind == "index" else np.float64) for a in arrays]
-
     def run(self, inputs: Sequence[Any]) -> Any:
         """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
         for number, numbers in zip(self._given, inputs, strict=True):
@@ -174,32 +167,15 @@ class TorchExecutor:
     def _draw(self, number: int) -> Any:
         """Two-valued random numbers, by numpy's generator: those of the compiled engine, on every device."""
         array = self.program.arrays[number]
-        p, other = array.data
         which, parts = self.part
-        share = Share(which * self.batch, self.batch, parts * self.batch) if array.lanes else None
-        axes = [axis for axis in self.orders[number] if axis != LANES]
-        draws = dropout_mask(self.random, [array.shape[a] for a in axes], p, share)
-        draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
-        return (draws if array.lanes else draws[..., 0]) * other
+        share = Share(which * self.batch, self.batch, parts * self.batch)
+        return mask_of(array, self.random, self.orders[number], share) * array.data[1]
 
-    def find_not_finite(self) -> Instruction | None:
-        """Run again step by step and return the first instruction that makes a NaN, or else the first infinity."""
-        suspect = None
-        for n, (step, it) in enumerate(zip(self.steps, self.program.instructions, strict=True)):
-            if suspect and n == self.program.forward and not np.isfinite(self.outputs()).all():
-                break  # the results are not finite: one that computes them is meant, and no derivative
+    def one_by_one(self) -> Iterator[tuple[Instruction, Any]]:
+        """See :class:`Executor`."""
+        for step, it in zip(self.steps, self.program.instructions, strict=True):
             step()
-            array = self.program.arrays[it.out.array]
-            if array.kind == "gradient" and not it.out.is_identity(array.shape, it.loops):
-                continue  # may not be complete yet
-            values = self.whole(it.out.array)
-            if array.mask is not None:
-                values = values[torch.from_numpy(np.array(array.mask, bool)).to(self.device)]
-            if torch.isnan(values).any():
-                return it
-            if suspect is None and torch.isinf(values).any():
-                suspect = it
-        return suspect
+            yield it, self.whole(it.out.array).cpu().numpy()
 
 
 class Operand:
@@ -467,7 +443,7 @@ class TorchAdamW:
 
     def __init__(
         self,
-        parameters: TorchParameters,
+        parameters: Parameters,
         lr: float,
         *,
         betas: tuple[float, float],
@@ -480,7 +456,7 @@ class TorchAdamW:
         self.m, self.v = torch.zeros_like(parameters.array), torch.zeros_like(parameters.array)
         excluded = set(no_decay)
         decayed = [float(value not in excluded) for value in parameters.values]
-        self._decayed = torch.tensor(decayed, dtype=parameters.array.dtype, device=parameters.device)
+        self._decayed = torch.tensor(decayed, dtype=parameters.array.dtype, device=parameters.array.device)
 
     def step(self) -> None:
         """Move every parameter once."""
@@ -508,7 +484,7 @@ class TorchAdamW:
             getattr(self, name).copy_(torch.tensor(state[name], dtype=torch.float64))
 
 
-def clip_grad_norm(parameters: TorchParameters, max_norm: float) -> float:
+def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
     """Scale the gradient down when its norm is above ``max_norm``; returns the norm before."""
     norm = float(torch.linalg.vector_norm(parameters.gradient))
     if max_norm < norm < math.inf:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from tinygrad_edu.compiler import Parameters
 from tinygrad_edu.errors import DomainError
 
 from ...config import TrainConfig
@@ -22,7 +23,7 @@ from ...errors import ConfigError
 from ...model import GPT
 from ..base import adamw_settings
 from ..compiled import CompiledEngine
-from .backend import TorchAdamW, TorchParameters, clip_grad_norm
+from .backend import TorchAdamW, TorchBackend, clip_grad_norm
 from .distributed import launched
 
 __all__ = ["TorchEngine"]
@@ -41,7 +42,8 @@ class TorchEngine(CompiledEngine):
                 f"got {config.batch_size} and {self._count} processes"
             )
         torch.set_num_threads(config.threads)
-        self._parameters = TorchParameters(model, _device(config.device), part=(self._rank, self._count))
+        backend = TorchBackend(_device(config.device), part=(self._rank, self._count))
+        self._parameters = Parameters(model, backend=backend)
         self._optimizer = TorchAdamW(self._parameters, **adamw_settings(model, config))
 
     def _value_and_grad(self, sequences: Sequences) -> float:
@@ -64,9 +66,6 @@ class TorchEngine(CompiledEngine):
     def _clip(self) -> float:
         return clip_grad_norm(self._parameters, self._grad_clip)
 
-    def _on_host(self, array: Any) -> Any:
-        return array.detach().cpu().numpy()
-
     def evaluate(self, sequences: Sequences) -> float:
         """See :class:`gpt.engines.base.Engine`; every process takes its share."""
         if self._count == 1:
@@ -80,7 +79,7 @@ class TorchEngine(CompiledEngine):
 
     def _sum(self, number: float) -> float:
         """The sum of one number of every process: the same bits in all of them."""
-        total = torch.tensor(number, dtype=torch.float64, device=self._parameters.device)
+        total = torch.tensor(number, dtype=torch.float64, device=self._parameters.backend.device)
         distributed.all_reduce(total)
         return float(total)
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from bisect import insort
-from collections.abc import Sequence
-from heapq import heappop, heappush
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..backend import Executor
 from ..llvm_backend import codegen as machine
 from ..program import fusion
 from ..program.ir import Access, Instruction, Program
 from ..program.rematerialize import rematerialize
 from ..runtime import memory
+from ..runtime.allocation import allocate, lifetimes
 from ..runtime.axis_order import LANES, beside, orders
-from ..runtime.dropout_masks import Share, dropout_mask
+from ..runtime.dropout_masks import Share, mask_of
+from ..runtime.index_range import check_range, index_limits
 from ..runtime.views import View
 from . import scalars
 from .buffers import Buffers, Step
@@ -30,15 +31,8 @@ from .lowering import lower
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: For an index that chooses from nothing: larger than any.
-NO_LIMIT = np.uint64(np.iinfo(np.uint64).max)
 
-
-#: So many arrays at most are laid out in memory by comparing their lives one by one.
-COMPARED = 512
-
-
-class Executor:
+class NumpyExecutor(Executor):
     """A program for one batch size.
 
     Args:
@@ -69,10 +63,9 @@ class Executor:
         often: bool = False,
         apart: bool = False,
     ) -> None:
-        self.batch = batch
+        super().__init__(program, batch)
         self.share = share or Share.whole(batch)
         self.dtype = parameters.dtype
-        self.random = np.random.default_rng(0)
         self.orders = orders(program)
         native = native and machine.available() and not apart
         if native:  # numpy would go through a product with a constant in the order of the constant
@@ -107,6 +100,7 @@ class Executor:
             else:
                 self.steps += [(step, place) for step in lower(program.instructions[item], buffers)]
         self._calls = [step for step, _ in self.steps]
+        self.in_python = sum(len(item.members) for item in self.schedule if isinstance(item, fusion.Stretch))
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes
         shape = (*loops, batch) if lanes else loops
@@ -118,11 +112,6 @@ class Executor:
             return self._local
         self.kept.append(memory.empty((size,), np.uint8))
         return self.kept[-1]
-
-    @property
-    def in_python(self) -> int:
-        """How many instructions run as plain Python."""
-        return sum(len(item.members) for item in self.schedule if isinstance(item, fusion.Stretch))
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
@@ -209,87 +198,37 @@ class Executor:
             check_range(indices, limit)
         for number in self._drawn:
             array = self.program.arrays[number]
-            p, other = array.data
-            axes = [axis for axis in self.orders[number] if axis != LANES]
-            draws = dropout_mask(self.random, [array.shape[a] for a in axes], p, self.share if array.lanes else None)
-            draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
-            np.multiply(draws if array.lanes else draws[..., 0], other, out=self.arrays[number])
+            kept = mask_of(array, self.random, self.orders[number], self.share)
+            np.multiply(kept, array.data[1], out=self.arrays[number])
 
     def outputs(self) -> Any:
         """The results of the latest run."""
         return self._outputs.copy()
 
     def find_not_finite(self) -> Instruction | None:
-        """Run again step by step and return the first instruction that makes a NaN, or else the first infinity.
-
-        Where the results are not finite, it is one that computes them, and no derivative.
-        """
-        return self._apart()._first_not_finite()
-
-    def _apart(self) -> Executor:
-        """The same without groups and stretches: every instruction writes its numbers down."""
+        """Let every instruction of the program, as it was given, write its numbers down, and look at them."""
         gradient = None if self.program.gradient is None else np.zeros_like(self.arrays[self.program.gradient])
         parameters = next((a for a, x in zip(self.arrays, self.program.arrays, strict=True) if x.kind == "parameter"))
-        apart = Executor(self.source, parameters, gradient, self.batch, self.share, apart=True)
+        apart = NumpyExecutor(self.source, parameters, gradient, self.batch, self.share, apart=True)
         for given, array in enumerate(self.source.arrays):
             if array.kind in ("input", "index", "random"):
                 apart.arrays[given][...] = self.arrays[given]
-        return apart
+        return super(NumpyExecutor, apart).find_not_finite()
 
-    def _first_not_finite(self) -> Instruction | None:
-        suspect = None
+    def one_by_one(self) -> Iterator[tuple[Instruction, Any]]:
+        """See :class:`Executor`; for one that runs every instruction apart."""
         with np.errstate(all="ignore"):
             for n, (step, place) in enumerate(self.steps):
                 step()
-                if n + 1 < len(self.steps) and self.steps[n + 1][1] == place:
-                    continue  # the instruction is not done yet
-                number = self.schedule[place]
-                assert isinstance(number, int)
-                it = self.program.instructions[number]
-                array = self.program.arrays[it.out.array]
-                values = self.arrays[it.out.array]
-                if array.mask is not None:
-                    values = values[array.mask]
-                if array.kind == "gradient" and not it.out.is_identity(array.shape, it.loops):
-                    continue  # may not be complete yet
-                if np.isnan(values).any():
-                    return it
-                if suspect is None and np.isinf(values).any():
-                    suspect = it
-                if suspect and number + 1 == self.program.forward and not np.isfinite(self._outputs).all():
-                    break
-        return suspect
+                if n + 1 == len(self.steps) or self.steps[n + 1][1] != place:  # the instruction is done
+                    number = self.schedule[place]
+                    assert isinstance(number, int)
+                    it = self.program.instructions[number]
+                    yield it, self.arrays[it.out.array]
 
 
 def _never(it: Instruction) -> bool:
     return False
-
-
-def index_limits(program: Program) -> dict[int, Any]:
-    """For every array of indices, how many candidates each of them chooses from: shape ``(*its axes, 1)``.
-
-    Without a sign, so that one comparison finds the negative indices too.
-    """
-    limits: dict[int, Any] = {}
-    for it in program.instructions[: program.forward]:
-        index = it.inputs[0]
-        if it.op == "select" and isinstance(index, Access) and program.arrays[index.array].kind == "index":
-            shape = program.arrays[index.array].shape
-            limit = limits.setdefault(index.array, np.full((*shape, 1), NO_LIMIT))
-            loops = [n if index.uses(loop) else 1 for loop, n in enumerate(it.loops)]
-            places = tuple(np.moveaxis(index.indices(loops), -1, 0))
-            limit[(*places, 0)] = np.minimum(limit[(*places, 0)], np.uint64(it.loops[it.axis]))
-    return limits
-
-
-def check_range(indices: Any, limit: Any) -> None:
-    """Raise IndexError when an index chooses none of the candidates."""
-    wrong = np.greater_equal(indices.view(np.uint64), limit)
-    if np.count_nonzero(wrong):
-        size = int(np.broadcast_to(limit, indices.shape)[wrong][0])
-        raise IndexError(
-            f"index {int(indices[wrong][0])} is out of range for a table of {size} entries (0 to {size - 1})"
-        )
 
 
 def residents(program: Program) -> dict[int, tuple[int, Instruction]]:
@@ -322,54 +261,3 @@ def _writes(program: Program, array: int) -> Any:
         if it.out.array == array:
             np.add.at(count, tuple(np.moveaxis(it.out.indices(it.loops), -1, 0)), 1)
     return count
-
-
-def lifetimes(program: Program, items: fusion.Schedule | None = None) -> tuple[dict[int, int], dict[int, int]]:
-    """For each array the first and the last item of the schedule that needs it; results are needed for ever.
-
-    Without a schedule, the first and the last instruction.
-    """
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for place, item in enumerate(range(len(program.instructions)) if items is None else items):
-        for number in fusion.numbers(item):
-            it = program.instructions[number]
-            for x in (it.out, *it.reads()):
-                first.setdefault(x.array, place)
-                last[x.array] = place
-    last |= {access.array: 1 << 60 for access, _ in program.outputs}
-    return first, last
-
-
-def allocate(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) -> tuple[dict[int, int], int]:
-    """Places in one block of memory such that arrays that live at the same time do not overlap.
-
-    Largest arrays first, each at the lowest place that is free during its life. Only so many can all be compared with
-    each other: behind them, a small array takes over the place of one of its size that is no longer needed.
-
-    >>> allocate({0: 10, 1: 4, 2: 10}, {0: 0, 1: 0, 2: 3}, {0: 2, 1: 3, 2: 4})
-    ({0: 0, 2: 0, 1: 10}, 14)
-    """
-    order = sorted(sizes, key=lambda n: (-sizes[n], first[n]))
-    placed: list[tuple[int, int, int, int]] = []  # place, end, first, last
-    places: dict[int, int] = {}
-    for number in order[:COMPARED]:
-        place = 0
-        for start, end, born, died in placed:
-            if born <= last[number] and first[number] <= died:
-                if place + sizes[number] <= start:
-                    break
-                place = max(place, end)
-        places[number] = place
-        insort(placed, (place, place + sizes[number], first[number], last[number]))
-    total = max((end for _, end, _, _ in placed), default=0)
-    used: dict[int, list[tuple[int, int]]] = {}  # for every size, when each place becomes free
-    for number in sorted(order[COMPARED:], key=lambda n: first[n]):
-        own = used.setdefault(sizes[number], [])
-        if own and own[0][0] < first[number]:
-            places[number] = heappop(own)[1]
-        else:
-            places[number] = total
-            total += sizes[number]
-        heappush(own, (last[number], places[number]))
-    return places, total

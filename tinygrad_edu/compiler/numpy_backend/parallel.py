@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import Executor
 from ..program.ir import Instruction, Program
 from ..runtime import memory
 from ..runtime.dropout_masks import Share
 from ..runtime.threads import Threads
-from .executor import Executor, FloatArray
+from .executor import FloatArray, NumpyExecutor
 
 
-class ParallelExecutor:
-    """See :class:`.executor.Executor`; the arguments are the same, and the threads."""
+class ParallelExecutor(Executor):
+    """See :class:`.executor.NumpyExecutor`; the arguments are the same, and the threads."""
 
     def __init__(
         self,
@@ -31,7 +32,7 @@ class ParallelExecutor:
         threads: Threads,
         native: bool = True,
     ) -> None:
-        self.random = np.random.default_rng(0)
+        super().__init__(program, batch)
         self._gradient = gradient
         self._threads = threads
         self._shares = Share.whole(batch).split(threads.count)
@@ -41,19 +42,15 @@ class ParallelExecutor:
         )
         own = [gradient, *(self._theirs or [None] * len(self._shares[1:]))]
         self._parts = [
-            Executor(program, parameters, mine, share.size, share, native)
+            NumpyExecutor(program, parameters, mine, share.size, share, native)
             for mine, share in zip(own, self._shares, strict=True)
         ]
+        self.in_python = self._parts[0].in_python  # on the first thread
 
     @property
     def memory(self) -> Any:
         """The memory of all threads, one after another: for its size."""
         return np.concatenate([part.memory for part in self._parts])
-
-    @property
-    def in_python(self) -> int:
-        """How many instructions run as plain Python, on the first thread."""
-        return self._parts[0].in_python
 
     @cached_property
     def inputs(self) -> list[Any]:
@@ -62,13 +59,13 @@ class ParallelExecutor:
 
     def run(self, inputs: Sequence[Any]) -> Any:
         """Run, and return the outputs, shape (n, batch) or (n,)."""
-        outputs = self._on_all(Executor.run, inputs)
+        outputs = self._on_all(NumpyExecutor.run, inputs)
         self._add_gradients()
         return np.concatenate(outputs, axis=-1) if outputs[0].ndim == 2 else outputs[0]
 
     def timed(self, inputs: Sequence[Any]) -> list[float]:
         """Run, and return the seconds that each instruction took, on the thread where it took longest."""
-        seconds = self._on_all(Executor.timed, inputs)
+        seconds = self._on_all(NumpyExecutor.timed, inputs)
         self._add_gradients()
         return [max(times) for times in zip(*seconds, strict=True)]
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..program.ir import Array
+from .axis_order import LANES
+
 Generator = np.random.Generator
 
 
@@ -69,3 +72,15 @@ def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share
         stream.advance(rest * words)
     dropped = min(round(p * 2**32), 2**32 - 1)  # of all draws that there can be
     return (draws >= np.uint32(dropped)).reshape(share.size, *shape)
+
+
+def mask_of(array: Array, random: Generator, order: Sequence[int], share: Share) -> Any:
+    """Which numbers of a ``random`` array are kept: its axes in the order of the program, the lanes last if it has any.
+
+    They are drawn in ``order``, which is that of :func:`.axis_order.orders`: so they are the same on every back end.
+    """
+    p, _ = array.data
+    axes = [axis for axis in order if axis != LANES]
+    draws = dropout_mask(random, [array.shape[axis] for axis in axes], p, share if array.lanes else None)
+    draws = draws.transpose([*(1 + axes.index(axis) for axis in range(len(axes))), 0])
+    return draws if array.lanes else draws[..., 0]

@@ -1,0 +1,63 @@
+"""What a back end has to be: `agree` judges what it computes; here is how it is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.compiler.against_eager import others
+from tests.compiler.interpreter_backend import InterpreterBackend
+from tinygrad_edu import Value, jit
+from tinygrad_edu.compiler import Backend, NumpyBackend, Parameters
+from tinygrad_edu.errors import CompileError, DomainError
+
+
+def test_every_program_of_the_tests_runs_on_the_back_end_of_one_page() -> None:
+    assert type(others(True)[0]) is InterpreterBackend
+
+
+def test_a_back_end_runs_calls_gradients_and_bound_calls() -> None:
+    w = [Value(2.0), Value(3.0)]
+    compiled = jit(lambda x: (w[0] * x).tanh() + w[1], w, backend=InterpreterBackend(), dtype="float64")
+    plain = jit(lambda x: (w[0] * x).tanh() + w[1], w, dtype="float64")
+    batch = [0.1, -0.2, 0.3]
+    assert compiled(batch) == pytest.approx(plain(batch))
+    assert compiled.value_and_grad(batch) == pytest.approx(plain.value_and_grad(batch))
+    assert compiled.parameters.gradient == pytest.approx(plain.parameters.gradient)
+    bound = compiled.bind(batch)
+    bound.arguments[0][1] = 0.5
+    assert bound() == pytest.approx(plain.flat([0.1, 0.5, 0.3]))
+    w[0].data = 0.0
+    assert compiled(batch).tolist() == [3.0, 3.0, 3.0]
+
+
+def test_what_a_back_end_cannot_do_is_a_sentence() -> None:
+    w = Value(0.0)
+    compiled = jit(lambda x: (w * x).log(), [w], backend=InterpreterBackend())
+    with pytest.raises(DomainError, match="the loss is nan"):
+        compiled.value_and_grad([1.0])
+    with pytest.raises(CompileError, match="Interpreted does not measure single instructions"):
+        compiled.timed([1.0])
+
+
+@pytest.mark.parametrize(
+    "wrong", ["numpy", "cuda", 2, NumpyBackend, np.float32, object()], ids=lambda x: type(x).__name__
+)
+def test_what_is_no_back_end_is_refused(wrong: Any) -> None:
+    for make in (lambda: jit(lambda x: x, [Value(1.0)], backend=wrong), lambda: Parameters(backend=wrong)):
+        with pytest.raises(TypeError, match=r"backend must be a Backend, such as NumpyBackend\(threads=2\); got the"):
+            make()
+
+
+def test_parameters_keep_their_back_end() -> None:
+    parameters = Parameters([Value(1.0)], backend=NumpyBackend(native=False))
+    jit(lambda x: x, parameters, backend=parameters.backend)
+    with pytest.raises(ValueError, match=r"are on NumpyBackend\(threads=1, native=False\); choose there"):
+        jit(lambda x: x, parameters, backend=NumpyBackend())
+
+
+def test_a_back_end_must_say_how_it_runs() -> None:
+    with pytest.raises(NotImplementedError):
+        jit(lambda x: x * 2, [Value(1.0)], backend=Backend())([1.0])

@@ -1,0 +1,123 @@
+"""What a back end is: it says where the arrays of programs are, and runs programs there.
+
+``jit(function, parameters, backend=...)`` takes one. Its language is described in ``program/ir.py``, and defined by the
+interpreter next to it. A back end has a folder of its own. ``numpy_backend`` is one; ``Parameters`` takes it if nobody
+chooses, and nothing else knows which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import CompileError, shown
+from .program.ir import Instruction, Program
+from .runtime import memory
+
+__all__ = ["Backend", "Executor", "checked"]
+
+
+class Executor:
+    """A program that is ready to run, for one size of batch. A back end derives its own from this.
+
+    Attributes:
+        program: with a gradient part, or without.
+        batch: how many examples there are.
+        random: where the draws of Dropout come from; ``runtime/dropout_masks.py`` has what makes numbers of it that are
+            the same on every back end.
+        in_python: how many instructions run as plain Python.
+    """
+
+    in_python = 0
+
+    def __init__(self, program: Program, batch: int) -> None:
+        self.program, self.batch = program, batch
+        self.random = np.random.default_rng(0)
+
+    @cached_property
+    def inputs(self) -> list[Any]:
+        """An array of numpy for each argument, shape (batch, …): a bound call writes there, and hands them to run()."""
+        arrays = [array for array in self.program.arrays if array.kind in ("input", "index")]
+        return [np.zeros((self.batch, *a.shape), np.int64 if a.kind == "index" else np.float64) for a in arrays]
+
+    def run(self, inputs: Sequence[Any]) -> Any:
+        """Run on one array of numpy for each argument, shape (batch, …).
+
+        Returns the n results as an array of numpy: shape (n, batch), or (n,) where they are the same for all examples.
+        The gradient of their mean is then in the array that :meth:`Backend.executor` was given for it.
+        """
+        raise NotImplementedError
+
+    def outputs(self) -> Any:
+        """The results of the latest run, as :meth:`run` returned them."""
+        raise NotImplementedError
+
+    def timed(self, inputs: Sequence[Any]) -> list[float]:
+        """Run, and return the seconds that each instruction took."""
+        raise CompileError(f"{type(self).__name__} does not measure single instructions; run without timed()")
+
+    def one_by_one(self) -> Iterator[tuple[Instruction, Any]]:
+        """Run again with the inputs of the latest run; after every instruction, give the whole array that it wrote to.
+
+        An array of numpy, axes in the order of the program, the lanes last. A back end without this cannot name the
+        line of the first NaN.
+        """
+        return iter(())
+
+    def find_not_finite(self) -> Instruction | None:
+        """Run again step by step and return the first instruction that makes a NaN, or else the first infinity.
+
+        Where the results are not finite, it is one that computes them, and no derivative.
+        """
+        suspect = None
+        for n, (it, values) in enumerate(self.one_by_one()):
+            array = self.program.arrays[it.out.array]
+            if array.kind == "gradient" and not it.out.is_identity(array.shape, it.loops):
+                continue  # may not be complete yet
+            if array.mask is not None:
+                values = values[np.asarray(array.mask, bool)]
+            if np.isnan(values).any():
+                return it
+            if suspect is None and np.isinf(values).any():
+                suspect = it
+            if suspect and n + 1 == self.program.forward and not np.isfinite(self.outputs()).all():
+                break
+        return suspect
+
+
+class Backend:
+    """Where programs run. One that works in the memory of the processor needs :meth:`executor` only."""
+
+    def array(self, numbers: Any) -> Any:
+        """An array of its own with these numbers, which are an array of numpy: parameters, or their gradient."""
+        return memory.copy(numbers)
+
+    def numbers(self, array: Any) -> Any:
+        """An array of its own as one of numpy, without a copy where that is possible."""
+        return array
+
+    def put(self, array: Any, places: Any, numbers: Any) -> None:
+        """Write numbers to some places of an array of its own; both are arrays of numpy."""
+        array[places] = numbers
+
+    def executor(self, program: Program, parameters: Any, gradient: Any, batch: int, often: bool = False) -> Executor:
+        """What runs a program on these parameters.
+
+        Args:
+            program: with a gradient part, or without.
+            parameters: all of them in one array of its own; only read.
+            gradient: an array of its own for their gradient, as large; None for a program without.
+            batch: the number of examples.
+            often: whether it will run so often that no effort is too large.
+        """
+        raise NotImplementedError
+
+
+def checked(backend: Any) -> Backend:
+    """``backend``, if it is one."""
+    if not isinstance(backend, Backend):
+        raise TypeError(f"backend must be a Backend, such as NumpyBackend(threads=2); got {shown(backend)}")
+    return backend

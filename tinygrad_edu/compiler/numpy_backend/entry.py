@@ -1,0 +1,33 @@
+"""The back end that runs everywhere: ``NumpyBackend``, which is what ``jit`` takes if it is given none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import Backend, Executor
+from ..program.ir import Program
+from ..runtime.threads import Threads
+from .executor import NumpyExecutor
+from .parallel import ParallelExecutor
+
+
+class NumpyBackend(Backend):
+    """Programs as calls of numpy, on the processor.
+
+    Args:
+        threads: how many share the examples of a batch, and the parameters in an optimizer's step, among them.
+        native: whether stretches of a program become machine code (``llvm_backend``), where there is llvmlite.
+    """
+
+    def __init__(self, threads: int = 1, native: bool = True) -> None:
+        self.threads = Threads(threads)
+        self.native = native
+
+    def executor(self, program: Program, parameters: Any, gradient: Any, batch: int, often: bool = False) -> Executor:
+        """What runs a program on these parameters."""
+        if min(self.threads.count, batch) > 1:
+            return ParallelExecutor(program, parameters, gradient, batch, self.threads, self.native)
+        return NumpyExecutor(program, parameters, gradient, batch, native=self.native, often=often)
+
+    def __repr__(self) -> str:
+        return f"NumpyBackend(threads={self.threads.count}, native={self.native})"
