@@ -26,11 +26,14 @@ _hook: ContextVar[Hook | None] = ContextVar("hook", default=None)
 
 
 @contextmanager
-def listening(hook: Hook) -> Iterator[None]:
-    """Inside, module calls of this thread go through ``hook``; listeners do not stack: the innermost one hears."""
-    before = _hook.set(hook)
+def listening(hook: Hook) -> Iterator[Hook | None]:
+    """Inside, module calls of this thread go through ``hook``, and through no other one.
+
+    Gives the hook that heard before, or None: a hook that calls it listens in addition to it.
+    """
+    heard, before = _hook.get(), _hook.set(hook)
     try:
-        yield
+        yield heard
     finally:
         _hook.reset(before)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import Value, compiler
+from tinygrad_edu import Value, calls, compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.gradient_stats import SATURATED, GradientStats, Units
-from tinygrad_edu.nn import Module
+from tinygrad_edu.nn import Activation, AttentionHead, Module
 
 from ..engines.compiled import stats_of_array
 from ..engines.kv_cache import in_evaluation
-from ..model import GPT, Block, Vector
+from ..model import GPT, Block, CausalSelfAttention, FeedForward, Transformer, Vector
 
 __all__ = ["WINDOW", "WINDOWS", "Examination", "Forward", "Gradients", "watched"]
 
@@ -48,14 +50,37 @@ class Forward:
     Attributes:
         attention: by layer and head, row by row: how position i looks at positions 0 to i.     # (layers, nh, T, ≤ T)
         given: the residual stream before each block, an array.                                 # (layers, T, C)
-        bent: the results of every activation function, an array.                               # (layers, T, 4C)
+        activations: the results of every activation function, an array.                               # (layers, T, 4C)
         logits: an array.                                                                       # (T, V)
     """
 
     attention: list[list[list[list[float]]]]
     given: Any
-    bent: Any
+    activations: Any
     logits: Any
+
+
+_Watch = Callable[[Module, Any, Callable[[], Any]], Any]
+
+
+@contextmanager
+def _watching(opened: tuple[type[Module], ...], watch: _Watch) -> Iterator[None]:
+    """Inside, calls of modules go through ``watch``, which may note what it sees and change what comes out.
+
+    Args:
+        opened: modules of these kinds are not watched but run where they are called: to the compiler a call of any
+            other module is closed, and what is inside cannot be seen from outside.
+        watch: is given the module, the arguments, and what makes the call.
+    """
+
+    def hook(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        forward = partial(module.forward, *args, **kwargs)
+        if isinstance(module, opened):
+            return forward()
+        return watch(module, args, forward if outer is None else partial(outer, module, args, kwargs))
+
+    with calls.listening(hook) as outer:
+        yield
 
 
 class _Probed(Module):
@@ -69,11 +94,13 @@ class _Probed(Module):
 
     def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
         """See :meth:`gpt.model.GPT.loss`."""
-        x = self.model.transformer.embedded(tokens, range(len(tokens)))
-        for block, probes in zip(self.model.transformer.h, self.probes, strict=True):
-            x = [F.add(v, probe) for v, probe in zip(block(x), probes, strict=True)]
-        logits = [self.model.lm_head(self.model.transformer.ln_f(v)) for v in x]
-        return F.mean([F.cross_entropy(row, target) for row, target in zip(logits, targets, strict=True)])
+        probes = iter(self.probes)
+
+        def watch(module: Module, args: Any, call: Callable[[], Any]) -> Any:
+            return [*map(F.add, call(), next(probes))] if isinstance(module, Block) else call()
+
+        with _watching((GPT, Transformer), watch):
+            return self.model.loss(tokens, targets)
 
 
 class _Seen(Module):
@@ -87,16 +114,20 @@ class _Seen(Module):
 
     def forward(self, x: list[Vector]) -> tuple[list[list[Vector]], list[Vector], list[Vector]]:
         """The weights of the heads, the results of the activation function, and those of the block."""
-        attn, mlp = self.block.attn, self.block.mlp
         heads: list[list[Vector]] = []
-        mixed: list[Vector] = [[] for _ in x]
-        for queries, keys, values in attn.heads([self.block.ln_1(v) for v in x], range(len(x))):
-            heads.append([F.attention_weights(q, keys[: i + 1]) for i, q in enumerate(queries)])
-            for i, weights in enumerate(heads[-1]):
-                mixed[i] += F.weighted_sum(weights, values[: i + 1])
-        x = [F.add(v, attn.c_proj(m)) for v, m in zip(x, mixed, strict=True)]
-        bent = [mlp.act(mlp.c_fc(self.block.ln_2(v))) for v in x]
-        return heads, bent, [F.add(v, mlp.c_proj(h)) for v, h in zip(x, bent, strict=True)]
+        activations: list[Vector] = []
+
+        def watch(module: Module, args: Any, call: Callable[[], Any]) -> Any:
+            if isinstance(module, AttentionHead):
+                queries, keys = args[:2]
+                heads.append([F.attention_weights(q, keys[:i]) for i, q in enumerate(queries, 1)])
+            result = call()
+            if isinstance(module, Activation):
+                activations.append(result)
+            return result
+
+        with _watching((Block, CausalSelfAttention, FeedForward), watch):
+            return heads, activations, self.block(x)
 
 
 class Examination:
@@ -130,14 +161,20 @@ class Examination:
         return [last * i // max(1, count - 1) for i in range(count)]
 
     def _all(self, tokens: Sequence[int]) -> Any:
-        model = self._model
-        x, heads, given, bent = model.transformer.embedded(tokens, range(len(tokens))), [], [], []
-        for block in self._seen:
-            given.append(x)
-            weights, results, x = block(x)
+        blocks, heads, given, activations = iter(self._seen), [], [], []
+
+        def watch(module: Module, args: Any, call: Callable[[], Any]) -> Any:
+            if not isinstance(module, Block):
+                return call()
+            weights, results, x = next(blocks)(args[0])
+            given.append(args[0])
             heads.append(weights)
-            bent.append(results)
-        return heads, given, bent, [model.lm_head(model.transformer.ln_f(v)) for v in x]
+            activations.append(results)
+            return x
+
+        with _watching((GPT, Transformer), watch):
+            logits = self._model(tokens)
+        return heads, given, activations, logits
 
     def forward(self, tokens: Sequence[int]) -> Forward:
         """What happens to some tokens; a program is made for so many."""
@@ -181,9 +218,9 @@ class Examination:
         dead: Any = kind in ("relu", "relu2")  # both soon of every unit: (layers, 4C)
         flat: Any = kind in ("tanh", "sigmoid")
         for start in starts:
-            bent = self.forward(list(self._text[start : start + self._length])).bent
-            sizes = abs(2.0 * bent - 1.0 if kind == "sigmoid" else bent)
-            dead, flat = dead & (bent == 0.0).all(1), flat & (sizes > SATURATED).all(1)
+            results = self.forward(list(self._text[start : start + self._length])).activations
+            sizes = abs(2.0 * results - 1.0 if kind == "sigmoid" else results)
+            dead, flat = dead & (results == 0.0).all(1), flat & (sizes > SATURATED).all(1)
         return {
             f"transformer.h.{i}.mlp.act": Units(
                 len(dead[i]), int(dead[i].sum()), int(flat[i].sum()), len(starts) * self._length, "character"

@@ -16,6 +16,7 @@ from ..data import ngram
 from ..data.corpus import Corpus
 from ..engines.compiled import CompiledEngine
 from ..runs import checkpoint
+from ..sample import distribution
 from ..tokenizer import CharTokenizer
 from ..train import Run, sample_text
 from .examination import Examination
@@ -120,7 +121,7 @@ class Observer:
         self.examination.refresh()
         run.model.eval()
         seen = self.examination.forward(self._read)
-        probabilities = [_softmax(row) for row in seen.logits.tolist()]
+        probabilities = [distribution(row) for row in seen.logits.tolist()]
         surprises = [-math.log(max(row[t], 1e-300)) for row, t in zip(probabilities, self._following, strict=True)]
         before = [r["train_loss"] for r in self._log if r["step"] <= run.step and r["train_loss"] is not None]
         recent = before[-RECENT:]
@@ -142,10 +143,3 @@ class Observer:
                 return float(record.get("watched_loss", record["val_loss"]))
         run = self._run
         return run.engine.evaluate(run.corpus.validation(run.config.model.block_size, run.config.train.eval_sequences))
-
-
-def _softmax(logits: Sequence[float]) -> list[float]:
-    largest = max(logits)
-    powers = [math.exp(x - largest) for x in logits]
-    total = math.fsum(powers)
-    return [p / total for p in powers]

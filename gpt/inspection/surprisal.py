@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tinygrad_edu import console
 
 from ..engines.base import Engine
+from ..sample import distribution
 from ..tokenizer import CharTokenizer
 
 __all__ = [
@@ -86,12 +87,10 @@ def read(engine: Engine, tokenizer: CharTokenizer, tokens: Sequence[int], block_
 
 
 def _seen(logits: Sequence[float], token: int, tokenizer: CharTokenizer) -> Seen:
-    largest = max(logits)
-    weights = [math.exp(x - largest) for x in logits]
-    total = sum(weights)
-    best = heapq.nlargest(INSTEAD + 1, range(len(weights)), key=lambda i: (weights[i], -i))
-    others = [(tokenizer.decode([i]), weights[i] / total) for i in best if i != token][:INSTEAD]
-    return Seen(tokenizer.decode([token]), weights[token] / total, tuple(others))
+    chances = distribution(logits)
+    best = heapq.nlargest(INSTEAD + 1, range(len(chances)), key=lambda i: (chances[i], -i))
+    others = [(tokenizer.decode([i]), chances[i]) for i in best if i != token][:INSTEAD]
+    return Seen(tokenizer.decode([token]), chances[token], tuple(others))
 
 
 def mean(seen: Sequence[Seen]) -> float:
