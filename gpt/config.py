@@ -104,7 +104,7 @@ class GPTConfig:
     positions: str = _setting(
         "learned", "how a token knows its place: learned, a vector per position; rotary, queries and keys are turned"
     )
-    norm: str = _setting("rmsnorm", f"normalisation before each part: {' or '.join(NORMS)}")
+    norm: str = _setting("rmsnorm", f"normalization before each part: {' or '.join(NORMS)}")
     norm_weight: bool = _setting(False, "give each norm a learned weight per feature")
     activation: str = _setting("relu", f"bend inside the MLP: {', '.join(ACTIVATIONS)}")
     bias: bool = _setting(False, "add biases to linear layers (and to a layernorm that has weights)")
@@ -145,7 +145,7 @@ class GPTConfig:
 class TrainConfig:
     """How a run trains. Raises ConfigError for a field out of range."""
 
-    steps: int = _setting(2000, "optimiser steps in the whole run")
+    steps: int = _setting(2000, "optimizer steps in the whole run")
     batch_size: int = _setting(32, "sequences per step")
     lr: float = _setting(1e-2, "peak learning rate")
     min_lr: float = _setting(1e-3, "learning rate at the end of the schedule")

@@ -257,11 +257,11 @@ new_points, new_labels = moons(60, rng)
 for i in rng.sample(range(20), 3):
     labels[i] = 1 - labels[i]
 
-groups = {"labelled 0": [], "labelled 1": []}
+groups = {"labeled 0": [], "labeled 1": []}
 for point, label in zip(points, labels, strict=True):
-    groups[f"labelled {label}"].append(point)
+    groups[f"labeled {label}"].append(point)
 
-viz.plot({}, points=groups, title="Twenty points, three of them mislabelled")
+viz.plot({}, points=groups, title="Twenty points, three of them mislabeled")
 
 # %% [markdown]
 # We train a network with two hidden layers of eight, and look every ten steps at both losses. The steps are made by

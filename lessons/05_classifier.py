@@ -281,7 +281,7 @@ assert at_first > 1.3
 
 # %% [markdown]
 # Above: it knows nothing, but its random weights make it *say* something, and it is often sure and wrong. Remember this
-# number, the **loss at initialisation**. It is the first thing to look at in a new network; ln of the number of classes
+# number, the **loss at initialization**. It is the first thing to look at in a new network; ln of the number of classes
 # is what it should be.
 
 # %%
@@ -372,7 +372,7 @@ assert round(math.exp(mean), 2) == 5.93
 # - **Cross-entropy** is the surprise at the right answer, `−ln p`, in nats.
 # - Its gradient at the scores is `p − onehot`: what was said minus what should have been said.
 # - **Temperature** divides the scores: below 1 careful, above 1 adventurous.
-# - The **loss at initialisation** of a network that claims nothing is ln of the number of classes.
+# - The **loss at initialization** of a network that claims nothing is ln of the number of classes.
 # - **Perplexity** is e to the power of the loss: among how many one might as well have guessed.
 #
 # Next: the classes become characters, and the network writes names.

@@ -228,7 +228,7 @@ assert far < (0.05 if FAST else 0.005)
 #
 #     n · p(b) − count(b)
 #
-# Training stops where the gradient is 0: where `p(b) = count(b) / n`. **That is the counted share.** Who minimises the
+# Training stops where the gradient is 0: where `p(b) = count(b) / n`. **That is the counted share.** Who minimizes the
 # surprise must say what happens as often as it happens. Larger models have no such simple table; but what they are
 # pulled towards is the same: the true share of every character, given what came before.
 #
@@ -348,7 +348,7 @@ assert ladder == {2: 2.3944, 3: 2.1631, 4: 2.1873, 5: 2.3759}
 #
 # - Characters become **indices**; an **embedding** is a table of scalars in which rows are looked up by index.
 # - A **bigram** model knows one character and gives shares for the next: 27 × 27 scores.
-# - At initialisation, all scores equal, the loss is ln 27 = 3.2958.
+# - At initialization, all scores equal, the loss is ln 27 = 3.2958.
 # - Only the rows that were looked up get a gradient.
 # - **Training finds what counting finds:** the loss is smallest where each share is the counted share.
 # - `jit` does to all examples at once what our function does to one; the numbers are the same.

@@ -316,7 +316,7 @@ assert FAST or (2.38 < ends[1] < 2.45 and 2.12 < ends[2] < 2.24 and 2.1 < ends[5
 # - The **context window** is what the model sees: the last three characters.
 # - An **embedding** gives each character a few numbers; the window's numbers are laid end to end and go into an MLP.
 # - 27·4 + 12·64 + 64 + 64·27 + 27 = 2,695 parameters; a table of the same memory has 531,441 cells.
-# - At initialisation the loss is about ln 27, because the last layer starts very small.
+# - At initialization the loss is about ln 27, because the last layer starts very small.
 # - A **batch** of examples, drawn at random, shows well enough which way is down.
 # - Characters that behave alike end near each other, so what is learned about one holds for the other.
 # - 2.12 on new names; counted pairs 2.39, counted triples 2.16.

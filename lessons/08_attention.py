@@ -67,7 +67,7 @@ weights = look_at(query, keys)
 print([round(w.data, 4) for w in weights])
 
 # %% [markdown]
-# *Bank* looks at itself most, and at its two neighbours a quarter each. The pages that show this say: "now *bank*
+# *Bank* looks at itself most, and at its two neighbors a quarter each. The pages that show this say: "now *bank*
 # carries the meaning of *river*".
 #
 # **Predict.** Which two numbers come out of the mixture of [0.9, 0.1], [0.5, 0.5] and [0.1, 0.9]? Has *bank* changed?
@@ -82,7 +82,7 @@ assert all(abs(x.data - 0.5) < 1e-12 for x in result)  # bank's own content: not
 assert abs(sum(w.data for w in weights) - 1) < 1e-12
 
 # %% [markdown]
-# It is [0.5, 0.5], exactly what *bank* had inside before. The two neighbours pull with equal strength in opposite
+# It is [0.5, 0.5], exactly what *bank* had inside before. The two neighbors pull with equal strength in opposite
 # directions. Run your examples! The row of *river* does show something:
 
 # %%
@@ -484,7 +484,7 @@ assert norms[0] < norms[-1] / 100
 # %% [markdown]
 # ## Summary
 #
-# - **Query, key, value:** what a place looks for, how it is labelled, what it hands over; three learned tables.
+# - **Query, key, value:** what a place looks for, how it is labeled, what it hands over; three learned tables.
 # - **Attention:** `softmax(q·k / √d)` are the shares, and the result is the mixture of the values.
 # - **√d** keeps the scores near 1, so that the softmax has not made up its mind before it has learned.
 # - **Causal mask:** place t sees the places up to t; each row is a softmax of its own and sums to 1.

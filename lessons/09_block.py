@@ -93,9 +93,9 @@ def rms_norm(row):  # (C) → (C)
 # %%
 def layer_norm(row):
     mean = sum(row) / len(row)
-    centred = [x - mean for x in row]
-    variance = F.dot(centred, centred) / len(row)
-    return [x * (variance + 1e-5) ** -0.5 for x in centred]
+    centered = [x - mean for x in row]
+    variance = F.dot(centered, centered) / len(row)
+    return [x * (variance + 1e-5) ** -0.5 for x in centered]
 
 
 # %% [markdown]

@@ -213,7 +213,7 @@ viz.explore(loss, calls=calls, tokens=[text[here + i] for i in range(8)], title=
 #
 # One step on 32 sequences of 32 characters would be twenty million Values: minutes per step, days for a training. The
 # scalars are the truth, but they are slow. Here is what `jit`, which has helped us since Lesson 6, really does. It runs
-# the function once and writes down all operations. Then it looks for operations of the same shape on neighbouring
+# the function once and writes down all operations. Then it looks for operations of the same shape on neighboring
 # numbers, and puts each such pack into *one* instruction on arrays. It knows no layer: it finds the matrix products.
 #
 # **Predict.** How many array instructions does this model become?

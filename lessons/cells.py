@@ -12,7 +12,7 @@
 
 Tags: ``check``, asserts about what the prose says; ``solution``, the answer to an exercise; ``model``, the definition
 that the lesson is about, compared with the lesson before (:func:`whats_new`). A line that ends in ``# key: ...`` is one
-the learner fills in when practising; the words after ``key:`` are the hint.
+the learner fills in when practicing; the words after ``key:`` are the hint.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """The source as readers see it: without the hints for practising, and ready to be pasted at a prompt.
+        """The source as readers see it: without the hints for practicing, and ready to be pasted at a prompt.
 
         >>> print(Cell("code", "for i in 1, 2:\\n    e = a * i  # key: a product\\nprint(e)", 1).shown)
         for i in 1, 2:
@@ -73,7 +73,7 @@ class Cell:
 
     @property
     def keys(self) -> list[tuple[int, str, str]]:
-        """The lines to fill in when practising, as (number of the line in the cell from 0, code, hint)."""
+        """The lines to fill in when practicing, as (number of the line in the cell from 0, code, hint)."""
         if not self.is_code:
             return []
         found = ((i, _KEY.match(line)) for i, line in enumerate(self.source.split("\n")))

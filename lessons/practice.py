@@ -1,4 +1,4 @@
-"""Practising: lines of a lesson are left blank, and what a learner writes there is judged by its value, not its text.
+"""Practicing: lines of a lesson are left blank, and what a learner writes there is judged by its value, not its text.
 
 The lesson runs twice, once with the line of the lesson and once with the learner's, each in a process of its own
 (:mod:`lessons.sandbox`); then what the line has set, or what it is worth, is compared. For a Value that is the number
@@ -142,7 +142,7 @@ def check(lesson: Lesson, blank: Blank, typed: str) -> Verdict:
 def _wanted(path: str, blank: Blank) -> dict[str, Any]:
     outcome = _outcome(path, blank, blank.code)
     if not outcome["seen"] or outcome["error"]:
-        raise LessonError(f"{path}: the line {blank.code.strip()!r} cannot be practised: {outcome['error']}")
+        raise LessonError(f"{path}: the line {blank.code.strip()!r} cannot be practiced: {outcome['error']}")
     return outcome
 
 

@@ -27,7 +27,7 @@ __all__ = ["Line", "Presenter"]
 
 _BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
 
-#: One line of the screen, and the codes of its colour.
+#: One line of the screen, and the codes of its color.
 Line = tuple[str, tuple[str, ...]]
 
 
@@ -38,7 +38,7 @@ class Presenter:
         lesson: which; read again from its file when a cell is run again, so that it can be edited meanwhile.
         position: the cell that is shown.
         solutions: whether solutions of exercises are shown as well.
-        practising: whether key lines are left blank until they have been filled in.
+        practicing: whether key lines are left blank until they have been filled in.
         done: whether the teacher wants to leave.
         message: one line above the keys.
     """
@@ -48,7 +48,7 @@ class Presenter:
         lesson: Lesson,
         *,
         fast: bool = False,
-        practising: bool = False,
+        practicing: bool = False,
         on_result: Callable[[Any], str] = repr,
         redraw: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -58,13 +58,13 @@ class Presenter:
         Args:
             lesson: which.
             fast: whether training is cut short.
-            practising: whether key lines are left blank.
+            practicing: whether key lines are left blank.
             on_result: shows the result of a cell, and returns what to print for it.
             redraw: called before something that takes time, so that the screen says so.
             clock: seconds, for the timer.
         """
         self.lesson = lesson
-        self.practising = practising
+        self.practicing = practicing
         self.solutions = False
         self.position = 0
         self.done = False
@@ -108,7 +108,7 @@ class Presenter:
             case _ if key in NEXT:
                 self._next()
             case _ if key in PREVIOUS:
-                self._go(self._neighbour(-1))
+                self._go(self._neighbor(-1))
 
     def _next(self) -> None:
         """Run the cell that is shown if it has not been run; otherwise go on."""
@@ -118,12 +118,12 @@ class Presenter:
                 self._typed = ""
             else:
                 self._run()
-        elif self._neighbour(1) == self.position:
+        elif self._neighbor(1) == self.position:
             self.message = "this was the last cell"
         else:
-            self._go(self._neighbour(1))
+            self._go(self._neighbor(1))
 
-    def _neighbour(self, step: int) -> int:
+    def _neighbor(self, step: int) -> int:
         """The next cell that is shown in one direction; the present one if there is none."""
         i = self.position + step
         while 0 <= i < len(self.lesson.cells):
@@ -143,7 +143,7 @@ class Presenter:
         self.solutions = not self.solutions
         self.message = "solutions are shown" if self.solutions else "solutions are left out"
         if not self.solutions and "solution" in self.lesson.cells[self.position].tags:
-            self._go(self._neighbour(-1))
+            self._go(self._neighbor(-1))
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -207,11 +207,11 @@ class Presenter:
         self.position = min(self.position, len(lesson.cells) - 1)
         return True
 
-    # --- practising ---------------------------------------------------------------------------------------------------
+    # --- practicing ---------------------------------------------------------------------------------------------------
 
     def _blank(self) -> practice.Blank | None:
         """The first line of the present cell that is still to be filled in."""
-        if not self.practising:
+        if not self.practicing:
             return None
         return next((b for b in practice.blanks(self.lesson, self.position) if b not in self._filled), None)
 
@@ -261,7 +261,7 @@ class Presenter:
     # --- the screen ---------------------------------------------------------------------------------------------------
 
     def screen(self, width: int = 80, height: int = 24, look: Look | None = None) -> list[str]:
-        """At most ``height`` lines of at most ``width`` characters, not counting codes for colours."""
+        """At most ``height`` lines of at most ``width`` characters, not counting codes for colors."""
         look = look or Look()
         width, height = max(width, 20), max(height, 8)
         below = self._below(width)
@@ -297,7 +297,7 @@ class Presenter:
 
     def _code(self, cell: Cell) -> str:
         lines = cell.source.split("\n")
-        if self.practising:
+        if self.practicing:
             for blank in practice.blanks(self.lesson, self.position):
                 if blank not in self._filled:
                     lines[blank.line] = blank.shown
@@ -312,8 +312,8 @@ class Presenter:
             keys = "enter checks · ? hint · ! show it · esc leave"
             below += [(row, (_BOLD,)) for row in _fold(f"{blank.shown.strip()}    ← {self._typed}▌", width)]
         if self._busy or self.message:
-            colour = _GREEN if self.message.startswith("✓") and not self._busy else _ORANGE
-            below += [(row, (colour,)) for row in _fold(self._busy or self.message, width)[:3]]
+            color = _GREEN if self.message.startswith("✓") and not self._busy else _ORANGE
+            below += [(row, (color,)) for row in _fold(self._busy or self.message, width)[:3]]
         elif self._typed is None and self._unrun():
             below.append(("space fills in the blank" if self._blank() else "space runs this cell", (_GREEN,)))
         rows = textwrap.wrap(re.sub(r"(?<!·) (?!·)", "\x00", keys), width)  # a key and its meaning stay on one line

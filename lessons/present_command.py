@@ -47,7 +47,7 @@ def _present(options: argparse.Namespace) -> None:
     presenter = Presenter(
         lesson,
         fast=options.fast,
-        practising=options.practice,
+        practicing=options.practice,
         on_result=lambda result: show(result, view, Path(options.out), lesson.path.stem),
         redraw=lambda: terminal.draw(presenter, sys.__stdout__ or sys.stdout),
     )

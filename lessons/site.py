@@ -256,12 +256,12 @@ def _page(lesson: Lesson) -> str:
 
 def _fill(template: str, **parts: str) -> str:
     read = {name: (FOLDER / "pages" / name).read_text(encoding="utf-8") for name in (template, "site.css", "site.js")}
-    return fill(read[template], {**parts, "STYLE": _colours() + read["site.css"], "SCRIPT": read["site.js"]})
+    return fill(read[template], {**parts, "STYLE": _colors() + read["site.css"], "SCRIPT": read["site.js"]})
 
 
-def _colours() -> str:
-    light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
-    dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+def _colors() -> str:
+    light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
+    dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
     return (
         f":root{{{light}color-scheme:light}}"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}color-scheme:dark}}}}"

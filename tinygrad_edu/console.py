@@ -8,7 +8,7 @@
 - control characters and the marks that reorder text are shown as ``\\x1b`` and ``\\u202e``. What is printed may come
   from a file, and a terminal would obey it. Line breaks, tabs, joiners and combining marks stay as they are.
 
-Text that is itself the result goes to :func:`data`: into a regular file it is written as it is. Our own colours and
+Text that is itself the result goes to :func:`data`: into a regular file it is written as it is. Our own colors and
 screens go to :func:`raw`.
 """
 

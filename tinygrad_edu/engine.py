@@ -534,7 +534,7 @@ def _reaches_a_leaf(root: Value) -> bool:
 def no_grad() -> Iterator[None]:
     """Inside, operations only compute: nothing is recorded, so nothing can be differentiated and nothing is kept.
 
-    The results are constants: ``backward`` does not begin at one, and an optimiser does not move it.
+    The results are constants: ``backward`` does not begin at one, and an optimizer does not move it.
 
     Meant for sampling and evaluation. It holds for the thread (or asyncio task) that entered it, and for no other.
 
@@ -579,7 +579,7 @@ def ignore(look: Callable[[Value | None], None]) -> None:
 
 
 def touch() -> None:
-    """Announce that numbers of Values are read and changed through their slots next, as optimisers do for speed."""
+    """Announce that numbers of Values are read and changed through their slots next, as optimizers do for speed."""
     global changes
     for look in _observers:
         look(None)

@@ -258,10 +258,10 @@ def layer_norm(x: Vector, weight: Vector | None = None, bias: Vector | None = No
     Ba, Kiros and Hinton 2016, eq. 4. The variance is the biased one (divided by n), as in PyTorch.
     """
     x = vector(x, "layer_norm()")
-    centre = mean(x)
-    centred = [v - centre for v in x]
-    scale = (dot(centred, centred) / len(x) + eps) ** -0.5
-    return _scaled([v * scale for v in centred], weight, bias)
+    center = mean(x)
+    centered = [v - center for v in x]
+    scale = (dot(centered, centered) / len(x) + eps) ** -0.5
+    return _scaled([v * scale for v in centered], weight, bias)
 
 
 def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[Value]:

@@ -1,4 +1,4 @@
-"""Optimisers: how a gradient becomes a step. The same arithmetic as PyTorch's, one scalar at a time."""
+"""Optimizers: how a gradient becomes a step. The same arithmetic as PyTorch's, one scalar at a time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _values(parameters: Any, user: str) -> list[Value]:
 
 
 class Optimizer:
-    """Base of the optimisers.
+    """Base of the optimizers.
 
     Attributes:
         parameters: the Values that are moved, each once.
@@ -62,15 +62,15 @@ class Optimizer:
     _buffers: tuple[str, ...] = ()  # names of the lists, one number per parameter, that step() carries along
 
     def __init__(self, parameters: Iterable[Value], lr: float) -> None:
-        self.parameters = _values(parameters, "an optimiser moves")
+        self.parameters = _values(parameters, "an optimizer moves")
         for p in self.parameters:
             if p.op is not None:
                 raise ValueError(
-                    f"an optimiser moves leaves, got the computed {p!r}: make parameters with Value(number), "
+                    f"an optimizer moves leaves, got the computed {p!r}: make parameters with Value(number), "
                     "and change their .data, also inside of no_grad()"
                 )
         if not self.parameters:
-            raise ValueError("the optimiser got no parameters; pass model.parameters()")
+            raise ValueError("the optimizer got no parameters; pass model.parameters()")
         self.lr = _check("lr", lr, 0.0)
         self.steps = 0
 

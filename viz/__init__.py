@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .program import draw_program
     from .stepping.animation import animate
     from .stepping.api import step, step_page
-    from .stepping.document import walkthrough
+    from .stepping.walkthrough import walkthrough
 
 __all__ = [
     "DrawingError",
@@ -84,7 +84,7 @@ _FILES = {
     "program": ["draw_program"],
     "stepping.animation": ["animate"],
     "stepping.api": ["step", "step_page"],
-    "stepping.document": ["walkthrough"],
+    "stepping.walkthrough": ["walkthrough"],
 }
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
 _PARTS = ("charts", "drawing", "errors", "expressions", "graph", "pages", "program", "rendering", "stepping", "style")

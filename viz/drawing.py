@@ -11,7 +11,7 @@ from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from .graph import age, diagnose, fold, regions
 from .graph.annotations import annotate
-from .graph.neighbourhood import DEPTH, neighbourhood
+from .graph.neighborhood import DEPTH, neighborhood
 from .graph.partition import Scope
 from .rendering import dot
 from .rendering.beamer import beamer
@@ -40,7 +40,7 @@ def draw(
 
     One box per Value: its operation in a tab, its name, ``data`` above the rule and ``grad`` below it; "–" is a
     gradient that nobody has computed. Edges carry the local derivative and, after ``backward()``, the gradient that
-    flows back: its size as the width, its sign as the colour and the arrowhead, exact zero as dashes. Dead and
+    flows back: its size as the width, its sign as the color and the arrowhead, exact zero as dashes. Dead and
     saturated units are marked, and the first NaN or infinity is outlined and named on top, also when it is inside of a
     folded box. Where a number was changed after something had been computed from it, a red line on top says which, the
     numbers are called old, and nothing is written on the edges. Where there are more Values than boxes allowed, dot
@@ -60,7 +60,7 @@ def draw(
             fill a screen.
         style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in circles of their
             own, which are not counted in the budget.
-        legend: whether to explain the colours.
+        legend: whether to explain the colors.
         preset: ``"beamer"`` folds until every text is at least 24 pixels high on a screen of 1920 × 1080, with at most
             40 boxes, and strengthens the contrast.
 
@@ -90,10 +90,10 @@ def draw(
         whole, parts = regions.explored(values, calls)
         found = annotate(whole, parts, diagnose.first_not_finite(whole, parts))
         words = age.sentences(whole)
-    centre = None
+    center = None
     if isinstance(focus, Value):
-        centre, focus = whole.index.get(focus), ()
-        if centre is None:
+        center, focus = whole.index.get(focus), ()
+        if center is None:
             raise ValueError("the Value in focus= is not among those that the result was computed from")
         if depth == 0 or budget < 3:
             raise ValueError("around a Value there must be room: give a depth of at least 1 and a budget of at least 3")
@@ -102,15 +102,15 @@ def draw(
 
     def at(budget: int, note: str) -> dot.Drawing:
         with collector_paused():
-            if centre is not None:
-                picture = neighbourhood(whole, parts, centre, budget=budget, depth=depth or DEPTH)
+            if center is not None:
+                picture = neighborhood(whole, parts, center, budget=budget, depth=depth or DEPTH)
             else:
                 picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
         picture.annotations, picture.age = found, words
 
         def coarser(reason: str) -> dot.Drawing | None:
             smaller = min(budget, len(picture.boxes)) // 4
-            return at(smaller, reason) if smaller >= (2 if centre is None else 3) else None
+            return at(smaller, reason) if smaller >= (2 if center is None else 3) else None
 
         return dot.drawing(
             picture, direction=direction, lecture=style == "micrograd", legend=legend, note=note, coarser=coarser

@@ -1,8 +1,8 @@
-"""How everything looks: colours, fonts, numbers, words, and the legend. Change a picture's looks here and only here.
+"""How everything looks: colors, fonts, numbers, words, and the legend. Change a picture's looks here and only here.
 
-Gradients are blue when positive and vermillion when negative, the pair that stays apart for every kind of colour
+Gradients are blue when positive and vermillion when negative, the pair that stays apart for every kind of color
 blindness (Okabe and Ito 2008). The sign is also in the arrowhead, which has a bar for negative, and zero is dashed, so
-that a grey print says the same.
+that a gray print says the same.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ FRAME_LINE = "#9aa4b0"
 FRAMES = ("#f6f7f9", "#eceff3", "#e2e7ed")
 OUTLINE = "#6b7480"
 
-#: By name the colour on a light screen and on a dark one. Text stays at a contrast of at least 4.5:1 in both.
+#: By name the color on a light screen and on a dark one. Text stays at a contrast of at least 4.5:1 in both.
 THEMES = {
     "ink": (INK, "#f2f2f2"),
     "faint": (FAINT, "#b4bac2"),
@@ -104,7 +104,7 @@ THEMES = {
 }
 
 #: Background and text of a character, from expected to very surprising, on a light screen and on a dark one; darker is
-#: more on a grey print too.
+#: more on a gray print too.
 SURPRISE = (
     ((PAPER, INK), ("#16181b", "#f2f2f2")),
     (("#fdebd8", INK), ("#38281a", "#f2f2f2")),
@@ -197,7 +197,7 @@ class Face:
         notes: lines of text without a number, above the rows.
         marks: what stands out, above the notes.
         outlined: whether the whole box stands out.
-        fill, tab_fill: colours.
+        fill, tab_fill: colors.
         tooltip: the same with every digit.
         dashed: for the rest that is not drawn.
     """
@@ -219,7 +219,7 @@ _SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
 
 
 def face(box: Box, picture: Picture) -> Face:
-    """The text and colours of a box."""
+    """The text and colors of a box."""
     found = _FACES.get(box.kind, _idiom)(box, picture)
     _numbers(found, box, picture)
     found.marks = _said(box, picture)
@@ -373,9 +373,9 @@ def _full(box: Box, picture: Picture) -> list[str]:
 
 @dataclass
 class Line:
-    """How an edge is drawn: width in points, and the words on it as (text, colour, bold)."""
+    """How an edge is drawn: width in points, and the words on it as (text, color, bold)."""
 
-    colour: str = FAINT
+    color: str = FAINT
     width: float = 1.2
     dashed: bool = False
     arrowhead: str = "normal"
@@ -397,14 +397,14 @@ def line(edge: Edge, picture: Picture, largest: float) -> Line:
         facts.append(f"local derivative {edge.local!r}")
     if edge.sent:
         norm, sign = edge.norm, edge.sign
-        found.colour = {1: POSITIVE, -1: NEGATIVE, None: MIXED}.get(sign, FAINT)
+        found.color = {1: POSITIVE, -1: NEGATIVE, None: MIXED}.get(sign, FAINT)
         found.arrowhead = {1: "normal", -1: "teenormal", None: "normal"}.get(sign, "vee")
         if norm == 0.0:
             found.dashed, found.width = True, 1.0
         else:
             found.width = _width(norm, largest)
         if not math.isfinite(norm):
-            found.colour, found.arrowhead = NEGATIVE, "dot"
+            found.color, found.arrowhead = NEGATIVE, "dot"
         if len(edge.sent) == 1:
             (flow,) = edge.sent.values()
             facts.append(f"gradient that flows back {flow!r}")
@@ -419,7 +419,7 @@ def line(edge: Edge, picture: Picture, largest: float) -> Line:
             found.words.append((f"∂ {local}", FAINT, False))
         if edge.count == 1 and edge.sent:
             (flow,) = edge.sent.values()
-            found.words.append((signed(flow), found.colour, True))
+            found.words.append((signed(flow), found.color, True))
     if edge.count > 1 and len(picture.edges) <= COUNTS_UP_TO:
         found.words.append((times(len(edge.sources)), FAINT, False))
     found.tooltip = "\n".join(facts) or "an input"
@@ -461,7 +461,7 @@ def banner(picture: Picture) -> str:
 
 
 def legend(picture: Picture) -> list[tuple[str, str, str]]:
-    """What the colours and lines that occur mean: (sample, colour of the sample, words)."""
+    """What the colors and lines that occur mean: (sample, color of the sample, words)."""
     kinds = {box.kind for box in picture.boxes}
     single = [box for box in picture.boxes if box.kind == "node"]
     rows = []

@@ -26,7 +26,7 @@ def text_at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:
 
 
 ABOUT_TEXTS = (
-    "normalisations, done in this order (line ends become \\n in any case):\n"
+    "normalizations, done in this order (line ends become \\n in any case):\n"
     + "\n".join(f"  {name:<19}{about}" for name, about in NORMALIZATIONS.items())
     + f"\n\nof a folder and its folders, the files are read that end in\n  {' '.join(SUFFIXES)},\n"
     "in the order of their names, with an empty line between two; hidden, binary and empty ones are left out,\n"

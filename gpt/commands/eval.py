@@ -26,7 +26,7 @@ from .common import checkpoint_flag, engine_flag, parameters_file, text_at_hand,
 
 CHARACTERS = 10_000  # that are read one by one, unless somebody asks for more
 MOST_CHARACTERS = 100_000  # a browser still shows so many
-ON_SCREEN = 2_000  # of them are printed in colour
+ON_SCREEN = 2_000  # of them are printed in color
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--surprise",
         action="store_true",
-        help="character by character: in colour in a terminal, and which were the most surprising",
+        help="character by character: in color in a terminal, and which were the most surprising",
     )
     command.add_argument("--page", metavar="FILE", help="write that as an offline .html page, to point at characters")
     command.add_argument(
@@ -122,10 +122,10 @@ def _surprise(
     kinds, characters, texts = surprisal.by_kind(seen), surprisal.by_character(seen), surprisal.by_word(seen)
     print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
     if options.surprise:
-        if look(sys.stdout).colour:
-            print(surprisal.coloured(first, seen[:ON_SCREEN]), file=console.raw(sys.stdout))
+        if look(sys.stdout).color:
+            print(surprisal.colored(first, seen[:ON_SCREEN]), file=console.raw(sys.stdout))
             if len(seen) > ON_SCREEN:
-                print(f"(coloured are the first {ON_SCREEN:,}; --page FILE.html shows all)")
+                print(f"(colored are the first {ON_SCREEN:,}; --page FILE.html shows all)")
             print()
         print(f"{surprisal.moments(first, seen, 15)}\n")
         print(f"{surprisal.table('by kind', kinds)}\n")

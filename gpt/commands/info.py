@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     _print(_text_seen(config, step, corpus))
     _history(log, config, corpus, tokenizer)
     if config.normalize:
-        _print(f"the text is normalised: {', '.join(config.normalize)}")
+        _print(f"the text is normalized: {', '.join(config.normalize)}")
     alphabet = f"alphabet of {tokenizer.vocab_size}: {shortened(tokenizer.alphabet)}"
     print("\n  ".join(alphabet[i : i + _WIDTH - 2] for i in range(0, len(alphabet), _WIDTH - 2)), end="\n\n")
     for title, part in (("model", config.model), ("training", config.train)):

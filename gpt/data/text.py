@@ -109,7 +109,7 @@ class Facts:
 
     Attributes:
         characters: how many there are.
-        sha256: of the text as UTF-8, after normalisation.
+        sha256: of the text as UTF-8, after normalization.
         counts: how often each character occurs, by code point.
     """
 
@@ -338,7 +338,7 @@ def _whole_words(pieces: Iterable[str]) -> Iterator[str]:
     """The same characters, cut before white space only.
 
     There no accent is parted from its letter, no ``\\r`` from its ``\\n``, no run of spaces in two, and no word in two
-    (the small form of Σ depends on whether the word ends), so that normalising piece by piece is normalising the text.
+    (the small form of Σ depends on whether the word ends), so that normalizing piece by piece is normalizing the text.
     """
     held = ""
     for piece in pieces:

@@ -16,14 +16,14 @@ __all__ = ["Engine", "adamw_settings", "transposed"]
 
 
 class Engine(Protocol):
-    """One way to compute losses, gradients and optimiser steps of a model."""
+    """One way to compute losses, gradients and optimizer steps of a model."""
 
     flow: list[
         GradientStats
     ]  #: the gradients before clipping, of the latest step that was measured, and what it changed
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
-        """One optimiser step on the mean loss of ``sequences``; returns that loss and the norm of its gradient.
+        """One optimizer step on the mean loss of ``sequences``; returns that loss and the norm of its gradient.
 
         With ``measure`` it notes its gradients in ``flow``. When loss or norm are not finite it does so in any case,
         and the model stays as it was.
@@ -54,10 +54,10 @@ class Engine(Protocol):
         """Take up the numbers of the model's Values, after others were put there."""
 
     def optimizer_state(self) -> dict[str, Any]:
-        """What the optimiser must have to go on, as it is until the next step: the same keys for every engine."""
+        """What the optimizer must have to go on, as it is until the next step: the same keys for every engine."""
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
-        """Take up a saved optimiser state."""
+        """Take up a saved optimizer state."""
 
     def summary(self) -> str:
         """What a person may like to know about how steps are computed, after the first one; may be empty."""

@@ -27,7 +27,7 @@ __all__ = [
     "by_character",
     "by_kind",
     "by_word",
-    "coloured",
+    "colored",
     "context",
     "mean",
     "moments",
@@ -185,7 +185,7 @@ _PLURALS = {"first letter of a word": "first letters of words", "later letters o
 # --- as text ----------------------------------------------------------------------------------------------------------
 
 _GLYPHS = {"\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍"}
-# Of the 256 colours that terminals have; the background says it, on black and on white screens.
+# Of the 256 colors that terminals have; the background says it, on black and on white screens.
 _ANSI = ("", "\x1b[38;5;16;48;5;223m", "\x1b[38;5;16;48;5;215m", "\x1b[38;5;16;48;5;208m", "\x1b[1;38;5;231;48;5;124m")
 _PLAIN = "\x1b[0m"
 
@@ -199,8 +199,8 @@ def visible(character: str) -> str:
     return _GLYPHS.get(character, character if character.isprintable() else f"U+{ord(character):04X}")
 
 
-def coloured(first: str, seen: Sequence[Seen]) -> str:
-    """The text with a background that says how surprising each character was, and what the colours mean."""
+def colored(first: str, seen: Sequence[Seen]) -> str:
+    """The text with a background that says how surprising each character was, and what the colors mean."""
     parts = [console.visible(first)]
     for one in seen:
         character = console.visible(one.character)

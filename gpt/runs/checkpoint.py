@@ -372,7 +372,7 @@ def load_training_state(folder: Path, model: GPTConfig | None = None) -> Trainin
         parts[part][rest] = array.tolist()
     step = step_of(metadata, path)
     if "optimizer.steps" not in metadata:
-        raise CheckpointError(f"{path} does not hold the optimiser's step count")
+        raise CheckpointError(f"{path} does not hold the optimizer's step count")
     parts["optimizer"]["steps"] = metadata["optimizer.steps"]
     return TrainingState(step, parts["model"], parts["optimizer"])
 

@@ -514,7 +514,7 @@ def run_config(
     Args:
         imported: what the file says.
         given: what a person says about the model; it counts where the file is silent, and must agree where it is not.
-        text: data set, path, SHA-256 and normalisations of the text that the run goes on with.
+        text: data set, path, SHA-256 and normalizations of the text that the run goes on with.
 
     Raises ConfigError for what is missing or contradicts.
     """

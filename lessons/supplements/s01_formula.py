@@ -11,7 +11,7 @@ from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 
 # %% [markdown]
-# Six flats: living area in square metres, number of rooms, rent. We look for `rent = w₁·area + w₂·rooms + b`.
+# Six flats: living area in square meters, number of rooms, rent. We look for `rent = w₁·area + w₂·rooms + b`.
 
 # %%
 flats = [(40.0, 1.0), (55.0, 2.0), (72.0, 3.0), (80.0, 2.0), (95.0, 4.0), (120.0, 5.0)]
@@ -144,5 +144,5 @@ viz.plot(
 #
 # So why walk at all? The formula exists because the loss of a *line* is a bowl. Three neurons make a landscape that no
 # formula solves, while the gradient works there unchanged. But the lesson about scale stays: it is why networks begin
-# with weights of a suitable size, why their layers are normalised (Lesson 9), and why Adam gives each weight a step of
+# with weights of a suitable size, why their layers are normalized (Lesson 9), and why Adam gives each weight a step of
 # its own (Supplement 5).

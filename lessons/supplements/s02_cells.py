@@ -41,7 +41,7 @@ assert [e.data for e in edges] == [-1.0, -3.0, 1.0, 3.0, 0.0]
 assert [e.data for e in convolve(signal, kernel[::-1])] == [1.0, 3.0, -1.0, -3.0, 0.0]
 
 # %% [markdown]
-# This kernel subtracts the right neighbour from the left: it finds edges.
+# This kernel subtracts the right neighbor from the left: it finds edges.
 #
 # **Predict.** Add all five results up and go backward. The gradient of the first weight is a sum of five numbers from
 # the signal. Which sum?

@@ -15,7 +15,7 @@ import viz
 # %% [markdown]
 # ## Merge what stands together most often
 #
-# Begin with characters. Find the pair of neighbours that is most frequent, and give the pair a token of its own.
+# Begin with characters. Find the pair of neighbors that is most frequent, and give the pair a token of its own.
 # Again, and again. That is the whole algorithm.
 
 # %%

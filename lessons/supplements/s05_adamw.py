@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Supplement 5: AdamW, one step by hand
 #
-# **Question.** Plain descent subtracts lr · gradient. What does the optimiser do that trains nearly every language
+# **Question.** Plain descent subtracts lr · gradient. What does the optimizer do that trains nearly every language
 # model, and why is a division in it?
 #
 # Follows Lesson 4. `Adam` is from Kingma and Ba (2015), the W from Loshchilov and Hutter (2019).

@@ -4,7 +4,7 @@
 # **Question.** A language model continues texts. Asked a question, it may well go on with another question. What makes
 # it answer, and answer in the way that people like?
 #
-# Follows Lesson 10. Two steps: **supervised fine-tuning**, and **direct preference optimisation** (DPO, Rafailov et al.
+# Follows Lesson 10. Two steps: **supervised fine-tuning**, and **direct preference optimization** (DPO, Rafailov et al.
 # 2023).
 
 # %%

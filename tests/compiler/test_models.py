@@ -138,7 +138,7 @@ def test_vectors_of_parameters_that_are_no_row_of_a_tensor() -> None:
     a, b, loose = [Value(0.5), Value(-1.5), Value(2.0)], [Value(3.0), Value(0.25)], Value(0.75)
 
     def loss(x: Any) -> Value:
-        across = F.dot([a[2], b[0]], x)  # neighbours in the flat array, but of two tensors
+        across = F.dot([a[2], b[0]], x)  # neighbors in the flat array, but of two tensors
         known = F.dot(a[1:], x) * a[0]  # one of the two was met before, alone
         return across + known + F.dot(a[:2], x) + F.dot(b[::-1], x) + F.dot([b[0], loose], x) + F.dot([a[0], 2.0], x)
 

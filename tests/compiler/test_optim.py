@@ -1,4 +1,4 @@
-"""The array optimisers against the scalar ones, step by step."""
+"""The array optimizers against the scalar ones, step by step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def array_step(compiled: Any, optimizer: Any, max_norm: float) -> float:
 
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
-def test_the_same_steps_as_the_scalar_optimiser_and_a_change_between_them(kind: str, settings: Any) -> None:
+def test_the_same_steps_as_the_scalar_optimizer_and_a_change_between_them(kind: str, settings: Any) -> None:
     model, loss = model_and_loss()
     twin, twin_loss = model_and_loss()
     extra, twin_extra = {}, {}

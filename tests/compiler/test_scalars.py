@@ -48,7 +48,7 @@ def running_sum(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
 
 
 def sorting(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
-    """n rounds in which neighbours change places, as in a bubble sort by a network."""
+    """n rounds in which neighbors change places, as in a bubble sort by a network."""
     w = [Value(0.3 * i) for i in range(8)]
 
     def loss(x: Any) -> Value:

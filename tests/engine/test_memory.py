@@ -84,7 +84,7 @@ def test_memory_is_flat_over_two_hundred_training_steps():
             optim.clip_grad_norm(optimizer.parameters, 1.0)
             optimizer.step()
 
-    steps(10)  # caches, free lists and the optimiser's first numbers
+    steps(10)  # caches, free lists and the optimizer's first numbers
     values, blocks = live_values(), sys.getallocatedblocks()
     steps(200)
     assert live_values() == values == before + len(model.parameters())

@@ -137,7 +137,7 @@ def test_every_activation_has_the_right_slope():
     assert nn.activation("linear")(Value(3.0)).data == 3.0
 
 
-def test_norms_start_by_only_normalising():
+def test_norms_start_by_only_normalizing():
     x = [Value(v) for v in (1.0, -2.0, 3.0, 0.5)]
     assert data(nn.RMSNorm(4)(x)) == data(nn.RMSNorm(4, weight=False)(x)) == data(F.rms_norm(x))
     assert data(nn.LayerNorm(4)(x)) == data(nn.LayerNorm(4, False, False)(x)) == data(F.layer_norm(x))
@@ -471,7 +471,7 @@ def test_a_single_number_for_a_list_of_inputs_says_what_is_wanted() -> None:
         nn.MLP(3, 4)  # type: ignore[arg-type]
 
 
-def test_an_optimiser_given_a_model_says_what_is_wanted() -> None:
+def test_an_optimizer_given_a_model_says_what_is_wanted() -> None:
     with pytest.raises(TypeError, match=r"got a MLP; pass model.parameters\(\)"):
         optim.Adam(nn.MLP(3, [4]))  # type: ignore[arg-type]
 

@@ -76,7 +76,7 @@ def test_too_large_is_infinity_and_labels_are_texts():
     assert type(Value(1.0, np.str_("w")).label) is str
 
 
-def test_optimisers_write_floats():
+def test_optimizers_write_floats():
     for make in (optim.SGD, optim.AdamW):
         w = Value(1.0)
         optimizer = make([w], lr=np.float32(0.1))
@@ -276,7 +276,7 @@ def test_a_deep_graph_is_copied_without_recursion():
         assert (again.data, copied.grad, copied.label, x.grad) == (20_001.0, 1.0, "x", 0.0)
 
 
-def test_models_optimisers_and_own_operations_are_pickled():
+def test_models_optimizers_and_own_operations_are_pickled():
     model = nn.MLP(2, [3, 1], "silu")
     optimizer = optim.Adam(model.parameters())
     for twin, other in (pickle.loads(pickle.dumps((model, optimizer))), copy.deepcopy((model, optimizer))):

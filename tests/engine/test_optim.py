@@ -1,4 +1,4 @@
-"""Optimisers and schedules: against hand-worked steps, against PyTorch, and resumed bit for bit."""
+"""Optimizers and schedules: against hand-worked steps, against PyTorch, and resumed bit for bit."""
 
 import itertools
 import json
@@ -79,7 +79,7 @@ def test_a_parameter_given_twice_moves_once():
 
 
 @every_kind
-def test_every_optimiser_finds_a_minimum(kind):
+def test_every_optimizer_finds_a_minimum(kind):
     w, b = Value(0.0), Value(0.0)
     optimizer = KINDS[kind]([w, b])
     points = [(-1.0, -1.0), (0.0, 1.0), (1.0, 3.0)]
@@ -182,7 +182,7 @@ def test_what_is_no_parameter():
             optim.Adam(wrong)
 
 
-def test_a_state_of_another_optimiser_or_size_is_refused():
+def test_a_state_of_another_optimizer_or_size_is_refused():
     two, three = [Value(1.0) for _ in range(2)], [Value(1.0) for _ in range(3)]
     adam = optim.Adam(two)
     with pytest.raises(StateDictError, match=r"not the state of Adam: expected m, steps, v; got steps, velocity"):

@@ -92,7 +92,7 @@ def test_parameters_of_another_shape_are_refused_with_name_and_shapes(folder: Pa
     [
         ({"format": 99}, "format 99, expected 1"),
         ({"model": {"n_head": 3}}, "n_head must divide"),
-        ({"model": {"colour": 3}}, "colour"),
+        ({"model": {"color": 3}}, "color"),
         ({"model": {"vocab_size": 5}}, "the model has 5 tokens and the tokenizer 3"),
     ],
 )

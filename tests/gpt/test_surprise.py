@@ -1,4 +1,4 @@
-"""Which characters surprised the model: the numbers, the coloured text, the page."""
+"""Which characters surprised the model: the numbers, the colored text, the page."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def test_groups_hold_all_of_the_surprise_once() -> None:
     assert "first letters of words" in surprisal.sentence(seen)
 
 
-def test_levels_and_colours() -> None:
+def test_levels_and_colors() -> None:
     seen = _seen("abcde", 0.5, 0.2, 0.05, 0.01, 0.009)
     assert [one.level for one in seen] == [0, 1, 2, 3, 4]
-    text = surprisal.coloured("T", seen).split("\n")[0]
+    text = surprisal.colored("T", seen).split("\n")[0]
     assert re.sub(r"\x1b\[[0-9;]*m", "", text) == "Tabcde"
     assert text.startswith("Ta\x1b[")
     assert len(set(re.findall(r"\x1b\[[0-9;]+48[0-9;]+m", text))) == 4
 
 
-def test_colours_in_a_terminal_only_and_never_with_no_color(
+def test_colors_in_a_terminal_only_and_never_with_no_color(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["eval", "--checkpoint", str(run), "--surprise", "--characters", "60"]

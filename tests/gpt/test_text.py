@@ -1,4 +1,4 @@
-"""Texts in pieces: files, folders, normalisations; wherever they are cut, they are the same."""
+"""Texts in pieces: files, folders, normalizations; wherever they are cut, they are the same."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         Text.at(folder)
 
 
-# --- normalisations -----------------------------------------------------------------------------------------------
+# --- normalizations -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -200,17 +200,17 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("collapse-spaces", "a \t b\n\n\n\nc\n d", "a b\n\nc\n d"),
     ],
 )
-def test_each_normalisation(how: str, before: str, after: str) -> None:
+def test_each_normalization(how: str, before: str, after: str) -> None:
     assert normalized(before, parse_normalizations(how)) == after
 
 
 @pytest.mark.parametrize("how", NORMALIZATIONS)
-def test_normalising_twice_changes_nothing(how: str) -> None:
+def test_normalizing_twice_changes_nothing(how: str) -> None:
     once = normalized(awkward_text(3).replace("\r", ""), (how,))
     assert normalized(once, (how,)) == once
 
 
-def test_normalisations_are_done_in_one_order() -> None:
+def test_normalizations_are_done_in_one_order() -> None:
     assert parse_normalizations(" collapse-spaces, nfkc ,lower,lower") == ("nfkc", "lower", "collapse-spaces")
     assert unicodedata.is_normalized("NFC", normalized(awkward_text(4), ("nfc",)))
 
@@ -224,6 +224,6 @@ def test_normalisations_are_done_in_one_order() -> None:
         ("none,lower", "none goes with nothing else"),
     ],
 )
-def test_unknown_normalisations_are_refused(how: str, message: str) -> None:
+def test_unknown_normalizations_are_refused(how: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_normalizations(how)

@@ -117,7 +117,7 @@ def test_each_trouble_has_a_sentence(text: str, sentence: str) -> None:
     assert sentence in advice(text)
 
 
-def test_a_normalised_text_is_reported_as_the_model_will_see_it(
+def test_a_normalized_text_is_reported_as_the_model_will_see_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.txt").write_text(SOUND + "“É”" * 30, encoding="utf-8")

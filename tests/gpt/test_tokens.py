@@ -203,7 +203,7 @@ def test_a_run_from_a_file_of_tokens_is_the_same_run(
         assert contents(tmp_path / "half")[name] == contents(tmp_path / "whole")[name]
 
 
-def test_a_run_on_a_folder_is_normalised_everywhere(
+def test_a_run_on_a_folder_is_normalized_everywhere(
     train_arguments: list[str],
     text: str,
     tmp_path: Path,
@@ -240,7 +240,7 @@ def test_a_run_on_a_folder_is_normalised_everywhere(
     assert main(["eval", "--checkpoint", str(out), "--sequences", "3"]) == 0
     capsys.readouterr()
     assert main(["info", str(out)]) == 0
-    assert "the text is normalised: ascii-punctuation, lower" in capsys.readouterr().out
+    assert "the text is normalized: ascii-punctuation, lower" in capsys.readouterr().out
     assert main(["train", "--resume", str(out), "--normalize", "none"]) == 2
     assert "--normalize cannot change" in capsys.readouterr().err
     (folder / "d.txt").write_text("one more", encoding="utf-8")
@@ -263,7 +263,7 @@ def test_a_large_text_becomes_tokens_within_bounded_memory(cache: Path, tmp_path
     assert peak < 30e6  # less than the text has characters, and independent of how many they are
 
 
-def test_an_exported_model_takes_its_normalisation_with_it(
+def test_an_exported_model_takes_its_normalization_with_it(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, file, again = (str(tmp_path / name) for name in ("run", "model.safetensors", "again"))

@@ -58,7 +58,7 @@ def test_it_has_what_a_lesson_must_have(lesson: Lesson) -> None:
         assert "solution" in lesson.cells[at + 1].tags, f"exercise {exercise} has no solution"
     assert "viz.draw(" in source
     assert number == 1 or "viz.flow(" in source
-    assert any(cell.keys for cell in lesson.cells), "nothing to fill in when practising"
+    assert any(cell.keys for cell in lesson.cells), "nothing to fill in when practicing"
     assert any("check" in cell.tags for cell in lesson.cells)
     [summary] = [cell for cell in lesson.cells if not cell.is_code and cell.source.startswith("## Summary")]
     assert len(summary.source.split("\n")) <= 24, "a summary is one screen"

@@ -321,7 +321,7 @@ def test_an_endless_loop_is_stopped(lesson: Lesson, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("lesson", load_all(), ids=lambda lesson: lesson.path.stem)
-def test_the_lines_of_every_lesson_can_be_practised(lesson: Lesson) -> None:
+def test_the_lines_of_every_lesson_can_be_practiced(lesson: Lesson) -> None:
     for blank in all_blanks(lesson):
         typed = blank.code.strip()
         assert check(lesson, blank, typed) == Verdict(True, "right"), blank.code

@@ -180,7 +180,7 @@ def test_all_of_a_long_cell_can_be_reached_by_scrolling(lesson) -> None:
     assert all(f"\n{i}" in seen for i in range(100, 150))
 
 
-# --- practising -------------------------------------------------------------------------------------------------------
+# --- practicing -------------------------------------------------------------------------------------------------------
 
 
 def type_in(presenter: Presenter, words: str) -> str:
@@ -189,7 +189,7 @@ def type_in(presenter: Presenter, words: str) -> str:
 
 def test_a_blank_is_filled_in_judged_and_run(lesson) -> None:
     busy = []
-    presenter = Presenter(lesson, practising=True)
+    presenter = Presenter(lesson, practicing=True)
     presenter._redraw = lambda: busy.append(text(presenter))
     shown = press(presenter, "space")
     assert "y = ____" in shown
@@ -207,7 +207,7 @@ def test_a_blank_is_filled_in_judged_and_run(lesson) -> None:
 
 
 def test_giving_up_shows_the_line_and_leaving_keeps_the_blank(lesson) -> None:
-    presenter = Presenter(lesson, practising=True)
+    presenter = Presenter(lesson, practicing=True)
     press(presenter, "space", "r", "x", "escape")  # running it again does not give it away either
     assert "y = ____" in text(presenter)
     press(presenter, "space")
@@ -221,7 +221,7 @@ def test_checking_can_be_stopped(lesson, monkeypatch: pytest.MonkeyPatch) -> Non
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lessons.practice.check", interrupted)
-    presenter = Presenter(lesson, practising=True)
+    presenter = Presenter(lesson, practicing=True)
     press(presenter, "space", "space")
     assert "✗ stopped" in type_in(presenter, "x * 3")
 

@@ -283,6 +283,6 @@ def test_copying_gives_the_code(browser: Browser, course: Path) -> None:
     assert browser.evaluate("window.copied") == "def expression(a, b, c, f):\n    return (a * b + c) * f\n"
 
 
-def test_site_writes_into_the_pages_only_colours_of_the_house() -> None:
+def test_site_writes_into_the_pages_only_colors_of_the_house() -> None:
     css = (Path(site.FOLDER) / "pages" / "site.css").read_text(encoding="utf-8")
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;\s}])", css) == []

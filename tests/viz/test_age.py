@@ -65,7 +65,7 @@ def test_fresh_numbers_are_not_called_old(gpt: Drawn, mlp: Drawn) -> None:
 
 
 @pytest.mark.parametrize("budget", [4, 400])
-def test_a_step_of_the_optimiser_makes_the_picture_old_also_inside_folded_boxes(budget: int) -> None:
+def test_a_step_of_the_optimizer_makes_the_picture_old_also_inside_folded_boxes(budget: int) -> None:
     model = MLP(3, [8, 8, 1])
     with record_calls() as calls:
         loss = model([1.0, -2.0, 0.5]) ** 2

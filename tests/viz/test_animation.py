@@ -226,20 +226,20 @@ def test_the_gif_shows_the_frames_of_the_png(gif, read):
     assert repeat == 0
     assert [delay for delay, _ in pictures] == [25] * (len(expected) - 1) + [75]
     assert len(set(expected)) == len(expected)
-    colours = set()
+    colors = set()
     for (_, picture), frame in zip(pictures, expected, strict=True):
         assert len(picture) == len(frame) == 3 * width * height
         assert max(abs(a - b) for a, b in set(zip(picture, frame, strict=True))) <= 8  # of 255
-        colours |= {frame[i : i + 3] for i in range(0, len(frame), 3)}
+        colors |= {frame[i : i + 3] for i in range(0, len(frame), 3)}
         for flat in (b"\xff\xff\xff", bytes.fromhex("ffe45c"), b"\x00\x00\x00"):  # paper, the active box, ink
             assert all(picture[i : i + 3] == flat for i in find(frame, flat))
     if shutil.which("dot"):  # the other program draws edges in fewer shades
-        assert len(colours) > 256  # so that there was something to reduce
+        assert len(colors) > 256  # so that there was something to reduce
 
 
-def find(frame, colour):
-    """Where the pixels of a colour are."""
-    return [m.start() for m in re.finditer(re.escape(colour), frame) if m.start() % 3 == 0]
+def find(frame, color):
+    """Where the pixels of a color are."""
+    return [m.start() for m in re.finditer(re.escape(color), frame) if m.start() % 3 == 0]
 
 
 def png_of(colors, width):
@@ -252,7 +252,7 @@ def png_of(colors, width):
 
 @READERS
 @pytest.mark.parametrize("count", [2, 3, 5, 16, 17, 200, 256])
-def test_up_to_256_colours_are_exact(read, count):
+def test_up_to_256_colors_are_exact(read, count):
     """Noise and flat pictures of many lengths: codes of every width, full tables, ends at every place."""
     rng = random.Random(count)
     kinds = [(i, 255 - i, i * 7 % 256) for i in range(count)]
@@ -308,7 +308,7 @@ def test_every_layout_program_can_be_animated():
     for program in graphviz_program._installed():
         still = graphviz_program.render("digraph { bgcolor=white; a -> b }", "png", program, graphviz_program.TIMEOUT)
         ((_, picture),) = read_gif(join([still], [1.0], "GIF"))[2]
-        assert picture == pixels(still)  # grey: at most 256 colours
+        assert picture == pixels(still)  # gray: at most 256 colors
         assert picture.count(b"\x00\x00\x00") > 10
 
 

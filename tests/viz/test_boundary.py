@@ -1,4 +1,4 @@
-"""Decision boundaries: what is drawn is what the model says, and colour is not needed to read it."""
+"""Decision boundaries: what is drawn is what the model says, and color is not needed to read it."""
 
 import math
 import random
@@ -13,7 +13,7 @@ from viz.cli import main
 
 
 def paths(svg, fill):
-    """The areas of one colour as polygons."""
+    """The areas of one color as polygons."""
     [d] = re.findall(rf'<path d="([^"]*)" fill="{fill}" fill-opacity', svg)
     return [
         [tuple(map(float, corner.split(","))) for corner in outline.removesuffix("Z").split("L")]
@@ -101,13 +101,13 @@ def test_a_model_is_left_as_it_was():
     assert [p.grad for p in model.parameters()] == before
 
 
-def test_without_colours_the_regions_and_the_examples_differ():
+def test_without_colors_the_regions_and_the_examples_differ():
     svg = viz.boundary(lambda p: p[0], [(0, 0), (1, 0)], [-1, 1]).svg()
-    grey = re.sub("#0072B2|#D55E00", "#777777", svg)
-    marks = re.findall(r'<path d="([^"]*)" fill="none" stroke="#777777"', grey)
+    gray = re.sub("#0072B2|#D55E00", "#777777", svg)
+    marks = re.findall(r'<path d="([^"]*)" fill="none" stroke="#777777"', gray)
     lengths = {round(sum(map(float, re.findall(r"[\d.]+", m.split("M")[1].split("L")[0]))), 3) for m in marks[:2]}
     assert (len(marks), len(lengths)) == (4, 2)  # two regions and their samples in the key
-    assert grey.count("<circle") == 2  # one example and its sample are round, those of the other class are squares
+    assert gray.count("<circle") == 2  # one example and its sample are round, those of the other class are squares
 
 
 def test_frames_stand_side_by_side_and_become_a_page_with_a_slider(browser, tmp_path):

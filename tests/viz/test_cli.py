@@ -50,7 +50,7 @@ def test_forward_leaves_gradients_open(capsys: pytest.CaptureFixture[str]) -> No
     assert "gradient not computed yet" in capsys.readouterr().out
 
 
-def test_parts_without_a_name_are_labelled_with_their_text() -> None:
+def test_parts_without_a_name_are_labeled_with_their_text() -> None:
     root = compute("c = (a * b) + tanh(a*a*a*a*a*a*a*a*a*a)", {"a": 1.0, "b": 2.0}, label_parts=True)
     labels = [value.label for value in topological_order(root)]
     assert labels[:4] == ["a", "b", "a * b", "a*a"]
@@ -97,7 +97,7 @@ def test_errors_are_a_sentence_and_exit_code_2(
     assert "Traceback" not in error
 
 
-def test_the_neighbourhood_of_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_neighborhood_of_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["graph", "e = a*b; d = e + c; L = d * f", "a=2", "b=-3", "c=10", "f=-2", "-o", "-", "--focus"]
     assert main([*command, "e", "--depth", "1"]) == 0
     assert "Near e: 5 of 7 Values" in capsys.readouterr().out

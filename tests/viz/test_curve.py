@@ -124,8 +124,8 @@ def test_several_runs_look_different_and_are_named():
     looks = re.findall(r'<path class="validation" d="[^"]*" (.*?)/>', svg)
     assert len(set(looks)) == 5
     assert 'class="training"' not in svg
-    grey = {re.sub("#[0-9a-fA-F]{6}", "", look) for look in looks}
-    assert len(grey) >= 4  # dashes alone tell four apart
+    gray = {re.sub("#[0-9a-fA-F]{6}", "", look) for look in looks}
+    assert len(gray) >= 4  # dashes alone tell four apart
 
 
 def test_words_stay_inside(browser, tmp_path):

@@ -41,8 +41,8 @@ def marks(svg):
 @pytest.mark.parametrize(("count", "size"), [(65, 32), (5, 8), (8, 5), (2, 2)])
 def test_the_plane_is_that_of_a_singular_value_decomposition(count, size):
     rows = cloud(count, size)
-    centred = np.array(rows) - np.mean(rows, axis=0)
-    left, scales, _ = np.linalg.svd(centred, full_matrices=False)  # another way to the same components
+    centered = np.array(rows) - np.mean(rows, axis=0)
+    left, scales, _ = np.linalg.svd(centered, full_matrices=False)  # another way to the same components
     picture = viz.embeddings(rows, ALPHABET[:count])
     for axis in (0, 1):
         expected = left[:, axis] * scales[axis]
@@ -63,9 +63,9 @@ def test_the_same_vectors_give_the_same_picture_and_the_axes_keep_their_sign():
 @pytest.mark.parametrize("seed", range(6))
 def test_an_axis_points_where_its_largest_coordinate_is_positive(seed):
     rows = cloud(12, 5, seed)
-    centred = np.array(rows) - np.mean(rows, axis=0)
+    centered = np.array(rows) - np.mean(rows, axis=0)
     for axis in np.array(viz.embeddings(rows).places).T:
-        direction = centred.T @ axis
+        direction = centered.T @ axis
         assert direction[np.argmax(np.abs(direction))] > 0
 
 
@@ -97,7 +97,7 @@ def test_the_most_alike_are_those_of_the_largest_cosine():
 
 def test_kinds_have_shapes_of_their_own():
     picture = viz.embeddings(cloud(6, 4), ["a", "b", "A", "3", ",", "word"])
-    outlines = set()  # of every mark, from its own middle, without colours
+    outlines = set()  # of every mark, from its own middle, without colors
     for node, (x, y) in zip(re.findall(NODE, picture.svg(), re.DOTALL), marks(picture.svg()), strict=True):
         corners = re.findall(r"([\d.]+),([\d.]+)", re.search(r"<(circle|path)[^>]*", node)[0])
         outlines.add(tuple((round(float(a) - x), round(float(b) - y)) for a, b in corners))

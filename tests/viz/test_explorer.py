@@ -288,7 +288,7 @@ def test_a_table_of_parameters_is_a_map_of_its_numbers_and_gradients(opened, mic
     assert browser.evaluate("document.querySelector('#words li a').textContent") == largest.removeprefix(
         "transformer.wte."
     )
-    # the colours of the cells: blue above zero, vermillion below, by size
+    # the colors of the cells: blue above zero, vermillion below, by size
     cells = browser.evaluate(
         "[...document.querySelectorAll('canvas')].map(c => {"
         "const all = c.getContext('2d').getImageData(0, 0, c.width, c.height).data, cell = c.width / 16;"

@@ -288,7 +288,7 @@ def test_a_healthy_tower_is_left_in_peace(factors):
 
 
 @pytest.mark.parametrize("factor", [0.1, 2.0, 50.0])
-def test_a_tower_with_normalisation_is_healthy_whatever_its_weights(factor):
+def test_a_tower_with_normalization_is_healthy_whatever_its_weights(factor):
     assert not [f for f in found(Layers([factor] * 8, normal=True), 4) if "vanishes" in f or "with every layer" in f]
 
 

@@ -86,7 +86,7 @@ def test_at_most_eight_columns_with_the_first_and_the_last():
     assert len(chart.rows["w"]) == 100  # nothing is lost
 
 
-def test_trouble_is_named_with_its_step_and_not_by_colour_alone():
+def test_trouble_is_named_with_its_step_and_not_by_color_alone():
     flows = [
         [line("a", 1.0), line("b", 1.0), line("c", 1.0)],
         [line("a", 1.0), line("b", math.nan, not_finite=4), line("c", 0.0, zeros=1.0)],

@@ -308,7 +308,7 @@ def test_counts_add_up_for_every_focus(gpt: Drawn, name: str, budget: int) -> No
         check(picture, budget)
 
 
-def test_an_unknown_module_is_answered_with_its_neighbours(gpt: Drawn) -> None:
+def test_an_unknown_module_is_answered_with_its_neighbors(gpt: Drawn) -> None:
     with pytest.raises(ValueError, match=r"no module call is named 'h\.0\.atn'; did you mean h\.0\.attn"):
         viz.draw(gpt.loss, calls=gpt.calls, focus="h.0.atn")
     with pytest.raises(ValueError, match="pass what record_calls"):

@@ -306,9 +306,9 @@ def test_in_a_browser(view, tmp_path):
         browser.wait_for("$('words').textContent === 'c = −6' && document.querySelector('#picture svg') !== null")
         picture = "getComputedStyle(document.querySelector('#picture polygon')).fill"
         paper = f"{picture} + getComputedStyle(document.body).backgroundColor"
-        for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 24, 27)")):
+        for scheme, color in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(22, 24, 27)")):
             browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-            assert browser.evaluate(paper) == 2 * colour
+            assert browser.evaluate(paper) == 2 * color
         browser.evaluate("$('theme').click()")
         assert browser.evaluate(paper) == 2 * "rgb(255, 255, 255)"
         evil = '<script>document.title = "broken"</script><img src=x onerror="document.title = 1">'

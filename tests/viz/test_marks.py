@@ -163,7 +163,7 @@ def test_a_number_in_a_formula_is_placed_in_the_module_that_uses_it():
     assert sentence in legend(viz.draw(y, calls=calls))
 
 
-def test_a_gradient_that_is_not_finite_is_marked_and_its_edges_are_not_grey():
+def test_a_gradient_that_is_not_finite_is_marked_and_its_edges_are_not_gray():
     x = Value(0.0, label="x")
     y = x**0.5
     y.backward()

@@ -1,4 +1,4 @@
-"""Charts as PNG and PDF: the shapes of the SVG in their places and colours, with ``dot`` and without it."""
+"""Charts as PNG and PDF: the shapes of the SVG in their places and colors, with ``dot`` and without it."""
 
 import io
 import re
@@ -35,7 +35,7 @@ def rows_of(png):
 
 
 def pixel(rows, x, y, scale=2 * 96 / 72):
-    """The colour at a point of the SVG: a picture is twice as large, at 96 pixels an inch."""
+    """The color at a point of the SVG: a picture is twice as large, at 96 pixels an inch."""
     row, at = rows[round(y * scale)], 3 * round(x * scale)
     return tuple(row[at : at + 3])
 
@@ -62,7 +62,7 @@ def program(request, monkeypatch):
     return request.param
 
 
-def test_shapes_are_in_their_places_and_colours(program):
+def test_shapes_are_in_their_places_and_colors(program):
     inside = (
         '<rect width="100%" height="100%" fill="#ffffff"/>'
         '<g transform="translate(10 0)" fill="#ff0000"><rect x="0" y="10" width="20" height="30"/></g>'
@@ -96,7 +96,7 @@ def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
     assert max(y for _, y in dark) == pytest.approx(30, abs=0.8)  # capitals stand on the baseline
 
 
-def test_a_colour_is_no_background_and_a_half_is_half(program):
+def test_a_color_is_no_background_and_a_half_is_half(program):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += '<g opacity="0.5"><rect width="50" height="50" fill="#ff0000"/></g>'
     rows = rows_of(rasterize(svg(inside), "png"))

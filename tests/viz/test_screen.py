@@ -16,9 +16,9 @@ from viz.rendering import beamer, theme
 pytestmark = pytest.mark.layout
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """WCAG 2.2, relative luminance."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
@@ -28,7 +28,7 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_colour_of_a_picture_has_a_dark_one(gpt: Drawn) -> None:
+def test_every_color_of_a_picture_has_a_dark_one(gpt: Drawn) -> None:
     known = {light.lower() for light, _ in style.THEMES.values()} | {"none", "transparent", "white", "black"}
     for drawing in (viz.draw(expression()), viz.draw(gpt.loss, calls=gpt.calls, budget=60)):
         svg = drawing.render_bytes("svg").decode()
@@ -37,11 +37,11 @@ def test_every_colour_of_a_picture_has_a_dark_one(gpt: Drawn) -> None:
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_text_can_be_read_on_its_ground(side: int) -> None:
-    colour = {name: pair[side] for name, pair in style.THEMES.items()}
+    color = {name: pair[side] for name, pair in style.THEMES.items()}
     for ground in ("paper", "leaf", "leaf-tab", "value-tab", "idiom", "idiom-tab", "module", "module-tab", "frame-2"):
-        assert contrast(colour["ink"], colour[ground]) >= 4.5, ground
+        assert contrast(color["ink"], color[ground]) >= 4.5, ground
     for ground in ("paper", "leaf", "idiom", "module"):
-        assert contrast(colour["faint"], colour[ground]) >= 4.5, ground
+        assert contrast(color["faint"], color[ground]) >= 4.5, ground
     for level, pair in enumerate(style.SURPRISE):
         assert contrast(*pair[side]) >= 4.5, level
 
@@ -79,9 +79,9 @@ def test_beamer(gpt: Drawn) -> None:
     ):
         assert len(drawing.picture.boxes) <= 40
         assert beamer.text_height(drawing.render_bytes("svg").decode()) >= 24
-    for colour in style.BEAMER.values():
+    for color in style.BEAMER.values():
         for ground in (style.PAPER, style.LEAF, style.VALUE, style.IDIOM, style.MODULE):
-            assert contrast(colour, ground) >= 7
+            assert contrast(color, ground) >= 7
     with pytest.raises(ValueError, match=r"unknown preset: 'wall' \(must be one of beamer\)"):
         viz.draw(expression(), preset="wall")
 
@@ -112,7 +112,7 @@ def test_the_page(tmp_path: Path) -> None:
         assert browser.evaluate("document.querySelector('main > svg').getBoundingClientRect().width") > before
         browser.evaluate("document.querySelector('#theme').click()")
         dark = browser.evaluate("getComputedStyle(document.querySelector('main > svg polygon')).fill")
-        assert dark == "rgb(22, 24, 27)"  # the paper's dark colour
+        assert dark == "rgb(22, 24, 27)"  # the paper's dark color
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == []
     finally:

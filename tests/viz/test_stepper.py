@@ -230,10 +230,10 @@ def test_screens_in_an_old_encoding_can_be_written():
             assert len(line) <= 80
 
 
-def test_colours_only_where_they_are_allowed():
+def test_colors_only_where_they_are_allowed():
     stepper = press(Stepper(lecture()), "l")
-    assert not any("\x1b" in line for line in stepper.screen(look=Look(colour=False)))
-    assert any("\x1b[1;33m" in line for line in stepper.screen(look=Look(colour=True)))
+    assert not any("\x1b" in line for line in stepper.screen(look=Look(color=False)))
+    assert any("\x1b[1;33m" in line for line in stepper.screen(look=Look(color=True)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The optimisers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
+"""The optimizers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
 
 Their ``state_dict`` has the same entries in the same order: a run can be saved with one kind and go on with the other.
 
@@ -38,7 +38,7 @@ PIECE = 1 << 16
 
 
 class ArrayOptimizer:
-    """Base of the array optimisers.
+    """Base of the array optimizers.
 
     Attributes:
         parameters: whose ``array`` is moved by its ``gradient``.
@@ -50,7 +50,7 @@ class ArrayOptimizer:
 
     def __init__(self, parameters: Parameters, lr: float) -> None:
         if not isinstance(parameters, Parameters) or not len(parameters):
-            raise ValueError("the optimiser got no parameters; pass those of a compiled function: jit(...).parameters")
+            raise ValueError("the optimizer got no parameters; pass those of a compiled function: jit(...).parameters")
         self.parameters = parameters
         self.lr = _check("lr", lr, 0.0)
         self.steps = 0
@@ -98,7 +98,7 @@ class ArrayOptimizer:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from step to step, as plain numbers and lists, in the layout of the scalar optimisers."""
+        """What changes from step to step, as plain numbers and lists, in the layout of the scalar optimizers."""
         return {"steps": self.steps, **{name: getattr(self, name).tolist() for name in self._buffers}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

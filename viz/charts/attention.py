@@ -21,7 +21,7 @@ _THREE_DIGITS_UP_TO = 12  # tokens, in a picture of one map or two; with more, c
 _NUMBERS_UP_TO = 40  # tokens; with more, numbers are in the tooltips only
 _TOLERANCE = 0.005  # of the sum of weights that somebody has rounded
 _WORDS = "A row looks at the columns; its weights sum to 1."
-_SHADE = 0.55  # of the colour, for a weight of 1: black and white words keep their contrast on it
+_SHADE = 0.55  # of the color, for a weight of 1: black and white words keep their contrast on it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the charts are drawn with: SVG text and lines in the colours of :mod:`viz.style`; a theme can turn them dark."""
+"""What the charts are drawn with: SVG text and lines in the colors of :mod:`viz.style`; a theme can turn them dark."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def text(
     x: float,
     y: float,
     words: str,
-    colour: str = style.INK,
+    color: str = style.INK,
     *,
     size: int = 16,
     anchor: str = "start",
@@ -107,14 +107,14 @@ def text(
     weight = ' font-weight="bold"' if bold else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-family="{style.FONT},Helvetica,sans-serif" font-size="{size}" '
-        f'text-anchor="{anchor}" fill="{colour}"{weight}>{html.escape(words)}</text>'
+        f'text-anchor="{anchor}" fill="{color}"{weight}>{html.escape(words)}</text>'
     )
 
 
-def stroke(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+def stroke(x1: float, y1: float, x2: float, y2: float, color: str, width: float) -> str:
     """A straight line from one point to another."""
     place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {place} stroke="{colour}" stroke-width="{width}"/>'
+    return f'<line {place} stroke="{color}" stroke-width="{width}"/>'
 
 
 def wrapped(words: str, width: int) -> list[str]:

@@ -212,19 +212,19 @@ def _chart(chart: LossCurve) -> str:
 
 
 _Look = tuple[str, str, float]
-_RAW = 0.35  # of the colour: the loss of every single step
+_RAW = 0.35  # of the color: the loss of every single step
 
 
 def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) -> list[str]:
     """Training thin (every step, where there is one run) and thick, validation with marks, and the best of all."""
-    colour, dashes, _ = look
+    color, dashes, _ = look
     parts = []
     if alone:
         top = up.high  # a single batch may be far above everything; its line ends at the edge
-        parts.append(_path("training", [(x, min(y, top)) for x, y in curve.training], across, up, colour, 1, "", _RAW))
-    of_validation = style.NEGATIVE if alone else colour
+        parts.append(_path("training", [(x, min(y, top)) for x, y in curve.training], across, up, color, 1, "", _RAW))
+    of_validation = style.NEGATIVE if alone else color
     if curve.smooth:
-        parts.append(_path("smooth", curve.smooth, across, up, colour, 3 if alone else 2, dashes))
+        parts.append(_path("smooth", curve.smooth, across, up, color, 3 if alone else 2, dashes))
     if curve.validation:
         parts.append(_path("validation", curve.validation, across, up, of_validation, 3.5, "" if alone else dashes))
         marks = [(across.at(x), up.at(y)) for x, y in curve.validation]
@@ -245,11 +245,11 @@ _SAMPLE = [(0.0, 0.0), (1.0, 0.0)]
 
 def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
     """What the lines of a single run mean: (a sample, words)."""
-    colour, dashes, _ = look
+    color, dashes, _ = look
     rows = []
     if curve.smooth:
         words = f"training: thick the mean of {curve.window} steps, thin every step" if curve.window > 1 else "training"
-        rows.append(([_path("", _SAMPLE, _FLAT, _FLAT, colour, 3, dashes)], words))
+        rows.append(([_path("", _SAMPLE, _FLAT, _FLAT, color, 3, dashes)], words))
     if curve.validation:
         sample = [_path("", _SAMPLE, _FLAT, _FLAT, style.NEGATIVE, 3.5, ""), _dot(23, 0, style.NEGATIVE)]
         rows.append((sample, "validation"))
@@ -263,8 +263,8 @@ def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
 def _keys(curves: Sequence[Curve]) -> list[tuple[list[str], str]]:
     """A line for each of several runs, and one for what they share."""
     rows = []
-    for curve, (colour, dashes, _) in zip(curves, LOOKS, strict=False):
-        sample = [_path("", _SAMPLE, _FLAT, _FLAT, colour, 3.5, dashes), _star(23, 0, colour)]
+    for curve, (color, dashes, _) in zip(curves, LOOKS, strict=False):
+        sample = [_path("", _SAMPLE, _FLAT, _FLAT, color, 3.5, dashes), _star(23, 0, color)]
         final = "" if curve.final is None else f", in the end {style.number(curve.final[1])} on more of the text ◇"
         rows.append((sample, f"{curve.name}: best {_best(curve)}{final}"))
     return [*rows, ([], "thin: training, averaged; thick with ●: validation; ★ best")]
@@ -287,34 +287,34 @@ def _path(
     points: Sequence[Point],
     across: Axis,
     up: Axis,
-    colour: str,
+    color: str,
     width: float,
     dashes: str,
     opacity: float = 1.0,
 ) -> str:
     places = "L".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in _thinned(points))
-    look = f'fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"'
+    look = f'fill="none" stroke="{color}" stroke-width="{width}" stroke-linejoin="round"'
     look += f' stroke-dasharray="{dashes}"' if dashes else ""
     look += f' stroke-opacity="{opacity}"' if opacity < 1.0 else ""
     name = f' class="{kind}"' if kind else ""
     return f'<path{name} d="M{places}" {look}/>'
 
 
-def _dot(x: float, y: float, colour: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}" stroke="{style.PAPER}" stroke-width="1"/>'
+def _dot(x: float, y: float, color: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}" stroke="{style.PAPER}" stroke-width="1"/>'
 
 
-def _star(x: float, y: float, colour: str) -> str:
+def _star(x: float, y: float, color: str) -> str:
     angles = [math.pi * (i / 5 - 0.5) for i in range(10)]
     radii = [11.0 if i % 2 == 0 else 5.0 for i in range(10)]
     corners = [(x + r * math.cos(a), y + r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
     places = "L".join(f"{a:.1f},{b:.1f}" for a, b in corners)
-    return f'<path d="M{places}Z" fill="{colour}" stroke="{style.PAPER}" stroke-width="1.5"/>'
+    return f'<path d="M{places}Z" fill="{color}" stroke="{style.PAPER}" stroke-width="1.5"/>'
 
 
-def _diamond(x: float, y: float, colour: str) -> str:
+def _diamond(x: float, y: float, color: str) -> str:
     places = "L".join(f"{a:.1f},{b:.1f}" for a, b in [(x, y - 13), (x + 13, y), (x, y + 13), (x - 13, y)])
-    return f'<path d="M{places}Z" fill="none" stroke="{colour}" stroke-width="2"/>'
+    return f'<path d="M{places}Z" fill="none" stroke="{color}" stroke-width="2"/>'
 
 
 def _apart(places: Sequence[float]) -> list[float]:

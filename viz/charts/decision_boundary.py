@@ -23,7 +23,7 @@ _SIDE = 400.0  # points: the plane of one picture
 _LEFT, _TOP = 66.0, 70.0
 _KEY = 34.0  # the height of the line that names the classes
 _KEY_MARKS = 72.0  # the room that the marks of a class take in it
-#: A class is a colour, a mark for its examples, and a smaller mark for the places that the model gives to it.
+#: A class is a color, a mark for its examples, and a smaller mark for the places that the model gives to it.
 _CLASSES = (
     (style.NEGATIVE, "●", "·"),
     (style.POSITIVE, "■", "+"),
@@ -41,7 +41,7 @@ class Boundary(Chart):
 
     Attributes:
         across, up: the places of the grid on both axes, rising.
-        scores: how strongly each class is favoured at each place: ``scores[row][column][class]``, of which the largest
+        scores: how strongly each class is favored at each place: ``scores[row][column][class]``, of which the largest
             wins; rows go up.
         points, labels: the examples, and the number of the class of each.
         classes: what the classes are called.
@@ -388,7 +388,7 @@ def _cut(corners: Sequence[Point], numbers_: Sequence[float]) -> tuple[list[Poin
 
 
 def _region_marks(picture: Boundary, kind: int) -> list[str]:
-    """Small marks in rows over the region of a class, so that a print without colours shows it too."""
+    """Small marks in rows over the region of a class, so that a print without colors shows it too."""
     spots, step = [], _SIDE / _MARKS_ACROSS
     for row in range(_MARKS_ACROSS):
         for column in range(_MARKS_ACROSS):
@@ -398,8 +398,8 @@ def _region_marks(picture: Boundary, kind: int) -> list[str]:
             here = picture.scores[i][j]
             if here.index(max(here)) == kind:
                 spots.append((x, y))
-    colour = _CLASSES[kind][0]
-    return [shapes.lines([segment for x, y in spots for segment in _small(kind, x, y)], colour, 1.6)]
+    color = _CLASSES[kind][0]
+    return [shapes.lines([segment for x, y in spots for segment in _small(kind, x, y)], color, 1.6)]
 
 
 def _small(kind: int, x: float, y: float) -> list[tuple[Point, Point]]:
@@ -415,10 +415,10 @@ def _small(kind: int, x: float, y: float) -> list[tuple[Point, Point]]:
 
 
 def _mark(kind: int, x: float, y: float) -> list[str]:
-    """The mark of an example, in its colour with a line around it that shows on any region."""
-    colour, r = _CLASSES[kind][0], 7.0
+    """The mark of an example, in its color with a line around it that shows on any region."""
+    color, r = _CLASSES[kind][0], 7.0
     if kind == 0:
-        return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}" fill="{colour}" stroke="{style.PAPER}" stroke-width="2"/>']
+        return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}" fill="{color}" stroke="{style.PAPER}" stroke-width="2"/>']
     if kind == 4:
         turns = [math.pi * (i / 5 - 0.5) for i in range(10)]
         corners = [
@@ -435,4 +435,4 @@ def _mark(kind: int, x: float, y: float) -> list[str]:
             3: [(x, y - 1.3 * r), (x + 1.3 * r, y), (x, y + 1.3 * r), (x - 1.3 * r, y)],
         }[kind]
     outline = "L".join(f"{a:.1f},{b:.1f}" for a, b in corners)
-    return [f'<path d="M{outline}Z" fill="{colour}" stroke="{style.PAPER}" stroke-width="2"/>']
+    return [f'<path d="M{outline}Z" fill="{color}" stroke="{style.PAPER}" stroke-width="2"/>']

@@ -29,7 +29,7 @@ _TOLD = 2000  # marks that say what they are under the pointer; of more those wi
 _CELL = 32.0  # points: the squares in which free places are looked up
 _FAR = 24.0  # a name farther from its mark than this has a line to it
 _NEAREST = 3  # of each character, in the text
-#: Kinds of characters: name, colour, shape.
+#: Kinds of characters: name, color, shape.
 KINDS = {
     "vowels": (style.NEGATIVE, "circle"),
     "consonants": (style.POSITIVE, "square"),
@@ -127,8 +127,8 @@ def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
     import numpy as np  # here and not above: most pictures need no arrays
 
     vectors = np.array(rows)
-    centred = vectors - vectors.mean(axis=0)
-    variances, directions = np.linalg.eigh(centred.T @ centred)  # rising
+    centered = vectors - vectors.mean(axis=0)
+    variances, directions = np.linalg.eigh(centered.T @ centered)  # rising
     total = float(variances.sum())
     axes, shares = [], []
     for k in (1, 2):
@@ -139,7 +139,7 @@ def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
         direction = directions[:, -k]
         if direction[np.argmax(np.abs(direction).round(9))] < 0:  # rounded, so that the first of equal ones decides
             direction = -direction
-        axes.append((centred @ direction).tolist())
+        axes.append((centered @ direction).tolist())
         shares.append(round(max(0.0, float(variances[-k])) / total, 12) if total > 0.0 else 0.0)
     return list(zip(*axes, strict=True)), (shares[0], shares[1])
 
@@ -218,7 +218,7 @@ def _chart(chart: Embeddings) -> str:
             drawn.append(text(label[0], label[1], name, size=_SIZE, anchor="middle", bold=True))
         words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
         nodes.append(shapes.titled(words, drawn, name=name))
-    parts += [shapes.lines(those, colour, 2 * radius) for colour, those in dots.items()]
+    parts += [shapes.lines(those, color, 2 * radius) for color, those in dots.items()]
     x = _LEFT
     for kind in KINDS if len(set(chart.kinds)) > 1 else ():
         if kind in chart.kinds:
@@ -309,18 +309,18 @@ def _meet(a: _Box, b: _Box) -> bool:
 
 
 def _mark(kind: str, x: float, y: float, r: float = _MARK) -> str:
-    colour, shape = KINDS[kind]
+    color, shape = KINDS[kind]
     if shape == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{colour}"/>'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{color}"/>'
     if shape == "cross":
-        return shapes.lines([((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r))], colour, r / 2)
+        return shapes.lines([((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r))], color, r / 2)
     if shape == "bars":
         return shapes.lines(
-            [((x - r, y - r / 2), (x + r, y - r / 2)), ((x - r, y + r / 2), (x + r, y + r / 2))], colour, r / 2
+            [((x - r, y - r / 2), (x + r, y - r / 2)), ((x - r, y + r / 2), (x + r, y + r / 2))], color, r / 2
         )
     corners = {
         "square": [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
         "triangle": [(x, y - r), (x + r, y + r), (x - r, y + r)],
         "diamond": [(x, y - r - 1), (x + r + 1, y), (x, y + r + 1), (x - r - 1, y)],
     }[shape]
-    return shapes.area([corners], colour)
+    return shapes.area([corners], color)

@@ -76,7 +76,7 @@ def flow(
         loss: what ``backward()`` was called on, or any nesting of lists of such Values.
         calls: what :func:`tinygrad_edu.record_calls` recorded while the loss was computed; without it the parameters
             are the leaves that have a label, and there are no modules.
-        before: the numbers of the parameters before the optimiser's step, if it has been made since: gives the ratio of
+        before: the numbers of the parameters before the optimizer's step, if it has been made since: gives the ratio of
             update to data.
         split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
         units: how many units of a module are dead, where it has seen more examples than were recorded; by its path.
@@ -103,7 +103,7 @@ def flow(
         raise ValueError("no gradient has been computed yet; call backward() on the loss first")
     whole, parts = regions.explored(roots, calls)
     if parameters is None:
-        parameters = _tables(calls.names if calls is not None else _labelled(whole), before)
+        parameters = _tables(calls.names if calls is not None else _labeled(whole), before)
     groups = by_module(calls.calls if calls is not None else [], frozenset(split))
     layers = layers or {}
     modules = [*(gradient_stats(name, rows) for name, rows in layers.items() if name not in groups), *_results(groups)]
@@ -135,7 +135,7 @@ def _results(groups: Mapping[str, list[ModuleCall]]) -> list[GradientStats]:
     return [_line(name, [v for call in group for v in call.outputs]) for name, group in groups.items()]
 
 
-def _labelled(whole: Graph) -> dict[Value, str]:
+def _labeled(whole: Graph) -> dict[Value, str]:
     return {whole.values[node]: name for node, name in whole.names.items() if not whole.inputs[node]}
 
 
@@ -187,9 +187,9 @@ def _chart(measured: Flow) -> str:
             panels.append(panel.svg())
             x, bottom = panel.right + 40.0, max(bottom, panel.bottom)
     words = [row for f in measured.findings for row in wrapped(f, int(x / LETTER))] or ["Nothing unusual was found."]
-    colour = style.NEGATIVE if measured.findings else style.FAINT
+    color = style.NEGATIVE if measured.findings else style.FAINT
     head = [text(12, 30, _TITLE, size=20, bold=True)]
-    head += [text(12, 54 + 24 * i, row, colour, bold=bool(measured.findings)) for i, row in enumerate(words)]
+    head += [text(12, 54 + 24 * i, row, color, bold=bool(measured.findings)) for i, row in enumerate(words)]
     drop = 60.0 + 24.0 * len(words) - top  # the panels begin below the findings
     legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  a grid line per power of ten", style.FAINT)
     height = bottom + drop + 54

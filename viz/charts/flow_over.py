@@ -20,7 +20,7 @@ from .flow import Flow
 
 _COLUMNS = 8  # more do not fit beside each other twice in a size that can be read
 _CELL, _HIGH, _LEVEL = 62.0, 28.0, 58.0  # points
-_SHADE = 0.55  # of the colour, for the largest: words on it keep their contrast
+_SHADE = 0.55  # of the color, for the largest: words on it keep their contrast
 _USUAL = "update ÷ data: about 1e−3 is usual"
 
 
@@ -141,8 +141,8 @@ class FlowOver(Chart):
             inside.append(shapes.rectangle(x, y, _CELL, _HIGH, style.PAPER, line=style.FRAME_LINE))
             inside.append(shapes.lines(shapes.hatching(x, y, _CELL, _HIGH), style.FRAME_LINE, 1))
         broken = line is not None and line.not_finite > 0
-        colour = style.NEGATIVE if broken else style.INK
-        inside.append(text(x + _CELL / 2, y + _HIGH - 9, words, colour, size=15, anchor="middle", bold=broken))
+        color = style.NEGATIVE if broken else style.INK
+        inside.append(text(x + _CELL / 2, y + _HIGH - 9, words, color, size=15, anchor="middle", bold=broken))
         facts = "not measured" if line is None else f"{size!r}, {line.zeros:.1%} exactly 0"
         return shapes.titled(f"{name}, step {step:,}: {facts}", inside, value=repr(size), name=name, step=str(step))
 

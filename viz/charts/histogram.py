@@ -265,20 +265,20 @@ def _histogram(name: str, kind: str, bins: Bins, which: int) -> list[str]:
     """The bars of one distribution, from the corner (0, 0): words at 40, bars below, the axis at the bottom."""
     floor, step = 52.0 + _HEIGHT, _WIDTH / _BINS
     largest = max(1, *bins.counts)
-    colour = (style.POSITIVE, style.NEGATIVE)[which]
+    color = (style.POSITIVE, style.NEGATIVE)[which]
     parts, hatched = [], []
     for i, count in enumerate(bins.counts):
         if count:
             high = max(1.5, _HEIGHT * count / largest)
             box = (i * step, floor - high, step, high)
-            fill = colour if which == 0 else style.PAPER
+            fill = color if which == 0 else style.PAPER
             low = bins.low + (bins.high - bins.low) * i / _BINS
             words = f"{name}: {count:,} {kind} from {low:.4g} to {low + (bins.high - bins.low) / _BINS:.4g}"
-            bar = shapes.rectangle(*box, fill, line=style.PAPER if which == 0 else colour)
+            bar = shapes.rectangle(*box, fill, line=style.PAPER if which == 0 else color)
             parts.append(shapes.titled(words, [bar], count=str(count)))
             if which:
                 hatched += shapes.hatching(*box, step=5.0)
-    parts.append(shapes.lines(hatched, colour, 1))
+    parts.append(shapes.lines(hatched, color, 1))
     parts.append(stroke(0, floor, _WIDTH, floor, style.OUTLINE, 1.5))
     ends = (bins.low, 0.0, bins.high) if bins.low < 0.0 else (bins.low, bins.high)
     for end, anchor in zip(ends, ("start", "middle", "end") if len(ends) == 3 else ("start", "end"), strict=True):

@@ -95,8 +95,8 @@ class NextCharacters(Chart):
                     hatched += shapes.hatching(x, y + 3, wide, _ROW - 8)
                 else:
                     bar = shapes.rectangle(x, y + 3, wide, _ROW - 8, style.POSITIVE)
-                colour = style.FAINT if cut else style.INK
-                number = text(x + wide + 8, y + 21, _words(before, after), colour)
+                color = style.FAINT if cut else style.INK
+                number = text(x + wide + 8, y + 21, _words(before, after), color)
                 facts = f"{self.stages[stage]}; {row.name}: {after!r}" + (f", cut; it was {before!r}" if cut else "")
                 parts.append(shapes.titled(facts, [bar, number], value=repr(after)))
             parts.append(text(x, bottom + 24, f"{self.kept[stage]} left", style.FAINT))

@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 640.0, 340.0  # points: the axes
 _LEFT, _TOP = 92.0, 70.0
-#: Lines differ in colour, in dashes and in width, so that one can tell them apart in grey and from the back row.
+#: Lines differ in color, in dashes and in width, so that one can tell them apart in gray and from the back row.
 LOOKS = [
     (style.POSITIVE, "", 4.0),
     (style.NEGATIVE, "10 6", 4.0),
@@ -162,8 +162,8 @@ def _chart(plot: Plot) -> str:
     parts.append(text((_LEFT + right) / 2, bottom + 50, plot.x, anchor="middle"))
     parts.append(text(12, _TOP - 20, plot.y))  # above the highest number of the axis
     legend = _TOP + 16
-    for (name, line), (colour, dashes, thick) in zip(plot.lines.items(), _cycle(len(plot.lines)), strict=True):
-        look = f'fill="none" stroke="{colour}" stroke-width="{thick}" stroke-linejoin="round"'
+    for (name, line), (color, dashes, thick) in zip(plot.lines.items(), _cycle(len(plot.lines)), strict=True):
+        look = f'fill="none" stroke="{color}" stroke-width="{thick}" stroke-linejoin="round"'
         look += f' stroke-dasharray="{dashes}"' if dashes else ""
         places = " ".join(
             f"{'L' if i and _shows(line[i - 1], plot.log) else 'M'}{across.at(p[0]):.1f},{up.at(p[1]):.1f}"
@@ -175,11 +175,11 @@ def _chart(plot: Plot) -> str:
         parts.append(text(right + 54, legend, name, bold=True))
         legend += 30
     for i, (name, some) in enumerate(plot.points.items()):
-        mark, colour = _MARKS[i % len(_MARKS)], (style.INK, style.NEGATIVE, style.POSITIVE, style.MIXED)[i % 4]
+        mark, color = _MARKS[i % len(_MARKS)], (style.INK, style.NEGATIVE, style.POSITIVE, style.MIXED)[i % 4]
         for point in some:
             if _shows(point, plot.log):
-                parts.append(text(across.at(point[0]), up.at(point[1]) + 7, mark, colour, size=22, anchor="middle"))
-        parts.append(text(right + 30, legend + 2, mark, colour, size=22, anchor="middle"))
+                parts.append(text(across.at(point[0]), up.at(point[1]) + 7, mark, color, size=22, anchor="middle"))
+        parts.append(text(right + 30, legend + 2, mark, color, size=22, anchor="middle"))
         parts.append(text(right + 54, legend, name, bold=True))
         legend += 30
     height = bottom + (64 if plot.x else 36)

@@ -13,7 +13,7 @@ from .regions import Regions
 
 DEAD_AFTER = 20  # examples for which a ReLU is 0: a healthy one is so once in a million
 
-DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they stay apart without colour
+DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they stay apart without color
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .regions import Regions
 
 FINITE = sys.float_info.max  # the largest number that is
 
-#: A module explodes when it hands back so many times the gradient that arrives. A normalisation of embeddings with the
+#: A module explodes when it hands back so many times the gradient that arrives. A normalization of embeddings with the
 #: usual deviation of 0.02 hands back 1 / 0.02 = 50 times as much, and is healthy.
 EXPLODES = 60.0
 OUT_OF_SCALE = 1000.0  # times the median of its kind; gradients within one healthy model differ by less

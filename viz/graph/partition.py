@@ -338,7 +338,7 @@ class Partition:
         """The boxes, inputs first, otherwise by first node. In a circle, which only strange modules make, by number."""
         arrows = self.arrows
         missing = Counter(b for _, b in arrows)
-        after = _neighbours(arrows)
+        after = _neighbors(arrows)
         ready = [number for number in range(len(self.keys)) if not missing[number]]
         order = []
         while ready:
@@ -367,7 +367,7 @@ class Partition:
         return frozenset(apart)
 
 
-def _neighbours(arrows: list[tuple[int, int]]) -> dict[int, list[int]]:
+def _neighbors(arrows: list[tuple[int, int]]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for a, b in arrows:
         found.setdefault(a, []).append(b)
@@ -378,7 +378,7 @@ def _without_ends(nodes: set[int], arrows: list[tuple[int, int]]) -> set[int]:
     """What is left when nodes that nothing in ``nodes`` points at are taken away again and again."""
     arrows = [(a, b) for a, b in arrows if a in nodes and b in nodes]
     pointed_at = Counter(b for _, b in arrows)
-    after = _neighbours(arrows)
+    after = _neighbors(arrows)
     ready = [node for node in nodes if not pointed_at[node]]
     left = set(nodes)
     while ready:

@@ -236,7 +236,7 @@ def _measure(regions: list[Region], home: list[int]) -> None:
 
 
 def _find_softmaxes(graph: Graph, regions: list[Region], home: list[int]) -> None:
-    """Recognise exp(xᵢ − max x) and what is made of it: a softmax, its logarithm, a cross-entropy.
+    """Recognize exp(xᵢ − max x) and what is made of it: a softmax, its logarithm, a cross-entropy.
 
     Going forward, each node of the pattern gets a role, which depends only on the roles of its inputs.
     """
@@ -293,7 +293,7 @@ def _find_softmaxes(graph: Graph, regions: list[Region], home: list[int]) -> Non
 
 
 def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
-    """Recognise dot products, sums, means and products: trees of + and × whose inner results are used once.
+    """Recognize dot products, sums, means and products: trees of + and × whose inner results are used once.
 
     A product that is added is a term of the sum; a sum of n terms that is divided by the number n is a mean; nothing
     reaches over the border of a region.

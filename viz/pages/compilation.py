@@ -264,15 +264,15 @@ def _chart(chart: Compilation) -> str:
 
 def _line(row: Row, y: float, left: float, right: float, formulas: Sequence[str], end: float) -> str:
     """One row: the box of the graph, the link with its number, the instruction."""
-    colour = style.POSITIVE if row.product else style.OUTLINE
+    color = style.POSITIVE if row.product else style.OUTLINE
     middle, high = y + _ROW / 2, _ROW - 6
     fill = style.IDIOM if row.terms_shown else style.VALUE
     parts = [
-        shapes.rectangle(left + _LEFT, middle - 7, _BAND, 14, colour, opacity=0.35 if row.product else 0.18),
+        shapes.rectangle(left + _LEFT, middle - 7, _BAND, 14, color, opacity=0.35 if row.product else 0.18),
         shapes.rectangle(left, y + 3, _LEFT, high, fill if row.scalars else style.PAPER, line=style.FRAME_LINE),
         text(left + 10, middle + 5, row.words, style.INK if row.scalars else style.FAINT, size=15),
         text(left + _LEFT - 10, middle + 5, _counts(row), style.FAINT, size=14, anchor="end"),
-        f'<circle cx="{left + _LEFT + _BAND / 2:.1f}" cy="{middle:.1f}" r="14" fill="{style.PAPER}" stroke="{colour}" '
+        f'<circle cx="{left + _LEFT + _BAND / 2:.1f}" cy="{middle:.1f}" r="14" fill="{style.PAPER}" stroke="{color}" '
         f'stroke-width="2"/>',
         text(left + _LEFT + _BAND / 2, middle + 5, str(row.number), size=14, anchor="middle", bold=True),
         shapes.rectangle(

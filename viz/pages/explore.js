@@ -206,7 +206,7 @@ function shape(tag, attributes, text) {
   if (text !== undefined) e.textContent = text;
   return e;
 }
-const LABELLED = 40;  // edges: numbers on more of them are clutter
+const LABELED = 40;  // edges: numbers on more of them are clutter
 function drawPicture(view) {
   const drawing = make("div", { id: "drawing" }), isValue = "node" in view, focus = isValue ? "value" : "region";
   const stage = make("div", { id: "stage" }, drawing);
@@ -225,7 +225,7 @@ function drawPicture(view) {
   const top = isValue ? -1 : view.focus, room = $("picture").clientWidth - 32, tall = Math.max(300, innerHeight * 0.62);
   const scale = ({ width, height }) => Math.min(room / width, tall / height);
   const look = getComputedStyle(document.documentElement), [least, most] = ["--least", "--most"].map(v => Number(look.getPropertyValue(v)));
-  if (view.edges.length <= LABELLED) for (const edge of view.edges) edge.text = edge.count === 1 && hasFlow(edge.only) ? signed(sent(edge.only)) : edge.sources > 1 ? times(edge.sources) : "";
+  if (view.edges.length <= LABELED) for (const edge of view.edges) edge.text = edge.count === 1 && hasFlow(edge.only) ? signed(sent(edge.only)) : edge.sources > 1 ? times(edge.sources) : "";
   const place = across => { const placed = arrange(view.boxes, view.edges, frames, top, across, across ? 48 : isValue ? 88 : 56); return { ...placed, across, scale: scale(placed) }; };
   const wide = place(true), high = place(false), fits = Math.max(wide.scale, high.scale) >= least;
   // What fits nowhere goes down the page, which scrolls. (Boxes know their places from the last call.)

@@ -40,8 +40,8 @@ function drawTable(table) {
 }
 function paint(canvas, nodes, numbers, largest, columns, cell) {
   const look = getComputedStyle(document.documentElement), pen = canvas.getContext("2d");
-  const colour = name => { pen.fillStyle = look.getPropertyValue(name); return [1, 3, 5].map(k => parseInt(pen.fillStyle.slice(k, k + 2), 16)); };
-  const [paper, positive, negative, none] = ["--paper", "--positive", "--negative", "--frame-line"].map(colour);
+  const color = name => { pen.fillStyle = look.getPropertyValue(name); return [1, 3, 5].map(k => parseInt(pen.fillStyle.slice(k, k + 2), 16)); };
+  const [paper, positive, negative, none] = ["--paper", "--positive", "--negative", "--frame-line"].map(color);
   const picture = pen.createImageData(canvas.width, canvas.height);
   for (let flat = 0; flat < nodes.length; flat++) {
     const node = nodes[flat], x = node < 0 ? 0 : numbers[node], share = largest ? Math.min(1, Math.abs(x) / largest) ** 0.6 : 0;

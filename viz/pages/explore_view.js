@@ -110,13 +110,13 @@ function partition(focus, open, least, coarse) {
       if (t >= 0) ofTable[t] = nodes;
     } else if (boxOf[x] < 0) {
       if (!used[x]) continue;
-      const [key, near] = neighbour(x, around);
+      const [key, near] = neighbor(x, around);
       side(feeding, `o${key}`, x, { frame: focus, outside: true, near });
     }
   }
   if (focus) for (let e = 0; e < inputs.length; e++) {
     if (itemOf[owner[e]] >= 0 || itemOf[inputs[e]] < 0) continue;
-    const [key, near] = neighbour(owner[e], around);
+    const [key, near] = neighbor(owner[e], around);
     side(fed, `u${key}`, owner[e], { frame: focus, outside: true, near });
   }
   const sourceBox = new Int32Array(N).fill(-1), userBox = new Int32Array(N).fill(-1);
@@ -134,7 +134,7 @@ function partition(focus, open, least, coarse) {
   }
   return { focus, open: new Set(open), boxes, boxOf, edges: edgesBetween(boxes, boxOf, sourceBox, userBox), sourceBox, userBox };
 }
-// Ports to many neighbours of one module become one.
+// Ports to many neighbors of one module become one.
 function fewer(map) {
   const ports = [...map.values()].filter(port => port.near !== undefined), byName = new Map();
   if (ports.length <= 4) return map.values();
@@ -148,7 +148,7 @@ function fewer(map) {
   return merged;
 }
 // Where a value outside of the open region is, as seen from there: a module or pattern beside it or beside one around it.
-function neighbour(node, around) {
+function neighbor(node, around) {
   let r = HOME[node];
   if (around.has(r)) { const op = OPS[CODE[node] - FIRST_OP]; return [`${r}${op.name}`, { region: r, own: true, name: `${r} ${op.symbol}`, op }]; }
   while (!around.has(REGION.parent[r])) r = REGION.parent[r];

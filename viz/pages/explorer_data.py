@@ -5,7 +5,7 @@ every language. For every other operation its result and its local derivatives a
 So the page needs no calculus of its own, a new row in the table of operations needs no change here, and every number
 and gradient in the page is the engine's, bit for bit.
 
-Neighbouring numbers of a program are alike: inputs are written as differences from the inputs of the previous
+Neighboring numbers of a program are alike: inputs are written as differences from the inputs of the previous
 operation of the same kind, and bytes of equal weight stand together. That, and ``deflate``, leave little more than the
 parameters.
 """

@@ -99,7 +99,7 @@ function sorted(items, edges) {
   }
   return order;
 }
-// Middles as near as possible to where they are wished, in this order and without overlap: neighbours that would overlap
+// Middles as near as possible to where they are wished, in this order and without overlap: neighbors that would overlap
 // move as one, to the mean of their wishes (isotonic regression).
 function align(cells, wishes, space) {
   const blocks = [];

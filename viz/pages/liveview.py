@@ -122,7 +122,7 @@ class LiveView:
         if isinstance(value, dot.Drawing):
             svg = value.render_bytes("svg").decode()
         elif hasattr(value, "svg"):
-            # The page allows no style sheets but its own; a chart has its colours in its shapes as well.
+            # The page allows no style sheets but its own; a chart has its colors in its shapes as well.
             svg = re.sub(r"<style>.*?</style>", "", value.svg(), flags=re.DOTALL)
         else:
             with age.recomputed(build(values_in(value))) as is_new:
@@ -268,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(16)
-        body = fill(asset("live.html"), {"NONCE": nonce, "COLOURS": page_rules() + picture_rules()}).encode()
+        body = fill(asset("live.html"), {"NONCE": nonce, "COLORS": page_rules() + picture_rules()}).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

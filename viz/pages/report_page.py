@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..rendering.templates import asset, fill
-from ..rendering.theme import page_colours
+from ..rendering.theme import page_colors
 from .stepper_page import Page
 
 _NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
@@ -52,7 +52,7 @@ def report_page(title: str, sections: Sequence[Section]) -> Page:
             asset("report.html"),
             {
                 "TITLE": html.escape(title),
-                "STYLE": page_colours() + asset("report.css"),
+                "STYLE": page_colors() + asset("report.css"),
                 "LINKS": links,
                 "SECTIONS": body,
             },

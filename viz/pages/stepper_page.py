@@ -133,7 +133,7 @@ def picture(log: StepLog, placed: Positions) -> str:
             f'<text class="flow"></text></g>'
         )
     lines.append("</g>")
-    lines += [box(i, node, placed.centres[i]) for i, node in enumerate(log.nodes)]
+    lines += [box(i, node, placed.centers[i]) for i, node in enumerate(log.nodes)]
     return "\n".join([*lines, "</svg>"])
 
 
@@ -158,9 +158,9 @@ def marker(name: str, orient: str, size: int) -> str:
     )
 
 
-def box(i: int, node: Node, centre: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
+def box(i: int, node: Node, center: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
     """One box in SVG; without ``data`` and ``grad`` their places hold a dash."""
-    x, y = centre
+    x, y = center
     width, height = size(node)
     if node.is_constant:
         return (

@@ -19,7 +19,7 @@ class Seen(Protocol):
         character: itself.
         probability: that the model gave it.
         likeliest: other characters with their probabilities.
-        level: 0 for expected, up to one less than there are colours in :data:`viz.style.SURPRISE`.
+        level: 0 for expected, up to one less than there are colors in :data:`viz.style.SURPRISE`.
     """
 
     @property
@@ -47,7 +47,7 @@ def surprise_page(
     """The page: the text, the numbers of the character that is pointed at, and tables.
 
     Args:
-        first: the character that nothing came before; it is shown without a colour.
+        first: the character that nothing came before; it is shown without a color.
         seen: those after it.
         levels: what each level means, in words.
         tables: summaries, beside the text.
@@ -59,7 +59,7 @@ def surprise_page(
     parts = {
         "TITLE": html.escape(title),
         "SENTENCE": html.escape(sentence),
-        "COLOURS": _colours(),
+        "COLORS": _colors(),
         "STYLE": asset("surprise.css"),
         "LEGEND": legend,
         "TEXT": f"{html.escape(first)}{text}",
@@ -85,7 +85,7 @@ def _table(table: Table) -> str:
     return f"<h2>{html.escape(table.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _colours() -> str:
+def _colors() -> str:
     """Light and dark, as CSS variables."""
 
     def variables(dark: bool) -> str:

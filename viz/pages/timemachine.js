@@ -129,12 +129,12 @@ function drawHeads() {
 }
 function showAttention(frame) {
   if (!HEADS.length) { $("attentionpart").hidden = true; return; }
-  const colour = getComputedStyle(document.documentElement).getPropertyValue("--positive").trim();
+  const color = getComputedStyle(document.documentElement).getPropertyValue("--positive").trim();
   thumbnails.forEach(({ button, small }, h) => {
     button.setAttribute("aria-pressed", h === head);
     const context = small.getContext("2d");
     context.clearRect(0, 0, T, T);
-    context.fillStyle = colour;
+    context.fillStyle = color;
     for (let i = 0; i < T; i++) for (let j = 0; j <= i; j++) {
       context.globalAlpha = weight(frame, h, i, j);
       context.fillRect(j, i, 1, 1);

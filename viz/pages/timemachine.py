@@ -18,7 +18,7 @@ from tinygrad_edu.gradient_stats import GradientStats
 
 from .. import style
 from ..rendering.templates import asset, fill, script_json
-from ..rendering.theme import page_colours
+from ..rendering.theme import page_colors
 from .stepper_page import Page
 
 Point = tuple[float, float]
@@ -104,7 +104,7 @@ def time_machine(
             asset("timemachine.html"),
             {
                 "TITLE": html.escape(title),
-                "STYLE": page_colours() + asset("timemachine.css"),
+                "STYLE": page_colors() + asset("timemachine.css"),
                 "ROWS": "".join(_row(frame) for frame in shown),
                 "DATA": script_json(data),
                 "SCRIPT": asset("timemachine.js"),
@@ -189,7 +189,7 @@ def _pair(step: float, loss: float) -> list[float | None]:
 
 
 def _smoothed(points: Sequence[Point]) -> Iterator[Point]:
-    """At most :data:`MOST_POINTS` points: means of as many neighbours as that takes."""
+    """At most :data:`MOST_POINTS` points: means of as many neighbors as that takes."""
     points = [point for point in points if math.isfinite(point[1])]
     several = -(-len(points) // MOST_POINTS)
     for start in range(0, len(points), max(several, 1)):

@@ -48,8 +48,8 @@ def text_height(svg: str) -> float:
 
 
 def _bold(line: str) -> str:
-    """A line of DOT with its small text as large as the rest, and with colours of a higher contrast."""
+    """A line of DOT with its small text as large as the rest, and with colors of a higher contrast."""
     line = line.replace(f'POINT-SIZE="{style.SMALL_SIZE}"', f'POINT-SIZE="{style.TEXT_SIZE}"')
-    for colour, stronger in style.BEAMER.items():
-        line = line.replace(colour, stronger)
+    for color, stronger in style.BEAMER.items():
+        line = line.replace(color, stronger)
     return line

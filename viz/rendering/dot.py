@@ -135,7 +135,7 @@ def drawing(
         picture: what to draw.
         direction: ``"LR"``, ``"TB"``, or ``"wrapped"``: from left to right in several rows.
         lecture: draw single Values as the micrograd lecture does, with their operation in a circle of its own.
-        legend: say what the colours mean.
+        legend: say what the colors mean.
         note: a line above the picture.
         coarser: makes the picture for when this one cannot be laid out in time.
     """
@@ -207,7 +207,7 @@ def plain(boxes: Iterable[tuple[str, style.Face, bool]], edges: Iterable[tuple[s
     for box, face, root in boxes:
         graph.node(box, f"<{_label(face, root)}>", tooltip=_tooltip(face.tooltip))
     for source, target, words in edges:
-        label = f"<{_font(f' {words} ', colour=style.FAINT)}>"
+        label = f"<{_font(f' {words} ', color=style.FAINT)}>"
         graph.edge(source, target, label=label, tooltip=_tooltip(words), color=style.MIXED)
     return graph
 
@@ -251,9 +251,9 @@ def _tooltip(words: str) -> str:
     return graphviz.nohtml("\\n".join(graphviz.escape(visible(line)) for line in words.split("\n")))  # type: ignore[no-any-return]
 
 
-def _font(words: str, *, size: int | None = None, colour: str | None = None, bold: bool = False) -> str:
+def _font(words: str, *, size: int | None = None, color: str | None = None, bold: bool = False) -> str:
     attributes = "".join(
-        [f' POINT-SIZE="{size}"' if size else "", f' COLOR="{colour}"' if colour else ""],
+        [f' POINT-SIZE="{size}"' if size else "", f' COLOR="{color}"' if color else ""],
     )
     inner = f"<B>{text(words)}</B>" if bold else text(words)
     return f"<FONT{attributes}>{inner}</FONT>" if attributes else inner
@@ -262,7 +262,7 @@ def _font(words: str, *, size: int | None = None, colour: str | None = None, bol
 def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
     value = picture.graph.values[box.nodes[0]]
     if box.kind == "node" and value.op is CONSTANT:
-        label = f"<{_font(style.number(value.data), size=style.SMALL_SIZE, colour=style.FAINT)}>"
+        label = f"<{_font(style.number(value.data), size=style.SMALL_SIZE, color=style.FAINT)}>"
         graph.node(box.id, label, shape="plaintext", tooltip=f"the number {value.data!r} in the formula")
         return
     face = style.face(box, picture)
@@ -270,9 +270,9 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
         name = text(style.short(style.visible(box.name))) or " "
         grad = "–" if value.grad is NO_GRADIENT_YET else f"{value.grad:.4f}"
         words = {word.removeprefix("old ") for word, _ in (*face.rows, *face.gradients) if word.startswith("old ")}
-        old = {word: _font("old ", colour=style.NEGATIVE) if word in words else "" for word in ("data", "grad")}
+        old = {word: _font("old ", color=style.NEGATIVE) if word in words else "" for word in ("data", "grad")}
         cells = [name, f"{old['data']}data {value.data:.4f}", f"{old['grad']}grad {grad}"]
-        cells += [_font(mark, colour=style.NEGATIVE, bold=True) for mark in face.marks]
+        cells += [_font(mark, color=style.NEGATIVE, bold=True) for mark in face.marks]
         row = "<VR/>".join(f"<TD>{cell}</TD>" for cell in cells)
         outline = (4, style.NEGATIVE) if face.outlined else (1, style.INK)
         table = _TABLE.format(outline[0], style.PAPER, "", outline[1])
@@ -302,9 +302,9 @@ def _label(face: style.Face, root: bool) -> str:
     elif tab or title:
         parts.append(f"<TR>{(tab or title).replace('<TD', f'<TD{span}', 1)}</TR>")
     for words in face.marks:
-        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, colour=style.NEGATIVE, bold=True)}</TD></TR>')
+        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, color=style.NEGATIVE, bold=True)}</TD></TR>')
     for words in face.notes:
-        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, size=style.SMALL_SIZE, colour=style.FAINT)}</TD></TR>')
+        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, size=style.SMALL_SIZE, color=style.FAINT)}</TD></TR>')
     if face.rows and (tab or title or face.notes or face.marks):
         parts.append("<HR/>")
     parts += _rows(face.rows)
@@ -317,9 +317,9 @@ def _label(face: style.Face, root: bool) -> str:
 
 def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
     for word, numbers in rows:
-        colour = style.NEGATIVE if word.startswith("old ") else style.FAINT
+        color = style.NEGATIVE if word.startswith("old ") else style.FAINT
         yield (
-            f'<TR><TD ALIGN="LEFT">{_font(word, size=style.SMALL_SIZE, colour=colour)}</TD>'
+            f'<TR><TD ALIGN="LEFT">{_font(word, size=style.SMALL_SIZE, color=color)}</TD>'
             f'<TD ALIGN="RIGHT">{_font(numbers)}</TD></TR>'
         )
 
@@ -333,13 +333,13 @@ def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: boo
             target += "op"
         graph.edge(edge.source.id, target, **free)
         return
-    attributes = {**free, "color": line.colour, "penwidth": f"{line.width:g}", "tooltip": _tooltip(line.tooltip)}
+    attributes = {**free, "color": line.color, "penwidth": f"{line.width:g}", "tooltip": _tooltip(line.tooltip)}
     if line.dashed:
         attributes["style"] = "dashed"
     if line.arrowhead != "normal":
         attributes["arrowhead"] = line.arrowhead
     if line.words:
-        words = "<BR/>".join(_font(f" {w} ", colour=colour, bold=bold) for w, colour, bold in line.words)
+        words = "<BR/>".join(_font(f" {w} ", color=color, bold=bold) for w, color, bold in line.words)
         attributes["label"] = f"<{words}>"
         attributes["labeltooltip"] = attributes["tooltip"]
     graph.edge(edge.source.id, target, **attributes)
@@ -352,11 +352,11 @@ def _header(picture: Picture, note: str, legend: bool) -> str:
     rows = [f"<B>{text(words)}</B>" for words in filter(None, [style.banner(picture), note])]
     for sentence in [*picture.age, *([picture.annotations.trouble.sentence] if picture.annotations.trouble else [])]:
         lines = textwrap.wrap(sentence, _SENTENCE)
-        rows += [_font(words, colour=style.NEGATIVE, bold=True) for words in lines]
+        rows += [_font(words, color=style.NEGATIVE, bold=True) for words in lines]
     if legend:
         entries = [
-            f"{_font(sample, colour=colour, bold=True)} {_font(words, size=style.SMALL_SIZE)}"
-            for sample, colour, words in style.legend(picture)
+            f"{_font(sample, color=color, bold=True)} {_font(words, size=style.SMALL_SIZE)}"
+            for sample, color, words in style.legend(picture)
         ]
         rows += ["  ".join(entries[i : i + 4]) for i in range(0, len(entries), 4)]
     table = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)

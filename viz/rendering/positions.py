@@ -20,13 +20,13 @@ class Positions:
 
     Attributes:
         width, height: of the whole picture.
-        centres: the middle (x, y) of each box.
+        centers: the middle (x, y) of each box.
         paths: the ``d`` of an SVG path from the border of one box to the border of another, per edge.
     """
 
     width: float
     height: float
-    centres: tuple[tuple[float, float], ...]
+    centers: tuple[tuple[float, float], ...]
     paths: tuple[str, ...]
 
 
@@ -62,16 +62,16 @@ def _read(svg: str, nodes: int, edges: int) -> Positions:
     if view is None or move is None:
         raise LayoutError("the layout program wrote an SVG of another form; save as .dot to look at the graph's text")
     dx, dy = float(move[1]), float(move[2])
-    centres: dict[int, tuple[float, float]] = {}
+    centers: dict[int, tuple[float, float]] = {}
     for i, points in _NODE.findall(svg):
         pairs = [(float(x), float(y)) for x, y in _PAIR.findall(points)]
         xs, ys = [x for x, _ in pairs], [y for _, y in pairs]
-        centres[int(i)] = (round((min(xs) + max(xs)) / 2 + dx, 2), round((min(ys) + max(ys)) / 2 + dy, 2))
+        centers[int(i)] = (round((min(xs) + max(xs)) / 2 + dx, 2), round((min(ys) + max(ys)) / 2 + dy, 2))
     paths = {
         int(i): _PAIR.sub(lambda m: f"{float(m[1]) + dx:.2f},{float(m[2]) + dy:.2f}", d) for i, d in _EDGE.findall(svg)
     }
-    if len(centres) != nodes or len(paths) != edges:
-        raise LayoutError(f"the layout program drew {len(centres)} of {nodes} boxes and {len(paths)} of {edges} edges")
+    if len(centers) != nodes or len(paths) != edges:
+        raise LayoutError(f"the layout program drew {len(centers)} of {nodes} boxes and {len(paths)} of {edges} edges")
     return Positions(
-        float(view[1]), float(view[2]), tuple(centres[i] for i in range(nodes)), tuple(paths[i] for i in range(edges))
+        float(view[1]), float(view[2]), tuple(centers[i] for i in range(nodes)), tuple(paths[i] for i in range(edges))
     )

@@ -121,8 +121,8 @@ class _Sheet:
             self._shape([[_at(matrix, p) for p in run] for run in _outline(kind, element, self)], looks, matrix)
 
     def _shape(self, runs: list[list[Point]], looks: Mapping[str, str], matrix: _Matrix) -> None:
-        fill = _colour(looks.get("fill", "#000000"), looks.get("fill-opacity"))
-        stroke = _colour(looks.get("stroke", "none"), looks.get("stroke-opacity"))
+        fill = _color(looks.get("fill", "#000000"), looks.get("fill-opacity"))
+        stroke = _color(looks.get("stroke", "none"), looks.get("stroke-opacity"))
         zoom = math.sqrt(abs(matrix[0] * matrix[3] - matrix[1] * matrix[2]))
         if fill:
             self.shapes += [_operation("c", "#00000000"), _operation("C", fill)]
@@ -139,8 +139,8 @@ class _Sheet:
 
     def _text(self, element: ElementTree.Element, looks: Mapping[str, str], matrix: _Matrix) -> None:
         words = "".join(element.itertext())
-        colour = _colour(looks.get("fill", "#000000"), looks.get("fill-opacity"))
-        if not words.strip() or not colour:
+        color = _color(looks.get("fill", "#000000"), looks.get("fill-opacity"))
+        if not words.strip() or not color:
             return
         if abs(matrix[1]) > 1e-9 or abs(matrix[2]) > 1e-9:
             raise DrawingError(f"a turned text ({words!r}) cannot be written as .png or .pdf; save as .svg or .html")
@@ -161,7 +161,7 @@ class _Sheet:
         self.words.append(
             f'w{len(self.words)} [pos="{(start + end) / 2:.2f},{self.height - y + self.baselines[bold] * size:.2f}" '
             f'width={width / 72:.4f} height={height / 72:.4f} fontname="{style.FONT}" fontsize={size:.2f} '
-            f'fontcolor="{colour}" label=<{_TABLE}<TR>{cell}</TR></TABLE>>]'
+            f'fontcolor="{color}" label=<{_TABLE}<TR>{cell}</TR></TABLE>>]'
         )
 
 
@@ -179,15 +179,15 @@ def _operation(letter: str, words: str) -> str:
     return f"{letter} {len(words)} -{words}"
 
 
-def _colour(colour: str, opacity: str | None) -> str:
+def _color(color: str, opacity: str | None) -> str:
     """``#rrggbb`` or ``#rrggbbaa``; empty when nothing is to be seen."""
-    if colour in ("none", "transparent"):
+    if color in ("none", "transparent"):
         return ""
-    colour = {"black": "#000000", "white": "#ffffff"}.get(colour, colour)  # the names that graphviz itself writes
-    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
-        raise DrawingError(f"the colour {colour!r} cannot be written as .png or .pdf; write it as #rrggbb")
+    color = {"black": "#000000", "white": "#ffffff"}.get(color, color)  # the names that graphviz itself writes
+    if not re.fullmatch("#[0-9a-fA-F]{6}", color):
+        raise DrawingError(f"the color {color!r} cannot be written as .png or .pdf; write it as #rrggbb")
     share = 1.0 if opacity is None else float(opacity)
-    return colour if share >= 1.0 else f"{colour}{round(255 * share):02x}" if share > 0.0 else ""
+    return color if share >= 1.0 else f"{color}{round(255 * share):02x}" if share > 0.0 else ""
 
 
 def _moved(matrix: _Matrix, transform: str) -> _Matrix:

@@ -1,6 +1,6 @@
 """Rectangles, polygons, hatching and the width of words: what charts of areas and cells are drawn with.
 
-Areas are told apart by marks and lines as well as by colour: colours are laid on thinly, so that words on them keep
+Areas are told apart by marks and lines as well as by color: colors are laid on thinly, so that words on them keep
 their contrast on a light and on a dark screen.
 """
 
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 
 def document(width: float, height: float, parts: Iterable[str]) -> str:
-    """An SVG picture of a size in points, on paper of the colour of the screen."""
+    """An SVG picture of a size in points, on paper of the color of the screen."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
@@ -39,7 +39,7 @@ def rectangle(
     line: str = "",
     thick: float = 1,
 ) -> str:
-    """A filled rectangle, with a line around it if a colour is given for one."""
+    """A filled rectangle, with a line around it if a color is given for one."""
     around = f' stroke="{line}" stroke-width="{thick}"' if line else ""
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"'
@@ -53,10 +53,10 @@ def area(polygons: Iterable[Sequence[Point]], fill: str, *, opacity: float = 1.0
     return f'<path d="{outlines}" fill="{fill}"{_opacity(opacity)}/>' if outlines else ""
 
 
-def lines(segments: Iterable[tuple[Point, Point]], colour: str, width: float) -> str:
+def lines(segments: Iterable[tuple[Point, Point]], color: str, width: float) -> str:
     """Many straight lines of one look in one shape."""
     places = "".join(f"M{x1:.1f},{y1:.1f}L{x2:.1f},{y2:.1f}" for (x1, y1), (x2, y2) in segments)
-    look = f'fill="none" stroke="{colour}" stroke-width="{width}" stroke-linecap="round"'
+    look = f'fill="none" stroke="{color}" stroke-width="{width}" stroke-linecap="round"'
     return f'<path d="{places}" {look}/>' if places else ""
 
 

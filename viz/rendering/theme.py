@@ -1,8 +1,8 @@
 """A picture for the screen: dark where the screen is dark, and every number in full where a script can read it.
 
-A layout program writes colours into every shape. Here a style sheet of a few lines is put over them: each colour of
+A layout program writes colors into every shape. Here a style sheet of a few lines is put over them: each color of
 :mod:`viz.style` becomes a CSS variable with a value for light and one for dark. Programs that do not know CSS, such as
-converters to PDF, still see the colours in the shapes.
+converters to PDF, still see the colors in the shapes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DARK_NOTEBOOK = ":is([data-jp-theme-light=false],[data-vscode-theme-kind$=dark],
 
 
 def variables() -> tuple[str, str]:
-    """The colours of :data:`viz.style.THEMES` as CSS variables, light and dark."""
-    light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
-    dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+    """The colors of :data:`viz.style.THEMES` as CSS variables, light and dark."""
+    light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
+    dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
     return light, dark
 
 
@@ -40,11 +40,11 @@ def page_rules() -> str:
 
 
 def picture_rules() -> str:
-    """The same for pictures of the class ``tinygrad``: the variable of a colour in place of the colour itself."""
+    """The same for pictures of the class ``tinygrad``: the variable of a color in place of the color itself."""
     light, dark = variables()
     use = "".join(
-        f'svg.tinygrad [{what}="{colour}" i]{{{what}:var(--{name})}}'
-        for name, (colour, _) in style.THEMES.items()
+        f'svg.tinygrad [{what}="{color}" i]{{{what}:var(--{name})}}'
+        for name, (color, _) in style.THEMES.items()
         for what in ("fill", "stroke")
     )
     return (
@@ -55,15 +55,15 @@ def picture_rules() -> str:
     )
 
 
-def page_colours() -> str:
-    """The colours of :mod:`viz.style` as variables of a whole page, light, dark and for a projector.
+def page_colors() -> str:
+    """The colors of :mod:`viz.style` as variables of a whole page, light, dark and for a projector.
 
     ``data-theme`` on the root says which; without it the screen's own setting counts.
     """
-    light = "".join(f"--{name}:{colour};" for name, (colour, _) in style.THEMES.items())
-    dark = "".join(f"--{name}:{colour};" for name, (_, colour) in style.THEMES.items())
+    light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
+    dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
     beamer = "".join(
-        f"--{name}:{style.BEAMER[colour]};" for name, (colour, _) in style.THEMES.items() if colour in style.BEAMER
+        f"--{name}:{style.BEAMER[color]};" for name, (color, _) in style.THEMES.items() if color in style.BEAMER
     )
     return (
         f":root{{color-scheme:light;{light}}}\n"

@@ -102,12 +102,12 @@ class Animation:
         history = [log.replay(k) for k in range(len(log.steps) + 1)]
         for i, node in enumerate(log.nodes):
             if node.is_constant:
-                inside.append(box(i, node, placed.centres[i]))
+                inside.append(box(i, node, placed.centers[i]))
                 continue
             data = _cells([state.data[i] for state in history], windows, False)
             gradient = _cells([state.gradients[i] for state in history], windows, True)
-            inside.append(box(i, node, placed.centres[i], data, gradient))
-            frame = _frame(placed.centres[i], size(node))
+            inside.append(box(i, node, placed.centers[i], data, gradient))
+            frame = _frame(placed.centers[i], size(node))
             inside += [
                 f'<rect class="mark" {frame}{windows.shown(k, k + 1)}/>'
                 for k, step in enumerate(log.steps, 1)
@@ -139,7 +139,7 @@ class Animation:
         return join(*self._stills(), "PNG")
 
     def gif(self) -> bytes:
-        """The picture as animated GIF: the frames of :meth:`apng`, each change in at most 256 colours."""
+        """The picture as animated GIF: the frames of :meth:`apng`, each change in at most 256 colors."""
         return join(*self._stills(), "GIF")
 
     def _stills(self) -> tuple[list[bytes], list[float]]:
@@ -245,8 +245,8 @@ def _cells(numbers: list[float | None], windows: _Windows, signed: bool) -> Cell
     return cells
 
 
-def _frame(centre: tuple[float, float], extent: tuple[float, float]) -> str:
-    x, y = centre[0] - extent[0] / 2, centre[1] - extent[1] / 2
+def _frame(center: tuple[float, float], extent: tuple[float, float]) -> str:
+    x, y = center[0] - extent[0] / 2, center[1] - extent[1] / 2
     return f'x="{x:g}" y="{y:g}" width="{extent[0]:g}" height="{extent[1]:g}" rx="5"'
 
 
@@ -271,9 +271,9 @@ def _dot_frames(log: StepLog) -> Iterator[str]:
         for source, target, operand in edges(log):
             sent = done.get((target, operand))
             active = isinstance(step, Chain) and (step.node, step.operand) == (target, operand)
-            colour = style.FAINT if not sent else style.POSITIVE if sent > 0 else style.NEGATIVE
+            color = style.FAINT if not sent else style.POSITIVE if sent > 0 else style.NEGATIVE
             dashed = " style=dashed" if sent == 0 else ""
-            lines.append(f'n{source} -> n{target} [color="{colour}" penwidth={6 if active else 2}{dashed}]')
+            lines.append(f'n{source} -> n{target} [color="{color}" penwidth={6 if active else 2}{dashed}]')
         yield "\n".join([*lines, "}"])
 
 

@@ -101,7 +101,7 @@ def _measured(root: Value) -> Numbers:
     return {value.label: gradient for value, gradient in reversed(list(pairs)) if value.label}
 
 
-def labelled(label: str, value: Value) -> Value:
+def labeled(label: str, value: Value) -> Value:
     """The same Value, with a name."""
     value.label = label
     return value
@@ -112,7 +112,7 @@ def labelled(label: str, value: Value) -> Value:
 
 def _missing_plus_buggy() -> Numbers:
     a = Value(3.0, "a")
-    b = labelled("b", a * a)
+    b = labeled("b", a * a)
     gradients = {b: 1.0, a: 0.0}
     gradients[a] = gradients[b] * a.data  # a is the first factor of b …
     gradients[a] = gradients[b] * a.data  # … and the second
@@ -121,7 +121,7 @@ def _missing_plus_buggy() -> Numbers:
 
 def _missing_plus_fixed() -> Numbers:
     a = Value(3.0, "a")
-    b = labelled("b", a * a)
+    b = labeled("b", a * a)
     gradients = {b: 1.0, a: 0.0}
     gradients[a] += gradients[b] * a.data
     gradients[a] += gradients[b] * a.data
@@ -130,7 +130,7 @@ def _missing_plus_fixed() -> Numbers:
 
 def _missing_plus_truth() -> Numbers:
     a = Value(3.0, "a")
-    return _measured(labelled("b", a * a))
+    return _measured(labeled("b", a * a))
 
 
 # --- 2. no topological order ------------------------------------------------------------------------------------------
@@ -138,8 +138,8 @@ def _missing_plus_truth() -> Numbers:
 
 def _no_order_buggy() -> Numbers:
     a = Value(1.0, "a")
-    b = labelled("b", a + a)
-    c = labelled("c", b + b)
+    b = labeled("b", a + a)
+    c = labeled("c", b + b)
     gradients = {c: 1.0, b: 0.0, a: 0.0}
 
     def send(value: Value) -> None:
@@ -154,8 +154,8 @@ def _no_order_buggy() -> Numbers:
 
 def _no_order_fixed() -> Numbers:
     a = Value(1.0, "a")
-    b = labelled("b", a + a)
-    c = labelled("c", b + b)
+    b = labeled("b", a + a)
+    c = labeled("c", b + b)
     gradients = {c: 1.0, b: 0.0, a: 0.0}
     for value in reversed(topological_order(c)):  # a value's turn comes when its gradient is complete
         for x in value.inputs:
@@ -165,8 +165,8 @@ def _no_order_fixed() -> Numbers:
 
 def _no_order_truth() -> Numbers:
     a = Value(1.0, "a")
-    b = labelled("b", a + a)
-    return _measured(labelled("c", b + b))
+    b = labeled("b", a + a)
+    return _measured(labeled("c", b + b))
 
 
 # --- 3. no zero_grad --------------------------------------------------------------------------------------------------
@@ -232,17 +232,17 @@ def _wrong_axis_truth() -> Numbers:
 
 def _dead_clip_buggy() -> Numbers:
     w, x, target = Value(-1.0, "w"), 0.5, 1.0
-    z = labelled("z", w * x)
-    y = labelled("y", z.maximum(0.0).minimum(1.0))  # an output must lie between 0 and 1
-    loss = labelled("loss", (y - target) ** 2)
+    z = labeled("z", w * x)
+    y = labeled("y", z.maximum(0.0).minimum(1.0))  # an output must lie between 0 and 1
+    loss = labeled("loss", (y - target) ** 2)
     loss.backward()
     return {"y.grad": y.grad, "z.grad": z.grad, "w.grad": w.grad}
 
 
 def _dead_clip_fixed() -> Numbers:
     w, x, target = Value(-1.0, "w"), 0.5, 1.0
-    z = labelled("z", w * x)
-    loss = labelled("loss", (z - target) ** 2)  # clip where a number is shown, not where one is learned from
+    z = labeled("z", w * x)
+    loss = labeled("loss", (z - target) ** 2)  # clip where a number is shown, not where one is learned from
     loss.backward()
     y = min(max(z.data, 0.0), 1.0)
     return {"y shown": y, "z.grad": z.grad, "w.grad": w.grad}

@@ -27,11 +27,11 @@ class Look:
     """What a terminal can show.
 
     Attributes:
-        colour: whether escape codes for colours may be written.
+        color: whether escape codes for colors may be written.
         encoding: of the output; where it lacks a sign of mathematics, plain letters are used throughout.
     """
 
-    colour: bool = False
+    color: bool = False
     encoding: str = "utf-8"
 
     @property
@@ -51,15 +51,15 @@ class Look:
         return words.translate(ASCII).encode(self.encoding, "replace").decode(self.encoding)
 
     def paint(self, words: str, *codes: str) -> str:
-        """Words in a colour, where colours are allowed."""
-        return f"\x1b[{';'.join(codes)}m{words}\x1b[0m" if self.colour and codes else words
+        """Words in a color, where colors are allowed."""
+        return f"\x1b[{';'.join(codes)}m{words}\x1b[0m" if self.color and codes else words
 
 
-# Codes of the terminal: its bright blue and its orange-like yellow are the nearest to the drawings' two colours.
+# Codes of the terminal: its bright blue and its orange-like yellow are the nearest to the drawings' two colors.
 _BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
 
 
-#: One line of the screen, and the codes of its colour.
+#: One line of the screen, and the codes of its color.
 Line = tuple[str, tuple[str, ...]]
 
 
@@ -172,7 +172,7 @@ class Stepper:
         return exact if self.digits else style.number
 
     def screen(self, width: int = 80, height: int = 24, look: Look | None = None) -> list[str]:
-        """At most ``height`` lines of at most ``width`` characters, not counting codes for colours."""
+        """At most ``height`` lines of at most ``width`` characters, not counting codes for colors."""
         look = look or Look()
         width, height = max(width, 20), max(height, 8)
         below = [*_wrapped(self._explanation(), width), ("", ()), *self._status()]

@@ -34,9 +34,9 @@ _ESCAPE = re.compile(r"\x1b([\[O][0-9;]*[A-Za-z~])")
 
 
 def look(stream: TextIO) -> Look:
-    """What this stream can show: no colours when NO_COLOR is set (no-color.org) or when it is no terminal."""
-    colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Look(colour, stream.encoding or "utf-8")  # None: a string, which holds every sign
+    """What this stream can show: no colors when NO_COLOR is set (no-color.org) or when it is no terminal."""
+    color = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Look(color, stream.encoding or "utf-8")  # None: a string, which holds every sign
 
 
 def is_interactive() -> bool:
@@ -64,7 +64,7 @@ class Screens(Protocol):
         """One key: a character, or a name such as ``"left"`` or ``"enter"``."""
 
     def screen(self, width: int, height: int, look: Look) -> list[str]:
-        """At most ``height`` lines of at most ``width`` characters, not counting codes for colours."""
+        """At most ``height`` lines of at most ``width`` characters, not counting codes for colors."""
 
 
 def run(screens: Screens, *, every: float | None = None) -> None:

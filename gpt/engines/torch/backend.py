@@ -435,7 +435,7 @@ def _backward(name: str) -> Callable[..., Tensor]:
     return lambda g, *inputs_and_out: _flow(g, slope(*inputs_and_out))
 
 
-# --- the optimiser ----------------------------------------------------------------------------------------------------
+# --- the optimizer ----------------------------------------------------------------------------------------------------
 
 
 class TorchAdamW:

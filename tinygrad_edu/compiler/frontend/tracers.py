@@ -173,7 +173,7 @@ class Body:
         return [x._node if type(x) is Tracer and x._body is self else self.number(x) for x in xs]
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
-        """The nodes of parameters that are neighbours in one tensor; None for any other vector."""
+        """The nodes of parameters that are neighbors in one tensor; None for any other vector."""
         values, parameters = self.trace.values, self.trace.parameters
         tensor, first = parameters.locate(xs[0])
         start, end = parameters.start(tensor) + first, first + len(xs)
@@ -641,7 +641,7 @@ def site_here(depth: int) -> int:
     key = (frame.f_code, frame.f_lasti)
     trace = current_body().trace
     number = trace.places.get(key)
-    if number is None:  # one line may have several places: Python moves calls about when it optimises them
+    if number is None:  # one line may have several places: Python moves calls about when it optimizes them
         number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
         trace.places[key] = number
     return number

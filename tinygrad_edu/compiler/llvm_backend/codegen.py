@@ -2,7 +2,7 @@
 
 LLVM (llvm.org, through llvmlite) translates its language into the instructions of whatever processor there is. It is
 not asked to find anything out: a value in the text below is a vector of :data:`WIDTH` bytes, one number for each of so
-many neighbouring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
+many neighboring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
 
 A kernel's text has no addresses, sizes or steps in it; they stand in a table that it is given. The layers of a network
 differ in nothing else, so they share one kernel, which is compiled once.
@@ -299,11 +299,11 @@ class _Writer:
 
     def _take_strip(self, axes: list[_Axis]) -> _Axis:
         """The axis of which as many points as a vector has are worked on side by side; taken out of the others."""
-        strip = max(axes, key=lambda axis: (self._neighbours(axis), self._size(axis)))
+        strip = max(axes, key=lambda axis: (self._neighbors(axis), self._size(axis)))
         axes.remove(strip)
         return strip
 
-    def _neighbours(self, axis: _Axis) -> int:
+    def _neighbors(self, axis: _Axis) -> int:
         """How many places lie side by side along an axis."""
         return sum(place.steps.get(axis[-1]) == self.item for place in self.places.values())
 

@@ -19,7 +19,7 @@ from .contraction import contract
 #: Up to this many candidates a table is looked up by a matrix product with ones and zeros.
 LARGEST_ONE_HOT = 512
 
-#: Up to so many neighbouring numbers are added up fastest as a product with ones.
+#: Up to so many neighboring numbers are added up fastest as a product with ones.
 SMALL_SUM = 1024
 
 

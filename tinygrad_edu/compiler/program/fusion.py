@@ -1,4 +1,4 @@
-"""Which neighbouring instructions run together, as one kernel that reads and writes memory once.
+"""Which neighboring instructions run together, as one kernel that reads and writes memory once.
 
 numpy goes through the whole of an array for every operation; a layer norm is a dozen such journeys. A *group* is a
 stretch of instructions that share some loops, its *outer* ones. A kernel runs all of them for some points of the outer

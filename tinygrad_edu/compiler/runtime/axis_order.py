@@ -1,6 +1,6 @@
 """In which order the axes of every array lie in memory.
 
-The meaning of a program does not depend on it, the speed does. numpy is fast where long rows of neighbouring numbers
+The meaning of a program does not depend on it, the speed does. numpy is fast where long rows of neighboring numbers
 meet the same operation, and BLAS wants matrices whose rows or columns are contiguous. Four rules give that shape,
 from the program alone:
 
@@ -141,7 +141,7 @@ def _axes(program: Program, x: Access, loops: tuple[int, ...], loop: int, exact:
 
 
 def _carried(program: Program, it: Instruction, x: Access, loop: int) -> int:
-    """How much a product is in favour of this loop lying innermost."""
+    """How much a product is in favor of this loop lying innermost."""
     a, b = it.inputs
     assert isinstance(a, Access)
     assert isinstance(b, Access)

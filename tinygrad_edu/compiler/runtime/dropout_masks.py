@@ -22,7 +22,7 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Share:
-    """Some neighbouring examples of a batch.
+    """Some neighboring examples of a batch.
 
     Attributes:
         first: the number of the first one.

@@ -50,7 +50,7 @@ class View:
 
 
 def merged(shape: Sequence[int], views: Sequence[Any], as_views: bool = False) -> Any:
-    """The views as arrays with as few axes as possible: outer ones first, neighbouring ones joined.
+    """The views as arrays with as few axes as possible: outer ones first, neighboring ones joined.
 
     ``views`` may contain plain numbers, which stay what they are. The first view decides about the order.
     """

@@ -12,7 +12,7 @@ from .regions import Regions
 DEPTH = 2  # steps in either direction, where nobody says how many
 
 
-def neighbourhood(graph: Graph, regions: Regions, node: int, *, budget: int, depth: int = DEPTH) -> Picture:
+def neighborhood(graph: Graph, regions: Regions, node: int, *, budget: int, depth: int = DEPTH) -> Picture:
     """The picture of a node and what is near it, one box per Value.
 
     Shown are the Values from which it was computed in at most ``depth`` steps, those that are computed from it in so

@@ -3,7 +3,7 @@
 #
 # **Question.** A weight is stored in 32 bits. How many of them does a language model need?
 #
-# Follows Lesson 10. Rounding trained weights to a few levels is called **quantisation**; it is how a model of 7 billion
+# Follows Lesson 10. Rounding trained weights to a few levels is called **quantization**; it is how a model of 7 billion
 # weights gets into a laptop.
 
 # %%
@@ -29,7 +29,7 @@ FAST = globals().get("FAST", False)
 
 
 # %%
-def quantised(row, bits):
+def quantized(row, bits):
     top = 2 ** (bits - 1) - 1
     scale = max(abs(w) for w in row) / top
     levels = [round(w / scale) for w in row]  # key: the nearest level, a small whole number
@@ -43,16 +43,16 @@ row = [0.31, -0.08, 0.70, -0.52, 0.04]
 
 # %%
 for bits in (8, 4, 3, 2):
-    levels, scale = quantised(row, bits)
+    levels, scale = quantized(row, bits)
     print(f"{bits} bits: {levels} · {scale:.4f} = {[round(level * scale, 2) for level in levels]}")
 
 # %% tags=["check"]
-levels, scale = quantised(row, 4)
+levels, scale = quantized(row, 4)
 assert levels == [3, -1, 7, -5, 0]
 assert math.isclose(scale, 0.1)
-assert quantised(row, 2)[0] == [0, 0, 1, -1, 0]
+assert quantized(row, 2)[0] == [0, 0, 1, -1, 0]
 for bits in (8, 4, 3, 2):
-    levels, scale = quantised(row, bits)
+    levels, scale = quantized(row, bits)
     assert max(abs(w - level * scale) for w, level in zip(row, levels, strict=True)) <= scale / 2 + 1e-12
 
 # %% [markdown]
@@ -111,7 +111,7 @@ print(f"{len(model.parameters()):,} weights, loss {full:.3f}; guessing costs ln 
 
 # %%
 def rounded(row, bits):
-    levels, scale = quantised(row, bits)
+    levels, scale = quantized(row, bits)
     return [level * scale for level in levels]
 
 
