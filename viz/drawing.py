@@ -39,33 +39,33 @@ def draw(
     """Draw everything a result was computed from.
 
     One box per Value: its operation in a tab, its name, ``data`` above the rule and ``grad`` below it; "–" is a
-    gradient that nobody has computed. Edges carry the local derivative and, after ``backward()``, the gradient that
+    gradient that has not been computed. Edges carry the local derivative and, after ``backward()``, the gradient that
     flows back: its size as the width, its sign as the color and the arrowhead, exact zero as dashes. Dead and
-    saturated units are marked, and the first NaN or infinity is outlined and named on top, also when it is inside of a
-    folded box. Where a number was changed after something had been computed from it, a red line on top says which, the
-    numbers are called old, and nothing is written on the edges. Where there are more Values than boxes allowed, dot
-    products, modules and whatever is alike are folded, and the line on top says how much.
+    saturated units are marked, and the first NaN or infinity is outlined and named on top, even inside a folded box. If
+    a number was changed after something had been computed from it, a red line on top says which, the numbers are called
+    old, and the edges carry no numbers. If there are more Values than boxes allowed, dot products, modules and
+    repetitions are folded, and the line on top says how much.
 
     Args:
         value: a Value, or any nesting of lists with Values, such as the output of a module.
-        calls: what :func:`tinygrad_edu.record_calls` recorded while the value was computed: gives modules their frames
-            and parameters their names.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while the value was computed; it gives modules their
+            frames and parameters their names.
         budget: the largest number of boxes.
-        depth: show only what is at most this many boxes away from the result.
+        depth: show only boxes at most this many steps from the result.
         focus: paths or classes of modules, such as ``"transformer.h.0.attn"`` or ``"AttentionHead"``, with ``*`` for
             anything: the budget is spent on what is inside them, and the rest is folded as far as possible. Or a single
-            Value: shown is what is near it, at most ``depth`` steps (2 if not given) before and after it.
-        expand: the same, for modules that are shown open whatever the level of detail.
+            Value: only its surroundings are shown, at most ``depth`` steps (2 if not given) before and after it.
+        expand: modules, named in the same way, that are always shown open.
         direction: ``"LR"``, inputs on the left; ``"TB"``, inputs on top; ``"wrapped"``, from left to right in rows that
             fill a screen.
-        style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in circles of their
-            own, which are not counted in the budget.
-        legend: whether to explain the colors.
+        style: ``"box"``, or ``"micrograd"`` for the look of the well-known lecture, with operations in separate
+            circles, which do not count toward the budget.
+        legend: whether to add a legend of the colors.
         preset: ``"beamer"`` folds until every text is at least 24 pixels high on a screen of 1920 × 1080, with at most
             40 boxes, and strengthens the contrast.
 
     Raises:
-        ValueError: a number out of range or an unknown word.
+        ValueError: a number is out of range or a word is unknown.
         TypeError: there is no Value in ``value``.
 
     >>> from tinygrad_edu import Value
@@ -96,7 +96,7 @@ def draw(
         if center is None:
             raise ValueError("the Value in focus= is not among those that the result was computed from")
         if depth == 0 or budget < 3:
-            raise ValueError("around a Value there must be room: give a depth of at least 1 and a budget of at least 3")
+            raise ValueError("a picture around a Value needs a depth of at least 1 and a budget of at least 3")
     focused, expanded = parts.named(_words(focus)), parts.named(_words(expand))
     scope = Scope(parts, focused or None, expanded)
 
@@ -126,17 +126,18 @@ def _words(words: str | Iterable[str]) -> list[str]:
 
 
 def save(drawing: Any, path: str | os.PathLike[str], **options: Any) -> str:
-    """Write a drawing, or a Value that is drawn for the purpose, to a file; the name's ending chooses the format.
+    """Write a drawing, or a Value that is drawn first, to a file; the extension chooses the format.
 
     Args:
-        drawing: what :func:`draw` returned, or what it takes; or a chart, an animation, a page: all that has ``save``.
+        drawing: what :func:`draw` returned, or what it takes; or a chart, an animation, a page: anything with a
+            ``save`` method.
         path: ends in ``.svg``, ``.png``, ``.pdf``, ``.html`` or ``.dot``.
-        options: for :func:`draw`, when there is still something to draw.
+        options: passed to :func:`draw` if ``drawing`` has yet to be drawn.
 
     Returns the path. See :meth:`viz.rendering.dot.Drawing.save` for what can go wrong.
     """
     if not hasattr(drawing, "save"):
         drawing = draw(drawing, **options)
     elif options:
-        raise TypeError(f"this is drawn already; give {', '.join(options)} to draw()")
+        raise TypeError(f"this is already drawn; pass {', '.join(options)} to draw()")
     return str(drawing.save(os.fspath(path)))

@@ -4,8 +4,8 @@
 
     TinygradEduError
     └── DrawingError                       anything this package raises on purpose
-        ├── UnknownFormatError (ValueError)    a file name that ends in nothing we can write
-        ├── LayoutError                    no layout program, or it failed
+        ├── UnknownFormatError (ValueError)    a file name with an unknown extension
+        ├── LayoutError                    no layout program was found, or it failed
         │   └── LayoutTimeout              it took too long, even for the coarsest picture
         └── ExpressionError (ValueError)   an expression on the command line that cannot be read
 
@@ -24,7 +24,7 @@ class DrawingError(TinygradEduError):
 
 
 class UnknownFormatError(DrawingError, ValueError):
-    """The file name does not say which kind of picture is wanted, or says one that cannot be written."""
+    """The extension of the file name is missing or names a format that cannot be written."""
 
 
 class LayoutError(DrawingError):

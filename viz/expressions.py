@@ -1,7 +1,7 @@
-"""A small, safe language for expressions: what people type on the command line becomes a graph of Values.
+"""A small, safe language for expressions: text typed on the command line becomes a graph of Values.
 
-The text is parsed into Python's syntax tree and walked; nothing is ever evaluated as Python. Known are numbers, names,
-``+ - * / **``, parentheses, the functions of :data:`FUNCTIONS`, also as methods (``x.tanh()``), and lines of
+The text is parsed into Python's syntax tree and walked; nothing is ever evaluated as Python. The language has numbers,
+names, ``+ - * / **``, parentheses, the functions of :data:`FUNCTIONS`, also as methods (``x.tanh()``), and lines of
 ``name = expression``, separated by line ends or semicolons. The last line is the result. A name that is used but not
 assigned is an input and needs a number.
 
@@ -28,10 +28,10 @@ from .errors import ExpressionError
 
 __all__ = ["DEEPEST", "FUNCTIONS", "LONGEST", "Expression", "compute", "parse"]
 
-LONGEST = 10_000  # characters; far more than anybody steps through by hand
+LONGEST = 10_000  # characters; far more than can be stepped through by hand
 DEEPEST = 90  # nested parentheses; Python's own parser stops at 100 to 200
 
-_LONGEST_LABEL = 20  # characters of the text that name what has no name of its own
+_LONGEST_LABEL = 20  # characters of the text that serve as the name of an unnamed part
 
 _OPERATORS: dict[type[ast.operator], Op] = {
     ast.Add: ops.ADD,
@@ -44,9 +44,7 @@ _OPERATORS: dict[type[ast.operator], Op] = {
 FUNCTIONS: dict[str, Op] = {
     op.name: op for op in ops.TABLE if op.name not in ("add", "sub", "mul", "div", "pow", "neg")
 } | {"max": ops.MAXIMUM, "min": ops.MINIMUM}
-_LANGUAGE = (
-    f"known are numbers, names, + - * / ** ( ), name = expression, and the functions {', '.join(sorted(FUNCTIONS))}"
-)
+_LANGUAGE = f"use numbers, names, + - * / ** ( ), name = expression, and the functions {', '.join(sorted(FUNCTIONS))}"
 _SUPERSCRIPT = "write powers with **"
 
 
@@ -55,8 +53,8 @@ class Expression:
     """A parsed text.
 
     Attributes:
-        text: as it was written.
-        inputs: the names that need numbers, in the order in which they are met.
+        text: the text as it was written.
+        inputs: the names that need numbers, in the order in which they occur.
     """
 
     text: str
@@ -64,14 +62,14 @@ class Expression:
     _statements: tuple[tuple[str, ast.expr], ...]
 
     def compute(self, numbers: Mapping[str, float], *, label_parts: bool = False) -> Value:
-        """The result, with every name as the label of its Value.
+        """Compute the result, with every name as the label of its Value.
 
         Args:
             numbers: one for each input.
-            label_parts: whether a part without a name gets its own text as its label, where that is short: ``a*b``.
+            label_parts: whether an unnamed part is labeled with its own text, such as ``a*b``, if that is short.
 
-        Raises ExpressionError, pointing at the column where that helps, for an input without a number, a number for
-        which there is no input, and where mathematics has no answer.
+        Raises ExpressionError, with the column if that helps, for an input without a number, a number without an input,
+        and an undefined result.
         """
         missing = [name for name in self.inputs if name not in numbers]
         if missing:
@@ -99,7 +97,7 @@ class Expression:
         return result if isinstance(result, Value) else constant(result)
 
     def _value(self, tree: ast.expr, known: Mapping[str, Value], label_parts: bool) -> Value | float:
-        """A Value, or a plain number where no name occurs."""
+        """A Value, or a plain number if no name occurs."""
         if isinstance(tree, ast.Constant):
             return float(tree.value)  # type: ignore[arg-type]  # parse() lets only numbers pass
         if isinstance(tree, ast.Name):
@@ -127,11 +125,12 @@ def compute(text: str, numbers: Mapping[str, float], *, label_parts: bool = Fals
 
 
 def parse(text: str) -> Expression:
-    """Read an expression; ExpressionError, with the line and a mark below the column, for what is not understood."""
+    """Parse an expression; raises ExpressionError, with the line and a mark below the column, for what is not
+    understood."""
     _check_size(text)
     text = "\n".join(line.strip() for line in _lines(text.strip().translate(_TYPOGRAPHIC)))
     try:
-        with warnings.catch_warnings(action="ignore"):  # Python's own about style, such as "1if"
+        with warnings.catch_warnings(action="ignore"):  # Python's warnings about style, such as "1if"
             tree = ast.parse(text)
     except SyntaxError as error:
         raise _syntax_error(text, error) from None
@@ -161,7 +160,7 @@ def parse(text: str) -> Expression:
 
 
 _TOO_DEEP = "this is nested too deeply; give parts of it names, on lines of their own: e = a*b"
-#: Signs that come along when formulas are copied from a page; each as wide as what replaces it.
+#: Signs that formulas copied from a page contain; each is as wide as its replacement.
 _TYPOGRAPHIC = str.maketrans({"−": "-", "·": "*", "×": "*", "÷": "/", "\u00a0": " "})
 
 
@@ -181,7 +180,7 @@ def _check_size(text: str) -> None:
 
 
 def _statement(statement: ast.stmt, text: str) -> tuple[str, ast.expr]:
-    """The name that is assigned, or "", and the expression."""
+    """Return the assigned name, or "", and the expression."""
     if isinstance(statement, ast.Expr):
         return "", statement.value
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
@@ -195,7 +194,8 @@ def _statement(statement: ast.stmt, text: str) -> tuple[str, ast.expr]:
 
 
 def _operation(tree: ast.expr, text: str) -> tuple[Op | None, list[ast.expr]]:
-    """The operation at the top of a tree and its operands; None for a plus sign. Raises for all that is not known."""
+    """Return the operation at the top of a tree, None for a plus sign, and its operands. Raises for everything
+    unknown."""
     if isinstance(tree, ast.BinOp):
         op = _OPERATORS.get(type(tree.op))
         if op is None:
@@ -222,7 +222,7 @@ def _operation(tree: ast.expr, text: str) -> tuple[Op | None, list[ast.expr]]:
 
 
 def _names(tree: ast.expr, text: str) -> list[str]:
-    """Every name in the order of the text; raises for all that is not part of the language."""
+    """Yield every name in the order of the text; raises for everything outside the language."""
     if isinstance(tree, ast.Name):
         if tree.id in FUNCTIONS:
             raise _at(text, tree, f"{tree.id} is a function and needs its argument in parentheses: {tree.id}(x)")
@@ -243,7 +243,7 @@ def _syntax_error(text: str, error: SyntaxError) -> ExpressionError:
     reason = (error.msg or "invalid syntax").removesuffix(". Perhaps you forgot a comma?")
     if "too many nested" in reason:
         return ExpressionError(_TOO_DEEP)
-    if "Exceeds the limit" in reason:  # of digits; Python does not say where
+    if "Exceeds the limit" in reason:  # too many digits; Python does not say where
         reason = "this number is too large"
         found = re.search(r"\d{4000,}", _row(text, error.lineno or 1))
         error.offset = found.start() + 1 if found else error.offset
@@ -253,14 +253,14 @@ def _syntax_error(text: str, error: SyntaxError) -> ExpressionError:
 
 
 def _at(text: str, tree: ast.stmt | ast.expr, reason: str, *, after: ast.expr | None = None) -> ExpressionError:
-    """An error that points at the beginning of ``tree``, or at the operator after its left side."""
+    """Make an error that points at the beginning of ``tree``, or at the operator after its left side."""
     line, byte = tree.lineno, tree.col_offset
     if after is not None:
         line, byte = after.end_lineno or line, after.end_col_offset or byte
     row = _row(text, line)
     column = len(row.encode()[:byte].decode(errors="ignore"))
     if after is not None:
-        column += len(re.match(r"[\s)]*", row[column:])[0])  # type: ignore[index]  # it matches always
+        column += len(re.match(r"[\s)]*", row[column:])[0])  # type: ignore[index]  # it always matches
     return _pointing(text, reason, line, column)
 
 
@@ -270,7 +270,7 @@ def _row(text: str, line: int) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return re.split(r"\r\n|\r|\n", text)  # what Python's parser takes for line ends; str.splitlines knows more
+    return re.split(r"\r\n|\r|\n", text)  # what Python's parser takes for line ends; str.splitlines splits at more
 
 
 def _pointing(text: str, reason: str, line: int, column: int) -> ExpressionError:

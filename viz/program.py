@@ -15,14 +15,14 @@ __all__ = ["draw_program"]
 def draw_program(compiled: Any) -> dot.Drawing:
     """Draw the forward half of what :func:`tinygrad_edu.jit` made.
 
-    A box is a run of instructions that came from one module. A line in it is an instruction: what it does, the shape of
-    its result for one example, and how many scalar operations of the traced function it stands for. Boxes with a matrix
-    product are blue. The formulas, as ``print(compiled.program)`` shows them, are in the tooltips.
+    A box holds consecutive instructions from one module. Each line is an instruction: what it does, the shape of its
+    result for one example, and how many scalar operations of the traced function it replaces. Boxes with a matrix
+    product are blue. The tooltips show the formulas, as ``print(compiled.program)`` does.
 
     Args:
         compiled: a compiled function that has been called at least once.
 
-    Returns a drawing as :func:`viz.draw` does; raises CompileError when the function has not been called yet.
+    Returns a drawing as :func:`viz.draw` does; raises CompileError if the function has not been called yet.
 
     >>> from tinygrad_edu import Value, jit
     >>> w = [Value(1.0), Value(2.0)]
@@ -63,7 +63,7 @@ def draw_program(compiled: Any) -> dot.Drawing:
 
 
 def _formulas(program: Any) -> Iterator[str]:
-    """The formulas of all instructions, as the program prints them, without the columns to their right."""
+    """Return the formulas of all instructions, as the program prints them, without the columns to their right."""
     return (line.split("  ")[0] for line in str(program).splitlines() if not line.startswith("#"))
 
 
@@ -72,8 +72,8 @@ def _shape(sizes: tuple[int, ...]) -> str:
 
 
 def _word(program: Any, it: Any) -> tuple[str, bool]:
-    """What an instruction does, in a word, and whether it is a matrix product."""
-    from tinygrad_edu.compiler.compiled import is_matrix_product  # here, since it brings numpy
+    """Return what an instruction does, in a word, and whether it is a matrix product."""
+    from tinygrad_edu.compiler.compiled import is_matrix_product  # imported here because it loads numpy
 
     if is_matrix_product(program, it):
         return "matrix product", True

@@ -1,8 +1,8 @@
-"""How everything looks: colors, fonts, numbers, words, and the legend. Change a picture's looks here and only here.
+"""The look of every picture: colors, fonts, numbers, words, and the legend. Change it here and nowhere else.
 
-Gradients are blue when positive and vermillion when negative, the pair that stays apart for every kind of color
-blindness (Okabe and Ito 2008). The sign is also in the arrowhead, which has a bar for negative, and zero is dashed, so
-that a gray print says the same.
+Gradients are blue when positive and vermillion when negative, a pair that can be told apart with every kind of color
+blindness (Okabe and Ito 2008). The arrowhead shows the sign too, with a bar for negative, and zero is dashed, so a
+black-and-white print says the same.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ __all__ = [
     "visible",
 ]
 
-FONT = "Arial"  # every layout program has its widths, or those of a font of equal widths
-TEXT_SIZE = 16  # points; a box is read from the back of the room when the picture fills the screen
+FONT = "Arial"  # every layout program knows its widths, or those of an equally wide font
+TEXT_SIZE = 16  # points; readable from the back of the room when the picture fills the screen
 NAME_SIZE = 18
 SMALL_SIZE = 13
 
@@ -81,7 +81,7 @@ FRAME_LINE = "#9aa4b0"
 FRAMES = ("#f6f7f9", "#eceff3", "#e2e7ed")
 OUTLINE = "#6b7480"
 
-#: By name the color on a light screen and on a dark one. Text stays at a contrast of at least 4.5:1 in both.
+#: The color on a light screen and on a dark one, by name. Text has a contrast of at least 4.5:1 on both.
 THEMES = {
     "ink": (INK, "#f2f2f2"),
     "faint": (FAINT, "#b4bac2"),
@@ -103,8 +103,8 @@ THEMES = {
     "frame-2": (FRAMES[2], "#2b3036"),
 }
 
-#: Background and text of a character, from expected to very surprising, on a light screen and on a dark one; darker is
-#: more on a gray print too.
+#: Background and text colors of a character, from expected to very surprising, on a light screen and on a dark one; on
+#: a black-and-white print too, darker means more surprising.
 SURPRISE = (
     ((PAPER, INK), ("#16181b", "#f2f2f2")),
     (("#fdebd8", INK), ("#38281a", "#f2f2f2")),
@@ -116,7 +116,7 @@ SURPRISE = (
 #: For a projector: text at a contrast of at least 7:1 on every box, and lines that a dim lamp still shows.
 BEAMER = {FAINT: "#33373b", POSITIVE: "#00436b", NEGATIVE: "#702c00", MIXED: "#1a1a1a", OUTLINE: "#33373b"}
 
-LABELS_UP_TO = 40  # edges: with more, numbers on edges are clutter and are left to the tooltips
+LABELS_UP_TO = 40  # edges: with more, numbers are shown in tooltips only, to avoid clutter
 COUNTS_UP_TO = 150
 LONGEST_NAME = 30  # characters
 
@@ -125,7 +125,7 @@ LONGEST_NAME = 30  # characters
 
 
 def number(x: float, digits: int = 4) -> str:
-    """A number with 4 significant digits and a true minus sign.
+    """Format a number with 4 significant digits and a true minus sign.
 
     >>> number(-0.0123456), number(1e-12), number(3.0), number(float("nan"))
     ('−0.01235', '1e−12', '3', 'NaN')
@@ -139,7 +139,7 @@ def number(x: float, digits: int = 4) -> str:
 
 
 def signed(x: float) -> str:
-    """The same with a sign even when positive: what flows along an edge.
+    """Format a number with a sign even if it is positive: what flows along an edge.
 
     >>> signed(6.0), signed(-2.0), signed(0.0)
     ('+6', '−2', '0')
@@ -148,7 +148,7 @@ def signed(x: float) -> str:
 
 
 def gradient(value_grad: float) -> str:
-    """A gradient, or a dash when nobody has computed it."""
+    """Format a gradient; a dash if it has not been computed."""
     return "–" if value_grad is NO_GRADIENT_YET else number(value_grad)
 
 
@@ -156,7 +156,7 @@ _GLYPHS = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥", "\0": "␀"})
 
 
 def visible(text: str) -> str:
-    """Text in which every character can be seen: white space at the ends becomes a glyph, as do line ends anywhere.
+    """Make every character visible: white space at the ends becomes a glyph, as do line ends anywhere.
 
     >>> visible(" "), visible("a\\n"), visible("two words")
     ('␣', 'a⏎', 'two words')
@@ -171,7 +171,7 @@ def visible(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """A name of at most :data:`LONGEST_NAME` characters; its end says more than its middle."""
+    """Shorten a name to at most :data:`LONGEST_NAME` characters, in the middle: its end says more."""
     if len(text) <= LONGEST_NAME:
         return text
     half = (LONGEST_NAME - 1) // 2
@@ -179,7 +179,7 @@ def short(text: str) -> str:
 
 
 def times(count: int) -> str:
-    """×N, or nothing for one."""
+    """Write ×N, or nothing for one."""
     return f"×{count:,}" if count > 1 else ""
 
 
@@ -188,18 +188,18 @@ def times(count: int) -> str:
 
 @dataclass
 class Face:
-    """What stands in a box.
+    """The contents of a box.
 
     Attributes:
         tab: the operation or the kind of module, in the small tab.
         title: the name.
         rows: pairs of a word and a number; gradients are below the rule.
         notes: lines of text without a number, above the rows.
-        marks: what stands out, above the notes.
+        marks: warnings above the notes.
         outlined: whether the whole box stands out.
         fill, tab_fill: colors.
         tooltip: the same with every digit.
-        dashed: for the rest that is not drawn.
+        dashed: whether the border is dashed, as for the rest that is not drawn.
     """
 
     tab: str = ""
@@ -219,7 +219,7 @@ _SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
 
 
 def face(box: Box, picture: Picture) -> Face:
-    """The text and colors of a box."""
+    """Return the text and colors of a box."""
     found = _FACES.get(box.kind, _idiom)(box, picture)
     _numbers(found, box, picture)
     found.marks = _said(box, picture)
@@ -241,7 +241,7 @@ def _operation(box: Box) -> str:
 
 
 def symbol(op: Op) -> str:
-    """An operation as it stands in formulas."""
+    """Write an operation as in formulas."""
     return _SYMBOLS.get(op.symbol, op.symbol)
 
 
@@ -311,7 +311,7 @@ _FACES = {"node": _node, "alike": _alike, "table": _table, "leaves": _leaves, "c
 
 
 def _local_path(path: str, cluster: Cluster | None) -> str:
-    """A module's path without what the frame around it already says."""
+    """Return a module's path without the part that the frame around it shows."""
     around = cluster.path if cluster is not None else ""
     if around and path.startswith(f"{around}."):
         path = path[len(around) + 1 :]
@@ -319,7 +319,8 @@ def _local_path(path: str, cluster: Cluster | None) -> str:
 
 
 def _numbers(face: Face, box: Box, picture: Picture) -> None:
-    """Data and gradient: the numbers of one Value, or the range and the norm of several; "old" where they are."""
+    """Return data and gradient: the numbers of one Value, or the range and the norm of several, marked "old" if they
+    are."""
     values, old = picture.graph.values, picture.graph.old
     if box.kind == "rest":
         return
@@ -373,7 +374,7 @@ def _full(box: Box, picture: Picture) -> list[str]:
 
 @dataclass
 class Line:
-    """How an edge is drawn: width in points, and the words on it as (text, color, bold)."""
+    """The look of an edge: width in points, and the words on it as (text, color, bold)."""
 
     color: str = FAINT
     width: float = 1.2
@@ -383,11 +384,11 @@ class Line:
     tooltip: str = ""
 
 
-_ORDERED = ("sub", "div", "pow")  # operations of which the two inputs cannot change places
+_ORDERED = ("sub", "div", "pow")  # operations whose two inputs cannot be swapped
 
 
 def line(edge: Edge, picture: Picture, largest: float) -> Line:
-    """The look of an edge; ``largest`` is the largest finite norm that flows along any edge of the picture."""
+    """Return the look of an edge; ``largest`` is the largest finite norm that flows along any edge of the picture."""
     found = Line()
     local = "" if edge.local is None else number(edge.local)
     facts = []
@@ -438,7 +439,7 @@ def _width(norm: float, largest: float) -> float:
 
 
 def frame_title(cluster: Cluster) -> str:
-    """The words on the frame of an open module."""
+    """Return the words on the frame of an open module."""
     name = _local_path(cluster.path, cluster.parent)
     if cluster.number:
         name = f"{name} {cluster.number}"
@@ -446,7 +447,7 @@ def frame_title(cluster: Cluster) -> str:
 
 
 def banner(picture: Picture) -> str:
-    """How much is folded; empty when nothing is."""
+    """Say how much is folded; empty if nothing is."""
     if picture.focus is not None:
         name = visible(picture.focus.name) if picture.focus.name else "the Value with the thick border"
         return f"Near {name}: {sum(box.kind == 'node' for box in picture.boxes)} of {picture.total:,} Values"
@@ -461,7 +462,7 @@ def banner(picture: Picture) -> str:
 
 
 def legend(picture: Picture) -> list[tuple[str, str, str]]:
-    """What the colors and lines that occur mean: (sample, color of the sample, words)."""
+    """Explain the colors and lines that occur: (sample, color of the sample, words)."""
     kinds = {box.kind for box in picture.boxes}
     single = [box for box in picture.boxes if box.kind == "node"]
     rows = []
@@ -501,7 +502,7 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
 
 
 def _said(box: Box, picture: Picture) -> list[str]:
-    """The marks of a box; what is not drawn has none but the one that must not be missed."""
+    """Return the marks of a box; the rest that is not drawn has only the one that must not be missed."""
     return [w for w in picture.annotations.words(box.nodes) if box.kind != "rest" or w.startswith(BROKEN)]
 
 

@@ -165,7 +165,7 @@ def test_the_live_view_answers_what_if_and_changes_nothing() -> None:
         assert {"5", "3", "15"} <= set(numbers)
         assert {" ∂ 5 ", " +5 ", " ∂ 3 ", " +3 "} <= set(numbers)
         assert "6" not in numbers
-        assert event["words"] == "L = 15 · computed again from the numbers as they are now; it still holds 6"
+        assert event["words"] == "L = 15 · recomputed from the current numbers; it still holds 6"
         assert (a.data, L.data, a.grad, b.grad, L.grad) == (5.0, 6.0, 3.0, 2.0, 1.0)
     finally:
         view.close()

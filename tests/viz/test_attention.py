@@ -110,7 +110,7 @@ def test_what_is_shown_is_what_was_found(gpt):
     shown = titles(chart)
     assert len(shown) == 2 * 36
     cells = [
-        f"{q} looks at {k}: {m.rows[i][j]!r}" if j <= i else f"{q} cannot see {k}: masked, exactly 0"
+        f"{q} attends to {k}: {m.rows[i][j]!r}" if j <= i else f"{q} cannot see {k}: masked, exactly 0"
         for m in chart.maps
         for i, q in enumerate("ab␣cd⏎")
         for j, k in sorted(enumerate("ab␣cd⏎"), key=lambda pair: (pair[0] > i, pair[0]))

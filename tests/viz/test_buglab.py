@@ -1,4 +1,4 @@
-"""The bug lab: every mistake shows, is flagged where it is known to be, and is gone in the mended code."""
+"""The bug lab: every mistake shows, is flagged where it is known to be, and is gone in the fixed code."""
 
 import pytest
 

@@ -201,7 +201,7 @@ def test_of_a_large_alphabet_the_names_that_fit_are_shown_and_the_others_counted
         for x, y, _ in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>([\u4e00-\u9fff])<', svg)
     ]
     assert 20 < len(boxes) < count
-    assert f"{count - len(boxes):,} of {count:,} names found no room." in " ".join(words(picture))
+    assert f"{count - len(boxes):,} of {count:,} names are not shown for lack of room." in " ".join(words(picture))
     for i, a in enumerate(boxes):
         for b in boxes[:i]:
             assert min(a[2], b[2]) - max(a[0], b[0]) < 0.5 or min(a[3], b[3]) - max(a[1], b[1]) < 0.5

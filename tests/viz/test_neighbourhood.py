@@ -22,7 +22,7 @@ def test_one_step_of_the_lecture():
     picture = viz.draw(loss, focus=e, depth=1).picture
     assert near(picture) == {"a", "b", "e", "c", "d"}  # inputs, user, and the user's other input
     assert {box.name: len(box.nodes) for box in picture.boxes if box.kind == "rest"} == {
-        "before and beside": 1,  # f
+        "before and elsewhere": 1,  # f
         "on the way to the result": 1,  # L
     }
     assert picture.focus.name == "e"
@@ -54,7 +54,7 @@ def test_frames_are_those_of_the_modules_around_it(gpt: Drawn) -> None:
 
 def test_the_result_and_a_leaf_and_the_wall(gpt: Drawn) -> None:
     picture = viz.draw(gpt.loss, calls=gpt.calls, focus=gpt.loss, depth=1).picture
-    assert [box.name for box in picture.boxes if box.kind == "rest"] == ["before and beside"]
+    assert [box.name for box in picture.boxes if box.kind == "rest"] == ["before and elsewhere"]
     assert picture.focus.root
     drawing = viz.draw(gpt.loss, calls=gpt.calls, focus=weight(gpt, "wte.weight[0][0]"), preset="beamer")
     assert len(drawing.picture.boxes) <= 40

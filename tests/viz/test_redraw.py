@@ -142,7 +142,7 @@ def test_a_curve_goes_through_its_ends_and_bends():
     ("inside", "message"),
     [
         ('<image href="x"/>', "<image> cannot be written as .png or .pdf; save as .svg or .html"),
-        ('<text transform="rotate(-90)">up</text>', "a turned text ('up') cannot be written as .png or .pdf"),
+        ('<text transform="rotate(-90)">up</text>', "rotated text ('up') cannot be written as .png or .pdf"),
         ('<rect width="1" height="1" fill="red"/>', "'red' cannot be written as .png or .pdf; write it as #rrggbb"),
         ('<path d="M0,0A5,5 0 0 1 9,9"/>', "the path command 'A' cannot be written"),
         ('<g transform="skewX(3)"/>', "the transform 'skewX' cannot be written"),
@@ -161,7 +161,7 @@ def test_a_chart_is_written(program, format, tmp_path):
     chart = viz.plot(CHART, points={"p": [(1, 1)], "q": [(1, 2)]}, title="Loss", x="step", y="nats")
     if (program, format) == ("graphviz-pure", "pdf"):
         with pytest.raises(
-            viz.LayoutError, match=r"only dot itself writes pdf; install Graphviz .*, or save as \.svg$"
+            viz.LayoutError, match=r"only dot itself can write pdf; install Graphviz .*, or save as \.svg$"
         ):
             chart.save(tmp_path / "loss.pdf")
         assert not list(tmp_path.iterdir())

@@ -99,7 +99,7 @@ def test_text_needs_no_program(tmp_path: Path, no_dot: None, monkeypatch: pytest
 
 @pure
 def test_pdf_needs_dot_itself(tmp_path: Path, no_dot: None) -> None:
-    with pytest.raises(viz.LayoutError, match=r"only dot itself writes pdf; install Graphviz .*\.svg"):
+    with pytest.raises(viz.LayoutError, match=r"only dot itself can write pdf; install Graphviz .*\.svg"):
         viz.save(expression(), tmp_path / "L.pdf")
 
 
@@ -176,7 +176,7 @@ def test_a_broken_dot_counts_as_missing_and_is_named_once(
 ) -> None:
     fake_dot(monkeypatch, tmp_path, BROKEN[fault])
     monkeypatch.setattr(graphviz_program, "TIMEOUT", 2.0 if fault != "never ends" else 0.5)
-    with pytest.warns(UserWarning, match="from now on .*graphviz-pure is used in its place") as said:
+    with pytest.warns(UserWarning, match="from now on .*graphviz-pure is used instead") as said:
         svg = viz.draw(expression()).render_bytes("svg", timeout=5.0 if fault != "never ends" else 0.5).decode()
     assert len(said) == 1
     assert "<svg" in svg

@@ -1,4 +1,4 @@
-"""``attention``: how much each position looks at each other one, as maps with numbers; what is masked is hatched."""
+"""``attention``: how much each position attends to every other one, as maps with numbers; masked cells are hatched."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ..rendering import shapes
 from ..rendering.choice_page import choice_page
 from .chart import Chart, listed, text
 
-_THREE_DIGITS_UP_TO = 12  # tokens, in a picture of one map or two; with more, cells are narrow and numbers have two
+_THREE_DIGITS_UP_TO = 12  # tokens in a picture of one or two maps; with more, numbers have two digits
 _NUMBERS_UP_TO = 40  # tokens; with more, numbers are in the tooltips only
-_TOLERANCE = 0.005  # of the sum of weights that somebody has rounded
-_WORDS = "A row looks at the columns; its weights sum to 1."
-_SHADE = 0.55  # of the color, for a weight of 1: black and white words keep their contrast on it
+_TOLERANCE = 0.005  # tolerance for the sum of rounded weights
+_WORDS = "Each row attends to the columns; its weights sum to 1."
+_SHADE = 0.55  # opacity of the color for a weight of 1: black and white words keep their contrast on it
 
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """What one head looks at.
+    """The attention weights of one head.
 
     Attributes:
         layer, head: counted from 0, in the order in which they were called.
-        path: of the head's module; "" for a matrix that was given.
-        rows: per query the weights of the keys that it may see; the others, at the end, are masked.
+        path: the path of the head's module; "" for a given matrix.
+        rows: for each query the weights of the keys that it may see; the others, at the end, are masked.
         width: the number of keys.
     """
 
@@ -48,12 +48,12 @@ class AttentionMap:
 
 @dataclass(frozen=True, repr=False)
 class Attention(Chart):
-    """Finished attention maps: beside each other as a picture, and as a page (``.html``) with a choice of the head.
+    """Finished attention maps: side by side as a picture, or as a page (``.html``) in which to choose a head.
 
     Attributes:
-        maps: one per head.
-        tokens: what stands at each position, in visible characters.
-        title: on top.
+        maps: the maps, one per head.
+        tokens: the token at each position, in visible characters.
+        title: the title.
     """
 
     maps: Sequence[AttentionMap]
@@ -61,7 +61,7 @@ class Attention(Chart):
     title: str
 
     def __str__(self) -> str:
-        """The maps as tables; a dot where a key is masked."""
+        """The maps as tables; a dot marks a masked key."""
         wide = max(5, *(len(token) + 1 for token in self.tokens))
         blocks = [self.title] if self.title else []
         for shown in self.maps:
@@ -80,7 +80,7 @@ class Attention(Chart):
         return f"layer {shown.layer}, head {shown.head}" if shown.path or len(self.maps) > 1 else ""
 
     def _queries(self, shown: AttentionMap) -> Sequence[str]:
-        """The tokens that look: the last ones, where there are fewer queries than keys."""
+        """The tokens of the queries: the last ones if there are fewer queries than keys."""
         return self.tokens[len(self.tokens) - len(shown.rows) :]
 
     def _drawn(self) -> str:
@@ -119,28 +119,30 @@ def attention(
     kind: str = "AttentionHead",
     title: str = "",
 ) -> Attention:
-    """Show what the heads of an attention look at.
+    """Show what attention heads attend to.
 
     Args:
         source: what :func:`tinygrad_edu.record_calls` recorded while a model was called on one sequence; inside
-            ``no_grad()``, which is kinder to large models, ``tokens`` must be given. Or a matrix of weights, numbers or
-            Values, a row per query, which may end where the mask begins.                             # (Tq, ≤ Tk)
-        tokens: what stands at each position, Tk of them: characters or words; their numbers by default.
-        causal: whether zeros behind the diagonal of a matrix are a mask; by default when all of them are exactly 0.
-        kind: the class of the modules that are heads: they are called with queries, keys and values, and mix the values
-            by weights.
-        title: on top.
+            ``no_grad()``, which saves memory for large models, ``tokens`` must be given. Or a matrix of weights,
+            numbers or Values, one row per query, which may end where the mask begins.                             #
+            (Tq, ≤ Tk)
+        tokens: the Tk tokens, characters or words; their numbers by default.
+        causal: whether zeros to the right of the diagonal of a matrix are a mask; by default if all of them are exactly
+            0.
+        kind: the class of the attention heads: they are called with queries, keys and values, and return weighted sums
+            of the values.
+        title: the title.
 
     Raises:
         TypeError: ``source`` is something else.
-        ValueError: there is no head in the record, or no matrix in ``source``, or too few or too many tokens.
+        ValueError: the record has no head, ``source`` has no matrix, or the number of tokens does not match.
 
     >>> print(attention([[1.0], [0.25, 0.75]], "ab"))
              a    b
         a    1    ·
         b .250 .750
     <BLANKLINE>
-    A row looks at the columns; its weights sum to 1. ·: masked, exactly 0.
+    Each row attends to the columns; its weights sum to 1. ·: masked, exactly 0.
     """
     source, tokens = listed(source), listed(tokens)
     if isinstance(source, CallRecord):
@@ -176,10 +178,10 @@ def _given(matrix: Sequence[Sequence[Any]], causal: bool | None) -> AttentionMap
     if not all(math.isclose(math.fsum(row), 1.0, abs_tol=_TOLERANCE) for row in rows):
         sums = ", ".join(style.number(math.fsum(row)) for row in rows[:5])
         raise ValueError(f"the weights of every row must sum to 1; got {sums}: is the softmax over rows?")
-    behind = [w for i, row in enumerate(rows) for w in row[past + i + 1 :]]
-    if causal and any(behind):
-        raise ValueError("a causal attention does not look ahead, but a weight behind the diagonal is not 0")
-    if causal or (causal is None and not any(behind)):
+    ahead = [w for i, row in enumerate(rows) for w in row[past + i + 1 :]]
+    if causal and any(ahead):
+        raise ValueError("causal attention does not look ahead, but a weight right of the diagonal is not 0")
+    if causal or (causal is None and not any(ahead)):
         rows = [row[: past + i + 1] for i, row in enumerate(rows)]
     return AttentionMap(0, 0, "", rows, width)
 
@@ -188,7 +190,7 @@ def _given(matrix: Sequence[Sequence[Any]], causal: bool | None) -> AttentionMap
 
 
 def _recorded(record: CallRecord, kind: str, keys: int | None) -> Iterator[AttentionMap]:
-    """The heads in the order of their calls; those called by one module are one layer."""
+    """Return the heads in the order of their calls; those called by one module are one layer."""
     seen = set()
 
     def siblings(calls: Sequence[ModuleCall]) -> Iterator[list[ModuleCall]]:
@@ -209,10 +211,11 @@ def _recorded(record: CallRecord, kind: str, keys: int | None) -> Iterator[Atten
 
 
 def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
-    """The weights of a head: read from its graph, where every result is Σ weight · value; or else computed anew.
+    """Return the weights of a head: read from its graph, where every result is Σ weight · value, or else computed
+    again.
 
-    The shapes follow from the counts: inputs are queries (Tq, hs), keys (Tk, hs) and values (Tk, hs), the results
-    (Tq, hs), and the last query sees all keys.
+    The counts determine the shapes: the inputs are queries (Tq, hs), keys (Tk, hs) and values (Tk, hs), the results
+        (Tq, hs), and the last query sees all keys.
     """
     mixed = [_terms(result) for result in call.outputs]
     keys = max(map(len, mixed), default=0) or tokens or 0
@@ -229,15 +232,15 @@ def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
         for column, terms in enumerate(row):
             for key, (weight, value) in enumerate(terms):
                 if value is not values[key * size + column] or weight is not row[0][key][0]:
-                    raise ValueError(f"{call.path or call.kind} does not mix its values by one weight per key")
+                    raise ValueError(f"{call.path or call.kind} does not weight its values by one number per key")
         rows.append([weight.data for weight, _ in row[0]])
     return rows
 
 
 def _computed_anew(call: ModuleCall, count: int, size: int) -> list[list[float]]:
-    """Softmax over q·k / √hs of the keys up to each query, where there is no graph.
+    """Compute softmax over q·k / √hs of the keys up to each query, if there is no graph.
 
-    That a head computes this is not taken on trust: mixing its values by these weights must give its results.
+    This is checked: the sums of the values with these weights must equal the results of the head.
     """
     numbers = [x.data for x in call.inputs]
     rows = [numbers[i : i + size] for i in range(0, len(numbers), size)]
@@ -264,7 +267,7 @@ def _cannot_read(call: ModuleCall) -> str:
 
 
 def _terms(result: Value) -> list[tuple[Value, Value]]:
-    """The products in a sum that was added from left to right, in order: (left, right) of each."""
+    """Return the products of a sum that was added from left to right, in order, as pairs (left, right)."""
     products = []
     while result.op is ops.ADD:
         result, last = result.inputs
@@ -279,7 +282,7 @@ def _terms(result: Value) -> list[tuple[Value, Value]]:
 
 
 def _number(weight: float, digits: int) -> str:
-    """A weight in few characters.
+    """Write a weight in few characters.
 
     >>> _number(0.25, 3), _number(1.0, 2), _number(0.0001, 3), _number(0.0, 3)
     ('.250', '1', '.000', '0')
@@ -290,7 +293,7 @@ def _number(weight: float, digits: int) -> str:
 
 
 class _Panel:
-    """One map: its name, the keys on top, a row per query."""
+    """Draw one map: its name, the keys on top, one row per query."""
 
     def __init__(self, chart: Attention, shown: AttentionMap) -> None:
         self.chart, self.shown = chart, shown
@@ -307,7 +310,7 @@ class _Panel:
         self.height = self.top + self.high * len(shown.rows) + 20
 
     def parts(self) -> list[str]:
-        """Everything, from the corner (0, 0)."""
+        """Draw everything, from the corner (0, 0)."""
         tokens, shown = self.chart.tokens, self.shown
         parts = [text(0, 18, self.name, bold=True)] if self.name else []
         hatched = []
@@ -317,7 +320,7 @@ class _Panel:
             y = self.top + i * self.high
             parts.append(text(self.left - 8, y + self.high / 2 + 6, query, anchor="end", bold=True))
             for j, (key, weight) in enumerate(zip(tokens, row, strict=False)):
-                parts.append(self._cell(i, j, f"{query} looks at {key}: {weight!r}", weight, weight == max(row)))
+                parts.append(self._cell(i, j, f"{query} attends to {key}: {weight!r}", weight, weight == max(row)))
             for j in range(len(row), shown.width):
                 outline = shapes.rectangle(self._x(j), y, self.cell, self.high, style.PAPER, line=style.FRAME_LINE)
                 words = f"{query} cannot see {tokens[j]}: masked, exactly 0"
@@ -345,7 +348,7 @@ class _Panel:
 
 
 def _legend(chart: Attention, room: float) -> tuple[float, float, list[str]]:
-    """The words below the maps, their width and their height; in two lines where one is wider than the maps."""
+    """Return the words below the maps, their width and their height; two lines if one would be wider than the maps."""
     parts = [text(0, 20, _WORDS, style.FAINT)]
     wide, high = shapes.width(_WORDS), 30.0
     if chart._masked:

@@ -1,4 +1,4 @@
-"""What the charts are drawn with: SVG text and lines in the colors of :mod:`viz.style`; a theme can turn them dark."""
+"""The base of all charts: SVG text and lines in the colors of :mod:`viz.style`, which a theme can turn dark."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LETTER = 8.6  # points: the width of a letter of the usual size, to leave room f
 
 
 class Chart(ABC):
-    """A finished chart: it shows itself as the last line of a notebook cell and writes itself to files.
+    """A finished chart; the last line of a notebook cell shows it, and :meth:`save` writes it to a file.
 
-    ``str`` of it is what it shows as text, for terminals and for those who cannot see the picture.
+    ``str`` gives its content as text, for terminals and for readers who cannot see the picture.
     """
 
     def __repr__(self) -> str:
@@ -36,13 +36,13 @@ class Chart(ABC):
         """The chart as SVG in the colors of :mod:`viz.style`, with elements :mod:`viz.rendering.rasterize` knows."""
 
     def _clean(self) -> str:
-        return visible(self._drawn())  # names may hold characters that no SVG may
+        return visible(self._drawn())  # names may hold characters that SVG forbids
 
     def _title(self) -> str:
         return "chart"
 
     def _page(self) -> str:
-        """The chart as a page: one to zoom and search in, where there is no better one."""
+        """The chart as a page: one to zoom and search in, unless a chart has a better one."""
         return page(self.svg(), self._title())
 
     def svg(self) -> str:
@@ -54,8 +54,8 @@ class Chart(ABC):
         slides and print, ``.txt`` for the numbers.
 
         Raises:
-            UnknownFormatError: the name ends in something else.
-            LayoutError: no program on this machine writes this format; the message says what to install.
+            UnknownFormatError: the name has another extension.
+            LayoutError: no program on this machine can write this format; the message says what to install.
             OSError: the file cannot be written.
         """
         path = Path(path)
@@ -78,7 +78,7 @@ class Chart(ABC):
 
 
 def listed(thing: Any) -> Any:
-    """Arrays, of numpy and of whoever else has ``tolist``, as lists; also inside of lists, tuples and mappings.
+    """Convert arrays, of numpy or anything else with ``tolist``, to lists, also inside lists, tuples and mappings.
 
     >>> from array import array
     >>> listed({"w": (array("d", [1.0]), 2.0)})
@@ -87,7 +87,7 @@ def listed(thing: Any) -> Any:
     if hasattr(thing, "tolist"):
         kind, thing = getattr(thing, "dtype", None), thing.tolist()
         if kind is not None and str(kind) != "object":
-            return thing  # numbers, and nothing that has to be looked into
+            return thing  # numbers, nothing nested
     if isinstance(thing, Mapping):
         return {key: listed(item) for key, item in thing.items()}
     return [listed(item) for item in thing] if isinstance(thing, (list, tuple)) else thing
@@ -103,7 +103,7 @@ def text(
     anchor: str = "start",
     bold: bool = False,
 ) -> str:
-    """Words at a point of a chart, ``size`` in points; ``anchor`` is SVG's: start, middle or end."""
+    """Draw words at a point of a chart, ``size`` in points; ``anchor`` is that of SVG: start, middle or end."""
     weight = ' font-weight="bold"' if bold else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-family="{style.FONT},Helvetica,sans-serif" font-size="{size}" '
@@ -112,13 +112,13 @@ def text(
 
 
 def stroke(x1: float, y1: float, x2: float, y2: float, color: str, width: float) -> str:
-    """A straight line from one point to another."""
+    """Draw a straight line from one point to another."""
     place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {place} stroke="{color}" stroke-width="{width}"/>'
 
 
 def wrapped(words: str, width: int) -> list[str]:
-    """Words in rows of at most ``width`` letters.
+    """Wrap words into rows of at most ``width`` letters.
 
     >>> wrapped("the first that is not finite", 12)
     ['the first', 'that is not', 'finite']

@@ -1,4 +1,4 @@
-"""``loss_curve``: how the loss of a training fell, beside what counting alone reaches; one run, or several compared."""
+"""``loss_curve``: how the loss fell during training, next to the n-gram baselines; one run, or several compared."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .plot import LOOKS, Axis, Point
 
 _WIDTH, _HEIGHT = 760.0, 420.0  # points: the axes
 _LEFT, _TOP = 78.0, 74.0
-_LINE = 26.0  # the height of a line of words
+_LINE = 26.0  # the height of a line of text
 _SHARE = 50  # the training loss is averaged over a fiftieth of the steps
-_MOST = 1500  # points of a line: two per point of the picture's width
+_MOST = 1500  # points of a line: two for every point of the picture's width
 _COLUMNS = 40  # characters: a curve in a terminal
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -27,12 +27,12 @@ class Curve:
     """The losses of one run, as points (step, loss).
 
     Attributes:
-        name: of the run; empty when there is only one.
+        name: the name of the run; empty if there is only one.
         training: the loss on the batch of every step.
         smooth: its mean over the last ``window`` steps.
-        validation: the losses on the same sequences throughout, which can be compared.
-        final: the last validation, where that is on more sequences.
-        best: the lowest validation loss, or the lowest of ``smooth`` where nothing was validated.
+        validation: the losses on the same sequences throughout, so they can be compared.
+        final: the last validation loss, if it is over more sequences.
+        best: the lowest validation loss, or the lowest of ``smooth`` if there was no validation.
     """
 
     name: str
@@ -49,9 +49,9 @@ class LossCurve(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 
     Attributes:
-        curves: one per run.
-        baselines: the losses that counting models reach, by name, from the weakest model.
-        title, unit: the words on top and at the vertical axis.
+        curves: the curves, one per run.
+        baselines: the losses of the n-gram baselines, by name, from the weakest.
+        title, unit: the title, and the unit of the vertical axis.
     """
 
     curves: Sequence[Curve]
@@ -60,7 +60,7 @@ class LossCurve(Chart):
     unit: str
 
     def __str__(self) -> str:
-        """Every run in a few lines, with its curve in blocks, and the strongest baseline that its best loss beats."""
+        """Every run in a few lines, with its curve in blocks and the baselines that its best loss beats."""
         rows = [self.title] if self.title else []
         for curve in self.curves:
             steps = max(step for step, _ in (*curve.training, *curve.validation))
@@ -99,15 +99,15 @@ def loss_curve(
     """Draw the loss of one run, or of several.
 
     Args:
-        log: what ``log.jsonl`` holds, a mapping per step with ``step``, ``train_loss`` and ``val_loss``, of which
-            each loss may be None; or simply the training loss of every step from 1 on; or either of them by the names
-            of runs.
-        baselines: what counting models reach, from the weakest model, by name, or as things with a ``name`` and a
-            ``loss``, such as :func:`gpt.data.ngram.baselines` gives.
-        title: on top.
-        unit: of the loss.
+        log: what ``log.jsonl`` holds, a mapping per step with ``step``, ``train_loss`` and ``val_loss``, in which each
+            loss may be None; or simply the training loss of every step from 1 on; or either of these by the names of
+            runs.
+        baselines: the n-gram baselines, from the weakest, by name, or as objects with a ``name`` and a ``loss``, such as
+            :func:`gpt.data.ngram.baselines` gives.
+        title: the title.
+        unit: the unit of the loss.
 
-    A loss that is not finite is left out. Raises ValueError when a run has no loss, or there are more than five runs.
+    A loss that is not finite is left out. Raises ValueError if a run has no loss or there are more than five runs.
 
     >>> print(loss_curve([4.0, 3.0, 2.0], baselines={"unigram": 3.3, "bigram": 2.4}, title="three steps"))
     three steps
@@ -147,7 +147,7 @@ def _points(records: Sequence[Mapping[str, Any]], loss: Any) -> list[Point]:
 
 
 def _means(points: Sequence[Point], window: int) -> list[Point]:
-    """The mean of the last ``window`` losses, of fewer at the beginning."""
+    """Return the mean of the last ``window`` losses, of fewer at the beginning."""
     sums = [0.0, *accumulate(y for _, y in points)]
     starts = [max(0, i + 1 - window) for i in range(len(points))]
     return [
@@ -161,7 +161,7 @@ def _best(curve: Curve) -> str:
 
 
 def _sparkline(line: Sequence[Point]) -> str:
-    """A curve in blocks, of which each is the mean of its part."""
+    """Draw a curve in blocks, each the mean of its part."""
     low, high = min(y for _, y in line), max(y for _, y in line)
     count = min(_COLUMNS, len(line))
     blocks = []
@@ -212,15 +212,15 @@ def _chart(chart: LossCurve) -> str:
 
 
 _Look = tuple[str, str, float]
-_RAW = 0.35  # of the color: the loss of every single step
+_RAW = 0.35  # opacity of the loss of every single step
 
 
 def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) -> list[str]:
-    """Training thin (every step, where there is one run) and thick, validation with marks, and the best of all."""
+    """Draw training thin (every step, if there is one run) and thick, validation with marks, and the best loss."""
     color, dashes, _ = look
     parts = []
     if alone:
-        top = up.high  # a single batch may be far above everything; its line ends at the edge
+        top = up.high  # a single batch may be far above everything else; its line ends at the edge
         parts.append(_path("training", [(x, min(y, top)) for x, y in curve.training], across, up, color, 1, "", _RAW))
     of_validation = style.NEGATIVE if alone else color
     if curve.smooth:
@@ -230,7 +230,7 @@ def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) ->
         marks = [(across.at(x), up.at(y)) for x, y in curve.validation]
         if len(marks) <= 60:
             parts += [_dot(x, y, of_validation) for x, y in marks]
-    if curve.final is not None:  # around the star, where both are at one place
+    if curve.final is not None:  # around the star, if both are at one point
         x, y = across.at(curve.final[0]), up.at(curve.final[1])
         parts.append(shapes.titled(f"on more of the text: {curve.final[1]!r}", [_diamond(x, y, of_validation)]))
     x, y = across.at(curve.best[0]), up.at(curve.best[1])
@@ -239,12 +239,12 @@ def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) ->
     return parts
 
 
-_FLAT = Axis([0.0, 1.0], 0.0, 46.0, margin=0.0)  # a sample of a line, beside its meaning
+_FLAT = Axis([0.0, 1.0], 0.0, 46.0, margin=0.0)  # a sample of a line, next to its meaning
 _SAMPLE = [(0.0, 0.0), (1.0, 0.0)]
 
 
 def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
-    """What the lines of a single run mean: (a sample, words)."""
+    """Explain the lines of a single run: (a sample, words)."""
     color, dashes, _ = look
     rows = []
     if curve.smooth:
@@ -261,7 +261,7 @@ def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
 
 
 def _keys(curves: Sequence[Curve]) -> list[tuple[list[str], str]]:
-    """A line for each of several runs, and one for what they share."""
+    """Explain each of several runs in a line, and in one more what they share."""
     rows = []
     for curve, (color, dashes, _) in zip(curves, LOOKS, strict=False):
         sample = [_path("", _SAMPLE, _FLAT, _FLAT, color, 3.5, dashes), _star(23, 0, color)]
@@ -271,7 +271,7 @@ def _keys(curves: Sequence[Curve]) -> list[tuple[list[str], str]]:
 
 
 def _thinned(points: Sequence[Point]) -> Sequence[Point]:
-    """No more points than can be told apart: of many that stand close together the lowest and the highest, in order."""
+    """Thin out points that cannot be told apart: of many close together keep the lowest and the highest, in order."""
     if len(points) <= _MOST:
         return points
     parts = _MOST // 2
@@ -318,7 +318,7 @@ def _diamond(x: float, y: float, color: str) -> str:
 
 
 def _apart(places: Sequence[float]) -> list[float]:
-    """Heights for labels near their lines, downwards, at least a line of words apart.
+    """Return heights for labels near their lines, downward, at least a line of text apart.
 
     >>> _apart([10.0, 12.0, 100.0])
     [10.0, 32.0, 100.0]

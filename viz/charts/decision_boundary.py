@@ -1,4 +1,4 @@
-"""``boundary``: which part of the plane a classifier gives to which class, and how that changes while it learns."""
+"""``boundary``: which part of the plane a classifier assigns to which class, and how that changes during training."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Point = tuple[float, float]
 _SIDE = 400.0  # points: the plane of one picture
 _LEFT, _TOP = 66.0, 70.0
 _KEY = 34.0  # the height of the line that names the classes
-_KEY_MARKS = 72.0  # the room that the marks of a class take in it
-#: A class is a color, a mark for its examples, and a smaller mark for the places that the model gives to it.
+_KEY_MARKS = 72.0  # the width of the marks of a class in it
+#: A class has a color, a mark for its examples, and a smaller mark for its region.
 _CLASSES = (
     (style.NEGATIVE, "●", "·"),
     (style.POSITIVE, "■", "+"),
@@ -40,13 +40,13 @@ class Boundary(Chart):
     """A finished picture of a decision boundary; the last line of a notebook cell shows it.
 
     Attributes:
-        across, up: the places of the grid on both axes, rising.
-        scores: how strongly each class is favored at each place: ``scores[row][column][class]``, of which the largest
-            wins; rows go up.
-        points, labels: the examples, and the number of the class of each.
-        classes: what the classes are called.
-        wrong: the numbers of the examples that the model puts into another class.
-        title, x, y: the words on top and at the axes.
+        across, up: the positions of the grid on both axes, rising.
+        scores: the score of each class at each position: ``scores[row][column][class]``; the largest wins, and rows go
+            up.
+        points, labels: the examples, and the class number of each.
+        classes: the names of the classes.
+        wrong: the numbers of the examples that the model assigns to another class.
+        title, x, y: the title, and the names of the axes.
     """
 
     across: Sequence[float]
@@ -77,7 +77,7 @@ class Boundary(Chart):
         return "\n".join(filter(None, [*rows, self._verdict()]))
 
     def _winner(self, column: int, row: int, columns: int, rows: int) -> int:
-        """The class at a place of a coarser grid."""
+        """Return the class at a position of a coarser grid."""
         i = round(row * (len(self.up) - 1) / (rows - 1))
         j = round(column * (len(self.across) - 1) / (columns - 1))
         here = self.scores[i][j]
@@ -85,7 +85,7 @@ class Boundary(Chart):
 
     @property
     def right(self) -> int:
-        """How many examples are in the class that the model gives them."""
+        """The number of examples that the model assigns to their class."""
         return len(self.points) - len(self.wrong)
 
     def _verdict(self) -> str:
@@ -107,7 +107,7 @@ class Boundaries(Chart):
     """Several boundaries: side by side as a picture, and as a page (``.html``) with a slider.
 
     Attributes:
-        frames: one boundary per moment of the training.
+        frames: one boundary per snapshot of the training.
     """
 
     frames: Sequence[Boundary]
@@ -146,21 +146,21 @@ def boundary(
     bounds: tuple[Point, Point] | None = None,
     resolution: int = 48,
 ) -> Boundary:
-    """Ask a model about every place of a plane.
+    """Evaluate a model at every position of a plane.
 
     Args:
-        model: takes two numbers in a list and gives a number, which is compared with ``threshold``, or one score per
-            class, of which the largest wins. Numbers can be Values.
+        model: takes a list of two numbers and returns a number, which is compared with ``threshold``, or one score per
+            class, the largest of which wins. Numbers can be Values.
         points, labels: the examples. With a single number as output there are two labels, such as 0 and 1 or −1 and 1;
             with several, a label is the number of a class from 0 on.
         threshold: above it a single output means the larger label; halfway between both labels by default.
-        classes: what to call the classes; the labels by default.
-        title: on top.
-        x, y: what the axes show.
-        bounds: the part of the plane, as the ranges of both inputs; by default what holds all points with a margin.
+        classes: the names of the classes; the labels by default.
+        title: the title.
+        x, y: the names of the axes.
+        bounds: the part of the plane, as the ranges of both inputs; by default it contains all points with a margin.
         resolution: the model is called ``(resolution + 1)²`` times.
 
-    Raises ValueError for points and labels that do not go together, and for a model whose answers are not finite.
+    Raises ValueError for points and labels that do not match, and for a model whose results are not finite.
 
     >>> picture = boundary(lambda p: p[0] + p[1], [(0, 0), (1, 1)], [-1, 1], title="a line")
     >>> picture.right
@@ -179,7 +179,7 @@ def boundary(
     up = [y0 + (y1 - y0) * i / resolution for i in range(resolution + 1)]
     was_training = getattr(model, "training", False)
     if was_training:
-        model.eval()  # type: ignore[attr-defined]  # what is drawn is what it would answer, without dropout
+        model.eval()  # type: ignore[attr-defined]  # draw what it would answer, without dropout
     try:
         with no_grad(), collector_paused():
             answers = [[_answer(model, (a, b)) for a in across] for b in up]
@@ -200,7 +200,7 @@ def boundary(
 
 
 def boundaries(frames: Sequence[Boundary]) -> Boundaries:
-    """Several boundaries in one picture; saved as ``.html`` they are a page with a slider.
+    """Show several boundaries in one picture; saved as ``.html`` they are a page with a slider.
 
     >>> frames = [boundary(lambda p, w=w: p[0] - w, [(0, 0), (1, 0)], [0, 1]) for w in (0.0, 0.5)]
     >>> len(boundaries(frames).frames)
@@ -246,11 +246,11 @@ def _around(points: Sequence[Point]) -> tuple[Point, Point]:
 def _numbered(
     labels: Sequence[float], count: int, classes: Sequence[str] | None, middle: float
 ) -> tuple[list[int], list[str]]:
-    """The number of every example's class, and the names of the classes."""
+    """Return the class number of every example, and the names of the classes."""
     plain = [_number(label) for label in labels]
     if count == 1:
         kinds = sorted(set(plain)) or [0.0, 1.0]
-        if len(kinds) == 1:  # all examples of one class: the other is what such labels are used with
+        if len(kinds) == 1:  # all examples are of one class: choose the usual other label
             kinds = [kinds[0], 1.0] if kinds[0] < 1.0 else [-1.0 if kinds[0] != 1.0 else 0.0, kinds[0]]
         if len(kinds) != 2:
             raise ValueError(f"a model with one output tells two labels apart; got {len(kinds)}: {kinds[:5]}")
@@ -304,7 +304,7 @@ def _panel(picture: Boundary) -> list[str]:
         polygons, segments = _region(places, ahead)
         parts.append(shapes.area(polygons, _CLASSES[kind][0], opacity=0.2))
         parts += _region_marks(picture, kind)
-        if kind:  # what separates two classes is said once
+        if kind:  # the line between two classes is drawn once
             ruler.append(shapes.lines(segments, style.INK, 3))
     parts += ruler
     bottom = _TOP + _SIDE
@@ -343,13 +343,13 @@ def _ahead(scores: Sequence[float], kind: int) -> float:
 def _region(
     places: Sequence[Sequence[Point]], ahead: Sequence[Sequence[float]]
 ) -> tuple[list[list[Point]], list[tuple[Point, Point]]]:
-    """Where ``ahead`` is positive, as polygons, and the line where it is 0.
+    """Return the polygons in which ``ahead`` is positive, and the line on which it is 0.
 
     In every square of the grid the polygon is cut where a straight line between two corners crosses 0.
     """
     polygons, segments = [], []
     for (low_places, low), (high_places, high) in pairwise(zip(places, ahead, strict=True)):
-        run: list[Point] = []  # squares beside each other that are inside altogether become one polygon
+        run: list[Point] = []  # adjacent squares entirely inside become one polygon
         for j in range(len(low) - 1):
             corners = [low_places[j], low_places[j + 1], high_places[j + 1], high_places[j]]
             numbers_ = [low[j], low[j + 1], high[j + 1], high[j]]
@@ -370,7 +370,7 @@ def _region(
 
 
 def _cut(corners: Sequence[Point], numbers_: Sequence[float]) -> tuple[list[Point], list[Point]]:
-    """The part of a square where a number is not negative, and where its outline crosses 0, leaving first."""
+    """Return the part of a square where a number is not negative, and where its outline crosses 0, leaving first."""
     inside: list[Point] = []
     crossings: list[tuple[bool, Point]] = []
     for i in range(4):
@@ -388,7 +388,7 @@ def _cut(corners: Sequence[Point], numbers_: Sequence[float]) -> tuple[list[Poin
 
 
 def _region_marks(picture: Boundary, kind: int) -> list[str]:
-    """Small marks in rows over the region of a class, so that a print without colors shows it too."""
+    """Draw small marks in rows over the region of a class, so that a black-and-white print shows it too."""
     spots, step = [], _SIDE / _MARKS_ACROSS
     for row in range(_MARKS_ACROSS):
         for column in range(_MARKS_ACROSS):
@@ -403,7 +403,7 @@ def _region_marks(picture: Boundary, kind: int) -> list[str]:
 
 
 def _small(kind: int, x: float, y: float) -> list[tuple[Point, Point]]:
-    """The mark of a region: a dot, a plus, a roof, a cross, two bars."""
+    """Return the mark of a region: a dot, a plus, a roof, a cross, two bars."""
     r = 3.5
     return [
         [((x - 0.7, y - 0.7), (x + 0.7, y - 0.7)), ((x - 0.7, y + 0.7), (x + 0.7, y + 0.7))],
@@ -415,7 +415,7 @@ def _small(kind: int, x: float, y: float) -> list[tuple[Point, Point]]:
 
 
 def _mark(kind: int, x: float, y: float) -> list[str]:
-    """The mark of an example, in its color with a line around it that shows on any region."""
+    """Draw the mark of an example, in its color with an outline that shows on any region."""
     color, r = _CLASSES[kind][0], 7.0
     if kind == 0:
         return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}" fill="{color}" stroke="{style.PAPER}" stroke-width="2"/>']

@@ -23,12 +23,12 @@ _LEFT, _TOP = 24.0, 84.0
 _SIZE = 19  # of the characters
 _MARK, _DOT = 6.0, 1.5  # the radius of a mark, and of one among thousands
 _ROOMY = 300  # vectors whose marks have their full size
-_TRIED = 2000  # places for names that are tried, in rings around all marks together; at least one ring for each
+_TRIED = 2000  # positions tried for names, in rings around all marks together; at least one ring each
 _RINGS = 12
-_TOLD = 2000  # marks that say what they are under the pointer; of more those with a name only
-_CELL = 32.0  # points: the squares in which free places are looked up
-_FAR = 24.0  # a name farther from its mark than this has a line to it
-_NEAREST = 3  # of each character, in the text
+_TOLD = 2000  # marks with tooltips; if there are more, only those with a name
+_CELL = 32.0  # points: the squares in which free space is looked up
+_FAR = 24.0  # a name farther than this from its mark gets a line to it
+_NEAREST = 3  # the share of each character in the text
 #: Kinds of characters: name, color, shape.
 KINDS = {
     "vowels": (style.NEGATIVE, "circle"),
@@ -45,12 +45,12 @@ class Embeddings(Chart):
     """A finished picture of embeddings; the last line of a notebook cell shows it.
 
     Attributes:
-        names: of the vectors, in visible characters.
-        kinds: of each, one of :data:`KINDS`.
-        places: of each, in the plane.
-        shares: of the variance, that the two axes of the plane hold.
-        title: on top.
-        vectors: all of their numbers.                                                                    # (n, C)
+        names: the names of the vectors, in visible characters.
+        kinds: the kind of each, one of :data:`KINDS`.
+        places: the position of each in the plane.
+        shares: the shares of the variance along the two axes of the plane.
+        title: the title.
+        vectors: all their numbers.                                                                    # (n, C)
     """
 
     names: Sequence[str]
@@ -62,11 +62,11 @@ class Embeddings(Chart):
 
     @cached_property
     def nearest(self) -> list[list[int]]:
-        """To each vector the numbers of the others in the directions that are most alike, nearest first."""
+        """For each vector the numbers of the others with the most similar directions, nearest first."""
         return _nearest(self.vectors)
 
     def __str__(self) -> str:
-        """Where every vector is, and which others point most nearly the same way."""
+        """The position of every vector, and the others with the most similar directions."""
         wide = max(map(len, self.names)) + 2
         rows = [self.title] if self.title else []
         rows.append(f"{'':<{wide}}{'x':>9}{'y':>9}  most alike")
@@ -87,18 +87,18 @@ class Embeddings(Chart):
 
 
 def embeddings(vectors: Sequence[Sequence[Any]], names: Sequence[str] | None = None, *, title: str = "") -> Embeddings:
-    """Put vectors into the plane that keeps as much of their differences as a plane can.
+    """Project vectors onto the plane that keeps as much of their differences as a plane can.
 
     That is the plane of the two principal components (Pearson 1901): the directions, through the mean of all vectors,
-    in which they vary most; both have one scale. Each is turned so that its largest coordinate is positive; so the same
-    vectors give the same picture.
+    in which they vary most; both have one scale. Each is flipped so that its largest coordinate is positive; so the
+    same vectors give the same picture.
 
     Args:
         vectors: one per character, numbers or Values.                                                   # (n, C)
-        names: what they are of, characters or words; their numbers by default.
-        title: on top.
+        names: their names, characters or words; their numbers by default.
+        title: the title.
 
-    Raises ValueError when there are fewer than two vectors, or names that do not fit.
+    Raises ValueError if there are fewer than two vectors, or names that do not match.
 
     >>> picture = embeddings([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], "abcd")
     >>> [(round(x, 6) + 0.0, round(y, 6) + 0.0) for x, y in picture.places]
@@ -123,8 +123,9 @@ def embeddings(vectors: Sequence[Sequence[Any]], names: Sequence[str] | None = N
 
 
 def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
-    """The coordinates along the two directions of largest variance, and their shares of it.      # (n, C) → (n, 2)"""
-    import numpy as np  # here and not above: most pictures need no arrays
+    """Return the coordinates along the two directions of largest variance, and their shares of it.      # (n, C) → (n,
+    2)"""
+    import numpy as np  # imported here, because most pictures need no arrays
 
     vectors = np.array(rows)
     centered = vectors - vectors.mean(axis=0)
@@ -145,14 +146,14 @@ def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
 
 
 def _nearest(rows: Sequence[Sequence[float]]) -> list[list[int]]:
-    """To each vector the others, by the cosine of the angle between them; of equal ones the first."""
+    """For each vector return the others by cosine similarity; the first of equal ones wins."""
     import numpy as np
 
     vectors = np.array(rows)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths > 0.0, lengths, 1.0)
     found: list[list[int]] = []
-    for start in range(0, len(units), 512):  # a square of them all could be larger than the memory
+    for start in range(0, len(units), 512):  # a square matrix of all of them could exceed the memory
         alike = (units[start : start + 512] @ units.T).round(12)
         here = np.arange(len(alike))
         alike[here, start + here] = -np.inf
@@ -165,7 +166,7 @@ def _nearest(rows: Sequence[Sequence[float]]) -> list[list[int]]:
 
 
 def _kind(name: str) -> str:
-    """The kind of a character.
+    """Return the kind of a character.
 
     >>> [_kind(c) for c in ("a", "é", "b", "Q", "7", "\\n", ";", "word", "語")]
     ['vowels', 'vowels', 'consonants', 'capitals', 'digits', 'punctuation and white space', \
@@ -176,7 +177,7 @@ def _kind(name: str) -> str:
     if name.isupper():
         return "capitals"
     if name.isalpha() and not name.islower():
-        return "others"  # of a script without capitals, where we know of no vowels
+        return "others"  # from a script without capitals; its vowels are unknown here
     if name.isalpha():
         return "vowels" if unicodedata.normalize("NFD", name)[0] in "aeiou" else "consonants"
     return "digits" if name.isdigit() else "punctuation and white space"
@@ -194,7 +195,7 @@ def _chart(chart: Embeddings) -> str:
     labels = _labels(spots, sizes, radius)
     caption, left_out = chart._caption(), labels.count(None)
     if left_out:
-        caption += f" {left_out:,} of {len(labels):,} names found no room."
+        caption += f" {left_out:,} of {len(labels):,} names are not shown for lack of room."
     parts = [
         text(12, 30, chart.title, size=20, bold=True),
         text(12, 60, caption, style.FAINT),
@@ -229,7 +230,7 @@ def _chart(chart: Embeddings) -> str:
 
 
 def _axes(places: Sequence[Point]) -> tuple[Axis, Axis]:
-    """Axes on which a unit has one length, with all places inside."""
+    """Return axes with the same unit length that contain all positions."""
     lows, highs = ([pick(part) for part in zip(*places, strict=True)] for pick in (min, max))
     room = (_WIDTH - 80.0, _HEIGHT - 60.0)
     scale = min(r / (high - low) if high > low else math.inf for r, low, high in zip(room, lows, highs, strict=True))
@@ -247,10 +248,10 @@ _Box = tuple[float, float, float, float]
 
 
 def _labels(spots: Sequence[Point], sizes: Sequence[Point], radius: float = _MARK) -> list[Point | None]:
-    """Where each name stands: beside its mark, in the first place that is free, nearest first; None where none is.
+    """Place each name next to its mark, at the nearest free position; None if there is none.
 
-    Places are the middle of the baseline. The more names there are, the fewer places are tried for each, so that
-    thousands take seconds; far from its mark, none of them would be understood.
+    A position is the middle of the baseline. The more names there are, the fewer positions are tried for each, so that
+    thousands take seconds; far from its mark, a name would not be understood.
     """
     taken: dict[tuple[int, int], list[_Box]] = {}
 
@@ -285,7 +286,7 @@ def _labels(spots: Sequence[Point], sizes: Sequence[Point], radius: float = _MAR
 
 
 def _nearest_point(spot: Point, middle: Point, size: Point) -> Point:
-    """The point of a name's box that is nearest to a mark: where a line to it ends, so that none crosses the name.
+    """Return the point of a name's box nearest to a mark, where a line to it ends, so that none crosses the name.
 
     >>> _nearest_point((0.0, 0.0), (100.0, 5.0), (60.0, 20.0))
     (70.0, 0.0)
@@ -295,7 +296,7 @@ def _nearest_point(spot: Point, middle: Point, size: Point) -> Point:
 
 
 def _around(x: float, y: float, wide: float, high: float, radius: float, rings: int) -> Iterator[Point]:
-    """Places for the middle of a name around a mark, in rings that grow."""
+    """Yield positions for the middle of a name around a mark, in growing rings."""
     for ring in range(rings):
         away = radius + 2 + 11.0 * ring
         for turn in range(8 + 4 * ring):
@@ -304,7 +305,7 @@ def _around(x: float, y: float, wide: float, high: float, radius: float, rings: 
 
 
 def _meet(a: _Box, b: _Box) -> bool:
-    """Whether two boxes share some area."""
+    """Return whether two boxes overlap."""
     return min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
 
 

@@ -1,8 +1,8 @@
-"""How the gradient flows: one line per table of parameters and per module, on a logarithmic axis, and what is wrong.
+"""Gradient flow: one line per table of parameters and per module, on a logarithmic axis, and what is wrong.
 
-The questions of everyone whose network does not learn: where does the gradient die, where does it explode, which units
-are dead or saturated, and which operation was the first to make a NaN? Everything is read off the graph and the
-recorded calls, so it is exact, and no layer needs to be known.
+It answers the questions that arise when a network does not learn: where does the gradient vanish, where does it
+explode, which units are dead or saturated, and which operation made the first NaN? Everything is read from the graph
+and the recorded calls, so it is exact and works for any layer.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Flow(Chart):
     """What :func:`flow` measured.
 
     Attributes:
-        parameters: a line per table of parameters.
-        modules: a line per module: the gradient that arrives at its results.
+        parameters: the gradient statistics of each table of parameters.
+        modules: those of each module: the gradient that arrives at its results.
         findings: sentences about what is wrong; empty for a healthy network.
     """
 
@@ -76,12 +76,12 @@ def flow(
         loss: what ``backward()`` was called on, or any nesting of lists of such Values.
         calls: what :func:`tinygrad_edu.record_calls` recorded while the loss was computed; without it the parameters
             are the leaves that have a label, and there are no modules.
-        before: the numbers of the parameters before the optimizer's step, if it has been made since: gives the ratio of
-            update to data.
-        split: kinds of modules of which every call is a line of its own, such as the heads of an attention.
-        units: how many units of a module are dead, where it has seen more examples than were recorded; by its path.
-        parameters: the lines of the tables, where they have been measured on more examples than were recorded.
-        layers: the gradients at the results of layers upon layers, first to last, where not all of them were recorded.
+        before: the parameters before the optimizer's step, if that has been made since; it gives the ratio of update to
+            data.
+        split: kinds of modules, such as attention heads, of which every call gets its own line.
+        units: by the path of a module, how many of its units are dead, if it has seen more examples than were recorded.
+        parameters: the statistics of the tables, if they were measured on more examples than were recorded.
+        layers: the gradients at the results of stacked layers, first to last, if not all of them were recorded.
 
     Raises:
         TypeError: there is no Value in ``loss``.
@@ -117,9 +117,9 @@ def flow(
 def lines(
     calls: CallRecord, *, split: Iterable[str] = ("AttentionHead",)
 ) -> tuple[list[GradientStats], list[GradientStats]]:
-    """The lines of :func:`flow` without the findings: those per table of parameters, and those per module.
+    """Measure what :func:`flow` does, without the findings: per table of parameters, and per module.
 
-    The graph is not looked at, so that a measurement of every tenth step of a training costs little.
+    The graph is not visited, so measuring every tenth step of a training costs little.
     """
     return _tables(calls.names, None), _results(by_module(calls.calls, frozenset(split)))
 
@@ -148,7 +148,7 @@ def _line(name: str, values: list[Value], before: Mapping[Value, float] | None =
 
 
 def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> dict[str, list[ModuleCall]]:
-    """All calls of each module, by its path; those of the kinds in ``split`` are numbered and stand by themselves."""
+    """Group all calls by the path of their module; those of the kinds in ``split`` are numbered and kept separate."""
     groups: dict[str, list[ModuleCall]] = {}
 
     def enter(call: ModuleCall, name: str) -> None:
@@ -163,7 +163,7 @@ def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> d
 
     for call in calls:
         enter(call, call.path or call.kind)
-    # A module that hands on what it was given, such as dropout outside of training, has nothing of its own to show.
+    # A module that returns its inputs, such as dropout outside training, has nothing to show.
     return {name: group for name, group in groups.items() if any({*call.outputs} - {*call.inputs} for call in group)}
 
 
@@ -174,7 +174,8 @@ _ROW, _PLOT = 28.0, 360.0  # points: height of a line, width of the axis
 
 
 def _chart(measured: Flow) -> str:
-    """Two panels side by side, so that a whole small GPT fits a screen; one axis for both, so that they compare."""
+    """Draw two panels side by side, so that a whole small GPT fits a screen; they share an axis, so they can be
+    compared."""
     sides = [("parameters", measured.parameters), ("results of modules", measured.modules)]
     sizes = [x for _, lines in sides for line in lines for x in (line.mean, line.largest) if 0.0 < x < math.inf]
     low = math.floor(math.log10(min(sizes))) if sizes else -1
@@ -191,7 +192,7 @@ def _chart(measured: Flow) -> str:
     head = [text(12, 30, _TITLE, size=20, bold=True)]
     head += [text(12, 54 + 24 * i, row, color, bold=bool(measured.findings)) for i, row in enumerate(words)]
     drop = 60.0 + 24.0 * len(words) - top  # the panels begin below the findings
-    legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  a grid line per power of ten", style.FAINT)
+    legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  grid lines at powers of ten", style.FAINT)
     height = bottom + drop + 54
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:.0f}" height="{height:.0f}" '

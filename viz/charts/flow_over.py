@@ -1,8 +1,7 @@
-"""Gradient flow over a training: a row per table of parameters or per module, a column per step that was measured.
+"""Gradient flow during training: one row per table of parameters or module, one column per measured step.
 
-A cell is the mean absolute gradient as a number and as a shade on a logarithmic scale: from the back of the room
-one still sees which rows fade or glow. Next to it, where it is known, the length of the update divided by that of the
-parameters.
+A cell is the mean absolute gradient as a number and as a shade on a logarithmic scale: even from the back of the room
+one sees which rows fade or glow. Next to it, if known, is the norm of the update divided by that of the parameters.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from ..rendering import shapes
 from .chart import Chart, text
 from .flow import Flow
 
-_COLUMNS = 8  # more do not fit beside each other twice in a size that can be read
+_COLUMNS = 8  # two panels with more columns would be too small to read
 _CELL, _HIGH, _LEVEL = 62.0, 28.0, 58.0  # points
-_SHADE = 0.55  # of the color, for the largest: words on it keep their contrast
+_SHADE = 0.55  # opacity for the largest: words on it keep their contrast
 _USUAL = "update ÷ data: about 1e−3 is usual"
 
 
@@ -29,9 +28,9 @@ class FlowOver(Chart):
     """What :func:`flow_over` shows.
 
     Attributes:
-        steps: those that were measured, in order.
-        rows: by name what was measured at each step; None where it was not.
-        title: on top.
+        steps: the measured steps, in order.
+        rows: by name the statistics at each step; None if there are none.
+        title: the title.
     """
 
     steps: Sequence[int]
@@ -40,7 +39,7 @@ class FlowOver(Chart):
 
     @property
     def findings(self) -> list[str]:
-        """What went wrong, in sentences: where a gradient was first not finite, or 0 from then on."""
+        """Say in sentences what went wrong: where a gradient first was not finite, or was 0 from then on."""
         found = []
         for place, step in enumerate(self.steps):
             broken = [name for name, row in self.rows.items() if (line := row[place]) is not None and line.not_finite]
@@ -60,7 +59,7 @@ class FlowOver(Chart):
 
     @property
     def _shown(self) -> list[int]:
-        """The places of the steps that have a column: the first, the last, and some between them."""
+        """The positions of the steps that have a column: the first, the last, and some between them."""
         last = len(self.steps) - 1
         if last < _COLUMNS:
             return list(range(last + 1))
@@ -72,7 +71,7 @@ class FlowOver(Chart):
             yield "update ÷ data", lambda line: line.update
 
     def __str__(self) -> str:
-        """A table per panel, for the terminal."""
+        """One table per panel, for the terminal."""
         wide = max(len(name) for name in self.rows) + 2
         out = [self.title]
         for title, pick in self._panels():
@@ -181,12 +180,12 @@ def flow_over(
     """Show how gradients changed while a network was trained.
 
     Args:
-        measured: by step what :func:`viz.charts.flow` returned then, or lists of
-            :class:`tinygrad_edu.gradient_stats.GradientStats`; a sequence is of the steps 1, 2, 3, …
+        measured: by step, what :func:`viz.charts.flow` returned then, or lists of
+            :class:`tinygrad_edu.gradient_stats.GradientStats`; a sequence stands for the steps 1, 2, 3, …
         modules: show the gradients at the results of modules instead of those of the parameters.
-        title: on top.
+        title: the title.
 
-    Raises ValueError when nothing was measured.
+    Raises ValueError if nothing was measured.
 
     >>> from tinygrad_edu import Value
     >>> import viz
@@ -207,13 +206,13 @@ def flow_over(
     }
     names = dict.fromkeys(line.name for lines in by_step.values() for line in lines)
     if not names:
-        raise ValueError("no gradient was measured; give what viz.flow() returned at one step at least")
+        raise ValueError("no gradient was measured; give what viz.flow() returned for at least one step")
     found = {step: {line.name: line for line in lines} for step, lines in by_step.items()}
     return FlowOver(list(by_step), {name: [lines.get(name) for lines in found.values()] for name in names}, title)
 
 
 def _words(line: GradientStats | None, pick: Callable[[GradientStats], float | None]) -> str:
-    """A number in few characters.
+    """Write a number in few characters.
 
     >>> _words(GradientStats("w", 2, 0.000318, 0.1, 0.0, 0), lambda line: line.mean)
     '3e−4'
@@ -229,7 +228,7 @@ def _words(line: GradientStats | None, pick: Callable[[GradientStats], float | N
 
 
 def _short(step: int) -> str:
-    """A step in few characters.
+    """Write a step in few characters.
 
     >>> _short(500), _short(25000), _short(25500)
     ('500', '25k', '25.5k')

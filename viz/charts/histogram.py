@@ -1,4 +1,4 @@
-"""``histogram``: how weights, gradients and results of modules are distributed, one small picture each."""
+"""``histogram``: the distributions of weights, gradients and results of modules, one small picture each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..rendering import shapes
 from .chart import Chart, listed, stroke, text
 from .flow import by_module
 
-_BINS = 31  # an odd number, so that 0 is in the middle of one
+_BINS = 31  # an odd number, so that 0 is in the middle of a bin
 _SPREAD = 4.0  # root mean squares on either side of 0: 1 in 16,000 of normally distributed numbers is beyond
 _WIDTH, _HEIGHT = 250.0, 84.0  # points: the bars of one histogram
 _GAP = 34.0
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_MANY_ZEROS = 0.5  # the share from which zeros are a finding
+_MANY_ZEROS = 0.5  # the share of zeros from which they are reported
 WHAT = ("parameters", "modules")
 SCALES = ("own", "common")
 
@@ -31,13 +31,13 @@ class Bins:
     """The distribution of some numbers.
 
     Attributes:
-        counts: how many are in each bin, of equal widths from ``low`` to ``high``; zeros are not among them.
+        counts: how many numbers are in each bin, of equal widths from ``low`` to ``high``, without zeros.
         low, high: the ends of the axis.
-        below, above: how many are beyond its ends.
+        below, above: how many numbers are beyond its ends.
         zeros: how many are exactly 0.
         not_finite: how many are NaN or infinite.
         total: how many numbers there are.
-        mean, std: of the finite ones.
+        mean, std: the mean and standard deviation of the finite ones.
     """
 
     counts: Sequence[int]
@@ -57,10 +57,10 @@ class Histograms(Chart):
     """Finished histograms; the last line of a notebook cell shows them.
 
     Attributes:
-        kinds: what is shown of each row, such as weights and gradients.
-        rows: by the name of a table or module, a distribution per kind; None where there is nothing, such as gradients
-            that nobody has computed.
-        title: on top.
+        kinds: what each row shows, such as weights and gradients.
+        rows: by the name of a table or module, one distribution per kind; None if there is none, such as gradients that
+            have not been computed.
+        title: the title.
     """
 
     kinds: Sequence[str]
@@ -98,20 +98,20 @@ def histogram(
 ) -> Histograms:
     """Show how numbers are distributed.
 
-    An axis goes as far on either side of 0 as four root mean squares. What lies beyond is counted at its ends, and
-    exact zeros, which would hide everything else, are counted in words.
+    An axis extends four root mean squares to either side of 0. Numbers beyond are counted at its ends, and exact zeros,
+    which would hide everything else, are counted in words.
 
     Args:
         source: what :func:`tinygrad_edu.record_calls` recorded; or, by name, any nesting of lists of numbers or Values.
-        of: of a record, ``"parameters"``, the weights and gradients of every table; or ``"modules"``, the results of
+        of: for a record, ``"parameters"`` shows the weights and gradients of every table, ``"modules"`` the results of
             every module and the gradients that arrive at them.
-        scale: ``"own"``, every histogram has its own axis and shows its shape; ``"common"``, all of one kind have the
-            axis of the widest, and compare.
-        split: kinds of modules of which every call is a row of its own.
-        title: on top.
-        gradients: of weights that are given by name as numbers, by the same names.
+        scale: ``"own"`` gives every histogram its own axis, to show its shape; ``"common"`` gives all of one kind the
+            axis of the widest, to compare them.
+        split: kinds of modules of which every call gets its own row.
+        title: the title.
+        gradients: the gradients of weights that are given by name as numbers, by the same names.
 
-    Raises ValueError when there is nothing to show.
+    Raises ValueError if there is nothing to show.
 
     >>> shown = histogram({"w": [0.5, -0.5, 0.0, 0.25]})
     >>> shown.rows["w"][0].zeros, shown.rows["w"][0].total
@@ -152,7 +152,7 @@ def histogram(
 
 
 def _flat(thing: Any) -> Any:
-    """A row of all the numbers or Values in something: an array of numbers stays one, and anything else is a list."""
+    """Flatten numbers or Values: an array of numbers stays an array, and anything else becomes a list."""
     import numpy as np  # here and not above: most pictures need no arrays
 
     if isinstance(thing, np.ndarray) and thing.dtype != object:
@@ -169,7 +169,7 @@ def _items(thing: Any) -> Iterator[Any]:
 
 
 def _binned(groups: Mapping[str, Any], scale: str) -> dict[str, Bins | None]:
-    """A distribution for each group that has numbers."""
+    """Make a distribution for each group that has numbers."""
     import numpy as np
 
     numbers = {
@@ -187,7 +187,7 @@ def _binned(groups: Mapping[str, Any], scale: str) -> dict[str, Bins | None]:
 
 
 def _ends(numbers: Any) -> tuple[float, float]:
-    """Of the axis: on both sides of 0, or from 0 on where nothing is negative."""
+    """Return the ends of the axis: on both sides of 0, or from 0 on if nothing is negative."""
     if not numbers.any():
         return 0.0, 1.0
     largest = float(abs(numbers).max())
@@ -215,7 +215,7 @@ def _facts(bins: Bins) -> str:
 
 
 def _warnings(bins: Bins) -> list[str]:
-    """What the bars do not show."""
+    """Say what the bars do not show."""
     words = []
     if bins.zeros:
         words.append(
@@ -232,7 +232,7 @@ def _warnings(bins: Bins) -> list[str]:
 
 
 def _chart(chart: Histograms) -> str:
-    """Rows in as many columns as make the picture about as wide as a screen."""
+    """Arrange rows in enough columns to make the picture about as wide as a screen."""
     names = list(chart.rows)
     one = (_WIDTH + _GAP) * len(chart.kinds)
     cell = max(one, *(shapes.width(name, bold=True) + _GAP for name in names))
@@ -258,11 +258,11 @@ def _chart(chart: Histograms) -> str:
 def _legend(chart: Histograms) -> str:
     blue = f"blue: {chart.kinds[0]}" if len(chart.kinds) > 1 else chart.kinds[0]
     hatched = f"; hatched: {chart.kinds[1]}" if len(chart.kinds) > 1 else ""
-    return f"{blue}{hatched}; zeros are left out of the bars; ◂ ▸ how many are beyond the axis"
+    return f"{blue}{hatched}; the bars leave out zeros; ◂ ▸ how many are beyond the axis"
 
 
 def _histogram(name: str, kind: str, bins: Bins, which: int) -> list[str]:
-    """The bars of one distribution, from the corner (0, 0): words at 40, bars below, the axis at the bottom."""
+    """Draw the bars of one distribution, from the corner (0, 0): words at 40, bars below, the axis at the bottom."""
     floor, step = 52.0 + _HEIGHT, _WIDTH / _BINS
     largest = max(1, *bins.counts)
     color = (style.POSITIVE, style.NEGATIVE)[which]

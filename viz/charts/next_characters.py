@@ -14,20 +14,20 @@ from ..rendering import shapes
 from .chart import Chart, listed, stroke, text, wrapped
 
 _ROW, _BAR = 32.0, 190.0  # points: the height of a character's row, the width of the largest bar
-_PANEL = _BAR + 84.0  # with the number behind the bar, and a gap
-_LETTERS = 24  # of the name of a stage, in a row
+_PANEL = _BAR + 84.0  # with the number after the bar, and a gap
+_LETTERS = 24  # characters of the name of a stage, in a row
 _BLOCKS = 12  # characters: the largest bar in a terminal
 
 
 @dataclass(frozen=True)
 class Row:
-    """One character, or all that are not shown singly.
+    """One character, or all that are not shown individually.
 
     Attributes:
         name: the character, visible.
-        before: at each stage its probability at the stage before: what was cut, where nothing is left.
+        before: for each stage its probability at the stage before: what was cut, if nothing remains.
         after: its probability at each stage.
-        count: of how many characters.
+        count: how many characters it stands for.
     """
 
     name: str
@@ -41,10 +41,10 @@ class NextCharacters(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 
     Attributes:
-        stages: their names, in order.
-        rows: the likeliest characters, and the rest.
-        kept: of how many characters the probability is not 0, at each stage.
-        title: on top.
+        stages: the names of the stages, in order.
+        rows: the most likely characters, and the rest.
+        kept: for each stage, how many characters have a probability other than 0.
+        title: the title.
     """
 
     stages: Sequence[str]
@@ -53,7 +53,7 @@ class NextCharacters(Chart):
     title: str
 
     def __str__(self) -> str:
-        """The bars in characters; light where they were cut."""
+        """The bars in characters; light if they were cut."""
         wide = max(len(row.name) for row in self.rows) + 2
         column = max(_BLOCKS + 8, *(len(name) + 2 for name in self.stages))
         lines = [self.title] if self.title else []
@@ -102,7 +102,7 @@ class NextCharacters(Chart):
             parts.append(text(x, bottom + 24, f"{self.kept[stage]} left", style.FAINT))
         parts.append(shapes.lines(hatched, style.NEGATIVE, 1))
         width = left + _PANEL * len(heads)
-        words = "hatched: cut at this stage, as long as it was before"
+        words = "hatched: cut at this stage; the length is that of the stage before"
         if hatched:
             parts.append(text(12, bottom + 54, words, style.FAINT))
         width = max(width, 24 + shapes.width(words), *(24 + shapes.width(words, 20, bold=True) for words in title))
@@ -115,16 +115,16 @@ class NextCharacters(Chart):
 def next_characters(
     stages: Mapping[str, Sequence[Any]], characters: Sequence[str], *, most: int = 12, title: str = ""
 ) -> NextCharacters:
-    """Probabilities of the next character as bars, a column for each stage of the choice.
+    """Show the probabilities of the next character as bars, one column for each stage of the choice.
 
     Args:
         stages: by name and in order, the probabilities of all characters, numbers or Values: first as the model gives
-            them, then after temperature, after top-k, and so on. What a stage has made 0 was cut there.
-        characters: what the probabilities are of.
-        most: how many characters have a row of their own, the likeliest of the first stage; the rest share one.
-        title: on top, such as the text that goes before.
+            them, then after temperature, after top-k, and so on. A probability that a stage sets to 0 was cut there.
+        characters: the characters that the probabilities belong to.
+        most: how many characters get their own row, the most likely ones of the first stage; the rest share one.
+        title: the title, such as the text that comes before.
 
-    Raises ValueError for probabilities that do not fit the characters or do not sum to 1.
+    Raises ValueError for probabilities that do not match the characters or do not sum to 1.
 
     >>> print(next_characters({"model": [0.5, 0.3, 0.2], "top-k 2": [0.625, 0.375, 0.0]}, "abc"))
        model               top-k 2
@@ -167,7 +167,7 @@ def _cut(before: float, after: float) -> bool:
 
 
 def _words(before: float, after: float) -> str:
-    """A probability in few characters.
+    """Write a probability in few characters.
 
     >>> _words(0.5, 0.25), _words(0.5, 0.0001), _words(0.5, 1.0), _words(0.5, 0.0), _words(0.0, 0.0)
     ('.250', '<.001', '1', 'cut', '')

@@ -1,4 +1,4 @@
-"""``plot``: lines and points in one pair of axes, such as losses beside each other, or a line through points."""
+"""``plot``: lines and points in one pair of axes, such as several losses, or a line through points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 640.0, 340.0  # points: the axes
 _LEFT, _TOP = 92.0, 70.0
-#: Lines differ in color, in dashes and in width, so that one can tell them apart in gray and from the back row.
+#: Lines differ in color, in dashes and in width, so they can be told apart in gray and from the back row.
 LOOKS = [
     (style.POSITIVE, "", 4.0),
     (style.NEGATIVE, "10 6", 4.0),
@@ -30,9 +30,9 @@ class Plot(Chart):
     """A finished chart; the last line of a notebook cell shows it.
 
     Attributes:
-        lines, points: what is shown, by name, as points (x, y).
-        title, x, y: the words on top and at the axes.
-        log: whether the vertical axis has powers of ten.
+        lines, points: the lines and points, by name, as pairs (x, y).
+        title, x, y: the title, and the names of the axes.
+        log: whether the vertical axis is logarithmic.
     """
 
     lines: Mapping[str, Sequence[Point]]
@@ -43,7 +43,7 @@ class Plot(Chart):
     log: bool = False
 
     def __str__(self) -> str:
-        """First and last number of every line, for those who cannot see the picture."""
+        """First and last number of every line, for readers who cannot see the picture."""
         rows = [self.title] if self.title else []
         for name, line in self.lines.items():
             (x0, y0), (x1, y1) = line[0], line[-1]
@@ -70,14 +70,14 @@ def plot(
     """Draw lines, and points, in one pair of axes.
 
     Args:
-        lines: by name, the heights at 0, 1, 2, … or pairs (x, y). A number that is not finite, or on a logarithmic axis
-            not positive, leaves a gap.
+        lines: by name, the heights at 0, 1, 2, … or pairs (x, y). A number that is not finite, or not positive on a
+            logarithmic axis, leaves a gap.
         points: by name, single points as pairs (x, y).
-        title: on top.
-        x, y: what the axes show.
-        log: a vertical axis in powers of ten.
+        title: the title.
+        x, y: the names of the axes.
+        log: whether the vertical axis is logarithmic.
 
-    Raises ValueError when there is nothing to show.
+    Raises ValueError if there is nothing to show.
 
     >>> print(plot({"loss": [4.0, 2.0, 1.0]}, title="training"))
     training
@@ -106,10 +106,10 @@ def _shows(point: Point, log: bool) -> bool:
 
 
 class Axis:
-    """From numbers to places, with a margin at both ends if the axis is not logarithmic.
+    """Maps numbers to positions, with a margin at both ends if the axis is not logarithmic.
 
     Attributes:
-        low, high: the numbers at the ends; of a logarithmic axis, their powers of ten.
+        low, high: the numbers at the ends; for a logarithmic axis, their powers of ten.
     """
 
     def __init__(
@@ -125,13 +125,13 @@ class Axis:
             self.low, self.high = low - room, high + room
 
     def at(self, x: float) -> float:
-        """Where a number is."""
+        """Return the position of a number."""
         return self.start + (self.end - self.start) * ((math.log10(x) if self.log else x) - self.low) / (
             self.high - self.low
         )
 
     def ticks(self) -> Iterator[float]:
-        """Round numbers along the axis, at most seven."""
+        """Return round numbers along the axis, at most seven."""
         if self.log:
             step = max(1, math.ceil((self.high - self.low) / 6))
             yield from (10.0**power for power in range(int(self.low), int(self.high) + 1, step))

@@ -1,1 +1,1 @@
-"""The commands of ``python -m viz``, a file for those that share their input."""
+"""The commands of ``python -m viz``; those that share their input share a file."""

@@ -21,11 +21,15 @@ def add_boundary(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
     command.add_argument("expression", help="of two inputs, such as x and y; it is compared with the threshold")
     command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="a number for each further name")
-    command.add_argument("--points", metavar="FILE", help="examples, a line each: two numbers and a label")
-    command.add_argument("--threshold", type=float, help="halfway between the labels by default, or 0")
-    command.add_argument("--title", help="on top; the expression by default")
+    command.add_argument("--points", metavar="FILE", help="examples, one per line: two numbers and a label")
+    command.add_argument("--threshold", type=float, help="default: halfway between the labels, or 0")
+    command.add_argument("--title", help="the title (default: the expression)")
     command.add_argument(
-        "--range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of both inputs (default: what holds the points)"
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="the range of both inputs (default: it holds the points)",
     )
 
 
@@ -47,8 +51,8 @@ def _boundary(options: argparse.Namespace) -> Chart:
     free = [name for name in expression.inputs if name not in given]
     if len(free) != 2:
         raise DrawingError(
-            f"a plane has two inputs; this expression leaves {len(free)} open ({', '.join(free) or 'none'}); "
-            f"give a number to each other name, such as b=1"
+            f"a plane needs two inputs; this expression has {len(free)} open ({', '.join(free) or 'none'}); "
+            f"give every other name a number, such as b=1"
         )
     points, labels = _examples(options.points) if options.points else ([], [])
     bounds = None if options.range is None else (tuple(options.range),) * 2
@@ -65,7 +69,7 @@ def _boundary(options: argparse.Namespace) -> Chart:
 
 
 def _examples(path: str) -> tuple[list[tuple[float, float]], list[float]]:
-    """Points and labels from a file with a line for each: numbers between spaces, commas or semicolons."""
+    """Read points and labels from a file, one per line: numbers separated by spaces, commas or semicolons."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:

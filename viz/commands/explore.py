@@ -1,4 +1,4 @@
-"""``python -m viz explore``: an expression, or the loss of a trained model, as one page to walk through."""
+"""``python -m viz explore``: an expression, or the loss of a trained model, as one page to explore."""
 
 from __future__ import annotations
 

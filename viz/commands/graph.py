@@ -1,4 +1,4 @@
-"""``python -m viz graph`` and ``flow``: of an expression, or of the loss of a trained model."""
+"""``python -m viz graph`` and ``flow``: for an expression, or for the loss of a trained model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_graph(command: argparse.ArgumentParser) -> None:
     command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
     command.add_argument(
         "--direction", choices=DIRECTIONS,
-        help="inputs on the left, on top, or in rows (default: LR, of a model wrapped)",
+        help="inputs on the left, on top, or in rows (default: LR; for a model: wrapped)",
     )  # fmt: skip
     command.add_argument(
         "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}, of a model as gpt draw)"
@@ -44,7 +44,7 @@ def add_graph(command: argparse.ArgumentParser) -> None:
     command.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
     command.add_argument(
         "--focus", metavar="NAME",
-        help="only what is near this name, --depth steps before and after it; or a module's path: look closely there",
+        help="only what is near this name, --depth steps before and after it; or a module to show in detail",
     )  # fmt: skip
     command.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
 
@@ -65,15 +65,17 @@ def add_flow(command: argparse.ArgumentParser) -> None:
 def _add_subject(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "subject", metavar="EXPRESSION|RUN",
-        help='such as "L = (a*b + c) * f", or several with ; between them; or the folder of a trained model',
+        help='such as "L = (a*b + c) * f", or several separated by ;, or the folder of a trained model',
     )  # fmt: skip
     command.add_argument("inputs", nargs="*", metavar="NAME=NUMBER", help="a number for each name in the expression")
-    command.add_argument("--text", help="of a run: what the model reads (default: its validation text)")
-    command.add_argument("--best", action="store_true", help="of a run: the parameters of the lowest validation loss")
+    command.add_argument("--text", help="for a run: the text to read (default: its validation text)")
+    command.add_argument(
+        "--best", action="store_true", help="for a run: the parameters with the lowest validation loss"
+    )
 
 
 def _expression(options: argparse.Namespace, forward: bool = False) -> tuple[Value, dict[str, Value]]:
-    """The result with its gradients, and the Values that have a name."""
+    """Compute the result with its gradients; returns it with the Values that have a name."""
     if options.text is not None or options.best:
         raise DrawingError(f"--text and --best are for the folder of a run; there is no folder {options.subject}")
     try:
@@ -123,7 +125,8 @@ def _graph(options: argparse.Namespace) -> int:
 
 
 def _words(options: argparse.Namespace, command: str, out: str) -> list[str]:
-    """What the folder of a run is handed over with: the same flags, and where a picture goes here by default."""
+    """The words with which gpt is called for the folder of a run: the same flags, and the default file of this
+    command."""
     names = ("text", "budget", "depth", "focus", "style", "direction", "preset")
     given = {name: getattr(options, name, None) for name in names}
     flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
@@ -132,7 +135,7 @@ def _words(options: argparse.Namespace, command: str, out: str) -> list[str]:
 
 
 def _table(names: Mapping[str, Value]) -> list[str]:
-    """Every named Value with its number and gradient, one per line, columns aligned."""
+    """List every named Value with its number and gradient, one per line, in columns."""
     rows = [("", "data", "grad")]
     rows += [(name, style.number(v.data), style.gradient(v.grad)) for name, v in names.items()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]

@@ -1,4 +1,4 @@
-"""The folder of a run: ``gpt`` draws it. Its command line takes the words over, as if they had been given to it."""
+"""Commands on the folder of a run are passed on to ``gpt``, as if its command line had been used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 __all__ = ["COMMANDS", "hand_over"]
 
-#: The only place of this package that names the other one: a command line that is looked up when it is asked for, so
-#: that no drawing depends on a model.
+#: The only place in this package that names gpt: its command line is looked up when it is needed, so that no drawing
+#: depends on a model.
 GPT = "gpt.cli"
 COMMANDS = ("attention", "next", "curve", "embeddings", "histogram", "compilation")  # the same as gpt's
 

@@ -75,7 +75,7 @@ def _log(options: argparse.Namespace) -> StepLog:
             raise ExpressionError('there is no expression; write for example: "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2')
         return record(expressions.compute(options.expression, numbers(options.numbers)))
     if options.expression is not None:
-        raise ExpressionError("--exercise makes an expression of its own; leave yours out")
+        raise ExpressionError("--exercise chooses the expression; leave yours out")
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(100_000)
     chosen = exercise(options.exercise, seed)
     options.quiz = True
@@ -105,7 +105,7 @@ def _bug(options: argparse.Namespace) -> None:
 
 
 def numbers(words: Sequence[str]) -> dict[str, float]:
-    """``["a=2", "b=-3"]`` as a dict; ExpressionError for what is not of this form.
+    """``["a=2", "b=-3"]`` as a dict; raises ExpressionError for words of another form.
 
     >>> numbers(["a=2", "b=-1/3"])["b"]
     -0.3333333333333333

@@ -1,1 +1,1 @@
-"""The computation graph before it is drawn: who was computed from whom, what is folded into a box, what is marked."""
+"""The computation graph before it is drawn: which Value depends on which, what is folded into a box, what is marked."""

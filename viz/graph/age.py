@@ -1,9 +1,9 @@
-"""Numbers that are older than what they were computed from: the one rule for all drawings.
+"""Find numbers that are older than what they were computed from; all drawings use this rule.
 
-``data`` of a parameter changes and nothing else does: ``L.backward(); a.data = 5.0`` leaves an L for the old ``a``, and
-gradients for it. A picture says so in red and puts no derivatives of such a mixture on its edges, see
-:func:`sentences`; or it shows what the numbers would be, see :func:`recomputed`. Pages and animations that step through
-the computation raise StaleGraphError.
+When ``data`` of a parameter changes, nothing else does: ``L.backward(); a.data = 5.0`` leaves an L for the old ``a``,
+and gradients for it. A picture either warns in red and leaves the edges without numbers (see :func:`sentences`) or
+shows what the numbers would be now (see :func:`recomputed`). Pages and animations that step through the computation
+raise StaleGraphError.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .build import Graph, from_inputs
 
 
 def sentences(graph: Graph) -> list[str]:
-    """What is to be said of a graph whose numbers do not belong together; empty for nearly all graphs.
+    """Return the warnings for a graph whose numbers do not belong together; an empty list for nearly all graphs.
 
     >>> a = Value(2.0, label="a")
     >>> L = a * 3.0
@@ -61,7 +61,7 @@ def _changed(graph: Graph) -> str:
     listed = " and ".join(filter(None, [", ".join(given[:-1]), given[-1]])) if len(given) < 5 else "its inputs"
     now = from_inputs(value)
     more = "" if len(graph.old) == 1 else f", and {len(graph.old) - 1:,} more"
-    # So many digits that the two numbers differ
+    # enough digits for the two numbers to differ
     digits = next((d for d in (4, 8, 12) if style.number(value.data, d) != style.number(now, d)), 17)
     return (
         f"Old numbers: {_whose(graph, node)} is {style.number(value.data, digits)}, but {style.symbol(value.op)} of "
@@ -70,7 +70,7 @@ def _changed(graph: Graph) -> str:
 
 
 def _foreign(graph: Graph) -> list[str]:
-    """Gradients that are more, or less, than what one backward() from the only result sends back."""
+    """Warn about gradients that are not what one backward() from the only result sends back."""
     values = graph.values
     if len(graph.roots) != 1 or values[graph.roots[0]].grad != 1.0:
         return []  # the rest may come from results that are not drawn
@@ -86,7 +86,7 @@ def _foreign(graph: Graph) -> list[str]:
         for node, value in enumerate(values)
         if value.grad is not NO_GRADIENT_YET
         and value.op is not CONSTANT
-        and abs(value.grad - sent[node]) > 1e-9 * (sizes[node] + abs(value.grad))  # false where one is not finite
+        and abs(value.grad - sent[node]) > 1e-9 * (sizes[node] + abs(value.grad))  # False if one of them is not finite
     ]
     if not found:
         return []
@@ -101,11 +101,11 @@ def _foreign(graph: Graph) -> list[str]:
 
 @contextmanager
 def recomputed(graph: Graph) -> Iterator[bool]:
-    """Inside the block, every number is what its inputs say now, and every gradient what backward() would say then.
+    """Recompute every number and gradient from the current inputs for the duration of the block.
 
-    Gradients are computed only where the graph has those of its only result; others are forgotten inside. Afterwards
-    all Values are as they were. What is handed over is whether anything was computed; where a number cannot be, such as
-    the logarithm of −1, nothing is changed.
+    Gradients are recomputed only if the graph has those of its only result; others are cleared inside the block.
+    Afterwards all Values are as they were. Yields whether anything was recomputed; if a number cannot be computed, such
+    as the logarithm of −1, nothing is changed.
     """
     values = graph.values
     kept = [(value, value.data, value.grad) for value in values]

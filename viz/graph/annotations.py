@@ -1,4 +1,4 @@
-"""What a picture points at: units that let no gradient through, and the first number that is not finite."""
+"""What a picture points out: units that pass no gradient, and the first number that is not finite."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tinygrad_edu.gradient_stats import SATURATED
 from .build import Graph
 from .regions import Regions
 
-DEAD_AFTER = 20  # examples for which a ReLU is 0: a healthy one is so once in a million
+DEAD_AFTER = 20  # examples for which a ReLU is 0; in a healthy one this happens once in a million
 
-DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they stay apart without color
+DEAD, FLAT, BROKEN = "†", "≈", "‼"  # every font has these, and they differ without color
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Trouble:
     Attributes:
         node: its node in the graph.
         mark: two words for its box, such as ``"first NaN"``.
-        sentence: which number, whose, and how it was made.
+        sentence: which number it is, of which Value, and how it was computed.
     """
 
     node: int
@@ -37,14 +37,14 @@ class Annotations:
 
     Attributes:
         trouble: the first number that is not finite, if there is one.
-        units: for every result of a ReLU, tanh or sigmoid the unit it is a result of: a place in a module, the same for
-            every example; without recorded calls every result is a unit of its own.
+        units: the unit that each result of a ReLU, tanh or sigmoid belongs to: a position in a module, the same for
+            every example; without recorded calls every result is its own unit.
         dead: the units of ReLUs that are 0 for every example, of at least :data:`DEAD_AFTER`.
-        resting: those that are 0 for every example, of fewer: nobody knows yet.
-        off: results of a ReLU that are 0 although the unit is alive for another example.
-        saturated: the units that are so for every example, of at least as many.
-        flat: those that are so for every example, of fewer.
-        examples: of how many the graph is; 0 without marks for fewer than :data:`DEAD_AFTER`.
+        resting: those that are 0 for every example, but of too few examples to tell.
+        off: results of a ReLU that are 0 although the unit is active for another example.
+        saturated: the units saturated for every example, of at least as many.
+        flat: those saturated for every example, of fewer.
+        examples: the number of examples in the graph; 0 if no mark is about fewer than :data:`DEAD_AFTER`.
     """
 
     trouble: Trouble | None = None
@@ -57,7 +57,7 @@ class Annotations:
     examples: int = 0
 
     def words(self, nodes: Iterable[int]) -> list[str]:
-        """What is to be said of a box: "† off here", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
+        """Return the words for a box: "† off here", "≈ 3 of 16 saturated", "‼ first NaN inside"."""
         nodes = list(nodes)
         units = {self.units[node] for node in nodes if node in self.units} if self.units else set()
         said = []
@@ -76,13 +76,13 @@ class Annotations:
 
 
 def annotate(graph: Graph, regions: Regions, trouble: Trouble | None) -> Annotations:
-    """The marks of a graph, in time linear in its size."""
+    """Find the marks of a graph, in time linear in its size."""
     units: dict[int, Hashable] = {
         node: node for node, value in enumerate(graph.values) if value.op is not None and value.op.name in BENT
     }
     if not units:
         return Annotations(trouble)
-    counts: dict[int, int] = {}  # in each call, of those met so far
+    counts: dict[int, int] = {}  # units met so far in each call
     for node in units:
         call = regions.tree[number].call if (number := regions.call_of[regions.home[node]]) else None
         if call is not None:
@@ -104,7 +104,7 @@ BENT = ("relu", "tanh", "sigmoid")
 
 
 def dead(value: Value) -> bool:
-    """Whether it is the result of a ReLU, or the square of one, that lets nothing through."""
+    """Return whether it is the result of a ReLU, or the square of one, that passes no gradient."""
     if value.data != 0.0 or value.op is None:
         return False
     square = value.op.name == "pow" or (value.op.name == "mul" and value.inputs[0] is value.inputs[1])
@@ -113,7 +113,7 @@ def dead(value: Value) -> bool:
 
 
 def saturated(value: Value) -> bool:
-    """Whether it is the result of a tanh or sigmoid where the curve is almost flat."""
+    """Return whether it is the result of a tanh or sigmoid where the curve is almost flat."""
     match value.op.name if value.op is not None else "":
         case "tanh":
             return abs(value.data) > SATURATED

@@ -1,4 +1,4 @@
-"""The computation graph as plain numbers: what every drawing starts from.
+"""Build the computation graph as plain numbers, from which every drawing starts.
 
 A :class:`Graph` lists the Values that one or more results were computed from, in topological order. Its nodes are the
 positions in that list, so they are small integers that depend on nothing but the structure of the graph: the same
@@ -21,16 +21,16 @@ from tinygrad_edu.ops import ADD, CONSTANT, MUL, SUB
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Values and the edges between them; n nodes, 0 … n − 1, inputs before what is computed from them.
+    """Values and the edges between them; the n nodes are numbered 0 … n − 1, inputs before what is computed from them.
 
     Attributes:
         values: the Value of each node.
         index: the node of each Value.
-        inputs: the nodes each one was computed from, in the order of the formula; ``x * x`` has x twice.
+        inputs: the nodes each node was computed from, in the order of the formula; ``x * x`` has x twice.
         uses: how many edges leave each node.
-        roots: the nodes that were asked for.
+        roots: the nodes of the results.
         names: a name for the nodes that have one: their label, or the parameter's name.
-        tables: the shape of every parameter that names speak of: ``"weight"`` for ``weight[3][0]``.
+        tables: the shape of every parameter that occurs in the names: ``"weight"`` for ``weight[3][0]``.
         has_gradients: whether ``backward`` has reached a root.
     """
 
@@ -49,7 +49,7 @@ class Graph:
 
     @cached_property
     def old(self) -> frozenset[int]:
-        """The nodes that are not what their inputs say, and all that is computed from them.
+        """The nodes whose number no longer follows from their inputs, and everything computed from them.
 
         Empty unless a number was changed after something had been computed from it.
         """
@@ -78,13 +78,13 @@ class Graph:
             a, b = value.inputs
             return (grad * b.data, grad * a.data)
         local = self.local_derivatives(node)
-        # 0 · inf would be NaN where the engine lets nothing flow
+        # 0 · inf would be NaN, but the engine sends nothing here
         return None if local is None else tuple(d * grad if d != 0.0 else 0.0 for d in local)
 
     def local_derivatives(self, node: int) -> tuple[float, ...] | None:
         """∂node/∂input for each input; None for leaves and for operations that stop the gradient.
 
-        Not a number where there is no answer, because ``data`` was changed after the computation.
+        NaN if there is no answer because ``data`` was changed after the computation.
         """
         value = self.values[node]
         if value.op is None or value.op.derivatives is None:
@@ -96,10 +96,10 @@ class Graph:
 
 
 def from_inputs(value: Value) -> float:
-    """What the operation of a computed Value gives for its inputs as they are now; NaN where it has no result."""
+    """Return what the operation of a computed Value gives for its current inputs; NaN if it has no result."""
     op, inputs = value.op, value.inputs
     assert op is not None
-    if op is MUL or op is ADD or op is SUB:  # nearly all of a network
+    if op is MUL or op is ADD or op is SUB:  # nearly all operations of a network
         x, y = inputs[0].data, inputs[1].data
         return x * y if op is MUL else x + y if op is ADD else x - y
     try:
@@ -109,11 +109,11 @@ def from_inputs(value: Value) -> float:
 
 
 def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> Graph:
-    """The graph of everything ``roots`` were computed from, in time linear in its size and at any depth.
+    """Build the graph of everything ``roots`` were computed from, in time linear in its size and at any depth.
 
     Args:
         roots: the results to explain.
-        names: names for leaves that have no label of their own, as in ``record_calls().names``.
+        names: names for leaves without a label, as in ``record_calls().names``.
 
     >>> x = Value(3.0, label="x")
     >>> graph = build([x * x])
@@ -152,7 +152,7 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
     names = names or {}
     found: dict[int, str] = {}
     for node, value in enumerate(values):
-        # Not value.label: a property that finds no label costs more than all the rest of this loop.
+        # Not value.label: for a Value without a label that property costs more than the rest of this loop.
         name = getattr(value, "_label", "") or names.get(value, "")
         if name and value.op is not CONSTANT:
             found[node] = visible(name)

@@ -1,8 +1,8 @@
-"""What is wrong with the numbers and gradients of a graph, and where it began, in sentences.
+"""Say in sentences what is wrong with the numbers and gradients of a graph, and where it began.
 
-Everybody sees *that* a loss is NaN or that a layer learns nothing. Asked for is the place: the first operation that
-made a number which is not finite, the module that hands back a gradient a hundred times larger than what arrives, the
-units that are dead. Each cause is said once, at the innermost module that shows it.
+It is easy to see *that* a loss is NaN or that a layer learns nothing. This finds the place: the first operation whose
+result is not finite, the module that hands back a gradient a hundred times larger than what arrives, the units that are
+dead. Each cause is reported once, at the innermost module that shows it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from .annotations import BENT, DEAD_AFTER, Trouble, dead, saturated
 from .build import Graph
 from .regions import Regions
 
-FINITE = sys.float_info.max  # the largest number that is
+FINITE = sys.float_info.max  # the largest finite number
 
-#: A module explodes when it hands back so many times the gradient that arrives. A normalization of embeddings with the
-#: usual deviation of 0.02 hands back 1 / 0.02 = 50 times as much, and is healthy.
+#: A gradient explodes in a module that sends back this many times what arrives. A normalization of embeddings with the
+#: usual deviation of 0.02 sends back 1 / 0.02 = 50 times as much, and is healthy.
 EXPLODES = 60.0
 OUT_OF_SCALE = 1000.0  # times the median of its kind; gradients within one healthy model differ by less
 VANISHES = 1e-4  # of that median
-LAYERS = 3  # of one kind, each upon the one before, make a tower
+LAYERS = 3  # layers of one kind, each on top of the one before, make a tower
 GROWS, SHRINKS = 30.0, 0.01  # from a layer of a tower back to an earlier one
 
-#: Observations that are no chance in a healthy layer: a ReLU is 0 for about every second example, and twenty in a row
-#: are one in a million; a tanh is saturated for one in a hundred.
+#: Observations that cannot be chance in a healthy layer: a ReLU is 0 for about every second example, and twenty in a
+#: row happen once in a million; a tanh is saturated for one in a hundred.
 _NO_CHANCE = {"dead": DEAD_AFTER, "saturated": 3}
 
 
@@ -42,7 +42,8 @@ Tower = list[tuple[str, float]]  #: names of layers, first to last, and the leng
 
 
 def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) -> Trouble | None:
-    """The operation that made the first NaN or infinity: forward if there is one, else on the way back.
+    """Find the operation that made the first NaN or infinity: in the forward pass if there is one, else in the backward
+    pass.
 
     With ``largest``, a number beyond it counts as infinite, as it does in floats of fewer bits.
     """
@@ -54,7 +55,7 @@ def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) ->
     def place(node: int) -> str:
         if graph.inputs[node]:
             call = regions.tree[regions.call_of[regions.home[node]]].call
-        else:  # a parameter's name says where it is; a number that stands in a formula has none
+        else:  # the name of a parameter tells its module; a number in a formula has none
             written = graph.values[node].op is CONSTANT and regions.users.get(node)
             call = regions.tree[written[0]].call if written else None
         return f", in {call.path or call.kind}" if call is not None else ""
@@ -71,7 +72,7 @@ def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) ->
         return f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
 
     for node, value in enumerate(graph.values):
-        if not -largest <= value.data <= largest:  # as fine(), without a call for each of a million
+        if not -largest <= value.data <= largest:  # like fine(), without a call for each of a million
             number = style.number(value.data)
             words = f"The first number that is {what} is {number}, {whose(node)}{place(node)}{made(node)}."
             return Trouble(node, f"first {number}", words)
@@ -97,14 +98,14 @@ def findings(
     units: Mapping[str, Units] | None = None,
     towers: Sequence[Tower] = (),
 ) -> list[str]:
-    """What is wrong, worst first; empty for a healthy network.
+    """Return what is wrong, worst first; an empty list for a healthy network.
 
     Args:
-        parameters: what was measured of each table of parameters.
-        modules: what was measured at the results of each module.
+        parameters: the gradient statistics of each table of parameters.
+        modules: the gradient statistics of the results of each module.
         groups: the calls that each line of ``modules`` is about.
-        units: what is known of the units of some modules from more examples than those of the graph.
-        towers: what is known of layers upon layers of which not all are in the graph.
+        units: what is known about the units of some modules from more examples than the graph has.
+        towers: what is known about stacked layers of which not all are in the graph.
     """
     trouble = first_not_finite(graph, regions)
     return [
@@ -135,8 +136,8 @@ def _spread(parameters: Sequence[GradientStats], modules: Sequence[GradientStats
 
 
 def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) -> dict[str, float]:
-    """For each group of calls the length of the gradient they hand back to what they were given, divided by the
-    length of the gradient that arrives at their results.
+    """For each group of calls, divide the norm of the gradient sent back to their inputs by the norm of the gradient
+    that arrives at their results.
 
     Only what flows through the call counts: around a residual connection the same Value gets more from elsewhere.
     """
@@ -173,10 +174,10 @@ def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) 
 
 
 def _towers(graph: Graph, groups: dict[str, list[ModuleCall]]) -> list[Tower]:
-    """Layers of one kind that were called in one module, each upon the results of the one before.
+    """Find layers of one kind called in one module, each on the results of the one before.
 
-    That may be the blocks of a transformer, the layers of a perceptron, or one cell that is called step after step. The
-    same tower for several examples is one tower. Layers without a gradient are left out.
+    These may be the blocks of a transformer, the layers of a perceptron, or one cell that is called step after step.
+    The same layers for several examples are one tower. Layers without a gradient are left out.
     """
     name_of = {id(call): name for name, calls in groups.items() for call in calls}
     every = [call for calls in groups.values() for call in calls]
@@ -204,9 +205,9 @@ def _towers(graph: Graph, groups: dict[str, list[ModuleCall]]) -> list[Tower]:
 
 
 def _raw_towers(graph: Graph) -> list[Tower]:
-    """The same without recorded calls: layer n is all results of a bend that have n − 1 others below them.
+    """Do the same without recorded calls: layer n is all results of an activation with n − 1 others below them.
 
-    Where nothing bends, the products of a long chain are the layers.
+    Without activations, the products of a long chain are the layers.
     """
     for names, least in ((BENT, LAYERS), (("mul",), 2 * LAYERS)):
         depth, squares = [0] * len(graph), [0.0]
@@ -227,7 +228,7 @@ def _raw_towers(graph: Graph) -> list[Tower]:
 
 
 def _stacked(graph: Graph, calls: list[ModuleCall], given: Sequence[Value]) -> list[list[ModuleCall]]:
-    """Calls in chains in which each depends on the results of the one before; ``given`` is where all of them begin."""
+    """Order calls in chains in which each depends on the results of the one before; all begin at ``given``."""
     edge = {graph.index[v] for v in given if v in graph.index}
     made = {id(call): [graph.index[v] for v in call.outputs if v in graph.index] for call in calls}
     chains: list[list[ModuleCall]] = []
@@ -246,7 +247,7 @@ def _stacked(graph: Graph, calls: list[ModuleCall], given: Sequence[Value]) -> l
                 ahead += [x for x in graph.inputs[node] if x not in seen]
                 seen.update(graph.inputs[node])
         last, chain = max(below, default=(-1, -1))
-        if last < 0 or last != ends[chain]:  # nothing is below it, or something else stands there already
+        if last < 0 or last != ends[chain]:  # nothing is below it, or its place in the chain is taken
             chain = len(chains)
             chains.append([])
             ends.append(-1)
@@ -296,7 +297,7 @@ def _scale(
     layers = {name.partition(", call ")[0] for tower in towers for name, _ in tower}
     one = [name for name in inner if any(f"{name}.".startswith(f"{layer}.") for layer in layers)]
     factor, early, late, count = _steepest(towers, 1)
-    if factor > GROWS and not one:  # what is around the tower explodes because of it
+    if factor > GROWS and not one:  # modules around the tower explode because of it
         yield (
             f"The gradient explodes on its way back: at {early} it is {_times(factor)} as long as at {late}, "
             f"{style.number(factor ** (1 / count), 2)} times more with every layer."
@@ -304,10 +305,10 @@ def _scale(
         return
     for name in sorted(inner, key=lambda name: -gains[name])[:3]:
         yield (
-            f"The gradient explodes in {name or kind[name]}: it hands back {_times(gains[name])} what arrives at it."
+            f"The gradient explodes in {name or kind[name]}: it sends back {_times(gains[name])} what arrives at it."
         )
     if inner:
-        return  # what lies before and after is out of scale because of it
+        return  # what comes before and after is out of scale because of it
     factor, early, late, count = _steepest(towers, -1)
     if factor < SHRINKS:
         names = [name for name in gains if name in layers] or _innermost(list(gains), groups)
@@ -339,7 +340,7 @@ def _scale(
 
 def _most_lost(names: Sequence[str], gains: Mapping[str, float]) -> str:
     lossy = min(names, key=lambda name: gains[name], default=None)
-    return f"; most is lost in {lossy}, which hands back {style.number(gains[lossy], 2)} of it" if lossy else ""
+    return f"; most is lost in {lossy}, which sends back {style.number(gains[lossy], 2)} of it" if lossy else ""
 
 
 def _median(lines: Sequence[GradientStats]) -> float:
@@ -352,8 +353,8 @@ def _largest(lines: Sequence[GradientStats]) -> float:
 
 
 def _innermost(names: list[str], groups: dict[str, list[ModuleCall]]) -> list[str]:
-    """The names without those around another one; where several alike are inside one, such as all neurons of a layer,
-    it stands for them."""
+    """Drop names of modules around another one; if several alike are inside one, such as all neurons of a layer, keep
+    the outer name."""
     owner = {id(call): name for name in names for call in groups[name]}
     kept = dict.fromkeys(names)
     for name in reversed(names):  # modules come outermost first
@@ -368,7 +369,7 @@ def _innermost(names: list[str], groups: dict[str, list[ModuleCall]]) -> list[st
 
 
 def _times(factor: float) -> str:
-    """A large factor in words.
+    """Write a large factor in words.
 
     >>> _times(1234.5), _times(1.234e15)
     ('1,234 times', '1.23e15 times')
@@ -377,7 +378,7 @@ def _times(factor: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """At most three names.
+    """List at most three names.
 
     >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c", "d", "e"])
     ('a', 'a and b', 'a, b, c and 2 more')
@@ -387,13 +388,15 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-# --- where nothing arrives --------------------------------------------------------------------------------------------
+# --- where no gradient arrives
+# --------------------------------------------------------------------------------------------
 
 
 def _unreached(
     parameters: Sequence[GradientStats], modules: Sequence[GradientStats], groups: dict[str, list[ModuleCall]]
 ) -> Iterator[str]:
-    """What gets no gradient; a ReLU that is off for a few examples is no reason to worry, nor what is inside of it."""
+    """Report what gets no gradient; a ReLU that is off for a few examples is no reason to worry, nor is what is inside
+    it."""
     resting = tuple(
         f"{name}."
         for name, group in groups.items()
@@ -402,7 +405,7 @@ def _unreached(
         and all(map(dead, outputs))
     )
     names: list[str] = []
-    for line in (*modules, *parameters):  # modules come outermost first: what is inside one need not be said
+    for line in (*modules, *parameters):  # modules come outermost first: what is inside one need not be reported
         if f"{line.name}.".startswith(resting):
             continue
         if line.zeros == 1.0 and not any(line.name.startswith(f"{name}.") for name in names):
@@ -412,10 +415,10 @@ def _unreached(
 
 
 def _units(groups: dict[str, list[ModuleCall]], known: Mapping[str, Units]) -> Iterator[str]:
-    """Dead and saturated units: results of ReLU, tanh or sigmoid, at the same place in every call of a module.
+    """Report dead and saturated units: results of ReLU, tanh or sigmoid at the same position in every call of a module.
 
-    A call is an example. So few of them that a healthy layer could look the same are not spoken of. Modules come
-    outermost first; what has been said of a layer is not said again of its neurons.
+    A call is an example. Nothing is reported for so few examples that a healthy layer could look the same. Modules come
+    outermost first; what is reported for a layer is not repeated for its neurons.
     """
     told: set[Value] = set()
     for name in {**groups, **known}:
@@ -446,9 +449,9 @@ def _seen(examples: Sequence[Sequence[Value]]) -> Units:
 
 
 def _single_units(graph: Graph) -> Iterator[str]:
-    """The same without recorded calls: every result is a unit of its own, and for all we know there is one example.
+    """Do the same without recorded calls: every result counts as its own unit, and as one example.
 
-    Of many ReLUs some are off for every example; that is worth a word when all of them are.
+    Some of many ReLUs are off for any example; it is worth reporting only when all of them are.
     """
     relus = [value for value in graph.values if value.op is not None and value.op.name == "relu"]
     for there, word, words in (

@@ -1,7 +1,7 @@
-"""Level of detail: how a graph of any size becomes a picture of at most so many boxes.
+"""Level of detail: turn a graph of any size into a picture with a limited number of boxes.
 
 :func:`fold` tries levels of detail from the finest to the coarsest (see :mod:`viz.graph.partition`) and takes the first
-one that fits the budget; where none fits, it keeps what is near the result and folds the rest into one last box. Every
+one that fits the budget; if none fits, it keeps what is near the result and folds the rest into one last box. Every
 Value is in exactly one box, so the counts always add up, and what flows between boxes is what the engine computed.
 """
 
@@ -45,21 +45,21 @@ class Box:
     Attributes:
         kind: ``"node"`` for a single Value, ``"table"`` for leaves of one parameter, ``"leaves"`` for other leaves,
             ``"alike"`` for several Values of one operation, ``"call"``, ``"rest"``, or the name of an idiom.
-        nodes: what is folded in it; a single one is drawn itself.
+        nodes: the nodes folded into it; a single one is drawn itself.
         cluster: the frame it is in.
-        op: the operation, where it is one.
-        name: a name for people, or the path of a module.
+        op: the operation, if there is only one.
+        name: the name shown, or the path of a module.
         module: the class of a module.
         count: how many alike things it stands for.
         number: which of several calls of the same module, from 1; 0 when there is only one.
         sizes: smallest and largest size of an idiom: terms, factors, classes.
-        extra: of a dot product: how many terms are not products.
-        constant: the number written in the formula, where all have the same: 0.5 in ``x * 0.5``.
-        shape: of a table its shape; of a call: how many numbers go into one call and come out.
+        extra: for a dot product, how many terms are not products.
+        constant: the number written in the formula, if all have the same: 0.5 in ``x * 0.5``.
+        shape: the shape of a table; for a call, how many numbers go into it and come out.
         parameters: of a call: the parameters folded in it, with their shapes.
-        outputs: the nodes that are used outside or asked for.
+        outputs: the nodes that are used outside or are results.
         root: whether one of the results is in it.
-        repeats: whether the things it stands for feed one another, as the steps of a recurrent network do.
+        repeats: whether the things it stands for feed each other, as the steps of a recurrent network do.
     """
 
     kind: str
@@ -81,13 +81,13 @@ class Box:
 
     @property
     def id(self) -> str:
-        """Stable and unique in the picture: the first node in the box."""
+        """An id, stable and unique in the picture: that of the first node in the box."""
         return f"n{self.nodes[0]}"
 
 
 @dataclass(eq=False)
 class Edge:
-    """What one box computes from another.
+    """An edge of the picture: what one box computes from another.
 
     Attributes:
         source, target: the boxes.
@@ -108,7 +108,7 @@ class Edge:
 
     @property
     def norm(self) -> float:
-        """The length √Σg² of the gradient that flows back; for a single node its size."""
+        """The norm √Σg² of the gradient that flows back; for a single node its absolute value."""
         return math.hypot(*self.sent.values())
 
     @property
@@ -124,13 +124,13 @@ class Picture:
 
     Attributes:
         graph: what is drawn.
-        boxes: in an order in which inputs come first.
-        edges: by target, in the order of operands.
+        boxes: the boxes, inputs first.
+        edges: the edges by target, in the order of operands.
         detail: the level of detail that was chosen.
         nearest: how many boxes away from the result the picture ends; None when it is complete.
-        annotations: what is pointed at.
-        age: what is said when the numbers do not belong together (see :mod:`viz.graph.age`).
-        focus: the box of the Value around which the picture was made, if it was.
+        annotations: what is pointed out.
+        age: warnings that the numbers do not belong together (see :mod:`viz.graph.age`).
+        focus: the box of the Value around which the picture was made, if there is one.
     """
 
     graph: Graph
@@ -154,7 +154,7 @@ class Picture:
 
 
 def details(regions: Regions) -> Iterator[Detail]:
-    """Every level of detail that makes sense for a graph, from the finest to the coarsest."""
+    """List every useful level of detail for a graph, from the finest to the coarsest."""
     yield Detail()
     yield Detail(chains=True)
     yield Detail(chains=True, alike=ALIKE)
@@ -168,13 +168,13 @@ def details(regions: Regions) -> Iterator[Detail]:
 def fold(
     graph: Graph, regions: Regions, *, budget: int, depth: int | None = None, scope: Scope | None = None
 ) -> Picture:
-    """The finest picture with at most ``budget`` boxes.
+    """Make the finest picture with at most ``budget`` boxes.
 
     Args:
         graph: what to draw.
         regions: from :func:`viz.graph.regions.find`, for the same graph.
         budget: the largest number of boxes, at least 2.
-        depth: show only what is at most this many boxes away from the result.
+        depth: show only boxes at most this many steps from the result.
         scope: where to look closely.
     """
     for detail in details(regions):
@@ -187,10 +187,10 @@ def fold(
         shown = {number for number, d in enumerate(distance) if d <= depth}
         if len(shown) + (len(shown) < len(distance)) <= budget:
             return _picture(partition, shown, depth)
-    # Nothing fits, so nearness to the result decides, at the coarsest detail.
+    # Nothing fits, so distance from the result decides, at the coarsest detail.
     partition = Partition(graph, regions, detail, None, scope)
     distance = _distances(partition)
-    limit = sorted(distance)[budget - 1]  # so far that with the box for the rest there would be one too many
+    limit = sorted(distance)[budget - 1]  # boxes up to the distance at which the box for the rest would be one too many
     shown = {number for number, d in enumerate(distance) if d < limit}
     if not shown:  # more results than boxes: show as many as there is room for
         shown = set(range(len(distance) - budget + 1, len(distance)))
@@ -198,7 +198,8 @@ def fold(
 
 
 def _distances(partition: Partition) -> list[int]:
-    """How many boxes away from a result each box is, the longest way: whoever uses a box is nearer than the box."""
+    """Compute how far each box is from a result along the longest path, so that users of a box are nearer than the
+    box."""
     distance = [0] * len(partition.keys)
     order = partition.order()
     place = {number: i for i, number in enumerate(order)}
@@ -296,7 +297,7 @@ class _Builder:
         return Box(kind, cluster=self.cluster(place), name=key[2] if kind in ("table", "leaves") else "")
 
     def finish(self, box: Box) -> None:
-        """Fill in what can be said only when all nodes of the box are known."""
+        """Fill in what is known only when the box has all its nodes."""
         graph, partition = self.graph, self.partition
         if box.kind in ("rest", "call"):
             for node in box.nodes:
@@ -329,7 +330,7 @@ class _Builder:
             box.op = graph.values[box.nodes[0]].op
 
     def name(self, box: Box) -> None:
-        """A box for one result is known by the result's name."""
+        """Name a box with one result after that result."""
         if box.kind not in ("table", "leaves", "call", "rest"):
             named = {self.graph.names.get(node, "") for node in (box.outputs or box.nodes[:1])}
             box.name = named.pop() if len(named) == 1 else ""
@@ -343,13 +344,13 @@ class _Builder:
 
 
 def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -> list[Edge]:
-    """What flows between the boxes of all nodes; fills in which nodes of a box are used outside of it.
+    """Find the edges between boxes and fill in which nodes of a box are used outside it.
 
-    With the ``partition`` that the boxes are from, it also finds modules whose calls feed one another.
+    Given the ``partition`` of the boxes, it also finds modules whose calls feed each other.
     """
     found: dict[tuple[Box, Box, int], Edge] = {}
     outputs: dict[int, None] = dict.fromkeys(graph.roots)
-    shows_flow = graph.has_gradients and not graph.old  # a product of old and new numbers is nobody's derivative
+    shows_flow = graph.has_gradients and not graph.old  # a product of old and new numbers is no derivative
     for node, inputs in enumerate(graph.inputs):
         target = box_of[node]
         contributions: tuple[float, ...] | None = None

@@ -1,4 +1,5 @@
-"""Near a single Value: what it was computed from, what is computed from it, and everything else in two boxes."""
+"""Draw the surroundings of one Value: what it was computed from, what is computed from it, and the rest in two
+boxes."""
 
 from __future__ import annotations
 
@@ -9,21 +10,21 @@ from .fold import Box, Cluster, Picture, edges
 from .partition import Detail
 from .regions import Regions
 
-DEPTH = 2  # steps in either direction, where nobody says how many
+DEPTH = 2  # steps in either direction by default
 
 
 def neighborhood(graph: Graph, regions: Regions, node: int, *, budget: int, depth: int = DEPTH) -> Picture:
-    """The picture of a node and what is near it, one box per Value.
+    """Make the picture of a node and what is near it, one box per Value.
 
-    Shown are the Values from which it was computed in at most ``depth`` steps, those that are computed from it in so
-    many, and the other inputs of these; the nearest ones where there are more than ``budget`` boxes. What is left is in
-    one box if it comes from the node, and in another if it does not.
+    It shows the Values from which the node was computed in at most ``depth`` steps, those computed from it in at most
+    as many, and their other inputs; only the nearest ones if there are more than ``budget`` boxes. The rest is in one
+    box if it depends on the node, and in another if it does not.
     """
     shown = _near(graph, node, budget - 2, depth)
     after = _descendants(graph, node)
     frames = _Frames(regions)
     boxes: dict[int, Box] = {}
-    before_box, after_box = Box("rest", name="before and beside"), Box("rest", name="on the way to the result")
+    before_box, after_box = Box("rest", name="before and elsewhere"), Box("rest", name="on the way to the result")
     box_of = []
     for i in range(len(graph)):
         if i in shown:
@@ -49,7 +50,7 @@ def _near(graph: Graph, node: int, most: int, depth: int) -> set[int]:
         up = [x for i in up for x in graph.inputs[i]]
         for i in (*up, *down):
             shown.setdefault(i)
-    for user in list(shown):  # an operation can be read when all of its inputs are there
+    for user in list(shown):  # an operation can be understood when all of its inputs are shown
         if user > node:
             shown.update(dict.fromkeys(graph.inputs[user]))
     return {*list(shown)[: max(most, 1)]}
@@ -64,14 +65,15 @@ def _descendants(graph: Graph, node: int) -> set[int]:
 
 
 class _Frames:
-    """The frames of open modules, made as they are needed."""
+    """Frames of open modules, made when they are needed."""
 
     def __init__(self, regions: Regions) -> None:
         self.regions = regions
         self.made: dict[int, Cluster] = {}
 
     def around(self, node: int) -> Cluster | None:
-        """The frame a node is in: that of its call; a leaf is in the innermost one that all of its users are in."""
+        """Return the frame a node is in: that of its call; a leaf is in the innermost one that all of its users are
+        in."""
         regions = self.regions
         if regions.graph.inputs[node]:
             return self.frame(regions.call_of[regions.home[node]])

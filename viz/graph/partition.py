@@ -1,9 +1,9 @@
-"""One level of detail: which Value is drawn in which box.
+"""Decide for one level of detail which Value is drawn in which box.
 
 Merging what is alike goes forward through the graph: two operations are alike when they are the same operation, in the
 same module, on inputs from the same boxes. So a loop over sixteen positions or a thousand examples collapses by itself,
-and the boxes cannot form a circle. Calls of one module are alike whatever they are given; should boxes then feed each
-other in a circle, as the steps of a recurrent network do, these calls are kept apart.
+and the boxes cannot form a cycle. Calls of one module are alike whatever their inputs are; if boxes then feed each
+other in a cycle, as the steps of a recurrent network do, these calls are kept apart.
 
 Everything here takes time linear in the number of Values and calls.
 """
@@ -23,7 +23,7 @@ from tinygrad_edu.ops import ADD, CONSTANT, DETACH, MUL
 from .build import Graph
 from .regions import CHAINS, SOFTMAXES, Regions
 
-ALIKE = 5  # so many alike become one box ×N; up to four are easier to read side by side
+ALIKE = 5  # this many alike become one box ×N; up to four are easier to read side by side
 
 Key = tuple[Any, ...]  # what makes a node belong to a box; its first element is the kind of box
 
@@ -35,8 +35,8 @@ class Detail:
     Attributes:
         chains: dot products, sums and products, and parameters into their tables.
         softmaxes: softmax and cross-entropy.
-        alike: how many alike are enough for one box ×N; 0 for never.
-        height: calls in which at most so many calls are nested are closed; 0 closes the innermost layers, −1 none.
+        alike: how many alike nodes make one box ×N; 0 means never.
+        height: close calls with at most this many levels of calls inside; 0 closes the innermost layers, −1 none.
     """
 
     chains: bool = False
@@ -49,13 +49,14 @@ class Scope:
     """Where to look closely.
 
     Args:
-        regions: of the graph.
-        focus: calls inside which the level of detail holds; everything else is folded as far as possible. None is all.
+        regions: the regions of the graph.
+        focus: calls inside which the level of detail applies; everything else is folded as far as possible. None means
+            all.
         expand: calls that are never closed.
 
     Attributes:
-        inside: for each region whether it is in the focus.
-        opened: the regions that stay open: these calls and whatever is around them.
+        inside: for each region, whether it is in the focus.
+        opened: the regions that stay open: these calls and everything around them.
     """
 
     def __init__(self, regions: Regions, focus: Set[int] | None = None, expand: Set[int] = frozenset()) -> None:
@@ -74,12 +75,12 @@ class Partition:
 
     Args:
         graph, regions: what to divide.
-        detail: how finely.
-        scope: where; None for everywhere.
+        detail: the level of detail.
+        scope: where to look closely; None for everywhere.
         limit: give up as soon as there are more boxes than this; None never gives up.
 
     Attributes:
-        too_many: whether it gave up; then nothing below is there.
+        too_many: whether it gave up; then the attributes below do not exist.
         box: of each node: the number of its box. Boxes are numbered in the order of their first node.
         keys: of each box: its key.
         unit: of each node: the thing it is part of, known by one of its nodes: an idiom that is folded as a whole, or
@@ -96,7 +97,7 @@ class Partition:
         self.graph, self.regions, self.detail = graph, regions, detail
         scope = scope if scope is not None else Scope(regions)
         self._opened = scope.opened
-        # What is outside of the focus is folded as far as possible.
+        # Everything outside the focus is folded as far as possible.
         outside = Detail(chains=True, softmaxes=True, alike=ALIKE, height=regions.height)
         self._detail = [detail if inside else outside for inside in scope.inside]
         self.too_many = not self._divide(frozenset(), limit)
@@ -124,7 +125,7 @@ class Partition:
             if region.call is not None:
                 by_depth.setdefault(region.depth, []).append(number)
         self.calls_in: Counter[int] = Counter()
-        for depth in sorted(by_depth):  # from outside: calls can only be alike in the same surroundings
+        for depth in sorted(by_depth):  # outermost first: calls can only be alike in the same surroundings
             numbers = by_depth[depth]
             twins = Counter((regions[n].parent, *self._module(n)) for n in numbers)
             turn: Counter[Key] = Counter()
@@ -138,8 +139,8 @@ class Partition:
                 path, kind = self._module(number)
                 twin = (regions[number].parent, path, kind)
                 turn[twin] += 1
-                # A few calls side by side are told apart, as the heads of one attention; their like in another example
-                # of the same batch are merged with them.
+                # A few calls side by side, such as the heads of one attention layer, stay separate; the same calls for
+                # another example of the batch are merged with them.
                 which = turn[twin] if depth > 1 and twins[twin] < least else 0
                 same.setdefault((around, path, kind, which), []).append(number)
                 pattern = re.sub(r"\d+$", "*", path)
@@ -169,7 +170,7 @@ class Partition:
             self.group[number] = numbers[0]
 
     def _close(self) -> None:
-        self._closed = [-1] * len(self.regions.tree)  # of each region: the outermost closed one around it or itself
+        self._closed = [-1] * len(self.regions.tree)  # of each region: the outermost closed region around it, or itself
         for number, region in enumerate(self.regions.tree):
             detail = self._detail[number]
             if number and self._closed[region.parent] >= 0:
@@ -182,7 +183,7 @@ class Partition:
                 self._closed[number] = number
 
     def _place_leaves(self) -> None:
-        # A leaf belongs to the innermost group that all of its users are in, but not to a call that it was given to.
+        # A leaf belongs to the innermost group that contains all of its users, but not to a call whose input it is.
         group = self.group
         common: dict[tuple[int, ...], int] = {}  # most leaves share their users with many others
         self._place: dict[int, int] = {}
@@ -219,7 +220,7 @@ class Partition:
         for node, inputs in enumerate(inputs_of):
             if not inputs:
                 if self._stands_in_a_formula(node):
-                    continue  # its box is the formula's
+                    continue  # its box is that of the formula
                 key = self._leaf_key(node)
             else:
                 inner = closed[home[node]]
@@ -232,7 +233,7 @@ class Partition:
                     sources = sources_of.setdefault(inner, set())
                     sources.update([box[x] for x in inputs if box[x] >= 0 and unit[x] != anchor])
                     if node < anchor:
-                        continue  # nobody outside needs its box before the anchor's is known
+                        continue  # nothing outside needs its box before that of the anchor is known
                     if node > anchor:
                         box[node] = box[anchor]
                         continue
@@ -252,11 +253,11 @@ class Partition:
         return len(self.keys) <= limit
 
     def place(self, leaf: int) -> int:
-        """The group a leaf belongs to: the innermost one that all of its users are in."""
+        """Return the group a leaf belongs to: the innermost one that contains all of its users."""
         return self._place.get(leaf, 0)
 
     def closed(self, node: int) -> int:
-        """The region that is folded as a whole and contains this computed node; −1 when there is none."""
+        """Return the region that is folded as a whole and contains this computed node; −1 if there is none."""
         return self._closed[self.regions.home[node]]
 
     def _stands_in_a_formula(self, node: int) -> bool:
@@ -284,23 +285,23 @@ class Partition:
         op = self.graph.values[node].op
         assert op is not None
         place = self.group[self.regions.home[node]]
-        sources = [self.box[x] for x in self.graph.inputs[node]]  # −1 for a number that stands in the formula
-        # One product is the shortest dot product, and one addition the shortest sum: the first position of a sequence
-        # has these where the others have longer ones.
+        sources = [self.box[x] for x in self.graph.inputs[node]]  # −1 for a number in the formula
+        # A product is the shortest dot product, and an addition the shortest sum: the first position of a sequence has
+        # these where other positions have longer ones.
         if op is MUL and -1 not in sources:
             return ("dot", place, tuple(sorted(set(sources))))
         if op is ADD and -1 not in sources:
             return ("sum", place, tuple(sorted(set(sources))))
         home = self.regions.home[node]
         if self.regions.tree[home].kind in SOFTMAXES:
-            # By its part in the pattern: the softmax of a single score divides a power by itself, not by a sum.
+            # By its role in the pattern: the softmax of a single score divides a power by itself, not by a sum.
             scores = self._scores.setdefault(home, tuple(sorted(set(sources))))
             shifts = self.graph.values[self.graph.inputs[node][-1]].op is DETACH
             return ("alike", place, scores, op.name, shifts)
         return ("alike", place, tuple(sources if op.arity else sorted(set(sources))), op.name)
 
     def _separate_few(self) -> None:
-        """Give things of which there are only a few alike a box each, and number boxes by their first node."""
+        """Give each thing its own box if only a few are alike, and number boxes by their first node."""
         things = Counter(self.box[node] for node in range(len(self.graph)) if self.unit[node] == node)
         few = [
             key[0] not in ("node", "call", "table") and things[number] < self._least(key[1])
@@ -317,14 +318,14 @@ class Partition:
         self.keys = keys
 
     def _least(self, group: int) -> int:
-        """How many things alike make one box in this group; in one that stands for several calls, any number does."""
+        """Return how many alike things make one box in this group; any number if the group stands for several calls."""
         return 1 if self.calls_in[group] > 1 else self._detail[group].alike
 
     # --- what feeds what ----------------------------------------------------------------------------------------------
 
     @cached_property
     def arrows(self) -> list[tuple[int, int]]:
-        """Which box feeds which other, in a fixed order."""
+        """Return which box feeds which other box, in a fixed order."""
         box, size = self.box, len(self.keys)
         found = set()
         for node, inputs in enumerate(self.graph.inputs):
@@ -335,7 +336,8 @@ class Partition:
         return [divmod(code, size) for code in sorted(found)]
 
     def order(self) -> list[int]:
-        """The boxes, inputs first, otherwise by first node. In a circle, which only strange modules make, by number."""
+        """Order the boxes, inputs first, otherwise by first node; in a cycle, which only unusual modules make, by
+        number."""
         arrows = self.arrows
         missing = Counter(b for _, b in arrows)
         after = _neighbors(arrows)
@@ -351,7 +353,7 @@ class Partition:
         return order + [number for number in range(len(self.keys)) if missing[number] > 0]
 
     def _in_a_circle(self) -> frozenset[int]:
-        """Calls that must not be merged, because their boxes would feed each other in a circle."""
+        """Find calls that must not be merged because their boxes would feed each other in a cycle."""
         arrows = self.arrows
         suspects = _without_ends(_without_ends(set(range(len(self.keys))), arrows), [(b, a) for a, b in arrows])
         apart: set[int] = set()
@@ -375,7 +377,7 @@ def _neighbors(arrows: list[tuple[int, int]]) -> dict[int, list[int]]:
 
 
 def _without_ends(nodes: set[int], arrows: list[tuple[int, int]]) -> set[int]:
-    """What is left when nodes that nothing in ``nodes`` points at are taken away again and again."""
+    """Return what remains after repeatedly removing nodes that nothing in ``nodes`` points at."""
     arrows = [(a, b) for a, b in arrows if a in nodes and b in nodes]
     pointed_at = Counter(b for _, b in arrows)
     after = _neighbors(arrows)

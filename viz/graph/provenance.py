@@ -1,8 +1,8 @@
-"""Which scalars of a graph became which instruction of a compiled program.
+"""Find which scalars of a graph became which instruction of a compiled program.
 
-Both tell which module they come from, so scalars are looked for among the instructions of their module: one that does
-the same operation, reads what their operands became, and still stands for fewer scalars than the compiler has counted.
-A sum of products is one thing on both sides, as in the compiler: ``+`` and ``×`` that are used only once belong to it.
+Both know their module, so each scalar is matched with an instruction of its module: one that does the same operation,
+reads what its operands became, and has not yet been matched with as many scalars as the compiler counted. A sum of
+products is one unit on both sides, as in the compiler: ``+`` and ``×`` that are used only once belong to it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from tinygrad_edu.ops import ADD, CONSTANT, MAXIMUM, MINIMUM, MUL, SUB, Op
 from .build import Graph
 from .regions import Regions
 
-_MOVES = ("fill", "copy", "select")  # what they read can be meant by who reads them
+_MOVES = ("fill", "copy", "select")  # an instruction may read their input through them
 
 
 @dataclass(eq=False)
 class Step:
-    """One instruction, with those that only add to its result, and the scalars that it stands for.
+    """One instruction, with those that only add to its result, and the scalars it stands for.
 
     Attributes:
         instructions: their numbers in the program.
-        path: of the module.
+        path: the path of the module.
         nodes: how many scalar operations it stands for, as the compiler counted.
         reads: the steps whose results it reads, by number.
         scalars: how many scalar operations of each kind were found for it, by symbol.
-        results: how many sums, or single operations, they are.
-        products, terms: the least and the largest number of products, and of other terms, in those sums; (0, 0) for
+        results: how many sums, or single operations, these are.
+        products, terms: the smallest and the largest number of products, and of other terms, in those sums; (0, 0) for
             anything else.
     """
 
@@ -47,14 +47,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Links:
-    """What became of a graph.
+    """What each scalar of a graph became.
 
     Attributes:
-        steps: of the forward half of the program, in order.
-        step_of: per node of the graph its step, or −1.
+        steps: the steps of the forward half of the program, in order.
+        step_of: for each node of the graph its step, or −1.
         total: how many scalar operations the graph has.
-        missing: how many of them have no instruction: the compiler has computed them once and for all, or shares the
-            result of an equal one, or nobody needs them.
+        missing: how many of them have no instruction, because the compiler folded them into a constant, shares the
+            result of an equal operation, or found that they are not needed.
     """
 
     steps: list[Step]
@@ -64,7 +64,7 @@ class Links:
 
 
 def link(program: Any, graph: Graph, parts: Regions) -> Links:
-    """Find for every scalar operation of a graph the instruction of a program that computes it."""
+    """Find the instruction of a program that computes each scalar operation of a graph."""
     linker = _Linker(program, graph, parts)
     for members, factors, plain in _results(graph, parts):
         linker.add(members, factors, plain)
@@ -73,7 +73,7 @@ def link(program: Any, graph: Graph, parts: Regions) -> Links:
 
 
 class _Linker:
-    """Takes results in topological order, so that it is known what their operands became."""
+    """Links results in topological order, so that it is known what their operands became."""
 
     def __init__(self, program: Any, graph: Graph, parts: Regions) -> None:
         self.program, self.graph = program, graph
@@ -97,7 +97,7 @@ class _Linker:
         if own is None:
             return
         if factors and len(members) > 1 and self._only_multiplies(own):
-            # The program multiplies first and adds in another instruction, as it does where pairs are turned.
+            # The program multiplies first and adds in another instruction, as in rotary embeddings.
             self._credit(own, [x for x in members if self.graph.values[x].op is MUL])
             own = self._find(path, ADD, {own}, products=False)
             members = [x for x in members if self.graph.values[x].op is not MUL]
@@ -111,7 +111,7 @@ class _Linker:
         self._credit(own, members)
 
     def _find(self, path: str, op: Op, operands: set[int], *, products: bool) -> int | None:
-        """The first step of a module that does this with these operands and is not full yet."""
+        """Return the first step of a module that does this with these operands and is not full yet."""
         found = (
             number
             for number in self.of_path[path]
@@ -136,9 +136,9 @@ class _Linker:
 
 
 def _steps(program: Any) -> list[Step]:
-    """The steps of the forward half."""
+    """Return the steps of the forward half."""
     steps: list[Step] = []
-    writers: dict[int, list[int]] = {}  # of each array
+    writers: dict[int, list[int]] = {}  # for each array
     for number, it in enumerate(program.instructions[: program.forward]):
         before = writers.setdefault(it.out.array, [])
         if it.accumulate and before:
@@ -155,7 +155,7 @@ def _steps(program: Any) -> list[Step]:
 
 
 def _closure(program: Any, steps: Sequence[Step], number: int) -> set[int]:
-    """The steps whose results a step reads, directly or through instructions that only move numbers."""
+    """Return the steps whose results a step reads, directly or through instructions that only move numbers."""
     found: set[int] = set()
     pending = [*steps[number].reads]
     while pending:
@@ -169,7 +169,7 @@ def _closure(program: Any, steps: Sequence[Step], number: int) -> set[int]:
 
 
 def _path(parts: Regions, node: int) -> str | None:
-    """The module that computed a node, ``""`` for none; None for a leaf."""
+    """Return the module that computed a node; ``""`` for none, None for a leaf."""
     home = parts.home[node]
     if home < 0:
         return None
@@ -178,7 +178,7 @@ def _path(parts: Regions, node: int) -> str | None:
 
 
 def matching(pattern: str, paths: Sequence[str]) -> Iterator[str]:
-    """The paths that a path of the program means: ``"neurons.0…2"`` means three neurons."""
+    """Yield the paths that a path of the program stands for: ``"neurons.0…2"`` is three neurons."""
     parts = pattern.split(".")
     for path in paths:
         own = path.split(".")
@@ -200,8 +200,8 @@ def _between(part: str, name: str, before: list[str], paths: Sequence[str]) -> b
 
 
 def _results(graph: Graph, parts: Regions) -> Iterator[tuple[list[int], list[int], list[int]]]:
-    """Every operation, sums as one: (its nodes, the last is the result; factors of products; other operands)."""
-    users: list[int] = [-1] * len(graph)  # of nodes that are used once: by whom
+    """Yield every operation, a sum as one: (its nodes, the last is the result; factors of products; other operands)."""
+    users: list[int] = [-1] * len(graph)  # the user of each node that is used once
     for node, inputs in enumerate(graph.inputs):
         for x in inputs:
             users[x] = node if graph.uses[x] == 1 else -1
@@ -236,7 +236,7 @@ def _with(span: tuple[int, int], count: int, *, first: bool) -> tuple[int, int]:
 
 
 def _does(program: Any, step: Step, op: Op, products: bool) -> bool:
-    """Whether a step computes such results: sums of products, sums, the largest of several, or one operation."""
+    """Return whether a step computes such results: sums of products, sums, the largest of several, or one operation."""
     it = program.instructions[step.instructions[0]]
     if op in (ADD, MUL) and products:
         return any(program.instructions[i].op == "mul" for i in step.instructions)

@@ -1,4 +1,4 @@
-"""Which part of a program each Value belongs to: the module call it was computed in, and the idiom it is a piece of.
+"""Find the part of a program each Value belongs to: the module call it was computed in, and the idiom it is part of.
 
 Regions form a tree. Its root is everything; below it are the recorded module calls, nested as they were called; the
 smallest regions are *idioms*, patterns found in the graph itself: a dot product, a long sum, a softmax, a
@@ -35,12 +35,12 @@ class Region:
     Attributes:
         kind: ``"all"``, ``"call"``, or the name of an idiom.
         parent: the region around it, by number; −1 for the root.
-        depth: how many calls are around it and it is itself: 1 for an outermost call.
-        height: of a call: how deeply calls that compute something are nested in it; 0 for the innermost layers.
+        depth: the number of calls around it, itself included: 1 for an outermost call.
+        height: for a call, how deeply calls that compute something are nested in it; 0 for the innermost layers.
         call: the recorded call, when it is one.
-        size: of an idiom: how many terms, factors or classes.
-        extra: of a dot product: how many terms are not products, such as a bias.
-        anchor: of an idiom: the first node at which everything it is computed from is known.
+        size: for an idiom, how many terms, factors or classes it has.
+        extra: for a dot product, how many terms are not products, such as a bias.
+        anchor: for an idiom, the first node at which everything it is computed from is known.
     """
 
     kind: str
@@ -60,10 +60,10 @@ class Regions:
     Attributes:
         graph: that graph.
         tree: the regions; parents come before their children, number 0 is everything.
-        home: the innermost region of each node that was computed; −1 for leaves, whose place depends on who uses them.
-        users: for each leaf the calls in which it is used, 0 for outside of all calls.
-        given: the leaves among the inputs of each call; they do not belong to it, even if nobody else uses them.
-        call_of: for each region the innermost call that it is in or is; 0 outside of all calls.
+        home: the innermost region of each computed node; −1 for leaves, whose place depends on their users.
+        users: for each leaf the calls in which it is used; 0 means outside all calls.
+        given: the leaves among the inputs of each call; they do not belong to it, even if nothing else uses them.
+        call_of: for each region the innermost call that contains it, or is it; 0 outside all calls.
     """
 
     graph: Graph
@@ -75,7 +75,7 @@ class Regions:
 
     @cached_property
     def feeding(self) -> set[tuple[int, int]]:
-        """Which call feeds which, for calls of different modules made in the same call."""
+        """Return which call feeds which, for calls of different modules made in the same call."""
         home, call_of, tree, inputs_of = self.home, self.call_of, self.tree, self.graph.inputs
         crossings = {
             (call_of[home[x]], call_of[home[node]])
@@ -96,9 +96,9 @@ class Regions:
         return pairs
 
     def named(self, names: Iterable[str]) -> set[int]:
-        """The calls with these paths or classes; ``*`` stands for anything.
+        """Find the calls with these paths or classes; ``*`` stands for anything.
 
-        Raises ValueError, naming the nearest ones there are, when a name matches no call.
+        Raises ValueError, with the most similar names, if a name matches no call.
         """
         calls = [(number, region.call) for number, region in enumerate(self.tree) if region.call is not None]
         found: set[int] = set()
@@ -114,20 +114,20 @@ class Regions:
 
     @property
     def height(self) -> int:
-        """How deeply calls are nested; 0 when none was recorded."""
+        """Return how deeply calls are nested; 0 if none was recorded."""
         return self.tree[0].height
 
 
-_Found = tuple[tuple[list[Value], object], Graph, Regions]  # what was asked for, and what it is
+_Found = tuple[tuple[list[Value], object], Graph, Regions]  # the last request and its answer
 
 _shared: ContextVar[list[_Found] | None] = ContextVar("shared", default=None)
 
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """Inside, drawings of the same result with the same calls look at it once: for a report that draws it many ways.
+    """Analyze a result only once for all drawings in the block, for a report that draws it in many ways.
 
-    Nothing may compute gradients or change numbers of that result meanwhile.
+    Do not compute gradients or change numbers of that result inside the block.
     """
     before = _shared.set([])
     try:
@@ -137,24 +137,24 @@ def shared() -> Iterator[None]:
 
 
 def explored(roots: Sequence[Value], calls: CallRecord | Iterable[ModuleCall] | None) -> tuple[Graph, Regions]:
-    """The graph of some results, and its regions."""
+    """Return the graph of some results, and its regions."""
     kept = _shared.get()
     for (those, record), graph, regions in kept or ():
         if record is calls and len(those) == len(roots) and all(map(operator.is_, those, roots)):
             return graph, regions
-    with collector_paused():  # a million small tuples are made, and none of them is garbage
+    with collector_paused():  # this makes a million small tuples, none of them garbage
         graph = build(roots, calls.names if isinstance(calls, CallRecord) else None)
         regions = find(graph, calls)
     if kept is not None:
-        kept[:] = [((list(roots), calls), graph, regions)]  # the last one only: it can be large
+        kept[:] = [((list(roots), calls), graph, regions)]  # only the last one is kept: it can be large
     return graph, regions
 
 
 def find(graph: Graph, calls: CallRecord | Iterable[ModuleCall] | None = None) -> Regions:
     """Find the regions of a graph.
 
-    A call contains what is reachable backwards from its outputs, up to its inputs and to what belongs to an earlier
-    call; inside several calls, the innermost one wins.
+    A call contains what can be reached backward from its outputs, up to its inputs and to what belongs to an earlier
+    call; the innermost of several calls wins.
     """
     outermost = calls.calls if isinstance(calls, CallRecord) else list(calls or ())
     regions = [Region("all")]
@@ -197,7 +197,7 @@ def _given_leaves(graph: Graph, regions: list[Region]) -> dict[int, list[int]]:
 
 
 def _assign_calls(graph: Graph, outermost: Sequence[ModuleCall], regions: list[Region], home: list[int]) -> None:
-    # Numbers are given on the way down, so that parents come first; nodes are taken on the way up, so that the
+    # Regions are numbered on the way down, so that parents come first; nodes are claimed on the way up, so that the
     # innermost call gets them.
     stack: list[tuple[ModuleCall, int, bool]] = [(call, 0, False) for call in reversed(outermost)]
     while stack:
@@ -214,7 +214,7 @@ def _assign_calls(graph: Graph, outermost: Sequence[ModuleCall], regions: list[R
 def _take(graph: Graph, call: ModuleCall, number: int, home: list[int]) -> None:
     index, inputs = graph.index, graph.inputs
     given = {index[value] for value in call.inputs if value in index}
-    # Behind a call made inside this one there may be more of this one's own work: its inputs are starting points too.
+    # Before a call made inside this one there may be more work of this one: that call's inputs are starting points too.
     pending = [index[value] for value in call.outputs if value in index]
     for child in call.children:
         pending += [index[value] for value in child.inputs if value in index]
@@ -238,10 +238,10 @@ def _measure(regions: list[Region], home: list[int]) -> None:
 def _find_softmaxes(graph: Graph, regions: list[Region], home: list[int]) -> None:
     """Recognize exp(xᵢ − max x) and what is made of it: a softmax, its logarithm, a cross-entropy.
 
-    Going forward, each node of the pattern gets a role, which depends only on the roles of its inputs.
+    Each node of the pattern gets a role, in forward order, which depends only on the roles of its inputs.
     """
     role: dict[int, str] = {}
-    pattern: dict[int, int] = {}  # the detached maximum with which the node's pattern began
+    pattern: dict[int, int] = {}  # the detached maximum at which the pattern of the node began
     members: dict[int, list[int]] = {}
     classes: dict[int, set[int]] = {}
     kinds: dict[int, str] = {}
@@ -295,8 +295,8 @@ def _find_softmaxes(graph: Graph, regions: list[Region], home: list[int]) -> Non
 def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
     """Recognize dot products, sums, means and products: trees of + and × whose inner results are used once.
 
-    A product that is added is a term of the sum; a sum of n terms that is divided by the number n is a mean; nothing
-    reaches over the border of a region.
+    A product that is added is a term of the sum; a sum of n terms divided by the number n is a mean; no idiom crosses
+    the border of a region.
     """
     add, mul = ops.ADD, ops.MUL
     absorbs: tuple[ops.Op, ...]
@@ -305,7 +305,7 @@ def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
     head = list(range(len(graph)))
     members: dict[int, list[int]] = {}
     divided: dict[int, int] = {}  # sums that are used only to be divided by a number
-    for node in range(len(graph) - 1, -1, -1):  # from the results back, so that a head is met before its chain
+    for node in range(len(graph) - 1, -1, -1):  # from the results backward, so that a head comes before its chain
         op = values[node].op
         if op is add:
             absorbs = (add, mul)

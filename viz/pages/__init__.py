@@ -1,1 +1,1 @@
-"""Pages to open in any browser without a network; beside each file lie the HTML and scripts that it fills."""
+"""Pages that open in any browser without a network; next to each file are the HTML and scripts that it fills."""

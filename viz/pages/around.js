@@ -1,4 +1,4 @@
-// A page in a cell has the theme of the notebook around it, and keeps to it when that changes.
+// A page in a cell has the theme of the notebook around it, and follows when that changes.
 try {
   const { body } = parent.document, root = document.documentElement;
   const follow = () => {
@@ -8,4 +8,4 @@ try {
   };
   new MutationObserver(follow).observe(body, { attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
   follow();
-} catch { /* the page around is of another origin, and says nothing */ }
+} catch { /* the surrounding page has another origin and cannot be read */ }

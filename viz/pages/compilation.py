@@ -1,4 +1,4 @@
-"""``compilation``: a scalar graph, folded, beside the array program that it became, linked line by line."""
+"""``compilation``: a folded scalar graph next to the array program made from it, linked line by line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..graph import provenance, regions
 from ..rendering import shapes
 from ..rendering.templates import asset, fill
 
-_ROW, _HEAD, _GAP = 34.0, 34.0, 10.0  # points: a line, the name of a module, the room between modules
+_ROW, _HEAD, _GAP = 34.0, 34.0, 10.0  # points: a line, the name of a module, the space between modules
 _ARCS = 120.0  # the width of the arcs on the left
 _LEFT = 400.0  # the width of the boxes of the graph
 _BAND = 96.0  # the width of the links
@@ -27,17 +27,17 @@ _FORMULA = 66  # characters of a formula
 
 @dataclass(frozen=True)
 class Row:
-    """Some scalars and the instruction that they became.
+    """Some scalars and the instruction they became.
 
     Attributes:
         number: from 1 on.
-        path, module: where they are, and the class of the module.
+        path, module: the path and the class of their module.
         calls: how often the module was called.
         scalars: how many operations of each kind, by symbol, as found in the graph.
-        words: the same in a few words.
+        words: the same, in a few words.
         formulas: the instructions, as the program prints them.
-        shape: of the result, for one example.
-        counted: how many scalar operations the compiler says that the instruction stands for.
+        shape: the shape of the result for one example.
+        counted: how many scalar operations the instruction replaces, according to the compiler.
         product: whether it is a matrix product.
         reads: the numbers of the rows that it reads.
     """
@@ -56,23 +56,23 @@ class Row:
 
     @property
     def terms_shown(self) -> bool:
-        """Whether they are sums, of which the words say how many and not of what."""
+        """Whether they are sums, so that the words say how many, not of what."""
         return "sum" in self.words
 
 
 @dataclass(frozen=True, repr=False)
 class Compilation(Chart):
-    """The finished picture; the last line of a notebook cell shows it. As ``.html``, a row that is chosen shows what it
-    reads and who reads it.
+    """The finished picture; the last line of a notebook cell shows it. In the ``.html`` page, selecting a row shows
+    what it reads and what reads it.
 
     Attributes:
-        rows: in the order of the program.
+        rows: the rows in the order of the program.
         total: how many scalar operations the graph has.
         missing: how many of them have no instruction of their own.
-        choices: how many numbers the program chooses by an index, which is an operation for the compiler and none on
-            scalars.
-        summary: what the compiler says of itself.
-        focus: the module of which the rows are; empty for all.
+        choices: how many numbers the program selects by an index, which the compiler counts although it is no operation
+            on scalars.
+        summary: the compiler's summary.
+        focus: the module whose rows are shown; empty for all.
     """
 
     rows: Sequence[Row]
@@ -83,7 +83,7 @@ class Compilation(Chart):
     focus: str
 
     def __str__(self) -> str:
-        """A line per instruction: scalars on the left, the formula on the right, modules in between."""
+        """One line per instruction: scalars on the left, the formula on the right, modules in between."""
         wide = max(len(row.words) for row in self.rows)
         lines = [self.summary]
         for path, rows in groupby(self.rows, key=lambda row: row.path):
@@ -96,19 +96,19 @@ class Compilation(Chart):
         return "\n".join([*lines, *self._notes()])
 
     def _notes(self) -> list[str]:
-        """What the picture does not say by itself."""
+        """The notes below the picture."""
         notes = ["■ a matrix product"] if any(row.product for row in self.rows) else []
         if self.choices:
             notes.append(
-                f"the compiler counts {self.choices:,} choices by an index too, which are no scalar operations"
+                f"the compiler also counts {self.choices:,} selections by an index, which are not scalar operations"
             )
         if self.missing:
             notes.append(
-                f"{self.missing:,} of {self.total:,} scalar operations have no instruction: they are computed once and "
-                f"for all, shared with an equal one, or not needed"
+                f"{self.missing:,} of {self.total:,} scalar operations have no instruction: they are constants, "
+                f"shared with an equal one, or not needed"
             )
         if any(not _exact(row) for row in self.rows):
-            notes.append("≈ the compiler counts other scalars than were found here: it has rewritten them")
+            notes.append("≈ the compiler's count differs from what was found here, because it rewrote the operations")
         return notes
 
     def _drawn(self) -> str:
@@ -129,11 +129,11 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
     """Show which scalars became which instruction.
 
     Args:
-        compiled: what :func:`tinygrad_edu.jit` made of a function, called at least once.
-        value: what the same function returns in scalars, with its graph.
-        calls: what :func:`tinygrad_edu.record_calls` recorded while ``value`` was computed; without it everything is in
-            the function itself.
-        focus: the path of a module: only the rows of that one and of those inside it.
+        compiled: a function compiled by :func:`tinygrad_edu.jit` that has been called at least once.
+        value: the result of the same function on scalars, with its graph.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while ``value`` was computed; without it everything
+            belongs to the function itself.
+        focus: the path of a module, to show only its rows and those of modules inside it.
 
     Raises:
         TypeError: there is no Value in ``value``.
@@ -169,7 +169,7 @@ def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, f
 
 
 def _row(i: int, step: provenance.Step, program: Any, printed: Sequence[str], kinds: dict[str, tuple[str, int]]) -> Row:
-    from tinygrad_edu.compiler.compiled import is_matrix_product  # here, since it brings numpy
+    from tinygrad_edu.compiler.compiled import is_matrix_product  # imported here because it loads numpy
 
     instructions = [program.instructions[n] for n in step.instructions]
     shape = program.arrays[instructions[0].out.array].shape
@@ -191,7 +191,7 @@ def _row(i: int, step: provenance.Step, program: Any, printed: Sequence[str], ki
 
 
 def _words(step: provenance.Step, it: Any) -> str:
-    """The scalars of a step in a few words."""
+    """Describe the scalars of a step in a few words."""
     if not step.scalars:
         return "rewritten by the compiler" if step.nodes and it.op != "select" else _WITHOUT.get(it.op, "nothing new")
     of_two = step.products == (0, 0) and step.terms == (2, 2)
@@ -203,14 +203,14 @@ def _words(step: provenance.Step, it: Any) -> str:
 
 
 def _span(span: tuple[int, int], word: str) -> str:
-    """``1 product``, ``2 to 4 products``."""
+    """Write ``1 product``, ``2 to 4 products``."""
     low, high = span
     return f"{low if low == high else f'{low} to {high}'} {word}{'' if high == 1 else 's'}"
 
 
-#: Instructions that no operation on scalars corresponds to.
+#: Instructions without a corresponding operation on scalars.
 _WITHOUT = {
-    "select": "choosing by an index: no operation",
+    "select": "selecting by an index: no operation",
     "fill": "the mask: no operation",
     "copy": "moving numbers: no operation",
 }
@@ -239,7 +239,7 @@ def _chart(chart: Compilation) -> str:
     places: dict[int, float] = {}
     head = [text(12, 30, chart.summary, bold=True)]
     head.append(text(boxes, 70, f"{chart.total:,} scalar operations, folded", style.FAINT, bold=True))
-    head.append(text(right, 70, "array instructions: the result of one example", style.FAINT, bold=True))
+    head.append(text(right, 70, "array instructions: the result for one example", style.FAINT, bold=True))
     frames, rows = [], []
     for _, group in groupby(chart.rows, key=lambda row: row.path):
         some = list(group)
@@ -263,7 +263,7 @@ def _chart(chart: Compilation) -> str:
 
 
 def _line(row: Row, y: float, left: float, right: float, formulas: Sequence[str], end: float) -> str:
-    """One row: the box of the graph, the link with its number, the instruction."""
+    """Draw one row: the box of the graph, the link with its number, the instruction."""
     color = style.POSITIVE if row.product else style.OUTLINE
     middle, high = y + _ROW / 2, _ROW - 6
     fill = style.IDIOM if row.terms_shown else style.VALUE
@@ -293,7 +293,7 @@ def _line(row: Row, y: float, left: float, right: float, formulas: Sequence[str]
 
 
 def _counts(row: Row) -> str:
-    """How many operations of each kind, where the words do not say it; ≈ where the compiler counts others."""
+    """Count the operations of each kind, if the words do not; ≈ if the compiler counts differently."""
     kinds = ", ".join(f"{count:,} {_SYMBOLS.get(symbol, symbol)}" for symbol, count in row.scalars.items())
     return f"{'' if _exact(row) else '≈ '}{kinds if row.terms_shown or not _exact(row) else ''}".strip()
 
@@ -304,7 +304,7 @@ def _result(row: Row) -> str:
 
 
 def _arc(source: int, target: int, places: dict[int, float]) -> str:
-    """From one row down to the one that reads it, on the left of the boxes."""
+    """Draw an arc from a row down to one that reads it, on the left of the boxes."""
     x, y1, y2 = 12.0 + _ARCS, places[source] + 4, places[target] - 4
     out = min(_ARCS - 14, 16.0 + 0.16 * (y2 - y1))
     look = f'fill="none" stroke="{style.OUTLINE}" stroke-width="1.6"'

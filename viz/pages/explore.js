@@ -16,7 +16,7 @@ function shortened(text) {
   return `${text.slice(0, LONGEST - 1 - half)}…${text.slice(-half)}`;
 }
 
-// --- addresses: every look has one --------------------------------------------------------------------------------------
+// --- addresses: every view has one --------------------------------------------------------------------------------------
 const escaped = text => encodeURIComponent(text).replace(/%5B/g, "[").replace(/%5D/g, "]");
 function regionAddress(r) {
   if (!r) return "";
@@ -110,7 +110,7 @@ function idiomTab(regions) {
   const extra = Math.max(...regions.map(r => r >= 0 ? REGION.extra[r] : 0));
   return `${kindOf(regions.find(r => r >= 0))} ${low === high ? low : `${low}…${high}`}${extra ? ` + ${extra}` : ""}`;
 }
-// What stands in a box: {cls, tab, title, notes, tooltip}.
+// The contents of a box: {cls, tab, title, notes, tooltip}.
 function face(box, focus) {
   const first = box.members[0], many = box.members.length, frame = box.frame >= 0 ? box.frame : 0;
   const outside = box.outside && box.direction ? " outside" : "";
@@ -135,14 +135,14 @@ function face(box, focus) {
   }
   const node = ~first;
   if (many > 1) return { cls: "", tab: operation(node), title: times(many), notes: [] };
-  if (TABLE_OF[node] >= 0 && !LABELS.has(node)) {  // the end of a parameter's path, and under it where that is
+  if (TABLE_OF[node] >= 0 && !LABELS.has(node)) {  // the end of a parameter's path, and below it where that is
     const name = visible(givenName(node)), end = name.lastIndexOf(".") + 1;
     return { cls: `leaf${outside}`, tab: "", title: shortened(name.slice(end)), notes: end ? [shortened(name.slice(0, end - 1))] : [] };
   }
   const notes = isConstant(node) ? ["a number in the formula"] : outside || (focus === "value" && !box.here) ? [whereabouts(node)] : [];
   return { cls: (isLeaf(node) ? "leaf" : "") + outside, tab: operation(node), title: isConstant(node) ? "" : shortened(nodeName(node)), notes: notes.filter(Boolean) };
 }
-// Where a value is, for those who come from elsewhere: the call that it is in, and the token at whose position.
+// Where a value is, when it is seen from elsewhere: its call, and the token at its position.
 function whereabouts(node) {
   const call = CALL.get(CALL_OF[Math.max(0, regionOf(node))]);
   if (!call || isLeaf(node)) return "";
@@ -181,7 +181,7 @@ function boxElement(box, focus) {
   box.element = e;
   return e;
 }
-// Which of several alike things is opened: the first, until another one is chosen.
+// Which of several alike things opens: the first, until another one is chosen.
 function picker(box, link) {
   const many = box.members.length, named = many === META.tokens.length;
   const choose = k => { link.href = address(box.members[k]); };
@@ -228,7 +228,7 @@ function drawPicture(view) {
   if (view.edges.length <= LABELED) for (const edge of view.edges) edge.text = edge.count === 1 && hasFlow(edge.only) ? signed(sent(edge.only)) : edge.sources > 1 ? times(edge.sources) : "";
   const place = across => { const placed = arrange(view.boxes, view.edges, frames, top, across, across ? 48 : isValue ? 88 : 56); return { ...placed, across, scale: scale(placed) }; };
   const wide = place(true), high = place(false), fits = Math.max(wide.scale, high.scale) >= least;
-  // What fits nowhere goes down the page, which scrolls. (Boxes know their places from the last call.)
+  // If nothing fits, the layout goes down the page, which scrolls. (Boxes know their places from the last call.)
   const best = fits && wide.scale * 1.02 > high.scale ? place(true) : high;
   const zoom = fits ? Math.min(most, best.scale) : Math.min(Math.max(1, least), Math.max(least, room / best.width));
   for (const thing of [...view.boxes, ...frames.values()]) {
@@ -277,7 +277,7 @@ function drawLines(svg, { lines, across }, view) {
 
 // --- words -----------------------------------------------------------------------------------------------------------------
 const rowOf = node => OPS[CODE[node] - FIRST_OP];
-// In formulas a parameter goes by the end of its path: the title has the whole.
+// In formulas a parameter is named by the end of its path; the title has all of it.
 const brief = node => { const name = nodeName(node); return TABLE_OF[node] >= 0 && !LABELS.has(node) ? name.split(".").at(-1) : name; };
 const root = () => brief(ROOT);
 const partial = node => `∂${root()}/∂${brief(node)}`;
@@ -299,7 +299,7 @@ function describeValue(node) {
   parts.push(make("dl", { cls: "numbers" }, make("dt", {}, "data"), make("dd", { id: "data" }, String(DATA[node])),
     make("dt", {}, `grad ${partial(node)}`), make("dd", { id: "grad" }, hasGradient(node) ? String(GRAD[node]) : "–")));
   const uses = edgesFrom(node).filter(hasFlow);
-  if (node === ROOT) parts.push(make("p", {}, `${partial(node)} = 1: every number changes as fast as itself; from here gradients flow back`));
+  if (node === ROOT) parts.push(make("p", {}, `${partial(node)} = 1: every number changes as fast as itself; from here, gradients flow back`));
   if (uses.length) {
     parts.push(make("h2", {}, "Where its gradient comes from"));
     if (uses.length > 1) parts.push(make("p", {}, `${partial(node)} = ${sumOf(uses.map(sent))} = ${short(GRAD[node])}`));
@@ -320,7 +320,7 @@ function describeValue(node) {
     const path = strongestPath(node), product = path.slice(1).reduce((p, user, k) => p * local(edgeBetween(path[k], user)), 1);
     const on = state.path === node;
     parts.push(make("h2", {}, "Path to the loss"));
-    parts.push(make("p", {}, `Along the path that brings the most, ${count(path.length - 1)} operations long, the product of the local derivatives is ${short(product)}; all paths together give ${short(GRAD[node])}. `,
+    parts.push(make("p", {}, `Along the path that contributes most, ${count(path.length - 1)} operations long, the product of the local derivatives is ${short(product)}; all paths together give ${short(GRAD[node])}. `,
       make("a", { href: address(~node, on ? -1 : node), id: "toggle-path" }, on ? "hide the path" : "show the path everywhere")));
     parts.push(pathStations(path));
   }
@@ -361,7 +361,7 @@ function describeRegion(r, view) {
     parts.push(make("p", {}, `${kind} of ${count(many)} ${noun}${REGION.extra[r] ? ` and ${REGION.extra[r]} more` : ""}; ${count(valuesIn(r))} values inside.`));
     if (noun !== "classes") parts.push(termTable(r, kind));
   }
-  if (view.boxes.some(box => box.members.length > 1 && ["call", "idiom", "value"].includes(box.kind))) parts.push(make("p", {}, "×N stands for N alike; the number in the box says which of them opens."));
+  if (view.boxes.some(box => box.members.length > 1 && ["call", "idiom", "value"].includes(box.kind))) parts.push(make("p", {}, "×N stands for N alike things; the number in the box selects which one opens."));
   return parts;
 }
 // The terms of a sum or the factors of a product, in the order in which they are added or multiplied.
@@ -382,7 +382,7 @@ function termTable(r, kind) {
     ...["no.", kind === "product" ? "factor" : "term", "data", `∂${root()}/∂term`].map(w => make("th", { scope: "col" }, w)))), make("tbody", {}, ...rows)));
 }
 
-// --- one look ---------------------------------------------------------------------------------------------------------------
+// --- one view ---------------------------------------------------------------------------------------------------------------
 const parentOf = member => isTable(member) ? Math.max(0, PLACE[nodesOf(tableOf(member)).find(x => x >= 0)]) : member >= 0 ? (member ? REGION.parent[member] : 0) : Math.max(0, regionOf(~member));
 function show(hash) {
   current = hash;
@@ -397,7 +397,7 @@ function show(hash) {
     for (const thing of [...view.boxes, ...view.edges]) thing.onPath = false;
     if (way) markPath(view, way);
     if (drawPicture(view) || !view.open?.size) break;
-    most = view.open.size - 1;  // less opens in place, and the rest can be read
+    most = view.open.size - 1;  // open less in place, so that the rest can be read
   }
   const view = state.view;
   const region = member >= 0 && !table ? member : parentOf(member);
@@ -415,7 +415,7 @@ function show(hash) {
   $("path").hidden = path < 0;
   if (path >= 0) $("path").replaceChildren(`Path of the gradient from ${root()} back to `, link(~path), " · ", make("a", { href: address(member, -1) }, "hide it"));
   $("words").replaceChildren(...(table ? describeTable(table) : member < 0 ? describeValue(~member) : describeRegion(member, view)));
-  $("spoken").textContent = wrong ? `nothing here is called ${wrong}` : table ? title : `${title}, ${view.boxes.length} boxes`;
+  $("spoken").textContent = wrong ? `there is no ${wrong} here` : table ? title : `${title}, ${view.boxes.length} boxes`;
   scrollTo(0, 0);
 }
 const fullName = r => { const call = CALL.get(r); return call ? localStation(r) : `${regionName(r)} in ${REGION.parent[r] ? fullName(REGION.parent[r]) : root()}`; };
@@ -444,7 +444,7 @@ function sibling(step) {
 }
 
 // --- search -----------------------------------------------------------------------------------------------------------------
-// Things whose name contains the words, best first: [name, what it is, member or null when the loss does not depend on it].
+// Things whose name contains the words, best first: [name, what it is, member, or null if the loss does not depend on it].
 function search(text) {
   const words = text.trim().replace(/\s*,\s*/g, "]["), found = [];
   if (!words) return [];
@@ -545,7 +545,7 @@ function listen() {
   };
   addEventListener("keydown", e => {
     if (e.ctrlKey || e.altKey || e.metaKey || e.target.matches?.("input, select")) return;
-    const inside = e.target.matches?.("#drawing a");  // up and down scroll the page until a box has been chosen
+    const inside = e.target.matches?.("#drawing a");  // up and down scroll the page until a box is selected
     const act = { Escape: back, "/": () => $("query").focus(), PageUp: $("siblings").hidden ? null : () => sibling(-1), PageDown: $("siblings").hidden ? null : () => sibling(1), p: togglePath,
       ArrowLeft: () => nearest(e.key), ArrowRight: () => nearest(e.key), ArrowUp: inside && (() => nearest(e.key)), ArrowDown: inside && (() => nearest(e.key)) }[e.key];
     if (act) { e.preventDefault(); act(); }

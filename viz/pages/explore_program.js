@@ -1,4 +1,4 @@
-// The program of viz/pages/explorer_data.py: unpacked, computed forward and backward, and asked about.
+// The program of viz/pages/explorer_data.py: unpack it, compute it forward and backward, and query it.
 const META = JSON.parse(document.getElementById("meta").textContent);
 const N = META.nodes, ROOT = N - 1, OPS = META.ops, NODE_LEAF = 0, NODE_CONSTANT = 1, FIRST_OP = 2;
 const TYPES = { i: Int32Array, d: Float64Array, B: Uint8Array };
@@ -105,7 +105,7 @@ function differentiate() {
   }
 }
 
-// --- asking ------------------------------------------------------------------------------------------------------------
+// --- queries ------------------------------------------------------------------------------------------------------------
 const isLeaf = i => CODE[i] < FIRST_OP, isConstant = i => CODE[i] === NODE_CONSTANT;
 const inputsOf = i => Array.from(INPUT.subarray(START[i], START[i + 1]));
 const edgesInto = i => Array.from({ length: START[i + 1] - START[i] }, (_, k) => START[i] + k);
@@ -113,7 +113,7 @@ const edgesFrom = i => Array.from(USER.subarray(USES[i], USES[i + 1]));
 // A leaf that is used only where no gradient flows has none, as in the engine.
 const hasGradient = i => !isConstant(i) && (!isLeaf(i) || i === ROOT || edgesFrom(i).some(e => !stops(CODE[OWNER[e]])));
 
-// The path to the loss along which most of the gradient comes: at each value the use that sends back the most.
+// The path to the loss along which most of the gradient flows: at each value the use that sends back the most.
 function strongestPath(node) {
   const path = [node];
   while (node !== ROOT) {
@@ -166,7 +166,7 @@ function givenName(node) {
 const nodeName = node => isConstant(node) ? short(DATA[node]) : visible(givenName(node)) || `v${node}`;
 
 const GLYPHS = { "\n": "⏎", "\r": "␍", "\t": "⇥", "\0": "␀" };
-// As viz/style.py: every character can be seen.
+// Like viz/style.py: make every character visible.
 function visible(text) {
   text = Array.from(text, c => GLYPHS[c] ?? (c !== " " && /[\p{C}\p{Z}]/u.test(c) ? "·" : c)).join("");
   const inner = text.trim();

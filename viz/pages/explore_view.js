@@ -1,8 +1,8 @@
-// What one look shows: the boxes in an open region, what feeds them, and whom they feed. Alike things share a box, ×N.
-const ALIKE = 5;  // so many alike become one box; up to four are easier to read side by side, on a phone two
-const MOST = 60;  // boxes in one look
+// What one view shows: the boxes in an open region, what feeds them, and what they feed. Alike things share a box, ×N.
+const ALIKE = 5;  // this many alike become one box; up to four are easier to read side by side, on a phone two
+const MOST = 60;  // boxes in one view
 
-// The boxes of an open region; calls that stand alone in it are opened in place, at most so many, while there is room.
+// The boxes of an open region; calls that are alone in it are opened in place, up to a limit, while there is room.
 function regionView(focus, room, most) {
   const open = new Set(), closed = new Set();
   let view = divided(focus, open);
@@ -43,7 +43,7 @@ function partition(focus, open, least, coarse) {
     const up = r ? shown[REGION.parent[r]] : -2;
     shown[r] = r === focus ? -1 : up === -1 ? (open.has(r) ? -1 : r) : up;
   }
-  // Items: closed regions and the values that stand by themselves.
+  // Items: closed regions and single values.
   const items = [], itemOf = new Int32Array(N).fill(-1), ofRegion = new Int32Array(regions).fill(-1);
   for (let i = 0; i < N; i++) {
     if (code[i] < FIRST_OP) continue;
@@ -147,7 +147,7 @@ function fewer(map) {
   for (const port of merged) port.nodes.sort((a, b) => a - b);
   return merged;
 }
-// Where a value outside of the open region is, as seen from there: a module or pattern beside it or beside one around it.
+// Where a value outside of the open region is, as seen from there: a module or pattern next to it or next to one around it.
 function neighbor(node, around) {
   let r = HOME[node];
   if (around.has(r)) { const op = OPS[CODE[node] - FIRST_OP]; return [`${r}${op.name}`, { region: r, own: true, name: `${r} ${op.symbol}`, op }]; }
@@ -171,7 +171,7 @@ function edgesBetween(boxes, boxOf, sourceBox, userBox) {
   const edges = [], table = boxes.map(() => []), touched = [];
   const [inputs, uses, users, owner] = [INPUT, USES, USER, OWNER], crosses = new Uint8Array(N);
   crosses[ROOT] = 1;
-  // Memory that is read in order is read fast, so first whatever stays within its box is put aside.
+  // Reading memory in order is fast, so first put aside what stays within its box.
   for (let e = 0; e < inputs.length; e++) if (boxOf[owner[e]] !== boxOf[inputs[e]]) crosses[inputs[e]] = 1;
   for (let x = 0; x < N; x++) {
     if (!crosses[x]) continue;
@@ -196,7 +196,7 @@ function edgesBetween(boxes, boxOf, sourceBox, userBox) {
     }
     if (touched.length || x === ROOT) addOutput(boxes[a], x);
   }
-  // What leaves to nowhere in this look, as the values that are used outside: whom they feed says enough about them.
+  // Values used only outside this view: what they feed says enough about them.
   for (const box of boxes) if (box.direction === "to") for (const member of box.members) addOutput(box, ~member);
   return edges;
 }

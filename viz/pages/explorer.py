@@ -1,8 +1,8 @@
 """The explorer: the loss of any model as one HTML file, from the whole GPT down to one multiplication and back.
 
-The file holds the recorded program and its leaves (see :mod:`viz.pages.explorer_data`); the page computes every value
-and every gradient from them, in the engine's order and with its bits, when it is opened. Boxes are the recorded module
-calls and the idioms that :mod:`viz.graph.regions` finds. No network, no server.
+The file holds the recorded program and its leaves (see :mod:`viz.pages.explorer_data`); when opened, the page computes
+every value and every gradient from them, in the engine's order and bit for bit. Boxes are the recorded module calls and
+the idioms that :mod:`viz.graph.regions` finds. No network, no server.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def explore(
     tokens: Sequence[str] = (),
     title: str = "",
 ) -> Page:
-    """A page in which boxes open and close, from the whole computation of a result down to one operation.
+    """Make a page whose boxes open and close, from the whole computation of a result down to one operation.
 
     Each box shows its name, shape, data and gradient; the innermost ones are single values, with the chain rule written
-    out. The gradients are those of this result alone: what ``grad`` of the Values holds is neither used nor changed.
+    out. The gradients are those of this result alone; ``grad`` of the Values is neither used nor changed.
 
     Args:
-        value: the Value to explain, such as a loss, of a graph of any size that can be recorded.
-        calls: what :func:`tinygrad_edu.record_calls` recorded while it was computed: gives modules their boxes and
+        value: the Value to explain, such as a loss, with a graph of any size that can be recorded.
+        calls: what :func:`tinygrad_edu.record_calls` recorded while it was computed: it gives modules their boxes and
             parameters their names.
-        tokens: of a language model the characters it read, one per position: they stand in the lists to choose from.
-        title: of the page.
+        tokens: for a language model the characters it read, one per position, to show in lists.
+        title: the title of the page.
 
     Raises:
         TypeError: ``value`` is not one Value.

@@ -1,13 +1,13 @@
 """A recorded graph as a few typed arrays, so small that a page can hold the program of a whole model.
 
-The page computes again what can be computed without a rounding difference: ``+``, ``−`` and ``×`` give the same bits in
-every language. For every other operation its result and its local derivatives are *kept*, as the engine computed them.
-So the page needs no calculus of its own, a new row in the table of operations needs no change here, and every number
-and gradient in the page is the engine's, bit for bit.
+The page recomputes what can be computed without a rounding difference: ``+``, ``−`` and ``×`` give the same bits in
+every language. For every other operation the result and the local derivatives are *kept* as the engine computed them.
+So the page needs no calculus, a new row in the table of operations needs no change here, and every number and gradient
+in the page equals the engine's, bit for bit.
 
-Neighboring numbers of a program are alike: inputs are written as differences from the inputs of the previous
-operation of the same kind, and bytes of equal weight stand together. That, and ``deflate``, leave little more than the
-parameters.
+Neighboring numbers of a program are similar: inputs are written as differences from the inputs of the previous
+operation of the same kind, and bytes of equal significance are grouped. After ``deflate`` little more than the
+parameters remains.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CODES = {op: FIRST + i for i, op in enumerate(ops.TABLE)}
 
 
 def program(graph: Graph) -> dict[str, str]:
-    """Operations, inputs and numbers of a graph, packed.
+    """Pack the operations, inputs and numbers of a graph.
 
     ======== ======================================================================================================
     codes    per node: 0 a leaf, 1 a number in a formula, from 2 the rows of the table
@@ -76,8 +76,8 @@ def program(graph: Graph) -> dict[str, str]:
 
 
 def differences(graph: Graph, codes: Sequence[int]) -> Iterable[int]:
-    """Every input as its difference from an earlier one: the first two from the same operand of the previous node with
-    this operation, further ones from the operand before.
+    """Yield every input as its difference from an earlier one: the first two from the same operand of the previous node
+    with this operation, further ones from the operand before.
     """
     last = [[0, 0] for _ in range(FIRST + len(ops.TABLE))]
     for code, inputs in zip(codes, graph.inputs, strict=True):
@@ -95,7 +95,7 @@ def differences(graph: Graph, codes: Sequence[int]) -> Iterable[int]:
 
 
 def places(regions: Regions) -> dict[str, str]:
-    """The tree of regions, and the region of every computed node, packed; see :class:`viz.graph.regions.Region`.
+    """Pack the tree of regions, and the region of every computed node; see :class:`viz.graph.regions.Region`.
 
     ======== ======================================================================================================
     home     per node its innermost region; leaves repeat the node before
@@ -119,7 +119,7 @@ KINDS = ("all", "call", "dot", "sum", "mean", "product", "softmax", "log-softmax
 
 
 def names(graph: Graph) -> tuple[dict[str, str], list[tuple[str, list[int]]], dict[int, str]]:
-    """The packed nodes of all tables of parameters; the tables' names and shapes; all other names.
+    """Return the packed nodes of all tables of parameters, the tables' names and shapes, and all other names.
 
     ``tables`` has one number per entry of a table, in the order of its indices: its node, or −1 when the loss does not
     depend on it.
@@ -150,7 +150,7 @@ _ENTRY = re.compile(r"([^\[\]]+)((?:\[\d+\])+)")
 
 
 def _steps(numbers: Iterable[int]) -> array[int]:
-    """Each number as its difference from the one before.
+    """Return each number as its difference from the one before.
 
     >>> list(_steps([5, 7, 6]))
     [5, 2, -1]
@@ -163,7 +163,7 @@ def _steps(numbers: Iterable[int]) -> array[int]:
 
 
 def pack(numbers: array[Any]) -> str:
-    """Numbers as text: bytes of equal weight side by side, deflated, in base 64."""
+    """Encode numbers as text: bytes of equal significance grouped, deflated, in base 64."""
     raw = numbers.tobytes()
     if sys.byteorder == "big":
         numbers = array(numbers.typecode, raw)

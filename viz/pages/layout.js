@@ -1,6 +1,6 @@
 // A layered layout for a few boxes in nested frames: inputs first, long edges around the boxes between, few crossings.
 
-// items: {main, cross} sizes along and across the flow, and {rank}, which of two items in a circle comes first.
+// items: {main, cross} sizes along and across the flow, and {rank}, which of two items in a cycle comes first.
 // edges: {a, b, words}, with the width of the words on them. Gives items {m, c}, their middle, and edges {points}: [[m, c], …]; returns the size [main, cross].
 function layered(items, edges, gap, space, across) {
   const n = items.length, order = sorted(items, edges), turn = new Array(n);
@@ -9,13 +9,13 @@ function layered(items, edges, gap, space, across) {
   const layer = new Array(n).fill(0), into = items.map(() => []), from = items.map(() => []);
   forward.forEach(([a, b]) => { into[b].push(a); from[a].push(b); });
   for (const b of order) for (const a of into[b]) layer[b] = Math.max(layer[b], layer[a] + 1);
-  for (const a of [...order].reverse()) {  // what only feeds others stands beside whom it feeds
+  for (const a of [...order].reverse()) {  // an item without inputs goes next to what it feeds
     if (!into[a].length && from[a].length && !items[a].entry) layer[a] = Math.min(...from[a].map(b => layer[b])) - 1;
   }
   const last = Math.max(0, ...layer);
   items.forEach((item, i) => { if (item.exit) layer[i] = last; });
 
-  // A long edge passes through a narrow place in every layer between.
+  // A long edge passes through a narrow cell in every layer between.
   const cells = items.map((item, i) => ({ item, size: item.cross, rank: item.rank, layer: layer[i], before: [], after: [] }));
   const routes = forward.map(([a, b]) => {
     const route = [cells[a]];
@@ -86,7 +86,7 @@ function layered(items, edges, gap, space, across) {
   });
   return [main, high - low];
 }
-// Inputs first; in a circle, by rank.
+// Inputs first; in a cycle, by rank.
 function sorted(items, edges) {
   const missing = items.map(() => 0), order = [], left = new Set(items.keys());
   for (const { a, b } of edges) if (a !== b) missing[b]++;
@@ -99,15 +99,15 @@ function sorted(items, edges) {
   }
   return order;
 }
-// Middles as near as possible to where they are wished, in this order and without overlap: neighbors that would overlap
-// move as one, to the mean of their wishes (isotonic regression).
+// Middles as close as possible to their ideal positions, in this order and without overlap: neighbors that would overlap
+// move as one, to the mean of their ideal positions (isotonic regression).
 function align(cells, wishes, space) {
   const blocks = [];
   let offset = 0;
   cells.forEach((cell, i) => {
     if (i) offset += cells[i - 1].size / 2 + space + cell.size / 2;
     cell.offset = offset;
-    const weight = cell.pass ? 3 : 1;  // long edges would rather be straight
+    const weight = cell.pass ? 3 : 1;  // long edges should be straight
     blocks.push({ sum: (wishes[i] - offset) * weight, weight, cells: [cell] });
     while (blocks.length > 1 && blocks.at(-2).sum / blocks.at(-2).weight >= blocks.at(-1).sum / blocks.at(-1).weight) {
       const b = blocks.pop(), a = blocks.at(-1);
@@ -119,7 +119,7 @@ function align(cells, wishes, space) {
 
 // Boxes and open frames, from the innermost frame outwards. `boxes`: {frame, width, height, first}; `edges`: {a, b, …};
 // `frames`: of each open region {parent, title: [width, height]}; `top`: the frame that is the page itself;
-// `across`: from left to right, otherwise down; `gap`: the least between layers.
+// `across`: from left to right, otherwise down; `gap`: the smallest gap between layers.
 // Gives boxes and frames {x, y, width, height} and a list of lines {edges, points, last}; returns the size.
 function arrange(boxes, edges, frames, top, across, gap) {
   const inside = new Map([...frames.keys(), top].map(f => [f, { items: [], edges: new Map(), entry: null, exit: null }]));

@@ -1,4 +1,4 @@
-"""A page that follows the session: live-coding on one screen, the graph on the projector.
+"""A page that follows the session: live coding on one screen, the graph on the projector.
 
 >>> view = live(open_browser=False)  # doctest: +ELLIPSIS
 live at http://127.0.0.1:...
@@ -8,10 +8,11 @@ True
 >>> show(Value(2.0, label="a") * 3.0)
 >>> view.close()
 
-Nobody else can look: the server listens on this machine only, the address contains a secret, and requests that come
-under another host's name are refused, so that no web page can reach it through a name that points here (DNS rebinding).
-A connection that has not shown the secret after some seconds is closed, and so is the oldest such one where there are
-too many: nobody can keep the viewers out. A view belongs to the process that opened it; in a forked child it is closed.
+The view is private: the server listens on this machine only, the address contains a secret, and requests under another
+    host name are refused, so that no web page can reach it through a name that points here (DNS rebinding). A
+    connection that has not sent the secret after some seconds is closed, and so is the oldest such connection if there
+    are too many, so viewers cannot be locked out. A view belongs to the process that opened it; in a forked child it is
+    closed.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from ..rendering import dot
 from ..rendering.templates import asset, fill
 from ..rendering.theme import page_rules, picture_rules
 
-_HEARTBEAT = 10.0  # seconds; without a word now and then a closed browser would never be noticed
+_HEARTBEAT = 10.0  # seconds between signs of life, without which a closed browser would go unnoticed
 
-_PATIENCE = 10.0  # seconds in which a connection must have shown the secret, and in which a browser must take an answer
+_PATIENCE = 10.0  # seconds in which a connection must send the secret, and a browser must take an answer
 _MOST = 64  # connections at a time
 
 _current: LiveView | None = None
@@ -57,13 +58,13 @@ _open: weakref.WeakSet[LiveView] = weakref.WeakSet()
 def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
     """Serve a page on this machine that redraws whenever :func:`show` is called; in IPython also after every cell.
 
-    There is one view per session: a second call returns the first one's. It ends with the session.
+    There is one view per session: a second call returns the first view. It ends with the session.
 
     Args:
-        port: where to listen; 0 takes any free port.
+        port: the port to listen on; 0 takes any free port.
         open_browser: whether to open the page.
 
-    Raises DrawingError when the port is taken.
+    Raises DrawingError if the port is taken.
     """
     global _current
     if _current is None or _current.is_closed:
@@ -76,9 +77,9 @@ def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
 
 
 def show(value: Any, **options: Any) -> None:
-    """Draw ``value`` in the live view: what :func:`viz.draw` takes, with its options, or what it returned.
+    """Draw ``value`` in the live view: anything that :func:`viz.draw` takes, with its options, or what it returned.
 
-    Raises DrawingError when there is no live view yet.
+    Raises DrawingError if there is no live view yet.
     """
     if _current is None or _current.is_closed:
         raise DrawingError("there is no live view; start one with viz.live()")
@@ -89,7 +90,7 @@ class LiveView:
     """The server of a live view.
 
     Attributes:
-        address: of the page, with its secret.
+        address: the address of the page, with its secret.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -113,16 +114,16 @@ class LiveView:
         return f"LiveView({self.address!r}{', closed' if self.is_closed else ''})"
 
     def show(self, value: Any, **options: Any) -> None:
-        """Draw ``value`` for everyone who looks; a finished drawing or chart is shown as it is.
+        """Draw ``value`` for all viewers; a finished drawing or chart is shown as it is.
 
-        Where a number was changed after something had been computed from it, as in ``a.data = 5.0`` to see what if, the
-        picture shows what comes out of it now, and says so; the Values themselves stay as they are.
+        If a number was changed after something had been computed from it, as when trying ``a.data = 5.0``, the picture
+        shows the recomputed result, with a note; the Values themselves stay as they are.
         """
         words = ""
         if isinstance(value, dot.Drawing):
             svg = value.render_bytes("svg").decode()
         elif hasattr(value, "svg"):
-            # The page allows no style sheets but its own; a chart has its colors in its shapes as well.
+            # The page allows no style sheets but its own; the shapes of a chart have its colors too.
             svg = re.sub(r"<style>.*?</style>", "", value.svg(), flags=re.DOTALL)
         else:
             with age.recomputed(build(values_in(value))) as is_new:
@@ -130,7 +131,7 @@ class LiveView:
                 words = _words(value) if isinstance(value, Value) else ""
             if is_new:
                 kept = f"; it still holds {style.number(value.data)}" if isinstance(value, Value) else ""
-                words = f"{words} · computed again from the numbers as they are now{kept}".removeprefix(" · ")
+                words = f"{words} · recomputed from the current numbers{kept}".removeprefix(" · ")
         self._last = (value, options)
         with self._changed:
             self._event = json.dumps({"svg": svg, "words": words})
@@ -138,12 +139,12 @@ class LiveView:
             self._changed.notify_all()
 
     def show_again(self) -> None:
-        """Draw what was shown last, as it is now."""
+        """Redraw what was shown last."""
         if self._last is not None:
             self.show(self._last[0], **self._last[1])
 
     def close(self) -> None:
-        """Stop serving; whoever looks keeps the last picture."""
+        """Stop serving; open pages keep the last picture."""
         if not self.is_closed:
             self.is_closed = True
             with self._changed:
@@ -153,15 +154,16 @@ class LiveView:
             atexit.unregister(self.close)
 
     def _leave_to_parent(self) -> None:
-        """Be closed in a forked child: its copies of the sockets go; the thread that serves is not in it."""
+        """Close the view in a forked child: close its copies of the sockets; the serving thread does not exist
+        there."""
         self.is_closed = True
-        self._changed = threading.Condition()  # the old one may have been taken at the moment of the fork
+        self._changed = threading.Condition()  # the old lock may have been held at the moment of the fork
         self._server.server_close()
         for connection in self._server.deadlines:
             connection.close()
 
     def _wait(self, seen: int) -> tuple[int, str]:
-        """The newest picture as soon as it is another than ``seen``, or the old number after a while."""
+        """Wait for a picture newer than ``seen``; return the old number after a while."""
         with self._changed:
             self._changed.wait_for(lambda: self._version != seen or self.is_closed, _HEARTBEAT)
             return self._version, self._event
@@ -188,36 +190,36 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *arguments: Any) -> None:
         self._lock = threading.Lock()
-        #: Every open connection, and when it must have shown the secret; inf for those that have.
+        #: Every open connection and its deadline for sending the secret; inf once it has.
         self.deadlines: dict[socket.socket, float] = {}
         super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve one more connection, in place of the oldest stranger if there are too many."""
+        """Serve one more connection; if there are too many, close the oldest without the secret."""
         with self._lock:
             if len(self.deadlines) >= _MOST:
                 oldest = min(self.deadlines, key=self.deadlines.__getitem__)
-                if self.deadlines[oldest] == math.inf:  # viewers, all of them
+                if self.deadlines[oldest] == math.inf:  # all of them are viewers
                     oldest = request
                 self._drop(oldest)
             self.deadlines[request] = time.monotonic() + _PATIENCE
         super().process_request(request, client_address)
 
     def service_actions(self) -> None:
-        """Close what has waited too long; called many times a second."""
+        """Close connections that have waited too long; called many times a second."""
         now = time.monotonic()
         with self._lock:
             for connection in [c for c, deadline in self.deadlines.items() if deadline < now]:
                 self._drop(connection)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection that was served."""
+        """Forget a finished connection."""
         with self._lock:
             self.deadlines.pop(request, None)
         super().shutdown_request(request)
 
     def welcome(self, connection: socket.socket) -> None:
-        """Let a connection stay that has shown the secret."""
+        """Keep a connection that has sent the secret."""
         with self._lock:
             if connection in self.deadlines:
                 self.deadlines[connection] = math.inf
@@ -225,10 +227,10 @@ class _Server(ThreadingHTTPServer):
     def _drop(self, connection: socket.socket) -> None:
         self.deadlines.pop(connection, None)
         with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)  # whoever reads from it or writes to it is woken up
+            connection.shutdown(socket.SHUT_RDWR)  # this wakes threads that read from it or write to it
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that was closed in the middle of an answer is no error."""
+        """Ignore a browser that was closed in the middle of an answer."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -236,13 +238,13 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    default_request_version = "HTTP/1.1"  # an answer to what cannot be read has a head, too
+    default_request_version = "HTTP/1.1"  # the answer to an unreadable request has a head, too
     timeout = _PATIENCE
     raw_requestline: bytes
     policy = "default-src 'none'"
 
     def parse_request(self) -> bool:
-        """Read the head of a request; one of HTTP/0.9 has none, so it is refused before anybody waits for it."""
+        """Read the head of a request; HTTP/0.9 has none, so it is refused before waiting for one."""
         words = self.raw_requestline.split()
         if len(words) == 2 or words[2:] == [b"HTTP/0.9"]:
             self.command = self.requestline = ""
@@ -272,14 +274,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
-        # Even if a label ever became markup, the page would run nothing that is not its own.
+        # Even if a label ever became markup, the page would run only its own script.
         own = f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'"
         self.policy = f"default-src 'none'; {own}; connect-src 'self'; img-src data:"
         self.end_headers()
         self.wfile.write(body)
 
     def _events(self, view: LiveView) -> None:
-        """Server-sent events, one per picture, for as long as somebody listens."""
+        """Send server-sent events, one per picture, until the page is closed."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -299,25 +301,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def end_headers(self) -> None:
-        """End a head with what every answer says, the error pages of http.server included."""
+        """End the head with fields common to all answers, the error pages of http.server included."""
         self.send_header("Content-Security-Policy", self.policy)
         self.send_header("Cache-Control", "no-store")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "DENY")
-        self.send_header("Connection", "close")  # one request each: so a connection is a stranger's or a viewer's
+        self.send_header("Connection", "close")  # one request each, so it is a stranger's or a viewer's
         super().end_headers()
 
     def version_string(self) -> str:
-        """What serves, without the version of Python."""
+        """The name of the server, without the version of Python."""
         return "viz"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the session's terminal is for the session."""
+        """Log nothing: the terminal belongs to the session."""
 
 
 def _follow_cells(view: LiveView) -> None:
-    """In IPython: after every cell draw its result if that is a Value, else again what was shown last."""
+    """In IPython: after every cell draw its result if it is a Value, else redraw what was shown last."""
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     if shell is None:
@@ -333,7 +335,7 @@ def _follow_cells(view: LiveView) -> None:
                 view.show(value)
             else:
                 view.show_again()
-        except DrawingError as error:  # a cell that worked must not end in red because of a picture
+        except DrawingError as error:  # a cell that worked must not fail because of a picture
             print(f"live: {error}")
 
     shell.events.register("post_run_cell", after_cell)

@@ -1,6 +1,6 @@
-"""One page of many pictures with words beside them: what a run leaves behind for whoever looks at it later.
+"""One page of many pictures with text next to them: the lasting report of a run.
 
-The page needs nothing but itself; files that lie beside it are linked to by their names.
+The page is self-contained; it links to files next to it by their names.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ..rendering.theme import page_colors
 from .stepper_page import Page
 
 _NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
-_READABLE = 900  # pixels: a picture is not made narrower than that, its box is scrolled instead
+_READABLE = 900  # pixels: a picture is not made narrower than that; its box scrolls instead
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Attributes:
-        name: of the place in the page, for links: letters and hyphens.
-        title: above it, and in the list of sections.
-        parts: HTML, from the functions below.
+        name: the name of the section in links: letters and hyphens.
+        title: its heading, also in the list of sections.
+        parts: its HTML, from the functions below.
     """
 
     name: str
@@ -66,12 +66,12 @@ def words(text: str) -> str:
 
 
 def warning(text: str) -> str:
-    """A paragraph that says what is missing."""
+    """Make a paragraph that says what is missing."""
     return f'<p class="missing">{html.escape(text)}</p>'
 
 
-def picture(svg: str, about: str, page: str = "", more: str = "Larger, with every number") -> str:
-    """A picture; ``about`` says to those who cannot see it what it shows, ``page`` is the file to look closer."""
+def picture(svg: str, about: str, page: str = "", more: str = "Enlarge, with every number") -> str:
+    """Make a figure; ``about`` describes it for readers who cannot see it, ``page`` is the file with details."""
     svg = svg[svg.index("<svg") :]
     found = _NUMBER.search(svg)
     narrow = min(_READABLE, round(float(found[1]))) if found is not None else _READABLE
@@ -82,17 +82,17 @@ def picture(svg: str, about: str, page: str = "", more: str = "Larger, with ever
 
 
 def link(file: str, text: str) -> str:
-    """A link to a file beside the page."""
+    """Make a link to a file next to the page."""
     return f'<a href="{html.escape(file)}">{html.escape(text)}</a>'
 
 
 def door(file: str, text: str, about: str) -> str:
-    """A link that is hard to overlook."""
+    """Make a prominent link."""
     return f'<p class="door">{link(file, text)} <span>{html.escape(about)}</span></p>'
 
 
 def written(samples: Mapping[str, str]) -> str:
-    """Texts, each under a name."""
+    """Show texts, each under a name."""
     parts = (
         f"<figure><figcaption>{html.escape(name)}</figcaption><pre>{html.escape(text.strip(chr(10)))}</pre></figure>"
         for name, text in samples.items()
@@ -101,7 +101,7 @@ def written(samples: Mapping[str, str]) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], about: str) -> str:
-    """A table; the first cell of a row names it."""
+    """Make a table; the first cell of a row is its name."""
     top = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
     lines = "".join(
         f'<tr><th scope="row">{html.escape(row[0])}</th>'
@@ -115,12 +115,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], about: str) -> st
 
 
 def folded(title: str, inside: str) -> str:
-    """What only some readers want to see."""
+    """Make a section that is closed at first."""
     return f"<details><summary>{html.escape(title)}</summary>{inside}</details>"
 
 
 def _apart(section: Section) -> str:
-    """The parts with names inside pictures that occur once in the page: several pictures use the same ones."""
+    """Make the names inside pictures unique in the page: several pictures use the same ones."""
     count = itertools.count(1)
     return "".join(
         _scoped(part, f"{section.name}-{next(count)}-") if "<svg" in part else part for part in section.parts

@@ -1,5 +1,5 @@
-// The page replays a step log that Python recorded. When a leaf is changed, the same steps are computed again here, by a
-// table with the same rows as tinygrad_edu/ops.py; a test holds both tables together.
+// The page replays a step log that Python recorded. When a leaf is changed, the same steps are recomputed here, by a
+// table with the same rows as tinygrad_edu/ops.py; a test keeps the two tables equal.
 const DATA = JSON.parse(document.getElementById("log").textContent);
 const number = x => typeof x === "string" ? Number(x) : x;  // JSON has no NaN: it comes as a word
 
@@ -11,7 +11,7 @@ function erfc(x) {
     for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) { term *= 2 * x * x / (2 * n + 1); sum += term; }
     return 1 - 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
   }
-  let fraction = 0;  // the continued fraction, from far out inwards
+  let fraction = 0;  // the continued fraction, from the outside in
   for (let n = 200; n > 0; n--) fraction = n / 2 / (x + fraction);
   return Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
 }
@@ -128,7 +128,7 @@ function spoken(s) {
     + `which is ${say(s.contribution)}${s.before === null ? "" : `; it is now ${say(s.after)}`}`;
 }
 
-// --- predict, then reveal: as viz/stepping/answers.py judges ------------------------------------------------------------------------
+// --- predict, then reveal: like viz/stepping/answers.py ------------------------------------------------------------------------
 const expected = s => s.kind === "forward" ? s.value : s.kind === "seed" ? 1 : s.after;
 function same(answer, x) {
   if (!isFinite(x)) return x !== x ? answer !== answer : answer === x;
@@ -167,7 +167,7 @@ function parse(text) {
     if (/^[\d.]/.test(token) && token !== ".") return Number(token);
     if (token in OPS && tokens[at] === "(") { at++; const x = sum(); need(")"); return OPS[token].f(x); }
     const i = NODES.findIndex(n => n.name === token && !n.constant);
-    if (i < 0) fail(/^[\p{L}_]/u.test(token) ? `${token} is no name here; type a number, a fraction or an expression` : `this cannot be read: ${token}`);
+    if (i < 0) fail(/^[\p{L}_]/u.test(token) ? `${token} is not a name here; type a number, a fraction or an expression` : `this cannot be read: ${token}`);
     return data[i];
   }
   const x = sum();
@@ -218,9 +218,9 @@ let position = 0, quizzing = false, asking = false, attempted = false, right = 0
 const nodeElements = NODES.map((_, i) => document.querySelector(`[data-node="${i}"]`));
 const edgeElements = new Map([...document.querySelectorAll("[data-edge]")].map(e => [e.dataset.edge, e]));
 const half = e => { const path = e.querySelector("path"); return path.getPointAtLength(path.getTotalLength() / 2); };
-for (const e of edgeElements.values()) {  // where the words of an edge stand: at its middle
+for (const e of edgeElements.values()) {  // the words of an edge are at its middle
   const middle = half(e), label = e.querySelector("text");
-  const [node, operand] = e.dataset.edge.split("-").map(Number);  // of two edges side by side the lower one has them below
+  const [node, operand] = e.dataset.edge.split("-").map(Number);  // the lower of two adjacent edges has them below
   const beside = NODES[node].inputs.map((input, k) => input === NODES[node].inputs[operand] && k !== operand ? edgeElements.get(`${node}-${k}`) : null);
   const below = beside.some(other => other && half(other).y < middle.y - 1);
   label.setAttribute("x", middle.x); label.setAttribute("y", middle.y + (below ? 19 : -6));
@@ -274,8 +274,8 @@ function draw() {
   $("where").textContent = `step ${position} of ${steps.length} · ${phase}`;
   $("score").textContent = quizzing || asked ? `${right} of ${asked} right` : "";
   $("sentence").textContent = asking ? "" : step ? sentence(step) : `${name(ROOT)} = ${NODES[ROOT].inputs.length ? formula(ROOT) : short(data[ROOT])}`;
-  $("why").textContent = asking ? "" : !step ? "forward first: every value from its inputs; then backward, from the result to the leaves"
-    : step.kind === "chain" ? why(step) : step.kind === "seed" ? "every number changes as fast as itself; from here gradients flow back" : "";
+  $("why").textContent = asking ? "" : !step ? "first forward: every value from its inputs; then backward, from the result to the leaves"
+    : step.kind === "chain" ? why(step) : step.kind === "seed" ? "every number changes as fast as itself; from here, gradients flow back" : "";
   $("terms").textContent = asking || !step ? "" : accumulation(step);
   $("spoken").textContent = asking ? "" : `step ${position} of ${steps.length}${step ? `: ${spoken(step)}` : ""}`;
   $("ask").hidden = !asking;

@@ -1,6 +1,6 @@
 """The stepper as one HTML file: no network, no server, nothing to install where it is opened.
 
-Picture, step log and the program that replays it are in the file. Keys: → ← Page Down, Page Up, Home, End, F5
+The file holds the picture, the step log and the program that replays it. Keys: → ← Page Down, Page Up, Home, End, F5
 to play, "." for a black screen; ``#step=12`` in the address opens that step, ``#theme=beamer`` the projector's look.
 """
 
@@ -23,7 +23,7 @@ from ..rendering.templates import asset as asset
 from ..rendering.templates import fill as fill
 from ..rendering.templates import script_json as script_json
 
-#: More Values than this cannot be read in one picture.
+#: The largest number of Values that can be read in one picture.
 MOST_VALUES = 250
 
 _HEIGHT, _CONSTANT_HEIGHT = 100.0, 34.0
@@ -51,9 +51,9 @@ class Page:
 
 
 def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
-    """The page that steps through ``log``; with ``quiz`` it begins by asking.
+    """Make the page that steps through ``log``; with ``quiz`` it starts as a quiz.
 
-    Raises DrawingError when there are more than :data:`MOST_VALUES` Values, LayoutError when no layout program is
+    Raises DrawingError if there are more than :data:`MOST_VALUES` Values, LayoutError if no layout program is
     installed.
     """
     if len(log.nodes) > MOST_VALUES:
@@ -90,7 +90,7 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
 
 
 def size(node: Node) -> tuple[float, float]:
-    """Width and height of a node's box, in points."""
+    """Return the width and height of a node's box, in points."""
     if node.is_constant:
         return max(34.0, 12.0 * len(style.number(node.data)) + 10.0), _CONSTANT_HEIGHT
     width = 12.5 * len(_title(node)) + 24.0
@@ -100,12 +100,12 @@ def size(node: Node) -> tuple[float, float]:
 
 
 def positions(log: StepLog) -> Positions:
-    """Where the boxes and edges of a log are; edges in the order of :func:`edges`."""
+    """Compute the positions of the boxes and edges of a log, edges in the order of :func:`edges`."""
     return lay_out([size(node) for node in log.nodes], [(source, target) for source, target, _ in edges(log)])
 
 
 def edges(log: StepLog) -> list[tuple[int, int, int]]:
-    """Every edge as (from, to, operand)."""
+    """List every edge as (from, to, operand)."""
     return [(j, i, k) for i, node in enumerate(log.nodes) for k, j in enumerate(node.inputs)]
 
 
@@ -114,13 +114,13 @@ def _title(node: Node) -> str:
 
 
 def tab_text(node: Node) -> str:
-    """The operation, as it stands in the corner of a box."""
+    """Return the operation, as shown in the corner of a box."""
     assert node.op is not None
     return _SYMBOLS.get(node.op.symbol, node.op.symbol)
 
 
 def picture(log: StepLog, placed: Positions) -> str:
-    """The graph as SVG with a place for every number; what is in them changes with the step."""
+    """Draw the graph as SVG with a place for every number; the numbers change with the step."""
     width, height = math.ceil(placed.width), math.ceil(placed.height)
     lines = [
         svg_start(log, width, height),
@@ -138,7 +138,7 @@ def picture(log: StepLog, placed: Positions) -> str:
 
 
 def svg_start(log: StepLog, width: int, height: int) -> str:
-    """The tag that opens a picture of a log."""
+    """Return the opening tag of a picture of a log."""
     name = html.escape(style.visible(log.nodes[log.root].name), quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
@@ -146,7 +146,7 @@ def svg_start(log: StepLog, width: int, height: int) -> str:
     )
 
 
-#: What stands at the place of a number: texts, each with further attributes.
+#: The contents of the place of a number: texts, each with further attributes.
 Cells = list[tuple[str, str]]
 
 
@@ -159,7 +159,7 @@ def marker(name: str, orient: str, size: int) -> str:
 
 
 def box(i: int, node: Node, center: tuple[float, float], data: Cells | None = None, grad: Cells | None = None) -> str:
-    """One box in SVG; without ``data`` and ``grad`` their places hold a dash."""
+    """Draw one box in SVG; without ``data`` and ``grad`` their places show a dash."""
     x, y = center
     width, height = size(node)
     if node.is_constant:

@@ -13,13 +13,13 @@ from .stepper_page import Page
 
 
 class Seen(Protocol):
-    """A character as a model saw it come.
+    """A character as a model predicted it.
 
     Attributes:
-        character: itself.
-        probability: that the model gave it.
-        likeliest: other characters with their probabilities.
-        level: 0 for expected, up to one less than there are colors in :data:`viz.style.SURPRISE`.
+        character: the character.
+        probability: the probability that the model gave it.
+        likeliest: the most likely other characters with their probabilities.
+        level: the index of its color in :data:`viz.style.SURPRISE`, 0 for expected.
     """
 
     @property
@@ -44,14 +44,14 @@ class Table:
 def surprise_page(
     first: str, seen: Sequence[Seen], *, levels: Sequence[str], tables: Sequence[Table], title: str, sentence: str
 ) -> Page:
-    """The page: the text, the numbers of the character that is pointed at, and tables.
+    """Make the page: the text, the numbers of the character under the pointer, and tables.
 
     Args:
-        first: the character that nothing came before; it is shown without a color.
-        seen: those after it.
+        first: the first character, which is shown without a color.
+        seen: the characters after it.
         levels: what each level means, in words.
-        tables: summaries, beside the text.
-        title, sentence: on top.
+        tables: summaries next to the text.
+        title, sentence: the title and the sentence below it.
     """
     text = "".join(f'<span class="s{one.level}">{_shown(one.character, one.level)}</span>' for one in seen)
     data = [[s.character, _short(s.probability), [[c, _short(p)] for c, p in s.likeliest]] for s in seen]
@@ -71,7 +71,7 @@ def surprise_page(
 
 def _shown(character: str, level: int) -> str:
     if character == "\n":
-        return "⏎\n" if level else " \n"  # a line end that was expected needs no sign
+        return "⏎\n" if level else " \n"  # an expected line end needs no sign
     return html.escape(character)
 
 
@@ -86,7 +86,7 @@ def _table(table: Table) -> str:
 
 
 def _colors() -> str:
-    """Light and dark, as CSS variables."""
+    """The colors, light and dark, as CSS variables."""
 
     def variables(dark: bool) -> str:
         names = {"paper": "paper", "ink": "ink", "faint": "faint", "line": "frame-line", "positive": "positive",

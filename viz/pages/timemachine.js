@@ -1,5 +1,5 @@
 "use strict";
-// Everything that is shown was computed in Python; here it is only laid out for the window and the chosen moment.
+// Everything shown was computed in Python; here it is only laid out for the window and the chosen snapshot.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const { sentence: SENTENCE, alphabet: ALPHABET, frames: FRAMES, heads: HEADS } = DATA;
 const T = SENTENCE.length - 1;
@@ -145,13 +145,13 @@ function showAttention(frame) {
     const w = weight(frame, head, i, j);
     cells[k].setAttribute("fill-opacity", w);
     cells[k].dataset.weight = w;
-    cells[k].firstChild.textContent = `${SENTENCE[i]} (${i + 1}) looks at ${SENTENCE[j]} (${j + 1}): ${w.toFixed(3)}`;
+    cells[k].firstChild.textContent = `${SENTENCE[i]} (${i + 1}) attends to ${SENTENCE[j]} (${j + 1}): ${w.toFixed(3)}`;
   }
   const cell = Number(rowFrame.dataset.cell), start = Number(rowFrame.dataset.start);
   rowFrame.setAttribute("y", start + at * cell);
   rowFrame.setAttribute("width", (at + 1) * cell);
   const most = Array.from({ length: at + 1 }, (_, j) => [weight(frame, head, at, j), j]).sort((a, b) => b[0] - a[0]).slice(0, 4);
-  $("looks").textContent = `${HEADS[head]}${DATA.allHeads > HEADS.length ? ` (${HEADS.length} of ${DATA.allHeads} heads are here)` : ""}: “${SENTENCE[at]}” looks at `
+  $("looks").textContent = `${HEADS[head]}${DATA.allHeads > HEADS.length ? ` (${HEADS.length} of ${DATA.allHeads} heads are here)` : ""}: “${SENTENCE[at]}” attends to `
     + most.map(([w, j]) => `“${SENTENCE[j]}” ${(100 * w).toFixed(0)} %`).join(", ");
   say($("map").firstChild, `attention of ${HEADS[head]} at step ${frame.step}: ${T} rows, each over the characters up to its own. ${$("looks").textContent}`);
 }

@@ -1,8 +1,8 @@
-"""The time machine: one page that goes back and forth through a training, and shows everything of one moment together.
+"""The time machine: one page that goes back and forth through a training run and shows each snapshot as a whole.
 
-Loss, sample, attention, gradient flow and the next character of a model at each of its snapshots are in the page, which
-needs no network, no server and nothing to install. Keys: → ← Page Down, Page Up, Home, End, F5 to play, "." for a black
-screen; ``#step=250`` in the address opens the moment nearest to that step.
+The page holds loss, sample, attention, gradient flow and next character at each snapshot of the model, and needs no
+network, no server and no installation. Keys: → ← Page Down, Page Up, Home, End, F5 to play, "." for a black screen;
+``#step=250`` in the address opens the snapshot nearest to that step.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .stepper_page import Page
 Point = tuple[float, float]
 Item = TypeVar("Item")
 
-#: What bounds the page to about 4 megabytes, whatever the model and however many moments there are.
+#: These limits keep the page below about 4 megabytes, whatever the model and the number of snapshots.
 MOST_FRAMES, MOST_HEADS, MOST_LINES, MOST_POSITIONS, MOST_POINTS = 60, 48, 200, 24, 600
 LIKELIEST = 8  # characters per position
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A model at one moment of its training.
+    """A model at one snapshot of its training.
 
     Attributes:
-        step: how many steps had been made.
-        losses: by name, in nats per character.
-        sample: what the model wrote.
-        attention: by the name of a head, row by row: how position i looks at positions 0 to i.         # (T), (≤ T)
-        probabilities: of every character of the alphabet, after each position of the sentence.              # (T, V)
-        modules, parameters: the gradients at the results of modules, and of the tables of parameters.
+        step: the number of steps so far.
+        losses: the losses by name, in nats per character.
+        sample: text written by the model.
+        attention: by the name of a head, row by row: how position i attends to positions 0 to i.         # (T), (≤ T)
+        probabilities: those of every character of the alphabet, after each position of the sentence.       # (T, V)
+        modules, parameters: the gradients at the results of modules, and those of the tables of parameters.
     """
 
     step: int
@@ -61,19 +61,19 @@ def time_machine(
     title: str = "time machine",
     flow_characters: int | None = None,
 ) -> Page:
-    """The page that scrubs through ``frames``.
+    """Make the page that scrubs through ``frames``.
 
     Args:
-        frames: by step; of more than 60, 60 are shown, the first and the last among them.
+        frames: the snapshots by step; of more than 60, only 60 are shown, with the first and the last.
         sentence: the characters that the model reads, and the one that follows.                              # (T + 1)
         alphabet: the character of every token.
-        curves: losses over the training, by name, as points (step, loss).
-        baselines: losses to compare with, by name.
-        title: on top.
-        flow_characters: on how many characters the gradients were measured, if not on the whole sentence.
+        curves: losses during training, by name, as points (step, loss).
+        baselines: the losses of the n-gram baselines, by name.
+        title: the title.
+        flow_characters: the number of characters on which the gradients were measured, if not the whole sentence.
 
-    Raises ValueError when there is no frame, when frames are not in order or do not belong together, or when the
-    sentence is too long to be read in a picture.
+    Raises ValueError if there is no frame, frames are out of order or do not match, or the sentence is too long to read
+    in a picture.
 
     >>> frame = Frame(0, {"validation": 0.69}, "ab", {"head": [[1.0]]}, [[0.5, 0.5]], [], [])
     >>> page = time_machine([frame], sentence="ab", alphabet="ab", curves={"training": [(1, 0.7)]})
@@ -114,7 +114,7 @@ def time_machine(
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
-    """At most ``most`` of the items, evenly spread, the first and the last among them.
+    """Return at most ``most`` of the items, evenly spread, including the first and the last.
 
     >>> spread(range(10), 4)
     [0, 3, 6, 9]
@@ -126,7 +126,7 @@ def spread(items: Sequence[Item], most: int) -> list[Item]:
 
 def _check(frames: Sequence[Frame], positions: int, alphabet: Sequence[str]) -> None:
     if not frames:
-        raise ValueError("there is no moment to show; give at least one frame")
+        raise ValueError("there is no snapshot to show; give at least one frame")
     if not 1 <= positions <= MOST_POSITIONS:
         raise ValueError(
             f"a sentence has 2 to {MOST_POSITIONS + 1} characters, so that its attention can be read; "
@@ -134,7 +134,7 @@ def _check(frames: Sequence[Frame], positions: int, alphabet: Sequence[str]) -> 
         )
     for before, after in itertools.pairwise(frames):
         if before.step >= after.step:
-            raise ValueError(f"frames go up by step; got step {after.step} after step {before.step}")
+            raise ValueError(f"frames must be in order; got step {after.step} after step {before.step}")
     first = frames[0]
     for frame in frames:
         if list(frame.attention) != list(first.attention):
@@ -142,7 +142,7 @@ def _check(frames: Sequence[Frame], positions: int, alphabet: Sequence[str]) -> 
         for name, rows in frame.attention.items():
             if [len(row) for row in rows] != list(range(1, positions + 1)):
                 raise ValueError(
-                    f"{name}, step {frame.step}: position i looks at positions 0 to i of {positions}, "
+                    f"{name}, step {frame.step}: position i attends to positions 0 to i of {positions}, "
                     f"so row i has i + 1 weights; got rows of {', '.join(str(len(row)) for row in rows)}"
                 )
         if [len(row) for row in frame.probabilities] != [len(alphabet)] * positions:
@@ -159,7 +159,7 @@ def _frame(frame: Frame, heads: Sequence[str], following: Sequence[int]) -> dict
         "step": frame.step,
         "losses": {name: _short(loss, 6) for name, loss in frame.losses.items()},
         "sample": frame.sample,
-        # Thousandths, one head after the other, row by row: small, and as exact as an eye can see.
+        # Thousandths, head by head, row by row: small, and as exact as the eye can see.
         "attention": [[round(1000 * weight) for row in frame.attention[name] for weight in row] for name in heads],
         "next": [_likeliest(row, token) for row, token in zip(frame.probabilities, following, strict=True)],
         "modules": [_line(line) for line in frame.modules[:MOST_LINES]],
@@ -168,7 +168,7 @@ def _frame(frame: Frame, heads: Sequence[str], following: Sequence[int]) -> dict
 
 
 def _likeliest(probabilities: Sequence[float], following: int) -> list[list[float]]:
-    """Pairs of token and probability, the likeliest first; the one that really follows is always there."""
+    """Return pairs of token and probability, most likely first; the one that really follows is always included."""
     order = sorted(range(len(probabilities)), key=lambda token: -probabilities[token])
     chosen = order[:LIKELIEST]
     if following not in chosen:
@@ -189,7 +189,7 @@ def _pair(step: float, loss: float) -> list[float | None]:
 
 
 def _smoothed(points: Sequence[Point]) -> Iterator[Point]:
-    """At most :data:`MOST_POINTS` points: means of as many neighbors as that takes."""
+    """Reduce to at most :data:`MOST_POINTS` points, each the mean of neighbors."""
     points = [point for point in points if math.isfinite(point[1])]
     several = -(-len(points) // MOST_POINTS)
     for start in range(0, len(points), max(several, 1)):

@@ -1,1 +1,1 @@
-"""How pictures and pages come into being, whatever they show: DOT, layout, themes, shapes, formats, templates."""
+"""How pictures and pages are made, whatever they show: DOT, layout, themes, SVG, formats, templates."""

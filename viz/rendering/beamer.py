@@ -1,6 +1,6 @@
 """A picture for a projector: at most 40 boxes, every text at least 24 pixels high on a screen of 1920 × 1080.
 
-How large a text is on the screen depends on the size of the whole picture, which is known after its layout; so boxes
+The size of the text on the screen depends on the size of the whole picture, which is known only after layout; so boxes
 are folded until the text is large enough.
 """
 
@@ -21,11 +21,11 @@ _FONT = re.compile(r'font-size="([\d.]+)"')
 
 
 def beamer(at: Callable[[int], Drawing], budget: int) -> Drawing:
-    """The most detailed drawing that can be read from the back of the room; the coarsest one if none can.
+    """Return the most detailed drawing that can be read from the back of the room; the coarsest one if none can.
 
     Args:
-        at: draws with a budget of boxes.
-        budget: the largest number of boxes; more than 40 are 40.
+        at: a function that draws with a budget of boxes.
+        budget: the largest number of boxes; values above 40 count as 40.
     """
     boxes = min(budget, BOXES)
     while True:
@@ -39,7 +39,7 @@ def beamer(at: Callable[[int], Drawing], budget: int) -> Drawing:
 
 
 def text_height(svg: str) -> float:
-    """Pixels of the smallest text when the picture fills the screen."""
+    """Return the height in pixels of the smallest text when the picture fills the screen."""
     found = _VIEW.search(svg)
     sizes = [float(size) for size in _FONT.findall(svg)]
     if found is None or not sizes:
@@ -48,7 +48,7 @@ def text_height(svg: str) -> float:
 
 
 def _bold(line: str) -> str:
-    """A line of DOT with its small text as large as the rest, and with colors of a higher contrast."""
+    """Rewrite a line of DOT with its small text as large as the rest and colors of higher contrast."""
     line = line.replace(f'POINT-SIZE="{style.SMALL_SIZE}"', f'POINT-SIZE="{style.TEXT_SIZE}"')
     for color, stronger in style.BEAMER.items():
         line = line.replace(color, stronger)

@@ -1,4 +1,4 @@
-"""A page that shows one of several pictures: a head of an attention, a moment of a training."""
+"""A page that shows one of several pictures, such as an attention head or a snapshot of a run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .templates import asset, fill, script_json
 def choice_page(
     title: str, choices: Mapping[str, Sequence[str]], pictures: Sequence[str], *, slider: bool = False
 ) -> str:
-    """The page.
+    """Make the page.
 
     Args:
-        title: what there is to see.
-        choices: what can be chosen, by name, such as ``{"layer": ["0", "1"], "head": ["0", "1", "2"]}``.
-        pictures: SVG for every combination; the last choice changes first.
-        slider: choose with a slider that can play, instead of buttons.
+        title: what the pictures show.
+        choices: the choices by name, such as ``{"layer": ["0", "1"], "head": ["0", "1", "2"]}``.
+        pictures: SVG for every combination; the last choice varies fastest.
+        slider: whether to choose with a slider that can play instead of buttons.
 
-    Raises ValueError when there is not one picture per combination.
+    Raises ValueError unless there is one picture per combination.
     """
     needed = math.prod(map(len, choices.values()))
     if needed != len(pictures) or not pictures:

@@ -1,7 +1,7 @@
 """DOT text for a picture: the only file that knows the ``graphviz`` package.
 
-Boxes are HTML-like labels, since a record-shaped label breaks on ``{ } | < >`` and this library draws characters.
-Neither ``size`` nor ``dpi`` is ever set: some versions of ``dot`` then cut off the picture.
+Boxes are HTML-like labels, because a record-shaped label breaks on ``{ } | < >`` and this library draws characters.
+Neither ``size`` nor ``dpi`` is ever set, because some versions of ``dot`` then cut off the picture.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ TEXT_FORMATS = ("dot", "gv")
 class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no types
     """A ``graphviz.Digraph`` that can also be laid out on machines without ``dot``.
 
-    It shows itself in notebooks. :meth:`save` writes it to a file by the ending of its name.
+    Notebooks display it. :meth:`save` writes it to a file; the extension chooses the format.
 
     Attributes:
         picture: the boxes and edges it was made from; None when its boxes are not Values.
-        words: what there is to see, in a line; "" when the picture says it.
+        words: one line that says what the picture shows; "" if the picture says it.
     """
 
     picture: Picture | None = None
@@ -48,19 +48,19 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
     _coarser: Callable[[str], Drawing | None] | None = None
 
     def save(self, filename: Any = None, directory: Any = None, *, skip_existing: bool | None = False) -> str:
-        """Write the drawing and return the path: ``.svg``, ``.png``, ``.pdf``, ``.html`` (a page to zoom
-        and move in), or ``.dot`` (``.gv``) for its text.
+        """Write the drawing and return the path: ``.svg``, ``.png``, ``.pdf``, ``.html`` (a page to zoom and pan), or
+        ``.dot`` (``.gv``) for its text.
 
-        The text needs no program. A picture is laid out by ``dot``, or without it by the program installed with this
+        DOT text needs no program. A picture is laid out by ``dot``, or otherwise by the program installed with this
         package, which writes no PDF. A layout that takes more than 5 seconds is stopped and a coarser picture is
-        written. The file is written beside its place and then renamed, so it is never half there.
+        written. The file is written under a temporary name and then renamed, so it is never incomplete.
 
         Raises:
-            UnknownFormatError: the name ends in something else.
+            UnknownFormatError: the name has another extension.
             LayoutError: no program can write this format; the message says what to install.
             OSError: the file cannot be written.
         """
-        if filename is None or skip_existing is None:  # how the graphviz package itself calls it, to render
+        if filename is None or skip_existing is None:  # the graphviz package itself calls it like this, to render
             return str(super().save(filename, directory=directory, skip_existing=skip_existing))
         path = Path(directory or "", filename)
         if skip_existing and path.exists():
@@ -129,15 +129,15 @@ def drawing(
     note: str = "",
     coarser: Callable[[str], Drawing | None] | None = None,
 ) -> Drawing:
-    """The DOT text of a picture.
+    """Make the DOT text of a picture.
 
     Args:
         picture: what to draw.
         direction: ``"LR"``, ``"TB"``, or ``"wrapped"``: from left to right in several rows.
-        lecture: draw single Values as the micrograd lecture does, with their operation in a circle of its own.
-        legend: say what the colors mean.
+        lecture: draw single Values as the micrograd lecture does, with the operation in a separate circle.
+        legend: add a legend of the colors.
         note: a line above the picture.
-        coarser: makes the picture for when this one cannot be laid out in time.
+        coarser: a function that makes the picture to use if this one cannot be laid out in time.
     """
     graph = _empty(direction)
     graph.picture = picture
@@ -151,7 +151,7 @@ def drawing(
         if len(rows) == 1:
             frames.fill(graph, row)
         else:
-            # A row is an invisible frame, and edges between rows do not order columns: so each row starts on the left.
+            # A row is an invisible frame, and edges between rows do not order columns, so each row starts on the left.
             with graph.subgraph(name=f"cluster_row{i}") as inner:
                 inner.attr(style="invis", label="")
                 frames.fill(inner, row)
@@ -163,7 +163,7 @@ def drawing(
 
 
 def _empty(direction: str) -> Drawing:
-    """A drawing without boxes, in the style of all of them."""
+    """Make a drawing without boxes, in the common style."""
     return Drawing(
         graph_attr={
             "rankdir": "LR" if direction == "wrapped" else direction,
@@ -194,11 +194,11 @@ def _empty(direction: str) -> Drawing:
 
 
 def plain(boxes: Iterable[tuple[str, style.Face, bool]], edges: Iterable[tuple[str, str, str]], header: str) -> Drawing:
-    """A drawing of boxes that are not Values, from top to bottom.
+    """Make a drawing of boxes that are not Values, from top to bottom.
 
     Args:
-        boxes: id, what stands in it, whether it is a result.
-        edges: id of the source, id of the target, a word beside the edge.
+        boxes: id, contents, whether it is a result.
+        edges: id of the source, id of the target, a word next to the edge.
         header: the line on top.
     """
     graph = _empty("TB")
@@ -294,9 +294,9 @@ def _label(face: style.Face, root: bool) -> str:
     tab = f'<TD BGCOLOR="{face.tab_fill}">{_font(face.tab, bold=True)}</TD>' if face.tab else ""
     title = f'<TD ALIGN="LEFT">{_font(face.title, size=style.NAME_SIZE, bold=True)}</TD>' if face.title else ""
     span = ' COLSPAN="2"'
-    if tab and title and len(face.tab) <= 6:  # over the column with the words "data" and "grad"
+    if tab and title and len(face.tab) <= 6:  # above the column with the words "data" and "grad"
         parts.append(f"<TR>{tab}{title}</TR>")
-    elif tab and title:  # in a table of their own, so that a long tab does not push the numbers away
+    elif tab and title:  # in a separate table, so that a long tab does not push the numbers away
         head = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4"><TR>{tab}{title}</TR></TABLE>'
         parts.append(f'<TR><TD ALIGN="LEFT"{span} CELLPADDING="0">{head}</TD></TR>')
     elif tab or title:

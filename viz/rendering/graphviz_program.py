@@ -1,6 +1,6 @@
-"""Running a program that places boxes and draws them: Graphviz's ``dot``, or the one that is installed with us.
+"""Run the program that lays out graphs and draws them: Graphviz's ``dot``, or the one installed with this package.
 
-``dot`` on the PATH is preferred. ``graphviz-pure`` is a port of it that needs nothing else; it writes SVG and PNG. A
+``dot`` on the PATH is preferred. ``graphviz-pure`` is a port of it without dependencies; it writes SVG and PNG. A
 ``dot`` that does not work, because it has no plugins, hangs or is another program of that name, counts as missing.
 """
 
@@ -32,7 +32,7 @@ _HOW_TO_INSTALL = (
 )
 
 
-_ROOM = "\u00ad"  # a hyphen that is not seen, for which a program that knows no widths makes room all the same
+_ROOM = "\u00ad"  # a soft hyphen: invisible, but a program without font widths still makes room for it
 _WIDER = (
     (re.compile("[ß-öø-ÿ\u2026\u2e80-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\U0001f000-\U0001faff]"), _ROOM),
     (re.compile("[À-ÖØ-Þ]"), 2 * _ROOM),
@@ -45,10 +45,11 @@ class Renderer:
 
     Attributes:
         path: the executable.
-        formats: what it can write.
-        baselines: how far below the middle of a line its letters stand, and bold ones, as a part of their size.
-        substitutes: by format, what to draw for characters that its own font lacks; in SVG the reader's font has them.
-        narrow: whether it takes Ä, … and Chinese characters for narrower than they are.
+        formats: the formats it can write.
+        baselines: how far the baseline is below the middle of a line, for regular and bold letters, as a fraction of
+            their size.
+        substitutes: by format, replacements for characters missing in its font; an SVG uses the reader's font.
+        narrow: whether it underestimates the width of Ä, … and Chinese characters.
     """
 
     path: str
@@ -59,7 +60,7 @@ class Renderer:
 
 
 def text(words: str) -> str:
-    """Words inside an HTML-like label: every character stands for itself.
+    """Escape words for an HTML-like label: every character stands for itself.
 
     >>> text('a<b & "c"')
     'a&lt;b &amp; &quot;c&quot;'
@@ -69,16 +70,16 @@ def text(words: str) -> str:
 
 
 def renderers(format: str, *, text: str = ".dot") -> list[Renderer]:
-    """The programs on this machine that can write ``format``, the preferred one first.
+    """List the programs on this machine that can write ``format``, the preferred one first.
 
-    Raises LayoutError, saying what to install, when there is none; ``text`` is what can be saved without any.
+    Raises LayoutError with what to install if there is none; ``text`` is the format that needs no program.
     """
     found = list(_installed())
     able = [program for program in found if format in program.formats]
     if not able:
         if found:
             instead = ".svg" if text == ".svg" else f"{text} or .svg"
-            raise LayoutError(f"only dot itself writes {format}; {_HOW_TO_INSTALL}, or save as {instead}")
+            raise LayoutError(f"only dot itself can write {format}; {_HOW_TO_INSTALL}, or save as {instead}")
         pure = "" if format == "pdf" else ", or pip install graphviz-pure"
         raise LayoutError(f"no program that lays out graphs was found; {_HOW_TO_INSTALL}{pure}, or save as {text}")
     return able
@@ -98,11 +99,11 @@ def _installed() -> Iterator[Renderer]:
 
 
 def first_that_works(format: str, draw: Callable[[Renderer], _T], *, text: str = ".dot") -> _T:
-    """What ``draw`` returns for the preferred program, or for the next one where a program fails.
+    """Return what ``draw`` returns for the preferred program, or for the next one if it fails.
 
-    A program that cannot draw the smallest of graphs is broken: that is said once, and then it is not asked again.
+    A program that cannot draw the smallest graph is broken: it causes one warning and is not used again.
 
-    Raises LayoutError: that of :func:`renderers`, or the last program's own.
+    Raises LayoutError: that of :func:`renderers`, or that of the last program.
     """
     able = renderers(format, text=text)
     able = [program for program in able if (program.path, format) not in _broken] or able
@@ -111,7 +112,7 @@ def first_that_works(format: str, draw: Callable[[Renderer], _T], *, text: str =
             return draw(program)
         except LayoutError as error:
             if not works(program, format):
-                warnings.warn(f"{error}; from now on {able[-1].path} is used in its place", stacklevel=2)
+                warnings.warn(f"{error}; from now on {able[-1].path} is used instead", stacklevel=2)
     return draw(able[-1])
 
 
@@ -119,7 +120,7 @@ _broken: set[tuple[str, str]] = set()  # programs and formats
 
 
 def works(program: Renderer, format: str) -> bool:
-    """Whether a program draws the smallest of graphs; asked only after it has failed."""
+    """Return whether a program can draw the smallest graph; tested only after it has failed."""
     try:
         render("digraph { a }", format, program, TIMEOUT)
     except LayoutError:
@@ -128,11 +129,11 @@ def works(program: Renderer, format: str) -> bool:
 
 
 def render(source: str, format: str, program: Renderer, timeout: float, *, engine: str = "dot") -> bytes:
-    """Lay out DOT text and return the picture's bytes; the engine ``"neato"`` leaves nodes where their ``pos`` is.
+    """Lay out DOT text and return the picture's bytes; the engine ``"neato"`` keeps nodes at their ``pos``.
 
     Raises:
-        LayoutTimeout: the program was stopped after ``timeout`` seconds.
-        LayoutError: it failed, or wrote something else than such a picture; the message has its own words.
+        LayoutTimeout: the program took longer than ``timeout`` seconds.
+        LayoutError: it failed, or wrote no such picture; the message contains its own.
         OSError: the system had no memory, process or pipe for it.
     """
     source = source.translate(dict(program.substitutes).get(format, {}))
@@ -158,9 +159,9 @@ def render(source: str, format: str, program: Renderer, timeout: float, *, engin
         words = done.stderr.decode(errors="replace").strip() or failed
         raise LayoutError(f"{program.path} failed: {words}; save as .dot to look at the graph's text")
     if format != "svg":
-        return done.stdout  # not text: whatever looks like a letter in it is none
+        return done.stdout  # binary data, not text
     drawn = done.stdout.replace(_ROOM.encode(), b"") if program.narrow else done.stdout
-    # A browser without that font shall take one of the same kind, not one with serifs.
+    # A browser without that font should use a similar one, not one with serifs.
     return drawn.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')
 
 

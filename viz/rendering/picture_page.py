@@ -1,4 +1,4 @@
-"""One picture as a page that needs nothing else: zoom, move, search, and the full numbers of the box that is chosen."""
+"""One picture as a self-contained page: zoom, pan, search, and the full numbers of the selected box."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .templates import asset, fill
 
 
 def page(svg: str, title: str) -> str:
-    """The page around an SVG picture.
+    """Make the page around an SVG picture.
 
     Args:
-        svg: from :meth:`viz.rendering.dot.Drawing.svg`.
-        title: a line of text: what there is to see.
+        svg: the picture from :meth:`viz.rendering.dot.Drawing.svg`.
+        title: one line that says what the picture shows.
     """
     return fill(
         asset("picture.html"),

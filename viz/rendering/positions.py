@@ -1,7 +1,7 @@
-"""Positions for a picture whose contents change while its boxes stay: what stepper pages and animations draw on.
+"""Positions for a picture whose contents change while its boxes stay, as in stepper pages and animations.
 
-The layout program places empty boxes; this reads the positions back from the SVG that it writes, which is the one
-format that all of them have.
+The layout program places empty boxes; this reads the positions back from its SVG, the one format that every such
+program writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Positions:
     """Where everything is, in points from the upper left corner.
 
     Attributes:
-        width, height: of the whole picture.
+        width, height: the size of the whole picture.
         centers: the middle (x, y) of each box.
         paths: the ``d`` of an SVG path from the border of one box to the border of another, per edge.
     """
@@ -31,9 +31,9 @@ class Positions:
 
 
 def lay_out(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> Positions:
-    """Place boxes of the given widths and heights, in points, so that edges lead from left to right.
+    """Lay out boxes of the given widths and heights, in points, so that edges lead from left to right.
 
-    Raises LayoutError when no layout program is installed, LayoutTimeout when there are too many boxes.
+    Raises LayoutError if no layout program is installed, LayoutTimeout if there are too many boxes.
     """
     lines = ["digraph {rankdir=LR; nodesep=0.35; ranksep=1.25; pad=0.15;", 'node [shape=box fixedsize=true label=""]']
     lines += [

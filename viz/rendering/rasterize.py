@@ -1,8 +1,8 @@
-"""A chart as PNG or PDF: its shapes and words are drawn once more by the program that lays out graphs.
+"""Turn a chart into PNG or PDF: the program that lays out graphs draws its shapes and words again.
 
-That program is there anyway, so a chart needs no package of its own to become a picture for slides and print. Shapes go
-into the ``_background`` of an empty graph, which holds drawing operations; words become nodes that are fixed in their
-place, since some versions of ``dot`` crash on words in a background. So words are always on top of shapes.
+That program is installed anyway, so charts need no further package to become pictures for slides and print. Shapes go
+into the ``_background`` of an empty graph, which holds drawing operations; words become nodes at fixed positions,
+because some versions of ``dot`` crash on words in a background. So words are always on top of shapes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .. import style
 from ..errors import DrawingError
 from . import graphviz_program
 
-_ZOOM = {"png": 2.0, "pdf": 1.0}  # a PNG has pixels enough for a wall
-_TIMEOUT = 30.0  # seconds; nothing is placed, only drawn
+_ZOOM = {"png": 2.0, "pdf": 1.0}  # a PNG has enough pixels for a poster
+_TIMEOUT = 30.0  # seconds; nothing is laid out, only drawn
 
 Point = tuple[float, float]
 
 
 def rasterize(svg: str, format: str, zoom: float | None = None) -> bytes:
-    """The picture of an SVG as ``"png"`` or ``"pdf"``, ``zoom`` times as large; by default large enough for a wall.
+    """Turn an SVG into ``"png"`` or ``"pdf"``, ``zoom`` times as large; by default large enough for a poster.
 
-    Understood is what the charts of this package are made of: ``rect``, ``line``, ``circle``, ``ellipse``,
-    ``polyline``, ``polygon``, ``path`` with the commands M L H V Q C Z, and ``text`` that is not turned, in groups with
-    ``transform``; looks are attributes, not style sheets.
+    It understands what the charts of this package consist of: ``rect``, ``line``, ``circle``, ``ellipse``,
+    ``polyline``, ``polygon``, ``path`` with the commands M L H V Q C Z, and ``text`` that is not rotated, in groups
+    with ``transform``; styles are attributes, not style sheets.
 
     Raises:
-        DrawingError: the SVG has something else in it.
+        DrawingError: the SVG contains something else.
         LayoutError: no program on this machine can write the format; the message says what to install.
     """
 
@@ -44,7 +44,7 @@ def rasterize(svg: str, format: str, zoom: float | None = None) -> bytes:
 
 
 def as_dot(svg: str, zoom: float = 1.0, baselines: tuple[float, float] = (0.0, 0.0)) -> str:
-    """DOT text that draws an SVG, ``zoom`` times as large, when ``neato -n2`` draws it.
+    """Return DOT text with which ``neato -n2`` draws an SVG, ``zoom`` times as large.
 
     ``baselines`` are those of :class:`viz.rendering.graphviz_program.Renderer`.
     """
@@ -56,7 +56,7 @@ def as_dot(svg: str, zoom: float = 1.0, baselines: tuple[float, float] = (0.0, 0
 
 
 _Matrix = tuple[float, float, float, float, float, float]  # as in SVG: x' = a·x + c·y + e, y' = b·x + d·y + f
-#: What an element takes over from the groups around it.
+#: What an element inherits from the groups around it.
 _INHERITED = (
     "fill", "stroke", "stroke-width", "stroke-dasharray", "fill-opacity", "stroke-opacity",
     "font-size", "font-weight", "text-anchor",
@@ -69,9 +69,10 @@ class _Sheet:
     """Collects drawing operations and words; its y axis points up, as in Graphviz.
 
     Attributes:
-        wide, high: of the SVG, in its own units.
+        wide, high: the size of the SVG, in its own units.
         zoom: points of the sheet per unit.
-        baselines: of letters and of bold ones, below the middle of a node, as a part of their size.
+        baselines: how far the baseline is below the middle of a node, for regular and bold letters, as a fraction of
+            their size.
     """
 
     wide: float
@@ -103,7 +104,7 @@ class _Sheet:
         )
 
     def draw(self, element: ElementTree.Element, around: Mapping[str, str], matrix: _Matrix) -> None:
-        """Draw an element and all that is in it, in the looks of the groups around it."""
+        """Draw an element and everything in it, with the styles of the groups around it."""
         kind = element.tag.rpartition("}")[2]
         if kind in _SILENT:
             return
@@ -143,12 +144,12 @@ class _Sheet:
         if not words.strip() or not color:
             return
         if abs(matrix[1]) > 1e-9 or abs(matrix[2]) > 1e-9:
-            raise DrawingError(f"a turned text ({words!r}) cannot be written as .png or .pdf; save as .svg or .html")
+            raise DrawingError(f"rotated text ({words!r}) cannot be written as .png or .pdf; save as .svg or .html")
         x, y = _at(matrix, (_number(element, "x"), _number(element, "y")))
         size = matrix[3] * float(looks.get("font-size", "16").removesuffix("px"))
         anchor = looks.get("text-anchor", "start")
-        # A node from the anchor to the edge of the sheet, in which the words stand on the side of the anchor: so the
-        # width of the words, which only the program knows, does not matter.
+        # A node from the anchor to the edge of the sheet, with the words on the side of the anchor, so that the width
+        # of the words, which only the program knows, does not matter.
         half = min(x, self.width - x)
         start, end = {"start": (x, self.width), "end": (0.0, x)}.get(anchor, (x - half, x + half))
         width, height = round(end - start), round(1.2 * size)
@@ -169,7 +170,7 @@ _TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="0">'
 
 
 def _string(parts: list[str]) -> str:
-    """A string as a sum of short ones: some versions of ``dot`` read no literal of more than 16,384 characters."""
+    """Write a string as a sum of short ones: some versions of ``dot`` read no literal longer than 16,384 characters."""
     words = " ".join(parts)
     lines = [words[i : i + 8192] for i in range(0, len(words), 8192)] or [""]
     return " + ".join(f'"{line}"' for line in lines)
@@ -180,7 +181,7 @@ def _operation(letter: str, words: str) -> str:
 
 
 def _color(color: str, opacity: str | None) -> str:
-    """``#rrggbb`` or ``#rrggbbaa``; empty when nothing is to be seen."""
+    """Return ``#rrggbb`` or ``#rrggbbaa``; empty for something invisible."""
     if color in ("none", "transparent"):
         return ""
     color = {"black": "#000000", "white": "#ffffff"}.get(color, color)  # the names that graphviz itself writes
@@ -229,7 +230,7 @@ def _length(element: ElementTree.Element, name: str, whole: float) -> float:
 
 
 def _outline(kind: str, element: ElementTree.Element, sheet: _Sheet) -> list[list[Point]]:
-    """The runs of points along a shape; a closed one ends where it began."""
+    """Yield the lines of points along a shape; a closed one ends where it began."""
     if kind == "rect":
         x, y = _number(element, "x"), _number(element, "y")
         width, height = _length(element, "width", sheet.wide), _length(element, "height", sheet.high)
@@ -268,7 +269,7 @@ _TAKES = {"M": 2, "L": 2, "H": 1, "V": 1, "Q": 4, "C": 6}
 
 
 def _path(d: str) -> Iterator[list[Point]]:
-    """The runs of a path, curves as many short lines."""
+    """Yield the lines of a path, curves as many short segments."""
     run: list[Point] = []
     x = y = 0.0
     for letter, arguments in re.findall(r"([A-Za-z])([^A-Za-z]*(?:[eE][-+]?\d[^A-Za-z]*)*)", d):
@@ -303,7 +304,7 @@ def _path(d: str) -> Iterator[list[Point]]:
 
 
 def _curve(ends: list[Point]) -> list[Point]:
-    """Points along a Bézier curve, by de Casteljau's construction, without its first."""
+    """Return points along a Bézier curve, by de Casteljau's construction, without the first one."""
     out = []
     for i in range(1, 17):
         t, points = i / 16, ends
@@ -314,7 +315,7 @@ def _curve(ends: list[Point]) -> list[Point]:
 
 
 def _dashed(run: list[Point], dashes: list[float]) -> Iterator[list[Point]]:
-    """A line cut into dashes and gaps of the given lengths, in turn."""
+    """Cut a line into alternating dashes and gaps of the given lengths."""
     lengths = dashes * (1 + len(dashes) % 2)
     turn, left, part = 0, lengths[0], [run[0]]
     for (x0, y0), (x1, y1) in pairwise(run):

@@ -1,4 +1,4 @@
-"""Breaking a long picture into rows, as text is broken into lines, so that it fills a screen instead of a ribbon."""
+"""Break a long picture into rows, as text is broken into lines, so that it fills a screen instead of a ribbon."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ASPECT = 1.7
 
 
 def split(picture: Picture) -> list[list[Box]]:
-    """The boxes of each row, in the picture's order; what is used in one row only stands there, not before.
+    """Return the boxes of each row, in the picture's order; a box used in only one row is in that row.
 
     A row ends where few edges and frames are cut, near where rows of equal length would end.
     """
@@ -38,7 +38,7 @@ def split(picture: Picture) -> list[list[Box]]:
 
 
 def _columns(picture: Picture) -> dict[Box, int]:
-    """How many boxes are before each box on the longest way to it; inputs stand just before their first user."""
+    """Count the boxes before each box on the longest path to it; inputs come just before their first user."""
     column = dict.fromkeys(picture.boxes, 0)
     place = {box: i for i, box in enumerate(picture.boxes)}
     for edge in sorted(picture.edges, key=lambda edge: place[edge.source]):
@@ -52,7 +52,7 @@ def _columns(picture: Picture) -> dict[Box, int]:
 
 
 def _frame_spans(column: dict[Box, int]) -> list[tuple[int, int]]:
-    """The first and the last column of every frame."""
+    """Return the first and the last column of every frame."""
     spans: dict[Cluster, tuple[int, int]] = {}
     for box, at in column.items():
         cluster = box.cluster
@@ -64,7 +64,7 @@ def _frame_spans(column: dict[Box, int]) -> list[tuple[int, int]]:
 
 
 def _count(heights: list[int]) -> int:
-    """How many rows give about the aspect of a screen."""
+    """Return the number of rows that comes closest to the aspect ratio of a screen."""
 
     def aspect(count: int) -> float:
         size = -(-len(heights) // count)

@@ -1,8 +1,8 @@
-"""A picture for the screen: dark where the screen is dark, and every number in full where a script can read it.
+"""A picture for the screen: dark on a dark screen, with every number in full where a script can read it.
 
-A layout program writes colors into every shape. Here a style sheet of a few lines is put over them: each color of
-:mod:`viz.style` becomes a CSS variable with a value for light and one for dark. Programs that do not know CSS, such as
-converters to PDF, still see the colors in the shapes.
+A layout program writes colors into every shape. This adds a style sheet of a few lines: each color of
+:mod:`viz.style` becomes a CSS variable with a value for light screens and one for dark screens. Programs that do not
+know CSS, such as converters to PDF, still see the colors in the shapes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from tinygrad_edu.ops import CONSTANT
 from .. import style
 from ..graph.fold import Box, Picture
 
-#: What the body of a notebook's page says of its theme, in JupyterLab and in VS Code, as selectors.
+#: Selectors for the theme of a notebook's page, in JupyterLab and in VS Code.
 LIGHT_NOTEBOOK = ":is([data-jp-theme-light=true],[data-vscode-theme-kind$=light])"
 DARK_NOTEBOOK = ":is([data-jp-theme-light=false],[data-vscode-theme-kind$=dark],[data-vscode-theme-kind$=contrast])"
 
 
 def variables() -> tuple[str, str]:
-    """The colors of :data:`viz.style.THEMES` as CSS variables, light and dark."""
+    """Return the colors of :data:`viz.style.THEMES` as CSS variables, light and dark."""
     light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
     dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
     return light, dark
 
 
 def page_rules() -> str:
-    """The same for a whole page: dark where the screen is, or as ``data-theme`` of its root says."""
+    """Return the same for a whole page: dark on a dark screen, unless ``data-theme`` of the root sets the theme."""
     light, dark = variables()
     dark += "color-scheme:dark;"
     return (
@@ -40,7 +40,7 @@ def page_rules() -> str:
 
 
 def picture_rules() -> str:
-    """The same for pictures of the class ``tinygrad``: the variable of a color in place of the color itself."""
+    """Return the same for pictures of the class ``tinygrad``: each color becomes its variable."""
     light, dark = variables()
     use = "".join(
         f'svg.tinygrad [{what}="{color}" i]{{{what}:var(--{name})}}'
@@ -56,9 +56,9 @@ def picture_rules() -> str:
 
 
 def page_colors() -> str:
-    """The colors of :mod:`viz.style` as variables of a whole page, light, dark and for a projector.
+    """Return the colors of :mod:`viz.style` as variables of a whole page, light, dark and for a projector.
 
-    ``data-theme`` on the root says which; without it the screen's own setting counts.
+    ``data-theme`` of the root selects one; without it the setting of the screen does.
     """
     light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
     dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
@@ -77,10 +77,10 @@ _NODE = re.compile(r'(<g id="[^"]*" class="node")(>\s*<title>([^<]*)</title>)')
 
 
 def themed(svg: str, picture: Picture | None) -> str:
-    """SVG from a layout program, with the style sheet, and with ``data-`` attributes on the boxes of ``picture``.
+    """Add the style sheet to an SVG from a layout program, and ``data-`` attributes to the boxes of ``picture``.
 
-    ``data-name``, ``data-op``, ``data-value`` and ``data-grad`` stand on the box of a single Value, with every digit;
-    ``data-count`` says how many Values are in a box.
+    The box of a single Value has ``data-name``, ``data-op``, ``data-value`` and ``data-grad``, with every digit;
+    ``data-count`` is the number of Values in a box.
     """
     start = svg.index("<svg")
     end = svg.index(">", start)

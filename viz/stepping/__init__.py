@@ -1,1 +1,1 @@
-"""Going through backpropagation one number at a time: steppers, exercises, the bug lab, walk-throughs, animations."""
+"""Go through backpropagation one number at a time: steppers, exercises, the bug lab, walk-throughs, animations."""

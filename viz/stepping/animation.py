@@ -1,7 +1,7 @@
-"""A backward pass as a moving picture, from the same step log as the steppers: nothing moves but the numbers.
+"""A backward pass as an animation, from the same step log as the steppers: only the numbers change.
 
 ``.svg`` is animated by its own style sheet and runs wherever a picture does, without a script; ``.png`` and ``.apng``
-are animated PNG, for slides and for pages that take no SVG; ``.gif`` moves in places where neither does. These need
+are animated PNG, for slides and pages that take no SVG; ``.gif`` is for places where neither works. PNG and GIF need
 Pillow, the extra ``tinygrad_edu[animation]``.
 """
 
@@ -31,18 +31,18 @@ from ..rendering.templates import asset
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_HOLD = 2  # the last picture stays for two steps longer
+_HOLD = 2  # the last picture stays two steps longer
 _SENTENCE_HEIGHT = 64
-_MOST_PIXELS = 2_000_000_000  # of all frames: Pillow holds them in memory
+_MOST_PIXELS = 2_000_000_000  # pixels of all frames: Pillow holds them in memory
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A moving picture; the last line of a notebook cell shows it.
+    """An animation; the last line of a notebook cell shows it.
 
     Attributes:
         log: the step log it shows.
-        seconds: how long each step is seen.
+        seconds: how long each step is shown.
     """
 
     log: StepLog
@@ -71,7 +71,7 @@ class Animation:
         return forms(sentence(self.log, 0), self.svg, include, exclude, still=self._last)
 
     def _last(self) -> str:
-        """The picture at its end, as SVG without movement."""
+        """The final picture, as SVG without movement."""
         *_, source = _dot_frames(self.log)
         return graphviz_program.first_that_works(
             "svg", lambda program: graphviz_program.render(source, "svg", program, graphviz_program.TIMEOUT).decode()
@@ -80,7 +80,7 @@ class Animation:
     # --- SVG --------------------------------------------------------------------------------------------------------
 
     def svg(self) -> str:
-        """The picture as SVG text. Where people have asked for less motion, it stands at its end."""
+        """The animation as SVG text. If the reader has asked for less motion, it shows the final picture."""
         log = self.log
         placed = positions(log)
         sentences = [sentence(log, k) for k in range(len(log.steps) + 1)]
@@ -135,16 +135,16 @@ class Animation:
     # --- animated PNG and GIF ---------------------------------------------------------------------------------------
 
     def apng(self) -> bytes:
-        """The picture as animated PNG (the PNG specification, third edition, section 11.3.4)."""
+        """The animation as PNG (the PNG specification, third edition, section 11.3.4)."""
         return join(*self._stills(), "PNG")
 
     def gif(self) -> bytes:
-        """The picture as animated GIF: the frames of :meth:`apng`, each change in at most 256 colors."""
+        """The animation as GIF: the frames of :meth:`apng`, each change in at most 256 colors."""
         return join(*self._stills(), "GIF")
 
     def _stills(self) -> tuple[list[bytes], list[float]]:
-        """The frames as PNG, and how long each is seen."""
-        sources = [*_dot_frames(self.log)]  # all frames by one program: others give them other sizes
+        """The frames as PNG, and how long each is shown."""
+        sources = [*_dot_frames(self.log)]  # all frames by one program: another would give them other sizes
 
         def drawn(program: graphviz_program.Renderer) -> list[bytes]:
             return [graphviz_program.render(source, "png", program, graphviz_program.TIMEOUT) for source in sources]
@@ -154,11 +154,11 @@ class Animation:
 
 
 def animate(value: Value, *, seconds: float = 1.5) -> Animation:
-    """The forward and backward pass of ``value`` as a moving picture: ``viz.animate(L).save("L.svg")``.
+    """Animate the forward and backward pass of ``value``: ``viz.animate(L).save("L.svg")``.
 
     Args:
         value: the result to differentiate, of a graph of at most 250 Values.
-        seconds: how long each step is seen.
+        seconds: how long each step is shown.
 
     Raises StaleGraphError when a number was changed after something had been computed from it, DrawingError for a
     larger graph, LayoutError when no layout program is installed.
@@ -174,7 +174,7 @@ def animate(value: Value, *, seconds: float = 1.5) -> Animation:
 
 
 def sentence(log: StepLog, count: int) -> str:
-    """What is said below the picture after ``count`` steps."""
+    """Return the sentence below the picture after ``count`` steps."""
     if count == 0:
         return f"{log.nodes[log.root].name}: forward, then backward"
     step = log.steps[count - 1]
@@ -194,7 +194,7 @@ _STYLE = """
 
 
 class _Windows:
-    """Times of the animation in which something is seen, as rules of a style sheet."""
+    """The times at which parts of the animation are visible, as rules of a style sheet."""
 
     def __init__(self, frames: int, seconds: float) -> None:
         self.frames = frames
@@ -203,7 +203,7 @@ class _Windows:
         self.used: dict[tuple[int, int], None] = {}
 
     def shown(self, start: int, end: int | None = None, look: str = "") -> str:
-        """Attributes for something that is seen from frame ``start`` up to ``end``, or to the end, and how it looks."""
+        """Return attributes for something visible from frame ``start`` up to ``end``, or to the last, and its look."""
         end = self.frames if end is None or end >= self.frames else end
         if start >= end:  # never
             return ' visibility="hidden"'
@@ -214,7 +214,7 @@ class _Windows:
         return f'{at_rest} style="animation-name:w{start}-{end};{look}"'
 
     def css(self) -> str:
-        """The rules for everything that :meth:`shown` was asked for."""
+        """Return the rules for every call of :meth:`shown`."""
         rules = [
             f'[style^="animation-name"] {{ animation: {self.length * self.seconds:g}s step-end infinite; }}',
             "@media (prefers-reduced-motion: reduce) { [style] { animation: none !important; } }",
@@ -232,7 +232,7 @@ class _Windows:
 
 
 def _cells(numbers: list[float | None], windows: _Windows, signed: bool) -> Cells:
-    """The texts of one place: each number for as long as it holds."""
+    """Return the texts of one place: each number for as long as it holds."""
     cells: Cells = []
     start = 0
     for k in range(1, len(numbers) + 1):
@@ -254,7 +254,7 @@ def _frame(center: tuple[float, float], extent: tuple[float, float]) -> str:
 
 
 def _dot_frames(log: StepLog) -> Iterator[str]:
-    """DOT text per frame. Boxes and the sentence have fixed sizes, so every frame is laid out alike."""
+    """Return DOT text per frame. Boxes and the sentence have fixed sizes, so every frame has the same layout."""
     longest = max(len(sentence(log, k)) for k in range(len(log.steps) + 1))
     for count in range(len(log.steps) + 1):
         state = log.replay(count)
@@ -305,11 +305,11 @@ def _dot_node(log: StepLog, i: int, state: State, step: Step | None) -> str:
 
 
 def join(stills: Sequence[bytes], seconds: Sequence[float], kind: str) -> bytes:
-    """Still pictures of one size as an animation without end.
+    """Join still pictures of one size into an endless animation.
 
     Args:
         stills: PNG of each frame.
-        seconds: how long each is seen. GIF counts in hundredths; no more than one is lost in all.
+        seconds: how long each is shown. GIF counts in hundredths; the total is off by at most one.
         kind: ``"PNG"``, or ``"GIF"``, in which each frame has at most 256 colors.
 
     Raises:
@@ -344,7 +344,7 @@ def join(stills: Sequence[bytes], seconds: Sequence[float], kind: str) -> bytes:
 
 
 def _flat(picture: Image, kind: str) -> Image:
-    """A picture without transparency; for GIF, in the 256 colors that cover its own best."""
+    """Remove transparency; for GIF, reduce to the 256 colors that fit best."""
     flat = picture.convert("RGB")
-    # Of the methods this one keeps areas of one color exactly as they are.
+    # This method keeps areas of one color exactly as they are.
     return flat.quantize(256, method=1) if kind == "GIF" else flat

@@ -1,7 +1,6 @@
-"""Predict, then reveal: is a learner's number the next one, and if not, which term was missed?
+"""Predict, then reveal: check whether a learner's number is the next one, and if not, which term is missing.
 
-The stepper in the terminal asks through this file; the page does the same in its own language, and a test holds the two
-together.
+The stepper in the terminal uses this file; the page does the same in JavaScript, and a test keeps the two equal.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from ..expressions import FUNCTIONS, parse
 
 #: An answer is right when it is this close, relatively: half a percent, so that 0.71 is right for 0.7071.
 TOLERANCE = 5e-3
-#: … or this close in size, for an expected 0.
+#: … or this close absolutely, for an expected 0.
 NEAR_ZERO = 1e-6
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says.
+    """The judgment of an answer.
 
     Attributes:
         right: whether the number is the expected one.
@@ -40,7 +39,7 @@ class Verdict:
 
 
 def question(log: StepLog, step: Step) -> str:
-    """What is asked before ``step`` is shown."""
+    """Return the question asked before ``step`` is shown."""
     if isinstance(step, Forward):
         return f"{log.nodes[step.node].name} = {log.formula(step.node)} = ?"
     if isinstance(step, Seed):
@@ -53,14 +52,14 @@ def question(log: StepLog, step: Step) -> str:
 
 
 def expected(step: Step) -> float:
-    """The number that is asked for: the value, or the gradient after the step."""
+    """Return the number asked for: the value, or the gradient after the step."""
     if isinstance(step, Forward):
         return step.value
     return 1.0 if isinstance(step, Seed) else step.after
 
 
 def same(answer: float, number: float) -> bool:
-    """Whether an answer counts as this number.
+    """Return whether an answer counts as this number.
 
     >>> same(0.71, 0.70710678), same(0.7, 0.70710678), same(0.0, 1e-9)
     (True, False, True)
@@ -71,10 +70,10 @@ def same(answer: float, number: float) -> bool:
 
 
 def judge(log: StepLog, step: Step, answer: str) -> Verdict:
-    """Judge an answer: a number, a fraction, or an expression in the numbers that are known, ``-2 * b``.
+    """Judge an answer: a number, a fraction, or an expression in known numbers, such as ``-2 * b``.
 
     Args:
-        log: what is being stepped through.
+        log: the step log.
         step: the step that was predicted.
         answer: what the learner typed.
     """
@@ -91,17 +90,17 @@ def judge(log: StepLog, step: Step, answer: str) -> Verdict:
 
 
 def read(log: StepLog, answer: str) -> float:
-    """The number that an answer stands for; names of nodes stand for their data. Raises ExpressionError."""
+    """Return the number that an answer stands for; names of nodes stand for their data. Raises ExpressionError."""
     parsed = parse(answer)
     known = {node.name: node.data for node in log.nodes if not node.is_constant and node.name not in FUNCTIONS}
     unknown = [name for name in parsed.inputs if name not in known]
     if unknown:
-        raise ExpressionError(f"{unknown[0]} is no name here; type a number, a fraction or an expression")
+        raise ExpressionError(f"{unknown[0]} is not a name here; type a number, a fraction or an expression")
     return parsed.compute({name: known[name] for name in parsed.inputs}).data
 
 
 def _mistakes(log: StepLog, step: Step) -> Iterator[tuple[float, str]]:
-    """Numbers that the usual mistakes give, each with what to say."""
+    """Yield the numbers that common mistakes give, each with a hint."""
     if isinstance(step, Forward):
         node = log.nodes[step.node]
         if node.op in (SUB, DIV, POW):

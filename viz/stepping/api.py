@@ -1,4 +1,4 @@
-"""``step``: step through backpropagation from any session."""
+"""``step``: step through backpropagation from any Python session."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def step(value: Value, *, names: Mapping[Value, str] | None = None, quiz: bool =
     """Step through what ``value.backward()`` does, one multiplication of the chain rule at a time.
 
     In a terminal the keys at the bottom of the screen move forward and back. In a notebook this returns the page that
-    does the same, see :func:`step_page`. Where nobody can press keys, as in a pipe, every step is printed. Gradients
-    that the Values hold are neither used nor changed.
+    does the same, see :func:`step_page`. Without a keyboard, as in a pipe, every step is printed. The gradients of the
+    Values are neither used nor changed.
 
     Args:
-        value: the result to differentiate, of a graph of any size.
+        value: the result to differentiate, with a graph of any size.
         names: names for Values without a label, as in ``record_calls().names``.
-        quiz: whether each number is asked for before it is shown.
+        quiz: whether to ask for each number before it is shown.
 
-    Raises StaleGraphError when a number was changed after something had been computed from it.
+    Raises StaleGraphError if a number was changed after something had been computed from it.
     """
     log = record(value, names)
     if _in_notebook() and len(log.nodes) <= MOST_VALUES:
@@ -39,14 +39,14 @@ def step(value: Value, *, names: Mapping[Value, str] | None = None, quiz: bool =
 
 
 def step_page(value: Value, *, names: Mapping[Value, str] | None = None, title: str = "") -> Page:
-    """The same as one HTML file that works offline: ``viz.step_page(L).save("L.html")``.
+    """Make the same as one HTML file that works offline: ``viz.step_page(L).save("L.html")``.
 
     Args:
-        value: the result to differentiate, of a graph of at most 250 Values.
+        value: the result to differentiate, with a graph of at most 250 Values.
         names: names for Values without a label, as in ``record_calls().names``.
-        title: of the page.
+        title: the title of the page.
 
-    Raises StaleGraphError as :func:`step` does, DrawingError for a larger graph, LayoutError when no layout program is
+    Raises StaleGraphError as :func:`step` does, DrawingError for a larger graph, LayoutError if no layout program is
     installed.
     """
     return page_of(record(value, names), title)

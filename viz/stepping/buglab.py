@@ -1,8 +1,9 @@
-"""The bug lab: the classic mistakes of backpropagation and training, each to run, to find and to mend.
+"""The bug lab: classic mistakes of backpropagation and training, each to run, find and fix.
 
 ``python -m viz bug`` lists them, ``python -m viz bug missing-plus`` shows one: its code, what it prints, the first
-number that goes wrong, and the mended code. The truth that each is compared with does not come from the mended code but
-from what cannot share its mistake: central differences, a sum that must be 1, a distribution worked out by hand.
+number that goes wrong, and the fixed code. The truth that each is compared with does not come from the fixed code but
+from something that cannot share its mistake: central differences, a sum that must be 1, a distribution worked out by
+hand.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tinygrad_edu.gradcheck import measured_gradients
 
 from .. import style
 
-#: What a piece of code computed, by name, in the order in which it was computed.
+#: The results of a piece of code by name, in the order in which they were computed.
 Numbers = dict[str, float]
 
 
@@ -26,12 +27,12 @@ class Case:
     """One mistake.
 
     Attributes:
-        name: for the command line.
+        name: its name on the command line.
         title: the mistake in a few words.
         buggy, fixed: the code; each returns the numbers that it prints.
         truth: the numbers that it should print, from something that cannot share the mistake.
-        source: what the truth is.
-        lesson: why it goes wrong, and how one notices.
+        source: where the truth comes from.
+        lesson: why it goes wrong, and how to notice it.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Case:
         return found
 
     def report(self) -> str:
-        """The case as text: code, output, the first wrong number, the mended code and its output."""
+        """The case as text: code, output, the first wrong number, the fixed code and its output."""
         buggy, truth = self.buggy(), self.truth()
         wrong = self.first_wrong()
         return "\n".join(
@@ -73,7 +74,7 @@ class Case:
 
 
 def first_difference(claimed: Mapping[str, float], truth: Mapping[str, float], tolerance: float = 1e-6) -> str | None:
-    """The first name, in the order of ``claimed``, whose numbers disagree; None when all agree.
+    """Return the first name, in the order of ``claimed``, whose numbers disagree; None if all agree.
 
     >>> first_difference({"L": 1.0, "a": 2.0, "b": 0.0}, {"L": 1.0, "a": 3.0, "b": 5.0})
     'a'
@@ -85,7 +86,7 @@ def first_difference(claimed: Mapping[str, float], truth: Mapping[str, float], t
 
 
 def code(function: Callable[[], Numbers]) -> str:
-    """The source of a case's function, without its name."""
+    """Return the source of a case's function, without its name."""
     lines = textwrap.dedent(inspect.getsource(function)).splitlines()
     return textwrap.dedent("\n".join(lines[1:])) + "\n"
 
@@ -96,13 +97,13 @@ def _lines(numbers: Numbers) -> list[str]:
 
 
 def _measured(root: Value) -> Numbers:
-    """∂root/∂value by central differences, from the root back to the leaves, by label."""
+    """Compute ∂root/∂value by central differences, from the root back to the leaves, by label."""
     pairs = zip(topological_order(root), measured_gradients(root), strict=True)
     return {value.label: gradient for value, gradient in reversed(list(pairs)) if value.label}
 
 
 def labeled(label: str, value: Value) -> Value:
-    """The same Value, with a name."""
+    """Give a Value a name and return it."""
     value.label = label
     return value
 
@@ -146,7 +147,7 @@ def _no_order_buggy() -> Numbers:
         for x in value.inputs:
             gradients[x] += gradients[value]
         for x in value.inputs:
-            send(x)  # once for each use, and each time with all that has arrived so far
+            send(x)  # once for each use, each time with everything that has arrived so far
 
     send(c)
     return {"c": gradients[c], "b": gradients[b], "a": gradients[a]}
@@ -347,7 +348,7 @@ def _learning_rate_fixed() -> Numbers:
 
 
 def _learning_rate_truth() -> Numbers:
-    # A step along the gradient, however small, must not raise the loss; so no loss may lie above the one before it.
+    # A step along the gradient, however small, must not raise the loss; so no loss may exceed the one before it.
     losses = _learning_rate_buggy()
     smallest = float("inf")
     for name, loss in losses.items():
@@ -387,7 +388,7 @@ CASES: dict[str, Case] = {
             "dead-clip", "a clip through which no gradient comes back", _dead_clip_buggy, _dead_clip_fixed,
             _dead_clip_truth, "without the clip it is",
             "Below 0 the clipped output does not change with z, so the gradient is truly 0, and the loss of 1 stays\n"
-            "for ever. Clip what is shown, or use a function that bends and never stops, such as sigmoid.",
+            "forever. Clip what is shown, or use a smooth function such as sigmoid.",
         ),
         Case(
             "top-p", "the token that crosses p is dropped", _top_p_buggy, _top_p_fixed, _top_p_truth,

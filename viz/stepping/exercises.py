@@ -1,4 +1,4 @@
-"""Exercises in backpropagation: random expressions of a chosen difficulty, and worksheets of them with answers.
+"""Exercises in backpropagation: random expressions of a chosen difficulty, and worksheets with answers.
 
 The same seed gives the same exercises on every machine. Levels:
 
@@ -23,8 +23,8 @@ from .. import expressions, style
 from ..errors import DrawingError, ExpressionError, UnknownFormatError
 
 LEVELS = (1, 2, 3)
-_NAMES = "abcdf"  # e is left for the reader's own use
-_LARGEST = 100.0  # no number on the way is larger: it is for heads and pencils
+_NAMES = "abcdf"  # e is reserved for the reader's own use
+_LARGEST = 100.0  # no number on the way is larger: the exercises are for pencil and paper
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Exercise:
     """An expression with numbers for its inputs.
 
     Attributes:
-        text: in the language of :mod:`viz.expressions`, one operation or two per line, the result last.
-        numbers: one for each input.
+        text: the expression in the language of :mod:`viz.expressions`, one or two operations per line, the result last.
+        numbers: a number for each input.
     """
 
     text: str
@@ -45,16 +45,16 @@ class Exercise:
         return ", ".join(f"{name} = {style.number(number)}" for name, number in self.numbers.items())
 
     def log(self) -> StepLog:
-        """Its step log: the answer to every question about it."""
+        """Its step log, which answers every question about it."""
         return record(expressions.compute(self.text, self.numbers))
 
 
 def exercise(level: int = 1, seed: int = 0) -> Exercise:
-    """A random exercise.
+    """Make a random exercise.
 
     Args:
         level: 1, 2 or 3, see above.
-        seed: equal seeds give equal exercises.
+        seed: the same seed gives the same exercise.
 
     >>> exercise(1, seed=0) == exercise(1, seed=0)
     True
@@ -109,7 +109,7 @@ def _formula(rng: random.Random, level: int, a: str, b: str) -> str:
 
 
 def _is_pleasant(found: Exercise, level: int) -> bool:
-    """Whether it can be done by hand and teaches what its level promises."""
+    """Return whether it can be done by hand and teaches what its level promises."""
     try:
         log = found.log()
     except (ExpressionError, ArithmeticError):
@@ -135,13 +135,13 @@ def _is_pleasant(found: Exercise, level: int) -> bool:
 
 
 def worksheet(exercises: Sequence[Exercise], title: str = "Backpropagation by hand") -> Worksheet:
-    """A worksheet of these exercises, with an answer sheet."""
+    """Make a worksheet of these exercises, with an answer sheet."""
     return Worksheet(tuple(exercises), title)
 
 
 @dataclass(frozen=True)
 class Worksheet:
-    """Exercises to print: tables to fill in, and on a page of its own the answers."""
+    """Exercises to print: tables to fill in, and the answers on a separate page."""
 
     exercises: tuple[Exercise, ...]
     title: str

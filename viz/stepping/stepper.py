@@ -1,7 +1,8 @@
-"""The stepper of the terminal, without the terminal: keys go in, screens of text come out.
+"""The stepper for the terminal, without the terminal: keys go in, screens of text come out.
 
-A :class:`Stepper` knows a step log and where in it we are. :meth:`Stepper.press` takes one key, :meth:`Stepper.screen`
-draws. :mod:`viz.stepping.terminal` connects both to a real keyboard; tests connect them to a list of keys.
+A :class:`Stepper` knows a step log and the current position in it. :meth:`Stepper.press` takes one key,
+:meth:`Stepper.screen` draws. :mod:`viz.stepping.terminal` connects both to a real keyboard; tests connect them to a
+list of keys.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Look:
 
     Attributes:
         color: whether escape codes for colors may be written.
-        encoding: of the output; where it lacks a sign of mathematics, plain letters are used throughout.
+        encoding: the encoding of the output; if it lacks mathematical symbols, plain letters are used throughout.
     """
 
     color: bool = False
@@ -36,7 +37,7 @@ class Look:
 
     @property
     def plain(self) -> bool:
-        """Whether the encoding cannot write mathematics."""
+        """Whether the encoding lacks mathematical symbols."""
         try:
             "∂·−→←─▶⋮…σ∞✓✗".encode(self.encoding)
         except (UnicodeEncodeError, LookupError):
@@ -44,34 +45,34 @@ class Look:
         return False
 
     def text(self, words: str) -> str:
-        """Words as this terminal can write them, and none that it would obey."""
+        """Return words as this terminal can write them, without control codes."""
         words = visible(words)
         if not self.plain:
             return words
         return words.translate(ASCII).encode(self.encoding, "replace").decode(self.encoding)
 
     def paint(self, words: str, *codes: str) -> str:
-        """Words in a color, where colors are allowed."""
+        """Return words in a color, if colors are allowed."""
         return f"\x1b[{';'.join(codes)}m{words}\x1b[0m" if self.color and codes else words
 
 
-# Codes of the terminal: its bright blue and its orange-like yellow are the nearest to the drawings' two colors.
+# Terminal codes: bright blue and yellow are nearest to the two colors of the drawings.
 _BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
 
 
-#: One line of the screen, and the codes of its color.
+#: One line of the screen, and its color codes.
 Line = tuple[str, tuple[str, ...]]
 
 
 class Stepper:
-    """Where in a step log we are, and what was typed.
+    """The position in a step log, and what was typed.
 
     Attributes:
-        log: what is stepped through.
+        log: the step log.
         position: how many steps have been done, 0 … len(log.steps).
-        quiz: whether the next number is asked for before it is shown.
-        right, asked: the score: answers that were right at the first attempt, of so many.
-        done: whether the learner wants to leave.
+        quiz: whether to ask for the next number before it is shown.
+        right, asked: the score: answers that were right at the first attempt, and the number of questions.
+        done: whether the learner wants to quit.
     """
 
     def __init__(self, log: StepLog, *, quiz: bool = False, position: int = 0) -> None:
@@ -83,13 +84,13 @@ class Stepper:
         self.digits = False
         self.message = ""
         self._typed: str | None = None  # an answer or a step number being typed; None: keys are commands
-        self._going = False  # what is typed is a step number
+        self._going = False  # a step number is being typed
         self._attempted = False
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> None:
-        """One key: a character, or one of the names in :data:`NEXT`, :data:`PREVIOUS` and so on."""
+        """Handle one key: a character, or one of the names in :data:`NEXT`, :data:`PREVIOUS` and so on."""
         if key == "interrupt":
             self.done = True
         elif self._typed is not None:
@@ -115,7 +116,7 @@ class Stepper:
             self.digits = not self.digits
 
     def go(self, position: int) -> None:
-        """Jump: ``position`` steps have then been done."""
+        """Jump to where ``position`` steps have been done."""
         self.position = max(0, min(position, len(self.log.steps)))
         self.message = ""
 
@@ -168,11 +169,11 @@ class Stepper:
 
     @property
     def number(self) -> NumberFormat:
-        """How numbers are written at the moment."""
+        """Write a number with the current number of digits."""
         return exact if self.digits else style.number
 
     def screen(self, width: int = 80, height: int = 24, look: Look | None = None) -> list[str]:
-        """At most ``height`` lines of at most ``width`` characters, not counting codes for colors."""
+        """Return at most ``height`` lines of at most ``width`` characters, not counting color codes."""
         look = look or Look()
         width, height = max(width, 20), max(height, 8)
         below = [*_wrapped(self._explanation(), width), ("", ()), *self._status()]
@@ -204,7 +205,7 @@ class Stepper:
         return self._typed is not None and not self._going
 
     def _active(self) -> tuple[int | None, tuple[int, ...]]:
-        """The node that has just changed, or is asked for, and the ones it is computed from."""
+        """Return the node that has just changed, or is asked for, and the nodes it is computed from."""
         step = self.log.steps[self.position] if self._asking() else self._shown_step()
         if isinstance(step, Forward):
             return step.node, self.log.nodes[step.node].inputs
@@ -256,7 +257,7 @@ class Stepper:
             return lines
         shown = self._shown_step()
         if shown is None:
-            leaves = "forward first: every value from its inputs; then backward, from the result to the leaves"
+            leaves = "first forward: every value from its inputs; then backward, from the result to the leaves"
             return [(f" {leaves}", ())]
         lines = [(f" {self.log.sentence(shown, number)}", (_BOLD,))]
         if isinstance(shown, Chain):
@@ -275,12 +276,12 @@ class Stepper:
             return [message, (f" {asked}: {self._typed}█", (_BOLD,)), (hint, (_FAINT,))]
         keys = " → next  ← previous  f first  l last  b backward  g go to  t quiz  d digits  q"
         if self.position == len(self.log.steps) and not self.message:
-            message = (" that was the last step: every gradient is there", ())
+            message = (" that was the last step: every gradient is complete", ())
         return [message, ("", ()), (keys, (_FAINT,))]
 
 
 def _wrapped(lines: list[Line], width: int) -> list[Line]:
-    """Lines of at most ``width``, at least three and at most six, so that what is around them does not jump."""
+    """Wrap to lines of at most ``width``, at least three and at most six, so that their surroundings stay in place."""
     found: list[Line] = []
     for words, codes in lines:
         for row in textwrap.wrap(words, width, subsequent_indent="     ", drop_whitespace=True) or [""]:
@@ -297,7 +298,7 @@ def _cut(words: str, width: int) -> str:
 
 
 def _window(rows: list[int], active: int | None, sources: tuple[int, ...], room: int) -> Iterator[int | None]:
-    """Which rows to show: all if they fit, else those around the active ones; None is a gap."""
+    """Choose the rows to show: all if they fit, else those around the active ones; None is a gap."""
     if len(rows) <= room:
         yield from rows
         return
@@ -328,7 +329,7 @@ def _lines_needed(chosen: set[int], count: int) -> int:
 
 
 def all_steps(log: StepLog) -> Iterator[str]:
-    """Every step as lines of text: what is printed where nobody can press a key."""
+    """Return every step as lines of text, to print without a keyboard."""
     width = len(str(len(log.steps)))
 
     def number(x: float) -> str:

@@ -1,4 +1,4 @@
-"""A keyboard and a screen for the stepper, on the systems that Python knows."""
+"""A keyboard and a screen for the stepper, on every system that Python supports."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ _ESCAPE = re.compile(r"\x1b([\[O][0-9;]*[A-Za-z~])")
 
 
 def look(stream: TextIO) -> Look:
-    """What this stream can show: no colors when NO_COLOR is set (no-color.org) or when it is no terminal."""
+    """Return what this stream can show: no colors if NO_COLOR is set (no-color.org) or it is no terminal."""
     color = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Look(color, stream.encoding or "utf-8")  # None: a string, which holds every sign
+    return Look(color, stream.encoding or "utf-8")  # None: a string, which can hold every character
 
 
 def is_interactive() -> bool:
-    """Whether somebody can press keys and see a screen that changes."""
+    """Return whether there are a keyboard and a screen that can change."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_all(log: StepLog, stream: TextIO) -> None:
-    """Every step, one line each."""
+    """Print every step, one line each."""
     what = look(stream)
     for line in all_steps(log):
         print(what.text(line), file=stream)
 
 
 class Screens(Protocol):
-    """What can be shown on a whole terminal, such as the stepper: keys go in, screens of text come out.
+    """Something to show on a whole terminal, such as the stepper: keys go in, screens of text come out.
 
     Attributes:
-        done: whether whoever sits at the keys wants to leave.
+        done: whether the user wants to quit.
     """
 
     done: bool
 
     def press(self, key: str) -> None:
-        """One key: a character, or a name such as ``"left"`` or ``"enter"``."""
+        """Handle one key: a character, or a name such as ``"left"`` or ``"enter"``."""
 
     def screen(self, width: int, height: int, look: Look) -> list[str]:
-        """At most ``height`` lines of at most ``width`` characters, not counting codes for colors."""
+        """Return at most ``height`` lines of at most ``width`` characters, not counting color codes."""
 
 
 def run(screens: Screens, *, every: float | None = None) -> None:
-    """Show screens until whoever sits at the keys leaves; the terminal is then as it was before.
+    """Show screens until the user quits, then restore the terminal.
 
     Args:
-        screens: what is shown.
-        every: seconds after which it is drawn again even if no key was pressed, for a clock.
+        screens: the screens to show.
+        every: seconds after which the screen is redrawn even without a key, for a clock.
     """
     out = console.raw(sys.stdout)
     out.write(_ENTER)
@@ -90,7 +90,7 @@ def run(screens: Screens, *, every: float | None = None) -> None:
 
 
 def draw(screens: Screens, out: TextIO) -> None:
-    """Write the present screen over the one before."""
+    """Write the current screen over the previous one."""
     size = shutil.get_terminal_size()
     lines = screens.screen(size.columns, size.lines, look(out))
     out.write(_HOME + "\n".join(line + _CLEAR_LINE for line in lines) + _CLEAR_BELOW)
@@ -98,7 +98,7 @@ def draw(screens: Screens, out: TextIO) -> None:
 
 
 def split_keys(text: str) -> list[str]:
-    """What a terminal sent as the names of keys.
+    """Translate what a terminal sent into the names of keys.
 
     >>> split_keys("n\\x1b[C \\x1b")
     ['n', 'right', 'space', 'escape']
@@ -121,7 +121,7 @@ if sys.platform == "win32":
     def _keys(every: float | None) -> Iterator[Iterator[list[str]]]:
         import msvcrt
 
-        os.system("")  # lets the console understand escape codes
+        os.system("")  # makes the console understand escape codes
 
         def read() -> Iterator[list[str]]:
             while True:
@@ -156,7 +156,7 @@ else:
                         yield ["interrupt"]
                     yield split_keys(decoder.decode(sent))
                 elif shutil.get_terminal_size() != size or (every and time.monotonic() - drawn >= every):
-                    size = shutil.get_terminal_size()  # the window has another size, or the clock goes on: draw again
+                    size = shutil.get_terminal_size()  # the window has a new size, or the clock went on: redraw
                     drawn = time.monotonic()
                     yield []
 

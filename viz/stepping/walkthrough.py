@@ -1,4 +1,4 @@
-"""A whole training step as a document: every calculation with its numbers, to follow with a pencil.
+"""Write a whole training step as a document: every calculation with its numbers, to follow with a pencil.
 
 Forward, loss, backward, update. The steps are those of the step log, ordered by the module calls in which they happen;
 a sum of several terms is one line that opens into its single steps.
@@ -24,7 +24,7 @@ from .. import style
 from ..errors import DrawingError, UnknownFormatError
 from ..rendering.notebook import framed
 
-#: A document of more Values than this is nothing to read any more.
+#: A document of more Values than this is too long to read.
 MOST_VALUES = 20_000
 
 
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass
 class Section:
-    """A heading and what stands below it; a table has a row of words for its head."""
+    """A heading and what comes below it; the first row of a table is its head."""
 
     title: str
     level: int = 2
@@ -52,8 +52,8 @@ class Document:
 
     Attributes:
         title: its heading.
-        sections: in order.
-        log: the step log that it tells.
+        sections: the sections in order.
+        log: the step log.
     """
 
     title: str
@@ -101,7 +101,7 @@ class Document:
         return "\n".join([*parts, "\\end{document}", ""])
 
     def html(self) -> str:
-        """The text of the ``.html`` file: one page, nothing loaded from elsewhere."""
+        """The text of the ``.html`` file: one page that loads nothing."""
         body = "".join(map(_section_html, self.sections))
         title = html.escape(self.title)
         contents = "".join(
@@ -151,19 +151,21 @@ def walkthrough(
     parameters: Sequence[Value] | None = None,
     digits: int = 6,
 ) -> Document:
-    """Every calculation of one step of gradient descent, as a document to save as ``.html``, ``.md`` or ``.tex``.
+    """Write out every calculation of one step of gradient descent, as a document to save as ``.html``, ``.md`` or
+    ``.tex``.
 
-    The model is left as it was: nothing is updated and no gradient is touched.
+    The model stays as it was: nothing is updated and no gradient is touched.
 
     Args:
         model: a module, from a neuron to a small transformer.
         x: its input; for a model with a method ``loss``, the first argument of that.
         y: the target: a number or several for the mean squared error, a class as a whole number for the cross-entropy,
             or whatever ``loss`` takes.
-        loss: ``loss(outputs, y)``; by default ``model.loss(x, y)`` if there is such a method, else as ``y`` says.
+        loss: ``loss(outputs, y)``; by default ``model.loss(x, y)`` if there is such a method, else the loss that suits
+            ``y``.
         lr: the learning rate of the update.
-        parameters: what is updated; by default everything in ``model.parameters()``.
-        digits: significant digits of every number.
+        parameters: the Values to update; by default everything in ``model.parameters()``.
+        digits: the significant digits of every number.
 
     Raises DrawingError for a computation of more than 20,000 Values.
 
@@ -235,11 +237,11 @@ class _Writer:
         self.computed = {step.node: step for step in log.steps if isinstance(step, Forward)}
 
     def _is_inner(self, i: int) -> bool:
-        """Whether a node can disappear in the line of the sum that uses it."""
+        """Return whether a node can disappear in the line of the sum that uses it."""
         return self.uses[i] == 1 and i != self.log.root
 
     def _sums(self) -> dict[int, list[int]]:
-        """For each sum of at least three terms: the nodes that are inside it, in the order of computation."""
+        """Find for each sum of at least three terms the nodes inside it, in the order of computation."""
         log = self.log
         found: dict[int, list[int]] = {}
         taken: set[int] = set()
@@ -261,7 +263,7 @@ class _Writer:
         return found
 
     def _terms(self, i: int, inside: set[int]) -> list[int]:
-        """The nodes that a sum adds, from left to right."""
+        """Return the nodes that a sum adds, from left to right."""
         terms: list[int] = []
         stack = [i]
         while stack:
@@ -273,7 +275,7 @@ class _Writer:
         return terms
 
     def _order(self) -> list[int]:
-        """Every line's node, inputs first, and what belongs to one module call together as far as that allows."""
+        """Order the nodes of the lines, inputs first, and keep those of one module call together as far as possible."""
         hidden = {i for inside in self.folded.values() for i in inside}
         waiting: dict[int, list[int]] = {}
         for i, node in enumerate(self.log.nodes):
@@ -297,11 +299,11 @@ class _Writer:
         return order
 
     def forward(self) -> Iterator[Section]:
-        """The forward computation."""
+        """Yield the forward computation."""
         yield from self._by_place(self.order, self._forward_lines)
 
     def backward(self) -> Iterator[Section]:
-        """The backward computation: the same order from behind."""
+        """Yield the backward computation: the same order in reverse."""
         yield from self._by_place([i for i in reversed(self.order) if i in self.sent], self._backward_lines)
 
     def _by_place(self, nodes: list[int], lines: Callable[[int], list[Line]]) -> Iterator[Section]:
@@ -329,7 +331,8 @@ class _Writer:
         return [Line(text, tuple(log.sentence(self.computed[j], self.number) for j in (*inside, i)))]
 
     def _backward_lines(self, i: int) -> list[Line]:
-        """What a node sends to its inputs, a sum to all its terms, after its own gradient as a sum of what arrived."""
+        """Write what a node sends to its inputs, or a sum to its terms, after its own gradient as a sum of what
+        arrived."""
         log = self.log
         inside = self.folded.get(i, [])
         steps = [step for j in reversed((*inside, i)) for step in self.sent.get(j, ())]
@@ -341,7 +344,7 @@ class _Writer:
         return [Line(f"{own}, sent on to {_listed(targets)}", tuple(sentences))]
 
     def gradient(self, i: int) -> str:
-        """∂L/∂node as the sum of all its terms."""
+        """Write ∂L/∂node as the sum of all its terms."""
         log = self.log
         name = log.gradient_name(i)
         gradient = log.gradients[i]
@@ -357,7 +360,7 @@ class _Writer:
 
 
 def _joined(words: list[str]) -> str:
-    """Terms with + and − between them."""
+    """Join terms with + and − between them."""
     text = words[0]
     for word in words[1:]:
         text += f" − {word[1:]}" if word.startswith("−") and word[1:2].isdigit() else f" + {word}"
@@ -377,14 +380,14 @@ def _bracketed(word: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A module call; ``number`` is its place in time."""
+    """A module call; ``number`` is its position in time."""
 
     number: int
     title: str
 
 
 def _places(calls: CallRecord, nodes: dict[Value, int], count: int) -> list[_Place]:
-    """For every node the innermost module call that computed it."""
+    """Find for every node the innermost module call that computed it."""
     everything = [call for outermost in calls.calls for call in outermost.walk()]
     totals: dict[str, int] = {}
     for call in everything:
@@ -421,7 +424,7 @@ def _claim(call: ModuleCall, numbered: dict[int, _Place], nodes: dict[Value, int
 
 
 def _loss_at(model: Any, x: Any, y: Any, loss: Callable[[Any, Any], Value] | None, data: dict[Value, float]) -> float:
-    """The loss with other numbers in the parameters, which are as they were afterwards."""
+    """Compute the loss with other numbers in the parameters, which are then restored."""
     before = {value: value.data for value in data}
     try:
         for value, number in data.items():
@@ -452,7 +455,7 @@ def _compute(model: Any, x: Any, y: Any, loss: Callable[[Any, Any], Value] | Non
 
 
 def _plain(text: str) -> str:
-    """Text in which Markdown sees no signs of its own."""
+    """Escape text for Markdown."""
     for sign in "\\`*_[]<>#|":
         text = text.replace(sign, f"\\{sign}" if sign not in "<>" else html.escape(sign))
     return text
@@ -497,18 +500,18 @@ _TEX_FUNCTIONS = ("exp", "log", "tanh", "sin", "cos", "max", "min")
 
 
 def _tex_words(text: str) -> str:
-    """Text outside formulas."""
+    """Escape text outside formulas."""
     return "".join(_TEX_WORDS.get(c, c) for c in text)
 
 
 class _Latex:
-    """Turns a line of a document into a formula of LaTeX."""
+    """Turns a line of a document into a LaTeX formula."""
 
     def __init__(self, log: StepLog) -> None:
         names = sorted({node.name for node in log.nodes if not node.is_constant}, key=lambda name: (-len(name), name))
         number = r"−?\d+\.?\d*(?:e−?\d+)?"
         either = "|".join(map(re.escape, names))
-        # A name ends where a word does: v1 does not begin v12, and neither is part of it.
+        # A name ends where a word does: v1 is not the beginning of v12.
         self._token = re.compile(
             rf"(?P<name>(?<!\w)(?:{either})(?!\w))|(?P<number>{number})|(?P<word>[^\W\d_]{{2,}})|(?P<sign>.)"
         )
