@@ -102,8 +102,8 @@ def loss_curve(
         log: what ``log.jsonl`` holds, a mapping per step with ``step``, ``train_loss`` and ``val_loss``, in which each
             loss may be None; or simply the training loss of every step from 1 on; or either of these by the names of
             runs.
-        baselines: the n-gram baselines, from the weakest, by name, or as objects with a ``name`` and a ``loss``, such as
-            :func:`gpt.data.ngram.baselines` gives.
+        baselines: the n-gram baselines, weakest first, by name, or as objects with a ``name`` and a ``loss``, such as
+            :func:`gpt.data.ngram.baselines` returns.
         title: the title.
         unit: the unit of the loss.
 
