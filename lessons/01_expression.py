@@ -20,7 +20,7 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## Nudge it
 #
-# Here is the formula as an ordinary function. `L` stands for *loss*: the number that we shall later want to be small.
+# Here is the formula as an ordinary function. `L` stands for *loss*: the number that we will later want to be small.
 
 
 # %% tags=["model"]
@@ -54,7 +54,7 @@ assert abs(slope - 6.0) < 1e-9
 # %% [markdown]
 # ## Numbers that remember
 #
-# To go back through a calculation, somebody must have written down how it went. A `Value` is a number that keeps the
+# To go back through a calculation, its steps must have been written down. A `Value` is a number that keeps the
 # receipt: the operation that made it, and the Values it was made from.
 
 # %%
@@ -74,9 +74,9 @@ L
 L.inputs
 
 # %% [markdown]
-# Follow the receipts from `L` backwards and you get a picture of the whole calculation: the **computation graph**.
+# Follow the receipts backward from `L` and you get a picture of the whole calculation: the **computation graph**.
 # Each box is one Value. The tab is its operation; `data` is the number; `grad` will hold its slope. A dash means that
-# nobody has computed it yet.
+# it has not been computed yet.
 
 # %%
 viz.draw(L)
@@ -99,7 +99,7 @@ viz.draw(L)
 #
 #     ∂L/∂a = ∂L/∂d · ∂d/∂e · ∂e/∂a
 #
-# **Predict.** Take a pencil. `L` moves as fast as itself, so `∂L/∂L = 1`. Go backwards: what are `∂L/∂d`, `∂L/∂f`,
+# **Predict.** Take a pencil. `L` moves as fast as itself, so `∂L/∂L = 1`. Go backward: what are `∂L/∂d`, `∂L/∂f`,
 # `∂L/∂e`, `∂L/∂c`, and at last `∂L/∂a` and `∂L/∂b`?
 
 # %%
@@ -114,9 +114,9 @@ assert (e.grad, d.grad) == (-2.0, -2.0)
 
 # %% [markdown]
 # `∂L/∂a = 6` is the slope that nudging gave us. And here is the gradient flowing back through the
-# picture: each line now shows what it carries, blue for positive and red with a bar for negative, the wider the
-# stronger. It is −2 that comes out of the last product towards `d`; the sum hands it on unchanged; the first product
-# multiplies it by −3 for `a`, and by 2 for `b`.
+# picture: each line now shows what it carries, blue for positive and red with a bar for negative, the wider, the
+# stronger. The last product sends −2 back to `d`; the sum passes it on unchanged; the first product multiplies it by −3
+# for `a`, and by 2 for `b`.
 
 # %%
 viz.draw(L)
@@ -175,13 +175,12 @@ viz.draw(b)
 # %% [markdown]
 # Two lines lead from `a` to `b`, and along each comes a 1. A nudge of `a` reaches `b` on both, so the contributions
 # **add up**: 1 + 1 = 2. In the program this is the difference between `grad = ...` and `grad += ...`, and forgetting
-# the plus is the most common mistake of all who write this for the first time (`viz bug missing-plus` shows
-# it).
+# the plus is the most common mistake of everyone who writes this for the first time (`viz bug missing-plus` shows it).
 
 # %% [markdown]
 # ## Who goes first?
 #
-# The program that is nearest at hand: start at the result, give each input its share, then do the same at each input.
+# The obvious program: start at the result, give each input its part of the gradient, then do the same at each input.
 
 
 # %%
@@ -210,10 +209,10 @@ naive
 assert naive == 8.0
 
 # %% [markdown]
-# It says 8; the truth is 4. Two lines lead to `b`, so the naive program visits `b` twice, and the second time hands
-# on what it has already handed on. The rule that mends it: **nobody passes a gradient on before all of it has
-# arrived.** An order in which every Value comes after all its inputs is called *topological*; go through it
-# backwards, and each Value's gradient is complete when its turn comes.
+# It says 8; the truth is 4. Two lines lead to `b`, so the naive program visits `b` twice, and the second time passes on
+# what it has already passed on. The rule that fixes it: **no Value passes its gradient on before all of it has
+# arrived.** An order in which every Value comes after all its inputs is called *topological*; go through it backward,
+# and each Value's gradient is complete when its turn comes.
 
 
 # %%
@@ -234,7 +233,7 @@ assert a.grad == 4.0
 assert central_difference(lambda a: (a + a) + (a + a), [1.0], 0) - 4.0 < 1e-6
 
 # %% [markdown]
-# These seven lines are the engine of every neural network there is. `Value.backward` does the same, with a little
+# These seven lines are the engine of every neural network. `Value.backward` does the same, with a little
 # more care for speed.
 
 # %% [markdown]

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Lesson 2: A line that learns
 #
-# **Question.** Nobody tells the computer the slope of a line; it only sees five points. How does it find the line?
+# **Question.** A computer is shown five points, and not told the slope of the line through them. How does it find the
+# line?
 #
-# In the first lesson the four numbers were given, and we asked which way each of them moves the result. Now we turn
-# the question round: two numbers are *ours to choose*, and we choose them by listening to the gradients. That is all
-# that training is, here and in a model with a hundred thousand million numbers.
+# In the first lesson the four numbers were given, and we asked which way each of them moves the result. Now we turn the
+# question around: two numbers are *ours to choose*, and we choose them by listening to the gradients. That is all that
+# training is, here and in a model with a hundred thousand million numbers.
 
 # %%
 import viz
@@ -54,12 +55,12 @@ while abs(w.data - 3) > 0.005:
 assert steps == 317
 
 # %%
-viz.plot({"w": path}, title="100 steps towards 3", x="step", y="w")
+viz.plot({"w": path}, title="100 steps toward 3", x="step", y="w")
 
 # %% [markdown]
-# Only 2.602. Each step covers 2 % of the way that is left, because the slope there, `2·(w − 3)`, shrinks as the
+# Only 2.602. Each step covers 2 % of the remaining way, because the slope there, `2·(w − 3)`, shrinks as the
 # valley becomes flat. To come within 0.005 of the goal takes 317 steps. (Pages that show this example often print
-# "3.0" after 100 steps. Nobody ran them.)
+# "3.0" after 100 steps. They were never run.)
 
 # %% [markdown]
 # ## Two knobs: a line
@@ -83,7 +84,7 @@ class Line(Module):
 
 
 # %% [markdown]
-# `Module` is the library's word for a thing with parameters: it can list them, and set all their gradients back.
+# `Module` is the library's word for a thing with parameters: it can list them, and reset all their gradients.
 #
 # What does "best" mean? We need one number that says how wrong a line is. For each point take the **error**,
 # prediction minus truth; square it, so that too high and too low count alike and large errors count more; take the
@@ -119,8 +120,8 @@ one_error.backward()
 viz.draw(one_error)
 
 # %% [markdown]
-# **Predict.** At w = 0 and b = 0 the line lies flat below all five points. Which signs have the gradients of `w` and
-# `b`, and which of the two is larger?
+# **Predict.** At w = 0 and b = 0 the line is flat and below all five points. Which signs do the gradients of `w` and
+# `b` have, and which of the two is larger?
 
 # %%
 line.zero_grad()
@@ -175,11 +176,11 @@ measured = list(zip(xs, ys, strict=True))
 viz.plot({"y = 1.97x + 0.07": fitted}, points={"measured": measured}, title="Learned")
 
 # %% [markdown]
-# The loss does not become 0: no line passes through all five points. What is left, 0.0118, is the noise of measuring.
+# The loss does not become 0: no line passes through all five points. What remains, 0.0118, is measurement noise.
 #
 # Four lines do all the work, and you will meet them in every lesson from now on: **compute the loss, forget the old
-# gradients, go backward, step.** Why forget? Because gradients accumulate: without `zero_grad` each step would carry
-# all earlier ones on its back.
+# gradients, go backward, step.** Why forget? Because gradients accumulate: without `zero_grad` each step would repeat
+# all earlier ones.
 #
 # ## How long a step?
 #
@@ -209,8 +210,8 @@ viz.plot(curves, title="Too small, right, too large", x="step", y="loss", log=Tr
 # ## Exercises
 #
 # **Exercise 1.** For a line there is a formula: `w = Σ(x − x̄)(y − ȳ) / Σ(x − x̄)²` and `b = ȳ − w·x̄`, where the bar
-# means the mean. Compute it and compare with what was learned. (Why learn at all, then? Because already a network of
-# three neurons has no such formula.)
+# means the mean. Compute it and compare with what was learned. (Why learn at all, then? Because even a network of three
+# neurons has no such formula.)
 
 # %% tags=["solution"]
 mean_x, mean_y = sum(xs) / 5, sum(ys) / 5
@@ -221,7 +222,7 @@ assert abs(best_w - 1.97) < 1e-9
 assert abs(best_b - 0.07) < 1e-9
 
 # %% [markdown]
-# **Exercise 2.** Somebody mistypes the last measurement: 20 for 10. Guess the new line, then train it (800 steps).
+# **Exercise 2.** The last measurement is mistyped: 20 instead of 10. Guess the new line, then train it (800 steps).
 # Which property of the loss makes one wrong point so powerful?
 
 # %% tags=["solution"]
@@ -257,6 +258,6 @@ assert abs(works - 2 / (2 * (6 + 34**0.5))) < 5e-4  # 2 / the largest curvature 
 # - **Gradient descent:** every parameter moves against its gradient, `w −= lr · gradient`.
 # - The four lines of training: loss, `zero_grad`, `backward`, step.
 # - A parameter that is used for every example collects a gradient from every example.
-# - **Learning rate:** too small creeps, too large explodes; in between lies a factor of about a hundred.
+# - **Learning rate:** too small creeps, too large explodes; in between is a factor of about a hundred.
 #
-# Next: a line can only be straight. We bend it, and get a neuron.
+# Next: a line can only be straight. An *activation* bends it, and makes it a neuron.

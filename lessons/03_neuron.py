@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Lesson 3: The neuron
 #
-# **Question.** A line goes on for ever, up and up. How do we make something that says *yes* or *no*, and why does it
+# **Question.** A line goes on forever, up and up. How do we make something that says *yes* or *no*, and why does it
 # sometimes stop learning?
 #
 # Take the line of the last lesson, allow it several inputs, and bend it. That is a neuron. The name comes from
-# biology; the thing itself is a weighted sum and a bend, no more.
+# biology; the thing itself is a weighted sum and an *activation*, the function that bends it, no more.
 
 # %%
 import math
@@ -19,13 +19,13 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## A committee member
 #
-# Imagine somebody who listens to several advisers. Each adviser says a number `x`; each has a **weight** `w`, how
-# much their word counts (negative: the opposite of what they say). All of it is added up, together with the
-# listener's own inclination, the **bias** `b`:
+# Imagine a committee member who listens to several advisers. Each adviser says a number `x`; each has a **weight** `w`,
+# how much their word counts (negative: the opposite of what they say). All of it is added up, together with the
+# member's own inclination, the **bias** `b`:
 #
 #     z = w₁·x₁ + w₂·x₂ + b
 #
-# So far this is a line, only in more directions. Then comes the **activation**, the bend. Three are common:
+# So far this is a line, only in more directions. Then comes the **activation**, which bends it. Three are common:
 #
 # - **sigmoid**, `σ(z) = 1 / (1 + e⁻ᶻ)`: from 0 to 1, a soft switch from *no* to *yes*;
 # - **tanh**: the same shape from −1 to 1;
@@ -33,24 +33,24 @@ FAST = globals().get("FAST", False)
 
 # %%
 zs = [i / 10 for i in range(-50, 51)]
-bends = {"sigmoid": Value.sigmoid, "tanh": Value.tanh, "ReLU": Value.relu}
-curves = {name: [(z, bend(Value(z)).data) for z in zs] for name, bend in bends.items()}
+activations = {"sigmoid": Value.sigmoid, "tanh": Value.tanh, "ReLU": Value.relu}
+curves = {name: [(z, activation(Value(z)).data) for z in zs] for name, activation in activations.items()}
 curves["ReLU"] = [point for point in curves["ReLU"] if point[1] <= 2]
-viz.plot(curves, title="Three bends", x="z")
+viz.plot(curves, title="Three activations", x="z")
 
 
 # %% tags=["model"]
 class Neuron(Module):
-    def __init__(self, w, b, bend=Value.sigmoid):
+    def __init__(self, w, b, activation=Value.sigmoid):
         self.w = [Value(number, label=f"w{i}") for i, number in enumerate(w, 1)]
         self.b = Value(b, label="b")
-        self.bend = bend
+        self.activation = activation
 
     def forward(self, x):
         z = self.b
         for weight, number in zip(self.w, x, strict=True):
             z = z + weight * number
-        return self.bend(z)
+        return self.activation(z)
 
 
 # %% [markdown]
@@ -60,7 +60,7 @@ class Neuron(Module):
 
 # %%
 x1, x2 = Value(2.0, label="x1"), Value(0.0, label="x2")
-neuron = Neuron([-3.0, 1.0], 6.8813735870195432, bend=Value.tanh)
+neuron = Neuron([-3.0, 1.0], 6.8813735870195432, activation=Value.tanh)
 with record_calls() as calls:
     o = neuron([x1, x2])
 
@@ -68,8 +68,8 @@ o.label = "o"
 o.data
 
 # %% [markdown]
-# The weighted sum is 0.8814, and tanh makes it 0.7071. To go back we need the rate of tanh. It is `1 − tanh²`: when
-# the result is `o`, the rate is `1 − o²`, here 1 − 0.5 = 0.5.
+# The weighted sum is 0.8814, and tanh makes it 0.7071. To go back we need the local derivative of tanh, its *slope*. It
+# is `1 − tanh²`: when the result is `o`, the slope is `1 − o²`, here 1 − 0.5 = 0.5.
 #
 # **Predict.** The gradient at the sum is 0.5. What arrives at `w1` (its adviser said 2), at `w2` (its adviser said
 # 0), at `x1` and at `x2`?
@@ -91,7 +91,7 @@ viz.draw(o)
 
 # %% [markdown]
 # `w2` gets 0: its adviser said nothing, so it cannot be blamed. In a product each factor's gradient is the *other
-# factor*. Keep that; it is why inputs that are always 0 never teach their weights anything.
+# factor*. Remember that; it is why inputs that are always 0 never teach their weights anything.
 
 # %%
 viz.flow(o, calls=calls)
@@ -100,7 +100,7 @@ viz.flow(o, calls=calls)
 # ## Glasses or ring?
 #
 # Four photographs of things on a table, each measured twice: how wide the thing is, and how much of it is glass. The
-# first two are glasses (1), the others are rings (0). The neuron is to tell them apart.
+# first two are glasses (1), the others are rings (0). The neuron should tell them apart.
 
 # %%
 photos = [(0.55, 0.48), (0.45, 0.72), (0.35, 0.03), (0.20, 0.03)]
@@ -148,7 +148,7 @@ assert unseen > 0.9
 # %% [markdown]
 # ## The hard bend, and its grave
 #
-# Some teach this example with a harder bend: cut the sum off below 0 and above 1. It is easy to compute by hand.
+# Some teach this example with a harder activation: cut the sum off below 0 and above 1. It is easy to compute by hand.
 
 
 # %%
@@ -156,7 +156,7 @@ def clip(z):
     return z.maximum(0.0).minimum(1.0)
 
 
-hard = Neuron([0.5, 0.5], 0.0, bend=clip)
+hard = Neuron([0.5, 0.5], 0.0, activation=clip)
 hard_losses = train(hard, lr=0.05, epochs=100)
 print([round(hard_losses[epoch], 4) for epoch in (0, 25, 50, 75, 99)])
 print(round(hard((0.50, 0.55)).data, 2))
@@ -167,12 +167,12 @@ for epoch, expected in zip((0, 25, 50, 75, 99), (0.463484, 0.102369, 0.048847, 0
 assert round(hard((0.50, 0.55)).data, 2) == 0.98
 
 # %% [markdown]
-# It learns, and gives the unseen photograph 0.98. Now somebody is impatient and takes a learning rate of 0.9.
+# It learns, and gives the unseen photograph 0.98. Now we are impatient and take a learning rate of 0.9.
 #
-# **Predict.** What happens to the loss: faster, jumping about, or something else?
+# **Predict.** What happens to the loss: faster, up and down, or something else?
 
 # %%
-dead = Neuron([0.5, 0.5], 0.0, bend=clip)
+dead = Neuron([0.5, 0.5], 0.0, activation=clip)
 dead_losses = train(dead, lr=0.9, epochs=100)
 print([round(dead_losses[epoch], 4) for epoch in (0, 1, 2, 99)])
 
@@ -189,7 +189,7 @@ viz.plot(
 )
 
 # %% [markdown]
-# The loss sticks at exactly 2, for ever. Look at the gradients:
+# The loss sticks at exactly 2, forever. Look at the gradients:
 
 # %%
 loss = (dead(photos[2]) - 0) ** 2
@@ -198,10 +198,9 @@ loss.backward()
 viz.draw(loss)
 
 # %% [markdown]
-# The first long step threw all sums above 1, where the clip is flat. A flat place has slope 0; multiply anything by 0
-# on the way back and nothing arrives (the dashed lines). The neuron is wrong about both rings, and cannot feel it: it
-# is
-# **dead**. Smooth bends do not have this edge, but far from the middle they are nearly flat, too:
+# The first long step moved all sums above 1, where the clip is flat. A flat function has slope 0; multiply anything by
+# 0 on the way back and nothing arrives (the dashed lines). The neuron is wrong about both rings, and cannot feel it: it
+# is **dead**. Smooth activations do not have this edge, but far from the middle they are nearly flat, too:
 
 # %%
 for z in (0.0, 2.0, 5.0, 10.0):
@@ -225,7 +224,7 @@ assert point.grad == 0.0
 # A sigmoid that sits at 10 is **saturated**: its slope is 0.000045, and learning there takes five thousand times as
 # long as at 0. A ReLU whose sum is negative for every example is dead outright. The slope of a sigmoid is 0.25 at
 # best: through ten layers of them the gradient shrinks to 0.25¹⁰, less than a millionth. That is why deep networks
-# prefer ReLU and its relatives, and why Lesson 9 builds bypasses.
+# prefer ReLU and its relatives, and why Lesson 9 adds residual connections.
 
 # %% tags=["check"]
 assert abs(0.25**10 - 9.5e-7) < 1e-8
@@ -261,9 +260,9 @@ print(f"z = {z:.2f}, sigmoid {out.data:.4f}, slope {neuron.b.grad:.4f}")
 assert (round(z, 2), round(out.data, 4), round(neuron.b.grad, 4)) == (1.85, 0.8641, 0.1174)
 
 # %% [markdown]
-# **Exercise 3.** *Exclusive or*: (0, 0) → 0, (0, 1) → 1, (1, 0) → 1, (1, 1) → 0. Give these four to `train` in place
-# of the photographs. How low does the loss become, whatever learning rate and start you choose? Draw the four points
-# on paper and try to separate the ones from the zeros by one straight line.
+# **Exercise 3.** *Exclusive or*: (0, 0) → 0, (0, 1) → 1, (1, 0) → 1, (1, 1) → 0. Give these four to `train` instead of
+# the photographs. How low does the loss become, whatever learning rate and start you choose? Draw the four points on
+# paper and try to separate the ones from the zeros by one straight line.
 
 # %% tags=["solution"]
 kept = photos, answers
@@ -276,11 +275,12 @@ assert final > 0.9
 # %% [markdown]
 # ## Summary
 #
-# - A **neuron** is a weighted sum plus a bias, and a bend: `activation(w·x + b)`.
+# - A **neuron** is a weighted sum plus a bias, and an **activation**: `activation(w·x + b)`.
 # - **sigmoid** goes from 0 to 1, **tanh** from −1 to 1, **ReLU** cuts off below 0.
-# - Backward, a weight's gradient is what its input said, times the slope of the bend, times what comes from the loss.
-# - Where the bend is flat, no gradient passes: **saturated** (nearly flat) and **dead** (exactly flat) neurons do not
-#   learn.
+# - Backward, a weight's gradient is what its input said, times the slope of the activation, times what comes from the
+#   loss.
+# - Where the activation is flat, no gradient passes: **saturated** (nearly flat) and **dead** (exactly flat) neurons do
+#   not learn.
 # - A sigmoid's slope is at most 0.25; ten in a row leave less than a millionth.
 # - One neuron draws one straight border. *Exclusive or* needs two.
 #

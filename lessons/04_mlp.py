@@ -2,7 +2,7 @@
 # # Lesson 4: Neurons in layers
 #
 # **Question.** One neuron draws one straight border, and *exclusive or* needs two. What can many neurons do, and how do
-# we notice that they have only learned their examples by heart?
+# we notice that they have only memorized their examples?
 #
 # Today we stack neurons, and nothing else is new: no new operation, no new rule for going back. The graph becomes
 # larger, and `backward` does not mind.
@@ -22,42 +22,42 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## Advisers who have advisers
 #
-# Remember the committee member who listens to advisers. Now the advisers are neurons themselves. All that listen to the
-# same advisers form a **layer**; what one layer says, the next one hears. The layers between the input and the answer
-# are called **hidden**, and the whole is a **multi-layer perceptron**, MLP for short.
+# Remember the committee member who listens to advisers. Now the advisers are neurons themselves. All neurons that
+# listen to the same advisers form a **layer**; what one layer says, the next one hears. The layers between the input
+# and the answer are called **hidden**, and the whole is a **multi-layer perceptron**, MLP for short.
 #
-# The neuron is the one of the last lesson, letter by letter.
+# The neuron is that of the last lesson, letter for letter.
 
 
 # %% tags=["model"]
 class Neuron(Module):
-    def __init__(self, w, b, bend=Value.sigmoid):
+    def __init__(self, w, b, activation=Value.sigmoid):
         self.w = [Value(number, label=f"w{i}") for i, number in enumerate(w, 1)]
         self.b = Value(b, label="b")
-        self.bend = bend
+        self.activation = activation
 
     def forward(self, x):
         z = self.b
         for weight, number in zip(self.w, x, strict=True):
             z = z + weight * number
-        return self.bend(z)
+        return self.activation(z)
 
 
 class Layer(Module):
-    def __init__(self, n_in, n_out, bend, *, rng):
+    def __init__(self, n_in, n_out, activation, *, rng):
         starts = [[rng.uniform(-1, 1) for _ in range(n_in)] for _ in range(n_out)]
-        self.neurons = [Neuron(start, 0.0, bend) for start in starts]
+        self.neurons = [Neuron(start, 0.0, activation) for start in starts]
 
     def forward(self, x):
         return [neuron(x) for neuron in self.neurons]
 
 
 class MLP(Module):
-    def __init__(self, sizes, bend=Value.tanh, seed=0):
+    def __init__(self, sizes, activation=Value.tanh, seed=0):
         rng = random.Random(seed)
-        bends = [bend] * (len(sizes) - 2) + [Value.sigmoid]
-        shapes = zip(pairwise(sizes), bends, strict=True)
-        self.layers = [Layer(n, m, bend, rng=rng) for (n, m), bend in shapes]
+        activations = [activation] * (len(sizes) - 2) + [Value.sigmoid]
+        shapes = zip(pairwise(sizes), activations, strict=True)
+        self.layers = [Layer(n, m, activation, rng=rng) for (n, m), activation in shapes]
 
     def forward(self, x):
         for layer in self.layers:
@@ -66,7 +66,7 @@ class MLP(Module):
 
 
 # %% [markdown]
-# The weights start at random, for a reason: two neurons of a layer that start alike get the same gradient for ever, and
+# The weights start at random, for a reason: two neurons of a layer that start alike get the same gradient forever, and
 # stay alike. The last layer always has a sigmoid, so every answer is between 0 and 1.
 #
 # **Predict.** A network with 3 inputs, two hidden layers of 4, and 2 outputs. Every neuron has a weight per input and a
@@ -90,7 +90,7 @@ assert len(network([1.0, 2.0, 3.0])) == 2
 # weights of 20 the sigmoid is nearly a switch:
 
 # %%
-by_hand = MLP([2, 2, 1], bend=Value.sigmoid)
+by_hand = MLP([2, 2, 1], activation=Value.sigmoid)
 by_hand.layers[0].neurons = [Neuron([20.0, 20.0], -10.0), Neuron([-20.0, -20.0], 30.0)]
 by_hand.layers[1].neurons = [Neuron([20.0, 20.0], -30.0)]  # key: one neuron, weights 20 and 20, bias -30
 
@@ -107,7 +107,7 @@ assert all(abs(a - y) < 1e-4 for a, y in zip(answers, exclusive_or, strict=True)
 # %% [markdown]
 # Look at the middle columns. In the new coordinates that the hidden layer has made, the four points are (0, 1), (1, 1),
 # (1, 1) and (1, 0): the two *ones* have moved onto the same spot, and a single straight border is enough. **That is
-# what hidden layers are for: they move the points until the last neuron's straight border will do.**
+# what hidden layers are for: they move the points until the straight border of the last neuron is enough.**
 #
 # ## Backward through layers: a network with all its numbers
 #
@@ -117,7 +117,7 @@ assert all(abs(a - y) < 1e-4 for a, y in zip(answers, exclusive_or, strict=True)
 #     E = ½·(o₁ − 0.01)² + ½·(o₂ − 0.99)²
 
 # %%
-net = MLP([2, 2, 2], bend=Value.sigmoid)
+net = MLP([2, 2, 2], activation=Value.sigmoid)
 net.layers[0].neurons = [Neuron([0.15, 0.20], 0.35), Neuron([0.25, 0.30], 0.35)]
 net.layers[1].neurons = [Neuron([0.40, 0.45], 0.60), Neuron([0.50, 0.55], 0.60)]
 
@@ -138,7 +138,7 @@ print(f"E = {E.data:.9f}")
 viz.draw(E, calls=calls, budget=24)
 
 # %% [markdown]
-# **Predict.** The first layer hangs further from `E`: what arrives there has also passed a weight of about a half and
+# **Predict.** The first layer is farther from `E`: what arrives there has also passed a weight of about a half and
 # one more sigmoid, whose slope is at most 0.25; and a weight's gradient is multiplied by what its input said, here 0.05
 # or 0.10. Are the first layer's gradients about as large as the second's, 7 times smaller, 70, or 700?
 
@@ -175,8 +175,8 @@ assert all(abs(weight.data - number) < 1e-9 for weight, number in zip(weights, e
 assert abs(half_squares(net).data - 0.291027774) < 1e-9
 
 # %% [markdown]
-# Every number agrees with that page to the ninth digit, and nobody derived a formula for this network: the chain rule
-# did it box by box.
+# Every number agrees with that page to the ninth digit, and no formula was derived for this network: the chain rule did
+# it box by box.
 #
 # ## Exclusive or, learned
 #
@@ -196,7 +196,7 @@ untrained = [model(point)[0].data for point in points]
 print([round(answer, 2) for answer in untrained])
 
 # %% [markdown]
-# Untrained, it answers nearly a half to everybody. (You may find such an untrained network's border in tutorials,
+# Untrained, it answers nearly a half to everything. (You may find such an untrained network's border in tutorials,
 # presented as the solution.) Where the answer crosses 0.5, the network changes its mind: that line is its **decision
 # boundary**. We keep a picture of it every now and then.
 
@@ -228,14 +228,14 @@ assert all(abs(a - y) < 0.1 for a, y in zip(answers, exclusive_or, strict=True))
 assert moments[-1].right == 4
 
 # %% [markdown]
-# The loss begins at 0.25: who says 0.5 to everybody is wrong by 0.5 each time, and 0.5² = 0.25. A loss that stays at
-# such a number means that a network has learned nothing yet but the average.
+# The loss begins at 0.25: an answer of 0.5 to everything is wrong by 0.5 each time, and 0.5² = 0.25. A loss that stays
+# at such a number means that a network has learned nothing yet but the average.
 #
 # ## Two moons, and three wrong labels
 #
-# Now something closer to life: two clouds of points in the shape of half moons. Twenty to learn from; and, because
-# people make mistakes, three of these twenty have the wrong label. Sixty others, with the right labels, are kept aside
-# to see whether what is learned is true for new points as well: the **validation** points.
+# Now something closer to life: two clouds of points in the shape of half moons. There are twenty points to learn from;
+# and, because people make mistakes, three of them have the wrong label. Sixty others, with the right labels, are held
+# out to see whether what is learned holds for new points as well: the **validation** points.
 
 
 # %%
@@ -265,9 +265,8 @@ viz.plot({}, points=groups, title="Twenty points, three of them mislabeled")
 
 # %% [markdown]
 # We train a network with two hidden layers of eight, and look every ten steps at both losses. The steps are made by
-# `Adam`, which is gradient descent with a learning rate of its own for each parameter: a few hundred steps do what
-# plain steps need thousands for. (It is taken apart in a supplement.) Weight decay, the two lines with `decay`, comes
-# later.
+# `Adam`, which is gradient descent with a separate learning rate for each parameter: a few hundred steps do what takes
+# thousands of plain steps. (It is taken apart in a supplement.) Weight decay, the two lines with `decay`, comes later.
 
 
 # %%
@@ -285,7 +284,7 @@ def train(model, steps, decay=0.0):
         optimizer.zero_grad()
         loss.backward()
         for parameter in model.parameters():
-            parameter.grad += decay * parameter.data  # key: pull every parameter towards 0
+            parameter.grad += decay * parameter.data  # key: pull every parameter toward 0
         optimizer.step()
     model.eval()
     return learned, new
@@ -301,7 +300,7 @@ plain_learned, plain_new = train(plain, steps)
 
 # %%
 curves = {"training": plain_learned, "validation": plain_new}
-viz.plot(curves, title="Learning by heart", x="step", y="loss")
+viz.plot(curves, title="Memorizing", x="step", y="loss")
 
 # %%
 viz.boundary(plain, points, labels, title="What it has learned")
@@ -325,19 +324,19 @@ if not FAST:
     assert right(plain) == 49
 
 # %% [markdown]
-# The training loss goes on falling, to an eighth of what it was. The validation loss falls at first, turns round
-# after about a hundred steps, and ends about three times as high. That is **overfitting**: 105 parameters can bend
-# the border around twenty points in any way, and in the end they do, around the three wrong ones too. A student who
-# learns the answers to old exams by heart, misprints included, does the same.
+# The training loss goes on falling, to an eighth of what it was. The validation loss falls at first, turns around after
+# about a hundred steps, and ends about three times as high. That is **overfitting**: 105 parameters can bend the border
+# around twenty points in any way, and in the end they do, around the three wrong ones too. A student who memorizes the
+# answers to old exams, misprints included, does the same.
 #
 # ## Three remedies
 #
 # - **Early stopping.** Watch the validation loss, and keep the network as it was when that was lowest. It costs
 #   nothing.
-# - **Weight decay.** Add a pull towards 0 to every gradient. A sharp bend in the border takes large weights; now only
-#   those grow that many examples pull at.
+# - **Weight decay.** Add a pull toward 0 to every gradient. A sharp turn of the border takes large weights; now only
+#   those weights grow that many examples pull at.
 # - **Dropout.** While training, set each hidden output to 0 with a chance of, here, 40 %, and scale up the others. No
-#   neuron can rely on one particular other any more; what is learned must be spread over many.
+#   neuron can rely on one particular other neuron anymore; what is learned must be spread over many.
 
 
 # %%
@@ -387,8 +386,8 @@ if not FAST:
 #
 # ## Exercises
 #
-# **Exercise 1.** How many parameters has `MLP([784, 16, 16, 10])`, the network that a well-known film about handwritten
-# digits shows? Count first.
+# **Exercise 1.** How many parameters does `MLP([784, 16, 16, 10])` have, the network in a well-known video about
+# handwritten digits? Count first.
 
 # %% tags=["solution"]
 digits = MLP([784, 16, 16, 10])
@@ -414,7 +413,7 @@ for hidden in solved:
         worst = max(abs(small(p)[0].data - y) for p, y in zip(square, exclusive_or, strict=True))
         solved[hidden] += worst < 0.2
 
-print(solved)  # one start of ten rolls into a valley that leads nowhere; with four neurons there always was a way out
+print(solved)  # one start in ten rolls into a valley that leads nowhere; with four neurons there was always a way out
 assert FAST or solved == {2: 9, 4: 10}
 
 # %% [markdown]
@@ -443,7 +442,7 @@ assert FAST or all(with_decay < without for without, with_decay in zip(last[0.0]
 #
 # - A **layer** is neurons that see the same inputs; a network with hidden layers is an **MLP**.
 # - n inputs and m neurons make m·(n + 1) parameters: 3→4→4→2 has 46.
-# - Hidden layers move the points until one straight border will do; so *exclusive or* is solved.
+# - Hidden layers move the points until one straight border is enough; this solves *exclusive or*.
 # - Start weights at random, or all neurons of a layer stay alike.
 # - Going back through many layers of sigmoids, gradients shrink.
 # - **Overfitting:** the training loss falls while the validation loss rises. Look at both, always.

@@ -24,41 +24,41 @@ FAST = globals().get("FAST", False)
 # ## From scores to shares
 #
 # A network's last layer gives a **score** for each class, any number, positive or negative; the usual name is
-# **logit**. Think of votes: whoever has more is preferred. Probabilities are stricter: none is negative, and together
-# they make 1. Two steps lead there:
+# **logit**. Think of votes: more is better. Probabilities are stricter: none is negative, and together they make 1. Two
+# steps lead there:
 #
 # 1. make every score positive: take `e` to the power of it;
-# 2. divide by the sum, so that the shares add up to 1.
+# 2. divide by the sum, so that the results add up to 1.
 #
 # This is the **softmax**:
 #
 #     pᵢ = e^zᵢ / Σⱼ e^zⱼ
 #
-# Why `e` to the power? Because then only *differences* between scores count: whoever is ahead by 1 has 2.718 times the
-# share, at the top as at the bottom.
+# Why `e` to the power? Because then only *differences* between scores count: a class that is ahead by 1 has 2.718 times
+# the probability, at the top as at the bottom.
 
 
 # %%
 def naive_softmax(scores):
     powers = [score.exp() for score in scores]
     total = sum(powers)
-    return [power / total for power in powers]  # key: each one's share of the total
+    return [power / total for power in powers]  # key: each one's part of the total
 
 
 scores = [Value(z, label=f"z{i}") for i, z in enumerate((2.0, 1.0, 0.1), 1)]
 
 # %% [markdown]
-# **Predict.** The scores are 2, 1 and 0.1. What is the share of the first: about a third, a half, two thirds, or nine
-# tenths?
+# **Predict.** The scores are 2, 1 and 0.1. What is the probability of the first: about a third, a half, two thirds, or
+# nine tenths?
 
 # %%
-shares = naive_softmax(scores)
-print([round(share.data, 3) for share in shares])
+probabilities = naive_softmax(scores)
+print([round(p.data, 3) for p in probabilities])
 
 # %% tags=["check"]
-assert [round(share.data, 3) for share in shares] == [0.659, 0.242, 0.099]
-assert abs(sum(share.data for share in shares) - 1) < 1e-12
-assert abs(shares[0].data / shares[1].data - math.e) < 1e-12
+assert [round(p.data, 3) for p in probabilities] == [0.659, 0.242, 0.099]
+assert abs(sum(p.data for p in probabilities) - 1) < 1e-12
+assert abs(probabilities[0].data / probabilities[1].data - math.e) < 1e-12
 
 # %% [markdown]
 # ## A softmax that survives large scores
@@ -68,11 +68,11 @@ assert abs(shares[0].data / shares[1].data - math.e) < 1e-12
 
 # %%
 large = [Value(1002.0), Value(1001.0), Value(1000.1)]
-print([share.data for share in naive_softmax(large)])
+print([p.data for p in naive_softmax(large)])
 
 # %% [markdown]
 # *Not a number.* e¹⁰⁰² has 436 digits before the point; the largest number that the computer can write has 309. It
-# becomes infinite, and infinity divided by infinity is nothing at all. The mend costs one subtraction. Only differences
+# becomes infinite, and infinity divided by infinity is nothing at all. The fix costs one subtraction. Only differences
 # count, so we may subtract the same number from all scores; if it is the largest, the largest power is e⁰ = 1, and
 # nothing overflows:
 
@@ -85,20 +85,21 @@ def softmax(scores):
     return [power / total for power in powers]
 
 
-print([round(share.data, 3) for share in softmax(large)])
+print([round(p.data, 3) for p in softmax(large)])
 
 # %% tags=["check"]
-assert all(math.isnan(share.data) for share in naive_softmax(large))
-assert [round(share.data, 3) for share in softmax(large)] == [0.659, 0.242, 0.099]
+assert all(math.isnan(p.data) for p in naive_softmax(large))
+assert [round(p.data, 3) for p in softmax(large)] == [0.659, 0.242, 0.099]
 assert math.floor(1002 / math.log(10)) + 1 == 436
 assert len(str(int(1.7e308))) == 309
 
 # %% [markdown]
 # ## How wrong is a probability?
 #
-# The first class is the right answer, and it got 0.659. Measure the *surprise*: who holds something for certain is not
-# surprised when it happens, surprise 0; who holds it for impossible is surprised without limit. The function that does
-# this, and adds up when chances multiply, is minus the logarithm. This loss is called **cross-entropy**:
+# The first class is the right answer, and it got 0.659. Measure the *surprise*: if you are certain of something, you
+# are not surprised when it happens, surprise 0; if you think it impossible, your surprise has no limit. The function
+# that does this, and adds up when probabilities multiply, is minus the logarithm. This loss is called
+# **cross-entropy**:
 #
 #     L = −ln p(right answer)
 #
@@ -115,12 +116,12 @@ def cross_entropy(scores, target):
 
 loss = cross_entropy(scores, 0)
 loss.label = "loss"
-print(f"{loss.data:.3f} = −ln {shares[0].data:.3f}")
+print(f"{loss.data:.3f} = −ln {probabilities[0].data:.3f}")
 print([f"surprise at {p}: {-math.log(p):.2f}" for p in (0.99, 0.5, 0.1, 0.001)])
 
 # %% tags=["check"]
 assert round(loss.data, 3) == 0.417
-assert abs(loss.data + math.log(shares[0].data)) < 1e-12
+assert abs(loss.data + math.log(probabilities[0].data)) < 1e-12
 assert round(cross_entropy([Value(0.0)] * 3, 1).data, 4) == round(math.log(3), 4) == 1.0986
 
 # %% [markdown]
@@ -138,17 +139,17 @@ print([round(score.grad, 3) for score in scores])
 viz.draw(loss)
 
 # %% tags=["check"]
-for score, share, onehot in zip(scores, shares, (1, 0, 0), strict=True):
-    assert abs(score.grad - (share.data - onehot)) < 1e-12
+for score, p, onehot in zip(scores, probabilities, (1, 0, 0), strict=True):
+    assert abs(score.grad - (p.data - onehot)) < 1e-12
 assert [round(score.grad, 3) for score in scores] == [-0.341, 0.242, 0.099]
 
 # %% [markdown]
 # −0.341, 0.242, 0.099: **the gradient is `p − onehot`**, what was said minus what should have been said (1 for the
 # right answer, 0 for the others). No more, no less. All the complicated parts cancel, and the three numbers add up to
-# 0: what the right answer is to gain, the others lose.
+# 0: what the right answer should gain, the others lose.
 #
-# Compare with the squared error behind a sigmoid, in Lesson 3: who is *sure and wrong* sits where the sigmoid is flat,
-# and learns nothing. Here whoever is sure and wrong feels the largest gradient there is, nearly 1.
+# Compare with the squared error after a sigmoid, in Lesson 3: a neuron that is *sure and wrong* is where the sigmoid is
+# flat, and learns nothing. Here a network that is sure and wrong gets the largest possible gradient, nearly 1.
 
 # %%
 sure_and_wrong = Value(-10.0)
@@ -165,47 +166,47 @@ assert abs(z.grad + 1) < 1e-4
 # %% [markdown]
 # ## Temperature
 #
-# Divide all scores by a number T before the softmax. Above 1, differences shrink and everybody gets a more equal share;
-# below 1, they grow and the winner takes more. Physicists call it **temperature**: hot is disorder, cold is order. It
-# is the knob with which a language model is made adventurous or careful.
+# Divide all scores by a number T before the softmax. Above 1, differences shrink and the probabilities become more
+# equal; below 1, they grow and the winner takes more. Physicists call it **temperature**: hot is disorder, cold is
+# order. It is the knob with which a language model is made adventurous or careful.
 #
-# **Predict.** With T = 0.5, the shares of 2, 1 and 0.1 become 0.864, 0.117 and 0.019. And with T = 100?
+# **Predict.** With T = 0.5, the probabilities for 2, 1 and 0.1 become 0.864, 0.117 and 0.019. And with T = 100?
 
 # %%
 for temperature in (0.1, 0.5, 1.0, 2.0, 100.0):
-    shared = softmax([score / temperature for score in scores])  # key: the shares at this temperature
-    print(temperature, [round(share.data, 3) for share in shared])
+    probabilities = softmax([score / temperature for score in scores])  # key: the probabilities at this temperature
+    print(temperature, [round(p.data, 3) for p in probabilities])
 
 # %%
 temperatures = [0.1 + i * 0.05 for i in range(80)]
 lines = {score.label: [] for score in scores}
 for temperature in temperatures:
-    shared = softmax([score / temperature for score in scores])
-    for score, share in zip(scores, shared, strict=True):
-        lines[score.label].append((temperature, share.data))
+    probabilities = softmax([score / temperature for score in scores])
+    for score, p in zip(scores, probabilities, strict=True):
+        lines[score.label].append((temperature, p.data))
 
-viz.plot(lines, title="From careful to adventurous", x="temperature", y="share")
+viz.plot(lines, title="From careful to adventurous", x="temperature", y="probability")
 
 # %% tags=["check"]
-assert [round(share.data, 3) for share in softmax([score / 0.5 for score in scores])] == [0.864, 0.117, 0.019]
+assert [round(p.data, 3) for p in softmax([score / 0.5 for score in scores])] == [0.864, 0.117, 0.019]
 assert softmax([score / 0.1 for score in scores])[0].data > 0.9999
-assert all(abs(share.data - 1 / 3) < 0.005 for share in softmax([score / 100 for score in scores]))
+assert all(abs(p.data - 1 / 3) < 0.005 for p in softmax([score / 100 for score in scores]))
 
 # %% [markdown]
 # ## Three arms of a spiral
 #
 # Three classes that wind around each other. The network is the MLP of the last lesson with a new end: one neuron per
-# class, without a bend, since scores may be any number; and a method for the loss. `Layer` now comes from the library,
-# where it consists of the same lines and calls the bends by their names.
+# class, without an activation, since scores may be any number; and a method for the loss. `Layer` now comes from the
+# library, where it consists of the same lines and takes the activations by name.
 
 
 # %% tags=["model"]
 class MLP(Module):
-    def __init__(self, sizes, bend="tanh", seed=0):
+    def __init__(self, sizes, activation="tanh", seed=0):
         rng = random.Random(seed)
-        bends = [bend] * (len(sizes) - 2) + ["linear"]
-        shapes = zip(pairwise(sizes), bends, strict=True)
-        self.layers = [Layer(n, m, bend, rng=rng) for (n, m), bend in shapes]
+        activations = [activation] * (len(sizes) - 2) + ["linear"]
+        shapes = zip(pairwise(sizes), activations, strict=True)
+        self.layers = [Layer(n, m, activation, rng=rng) for (n, m), activation in shapes]
 
     def forward(self, x):
         for layer in self.layers:
@@ -269,8 +270,8 @@ def right(points, labels):
 
 
 # %% [markdown]
-# **Predict.** A network that knows nothing and says so would have a loss of ln 3 = 1.0986. This one has random weights.
-# Is its loss below, above, or exactly there?
+# **Predict.** A network that knows nothing and admits it would have a loss of ln 3 = 1.0986. This one has random
+# weights. Is its loss below, above, or exactly there?
 
 # %%
 at_first = mean_loss(points, labels).data
@@ -281,8 +282,8 @@ assert at_first > 1.3
 
 # %% [markdown]
 # Above: it knows nothing, but its random weights make it *say* something, and it is often sure and wrong. Remember this
-# number, the **loss at initialization**. It is the first thing to look at in a new network; ln of the number of classes
-# is what it should be.
+# number, the **loss at initialization**. It is the first thing to look at in a new network; it should be ln of the
+# number of classes.
 
 # %%
 optimizer = Adam(model.parameters(), lr=0.1)
@@ -321,7 +322,7 @@ with no_grad():
 
 doubtful = min(range(90), key=lambda i: sure[i])
 x, y = new_points[doubtful]
-said = [round(share.data, 2) for share in softmax(model((x, y)))]
+said = [round(p.data, 2) for p in softmax(model((x, y)))]
 print(f"least sure at ({x:.2f}, {y:.2f}): {said}")
 print(f"surer than 0.9 at {sum(s > 0.9 for s in sure)} of 90")
 
@@ -332,26 +333,26 @@ assert FAST or sum(s > 0.9 for s in sure) > 75
 # %% [markdown]
 # ## Exercises
 #
-# **Exercise 1.** By hand: the scores are 0, ln 2 and ln 5. The three shares? The loss if the third is right, and the
-# gradient of each score?
+# **Exercise 1.** By hand: the scores are 0, ln 2 and ln 5. The three probabilities? The loss if the third is right, and
+# the gradient of each score?
 
 # %% tags=["solution"]
 scores = [Value(0.0), Value(math.log(2)), Value(math.log(5))]
 loss = cross_entropy(scores, 2)
 loss.backward()
-print([round(share.data, 3) for share in softmax(scores)], round(loss.data, 2), [round(s.grad, 3) for s in scores])
+print([round(p.data, 3) for p in softmax(scores)], round(loss.data, 2), [round(s.grad, 3) for s in scores])
 assert all(abs(s.data - p) < 1e-12 for s, p in zip(softmax(scores), (1 / 8, 2 / 8, 5 / 8), strict=True))
 assert round(loss.data, 2) == round(math.log(8 / 5), 2) == 0.47
 assert all(abs(s.grad - g) < 1e-12 for s, g in zip(scores, (1 / 8, 2 / 8, -3 / 8), strict=True))
 
 # %% [markdown]
-# **Exercise 2.** Show that with two classes the softmax is an old friend: the first share of the scores z and 0 is
-# `σ(z)`. Check it for some z, and then with a pencil.
+# **Exercise 2.** Show that with two classes the softmax is an old friend: the first probability for the scores z and 0
+# is `σ(z)`. Check it for some z, and then with a pencil.
 
 # %% tags=["solution"]
 for number in (-3.0, 0.0, 0.5, 4.0):
-    share = softmax([Value(number), Value(0.0)])[0]
-    assert abs(share.data - Value(number).sigmoid().data) < 1e-12  # e^z / (e^z + 1) = 1 / (1 + e^−z)
+    p = softmax([Value(number), Value(0.0)])[0]
+    assert abs(p.data - Value(number).sigmoid().data) < 1e-12  # e^z / (e^z + 1) = 1 / (1 + e^−z)
 
 # %% [markdown]
 # **Exercise 3.** A language model gave the five characters of a word the log-probabilities −2.3, −1.1, −0.5, −3.2 and
@@ -367,7 +368,8 @@ assert round(math.exp(mean), 2) == 5.93
 # %% [markdown]
 # ## Summary
 #
-# - **Scores** (logits) are any numbers; **softmax** makes them shares: `e^zᵢ / Σ e^zⱼ`. Only differences count.
+# - **Scores** (logits) are any numbers; **softmax** turns them into probabilities: `e^zᵢ / Σ e^zⱼ`. Only differences
+#   count.
 # - Subtract the largest score first, or the powers overflow.
 # - **Cross-entropy** is the surprise at the right answer, `−ln p`, in nats.
 # - Its gradient at the scores is `p − onehot`: what was said minus what should have been said.

@@ -5,7 +5,7 @@
 # does training find the very numbers that counting finds?
 #
 # Today the classes are characters. There will be two models: one counts, the other one is trained. They are different
-# programs, and they end up the same. Whoever has understood that has understood what a language model learns.
+# programs, and they end up the same. If you understand why, you understand what a language model learns.
 
 # %%
 import math
@@ -27,7 +27,7 @@ FAST = globals().get("FAST", False)
 # ## Two thousand names
 #
 # Our text is a list of first names: the 2,000 most common ones in the United States census of 1990, which is in the
-# public domain. Nine tenths are there to learn from; the rest is kept aside.
+# public domain. Nine tenths are for learning; the rest is held out.
 
 # %%
 file = Path(lessons.__file__).parent / "data" / "names.txt"
@@ -68,11 +68,11 @@ starts = Counter(first for first, _ in examples)
 
 
 def counted(first, second):
-    return counts[first, second] / starts[first]  # key: the share of second among all that followed first
+    return counts[first, second] / starts[first]  # key: how often second came, among all that followed first
 
 
 # %% [markdown]
-# **Predict.** What follows a `q` in first names, and in what share of all cases? What follows a `y` most often?
+# **Predict.** What follows a `q` in first names, and with what probability? What follows a `y` most often?
 
 # %%
 for first in "qy":
@@ -104,8 +104,8 @@ assert round(counted_loss, 4) == 2.3389
 # ## A table of scalars
 #
 # Now without counting. The trained model is the simplest one that there can be: a table of 27 × 27 Values. The row of a
-# character holds the scores of all that could follow it. No weights, no sums, no bends: forward means to look up a row.
-# A table in which things are looked up by their index is called an **embedding**.
+# character holds the scores of all that could follow it. No weights, no sums, no activations: the forward pass looks up
+# a row. A table in which things are looked up by their index is called an **embedding**.
 
 
 # %% tags=["model"]
@@ -129,7 +129,7 @@ len(model.parameters())
 
 # %% [markdown]
 # `cross_entropy` and `softmax` come from the library from now on; they do what ours did. The table starts with zeros:
-# all scores equal, no claim at all.
+# all scores equal, no preference at all.
 #
 # **Predict.** What is the loss, to four decimals? And how many of the 729 parameters will get a gradient that is not 0?
 
@@ -203,23 +203,23 @@ assert -1e-9 < losses[-1] - counted_loss < 0.01
 assert FAST or losses[-1] - counted_loss < 0.001
 
 # %% [markdown]
-# There, to less than a thousandth. It can come as near as you like, but not below. Do they agree on the single
-# numbers as well?
+# There, to less than a thousandth. It can come as near as you like, but not below. Do they agree on individual numbers
+# as well?
 
 
 # %%
-def shares(first, temperature=1.0):
+def probabilities(first, temperature=1.0):
     scores = [score / temperature for score in model(first)]
-    return [share.data for share in softmax(scores)]
+    return [p.data for p in softmax(scores)]
 
 
 for first in ".ay":
-    trained = shares(index[first])
+    trained = probabilities(index[first])
     for i in sorted(range(27), key=lambda second: -trained[second])[:3]:
         print(first, alphabet[i], f"{trained[i]:.3f} {counted(index[first], i):.3f}")
 
 # %% tags=["check"]
-far = max(abs(shares(a)[b] - counted(a, b)) for a in range(27) for b in range(27) if starts[a] >= 100)
+far = max(abs(probabilities(a)[b] - counted(a, b)) for a in range(27) for b in range(27) if starts[a] >= 100)
 assert far < (0.05 if FAST else 0.005)
 
 # %% [markdown]
@@ -228,27 +228,28 @@ assert far < (0.05 if FAST else 0.005)
 #
 #     n · p(b) − count(b)
 #
-# Training stops where the gradient is 0: where `p(b) = count(b) / n`. **That is the counted share.** Who minimizes the
-# surprise must say what happens as often as it happens. Larger models have no such simple table; but what they are
-# pulled towards is the same: the true share of every character, given what came before.
+# Training stops where the gradient is 0: where `p(b) = count(b) / n`. **That is the counted probability.** To minimize
+# surprise, predict each character as often as it occurs. Larger models have no such simple table; but what they are
+# pulled toward is the same: the true probability of every character, given what came before.
 #
 # ## Let it write
 #
-# Start with the dot, draw a character according to its share, take that one's row, draw again, until a dot comes.
+# Start with the dot, draw a character according to its probability, take the row of that character, draw again, until a
+# dot comes.
 
 
 # %%
 def write(rng, temperature=1.0):
     name, last = "", 0
     while True:
-        last = rng.choices(range(27), shares(last, temperature))[0]  # key: draw the next character by its share
+        last = rng.choices(range(27), probabilities(last, temperature))[0]  # key: draw by probability
         if last == 0 or len(name) > 20:
             return name
         name += alphabet[last]
 
 
 # %%
-stages = {f"T = {t}": shares(index["a"], t) for t in (1.0, 0.5, 2.0)}
+stages = {f"T = {t}": probabilities(index["a"], t) for t in (1.0, 0.5, 2.0)}
 viz.next_characters(stages, alphabet, most=8, title="What follows an a")
 
 # %%
@@ -263,7 +264,7 @@ mean_length = sum(len(write(rng)) for _ in range(50 if FAST else 400)) / (50 if 
 assert 4 < mean_length < 8
 
 # %% [markdown]
-# Some can be said aloud, hardly one is a name. The model does not know how long a name is already, nor what stood two
+# Some can be pronounced, hardly one is a name. The model does not know how long a name is already, nor what came two
 # characters before. It has no memory.
 #
 # ## The names kept aside
@@ -277,14 +278,14 @@ never = sorted({alphabet[a] + alphabet[b] for a, b in new if counts[a, b] == 0})
 print(f"{len(new):,} pairs, never seen before: {never}")
 
 # %% [markdown]
-# The counted table has a share of 0 for these, says "impossible", and the surprise is −ln 0: **infinite**. Never say
-# never. The usual remedy is to pretend that one has seen each pair a little, say a tenth of a time:
+# The counted table has a probability of 0 for these, says "impossible", and the surprise is −ln 0: **infinite**. Never
+# say never. The usual remedy is to pretend that one has seen each pair a little, say a tenth of a time:
 
 
 # %%
 def smoothed_loss(examples, extra):
     p = [(counts[a, b] + extra) / (starts[a] + 27 * extra) for a, b in examples]
-    return -sum(math.log(share) for share in p) / len(p)
+    return -sum(math.log(x) for x in p) / len(p)
 
 
 print(f"{smoothed_loss(new, 0.1):.4f}")
@@ -300,7 +301,8 @@ assert round(smoothed_loss(new, 0.1), 4) == 2.3944
 # ## Exercises
 #
 # **Exercise 1.** Some say that an embedding is a matrix product: the character as a vector of 27 numbers, all 0 but for
-# a 1 at its index (*one-hot*), times the table. Show that the result is the row, and say why nobody computes it so.
+# a 1 at its index (*one-hot*), times the table. Show that the result is the row, and say why it is never computed that
+# way.
 
 # %% tags=["solution"]
 onehot = [1.0 if i == index["e"] else 0.0 for i in range(27)]
@@ -319,11 +321,11 @@ for extra in (1, 0.3, 0.1, 0.03, 0.01):
 
 tried = (1, 0.3, 0.1, 0.03, 0.01)
 assert min(tried, key=lambda extra: smoothed_loss(new, extra)) == 0.1
-assert min(tried, key=lambda extra: smoothed_loss(examples, extra)) == 0.01  # what is counted needs no caution
+assert min(tried, key=lambda extra: smoothed_loss(examples, extra)) == 0.01  # counted names need no smoothing
 
 # %% [markdown]
-# **Exercise 3.** More memory: count *triples*, so that two characters decide about the third, again with 0.1 extra. How
-# many cells has this table, and what is its loss on the new names? What about a table for runs of five characters?
+# **Exercise 3.** More memory: count *triples*, so that two characters predict the third, again with 0.1 extra. How many
+# cells does this table have, and what is its loss on the new names? What about a table for runs of five characters?
 
 
 # %% tags=["solution"]
@@ -347,12 +349,12 @@ assert ladder == {2: 2.3944, 3: 2.1631, 4: 2.1873, 5: 2.3759}
 # ## Summary
 #
 # - Characters become **indices**; an **embedding** is a table of scalars in which rows are looked up by index.
-# - A **bigram** model knows one character and gives shares for the next: 27 × 27 scores.
+# - A **bigram** model knows one character and gives probabilities for the next: 27 × 27 scores.
 # - At initialization, all scores equal, the loss is ln 27 = 3.2958.
 # - Only the rows that were looked up get a gradient.
-# - **Training finds what counting finds:** the loss is smallest where each share is the counted share.
+# - **Training finds what counting finds:** the loss is smallest where each probability is the counted one.
 # - `jit` does to all examples at once what our function does to one; the numbers are the same.
-# - **Sampling:** draw the next character by its share, append it, repeat.
-# - On new text, a share of 0 costs an infinite loss: smooth the counts.
+# - **Sampling:** draw the next character by its probability, append it, repeat.
+# - On new text, a probability of 0 costs an infinite loss: smooth the counts.
 #
 # Next: more memory without a table that explodes.

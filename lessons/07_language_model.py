@@ -5,8 +5,8 @@
 # hundredth of them. How can a model know more than one character without a table that explodes?
 #
 # The answer is from 2003, by Bengio and others, and all later language models are built on it: give each character a
-# few numbers of its own, put the last few characters' numbers side by side, and hand them to an MLP. You know all the
-# parts: the table from the last lesson, layers and bends from Lesson 4, the loss from Lesson 5.
+# few numbers, put those of the last few characters side by side, and feed them to an MLP. You know all the
+# parts: the table from the last lesson, layers and activations from Lesson 4, the loss from Lesson 5.
 
 # %%
 import math
@@ -55,12 +55,12 @@ for context, target in zip(*windows(["emma"], 3), strict=True):
 # ## Places on a map
 #
 # Imagine that you seat 27 guests at a party. You put people together who behave alike, and after a while you can guess
-# from the place alone what somebody will do. An **embedding** does that with characters: each gets a place, here four
-# numbers, and *training moves them*. If `a` and `e` behave alike, they end near each other, and what was learned about
-# `anna` helps with `enne`, which was never seen. A table of counts cannot do that: to it, each run is a stranger.
+# from the seat alone what a guest will do. An **embedding** does that with characters: each gets a place on a map, here
+# four numbers, and *training moves it*. If `a` and `e` behave alike, they end near each other, and what was learned
+# about `anna` helps with `enne`, which was never seen. A table of counts cannot do that: to it, each run is a stranger.
 #
-# Three characters make 3 × 4 = 12 numbers. They are laid end to end, and an MLP with 64 hidden neurons makes 27 scores
-# of them:
+# Three characters make 3 × 4 = 12 numbers. They are joined end to end, and an MLP with 64 hidden neurons makes 27
+# scores of them:
 #
 #     3 indices → (3, 4) → 12 numbers → 64 hidden → 27 scores
 
@@ -82,11 +82,11 @@ class LanguageModel(Module):
 
 
 # %% [markdown]
-# `Linear` is the library's layer without a bend: weights times inputs plus biases. The weights of the last one start
-# very small, with a spread of 0.01, so that the scores are all nearly 0.
+# `Linear` is the library's layer without an activation: weights times inputs plus biases. The weights of the last one
+# start very small, with a spread of 0.01, so that the scores are all nearly 0.
 #
-# **Predict.** How many parameters has `LanguageModel(27, 3, 4, 64)`? Count the table, the hidden layer and the last
-# layer. And what is its loss before training?
+# **Predict.** How many parameters does `LanguageModel(27, 3, 4, 64)` have? Count the table, the hidden layer and the
+# last layer. And what is its loss before training?
 
 # %%
 model = LanguageModel(27, 3, 4, 64)
@@ -130,8 +130,8 @@ assert sum(g != 0 for g in flat) == 8 and round(flat.count(0) / len(flat), 2) ==
 #
 # As in the last lesson, `jit` does to many windows at once what `loss` does to one. Not to all 12,372 at every step,
 # though: 256 drawn at random, a **batch**, show nearly the same way downhill for a fiftieth of the work. For the last
-# third of the steps the learning rate is a fifth, so that the model settles. We keep the mean
-# loss of every fifty batches, since single ones jump up and down.
+# third of the steps the learning rate is a fifth, so that the model settles. We keep the mean loss of every fifty
+# batches, since single ones jump up and down.
 
 # %%
 compiled = jit(model.loss, model)
@@ -195,8 +195,8 @@ assert len(seen) == 4221 < 27**4 / 100 and 27**3 == 19_683
 # that it learns from, it ends at about 1.93. The distance between the two is overfitting, as with the moons; it grows
 # with the size of the model and shrinks with more text.
 #
-# Is the map worth anything? Take only those windows among the new names whose three characters never stood together in
-# the training names. To a table they are complete strangers, and it can only guess, at ln 27 = 3.30:
+# Is the map worth anything? Take only those windows of the new names whose three characters never occur together in the
+# training names. To a table they are complete strangers, and it can only guess, at ln 27 = 3.30:
 
 # %%
 known = {tuple(context) for context in contexts}
@@ -212,9 +212,9 @@ assert losses.mean() < (2.9 if FAST else 2.5)
 # %% [markdown]
 # ## The map
 #
-# Nobody has told the model what a vowel is.
+# The model was never told what a vowel is.
 #
-# **Predict.** Who will be near to `a`? And what about `y`, and the dot?
+# **Predict.** Which characters will be near `a`? And what about `y`, and the dot?
 
 # %%
 viz.embeddings(model.table.weight, alphabet, title="The map")
@@ -232,9 +232,9 @@ between = [distance(a, b) for a in vowels for b in consonants]
 assert FAST or sum(within) / len(within) < 0.65 * sum(between) / len(between)
 
 # %% [markdown]
-# The vowels sit together: on average only about half as far from each other as from the consonants. What comes after
-# them is alike, so training has pushed them the same way. (The picture is a shadow: four dimensions, seen from the side
-# from which they differ most.)
+# The vowels are together: on average only about half as far from each other as from the consonants. What comes after
+# them is alike, so training has pushed them the same way. (The picture is a shadow: four dimensions, seen from the
+# direction in which they differ most.)
 #
 # ## Let it write
 
@@ -244,8 +244,8 @@ def write(rng, temperature=1.0):
     context, name = [0, 0, 0], ""
     while len(name) < 20:
         with no_grad():
-            shares = softmax([score / temperature for score in model(context)])
-        drawn = rng.choices(range(27), [share.data for share in shares])[0]
+            probabilities = softmax([score / temperature for score in model(context)])
+        drawn = rng.choices(range(27), [p.data for p in probabilities])[0]
         if drawn == 0:
             break
         name += alphabet[drawn]
@@ -266,8 +266,8 @@ assert len(written) == 10 and set("".join(written)) <= set(alphabet)
 #
 # ## Exercises
 #
-# **Exercise 1.** How many parameters has the model with a window of 8 characters, 16 numbers for each, and 64 hidden
-# neurons? How many cells would a table have that also knows 8 characters?
+# **Exercise 1.** How many parameters does the model have with a window of 8 characters, 16 numbers for each, and 64
+# hidden neurons? How many cells would a table need that also knows 8 characters?
 
 # %% tags=["solution"]
 larger = LanguageModel(27, 8, 16, 64)
@@ -276,7 +276,7 @@ assert len(larger.parameters()) == 27 * 16 + (8 * 16 * 64 + 64) + (64 * 27 + 27)
 
 # %% [markdown]
 # **Exercise 2.** How surprised is the model by your own name? Write `surprise(word)`, the mean loss per character with
-# the final dot, and compare an ordinary name with one that nobody has, such as *xqzt*.
+# the final dot, and compare an ordinary name with an impossible one, such as *xqzt*.
 
 
 # %% tags=["solution"]
@@ -307,19 +307,20 @@ for size in (1, 2, 5):
 
 new_contexts, new_targets = kept
 # One character is what the table of pairs knows, and counting is the best that can be done with it. With five, the
-# hidden layer must learn for each place of the window anew what a letter means there, and learns more by heart.
+# hidden layer must learn separately for each position of the window what a letter means there, and memorizes more.
 assert FAST or (2.38 < ends[1] < 2.45 and 2.12 < ends[2] < 2.24 and 2.1 < ends[5] < 2.22)
 
 # %% [markdown]
 # ## Summary
 #
 # - The **context window** is what the model sees: the last three characters.
-# - An **embedding** gives each character a few numbers; the window's numbers are laid end to end and go into an MLP.
+# - An **embedding** gives each character a few numbers; the numbers of the window are joined end to end and go into an
+#   MLP.
 # - 27·4 + 12·64 + 64 + 64·27 + 27 = 2,695 parameters; a table of the same memory has 531,441 cells.
 # - At initialization the loss is about ln 27, because the last layer starts very small.
 # - A **batch** of examples, drawn at random, shows well enough which way is down.
 # - Characters that behave alike end near each other, so what is learned about one holds for the other.
 # - 2.12 on new names; counted pairs 2.39, counted triples 2.16.
 #
-# Next: which of the earlier characters matters? So far each place of the window has weights of its own. Attention lets
+# Next: which of the earlier characters matters? So far each position of the window has its own weights. Attention lets
 # the model look.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Lesson 8: Attention
 #
-# **Question.** "The river bank overflowed": how does *bank* find out which of the words around it says what it means?
+# **Question.** "The river bank overflowed": how does *bank* find out which of the words around it tells what it means?
 #
-# The model of the last lesson sees a window of fixed places, and has other weights for each place. What it has learned
-# about the third place it does not know about the fourth. And nothing in it can say: "look for the word that matters,
-# *wherever it stands*". Today every place learns to ask the others.
+# The model of the last lesson sees a window of fixed positions, and has different weights for each position. What it
+# has learned about the third position it does not know about the fourth. And nothing in it can say: "look for the word
+# that matters, *wherever it is*". Today every position learns to ask the others.
 
 # %%
 import math
@@ -23,17 +23,18 @@ FAST = globals().get("FAST", False)
 # ## Drawers with labels
 #
 # Think of a cabinet. Each earlier word is a drawer; it has a **label** outside, and a **content** inside. You come with
-# a **request**, hold it against every label, and open the drawers: not one of them, but all of them a little, the wider
+# a **request**, compare it with every label, and open the drawers: not one of them, but all of them a little, the wider
 # the better the label fits. What you take home is a mixture of the contents.
 #
 # Every word plays all three parts, and has three vectors for them:
 #
 # - the **query** `q`, what this word is looking for;
 # - the **key** `k`, what it says about itself on the label;
-# - the **value** `v`, what it hands over.
+# - the **value** `v`, what it passes on.
 #
 # How well do a request and a label fit? Multiply them number by number and add up: the dot product is large when two
-# vectors point the same way. A softmax (Lesson 5) makes shares of the scores. For a query and the keys of T words:
+# vectors point the same way. A softmax (Lesson 5) turns the scores into probabilities, the **attention weights**. For a
+# query and the keys of T words:
 #
 #     wₜ = softmax(q · kₜ / √d)        result = Σ wₜ · vₜ
 #
@@ -43,7 +44,7 @@ FAST = globals().get("FAST", False)
 # %% tags=["model"]
 def look_at(query, keys):
     scale = len(query) ** -0.5
-    return F.softmax([F.dot(query, key) * scale for key in keys])  # key: shares of the scaled dot products
+    return F.softmax([F.dot(query, key) * scale for key in keys])  # key: softmax of the scaled dot products
 
 
 def mix(weights, values):
@@ -67,8 +68,8 @@ weights = look_at(query, keys)
 print([round(w.data, 4) for w in weights])
 
 # %% [markdown]
-# *Bank* looks at itself most, and at its two neighbors a quarter each. The pages that show this say: "now *bank*
-# carries the meaning of *river*".
+# *Bank* attends most to itself, and to each of its two neighbors with a quarter. The pages that show this say: "now
+# *bank* carries the meaning of *river*".
 #
 # **Predict.** Which two numbers come out of the mixture of [0.9, 0.1], [0.5, 0.5] and [0.1, 0.9]? Has *bank* changed?
 
@@ -83,7 +84,7 @@ assert abs(sum(w.data for w in weights) - 1) < 1e-12
 
 # %% [markdown]
 # It is [0.5, 0.5], exactly what *bank* had inside before. The two neighbors pull with equal strength in opposite
-# directions. Run your examples! The row of *river* does show something:
+# directions. Always run your examples! The row of *river* does show something:
 
 # %%
 query = [Value(x, label=f"q{i} river") for i, x in enumerate(numbers["river"], 1)]
@@ -97,7 +98,7 @@ assert [round(x.data, 4) for x in result] == [0.5813, 0.4187]
 
 # %% [markdown]
 # *River* came with [0.9, 0.1] and leaves with [0.5813, 0.4187]: it has heard of the others. All three rows together,
-# who looks (a row) at whom (a column):
+# which word (a row) attends to which (a column):
 
 # %%
 viz.attention([look_at(key, keys) for key in keys], words)
@@ -116,8 +117,8 @@ assert all(abs(v[0].grad - w.data) < 1e-12 for v, w in zip(values, weights, stri
 assert all(q.grad != 0 for q in query)
 
 # %% [markdown]
-# The gradient of a *value* is its weight, as for every weighted sum: whoever was listened to is told most about the
-# mistake.
+# The gradient of a *value* is its weight, as for every weighted sum: the word with the most attention learns most about
+# the mistake.
 #
 # ## What the root is for
 #
@@ -126,8 +127,8 @@ assert all(q.grad != 0 for q in query)
 # single 1 and the rest 0: it has made up its mind before it has learned anything, and there its slope is nearly 0
 # (like a saturated sigmoid, Lesson 3).
 #
-# **Predict.** With d = 64: how large is a typical dot product, and how much of the attention gets the best of 8 keys,
-# without the root and with it?
+# **Predict.** With d = 64: how large is a typical dot product, and how much of the attention does the best of 8 keys
+# get, without the root and with it?
 
 # %%
 rng = random.Random(1)
@@ -166,13 +167,14 @@ assert 0.3 < best["with"] < 0.4
 # Where do queries, keys and values come from? From the word's own vector, by three tables of weights that are learned.
 # Two more ideas complete it.
 #
-# **Nobody sees the future.** A language model guesses the next character at *every* place of a text at once, which
-# gives a lesson per character. A place that saw the next one would only copy it. So place t looks at the places up to
-# t, and the softmax is taken over those alone: every row still sums to 1. This is the **causal mask**.
+# **No position sees the future.** A language model guesses the next character at *every* position of a text at once,
+# which gives a lesson per character. A position that saw the next character would only copy it. So position t attends
+# to the positions up to t, and the softmax is taken over those alone: every row still sums to 1. This is the **causal
+# mask**.
 #
-# **Several heads.** One softmax looks mostly at one place. To look at two places for two reasons, cut the vectors into
-# pieces, and let each piece look for itself. A **head** is such a piece. In the end a fourth table mixes what they have
-# found.
+# **Several heads.** One softmax attends mostly to one position. To attend to two positions for two reasons, cut the
+# vectors into pieces, and let each piece attend on its own. A **head** is such a piece. In the end a fourth table mixes
+# what they have found.
 
 
 # %% tags=["model"]
@@ -202,7 +204,7 @@ class Attention(Module):
 
 
 # %% [markdown]
-# **Predict.** The width is 16. How many parameters has an attention with one head? And with four?
+# **Predict.** The width is 16. How many parameters does an attention layer have with one head? And with four?
 
 # %%
 one, four = Attention(16, 1, random.Random(1)), Attention(16, 4, random.Random(1))
@@ -212,8 +214,8 @@ print(len(one.parameters()), len(four.parameters()))
 assert len(one.parameters()) == len(four.parameters()) == 4 * 16 * 16 == 1024
 
 # %% [markdown]
-# Heads cost nothing: they share out what is there. Now, does it keep its word about the future? We give it five
-# vectors, and ask how the result at the *third* place depends on each of them.
+# Heads cost nothing: they divide what is there. Now, is the future really hidden? We give it five
+# vectors, and ask how the result at the *third* position depends on each of them.
 
 # %%
 x = [[Value(rng.gauss(0, 1)) for _ in range(16)] for _ in range(5)]
@@ -232,11 +234,11 @@ assert [[len(row) for row in head.rows] for head in heads] == [[1, 2, 3, 4, 5]] 
 assert all(abs(sum(row) - 1) < 1e-12 for head in heads for row in head.rows)
 
 # %% [markdown]
-# The last two are exactly 0: no line of the graph leads from the future to the third place.
+# The last two are exactly 0: no line of the graph leads from the future to the third position.
 #
 # ## It does not know any order
 #
-# **Predict.** We exchange the first and the third of the five vectors. What happens to the result at the *last* place?
+# **Predict.** We swap the first and the third of the five vectors. What happens to the result at the *last* position?
 
 # %%
 before = [v.data for v in one(x)[-1]]
@@ -249,17 +251,17 @@ assert change < 1e-12
 
 # %% [markdown]
 # Nothing (but for rounding: it adds up in another order). A sum has no order, so attention sees a bag of words. "Dog
-# bites man", "man bites dog": the same. The remedy is simple: each *place* gets a learned vector of its own, too, which
-# is added to the vector of what stands there. A query can then ask for what, or for where, or for both.
+# bites man", "man bites dog": the same. The remedy is simple: each *position* gets its own learned vector, too, which
+# is added to the vector of the word there. A query can then ask for what, or for where, or for both.
 #
 # ## A game of cards
 #
-# Four cards are turned up one after the other; each has a letter and a number. Then somebody calls a letter. You have
-# to say the number that stood on the *last* card with this letter:
+# Four cards are turned up one after the other; each has a letter and a number. Then a letter is called. You have to say
+# the number on the *last* card with this letter:
 #
 #     B3  A5  B1  C0   B?    →   1
 #
-# To win, one must find the right letter, wherever it is; if it is there twice, take the later one; and say its number.
+# To win, find the right letter, wherever it is; if it is there twice, take the later one; and say its number.
 
 # %%
 LETTERS, NUMBERS, CARDS, WIDTH = 4, 6, 4, 16
@@ -286,8 +288,8 @@ for i in range(3):
 
 
 # %% [markdown]
-# Three players. The first is the network of the last lesson: all five places side by side, a hidden layer, an answer.
-# The second attends. The third attends, and has vectors for places.
+# Three players. The first is the network of the last lesson: all five positions side by side, a hidden layer, an
+# answer. The second has attention. The third has attention and vectors for positions.
 
 
 # %%
@@ -343,7 +345,7 @@ viz.draw(loss, calls=calls, budget=30)
 viz.flow(loss, calls=calls, split=["Head"])
 
 # %% [markdown]
-# The letter and number tables get their gradient along two ways: through what the called letter asks for, and through
+# The letter and number tables get their gradient along two paths: through what the called letter asks for, and through
 # what the cards answer.
 #
 # ## Who wins?
@@ -375,14 +377,14 @@ def share_won(player, games):
 
 
 # %% [markdown]
-# **Predict.** 32 games per step, 400 steps. Which share of new games does each win: the window, the attention without
-# places, the attention with places? (Guessing wins one in six.)
+# **Predict.** 32 games per step, 400 steps. How many of the new games does each win: the window, attention without
+# positions, attention with positions? (Guessing wins one in six.)
 
 # %%
 players = {
     "window": WindowPlayer(random.Random(1)),
     "attention": Player(random.Random(1), positions=False),
-    "attention + places": player,
+    "attention + positions": player,
 }
 losses = {name: train(some, 400) for name, some in players.items()}
 won = {name: share_won(some, 500) for name, some in players.items()}
@@ -390,10 +392,10 @@ for name, share in won.items():
     print(f"{name:18}  {len(players[name].parameters()):,} parameters, wins {share:.0%}")
 
 # %% tags=["check"]
-assert won["attention + places"] > 0.97
+assert won["attention + positions"] > 0.97
 assert 0.65 < won["attention"] < 0.85
 assert 0.4 < won["window"] < 0.6
-assert losses["attention + places"][120] < 0.2
+assert losses["attention + positions"][120] < 0.2
 
 
 # %%
@@ -405,12 +407,12 @@ curves = {name: smooth(some) for name, some in losses.items()}
 viz.plot(curves, title="Learning to look it up", x="step", y="loss, mean of 20 steps")
 
 # %% [markdown]
-# The attention with places has it after about a hundred steps, and then never errs. Without places it finds the right
-# letter, but when there are two of it, it cannot tell which came last and mixes both. The window must learn for every
-# *pair* of places anew what "the same letter" means; what it has found out about cards 1 and 5 does not help it with
-# 2 and 5. It has more parameters than the others, and still only half of the games.
+# Attention with positions has it after about a hundred steps, and then makes no more mistakes. Without positions it
+# finds the right letter, but when there are two of them, it cannot tell which came last and mixes both. The window must
+# learn separately for every *pair* of positions what "the same letter" means; what it has found out about cards 1 and 5
+# does not help it with 2 and 5. It has more parameters than the others, and still only half of the games.
 #
-# Now look inside: what does the called letter, in the last row, look at?
+# Now look inside: what does the called letter, in the last row, attend to?
 
 # %%
 letters, numbers, answers = deal(1, random.Random(6))
@@ -429,10 +431,11 @@ assert seen.maps[0].rows[-1][twice[-1]] > 0.9
 
 # %% [markdown]
 # There are two cards with the called letter; nearly all of its attention goes to the later one. The hatched cells are
-# the future, which nobody sees. The other rows mean nothing: nobody has asked those places, so nothing has taught them.
+# the future, which no position sees. The other rows mean nothing: those positions were never asked, so nothing has
+# taught them.
 #
-# That is the machine in which language models keep their grammar: a verb looks for its subject, a closing quotation
-# mark for the opening one, a name for the place where it stood before. What to look for is learned, as everything is.
+# This is how language models keep their grammar: a verb looks for its subject, a closing quotation
+# mark for the opening one, a name for its earlier occurrence. What to look for is learned, as everything is.
 
 # %% [markdown]
 # ## Exercises
@@ -464,8 +467,8 @@ assert max(sums) < 0.5
 assert abs(sums[0] - math.exp(2**-0.5) / total) < 1e-12
 
 # %% [markdown]
-# **Exercise 3.** Put eight attentions in a row, width 16, and let a gradient come back from the end. How large is the
-# gradient at the results of each? (This is where the next lesson begins.)
+# **Exercise 3.** Put eight attention layers in a row, width 16, and let a gradient come back from the end. How large is
+# the gradient at the results of each? (This is where the next lesson begins.)
 
 # %% tags=["solution"]
 rng = random.Random(4)
@@ -484,12 +487,12 @@ assert norms[0] < norms[-1] / 100
 # %% [markdown]
 # ## Summary
 #
-# - **Query, key, value:** what a place looks for, how it is labeled, what it hands over; three learned tables.
-# - **Attention:** `softmax(q·k / √d)` are the shares, and the result is the mixture of the values.
+# - **Query, key, value:** what a position looks for, how it is labeled, what it passes on; three learned tables.
+# - **Attention:** `softmax(q·k / √d)` are the weights, and the result is the weighted sum of the values.
 # - **√d** keeps the scores near 1, so that the softmax has not made up its mind before it has learned.
-# - **Causal mask:** place t sees the places up to t; each row is a softmax of its own and sums to 1.
-# - **Heads** cut the vectors into pieces that look for themselves. They cost no parameters: 4·C² with any number.
+# - **Causal mask:** position t sees the positions up to t; each row is a separate softmax and sums to 1.
+# - **Heads** cut the vectors into pieces that attend on their own. They cost no parameters: 4·C² with any number.
 # - Attention alone knows no order; vectors for **positions** tell it.
-# - It looks things up wherever they stand; a window of fixed places cannot.
+# - It looks things up wherever they are; a window of fixed positions cannot.
 #
-# Next: many attentions in a row, and why that needs bypasses.
+# Next: many attention layers in a row, and why that needs residual connections.

@@ -4,7 +4,7 @@
 # **Question.** Eight layers should see more than one. Why do they learn nothing at all, and which two lines of code
 # change that?
 #
-# At the end of the last lesson a gradient went back through eight attentions in a row, and next to nothing of it
+# At the end of the last lesson a gradient went back through eight attention layers in a row, and next to nothing of it
 # arrived. That was the state of the art for many years: networks were shallow, because deep ones did not learn. Two
 # small ideas ended it. Every large language model is a tower of blocks that use both.
 
@@ -25,11 +25,11 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## A whisper down the line
 #
-# Children in a row pass a sentence on in a whisper. After eight of them nothing is left of it. A layer does the same to
+# Children in a row pass a sentence on in a whisper. After eight of them nothing remains of it. A layer does the same to
 # a gradient: it multiplies it by its slope. Say that the slope is 0.1, eight times in a row.
 #
-# **Predict.** What is left of a gradient of 1? And when each layer *adds* its result to what it was given, instead of
-# replacing it: `y = y + 0.1·y`?
+# **Predict.** What remains of a gradient of 1? And when each layer *adds* its result to its input, instead of replacing
+# it: `y = y + 0.1·y`?
 
 # %%
 x = Value(1.0, label="x")
@@ -66,14 +66,14 @@ viz.draw(y)
 # %% [markdown]
 # Three of the eight layers are enough for a picture. The slope of `y + f(y)` is `1 + f′`: whatever the layer does, the
 # 1 is there. In the picture the gradient has a way around every layer. Each child now also holds a copy of the written
-# sentence, and passes it on together with a remark. This is a **residual connection**, also called a bypass. What runs
-# along it through the whole tower, the growing sum, is the **residual stream**: every layer reads from it and adds to
-# it, none replaces it.
+# sentence, and passes it on together with a remark. This is a **residual connection**, a bypass for the gradient. The
+# growing sum that runs through the whole tower is the **residual stream**: every layer reads from it and adds to it,
+# none replaces it.
 #
 # ## A volume control
 #
 # A sum that grows at every layer may get loud, and a loud input is a long step. So before a layer listens, the volume
-# is set: the numbers of a place are divided by their typical size. **RMS norm** (root mean square) does just that:
+# is set: the numbers of a position are divided by their typical size. **RMS norm** (root mean square) does just that:
 #
 #     xᵢ / √(mean of x² + ε)
 #
@@ -81,7 +81,7 @@ viz.draw(y)
 #
 #     (xᵢ − mean) / √(variance + ε)
 #
-# The ε (0.00001) is there for the case that all numbers are equal: then the variance is 0.
+# The ε (0.00001) is for the case that all numbers are equal: then the variance is 0.
 
 
 # %% tags=["model"]
@@ -99,7 +99,7 @@ def layer_norm(row):
 
 
 # %% [markdown]
-# **Predict.** `[1, 2, 3, 4]`: which numbers come out of each? And out of `[100, 200, 300, 400]`?
+# **Predict.** `[1, 2, 3, 4]`: which numbers come out of each norm? And out of `[100, 200, 300, 400]`?
 
 # %%
 row = [Value(x) for x in (1.0, 2.0, 3.0, 4.0)]
@@ -115,7 +115,7 @@ for norm, library in ((rms_norm, F.rms_norm), (layer_norm, F.layer_norm)):
     assert all(abs(a.data - b.data) < 1e-5 for a, b in zip(norm(row), norm(loud), strict=True))
 
 # %% [markdown]
-# A hundred times as loud, and the same comes out. Many pages write ε outside of the root, `/ (√variance + ε)`. For
+# A hundred times as loud, and the same comes out. Many pages write ε outside the root, `/ (√variance + ε)`. For
 # ordinary rows the difference is small. But take a row of equal numbers, where the variance is 0, and ask for the
 # gradient: the slope of a root at 0 is infinite.
 
@@ -141,15 +141,15 @@ assert math.isnan(variance.grad)
 # %% [markdown]
 # ## The block
 #
-# One block does two things. **Attention** (last lesson, unchanged) lets the places talk to each other. A small
-# **feed-forward** network then lets each place think about what it has heard, on its own: wider, bend, narrow again.
-# Around each of the two: the volume control before it, and the bypass around it.
+# One block does two things. **Attention** (last lesson, unchanged) lets the positions talk to each other. A small
+# **feed-forward** network, an MLP, then lets each position think about what it has heard, on its own: wider,
+# activation, narrow again. Each of the two has the volume control before it, and the bypass around it.
 #
 #     x = x + attention(norm(x))
-#     x = x + think(norm(x))
+#     x = x + feed_forward(norm(x))
 #
-# The norm stands on the branch, not in the stream ("pre-norm"): nothing at all stands in the way of the gradient on
-# its way down the stream. To see what each idea does, both can be switched off.
+# The norm is on the branch, not in the stream ("pre-norm"): nothing at all is in the way of the gradient on its way
+# down the stream. To see what each idea does, both can be switched off.
 
 
 # %% tags=["model"]
@@ -193,14 +193,14 @@ class FeedForward(Module):
         self.up = Linear(width, hidden, bias=False, rng=rng)
         self.down = Linear(hidden, width, bias=False, rng=rng)
 
-    def forward(self, x):  # (T, width) → (T, width), each place on its own
+    def forward(self, x):  # (T, width) → (T, width), each position on its own
         return [self.down([z.relu() for z in self.up(row)]) for row in x]
 
 
 class Block(Module):
     def __init__(self, width, heads, hidden, rng, bypass=True, norm=True):
         self.attention = Attention(width, heads, rng)
-        self.think = FeedForward(width, hidden, rng)
+        self.feed_forward = FeedForward(width, hidden, rng)
         self.bypass, self.norm = bypass, norm
 
     def add(self, x, layer):
@@ -208,7 +208,7 @@ class Block(Module):
         return [F.add(old, more) for old, more in zip(x, new, strict=True)] if self.bypass else new
 
     def forward(self, x):  # (T, width) → (T, width)
-        return self.add(self.add(x, self.attention), self.think)
+        return self.add(self.add(x, self.attention), self.feed_forward)
 
 
 # %% [markdown]
@@ -224,7 +224,7 @@ assert len(block.parameters()) == 4 * 8 * 8 + 2 * 8 * 16 == 8 * 8**2 == 512
 assert len(Block(8, 2, 32, random.Random(1)).parameters()) == 12 * 8**2
 
 # %% [markdown]
-# 8·d² here, and 12·d² in GPT-2. Two thirds of that are the thinking, not the attention for which the thing is famous.
+# 8·d² here, and 12·d² in GPT-2. Two thirds of that are in the feed-forward part, not in the famous attention.
 #
 # ## Four towers
 #
@@ -288,7 +288,7 @@ def down(rungs):
 
 # %% [markdown]
 # `ladder` is the length of the gradient at the result of each block, its number first. The gradient comes from the
-# loss, so it starts at block 8 and climbs down to block 1; `down` is what is left of it there.
+# loss, so it starts at block 8 and climbs down to block 1; `down` is what remains of it there.
 #
 # **Predict.** For each of the four: does it shrink, stay, or grow on the way down from block 8 to block 1?
 
@@ -312,7 +312,7 @@ viz.plot(ladders, title="The gradient at each block", x="block", y="length of th
 # With neither, a two-thousand-millionth arrives. With the bypass the gradient is as long at the first block as at the
 # last. Then the norm would not be needed? Make all weights of the blocks twice as large at the start.
 #
-# **Predict.** The same four once more, twice as loud. Who is in trouble now?
+# **Predict.** The same four once more, twice as loud. Which ones are in trouble now?
 
 # %%
 loud_games = {name: one_game(Tower(random.Random(3), *switches, loudness=2)) for name, switches in VARIANTS.items()}
@@ -334,10 +334,10 @@ viz.plot(loud_ladders, title="Twice as loud", x="block", y="length of the gradie
 # %% [markdown]
 # Bypass without norm: every layer makes the stream louder, eight of them make it roar; the gradient
 # grows a hundredfold on its way down, and the loss before any training is near 300. With both, nothing has changed:
-# whatever the weights are, the ladder is level. That is what makes deep networks easy: not that one *can* find good
-# initial weights, but that one need not search.
+# whatever the weights are, the ladder is level. That is what makes deep networks easy: not that you *can* find good
+# initial weights, but that you need not search.
 #
-# `viz.flow` shows the same block by block, and has words for the worst. Neither:
+# `viz.flow` shows the same block by block, and says in words what is worst. Neither:
 
 # %%
 flows = {name: viz.flow(loss, calls=CallRecord(blocks)) for name, (loss, _, blocks) in games.items()}
@@ -370,7 +370,7 @@ loss, calls, blocks = loud_games["both"]
 viz.flow(loss, calls=CallRecord(blocks))
 
 # %% [markdown]
-# And the graph of the tower with both: eight alike blocks, folded, one after the other.
+# And the graph of the tower with both: eight equal blocks, folded, one after the other.
 
 # %%
 viz.draw(loss, calls=calls, budget=40, direction="wrapped")
@@ -390,13 +390,13 @@ def train(tower, steps):
     losses = []
     for step in range(steps):
         losses.append(compiled.value_and_grad(*deal(32, rng)))
-        optimizer.lr = 0.01 * (1 - step / steps)  # long steps first, short ones in the end
+        optimizer.lr = 0.01 * (1 - step / steps)  # long steps first, short ones at the end
         optimizer.step()
     return [sum(losses[i : i + 20]) / 20 for i in range(steps - 19)]  # smoothed
 
 
 # %% [markdown]
-# **Predict.** Four towers, twice as loud, the same games. Guessing costs ln 6 = 1.79. Who gets below?
+# **Predict.** Four towers, twice as loud, the same games. Guessing costs ln 6 = 1.79. Which ones get below?
 
 # %%
 steps = 200 if FAST else 600
@@ -415,14 +415,14 @@ viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of
 
 # %% [markdown]
 # *Neither* stays at guessing, as its ladder promised. *Norm* alone has gradients everywhere, and learns nothing either:
-# after eight replacements nothing is left of what the cards said. (A healthy gradient is necessary, not sufficient.)
+# after eight replacements nothing remains of what the cards said. (A healthy gradient is necessary, not sufficient.)
 # *Bypass* alone spends its time on becoming quieter. *Both* plays the game.
 
 # %% [markdown]
 # ## Exercises
 #
-# **Exercise 1.** Three layers with the slopes 0.5, −1 and 2 in a row. By hand: what is left of a gradient of 1 without
-# bypasses, and what with them? Is a bypass a guarantee?
+# **Exercise 1.** Three layers with the slopes 0.5, −1 and 2 in a row. By hand: what remains of a gradient of 1 without
+# bypasses, and with them? Is a bypass a guarantee?
 
 # %% tags=["solution"]
 ends = []
@@ -438,7 +438,7 @@ print(ends)  # 1.5 · 0 · 3 = 0: a layer whose slope is exactly −1 takes away
 assert ends == [-1.0, 0.0]
 
 # %% [markdown]
-# **Exercise 2.** The first transformer (2017) had the norm in the stream, behind the sum: `x = norm(x + layer(x))`,
+# **Exercise 2.** The first transformer (2017) had the norm in the stream, after the sum: `x = norm(x + layer(x))`,
 # "post-norm". Build that block, and compare its ladder with *both*, twice as loud.
 
 
@@ -465,7 +465,7 @@ assert 10 < 1 / down(post) < 30
 # %% tags=["solution"]
 tower = Tower(random.Random(3), True, False, loudness=2)
 for block in tower.blocks:
-    for table in (block.attention.out, block.think.down):
+    for table in (block.attention.out, block.feed_forward.down):
         for parameter in table.parameters():
             parameter.data /= (2 * DEPTH) ** 0.5
 
@@ -479,10 +479,9 @@ assert 1 < down(quiet) < 2
 #
 # - **Residual connection** (bypass): `x + layer(x)`. Its slope is 1 + f′, so the gradient always has a way down.
 # - The **residual stream** is the growing sum; every layer reads from it and adds to it.
-# - **RMS norm** divides by the root of the mean square, **layer norm** also subtracts the mean; ε stands under the
-#   root.
+# - **RMS norm** divides by the root of the mean square, **layer norm** also subtracts the mean; ε is inside the root.
 # - **Pre-norm:** the norm is on the branch, not in the stream.
-# - A **block**: places talk (attention), then each place thinks (feed-forward). 12·d² parameters in GPT-2.
+# - A **block**: positions talk (attention), then each position thinks (feed-forward). 12·d² parameters in GPT-2.
 # - Without bypass the gradient dies, without norm it may explode; with both the ladder is level, however it starts.
 # - A gradient that arrives is necessary for learning, not sufficient.
 #

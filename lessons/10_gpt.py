@@ -4,8 +4,8 @@
 # **Question.** Everything is there: numbers that remember, layers, attention, blocks. Put together and fed with
 # Shakespeare, does it write?
 #
-# Today we write the whole model on one page, count it, train it, listen to it, and look inside. Nothing in it is new.
-# New is what it does.
+# Today we write the whole model on one page, count it, train it, listen to it, and look inside. Nothing in it is new,
+# except what it does.
 
 # %%
 import math
@@ -28,7 +28,7 @@ FAST = globals().get("FAST", False)
 #
 # A scene that ships with this course: the balcony, *Romeo and Juliet* II, 2 (the public-domain edition that circulates
 # on the web since the 1990s). The full run takes nine plays, 1.1 million characters, which are fetched once; without a
-# network it says so, and the balcony has to do.
+# network a message says so, and the balcony has to do.
 
 # %%
 text = (Path(lessons.__file__).parent / "data" / "balcony.txt").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ print(f"{len(text):,} characters, {len(alphabet)} different ones: {''.join(alpha
 # %% [markdown]
 # ## The whole model
 #
-# The first cell is the last two lessons, without the switches.
+# The first cell contains the last two lessons, without the switches.
 
 
 # %% tags=["model"]
@@ -95,25 +95,25 @@ class FeedForward(Module):
         self.up = Linear(width, hidden, bias=False, rng=rng)
         self.down = Linear(hidden, width, bias=False, rng=rng)
 
-    def forward(self, x):  # (T, width) → (T, width), each place on its own
+    def forward(self, x):  # (T, width) → (T, width), each position on its own
         return [self.down([z.relu() for z in self.up(row)]) for row in x]
 
 
 class Block(Module):
     def __init__(self, width, heads, hidden, rng):
         self.attention = Attention(width, heads, rng)
-        self.think = FeedForward(width, hidden, rng)
+        self.feed_forward = FeedForward(width, hidden, rng)
 
     def add(self, x, layer):
         return [F.add(old, more) for old, more in zip(x, layer([rms_norm(row) for row in x]), strict=True)]
 
     def forward(self, x):  # (T, width) → (T, width)
-        return self.add(self.add(x, self.attention), self.think)
+        return self.add(self.add(x, self.attention), self.feed_forward)
 
 
 # %% [markdown]
-# And this is the GPT. A vector for what stands there plus a vector for where; the blocks; a last norm; and for each
-# place a score per character. The scores are dot products with the very table that the characters came from: "which
+# And this is the GPT. A vector for the character plus a vector for its position; the blocks; a last norm; and for each
+# position a score per character. The scores are dot products with the very table that the characters came from: "which
 # character's vector does the stream point to?" (That saves a table, and is called a *tied* head.)
 
 
@@ -132,14 +132,14 @@ class TinyLM(Module):
             x = block(x)
         return [F.linear(rms_norm(row), self.token.weight) for row in x]
 
-    def loss(self, tokens, targets):  # the targets are the tokens, one place further on
+    def loss(self, tokens, targets):  # the targets are the tokens, one position later
         rows = zip(self(tokens), targets, strict=True)
         return F.mean([F.cross_entropy(scores, target) for scores, target in rows])
 
 
 # %% [markdown]
-# **Predict.** Width 32, 2 heads, a hidden layer of 64, a context of 32 places. How many parameters has it with 40
-# characters? With 65? (Two tables of vectors, four of the attention, two of the feed-forward.)
+# **Predict.** Width 32, 2 heads, a hidden layer of 64, a context of 32 positions. How many parameters does it have with
+# 40 characters? With 65? (Two tables of vectors, four of the attention, two of the feed-forward.)
 
 # %%
 for vocabulary in (40, 65):
@@ -197,13 +197,13 @@ viz.draw(loss, calls=calls, budget=20)
 
 # %% [markdown]
 # The table of characters is used twice, at both ends: two contributions arrive there. And this is where the gradient
-# goes, with a line for each head:
+# goes, with one line for each head:
 
 # %%
 viz.flow(loss, calls=calls, split=["Head"])
 
 # %% [markdown]
-# In the next page every box opens, from the model down to one multiplication and its chain rule.
+# On the next page every box opens, from the model down to one multiplication and its chain rule.
 
 # %%
 viz.explore(loss, calls=calls, tokens=[text[here + i] for i in range(8)], title="The loss of a GPT")
@@ -214,7 +214,7 @@ viz.explore(loss, calls=calls, tokens=[text[here + i] for i in range(8)], title=
 # One step on 32 sequences of 32 characters would be twenty million Values: minutes per step, days for a training. The
 # scalars are the truth, but they are slow. Here is what `jit`, which has helped us since Lesson 6, really does. It runs
 # the function once and writes down all operations. Then it looks for operations of the same shape on neighboring
-# numbers, and puts each such pack into *one* instruction on arrays. It knows no layer: it finds the matrix products.
+# numbers, and packs them into *one* instruction on arrays. It knows no layer: it finds the matrix products.
 #
 # **Predict.** How many array instructions does this model become?
 
@@ -240,7 +240,7 @@ viz.draw_program(small)
 # %% [markdown]
 # ## Baselines to compare with
 #
-# "Is 2.3 a good loss?" Nobody can say without a baseline. What does *counting* reach on this text: single characters,
+# "Is 2.3 a good loss?" That depends on the baseline. What does *counting* reach on this text: single characters,
 # pairs, triples?
 
 # %%
@@ -257,18 +257,18 @@ if len(text) > 1_000_000:  # the nine plays
     assert abs(losses_of["trigram"] - 2.05) < 0.03
 
 # %% [markdown]
-# **Perplexity** is e^loss: among how many equally likely characters the model hesitates. For *uniform* that is the
-# whole alphabet.
+# **Perplexity** is e^loss: the number of equally likely characters that would be as uncertain. For *uniform* that is
+# the whole alphabet.
 #
 # ## Writing
 #
 # The model gives a score to every character. How do we choose one? Always the highest is dull: the same phrase again
-# and again. By chance, with the softmax as probabilities, is lively, and now and then absurd. Three knobs stand in
+# and again. A random choice by the softmax probabilities is lively, and now and then absurd. Three knobs are in
 # between:
 #
 # - **temperature**: divide the scores by it. Below 1 bolder, above 1 wilder.
-# - **top-k**: only the k likeliest take part.
-# - **top-p**: the likeliest take part until together they have the share p.
+# - **top-k**: only the k most likely characters take part.
+# - **top-p**: the most likely characters take part until their probabilities add up to p.
 
 
 # %%
@@ -276,11 +276,11 @@ def distribution(scores, temperature=1.0, top_k=None, top_p=1.0):
     order = sorted(range(len(scores)), key=lambda i: -scores[i])[:top_k]
     powers = [math.exp((scores[i] - scores[order[0]]) / temperature) for i in order]
     total, kept = sum(powers), 0.0
-    shares = [0.0] * len(scores)
+    probabilities = [0.0] * len(scores)
     for i, power in zip(order, powers, strict=True):
-        shares[i] = power if kept < top_p * total else 0.0  # key: the one that reaches p still takes part
+        probabilities[i] = power if kept < top_p * total else 0.0  # key: the one that reaches p still takes part
         kept += power
-    return [share / sum(shares) for share in shares]
+    return [p / sum(probabilities) for p in probabilities]
 
 
 # %% [markdown]
@@ -300,13 +300,13 @@ assert [round(p, 3) for p in distribution([2.0, 1.0, 0.1], temperature=0.5)] == 
 assert [p > 0 for p in distribution(logs, top_k=2)] == [True, True, False, False]
 
 # %% [markdown]
-# Three: 0.5 and 0.3 are only 0.8, so the third must come along. Programs that drop the character that crosses p are
-# left with nothing in the second example, and divide by zero.
+# Three: 0.5 and 0.3 are only 0.8, so the third must come along. Programs that drop the character that crosses p have
+# nothing left in the second example, and divide by zero.
 #
 # ## Training
 #
 # Random pieces of 32 characters, 32 at a time. The validation part of the text is never trained on. The learning rate
-# rises in the beginning and falls towards the end.
+# rises at the beginning and falls toward the end.
 
 
 # %%
@@ -323,7 +323,7 @@ def write(prompt, length, seed=7, **knobs):
     rng, written = random.Random(seed), [alphabet.index(character) for character in prompt]
     for _ in range(length):
         seen = written[-32:]
-        scores = scores_of.flat([seen + [0] * (32 - len(seen))])[:, 0]  # behind the last place: never seen
+        scores = scores_of.flat([seen + [0] * (32 - len(seen))])[:, 0]  # after the last position: never seen
         last = scores[(len(seen) - 1) * len(alphabet) :][: len(alphabet)].tolist()
         written += rng.choices(range(len(alphabet)), distribution(last, **knobs))
     return "".join(alphabet[token] for token in written)
@@ -387,7 +387,7 @@ for knobs in ({"top_k": 1}, {"temperature": 0.6}, {"temperature": 1.5}, {"top_p"
 assert write("ROMEO:", 30, top_k=1) == write("ROMEO:", 30, top_k=1, seed=8)  # with one candidate there is no chance
 
 # %% [markdown]
-# And what does it look at? The two heads, over a line:
+# And what does it attend to? The two heads, over a line:
 
 # %%
 line = "JULIET:\nO Romeo"
@@ -400,11 +400,11 @@ viz.attention(calls, list(line), kind="Head")
 # ## Keeping keys and values
 #
 # To write the next character, the model reads all earlier ones again. But causal means: nothing later changes what an
-# earlier place has computed. So its keys and values can be kept (the **KV cache**), and a new character costs one place
-# only.
+# earlier position has computed. So its keys and values can be kept (the **KV cache**), and a new character costs only
+# one position.
 #
-# **Predict.** To write 32 characters from an empty page: how many places are computed without the cache, and how many
-# with it? How many numbers does the cache of our model hold in the end?
+# **Predict.** To write 32 characters from an empty page: how many positions are computed without the cache, and how
+# many with it? How many numbers does the cache of our model hold in the end?
 
 
 # %%
@@ -420,7 +420,7 @@ def one_more(model, token, kept):
             part = slice(h * size, (h + 1) * size)
             found += mix(look_at(query[part], [k[part] for k in keys]), [v[part] for v in values])
         x = F.add(x, attention.out(found))
-        x = F.add(x, block.think([rms_norm(x)])[0])
+        x = F.add(x, block.feed_forward([rms_norm(x)])[0])
     return F.linear(rms_norm(x), model.token.weight)
 
 
@@ -430,25 +430,40 @@ with no_grad():
 
 largest = max(abs(a.data - b.data) for x, y in zip(again, scores, strict=True) for a, b in zip(x, y, strict=True))
 print(f"largest difference {largest:.0e}")
-print(f"places: {sum(range(1, 33))} without, 32 with; numbers kept: {2 * 1 * 32 * 32:,}")
+print(f"positions: {sum(range(1, 33))} without, 32 with; numbers kept: {2 * 1 * 32 * 32:,}")
 
 # %% tags=["check"]
 assert largest < 1e-12
 assert sum(range(1, 33)) == 528
 numbers = sum(len(row) for keys, values in kept for row in (*keys, *values))
-assert numbers == 2 * 1 * len(line) * 32  # keys and values, layers, places, width
+assert numbers == 2 * 1 * len(line) * 32  # keys and values, layers, positions, width
 assert 2 * 12 * 1024 * 768 * 4 == 75_497_472
 
 # %% [markdown]
-# The count begins with 2: keys *and* values, which many pages forget. For GPT-2 (12 layers, 1,024 places, width 768, 4
-# bytes each) that is 2 · 12 · 1,024 · 768 · 4 = 75 million bytes for one text. For large models serving many people the
-# cache is what fills the memory.
+# The count begins with 2: keys *and* values, which many pages forget. For GPT-2 (12 layers, 1,024 positions, width 768,
+# 4 bytes each) that is 2 · 12 · 1,024 · 768 · 4 = 75 million bytes for one text. For large models serving many people
+# the cache is what fills the memory.
 #
 # ## Where you are
 #
 # This is a GPT: the same parts, in the same order, as in the large ones. What they have more of is everything: 12,288
-# numbers per place in GPT-3 instead of 32, 96 blocks instead of one, and nearly the whole web instead of nine plays.
+# numbers per position in GPT-3 instead of 32, 96 blocks instead of one, and nearly the whole web instead of nine plays.
 # `python3 run.py` trains a larger one than today's (110,592 parameters) in about a minute.
+#
+# Its model is `gpt/model.py`. Open it: you know every line. It uses the names of GPT-2, as most programs do:
+#
+# | here | in `gpt/model.py` |
+# |---|---|
+# | `token`, `position` | `wte`, `wpe`: the token and the position embedding |
+# | `blocks` | `h` |
+# | `rms_norm` before attention, before feed-forward, at the end | `ln_1`, `ln_2`, `ln_f` |
+# | `attention` | `attn` |
+# | `query`, `key`, `value` | `c_attn`: one table for all three |
+# | `out` | `c_proj` in `attn` |
+# | `feed_forward` | `mlp` |
+# | `up`, `down` | `c_fc`, `c_proj` in `mlp` |
+# | the tied head | `lm_head`: a separate table, unless it is tied as here |
+# | `width`, `heads`, `layers`, `context` | `n_embd`, `n_head`, `n_layer`, `block_size` |
 
 # %% [markdown]
 # ## Exercises
@@ -462,7 +477,7 @@ print(f"{count:,}")
 assert count == 65 * 64 + 64 * 64 + 2 * (4 * 64 * 64 + 2 * 64 * 128) == 73_792
 
 # %% [markdown]
-# **Exercise 2.** A bug that everybody writes once: the targets are the tokens themselves, not shifted by one. Train a
+# **Exercise 2.** A bug that everyone writes once: the targets are the tokens themselves, not shifted by one. Train a
 # new model like that for 100 steps. How low does the loss go, and what does the model write?
 
 # %% tags=["solution"]
@@ -493,10 +508,10 @@ assert blind > final + 0.1
 # %% [markdown]
 # ## Summary
 #
-# - **GPT:** vectors for what and where → blocks → a last norm → a score for each character.
+# - **GPT:** vectors for characters and positions → blocks → a last norm → a score for each character.
 # - Before training the loss is **ln V**; after it, compare with what counting reaches, not with 0.
 # - **Perplexity** is e^loss. **Temperature**, **top-k** and **top-p** choose between dull and absurd.
 # - The one that crosses p takes part.
-# - **KV cache:** keys and values of earlier places never change; 2 · layers · places · width numbers.
+# - **KV cache:** keys and values of earlier positions never change; 2 · layers · positions · width numbers.
 # - A compiler finds the matrix products in the scalar program; losses and gradients stay the same.
 # - From `L = (a·b + c)·f` to here there was nothing but single numbers and the chain rule.

@@ -19,7 +19,7 @@ __all__ = ["ahead", "changed_settings", "difference", "distances", "pairs", "ver
 def difference(a: Sequence[Seen], b: Sequence[Seen], length: int) -> tuple[float, float, int]:
     """How much larger A's loss is, its standard error, and over how many sequences.
 
-    Neighbouring characters depend on each other, so what is averaged are sequences of ``length`` characters; of n of
+    Neighboring characters depend on each other, so what is averaged are sequences of ``length`` characters; of n of
     them, the standard error of the mean difference is their standard deviation divided by √n. NaN for fewer than two.
     """
     each = [one.surprise - other.surprise for one, other in zip(a, b, strict=True)]
@@ -28,8 +28,8 @@ def difference(a: Sequence[Seen], b: Sequence[Seen], length: int) -> tuple[float
     mean, n = math.fsum(each) / len(each), len(means)
     if n < 2:
         return mean, math.nan, n
-    centre = math.fsum(means) / n
-    return mean, math.sqrt(math.fsum((x - centre) ** 2 for x in means) / (n - 1) / n), n
+    center = math.fsum(means) / n
+    return mean, math.sqrt(math.fsum((x - center) ** 2 for x in means) / (n - 1) / n), n
 
 
 def verdict(mean: float, error: float, sequences: int) -> str:

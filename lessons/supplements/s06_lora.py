@@ -122,7 +122,7 @@ assert tiny.B[0][0].grad != 0.0
 # While B is 0, no gradient gets through to A: in the first step only B moves. (If both were 0, nothing would ever
 # move.)
 #
-# ## Names backwards
+# ## Names backward
 #
 # What shall it learn? Another style: *ahtram, nhoj, eimaj*. Five tables of the GPT get a LoRA.
 
@@ -146,7 +146,7 @@ for owner, name in places:
 compiled = jit(model.loss)
 before = losses(compiled)
 print(f"{len(model.parameters()):,} parameters learn now")
-print(f"new names {before[0]:.2f}, new names backwards {before[1]:.2f}")
+print(f"new names {before[0]:.2f}, new names backward {before[1]:.2f}")
 
 # %% [markdown]
 # Backwards it is worse than guessing blindly among 27 characters, which costs ln 27 = 3.30: it is sure, and wrong.
@@ -156,7 +156,7 @@ print(f"new names {before[0]:.2f}, new names backwards {before[1]:.2f}")
 # %%
 tuning = train(compiled, tokens([name[::-1] for name in names[:1800]]), 300 if FAST else 800, lr=0.02)
 after = losses(compiled)
-for kind, a, b in zip(("names", "backwards"), before, after, strict=True):
+for kind, a, b in zip(("names", "backward"), before, after, strict=True):
     print(f"{kind:10} {a:.2f} → {b:.2f}")
 
 # %% tags=["check"]
@@ -170,7 +170,7 @@ assert after[0] > 2.6
 # %%
 curves = {"backward names": [(i + 5, sum(tuning[i : i + 10]) / 10) for i in range(0, len(tuning) - 9, 10)]}
 curves["guessing"] = [(0, math.log(27)), (len(tuning), math.log(27))]
-viz.plot(curves, title="1,142 numbers learn to read backwards", x="step", y="nats per character")
+viz.plot(curves, title="1,142 numbers learn to read backward", x="step", y="nats per character")
 
 # %% [markdown]
 # Ordinary names are now nearly as hard as guessing, although not one of the model's own weights has changed. And that

@@ -299,5 +299,5 @@ assert 0.35 < sum(kl) / len(kl) < math.log(2) + 0.05
 
 # %% [markdown]
 # ln 2 = 0.69, and our model has gone most of that way. A share of one half can only double, so the reward of the chosen
-# answer stops near β · ln 2 = 0.35, while that of the rejected one can fall for ever. β says how dear it is to leave
+# answer stops near β · ln 2 = 0.35, while that of the rejected one can fall forever. β says how dear it is to leave
 # the reference.

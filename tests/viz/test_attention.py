@@ -251,7 +251,7 @@ def test_a_head_without_one_weight_per_key_is_refused():
 
     with record_calls() as calls:
         AttentionHead()(matrix([[1, 2]]), matrix([[1, 2]]), matrix([[1, 2]]))
-    with pytest.raises(ValueError, match="does not mix its values by one weight per key"):
+    with pytest.raises(ValueError, match="does not weight its values by one number per key"):
         viz.attention(calls)
 
 

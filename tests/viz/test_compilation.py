@@ -68,7 +68,7 @@ def test_every_scalar_of_a_gpt_has_its_instruction(settings):
     assert sum(sum(row.scalars.values()) for row in chart.rows) == chart.total
     program = case.compiled.program
     for row in chart.rows:
-        if "choosing" not in row.words:
+        if "selecting" not in row.words:
             assert sum(row.scalars.values()) == row.counted  # what the compiler counted while it compiled
     assert sum(row.product for row in chart.rows) == case.compiled.stats().matrix_products
     shown = [formula for row in chart.rows for formula in row.formulas]
@@ -121,7 +121,7 @@ def test_what_the_compiler_has_rewritten_is_marked():
     assert chart.rows[0].scalars == {"*": 6, "+": 6}
     assert chart.rows[0].counted == 9
     assert "≈ 6 ×, 6 +" in words(chart)
-    assert any("it has rewritten them" in words for words in chart._notes())
+    assert any("because it rewrote the operations" in words for words in chart._notes())
 
 
 def test_words_say_what_became_what(small):
@@ -140,7 +140,7 @@ def test_a_constant_that_is_folded_away_is_said():
     case = Case(lambda x: (w[0] * x + w[1] * x) * Value(1.0) + (Value(2.0) * Value(3.0)), w, 1.5)
     chart = case.chart()
     assert chart.missing > 0
-    assert any("have no instruction: they are computed once and for all" in words for words in chart._notes())
+    assert any("have no instruction: they are constants" in words for words in chart._notes())
     assert sum(sum(row.scalars.values()) for row in chart.rows) + chart.missing == chart.total
 
 

@@ -93,7 +93,7 @@ def test_trouble_is_named_with_its_step_and_not_by_color_alone():
         [line("a", math.nan, not_finite=1), line("b", math.nan, not_finite=4), line("c", 0.0, zeros=1.0)],
     ]
     chart = viz.flow_over(flows)
-    assert chart.findings == ["Not finite since step 2: b.", "No gradient any more, all are exactly 0: c."]
+    assert chart.findings == ["Not finite since step 2: b.", "No gradient anymore, all are exactly 0: c."]
     words = ["".join(g.itertext()) for g in (cells(chart)["b", 2][0], cells(chart)["c", 2][0])]
     assert words[0].endswith("NaN")
     assert words[1].endswith("0")

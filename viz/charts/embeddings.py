@@ -28,7 +28,7 @@ _RINGS = 12
 _TOLD = 2000  # marks with tooltips; if there are more, only those with a name
 _CELL = 32.0  # points: the squares in which free space is looked up
 _FAR = 24.0  # a name farther than this from its mark gets a line to it
-_NEAREST = 3  # the share of each character in the text
+_NEAREST = 3  # similar characters listed for each, in the text
 #: Kinds of characters: name, color, shape.
 KINDS = {
     "vowels": (style.NEGATIVE, "circle"),

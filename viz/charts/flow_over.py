@@ -54,7 +54,7 @@ class FlowOver(Chart):
             and any(line is not None and line.zeros < 1.0 for line in row)
         ]
         if still:
-            found.append(f"No gradient any more, all are exactly 0: {_listed(still)}.")
+            found.append(f"No gradient anymore, all are exactly 0: {_listed(still)}.")
         return found
 
     @property
