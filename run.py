@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Set up and run: the only thing to know on a fresh machine.
+"""Set up and run: all you need on a fresh machine.
 
     python3 run.py                     train a char-GPT on Shakespeare and draw its graph
     python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
     python3 run.py gpt sample ...      the command line of the GPT
     python3 run.py viz graph ...       draw the graph of an expression
     python3 run.py lesson 1            run a lesson of the course; without a number they are listed
-    python3 run.py python              a Python in which the packages can be imported
+    python3 run.py python              a Python that can import the packages
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py test --fast         leave out the slow ones: about two minutes
     python3 run.py test --all          install PyTorch and what else they need; fail if anything is missing
     python3 run.py lint                run the linters and the type checker
     python3 run.py docs                build the API reference into docs/html
 
-Needs Python 3.11 or newer and, the first time, a network. Everything is installed into .venv beside this file, once;
-after that a start costs about a tenth of a second.
+Needs Python 3.11 or newer and, the first time, an internet connection. Everything is installed once, into .venv next to
+this file; after that a start takes about a tenth of a second.
 """
 
 import os
@@ -34,7 +34,7 @@ VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
 MODULES = ("gpt", "viz")
-ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a process per core; tests that are chosen run in a single one
+ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # one process per core; selected tests run in a single one
 REQUIREMENTS = HERE / "requirements"
 EXTRAS = ("base", "test", "dev", "docs", "oracles")  # each contains the ones before it
 PYTORCH = "torch==2.13.0"  # the oracle: one version for everyone, with the files that the system's index has for it
@@ -42,7 +42,7 @@ PYTORCH = "torch==2.13.0"  # the oracle: one version for everyone, with the file
 
 def main(words: list[str]) -> int:
     """Do what the words ask for; returns the exit code."""
-    if sys.stderr is None:  # closed: what is said there, by pip too, goes nowhere
+    if sys.stderr is None:  # closed: output, even that of pip, is discarded
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
     command = words[0] if words else ""
     if command in ("-h", "--help", "help"):
@@ -98,7 +98,7 @@ def set_up(extra: str = "base") -> None:
     if reason := install(*steps):
         sys.exit(
             f"{reason}\nrun.py: pip could not install the project (its reason is above); is there a network? "
-            f"A system that a package has no wheel for does without run.py: pip install --editable ."
+            f"If a package has no wheel for your system, do without run.py: pip install --editable ."
         )
     if install("native"):
         print("No llvmlite could be installed here, so numpy does all the work.", file=sys.stderr, flush=True)
@@ -111,8 +111,8 @@ def set_up(extra: str = "base") -> None:
 
 
 def install(*steps: str) -> str:
-    """Install what the requirement files of some steps name; returns pip's reason where it cannot, else nothing."""
-    # Wheels only: a source is built with tools that nobody has checked, and to build llvmlite takes LLVM.
+    """Install the requirement files of some steps; returns pip's reason if it cannot, else nothing."""
+    # Wheels only: building from source uses unchecked tools, and building llvmlite needs LLVM.
     files = [f"--requirement={REQUIREMENTS / step}.txt" for step in steps]
     reason = pip("--require-hashes", "--only-binary=:all:", *files)
     if "DO NOT MATCH THE HASHES" in reason:
@@ -125,14 +125,14 @@ def install(*steps: str) -> str:
 
 
 def pip(*words: object) -> str:
-    """Run ``pip install``; returns its reason where it fails, else nothing."""
+    """Run ``pip install``; returns its reason if it fails, else nothing."""
     command = [PYTHON, "-P", "-m", "pip", "install", "-qq", "--disable-pip-version-check", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.stdout.strip() or f"pip stopped with code {done.returncode}" if done.returncode else ""
 
 
 def make_environment() -> None:
-    """Make .venv, or say which package of the operating system is missing."""
+    """Make .venv, or report which package of the operating system is missing."""
     try:
         import ensurepip  # noqa: F401
         import venv
@@ -152,9 +152,9 @@ def make_environment() -> None:
 
 
 def hand_over(*arguments: str) -> int:
-    """Run the environment's Python in the checkout, in place of this process where the system can do that."""
-    # With -P a module is found in the checkout, never in the folder where the person is, who may have a gpt.py or a
-    # random.py there; files that the person names are still looked for in that folder.
+    """Run the environment's Python in the checkout, replacing this process if the system can."""
+    # With -P a module is found in the checkout, never in the current directory, which may hold a gpt.py or a random.py;
+    # files named on the command line are still relative to the current directory.
     if arguments[:2] == ("-m", "pytest"):
         os.chdir(HERE)
     os.environ["TINYGRAD_EDU_LAUNCHER"] = LAUNCHER  # so that "try next" lines can be typed as they are printed

@@ -10,9 +10,10 @@
     # %% tags=["check"]
     assert x.data == 2
 
-Tags: ``check``, asserts about what the prose says; ``solution``, the answer to an exercise; ``model``, the definition
-that the lesson is about, compared with the lesson before (:func:`whats_new`). A line that ends in ``# key: ...`` is one
-the learner fills in when practicing; the words after ``key:`` are the hint.
+Tags: ``check``, assertions about what the prose says; ``solution``, the answer to an exercise; ``model``, the
+    definition
+that the lesson is about, compared with the lesson before (:func:`whats_new`). The learner fills in a line that ends in
+``# key: ...`` when practicing; the words after ``key:`` are the hint.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Cell:
 
     Attributes:
         kind: ``"markdown"`` or ``"code"``.
-        source: its text, of markdown without the leading ``#``.
-        line: where in the file it starts, counted from 1.
+        source: its text; for markdown, without the leading ``#``.
+        line: the line in the file where it starts, counted from 1.
         tags: from :data:`TAGS`.
     """
 
@@ -59,7 +60,7 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """The source as readers see it: without the hints for practicing, and ready to be pasted at a prompt.
+        """The source as readers see it: without the hints for practicing, and ready to paste at a prompt.
 
         >>> print(Cell("code", "for i in 1, 2:\\n    e = a * i  # key: a product\\nprint(e)", 1).shown)
         for i in 1, 2:
@@ -81,7 +82,7 @@ class Cell:
 
     @property
     def asks(self) -> bool:
-        """Whether readers are to write down a number before they go on."""
+        """Whether readers should write down a number before they go on."""
         return not self.is_code and "**Predict.**" in self.source
 
 
@@ -90,9 +91,9 @@ class Lesson:
     """One file of the course.
 
     Attributes:
-        path: of the file.
+        path: the path of the file.
         name: ``"3"`` for the third lesson, ``"s2"`` for the second supplement.
-        cells: in order.
+        cells: the cells in order.
     """
 
     path: Path
@@ -101,7 +102,7 @@ class Lesson:
 
     @property
     def is_supplement(self) -> bool:
-        """Whether it stands beside the ten lessons."""
+        """Whether it is not one of the ten lessons."""
         return self.name.startswith("s")
 
     @property
@@ -111,19 +112,19 @@ class Lesson:
 
     @property
     def question(self) -> str:
-        """What it answers, on one line."""
+        """The question it answers, on one line."""
         found = _QUESTION.search(self.cells[0].source)
         assert found is not None, "checked when it was read"
         return " ".join(found[1].split())
 
     @property
     def model(self) -> str:
-        """The definition it is about; empty if it has none."""
+        """The definition it is about; empty if there is none."""
         return "\n\n\n".join(cell.shown for cell in self.cells if "model" in cell.tags)
 
 
 def parse(text: str, path: Path) -> Lesson:
-    """The lesson in a file's text; raises LessonError, with the line, for what is not in the format."""
+    """Read the lesson in a file; raises LessonError, with the line, for text outside the format."""
 
     def wrong(line: int, reason: str) -> LessonError:
         return LessonError(f"{path.name}, line {line}: {reason}")
@@ -168,7 +169,7 @@ def parse(text: str, path: Path) -> Lesson:
 
 
 def pasteable(source: str) -> str:
-    """Code laid out for Python's prompt, where a blank line ends a block: one after each block, and none inside."""
+    """Format code for Python's prompt, where a blank line ends a block: one after each block, and none inside."""
     lines = source.split("\n")
     tree = ast.parse(source)
     inside_text = {
@@ -190,7 +191,7 @@ def pasteable(source: str) -> str:
 
 
 def load(name: str) -> Lesson:
-    """The lesson of a name such as ``"4"`` or ``"s1"``; raises LessonError when there is none."""
+    """Find the lesson of a name such as ``"4"`` or ``"s1"``; raises LessonError if there is none."""
     paths = {_name(path): path for path in _paths()}
     wanted = name.lower().lstrip("0") or "0"
     if wanted not in paths:
@@ -200,14 +201,14 @@ def load(name: str) -> Lesson:
 
 
 def load_all() -> list[Lesson]:
-    """Every lesson, then every supplement."""
+    """Return every lesson, then every supplement."""
     return [parse(path.read_text(encoding="utf-8"), path) for path in _paths()]
 
 
 def whats_new(lesson: Lesson, before: Lesson | None) -> str:
-    """What a lesson's model has more than the one of the lesson before, as a unified diff; empty without either.
+    """Compare the model of a lesson with that of the lesson before, as a unified diff; empty without either.
 
-    Lines that both have are kept as context, so that the whole definition can be read.
+    Common lines are kept as context, so that the whole definition can be read.
     """
     if before is None or not lesson.model or not before.model:
         return ""
@@ -217,7 +218,7 @@ def whats_new(lesson: Lesson, before: Lesson | None) -> str:
 
 
 def lesson_before(lesson: Lesson) -> Lesson | None:
-    """The lesson with the number before; None for the first one and for supplements."""
+    """Return the lesson with the number before; None for the first lesson and for supplements."""
     if lesson.is_supplement or int(lesson.name) < 2:
         return None
     wanted = str(int(lesson.name) - 1)
@@ -229,7 +230,7 @@ def _paths() -> list[Path]:
 
 
 def _name(path: Path) -> str:
-    """The name in a file's name.
+    """Return the name of the lesson in a file name.
 
     >>> _name(Path("03_neuron.py")), _name(Path("s02_cells.py"))
     ('3', 's2')

@@ -1,6 +1,6 @@
-"""``tinygrad-edu``: the command that an installation brings, with the three command lines as its first words.
+"""``tinygrad-edu``: the installed command; its first word names one of the three command lines.
 
-Unlike ``python -m gpt`` it imports nothing from the folder where it is started, which may hold a gpt.py or random.py.
+Unlike ``python -m gpt`` it imports nothing from the current directory, which may hold a gpt.py or random.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> int:
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     if word not in COMMANDS:
         return console.run("tinygrad-edu", lambda: _refuse(word))
-    os.environ["TINYGRAD_EDU_LAUNCHER"] = "tinygrad-edu"  # so that "try next" lines can be typed as they are printed
+    os.environ["TINYGRAD_EDU_LAUNCHER"] = "tinygrad-edu"  # so that "try next" lines can be typed as printed
     sys.argv[1:] = sys.argv[2:]
     return int(importlib.import_module(COMMANDS[word]).main())
 

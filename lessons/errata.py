@@ -1,8 +1,8 @@
-"""Figures that tutorials quote, and what comes out when they are computed: ``python -m lessons errata``.
+"""Figures that tutorials quote, and the correct ones, computed: ``python -m lessons errata``.
 
-A row is a function: it computes its figures on Values and returns them as a sentence, which must be the one that
-stands beside it, to the last digit shown. Rows that are right as quoted are here too: a figure that was checked is
-worth more than one that was not.
+A row is a function: it computes its figures on Values and returns them as a sentence, which must equal the one next to
+    it, to the last digit shown. Rows that are right as quoted are here too: a checked figure is worth more than an
+    unchecked one.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Row:
     """One quoted figure.
 
     Attributes:
-        about: what it is about.
-        quoted: as it is often printed.
-        true: what comes out.
-        compute: computes it anew; its result must be ``true``.
+        about: what the figure is about.
+        quoted: the figure as it is often printed.
+        true: the correct figure.
+        compute: computes it; the result must be ``true``.
     """
 
     about: str
@@ -68,7 +68,7 @@ def _right(about: str, figure: str) -> Callable[[Callable[[], str]], Callable[[]
 
 
 def listed(numbers: Sequence[Value | float], digits: int) -> str:
-    """Numbers with so many digits, one space between them.
+    """Format numbers with this many digits, separated by spaces.
 
     >>> listed([0.5, Value(2.0)], 2)
     '0.50 2.00'
@@ -101,7 +101,7 @@ def _attention_of_bank() -> str:
 
 
 def glasses_or_ring(lr: float, epochs: int, *, clip: bool = True, halved: bool = True) -> list[float]:
-    """The losses of a neuron that tells glasses from rings by width and glass, with a step after every picture.
+    """Compute the losses of a neuron that tells glasses from rings by width and glass, with a step after every picture.
 
     Args:
         lr: the learning rate.
@@ -209,14 +209,14 @@ def _parameters() -> str:
 @_row(
     "[1, 0, 2, 3, 1, 0, 1] convolved with [1, 0, −1]",
     "[1, −2, 1, 2, 0]",
-    "1 3 -1 -3 0 by convolution, which turns the kernel round; -1 -3 1 3 0 by correlation, which deep learning means",
+    "1 3 -1 -3 0 by convolution, which reverses the kernel; -1 -3 1 3 0 by correlation, which deep learning means",
 )
 def _convolution() -> str:
     x, kernel = [1, 0, 2, 3, 1, 0, 1], [1, 0, -1]
     windows = [x[i : i + 3] for i in range(5)]
     turned, plain = ([sum(a * b for a, b in zip(w, k, strict=True)) for w in windows] for k in (kernel[::-1], kernel))
     return (
-        f"{' '.join(map(str, turned))} by convolution, which turns the kernel round; "
+        f"{' '.join(map(str, turned))} by convolution, which reverses the kernel; "
         f"{' '.join(map(str, plain))} by correlation, which deep learning means"
     )
 
@@ -251,7 +251,7 @@ def _untrained_boundary() -> str:
 
 @_row(
     "top-p .9 of the probabilities .5, .3, .15, .05; and of .95, .05",
-    "drop the one that crosses p: two are left; none, and NaN",
+    "drop the one that crosses p: two remain; none, and NaN",
     "the one that crosses p is kept: 0.5263 0.3158 0.1579 0.0000; and 1.0000 0.0000",
 )
 def _top_p() -> str:
@@ -403,12 +403,12 @@ def _lora() -> str:
 
 
 def as_text(width: int = 80) -> str:
-    """All rows for the terminal."""
+    """Return all rows, for the terminal."""
 
     def lines(name: str, words: str) -> list[str]:
         return textwrap.wrap(words, width, initial_indent=f"  {name:<9}", subsequent_indent=" " * 11)
 
-    out = ["Figures often quoted, and what comes out"]
+    out = ["Figures often quoted, and the correct ones"]
     for row in ROWS:
         out += ["", *textwrap.wrap(row.about.replace("*", ""), width)]
         out += lines("right:", row.true) if row.is_right else [*lines("quoted:", row.quoted), *lines("true:", row.true)]

@@ -1,4 +1,4 @@
-"""What can go wrong with a lesson on purpose."""
+"""The error that the lessons raise on purpose."""
 
 from __future__ import annotations
 

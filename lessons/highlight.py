@@ -1,4 +1,4 @@
-"""Python as HTML: keywords, strings and comments marked. Told apart by weight and slope as well as by color."""
+"""Python as HTML, with keywords, strings and comments marked. They differ in weight and slant as well as in color."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEXER = PythonLexer(stripnl=False, ensurenl=False)
 
 
 def to_html(source: str) -> str:
-    """Python with ``<b>`` around keywords, ``<i>`` around comments, ``<span>`` around strings.
+    """Return Python with ``<b>`` around keywords, ``<i>`` around comments, ``<span>`` around strings.
 
     >>> to_html('x = "<"  # a sign')
     'x = <span>"&lt;"</span>  <i># a sign</i>'

@@ -1,4 +1,4 @@
-"""Practicing: lines of a lesson are left blank, and what a learner writes there is judged by its value, not its text.
+"""Practicing: lines of a lesson are left blank, and a learner's answer is judged by its value, not its text.
 
 The lesson runs twice, once with the line of the lesson and once with the learner's, each in a process of its own
 (:mod:`lessons.sandbox`); then what the line has set, or what it is worth, is compared. For a Value that is the number
@@ -34,9 +34,9 @@ class Blank:
     """A line to fill in.
 
     Attributes:
-        cell, line: which cell of the lesson, and which of its lines, both from 0.
+        cell, line: the number of the cell in the lesson and of the line in the cell, both from 0.
         code: the line of the lesson.
-        hint: a help for the learner.
+        hint: a hint for the learner.
     """
 
     cell: int
@@ -46,7 +46,7 @@ class Blank:
 
     @property
     def shown(self) -> str:
-        """The line with its important part left out.
+        """The line with its important part left blank.
 
         >>> Blank(0, 0, "    w.data -= 0.1 * w.grad", "").shown
         '    w.data -= ____'
@@ -55,7 +55,7 @@ class Blank:
 
     @property
     def target(self) -> str:
-        """What the line sets; empty for a line that is an expression."""
+        """The target of the assignment; empty for an expression."""
         statement = self._statement
         if isinstance(statement, ast.Assign):
             return ast.unparse(statement.targets[0])
@@ -66,7 +66,7 @@ class Blank:
         return ast.parse(self.code.strip()).body[0]
 
     def _filled(self, words: str) -> str:
-        """The line with ``words`` in place of its expression."""
+        """Return the line with ``words`` instead of its expression."""
         text = self.code.strip()
         value = getattr(self._statement, "value", None)
         assert value is not None, "a key line assigns something or is an expression; a test holds lessons to it"
@@ -75,9 +75,9 @@ class Blank:
         return " " * (len(self.code) - len(self.code.lstrip())) + text[:start].rstrip("(") + words
 
     def with_answer(self, typed: str) -> str:
-        """The line as the learner wants it: what was typed fills the blank, or is the whole line.
+        """Complete the line with what the learner typed, which fills the blank or is the whole line.
 
-        Raises ValueError, with a sentence for the learner, for what is not one statement.
+        Raises ValueError, with a sentence for the learner, if it is not one statement.
         """
         typed = typed.strip()
         if "\n" in typed or "\r" in typed:
@@ -103,21 +103,21 @@ class Blank:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer is right, and a sentence for the learner."""
+    """Whether an answer is right, with a sentence for the learner."""
 
     right: bool
     message: str
 
 
 def blanks(lesson: Lesson, cell: int) -> list[Blank]:
-    """The lines to fill in of one cell."""
+    """Return the lines to fill in of one cell."""
     return [Blank(cell, line, code, hint) for line, code, hint in lesson.cells[cell].keys]
 
 
 def check(lesson: Lesson, blank: Blank, typed: str) -> Verdict:
-    """Judge an answer by its value. Takes at most a minute, and raises nothing for what a learner can type.
+    """Judge an answer by its value. It takes at most a minute, and raises nothing for anything a learner can type.
 
-    Raises LessonError when the lesson's own line does not work.
+    Raises LessonError if the lesson's own line does not work.
     """
     try:
         code = blank.with_answer(typed)
@@ -147,9 +147,9 @@ def _wanted(path: str, blank: Blank) -> dict[str, Any]:
 
 
 def _outcome(path: str, blank: Blank, code: str) -> dict[str, Any]:
-    """What the sandbox says of a line: ``seen``, what it was worth each time; ``error``, empty if there was none."""
+    """Return the result of a line in the sandbox: ``seen``, its value each time; ``error``, empty if there was none."""
     request = {"path": path, "cell": blank.cell, "line": blank.line, "target": blank.target, "code": code}
-    # Nothing of the environment but what Python itself needs; the sandbox then clears that, too.
+    # Pass on only the variables that Python itself needs; the sandbox then clears those, too.
     environment = {name: os.environ[name] for name in ("SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
     environment |= {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
     environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -179,7 +179,7 @@ def _outcome(path: str, blank: Blank, code: str) -> dict[str, Any]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the sandbox and whatever it may have started."""
+    """Kill the sandbox and everything it has started."""
     with contextlib.suppress(OSError):
         if sys.platform == "win32":
             child.kill()
@@ -192,7 +192,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def difference(right: Any, got: Any) -> str:
-    """Why a snapshot is not the right one, in words for the learner; empty when they are worth the same.
+    """Say why a snapshot is not the right one, in words for the learner; empty if the values are equal.
 
     >>> difference("2.0", "2.0000000001"), difference("2.0", "3.0")
     ('', 'it is 3.0; that is not the number')

@@ -1,6 +1,6 @@
-"""Presenting a lesson in the terminal, without the terminal: keys go in, screens of text come out.
+"""Present a lesson in the terminal, without the terminal: keys go in, screens of text come out.
 
-A :class:`Presenter` knows a lesson, where in it we are and what its cells have shown. :mod:`lessons.present_command`
+A :class:`Presenter` knows a lesson, the current cell and the output of its cells. :mod:`lessons.present_command`
 connects it to the keyboard, the screen and the live view; tests connect it to a list of keys.
 """
 
@@ -27,19 +27,19 @@ __all__ = ["Line", "Presenter"]
 
 _BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
 
-#: One line of the screen, and the codes of its color.
+#: One line of the screen, and its color codes.
 Line = tuple[str, tuple[str, ...]]
 
 
 class Presenter:
-    """Where in a lesson we are.
+    """The state of a presentation.
 
     Attributes:
-        lesson: which; read again from its file when a cell is run again, so that it can be edited meanwhile.
-        position: the cell that is shown.
-        solutions: whether solutions of exercises are shown as well.
+        lesson: the lesson; read again from its file when a cell is run again, so that it can be edited during the talk.
+        position: the number of the current cell.
+        solutions: whether solutions of exercises are shown.
         practicing: whether key lines are left blank until they have been filled in.
-        done: whether the teacher wants to leave.
+        done: whether the teacher wants to quit.
         message: one line above the keys.
     """
 
@@ -60,8 +60,8 @@ class Presenter:
             fast: whether training is cut short.
             practicing: whether key lines are left blank.
             on_result: shows the result of a cell, and returns what to print for it.
-            redraw: called before something that takes time, so that the screen says so.
-            clock: seconds, for the timer.
+            redraw: called before something slow, so that the screen can say so.
+            clock: a function that returns seconds, for the timer.
         """
         self.lesson = lesson
         self.practicing = practicing
@@ -71,17 +71,17 @@ class Presenter:
         self.message = ""
         self._fast, self._on_result, self._redraw, self._clock = fast, on_result, redraw, clock
         self._session = Session(lesson, fast=fast)
-        self._shown: dict[int, list[Line]] = {}  # what cells that have been run have shown
+        self._shown: dict[int, list[Line]] = {}  # the output of cells that have been run
         self._filled: set[practice.Blank] = set()
         self._typed: str | None = None  # an answer being typed; None: keys are commands
         self._started = clock()
-        self._up = 0  # lines that the text has been scrolled up, from its end
+        self._up = 0  # lines by which the text is scrolled up from its end
         self._busy = ""
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     def press(self, key: str) -> None:
-        """One key: a character, or the name of one, as :func:`viz.stepping.terminal.split_keys` gives them."""
+        """Handle one key: a character, or the name of one, as :func:`viz.stepping.terminal.split_keys` returns them."""
         if self._typed is not None:
             self._type(key)
             return
@@ -111,7 +111,7 @@ class Presenter:
                 self._go(self._neighbor(-1))
 
     def _next(self) -> None:
-        """Run the cell that is shown if it has not been run; otherwise go on."""
+        """Run the current cell if it has not been run; otherwise go on."""
         cell = self.lesson.cells[self.position]
         if cell.is_code and self.position not in self._shown:
             if self._blank() is not None:
@@ -124,7 +124,7 @@ class Presenter:
             self._go(self._neighbor(1))
 
     def _neighbor(self, step: int) -> int:
-        """The next cell that is shown in one direction; the present one if there is none."""
+        """Return the next visible cell in one direction; the current one if there is none."""
         i = self.position + step
         while 0 <= i < len(self.lesson.cells):
             hidden = {"check"} if self.solutions else {"check", "solution"}
@@ -157,7 +157,7 @@ class Presenter:
         self._up = 0
 
     def _run_one(self, i: int) -> None:
-        """Run a cell and keep what it shows; an error is shown too, and ends nothing."""
+        """Run a cell and keep its output; an error is shown too, and does not end the lesson."""
         cell = self.lesson.cells[i]
         printed = io.StringIO()
         lines: list[Line] = []
@@ -165,17 +165,17 @@ class Presenter:
             with contextlib.redirect_stdout(printed):
                 result = self._session.run(cell)
                 words = "" if result is None else self._on_result(result)
-        except BaseException as error:  # exit() and Ctrl-C in a cell end the cell, not the lesson in front of a class
+        except BaseException as error:  # exit() and Ctrl-C in a cell end the cell, not the lesson
             words = ""
             lines = [(line, (_ORANGE,)) for line in _error(error, self.lesson, cell)]
             if "check" in cell.tags:
-                self.message = f"a number that the text states does not come out: {lines[-1][0]}"
+                self.message = f"a number in the text was not confirmed: {lines[-1][0]}"
         shown = printed.getvalue()[:MOST_TEXT].rstrip("\n")
         text = [line for part in (shown, words) if part for line in part.split("\n")]
         self._shown[i] = [*((line, (_BLUE,)) for line in text), *lines]
 
     def _again(self) -> None:
-        """Run the present cell again, as it stands in the file now."""
+        """Run the current cell again, as it is now in the file."""
         if not self._read_again() or not self.lesson.cells[self.position].is_code:
             return
         if self._blank() is None:
@@ -184,7 +184,7 @@ class Presenter:
             self._typed = ""
 
     def _from_the_start(self) -> None:
-        """Forget everything and run all cells up to the present one, as if they were run for the first time."""
+        """Forget everything and run all cells up to the current one, as if for the first time."""
         if not self._read_again():
             return
         ran = [i for i in sorted(self._shown) if i <= self.position and self.lesson.cells[i].is_code]
@@ -194,10 +194,10 @@ class Presenter:
         self._redraw()
         for i in ran:
             self._run_one(i)
-        self._busy, self.message = "", f"ran {len(ran)} cells anew"
+        self._busy, self.message = "", f"ran {len(ran)} cells again"
 
     def _read_again(self) -> bool:
-        """Take the lesson from its file; False, with a message, when it cannot be read at the moment."""
+        """Read the lesson from its file; False, with a message, if it cannot be read at the moment."""
         try:
             lesson = parse(self.lesson.path.read_text(encoding="utf-8"), self.lesson.path)
         except (LessonError, OSError, UnicodeError) as error:
@@ -210,7 +210,7 @@ class Presenter:
     # --- practicing ---------------------------------------------------------------------------------------------------
 
     def _blank(self) -> practice.Blank | None:
-        """The first line of the present cell that is still to be filled in."""
+        """Return the first blank line of the current cell."""
         if not self.practicing:
             return None
         return next((b for b in practice.blanks(self.lesson, self.position) if b not in self._filled), None)
@@ -231,7 +231,7 @@ class Presenter:
     def _answer(self, typed: str) -> None:
         blank = self._blank()
         assert blank is not None
-        typed = typed[-1:] if typed.endswith(("?", "!")) else typed  # also behind an answer that was wrong
+        typed = typed[-1:] if typed.endswith(("?", "!")) else typed  # also after a wrong answer
         if typed in ("", "?"):
             self.message = f"hint: {blank.hint}"
             self._typed = ""
@@ -261,14 +261,14 @@ class Presenter:
     # --- the screen ---------------------------------------------------------------------------------------------------
 
     def screen(self, width: int = 80, height: int = 24, look: Look | None = None) -> list[str]:
-        """At most ``height`` lines of at most ``width`` characters, not counting codes for colors."""
+        """Return at most ``height`` lines of at most ``width`` characters, not counting color codes."""
         look = look or Look()
         width, height = max(width, 20), max(height, 8)
         below = self._below(width)
         below = below[: max(2, height - 5)]  # on a tiny screen the last keys are left out
         room = height - 2 - len(below)
         text = self._text(width)
-        # A cell that has been run is read from its end, where the result is, any other from its top.
+        # A cell that has been run is shown from its end, where the result is, any other from its top.
         end = len(text) if self.position in self._shown else min(room, len(text))
         self._up = max(end - len(text), min(self._up, max(0, end - room)))
         end -= self._up
@@ -324,7 +324,7 @@ class Presenter:
 
 
 def _fold(line: str, width: int) -> list[str]:
-    """A line as rows that fit, broken between words if it can be; control characters cannot reach the terminal."""
+    """Break a line into rows that fit, between words if possible; control characters cannot reach the terminal."""
     line = "".join(c if c.isprintable() else "·" for c in line.expandtabs(4))
     rows = []
     while len(line) > width:
@@ -335,7 +335,7 @@ def _fold(line: str, width: int) -> list[str]:
 
 
 def _error(error: BaseException, lesson: Lesson, cell: Cell) -> list[str]:
-    """What went wrong and where, as short as it can be said in front of a class."""
+    """Say what went wrong and where, short enough for a class."""
     if isinstance(error, KeyboardInterrupt):
         return ["stopped"]
     frames = traceback.extract_tb(error.__traceback__)

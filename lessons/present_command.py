@@ -1,4 +1,4 @@
-"""``python -m lessons present``: a lesson cell by cell in the terminal, its pictures in a browser beside it."""
+"""``python -m lessons present``: a lesson cell by cell in the terminal, its pictures in a browser next to it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _present(options: argparse.Namespace) -> None:
     try:
         view = None if options.no_live else liveview.live(open_browser=not options.no_browser)
     except DrawingError as error:
-        raise LessonError(f"no live view: {error}; --no-live goes without") from None
+        raise LessonError(f"no live view: {error}; use --no-live to do without") from None
 
     presenter = Presenter(
         lesson,
@@ -60,7 +60,7 @@ def _present(options: argparse.Namespace) -> None:
 
 
 def show(result: Any, view: Any, out: Path, name: str) -> str:
-    """Show the result of a cell where it can be seen, and return the words for the terminal.
+    """Show the result of a cell, and return the words for the terminal.
 
     A graph or chart goes to the live view; a page to a file, which any browser opens; a Value is printed, and drawn.
     """
@@ -72,7 +72,7 @@ def show(result: Any, view: Any, out: Path, name: str) -> str:
     if view is not None and (isinstance(result, Value) or "image/svg+xml" in bundle):
         try:
             view.show(result)
-        except (DrawingError, TypeError) as error:  # a lesson goes on without its picture
+        except (DrawingError, TypeError) as error:  # the lesson goes on without the picture
             return f"{words}\n(not drawn: {error})"
         return words
     path = save_picture(bundle, out, f"{name}-{_count(out, name):02}")

@@ -1,4 +1,4 @@
-"""Running the cells of a lesson as a notebook would: one namespace; the last expression of a cell is its result."""
+"""Run the cells of a lesson as a notebook would: one namespace; the last expression of a cell is its result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
     "save_picture",
 ]
 
-#: Kinds of pictures and the endings of their files, the best first.
+#: Kinds of pictures and their file extensions, the best first.
 KINDS = {"image/svg+xml": ".svg", "text/html": ".html", "image/png": ".png"}
 
 MOST_TEXT = 20_000  # characters that one cell may print into a page or a notebook
@@ -49,7 +49,7 @@ class Session:
 
     Attributes:
         lesson: which.
-        namespace: what its code has defined so far; ``FAST`` in it says whether training is cut short.
+        namespace: the names its code has defined so far; ``FAST`` in it tells whether training is cut short.
     """
 
     def __init__(self, lesson: Lesson, *, fast: bool = False) -> None:
@@ -58,8 +58,8 @@ class Session:
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path), "FAST": fast}
 
     def run(self, cell: Cell) -> Any:
-        """Run a cell of code and return its result: None when it does not end in an expression."""
-        # Line numbers are the file's own, so that tracebacks, inspect and the compiler's messages find the line.
+        """Run a cell of code and return its result: None if it does not end in an expression."""
+        # Line numbers are those of the file, so that tracebacks, inspect and the compiler's messages find the line.
         tree = ast.parse("\n" * (cell.line - 1) + cell.source, str(self.lesson.path))
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, str(self.lesson.path), "exec"), self.namespace)
@@ -83,10 +83,10 @@ def _one_thread() -> None:
 
 
 def mime_bundle(result: Any) -> dict[str, str]:
-    """A result in every form a notebook could show, by MIME type; there is always ``text/plain``.
+    """Return a result in every form that a notebook can show, by MIME type; ``text/plain`` is always there.
 
-    A picture that cannot be drawn, such as a graph where no layout program is installed, is a sentence that says so:
-    the numbers of a lesson come out without pictures too.
+    A picture that cannot be drawn, such as a graph without a layout program, becomes a sentence about it: the numbers
+    of a lesson do not need pictures.
     """
     try:
         return _forms(result)
@@ -97,7 +97,7 @@ def mime_bundle(result: Any) -> dict[str, str]:
 def _forms(result: Any) -> dict[str, str]:
     bundle: dict[str, str] = {}
     if hasattr(result, "_repr_mimebundle_"):
-        made = result._repr_mimebundle_(exclude={"image/png"})  # which takes long to draw, and there is SVG
+        made = result._repr_mimebundle_(exclude={"image/png"})  # slow to draw, and there is SVG
         bundle.update(made[0] if isinstance(made, tuple) else made)  # some return (data, metadata)
     for method, kind in (("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml")):
         if kind not in bundle and hasattr(result, method):
@@ -107,7 +107,7 @@ def _forms(result: Any) -> dict[str, str]:
 
 
 def picture(bundle: dict[str, str]) -> tuple[str, bytes] | None:
-    """The file of a result that is a picture, as (ending, content); None for plain text."""
+    """Return the file of a result that is a picture, as (extension, content); None for plain text."""
     for kind, ending in KINDS.items():
         if kind in bundle:
             text = bundle[kind]
@@ -118,7 +118,7 @@ def picture(bundle: dict[str, str]) -> tuple[str, bytes] | None:
 
 
 def page_in_frame(markup: str) -> str | None:
-    """The page in an ``<iframe srcdoc=...>``, the way a notebook is given a page; None when there is none."""
+    """Return the page in an ``<iframe srcdoc=...>``, as notebooks get pages; None if there is none."""
     found = _INLINE_FRAME.match(markup.strip())
     if found is None:
         return None
@@ -126,7 +126,7 @@ def page_in_frame(markup: str) -> str | None:
 
 
 def save_picture(bundle: dict[str, str], folder: Path, name: str) -> Path | None:
-    """Write a picture as ``folder/name.ending`` and return where; None when it is plain text."""
+    """Write a picture as ``folder/name.extension`` and return its path; None for plain text."""
     made = picture(bundle)
     if made is None:
         return None
@@ -137,7 +137,7 @@ def save_picture(bundle: dict[str, str], folder: Path, name: str) -> Path | None
 
 
 def runnable(lesson: Lesson, *, solutions: bool = False) -> Iterator[tuple[int, Cell]]:
-    """The cells in order with their numbers from 1, without solutions unless they are wanted."""
+    """Return the cells in order with their numbers from 1, without solutions unless requested."""
     for number, cell in enumerate(lesson.cells, 1):
         if solutions or "solution" not in cell.tags:
             yield number, cell
@@ -145,11 +145,11 @@ def runnable(lesson: Lesson, *, solutions: bool = False) -> Iterator[tuple[int, 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a cell has shown.
+    """The output of a cell.
 
     Attributes:
         text: what it printed, cut after :data:`MOST_TEXT` characters.
-        bundle: its result in every form, empty if it has none.
+        bundle: its result in every form, empty if there is none.
     """
 
     text: str
@@ -157,7 +157,7 @@ class Shown:
 
 
 def run_captured(session: Session, cell: Cell) -> Shown:
-    """Run a cell and keep what it shows instead of printing it."""
+    """Run a cell and capture its output instead of printing it."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         result = session.run(cell)
@@ -169,9 +169,9 @@ def run_captured(session: Session, cell: Cell) -> Shown:
 
 
 def run_all(lesson: Lesson, *, fast: bool = False) -> list[Shown | None]:
-    """What every cell of a lesson shows, solutions too; None for cells of prose.
+    """Return the output of every cell of a lesson, solutions included; None for cells of prose.
 
-    Raises LessonError, with the line, when the code of a cell does.
+    Raises LessonError, with the line, if the code of a cell raises.
     """
     session = Session(lesson, fast=fast)
     shown: list[Shown | None] = []

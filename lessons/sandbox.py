@@ -1,19 +1,19 @@
-"""A lesson with one line replaced by a learner's, run where it can do no harm: ``python -m lessons.sandbox``.
+"""Run a lesson with one line replaced by a learner's, where it can do no harm: ``python -m lessons.sandbox``.
 
-A request comes as JSON on the standard input, the answer goes as JSON to the standard output; :mod:`lessons.practice`
-sends the one and reads the other. What the learner's line may do is compute. Time, memory and output are limited, the
-environment is empty, and two fences stand around this process:
+A request comes as JSON on standard input, the answer goes as JSON to standard output; :mod:`lessons.practice` sends the
+one and reads the other. The learner's line may only compute. Time, memory and output are limited, the environment is
+empty, and two fences surround this process:
 
-- Python's (PEP 578): from the moment the line runs, only the audit events in ``_COMPUTING`` pass, and reading of files
-  in the lesson's own folder. So Python's functions import nothing new, start no program, open no connection, send no
-  signal, and read, write and remove no other file. Functions of the system that raise no event are taken away.
-  The hook refers to nothing that Python code can change.
-- The kernel's, on Linux with Landlock. It holds also when Python's fence is gone, which code that writes into Python's
-  memory (numpy and ctypes can do that) could achieve: no file outside that folder is read, none is written, made or
-  removed, no program is started, and no TCP connection opened. Landlock holds for the thread that raises it and for
-  those started later; threads that the lesson itself has started before have Python's fence alone.
+- Python's (PEP 578): from the moment the line runs, only the audit events in ``_COMPUTING`` pass, and reading files in
+  the lesson's own folder. So Python's functions import nothing new, start no program, open no connection, send no
+  signal, and read, write and remove no other file. Functions of the system that raise no event are removed. The hook
+  refers to nothing that Python code can change.
+- The kernel's, on Linux with Landlock. It holds even without Python's fence, which code that writes into Python's
+  memory (numpy and ctypes can do that) could remove: no file outside that folder is read, none is written, made or
+  removed, no program is started, and no TCP connection opened. Landlock applies to the thread that enables it and to
+  those started later; threads that the lesson itself has started before have only Python's fence.
 
-Elsewhere there is Python's fence alone: against accidents and pranks, not a prison.
+Elsewhere there is only Python's fence: a protection against accidents and pranks, not a prison.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ CPU_SECONDS = 20
 MEMORY = 4 << 30  # bytes of address space; numpy's threads reserve much that they never use
 ANSWER = 4 << 20  # bytes that may be written at all
 _REFUSAL = "a line to fill in may only compute: no files, programs, connections or new imports"
-MOST_SEEN = 50  # how often a line in a loop is looked at
-MOST_VALUES = 20_000  # in a graph that is differentiated to compare it
+MOST_SEEN = 50  # how often the value of a line in a loop is recorded
+MOST_VALUES = 20_000  # Values in a graph that is differentiated for comparison
 
-#: The audit events of computing; what raises any other is refused.
+#: The audit events of computing; all others are refused.
 _COMPUTING = frozenset(
     ["compile", "exec", "builtins.id", "_thread.start_new_thread", "_thread.start_joinable_thread", "time.sleep",
      "gc.get_objects", "sys._getframe", "sys.excepthook", "sys.unraisablehook"]
 )  # fmt: skip
-#: What a line may want to import: it must be there before, because an import reads files.
+#: Modules that a line may want to import: they are loaded in advance, because an import reads files.
 _LOADED = (
     "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "fractions", "functools",
     "gpt.data.ngram", "gpt.model", "heapq", "itertools", "math", "numpy", "numpy.ma", "operator", "random", "re",
     "statistics", "string", "time", "typing", "viz",
 )  # fmt: skip
-#: Modules of the system, and the few of their functions that are left: these look, and change nothing.
+#: System modules and the few functions that they keep, which look and change nothing.
 _SYSTEM = (
     "nt", "os", "posix", "_imp", "_multiprocessing", "_overlapped", "_posixshmem", "_posixsubprocess", "_signal",
     "_socket", "_winapi", "fcntl", "mmap", "msvcrt", "pwd", "resource", "select", "signal", "socket", "subprocess",
@@ -75,13 +75,13 @@ def main() -> None:
     """Read one request, write one answer."""
     leave = os._exit
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the learner prints goes nowhere
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discard what the learner prints
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     request = json.load(sys.stdin)
     parts = pkgutil.walk_packages(compiler.__path__, f"{compiler.__name__}.")
     for name in (*_LOADED, *(part.name for part in parts)):
         importlib.import_module(name)
-    jit(lambda x: x * x)([1.0])  # what the compiler loads when it is used
+    jit(lambda x: x * x)([1.0])  # modules that the compiler loads when it is used
     _limit()
     seen: list[Any] = []
     error = ""
@@ -97,7 +97,7 @@ def main() -> None:
         error = f"{type(raised).__name__}: {str(raised)[:300]}"
     json.dump({"seen": seen, "error": error}, answer)
     answer.flush()
-    leave(0)  # whatever threads or exit handlers the line has left behind
+    leave(0)  # despite threads or exit handlers that the line has started
 
 
 def _limit() -> None:
@@ -111,14 +111,14 @@ def _limit() -> None:
             (resource.RLIMIT_CORE, 0),
         ):
             hard = resource.getrlimit(kind)[1]
-            with contextlib.suppress(ValueError, OSError):  # a system may not know a limit, as macOS does not memory's
+            with contextlib.suppress(ValueError, OSError):  # a system may lack a limit, as macOS lacks that of memory
                 resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _run(request: Mapping[str, Any], seen: list[Any]) -> None:
-    """Run a lesson up to a cell, and the cell with its line replaced; note what the line is worth each time.
+    """Run a lesson up to a cell, then the cell with its line replaced; record the value of the line each time.
 
-    A line in a function that is called later only is looked at in the cells that follow.
+    A line in a function that is only called later is recorded in the cells that follow.
     """
     path = Path(request["path"]).absolute()
     lesson = parse(path.read_text(encoding="utf-8"), path)
@@ -148,11 +148,11 @@ def _run(request: Mapping[str, Any], seen: list[Any]) -> None:
 
 
 def _only_compute(folder: str) -> None:
-    """Raise Python's fence: from here on nothing but the events of computing, and reading in ``folder``.
+    """Raise Python's fence: from here on only the events of computing, and reading in ``folder``, are allowed.
 
-    What the hook needs are defaults of its own: no module, closure or builtin that the learner's code could replace.
-    The compiler reads frames, code and the list of all objects, so the learner's code may, too, and can find the hook;
-    but to change a function, look at a hook's frame or add a hook raises events that do not pass.
+    Everything the hook needs is in its default arguments: no module, closure or builtin that the learner's code could
+    replace. The compiler reads frames, code and the list of all objects, so the learner's code may, too, and can find
+    the hook; but changing a function, reading the hook's frame or adding a hook raises events that are refused.
     """
 
     def refuse(*_: Any, **__: Any) -> Any:
@@ -183,7 +183,7 @@ def _only_compute(folder: str) -> None:
             return
         if event == "open":
             path, _, flags = arguments
-            # Exactly these types: a method of a type of the learner's would run in here.
+            # Exactly these types: a method of a learner's type would run in here.
             exact = exactly(path) is text and exactly(flags) is number
             if exact and flags in reading and path.startswith(folder) and ".." not in path:
                 return
@@ -193,10 +193,11 @@ def _only_compute(folder: str) -> None:
 
 
 def ask_the_kernel(folders: Sequence[str]) -> bool:
-    """Have Linux refuse this process all files but reading in ``folders``, programs and TCP, for good, with Landlock.
+    """Forbid this process, for good and with Linux's Landlock, programs, TCP and all files except reading in
+    ``folders``.
 
-    Holds for the calling thread and what it starts, not for threads that run already. Returns whether this system
-    does so.
+    This applies to the calling thread and what it starts, not to threads already running. Returns whether the system
+    supports it.
     """
     if sys.platform != "linux":
         return False
@@ -207,7 +208,7 @@ def ask_the_kernel(folders: Sequence[str]) -> bool:
     def call(number: int, *arguments: Any) -> int:
         return int(system.syscall(*[ctypes.c_long(x) if isinstance(x, int) else x for x in (number, *arguments)]))
 
-    create, add, restrict = 444, 445, 446  # the same on every machine but Alpha's
+    create, add, restrict = 444, 445, 446  # the same on every architecture but Alpha
     version = call(create, None, 0, 1)
     if version < 1:
         return False
@@ -218,7 +219,7 @@ def ask_the_kernel(folders: Sequence[str]) -> bool:
     )  # files, TCP, other processes
     rules = call(create, rights, len(rights), 0)
     for folder in folders:
-        with contextlib.suppress(OSError):  # a part of the search path may not be there
+        with contextlib.suppress(OSError):  # a part of the search path may not exist
             opened = os.open(folder, os.O_RDONLY)
             allowed = read_file | read_folder if os.path.isdir(folder) else read_file
             call(add, rules, 1, struct.pack("=Qi", allowed, opened), 0)
@@ -230,13 +231,13 @@ def ask_the_kernel(folders: Sequence[str]) -> bool:
 
 
 class _Watch(ast.NodeTransformer):
-    """Looks at what the statement on a line has set, or is worth."""
+    """Records what the statement on a line has set, or its value."""
 
     def __init__(self, line: int, target: str) -> None:
         self.line, self.target = line, target
 
     def visit(self, node: ast.AST) -> Any:
-        """The statement on the line with a look at it; everything else as it is."""
+        """Return the statement on the line with a record of its value; everything else unchanged."""
         if getattr(node, "lineno", None) != self.line or not isinstance(
             node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
         ):
@@ -249,7 +250,7 @@ class _Watch(ast.NodeTransformer):
 
 
 def snapshot(value: Any, depth: int = 4) -> Any:
-    """What a value is worth, as JSON: numbers as numbers, and of a Value also how it depends on its leaves.
+    """Describe a value as JSON: numbers as numbers, and for a Value also how it depends on its leaves.
 
     >>> a = Value(2.0)
     >>> snapshot([a * 3.0, 1.5])
@@ -278,7 +279,7 @@ def snapshot(value: Any, depth: int = 4) -> Any:
 
 
 def _leaves(root: Value) -> list[list[str]]:
-    """Data and gradient of every leaf that ``root`` depends on; the gradients that the Values hold stay as they are."""
+    """Return data and gradient of every leaf that ``root`` depends on; the gradients of the Values stay as they are."""
     order = topological_order(root)
     if len(order) > MOST_VALUES:
         return []

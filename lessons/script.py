@@ -1,4 +1,5 @@
-"""``python -m lessons 4``: a lesson from top to bottom on the terminal, prose, code and results; pictures as files."""
+"""``python -m lessons 4``: a lesson from top to bottom on the terminal, prose, code and results, with pictures as
+files."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _KEEP = re.compile(r"[-*|>]|\d+\. |    |```|#")  # lines that are not joined wit
 
 
 def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = False) -> None:
-    """Run every cell and print what it shows; pictures go to the folder ``out``. An error of the code is raised."""
+    """Run every cell and print its output; pictures go to the folder ``out``. Raises the errors of the code."""
     session = Session(lesson, fast=fast)
     for number, cell in runnable(lesson, solutions=solutions):
         if not cell.is_code:
@@ -39,7 +40,7 @@ def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = Fals
 
 
 def plain(markdown: str, width: int = WIDTH) -> str:
-    """Markdown for a terminal: headings in capitals, paragraphs of at most ``width`` characters, no asterisks.
+    """Convert Markdown for a terminal: headings in capitals, paragraphs of at most ``width`` characters, no asterisks.
 
     >>> print(plain("## The chain\\nrule *is* **this**:\\n\\n- one `x*y*z`\\n- two"))
     THE CHAIN
@@ -76,7 +77,7 @@ def plain(markdown: str, width: int = WIDTH) -> str:
 
 
 def _words(text: str) -> str:
-    """Without the signs of emphasis; what is in code spans, such as ``a*b*c``, stays as it is."""
+    """Remove the marks of emphasis; code spans, such as ``a*b*c``, stay as they are."""
     parts = re.split(r"`([^`]*)`", text)
     parts[::2] = [re.sub(r"\*\*|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])", "", part) for part in parts[::2]]
     return "".join(parts)

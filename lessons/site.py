@@ -1,7 +1,7 @@
 """``python -m lessons site``: the course as pages that need no server and no network.
 
-``index.html`` is the map and the search; each lesson is a page with what its cells show in it. A page such as a stepper
-stands in the lesson and, to be shown on a whole screen, in a file of its own.
+``index.html`` is the map and the search; each lesson is a page with the output of its cells. A page such as a stepper
+is inside the lesson and also in a separate file, to fill the screen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Written:
 
     Attributes:
         lesson: which.
-        entries: what can be searched in it: where, under which title, which words.
+        entries: what can be searched in it: the address, the title, the words.
         preview: SVG of its first graph; empty if it has none, or a large one.
     """
 
@@ -44,17 +44,17 @@ class Written:
 _IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
 _SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
 _ROOT = 18.0  # pixels of site.css's 1rem
-_LARGEST_PREVIEW = 80_000  # characters; more is a graph of which nothing can be seen when it is small
-_LEAST_SCALE = 0.62  # of a picture's own size: smaller, its 16 points cannot be read; the reader scrolls instead
+_LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
+_LEAST_SCALE = 0.62  # of a picture's own size: smaller text than this cannot be read, so the reader scrolls instead
 
 
 def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> Written:
-    """Write the page of a lesson, and the pages that stand in it.
+    """Write the page of a lesson, and the pages inside it.
 
     Args:
         lesson: which.
-        shown: what each of its cells has shown.
-        course: all lessons, for the links to the ones before and after.
+        shown: the output of each of its cells.
+        course: all lessons, for the links to the previous and the next one.
         folder: where to.
     """
     writer = _Writer(lesson, folder)
@@ -81,14 +81,14 @@ def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson]
 def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = ()) -> Path:
     """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is.
 
-    ``more`` is what can be searched beside the lessons.
+    ``more`` can be searched in addition to the lessons.
     """
     stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
     beside = "".join(_station(page) for page in course if page.lesson.is_supplement)
     entries = [*(entry for page in course for entry in page.entries), *more]
     if beside:
-        beside = f'<h2>Beside the way</h2><ol class="map beside">{beside}</ol>'
-    # The way leads to the GPT when its last lesson is there.
+        beside = f'<h2>Supplements</h2><ol class="map beside">{beside}</ol>'
+    # The path leads to the GPT if its last lesson is there.
     whole = any(page.lesson.name == "10" for page in course)
     end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
     page = _fill("index.html", END=end, STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
@@ -116,8 +116,8 @@ def write_errata(folder: Path) -> list[Entry]:
     wrong = [row for row in errata.ROWS if not row.is_right]
     right = [row for row in errata.ROWS if row.is_right]
     parts = [
-        "<h1>Figures often quoted, and what comes out</h1>",
-        "<p>Tutorials copy numbers from each other. These were computed anew, on Values; each row is tested, and shows "
+        "<h1>Figures often quoted, and the correct ones</h1>",
+        "<p>Tutorials copy numbers from each other. These were computed on Values; each row is tested, and shows "
         "its code. Find the mistake behind the quoted figure before you open it.</p>",
         *(_erratum(f"row-{i}", row) for i, row in enumerate(wrong, 1)),
         "<h2>Right as quoted</h2>",
@@ -157,7 +157,7 @@ def _station(page: Written) -> str:
 
 
 class _Writer:
-    """The cells of one lesson as HTML; notes what can be searched, and writes embedded pages to files."""
+    """Writes the cells of one lesson as HTML, collects what can be searched, and writes embedded pages to files."""
 
     def __init__(self, lesson: Lesson, folder: Path) -> None:
         self.lesson, self.folder = lesson, folder
@@ -165,7 +165,7 @@ class _Writer:
         self._heading = ""
 
     def cell(self, i: int, shown: Shown | None) -> str:
-        """One cell, with what it has shown."""
+        """Write one cell with its output."""
         cell, name = self.lesson.cells[i], f"cell-{i + 1}"
         if not cell.is_code:
             headings = re.findall(r"^#+ (.*)$", cell.source, re.MULTILINE)
@@ -219,7 +219,7 @@ class _Writer:
         words = title[1] if title else "an interactive page"
         return (
             f'<figure class="page"><iframe srcdoc="{html.escape(page)}" title="{words}" loading="lazy"></iframe>'
-            f'<figcaption><a href="{own}">{words}, on a page of its own</a></figcaption></figure>'
+            f'<figcaption><a href="{own}">{words}, on a separate page</a></figcaption></figure>'
         )
 
 
@@ -228,14 +228,14 @@ def _folded(kind: str, name: str, summary: str, content: str) -> str:
 
 
 def _picture(svg: str, prefix: str, words: str) -> str:
-    """SVG to stand in a page beside others: its ids made its own, its size at most the column's."""
+    """Prepare an SVG for a page with others: its ids become unique, its size at most that of the column."""
     svg = svg[svg.index("<svg") :]
     svg = _IDS.sub(rf"\g<1>{prefix}", svg)
     size = _SIZE.search(svg)
     look = ""
     if size is not None:
         width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
-        width /= _ROOT  # in units of the text's size, so that both grow on a projector
+        width /= _ROOT  # in units of the text size, so that both grow on a projector
         look = f"width:{width:.1f}rem;min-width:{min(width, max(width * _LEAST_SCALE, 15)):.1f}rem"
     label = html.escape(" ".join(words.split())[:300])
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)

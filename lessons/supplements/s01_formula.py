@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Supplement 1: The formula, and why features are scaled
 #
-# **Question.** For a line there is a formula that finds the best weights at once. Why does anybody walk downhill?
+# **Question.** For a line there is a formula that finds the best weights at once. Why walk downhill at all?
 #
 # Follows Lesson 2.
 
@@ -62,8 +62,8 @@ assert all(abs(w.grad) < 1e-6 for w in weights)
 # %% [markdown]
 # ## Downhill, and stuck
 #
-# The same by gradient descent. The area is about thirty times as large a number as the rooms, so its weight's gradient
-# is as much larger, and its direction about a thousand times as steep.
+# The same by gradient descent. The area is a number about thirty times as large as that of the rooms, so the gradient
+# of its weight is as much larger, and its direction about a thousand times as steep.
 
 
 # %%
@@ -104,7 +104,7 @@ assert raw[1] < 10
 assert raw[2] < 10
 
 # %% [markdown]
-# It is nowhere near, nor is `b`: they live in the flat directions.
+# It is nowhere near, nor is `b`: both are in the flat directions.
 #
 # ## Scale first
 #
@@ -140,9 +140,9 @@ viz.plot(
 )
 
 # %% [markdown]
-# In 300 steps the scaled descent is at the formula's answer; the other one would need hundreds of thousands.
+# In 300 steps the scaled descent reaches the answer of the formula; the other one would need hundreds of thousands.
 #
 # So why walk at all? The formula exists because the loss of a *line* is a bowl. Three neurons make a landscape that no
 # formula solves, while the gradient works there unchanged. But the lesson about scale stays: it is why networks begin
-# with weights of a suitable size, why their layers are normalized (Lesson 9), and why Adam gives each weight a step of
-# its own (Supplement 5).
+# with weights of a suitable size, why their layers are normalized (Lesson 9), and why Adam gives each weight its own
+# step size (Supplement 5).

@@ -21,8 +21,8 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## A window that slides
 #
-# A **convolution** holds a short list of weights, the kernel, against every stretch of the input. (Mathematics turns
-# the kernel round first; deep learning does not, and its "convolution" is what others call correlation.)
+# A **convolution** slides a short list of weights, the kernel, along the input. (Mathematics reverses the kernel first;
+# deep learning does not, and its "convolution" is what others call correlation.)
 
 
 # %%
@@ -55,7 +55,7 @@ print([k.grad for k in kernel])
 assert [k.grad for k in kernel] == [7.0, 6.0, 7.0]
 
 # %% [markdown]
-# 1 + 0 + 2 + 3 + 1 = 7: everything that stood under this weight while it slid along. A weight that is used five times
+# 1 + 0 + 2 + 3 + 1 = 7: everything that was under this weight while it slid along. A weight that is used five times
 # hears five complaints.
 
 # %%
@@ -65,9 +65,9 @@ viz.draw(total, budget=14)
 # %% [markdown]
 # ## Up and down, or down and up?
 #
-# Somewhere in ten numbers of noise there is a wave: `2, 0, −2`, or the other way round. A network whose weights sit at
-# fixed places must learn the wave at every place anew; a kernel learns it once. We take the largest and the smallest
-# answer of the kernel, wherever they are, and let two weights decide.
+# Somewhere in ten numbers of noise there is a wave: `2, 0, −2`, or its reverse. A network whose weights are at fixed
+# positions must learn the wave separately at every position; a kernel learns it once. We take the largest and the
+# smallest result of the kernel, wherever they are, and let two weights decide.
 
 
 # %%
@@ -111,7 +111,7 @@ def right(model):
 
 steps = 40 if FAST else 120
 sliding, fixed = Detector(random.Random(1)), MLP(10, [4, 1], rng=1)
-curves = {"sliding window": train(sliding, steps), "fixed places": train(fixed, steps)}
+curves = {"sliding window": train(sliding, steps), "fixed positions": train(fixed, steps)}
 print(f"{len(sliding.parameters())} weights slide: {right(sliding)} of 200 right")
 print(f"{len(fixed.parameters())} weights stay: {right(fixed)} of 200 right")
 print("the kernel:", [round(k.data, 2) for k in sliding.kernel])
@@ -153,10 +153,11 @@ h.backward()
 viz.draw(h)
 
 # %% [markdown]
-# How far back does the last state feel? Go backward from it, and look at the gradient that reaches the input of each
+# How far back does the last state depend on the input? Go backward from it, and look at the gradient that reaches the
+# input of each
 # earlier step: it is multiplied by `u` and by a slope of tanh (at most 1) at each step back.
 #
-# **Predict.** With u = 0.5: how much of the gradient is left 20 steps back, at most? And with u = 1.5?
+# **Predict.** With u = 0.5: how much of the gradient remains 20 steps back, at most? And with u = 1.5?
 
 # %%
 reach = {}
@@ -176,6 +177,6 @@ viz.plot(reach, title="What an input hears, so many steps later", x="steps back"
 
 # %% [markdown]
 # Below 1 it **vanishes**, a millionth after twenty steps; above 1 it **explodes**. (All inputs are 0 here, where tanh
-# has its slope of 1; elsewhere it vanishes faster.) That is the trouble of recurrent networks with long texts. Gated
+# has its slope of 1; elsewhere it vanishes faster.) That is the problem of recurrent networks with long texts. Gated
 # cells keep a path on which nothing is multiplied, as the residual stream of Lesson 9 does, and attention (Lesson 8)
-# has one step from every place to every other.
+# takes one step from any position to any other.

@@ -3,7 +3,7 @@
 #
 # **Question.** GPT-2 reads 50,257 different tokens, we read 65 characters. Where do such tokens come from?
 #
-# Follows Lesson 6. Nobody sat down to write them: they are learned by counting (byte pair encoding: Gage 1994; for
+# Follows Lesson 6. They were not written by hand: they are learned by counting (byte pair encoding: Gage 1994; for
 # words, Sennrich et al. 2016).
 
 # %%
@@ -15,7 +15,7 @@ import viz
 # %% [markdown]
 # ## Merge what stands together most often
 #
-# Begin with characters. Find the pair of neighbors that is most frequent, and give the pair a token of its own.
+# Begin with characters. Find the pair of neighbors that is most frequent, and make the pair a token.
 # Again, and again. That is the whole algorithm.
 
 # %%
@@ -65,8 +65,8 @@ assert "".join(tokens) == text
 assert " the " in "".join(tokens)
 
 # %% [markdown]
-# Twice `a` + `t` is in half of the words here. Soon whole words are tokens, with the space in front of or behind them:
-# nobody told the program what a word is.
+# Twice `a` + `t` is in half of the words here. Soon whole words are tokens, with the space before or after them: the
+# program was never told what a word is.
 
 # %%
 print("|".join(tokens[:40]))
@@ -75,7 +75,7 @@ print("|".join(tokens[:40]))
 # ## Reading a new text
 #
 # To encode another text, make the same merges in the same order. To decode, write the tokens one after the other: what
-# was merged is simply taken apart.
+# was merged is simply split again.
 
 
 # %%
@@ -99,7 +99,7 @@ assert "b" in encode("the bat sat", merges)
 #
 # ## What is gained, and what it costs
 #
-# With more merges the text becomes shorter, so a context of 64 tokens reaches further back. But the table of embeddings
+# With more merges the text becomes shorter, so a context of 64 tokens reaches farther back. But the table of embeddings
 # has a row for each token, and a rare token is seen too rarely to learn its row.
 #
 # **Predict.** After 60 merges: how many characters does a token stand for, on average, in this little text?
@@ -115,7 +115,7 @@ for count in counts:
 print(f"{len(text)} characters; after {len(merges)} merges {len(tokens)} tokens, {lengths[-1][1]:.2f} characters each")
 
 # %% tags=["check"]
-assert len(learn(text, 60)[0]) < 60  # no pair is left that stands there twice
+assert len(learn(text, 60)[0]) < 60  # no pair is left that occurs twice
 assert lengths[-1][1] > 3
 assert lengths == sorted(lengths)
 
@@ -123,7 +123,7 @@ assert lengths == sorted(lengths)
 viz.plot({"characters per token": lengths}, title="What merging buys", x="merges", y="characters")
 
 # %% [markdown]
-# It stops by itself, when no pair is left that occurs twice: by then it has learned this text by heart. Merges must be
+# It stops by itself, when no pair is left that occurs twice: by then it has memorized this text. Merges must be
 # learned on a large text.
 #
 # **Losses are in other units now.** A model of characters and a model of tokens cannot be compared by their loss *per

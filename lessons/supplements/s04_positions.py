@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Supplement 4: Where am I? Sinusoids and rotations
 #
-# **Question.** Attention looks at a heap of words without an order. How does a word learn where it stands, also at
-# places it has never seen in training?
+# **Question.** Attention sees a heap of words without an order. How does a word learn where it is, even at positions
+# never seen in training?
 #
-# Follows Lesson 8, where each place had a vector of its own that was learned.
+# Follows Lesson 8, where each position had its own learned vector.
 
 # %%
 import math
@@ -17,7 +17,7 @@ from tinygrad_edu import functional as F
 # %% [markdown]
 # ## Without positions: a heap
 #
-# Let one word look at four others, then at the same four in another order, and compare what it takes home.
+# Let one word attend to four others, then to the same four in another order, and compare the results.
 
 # %%
 rng = random.Random(1)
@@ -47,10 +47,10 @@ assert all(abs(a.data - b.data) < 1e-12 for a, b in zip(one, other, strict=True)
 # ## Clocks with many hands
 #
 # The first transformer (Vaswani et al. 2017, section 3.5) adds to each word a fixed vector of sines and cosines: a row
-# of clock hands, the first fast, each next one slower. Place 1 and place 2 differ in the fast hands; place 1 and place
-# 1000 in the slow ones, as seconds and hours do.
+# of clock hands, the first fast, each next one slower. Positions 1 and 2 differ in the fast hands; positions 1 and 1000
+# in the slow ones, as seconds and hours do.
 #
-#     angle of hand i at place t:  t / 10000^(2i/d)
+#     angle of hand i at position t:  t / 10000^(2i/d)
 
 
 # %%
@@ -73,12 +73,12 @@ places = range(60)
 viz.plot(
     {f"hand {i}": [sinusoid(t, 8)[2 * i] for t in places] for i in range(3)},
     title="Sines of the first three hands",
-    x="place",
+    x="position",
     y="sine",
 )
 
 # %% [markdown]
-# **Predict.** Take the dot product of the vectors of two places. Places 3 and 7, or 20 and 24: which product is larger?
+# **Predict.** Take the dot product of the vectors of two positions: 3 and 7, or 20 and 24. Which product is larger?
 
 
 # %%
@@ -94,15 +94,15 @@ assert math.isclose(product(sinusoid(3, 16), sinusoid(7, 16)), product(sinusoid(
 assert product(sinusoid(3, 16), sinusoid(20, 16)) < product(sinusoid(3, 16), sinusoid(7, 16))
 
 # %% [markdown]
-# Equal, to the last digit: sin·sin + cos·cos is the cosine of the *difference* of the angles. How far apart two places
-# are is in the product; where they are is not.
+# Equal, to the last digit: sin·sin + cos·cos is the cosine of the *difference* of the angles. The product depends on
+# how far apart two positions are, not on where they are.
 #
 # ## Turn the arrow instead of adding to it
 #
 # If the difference is what matters, build it into attention itself. **Rotary positions** (Su et al. 2021) add nothing:
-# they take query and key in pairs of numbers, each an arrow in a plane, and *turn* each arrow by its hand's angle at
-# that place. What is turned keeps its length, and the product of two turned arrows depends on the difference of the
-# turns. Two numbers per pair:
+# they take query and key in pairs of numbers, each an arrow in a plane, and *turn* each arrow by the angle of its hand
+# at that position. A turned arrow keeps its length, and the product of two turned arrows depends on the difference of
+# the turns. Two numbers per pair:
 #
 #     (a, b)  →  (a·cos − b·sin, a·sin + b·cos)
 
@@ -126,8 +126,8 @@ length = math.hypot(*(x.data for x in turn(query, 7)))
 assert math.isclose(length, math.hypot(*(x.data for x in query)))
 
 # %% [markdown]
-# Five places apart, wherever: the same score. And since a rotation is products and sums, the gradient goes through it
-# like through everything else: it arrives turned back.
+# Five positions apart, anywhere: the same score. And since a rotation is products and sums, the gradient goes through
+# it as through everything else: it arrives turned back.
 
 # %%
 a, b = Value(1.0, label="a"), Value(0.0, label="b")
@@ -147,10 +147,10 @@ assert math.isclose(math.hypot(a.grad, b.grad), 5.0)
 viz.draw(goal)
 
 # %% [markdown]
-# The gradient (3, 4) has length 5 behind the rotation, and still has length 5 before it: rotations neither shrink nor
+# The gradient (3, 4) has length 5 after the rotation, and still has length 5 before it: rotations neither shrink nor
 # blow up gradients.
 #
 # `gpt train --positions rotary` trains our GPT with it (`rotate` in `gpt/model.py` pairs number i with number
-# i + d/2, which is the same in another order), and the preset `base` uses it. Learned vectors know nothing about place
-# 65 when they were trained on 64; rotations are defined everywhere, though beyond the places of its training a model
-# still has to be careful.
+# i + d/2, which is the same in another order), and the preset `base` uses it. Learned vectors know nothing about
+# position 65 if they were trained on 64; rotations are defined everywhere, though a model is less reliable beyond the
+# positions it was trained on.

@@ -41,7 +41,7 @@ for t in (1, 2, 3):
     p.data *= 1 - lr * decay
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
-    m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)  # key: what the zeros at the start have taken away
+    m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)  # key: undo the effect of the zeros at the start
     p.data -= lr * m_hat / (math.sqrt(v_hat) + eps)
     by_hand.append(p.data)
     print(f"t {t}: g {g:.4f}  m {m:.4f}  v {v:.6f}  m̂ {m_hat:.4f}  v̂ {v_hat:.4f}  p {p.data:.6f}")
@@ -94,7 +94,7 @@ viz.plot(lengths, title="Length of a step while the gradient stays the same", x=
 # ## Why the W
 #
 # Weight decay was once written as a part of the loss, λ/2 · p², whose gradient is λ · p. But then Adam divides it, too:
-# where gradients are large, hardly any of the decay is left. Two weights, one with the gradient 100, one with 0.01:
+# where gradients are large, hardly any of the decay remains. Two weights, one with the gradient 100, one with 0.01:
 
 
 # %%
@@ -169,8 +169,8 @@ assert crossings == [40, 5]
 
 # %% [markdown]
 # Descent jumps across at every step. Adam divides each gradient by its usual size, so both directions look equally
-# steep: it goes aslant, and swings past the goal and back, because m remembers. One thing to know: it measures along
-# the axes. A valley that lies diagonally it does not see through.
+# steep: it goes diagonally, and swings past the goal and back, because m remembers. One thing to know: it measures
+# along the axes, so a diagonal valley defeats it.
 #
 # ## What it costs
 #

@@ -25,7 +25,7 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## A trained model
 #
-# A small GPT that learns the first names of Lesson 6. For us it is the expensive model that somebody else has trained.
+# A small GPT that learns the first names of Lesson 6. For us it is the expensive model that someone else has trained.
 
 # %%
 alphabet = ".abcdefghijklmnopqrstuvwxyz"
@@ -59,7 +59,7 @@ print(f"{len(model.parameters()):,} parameters, loss {base[0]:.2f} → {sum(base
 # ## A small table beside a large one
 #
 # A linear layer is a table W, here 32 × 32. Fine-tuning would add a change to it, ΔW, with as many numbers as W has.
-# LoRA says: the change may be simple. Let it be the product of a tall and a wide table, B (32 × r) and A (r × 32):
+# LoRA assumes that the change is simple. Let it be the product of a tall and a wide table, B (32 × r) and A (r × 32):
 #
 #     W x   becomes   W x + B (A x)
 #
@@ -84,7 +84,7 @@ class LoRA(Module):
 def freeze(module):
     for _, part in module.named_modules():
         if getattr(part, "weight", None):
-            part.weight = [[w.data for w in row] for row in part.weight]  # numbers, no Values any more
+            part.weight = [[w.data for w in row] for row in part.weight]  # numbers, no longer Values
 
 
 layer = Linear(32, 32, bias=False, rng=1)
@@ -98,8 +98,8 @@ assert len(layer.parameters()) == 2 * 32 + 32 * 2 == 128
 assert full == 32 * 32 == 1024
 
 # %% [markdown]
-# An eighth. For GPT-3's tables of 12,288 × 12,288 it would be a three-thousandth. To freeze a weight, we put its number
-# in the place of the `Value`: what is no `Value` has no gradient. This is the layer with r = 1 and two inputs:
+# An eighth. For GPT-3's tables of 12,288 × 12,288 it would be a three-thousandth. To freeze a weight, we replace the
+# `Value` by its number: what is no `Value` has no gradient. This is the layer with r = 1 and two inputs:
 
 # %%
 tiny = Linear(2, 1, bias=False, rng=1)
@@ -124,7 +124,7 @@ assert tiny.B[0][0].grad != 0.0
 #
 # ## Names backward
 #
-# What shall it learn? Another style: *ahtram, nhoj, eimaj*. Five tables of the GPT get a LoRA.
+# What should it learn? Another style: *ahtram, nhoj, eimaj*. Five tables of the GPT get a LoRA.
 
 
 # %%
@@ -149,7 +149,7 @@ print(f"{len(model.parameters()):,} parameters learn now")
 print(f"new names {before[0]:.2f}, new names backward {before[1]:.2f}")
 
 # %% [markdown]
-# Backwards it is worse than guessing blindly among 27 characters, which costs ln 27 = 3.30: it is sure, and wrong.
+# Backward it is worse than guessing blindly among 27 characters, which costs ln 27 = 3.30: it is sure, and wrong.
 #
 # **Predict.** We train on backward names only. Where will its loss on *ordinary* names go?
 
@@ -173,7 +173,7 @@ curves["guessing"] = [(0, math.log(27)), (len(tuning), math.log(27))]
 viz.plot(curves, title="1,142 numbers learn to read backward", x="step", y="nats per character")
 
 # %% [markdown]
-# Ordinary names are now nearly as hard as guessing, although not one of the model's own weights has changed. And that
+# Ordinary names are now nearly as hard as guessing, although none of the model's own weights has changed. And that
 # is the beauty of it: switch the small tables off, and everything is back.
 
 
@@ -210,8 +210,8 @@ assert all(abs(a - b) < 1e-5 for a, b in zip(losses(compiled), before, strict=Tr
 #
 # ## Merging
 #
-# When only one task is left, the small tables need not cost any time: W x + B (A x) = (W + B A) x, so W + B A can be
-# put in the place of W.
+# When there is only one task, the small tables need not cost any time: W x + B (A x) = (W + B A) x, so W + B A can
+# replace W.
 #
 # **Predict.** How far apart are the scores of the merged model and of the model with LoRA?
 
@@ -237,7 +237,7 @@ assert not any(isinstance(part, LoRA) for _, part in model.named_modules())
 # %% [markdown]
 # Nothing but rounding. And what has it saved? AdamW keeps two numbers for each weight that learns (Supplement 5), here
 # for 1,142 instead of 14,528. In a model whose tables are 4,096 wide, with r = 2, a thousandth of the weights would
-# learn: of the 56 GB for 7 billion weights remain about 55 MB.
+# learn: about 55 MB remain of the 56 GB for 7 billion weights.
 
 # %% tags=["check"]
 assert 4096 * 4096 / (2 * 2 * 4096) == 1024

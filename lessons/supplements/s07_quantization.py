@@ -24,7 +24,7 @@ FAST = globals().get("FAST", False)
 # ## A row of weights by hand
 #
 # With b bits there are 2ᵇ levels. We use an odd number of them, as many below 0 as above: with 4 bits −7, −6, … 7. For
-# each row of a table, one number is kept in full, the **scale**: the largest weight of the row is to be the last level.
+# each row of a table, one number is kept in full, the **scale**: the largest weight of the row becomes the last level.
 # Every weight becomes the nearest level.
 
 
@@ -103,9 +103,9 @@ print(f"{len(model.parameters()):,} weights, loss {full:.3f}; guessing costs ln 
 # %% [markdown]
 # ## Eight bits, four, two
 #
-# No training any more: all weights are rounded, and the loss is measured again.
+# No more training: all weights are rounded, and the loss is measured again.
 #
-# **Predict.** At how many bits does the loss begin to suffer? With 2 bits there are only the levels −1, 0 and 1: is
+# **Predict.** At how many bits does the loss begin to rise? With 2 bits there are only the levels −1, 0 and 1: is
 # that still a model, or is it noise?
 
 
@@ -192,7 +192,7 @@ viz.plot(curves, title="What rounding costs", x="bits per weight", y="loss added
 
 # %% [markdown]
 # One weight out of 14,528 spoils a whole table, because it makes the step so wide that all others round to nearly
-# nothing. With a scale per row it spoils its own row only. So real formats keep a scale for every 32 or 64 weights, or
+# nothing. With a scale per row it spoils only its own row. So real formats keep a scale for every 32 or 64 weights, or
 # store the outliers apart; and more careful methods choose each rounding so that the errors in a row cancel out.
 #
 # A model of 7 billion weights is 28 GB in 32 bits, and 3.5 GB in four. That is the laptop.

@@ -2,7 +2,7 @@
 # # Supplement 8: From a text that goes on to an assistant that answers
 #
 # **Question.** A language model continues texts. Asked a question, it may well go on with another question. What makes
-# it answer, and answer in the way that people like?
+# it answer, and answer in a way that people like?
 #
 # Follows Lesson 10. Two steps: **supervised fine-tuning**, and **direct preference optimization** (DPO, Rafailov et al.
 # 2023).
@@ -29,7 +29,7 @@ FAST = globals().get("FAST", False)
 #     2+2=4.
 #     5+1=6 :)
 #
-# Nobody in these texts ever answers a question: behind a question mark there is always the next line.
+# No question in these texts is ever answered: after a question mark there is always the next line.
 
 # %%
 alphabet = "\n+=?. :)0123456789"
@@ -71,8 +71,9 @@ compiled = jit(model.loss)
 print(f"loss {train(compiled, from_text, 1500 if FAST else 2500, lr=0.01):.2f}")
 
 # %% [markdown]
-# We ask it everything, ten times, and count three shares: it answers at all, in one of the two styles; the number is
-# right; it is friendly. The 55 questions are divided: 35 that it will be taught to answer, and 20 that are only asked.
+# We ask it everything, ten times, and count three things: whether it answers at all, in one of the two styles; whether
+# the number is right; whether it is friendly. The 55 questions are divided: 35 that it will be taught to answer, and 20
+# that are only asked.
 
 # %%
 taught, asked = sums[:35], sums[35:]
@@ -125,7 +126,7 @@ assert untaught["answers"] < 0.02
 # Now show it questions *with* answers, in both styles: `3+4?7.` or `3+4?7 :)`. Same loss, same program, a few steps.
 # Only 35 of the questions are ever shown.
 #
-# **Predict.** How many of the 20 others, which it has never seen answered, will it answer rightly?
+# **Predict.** How many of the 20 others, which it has never seen answered, will it answer correctly?
 
 
 # %%
@@ -150,12 +151,12 @@ assert 0.35 < tuned["friendly"] < 0.65
 
 # %% [markdown]
 # Most of them. What it *knows* comes from reading; fine-tuning only teaches it the form. (That is why a hundred
-# thousand good dialogues turn a model into an assistant, and why they do not make it cleverer.)
+# thousand good dialogues turn a model into an assistant, and why they do not make it smarter.)
 #
 # ## Preferences
 #
-# Both styles are right. People who compare two answers like the friendly one better. A preference is not a text to be
-# imitated; it is a pair, *chosen* and *rejected*. DPO makes the chosen one likelier than the rejected one, measured
+# Both styles are right. People who compare two answers like the friendly one better. A preference is not a text to
+# imitate; it is a pair, *chosen* and *rejected*. DPO makes the chosen one more likely than the rejected one, measured
 # against a frozen copy of the model, the reference:
 #
 #     reward(y) = β · (log p(y) − log p_ref(y))
@@ -200,9 +201,9 @@ print(f"{first:.4f}")
 assert abs(first - math.log(2)) < 1e-4
 
 # %% [markdown]
-# ln 2: a classifier that has no idea. Now train it, and watch the 20 questions that it has never been taught.
+# ln 2: a classifier that has no idea. Now train it, and watch the 20 questions that it was never taught.
 #
-# **Predict.** In the end the loss will be nearly 0. Are its answers then good?
+# **Predict.** In the end the loss will be nearly 0. Will its answers be good then?
 
 
 # %%
@@ -234,9 +235,9 @@ assert alone_rewards[-1][0] < 0
 assert alone[-1][1]["right"] < tuned["right"] - 0.3
 
 # %% [markdown]
-# No! The loss asks only that the chosen answer becomes likelier *than the rejected one*. The cheapest way is to destroy
-# the rejected one; but good answers are made of the same pieces. Even the chosen answers have become less likely: their
-# reward is negative. This happens with large models as well.
+# No! The loss asks only that the chosen answer becomes more likely *than the rejected one*. The cheapest way is to
+# destroy the rejected one; but good answers are made of the same pieces. Even the chosen answers have become less
+# likely: their reward is negative. This happens with large models as well.
 #
 # The remedy is an anchor: add the loss of fine-tuning for the chosen answer (Pang et al. 2024).
 
@@ -263,17 +264,17 @@ curves = {
     for name, seen in (("anchored", kept), ("DPO alone", alone))
     for what in ("friendly", "right")
 }
-viz.plot(curves, title="Twenty questions nobody taught it", x="step", y="share of all answers")
+viz.plot(curves, title="Twenty questions it was never taught", x="step", y="share of all answers")
 
 # %% [markdown]
 # Now nearly all answers are friendly, and about as many are right as before.
 #
 # ## How far has it moved?
 #
-# The distance from the reference is measured in nats, by the Kullback-Leibler divergence: Σ p · (log p − log p_ref). At
-# the place where the style is chosen, the reference tossed a coin.
+# The distance from the reference is measured in nats, by the Kullback-Leibler divergence: Σ p · (log p − log p_ref).
+# Where the style is chosen, the reference tosses a coin.
 #
-# **Predict.** How many nats away from a coin is somebody who *always* chooses the smiley?
+# **Predict.** How many nats away from a coin is a model that *always* chooses the smiley?
 
 
 # %%
@@ -298,6 +299,6 @@ assert smiley[1] > 0.9
 assert 0.35 < sum(kl) / len(kl) < math.log(2) + 0.05
 
 # %% [markdown]
-# ln 2 = 0.69, and our model has gone most of that way. A share of one half can only double, so the reward of the chosen
-# answer stops near β · ln 2 = 0.35, while that of the rejected one can fall forever. β says how dear it is to leave
+# ln 2 = 0.69, and our model has gone most of that way. A probability of one half can only double, so the reward of the
+# chosen answer stops near β · ln 2 = 0.35, while that of the rejected one can fall forever. β sets the price of leaving
 # the reference.

@@ -19,8 +19,8 @@ from lessons.cells import load_all
 # %% [markdown]
 # ## Something to search, and questions
 #
-# Every paragraph of the ten lessons is a document. The bullets of their summaries we take out, and use them as
-# questions: whoever asks with a bullet of Lesson 8 wants a paragraph of Lesson 8.
+# Every paragraph of the ten lessons is a document. The bullets of the summaries are taken out and serve as questions: a
+# bullet of Lesson 8 should find a paragraph of Lesson 8.
 
 
 # %%
@@ -53,9 +53,9 @@ assert not {text for _, text in questions} & {text for _, text in documents}
 # %% [markdown]
 # ## A vector for each word, by counting
 #
-# "You shall know a word by the company it keeps" (Firth 1957). Count for each pair of words how often they stand in the
-# same paragraph. Frequent words meet everybody; so ask how many times more often they meet than chance would have it,
-# and take the logarithm:
+# "You shall know a word by the company it keeps" (Firth 1957). Count for each pair of words how often they occur in the
+# same paragraph. Frequent words meet all others; so ask how many times more often they meet than by chance, and take
+# the logarithm:
 #
 #     PPMI(a, b) = max(0, log( p(a, b) / (p(a) · p(b)) ))
 #
@@ -84,8 +84,8 @@ def unit(vectors):
 vectors = unit(directions[:, :64] * np.sqrt(sizes[:64]))
 
 # %% [markdown]
-# How alike are two words? The **cosine** of the angle between their vectors: for vectors of length 1, the dot product.
-# 1 is the same direction, 0 is nothing in common.
+# How similar are two words? The **cosine** of the angle between their vectors: for vectors of length 1, the dot
+# product. 1 is the same direction, 0 is nothing in common.
 #
 # **Predict.** Which words are nearest to *query*? To *softmax*? To *learning*?
 
@@ -109,9 +109,9 @@ chosen = [word for word in chosen.split() if word in index]
 viz.embeddings(vectors[[index[word] for word in chosen]].tolist(), chosen, title="Words of this course")
 
 # %% [markdown]
-# The words of attention stand together, those of slopes, and those of counting. Nobody told the program what a word
-# means, and there is very little text here: large models read a billion times more. (In a trained GPT the embedding
-# table has such vectors too, learned by gradients.)
+# The words about attention are together, as are those about slopes and those about counting. The program was never told
+# what a word means, and there is very little text here: large models read a billion times more. (In a trained GPT the
+# embedding table has such vectors too, learned by gradients.)
 #
 # ## From words to paragraphs
 #
@@ -129,7 +129,7 @@ def embed(text, vectors):
 
 
 def search(text, vectors, library):
-    return np.argsort(-(library @ embed(text, vectors)), kind="stable")  # key: the most alike first
+    return np.argsort(-(library @ embed(text, vectors)), kind="stable")  # key: the most similar first
 
 
 # %% [markdown]
@@ -148,7 +148,7 @@ def recall(vectors, most=1):
 
 sizes_of = Counter(name for name, _ in documents)
 by_chance = sum(sizes_of[wanted] / len(documents) for wanted, _ in questions) / len(questions)
-same_words = recall(np.eye(len(vocabulary)))  # each word is alike to itself alone
+same_words = recall(np.eye(len(vocabulary)))  # each word is similar only to itself
 found = {d: recall(unit(directions[:, :d] * np.sqrt(sizes[:d]))) for d in (1, 2, 4, 8, 16, 32, 64, 128)}
 print(f"by chance {by_chance:.0%}, the same words {same_words:.0%}, vectors of 64 numbers {found[64]:.0%}")
 print(f"among the first three: {recall(vectors, 3):.0%}")
@@ -181,10 +181,10 @@ viz.plot(
 # ## An answer with its source
 #
 # A language model that answers from memory may invent. **Retrieval-augmented generation** (Lewis et al. 2020) puts what
-# was found in front of the question, and the model writes on from there. Our smallest version writes nothing of its
-# own: it finds the paragraph, takes from it the sentence that is most alike, and says where it stands.
+# was found in front of the question, and the model writes on from there. Our tiny version writes nothing itself: it
+# finds the paragraph, takes the most similar sentence from it, and says where it is from.
 #
-# **Predict.** What will it answer when somebody asks who won the football match?
+# **Predict.** What will it answer to the question who won the football match?
 
 
 # %%
@@ -212,5 +212,5 @@ assert "guess" in answer("What does it cost to guess blindly among all character
 assert "(Lesson " in answer("Who won the football match?")
 
 # %% [markdown]
-# It always finds *something*: the nearest is the nearest, however far away. To say "I do not know" is a task of its
-# own. And what was found is only as good as the library. But there is a source, and you can look it up.
+# It always finds *something*: the nearest is the nearest, however far away. To say "I do not know" is a separate task.
+# And what was found is only as good as the library. But there is a source, and you can look it up.

@@ -109,7 +109,7 @@ def test_a_cell_is_run_again_as_it_then_stands_in_the_file(lesson) -> None:
     press(presenter, *["space"] * 5)
     assert "\n3" in text(presenter)
     assert "\n4" in press(presenter, "r")  # the cell counts on
-    assert "\n3" in press(presenter, "R")  # all cells anew: as the first time
+    assert "\n3" in press(presenter, "R")  # all cells again: as the first time
     lesson.path.write_text(TEXT.replace("x = x + 1", "x = x + 40"), encoding="utf-8")
     assert "\n43" in press(presenter, "r")
     lesson.path.write_text("broken", encoding="utf-8")
