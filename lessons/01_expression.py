@@ -178,7 +178,7 @@ viz.draw(b)
 # the plus is the most common mistake of everyone who writes this for the first time (`viz bug missing-plus` shows it).
 
 # %% [markdown]
-# ## Who goes first?
+# ## Which goes first?
 #
 # The obvious program: start at the result, give each input its part of the gradient, then do the same at each input.
 

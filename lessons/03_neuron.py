@@ -146,7 +146,7 @@ assert min(said[:2]) > 0.8 > 0.2 > max(said[2:])
 assert unseen > 0.9
 
 # %% [markdown]
-# ## The hard bend, and its grave
+# ## A hard activation, and how it dies
 #
 # Some teach this example with a harder activation: cut the sum off below 0 and above 1. It is easy to compute by hand.
 

@@ -21,7 +21,7 @@ from tinygrad_edu.optim import Adam
 FAST = globals().get("FAST", False)
 
 # %% [markdown]
-# ## From scores to shares
+# ## From scores to probabilities
 #
 # A network's last layer gives a **score** for each class, any number, positive or negative; the usual name is
 # **logit**. Think of votes: more is better. Probabilities are stricter: none is negative, and together they make 1. Two

@@ -267,7 +267,7 @@ assert 4 < mean_length < 8
 # Some can be pronounced, hardly one is a name. The model does not know how long a name is already, nor what came two
 # characters before. It has no memory.
 #
-# ## The names kept aside
+# ## The held-out names
 #
 # **Predict.** What is the loss of the counted table on the 200 names that it has not seen: lower, a little higher, or
 # something special?

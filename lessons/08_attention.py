@@ -348,7 +348,7 @@ viz.flow(loss, calls=calls, split=["Head"])
 # The letter and number tables get their gradient along two paths: through what the called letter asks for, and through
 # what the cards answer.
 #
-# ## Who wins?
+# ## Which one wins?
 #
 # As in the lessons before, `jit` runs the same scalar program for many games at once; in single scalars this training
 # would take minutes.

@@ -13,7 +13,7 @@ from itertools import pairwise
 import viz
 
 # %% [markdown]
-# ## Merge what stands together most often
+# ## Merge what occurs together most often
 #
 # Begin with characters. Find the pair of neighbors that is most frequent, and make the pair a token.
 # Again, and again. That is the whole algorithm.

@@ -56,7 +56,7 @@ base = train(jit(model.loss), tokens(names[:1800]), 500 if FAST else 1000, lr=0.
 print(f"{len(model.parameters()):,} parameters, loss {base[0]:.2f} → {sum(base[-50:]) / 50:.2f}")
 
 # %% [markdown]
-# ## A small table beside a large one
+# ## A small table next to a large one
 #
 # A linear layer is a table W, here 32 × 32. Fine-tuning would add a change to it, ΔW, with as many numbers as W has.
 # LoRA assumes that the change is simple. Let it be the product of a tall and a wide table, B (32 × r) and A (r × 32):
