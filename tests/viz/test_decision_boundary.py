@@ -180,8 +180,8 @@ def test_the_command(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x*y*z"], "leaves 3 open (x, y, z); give a number"),
-        (["x + 1"], "leaves 1 open (x)"),
+        (["x*y*z"], "has 3 open (x, y, z); give every other name a number"),
+        (["x + 1"], "has 1 open (x)"),
         (["x*y", "--points", "nowhere.csv"], "nowhere.csv cannot be read: No such file"),
         (["x*y", "--range", "2", "1"], "two ranges that rise"),
         (["log(x*y)"], "needs a positive number"),

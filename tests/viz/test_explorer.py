@@ -392,7 +392,7 @@ def test_every_look_has_an_address_that_opens_it_again(opened, micro):
         assert opened(micro[3], address).evaluate(look) == seen[address]
     browser = opened(micro[3], "#at=nothing&path=-4")
     assert browser.evaluate("[$('title').textContent, $('spoken').textContent]") == [
-        "loss", "nothing here is called nothing",
+        "loss", "there is no nothing here",
     ]  # fmt: skip
     for address in (
         "#at=",

@@ -81,7 +81,7 @@ def test_a_planted_exploding_layer_is_named_and_nothing_else(layer: int, factor:
     if not any(call.inputs for call in inputs):
         return  # the first layer is given plain numbers: it hands nothing back
     (finding,) = (f for f in measured.findings if "explodes" in f)
-    assert re.match(rf"The gradient explodes in layers\.{layer}(\.neurons\.\d)?: it hands back [\d,]+ times", finding)
+    assert re.match(rf"The gradient explodes in layers\.{layer}(\.neurons\.\d)?: it sends back [\d,]+ times", finding)
     assert not any("vanishes" in f or "Large" in f for f in measured.findings)
 
 
@@ -95,14 +95,14 @@ def test_the_gain_of_a_module_is_what_flows_through_it_alone() -> None:
             self.inner = Steep()
 
         def forward(self, x):
-            return x + self.inner(x)  # the sum hands back 1 more, which is not the inner module's
+            return x + self.inner(x)  # the sum sends back 1 more, which is not the inner module's
 
     x = Value(0.5, label="x")
     with record_calls() as calls:
         loss = Around()(x) * 3.0
     loss.backward()
     assert viz.flow(loss, calls=calls).findings == [
-        "The gradient explodes in inner: it hands back 10,000 times what arrives at it."
+        "The gradient explodes in inner: it sends back 10,000 times what arrives at it."
     ]
 
 
@@ -254,7 +254,7 @@ def test_a_tower_that_explodes_is_named_with_its_ratio(examples):
 
 def test_one_layer_that_explodes_in_a_tower_is_the_one_that_is_named():
     assert found(Layers([1.0, 1.0, 500.0, 1.0])) == [
-        "The gradient explodes in layers.2: it hands back 500 times what arrives at it."
+        "The gradient explodes in layers.2: it sends back 500 times what arrives at it."
     ]
 
 
@@ -355,7 +355,7 @@ def test_towers_of_bare_values_are_judged_without_recorded_calls(width):
         loss.backward()
         return viz.flow(loss).findings
 
-    # Every layer hands back `weight` times what arrives, and there are 11 steps between the 12 layers.
+    # Every layer sends back `weight` times what arrives, and there are 11 steps between the 12 layers.
     for bend in (Value.tanh, Value.relu):
         assert findings(3.0, bend)[0] == (
             "The gradient explodes on its way back: at layer 1 it is 177,147 times as long as at layer 12, "

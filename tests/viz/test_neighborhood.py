@@ -65,5 +65,5 @@ def test_what_cannot_be_shown_is_said() -> None:
         viz.draw(expression(), focus=Value(1.0))
     loss = expression()
     for options in ({"depth": 0}, {"budget": 2}):
-        with pytest.raises(ValueError, match="give a depth of at least 1 and a budget of at least 3"):
+        with pytest.raises(ValueError, match="needs a depth of at least 1 and a budget of at least 3"):
             viz.draw(loss, focus=loss, **options)

@@ -141,7 +141,7 @@ def test_written_files_can_be_read_by_others(tmp_path: Path) -> None:
 
 
 def test_options_after_drawing_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="drawn already; give budget to draw"):
+    with pytest.raises(TypeError, match="already drawn; pass budget to draw"):
         viz.save(viz.draw(expression()), tmp_path / "L.dot", budget=3)
 
 
@@ -301,5 +301,5 @@ def test_whatever_has_save_is_saved(tmp_path: Path) -> None:
     chart = viz.plot({"loss": [2.0, 1.0]})
     assert viz.save(chart, tmp_path / "a.svg") == str(tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == chart.svg()
-    with pytest.raises(TypeError, match="drawn already; give budget to draw"):
+    with pytest.raises(TypeError, match="already drawn; pass budget to draw"):
         viz.save(chart, tmp_path / "a.svg", budget=3)

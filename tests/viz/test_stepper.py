@@ -151,7 +151,7 @@ def test_the_number_asked_for_is_not_on_the_screen():
         ("b = a - c", {"a": 1, "c": 4}, 1, "0", "how fast does b change when b itself changes?"),
         ("b = exp(a)", {"a": 1}, 0, "2.72", None),
         ("b = exp(a)", {"a": 1}, 0, "exp(a)", None),
-        ("b = exp(a)", {"a": 1}, 0, "h", "h is no name here"),
+        ("b = exp(a)", {"a": 1}, 0, "h", "h is not a name here"),
         ("b = exp(a)", {"a": 1}, 0, "1/0", "division by zero"),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Say in sentences what is wrong with the numbers and gradients of a graph, and where it began.
 
 It is easy to see *that* a loss is NaN or that a layer learns nothing. This finds the place: the first operation whose
-result is not finite, the module that hands back a gradient a hundred times larger than what arrives, the units that are
+result is not finite, the module that sends back a gradient a hundred times larger than what arrives, the units that are
 dead. Each cause is reported once, at the innermost module that shows it.
 """
 
