@@ -20,7 +20,7 @@ COMMANDS = {
     "draw": ("draw", "draw the graph of a trained model's loss, with gradients"),
     "graph": ("draw", "the same as draw"),
     "explore": ("explore", "write that graph as one page: boxes open, down to one multiplication"),
-    "flow": ("flow", "show where the gradient flows, dies or explodes"),
+    "flow": ("flow", "show where the gradient flows, vanishes or explodes"),
     "attention": ("charts", "show what each head looks at"),
     "next": ("charts", "show which characters come next, and which of them sampling cuts"),
     "curve": ("charts", "show how the loss of runs fell, and what counting alone reaches"),

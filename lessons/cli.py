@@ -15,7 +15,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "list": ("run_command", "list all lessons, as without a command"),
     "run": ("run_command", "run a lesson: prose, code, results; pictures become files"),
-    "errata": ("run_command", "figures that tutorials quote, and what comes out"),
+    "errata": ("run_command", "figures that tutorials quote, and the correct ones"),
     "present": ("present_command", "step through a lesson in the terminal"),
     "export": ("publish_command", "write notebooks"),
     "site": ("publish_command", "write the course as web pages"),
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments) or ["list"]
     if re.fullmatch(r"s?\d+", words[0], re.IGNORECASE):
         words.insert(0, "run")
-    # What a person types here: through run.py, or with an activated environment.
+    # What is typed here: through run.py, or with an activated environment.
     program = "lesson" if "TINYGRAD_EDU_LAUNCHER" in os.environ else "lessons"
-    description = "Ten lessons from one number to a language model. Without a command they are listed."
+    description = "Ten lessons from one number to a language model. Without a command, list them."
     return CommandLine(program, "lessons", COMMANDS, description, "%(prog)s 4 runs the fourth lesson.").main(words)

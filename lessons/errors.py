@@ -8,4 +8,4 @@ __all__ = ["LessonError"]
 
 
 class LessonError(TinygradEduError):
-    """A lesson that is not there or cannot be read, or words on the command line that cannot be used."""
+    """A lesson is missing or cannot be read, or words on the command line cannot be used."""

@@ -16,19 +16,19 @@ __all__ = ["add_present", "show"]
 
 
 def add_present(command: argparse.ArgumentParser) -> None:
-    """Add what ``lessons present`` can be told."""
+    """Add the arguments of ``lessons present``."""
     command.set_defaults(run=_present)
     command.description = (
         "Step through a lesson in the terminal: space runs the next cell. Its graphs and charts appear in a page next "
-        "to it, for the projector. The file may be edited meanwhile: r runs the cell as it then stands."
+        "to it, for the projector. You may edit the file meanwhile: r runs the cell as it is then."
     )
     command.epilog = "example: %(prog)s 2 --practice"
     command.add_argument("lesson", help="its number, or s and a number for a supplement")
     command.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
     command.add_argument("--fast", action="store_true", help="train less")
-    command.add_argument("--no-browser", action="store_true", help="do not open the page; its address is shown")
-    command.add_argument("--no-live", action="store_true", help="no page; pictures are written as files")
-    command.add_argument("--out", default="lessons-out", metavar="DIR", help="where files go")
+    command.add_argument("--no-browser", action="store_true", help="do not open the page, only show its address")
+    command.add_argument("--no-live", action="store_true", help="no page; write pictures as files")
+    command.add_argument("--out", default="lessons-out", metavar="DIR", help="folder for files")
 
 
 def _present(options: argparse.Namespace) -> None:

@@ -15,26 +15,26 @@ __all__ = ["add_export", "add_site"]
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
-    """Add what ``lessons export`` can be told."""
+    """Add the arguments of ``lessons export``."""
     command.set_defaults(run=_export)
-    command.description = "Write every lesson, or the ones that are named, as a notebook."
+    command.description = "Write every lesson, or only the named ones, as a notebook."
     command.epilog = "example: %(prog)s notebooks --only 1 2 3"
-    command.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
-    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
-    command.add_argument("--outputs", action="store_true", help="run them, and keep what their cells show")
+    command.add_argument("folder", metavar="DIR", help="the folder; made if it does not exist")
+    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="only these lessons, such as 1 2 s1")
+    command.add_argument("--outputs", action="store_true", help="run them, and keep the output of their cells")
     command.add_argument("--fast", action="store_true", help="with --outputs: train less")
 
 
 def add_site(command: argparse.ArgumentParser) -> None:
-    """Add what ``lessons site`` can be told."""
+    """Add the arguments of ``lessons site``."""
     command.set_defaults(run=_site)
     command.description = (
         "Run every lesson and write pages with all results, for any browser, without a server or network. "
-        "Complete training takes minutes; --fast shows the same pages with less of it."
+        "Complete training takes minutes; --fast writes the same pages with less training."
     )
     command.epilog = "example: %(prog)s course; then open course/index.html"
-    command.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
-    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="these lessons, such as 1 2 s1")
+    command.add_argument("folder", metavar="DIR", help="the folder; made if it does not exist")
+    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="only these lessons, such as 1 2 s1")
     command.add_argument("--fast", action="store_true", help="train less")
 
 

@@ -13,21 +13,21 @@ __all__ = ["add_errata", "add_list", "add_run"]
 
 
 def add_list(command: argparse.ArgumentParser) -> None:
-    """Add what ``lessons list`` can be told: nothing."""
+    """Set up ``lessons list``, which has no arguments."""
     command.set_defaults(run=_list)
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
-    """Add what ``lessons run`` can be told."""
+    """Add the arguments of ``lessons run``."""
     command.set_defaults(run=_run)
     command.add_argument("lesson", help="its number, or s and a number for a supplement")
-    command.add_argument("--fast", action="store_true", help="train less, to see quickly that everything works")
-    command.add_argument("--solutions", action="store_true", help="run the solutions of the exercises too")
-    command.add_argument("--out", default="lessons-out", metavar="DIR", help="where pictures go")
+    command.add_argument("--fast", action="store_true", help="train less, to check quickly that everything works")
+    command.add_argument("--solutions", action="store_true", help="also run the solutions of the exercises")
+    command.add_argument("--out", default="lessons-out", metavar="DIR", help="folder for pictures")
 
 
 def add_errata(command: argparse.ArgumentParser) -> None:
-    """Add what ``lessons errata`` can be told: nothing."""
+    """Set up ``lessons errata``, which has no arguments."""
     command.set_defaults(run=lambda _: print(errata.as_text()))
 
 

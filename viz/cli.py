@@ -13,13 +13,13 @@ __all__ = ["COMMANDS", "main"]
 #: By name, in the order of ``--help``: the file in ``commands/``, and what the command does.
 COMMANDS = {
     "graph": ("graph", "the graph of an expression or of a model's loss, with data and gradients"),
-    "flow": ("graph", "where the gradient of an expression or of a model flows, dies or explodes"),
+    "flow": ("graph", "where the gradient of an expression or of a model flows, vanishes or explodes"),
     "step": ("step", "step through the backpropagation of an expression"),
     "worksheet": ("step", "exercises in backpropagation to print, with answers"),
     "bug": ("step", "the classic mistakes: buggy code, the first number that goes wrong, the fix"),
     "explore": ("explore", "an expression or a model's loss as one page: boxes open, down to one multiplication"),
-    "boundary": ("boundary", "what an expression of two inputs says about every point of a plane"),
-    **{name: ("runs", f"of a trained model: the same as gpt {name}") for name in runs.COMMANDS},
+    "boundary": ("boundary", "the value of an expression of two inputs at every point of a plane"),
+    **{name: ("runs", f"for a trained model: the same as gpt {name}") for name in runs.COMMANDS},
 }
 
 

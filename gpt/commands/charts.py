@@ -19,14 +19,14 @@ from .common import best_flag
 
 
 def add_attention(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt attention`` can be told."""
+    """Add the arguments of ``gpt attention``."""
     _add_chart(command, _attention, '%(prog)s runs/my-run --text "To be, or" -o attention.html')
     _add_run(command)
     _add_text(command, "show at most so many positions (default: 12, or as much of --text as the context holds)")
 
 
 def add_next(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt next`` can be told."""
+    """Add the arguments of ``gpt next``."""
     _add_chart(command, _next, '%(prog)s runs/my-run --text "To b" --temperature 0.7 --top-p 0.9 -o next.svg')
     _add_run(command)
     command.add_argument("--text", help="what goes before (default: the beginning of the validation text)")
@@ -38,7 +38,7 @@ def add_next(command: argparse.ArgumentParser) -> None:
 
 
 def add_curve(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt curve`` can be told."""
+    """Add the arguments of ``gpt curve``."""
     _add_chart(command, _curve, "%(prog)s runs/one runs/two -o loss.svg")
     command.add_argument("folders", nargs="+", metavar="RUN", help="folders that train has written")
     command.add_argument(
@@ -50,14 +50,14 @@ def add_curve(command: argparse.ArgumentParser) -> None:
 
 
 def add_embeddings(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt embeddings`` can be told."""
+    """Add the arguments of ``gpt embeddings``."""
     _add_chart(command, _embeddings, "%(prog)s runs/my-run -o embeddings.html")
     _add_run(command)
     command.add_argument("--positions", action="store_true", help="the vectors of positions instead of characters")
 
 
 def add_histogram(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt histogram`` can be told."""
+    """Add the arguments of ``gpt histogram``."""
     _add_chart(command, _histogram, "%(prog)s runs/my-run --of modules -o histogram.svg")
     _add_run(command)
     _add_text(command, "compute the loss on at most so many characters (default: the context)")
@@ -66,7 +66,7 @@ def add_histogram(command: argparse.ArgumentParser) -> None:
 
 
 def add_compilation(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt compilation`` can be told."""
+    """Add the arguments of ``gpt compilation``."""
     _add_chart(command, _compilation, "%(prog)s runs/my-run --focus transformer.h.0.attn -o program.html")
     _add_run(command)
     _add_text(command, "compile the loss of so many characters (default: 4)")

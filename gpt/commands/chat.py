@@ -29,7 +29,7 @@ Type a line and the model continues the text; an empty line lets it go on.
 
 
 def add_chat(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt chat`` can be told."""
+    """Add the arguments of ``gpt chat``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument("--temperature", type=float, default=0.8, metavar="T", help="see /temperature")

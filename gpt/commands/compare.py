@@ -38,7 +38,7 @@ _PLACES = 4  # where each is most ahead
 
 
 def add_compare(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt compare`` can be told."""
+    """Add the arguments of ``gpt compare``."""
     command.set_defaults(run=run)
     command.add_argument("a", metavar="A", help="a folder that train has written")
     command.add_argument("b", metavar="B", nargs="?", help="another one; without it, A's best model against its last")

@@ -16,7 +16,7 @@ from .common import best_flag
 
 
 def add_draw(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt draw`` can be told."""
+    """Add the arguments of ``gpt draw``."""
     command.set_defaults(run=run)
     command.add_argument("folder", nargs="?", metavar="RUN", help="a folder that train has written")
     command.add_argument("--checkpoint", metavar="RUN", help="the same folder, as a flag")

@@ -30,7 +30,7 @@ ON_SCREEN = 2_000  # of them are printed in color
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt eval`` can be told."""
+    """Add the arguments of ``gpt eval``."""
     command.set_defaults(run=run)
     checkpoint_flag(command)
     command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")

@@ -21,7 +21,7 @@ _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt export`` can be told."""
+    """Add the arguments of ``gpt export``."""
     command.set_defaults(run=run_export)
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
@@ -32,7 +32,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 
 
 def add_import(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt import`` can be told."""
+    """Add the arguments of ``gpt import``."""
     command.set_defaults(run=run_import)
     command.add_argument(
         "file", metavar="FILE", help="a .pt or .safetensors file: of export, nanoGPT or Hugging Face; or its folder"

@@ -11,7 +11,7 @@ from .common import best_flag
 
 
 def add_explore(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt explore`` can be told."""
+    """Add the arguments of ``gpt explore``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     best_flag(command)

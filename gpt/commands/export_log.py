@@ -14,7 +14,7 @@ from ..runs.log_export import as_csv, check_tensorboard, times, write_events
 
 
 def add_export_log(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt export-log`` can be told."""
+    """Add the arguments of ``gpt export-log``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     command.add_argument("--csv", metavar="FILE", help="one line per step, empty where nothing was measured; - prints")

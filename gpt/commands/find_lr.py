@@ -25,7 +25,7 @@ _UNUSED = (  # settings that say nothing about a few hundred steps at growing ra
 
 
 def add_find_lr(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt find-lr`` can be told."""
+    """Add the arguments of ``gpt find-lr``."""
     command.set_defaults(run=run)
     preset_flags(command)
     command.add_argument("--steps", type=int, default=200, metavar="N", help="how many rates are tried, at least 20")

@@ -16,7 +16,7 @@ from .common import best_flag
 
 
 def add_flow(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt flow`` can be told."""
+    """Add the arguments of ``gpt flow``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="RUN", help="a folder that train has written")
     best_flag(command)

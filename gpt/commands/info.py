@@ -30,7 +30,7 @@ _RECENT = 20  # steps whose mean training loss stands beside a validation
 
 
 def add_info(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt info`` can be told."""
+    """Add the arguments of ``gpt info``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     best_flag(command)

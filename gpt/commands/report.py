@@ -13,7 +13,7 @@ from ..pictures.report import FOLDER, Subject, write
 
 
 def add_report(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt report`` can be told."""
+    """Add the arguments of ``gpt report``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {FOLDER} in that folder)")

@@ -18,7 +18,7 @@ from .common import checkpoint_flag, engine_flag, parameters_file, with_engine
 
 
 def add_sample(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt sample`` can be told."""
+    """Add the arguments of ``gpt sample``."""
     command.set_defaults(run=run)
     checkpoint_flag(command)
     command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")

@@ -24,7 +24,7 @@ STEPS = 300  # of a run, unless somebody says otherwise
 
 
 def add_sweep(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt sweep`` can be told."""
+    """Add the arguments of ``gpt sweep``."""
     command.set_defaults(run=run)
     command.description = (
         "Try some settings in all combinations, in short runs: --lr 1e-3,3e-3 --n-layer 1,2 makes four.\n"

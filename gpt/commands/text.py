@@ -13,7 +13,7 @@ from .common import ABOUT_TEXTS, normalize_flag, say_parts
 
 
 def add_text(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt text`` can be told."""
+    """Add the arguments of ``gpt text``."""
     command.set_defaults(run=run)
     command.description = f"{command.description}\n\n{ABOUT_TEXTS}"
     command.add_argument("path", nargs="?", metavar="PATH", help="a UTF-8 text file, or a folder of them; of any size")

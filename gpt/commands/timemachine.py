@@ -13,7 +13,7 @@ from ..runs.wording import command_line
 
 
 def add_timemachine(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt timemachine`` can be told."""
+    """Add the arguments of ``gpt timemachine``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="a folder that train has written")
     command.add_argument("-o", "--out", metavar="FILE", help="an .html file (default: timemachine.html in that folder)")

@@ -33,7 +33,7 @@ KEPT = 9  # snapshots for the time machine of the report, when nobody says how m
 
 
 def add_train(command: argparse.ArgumentParser) -> None:
-    """Add what ``gpt train`` can be told."""
+    """Add the arguments of ``gpt train``."""
     command.set_defaults(run=together(run))
     presets = "\n".join(f"  {name:<8}{chosen.summary}" for name, chosen in PRESETS.items())
     texts = "\n".join(f"  {name:<17}{text.about}" for name, text in TEXTS.items())

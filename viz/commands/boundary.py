@@ -14,12 +14,12 @@ from .step import numbers
 
 
 def add_boundary(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz boundary`` can be told."""
+    """Add the arguments of ``viz boundary``."""
     command.set_defaults(run=_run)
-    command.description = f"{command.description} Printed as text."
+    command.description = f"{command.description} Prints text."
     command.epilog = 'example: %(prog)s "tanh(3*x - 2*y + b)" b=0.5 -o boundary.html'
-    command.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
-    command.add_argument("expression", help="of two inputs, such as x and y; it is compared with the threshold")
+    command.add_argument("-o", "--out", metavar="FILE", help="also write it to a file: .svg, .html, .png, .pdf or .txt")
+    command.add_argument("expression", help="an expression of two inputs, compared with the threshold")
     command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="a number for each further name")
     command.add_argument("--points", metavar="FILE", help="examples, one per line: two numbers and a label")
     command.add_argument("--threshold", type=float, help="default: halfway between the labels, or 0")

@@ -13,24 +13,24 @@ from .step import numbers
 
 
 def add_explore(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz explore`` can be told."""
+    """Add the arguments of ``viz explore``."""
     command.set_defaults(run=_run)
     command.description = (
         "Write a page in which boxes open and close, from a whole computation down to one operation, with every number "
-        "and every gradient. It works offline. With the folder of a trained model it is the same as gpt explore."
+        "and every gradient. It works offline. For the folder of a trained model it is the same as gpt explore."
     )
     command.epilog = (
         'examples: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.html; '
         '%(prog)s runs/my-run --text "To be, or" -o loss.html'
     )
-    command.add_argument("subject", help="an expression, or a folder that gpt train has written")
-    command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="of an expression: a number for each name")
+    command.add_argument("subject", help="an expression, or the folder of a run that gpt train wrote")
+    command.add_argument("numbers", nargs="*", metavar="NAME=NUMBER", help="for an expression: a number for each name")
     command.add_argument("-o", "--out", default="explore.html", metavar="FILE", help="what to write")
+    command.add_argument("--text", help="for a run: the text to read (default: the beginning of its validation text)")
+    command.add_argument("--length", type=int, metavar="N", help="for a run: predict at most this many characters")
     command.add_argument(
-        "--text", help="of a run: what the model reads (default: the beginning of its validation text)"
+        "--best", action="store_true", help="for a run: the parameters with the lowest validation loss"
     )
-    command.add_argument("--length", type=int, metavar="N", help="of a run: predict at most so many characters")
-    command.add_argument("--best", action="store_true", help="of a run: the parameters of the lowest validation loss")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -20,10 +20,10 @@ _BOXES = 400
 
 
 def add_graph(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz graph`` can be told."""
+    """Add the arguments of ``viz graph``."""
     command.set_defaults(run=_graph)
     command.description = (
-        "Compute an expression, differentiate it, draw it. With the folder of a trained model it is the same as "
+        "Compute an expression, differentiate it, draw it. For the folder of a trained model it is the same as "
         "gpt draw."
     )
     command.epilog = 'example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2 -o L.svg'
@@ -32,16 +32,16 @@ def add_graph(command: argparse.ArgumentParser) -> None:
         "-o", "--out", default="graph.svg", metavar="FILE",
         help="what to write: .svg, .png, .pdf, .html or .dot; - prints the DOT text",
     )  # fmt: skip
-    command.add_argument("--forward", action="store_true", help="only compute an expression: leave the gradients open")
+    command.add_argument("--forward", action="store_true", help="only compute an expression, without gradients")
     command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
     command.add_argument(
         "--direction", choices=DIRECTIONS,
         help="inputs on the left, on top, or in rows (default: LR; for a model: wrapped)",
     )  # fmt: skip
     command.add_argument(
-        "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}, of a model as gpt draw)"
+        "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}; for a model as in gpt draw)"
     )
-    command.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the result")
+    command.add_argument("--depth", type=int, metavar="N", help="only boxes at most N steps from the result")
     command.add_argument(
         "--focus", metavar="NAME",
         help="only what is near this name, --depth steps before and after it; or a module to show in detail",
@@ -50,16 +50,16 @@ def add_graph(command: argparse.ArgumentParser) -> None:
 
 
 def add_flow(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz flow`` can be told."""
+    """Add the arguments of ``viz flow``."""
     command.set_defaults(run=_flow)
     command.description = (
-        "The gradients, and what is wrong with them. Printed as text. With the folder of a trained model it is the "
+        "Show the gradients and what is wrong with them. Prints text. For the folder of a trained model it is the "
         "same as gpt flow."
     )
     command.epilog = "example: %(prog)s runs/my-run -o flow.html"
     _add_subject(command)
-    command.add_argument("--over-time", action="store_true", help="of a run: how they changed while it was trained")
-    command.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
+    command.add_argument("--over-time", action="store_true", help="for a run: how they changed during training")
+    command.add_argument("-o", "--out", metavar="FILE", help="also write it to a file: .svg, .html, .png, .pdf or .txt")
 
 
 def _add_subject(command: argparse.ArgumentParser) -> None:

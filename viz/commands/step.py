@@ -19,30 +19,26 @@ from ..stepping.stepper import Stepper
 
 
 def add_step(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz step`` can be told."""
+    """Add the arguments of ``viz step``."""
     command.set_defaults(run=_run)
     command.description = (
         "Step through an expression, forward and backward, one multiplication of the chain rule at a time. "
-        "When the output is no terminal, every step is printed."
+        "If the output is not a terminal, every step is printed."
     )
     command.epilog = 'example: %(prog)s "L = (a*b + c) * f" a=2 b=-3 c=10 f=-2'
     command.add_argument("expression", nargs="?", help='such as "L = (a*b + c) * f"; several lines are separated by ;')
     command.add_argument("numbers", nargs="*", metavar="name=number", help="a number for each input")
-    command.add_argument("--quiz", action="store_true", help="ask for each number before showing it")
-    command.add_argument("--all", action="store_true", help="print every step, in a terminal too")
-    command.add_argument(
-        "-o", "--out", metavar="FILE.html", help="write a page instead that steps in any browser, offline"
-    )
-    command.add_argument(
-        "--exercise", type=int, choices=LEVELS, help="a new random expression of this level, as a quiz"
-    )
-    command.add_argument("--seed", type=int, default=None, help="which exercise; without it another one each time")
+    command.add_argument("--quiz", action="store_true", help="ask for each number before it is shown")
+    command.add_argument("--all", action="store_true", help="print every step, even in a terminal")
+    command.add_argument("-o", "--out", metavar="FILE.html", help="write a page that steps in any browser, offline")
+    command.add_argument("--exercise", type=int, choices=LEVELS, help="quiz on a random expression of this level")
+    command.add_argument("--seed", type=int, default=None, help="which exercise (default: a new one each time)")
 
 
 def add_worksheet(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz worksheet`` can be told."""
+    """Add the arguments of ``viz worksheet``."""
     command.set_defaults(run=_worksheet)
-    command.description = "Random exercises as a page to print; the answers are on a page of their own."
+    command.description = "Write random exercises as a page to print; the answers are on a separate page."
     command.epilog = "example: %(prog)s --level 2 --count 6 --seed 1 -o sheet.html"
     command.add_argument(
         "--level", type=int, choices=LEVELS, default=1, help="1 sums and products, 2 names used again, 3 functions"
@@ -53,10 +49,10 @@ def add_worksheet(command: argparse.ArgumentParser) -> None:
 
 
 def add_bug(command: argparse.ArgumentParser) -> None:
-    """Add what ``viz bug`` can be told."""
+    """Add the arguments of ``viz bug``."""
     command.set_defaults(run=_bug)
     command.description = "Run one of the classic mistakes of backpropagation and training, or list them."
-    command.add_argument("name", nargs="?", help="which one; without a name they are listed")
+    command.add_argument("name", nargs="?", help="its name (default: list them all)")
 
 
 def _run(options: argparse.Namespace) -> None:
