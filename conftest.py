@@ -1,6 +1,6 @@
-"""Examples in docstrings and in the README may write files: each runs in a folder of its own.
+"""Examples in docstrings and in the README may write files, so each runs in its own folder.
 
-Where no program can lay out graphs, what needs one is skipped: there is nothing to be seen.
+Without a program that lays out graphs, tests that need one are skipped.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-#: Lessons run in tests/lessons; their names are no names of modules.
+#: Lessons run in tests/lessons; their names are not module names.
 collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py"]
-if find_spec("torch") is None:  # an extra: the library and its tests do without
+if find_spec("torch") is None:  # an extra, not needed by the library and its tests
     collect_ignore_glob += ["gpt/engines/torch/[be]*.py", "tests/gpt/nanogpt.py"]
 
 

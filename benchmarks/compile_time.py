@@ -4,10 +4,10 @@
     python benchmarks/compile_time.py --no-native    # as without llvmlite
 
 Programs without vectors (a chain, running sums, a sorting network, dynamic programming) are compiled in sizes that
-double, and for comparison three that the compiler is made for. For every size: the operations on Values of one call,
-the seconds to compile it with its gradient, and how long the compiled step (forward and gradient of one example) takes
-against the scalar engine's. Each program ends with the exponent e of a fit, seconds = c · operations^e: 1 is linear.
-The step runs are made in turns; all times are of the processor. That both find the same loss is checked first.
+double, and for comparison three programs that the compiler is made for. For every size: the operations on Values of one
+call, the seconds to compile it with its gradient, and how long the compiled step (forward and gradient of one example)
+takes compared with the scalar engine. Each program ends with the exponent e of a fit, seconds = c · operations^e: 1 is
+linear. The steps alternate; all times are processor times. It is checked first that both find the same loss.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def weights(n: int) -> list[Value]:
 
 
 def chain(n: int) -> Program:
-    """n times tanh, one after another."""
+    """Apply tanh n times."""
     w = Value(0.5)
 
     def loss(x: Any) -> Value:
@@ -61,7 +61,7 @@ def chain(n: int) -> Program:
 
 
 def running_sum(n: int) -> Program:
-    """The squares of all sums of the first numbers of a list."""
+    """Add the squares of all prefix sums of a list."""
     w = weights(n)
 
     def loss(x: Any) -> Value:
@@ -96,7 +96,8 @@ def sorting_network(n: int) -> Program:
 
 
 def edit_distance(n: int) -> Program:
-    """The cheapest way to turn one series of n numbers into another: a table of n × n, each cell from three others."""
+    """Find the cheapest way to turn one series of n numbers into another: a table of n × n, each cell from three
+    others."""
     w = weights(n)
 
     def loss(x: Any) -> Value:
@@ -165,7 +166,7 @@ PROGRAMS: dict[str, tuple[Callable[[int], Program], tuple[int, ...]]] = {
 
 
 def compiled(program: Program, native: bool) -> tuple[Compiled, float]:
-    """The program after its first step, and the seconds that this took."""
+    """Return the program after its first step, and the seconds that this took."""
     function, parameters, example = program
     gc.collect()
     start = time.process_time()
@@ -175,7 +176,7 @@ def compiled(program: Program, native: bool) -> tuple[Compiled, float]:
 
 
 def seconds(step: Callable[[], Any], at_least: float) -> float:
-    """Of the processor, for one step."""
+    """Return the processor seconds of one step."""
     steps, start = 0, time.process_time()
     while (spent := time.process_time() - start) < at_least or not steps:
         step()
@@ -184,7 +185,8 @@ def seconds(step: Callable[[], Any], at_least: float) -> float:
 
 
 def measure(program: Program, native: bool, turns: int) -> tuple[int, float, float, float]:
-    """Operations, seconds to compile, seconds of a step by the scalar engine, and of the compiled step."""
+    """Return the operations, the seconds to compile, and the seconds of a step of the scalar engine and of the compiled
+    program."""
     function, _, example = program
     result, to_compile = compiled(program, native)
 
@@ -202,7 +204,7 @@ def measure(program: Program, native: bool, turns: int) -> tuple[int, float, flo
 
 
 def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
-    """The slope of a straight line through the logarithms."""
+    """Return the slope of a straight line through the logarithms."""
     x, y = [math.log(s) for s in sizes], [math.log(t) for t in times]
     return statistics.linear_regression(x, y).slope
 
@@ -219,7 +221,7 @@ def main() -> None:
         f"{'with' if machine else 'without'} llvmlite; processor time, one example"
     )
     print(f"{'':16}{'size':>6}{'operations':>12}{'compile':>10}{'eager':>12}{'compiled':>12}{'ratio':>8}")
-    compiled(chain(10), machine)  # what is made once in a process is no part of it
+    compiled(chain(10), machine)  # exclude what is made once per process
     for name in arguments.programs:
         make, sizes = PROGRAMS[name]
         rows = []

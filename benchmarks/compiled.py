@@ -3,11 +3,11 @@
     python benchmarks/compiled.py                      # all settings, one and two threads
     python benchmarks/compiled.py --settings nano --threads 2
 
-Every row is a process of its own. In it, the losses and gradients of the three are compared first; then the program
+Every row is a separate process. It first compares the losses and gradients of the three; then the program
 and PyTorch take turns and the fastest step of each counts, because other programs on the machine only ever add time. A
-step is the mean loss of a batch and its gradient with respect to every parameter. PyTorch runs the model as anybody
-would write it with tensors, with its fused attention, in eager mode. Memory is the peak of a process that never loads
-PyTorch. Scalars are timed once, for one example, and multiplied by the batch.
+step is the mean loss of a batch and its gradient with respect to every parameter. PyTorch runs the model as it would
+usually be written with tensors, with its fused attention, in eager mode. Memory is the peak of a process that never
+loads PyTorch. Scalars are timed once, for one example, and multiplied by the batch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], int]] = {
 
 
 def make(setting: str) -> tuple[Any, Any, Any]:
-    """The model and a batch of random tokens and targets."""
+    """Make the model and a batch of random tokens and targets."""
     import numpy as np
 
     from gpt.config import GPTConfig, preset
@@ -47,7 +47,7 @@ def make(setting: str) -> tuple[Any, Any, Any]:
         fields = {**preset(fields.pop("preset")).model, **fields}
     model = GPT(GPTConfig(**fields), seed=1)
     rng = random.Random(2)
-    for p in model.parameters():  # larger than at the start of a training, so that the gradients are no noise
+    for p in model.parameters():  # larger than at the start of a training, so that the gradients are not noise
         p.data += rng.gauss(0.0, 0.05)
     draw = np.random.default_rng(3)
     config = model.config
@@ -57,7 +57,7 @@ def make(setting: str) -> tuple[Any, Any, Any]:
 
 
 def torch_step(model: Any, tokens: Any, targets: Any) -> Any:
-    """A function that computes the loss and all gradients with PyTorch, and those gradients by name."""
+    """Return a function that computes the loss and all gradients with PyTorch, and those gradients by name."""
     import torch
     from torch_gpt import TorchGPT
 
@@ -75,7 +75,7 @@ def torch_step(model: Any, tokens: Any, targets: Any) -> Any:
 
 
 def compare(model: Any, compiled: Any, weights: Any) -> float:
-    """The largest difference between the program's gradient and PyTorch's, against the largest gradient."""
+    """Return the largest difference between the program's gradient and PyTorch's, relative to the largest gradient."""
     import numpy as np
 
     theirs = np.concatenate([weights[name].grad.numpy().ravel() for name, _ in model.named_parameters()])
@@ -84,14 +84,16 @@ def compare(model: Any, compiled: Any, weights: Any) -> float:
 
 
 def once(setting: str, threads: int, seconds: float) -> dict[str, Any]:
-    """One row of the table."""
+    """Measure one row of the table."""
     import numpy as np
     import threadpoolctl
 
     from tinygrad_edu import jit
     from tinygrad_edu.compiler import NumpyBackend
 
-    threadpoolctl.threadpool_limits(1, user_api="blas")  # numpy's: threads share out the batch, as in a training
+    threadpoolctl.threadpool_limits(
+        1, user_api="blas"
+    )  # numpy's threads; batches are split, as in training
     import torch
 
     torch.set_num_threads(threads)
@@ -146,7 +148,7 @@ def once(setting: str, threads: int, seconds: float) -> dict[str, Any]:
 
 
 def best_of(run: Any, n: int) -> float:
-    """The shortest of n runs, in seconds."""
+    """Return the time of the shortest of n runs, in seconds."""
     best = float("inf")
     for _ in range(n):
         start = time.perf_counter()
@@ -156,7 +158,7 @@ def best_of(run: Any, n: int) -> float:
 
 
 def memory(setting: str) -> dict[str, Any]:
-    """Peak memory of a process that traces, compiles and trains, in bytes."""
+    """Return the peak memory of a process that traces, compiles and trains, in bytes."""
     from tinygrad_edu import jit
 
     model, tokens, targets = make(setting)
@@ -178,7 +180,7 @@ def child(*arguments: str, threads: int) -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """The processor, as the system calls it."""
+    """Return the system's name of the processor."""
     try:
         with open("/proc/cpuinfo") as info:
             return next(line.split(":")[1].strip() for line in info if "model name" in line)

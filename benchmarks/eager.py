@@ -1,7 +1,7 @@
 """What one node costs: forward and backward of the same program on different kinds of scalar, side by side.
 
     python benchmarks/eager.py            # about a minute
-    pip install micrograd torch           # for the rows that compare with them; without, they are left out
+    pip install micrograd torch           # for the rows that compare with them; optional
 
 1. An MLP 3-16-16-1 with ReLU and squared error. One function, written with operators, runs on this library's Value, on
    micrograd's Value and on PyTorch scalars (each a tensor without dimensions); a further row is this library's nn.MLP.
@@ -9,9 +9,9 @@
 2. A GPT of the preset "micro" (1 layer, width 16, 4 heads, context 16, vocabulary 65) on one sequence.
 
 Every figure is a step's forward, backward and dropping of the graph, in microseconds per operation of the program; the
-divisor is the same for every row of a table. The contestants take turns, so that a busy moment of the machine hits them
-alike; a turn is several steps in a row, so that whoever makes garbage also clears it away, and it starts from a clean
-heap. Shown are the median and the fastest turn, with Python's cyclic garbage collector as it is and paused.
+divisor is the same for every row of a table. The contestants take turns, so that a busy moment of the machine affects
+all of them; a turn is several steps in a row, so that each pays for its own garbage, and starts from a clean heap.
+Shown are the median and the fastest turn, with Python's cyclic garbage collector as it is and paused.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def examples(n: int) -> list[tuple[list[float], float]]:
 
 
 def model(reference: nn.MLP, scalar: Callable[[float], Any]) -> list[list[tuple[list[Any], Any]]]:
-    """The numbers of an nn.MLP as layers of (weights, bias) of another kind of scalar."""
+    """Return the numbers of an nn.MLP as layers of (weights, bias) of another kind of scalar."""
     return [
         [([scalar(w.data) for w in neuron.w], scalar(neuron.b.data)) for neuron in layer.neurons]
         for layer in reference.layers
@@ -95,7 +95,7 @@ def run_nn(mlp: nn.MLP, n: int) -> Step:
 
 
 def turn(step: Step, steps: int) -> float:
-    """Seconds per step, from a clean heap."""
+    """Return the seconds per step, from a clean heap."""
     gc.collect()
     start = time.perf_counter()
     for _ in range(steps):
@@ -186,7 +186,7 @@ def race_gpt(turns: int) -> None:
 
 
 def race_torch(n: int, turns: int) -> None:
-    torch = optional("torch")  # imported last: what it loads would weigh on everybody's collector
+    torch = optional("torch")  # imported last: what it loads would slow down the garbage collector for all
     if not torch:
         return
     torch.set_num_threads(1)

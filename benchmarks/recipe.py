@@ -1,13 +1,13 @@
-"""Why the preset ``base`` is as it is: variants of it, all with the same processor time, and what each has learned.
+"""Why the preset ``base`` is as it is: compare variants of it after equal processor time.
 
     python benchmarks/recipe.py --data tinyshakespeare.txt --minutes 6 --results recipe.jsonl
     python benchmarks/recipe.py --data tinyshakespeare.txt --minutes 6 --results recipe.jsonl --only wide,deep
 
-Every variant differs from :data:`START`, which ``base`` was at first, in what its name says. The processor time of one
-of its steps is measured first, and gives the number of steps that fit into the minutes; warm-up and schedule are fitted
-to them. Then it trains from the command line, with one thread, and is judged on the whole validation text. Dearer steps
-are therefore fewer steps: what wins is what learns most in the time, not in the step. Results are appended to the file,
-and variants that it holds already are not run again.
+Every variant differs from :data:`START`, the first version of ``base``, in what its name says. The processor time of
+one of its steps is measured first, and gives the number of steps that fit into the minutes; warm-up and schedule are
+fitted to them. Then it trains from the command line, with one thread, and is judged on the whole validation text. So
+variants with slower steps make fewer of them: the winner learns most per time, not per step. Results are appended to
+the file, and variants already in it are not run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-#: What ``base`` has changed since, by these measurements and by longer ones.
+#: What has changed in ``base`` since, because of these and longer measurements.
 START: dict[str, Any] = {"dropout": 0.1, "tied_head": False, "lr": 2e-3, "min_lr": 1e-4}
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def seconds_per_step(variant: str, data: str) -> float:
-    """The processor time of a step, the median of some, in a process of its own."""
+    """Return the median processor time of a step, measured in a separate process."""
     out = subprocess.run(
         [sys.executable, __file__, "--data", data, "--time", variant], check=True, capture_output=True, text=True
     )
@@ -81,7 +81,7 @@ def time_steps(variant: str, data: str) -> float:
 
 
 def settings_of(variant: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the model and of the training: those of the start, changed."""
+    """Return the settings of the model and of the training: those of the start, changed."""
     from gpt.config import preset
 
     base, changes = preset("base"), START | VARIANTS[variant]
@@ -98,7 +98,7 @@ GPT_FIELDS = (
 
 
 def train(variant: str, data: str, minutes: float) -> dict[str, Any]:
-    """One variant: what it has learned in its time."""
+    """Train one variant for its time, and measure what it has learned."""
     seconds = seconds_per_step(variant, data)
     steps = round(60.0 * minutes / seconds)
     command = [sys.executable, "-m", "gpt", "train", "--preset", "base", "--data", data, "--no-draw", "--threads", "1"]
@@ -121,7 +121,7 @@ def train(variant: str, data: str, minutes: float) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """All results, the best first."""
+    """Return all results, the best first."""
     lines = [f"{'variant':<30} {'parameters':>10} {'ms per step':>12} {'steps':>7} {'training':>9} {'validation':>11}"]
     for r in sorted(results, key=lambda r: r["val_loss"]):
         lines.append(

@@ -1,13 +1,13 @@
-"""Characters per second: writing a text with keys and values kept, without, and in PyTorch with the same weights.
+"""Characters per second: sampling with a key/value cache, without one, and in PyTorch with the same weights.
 
     python benchmarks/sampling.py                              # presets nano and base, untrained
     python benchmarks/sampling.py --presets nano --characters 2000 --rounds 5
 
-All write the same text: at temperature 0 the likeliest character, with the same rule for a full context (half of
-it is forgotten). That they agree is checked first. PyTorch runs the model of ``torch_gpt.py`` with its fused attention,
-keeps keys and values as well, and computes the window that is left anew whenever half is forgotten. The texts are
-written in turns; what counts is the median of the processor time, since each is one thread. Compiling, which happens
-once, is told apart.
+All write the same text: at temperature 0 the most likely character, with the same rule for a full context (half of it
+    is dropped). It is checked first that they agree. PyTorch runs the model of ``torch_gpt.py`` with its fused
+    attention,
+has a key/value cache too, and recomputes the rest of the window whenever half is dropped. The programs take turns; the
+result is the median processor time, since each uses one thread. Compiling, which happens once, is listed separately.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from compiled import cpu_name
 
 
 class TorchScorer:
-    """Logits by PyTorch; keys and values are kept."""
+    """Compute logits with PyTorch and a key/value cache."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.seen = model, []
@@ -44,7 +44,7 @@ class TorchScorer:
 
 
 def measure(name: str, characters: int, rounds: int) -> None:
-    """One preset: three ways of writing in turns."""
+    """Measure one preset: the three programs in turns."""
     import torch
     from torch_gpt import TorchGPT
 
@@ -57,7 +57,7 @@ def measure(name: str, characters: int, rounds: int) -> None:
     config = GPTConfig(**{**preset(name).model, "dropout": 0.0})
     model = GPT(config, seed=1)
     rng = random.Random(2)
-    for p in model.parameters():  # else all characters are about as likely, and the last digits decide
+    for p in model.parameters():  # otherwise all characters are about equally likely, and the last digits decide
         p.data += rng.gauss(0.0, 0.1)
     engine = CompiledEngine(model, TrainConfig(threads=1))
     theirs = TorchGPT(config, model.state_dict()).eval()

@@ -1,4 +1,4 @@
-"""The GPT of ``gpt/model.py`` as anybody would write it in PyTorch with tensors: what the benchmarks compare with.
+"""The GPT of ``gpt/model.py`` as it would usually be written in PyTorch with tensors, for comparison in the benchmarks.
 
 Parameters have the names of :meth:`gpt.model.GPT.state_dict`, so weights go from one to the other. Attention is
 PyTorch's fused one. Shapes: B batch, T time, C = n_embd, nh heads, hs head size.
@@ -72,7 +72,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Widen, bend, narrow.    # (B, T, C) → (B, T, C)"""
+    """Widen, apply the activation, narrow.    # (B, T, C) → (B, T, C)"""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class TorchGPT(nn.Module):
             self.load_state_dict(tensors)
 
     def forward(self, tokens: Tensor, past: list[list[Tensor]] | None = None) -> Tensor:
-        """With ``past``, a list with an empty list per layer at first, ``tokens`` continue what was given before."""
+        """With ``past``, a list with an empty list per layer at first, ``tokens`` continue the earlier ones."""
         x = self.transformer["wte"](tokens)
         if "wpe" in self.transformer:
             start = past[0][0].shape[2] if past and past[0] else 0
@@ -130,6 +130,6 @@ class TorchGPT(nn.Module):
         return self.lm_head(self.transformer["ln_f"](x))  # type: ignore[no-any-return]
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean surprise in nats."""
+        """Return the mean surprise in nats."""
         logits = self(tokens)
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))

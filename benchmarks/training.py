@@ -5,9 +5,9 @@
 
 Both read the text, make the same batches, follow the same schedule with AdamW and clipping, validate on the same
 sequences at the same steps and at the end on the whole validation text, and begin with the same weights. PyTorch runs
-the model of ``torch_gpt.py`` with its fused attention and its fused AdamW. What is timed is the process, from start to
-end; ours also compiles, and writes checkpoints, a log and samples meanwhile. Both run with each number of threads,
-since more of them are not always faster. Beside the time on the wall there is the processor's time.
+the model of ``torch_gpt.py`` with its fused attention and its fused AdamW. The whole process is timed, from start to
+end; ours also compiles, and writes checkpoints, a log and samples. Both run with each number of threads, since more are
+not always faster. Both wall time and processor time are given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def torch_run(settings: Any) -> None:
-    """The recipe in PyTorch; prints the last validation loss."""
+    """Run the recipe in PyTorch; prints the last validation loss."""
     import numpy as np
     import torch
     from torch_gpt import TorchGPT
@@ -84,7 +84,8 @@ def torch_run(settings: Any) -> None:
 
 
 def run(command: list[str], threads: int) -> tuple[dict[str, float], str]:
-    """Seconds, processor seconds and output of a process; its matrix kernels are the fastest of this processor."""
+    """Run a process and return its seconds, processor seconds and output; its matrix kernels are the fastest of this
+    processor."""
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     env["OMP_NUM_THREADS"] = str(threads)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -98,7 +99,7 @@ def run(command: list[str], threads: int) -> tuple[dict[str, float], str]:
 
 
 def save_first_weights(settings: Any, path: Path) -> None:
-    """The weights that our run begins with, for PyTorch to read: to make them is not part of its time."""
+    """Save the weights that our run begins with, for PyTorch to read; making them is not part of its time."""
     import numpy as np
 
     from gpt.config import GPTConfig, TrainConfig, preset
@@ -113,7 +114,7 @@ def save_first_weights(settings: Any, path: Path) -> None:
 
 
 def ours(settings: Any, threads: int) -> dict[str, float]:
-    """Our run, through the command line."""
+    """Run ours, through the command line."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "gpt", "train", "--preset", settings.preset, "--data", settings.data]
         command += ["--out", f"{folder}/run", "--no-draw", "--threads", str(threads)]
@@ -125,7 +126,7 @@ def ours(settings: Any, threads: int) -> dict[str, float]:
 
 
 def theirs(settings: Any, threads: int, weights: Path) -> dict[str, float]:
-    """The same with PyTorch."""
+    """Run the same with PyTorch."""
     words = ["--preset", settings.preset, "--data", settings.data, "--threads", str(threads)]
     words += ["--steps", str(settings.steps)] if settings.steps else []
     times, out = run([sys.executable, __file__, "--torch", str(weights), *words], threads)

@@ -27,7 +27,7 @@ html_theme = "alabaster"
 html_theme_options = {"description": release, "page_width": "1100px", "sidebar_width": "260px"}
 html_show_sphinx = False
 
-#: A page for every module; what is run and not imported, and the lessons themselves, have none.
+#: Every module has a page, except scripts and the lessons themselves.
 apidoc_modules = [
     {
         "path": f"../{package}",
@@ -50,7 +50,7 @@ napoleon_use_ivar = True
 
 
 def setup(app: Any) -> None:
-    """Let Sphinx ask the functions below; napoleon comes after them."""
+    """Connect the functions below to Sphinx; napoleon comes after them."""
     app.connect("autodoc-process-docstring", list_public_names, priority=100)
     app.connect("autodoc-process-docstring", list_constants, priority=100)
     app.connect("autodoc-process-docstring", split_attributes, priority=200)
@@ -59,7 +59,8 @@ def setup(app: Any) -> None:
 
 
 def is_imported(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
-    """Whether a package has a name from one of its modules: it is documented there, and listed in the package."""
+    """Return whether a package has a name from one of its modules: it is documented there, and listed in the
+    package."""
     page = app.env.current_document.docname.rpartition("/")[2]
     is_package = hasattr(sys.modules.get(page), "__path__")
     own = isinstance(thing, ModuleType) or getattr(thing, "__module__", page) != page
@@ -86,7 +87,7 @@ def list_constants(app: Any, what: str, name: str, thing: Any, options: Any, lin
 
 
 def defined(module: ModuleType, name: str) -> str:
-    """Where a public name of a module is documented; that of a package, in the module that defines it."""
+    """Return where a public name of a module is documented; that of a package is in the module that defines it."""
     found = getattr(module, name)
     if not hasattr(module, "__path__"):
         return f"{module.__name__}.{name}"
@@ -94,7 +95,7 @@ def defined(module: ModuleType, name: str) -> str:
 
 
 def check_public_names(app: Any, env: Any) -> None:
-    """Warn, which is an error, of every public name that has no place in the reference."""
+    """Warn, which is an error, about every public name missing from the reference."""
     domain = env.get_domain("py")
     for module in filter(None, map(sys.modules.get, domain.modules)):
         for name in getattr(module, "__all__", ()):

@@ -1,7 +1,7 @@
 """Make the pictures of the README from one run: ``python3 run.py python docs/gallery.py runs/shakespeare-small``.
 
-The run needs snapshots for the time machine (``--keep 20``). Pages are photographed with Chromium where it is found;
-without it their pictures are left as they are.
+The run needs snapshots for the time machine (``--keep 20``). Chromium makes the pictures of pages; without it these
+pictures stay as they are.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tinygrad_edu.optim import Adam
 from viz.charts.decision_boundary import boundaries, boundary
 
 DOCS = Path(__file__).resolve().parent
-TEXT = "To be, or n"  # of which the model says what comes next
-READ = "To be,"  # what its heads look at: few enough characters for numbers that can be read
+TEXT = "To be, or n"  # the text for which the model predicts the next character
+READ = "To be,"  # the text its heads attend to: short enough for readable numbers
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def draw(*words: str) -> None:
-    """A command of ``python -m viz``, whose last word is the name of the picture."""
+    """Run a command of ``python -m viz`` whose last word is the name of the picture."""
     *command, name = words
     with contextlib.redirect_stdout(io.StringIO()):
         code = viz.cli.main([*command, "-o", str(DOCS / name)])
@@ -39,7 +39,7 @@ def draw(*words: str) -> None:
 
 
 def learned_xor(name: str) -> None:
-    """XOR while it is learned, as in the README."""
+    """Draw XOR during training, as in the README."""
     points, xor = [(0, 0), (0, 1), (1, 0), (1, 1)], [0, 1, 1, 0]
     model = MLP(2, [4, 1], rng=random.Random(1))
     adam = Adam(model.parameters(), lr=0.1)
@@ -56,10 +56,10 @@ def learned_xor(name: str) -> None:
 
 
 def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
-    """A page as a PNG."""
+    """Save a page as a PNG."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        print(f"docs/{name} is left as it is: no browser was found ({', '.join(BROWSERS)})")
+        print(f"docs/{name} stays as it is: no browser was found ({', '.join(BROWSERS)})")
         return
     with tempfile.TemporaryDirectory() as profile:
         command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
