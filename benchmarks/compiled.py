@@ -91,9 +91,7 @@ def once(setting: str, threads: int, seconds: float) -> dict[str, Any]:
     from tinygrad_edu import jit
     from tinygrad_edu.compiler import NumpyBackend
 
-    threadpoolctl.threadpool_limits(
-        1, user_api="blas"
-    )  # numpy's threads; batches are split, as in training
+    threadpoolctl.threadpool_limits(1, user_api="blas")  # numpy's threads; batches are split, as in training
     import torch
 
     torch.set_num_threads(threads)

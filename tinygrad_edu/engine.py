@@ -419,7 +419,11 @@ def apply(op: Op, *inputs: Value) -> Value:
         return traced
     recorded = not _unusual or _announced()
     out = _new(Value)
-    data = op.forward(*[x._number for x in inputs])
+    try:
+        numbers = [x._number for x in inputs]
+    except AttributeError:
+        return apply(op, *_lifted(op, inputs))
+    data = op.forward(*numbers)
     out._number = data if type(data) is float else as_float(data)  # an operation of one's own may return an int
     out._grad = NO_GRADIENT_YET
     if recorded:
@@ -616,7 +620,7 @@ def as_float(number: Any) -> float:
         raise TypeError(
             f"expected a number, got {number!r}; a Value made from a Value would lose its graph: write .data"
         )
-    if not _is_number(number):
+    if not _is_number(number) or getattr(number, "mask", False):  # numpy's masked number is none
         raise TypeError(f"expected a real number, got {shown(number)}")
     try:
         return float(number)
@@ -658,16 +662,20 @@ def _binary(op: Op, a: Any, b: Any) -> Value:
 def _n_ary(op: Op, values: tuple[Any, ...]) -> Value:
     if not values:
         raise TypeError(f"{op.name}() needs at least one Value")
+    return apply(op, *_lifted(op, values))
+
+
+def _lifted(op: Op, values: tuple[Any, ...]) -> list[Value]:
     lifted = [value if value.__class__ is Value else _lift(value) for value in values]
     for i, result in enumerate(lifted):
         if result is NotImplemented:
             if not hasattr(values[i], "_as_value"):
+                hint = f"; for a list, unpack it: {op.name}(*values)" if op.arity is None else ""
                 raise TypeError(
-                    f"{op.name}() takes Values and numbers one by one, got {type(values[i]).__name__}; "
-                    f"for a list, unpack it: {op.name}(*values)"
+                    f"{op.name}() takes Values and numbers one by one, got {type(values[i]).__name__}{hint}"
                 )
             lifted[i] = values[i]._as_value()  # a number that is traced: see compiler/frontend/tracers.py
-    return apply(op, *lifted)
+    return lifted
 
 
 # --- graphs that are pickled --------------------------------------------------------------------------------------

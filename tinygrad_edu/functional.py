@@ -1,7 +1,8 @@
 """Functions on lists of Values, each built from the primitives and nothing else.
 
 A vector is a list of Values, a matrix a list of rows. Lists of unequal length are an error, never cut to the shorter.
-Numbers do where Values do, and tuples and numpy arrays where lists do. The functions work on one example at a time.
+Numbers do where Values do, and tuples and numpy arrays where lists do; what comes out are Values. The functions work on
+one example at a time.
 
 Shapes in the margin: n inputs, m outputs, V classes.
 """
@@ -14,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any, TypeVar
 
-from .engine import Value, maximum
+from .engine import Value, as_float, constant, maximum
 from .errors import CompileError, ShapeError, shown
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "T",
     "Vector",
     "add",
+    "as_value",
     "attend",
     "attention_weights",
     "cross_entropy",
@@ -86,6 +88,13 @@ def _is_scalar(kind: type) -> bool:
     return hasattr(kind, "__array_interface__") and not hasattr(kind, "__len__")
 
 
+def as_value(x: Any) -> Value:
+    """A Value as it is, and a number as a constant."""
+    if isinstance(x, Value):
+        return x
+    return x._as_value() if hasattr(x, "_as_value") else constant(as_float(x))
+
+
 def pick(table: Sequence[T], index: int) -> T:
     """``table[index]``: choosing by a number that comes from the data, such as a token or a target.
 
@@ -145,7 +154,8 @@ def dot(a: Vector, b: Vector) -> Value:
         raise
     if total.__class__ is not Value:  # a row of numpy that was multiplied element by element, or numbers alone
         vector(a, "dot()"), vector(b, "dot()")
-    return total  # type: ignore[no-any-return]
+        return as_value(total)
+    return total
 
 
 def linear(x: Vector, weight: Matrix, bias: Vector | None = None) -> list[Value]:
@@ -173,8 +183,9 @@ def add(a: Vector, b: Vector) -> list[Value]:
     except TypeError:
         vector(a, "add()"), vector(b, "add()")  # says which operand is no number
         raise
-    if not _SCALARS.issuperset(map(type, sums)):
+    if set(map(type, sums)) != {Value}:
         vector(a, "add()"), vector(b, "add()")
+        return [as_value(x) for x in sums]
     return sums
 
 
@@ -183,7 +194,7 @@ def mean(values: Vector) -> Value:
     values = vector(values, "mean()")
     if not values:
         raise ShapeError("mean() of no values has no answer")
-    return sum(values[1:], values[0]) / len(values)
+    return as_value(sum(values[1:], values[0]) / len(values))
 
 
 def _shifted(logits: Vector, user: str) -> list[Value]:

@@ -51,13 +51,13 @@ Parameter = Union[Value, "Sequence[Parameter]"]  # a recursive type cannot be wr
 Numbers = Union[float, "list[Numbers]"]
 
 ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
-    "linear": lambda x: x,
+    "linear": F.as_value,
     "relu": Value.relu,
     "tanh": Value.tanh,
     "sigmoid": Value.sigmoid,
     "gelu": Value.gelu,
-    "relu2": lambda x: (positive := x.relu()) * positive,  # So et al. 2021, "Primer"
-    "silu": lambda x: x * x.sigmoid(),
+    "relu2": lambda x: (positive := Value.relu(x)) * positive,  # So et al. 2021, "Primer"
+    "silu": lambda x: x * Value.sigmoid(x),
 }
 
 
@@ -641,10 +641,10 @@ class Activation(Module):
         self.name = name
         activation(name)  # an unknown name is an error here, not at the first call
 
-    def forward(self, x: Sequence[Value]) -> list[Value]:
+    def forward(self, x: F.Vector) -> list[Value]:
         """Element by element."""
         function = activation(self.name)
-        return [function(v) for v in F.vector(x, "an Activation")]
+        return [function(F.as_value(v)) for v in F.vector(x, "an Activation")]
 
 
 class Dropout(Module):
@@ -660,9 +660,9 @@ class Dropout(Module):
         self.p = p
         self._rng = generator(rng)
 
-    def forward(self, x: Sequence[Value]) -> list[Value]:
+    def forward(self, x: F.Vector) -> list[Value]:
         """In evaluation, or with p = 0, the very same vector."""
-        x = F.vector(x, "Dropout")
+        values = [F.as_value(v) for v in F.vector(x, "Dropout")]
         if not self.training or self.p == 0.0:
-            return list(x)
-        return [v * F.dropout_factor(self.p, self._rng) for v in x]
+            return values
+        return [v * F.dropout_factor(self.p, self._rng) for v in values]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ w = Value(2.0)
 
 
 def test_ragged_lists() -> None:
-    with pytest.raises(TypeError, match="argument 1 of .*equal length; got lists of different lengths"):
+    with pytest.raises(TypeError, match="argument 1 of .*; got lists of different lengths: fill the short ones up"):
         jit(lambda xs: sum(x * w for x in xs), [w])([[1.0, 2.0], [3.0]])
 
 
@@ -59,8 +62,51 @@ def test_every_width(kind: str) -> None:
 def test_integers_beyond_64_bits() -> None:
     with pytest.raises(TypeError, match="18446744073709551615 is too large"):
         jit(lambda x: w * x, [w])(np.array([2**64 - 1], np.uint64))
-    with pytest.raises(TypeError, match="expected numbers"):
-        jit(lambda x: w * x, [w])([2**70])
+    assert jit(lambda x: w * x, [w])([2**70]).tolist() == [2.0**71]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.array([0.5, 2], object), [Fraction(1, 2), 2], np.array([[0.5, 9], [2, 9]])[:, 0], np.array([2, 0.5])[::-1],
+        np.array([0.5, 2.0], ">f4"), np.ma.array([0.5, 2.0]),
+    ],
+    ids=str.split("object fraction view reversed swapped masked"),
+)  # fmt: skip
+def test_arrays_of_every_kind(batch: Any) -> None:
+    assert jit(lambda x: w * x, [w])(batch).tolist() == [1.0, 4.0]
+
+
+def test_what_no_float_holds_is_infinity_without_a_warning() -> None:
+    assert jit(lambda x: w * x, [w], dtype="float64")(np.array([np.longdouble("1e4000")])).tolist() == [math.inf]
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (1.5, r"got the single number 1.5: write \[1.5\]"),
+        (np.array(2), r"write \[2\]"),
+        ([], "the batch is empty"),
+        (np.zeros((0, 2)), "the batch is empty"),
+        (np.ma.array([1.0, 2.0], mask=[0, 1]), "masked numbers"),
+        ([None], r"got the list \[None\]"),
+        ([1j], "expected numbers"),
+        (np.array(["2020"], "datetime64[Y]"), "expected numbers"),
+        ([Value(1.0)], "expected numbers"),
+        ([Decimal(1)], "expected numbers"),
+        ("12", "got the str '12'"),
+    ],
+    ids=str.split("number array0d empty rows0 masked none complex date value decimal text"),
+)
+def test_what_is_no_batch_says_what_to_write(batch: Any, message: str) -> None:
+    with pytest.raises((TypeError, ShapeError), match=message) as caught:
+        jit(lambda x: w * x, [w])(batch)
+    assert len(str(caught.value)) < 250
+
+
+def test_a_list_where_an_index_belongs_is_shown() -> None:
+    with pytest.raises(TypeError, match=r"takes one index, an integer; got the list \[Index"):
+        jit(lambda k: pick([w, w * 2], k), [w])([[1, 0]])
 
 
 def test_whole_numbers_first_and_floats_later() -> None:

@@ -180,7 +180,7 @@ def test_shapes_that_change_between_calls() -> None:
         compiled([[1.0, 2.0, 3.0]])
     with pytest.raises(ShapeError, match="argument 1 has 1, argument 2 has 2"):
         jit(lambda x, y: x * y)([1.0], [1.0, 2.0])
-    with pytest.raises(TypeError, match="one axis for the examples"):
+    with pytest.raises(TypeError, match="whose first axis is the examples"):
         compiled(3.0)
 
 

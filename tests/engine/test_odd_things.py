@@ -54,7 +54,7 @@ class CallsItselfAFloat:
     "odd",
     [
         None, "1", b"1", Decimal(1), 1j, [1.0], np.array([1.0]), np.array("1"), Value(1.0), CallsItselfAFloat(),
-        np.timedelta64(3, "s"),
+        np.timedelta64(3, "s"), np.ma.masked, np.ma.array(1.0, mask=True),
     ],
     ids=lambda odd: type(odd).__name__,
 )  # fmt: skip
@@ -65,6 +65,9 @@ def test_what_is_no_number_is_a_type_error_and_changes_nothing(odd):
             setattr(value, name, odd)
     with pytest.raises(TypeError):
         Value(odd)
+    if odd is np.ma.masked:
+        with pytest.raises(TypeError, match="expected a real number"):
+            value * odd
     assert (value.data, value.grad) == (3.0, 0.0)
 
 
@@ -239,6 +242,81 @@ def test_arrays_work_where_lists_do():
     assert F.cross_entropy(values, np.int64(1)).data == pytest.approx(math.log(1 + math.exp(-1)))
     model = nn.MLP(2, np.array([3, 1]))
     assert model(np.array([1.0, 2.0])).data == model([1.0, 2.0]).data
+
+
+ROWS = [[0.5, -1.0, 2.0], [1.0, 0.0, -0.5], [0.25, 2.0, 1.0]]
+ON_A_VECTOR = {
+    **{f"Activation {name}": nn.Activation(name) for name in nn.ACTIVATIONS},
+    **{f"activation {name}": (lambda x, name=name: [nn.activation(name)(v) for v in x]) for name in nn.ACTIVATIONS},
+    "Neuron": nn.Neuron(3),
+    "Layer": nn.Layer(3, 2),
+    "MLP": nn.MLP(3, [2, 2]),
+    "Linear": nn.Linear(3, 2),
+    "RMSNorm": nn.RMSNorm(3),
+    "bare RMSNorm": nn.RMSNorm(3, weight=False),
+    "LayerNorm": nn.LayerNorm(3),
+    "bare LayerNorm": nn.LayerNorm(3, False, False),
+    "Dropout": nn.Dropout(0.5).eval(),
+    "AttentionHead": lambda x: nn.AttentionHead()([x], [x], [x])[0],
+    "softmax": F.softmax,
+    "log_softmax": F.log_softmax,
+    "cross_entropy": lambda x: F.cross_entropy(x, 1),
+    "mse": lambda x: F.mse(x, ROWS[1]),
+    "mean": F.mean,
+    "dot": lambda x: F.dot(x, ROWS[1]),
+    "dot twice": lambda x: F.dot(x, x),
+    "add": lambda x: F.add(x, ROWS[1]),
+    "linear": lambda x: F.linear(x, ROWS),
+    "bias": lambda x: F.linear(ROWS[0], ROWS, x),
+    "rms_norm": F.rms_norm,
+    "layer_norm": lambda x: F.layer_norm(x, x, x),
+    "attend": lambda x: F.attend(x, ROWS, ROWS, x),
+    "attention_weights": lambda x: F.attention_weights(x, ROWS),
+    "weighted_sum": lambda x: F.weighted_sum(x, ROWS),
+    "Value.tanh": lambda x: [Value.tanh(v) for v in x],
+    "apply": lambda x: [apply(LEAKY, v) for v in x],
+}
+VECTORS = {
+    "floats": ROWS[0],
+    "tuple": tuple(ROWS[0]),
+    "mixed": [0.5, Value(-1.0), np.float32(2.0)],
+    "float64": np.array(ROWS[0]),
+    "float16": np.array(ROWS[0], np.float16),
+    "longdouble": np.array(ROWS[0], np.longdouble),
+    "column": np.array(ROWS).T.copy().T[0],
+    "Fortran": np.asfortranarray(ROWS)[0],
+    "reversed": np.array(ROWS[0][::-1])[::-1],
+    "objects": np.array([Value(x) for x in ROWS[0]]),
+    "row of objects": np.array([[Value(x) for x in ROWS[0]]] * 2)[1],
+}
+
+
+@pytest.mark.parametrize("name", ON_A_VECTOR)
+def test_plain_numbers_and_arrays_give_what_values_give(name):
+    function = ON_A_VECTOR[name]
+    numbers = lambda out: [v.data for v in (out if isinstance(out, list) else [out])]  # noqa: E731
+    expected = numbers(function([Value(x) for x in ROWS[0]]))
+    for vector in VECTORS.values():
+        assert numbers(function(vector)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in ON_A_VECTOR if not name.startswith(("activation", "Attention", "Value", "apply", "bias"))],
+)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        np.array(0.5), np.array(Value(0.5)), np.array(ROWS), np.asfortranarray(ROWS), np.zeros((2, 3, 3)),
+        np.array([[Value(x) for x in row] for row in ROWS]), 0.5, None, "abc", ["a", "b", "c"], np.ones(3, complex),
+        np.array(["2020"] * 3, "datetime64[Y]"), np.ma.array(ROWS[0], mask=[0, 1, 0]), [ROWS[0]] * 3,
+    ],
+    ids=str.split("0d value0d 2d fortran 3d values2d number none text texts complex dates masked nested"),
+)  # fmt: skip
+def test_what_is_no_vector_is_one_clear_error(name, odd):
+    with pytest.raises((TypeError, ValueError), match="takes|needs|list|one by one|not iterable|expected") as caught:
+        ON_A_VECTOR[name](odd)
+    assert "has no attribute" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

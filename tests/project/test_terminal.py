@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,87 @@ def test_viz(name: str, folder: Path) -> None:
     told(*VIZ[name], cwd=folder, module="viz", code=0 if name == "run" else 2)
 
 
+#: Every other command of viz, with words that can be carried out and with words that cannot.
+DRAWN: dict[str, list[str]] = {
+    "flow": ["flow", "L = tanh(a * 2)", "a=1"],
+    "flow out": ["flow", "L = tanh(a * 2)", "a=1", "-o", f"none{EVIL}/flow.txt"],
+    "flow name": ["flow", f"L{EVIL} = a", "a=1"],
+    "flow run": ["flow", RUN],
+    "worksheet": ["worksheet", "--count", "1", "-o", f"sheet{EVIL}.md"],
+    "worksheet level": ["worksheet", "--level", EVIL],
+    "explore": ["explore", "L = a * 2", "a=1", "-o", f"page{EVIL}.html"],
+    "explore out": ["explore", "L = a * 2", "a=1", "-o", f"page.{EVIL}"],
+    "explore run": ["explore", RUN, "--text", EVIL, "-o", f"run{EVIL}.html"],
+    "boundary": ["boundary", "x * y", "--title", EVIL],
+    "boundary points": ["boundary", "x * y", "--points", f"none{EVIL}"],
+    "boundary range": ["boundary", "x * y", "--range", EVIL, "1"],
+    "attention": ["attention", RUN, "--text", EVIL],
+    "attention none": ["attention", f"none{EVIL}"],
+    "next": ["next", RUN, "--text", f"to {EVIL}"],
+    "next sign": ["next", RUN, "--text", "\x1c"],
+    "curve": ["curve", RUN],
+    "embeddings": ["embeddings", RUN],
+    "histogram": ["histogram", RUN],
+    "histogram name": ["histogram", RUN, EVIL],
+    "compilation": ["compilation", RUN],
+}
+CANNOT = ("out", "name", "level", "points", "range", "none", "sign")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_other_drawings(name: str, folder: Path) -> None:
+    encoding = ("utf-8", "ascii", "cp1252")[[*DRAWN].index(name) % 3]
+    told(*DRAWN[name], cwd=folder, module="viz", code=2 if name.endswith(CANNOT) else 0, encoding=encoding)
+
+
+def test_a_report(folder: Path) -> None:
+    for encoding in ("ascii", "cp1252"):
+        shown = told("report", RUN, "-o", f"{encoding}{EVIL}", cwd=folder, code=0, encoding=encoding)
+        assert "\\x1b" in shown
+    told("report", f"none{EVIL}", cwd=folder, code=2)
+
+
+ANSWERS = ["?\r", f"'{EVIL}\u00e9'.x\r", "!\r"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_answers_in_a_lesson(encoding: str, tmp_path: Path) -> None:
+    shown = at_a_terminal(
+        ["-m", "lessons", "present", "1", "--practice", "--no-live", "--fast"], " " * 12, *ANSWERS, "\x1b", "q",
+        cwd=tmp_path, encoding=encoding,
+    )  # fmt: skip
+    assert "checking" in shown
+    assert "Traceback" not in shown
+
+
+def at_a_terminal(words: list[str], *keys: str, cwd: Path, encoding: str) -> str:
+    """What a command writes on a terminal; but for its own codes, nothing in it may be obeyed."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "TERM": "xterm", "COLUMNS": "80"}
+    command = [sys.executable, *words]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=env) as child:
+        os.close(theirs)
+        got = b""
+        while b"space next" not in got:  # then it reads keys
+            got += os.read(ours, 1 << 16)
+        os.write(ours, "".join(keys).encode())
+        while select.select([ours], [], [], 60.0)[0]:
+            try:
+                got += os.read(ours, 1 << 16)
+            except OSError:  # it has ended
+                break
+            if len(got) > 1 << 22:  # it goes on and on
+                break
+        child.kill()
+    os.close(ours)
+    shown = got.decode(encoding)
+    plain = re.sub(r"\x1b\[\??[0-9;]*[HJKhlm]", "", shown.replace("\r", ""))
+    assert OBEYED.findall(plain) == [], plain
+    return plain
+
+
 @pytest.mark.parametrize(
     "words",
     [[EVIL], [f"--{EVIL}"], ["practice", EVIL]],
@@ -144,6 +226,8 @@ def test_what_a_checkpoint_says(part: str, folder: Path, tmp_path: Path) -> None
 LINES = {
     "gpt": '-m gpt info "$RUN"',
     "viz": "-m viz graph 'a * 2' a=1",
+    "viz run": '-m viz flow "$RUN"',
+    "report": '-m gpt report "$RUN" -o "$OUT"',
     "lessons": "-m lessons",
     "tinygrad-edu": "-c 'import sys; from lessons.command import main; sys.exit(main())' viz graph 'a * 2' a=1",
     "run.py": "run.py gpt --help",
@@ -151,8 +235,8 @@ LINES = {
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_streams_that_are_closed_or_no_longer_read(line: str, folder: Path) -> None:
-    env = {**os.environ, "RUN": str(folder / RUN)}
+def test_streams_that_are_closed_or_no_longer_read(line: str, folder: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "RUN": str(folder / RUN), "OUT": str(tmp_path)}
     for end, code in (("<&- >&- 2>&-", 0), (">&-", 0), ("| head -c 1 >/dev/null; exit ${PIPESTATUS[0]}", 0)):
         words = f'"{sys.executable}" {LINES[line]} {end}'
         done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, cwd=ROOT, env=env, check=False)

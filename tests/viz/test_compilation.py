@@ -217,7 +217,7 @@ def test_what_cannot_be_shown_is_said(small):
         small.chart(focus="h.9")
     with pytest.raises(TypeError, match="expected a Value"):
         viz.compilation(small.compiled, [])
-    with pytest.raises(CompileError, match="is compiled when it is first called"):
+    with pytest.raises(CompileError, match="is not compiled yet: call it"):
         viz.compilation(jit(lambda x: x * x, []), small.value)
 
 

@@ -7,12 +7,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ..engine import collector_paused
-from ..errors import CompileError, DomainError, ShapeError, short
+from ..engine import as_float, collector_paused
+from ..errors import CompileError, DomainError, ShapeError, short, shown
 from .backend import Backend, Executor
 from .frontend.builtin_type import own_type
 from .frontend.catching import catches
@@ -197,9 +198,11 @@ class Compiled:
         self.parameters.meet_others()
         arrays = [self._array(n, x) for n, x in enumerate(batch)]
         sizes = {len(array) for array in arrays} or {1}
-        if len(sizes) > 1 or 0 in sizes:
+        if len(sizes) > 1:
             each = ", ".join(f"argument {n + 1} has {len(array)}" for n, array in enumerate(arrays))
             raise ShapeError(f"{self._name}: expected the same number of examples in every argument, got: {each}")
+        if 0 in sizes:
+            raise ShapeError(f"{self._name}: expected at least one example; the batch is empty")
         # Not tuple(… for …): a thread that compiles meanwhile looks at all objects, and must not see a tuple half made.
         signature = tuple([("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays])
         return self._version(signature), arrays, sizes.pop()
@@ -249,17 +252,32 @@ class Compiled:
 
     def _array(self, n: int, given: Any) -> Any:
         """An argument as numbers with one axis for the examples; truth values are 1 and 0, as in Python."""
-        wanted = f"argument {n + 1} of {self._name}: expected numbers with one axis for the examples, in lists of"
+        wanted = (
+            f"argument {n + 1} of {self._name}: expected numbers, an array or lists whose first axis is the examples"
+        )
         try:
             array = np.asarray(given)
         except ValueError:
-            raise TypeError(f"{wanted} equal length; got lists of different lengths: fill the short ones up") from None
+            raise TypeError(
+                f"{wanted}; got lists of different lengths: fill the short ones up, or compile once for each length"
+            ) from None
+        except Exception as error:  # what another library's arrays say
+            raise TypeError(f"{wanted}; got {shown(given)}: {error}") from None
+        if np.ma.is_masked(given):
+            raise TypeError(f"{wanted}; got an array with masked numbers: fill them with .filled(0.0), and pass a mask")
         if array.dtype.kind == "b":
             array = array.astype(np.int64)
         if array.dtype.kind == "O" and is_tracing():
             refuse("a compiled function is called inside of another one", "call the plain function there")
+        if array.ndim == 0 and array.dtype.kind in "iuf":
+            raise TypeError(f"{wanted}; got the single number {array}: write [{array}]")
+        if array.dtype.kind == "O" and array.ndim and all(isinstance(x, Real) for x in array.flat):
+            array = np.array([as_float(x) for x in array.flat]).reshape(array.shape)  # fractions, large integers
         if array.dtype.kind not in "iuf" or array.ndim == 0:
-            raise TypeError(f"{wanted} equal length; got {_short(given)}")
+            raise TypeError(f"{wanted}; got {shown(given)}")
+        if array.dtype.kind == "f" and array.itemsize > 8:
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float64)
         if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
             raise TypeError(f"argument {n + 1} of {self._name}: {array.max()} is too large for an integer of 64 bits")
         return array
@@ -366,9 +384,7 @@ class Compiled:
 
     def _latest(self) -> _Version:
         if not self._versions:
-            raise CompileError(
-                f"{self._name} is compiled when it is first called with a batch; call it, then ask again"
-            )
+            raise CompileError(f"{self._name} is not compiled yet: call it with a batch first, then read this")
         return self._versions[-1]
 
     def stats(self) -> Stats:
@@ -445,7 +461,7 @@ class Bound:
         with self._parameters.lock:
             if self._parameters.current() is not self._array:
                 raise CompileError(
-                    "another function has added to the parameters, its array is a new one: bind the arguments again"
+                    "another function has added to the parameters, whose array is a new one: bind the arguments again"
                 )
             return _columns(self._executor.run(self.arguments), self._size)
 
@@ -525,11 +541,6 @@ def _written(it: Instruction | None) -> str:
     name = (it.of or it.op) if it is not None else "it"
     sign = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "neg": "-", "copy": "+"}.get(name, name)
     return f"the derivative of {sign!r}" if it is not None and it.of else repr(sign)
-
-
-def _short(thing: Any) -> str:
-    text = repr(thing)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _shapes(signature: _Signature) -> str:

@@ -496,7 +496,10 @@ def plain(value: Any, kind: type[Any]) -> Any:
 
 def _shown(x: Tracer | Plain) -> str:
     """For the library's own messages, and for debuggers afterwards; a program could decide on it."""
-    if is_tracing() and not in_library(sys._getframe(2)):
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") == "reprlib" and frame.f_back is not None:  # in errors.shown
+        frame = frame.f_back
+    if is_tracing() and not in_library(frame):
         refuse_number("a number that depends on the arguments", "text")
     return f"{type(x).__name__}(node {x._node})"
 
@@ -680,7 +683,7 @@ def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     body, site = current_body(), site_here(3)
     _check_recording()
     if not any(issubclass(type(x), Value) for x in chain(a, b)):
-        return sum([x * y for x, y in zip(a, b, strict=True)])
+        return sum([x * y for x, y in zip(a, b, strict=True)])._as_value()
     left, right = body.vector(a), body.vector(b)
     if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
         return body.add(DOT, (*left, *right), site)

@@ -256,6 +256,13 @@ def lines(program: Program) -> Iterator[str]:
 # --- the checker ---------------------------------------------------------------------------------------------------
 
 
+_REPORT = "This is a fault of the compiler; please report the function, with this program:"
+
+
+def _internal(after: str) -> str:
+    return f"internal error after {after!r}"
+
+
 def check(program: Program, after: str) -> Program:
     """Raise CompileError, naming the pass that came before and the instruction, unless the program is well formed.
 
@@ -272,7 +279,7 @@ def check(program: Program, after: str) -> Program:
         def fail(message: str, number: int = number) -> CompileError:
             text = list(lines(program))
             shown = text[number + (number >= program.forward > 0)]
-            return CompileError(f"the compiler made a wrong program (after {after!r}): {message} in\n  {shown}")
+            return CompileError(f"{_internal(after)}: {message}. {_REPORT}\n  {shown}")
 
         _check_op(it, fail)
         for access in (it.out, *it.reads()):
@@ -286,7 +293,9 @@ def check(program: Program, after: str) -> Program:
                     first = low + sum(s * (n - 1) for s, n in zip(row, it.loops, strict=True) if s < 0)
                     last = low + sum(s * (n - 1) for s, n in zip(row, it.loops, strict=True) if s > 0)
                 if first < 0 or last >= size:
-                    raise fail(f"{name_of(program, access.array)} of shape {array.shape} is left on axis {a}")
+                    raise fail(
+                        f"index out of bounds on axis {a} of {name_of(program, access.array)}, shape {array.shape}"
+                    )
         for x in it.reads():
             if x.array not in filled:
                 raise fail(f"{name_of(program, x.array)} is read before it is written")
@@ -297,7 +306,7 @@ def check(program: Program, after: str) -> Program:
         filled.add(it.out.array)
     for access, _ in program.outputs:
         if access.array not in filled:
-            raise CompileError(f"the compiler made a wrong program (after {after!r}): an output is never written")
+            raise CompileError(f"{_internal(after)}: an output is never written. {_REPORT}\n  {program}")
     return program
 
 
