@@ -308,13 +308,13 @@ class Compiled:
         around = Surroundings(*self._roots)
         how, asked = catches(around.functions), questions(around.functions, around.things())
 
-        def traced(careful: int) -> Trace:
-            return trace(self.function, signature, self.parameters, self._name, careful, asked)
+        def traced(careful: int, earlier: Trace | None = None) -> Trace:
+            return trace(self.function, signature, self.parameters, self._name, careful, asked, earlier)
 
         def twice() -> tuple[Trace, Trace]:
             first = traced(how)
             between = Surroundings(*self._roots) if around.changed() else around  # it may keep what it needs later
-            second = traced(how)
+            second = traced(how, first)
             _compare(first, second)  # names the line, where a draw is in the record
             if changed := between.counted():
                 raise CompileError(

@@ -12,7 +12,6 @@ import math
 import operator
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from .tracers import (
     Body,
     Call,
     Index,
+    Known,
     Plain,
     Port,
     Trace,
@@ -67,13 +67,12 @@ def _same(one: list[Any], other: list[Any]) -> bool:
 def listener(record: Trace) -> calls.Hook:
     """The function that hears of every module call while ``record`` is being made."""
     bodies: dict[Any, Body] = {}
-    signatures: dict[int, _Known] = {}
 
     def hear(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outer = current_body()
         leaves: list[tuple[Port, list[Any]]] = []
         structure = _flatten((list(args), kwargs), leaves)
-        key, tensors = _signature(module, record, signatures)
+        key, tensors = _signature(module, record)
         if not leaves or tensors is None or _any_object(structure):
             # Nothing to share, or an object whose content may change: the call is part of what surrounds it.
             return module.forward(*args, **kwargs)
@@ -102,7 +101,7 @@ def listener(record: Trace) -> calls.Hook:
             captured = [outer.number(x) for x in body.captures]
             slots += [outer.slot(t) for t in body.slots[own:]]
             alone = not captured and len(body.slots) == own
-            if alone and _signature(module, record, signatures)[0] == key[0]:
+            if alone and _signature(module, record)[0] == key[0]:
                 bodies[key] = body
         inputs = [outer.vector(xs) for _, xs in leaves]
         call = Call(body, inputs + [[node] for node in captured], slots, outer.paths.get(id(module), ""))
@@ -172,26 +171,16 @@ def _is_module(thing: Any) -> bool:
     return hasattr(thing, "forward") and hasattr(thing, "named_children")
 
 
-def _signature(module: Any, record: Trace, known: dict[int, _Known]) -> tuple[Any, list[int] | None]:
+def _signature(module: Any, record: Trace) -> tuple[Any, list[int] | None]:
     """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
-    found = known.get(id(module))
+    found = record.signatures.get(id(module))
     if found is None or not _same(found.token, _token(found.modules)):
         modules = [m for _, m in _modules(module, record)]
         tensors: list[int] = []
-        found = known[id(module)] = _Known(modules, _token(modules), (), None)
+        found = record.signatures[id(module)] = Known(modules, _token(modules), (), None)
         with suppress(LookupError):
             found.key, found.tensors = tuple(_attributes(module, record, tensors, {})), tensors
     return found.key, found.tensors
-
-
-@dataclass
-class _Known:
-    """The signature of a module, and the ``token`` of the time when it was made."""
-
-    modules: list[Any]
-    token: list[Any]
-    key: Any
-    tensors: list[int] | None
 
 
 def _token(modules: list[Any]) -> list[Any]:
@@ -205,12 +194,15 @@ def _token(modules: list[Any]) -> list[Any]:
         x = stack.pop()
         found.append(x)
         if isinstance(x, (list, tuple)):
-            (found if x and _is_row(x[0]) else stack).extend(x)
+            (found if x and (_is_row(x[0]) or _LEAVES.issuperset(map(type, x))) else stack).extend(x)
         elif isinstance(x, dict):
             stack += x.values()
         elif isinstance(x, np.ndarray):
             found.append(x.copy())
     return found
+
+
+_LEAVES = {Value, bool, int, float, str, type(None)}  # nothing is inside of them
 
 
 def _is_row(thing: Any) -> bool:

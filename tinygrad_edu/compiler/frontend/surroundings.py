@@ -201,7 +201,7 @@ def _numbers(thing: Any) -> Any:
     if isinstance(thing, dict):
         return {key: item for key, item in thing.items() if isinstance(item, _plain)}
     if isinstance(thing, (list, tuple)):
-        return [item for item in thing if isinstance(item, _plain)]
+        return [] if set(map(type, thing)) == {Value} else [item for item in thing if isinstance(item, _plain)]
     return None
 
 

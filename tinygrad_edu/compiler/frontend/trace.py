@@ -93,13 +93,18 @@ def trace(
     name: str,
     careful: int = 0,
     questions: Collection[CodeType] = (),
+    earlier: Trace | None = None,
 ) -> Trace:
     """Run ``function`` once on tracers and return the record.
 
     ``arguments`` are (kind, shape) pairs, kind being "input" or "index"; ``careful`` says whether it
-    catches errors, and how; ``questions`` is the code that may ask what the tracers do not hear, as in indirect.py.
+    catches errors, and how; ``questions`` is the code that may ask what the tracers do not hear, as in indirect.py;
+    of an ``earlier`` trace, which still exists, is taken over how modules are built, where that has not changed.
     """
     record = Trace(parameters, values=parameters.values, careful=careful)
+    if earlier is not None:
+        record.children.update(earlier.children)
+        record.signatures = {key: known for key, known in earlier.signatures.items() if known.tensors is not None}
     body = Body(record, None, name, module_paths(getattr(function, "__self__", function), record))
     leaves = [_port(body, kind, shape) for kind, shape in arguments]
     seen = watching(careful > 0, questions, indirect.look) if careful or questions else nullcontext()

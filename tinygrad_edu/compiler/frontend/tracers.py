@@ -239,6 +239,16 @@ class Body:
 
 
 @dataclass(eq=False)
+class Known:
+    """The signature of a module, and the ``token`` of the time when it was made."""
+
+    modules: list[Any]
+    token: list[Any]
+    key: Any
+    tensors: list[int] | None
+
+
+@dataclass(eq=False)
 class Trace:
     """Everything that one run of the function left behind.
 
@@ -250,6 +260,9 @@ class Trace:
         kept: Values that must live as long as the trace, since the record knows them by their identity.
         careful: whether the function catches errors, so that an operation without an answer would be a decision: how,
             as :func:`tinygrad_edu.compiler.frontend.catching.catches` says.
+        tensors: by identity of a list its shape and its number.
+        children, signatures: by identity of a module what is in it, and how it is built, with the ``token`` of the time
+            when that was found.
     """
 
     parameters: Parameters
@@ -259,8 +272,9 @@ class Trace:
     values: list[Value] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
     careful: int = 0
-    tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)  # by identity of a list: shape and number
-    children: dict[int, tuple[list[Any], list[Any]]] = field(default_factory=dict)  # by identity of a module
+    tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)
+    children: dict[int, tuple[list[Any], list[Any]]] = field(default_factory=dict)
+    signatures: dict[int, Known] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The source line of every site; site 0 is nowhere."""
