@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, jit
+from tinygrad_edu import functional as F
 from tinygrad_edu.errors import CompileError
 from tinygrad_edu.nn import Module
 
@@ -136,3 +137,28 @@ def test_values_that_a_module_keeps_for_the_next_call_are_refused() -> None:
     with pytest.raises(CompileError, match="a Value from an earlier call was kept"):
         compiled([3.0])
     assert len(compiled.parameters) == 1
+
+
+def test_a_list_of_given_and_computed_numbers_is_one_argument() -> None:
+    class Squares(Module):
+        def forward(self, rows: list[list[Value]]) -> list[Value]:
+            assert all(isinstance(x, float) for x in rows[0])
+            return [F.dot(row, row) for row in rows]
+
+    class Model(Module):
+        def __init__(self) -> None:
+            self.squares = [Squares(), Squares()]
+            self.w = Value(3.0)
+
+        def forward(self, rows: list[list[float]], at: int) -> list[Value]:
+            own = [x * self.w for x in rows[0]]
+            first, second = (inner([*rows, own]) for inner in self.squares)
+            return [*first, *second, F.pick(own, at)]
+
+    model = Model()
+    rows = [[float(i + j) for j in range(3)] for i in range(40)]
+    compiled = jit(model, model, dtype="float64")
+    found = compiled([rows], [1])
+    expected = model(rows, 1)
+    assert [float(x[0]) for x in found] == [x.data if isinstance(x, Value) else x for x in expected]
+    assert len(compiled.program.instructions) < 12, "one for each row"

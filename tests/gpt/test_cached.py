@@ -55,6 +55,17 @@ def test_the_program_for_a_window_is_compiled_when_it_is_worth_it(monkeypatch: p
     assert score._window.is_compiled
 
 
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_a_longer_context_makes_no_longer_program(positions: str) -> None:
+    sizes = []
+    for block_size in (8, 32):
+        settings = {**SMALL, "block_size": block_size}
+        score = CompiledEngine(GPT(GPTConfig(**settings, positions=positions), seed=4), TrainConfig()).scorer()
+        score([1])
+        sizes.append(len(score._step.program.instructions))
+    assert sizes[0] == sizes[1] < 200
+
+
 @pytest.mark.usefixtures("beginnings")
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_every_length_has_the_scalar_models_logits(positions: str) -> None:

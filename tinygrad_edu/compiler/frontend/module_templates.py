@@ -140,15 +140,18 @@ def _any_object(structure: Any) -> bool:
     return isinstance(structure, tuple) and (structure[:1] == ("object",) or any(map(_any_object, structure)))
 
 
-def _leaves(thing: Any) -> tuple[type[Any], tuple[int, ...], list[Any]] | None:
-    """What a rectangle of Values, or of traced numbers of one kind, consists of in a trace, its shape and its items."""
-    found = rectangle(thing, Value)
-    if found is not None:
-        return Tracer, *found
-    found = rectangle(thing, Plain)
-    if found is not None and len(kinds := set(map(type, found[1]))) == 1:
-        return kinds.pop(), *found
-    return None
+def _leaves(thing: Any) -> tuple[Any, tuple[int, ...], list[Any]] | None:
+    """What a rectangle of Values and traced numbers consists of in a trace: its kind, its shape and its items.
+
+    The kind of a mixture, such as what is given and what was computed, is that of every item; indices are not mixed.
+    """
+    found = rectangle(thing, (Value, Plain))
+    if found is None:
+        return None
+    kinds = {kind: Tracer if issubclass(kind, Value) else kind for kind in set(map(type, found[1]))}
+    if len(only := set(kinds.values())) == 1:
+        return only.pop(), *found
+    return None if Index in only else (tuple([kinds[type(x)] for x in found[1]]), *found)
 
 
 def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:

@@ -110,11 +110,14 @@ class Body:
         """Record a node."""
         return self._tracer(self._append(op, args, site))
 
-    def add_all(self, op: str, first: int, count: int, kind: type[Any] | None = None) -> list[Any]:
-        """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call."""
+    def add_all(self, op: str, first: int, count: int, kind: Any = None) -> list[Any]:
+        """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call.
+
+        ``kind`` is the class of what stands for them, or a tuple with the class of each; Tracer unless said otherwise.
+        """
         tracers: list[Any] = []
-        kind = kind or Tracer
-        for node in self._append_all(op, first, range(count)):
+        kinds = kind if isinstance(kind, tuple) else repeat(kind or Tracer, count)
+        for node, kind in zip(self._append_all(op, first, range(count)), kinds, strict=True):
             out = _new(kind)
             out._node = node
             out._body = self
