@@ -10,13 +10,17 @@ Shapes in the margin: n in_features, m out_features, T time, hs head size.
 
 from __future__ import annotations
 
-import gc
 import operator
 import random
 import textwrap
+import warnings
+import weakref
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
+from contextvars import ContextVar
 from itertools import chain
-from types import FunctionType, ModuleType
+from types import CellType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Union
 
 from . import calls
@@ -97,7 +101,9 @@ class Module:
         super().__init_subclass__()
         if vars(cls).get("__slots__"):
             raise TypeError(f"{cls.__name__}: parameters in __slots__ are not found; leave __slots__ out")
-        for name, attribute in vars(cls).items():
+        if issubclass(cls, _CONTAINERS):
+            raise TypeError(f"{cls.__name__}: parameters among its items are not found; keep them in an attribute")
+        for name, attribute in ((name, thing) for kind in cls.__mro__[::-1] for name, thing in vars(kind).items()):
             if not name.startswith("_") and any(_is_found(thing) for _, thing in _contents((name,), attribute)):
                 raise TypeError(
                     f"{cls.__name__}.{name}: a parameter in the class would be shared by all its modules, and not be "
@@ -291,7 +297,7 @@ def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ..
         raise TypeError(f"{path[0]}: containers are nested more than {_DEEPEST} deep, or one contains itself")
     elif isinstance(thing, Mapping):
         if not _PLAIN.issuperset(map(type, thing)):
-            yield path, iter(thing)  # Values as keys are not found
+            yield path, iter([*thing])  # Values as keys are not found
         for key, item in thing.items():  # a key that is a number is written like one that is a word
             yield from _contents((*path, str(key)), item)
     elif isinstance(thing, Collection) and not isinstance(thing, (str, bytes)):
@@ -320,21 +326,56 @@ def _hidden_in(thing: Any) -> Iterator[Value | Module]:
     """The modules and leaves that an object of any kind holds: attributes, what an iterator goes through, closures."""
     seen: set[int] = set()
     stack = [thing]
+    kept = []  # what is made on the way, so that no identity is used twice
     while stack and len(seen) < _FARTHEST:
         thing = stack.pop()
         if isinstance(thing, Module) or (isinstance(thing, Value) and thing.op is None):
             yield thing
-        elif id(thing) not in seen and not isinstance(thing, (Value, type, ModuleType)):
+        elif id(thing) not in seen and type(thing) not in _PLAIN and not isinstance(thing, (Value, ModuleType)):
             seen.add(id(thing))
-            if isinstance(thing, FunctionType):  # not all that is global to it
-                around = (thing.__closure__, thing.__defaults__, thing.__kwdefaults__)
-                stack += [x for x in around if x is not None]
-            elif getattr(getattr(thing, "dtype", None), "hasobject", False):  # the collector does not look into arrays
-                stack += thing.ravel().tolist()
-            else:
-                stack += [x for x in gc.get_referents(thing) if type(x) not in _PLAIN]
+            kept.append(thing)
+            stack += _inside(thing)
 
 
+def _inside(thing: Any) -> list[Any]:
+    """What an object refers to. The collector would know more, but a sandbox must not let anybody ask it."""
+    if isinstance(thing, type):
+        held = (Value, Module, *_CONTAINERS)
+        return [x for kind in thing.__mro__ for x in vars(kind).values() if isinstance(x, held)]
+    inside: list[Any] = []
+    for name in _REFERENCES:
+        if hasattr(type(thing), name):
+            with suppress(ValueError):  # a cell may be empty
+                inside.append(getattr(thing, name, None))
+    if isinstance(thing, GeneratorType):
+        inside += thing.gi_frame.f_locals.values() if thing.gi_frame is not None else ()
+    elif isinstance(thing, weakref.ref):
+        inside.append(thing())
+    elif isinstance(thing, ContextVar):
+        inside.append(thing.get(None))
+    elif isinstance(thing, Mapping):
+        inside += [*thing, *thing.values()]
+    elif getattr(getattr(thing, "dtype", None), "hasobject", False):
+        inside += thing.ravel().tolist()
+    elif isinstance(thing, _CONTAINERS):
+        inside += thing
+    elif type(thing).__module__ in ("builtins", "itertools", "operator") and not isinstance(thing, CellType):
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.12 and 3.13 warn of what 3.14 no longer does
+            inside += thing.__reduce__()[1:]
+    for kind in type(thing).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        inside += [getattr(thing, name, None) for name in ([slots] if isinstance(slots, str) else slots)]
+    return [*inside, *getattr(thing, "__dict__", {}).values(), type(thing)]
+
+
+#: Attributes by which functions, methods and the like refer to what they use.
+_REFERENCES = (
+    "__closure__", "__defaults__", "__kwdefaults__", "__self__", "__func__", "__wrapped__", "cell_contents", "func",
+    "args", "keywords", "fget", "start", "stop",
+)  # fmt: skip
+#: What holds its items itself.
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 #: Kinds that hold nothing.
 _PLAIN = frozenset((str, bytes, int, float, bool, complex, type(None)))
 #: So many objects are looked at, since one may hold the world.

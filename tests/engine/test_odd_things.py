@@ -4,6 +4,8 @@ import copy
 import math
 import pickle
 import random
+import weakref
+from collections import deque
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -188,9 +190,15 @@ class Weights:
     [
         Weights, lambda w: SimpleNamespace(w=w), lambda w: {w: 0.0}, lambda w: map(abs, [w]), lambda w: iter([w]),
         lambda w: (v for v in [w]), lambda w: lambda x: x * w, lambda w: partial(abs, w), lambda w: [{"a": Weights(w)}],
-        lambda w: Weights(np.array([w])), lambda w: Weights([nn.Linear(1, 1)]),
+        lambda w: Weights(np.array([w])), lambda w: Weights([nn.Linear(1, 1)]), weakref.ref,
+        lambda w: type("C", (), {"w": w}),
+        lambda w: [type("C", (), {"w": [w]})()], lambda w: [w].append, lambda w: weakref.WeakKeyDictionary({w: 1}),
+        lambda w: (w for _ in [0]), lambda w: Weights(w).__init__, lambda w: slice(w), lambda w: reversed([w]),
     ],
-    ids=str.split("slots namespace key map iterator generator closure partial nested array module"),
+    ids=str.split(
+        "slots namespace key map iterator generator closure partial nested array module weak class instance builtin "
+        "weakkeys cell method slice reversed"
+    ),
 )  # fmt: skip
 def test_parameters_that_are_not_found_are_refused(hide):
     net, w = nn.Module(), Value(1.0)
@@ -225,6 +233,20 @@ def test_parameters_of_the_class_are_refused():
 
         class Shared(nn.Module):
             w = [Value(1.0)]  # noqa: RUF012
+
+    class Mixed:
+        w = Value(1.0)
+
+    with pytest.raises(TypeError, match=r"Inherits.w: a parameter in the class"):
+
+        class Inherits(nn.Module, Mixed):
+            pass
+
+    for container in (list, dict, deque):
+        with pytest.raises(TypeError, match="Many: parameters among its items are not found"):
+
+            class Many(nn.Module, container):
+                pass
 
     with pytest.raises(TypeError, match="leave __slots__ out"):
 
