@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Real
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from . import ops
 from .errors import NoGradientError, short, shown
@@ -31,6 +31,7 @@ from .ops import ADD, CONSTANT, MUL, Op
 
 __all__ = [
     "NO_GRADIENT_YET",
+    "Tracing",
     "Value",
     "apply",
     "as_float",
@@ -43,9 +44,9 @@ __all__ = [
     "minimum",
     "no_grad",
     "observe",
-    "recorder",
     "topological_order",
     "touch",
+    "tracing",
 ]
 
 #: The gradient of a Value that no ``backward`` has reached yet. It is the number 0.0, but an object of its own, so that
@@ -55,8 +56,36 @@ NO_GRADIENT_YET: Final = float("0")
 #: How often a number was assigned to a Value: who keeps a copy of numbers sees that it may be old.
 changes = 0
 
-#: The compiler puts a function here while it traces. Its result is that of the operation; None means: compute it.
-recorder: Callable[[Op, tuple[Value, ...]], Value | None] | None = None
+
+class Tracing(Protocol):
+    """What the library asks ``engine.tracing`` while the compiler traces a function: the seam between the two.
+
+    A traced number has no number, only a place in a record. Wherever the library would need it, it first asks here, and
+    None is the answer for what is to be computed as always: in another thread, or without a traced number. Calls of
+    modules are seen by :func:`tinygrad_edu.calls.listening`, and ``.data`` by :func:`observe`.
+    """
+
+    def operation(self, op: Op, inputs: tuple[Value, ...]) -> Value | None:
+        """The result of an operation, recorded; for :func:`apply`."""
+
+    def value(self, data: Any) -> Op | None:
+        """What made a new ``Value(data)``: a constant of the program; None if it is a leaf, as always."""
+
+    def lifted(self, number: Any) -> Value | None:
+        """A traced number that is none of Values as a Value."""
+
+    def dot(self, a: Any, b: Any) -> Value | None:
+        """The dot product of two vectors, as one node."""
+
+    def pick(self, table: Any, index: Any) -> Any:
+        """``table[index]`` for a traced index."""
+
+    def dropout_factor(self, p: float) -> Any:
+        """By what dropout multiplies one element: a draw of the program."""
+
+
+#: What is asked while a function is traced, in any thread; None nearly always. Read it once: it may change meanwhile.
+tracing: Tracing | None = None
 
 _observers: tuple[Callable[[Value | None], None], ...] = ()
 _unusual: set[object] = set()  # the observers, and a mark for every no_grad() open in any thread: nearly always empty
@@ -89,9 +118,9 @@ class Value:
     _label: str
 
     def __init__(self, data: float, label: str = "") -> None:
+        self.op = None if (seam := tracing) is None else seam.value(data)
         self._number = data if type(data) is float else as_float(data)
         self._grad = NO_GRADIENT_YET
-        self.op = None
         self.inputs = ()
         if label != "" or label.__class__ is not str:
             self.label = label
@@ -415,7 +444,7 @@ def apply(op: Op, *inputs: Value) -> Value:
     >>> apply(ops.TANH, Value(0.0))
     Value(data=0.0)
     """
-    if recorder is not None and (traced := recorder(op, inputs)) is not None:
+    if (seam := tracing) is not None and (traced := seam.operation(op, inputs)) is not None:
         return traced
     recorded = not _unusual or _announced()
     out = _new(Value)
@@ -461,8 +490,11 @@ def constant(number: float) -> Value:
 
     Beside a + or × it may receive one all the same, because looking would cost more than adding; it means nothing.
     """
-    out = Value(number)
+    out = _new(Value)
+    out._number = number if type(number) is float else Value(number)._number
+    out._grad = NO_GRADIENT_YET
     out.op = CONSTANT
+    out.inputs = ()
     return out
 
 
@@ -669,12 +701,13 @@ def _lifted(op: Op, values: tuple[Any, ...]) -> list[Value]:
     lifted = [value if value.__class__ is Value else _lift(value) for value in values]
     for i, result in enumerate(lifted):
         if result is NotImplemented:
-            if not hasattr(values[i], "_as_value"):
+            traced = None if (seam := tracing) is None else seam.lifted(values[i])
+            if traced is None:
                 hint = f"; for a list, unpack it: {op.name}(*values)" if op.arity is None else ""
                 raise TypeError(
                     f"{op.name}() takes Values and numbers one by one, got {type(values[i]).__name__}{hint}"
                 )
-            lifted[i] = values[i]._as_value()  # a number that is traced: see compiler/frontend/tracers.py
+            lifted[i] = traced
     return lifted
 
 

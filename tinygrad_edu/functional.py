@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any, TypeVar
 
+from . import engine
 from .engine import Value, as_float, constant, maximum
 from .errors import CompileError, ShapeError, shown
 
@@ -68,9 +69,8 @@ def vector(x: Any, user: str) -> Sequence[Value]:
             hint = "; write list(...) around it" if hasattr(x, "__next__") else ""
             raise TypeError(f"{user} takes a list of Values or numbers, got {shown(x)}{hint}")
     if not _SCALARS.issuperset(map(type, x)):
-        for kind in set(map(type, x)):
-            if not _is_scalar(kind):
-                item = next(item for item in x if type(item) is kind)
+        for kind, item in {type(item): item for item in reversed(x)}.items():
+            if not _is_scalar(item):
                 if isinstance(item, (str, bytes)):
                     hint = "; turn texts into numbers with float()"
                 else:
@@ -81,18 +81,25 @@ def vector(x: Any, user: str) -> Sequence[Value]:
     return x  # type: ignore[no-any-return]  # numbers do where Values do
 
 
-def _is_scalar(kind: type) -> bool:
-    """Whether things of this kind are Values, numbers, indices of a trace or scalars of numpy."""
-    if issubclass(kind, (Value, Real)) or hasattr(kind, "_as_value"):
+def _is_scalar(thing: Any) -> bool:
+    """Whether this is a Value, a number, a traced number or a scalar of numpy."""
+    kind = type(thing)
+    if issubclass(kind, (Value, Real)) or _traced(thing) is not None:
         return True
     return hasattr(kind, "__array_interface__") and not hasattr(kind, "__len__")
+
+
+def _traced(number: Any) -> Value | None:
+    """A number that is traced as a Value; None for any other."""
+    return None if (seam := engine.tracing) is None else seam.lifted(number)
 
 
 def as_value(x: Any) -> Value:
     """A Value as it is, and a number as a constant."""
     if isinstance(x, Value):
         return x
-    return x._as_value() if hasattr(x, "_as_value") else constant(as_float(x))
+    traced = _traced(x)
+    return constant(as_float(x)) if traced is None else traced
 
 
 def pick(table: Sequence[T], index: int) -> T:
@@ -103,10 +110,14 @@ def pick(table: Sequence[T], index: int) -> T:
     Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1, and TypeError when it is no
     integer.
     """
+    return _picked(table, index, "pick() takes one index, an integer")
+
+
+def _picked(table: Sequence[T], index: int, wanted: str) -> T:
     if type(index) is not int:
-        if hasattr(index, "_pick_from"):
-            return index._pick_from(table)  # type: ignore[no-any-return]  # it has no number: see tracers.py
-        index = _integer(index, "pick() takes one index, an integer")
+        if (seam := engine.tracing) is not None and (traced := seam.pick(table, index)) is not None:
+            return traced  # type: ignore[no-any-return]
+        index = _integer(index, wanted)
     if not 0 <= index < len(table):
         raise IndexError(f"index {index} is out of range for a table of {len(table)} entries (0 to {len(table) - 1})")
     return table[index]
@@ -118,15 +129,17 @@ def _integer(number: Any, wanted: str) -> int:
     except CompileError:
         raise
     except TypeError:
-        traced = hasattr(number, "_as_value")  # it has no number that could be shown
-        raise TypeError(f"{wanted}; got {'a number that is no integer' if traced else shown(number)}") from None
+        given = "a number that is no integer" if _traced(number) is not None else shown(number)
+        raise TypeError(f"{wanted}; got {given}") from None
 
 
 def dropout_factor(p: float, rng: random.Random) -> float:
     """0 with probability p, otherwise 1 / (1 − p): by what dropout multiplies one element.
 
-    A function of its own, so that a compiled program can draw anew at every call instead of keeping one draw.
+    A function of its own, so that a compiled program can draw at every call instead of keeping one draw.
     """
+    if (seam := engine.tracing) is not None and (traced := seam.dropout_factor(p)) is not None:
+        return traced  # type: ignore[no-any-return]
     return 0.0 if rng.random() < p else 1.0 / (1.0 - p)
 
 
@@ -140,9 +153,8 @@ def dot(a: Vector, b: Vector) -> Value:
         a, b = vector(a, "dot()"), vector(b, "dot()")
     if len(a) != len(b) or not a:
         raise ShapeError(f"dot() needs two vectors of the same length, at least 1; got {len(a)} and {len(b)}")
-    for first in (a[0], b[0]):
-        if type(first) is not Value and hasattr(first, "_dot_of"):
-            return first._dot_of(a, b)  # type: ignore[no-any-return]  # traced Values: see tracers.py
+    if (seam := engine.tracing) is not None and (traced := seam.dot(a, b)) is not None:
+        return traced
     pairs = zip(a, b, strict=True)
     x, y = next(pairs)
     try:
@@ -233,14 +245,10 @@ def cross_entropy(logits: Vector, target: int) -> Value:
     >>> round(cross_entropy([Value(2.0), Value(1.0), Value(0.1)], 0).data, 3)
     0.417
     """
-    if target.__class__ is not int and not hasattr(target, "_pick_from"):
-        target = _integer(
-            target,
-            "cross_entropy() takes the number of the right class (one-hot: target.index(1), float: int(target))",
-        )
     shifted = _shifted(logits, "cross_entropy()")
     powers = [x.exp() for x in shifted]
-    return sum(powers[1:], powers[0]).log() - pick(shifted, target)
+    wanted = "cross_entropy() takes the number of the right class (one-hot: target.index(1), float: int(target))"
+    return sum(powers[1:], powers[0]).log() - _picked(shifted, target, wanted)
 
 
 def mse(predictions: Vector, targets: Vector) -> Value:

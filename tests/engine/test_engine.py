@@ -1,6 +1,7 @@
 """Value: operators, errors, the chain rule on graphs of every shape, at any depth, the same in every process."""
 
 import math
+import random
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.domains import python, repeatable
-from tinygrad_edu import Value, collector_paused, gradcheck, maximum, minimum, no_grad, ops, topological_order
+from tinygrad_edu import (
+    Value,
+    collector_paused,
+    engine,
+    gradcheck,
+    jit,
+    maximum,
+    minimum,
+    no_grad,
+    ops,
+    topological_order,
+)
+from tinygrad_edu import functional as F
 from tinygrad_edu.engine import NO_GRADIENT_YET, apply
+from tinygrad_edu.errors import CompileError
 
 OPERATORS = {
     "+": lambda a, b: a + b,
@@ -438,3 +452,44 @@ def test_graphs_of_any_depth(build, at, grad):
     assert math.isclose(x.grad, grad, rel_tol=1e-9)
     assert topological_order(out)[-1] is out
     del out  # freed here: a crash would end the interpreter
+
+
+# --- the seam for tracing --------------------------------------------------------------------------------------------
+
+
+class Overheard:
+    """Answers None to everything, so that all is computed as always, and notes what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __getattr__(self, question):
+        return lambda *_: self.asked.append(question)
+
+
+def test_the_library_asks_the_seam_and_goes_on_as_always(monkeypatch):
+    def program():
+        x = Value(0.5)
+        rng = random.Random(1)
+        return [F.dot([x, x], [x, 2.0]), x.tanh(), F.pick([x], False), x * F.dropout_factor(0.5, rng), maximum(x, 1)]
+
+    expected = [y.data for y in program()]
+    seam = Overheard()
+    monkeypatch.setattr(engine, "tracing", seam)
+    assert [y.data for y in program()] == expected
+    assert {*seam.asked} == {"value", "dot", "operation", "pick", "dropout_factor"}
+    with pytest.raises(TypeError, match="maximum\\(\\) takes Values and numbers one by one, got str"):
+        maximum(Value(1.0), "one")
+    with pytest.raises(TypeError, match="pick\\(\\) takes one index, an integer"):
+        F.pick([Value(1.0)], 0.5)
+    assert {*seam.asked} == {name for name in vars(engine.Tracing) if not name.startswith("_")}
+
+
+def test_nothing_is_traced_after_an_error():
+    def wrong(x):
+        assert engine.tracing is not None
+        return x if x > 0 else -x
+
+    with pytest.raises(CompileError):
+        jit(wrong)([1.0])
+    assert engine.tracing is None

@@ -42,6 +42,12 @@ _TRUE = re.compile(
 _INSTEAD = "compute it outside of the function and pass the result as an argument"
 
 
+class Traced:
+    """Base of what stands for a number in a trace; see tracers.py."""
+
+    __slots__ = ()
+
+
 def codes(functions: Iterable[FunctionType]) -> Iterator[CodeType]:
     """Their code, and that of what is written inside of them."""
     todo = [function.__code__ for function in functions]
@@ -130,7 +136,7 @@ def foreign(error: BaseException) -> CompileError | None:
 
 
 def _holds_traced(frame: FrameType) -> bool:
-    return any(hasattr(type(x), "_dot_of") for x in frame.f_locals.values())
+    return any(issubclass(type(x), Traced) for x in frame.f_locals.values())
 
 
 @contextmanager

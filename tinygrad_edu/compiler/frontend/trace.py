@@ -1,6 +1,6 @@
 """The trace: run the function once and write down every scalar operation.
 
-The function runs on the tracers of tracers.py; for that time, three functions of the engine look out for them.
+The function runs on the tracers of tracers.py; for that time, the library asks about them: ``engine.tracing``.
 
 A call of a module becomes a node of its own. The module's inside is recorded once, in a :class:`Body` of its own, and
 every further call of a module that is built alike refers to the same body, with its own parameters: this is what makes
@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from types import CodeType
 from typing import Any
 
-from ... import calls, engine, functional, ops
+from ... import calls, engine, ops
 from ...engine import Value
 from ...errors import CompileError
 from ...ops import Op
@@ -33,12 +33,14 @@ from .tracers import (
     Body,
     Float,
     Index,
+    Plain,
     Port,
     Trace,
     TracedList,
     check_answer,
     check_known,
     current_body,
+    dot,
     inside,
     is_tracing,
     nested,
@@ -49,13 +51,17 @@ from .tracers import (
 
 _SOMETIMES = (ops.DIV, ops.POW, ops.LOG, ops.SQRT, ops.SIN, ops.COS)  # have an answer
 transparent.add(__name__)
-_eager_init = Value.__init__
-_eager_dropout = functional.dropout_factor
 
 
-def _record_operation(op: Op, inputs: tuple[Value, ...]) -> Value | None:
-    """What ``engine.apply`` asks during a trace: operations on traced numbers are recorded, others computed."""
-    if any(type(x) in TRACED for x in inputs):
+class _Seam:
+    """What the library asks during a trace; see :class:`tinygrad_edu.engine.Tracing`.
+
+    Other threads ask as well: they have no traced numbers, and go on as always.
+    """
+
+    def operation(self, op: Op, inputs: tuple[Value, ...]) -> Value | None:
+        if not any(type(x) in TRACED for x in inputs):
+            return None
         check_known(op)
         body = current_body()
         if not engine.is_recording():
@@ -63,27 +69,34 @@ def _record_operation(op: Op, inputs: tuple[Value, ...]) -> Value | None:
         if body.trace.careful and op in _SOMETIMES:
             check_answer(op, inputs)
         return body.add(op, tuple([body.number(x) for x in inputs]), site_here(2))
-    return None
+
+    def value(self, data: Any) -> Op | None:
+        if type(data) in TRACED:
+            refuse(
+                "Value() is given a number that would be frozen into the program", "use it as it is, without Value()"
+            )
+        return ops.CONSTANT if is_tracing() else None  # a number of the program, nobody's parameter
+
+    def lifted(self, number: Any) -> Value | None:
+        return number._as_value() if issubclass(type(number), Plain) else None
+
+    def dot(self, a: Sequence[Any], b: Sequence[Any]) -> Value | None:
+        return dot(a, b) if type(a[0]) in TRACED or type(b[0]) in TRACED else None
+
+    def pick(self, table: Sequence[Any], index: Any) -> Any:
+        return index._pick_from(table) if issubclass(type(index), Index) else None
+
+    def dropout_factor(self, p: float) -> Any:
+        return plain(current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(3)), Float) if is_tracing() else None
 
 
-def _traced_init(self: Value, data: Any, label: str = "") -> None:
-    if type(data) in TRACED:
-        refuse("Value() is given a number that would be frozen into the program", "use it as it is, without Value()")
-    _eager_init(self, data, label)
-    if is_tracing():
-        self.op = ops.CONSTANT  # made inside of the function: a number of the program, nobody's parameter
+_SEAM = _Seam()
 
 
 def _guard(value: Value | None) -> None:
     """``.data`` of a parameter during a trace of this thread: a decision on it would hold for this number only."""
     if value is not None and is_tracing():
         refuse_number("the number of a parameter")
-
-
-def _traced_dropout(p: float, rng: Any) -> Any:
-    if not is_tracing():
-        return _eager_dropout(p, rng)
-    return plain(current_body().add(RANDOM, (p, 1.0 / (1.0 - p)), site_here(2)), Float)
 
 
 def trace(
@@ -128,10 +141,7 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
 
 @contextmanager
 def _tracing(body: Body) -> Iterator[None]:
-    """During a trace three places of the engine look out for tracers, and ``.data`` is guarded.
-
-    Other threads go on as always: the functions look whose trace it is. The last of several traces takes them away.
-    """
+    """During a trace the library asks the seam about numbers, and ``.data`` is guarded; until the last trace ends."""
     if is_tracing():
         raise CompileError(
             "a compiled function is called inside of another one that is being compiled; call the plain one"
@@ -139,7 +149,7 @@ def _tracing(body: Body) -> Iterator[None]:
     with _installing:
         _traces.append(body)
         if len(_traces) == 1:
-            _install(_record_operation, _traced_dropout, _traced_init)
+            engine.tracing = _SEAM
             engine.observe(_guard)
     try:
         with inside(body), engine.collector_paused():
@@ -148,14 +158,12 @@ def _tracing(body: Body) -> Iterator[None]:
         with _installing:
             _traces.remove(body)
             if not _traces:
-                engine.ignore(_guard)
-                _install(None, _eager_dropout, _eager_init)
+                _end()
 
 
-def _install(recorder: Any, dropout_factor: Any, init: Any) -> None:
-    engine.recorder = recorder
-    setattr(functional, "dropout_factor", dropout_factor)  # noqa: B010  # mypy knows these names as constants
-    setattr(Value, "__init__", init)  # noqa: B010
+def _end() -> None:
+    engine.ignore(_guard)
+    engine.tracing = None
 
 
 _traces: list[Body] = []  # those that are being made at the moment, by any thread
@@ -167,9 +175,8 @@ def _after_fork() -> None:
     global _installing
     _installing = threading.Lock()
     _traces[:] = [body for body in _traces if is_tracing()]
-    if not _traces and engine.recorder is not None:
-        engine.ignore(_guard)
-        _install(None, _eager_dropout, _eager_init)
+    if not _traces and engine.tracing is not None:
+        _end()
 
 
 if hasattr(os, "register_at_fork"):

@@ -25,7 +25,7 @@ from ...engine import Value
 from ...errors import CompileError
 from ...ops import Op
 from ..parameters import LOOSE, Parameters, rectangle
-from .catching import caught_by, refuse_caught
+from .catching import Traced, caught_by, refuse_caught
 from .diagnostics import (
     asked_by_library,
     in_library,
@@ -294,7 +294,7 @@ class Trace:
 
 
 @refusing("a number that depends on the arguments", Value)
-class Tracer(Value):
+class Tracer(Traced, Value):
     """A Value without a number: it only knows its place in the record."""
 
     __slots__ = ("_body", "_node")  # with a line in front: a program may ask for other names
@@ -319,10 +319,6 @@ class Tracer(Value):
         if modulus:
             refuse_number("a number that depends on the arguments", "whole")
         return super().__pow__(other)
-
-    def _dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
-        """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
-        return _dot(a, b)
 
     def _read(self) -> NoReturn:
         refuse_number("the number of a Value")
@@ -373,7 +369,7 @@ class Tracer(Value):
 
 
 @refusing("a number that depends on the arguments", float)
-class Plain:
+class Plain(Traced):
     """A number that is one of Python in the eager engine: an argument, or computed from arguments and numbers alone."""
 
     __slots__ = ("_body", "_node")
@@ -386,10 +382,6 @@ class Plain:
         out: Tracer = _new(Tracer)
         out._body, out._node = self._body, self._node
         return out
-
-    def _dot_of(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
-        """As that of a Value."""
-        return _dot(a, b)
 
     # A number is never equal to what is no number.
     def __eq__(self, other: object) -> Any:
@@ -696,7 +688,8 @@ def _record(op: Op, a: Any, b: Any) -> Any:
     return out
 
 
-def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
     body, site = current_body(), site_here(3)
     _check_recording()
     if not any(issubclass(type(x), Value) for x in chain(a, b)):
