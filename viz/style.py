@@ -41,6 +41,7 @@ __all__ = [
     "POSITIVE",
     "SMALL_SIZE",
     "SURPRISE",
+    "SYMBOLS",
     "TEXT_SIZE",
     "THEMES",
     "VALUE",
@@ -215,7 +216,8 @@ class Face:
     dashed: bool = False
 
 
-_SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
+#: Operations that are written otherwise in pictures than in Python.
+SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
 
 
 def face(box: Box, picture: Picture) -> Face:
@@ -242,7 +244,7 @@ def _operation(box: Box) -> str:
 
 def symbol(op: Op) -> str:
     """Write an operation as in formulas."""
-    return _SYMBOLS.get(op.symbol, op.symbol)
+    return SYMBOLS.get(op.symbol, op.symbol)
 
 
 def _alike(box: Box, picture: Picture) -> Face:

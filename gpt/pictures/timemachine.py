@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tinygrad_edu import collector_paused
 from viz.charts.flow import lines
-from viz.pages.stepper_page import Page
 from viz.pages.timemachine import MOST_FRAMES, Frame, spread, time_machine
+from viz.rendering.page import Page
 
 from ..errors import ConfigError
 from ..inspection.loss_graph import drawn_unasked, readable, recorded_loss

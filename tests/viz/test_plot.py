@@ -37,7 +37,15 @@ def test_it_is_one_well_formed_picture_whatever_the_names_are():
     root = ElementTree.fromstring(chart.svg())
     words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"<a & b>", '"p"', "<script>"} <= set(words)
-    assert words.count("●") == 2  # the point, and its legend
+    circles = [*root.iter("{http://www.w3.org/2000/svg}circle")]
+    assert len(circles) == 2  # the point, and its legend
+
+
+def test_a_point_is_where_its_numbers_say():
+    svg = viz.plot({"line": [(0.0, 0.0), (2.0, 4.0)]}, points={"point": [(1.0, 2.0)]}).svg()
+    (_, x0, y0), (_, x1, y1) = places(svg, 0)
+    x, y = map(float, re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg).groups())
+    assert (x, y) == pytest.approx(((x0 + x1) / 2, (y0 + y1) / 2), abs=0.1)
 
 
 def test_five_lines_all_look_different():

@@ -13,9 +13,10 @@ from tinygrad_edu import Value, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
 
 from .. import style
-from ..rendering import shapes
+from ..rendering import svg
 from ..rendering.choice_page import choice_page
-from .chart import Chart, listed, text
+from ..rendering.svg import text
+from .chart import Chart, listed
 
 _THREE_DIGITS_UP_TO = 12  # tokens in a picture of one or two maps; with more, numbers have two digits
 _NUMBERS_UP_TO = 40  # tokens; with more, numbers are in the tooltips only
@@ -89,13 +90,13 @@ class Attention(Chart):
         width, height = panels[0][0].width, panels[0][0].height
         top, maps = 60.0 if self.title else 20.0, 12 + width * max(map(len, panels))
         legend_width, legend_height, legend = _legend(self, maps)
-        whole = max(maps, legend_width, 24 + shapes.width(self.title, 20, bold=True))
+        whole = max(maps, legend_width, 24 + svg.width(self.title, 20, bold=True))
         parts = [text(12, 32, self.title, size=20, bold=True)] if self.title else []
         for i, row in enumerate(panels):
             for j, panel in enumerate(row):
-                parts.append(shapes.moved(12 + j * width, top + i * height, panel.parts()))
+                parts.append(svg.moved(12 + j * width, top + i * height, panel.parts()))
         bottom = top + height * len(panels)
-        return shapes.document(whole, bottom + legend_height + 16, [*parts, shapes.moved(12, bottom, legend)])
+        return svg.document(whole, bottom + legend_height + 16, [*parts, svg.moved(12, bottom, legend)])
 
     def _title(self) -> str:
         return self.title or "Attention"
@@ -301,12 +302,12 @@ class _Panel:
         count = shown.width
         roomy = count <= _THREE_DIGITS_UP_TO and len(chart.maps) <= 2
         self.digits = 3 if roomy else 2 if count <= _NUMBERS_UP_TO else 0
-        widest = max(shapes.width(token, bold=True) for token in chart.tokens)
+        widest = max(svg.width(token, bold=True) for token in chart.tokens)
         self.cell = max({3: 46.0, 2: 34.0, 0: 20.0}[self.digits], widest + 8)
         self.high = {3: 36.0, 2: 30.0, 0: 20.0}[self.digits]
         self.left = widest + 14
         self.top = 64.0 if self.name else 34.0
-        self.width = max(self.left + self.cell * count, shapes.width(self.name, bold=True)) + 28
+        self.width = max(self.left + self.cell * count, svg.width(self.name, bold=True)) + 28
         self.height = self.top + self.high * len(shown.rows) + 20
 
     def parts(self) -> list[str]:
@@ -322,11 +323,11 @@ class _Panel:
             for j, (key, weight) in enumerate(zip(tokens, row, strict=False)):
                 parts.append(self._cell(i, j, f"{query} attends to {key}: {weight!r}", weight, weight == max(row)))
             for j in range(len(row), shown.width):
-                outline = shapes.rectangle(self._x(j), y, self.cell, self.high, style.PAPER, line=style.FRAME_LINE)
+                outline = svg.rectangle(self._x(j), y, self.cell, self.high, style.PAPER, line=style.FRAME_LINE)
                 words = f"{query} cannot see {tokens[j]}: masked, exactly 0"
-                parts.append(shapes.titled(words, [outline], value="0.0"))
-                hatched += shapes.hatching(self._x(j), y, self.cell, self.high)
-        return [*parts, shapes.lines(hatched, style.FRAME_LINE, 1)]
+                parts.append(svg.titled(words, [outline], value="0.0"))
+                hatched += svg.hatching(self._x(j), y, self.cell, self.high)
+        return [*parts, svg.lines(hatched, style.FRAME_LINE, 1)]
 
     def _x(self, j: int) -> float:
         return self.left + j * self.cell
@@ -335,8 +336,8 @@ class _Panel:
         x, y = self._x(j), self.top + i * self.high
         shade = min(1.0, weight) * _SHADE
         inside = [
-            shapes.rectangle(x, y, self.cell, self.high, style.PAPER),
-            shapes.rectangle(
+            svg.rectangle(x, y, self.cell, self.high, style.PAPER),
+            svg.rectangle(
                 x, y, self.cell, self.high, style.POSITIVE, opacity=shade, line=style.FRAME_LINE
             ),
         ]  # fmt: skip
@@ -344,19 +345,19 @@ class _Panel:
             size = {3: 15, 2: 13}[self.digits]
             middle = x + self.cell / 2, y + self.high / 2 + size / 3
             inside.append(text(*middle, _number(weight, self.digits), size=size, anchor="middle", bold=largest))
-        return shapes.titled(words, inside, value=repr(weight))
+        return svg.titled(words, inside, value=repr(weight))
 
 
 def _legend(chart: Attention, room: float) -> tuple[float, float, list[str]]:
     """Return the words below the maps, their width and their height; two lines if one would be wider than the maps."""
     parts = [text(0, 20, _WORDS, style.FAINT)]
-    wide, high = shapes.width(_WORDS), 30.0
+    wide, high = svg.width(_WORDS), 30.0
     if chart._masked:
         words = "masked: exactly 0"
-        own = 42 + shapes.width(words)
+        own = 42 + svg.width(words)
         x, y = (wide + 12, 0.0) if wide + own + 36 <= room else (0.0, 30.0)
-        parts.append(shapes.rectangle(x, y + 4, 34, 22, style.PAPER, line=style.FRAME_LINE))
-        parts.append(shapes.lines(shapes.hatching(x, y + 4, 34, 22), style.FRAME_LINE, 1))
+        parts.append(svg.rectangle(x, y + 4, 34, 22, style.PAPER, line=style.FRAME_LINE))
+        parts.append(svg.lines(svg.hatching(x, y + 4, 34, 22), style.FRAME_LINE, 1))
         parts.append(text(x + 42, y + 20, words, style.FAINT))
         wide, high = max(wide, x + own), y + 30
     return wide + 24, high, parts

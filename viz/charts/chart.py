@@ -1,8 +1,7 @@
-"""The base of all charts: SVG text and lines in the colors of :mod:`viz.style`, which a theme can turn dark."""
+"""What all charts have in common: they show themselves in notebooks, and write themselves to files."""
 
 from __future__ import annotations
 
-import html
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -12,14 +11,11 @@ from typing import Any
 from tinygrad_edu.console import visible
 from tinygrad_edu.files import write_atomically
 
-from .. import style
 from ..errors import UnknownFormatError
 from ..rendering.notebook import forms
 from ..rendering.picture_page import page
 from ..rendering.rasterize import rasterize
 from ..rendering.theme import themed
-
-LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
 
 
 class Chart(ABC):
@@ -91,41 +87,3 @@ def listed(thing: Any) -> Any:
     if isinstance(thing, Mapping):
         return {key: listed(item) for key, item in thing.items()}
     return [listed(item) for item in thing] if isinstance(thing, (list, tuple)) else thing
-
-
-def text(
-    x: float,
-    y: float,
-    words: str,
-    color: str = style.INK,
-    *,
-    size: int = 16,
-    anchor: str = "start",
-    bold: bool = False,
-) -> str:
-    """Draw words at a point of a chart, ``size`` in points; ``anchor`` is that of SVG: start, middle or end."""
-    weight = ' font-weight="bold"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-family="{style.FONT},Helvetica,sans-serif" font-size="{size}" '
-        f'text-anchor="{anchor}" fill="{color}"{weight}>{html.escape(words)}</text>'
-    )
-
-
-def stroke(x1: float, y1: float, x2: float, y2: float, color: str, width: float) -> str:
-    """Draw a straight line from one point to another."""
-    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {place} stroke="{color}" stroke-width="{width}"/>'
-
-
-def wrapped(words: str, width: int) -> list[str]:
-    """Wrap words into rows of at most ``width`` letters.
-
-    >>> wrapped("the first that is not finite", 12)
-    ['the first', 'that is not', 'finite']
-    """
-    rows = [""]
-    for word in words.split():
-        if rows[-1] and len(rows[-1]) + 1 + len(word) > width:
-            rows.append("")
-        rows[-1] = f"{rows[-1]} {word}".strip()
-    return rows

@@ -9,8 +9,9 @@ from itertools import accumulate, takewhile
 from typing import Any
 
 from .. import style
-from ..rendering import shapes
-from .chart import Chart, listed, stroke, text
+from ..rendering import svg
+from ..rendering.svg import stroke, text
+from .chart import Chart, listed
 from .plot import LOOKS, Axis, Point
 
 _WIDTH, _HEIGHT = 760.0, 420.0  # points: the axes
@@ -203,12 +204,10 @@ def _chart(chart: LossCurve) -> str:
     rows = _key(chart.curves[0], LOOKS[0]) if alone else _keys(chart.curves)
     for i, (sample, words) in enumerate(rows):
         y = bottom + 80 + i * _LINE
-        parts += [shapes.moved(12, y - 6, sample), text(70, y, words)]
-    wide = max(
-        [right + 22 + max(map(shapes.width, labels), default=0.0), *(70 + shapes.width(words) for _, words in rows)]
-    )
-    wide = max(wide, shapes.width(chart.title, 20, bold=True), shapes.width(f"loss, {chart.unit}")) + 16
-    return shapes.document(wide, bottom + 66 + len(rows) * _LINE + 12, parts)
+        parts += [svg.moved(12, y - 6, sample), text(70, y, words)]
+    wide = max([right + 22 + max(map(svg.width, labels), default=0.0), *(70 + svg.width(words) for _, words in rows)])
+    wide = max(wide, svg.width(chart.title, 20, bold=True), svg.width(f"loss, {chart.unit}")) + 16
+    return svg.document(wide, bottom + 66 + len(rows) * _LINE + 12, parts)
 
 
 _Look = tuple[str, str, float]
@@ -229,18 +228,21 @@ def _lines(curve: Curve, look: _Look, across: Axis, up: Axis, *, alone: bool) ->
         parts.append(_path("validation", curve.validation, across, up, of_validation, 3.5, "" if alone else dashes))
         marks = [(across.at(x), up.at(y)) for x, y in curve.validation]
         if len(marks) <= 60:
-            parts += [_dot(x, y, of_validation) for x, y in marks]
+            parts += [svg.mark("circle", x, y, _DOT, of_validation, thick=1) for x, y in marks]
     if curve.final is not None:  # around the star, if both are at one point
         x, y = across.at(curve.final[0]), up.at(curve.final[1])
-        parts.append(shapes.titled(f"on more of the text: {curve.final[1]!r}", [_diamond(x, y, of_validation)]))
+        mark = svg.mark("diamond", x, y, 10, "none", line=of_validation, thick=2)
+        parts.append(svg.titled(f"on more of the text: {curve.final[1]!r}", [mark]))
     x, y = across.at(curve.best[0]), up.at(curve.best[1])
     parts.append(stroke(x, y, x, up.start, of_validation, 1.5))
-    parts.append(shapes.titled(f"best: {curve.best[1]!r} at step {curve.best[0]:g}", [_star(x, y, of_validation)]))
+    mark = svg.mark("star", x, y, _STAR, of_validation)
+    parts.append(svg.titled(f"best: {curve.best[1]!r} at step {curve.best[0]:g}", [mark]))
     return parts
 
 
 _FLAT = Axis([0.0, 1.0], 0.0, 46.0, margin=0.0)  # a sample of a line, next to its meaning
 _SAMPLE = [(0.0, 0.0), (1.0, 0.0)]
+_DOT, _STAR = 4.5, 8.5  # half the size of marks
 
 
 def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
@@ -251,12 +253,12 @@ def _key(curve: Curve, look: _Look) -> list[tuple[list[str], str]]:
         words = f"training: thick the mean of {curve.window} steps, thin every step" if curve.window > 1 else "training"
         rows.append(([_path("", _SAMPLE, _FLAT, _FLAT, color, 3, dashes)], words))
     if curve.validation:
-        sample = [_path("", _SAMPLE, _FLAT, _FLAT, style.NEGATIVE, 3.5, ""), _dot(23, 0, style.NEGATIVE)]
-        rows.append((sample, "validation"))
-    rows.append(([_star(23, 0, style.NEGATIVE)], f"best: {_best(curve)}"))
+        dot = svg.mark("circle", 23, 0, _DOT, style.NEGATIVE, thick=1)
+        rows.append(([_path("", _SAMPLE, _FLAT, _FLAT, style.NEGATIVE, 3.5, ""), dot], "validation"))
+    rows.append(([svg.mark("star", 23, 0, _STAR, style.NEGATIVE)], f"best: {_best(curve)}"))
     if curve.final is not None:
         words = f"in the end, on more of the text: {style.number(curve.final[1])}"
-        rows.append(([_diamond(23, 0, style.NEGATIVE)], words))
+        rows.append(([svg.mark("diamond", 23, 0, 10, "none", line=style.NEGATIVE, thick=2)], words))
     return rows
 
 
@@ -264,7 +266,7 @@ def _keys(curves: Sequence[Curve]) -> list[tuple[list[str], str]]:
     """Explain each of several runs in a line, and in one more what they share."""
     rows = []
     for curve, (color, dashes, _) in zip(curves, LOOKS, strict=False):
-        sample = [_path("", _SAMPLE, _FLAT, _FLAT, color, 3.5, dashes), _star(23, 0, color)]
+        sample = [_path("", _SAMPLE, _FLAT, _FLAT, color, 3.5, dashes), svg.mark("star", 23, 0, _STAR, color)]
         final = "" if curve.final is None else f", in the end {style.number(curve.final[1])} on more of the text ◇"
         rows.append((sample, f"{curve.name}: best {_best(curve)}{final}"))
     return [*rows, ([], "thin: training, averaged; thick with ●: validation; ★ best")]
@@ -298,23 +300,6 @@ def _path(
     look += f' stroke-opacity="{opacity}"' if opacity < 1.0 else ""
     name = f' class="{kind}"' if kind else ""
     return f'<path{name} d="M{places}" {look}/>'
-
-
-def _dot(x: float, y: float, color: str) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}" stroke="{style.PAPER}" stroke-width="1"/>'
-
-
-def _star(x: float, y: float, color: str) -> str:
-    angles = [math.pi * (i / 5 - 0.5) for i in range(10)]
-    radii = [11.0 if i % 2 == 0 else 5.0 for i in range(10)]
-    corners = [(x + r * math.cos(a), y + r * math.sin(a)) for a, r in zip(angles, radii, strict=True)]
-    places = "L".join(f"{a:.1f},{b:.1f}" for a, b in corners)
-    return f'<path d="M{places}Z" fill="{color}" stroke="{style.PAPER}" stroke-width="1.5"/>'
-
-
-def _diamond(x: float, y: float, color: str) -> str:
-    places = "L".join(f"{a:.1f},{b:.1f}" for a, b in [(x, y - 13), (x + 13, y), (x, y + 13), (x - 13, y)])
-    return f'<path d="M{places}Z" fill="none" stroke="{color}" stroke-width="2"/>'
 
 
 def _apart(places: Sequence[float]) -> list[float]:

@@ -12,9 +12,10 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused, no_grad
 
 from .. import style
-from ..rendering import shapes
+from ..rendering import svg
 from ..rendering.choice_page import choice_page
-from .chart import Chart, listed, text
+from ..rendering.svg import text
+from .chart import Chart, listed
 from .plot import Axis
 
 Point = tuple[float, float]
@@ -96,7 +97,7 @@ class Boundary(Chart):
 
     def _drawn(self) -> str:
         width, height = _size(self)
-        return shapes.document(width, height, _panel(self))
+        return svg.document(width, height, _panel(self))
 
     def _title(self) -> str:
         return self.title or "decision boundary"
@@ -120,10 +121,10 @@ class Boundaries(Chart):
         sizes = [_size(frame) for frame in self.frames]
         width, height = max(w for w, _ in sizes), max(h for _, h in sizes)
         parts = [
-            shapes.moved(width * (i % columns), height * (i // columns), _panel(frame))
+            svg.moved(width * (i % columns), height * (i // columns), _panel(frame))
             for i, frame in enumerate(self.frames)
         ]
-        return shapes.document(width * columns, height * math.ceil(len(self.frames) / columns), parts)
+        return svg.document(width * columns, height * math.ceil(len(self.frames) / columns), parts)
 
     def _title(self) -> str:
         return "Decision boundary"
@@ -281,14 +282,14 @@ def _threshold(labels: Sequence[float]) -> float:
 
 
 def _size(picture: Boundary) -> Point:
-    key = sum(_KEY_MARKS + shapes.width(name) for name in picture.classes)
+    key = sum(_KEY_MARKS + svg.width(name) for name in picture.classes)
     wide = max(
         _LEFT + _SIDE + 24,
         24 + key,
-        24 + shapes.width(picture.title, 20, bold=True),
-        _LEFT + _SIDE / 2 + shapes.width(picture.x) / 2 + 12,
+        24 + svg.width(picture.title, 20, bold=True),
+        _LEFT + _SIDE / 2 + svg.width(picture.x) / 2 + 12,
     )
-    wide = max(wide, 24 + shapes.width(picture.y), 24 + shapes.width(picture._caption()))
+    wide = max(wide, 24 + svg.width(picture.y), 24 + svg.width(picture._caption()))
     return wide, _TOP + _SIDE + 60 + 2 * _KEY
 
 
@@ -302,13 +303,13 @@ def _panel(picture: Boundary) -> list[str]:
         # How far this class is ahead of the best other one: positive inside its region, 0 on the boundary.
         ahead = [[_ahead(scores, kind) for scores in row] for row in picture.scores]
         polygons, segments = _region(places, ahead)
-        parts.append(shapes.area(polygons, _CLASSES[kind][0], opacity=0.2))
+        parts.append(svg.area(polygons, _CLASSES[kind][0], opacity=0.2))
         parts += _region_marks(picture, kind)
         if kind:  # the line between two classes is drawn once
-            ruler.append(shapes.lines(segments, style.INK, 3))
+            ruler.append(svg.lines(segments, style.INK, 3))
     parts += ruler
     bottom = _TOP + _SIDE
-    parts.append(shapes.rectangle(_LEFT, _TOP, _SIDE, _SIDE, "none", line=style.OUTLINE))
+    parts.append(svg.rectangle(_LEFT, _TOP, _SIDE, _SIDE, "none", line=style.OUTLINE))
     for tick in across.ticks():
         parts.append(text(across.at(tick), bottom + 22, style.number(tick), style.FAINT, anchor="middle"))
     for tick in up.ticks():
@@ -323,15 +324,15 @@ def _panel(picture: Boundary) -> list[str]:
             if i in wrong:
                 ring = f'r="13" fill="none" stroke="{style.INK}" stroke-width="2.5"'
                 mark.append(f'<circle class="wrong" cx="{across.at(a):.1f}" cy="{up.at(b):.1f}" {ring}/>')
-            parts.append(shapes.titled(words, mark))
+            parts.append(svg.titled(words, mark))
     x = 12.0
     for label, name in enumerate(picture.classes):
         middle = bottom + 56 + _KEY / 2
         parts += _mark(label, x + 9, middle)
-        parts.append(shapes.rectangle(x + 22, middle - 11, 22, 22, _CLASSES[label][0], opacity=0.2))
-        parts.append(shapes.lines(_small(label, x + 33, middle), _CLASSES[label][0], 1.6))
+        parts.append(svg.rectangle(x + 22, middle - 11, 22, 22, _CLASSES[label][0], opacity=0.2))
+        parts.append(svg.lines(_small(label, x + 33, middle), _CLASSES[label][0], 1.6))
         parts.append(text(x + 52, middle + 6, name))
-        x += _KEY_MARKS + shapes.width(name)
+        x += _KEY_MARKS + svg.width(name)
     parts.append(text(12, bottom + 62 + 1.4 * _KEY, picture._caption(), style.FAINT))
     return parts
 
@@ -399,7 +400,7 @@ def _region_marks(picture: Boundary, kind: int) -> list[str]:
             if here.index(max(here)) == kind:
                 spots.append((x, y))
     color = _CLASSES[kind][0]
-    return [shapes.lines([segment for x, y in spots for segment in _small(kind, x, y)], color, 1.6)]
+    return [svg.lines([segment for x, y in spots for segment in _small(kind, x, y)], color, 1.6)]
 
 
 def _small(kind: int, x: float, y: float) -> list[tuple[Point, Point]]:
@@ -415,24 +416,6 @@ def _small(kind: int, x: float, y: float) -> list[tuple[Point, Point]]:
 
 
 def _mark(kind: int, x: float, y: float) -> list[str]:
-    """Draw the mark of an example, in its color with an outline that shows on any region."""
-    color, r = _CLASSES[kind][0], 7.0
-    if kind == 0:
-        return [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}" fill="{color}" stroke="{style.PAPER}" stroke-width="2"/>']
-    if kind == 4:
-        turns = [math.pi * (i / 5 - 0.5) for i in range(10)]
-        corners = [
-            (
-                x + 1.3 * r * (1 if i % 2 == 0 else 0.45) * math.cos(t),
-                y + 1.3 * r * (1 if i % 2 == 0 else 0.45) * math.sin(t),
-            )
-            for i, t in enumerate(turns)
-        ]
-    else:
-        corners = {
-            1: [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
-            2: [(x, y - 1.2 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)],
-            3: [(x, y - 1.3 * r), (x + 1.3 * r, y), (x, y + 1.3 * r), (x - 1.3 * r, y)],
-        }[kind]
-    outline = "L".join(f"{a:.1f},{b:.1f}" for a, b in corners)
-    return [f'<path d="M{outline}Z" fill="{color}" stroke="{style.PAPER}" stroke-width="2"/>']
+    """The mark of an example, in its color with a line around it that shows on any region."""
+    shape = ("circle", "square", "triangle", "diamond", "star")[kind]
+    return [svg.mark(shape, x, y, 7.0, _CLASSES[kind][0], thick=2)]

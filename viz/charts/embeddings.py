@@ -12,8 +12,9 @@ from typing import Any
 from tinygrad_edu import Value
 
 from .. import style
-from ..rendering import shapes
-from .chart import Chart, stroke, text
+from ..rendering import svg
+from ..rendering.svg import stroke, text
+from .chart import Chart
 from .plot import Axis
 
 Point = tuple[float, float]
@@ -191,7 +192,7 @@ def _chart(chart: Embeddings) -> str:
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
     radius = max(_DOT, min(_MARK, _MARK * math.sqrt(_ROOMY / len(chart.places))))
     spots = [(across.at(x), up.at(y)) for x, y in chart.places]
-    sizes = [(shapes.width(name, _SIZE, bold=True), float(_SIZE)) for name in chart.names]
+    sizes = [(svg.width(name, _SIZE, bold=True), float(_SIZE)) for name in chart.names]
     labels = _labels(spots, sizes, radius)
     caption, left_out = chart._caption(), labels.count(None)
     if left_out:
@@ -199,7 +200,7 @@ def _chart(chart: Embeddings) -> str:
     parts = [
         text(12, 30, chart.title, size=20, bold=True),
         text(12, 60, caption, style.FAINT),
-        shapes.rectangle(_LEFT, _TOP, _WIDTH, _HEIGHT, "none", line=style.FRAME_LINE),
+        svg.rectangle(_LEFT, _TOP, _WIDTH, _HEIGHT, "none", line=style.FRAME_LINE),
         stroke(across.at(0), _TOP, across.at(0), bottom, style.FRAMES[2], 1.5),  # 0 is the mean of all vectors
         stroke(_LEFT, up.at(0), right, up.at(0), style.FRAMES[2], 1.5),
     ]
@@ -218,15 +219,15 @@ def _chart(chart: Embeddings) -> str:
                 parts.append(stroke(spot[0], spot[1], edge[0], edge[1], style.FRAME_LINE, 1))
             drawn.append(text(label[0], label[1], name, size=_SIZE, anchor="middle", bold=True))
         words = f"{name} at ({style.number(place[0])}, {style.number(place[1])}), {kind}"
-        nodes.append(shapes.titled(words, drawn, name=name))
-    parts += [shapes.lines(those, color, 2 * radius) for color, those in dots.items()]
+        nodes.append(svg.titled(words, drawn, name=name))
+    parts += [svg.lines(those, color, 2 * radius) for color, those in dots.items()]
     x = _LEFT
     for kind in KINDS if len(set(chart.kinds)) > 1 else ():
         if kind in chart.kinds:
             nodes += [_mark(kind, x + 8, bottom + 25), text(x + 22, bottom + 31, kind)]
-            x += 52 + shapes.width(kind)
-    wide = max(right, x, 12 + shapes.width(chart.title, 20, bold=True), 12 + shapes.width(caption)) + 24
-    return shapes.document(wide, bottom + 50, [*parts, *nodes])
+            x += 52 + svg.width(kind)
+    wide = max(right, x, 12 + svg.width(chart.title, 20, bold=True), 12 + svg.width(caption)) + 24
+    return svg.document(wide, bottom + 50, [*parts, *nodes])
 
 
 def _axes(places: Sequence[Point]) -> tuple[Axis, Axis]:
@@ -311,17 +312,4 @@ def _meet(a: _Box, b: _Box) -> bool:
 
 def _mark(kind: str, x: float, y: float, r: float = _MARK) -> str:
     color, shape = KINDS[kind]
-    if shape == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{color}"/>'
-    if shape == "cross":
-        return shapes.lines([((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r))], color, r / 2)
-    if shape == "bars":
-        return shapes.lines(
-            [((x - r, y - r / 2), (x + r, y - r / 2)), ((x - r, y + r / 2), (x + r, y + r / 2))], color, r / 2
-        )
-    corners = {
-        "square": [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
-        "triangle": [(x, y - r), (x + r, y + r), (x - r, y + r)],
-        "diamond": [(x, y - r - 1), (x + r + 1, y), (x, y + r + 1), (x - r - 1, y)],
-    }[shape]
-    return shapes.area([corners], color)
+    return svg.mark(shape, x, y, r, color, line="none", thick=0)

@@ -21,7 +21,8 @@ from tinygrad_edu.gradient_stats import GradientStats, Units, gradient_stats, up
 from .. import style
 from ..graph import age, diagnose, regions
 from ..graph.build import Graph
-from .chart import LETTER, Chart, stroke, text, wrapped
+from ..rendering.svg import LETTER, stroke, text, wrapped
+from .chart import Chart
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from tinygrad_edu.gradient_stats import GradientStats
 
 from .. import style
-from ..rendering import shapes
-from .chart import Chart, text
+from ..rendering import svg
+from ..rendering.svg import text
+from .chart import Chart
 from .flow import Flow
 
 _COLUMNS = 8  # two panels with more columns would be too small to read
@@ -84,7 +85,7 @@ class FlowOver(Chart):
         return self.title
 
     def _drawn(self) -> str:
-        names = max(shapes.width(name) for name in self.rows) + 14
+        names = max(svg.width(name) for name in self.rows) + 14
         head = [text(12, 32, self.title, size=20, bold=True)]
         head += [text(12, 58 + 24 * i, words, style.NEGATIVE, bold=True) for i, words in enumerate(self.findings)]
         top = 84.0 + 24.0 * len(self.findings)
@@ -96,14 +97,14 @@ class FlowOver(Chart):
         for title, pick in self._panels():
             parts += self._panel(title, pick, x, top)
             parts += self._scale(pick, x, bottom + 20)
-            wide = (_CELL * len(self._shown), _LEVEL * len(self._levels(pick)), shapes.width(title, bold=True) + 100)
+            wide = (_CELL * len(self._shown), _LEVEL * len(self._levels(pick)), svg.width(title, bold=True) + 100)
             x += max(wide) + 36
         parts.append(text(x, top + _HIGH - 8, "zeros", style.FAINT))
         for i, row in enumerate(self.rows.values()):
             if row[-1] is not None:
                 parts.append(text(x + 44, top + _HIGH * (i + 2) - 8, f"{row[-1].zeros:.0%}", anchor="end"))
-        widest = max(x + 70, 36 + max(shapes.width(w, bold=True) for w in [self.title, *self.findings]) * 1.25)
-        return shapes.document(widest, bottom + 76, [*head, *parts])
+        widest = max(x + 70, 36 + max(svg.width(w, bold=True) for w in [self.title, *self.findings]) * 1.25)
+        return svg.document(widest, bottom + 76, [*head, *parts])
 
     def _panel(self, title: str, pick: Callable[[GradientStats], float | None], x: float, top: float) -> Iterator[str]:
         yield text(x, top - 8, f"{title}, after step", bold=True)
@@ -126,24 +127,22 @@ class FlowOver(Chart):
         x, y = corner
         size = None if line is None else pick(line)
         words = _words(line, pick)
-        inside = [shapes.rectangle(x, y, _CELL, _HIGH, style.PAPER)]
+        inside = [svg.rectangle(x, y, _CELL, _HIGH, style.PAPER)]
         if line is not None and line.not_finite:
-            inside.append(
-                shapes.rectangle(x + 2, y + 2, _CELL - 4, _HIGH - 4, style.PAPER, line=style.NEGATIVE, thick=3)
-            )
+            inside.append(svg.rectangle(x + 2, y + 2, _CELL - 4, _HIGH - 4, style.PAPER, line=style.NEGATIVE, thick=3))
         elif size is not None and size > 0.0:
             share = min(1.0, max(0.0, (math.log10(size) - ends[0]) / (ends[1] - ends[0])))
             inside.append(
-                shapes.rectangle(x, y, _CELL, _HIGH, style.POSITIVE, opacity=share * _SHADE, line=style.FRAME_LINE)
+                svg.rectangle(x, y, _CELL, _HIGH, style.POSITIVE, opacity=share * _SHADE, line=style.FRAME_LINE)
             )
         else:
-            inside.append(shapes.rectangle(x, y, _CELL, _HIGH, style.PAPER, line=style.FRAME_LINE))
-            inside.append(shapes.lines(shapes.hatching(x, y, _CELL, _HIGH), style.FRAME_LINE, 1))
+            inside.append(svg.rectangle(x, y, _CELL, _HIGH, style.PAPER, line=style.FRAME_LINE))
+            inside.append(svg.lines(svg.hatching(x, y, _CELL, _HIGH), style.FRAME_LINE, 1))
         broken = line is not None and line.not_finite > 0
         color = style.NEGATIVE if broken else style.INK
         inside.append(text(x + _CELL / 2, y + _HIGH - 9, words, color, size=15, anchor="middle", bold=broken))
         facts = "not measured" if line is None else f"{size!r}, {line.zeros:.1%} exactly 0"
-        return shapes.titled(f"{name}, step {step:,}: {facts}", inside, value=repr(size), name=name, step=str(step))
+        return svg.titled(f"{name}, step {step:,}: {facts}", inside, value=repr(size), name=name, step=str(step))
 
     def _ends(self, pick: Callable[[GradientStats], float | None]) -> tuple[int, int]:
         """The powers of ten between which all numbers of a panel are."""
@@ -162,8 +161,8 @@ class FlowOver(Chart):
         low, high = self._ends(pick)
         for i, power in enumerate(self._levels(pick)):
             left, shade = x + i * _LEVEL, _SHADE * (power - low) / (high - low)
-            yield shapes.rectangle(left, y, _LEVEL, 20, style.PAPER)
-            yield shapes.rectangle(left, y, _LEVEL, 20, style.POSITIVE, opacity=shade, line=style.FRAME_LINE)
+            yield svg.rectangle(left, y, _LEVEL, 20, style.PAPER)
+            yield svg.rectangle(left, y, _LEVEL, 20, style.POSITIVE, opacity=shade, line=style.FRAME_LINE)
             yield text(left + _LEVEL / 2, y + 15, f"1e{power}".replace("-", "−"), size=14, anchor="middle")
         if any(pick(line) == line.update for row in self.rows.values() for line in row if line is not None):
             yield text(x, y + 42, _USUAL, style.FAINT)

@@ -12,8 +12,9 @@ from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.engine import NO_GRADIENT_YET
 
 from .. import style
-from ..rendering import shapes
-from .chart import Chart, listed, stroke, text
+from ..rendering import svg
+from ..rendering.svg import stroke, text
+from .chart import Chart, listed
 from .flow import by_module
 
 _BINS = 31  # an odd number, so that 0 is in the middle of a bin
@@ -235,7 +236,7 @@ def _chart(chart: Histograms) -> str:
     """Arrange rows in enough columns to make the picture about as wide as a screen."""
     names = list(chart.rows)
     one = (_WIDTH + _GAP) * len(chart.kinds)
-    cell = max(one, *(shapes.width(name, bold=True) + _GAP for name in names))
+    cell = max(one, *(svg.width(name, bold=True) + _GAP for name in names))
     high = _HEIGHT + 84.0
     columns = max(1, min(len(names), round(math.sqrt(len(names) * high * 1.5 / cell)) or 1))
     deep = math.ceil(len(names) / columns)
@@ -246,13 +247,13 @@ def _chart(chart: Histograms) -> str:
         inside = [text(0, 18, name, bold=True)]
         for k, (kind, bins) in enumerate(zip(chart.kinds, chart.rows[name], strict=True)):
             if bins is not None:
-                inside.append(shapes.moved(k * (_WIDTH + _GAP), 0, _histogram(name, kind, bins, k)))
-        parts.append(shapes.moved(x, y, inside))
+                inside.append(svg.moved(k * (_WIDTH + _GAP), 0, _histogram(name, kind, bins, k)))
+        parts.append(svg.moved(x, y, inside))
     bottom = top + deep * high
     words = _legend(chart)
     parts.append(text(12, bottom + 20, words, style.FAINT))
-    wide = max(20 + columns * cell, 24 + shapes.width(words), 24 + shapes.width(chart.title, 20, bold=True))
-    return shapes.document(wide, bottom + 36, parts)
+    wide = max(20 + columns * cell, 24 + svg.width(words), 24 + svg.width(chart.title, 20, bold=True))
+    return svg.document(wide, bottom + 36, parts)
 
 
 def _legend(chart: Histograms) -> str:
@@ -274,11 +275,11 @@ def _histogram(name: str, kind: str, bins: Bins, which: int) -> list[str]:
             fill = color if which == 0 else style.PAPER
             low = bins.low + (bins.high - bins.low) * i / _BINS
             words = f"{name}: {count:,} {kind} from {low:.4g} to {low + (bins.high - bins.low) / _BINS:.4g}"
-            bar = shapes.rectangle(*box, fill, line=style.PAPER if which == 0 else color)
-            parts.append(shapes.titled(words, [bar], count=str(count)))
+            bar = svg.rectangle(*box, fill, line=style.PAPER if which == 0 else color)
+            parts.append(svg.titled(words, [bar], count=str(count)))
             if which:
-                hatched += shapes.hatching(*box, step=5.0)
-    parts.append(shapes.lines(hatched, color, 1))
+                hatched += svg.hatching(*box, step=5.0)
+    parts.append(svg.lines(hatched, color, 1))
     parts.append(stroke(0, floor, _WIDTH, floor, style.OUTLINE, 1.5))
     ends = (bins.low, 0.0, bins.high) if bins.low < 0.0 else (bins.low, bins.high)
     for end, anchor in zip(ends, ("start", "middle", "end") if len(ends) == 3 else ("start", "end"), strict=True):

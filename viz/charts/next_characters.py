@@ -10,8 +10,9 @@ from typing import Any
 from tinygrad_edu import Value
 
 from .. import style
-from ..rendering import shapes
-from .chart import Chart, listed, stroke, text, wrapped
+from ..rendering import svg
+from ..rendering.svg import stroke, text, wrapped
+from .chart import Chart, listed
 
 _ROW, _BAR = 32.0, 190.0  # points: the height of a character's row, the width of the largest bar
 _PANEL = _BAR + 84.0  # with the number after the bar, and a gap
@@ -73,7 +74,7 @@ class NextCharacters(Chart):
         return max(p for row in self.rows for p in (*row.before, *row.after))
 
     def _drawn(self) -> str:
-        left = max(shapes.width(row.name, bold=True) for row in self.rows) + 24
+        left = max(svg.width(row.name, bold=True) for row in self.rows) + 24
         heads = [wrapped(name, _LETTERS) for name in self.stages]
         title = wrapped(self.title, max(30, int((left + _PANEL * len(heads)) / 11))) if self.title else []
         top = 16.0 + 26 * len(title) + 22 * max(map(len, heads)) + 16
@@ -91,22 +92,22 @@ class NextCharacters(Chart):
                 y, cut = top + i * _ROW, _cut(before, after)
                 wide = _BAR * (before if cut else after) / self._largest()
                 if cut:
-                    bar = shapes.rectangle(x, y + 3, wide, _ROW - 8, style.PAPER, line=style.NEGATIVE, thick=1.5)
-                    hatched += shapes.hatching(x, y + 3, wide, _ROW - 8)
+                    bar = svg.rectangle(x, y + 3, wide, _ROW - 8, style.PAPER, line=style.NEGATIVE, thick=1.5)
+                    hatched += svg.hatching(x, y + 3, wide, _ROW - 8)
                 else:
-                    bar = shapes.rectangle(x, y + 3, wide, _ROW - 8, style.POSITIVE)
+                    bar = svg.rectangle(x, y + 3, wide, _ROW - 8, style.POSITIVE)
                 color = style.FAINT if cut else style.INK
                 number = text(x + wide + 8, y + 21, _words(before, after), color)
                 facts = f"{self.stages[stage]}; {row.name}: {after!r}" + (f", cut; it was {before!r}" if cut else "")
-                parts.append(shapes.titled(facts, [bar, number], value=repr(after)))
+                parts.append(svg.titled(facts, [bar, number], value=repr(after)))
             parts.append(text(x, bottom + 24, f"{self.kept[stage]} left", style.FAINT))
-        parts.append(shapes.lines(hatched, style.NEGATIVE, 1))
+        parts.append(svg.lines(hatched, style.NEGATIVE, 1))
         width = left + _PANEL * len(heads)
         words = "hatched: cut at this stage; the length is that of the stage before"
         if hatched:
             parts.append(text(12, bottom + 54, words, style.FAINT))
-        width = max(width, 24 + shapes.width(words), *(24 + shapes.width(words, 20, bold=True) for words in title))
-        return shapes.document(width, bottom + (70 if hatched else 40), parts)
+        width = max(width, 24 + svg.width(words), *(24 + svg.width(words, 20, bold=True) for words in title))
+        return svg.document(width, bottom + (70 if hatched else 40), parts)
 
     def _title(self) -> str:
         return self.title or "What comes next"

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import style
-from .chart import LETTER, Chart, listed, stroke, text
+from ..rendering import svg
+from ..rendering.svg import LETTER, stroke, text
+from .chart import Chart, listed
 
 Point = tuple[float, float]
 
@@ -22,7 +24,7 @@ LOOKS = [
     (style.MIXED, "14 5 3 5", 3.0),
     (style.OUTLINE, "", 2.0),
 ]
-_MARKS = ("●", "■", "▲", "◆")
+_MARKS = ("circle", "square", "triangle", "diamond")
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,19 +177,15 @@ def _chart(plot: Plot) -> str:
         parts.append(text(right + 54, legend, name, bold=True))
         legend += 30
     for i, (name, some) in enumerate(plot.points.items()):
-        mark, color = _MARKS[i % len(_MARKS)], (style.INK, style.NEGATIVE, style.POSITIVE, style.MIXED)[i % 4]
+        shape, color = _MARKS[i % len(_MARKS)], (style.INK, style.NEGATIVE, style.POSITIVE, style.MIXED)[i % 4]
         for point in some:
             if _shows(point, plot.log):
-                parts.append(text(across.at(point[0]), up.at(point[1]) + 7, mark, color, size=22, anchor="middle"))
-        parts.append(text(right + 30, legend + 2, mark, color, size=22, anchor="middle"))
+                parts.append(svg.mark(shape, across.at(point[0]), up.at(point[1]), 6.5, color))
+        parts.append(svg.mark(shape, right + 30, legend - 5, 6.5, color))
         parts.append(text(right + 54, legend, name, bold=True))
         legend += 30
     height = bottom + (64 if plot.x else 36)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
-        f"{''.join(parts)}</svg>"
-    )
+    return svg.document(width, height, parts)
 
 
 def _cycle(count: int) -> list[tuple[str, str, float]]:

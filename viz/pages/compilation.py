@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,16 +11,16 @@ from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord, values_in
 
 from .. import style
-from ..charts.chart import Chart, text
+from ..charts.chart import Chart
 from ..graph import provenance, regions
-from ..rendering import shapes
-from ..rendering.templates import asset, fill
+from ..rendering import svg
+from ..rendering.svg import text
+from ..rendering.templates import asset, page
 
 _ROW, _HEAD, _GAP = 34.0, 34.0, 10.0  # points: a line, the name of a module, the space between modules
 _ARCS = 120.0  # the width of the arcs on the left
 _LEFT = 400.0  # the width of the boxes of the graph
 _BAND = 96.0  # the width of the links
-_SYMBOLS = {"*": "×", "-": "−", "/": "÷", "**": "power", "max": "max"}
 _FORMULA = 66  # characters of a formula
 
 
@@ -118,11 +117,9 @@ class Compilation(Chart):
         return "Scalars and the program they became"
 
     def _page(self) -> str:
-        svg = self.svg()
-        return fill(
-            asset("compilation.html"),
-            {"TITLE": html.escape(self._title()), "STYLE": asset("picture.css"), "PICTURE": svg[svg.index("<svg") :]},
-        )
+        drawn = self.svg()
+        css = asset("picture.css") + asset("compilation.css")
+        return page("compilation.html", self._title(), css, {"PICTURE": drawn[drawn.index("<svg") :]})
 
 
 def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, focus: str = "") -> Compilation:
@@ -199,7 +196,11 @@ def _words(step: provenance.Step, it: Any) -> str:
         parts = [(step.products, "product"), (step.terms, "term" if step.products == (0, 0) else "other term")]
         words = " and ".join(_span(span, word) for span, word in parts if span[1])
         return f"{step.results:,} {'sum' if step.results == 1 else 'sums'} of {words}"
-    return " and ".join(f"{count:,} {_SYMBOLS.get(symbol, symbol)}" for symbol, count in sorted(step.scalars.items()))
+    return " and ".join(f"{count:,} {_word(symbol)}" for symbol, count in sorted(step.scalars.items()))
+
+
+def _word(symbol: str) -> str:
+    return {**style.SYMBOLS, "neg": "neg", "**": "power"}.get(symbol, symbol)
 
 
 def _span(span: tuple[int, int], word: str) -> str:
@@ -232,8 +233,8 @@ def _chart(chart: Compilation) -> str:
     boxes = 12.0 + _ARCS
     right = boxes + _LEFT + _BAND
     formulas = {row.number: [_cut(formula) for formula in row.formulas] for row in chart.rows}
-    wide = max(shapes.width(f, 15) for some in formulas.values() for f in some) + 24
-    sizes = {row.number: shapes.width(_result(row), 14) for row in chart.rows}
+    wide = max(svg.width(f, 15) for some in formulas.values() for f in some) + 24
+    sizes = {row.number: svg.width(_result(row), 14) for row in chart.rows}
     total = right + wide + max(sizes.values()) + 24
     y = 92.0
     places: dict[int, float] = {}
@@ -249,7 +250,7 @@ def _chart(chart: Compilation) -> str:
             places[row.number] = y + _ROW / 2
             y += _ROW * (1 + 0.7 * (len(formulas[row.number]) - 1))
         frames.append(
-            shapes.rectangle(boxes - 8, start, total - boxes, y - start + 4, style.FRAMES[0], line=style.FRAMES[2])
+            svg.rectangle(boxes - 8, start, total - boxes, y - start + 4, style.FRAMES[0], line=style.FRAMES[2])
         )
         frames.append(text(boxes, start + 23, _module(some[0]) or "the function itself", bold=True))
         y += _GAP
@@ -258,8 +259,8 @@ def _chart(chart: Compilation) -> str:
         rows.append(_line(row, places[row.number] - _ROW / 2, boxes, right, formulas[row.number], total - 20))
     notes = chart._notes()
     tail = [text(12, y + 22 + 24 * i, words, style.FAINT) for i, words in enumerate(notes)]
-    total = max(total, *(24 + shapes.width(words) for words in notes), 24 + shapes.width(chart.summary, bold=True))
-    return shapes.document(total, y + 22 + 24 * len(notes), [*head, *frames, *arcs, *rows, *tail])
+    total = max(total, *(24 + svg.width(words) for words in notes), 24 + svg.width(chart.summary, bold=True))
+    return svg.document(total, y + 22 + 24 * len(notes), [*head, *frames, *arcs, *rows, *tail])
 
 
 def _line(row: Row, y: float, left: float, right: float, formulas: Sequence[str], end: float) -> str:
@@ -268,14 +269,14 @@ def _line(row: Row, y: float, left: float, right: float, formulas: Sequence[str]
     middle, high = y + _ROW / 2, _ROW - 6
     fill = style.IDIOM if row.terms_shown else style.VALUE
     parts = [
-        shapes.rectangle(left + _LEFT, middle - 7, _BAND, 14, color, opacity=0.35 if row.product else 0.18),
-        shapes.rectangle(left, y + 3, _LEFT, high, fill if row.scalars else style.PAPER, line=style.FRAME_LINE),
+        svg.rectangle(left + _LEFT, middle - 7, _BAND, 14, color, opacity=0.35 if row.product else 0.18),
+        svg.rectangle(left, y + 3, _LEFT, high, fill if row.scalars else style.PAPER, line=style.FRAME_LINE),
         text(left + 10, middle + 5, row.words, style.INK if row.scalars else style.FAINT, size=15),
         text(left + _LEFT - 10, middle + 5, _counts(row), style.FAINT, size=14, anchor="end"),
         f'<circle cx="{left + _LEFT + _BAND / 2:.1f}" cy="{middle:.1f}" r="14" fill="{style.PAPER}" stroke="{color}" '
         f'stroke-width="2"/>',
         text(left + _LEFT + _BAND / 2, middle + 5, str(row.number), size=14, anchor="middle", bold=True),
-        shapes.rectangle(
+        svg.rectangle(
             right, y + 3, end - right, high + 0.7 * _ROW * (len(formulas) - 1),
             style.MODULE if row.product else style.VALUE, line=style.POSITIVE if row.product else style.FRAME_LINE,
             thick=2 if row.product else 1,
@@ -286,15 +287,15 @@ def _line(row: Row, y: float, left: float, right: float, formulas: Sequence[str]
         text(right + 10, middle + 5 + 0.7 * _ROW * i, formula, size=15, bold=row.product)
         for i, formula in enumerate(formulas)
     ]
-    kinds = " and ".join(f"{count:,} {_SYMBOLS.get(symbol, symbol)}" for symbol, count in row.scalars.items())
+    kinds = " and ".join(f"{count:,} {_word(symbol)}" for symbol, count in row.scalars.items())
     became = "; ".join(row.formulas)
     words = f"{row.number}: {row.words}{f' ({kinds})' if kinds and kinds != row.words else ''} → {became}"
-    return shapes.titled(words, parts, name=f"{row.number} {row.path}", number=str(row.number), words=words)
+    return svg.titled(words, parts, name=f"{row.number} {row.path}", number=str(row.number), words=words)
 
 
 def _counts(row: Row) -> str:
     """Count the operations of each kind, if the words do not; ≈ if the compiler counts differently."""
-    kinds = ", ".join(f"{count:,} {_SYMBOLS.get(symbol, symbol)}" for symbol, count in row.scalars.items())
+    kinds = ", ".join(f"{count:,} {_word(symbol)}" for symbol, count in row.scalars.items())
     return f"{'' if _exact(row) else '≈ '}{kinds if row.terms_shown or not _exact(row) else ''}".strip()
 
 
@@ -309,7 +310,7 @@ def _arc(source: int, target: int, places: dict[int, float]) -> str:
     out = min(_ARCS - 14, 16.0 + 0.16 * (y2 - y1))
     look = f'fill="none" stroke="{style.OUTLINE}" stroke-width="1.6"'
     path = f'<path d="M{x:.1f},{y1:.1f}C{x - out:.1f},{y1:.1f} {x - out:.1f},{y2:.1f} {x - 5:.1f},{y2:.1f}" {look}/>'
-    head = shapes.area([[(x, y2), (x - 9, y2 - 5), (x - 9, y2 + 5)]], style.OUTLINE)
+    head = svg.area([[(x, y2), (x - 9, y2 - 5), (x - 9, y2 + 5)]], style.OUTLINE)
     return f'<g class="arc" data-from="{source}" data-to="{target}">{path}{head}</g>'
 
 

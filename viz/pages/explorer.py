@@ -7,7 +7,6 @@ the idioms that :mod:`viz.graph.regions` finds. No network, no server.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
 
 from .. import style
 from ..graph import regions
-from ..rendering.templates import asset, fill, script_json
+from ..rendering.page import Page
+from ..rendering.templates import asset, page, script_json
 from ..rendering.theme import page_rules
 from . import explorer_data
-from .stepper_page import Page
 
 _SCRIPTS = ("words.js", "explore_program.js", "explore_view.js", "layout.js", "explore_table.js", "explore.js")
 _TYPES = {
@@ -92,13 +91,11 @@ def explore(
         "tokens": list(tokens),
     }
     pieces = {
-        "TITLE": html.escape(title),
-        "STYLE": page_rules() + asset("explore.css"),
         "META": script_json(meta),
         "ARRAYS": "\n".join(f'<script type="text/plain" id="{name}">{arrays[name]}</script>' for name in _TYPES),
         "SCRIPT": "".join(map(asset, _SCRIPTS)),
     }
-    return Page(fill(asset("explore.html"), pieces))
+    return Page(page("explore.html", title, page_rules() + asset("explore.css"), pieces))
 
 
 def _row(op: ops.Op) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..rendering.templates import asset, fill
+from ..rendering.page import Page
+from ..rendering.templates import asset, page
 from ..rendering.theme import page_colors
-from .stepper_page import Page
 
 _NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
 _READABLE = 900  # pixels: a picture is not made narrower than that; its box scrolls instead
@@ -47,17 +47,8 @@ def report_page(title: str, sections: Sequence[Section]) -> Page:
         f"{_apart(s)}</section>\n"
         for s in sections
     )
-    return Page(
-        fill(
-            asset("report.html"),
-            {
-                "TITLE": html.escape(title),
-                "STYLE": page_colors() + asset("report.css"),
-                "LINKS": links,
-                "SECTIONS": body,
-            },
-        )
-    )
+    css = page_colors() + asset("report.css")
+    return Page(page("report.html", title, css, {"LINKS": links, "SECTIONS": body}))
 
 
 def words(text: str) -> str:

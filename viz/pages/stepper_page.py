@@ -8,46 +8,20 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass
-from pathlib import Path
 
 from tinygrad_edu import ops
-from tinygrad_edu.files import write_atomically
 from tinygrad_edu.step_log import Node, StepLog
 
 from .. import style
-from ..errors import DrawingError, UnknownFormatError
-from ..rendering.notebook import framed
+from ..errors import DrawingError
+from ..rendering.page import Page
 from ..rendering.positions import Positions, lay_out
-from ..rendering.templates import asset as asset
-from ..rendering.templates import fill as fill
-from ..rendering.templates import script_json as script_json
+from ..rendering.templates import asset, page, script_json
 
 #: The largest number of Values that can be read in one picture.
 MOST_VALUES = 250
 
 _HEIGHT, _CONSTANT_HEIGHT = 100.0, 34.0
-_SYMBOLS = {"*": "×", "-": "−", "/": "÷", "neg": "−a"}
-
-
-@dataclass(frozen=True)
-class Page:
-    """A finished page; the last line of a notebook cell shows it."""
-
-    html: str
-
-    def save(self, path: str | Path) -> str:
-        """Write the page; the name must end in ``.html``. Returns the path."""
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise UnknownFormatError(f"this is a page, which is HTML: {path} must end in .html")
-        write_atomically(path, self.html.encode())
-        return str(path)
-
-    def __repr__(self) -> str:
-        return f"Page({len(self.html):,} characters; .save('page.html') writes it)"
-
-    def _repr_html_(self) -> str:
-        return framed(self.html)
 
 
 def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
@@ -76,14 +50,12 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
     sentences = "".join(f"<li>{html.escape(log.sentence(step))}</li>" for step in log.steps)
     name = style.visible(log.nodes[log.root].name)
     parts = {
-        "TITLE": html.escape(title or f"{name}, step by step"),
-        "STYLE": asset("step.css"),
         "PICTURE": picture(log, positions(log)),
         "SENTENCES": f"<ol>{sentences}</ol>",
         "LOG": script_json(data),
         "SCRIPT": asset("words.js") + asset("step.js"),
     }
-    return Page(fill(asset("step.html"), parts))
+    return Page(page("step.html", title or f"{name}, step by step", asset("step.css"), parts))
 
 
 # --- the picture ------------------------------------------------------------------------------------------------------
@@ -116,7 +88,7 @@ def _title(node: Node) -> str:
 def tab_text(node: Node) -> str:
     """Return the operation, as shown in the corner of a box."""
     assert node.op is not None
-    return _SYMBOLS.get(node.op.symbol, node.op.symbol)
+    return style.symbol(node.op)
 
 
 def picture(log: StepLog, placed: Positions) -> str:

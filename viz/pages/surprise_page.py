@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .. import style
-from ..rendering.templates import asset, fill, script_json
-from .stepper_page import Page
+from ..rendering.page import Page
+from ..rendering.templates import asset, page, script_json
 
 
 class Seen(Protocol):
@@ -57,16 +57,13 @@ def surprise_page(
     data = [[s.character, _short(s.probability), [[c, _short(p)] for c, p in s.likeliest]] for s in seen]
     legend = "".join(f'<li><i class="s{i}">{html.escape(words)}</i></li>' for i, words in enumerate(levels))
     parts = {
-        "TITLE": html.escape(title),
         "SENTENCE": html.escape(sentence),
-        "COLORS": _colors(),
-        "STYLE": asset("surprise.css"),
         "LEGEND": legend,
         "TEXT": f"{html.escape(first)}{text}",
         "TABLES": "".join(map(_table, tables)),
         "DATA": script_json(data),
     }
-    return Page(fill(asset("surprise.html"), parts))
+    return Page(page("surprise.html", title, _colors() + asset("surprise.css"), parts))
 
 
 def _shown(character: str, level: int) -> str:

@@ -17,9 +17,9 @@ from typing import TypeVar
 from tinygrad_edu.gradient_stats import GradientStats
 
 from .. import style
-from ..rendering.templates import asset, fill, script_json
+from ..rendering.page import Page
+from ..rendering.templates import asset, page, script_json
 from ..rendering.theme import page_colors
-from .stepper_page import Page
 
 Point = tuple[float, float]
 Item = TypeVar("Item")
@@ -99,18 +99,12 @@ def time_machine(
         "flowCharacters": flow_characters or positions,
         "frames": [_frame(frame, heads, following) for frame in shown],
     }
-    return Page(
-        fill(
-            asset("timemachine.html"),
-            {
-                "TITLE": html.escape(title),
-                "STYLE": page_colors() + asset("timemachine.css"),
-                "ROWS": "".join(_row(frame) for frame in shown),
-                "DATA": script_json(data),
-                "SCRIPT": asset("timemachine.js"),
-            },
-        )
-    )
+    parts = {
+        "ROWS": "".join(_row(frame) for frame in shown),
+        "DATA": script_json(data),
+        "SCRIPT": asset("timemachine.js"),
+    }
+    return Page(page("timemachine.html", title, page_colors() + asset("timemachine.css"), parts))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-from .templates import asset, fill, script_json
+from .templates import asset, page, script_json
 
 
 def choice_page(
@@ -26,16 +26,12 @@ def choice_page(
     if needed != len(pictures) or not pictures:
         raise ValueError(f"the choices need {needed} pictures; got {len(pictures)}")
     controls = (_slider if slider else _buttons)(choices)
-    return fill(
-        asset("choice.html"),
-        {
-            "TITLE": html.escape(title),
-            "STYLE": asset("choice.css"),
-            "CONTROLS": controls,
-            "NAMES": script_json([[name, list(words)] for name, words in choices.items()]),
-            "PICTURES": script_json(list(pictures)),
-        },
-    )
+    parts = {
+        "CONTROLS": controls,
+        "NAMES": script_json([[name, list(words)] for name, words in choices.items()]),
+        "PICTURES": script_json(list(pictures)),
+    }
+    return page("choice.html", title, asset("choice.css"), parts)
 
 
 def _buttons(choices: Mapping[str, Sequence[str]]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import html
-
-from .templates import asset, fill
+from . import templates
+from .templates import asset
 
 
 def page(svg: str, title: str) -> str:
@@ -14,7 +13,4 @@ def page(svg: str, title: str) -> str:
         svg: the picture from :meth:`viz.rendering.dot.Drawing.svg`.
         title: one line that says what the picture shows.
     """
-    return fill(
-        asset("picture.html"),
-        {"TITLE": html.escape(title), "STYLE": asset("picture.css"), "PICTURE": svg[svg.index("<svg") :]},
-    )
+    return templates.page("picture.html", title, asset("picture.css"), {"PICTURE": svg[svg.index("<svg") :]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from importlib.resources import files
 
@@ -25,6 +26,20 @@ def fill(template: str, parts: dict[str, str]) -> str:
             for i, piece in enumerate(pieces)
         )
     )
+
+
+def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
+    """A whole page: the head that all pages have in common, and the body ``name``.
+
+    Args:
+        name: of a file in ``viz/pages``.
+        title: of the page.
+        style: CSS.
+        parts: of the body; ``TITLE`` need not be among them.
+    """
+    shown = html.escape(title)
+    head = fill(asset("head.html"), {"TITLE": shown, "STYLE": style})
+    return fill(asset(name), {"HEAD": head, "TITLE": shown, **parts})
 
 
 def script_json(data: object) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from tinygrad_edu import Value
 from tinygrad_edu.step_log import record
 
-from ..pages.stepper_page import MOST_VALUES, Page
+from ..pages.stepper_page import MOST_VALUES
 from ..pages.stepper_page import step_page as page_of
+from ..rendering.page import Page
 from . import terminal
 from .stepper import Stepper
 

@@ -21,6 +21,7 @@ from tinygrad_edu.step_log import Chain, StepLog, record, written_sum
 
 from .. import expressions, style
 from ..errors import DrawingError, ExpressionError, UnknownFormatError
+from ..rendering.templates import asset, page
 
 LEVELS = (1, 2, 3)
 _NAMES = "abcdf"  # e is reserved for the reader's own use
@@ -178,12 +179,8 @@ class Worksheet:
         """The text of the ``.html`` file."""
         task = "".join(self._section(n, each, False) for n, each in enumerate(self.exercises, 1))
         answers = "".join(self._section(n, each, True) for n, each in enumerate(self.exercises, 1))
-        title = html.escape(self.title)
-        return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_CSS}</style>'
-            f"</head><body><h1>{title}</h1><p>{html.escape(_TASK)}</p>{task}"
-            f'<h1 class="answers">Answers</h1>{answers}</body></html>'
-        )
+        parts = {"TASK": html.escape(_TASK), "EXERCISES": task, "ANSWERS": answers}
+        return page("worksheet.html", self.title, asset("worksheet.css"), parts)
 
     def _section(self, number: int, each: Exercise, answers: bool) -> str:
         log = each.log()
@@ -204,18 +201,6 @@ _TASK = (
     "A name that is used more than once collects one term for each use."
 )
 _HEAD = ("", "formula", "value", "gradient: terms", "gradient")
-_CSS = """
-body { font: 15px/1.35 Helvetica, Arial, sans-serif; max-width: 46em; margin: 1em auto; padding: 0 1em;
-  color: #000; background: #fff; }
-section { break-inside: avoid; margin-bottom: 1.5em; }
-pre { font-size: 1.15em; }
-table { border-collapse: collapse; width: 100%; }
-th, td { border: 1px solid #555; padding: .45em .6em; text-align: left; height: 2.2em; }
-th { font-weight: normal; color: #444; }
-td:nth-child(1) { font-weight: bold; width: 3em; }
-td:nth-child(3), td:nth-child(5) { width: 6.5em; }
-.answers { break-before: page; }
-"""
 
 
 def _code(each: Exercise) -> list[str]:

@@ -23,6 +23,7 @@ from tinygrad_edu.step_log import Chain, Forward, NumberFormat, StepLog, record
 from .. import style
 from ..errors import DrawingError, UnknownFormatError
 from ..rendering.notebook import framed
+from ..rendering.templates import asset, page
 
 #: A document of more Values than this is too long to read.
 MOST_VALUES = 20_000
@@ -103,7 +104,6 @@ class Document:
     def html(self) -> str:
         """The text of the ``.html`` file: one page that loads nothing."""
         body = "".join(map(_section_html, self.sections))
-        title = html.escape(self.title)
         contents = "".join(
             f'<li><a href="#s{i}">{html.escape(section.title)}</a></li>'
             for i, section in enumerate(self.sections)
@@ -111,11 +111,7 @@ class Document:
         )
         for i, _ in enumerate(self.sections):
             body = body.replace("<section>", f'<section id="s{i}">', 1)
-        return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            f'content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><title>{title}</title>'
-            f"<style>{_CSS}</style></head><body><h1>{title}</h1><ul>{contents}</ul>{body}</body></html>"
-        )
+        return page("walkthrough.html", self.title, asset("walkthrough.css"), {"CONTENTS": contents, "SECTIONS": body})
 
     def __str__(self) -> str:
         return self.markdown()
@@ -125,20 +121,6 @@ class Document:
 
     def _repr_html_(self) -> str:
         return framed(self.html())
-
-
-_CSS = """
-:root { color-scheme: light dark; --line: #9aa4b0; --faint: #5f6368; }
-@media (prefers-color-scheme: dark) { :root:not([data-theme]) { --faint: #a9b0b8; } }
-:root[data-theme=light] { color-scheme: light; } :root[data-theme=dark] { color-scheme: dark; --faint: #a9b0b8; }
-body { font: 17px/1.5 Helvetica, Arial, sans-serif; max-width: 60em; margin: 1em auto; padding: 0 1em; }
-h2 { border-bottom: 2px solid var(--line); margin-top: 2em; } h3 { color: var(--faint); margin: 1.2em 0 .3em; }
-p, summary, li { margin: .15em 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-details > div { margin: .2em 0 .6em 1.2em; padding-left: .8em; border-left: 3px solid var(--line); }
-table { border-collapse: collapse; } th, td { border: 1px solid var(--line); padding: .2em .7em; text-align: right; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: normal; color: var(--faint); }
-@media print { details > div { display: block; } }
-"""
 
 
 def walkthrough(
