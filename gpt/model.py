@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
-from tinygrad_edu.calls import values_in
+from tinygrad_edu.nested import shape, values_in
 from tinygrad_edu.nn import (
     Activation,
     AttentionHead,
@@ -28,7 +28,6 @@ from tinygrad_edu.nn import (
     Module,
     RMSNorm,
     generator,
-    shape,
 )
 
 from .config import GPTConfig

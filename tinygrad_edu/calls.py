@@ -8,17 +8,17 @@ calls by one compiled template. Neither needs to know any particular layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from .engine import Value
 from .errors import short
+from .nested import values_in
 
-__all__ = ["CallRecord", "Hook", "ModuleCall", "listening", "locate", "record_calls", "values_in"]
+__all__ = ["CallRecord", "Hook", "ModuleCall", "listening", "locate", "record_calls"]
 
 Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -152,26 +152,3 @@ def locate(error: Exception, module: Any) -> None:
         notes.remove(facts["place"])
     facts["place"] = f"in the module {path} ({type(inner).__name__})".replace("  ", " ")
     error.add_note(facts["place"])
-
-
-def values_in(thing: Any) -> list[Value]:
-    """Every Value in nested lists, tuples, dictionaries and arrays, in order.
-
-    >>> [v.data for v in values_in([Value(1.0), (Value(2.0), "text", [Value(3.0)])])]
-    [1.0, 2.0, 3.0]
-    """
-    if isinstance(thing, Value):
-        return [thing]
-    if isinstance(thing, Mapping):
-        thing = list(thing.values())
-    elif hasattr(thing, "tolist"):  # a numpy array
-        thing = thing.tolist()
-        if isinstance(thing, Value):
-            return [thing]
-    if not isinstance(thing, (list, tuple)):
-        return []
-    while (kinds := set(map(type, thing))) == {list}:  # nearly always, and far faster
-        thing = list(chain.from_iterable(thing))
-    if kinds == {Value}:
-        return list(thing)
-    return list(chain.from_iterable(map(values_in, thing)))

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
 from . import engine
 from .engine import Value, as_float, constant, maximum
 from .errors import CompileError, ShapeError, shown
+from .nested import listed
 
 __all__ = [
     "Matrix",
@@ -32,7 +33,6 @@ __all__ = [
     "dropout_factor",
     "layer_norm",
     "linear",
-    "listed",
     "log_softmax",
     "mean",
     "mse",
@@ -47,15 +47,6 @@ T = TypeVar("T")
 
 Vector = Sequence[Value | float]
 Matrix = Sequence[Vector]
-
-
-def listed(x: Any) -> Any:
-    """A numpy array as nested lists, and other ordered collections as a list; anything else as it is."""
-    if isinstance(x, (list, tuple)):
-        return x
-    if hasattr(x, "tolist"):
-        return x.tolist()
-    return list(x) if isinstance(x, Collection) and not isinstance(x, (str, bytes, Mapping, Set)) else x
 
 
 _SCALARS = frozenset((Value, float, int))  # nearly always the only kinds in a vector

@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from contextvars import ContextVar
-from itertools import chain
 from types import CellType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Union
 
@@ -27,6 +26,7 @@ from . import calls
 from . import functional as F
 from .engine import Value, as_float
 from .errors import DomainError, ShapeError, StateDictError, short, shown
+from .nested import DEEPEST, listed, rectangle, shape, unflatten, values_in
 
 __all__ = [
     "ACTIVATIONS",
@@ -46,7 +46,6 @@ __all__ = [
     "RMSNorm",
     "activation",
     "generator",
-    "shape",
 ]
 
 #: A parameter: one Value, or nested lists (or tuples) of Values that form a rectangle.
@@ -176,7 +175,7 @@ class Module:
                     yield name, thing
         hidden = [(name, other, thing) for name, other in others for thing in _hidden_in(other)]
         if hidden:  # hardly ever; to collect what is found takes as long as all the rest
-            found = {id(thing) for thing in (*modules, *calls.values_in(parameters))}
+            found = {id(thing) for thing in (*modules, *values_in(parameters))}
             for name, other, thing in hidden:
                 if id(thing) not in found:
                     raise TypeError(
@@ -195,7 +194,7 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """Every single Value, each once, in the order of :meth:`named_parameters`."""
-        return list(dict.fromkeys(calls.values_in([parameter for _, parameter in self.named_parameters()])))
+        return list(dict.fromkeys(values_in([parameter for _, parameter in self.named_parameters()])))
 
     # --- training ---------------------------------------------------------------------------------------------------
 
@@ -245,7 +244,7 @@ class Module:
                 raise StateDictError(f"{name}: expected shape {expected}, got {error}") from None
             if expected != got:
                 raise StateDictError(f"{name}: expected shape {expected}, got {got}")
-            new += zip(calls.values_in(parameter), _flat_numbers(name, state[name]), strict=True)
+            new += zip(values_in(parameter), _flat_numbers(name, state[name]), strict=True)
         for value, number in new:
             value.data = number
 
@@ -261,25 +260,6 @@ class Module:
         return f"{len(self.parameters()):,} parameters"
 
 
-def shape(nested: Any) -> tuple[int, ...]:
-    """The shape of nested lists or of an array; ``()`` for a single number or Value.
-
-    >>> shape([[1, 2, 3], [4, 5, 6]])
-    (2, 3)
-
-    Raises ShapeError when the rows differ.
-    """
-    nested = F.listed(nested)
-    if not isinstance(nested, (list, tuple)):
-        return ()
-    if not any(issubclass(kind, (list, tuple)) for kind in set(map(type, nested))):
-        return (len(nested),)
-    shapes = {shape(item) for item in nested}
-    if len(shapes) > 1:
-        raise ShapeError(f"rows of unequal shape: {', '.join(map(str, sorted(shapes)))}")
-    return (len(nested), *(shapes.pop() if shapes else ()))
-
-
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -293,8 +273,8 @@ def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ..
         yield path, thing
     elif type(thing) in _PLAIN:
         return
-    elif len(path) > _DEEPEST:
-        raise TypeError(f"{path[0]}: containers are nested more than {_DEEPEST} deep, or one contains itself")
+    elif len(path) > DEEPEST:
+        raise TypeError(f"{path[0]}: containers are nested more than {DEEPEST} deep, or one contains itself")
     elif isinstance(thing, Mapping):
         if not _PLAIN.issuperset(map(type, thing)):
             yield path, iter([*thing])  # Values as keys are not found
@@ -303,8 +283,8 @@ def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ..
     elif isinstance(thing, Collection) and not isinstance(thing, (str, bytes)):
         if not getattr(getattr(thing, "dtype", None), "hasobject", True):
             return  # an array of numbers
-        items = F.listed(thing)
-        if isinstance(items, Value) or (isinstance(items, (list, tuple)) and _is_parameter(items)):
+        items = listed(thing)
+        if isinstance(items, Value) or (isinstance(items, (list, tuple)) and rectangle(items) is not None):
             yield path, items  # a Value: of an array without axes
         elif not _PLAIN.issuperset(map(type, items)):
             if isinstance(thing, Set) and any(_is_found(x) for item in items for _, x in _contents(path, item)):
@@ -380,21 +360,6 @@ _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 _PLAIN = frozenset((str, bytes, int, float, bool, complex, type(None)))
 #: So many objects are looked at, since one may hold the world.
 _FARTHEST = 10_000
-#: A list that contains itself has no end.
-_DEEPEST = 64
-
-
-def _is_parameter(items: Sequence[Any]) -> bool:
-    """Whether nested lists are a rectangle of Values."""
-    level = items  # everything at one depth: there are few types and many Values
-    for _ in range(_DEEPEST):
-        kinds = set(map(type, level))
-        if kinds == {Value}:
-            return True
-        if not kinds or not kinds <= {list, tuple} or len(set(map(len, level))) > 1:
-            return False
-        level = [*chain.from_iterable(level)]
-    return False
 
 
 def _first(parameter: Parameter) -> Value:
@@ -412,15 +377,13 @@ def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
 
 
 def _numbers(parameter: Parameter) -> Numbers:
-    if isinstance(parameter, Value):
-        return parameter.data
-    if isinstance(parameter[0], Value):  # a row, without a call for each of its numbers
-        return [value.data for value in calls.values_in(parameter)]
-    return [_numbers(item) for item in parameter]
+    found = rectangle(parameter)
+    assert found is not None, "a parameter is a rectangle of Values"
+    return unflatten([value.data for value in found[1]], found[0])  # type: ignore[no-any-return]
 
 
 def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:
-    numbers = F.listed(numbers)
+    numbers = listed(numbers)
     if isinstance(numbers, (list, tuple)):
         if set(map(type, numbers)) == {float}:  # a row, without a call for each of its numbers
             yield from numbers
@@ -532,7 +495,7 @@ class MLP(Module):
         last_activation: str = "linear",
         rng: random.Random | int = 0,
     ) -> None:
-        n_outs = F.listed(n_outs)
+        n_outs = listed(n_outs)
         if isinstance(n_outs, int):
             raise TypeError(f"an MLP takes the sizes of its layers as a list, even for one: MLP({n_in}, [{n_outs}])")
         for size in (n_in, *n_outs):
@@ -663,7 +626,7 @@ class AttentionHead(Module):
         self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: F.Vector | None = None
     ) -> list[list[Value]]:
         """Query i of Tq sees the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
-        queries, keys, values = F.listed(queries), F.listed(keys), F.listed(values)
+        queries, keys, values = listed(queries), listed(keys), listed(values)
         past = len(keys) - len(queries)
         if past < 0 or len(keys) != len(values):
             raise ShapeError(

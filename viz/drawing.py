@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_edu import Value, collector_paused
-from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.calls import CallRecord, ModuleCall
+from tinygrad_edu.nested import values_in
 
 from .graph import age, diagnose, fold, regions
 from .graph.annotations import annotate

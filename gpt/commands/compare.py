@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import console
-from tinygrad_edu.nn import shape
+from tinygrad_edu.nested import shape
 
 from ..data import ngram
 from ..data.corpus import Corpus, tokens_at

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu.nn import shape
+from tinygrad_edu.nested import shape
 
 from ..data import ngram
 from ..data.corpus import Corpus

@@ -14,7 +14,7 @@ from tinygrad_edu import Value, compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Compiled
 from tinygrad_edu.gradient_stats import GradientStats
-from tinygrad_edu.nn import shape
+from tinygrad_edu.nested import shape
 
 from ..config import TrainConfig
 from ..data.corpus import Sequences

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from tinygrad_edu import collector_paused, no_grad
-from tinygrad_edu.calls import values_in
 from tinygrad_edu.gradient_stats import GradientStats, gradient_stats, update_ratio
+from tinygrad_edu.nested import values_in
 from tinygrad_edu.optim import AdamW, clip_grad_norm
 
 from ..config import TrainConfig

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu.calls import values_in
+from tinygrad_edu.nested import values_in
 
 from ..inspection.surprisal import Group, Seen
 from ..model import GPT

@@ -32,11 +32,11 @@ import numpy as np
 from safetensors.numpy import save
 
 from tinygrad_edu import collector_paused
-from tinygrad_edu.calls import values_in
 from tinygrad_edu.errors import StateDictError
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.gradient_stats import GradientStats
-from tinygrad_edu.nn import Numbers, shape
+from tinygrad_edu.nested import shape, values_in
+from tinygrad_edu.nn import Numbers
 
 from ..config import GPTConfig, TrainConfig, made
 from ..data.corpus import open_text

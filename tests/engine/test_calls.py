@@ -6,8 +6,9 @@ import random
 import pytest
 
 from tinygrad_edu import Value, calls, nn, record_calls
-from tinygrad_edu.calls import listening, values_in
+from tinygrad_edu.calls import listening
 from tinygrad_edu.errors import DomainError
+from tinygrad_edu.nested import values_in
 
 
 class Block(nn.Module):

@@ -24,6 +24,7 @@ FLOORS = [
     ["console", "errors", "files", "gradient_stats"],
     ["command_line", "ops"],
     ["engine"],
+    ["nested"],
     ["calls", "gradcheck", "optim", "step_log"],
     ["functional"],
     ["nn"],

@@ -10,6 +10,7 @@ from tests.engine.domains import python
 from tinygrad_edu import Value, gradcheck, nn, no_grad, optim, topological_order
 from tinygrad_edu import functional as F
 from tinygrad_edu.errors import ShapeError, StateDictError
+from tinygrad_edu.nested import shape
 
 
 def vector(n, seed=0):
@@ -51,8 +52,8 @@ def test_shapes():
     assert isinstance(nn.MLP(3, [4, 1])(x), Value)
     assert len(nn.MLP(3, [4, 2])(x)) == 2
     assert len(nn.Linear(3, 7)(x)) == 7
-    assert nn.shape(nn.Linear(3, 7).weight) == (7, 3)
-    assert nn.shape(nn.Embedding(10, 4).weight) == (10, 4)
+    assert shape(nn.Linear(3, 7).weight) == (7, 3)
+    assert shape(nn.Embedding(10, 4).weight) == (10, 4)
     assert len(nn.Embedding(10, 4)(9)) == 4
     for norm in (
         nn.RMSNorm(3),
@@ -63,9 +64,9 @@ def test_shapes():
         assert len(norm(x)) == 3
     assert len(nn.Activation("gelu")(x)) == 3
     assert len(nn.Dropout(0.5)(x)) == 3
-    assert nn.shape([[1, 2], [3, 4], [5, 6]]) == (3, 2)
-    assert nn.shape(3.0) == nn.shape(Value(1.0)) == ()
-    assert nn.shape([]) == (0,)
+    assert shape([[1, 2], [3, 4], [5, 6]]) == (3, 2)
+    assert shape(3.0) == shape(Value(1.0)) == ()
+    assert shape([]) == (0,)
 
 
 @pytest.mark.parametrize(

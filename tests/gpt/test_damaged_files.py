@@ -31,7 +31,7 @@ from gpt.errors import CheckpointError, ConfigError
 from gpt.model import GPT, parameter_shapes
 from gpt.runs import checkpoint, convert
 from tests.gpt.kill_runs import everything
-from tinygrad_edu.nn import shape
+from tinygrad_edu.nested import shape
 from viz.cli import main as viz_main
 
 DEEP = "[" * 100_000 + "]" * 100_000

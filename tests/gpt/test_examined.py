@@ -9,7 +9,7 @@ from gpt.inspection.examination import WINDOWS, Examination, watched
 from gpt.inspection.loss_graph import first_drawn, recorded_end, recorded_loss
 from gpt.model import GPT
 from tinygrad_edu import record_calls
-from tinygrad_edu.calls import values_in
+from tinygrad_edu.nested import values_in
 
 TEXT = [i * i % 7 for i in range(40)]
 

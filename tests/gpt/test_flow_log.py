@@ -18,8 +18,8 @@ from gpt.errors import CheckpointError
 from gpt.model import GPT
 from gpt.runs import checkpoint
 from tinygrad_edu import Value
-from tinygrad_edu.calls import values_in
 from tinygrad_edu.gradient_stats import GradientStats, explain_divergence
+from tinygrad_edu.nested import values_in
 
 HERE = ["scalar", "compiled", *(["torch"] if importlib.util.find_spec("torch") else [])]
 

@@ -11,7 +11,7 @@ from gpt.config import POSITIONS, GPTConfig
 from gpt.errors import ConfigError
 from gpt.model import GPT, KVCache, rotate
 from tinygrad_edu import Value, no_grad
-from tinygrad_edu.nn import shape
+from tinygrad_edu.nested import shape
 
 SMALL = {"vocab_size": 7, "block_size": 5, "n_layer": 2, "n_head": 2, "n_embd": 4, "init_std": 0.4}
 TOKENS, TARGETS = [1, 4, 4, 0, 6], [4, 4, 0, 6, 2]

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
-    "tinygrad_edu": 4_090,  # without the compiler
-    "tinygrad_edu/compiler": 9_790,
+    "tinygrad_edu": 4_110,  # without the compiler
+    "tinygrad_edu/compiler": 9_770,
     "gpt": 10_550,
     "viz": 15_400,
     "lessons": 8_700,

@@ -6,14 +6,14 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from .. import calls, engine
+from .. import engine
 from ..engine import Value
 from ..errors import CompileError
+from ..nested import rectangle, values_in
 from .backend import Backend, checked
 from .numpy_backend.entry import NumpyBackend
 
@@ -78,7 +78,7 @@ class Parameters:
         _all.add(self)
         self._at_first: list[tuple[str, int]] = []  # the name and the size of every tensor in ``source``
         for name, tensor in _tensors(source, ""):
-            values = calls.values_in(tensor)
+            values = values_in(tensor)
             self._at_first.append((name, len(values)))
             self.adopt(name, values)
         self._count = len(self._listed)
@@ -201,7 +201,7 @@ class Parameters:
 
         Raises CompileError when there are more or fewer of them than before.
         """
-        listed = [(name, calls.values_in(tensor)) for name, tensor in _tensors(self.source, "")]
+        listed = [(name, values_in(tensor)) for name, tensor in _tensors(self.source, "")]
         values = list(dict.fromkeys(value for _, tensor in listed for value in tensor))
         if [(name, len(tensor)) for name, tensor in listed] != self._at_first or len(values) != self._count:
             raise CompileError(
@@ -295,21 +295,6 @@ def _tensors(source: Any, name: str) -> Iterator[tuple[str, Any]]:
         raise TypeError(
             f"expected parameters as a Module or as lists and dictionaries of Values, got {type(source).__name__}"
         )
-
-
-def rectangle(thing: Any, leaf: type | tuple[type, ...] = Value) -> tuple[tuple[int, ...], list[Any]] | None:
-    """The shape of nested lists of equal length that end in ``leaf``, and what they end in; None for anything else."""
-    shape: tuple[int, ...] = ()
-    level = [thing]  # everything at one depth: there are few types and many numbers
-    while True:
-        kinds = set(map(type, level))
-        if not all(issubclass(kind, (list, tuple)) for kind in kinds):
-            return (shape, level) if all(issubclass(kind, leaf) for kind in kinds) else None
-        lengths = set(map(len, level))
-        if len(lengths) > 1 or 0 in lengths:
-            return None
-        shape += (lengths.pop(),)
-        level = list(chain.from_iterable(level))
 
 
 def _same(a: FloatArray, b: FloatArray) -> Any:

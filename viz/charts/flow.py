@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.calls import CallRecord, ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.gradient_stats import GradientStats, Units, gradient_stats, update_ratio
+from tinygrad_edu.nested import values_in
 
 from .. import style
 from ..graph import age, diagnose, regions

@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Any
 
 from tinygrad_edu import collector_paused
-from tinygrad_edu.calls import CallRecord, values_in
+from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.nested import values_in
 
 from .. import style
 from ..charts.chart import Chart

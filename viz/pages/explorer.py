@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tinygrad_edu import collector_paused, ops
-from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.calls import CallRecord, ModuleCall
+from tinygrad_edu.nested import values_in
 
 from .. import style
 from ..graph import regions

@@ -35,7 +35,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.calls import values_in
+from tinygrad_edu.nested import values_in
 
 from .. import style
 from ..drawing import draw

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import Value, no_grad, record_calls, topological_order
-from tinygrad_edu.calls import CallRecord, ModuleCall, values_in
+from tinygrad_edu.calls import CallRecord, ModuleCall
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.functional import cross_entropy, mse
+from tinygrad_edu.nested import values_in
 from tinygrad_edu.ops import ADD, MUL
 from tinygrad_edu.step_log import Chain, Forward, NumberFormat, StepLog, record
 

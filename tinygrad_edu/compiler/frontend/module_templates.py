@@ -18,7 +18,7 @@ import numpy as np
 
 from ... import calls
 from ...engine import Value
-from ..parameters import rectangle
+from ...nested import rectangle, unflatten
 from .diagnostics import refuse
 from .structure import close, rebuild
 from .tracers import (
@@ -35,7 +35,6 @@ from .tracers import (
     Tracer,
     current_body,
     inside,
-    nested,
 )
 
 
@@ -162,7 +161,7 @@ def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
         leaves = body.add_all(INPUT, len(body.ports), math.prod(shape), kind)
         body.ports.append(Port(shape, "index" if kind is Index else "input", [x._node for x in leaves]))
         fresh.append((body.ports[-1], leaves))
-        return nested(iter(leaves), shape)
+        return unflatten(iter(leaves), shape)
     if isinstance(thing, (list, tuple)):
         return type(thing)([_copy(x, body, fresh) for x in thing])
     if isinstance(thing, dict):

@@ -19,6 +19,7 @@ from typing import Any
 from ... import calls, engine, ops
 from ...engine import Value
 from ...errors import CompileError
+from ...nested import unflatten
 from ...ops import Op
 from ..parameters import Parameters
 from . import indirect
@@ -43,7 +44,6 @@ from .tracers import (
     dot,
     inside,
     is_tracing,
-    nested,
     plain,
     site_here,
     transparent,
@@ -136,7 +136,7 @@ def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
         size *= n
     leaves = body.add_all(INPUT, port, size, Float if kind == "input" else Index)
     body.ports.append(Port(shape, kind, [x._node for x in leaves]))
-    return nested(iter(leaves), shape)
+    return unflatten(iter(leaves), shape)
 
 
 @contextmanager

@@ -23,8 +23,9 @@ import numpy as np
 from ... import engine, ops
 from ...engine import Value
 from ...errors import CompileError
+from ...nested import rectangle, unflatten
 from ...ops import Op
-from ..parameters import LOOSE, Parameters, rectangle
+from ..parameters import LOOSE, Parameters
 from .catching import Traced, caught_by, refuse_caught
 from .diagnostics import (
     asked_by_library,
@@ -482,7 +483,7 @@ class Index(Whole):
             )
         site = site_here(2)
         picked = [body.add(PICK, (node, body.table(column)), site) for column in zip(*leaves, strict=True)]
-        return nested(iter(picked), shapes.pop())
+        return unflatten(iter(picked), shapes.pop())
 
     def __index__(self) -> int:
         refuse(
@@ -720,8 +721,3 @@ def inside(body: Body) -> Iterator[None]:
 
 
 _op_of = attrgetter("op")
-
-
-def nested(leaves: Iterator[Any], shape: tuple[int, ...]) -> Any:
-    """Leaves in nested lists of a shape."""
-    return next(leaves) if not shape else [nested(leaves, shape[1:]) for _ in range(shape[0])]
