@@ -210,7 +210,8 @@ class Partition:
     def _fill_boxes(self, limit: int) -> bool:
         graph, home, closed, group = self.graph, self.regions.home, self._closed, self.group
         regions, inputs_of = self.regions.tree, graph.inputs
-        details = self._detail
+        details, places, uses, values = self._detail, self._place, graph.uses, graph.values
+        calls: list[Key] = [("call", number) for number in group]  # of each region the key of what is in it, if it is closed
         numbers: dict[Key, int] = {}
         self.box = box = [-1] * len(graph)
         self.unit = unit = list(range(len(graph)))
@@ -219,19 +220,23 @@ class Partition:
 
         for node, inputs in enumerate(inputs_of):
             if not inputs:
-                if self._stands_in_a_formula(node):
-                    continue  # its box is that of the formula
-                key = self._leaf_key(node)
+                place = places.get(node, 0)
+                inner, detail = closed[place], details[place]
+                if uses[node] == 1 and values[node].op is CONSTANT and (detail.chains or inner >= 0):
+                    continue  # it stands in a formula, and its box is that of the formula
+                key = calls[inner] if inner >= 0 else self._leaf_key(node, place)
             else:
                 inner = closed[home[node]]
                 if inner < 0:
                     key = self._operation_key(node) if details[home[node]].alike else ("node", node)
                 elif regions[inner].call is not None:
-                    key = ("call", group[inner])
+                    key = calls[inner]
                 else:
                     anchor = unit[node] = regions[inner].anchor
                     sources = sources_of.setdefault(inner, set())
-                    sources.update([box[x] for x in inputs if box[x] >= 0 and unit[x] != anchor])
+                    for x in inputs:
+                        if box[x] >= 0 and unit[x] != anchor:
+                            sources.add(box[x])
                     if node < anchor:
                         continue  # nothing outside needs its box before that of the anchor is known
                     if node > anchor:
@@ -260,17 +265,7 @@ class Partition:
         """Return the region that is folded as a whole and contains this computed node; −1 if there is none."""
         return self._closed[self.regions.home[node]]
 
-    def _stands_in_a_formula(self, node: int) -> bool:
-        graph = self.graph
-        if graph.values[node].op is not CONSTANT or graph.uses[node] != 1:
-            return False
-        place = self.place(node)
-        return self._detail[place].chains or self._closed[place] >= 0
-
-    def _leaf_key(self, node: int) -> Key:
-        place = self.place(node)
-        if self._closed[place] >= 0:
-            return ("call", self.group[self._closed[place]])
+    def _leaf_key(self, node: int, place: int) -> Key:
         name = self.graph.names.get(node, "")
         table, bracket, _ = name.partition("[")
         detail = self._detail[place]
