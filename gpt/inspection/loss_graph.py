@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.nn import Module
 
-from ..model import GPT, Vector
+from ..model import GPT, Vector, parameter_shapes
 
 __all__ = [
     "END_UNASKED",
@@ -28,6 +29,7 @@ __all__ = [
     "recorded_loss",
 ]
 
+_BLOCK = "transformer.h.0."  # names of the parameters of a block, which are all alike
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
 WHOLE = 2_000_000  # scalars on one token; of a larger model only the last blocks are drawn
 UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture
@@ -146,25 +148,38 @@ def before(model: GPT, tokens: Sequence[int], first: int) -> list[Vector]:
 
 def readable(model: GPT, tokens: int, most: int = LARGEST) -> int:
     """Of how many tokens the loss has at most ``most`` scalars, as far as the context and ``tokens`` reach."""
-    # A parameter is used about twice (× and +) per position.
-    return max(1, min(model.config.block_size, most // (2 * len(model.parameters())), tokens))
+    return max(1, min(model.config.block_size, most // _scalars(model), tokens))
 
 
 def first_drawn(model: GPT, most: int) -> int:
     """The first block that is drawn when there may be ``most`` scalars: 0 for all, the last one at the least."""
-    if 2 * len(model.parameters()) <= most:
+    if _scalars(model) <= most:
         return 0
     blocks = model.transformer.h
-    room = most - 2 * len(model.lm_head.parameters())
-    return max(1, len(blocks) - max(1, room // (2 * len(blocks[-1].parameters())))) if len(blocks) > 1 else 0
+    room = most - _of_head(model)
+    return max(1, len(blocks) - max(1, room // _scalars(model, _BLOCK))) if len(blocks) > 1 else 0
 
 
 def drawn_unasked(model: GPT) -> bool:
     """Whether even the shortest loss is small enough to be recorded by a command that was asked for something else."""
-    return 2 * len(model.parameters()) <= UNASKED
+    return _scalars(model) <= UNASKED
 
 
 def end_drawn_unasked(model: GPT) -> bool:
     """Whether the last block and the head are small enough for all pictures of a report."""
-    smallest = [model] if len(model.transformer.h) == 1 else [model.transformer.h[-1], model.lm_head]
-    return 2 * sum(len(part.parameters()) for part in smallest) <= END_UNASKED
+    smallest = _scalars(model) if len(model.transformer.h) == 1 else _scalars(model, _BLOCK) + _of_head(model)
+    return smallest <= END_UNASKED
+
+
+def _scalars(model: GPT, part: str = "") -> int:
+    """About how many scalars there are in a loss on one token, or in the part of it that has names with this prefix.
+
+    A parameter is used about twice (× and +) per position. The parameters themselves are not counted one by one.
+    """
+    shapes = parameter_shapes(model.config)
+    return 2 * sum(math.prod(shape) for name, shape in shapes if name.startswith(part))
+
+
+def _of_head(model: GPT) -> int:
+    """The same of the head, whose weights may be those of the embedding."""
+    return 2 * model.config.vocab_size * model.config.n_embd

@@ -26,6 +26,7 @@ from ..files import locked
 from ..inspection.examination import Examination, Gradients, watched
 from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unasked, recorded_end
 from ..inspection.observer import Moment, Observer, observed
+from ..model import GPT, parameter_shapes
 from ..runs import checkpoint, snapshots
 from ..runs.early_stopping import BestLoss
 from ..runs.wording import command_line, final_validation, judged
@@ -137,7 +138,7 @@ class Subject:
     def _check_size(self) -> None:
         if not end_drawn_unasked(self.run.model):
             raise viz.DrawingError(
-                f"even on one character the loss of this model has {2 * len(self.run.model.parameters()):,} scalars, "
+                f"even on one character the loss of this model has {2 * _size(self.run.model):,} scalars, "
                 f"and its last block alone would take minutes; {command_line('draw --checkpoint', self.run.folder)} "
                 f"draws them"
             )
@@ -189,7 +190,7 @@ def _run(subject: Subject) -> list[str]:
         )
     parts.append(
         words(
-            f"A GPT of {len(run.model.parameters()):,} scalars: {_count(model.n_layer, 'layer')} of "
+            f"A GPT of {_size(run.model):,} scalars: {_count(model.n_layer, 'layer')} of "
             f"{_count(model.n_head, 'head')}, {model.n_embd} numbers per character, and a context of "
             f"{model.block_size} characters out of an alphabet of {model.vocab_size}."
         )
@@ -391,6 +392,11 @@ def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:
     """A picture in the page, and a page of its own beside it."""
     chart.save(subject.folder / f"{name}.html")
     return picture(chart.svg(), about, f"{name}.html")
+
+
+def _size(model: GPT) -> int:
+    """How many parameters there are, which are not counted one by one: a million takes as long as a picture."""
+    return sum(math.prod(shape) for _, shape in parameter_shapes(model.config))
 
 
 def _count(n: int, what: str) -> str:

@@ -211,7 +211,7 @@ class Partition:
         graph, home, closed, group = self.graph, self.regions.home, self._closed, self.group
         regions, inputs_of = self.regions.tree, graph.inputs
         details, places, uses, values = self._detail, self._place, graph.uses, graph.values
-        calls: list[Key] = [("call", number) for number in group]  # of each region the key of what is in it, if it is closed
+        calls: list[Key] = [("call", number) for number in group]  # of a closed region: the key of all in it
         numbers: dict[Key, int] = {}
         self.box = box = [-1] * len(graph)
         self.unit = unit = list(range(len(graph)))
