@@ -7,13 +7,14 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import viz
 from gpt.cli import main
 from gpt.commands import draw
-from gpt.config import GPTConfig, preset
+from gpt.config import PRESETS, GPTConfig, preset
 from gpt.inspection import loss_graph
 from gpt.inspection.observer import opened
 from gpt.model import parameter_shapes
@@ -22,6 +23,7 @@ from gpt.runs import checkpoint, snapshots
 from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tinygrad_edu import topological_order
+from tinygrad_edu.compiler import Compiled
 from viz.graph import regions
 
 NAMES = [name for name, _, _ in report.SECTIONS]
@@ -278,3 +280,36 @@ def test_every_picture_has_a_bound_whatever_the_alphabet(tmp_path: Path) -> None
     assert len(subject.loss_drawing.picture.boxes) <= report.DRAWN_BOXES
     sizes = {path.name: path.stat().st_size for path in out.iterdir()}
     assert {name: n for name, n in sizes.items() if n > 1_000_000} == {}, size
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_report_compiles_each_program_once_and_records_one_loss(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work, and the bytes of every file, for a small model that is built like each preset."""
+    text = tmp_path / "text.txt"
+    text.write_text("".join(chr(97 + i * i % 23) for i in range(2000)), "utf-8")
+    small = ["--n-layer", "2", "--n-embd", "8", "--n-head", "2", "--block-size", "8", "--batch-size", "2"]
+    short = ["--steps", "1", "--eval-sequences", "2", "--final-eval-sequences", "2", "--no-draw", "--keep", "0"]
+    run, out = tmp_path / "run", tmp_path / "report"
+    assert main(["train", "--data", str(text), "--preset", name, *small, *short, "--out", str(run)]) == 0
+    compiled: list[str] = []
+    recorded: list[int] = []
+    monkeypatch.setattr(Compiled, "_compile", _noting(Compiled._compile, lambda it, *_: compiled.append(it._name)))
+    monkeypatch.setattr(loss_graph, "record_calls", _noting(loss_graph.record_calls, lambda: recorded.append(1)))
+    subject = report.Subject(opened(run), out)
+    report.write(subject)
+    assert WAITING not in (out / "index.html").read_text(encoding="utf-8")
+    assert sorted(compiled) == ["CachedScorer._step_program", "Examination._all", "GPT.loss", "_Probed.loss"]
+    assert len(recorded) == 1
+    assert len(topological_order(subject.recorded.loss)) <= 1.2 * loss_graph.LARGEST
+    assert len(subject.loss_drawing.picture.boxes) <= report.DRAWN_BOXES
+    assert {path.name: n for path in out.iterdir() if (n := path.stat().st_size) > 1_500_000} == {}
+
+
+def _noting(function: Any, note: Any) -> Any:
+    def noted(*args: Any) -> Any:
+        note(*args)
+        return function(*args)
+
+    return noted
