@@ -97,7 +97,10 @@ if not TYPE_CHECKING:  # type checkers must not think that any name is there
             return importlib.import_module(f".{name}", __name__)
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        if not isinstance(found, type):
+            found = importlib.import_module(".arguments", __name__).checked(found)
+        globals()[name] = found
         return found
 
     def __dir__() -> list[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import style
 from .rendering import dot
 
+if TYPE_CHECKING:
+    from tinygrad_edu.compiler import Compiled
+
 __all__ = ["draw_program"]
 
 
-def draw_program(compiled: Any) -> dot.Drawing:
+def draw_program(compiled: Compiled) -> dot.Drawing:
     """Draw the forward half of what :func:`tinygrad_edu.jit` made.
 
     A box holds consecutive instructions from one module. Each line is an instruction: what it does, the shape of its

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Any
@@ -91,7 +91,7 @@ class LossCurve(Chart):
 
 
 def loss_curve(
-    log: Any,
+    log: Mapping[Any, Iterable[Any]] | Sequence[Any],
     *,
     baselines: Mapping[str, float] | Sequence[Any] = (),
     title: str = "",
@@ -123,8 +123,11 @@ def loss_curve(
         raise ValueError("there is nothing to show; give loss_curve() the log of at least one run")
     if len(runs) > len(LOOKS):
         raise ValueError(f"at most {len(LOOKS)} runs can be told apart in one picture; got {len(runs)}")
-    pairs = [*baselines.items()] if isinstance(baselines, Mapping) else [(each.name, each.loss) for each in baselines]
-    known = [(style.visible(name), float(loss)) for name, loss in pairs if math.isfinite(loss)]
+    if not isinstance(baselines, Mapping):
+        if not all(hasattr(each, "name") and hasattr(each, "loss") for each in baselines):
+            raise TypeError("baselines must be losses by their names, or objects with a name and a loss")
+        baselines = {each.name: each.loss for each in baselines}
+    known = [(style.visible(name), float(loss)) for name, loss in baselines.items() if math.isfinite(loss)]
     curves = [_curve(style.short(style.visible(str(name))), list(records)) for name, records in runs.items()]
     return LossCurve(curves, known, style.visible(title), unit)
 

@@ -34,6 +34,7 @@ _CLASSES = (
 )
 _MARKS_ACROSS = 14  # marks of a region, in a row
 _COLUMNS, _ROWS = 48, 20  # characters: the plane in a terminal
+MOST_RESOLUTION = 500  # calls of the model along each axis
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,8 +168,8 @@ def boundary(
     >>> picture.right
     2
     """
-    if resolution < 2:
-        raise ValueError(f"resolution must be at least 2, got {resolution}")
+    if not 2 <= resolution <= MOST_RESOLUTION:
+        raise ValueError(f"resolution must be from 2 to {MOST_RESOLUTION:,}, got {resolution}")
     points, labels = listed(points), listed(labels)
     plane = [_point(p) for p in points]
     if len(plane) != len(labels):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord
@@ -17,6 +17,9 @@ from ..graph import provenance, regions
 from ..rendering import svg
 from ..rendering.svg import text
 from ..rendering.templates import asset, page
+
+if TYPE_CHECKING:
+    from tinygrad_edu.compiler import Compiled
 
 _ROW, _HEAD, _GAP = 34.0, 34.0, 10.0  # points: a line, the name of a module, the space between modules
 _ARCS = 120.0  # the width of the arcs on the left
@@ -123,7 +126,7 @@ class Compilation(Chart):
         return page("compilation.html", self._title(), css, {"PICTURE": drawn[drawn.index("<svg") :]})
 
 
-def compilation(compiled: Any, value: Any, *, calls: CallRecord | None = None, focus: str = "") -> Compilation:
+def compilation(compiled: Compiled, value: Any, *, calls: CallRecord | None = None, focus: str = "") -> Compilation:
     """Show which scalars became which instruction.
 
     Args:

@@ -67,6 +67,8 @@ def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
     Raises DrawingError if the port is taken.
     """
     global _current
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"port must be from 0 to 65,535, got {port}")
     if _current is None or _current.is_closed:
         _current = LiveView(port)
         _follow_cells(_current)

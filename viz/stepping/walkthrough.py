@@ -125,7 +125,7 @@ class Document:
 
 
 def walkthrough(
-    model: Any,
+    model: Callable[[Any], Any],
     x: Any,
     y: Any,
     *,
@@ -169,7 +169,11 @@ def walkthrough(
         )
     log = record(root, calls.names)
     nodes = {value: i for i, value in enumerate(order)}
-    given = list(model.parameters()) if parameters is None else list(parameters)
+    if parameters is None:
+        if not hasattr(model, "parameters"):
+            raise TypeError("this model has no parameters(): list those that learn, with parameters=[…]")
+        parameters = model.parameters()
+    given = list(parameters)
     chosen = [value for value in given if value in nodes]
     writer = _Writer(log, _places(calls, nodes, len(order)), number)
     rank = {nodes[value]: i for i, value in enumerate(calls.names) if value in nodes}
