@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.nn import ACTIVATIONS
 
 from .errors import ConfigError, shown
@@ -92,6 +93,7 @@ def _default(config: Any, name: str) -> Any:
     return next(f.default for f in dataclasses.fields(config) if f.name == name)
 
 
+@brief
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig:
     """The shape of a GPT; GPT-2's names. Raises ConfigError for a field out of range."""
@@ -141,6 +143,7 @@ class GPTConfig:
             )
 
 
+@brief
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a run trains. Raises ConfigError for a field out of range."""
@@ -207,6 +210,7 @@ def made(kind: type[_Config], fields: Mapping[str, Any]) -> _Config:
     return kind(**fields)
 
 
+@brief
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """A model and a way to train it that go together."""

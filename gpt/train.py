@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from tinygrad_edu import collector_paused
-from tinygrad_edu.errors import DomainError, StateDictError
+from tinygrad_edu.errors import DomainError, StateDictError, brief
 from tinygrad_edu.files import remove_leftovers
 from tinygrad_edu.gradient_stats import explain_divergence
 from tinygrad_edu.optim import warmup_cosine, warmup_linear
@@ -78,6 +78,7 @@ class Result:
     early: bool
 
 
+@brief
 @dataclass
 class Run:
     """A run in memory: its folder, its settings, its text, its model and how far it is."""

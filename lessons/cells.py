@@ -25,6 +25,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygrad_edu.errors import brief
+
 from .errors import LessonError
 
 __all__ = ["FOLDER", "TAGS", "Cell", "Lesson", "lesson_before", "load", "load_all", "parse", "pasteable", "whats_new"]
@@ -37,6 +39,7 @@ _KEY = re.compile(r"^(.*?\S)  # key: (.+)$")
 _QUESTION = re.compile(r"\*\*Question\.\*\*\s+(.+?)(?:\n\n|\Z)", re.DOTALL)
 
 
+@brief
 @dataclass(frozen=True)
 class Cell:
     """A piece of a lesson.
@@ -86,6 +89,7 @@ class Cell:
         return not self.is_code and "**Predict.**" in self.source
 
 
+@brief
 @dataclass(frozen=True)
 class Lesson:
     """One file of the course.

@@ -18,11 +18,13 @@ from gpt.model import GPT
 from gpt.sample import distribution
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
+from tinygrad_edu.errors import brief
 from tinygrad_edu.nn import MLP, Embedding, LayerNorm, Linear, Module
 
 __all__ = ["ROWS", "Row", "as_text", "glasses_or_ring", "listed"]
 
 
+@brief
 @dataclass(frozen=True)
 class Row:
     """One quoted figure.

@@ -20,6 +20,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_edu.errors import brief
+
 from .cells import Lesson
 from .errors import LessonError
 
@@ -29,6 +31,7 @@ SECONDS = 30.0  # that a line may take together with all that comes before it
 BLANK = "____"
 
 
+@brief
 @dataclass(frozen=True)
 class Blank:
     """A line to fill in.
@@ -101,6 +104,7 @@ class Blank:
         raise ValueError(f"this line has the form {self.shown.strip()}")
 
 
+@brief
 @dataclass(frozen=True)
 class Verdict:
     """Whether an answer is right, with a sentence for the learner."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.errors import DrawingError
 
@@ -143,6 +144,7 @@ def runnable(lesson: Lesson, *, solutions: bool = False) -> Iterator[tuple[int, 
             yield number, cell
 
 
+@brief
 @dataclass(frozen=True)
 class Shown:
     """The output of a cell.

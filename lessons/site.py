@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz import style
 from viz.rendering.templates import fill, script_json
@@ -26,6 +27,7 @@ __all__ = ["Entry", "Written", "write_contents", "write_errata", "write_guide", 
 Entry = dict[str, str]
 
 
+@brief
 @dataclass(frozen=True)
 class Written:
     """A lesson whose page has been written.

@@ -58,8 +58,8 @@ class ModuleCall:
     children: list[ModuleCall] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        where = f" at {short(self.path)}" if self.path else ""
-        return f"ModuleCall({short(self.kind)}{where}, {len(self.inputs):,} Values in, {len(self.outputs):,} out)"
+        where = f" at {short(self.path, 80)}" if self.path else ""
+        return f"ModuleCall({short(self.kind, 60)}{where}, {len(self.inputs):,} Values in, {len(self.outputs):,} out)"
 
     def walk(self) -> Iterator[ModuleCall]:
         """This call and all calls below it, outermost first."""

@@ -20,7 +20,8 @@ Each message says what was expected, what came instead, and what to do about it.
 from __future__ import annotations
 
 import reprlib
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 __all__ = [
     "CompileError",
@@ -32,9 +33,13 @@ __all__ = [
     "StaleGraphError",
     "StateDictError",
     "TinygradEduError",
+    "brief",
     "short",
     "shown",
 ]
+
+
+_C = TypeVar("_C")
 
 
 class TinygradEduError(Exception):
@@ -96,5 +101,19 @@ def short(text: str, most: int = 100) -> str:
     >>> short("abcdefghijkl", most=7)
     'abc…jkl'
     """
-    half = most // 2
+    half, text = most // 2, " ".join(text.splitlines())
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
+def brief(cls: type[_C]) -> type[_C]:
+    """A class decorator for data classes: ``repr`` is one line of at most 200 characters, whatever the fields hold."""
+    looks = reprlib.Repr()
+    looks.maxstring = looks.maxother = 40
+
+    def one_line(self: Any) -> str:
+        held = [(field.name, getattr(self, field.name, None)) for field in fields(self) if field.repr]
+        facts = ", ".join(f"{name}={' '.join(looks.repr(thing).split())}" for name, thing in held)
+        return short(f"{cls.__name__}({facts})", 199)
+
+    cls.__repr__ = one_line  # type: ignore[method-assign]
+    return cls

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .engine import Value, as_float, constant, no_grad, topological_order
-from .errors import GradientCheckError, NoGradientError, shown
+from .errors import GradientCheckError, NoGradientError, brief, shown
 from .ops import CONSTANT, Op
 
 __all__ = ["Disagreement", "Function", "central_difference", "gradcheck", "locate", "measured_gradients"]
@@ -92,6 +92,7 @@ def gradcheck(f: Function, inputs: Sequence[float], *, rtol: float = 1e-6, atol:
             )
 
 
+@brief
 @dataclass(frozen=True)
 class Disagreement:
     """Where a gradient first goes wrong.

@@ -10,11 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .errors import brief
+
 __all__ = ["SATURATED", "GradientStats", "Units", "explain_divergence", "gradient_stats", "update_ratio"]
 
 SATURATED = 0.99  # of what a tanh can reach at most
 
 
+@brief
 @dataclass(frozen=True)
 class GradientStats:
     """The gradients of one table of parameters, or at the results of one module.
@@ -38,6 +41,7 @@ class GradientStats:
     update: float | None = None
 
 
+@brief
 @dataclass(frozen=True)
 class Units:
     """Dead and saturated units of a layer, counted over more examples than a graph can hold.

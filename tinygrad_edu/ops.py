@@ -33,7 +33,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from .errors import DivisionByZeroError, DomainError
+from .errors import DivisionByZeroError, DomainError, brief
 
 __all__ = [
     "ABS",
@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 
+@brief
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Op:
     """One primitive operation: a row of the table, or an operation of one's own. They are compared by identity.

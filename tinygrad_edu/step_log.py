@@ -34,7 +34,7 @@ from typing import Any
 from . import ops
 from .console import visible
 from .engine import Value, topological_order
-from .errors import StaleGraphError
+from .errors import StaleGraphError, brief
 from .ops import ADD, CONSTANT, MUL, POW, Op
 
 __all__ = [
@@ -74,6 +74,7 @@ def exact(x: float) -> str:
     return text.replace("-", "−")
 
 
+@brief
 @dataclass(frozen=True, slots=True)
 class Node:
     """One Value of the graph; its number is its position in ``topological_order(root)``.
@@ -145,6 +146,7 @@ class Chain:
 Step = Forward | Seed | Chain
 
 
+@brief
 @dataclass(frozen=True)
 class State:
     """What is known at one moment: for every node its data and its gradient, None where it is not computed yet."""
@@ -153,6 +155,7 @@ class State:
     gradients: list[float | None]
 
 
+@brief
 @dataclass(frozen=True)
 class StepLog:
     """Every step of one forward and backward pass.

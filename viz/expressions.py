@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from tinygrad_edu import Value, ops
 from tinygrad_edu.engine import apply, constant
+from tinygrad_edu.errors import brief
 from tinygrad_edu.ops import Op
 
 from .errors import ExpressionError
@@ -48,6 +49,7 @@ _LANGUAGE = f"use numbers, names, + - * / ** ( ), name = expression, and the fun
 _SUPERSCRIPT = "write powers with **"
 
 
+@brief
 @dataclass(frozen=True)
 class Expression:
     """A parsed text.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tinygrad_edu import console
 from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.errors import brief
 from tinygrad_edu.ops import CONSTANT, Op
 
 from .graph.annotations import BROKEN, DEAD, FLAT
@@ -187,6 +188,7 @@ def times(count: int) -> str:
 # --- boxes ------------------------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass
 class Face:
     """The contents of a box.
@@ -374,6 +376,7 @@ def _full(box: Box, picture: Picture) -> list[str]:
 # --- edges ------------------------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass
 class Line:
     """The look of an edge: width in points, and the words on it as (text, color, bold)."""

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.files import atomically, write_atomically
 
 from ..errors import DataError
@@ -69,6 +70,7 @@ def cache_folder() -> Path:
     return Path(base) / "tinygrad_edu"
 
 
+@brief
 @dataclass(frozen=True)
 class NamedText:
     """A text with a name.
@@ -315,6 +317,7 @@ def tokens_at(path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, 
 # --- training sequences -----------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass(frozen=True)
 class Corpus:
     """A text as tokens, the first nine tenths for training and the rest for validation.

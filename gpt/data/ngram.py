@@ -14,6 +14,8 @@ from itertools import takewhile
 
 import numpy as np
 
+from tinygrad_edu.errors import brief
+
 from .token_file import Array, Tokens
 
 __all__ = ["MOST", "Baseline", "baselines", "counted", "strongest_beaten", "verdict"]
@@ -24,6 +26,7 @@ _ROOM = 8  # entries of a table of counts, for every character
 _ALPHAS = (1.0, 0.1, 0.01)
 
 
+@brief
 @dataclass(frozen=True)
 class Baseline:
     """One counting model.

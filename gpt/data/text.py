@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_edu.errors import brief
+
 from ..errors import ConfigError, DataError
 
 __all__ = [
@@ -103,6 +105,7 @@ def normalized(text: str, normalize: Sequence[str] = ()) -> str:
     return text
 
 
+@brief
 @dataclass(frozen=True)
 class Facts:
     """What one pass over a text tells.
@@ -123,6 +126,7 @@ class Facts:
         return "".join(self.counts)
 
 
+@brief
 @dataclass(frozen=True)
 class Text:
     """A text in parts.

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.errors import brief
+
 from .text import Facts, Text, code_points, watched
 
 __all__ = ["COMMON", "LONG", "MOST_HASHES", "RARE", "SHOWN", "SMALL", "Place", "Repeats", "Report", "report"]
@@ -42,6 +44,7 @@ class Place:
     column: int
 
 
+@brief
 @dataclass(frozen=True)
 class Repeats:
     """How much of a text stands there more than once.
@@ -61,6 +64,7 @@ class Repeats:
     every: int
 
 
+@brief
 @dataclass(frozen=True)
 class Report:
     """What there is to say about a text.

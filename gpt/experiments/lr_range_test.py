@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygrad_edu.errors import DomainError
+from tinygrad_edu.errors import DomainError, brief
 
 from ..data.corpus import Corpus
 from ..engines import make_engine
@@ -38,6 +38,7 @@ _ROWS = 16  # of the table
 _BAR = 30  # letters
 
 
+@brief
 @dataclass(frozen=True)
 class LRRange:
     """What happened at which learning rate.

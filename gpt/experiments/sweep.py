@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.files import remove_leftovers, write_atomically
 
 from ..config import GPTConfig
@@ -33,6 +34,7 @@ TABLES = ("sweep.csv", "sweep.md")
 _DIVERGED = "diverged.txt"  # in the folder of a run that went wrong: it would do so again
 
 
+@brief
 @dataclass(frozen=True)
 class Trial:
     """One combination.

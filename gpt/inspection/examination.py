@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_edu import Value, calls, compiler
 from tinygrad_edu import functional as F
+from tinygrad_edu.errors import brief
 from tinygrad_edu.gradient_stats import SATURATED, GradientStats, Units
 from tinygrad_edu.nn import Activation, AttentionHead, Module
 
@@ -26,6 +27,7 @@ __all__ = ["WINDOW", "WINDOWS", "Examination", "Forward", "Gradients", "watched"
 WINDOW, WINDOWS = 8, 128  # characters in a row, and how many such rows: long rows take long to compile
 
 
+@brief
 @dataclass(frozen=True)
 class Gradients:
     """The gradients of a loss on many characters.
@@ -43,6 +45,7 @@ class Gradients:
     characters: int
 
 
+@brief
 @dataclass(frozen=True)
 class Forward:
     """What is inside of a forward pass of a row of T characters.

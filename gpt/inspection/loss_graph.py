@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tinygrad_edu import Value, collector_paused, no_grad, record_calls
 from tinygrad_edu import functional as F
 from tinygrad_edu.calls import CallRecord
+from tinygrad_edu.errors import brief
 from tinygrad_edu.nn import Module
 
 from ..model import GPT, Vector, parameter_shapes
@@ -36,6 +37,7 @@ UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that
 END_UNASKED = 1_500_000  # scalars of the last block and the head; many pictures are made of them
 
 
+@brief
 @dataclass(frozen=True)
 class Recorded:
     """A loss after ``backward()``.

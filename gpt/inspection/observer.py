@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.errors import brief
+
 from ..data import ngram
 from ..data.corpus import Corpus
 from ..engines.compiled import CompiledEngine
@@ -27,6 +29,7 @@ SENTENCE = 20  # characters: more rows of an attention cannot be read on a scree
 RECENT = 20  # steps whose mean is the training loss of a moment: single batches jump
 
 
+@brief
 @dataclass(frozen=True)
 class Moment:
     """What a model does after so many steps.

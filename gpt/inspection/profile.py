@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from tinygrad_edu import compiler
 from tinygrad_edu.compiler.compiled import is_matrix_product
+from tinygrad_edu.errors import brief
 
 from ..data.corpus import Corpus
 from ..engines.base import adamw_settings, transposed
@@ -22,6 +23,7 @@ _DEEPEST = 4  # transformer.h.0.attn: what is inside of it counts there
 LOSS = "the loss itself"
 
 
+@brief
 @dataclass
 class Share:
     """What one module takes of a step.
@@ -45,6 +47,7 @@ class Share:
         return self.forward + self.backward
 
 
+@brief
 @dataclass(frozen=True)
 class Profile:
     """A training step of the compiled engine, taken apart.

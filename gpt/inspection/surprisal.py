@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tinygrad_edu import console
+from tinygrad_edu.errors import brief
 
 from ..engines.base import Engine
 from ..sample import distribution
@@ -45,6 +46,7 @@ LEVEL_WORDS = ("50 % or more", "20 to 50 %", "5 to 20 %", "1 to 5 %", "below 1 %
 _AT_ONCE = 16  # windows per call of the engine
 
 
+@brief
 @dataclass(frozen=True)
 class Seen:
     """A character of a text, as the model saw it come.
@@ -101,6 +103,7 @@ def mean(seen: Sequence[Seen]) -> float:
 # --- where the surprise sits ------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass(frozen=True)
 class Group:
     """Some of the characters of a text, together.

@@ -11,6 +11,7 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused, no_grad, record_calls
 from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.compiler import Compiled, jit
+from tinygrad_edu.errors import brief
 from tinygrad_edu.gradient_stats import GradientStats
 from viz import DrawingError
 
@@ -28,6 +29,7 @@ from ..tokenizer import CharTokenizer
 __all__ = ["Checkpoint", "SavedRun", "load", "settings"]
 
 
+@brief
 @dataclass(frozen=True)
 class SavedRun:
     """What is known of a run without its parameters.
@@ -90,6 +92,7 @@ class SavedRun:
             raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
 
 
+@brief
 @dataclass(frozen=True)
 class Checkpoint(SavedRun):
     """A run with its parameters as they were saved.

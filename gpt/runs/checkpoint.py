@@ -32,7 +32,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from tinygrad_edu import collector_paused
-from tinygrad_edu.errors import StateDictError
+from tinygrad_edu.errors import StateDictError, brief
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.gradient_stats import GradientStats
 from tinygrad_edu.nested import shape, values_in
@@ -94,6 +94,7 @@ CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG, FLOW = (
 )  # fmt: skip
 
 
+@brief
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that was decided before a run began.
@@ -126,6 +127,7 @@ class RunConfig:
         return normalized(prompt, self.normalize)
 
 
+@brief
 @dataclass(frozen=True)
 class TrainingState:
     """Where a run stands after ``step`` steps: all numbers by name, flat."""

@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.optim import AdamW
 
@@ -101,6 +102,7 @@ SAFE_TORCH = (2, 10)  # before it, a .pt file could run code or damage memory
 MISSING_TORCH = "needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'"
 
 
+@brief
 @dataclass(frozen=True)
 class Imported:
     """What a file holds, as far as it says so.

@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from tinygrad_edu.errors import brief
+
 from ..errors import CheckpointError, shown
 
 __all__ = [
@@ -60,6 +62,7 @@ class MissingError(CheckpointError):
 # --- what a field must be ---------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass(frozen=True)
 class Kind:
     """What a field must be.
@@ -195,6 +198,7 @@ _TENSOR: Schema = {
 }
 
 
+@brief
 @dataclass(frozen=True)
 class TensorFile:
     """A safetensors file that is open; its numbers are not read yet.

@@ -21,7 +21,8 @@ TORCH = (
 RUNS = "viz/commands/runs.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
-    ["console", "errors", "files", "gradient_stats"],
+    ["errors"],
+    ["console", "files", "gradient_stats"],
     ["command_line", "ops"],
     ["engine"],
     ["nested"],
