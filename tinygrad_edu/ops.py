@@ -150,7 +150,7 @@ def _pow_derivatives(a: float, b: float, out: float) -> tuple[float, float]:
     if a > 0.0:
         by_exponent = out * math.log(a)
     elif a == 0.0:
-        by_exponent = 0.0  # 0 ** b is 0 on both sides of any b > 0; at b = 0 this is PyTorch's choice
+        by_exponent = 0.0 * out  # 0 ** b is 0 on both sides of any b > 0; at b = 0 and NaN this is PyTorch's choice
     else:
         by_exponent = math.nan  # the next exponent, however near, has no real power
     return by_base, by_exponent

@@ -237,6 +237,12 @@ def test_every_derivative_of_an_extreme_of_nan_is_nan(inputs):
         assert all(math.isnan(leaf.grad) for leaf in leaves)
 
 
+def test_a_power_that_is_nan_passes_nan_back_to_its_exponent():
+    for base, exponent, expected in [(0.0, NAN, NAN), (-0.0, NAN, NAN), (0.0, 2.0, 0.0), (0.0, 0.0, 0.0)]:
+        slope = ops.POW.derivatives(base, exponent, base**exponent)[1]
+        assert math.isnan(slope) if math.isnan(expected) else slope == expected
+
+
 @pytest.mark.torch
 def test_nan_as_in_amax_and_abs_of_pytorch():
     torch = pytest.importorskip("torch")

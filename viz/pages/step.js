@@ -35,7 +35,7 @@ const OPS = {
   sub: { f: (a, b) => a - b, d: () => [1, -1] },
   mul: { f: (a, b) => a * b, d: (a, b) => [b, a] },
   div: { f: (a, b) => b === 0 ? fail(`${short(a)} / 0: division by zero has no answer`) : a / b, d: (a, b, out) => [1 / b, -out / b] },
-  pow: { f: power, d: (a, b, out) => [b === 0 ? 0 : a === 0 && b < 1 ? Infinity : b * power(a, b - 1), a > 0 ? out * Math.log(a) : a === 0 ? 0 : NaN] },
+  pow: { f: power, d: (a, b, out) => [b === 0 ? 0 : a === 0 && b < 1 ? Infinity : b * power(a, b - 1), out * (a > 0 ? Math.log(a) : a === 0 ? 0 : NaN)] },
   neg: { f: a => -a, d: () => [-1] },
   exp: { f: Math.exp, d: (a, out) => [out] },
   log: { f: a => a <= 0 ? fail(`log(${short(a)}): the logarithm needs a positive number`) : Math.log(a), d: a => [1 / a] },

@@ -363,7 +363,7 @@ def _power_slope(a: Any, b: Any, out: Any) -> Tensor:
 
 
 def _exponent_slope(a: Any, b: Any, out: Any) -> Tensor:
-    return torch.where(a > 0.0, out * torch.log(a), torch.where(a == 0.0, 0.0, math.nan))
+    return out * torch.where(a > 0.0, torch.log(a), torch.where(a == 0.0, 0.0, math.nan))
 
 
 def _sigmoid(a: Any) -> Tensor:

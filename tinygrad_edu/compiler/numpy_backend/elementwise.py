@@ -145,7 +145,7 @@ def _exponent_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
     np.copyto(target, np.nan)
     np.log(a, out=target, where=np.greater(a, 0.0))
     np.multiply(target, out, target)
-    np.copyto(target, 0.0, where=np.equal(a, 0.0))
+    np.multiply(out, 0.0, out=target, where=np.equal(a, 0.0))
 
 
 # --- forward computations and derivatives that are not one numpy function --------------------------------------------

@@ -284,7 +284,7 @@ def _flow(slope: str) -> str:
 
 
 def _exponent_slope(a: float, out: float) -> float:
-    return out * math.log(a) if a > 0.0 else 0.0 if a == 0.0 else math.nan
+    return out * (math.log(a) if a > 0.0 else 0.0 if a == 0.0 else math.nan)
 
 
 _WORDS: dict[str, Any] = {
