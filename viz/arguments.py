@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
 import numbers
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from tinygrad_edu import Value
-from tinygrad_edu.errors import TinygradEduError, shown
+from tinygrad_edu.errors import shown
 
 __all__ = ["checked"]
 
@@ -29,9 +30,9 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "os.PathLike": (lambda x: isinstance(x, os.PathLike), "a path"),
     "Mapping": (lambda x: isinstance(x, Mapping), "a dictionary"),
     "Callable": (callable, "a function"),
-    "Sequence": (lambda x: hasattr(x, "__len__") and not isinstance(x, (str, bytes, Mapping)), "a list"),
+    "Sequence": (lambda x: hasattr(x, "__len__") and not isinstance(x, (bytes, Mapping)), "a list"),
     "tuple": (lambda x: hasattr(x, "__len__") and not isinstance(x, (str, bytes, Mapping)), "a tuple"),
-    "Iterable": (lambda x: isinstance(x, Iterable) and not isinstance(x, (str, bytes)), "a list"),
+    "Iterable": (lambda x: isinstance(x, Iterable) and not isinstance(x, bytes), "a list"),
 }
 _SIMPLE = frozenset(("None", "str", "bool", "int", "float", "Sequence"))
 
@@ -57,12 +58,22 @@ def checked(function: _F) -> _F:
         try:
             return function(*args, **kwargs)
         except (TypeError, AttributeError, ValueError, LookupError) as error:
-            if not isinstance(error, TinygradEduError):
+            if not _on_purpose(error):
                 for name, thing in given.items():
                     _check(function.__name__, name, thing, kinds[name])
             raise
 
     return call  # type: ignore[return-value]  # it takes what the function takes
+
+
+def _on_purpose(error: BaseException) -> bool:
+    """Whether an error was raised by a statement, which has a message that fits."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (
+        trace is None or linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()[:6] == "raise "
+    )
 
 
 def _is_simple(kind: str) -> bool:
@@ -121,5 +132,7 @@ def _is(thing: Any, head: str, inside: list[str]) -> bool:
     if head == "tuple":
         return len(thing) == len(inside) and all(map(_fits, thing, inside))
     if head in ("Sequence", "Iterable") and isinstance(thing, Collection):
+        if isinstance(thing, str):  # is a list of texts
+            return inside[0] == "str"
         return all(_fits(item, inside[0]) for item in thing)
     return True

@@ -156,7 +156,7 @@ def test_words_stay_inside_and_survive(browser, tmp_path):
         (lambda: viz.boundary(lambda p: [p[0]] * 9), "1 to 5 numbers for a point; it gave 9"),
         (lambda: viz.boundary(lambda p: math.nan), "not finite"),
         (lambda: viz.boundary(lambda p: p[0], bounds=((1, 0), (0, 1))), "two ranges that rise"),
-        (lambda: viz.boundary(lambda p: p[0], resolution=1), "at least 2, got 1"),
+        (lambda: viz.boundary(lambda p: p[0], resolution=1), "from 2 to 500, got 1"),
         (lambda: viz.boundary(lambda p: p[0], classes=["a"]), "2 classes to name; got 1"),
         (lambda: viz.boundaries([]), "at least one boundary"),
     ],
