@@ -12,8 +12,9 @@ from tests.engine.domains import ROOT
 from tinygrad_edu.files import atomically, lock, write_atomically
 
 WRITES = """
-import sys
+import signal, sys
 from tinygrad_edu.files import atomically
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background processes ignore it
 with atomically(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()
