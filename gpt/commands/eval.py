@@ -127,7 +127,7 @@ def _surprise(
             if len(seen) > ON_SCREEN:
                 print(f"(colored are the first {ON_SCREEN:,}; --page FILE.html shows all)")
             print()
-        print(f"{surprisal.moments(first, seen, 15)}\n")
+        print(f"{surprisal.most_surprising(first, seen, 15)}\n")
         print(f"{surprisal.table('by kind', kinds)}\n")
         print(f"{surprisal.table('characters, at least 5 times', surprisal.often(characters, 5)[:12])}\n")
         print(surprisal.table("words", texts[:12], "times"))

@@ -23,7 +23,7 @@ from ..tokenizer import CharTokenizer
 from ..train import Run, sample_text
 from .examination import Examination
 
-__all__ = ["RECENT", "SENTENCE", "Moment", "Observer", "first_sentence", "observed", "opened"]
+__all__ = ["RECENT", "SENTENCE", "Observation", "Observer", "first_sentence", "observed", "opened"]
 
 SENTENCE = 20  # characters: more rows of an attention cannot be read on a screen
 RECENT = 20  # steps whose mean is the training loss of a moment: single batches jump
@@ -31,7 +31,7 @@ RECENT = 20  # steps whose mean is the training loss of a moment: single batches
 
 @brief
 @dataclass(frozen=True)
-class Moment:
+class Observation:
     """What a model does after so many steps.
 
     Attributes:
@@ -109,7 +109,7 @@ class Observer:
         #: What else is to be seen of the same model, by the same programs.
         self.examination = Examination(run.model, run.corpus.val, len(self._read))
 
-    def see(self, snapshot: Path) -> Moment:
+    def see(self, snapshot: Path) -> Observation:
         """Put the parameters of a snapshot into the run's model, and look at it."""
         run = self._run
         parameters, metadata = checkpoint.load_tensors(snapshot)
@@ -118,7 +118,7 @@ class Observer:
         run.engine.refresh()
         return self.look()
 
-    def look(self) -> Moment:
+    def look(self) -> Observation:
         """The model as it is now."""
         run = self._run
         self.examination.refresh()
@@ -128,7 +128,7 @@ class Observer:
         surprises = [-math.log(max(row[t], 1e-300)) for row, t in zip(probabilities, self._following, strict=True)]
         before = [r["train_loss"] for r in self._log if r["step"] <= run.step and r["train_loss"] is not None]
         recent = before[-RECENT:]
-        return Moment(
+        return Observation(
             run.step,
             math.fsum(recent) / len(recent) if recent else None,
             self._validation(run.step),

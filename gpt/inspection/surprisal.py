@@ -31,7 +31,7 @@ __all__ = [
     "colored",
     "context",
     "mean",
-    "moments",
+    "most_surprising",
     "often",
     "read",
     "sentence",
@@ -229,7 +229,7 @@ def context(text: Sequence[str], i: int) -> str:
     return f"{before}[{visible(text[i])}]{after}"
 
 
-def moments(first: str, seen: Sequence[Seen], count: int) -> str:
+def most_surprising(first: str, seen: Sequence[Seen], count: int) -> str:
     """The most surprising characters, each on a line with what comes before and what was expected."""
     text = [first, *(one.character for one in seen)]
     worst = heapq.nsmallest(count, range(len(seen)), key=lambda i: (seen[i].probability, i))

@@ -25,7 +25,7 @@ from ..engines.compiled import CompiledEngine
 from ..files import locked
 from ..inspection.examination import Examination, Gradients, watched
 from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unasked, recorded_end
-from ..inspection.observer import Moment, Observer, observed
+from ..inspection.observer import Observation, Observer, observed
 from ..model import GPT, parameter_shapes
 from ..runs import checkpoint, snapshots
 from ..runs.early_stopping import BestLoss
@@ -66,7 +66,7 @@ class Subject:
         return Observer(self.run, chosen_sentence(self.run, self.run.config, None))
 
     @cached_property
-    def moment(self) -> Moment:
+    def observation(self) -> Observation:
         """The model as it was last saved."""
         return self.observer.look()
 
@@ -91,7 +91,7 @@ class Subject:
             self.observer.sentence,
             SEARCHED_SCALARS,
             WHOLE,
-            lambda first: [[Value(x) for x in self.moment.given[first, 0].tolist()]],
+            lambda first: [[Value(x) for x in self.observation.given[first, 0].tolist()]],
         )
 
     @cached_property
@@ -239,7 +239,7 @@ def _loss(subject: Subject) -> list[str]:
 
 def _samples(subject: Subject) -> list[str]:
     samples = {frame.step: frame.sample for frame in spread(subject.frames, SAMPLES)}
-    samples[subject.run.step] = subject.moment.sample
+    samples[subject.run.step] = subject.observation.sample
     parts = [written({f"after step {step:,}": sample for step, sample in samples.items()})]
     return parts if subject.frames else [*parts, words(_no_snapshots(subject))]
 
@@ -261,7 +261,7 @@ def _no_snapshots(subject: Subject) -> str:
 
 
 def _next(subject: Subject) -> list[str]:
-    sentence, after = subject.observer.sentence, subject.moment.probabilities[-1]
+    sentence, after = subject.observer.sentence, subject.observation.probabilities[-1]
     logits = [math.log(max(p, 1e-300)) for p in after]
     stages = {
         "what the model says": after,
@@ -278,7 +278,7 @@ def _attention(subject: Subject) -> list[str]:
     shown = min(ATTENTION_POSITIONS, len(subject.observer.sentence) - 1)
     maps = [
         AttentionMap(layer, head, f"layer {layer}", rows[:shown], shown)
-        for layer, heads in enumerate(subject.moment.attention)
+        for layer, heads in enumerate(subject.observation.attention)
         for head, rows in enumerate(heads)
     ]
     tokens = [visible(c) for c in subject.characters(subject.observer.sentence[:shown])]

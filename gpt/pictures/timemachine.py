@@ -73,16 +73,16 @@ def page_from(this: Run, frames: Sequence[Frame], sentence: Sequence[int]) -> Pa
 
 
 def _frame(this: Run, observer: Observer, snapshot: Path) -> Frame:
-    moment = observer.see(snapshot)
+    seen = observer.see(snapshot)
     small = drawn_unasked(this.model)
     parameters, modules = lines(recorded_loss(this.model, observer.sentence, FLOW_SCALARS)[1]) if small else ([], [])
-    losses = {"training": moment.train_loss, "validation": moment.val_loss, "this sentence": moment.sentence_loss}
+    losses = {"training": seen.train_loss, "validation": seen.val_loss, "this sentence": seen.sentence_loss}
     return Frame(
-        moment.step,
+        seen.step,
         {name: loss for name, loss in losses.items() if loss is not None},
-        moment.sample,
-        dict(_named(moment.attention)),
-        moment.probabilities,
+        seen.sample,
+        dict(_named(seen.attention)),
+        seen.probabilities,
         modules,
         parameters,
     )

@@ -68,17 +68,17 @@ def test_every_number_of_a_moment_is_that_of_the_scalar_model(run: Path, capsys:
     observer = Observer(this, sentence)
     log = {record["step"]: record for record in checkpoint.read_log(run)}
     for step in (0, 4, 8):
-        moment = observer.see(snapshots.taken(run)[step])
+        seen = observer.see(snapshots.taken(run)[step])
         model = model_of(run, step)
-        assert moment.step == step
-        assert moment.sentence_loss == pytest.approx(model.loss(sentence[:-1], sentence[1:]).data, rel=1e-5)
+        assert seen.step == step
+        assert seen.sentence_loss == pytest.approx(model.loss(sentence[:-1], sentence[1:]).data, rel=1e-5)
         watched = this.corpus.validation(this.config.model.block_size, this.config.train.eval_sequences)
         expected = sum(model.loss(*pair).data for pair in watched) / len(watched)
-        assert moment.val_loss == pytest.approx(expected, rel=1e-5)  # it comes from the log
-        for row, logits in zip(moment.probabilities, model(sentence[:-1]), strict=True):
+        assert seen.val_loss == pytest.approx(expected, rel=1e-5)  # it comes from the log
+        for row, logits in zip(seen.probabilities, model(sentence[:-1]), strict=True):
             powers = [math.exp(x.data) for x in logits]
             assert row == pytest.approx([p / sum(powers) for p in powers], rel=1e-4)
-        heads = [head for layer in moment.attention for head in layer]
+        heads = [head for layer in seen.attention for head in layer]
         attention = attention_of(model, sentence[:-1])
         assert len(heads) == len(attention) == 4
         for rows, wanted in zip(heads, attention, strict=True):
@@ -86,7 +86,7 @@ def test_every_number_of_a_moment_is_that_of_the_scalar_model(run: Path, capsys:
                 assert row == pytest.approx(right, rel=1e-4)
                 assert sum(row) == pytest.approx(1.0, abs=1e-6)
     losses = [log[step]["train_loss"] for step in range(1, 9)]
-    assert moment.train_loss == pytest.approx(sum(losses) / 8)
+    assert seen.train_loss == pytest.approx(sum(losses) / 8)
 
 
 def test_the_sample_of_a_moment_is_the_one_that_training_printed(
@@ -97,8 +97,8 @@ def test_the_sample_of_a_moment_is_the_one_that_training_printed(
     run = trained(arguments, tmp_path / "run")
     printed = capsys.readouterr().out
     this = opened(run)
-    moment = Observer(this, this.corpus.val[:7]).see(snapshots.taken(run)[4])
-    framed = "\n".join(f"    │ {line}" for line in moment.sample.strip("\n").split("\n"))
+    seen = Observer(this, this.corpus.val[:7]).see(snapshots.taken(run)[4])
+    framed = "\n".join(f"    │ {line}" for line in seen.sample.strip("\n").split("\n"))
     assert framed in printed
 
 

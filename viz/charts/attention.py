@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_edu import Value, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
+from tinygrad_edu.functional import softmax
 
 from .. import style
 from ..rendering import svg
@@ -225,7 +226,7 @@ def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
     if rest or size < 1 or len(call.outputs) % size:
         raise ValueError(_cannot_read(call))
     if not any(mixed):
-        return _computed_anew(call, keys, size)
+        return _recomputed(call, keys, size)
     values = call.inputs[-keys * size :]
     rows = []
     for start in range(0, len(mixed), size):
@@ -238,7 +239,7 @@ def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
     return rows
 
 
-def _computed_anew(call: ModuleCall, count: int, size: int) -> list[list[float]]:
+def _recomputed(call: ModuleCall, count: int, size: int) -> list[list[float]]:
     """Compute softmax over q·k / √hs of the keys up to each query, if there is no graph.
 
     This is checked: the sums of the values with these weights must equal the results of the head.
@@ -249,9 +250,7 @@ def _computed_anew(call: ModuleCall, count: int, size: int) -> list[list[float]]
     found = []
     for i, query in enumerate(queries):
         scores = [sum(map(mul, query, key)) / math.sqrt(size) for key in keys[: count - len(queries) + i + 1]]
-        largest = max(scores)
-        powers = [math.exp(score - largest) for score in scores]
-        weights = [power / math.fsum(powers) for power in powers]
+        weights = [weight.data for weight in softmax(scores)]
         for column in range(size):
             mixture = math.fsum(w * value[column] for w, value in zip(weights, values, strict=False))
             if not math.isclose(mixture, call.outputs[i * size + column].data, rel_tol=1e-6, abs_tol=1e-9):
