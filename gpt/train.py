@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 SAMPLE_CHARACTERS = 120
-LONG_VALIDATION = 2_000_000  # characters; somebody who waits for more wants to know for what
+LONG_VALIDATION = 2_000_000  # characters; for more, say what takes so long
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Result:
         val_loss: of the last validation, nats per character; None when there was none yet.
         best_step: of the lowest validation loss, whose parameters are in best.safetensors; None when there was none.
         best_loss: that loss, on the sequences of the validations on the way.
-        interrupted: whether somebody asked to stop before the last step.
+        interrupted: whether it was asked to stop before the last step.
         early: whether the run stopped because its validation loss did not fall any more.
     """
 
@@ -403,7 +403,7 @@ def _validate(run: Run, sequences: int) -> float:
 
 
 def first_prompt(tokenizer: CharTokenizer) -> str:
-    """What a text starts from when nobody gives a prompt: a new line, or the first character of the alphabet."""
+    """What a text starts from without a prompt: a new line, or the first character of the alphabet."""
     return "\n" if "\n" in tokenizer.alphabet else tokenizer.alphabet[0]
 
 
@@ -437,7 +437,7 @@ def _stop_requests() -> Iterator[threading.Event]:
             os.write(2, b"\nStopping after this step and saving; press Ctrl-C again to stop at once.\n")
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked  # signals are the main thread's; somebody who trains in another thread has to stop it there
+        yield asked  # signals are the main thread's; a training in another thread is stopped there
         return
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not every system has all of them
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]

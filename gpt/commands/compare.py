@@ -31,7 +31,7 @@ from ..tokenizer import CharTokenizer
 from ..train import first_prompt
 from .common import engine_flag, text_at_hand, with_engine
 
-CHARACTERS = 20_000  # that both read, unless somebody asks for others
+CHARACTERS = 20_000  # that both read by default
 _WIDTH = 80
 _ROWS = 10  # of a table
 _PLACES = 4  # where each is most ahead
@@ -119,7 +119,7 @@ def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Co
         tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
         what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
         if len(tokens) < 2:
-            raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
+            raise DataError(f"{options.data} is too short: a character can only surprise after another one")
     else:
         corpus = Corpus.from_text(a.config.text(), a.config.model.block_size, a.tokenizer)
         tokens, what = corpus.val, f"the validation part of {a.config.text_name}"

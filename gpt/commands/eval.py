@@ -24,8 +24,8 @@ from ..runs.wording import baselines_text, judged
 from ..tokenizer import CharTokenizer
 from .common import checkpoint_flag, engine_flag, parameters_file, text_at_hand, with_engine
 
-CHARACTERS = 10_000  # that are read one by one, unless somebody asks for more
-MOST_CHARACTERS = 100_000  # a browser still shows so many
+CHARACTERS = 10_000  # that are read one by one by default
+MOST_CHARACTERS = 100_000  # a browser still shows that many
 ON_SCREEN = 2_000  # of them are printed in color
 
 
@@ -110,7 +110,7 @@ def _surprise(
     what: str,
 ) -> None:
     if len(tokens) < 2:
-        raise DataError(f"{options.data} is too short: a character can only surprise behind another one")
+        raise DataError(f"{options.data} is too short: a character can only surprise after another one")
     block_size = config.model.block_size
     some = tokens[: (options.characters or CHARACTERS) + 1]
     seen = surprisal.read(engine, tokenizer, some, block_size)

@@ -78,7 +78,7 @@ def run_export(options: argparse.Namespace) -> int:
     more = [f"{name} {value}" for name, value in convert.model_args(config.model).items()
             if name not in convert.NANOGPT_FIELDS]  # fmt: skip
     if more:
-        print(f"nanoGPT has no word for {', '.join(more)}: see model_args; who reads the file must act on it")
+        print(f"nanoGPT has no word for {', '.join(more)}: see model_args; programs that read the file must act on it")
     else:
         print("It is a model of nanoGPT's own kind: nanoGPT's model.py runs it as it is")
         print(f"nanoGPT looks for its alphabet in data/{dataset}/meta.pkl (write that with --meta)")

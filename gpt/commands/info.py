@@ -26,7 +26,7 @@ from .common import best_flag, parameters_file, text_at_hand
 
 _WIDTH = 80
 _VALIDATIONS = 12  # that are shown, spread over the run
-_RECENT = 20  # steps whose mean training loss stands beside a validation
+_RECENT = 20  # steps whose mean training loss is shown next to a validation
 
 
 def add_info(command: argparse.ArgumentParser) -> None:
@@ -52,7 +52,9 @@ def run(options: argparse.Namespace) -> int:
     model, config, tokenizer, step = checkpoint.load_model(folder, parameters_file(options))
     corpus = text_at_hand(config, tokenizer)
     if options.profile and corpus is None:
-        raise DataError(f"a profile trains on the text of the run, and {config.dataset or config.data} is not at hand")
+        raise DataError(
+            f"a profile trains on the text of the run, and {config.dataset or config.data} is not on this machine"
+        )
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= step]
     _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
     _print(_text_seen(config, step, corpus))
@@ -84,7 +86,7 @@ def _text_seen(config: RunConfig, step: int, corpus: Corpus | None) -> str:
     seen = step * config.train.batch_size * config.model.block_size
     text = config.dataset or config.data
     if corpus is None:
-        return f"text: {seen:,} characters seen of {text}, which is not at hand"
+        return f"text: {seen:,} characters seen of {text}, which is not on this machine"
     return (
         f"text: {seen:,} characters seen of {text}: {seen / len(corpus.train):.2f} times the {len(corpus.train):,} for "
         f"training; {len(corpus.val):,} are for validation"

@@ -1,4 +1,4 @@
-"""What a new run is made of, as a command line says it: a preset, the settings that differ from it, and a text."""
+"""Command-line options of a new run: a preset, the settings that differ from it, and a text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def configs(
     chosen = preset(preset_name or DEFAULT_PRESET)
     changes = dict(train)
     if "lr" in changes:
-        changes.setdefault("min_lr", changes["lr"] / 10)  # who moves the peak means the end to move with it
+        changes.setdefault("min_lr", changes["lr"] / 10)  # the end moves with the peak
     changes = {**chosen.train, **changes}
     if changes.get("engine") == "scalar":
         changes.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
@@ -72,7 +72,7 @@ def configs(
 
 @dataclass(frozen=True)
 class ChosenText:
-    """A text that somebody named.
+    """A text named on the command line.
 
     Attributes:
         dataset, data: its name, or else its path.

@@ -20,7 +20,7 @@ from ..runs.wording import baselines_text, command_line, judged
 from .run_options import METAVARS, ChosenText, configs, preset_flags, settings
 
 MOST_RUNS = 100
-STEPS = 300  # of a run, unless somebody says otherwise
+STEPS = 300  # of a run, by default
 
 
 def add_sweep(command: argparse.ArgumentParser) -> None:

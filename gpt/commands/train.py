@@ -29,7 +29,7 @@ from ..train import Run, resume, start, train
 from .common import ABOUT_TEXTS, given
 from .run_options import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
 
-KEPT = 9  # snapshots for the time machine of the report, when nobody says how many
+KEPT = 9  # snapshots for the time machine of the report, by default
 
 
 def add_train(command: argparse.ArgumentParser) -> None:
@@ -150,7 +150,7 @@ def _fresh(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     config, corpus = text.run(model, training)
     if options.out:
         folder = Path(options.out)
-        if checkpoint.exists(folder) and not in_use(folder):  # who uses it is told when it is locked
+        if checkpoint.exists(folder) and not in_use(folder):  # if it is in use, locking says so
             raise _used(folder)
     else:
         folder = _unused(Path("runs") / f"{text.name}-{options.preset or DEFAULT_PRESET}")
@@ -199,7 +199,7 @@ def _unused(folder: Path) -> Path:
                     f"to go on with it instead: {command_line('train --resume', candidate)}"
                 )
         except CheckpointError:
-            pass  # damaged, but somebody's: it is left alone
+            pass  # damaged, but not ours to replace
         candidate = folder.with_name(f"{folder.name}-{i}")
     raise AssertionError("count() does not end")
 

@@ -287,7 +287,7 @@ def _is_pipe(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        return False  # whoever opens it says why that does not work
+        return False  # opening it says why that does not work
     opened = path.startswith(("/dev/fd/", "/dev/stdin", "/proc/")) and stat.S_ISREG(mode)
     return opened or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 

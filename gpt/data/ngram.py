@@ -72,7 +72,7 @@ class _Level:
 
     Attributes:
         count: how often the run occurs.
-        history: how often its first n − 1 characters occur with another one behind them.
+        history: how often its first n − 1 characters occur with another one after them.
         kinds: how many different ones stand there.
     """
 

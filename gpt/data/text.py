@@ -42,13 +42,13 @@ __all__ = [
 
 READ_AT_ONCE = 1 << 20  # bytes
 LONGEST_PIECE = 1 << 22  # characters; a text with no white space for so long is cut anywhere
-LARGE = 1 << 24  # bytes; below that nobody has to wait for anything
+LARGE = 1 << 24  # bytes; below that there is nothing to wait for
 
 SUFFIXES = (
     ".txt", ".text", ".md", ".rst", ".tex", ".py", ".c", ".h", ".cpp", ".js", ".ts", ".java", ".go", ".rs",
 )  # fmt: skip
 SEPARATOR = "\n\n"  # stands between two files of a folder
-LARGEST_FILE = 1 << 30  # bytes, in a folder: somebody's data dump, and not the texts that were meant
+LARGEST_FILE = 1 << 30  # bytes, in a folder: a data dump, and not the texts that were meant
 
 NORMALIZATIONS = {
     "nfc": "accents written as two characters become one (Unicode's NFC)",
@@ -228,7 +228,7 @@ def watched(text: Text, doing: str) -> Iterator[str]:
     from tqdm import tqdm
 
     size = text.size
-    hidden = None if size > LARGE else True  # None: only where nobody sees it
+    hidden = None if size > LARGE else True  # None: only where it cannot be seen
     with tqdm(total=size, unit="B", unit_scale=True, desc=doing, disable=hidden, leave=False) as bar:
         for piece in text.pieces():
             yield piece
@@ -305,7 +305,7 @@ def foreign(beginning: bytes) -> str:
     for magic, (what, how) in _BEGINNINGS.items():
         if beginning.startswith(magic) and (magic != b"BZh" or beginning[3:10].endswith(b"1AY&SY")):
             return f"{what}: {how}"
-    # Without its mark UTF-16 is UTF-8 with a NUL behind or before every Latin letter.
+    # Without its mark UTF-16 is UTF-8 with a NUL after or before every Latin letter.
     zeros = [beginning[i : len(beginning) // 2 * 2 : 2].count(0) for i in (0, 1)]
     if len(beginning) >= 8 and max(zeros) > len(beginning) // 5 and max(zeros) > 3 * min(zeros):
         return ": ".join(_UTF16)
@@ -349,7 +349,7 @@ def _whole_words(pieces: Iterable[str]) -> Iterator[str]:
         held += piece
         cut = len(held[: max(0, *(held.rfind(space) for space in " \n\t"))].rstrip())
         if not cut and len(held) > LONGEST_PIECE:
-            cut = len(held) - 1  # not behind a \r
+            cut = len(held) - 1  # not after a \r
         if cut:
             yield held[:cut]
             held = held[cut:]

@@ -54,7 +54,7 @@ class Repeats:
         total: how many there are.
         again: share of them that have stood in the text before.
         leaked: share of those of the validation part that the training part has too.
-        every: the shares are those of one in so many, chosen by a hash of their characters.
+        every: the shares are those of one line in this many, chosen by a hash of their characters.
     """
 
     unit: str

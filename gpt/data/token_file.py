@@ -1,7 +1,7 @@
 """The tokens of a text: in memory, or, when there are many, in a file that is mapped into memory.
 
-A token file holds one or two bytes per token and, behind the last one, the SHA-256 of them all. It is named after the
-text and the alphabet it is made of, so that whoever trains on the same text finds it again; it can be made again at any
+A token file holds one or two bytes per token and, after the last one, the SHA-256 of them all. It is named after the
+text and the alphabet it is made of, so that any run on the same text finds it again; it can be made again at any
 time.
 """
 
@@ -141,7 +141,7 @@ def _encoded(text: Text, tokenizer: CharTokenizer, dtype: np.dtype[Any]) -> Iter
             break
         yield tokens.astype(dtype)
     if digest.hexdigest() != text.facts.sha256:
-        raise DataError(f"{text.name} changed while it was read; start again when nobody writes to it any more")
+        raise DataError(f"{text.name} changed while it was read; start again when it no longer changes")
 
 
 def _write(path: Path, pieces: Iterator[Array]) -> None:
@@ -174,7 +174,7 @@ def _kill_as_interrupt() -> Iterator[None]:
 
 
 def _whole(path: Path, size: int) -> bool:
-    """Whether there is a token file of so many bytes of tokens, undamaged."""
+    """Whether there is an undamaged token file with this many bytes of tokens."""
     try:
         with open(path, "rb") as file:
             digest, left = hashlib.sha256(), size

@@ -1,4 +1,4 @@
-"""What computes a training step: one engine per way to do it, and the choice between them."""
+"""Interchangeable engines that compute training steps, and the choice between them."""
 
 from __future__ import annotations
 

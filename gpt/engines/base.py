@@ -1,4 +1,4 @@
-"""What computes a training step: the face that the training loop sees, and what several engines need."""
+"""The interface of an engine, which is all that the training loop sees, and what several engines need."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ __all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer", "in_evaluation"]
 PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
 
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
-#: So many tokens of beginnings are computed one at a time before the program for many is compiled: that takes as long
-#: as about so many tokens, and a short text does without.
+#: So many tokens of beginnings are computed one at a time before the program for many is compiled: that takes about as
+#: long as that many tokens, and a short text does without.
 WINDOW_IS_WORTH = 4096
 
 
@@ -71,14 +71,14 @@ class CachedScorer:
         self._seen: list[int] = []
 
     def forget(self) -> None:
-        """Begin anew: for the model as it is now."""
+        """Begin again, with the model as it is now."""
         self._seen = []
 
     def __call__(self, tokens: Sequence[int]) -> list[float]:
         """The logits after 1 to block_size ``tokens``, which may continue those of the call before."""
         seen = self._seen
         if not seen or len(seen) >= len(tokens) or list(tokens[: len(seen)]) != seen:
-            # Another text, or the window has moved on: positions shift, so everything is computed anew.
+            # Another text, or the window has moved on: positions shift, so everything is computed again.
             self._begin(list(tokens))
         for token in tokens[len(self._seen) :]:
             logits = self._one_more(token)
@@ -98,7 +98,7 @@ class CachedScorer:
         if not several or self._begun <= WINDOW_IS_WORTH:
             return
         n = min(self._many, len(tokens) - 1)
-        window = [*tokens[:n], *[0] * (self._many - n)]  # causal attention never sees the zeros behind
+        window = [*tokens[:n], *[0] * (self._many - n)]  # causal attention never sees the zeros at the end
         made = in_evaluation(self._model, self._window, self._window.flat, [window])
         for places, numbers in zip(self._kept, made.reshape((*self._rows, self._many)), strict=True):
             places[:n] = numbers.transpose((2, 0, 1))[:n]

@@ -130,7 +130,7 @@ def _stopped_early(trial: Trial, validated: Sequence[Mapping[str, Any]]) -> bool
 
 
 def _made(trial: Trial, corpus: Corpus) -> Outcome | None:
-    """Make a run, or what is left of it; None when somebody stopped it."""
+    """Make a run, or what is left of it; None when it was stopped."""
     with locked(trial.folder):
         return _made_alone(trial, corpus)
 

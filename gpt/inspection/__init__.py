@@ -1,1 +1,1 @@
-"""What a trained model does, as numbers: its graph, its layers, its surprisal, its moments, its time."""
+"""What a trained model does, as numbers: its graph, its layers, its surprisal, its snapshots, its time."""

@@ -1,4 +1,4 @@
-"""What the layers of a model do over many characters: more than a graph of scalars can hold, by compiled programs."""
+"""Look into the layers of a model over many characters, by compiled programs: more than a graph of scalars can hold."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Examination:
     Args:
         model: as it is when it is asked for something.
         text: tokens; more than one.
-        length: of the rows in which units are watched, if the context and the text have so many.
+        length: of the rows in which units are watched, if the context and the text are that long.
     """
 
     def __init__(self, model: GPT, text: Sequence[int], length: int = WINDOW) -> None:
@@ -180,7 +180,7 @@ class Examination:
         return heads, given, activations, logits
 
     def forward(self, tokens: Sequence[int]) -> Forward:
-        """What happens to some tokens; a program is made for so many."""
+        """See what happens to some tokens; a program is made for each number of tokens."""
         config, n = self._model.config, len(tokens)
         flat = in_evaluation(self._model, self._pass, self._pass.flat, [tokens])[:, 0]
         shapes = [(config.n_layer, n, config.n_embd), (config.n_layer, n, 4 * config.n_embd), (n, -1)]

@@ -33,7 +33,7 @@ __all__ = [
 _BLOCK = "transformer.h.0."  # names of the parameters of a block, which are all alike
 LARGEST = 1_400_000  # scalars; more would keep a person waiting
 WHOLE = 2_000_000  # scalars on one token; of a larger model only the last blocks are drawn
-UNASKED = 4_000_000  # scalars; more is recorded for those only who ask for that very picture
+UNASKED = 4_000_000  # scalars; more is recorded only for a command that asks for that very picture
 END_UNASKED = 1_500_000  # scalars of the last block and the head; many pictures are made of them
 
 
@@ -57,7 +57,7 @@ class Recorded:
     given: Sequence[Vector] = ()
 
     def place(self, layers: int, text: str = "the validation text") -> str:
-        """Of which part of a model with so many layers this is the graph, and on how many characters."""
+        """Say of which part of a model with that many layers this is the graph, and on how many characters."""
         on = f"the loss on {self.length:,} character{'s' * (self.length != 1)} of {text}"
         if not self.first:
             return on
@@ -121,7 +121,7 @@ def recorded_end(
     Args:
         model, tokens: as above.
         most: scalars.
-        whole: so many are recorded of one token, before only the last blocks are.
+        whole: up to this many, the whole model is recorded on one token; beyond it only the last blocks are.
         given: what the block of a number gets on the first token, where that is known already.    # () → (1, C)
     """
     first = first_drawn(model, max(most, whole))

@@ -1,4 +1,4 @@
-"""A run looked at from outside, at any moment of which there is a snapshot.
+"""Inspect a run at any of its snapshots.
 
 What does the model make of one sentence: its losses, where its heads look, which character it expects next, what it
 writes by itself? All of it is computed by compiled programs, which are made once and then see snapshot after snapshot.
@@ -26,13 +26,13 @@ from .examination import Examination
 __all__ = ["RECENT", "SENTENCE", "Observation", "Observer", "first_sentence", "observed", "opened"]
 
 SENTENCE = 20  # characters: more rows of an attention cannot be read on a screen
-RECENT = 20  # steps whose mean is the training loss of a moment: single batches jump
+RECENT = 20  # steps whose mean is the training loss of an observation: single batches jump
 
 
 @brief
 @dataclass(frozen=True)
 class Observation:
-    """What a model does after so many steps.
+    """What a model does at one step of its training.
 
     Attributes:
         step: how many steps had been made.
@@ -91,7 +91,7 @@ def first_sentence(text: Sequence[int], tokenizer: CharTokenizer, length: int) -
 
 
 class Observer:
-    """Sees a run at one moment after the other.
+    """Sees a run at one snapshot after the other.
 
     Args:
         run: with an engine that is compiled.

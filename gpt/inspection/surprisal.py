@@ -1,7 +1,7 @@
-"""How surprised a model is by every single character of a text, and where that surprise sits.
+"""Surprisal: how surprising each character of a text is to a model, and which characters are responsible.
 
 The surprise about a character is −ln of the probability that the model gave it, in nats; its mean is the loss. Windows
-overlap by half here, so that every character behind the first window is read with at least half a context before it;
+overlap by half here, so that every character after the first window is read with at least half a context before it;
 the loss that :meth:`gpt.engines.base.Engine.evaluate` computes begins every window with nothing.
 """
 
@@ -39,7 +39,7 @@ __all__ = [
     "visible",
 ]
 
-INSTEAD = 5  # likeliest characters that are kept beside each
+INSTEAD = 5  # likeliest other characters that are kept with each
 #: A character is of level 0 when its probability was at least the first of these, of level 4 below the last.
 LEVELS = (0.5, 0.2, 0.05, 0.01)
 LEVEL_WORDS = ("50 % or more", "20 to 50 %", "5 to 20 %", "1 to 5 %", "below 1 %")
@@ -80,7 +80,7 @@ def read(engine: Engine, tokenizer: CharTokenizer, tokens: Sequence[int], block_
     for i in range(0, len(starts), _AT_ONCE):
         some = starts[i : i + _AT_ONCE]
         windows = [list(tokens[s : s + block_size]) for s in some]
-        # Behind the end the last window is filled up with zeros, which causal attention never sees.
+        # After the end the last window is filled up with zeros, which causal attention never sees.
         windows = [window + [0] * (block_size - len(window)) for window in windows]
         for start, logits in zip(some, engine.logits(windows), strict=True):
             for position in range(len(found) - start, min(block_size, len(tokens) - 1 - start)):
@@ -218,7 +218,7 @@ def colored(first: str, seen: Sequence[Seen]) -> str:
 
 
 def context(text: Sequence[str], i: int) -> str:
-    """Character number ``i`` of a text in brackets, with what stands before and behind it, on one line.
+    """Character number ``i`` of a text in brackets, with the characters before and after it, on one line.
 
     >>> context("to\\nbe", 3)
     'to⏎[b]e'

@@ -1,4 +1,4 @@
-"""What a run leaves for whoever looks at it later: a folder that opens as one page.
+"""The report of a run: a folder that opens as one page.
 
 Each section is one function. A section that cannot be made says so in the page, and the others are made all the same.
 """
@@ -367,7 +367,7 @@ def _program(subject: Subject) -> list[str]:
             subject.folder / "compilation.html"
         )
         about = f"which multiplications became which matrix product, in {on}"
-        shown.append(door("compilation.html", "The scalars beside their program", about))
+        shown.append(door("compilation.html", "The scalars and their program", about))
     return shown
 
 
@@ -389,7 +389,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (
 
 
 def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:
-    """A picture in the page, and a page of its own beside it."""
+    """Add a picture to the page, and a page of its own for it."""
     chart.save(subject.folder / f"{name}.html")
     return picture(chart.svg(), about, f"{name}.html")
 

@@ -258,7 +258,7 @@ def save_model(
 ) -> None:
     """Write model.safetensors, or another ``name``, in the names and shapes of PyTorch's GPT-2.
 
-    ``numbers`` are those of the model, for whoever has them at hand.
+    ``numbers`` are those of the model, if the caller already has them.
     """
     save_tensors(folder / name, numbers or numbers_of(model), {"step": step})
 
@@ -347,7 +347,7 @@ def save_training_state(
 ) -> None:
     """Write training.safetensors: parameters as ``model.*``, AdamW's running means as ``optimizer.*``.
 
-    ``numbers`` are those of the model, for whoever has them at hand.
+    ``numbers`` are those of the model, if the caller already has them.
     """
     tensors = {f"model.{name}": table for name, table in (numbers or numbers_of(model)).items()}
     tensors |= {f"optimizer.{name}": table for name, table in optimizer.items() if name != "steps"}

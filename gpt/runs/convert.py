@@ -1,8 +1,8 @@
-"""The way out and in: a model as a file that nanoGPT's users, PyTorch and safetensors understand.
+"""Convert models to and from the files of nanoGPT, Hugging Face, PyTorch and safetensors.
 
 nanoGPT (github.com/karpathy/nanoGPT) names its parameters as GPT-2 does, and so do we: a matrix is of shape
 (outputs, inputs), and ``c_attn`` holds queries, keys and values one below the other. So the tensors go out as they are.
-What differs is written beside them::
+Differences are noted next to them::
 
     {
       "model":        the tensors by name, 32-bit floats
@@ -199,7 +199,7 @@ def _as_float32(model: GPT) -> dict[str, Any]:
 
 
 def _own(config: RunConfig, tokenizer: CharTokenizer) -> dict[str, Any]:
-    """What nobody else has a word for."""
+    """Settings that other programs have no word for."""
     return {
         "alphabet": tokenizer.alphabet,
         "dataset": config.dataset,
@@ -330,7 +330,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             if zipfile.is_zipfile(file) and any(e.compress_type for e in zipfile.ZipFile(file).infolist()):
                 raise CheckpointError(f"{path} is damaged: it is compressed, and PyTorch does not write such files")
             file.seek(0)
-            # weights_only: a .pt file is a pickle, and a pickle from somebody else could run any code.
+            # weights_only: a .pt file is a pickle, and an unknown pickle could run any code.
             found = torch.load(file, map_location="cpu", weights_only=True)
         except CheckpointError:
             raise
@@ -549,7 +549,7 @@ def _train_fields() -> set[str]:
 def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: CharTokenizer, source: Path) -> GPT:
     """Make a run of an imported model: it can be sampled from, measured, drawn, and trained further.
 
-    AdamW starts anew: its running means are not in such files. Raises CheckpointError when the tensors do not fit.
+    AdamW starts from zero: its running means are not in such files. Raises CheckpointError when the tensors do not fit.
     """
     shapes = {name: tuple(array.shape) for name, array in imported.tensors.items()}
     checkpoint.check_shapes(config.model, shapes, source)

@@ -1,4 +1,4 @@
-"""What a run is watched for: the lowest validation loss so far, and a loss that explodes.
+"""Early stopping and divergence: the lowest validation loss so far, and a loss that explodes.
 
 Both are computed from the log, so that a resumed run judges as one that was never interrupted.
 """

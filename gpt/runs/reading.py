@@ -1,4 +1,4 @@
-"""Reading files that anybody may have written: what is in them is checked before anything is made of it.
+"""Read files of unknown origin: their content is checked before it is used.
 
 A file is opened only if it is a regular one, and is read as far as a limit. JSON is UTF-8, of bounded depth, and its
 words are text that can be written again. What a record must hold is said once, in a schema: a :class:`Kind` per field.

@@ -1,6 +1,6 @@
-"""The parameters of a run at moments on its way, for whoever wants to see how they became what they are.
+"""Snapshots: the parameters of a run at some of its steps, to see how they became what they are.
 
-They lie in the folder ``snapshots`` of the run, each as ``step-0000500.safetensors``: parameters and step, as in
+They are in the folder ``snapshots`` of the run, each as ``step-0000500.safetensors``: parameters and step, as in
 model.safetensors. Their number is bounded, so that a run of days does not fill the disk.
 """
 

@@ -34,7 +34,7 @@ def loss_words(loss: float) -> str:
 
 
 def judged(loss: float, baselines: Sequence[Baseline]) -> str:
-    """The same, with what it means beside counting; ``baselines`` may be empty when nothing could be counted."""
+    """The same, compared with counting; ``baselines`` may be empty when nothing could be counted."""
     return f"{loss_words(loss)}: {ngram.verdict(loss, baselines)}" if baselines else loss_words(loss)
 
 

@@ -58,9 +58,9 @@ def test_a_run_whose_text_is_gone_is_shown_all_the_same(
     moved = (run.parent / "text.txt").rename(tmp_path / "moved.txt")
     try:
         assert main(["info", str(run)]) == 0
-        assert "which is not at hand" in " ".join(capsys.readouterr().out.split())
+        assert "which is not on this machine" in " ".join(capsys.readouterr().out.split())
         assert main(["info", str(run), "--profile"]) == 2
-        assert "is not at hand" in capsys.readouterr().err
+        assert "is not on this machine" in capsys.readouterr().err
     finally:
         moved.rename(run.parent / "text.txt")
 
