@@ -11,9 +11,8 @@
     assert x.data == 2
 
 Tags: ``check``, assertions about what the prose says; ``solution``, the answer to an exercise; ``model``, the
-    definition
-that the lesson is about, compared with the lesson before (:func:`whats_new`). The learner fills in a line that ends in
-``# key: ...`` when practicing; the words after ``key:`` are the hint.
+definition that the lesson is about, compared with the lesson before (:func:`whats_new`). The learner fills in a line
+that ends in ``# key: ...`` when practicing; the words after ``key:`` are the hint.
 """
 
 from __future__ import annotations
