@@ -10,7 +10,7 @@ from viz.charts.flow import lines
 from viz.pages.timemachine import MOST_FRAMES, Frame, spread, time_machine
 from viz.rendering.page import Page
 
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..inspection.loss_graph import drawn_unasked, readable, recorded_loss
 from ..inspection.observer import SENTENCE, Observer, first_sentence
 from ..runs import checkpoint
@@ -40,16 +40,16 @@ def page_of(this: Run, taken: dict[int, Path], sentence: Sequence[int]) -> Page:
 
 def frames_of(this: Run, observer: Observer, taken: dict[int, Path]) -> list[Frame]:
     """What the page shows of a run's snapshots, or of some of many; afterwards the run is as it was."""
-    parameters, step = this.model.parameters(), this.step
+    parameters, at = this.model.parameters(), this.step
     numbers = [p.data for p in parameters]
     try:
         with collector_paused():  # the compiled programs and the model are millions of objects, and none is garbage
-            return [_frame(this, observer, taken[chosen]) for chosen in spread(sorted(taken), MOST_FRAMES)]
+            return [_frame(this, observer, step, taken[step]) for step in spread(sorted(taken), MOST_FRAMES)]
     finally:
         for p, number in zip(parameters, numbers, strict=True):
             p.data = number
         this.engine.refresh()
-        this.step = step
+        this.step = at
 
 
 def page_from(this: Run, frames: Sequence[Frame], sentence: Sequence[int]) -> Page:
@@ -72,8 +72,10 @@ def page_from(this: Run, frames: Sequence[Frame], sentence: Sequence[int]) -> Pa
     )
 
 
-def _frame(this: Run, observer: Observer, snapshot: Path) -> Frame:
+def _frame(this: Run, observer: Observer, step: int, snapshot: Path) -> Frame:
     seen = observer.see(snapshot)
+    if seen.step != step:
+        raise CheckpointError(f"{snapshot} is damaged: it was saved at step {seen.step}; remove or rename it")
     small = drawn_unasked(this.model)
     parameters, modules = lines(recorded_loss(this.model, observer.sentence, FLOW_SCALARS)[1]) if small else ([], [])
     losses = {"training": seen.train_loss, "validation": seen.val_loss, "this sentence": seen.sentence_loss}

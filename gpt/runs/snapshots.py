@@ -28,13 +28,13 @@ def planned(steps: int, keep: int) -> list[int]:
 
 
 def taken(folder: Path) -> dict[int, Path]:
-    """The snapshots in the folder of a run, by step."""
+    """The snapshots in the folder of a run, by step, in order; files of other names are none."""
     found = {}
-    for path in sorted((folder / FOLDER).glob("step-*.safetensors")):
+    for path in (folder / FOLDER).glob("step-*.safetensors"):
         digits = path.stem.removeprefix("step-")
-        if digits.isdecimal():
+        if digits.isdecimal() and path.name == _name(int(digits)):
             found[int(digits)] = path
-    return found
+    return dict(sorted(found.items()))
 
 
 def take(folder: Path, step: int, plan: list[int]) -> None:
@@ -50,4 +50,8 @@ def take(folder: Path, step: int, plan: list[int]) -> None:
     except FileExistsError:
         reason = "it is a file, and must be a folder"
         raise NotADirectoryError(errno.ENOTDIR, reason, str(folder / FOLDER)) from None
-    checkpoint.keep_model(folder, f"{FOLDER}/step-{step:07}.safetensors")
+    checkpoint.keep_model(folder, f"{FOLDER}/{_name(step)}")
+
+
+def _name(step: int) -> str:
+    return f"step-{step:07}.safetensors"

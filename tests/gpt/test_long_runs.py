@@ -76,6 +76,19 @@ def test_snapshots_are_spread_over_the_run_and_bounded(train_arguments: list[str
     assert list(snapshots.taken(out)) == [0, 8, 16, 24]
 
 
+def test_snapshots_are_in_the_order_of_their_steps_and_other_files_are_none(tmp_path: Path) -> None:
+    names = {step: f"step-{step:07}.safetensors" for step in (9_999_999, 0, 10_000_000, 5)}
+    others = [
+        f"step-{name}.safetensors" for name in ("\u0663", "5", "00000005", "-0000003", "\u00b2", "", "0000007 (2)")
+    ]
+    (tmp_path / snapshots.FOLDER).mkdir()
+    for name in [*names.values(), *others]:
+        (tmp_path / snapshots.FOLDER / name).touch()
+    found = snapshots.taken(tmp_path)
+    assert list(found) == sorted(names)
+    assert {step: path.name for step, path in found.items()} == names
+
+
 def test_a_resumed_run_takes_the_same_snapshots_and_the_same_best(train_arguments: list[str], tmp_path: Path) -> None:
     arguments = [*train_arguments, "--steps", "12", "--keep", "3", "--schedule", "constant"]
     assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0

@@ -213,4 +213,15 @@ def test_a_damaged_snapshot_is_named(
     snapshots.taken(run)[4].write_bytes(b"no")
     assert main(["timemachine", str(run)]) == 2
     assert "step-0000004.safetensors is damaged" in capsys.readouterr().err
+
+
+def test_a_snapshot_of_another_step_is_named(
+    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(train_arguments, tmp_path / "run")
+    first, last = min(snapshots.taken(run)), max(snapshots.taken(run))
+    taken = snapshots.taken(run)[first]
+    snapshots.taken(run)[last].replace(taken)
+    assert main(["timemachine", str(run)]) == 2
+    assert f"{taken.name} is damaged: it was saved at step {last}; remove or rename it" in capsys.readouterr().err
     assert not (run / "timemachine.html").exists()
