@@ -2,7 +2,8 @@
 
 A row knows four things about its operation: how to compute it, how to compute its local derivatives, and how to
 *write* both. The engine computes with the first two, gradcheck tests the second against the first, drawings and
-steppers print the last two, and the compiler reads the row's name. Nothing else in the library knows calculus.
+steppers print the last two, and from them every back end derives what it computes (formulas.py). Nothing else knows
+calculus.
 
 Reading a row::
 
@@ -77,6 +78,7 @@ class Op:
             through the operation at all.
         formula: the forward computation as text in ``a``, ``b``.
         derivative_formulas: the local derivatives as text in ``a``, ``b`` and ``out``, one per input.
+        exact_formulas: the same with the borders, where those for people leave them out: for what is computed.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Op:
     derivatives: Callable[..., tuple[float, ...]] | None
     formula: str
     derivative_formulas: tuple[str, ...]
+    exact_formulas: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Op {self.name}: {self.formula}>"
@@ -237,22 +240,32 @@ def _extreme_derivatives(*inputs_and_out: float) -> tuple[float, ...]:
     return tuple(share if x == out else 0.0 for x in inputs)
 
 
+_EXTREME = tuple(f"0.5 if a == b else 1 if {x} == out else 0 if out == out else out" for x in "ab")  # of two inputs
+
+
 # --- the table -------------------------------------------------------------------------------------------------
 
 ADD = Op("add", "+", 2, lambda a, b: a + b, lambda a, b, out: (1.0, 1.0), "a + b", ("1", "1"))
 SUB = Op("sub", "-", 2, lambda a, b: a - b, lambda a, b, out: (1.0, -1.0), "a - b", ("1", "-1"))
 MUL = Op("mul", "*", 2, lambda a, b: a * b, lambda a, b, out: (b, a), "a * b", ("b", "a"))
 DIV = Op("div", "/", 2, _div, _div_derivatives, "a / b", ("1 / b", "-a / b**2"))
-POW = Op("pow", "**", 2, _pow, _pow_derivatives, "a**b", ("b * a**(b - 1)", "a**b * log(a)"))
+POW = Op(
+    "pow", "**", 2, _pow, _pow_derivatives,
+    "a**b", ("b * a**(b - 1)", "a**b * log(a)"),
+    ("0 if b == 0 else b * (a + 0)**(b - 1)", "a**b * (log(a) if a > 0 else 0 if a == 0 else nan)"),
+)  # fmt: skip
 NEG = Op("neg", "neg", 1, lambda a: -a, lambda a, out: (-1.0,), "-a", ("-1",))
 EXP = Op("exp", "exp", 1, _exp, lambda a, out: (out,), "exp(a)", ("exp(a)",))
 LOG = Op("log", "log", 1, _log, lambda a, out: (1.0 / a,), "log(a)", ("1 / a",))
-SQRT = Op("sqrt", "sqrt", 1, _sqrt, _sqrt_derivatives, "sqrt(a)", ("1 / (2 * sqrt(a))",))
+SQRT = Op("sqrt", "sqrt", 1, _sqrt, _sqrt_derivatives, "sqrt(a)", ("1 / (2 * sqrt(a))",), ("0.5 / abs(sqrt(a))",))
 TANH = Op("tanh", "tanh", 1, math.tanh, lambda a, out: (1.0 - out * out,), "tanh(a)", ("1 - tanh(a)**2",))
 SIGMOID = Op(
     "sigmoid", "σ", 1, _sigmoid, lambda a, out: (out * (1.0 - out),), "1 / (1 + exp(-a))", ("out * (1 - out)",)
 )
-RELU = Op("relu", "ReLU", 1, _relu, lambda a, out: (0.0 if a <= 0.0 else 1.0,), "max(a, 0)", ("1 if a > 0 else 0",))
+RELU = Op(
+    "relu", "ReLU", 1, _relu, lambda a, out: (0.0 if a <= 0.0 else 1.0,),
+    "max(a, 0)", ("1 if a > 0 else 0",), ("0 if a <= 0 else 1",),
+)  # fmt: skip
 # a times the share of a normal distribution below a (Hendrycks and Gimpel 2016, eq. 1); the exact form, not tanh's.
 GELU = Op(
     "gelu", "GELU", 1, _gelu, _gelu_derivatives,
@@ -261,14 +274,17 @@ GELU = Op(
 )  # fmt: skip
 SIN = Op("sin", "sin", 1, _trigonometric(math.sin, "sin"), lambda a, out: (math.cos(a),), "sin(a)", ("cos(a)",))
 COS = Op("cos", "cos", 1, _trigonometric(math.cos, "cos"), lambda a, out: (-math.sin(a),), "cos(a)", ("-sin(a)",))
-ABS = Op("abs", "abs", 1, abs, lambda a, out: (float((a > 0.0) - (a < 0.0)),), "abs(a)", ("sign(a)",))
+ABS = Op(
+    "abs", "abs", 1, abs, lambda a, out: (float((a > 0.0) - (a < 0.0)),),
+    "abs(a)", ("sign(a)",), ("1 if a > 0 else -1 if a < 0 else 0",),
+)  # fmt: skip
 MAXIMUM = Op(
     "maximum", "max", None, _extreme(max), _extreme_derivatives,
-    "max(a, b)", ("1 if a > b else 0", "1 if b > a else 0"),
+    "max(a, b)", ("1 if a > b else 0", "1 if b > a else 0"), _EXTREME,
 )  # fmt: skip
 MINIMUM = Op(
     "minimum", "min", None, _extreme(min), _extreme_derivatives,
-    "min(a, b)", ("1 if a < b else 0", "1 if b < a else 0"),
+    "min(a, b)", ("1 if a < b else 0", "1 if b < a else 0"), _EXTREME,
 )  # fmt: skip
 # The value passes, the gradient does not: for numbers that only shift a computation, as the maximum in a softmax.
 DETACH = Op("detach", "detach", 1, lambda a: a, None, "a", ("0",))

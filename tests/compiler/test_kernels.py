@@ -10,7 +10,8 @@ import pytest
 
 from tests.compiler.against_eager import by_numpy
 from tinygrad_edu import ops
-from tinygrad_edu.compiler.numpy_backend import elementwise
+from tinygrad_edu.compiler.llvm_backend import llvm_math
+from tinygrad_edu.compiler.numpy_backend import elementwise, scalars
 
 X = np.concatenate([np.linspace(-40, 40, 4001), [0.0, 1e-30, -1e-30, 300.0, -300.0]])
 
@@ -90,3 +91,27 @@ def test_sigmoid_does_not_overflow() -> None:
     elementwise.sigmoid(out, a)
     assert out.tolist() == [0.0, 1.0, 0.5]
     assert math.isfinite(out.sum())
+
+
+@pytest.mark.parametrize("key", sorted(elementwise.OVERRIDES))
+@pytest.mark.parametrize("exponent", [2.0, 0.5, -0.5, -1.0, 3.0, 0.0, None])
+def test_overrides_are_the_derived_derivatives(key: str, exponent: float | None) -> None:
+    a = np.array([0.3, 1.0, 2.5, -0.0 if exponent in (2.0, 3.0, 0.0) else 7.0])
+    b = np.array([0.7, -1.5, 3.0, 2.0])
+    if key == "pow:0" and exponent is not None:
+        b = np.full(4, exponent)
+    out = by_numpy(key[:-2], a, b)
+    with np.errstate(all="ignore"):
+        derived = elementwise._DERIVED[key](a, b, out, np.empty(4))
+    given = exponent if key == "pow:0" and exponent is not None else b
+    assert elementwise.OVERRIDES[key](a, given, out, np.empty(4)) == pytest.approx(derived, rel=1e-14)
+
+
+def test_every_derivative_is_derived_or_an_override() -> None:
+    every = {f"{op.name}:{n}" for op in ops.TABLE if op.derivatives for n in range(op.arity or 2)}
+    assert {*elementwise.SLOPES} == every - {"gelu:0"}  # that is computed along with gelu
+    assert {*elementwise._DERIVED} == every - {"gelu:0"}
+    assert {*llvm_math.OVERRIDES} == {"grad:gelu:0", "grad:pow:0"}
+    lacking = {"pow:1", "sin:0", "cos:0"}  # machine code has no word for logarithms, sines and cosines
+    assert {name for name in llvm_math._FORMULAS if name.startswith("grad:")} == {f"grad:{n}" for n in every - lacking}
+    assert {name for name in scalars._EXPRESSIONS if name.startswith("grad:")} == {f"grad:{name}" for name in every}

@@ -24,7 +24,7 @@ FLOORS = [
     ["errors"],
     ["console", "files", "gradient_stats"],
     ["command_line", "ops"],
-    ["engine"],
+    ["engine", "formulas"],
     ["nested"],
     ["calls", "gradcheck", "optim", "step_log"],
     ["functional"],

@@ -30,28 +30,30 @@ function extreme(pick) {
 }
 const sigmoid = a => a >= 0 ? 1 / (1 + Math.exp(-a)) : Math.exp(a) / (1 + Math.exp(a));
 const finite = name => a => isFinite(a) || a !== a ? Math[name](a) : fail(`${name} of infinity has no answer`);
+// What is computed; the local derivatives are those of SLOPES, which the page gets from the library, but for overrides.
 const OPS = {
-  add: { f: (a, b) => a + b, d: () => [1, 1] },
-  sub: { f: (a, b) => a - b, d: () => [1, -1] },
-  mul: { f: (a, b) => a * b, d: (a, b) => [b, a] },
-  div: { f: (a, b) => b === 0 ? fail(`${short(a)} / 0: division by zero has no answer`) : a / b, d: (a, b, out) => [1 / b, -out / b] },
+  add: { f: (a, b) => a + b },
+  sub: { f: (a, b) => a - b },
+  mul: { f: (a, b) => a * b },
+  div: { f: (a, b) => b === 0 ? fail(`${short(a)} / 0: division by zero has no answer`) : a / b },
   pow: { f: power, d: (a, b, out) => [b === 0 ? 0 : a === 0 && b < 1 ? Infinity : b * power(a, b - 1), out * (a > 0 ? Math.log(a) : a === 0 ? 0 : NaN)] },
-  neg: { f: a => -a, d: () => [-1] },
-  exp: { f: Math.exp, d: (a, out) => [out] },
-  log: { f: a => a <= 0 ? fail(`log(${short(a)}): the logarithm needs a positive number`) : Math.log(a), d: a => [1 / a] },
-  sqrt: { f: a => a < 0 ? fail(`sqrt(${short(a)}): the square root of a negative number is not real`) : Math.sqrt(a), d: (a, out) => [out !== 0 ? 0.5 / out : Infinity] },
-  tanh: { f: Math.tanh, d: (a, out) => [1 - out * out] },
-  sigmoid: { f: sigmoid, d: (a, out) => [out * (1 - out)] },
-  relu: { f: a => a > 0 || a !== a ? a : 0, d: a => [a <= 0 ? 0 : 1] },
+  neg: { f: a => -a },
+  exp: { f: Math.exp },
+  log: { f: a => a <= 0 ? fail(`log(${short(a)}): the logarithm needs a positive number`) : Math.log(a) },
+  sqrt: { f: a => a < 0 ? fail(`sqrt(${short(a)}): the square root of a negative number is not real`) : Math.sqrt(a) },
+  tanh: { f: Math.tanh },
+  sigmoid: { f: sigmoid },
+  relu: { f: a => a > 0 || a !== a ? a : 0 },
   gelu: { f: a => a === -Infinity ? 0 : 0.5 * a * erfc(-a * Math.SQRT1_2),
           d: a => { const p = Math.exp(-0.5 * a * a) / Math.sqrt(2 * Math.PI); return [0.5 * erfc(-a * Math.SQRT1_2) + (p ? a * p : 0)]; } },
-  sin: { f: finite("sin"), d: a => [Math.cos(a)] },
-  cos: { f: finite("cos"), d: a => [-Math.sin(a)] },
-  abs: { f: Math.abs, d: a => [(a > 0) - (a < 0)] },
+  sin: { f: finite("sin") },
+  cos: { f: finite("cos") },
+  abs: { f: Math.abs },
   maximum: extreme(Math.max),
   minimum: extreme(Math.min),
   detach: { f: a => a, d: null },
 };
+for (const name in OPS) if (OPS[name].d === undefined) OPS[name].d = SLOPES[name];
 
 // --- the log ---------------------------------------------------------------------------------------------------------
 const NODES = DATA.nodes.map(([name, data, op, inputs]) => ({ name, data: number(data), op, inputs, leaf: op === null, constant: op === "constant" }));

@@ -10,6 +10,7 @@ import html
 import math
 
 from tinygrad_edu import ops
+from tinygrad_edu.formulas import expression, slopes
 from tinygrad_edu.step_log import Node, StepLog
 
 from .. import style
@@ -53,9 +54,26 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
         "PICTURE": picture(log, positions(log)),
         "SENTENCES": f"<ol>{sentences}</ol>",
         "LOG": script_json(data),
-        "SCRIPT": asset("words.js") + asset("step.js"),
+        "SCRIPT": asset("words.js") + slopes_in_javascript() + asset("step.js"),
     }
     return Page(page("step.html", title or f"{name}, step by step", asset("step.css"), parts))
+
+
+_WORDS = {
+    **{word: f"({{}} {sign} {{}})".format for word, sign in zip(("add", "sub", "mul", "div"), "+-*/", strict=True)},
+    **{word: f"({{}} {sign} {{}})".format for word, sign in (("==", "==="), ("<", "<"), (">", ">"), ("<=", "<="))},
+    **{word: f"Math.{word}({{}})".format for word in ("exp", "log", "sqrt", "tanh", "sin", "cos", "abs")},
+    "neg": "(-{})".format, "if": "({} ? {} : {})".format,
+}  # fmt: skip
+
+
+def slopes_in_javascript() -> str:
+    """The local derivatives of the table for step.js: ``SLOPES.mul(a, b, out)`` is a list of two."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, tree, names in slopes(_WORDS):
+        rows.setdefault((name[:-2], ", ".join(names)), []).append(str(expression(tree, {x: x for x in names}, _WORDS)))
+    lines = [f"  {op}: ({x}) => [{', '.join(each)}],\n" for (op, x), each in rows.items() if len(each) == x.count(",")]
+    return f"const SLOPES = {{\n{''.join(lines)}}};\n"
 
 
 # --- the picture ------------------------------------------------------------------------------------------------------

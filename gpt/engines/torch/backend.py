@@ -25,10 +25,12 @@ from tinygrad_edu.compiler.runtime.allocation import allocate, lifetimes
 from tinygrad_edu.compiler.runtime.axis_order import orders
 from tinygrad_edu.compiler.runtime.dropout_masks import Share, mask_of
 from tinygrad_edu.compiler.runtime.index_range import check_range, index_limits
+from tinygrad_edu.formulas import Tree, expression, slopes
 from tinygrad_edu.optim import check_state
 
 __all__ = [
     "FORWARD",
+    "OVERRIDES",
     "SLOPES",
     "TAKES_NUMBERS",
     "Lowered",
@@ -362,10 +364,6 @@ def _power_slope(a: Any, b: Any, out: Any) -> Tensor:
     return torch.where(b == 0.0, 0.0, b * torch.pow(a, b - 1.0))
 
 
-def _exponent_slope(a: Any, b: Any, out: Any) -> Tensor:
-    return out * torch.where(a > 0.0, torch.log(a), torch.where(a == 0.0, 0.0, math.nan))
-
-
 def _sigmoid(a: Any) -> Tensor:
     e = torch.exp(-torch.abs(a))
     return torch.where(a < 0.0, e, 1.0) / (1.0 + e)
@@ -378,14 +376,6 @@ def _gelu(a: Any) -> Tensor:
 def _gelu_slope(a: Any, out: Any) -> Tensor:
     near = torch.clamp(a, -1e4, 1e4)  # beyond, the density is 0, and infinity times 0 would be NaN
     return torch.special.ndtr(near) + near * torch.exp(-0.5 * near * near) / math.sqrt(2.0 * math.pi)
-
-
-def _extreme_slope(slot: int) -> Callable[..., Tensor]:
-    def slope(a: Any, b: Any, out: Any) -> Tensor:
-        own, other = (a, b) if slot == 0 else (b, a)
-        return torch.where(own == other, 0.5, torch.where(out != out, out, (own == out).to(out.dtype)))
-
-    return slope
 
 
 def _flow(g: Any, slope: Any) -> Tensor:
@@ -407,27 +397,19 @@ FORWARD: dict[str, Callable[..., Tensor]] = {
     "equal": lambda a, b: (a == b).to(a.dtype), "flow": _flow,
 }  # fmt: skip
 
+_WORDS: dict[str, Callable[..., Any]] = FORWARD | {
+    "if": torch.where, "==": operator.eq, "<": operator.lt, ">": operator.gt, "<=": operator.le,
+}  # fmt: skip
+
+
+def _derived(tree: Tree, names: tuple[str, ...]) -> Callable[..., Tensor]:
+    return lambda *operands: expression(tree, dict(zip(names, operands, strict=True)), _WORDS)
+
+
+#: In place of derived ones: an exponent may be a plain number, and the formula of gelu has an erf.
+OVERRIDES: dict[str, Callable[..., Tensor]] = {"pow:0": _power_slope, "gelu:0": _gelu_slope}
 #: ``function(*inputs, output)`` -> the local derivative
-SLOPES: dict[str, Callable[..., Tensor]] = {
-    "exp:0": lambda a, out: out,
-    "log:0": lambda a, out: 1.0 / a,
-    "sqrt:0": lambda a, out: 0.5 / torch.abs(out),  # the root of -0.0 is -0.0
-    "tanh:0": lambda a, out: 1.0 - out * out,
-    "sigmoid:0": lambda a, out: out * (1.0 - out),
-    "relu:0": lambda a, out: torch.where(a <= 0.0, 0.0, torch.ones_like(a)),
-    "gelu:0": _gelu_slope,
-    "sin:0": lambda a, out: torch.cos(a),
-    "cos:0": lambda a, out: -torch.sin(a),
-    "abs:0": lambda a, out: torch.sgn(a),
-    "pow:0": _power_slope,
-    "pow:1": _exponent_slope,
-    "maximum:0": _extreme_slope(0),
-    "maximum:1": _extreme_slope(1),
-    "minimum:0": _extreme_slope(0),
-    "minimum:1": _extreme_slope(1),
-    "div:0": lambda a, b, out: 1.0 / b,
-    "div:1": lambda a, b, out: -out / b,
-}
+SLOPES = {name: _derived(tree, names) for name, tree, names in slopes(_WORDS)} | OVERRIDES
 
 
 def _backward(name: str) -> Callable[..., Tensor]:

@@ -2,8 +2,8 @@
 
 A formula is arithmetic on vectors. The functions that are more than that all come from e^x: 2^n·e^r, where r is at
 most ½·ln 2 in size, and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); so to about
-one unit in the last place. For a derivative there is the formula of the derivative itself; ``flow`` multiplies it by
-the gradient.
+one unit in the last place. A derivative is written from its formula in the table, and ``flow`` multiplies
+it by the gradient.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ...formulas import Tree, expression, slopes
 from ..program.ir import Instruction
 from ..runtime.erfcx import LARGEST, erfcx_polynomial
 
@@ -223,24 +225,13 @@ class Formulas:
         share, density = self.normal(x)
         return self.call("fmuladd", self.two("fmul", density, 1.0 / math.sqrt(2.0 * math.pi)), x, share)
 
-    def extreme_slope(self, own: Any, other: Any, out: Any) -> str:
-        """The gradient goes to the input that was chosen, half of it where both are equal; NaN where one is NaN."""
-        chosen = self.choose(self.compare(own, "oeq", out), 1.0, 0.0)
-        shared = self.choose(self.compare(own, "oeq", other), 0.5, chosen)
-        return self.choose(self.compare(out, "uno", out), out, shared)
-
-    def sign(self, x: Any) -> str:
-        """The derivative of ``abs(x)``: 0 at 0, and for NaN."""
-        return self.choose(self.compare(x, "one", 0.0), self.call("copysign", 1.0, x), 0.0)
-
     def divide(self, a: Any, b: Any) -> str:
         """a / b; by 1 / b where many numbers share a divisor."""
         return self.two("fdiv arcp", a, b)
 
 
 _F = Formulas
-#: For each operation its formula: of the inputs, and for a derivative of the inputs and the result.
-_FORMULAS: dict[str, Callable[..., str]] = {
+_FORWARD: dict[str, Callable[..., str]] = {
     "copy": lambda f, a: f._text(a),
     "detach": lambda f, a: f._text(a),
     "add": lambda f, a, b: f.two("fadd", a, b),
@@ -261,19 +252,28 @@ _FORMULAS: dict[str, Callable[..., str]] = {
     "equal": lambda f, a, b: f.choose(f.compare(a, "oeq", b), 1.0, 0.0),
     "fill": lambda f, a, mask, value: f.choose(f.compare(mask, "une", 0.0), a, value),
     "flow": _F.flow,
-    "grad:exp:0": lambda f, a, out: f._text(out),
-    "grad:log:0": lambda f, a, out: f.divide(1.0, a),
-    "grad:sqrt:0": lambda f, a, out: f.divide(0.5, f.call("fabs", out)),  # the root of -0.0 is -0.0
-    "grad:tanh:0": lambda f, a, out: f.two("fsub", 1.0, f.two("fmul", out, out)),
-    "grad:sigmoid:0": lambda f, a, out: f.two("fmul", out, f.two("fsub", 1.0, out)),
-    "grad:relu:0": lambda f, a, out: f.choose(f.compare(a, "ole", 0.0), 0.0, 1.0),
-    "grad:gelu:0": lambda f, a, out: f.gelu_slope(a),
-    "grad:abs:0": lambda f, a, out: f.sign(a),
-    "grad:pow:0": lambda f, a, b, out: f.power_slope(a, b),
-    "grad:maximum:0": lambda f, a, b, out: f.extreme_slope(a, b, out),
-    "grad:maximum:1": lambda f, a, b, out: f.extreme_slope(b, a, out),
-    "grad:minimum:0": lambda f, a, b, out: f.extreme_slope(a, b, out),
-    "grad:minimum:1": lambda f, a, b, out: f.extreme_slope(b, a, out),
-    "grad:div:0": lambda f, a, b, out: f.divide(1.0, b),
-    "grad:div:1": lambda f, a, b, out: f.two("fsub", -0.0, f.divide(out, b)),
 }  # fmt: skip
+_WORDS: dict[str, Callable[..., Any]] = _FORWARD | {
+    "if": _F.choose,
+    "==": lambda f, a, b: f.compare(a, "oeq", b),
+    "<": lambda f, a, b: f.compare(a, "olt", b),
+    ">": lambda f, a, b: f.compare(a, "ogt", b),
+    "<=": lambda f, a, b: f.compare(a, "ole", b),
+}
+
+
+def _derived(tree: Tree, names: tuple[str, ...]) -> Callable[..., str]:
+    def formula(f: Formulas, *operands: Any) -> str:
+        words = {word: partial(write, f) for word, write in _WORDS.items()}
+        return f._text(expression(tree, dict(zip(names, operands, strict=True)), words))
+
+    return formula
+
+
+#: In place of derived ones: here is no word for erf and for most powers.
+OVERRIDES: dict[str, Callable[..., str]] = {
+    "grad:gelu:0": lambda f, a, out: f.gelu_slope(a),
+    "grad:pow:0": lambda f, a, b, out: f.power_slope(a, b),
+}
+#: For each operation its formula: of the inputs, and for a derivative of the inputs and the result.
+_FORMULAS = _FORWARD | {f"grad:{name}": _derived(tree, names) for name, tree, names in slopes(_WORDS)} | OVERRIDES

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...formulas import Tree, slopes
 from ..runtime.erfcx import LARGEST, erfcx_polynomial
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -125,29 +126,6 @@ def power(out: FloatArray, a: Any, b: Any) -> None:
         call()
 
 
-def _power_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
-    if not isinstance(b, np.ndarray):
-        if b == 0.0:
-            np.copyto(target, 0.0)
-            return
-        if b == 2.0:
-            np.multiply(a, 2.0, target)
-            return
-        power(target, a + 0.0, b - 1.0)  # the derivative at -0.0 is that at 0.0
-        np.multiply(target, b, target)
-    else:
-        np.power(a + 0.0, np.subtract(b, 1.0), target)
-        np.multiply(target, b, target)
-        np.copyto(target, 0.0, where=np.equal(b, 0.0))
-
-
-def _exponent_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
-    np.copyto(target, np.nan)
-    np.log(a, out=target, where=np.greater(a, 0.0))
-    np.multiply(target, out, target)
-    np.multiply(out, 0.0, out=target, where=np.equal(a, 0.0))
-
-
 # --- forward computations and derivatives that are not one numpy function --------------------------------------------
 
 
@@ -175,70 +153,78 @@ def _narrow(x: Any) -> Any:
     return x[tuple([slice(None) if step else slice(1) for step in x.strides])] if isinstance(x, np.ndarray) else x
 
 
-def _tanh_slope(a: Any, out: Any, target: FloatArray) -> None:
-    np.multiply(out, out, target)
-    np.subtract(1.0, target, target)
-
-
-def _sigmoid_slope(a: Any, out: Any, target: FloatArray) -> None:
-    np.subtract(1.0, out, target)
-    np.multiply(target, out, target)
-
-
-def _relu_slope(a: Any, out: Any, target: FloatArray) -> None:
-    np.copyto(target, ~np.less_equal(a, 0.0))  # 1 for NaN, as in the engine
-
-
-def _quotient_slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
-    np.divide(out, b, target)
-    np.negative(target, target)
-
-
-def _extreme_slope(slot: int) -> Callable[..., None]:
-    def slope(a: Any, b: Any, out: Any, target: FloatArray) -> None:
-        own, other = (a, b) if slot == 0 else (b, a)
-        np.copyto(target, np.equal(own, out))
-        np.copyto(target, 0.5, where=np.equal(own, other))
-        np.copyto(target, out, where=np.isnan(out))
-
-    return slope
-
-
-#: ``slope(*inputs, output, target)``: the local derivative, into ``target`` or as its result; that of gelu is computed
-#: along with gelu.
-SLOPES: dict[str, Callable[..., Any]] = {
-    "exp:0": lambda a, out, target: out,
-    "log:0": lambda a, out, target: np.divide(1.0, a, target),
-    "sqrt:0": lambda a, out, target: np.divide(0.5, np.abs(out), target),  # the root of -0.0 is -0.0
-    "tanh:0": _tanh_slope,
-    "sigmoid:0": _sigmoid_slope,
-    "relu:0": _relu_slope,
-    "sin:0": lambda a, out, target: np.cos(a, target),
-    "cos:0": lambda a, out, target: np.negative(np.sin(a, target), target),
-    "abs:0": lambda a, out, target: np.subtract(np.greater(a, 0.0), np.less(a, 0.0), target, dtype=target.dtype),
-    "pow:0": _power_slope,
-    "pow:1": _exponent_slope,
-    "maximum:0": _extreme_slope(0),
-    "maximum:1": _extreme_slope(1),
-    "minimum:0": _extreme_slope(0),
-    "minimum:1": _extreme_slope(1),
-    "div:0": lambda a, b, out, target: np.divide(1.0, _narrow(b)),
-    "div:1": _quotient_slope,
-}
-
-
-def backward(name: str, g: Any, *rest: Any) -> None:
-    """The local derivative called ``name`` times the gradient; ``rest`` are inputs, output and target."""
-    slope = SLOPES[name](*rest)
-    flow(g, rest[-1] if slope is None else slope, rest[-1])
-
-
 #: Operations that are one function of numpy.
 UFUNCS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "exp": np.exp,
     "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "abs": np.abs,
     "pow": np.power, "maximum": np.maximum, "minimum": np.minimum, "equal": np.equal,
 }  # fmt: skip
+_CONDITIONS = {"==": np.equal, "<": np.less, ">": np.greater, "<=": np.less_equal}
+
+
+def _derived(tree: Tree, names: tuple[str, ...]) -> Callable[..., Any]:
+    """``slope(*inputs, out, target)`` for a tree: calls of numpy, in ``target`` as far as that goes."""
+    lines: list[str] = []
+    result = _written(tree, True, lines)
+    text = "\n    ".join([f"def slope({', '.join(names)}, target):", *lines, f"return {result}"])
+    known: dict[str, Any] = {word.__name__: word for word in (*UFUNCS.values(), *_CONDITIONS.values(), np.copyto)}
+    known |= {"inf": math.inf, "nan": math.nan}
+    exec(text, known)  # words of this module and numbers only
+    slope: Callable[..., Any] = known["slope"]
+    return slope
+
+
+def _written(tree: Tree, own: bool, lines: list[str]) -> str:
+    """What a tree is in Python, after some lines; with ``own``, the last of them puts it into ``target``."""
+    if not isinstance(tree, tuple):
+        return str(tree)
+    if tree[0] == "if":
+        assert own  # no formula of the table needs a second array to choose into
+        _, (condition, x, y), yes, no = tree
+        if (otherwise := _written(no, True, lines)) != "target":
+            lines.append(f"copyto(target, {otherwise})")
+        chosen = f"{_CONDITIONS[condition].__name__}({x}, {y})"
+        lines.append(f"copyto(target, {_written(yes, False, lines)}, where={chosen})")
+        return "target"
+    operands, free = [], own
+    for x in tree[1:]:
+        operands.append(_written(x, free, lines))
+        free = free and not isinstance(x, tuple)
+    call = f"{UFUNCS[tree[0]].__name__}({', '.join(operands)}{', target' if own else ''})"
+    if not own:
+        return call
+    lines.append(call)
+    return "target"
+
+
+def _power_slope(a: Any, b: Any, out: Any, target: FloatArray) -> Any:
+    """The exponents that networks use need no logarithm."""
+    if isinstance(b, np.ndarray):
+        return _DERIVED["pow:0"](a, b, out, target)
+    if b == 0.0:
+        np.copyto(target, 0.0)
+    elif b == 2.0:
+        np.multiply(a, 2.0, target)
+    else:
+        power(target, a + 0.0, b - 1.0)  # the derivative at -0.0 is that at 0.0
+        np.multiply(target, b, target)
+    return target
+
+
+_DERIVED = {name: _derived(tree, names) for name, tree, names in slopes({*UFUNCS, *_CONDITIONS, "if"})}
+#: In place of derived ones, for speed. The derivative of gelu is computed along with gelu: see lowering.py.
+OVERRIDES: dict[str, Callable[..., Any]] = {
+    "pow:0": _power_slope,
+    "div:0": lambda a, b, out, target: np.divide(1.0, _narrow(b)),
+}
+#: ``slope(*inputs, output, target)``: the local derivative, in ``target`` or elsewhere.
+SLOPES = _DERIVED | OVERRIDES
+
+
+def backward(name: str, g: Any, *rest: Any) -> None:
+    """The local derivative called ``name`` times the gradient; ``rest`` are inputs, output and target."""
+    flow(g, SLOPES[name](*rest), rest[-1])
+
 
 #: Those that are a function of this module: ``kernel(out, *inputs)``.
 FORWARD: dict[str, Callable[..., Any]] = {

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...formulas import Tree, expression, slopes
 from ..program.fusion import Schedule, Stretch, numbers
 from ..program.ir import Access, Instruction, Program
 
@@ -274,17 +275,9 @@ _quotient = _quiet(lambda a, b: a / b, np.divide)
 _power = _quiet(math.pow, np.power)
 
 
-def _power_slope(a: float, b: float) -> float:
-    return b * _power(a + 0.0, b - 1.0) if b else 0.0  # the derivative at -0.0 is that at 0.0
-
-
 def _flow(slope: str) -> str:
     """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
     return f"({{0}} * slope if (slope := ({slope})) else 0.0)"
-
-
-def _exponent_slope(a: float, out: float) -> float:
-    return out * (math.log(a) if a > 0.0 else 0.0 if a == 0.0 else math.nan)
 
 
 _WORDS: dict[str, Any] = {
@@ -293,14 +286,10 @@ _WORDS: dict[str, Any] = {
     "sin": _quiet(math.sin, np.sin), "cos": _quiet(math.cos, np.cos),
     "exp": ops.EXP.forward, "sigmoid": ops.SIGMOID.forward, "gelu": ops.GELU.forward,
     "maximum": ops.MAXIMUM.forward, "minimum": ops.MINIMUM.forward, "gelu_slopes": ops.GELU.derivatives,
-    "quotient": _quotient, "power": _power, "power_slope": _power_slope, "exponent_slope": _exponent_slope,
+    "quotient": _quotient, "power": _power,
 }  # fmt: skip
 
-_EXTREME_SLOPE = (
-    "({{0}} * 0.5 if {{{0}}} == {{{1}}} else {{0}} if {{{0}}} == {{3}} else {{3}} if {{3}} != {{3}} else 0.0)"
-)
-
-#: For each operation its result, from the inputs; for a derivative from the gradient, the inputs and the result.
+#: For each operation its result, from the inputs; for a derivative from the gradient, inputs and result.
 _EXPRESSIONS: dict[str, str] = {
     "copy": "{0}", "detach": "{0}", "add": "{0} + {1}", "sub": "({0} - {1})", "mul": "{0} * {1}", "neg": "(-{0})",
     "div": "({0} / {1} if {1} else quotient({0}, {1}))",
@@ -309,20 +298,17 @@ _EXPRESSIONS: dict[str, str] = {
     "pow": "power({0}, {1})",
     **{name: f"{name}({{0}})" for name in ("exp", "log", "sqrt", "tanh", "sigmoid", "gelu", "sin", "cos", "abs")},
     "flow": "({0} * {1} if {1} else 0.0)",
-    "grad:exp:0": "({0} * {2} if {2} else 0.0)",
-    "grad:log:0": _flow("1.0 / {1} if {1} else quotient(1.0, {1})"),
-    "grad:sqrt:0": _flow("0.5 / {2} if {2} else inf"),
-    "grad:tanh:0": _flow("1.0 - {2} * {2}"),
-    "grad:sigmoid:0": _flow("{2} * (1.0 - {2})"),
-    "grad:relu:0": "(0.0 if {1} <= 0.0 else {0})",
-    "grad:gelu:0": _flow("gelu_slopes({1}, {2})[0]"),
-    "grad:sin:0": _flow("cos({1})"),
-    "grad:cos:0": _flow("-sin({1})"),
-    "grad:abs:0": "({0} if {1} > 0.0 else -{0} if {1} < 0.0 else 0.0)",
-    "grad:pow:0": _flow("power_slope({1}, {2})"),
-    "grad:pow:1": _flow("exponent_slope({1}, {3})"),
-    "grad:maximum:0": _EXTREME_SLOPE.format(1, 2), "grad:maximum:1": _EXTREME_SLOPE.format(2, 1),
-    "grad:minimum:0": _EXTREME_SLOPE.format(1, 2), "grad:minimum:1": _EXTREME_SLOPE.format(2, 1),
-    "grad:div:0": _flow("1.0 / {2} if {2} else quotient(1.0, {2})"),
-    "grad:div:1": _flow("-{3} / {2} if {2} else quotient(-{3}, {2})"),
 }  # fmt: skip
+_WORDS_OF_SLOPES: dict[str, Any] = {word: text.format for word, text in _EXPRESSIONS.items()} | {
+    "add": "({0} + {1})".format, "mul": "({0} * {1})".format, "if": "({1} if {0} else {2})".format,
+    **{word: f"{{0}} {word} {{1}}".format for word in ("==", "<", ">", "<=")},
+}  # fmt: skip
+
+
+def _derived(tree: Tree, names: tuple[str, ...]) -> str:
+    return _flow(str(expression(tree, {name: f"{{{n}}}" for n, name in enumerate(names, 1)}, _WORDS_OF_SLOPES)))
+
+
+_EXPRESSIONS |= {f"grad:{name}": _derived(tree, names) for name, tree, names in slopes(_WORDS_OF_SLOPES)}
+#: In place of a derived one, for accuracy.
+_EXPRESSIONS["grad:gelu:0"] = _flow("gelu_slopes({1}, {2})[0]")

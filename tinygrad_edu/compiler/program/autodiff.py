@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from ...formulas import derivative
 from .ir import (
     Access,
     Array,
@@ -160,25 +161,13 @@ class _Reverse:
             self._extreme(it, g)
         elif it.op == "copy":
             self.contribute(x[0], loops, "copy", (g,))
-        elif it.op == "add":
-            self.contribute(x[0], loops, "copy", (g,))
-            self.contribute(x[1], loops, "copy", (g,))
-        elif it.op == "sub":
-            self.contribute(x[0], loops, "copy", (g,))
-            self.contribute(x[1], loops, "neg", (g,))
-        elif it.op == "neg":
-            self.contribute(x[0], loops, "neg", (g,))
-        elif it.op == "mul":
-            if _same(x[0], x[1]) and g.table is None:
-                kept = [loop for loop in range(len(loops)) if g.uses(loop)]
-                inner = tuple(loops[loop] for loop in kept)
-                own = replace(g, steps=tuple(tuple(row[loop] for loop in kept) for row in g.steps))
-                double = self.temporary("mul", inner, tuple(range(len(kept))), (own, 2.0))
-                steps = tuple(tuple(int(loop == k) for loop in range(len(loops))) for k in kept)
-                self.contribute(x[0], loops, "mul", (Access(double.array, (0,) * len(kept), steps), x[0]))
-            else:
-                self.contribute(x[0], loops, "mul", (g, x[1]))
-                self.contribute(x[1], loops, "mul", (g, x[0]))
+        elif it.op == "mul" and _same(x[0], x[1]) and g.table is None:
+            kept = [loop for loop in range(len(loops)) if g.uses(loop)]
+            inner = tuple(loops[loop] for loop in kept)
+            own = replace(g, steps=tuple(tuple(row[loop] for loop in kept) for row in g.steps))
+            double = self.temporary("mul", inner, tuple(range(len(kept))), (own, 2.0))
+            steps = tuple(tuple(int(loop == k) for loop in range(len(loops))) for k in kept)
+            self.contribute(x[0], loops, "mul", (Access(double.array, (0,) * len(kept), steps), x[0]))
         elif it.op == "div" and not self._risky(it):
             self._divide(it, g)
         elif it.op == "select":
@@ -198,6 +187,13 @@ class _Reverse:
     def _derivative(self, it: Instruction, g: Access, slot: int, operand: Access) -> None:
         """The rule of the operation table."""
         if ops.by_name(it.op).derivatives is None:
+            return
+        tree = derivative(it.op, slot)
+        if tree in ("a", "b"):
+            self.contribute(operand, it.loops, "mul", (g, it.inputs["ab".index(tree)]))
+            return
+        if tree in (1.0, -1.0):
+            self.contribute(operand, it.loops, "copy" if tree == 1.0 else "neg", (g,))
             return
         inputs = (g, *it.inputs, it.out)
         op = f"grad:{it.op}:{slot}"
