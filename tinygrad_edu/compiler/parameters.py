@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -239,7 +240,7 @@ class Parameters:
             engine.changes += 1  # for others that hold the same Values
 
     def _numbers(self) -> FloatArray:
-        return np.fromiter((v._number for v in self._held), np.float64, len(self._held))
+        return np.fromiter(map(attrgetter("_number"), self._held), np.float64, len(self._held))
 
     # --- by hand ----------------------------------------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ class Body:
         self.captures: list[Any] = []
         self.outputs: list[int] = []
         self.structure: Any = None
+        self._floats: dict[float, int] = {}  # constants once more, by number
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
         self.constants: set[int] = set()  # the nodes that are numbers of the program
         self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
@@ -156,9 +157,14 @@ class Body:
             if x._body is self:
                 return x._node  # type: ignore[no-any-return]
             return self._capture(x)
+        if type(x) is float and x in self._floats:
+            return self._floats[x]
         if not isinstance(x, Value):
-            node = self._once(("constant", repr(float(x))), ops.CONSTANT, (float(x),))
+            number = float(x)
+            node = self._once(("constant", repr(number)), ops.CONSTANT, (number,))
             self.constants.add(node)
+            if number:  # not 0, which is equal to −0
+                self._floats[number] = node
             return node
         if x.op is None:
             tensor, place = self.trace.parameters.locate(x)
@@ -470,12 +476,12 @@ class Index(Whole):
         """What :func:`tinygrad_edu.functional.pick` does for an index that has no number yet."""
         body = current_body()
         node = body.number(self)
-        leaves: list[list[int]] = []
+        leaves: list[Sequence[int]] = []
         shapes: set[Any] = set()
         for entry in table:
             shape, items = rectangle(entry, (Value, Plain, float, int)) or (None, [])
             shapes.add(shape)
-            leaves.append([body.number(x) for x in items])
+            leaves.append(body.vector(items) if items else [])
         if len(shapes) != 1 or None in shapes:
             refuse(
                 "pick() chooses from entries that differ in shape, or that are not numbers",
@@ -646,13 +652,13 @@ def is_tracing() -> bool:
     return _body.get() is not None
 
 
-def site_here(depth: int) -> int:
-    """The number of the place in the source that is being executed, ``depth`` frames up."""
+def site_here(depth: int, body: Body | None = None) -> int:
+    """The number of the place in the source that is being executed, ``depth`` frames up, in the record of ``body``."""
     frame = sys._getframe(depth)
     while frame.f_globals.get("__name__") in transparent and frame.f_back is not None:
         frame = frame.f_back
     key = (frame.f_code, frame.f_lasti)
-    trace = current_body().trace
+    trace = (body or current_body()).trace
     number = trace.places.get(key)
     if number is None:  # one line may have several places: Python moves calls about when it optimizes them
         number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
@@ -685,13 +691,14 @@ def _record(op: Op, a: Any, b: Any) -> Any:
     out._body = body
     body.ops.append(op)
     body.args.append((i, j))
-    body.sites.append(site_here(3))
+    body.sites.append(site_here(3, body))
     return out
 
 
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
-    body, site = current_body(), site_here(3)
+    body = current_body()
+    site = site_here(3, body)
     _check_recording()
     if not any(issubclass(type(x), Value) for x in chain(a, b)):
         return sum([x * y for x, y in zip(a, b, strict=True)])._as_value()
