@@ -1,6 +1,6 @@
 """The settings of a model and of a training run: frozen, checked, and the source of every command-line flag.
 
-Each field carries its help text, so the command line, the error messages and this page cannot disagree.
+Each field carries its help text, so the command line, the error messages and this page always agree.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = [
 NORMS = ("rmsnorm", "layernorm")
 POSITIONS = ("learned", "rotary")
 SCHEDULES = ("cosine", "linear", "constant")
-LARGEST = 100_000_000  # parameters; more would not fit into the memory of an ordinary machine as scalars
-# What no run of ours can want, and what a mistyped or hostile number would fill memory or wait for ever with.
+LARGEST = 100_000_000  # parameters; more scalars would not fit into the memory of an ordinary machine
+# Limits no run needs to exceed, so that a mistyped or hostile number cannot fill memory or run forever.
 MOST = {
     "vocab_size": 1 << 16,
     "block_size": 1 << 14,
@@ -59,7 +59,7 @@ def _setting(default: Any, help: str) -> Any:
 
 
 def _check_range(config: Any, name: str, low: float, high: float = math.inf, *, below: bool = False) -> None:
-    """``low <= value <= high``, or ``< high`` with ``below``; whole numbers where the default is one."""
+    """``low <= value <= high``, or ``< high`` with ``below``; whole numbers if the default is one."""
     value = getattr(config, name)
     whole = isinstance(_default(config, name), int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
@@ -70,7 +70,7 @@ def _check_range(config: Any, name: str, low: float, high: float = math.inf, *, 
 
 
 def _check_most(config: Any) -> None:
-    """No whole number is above :data:`MOST`."""
+    """Check that no whole number is above :data:`MOST`."""
     for name, value in vars(config).items():
         most = MOST.get(name, _MOST)
         if isinstance(value, int) and value > most:
@@ -79,7 +79,7 @@ def _check_most(config: Any) -> None:
 
 def _check_choice(config: Any, name: str, choices: Iterable[str]) -> None:
     value = getattr(config, name)
-    if value not in tuple(choices):  # a list, say, could not be looked up in a dictionary
+    if value not in tuple(choices):  # a list, say, cannot be looked up in a dictionary
         raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {shown(value)}")
 
 
@@ -104,14 +104,14 @@ class GPTConfig:
     n_head: int = _setting(4, "attention heads per block; must divide n_embd")
     n_embd: int = _setting(16, "width: numbers per position in the residual stream")
     positions: str = _setting(
-        "learned", "how a token knows its place: learned, a vector per position; rotary, queries and keys are turned"
+        "learned", "position encoding: learned, a vector per position; rotary, queries and keys are rotated"
     )
     norm: str = _setting("rmsnorm", f"normalization before each part: {' or '.join(NORMS)}")
     norm_weight: bool = _setting(False, "give each norm a learned weight per feature")
-    activation: str = _setting("relu", f"bend inside the MLP: {', '.join(ACTIVATIONS)}")
+    activation: str = _setting("relu", f"activation of the MLP: {', '.join(ACTIVATIONS)}")
     bias: bool = _setting(False, "add biases to linear layers (and to a layernorm that has weights)")
     tied_head: bool = _setting(False, "use the token embedding as output layer too (Press and Wolf 2017)")
-    dropout: float = _setting(0.0, "share of activations set to zero while training")
+    dropout: float = _setting(0.0, "fraction of activations set to zero during training")
     init_std: float = _setting(0.08, "standard deviation of the weights at the start")
 
     def __post_init__(self) -> None:
@@ -154,22 +154,22 @@ class TrainConfig:
     min_lr: float = _setting(1e-3, "learning rate at the end of the schedule")
     warmup_steps: int = _setting(100, "steps over which the learning rate rises to its peak")
     schedule: str = _setting("cosine", f"how the learning rate falls after that: {', '.join(SCHEDULES)}")
-    beta1: float = _setting(0.9, "AdamW: memory of the running mean of the gradient")
-    beta2: float = _setting(0.99, "AdamW: memory of the running mean of its square")
+    beta1: float = _setting(0.9, "AdamW: decay of the running mean of the gradient")
+    beta2: float = _setting(0.99, "AdamW: decay of the running mean of its square")
     eps: float = _setting(1e-8, "AdamW: added to the root in the divisor")
-    weight_decay: float = _setting(0.1, "AdamW: pull of the weight matrices towards zero")
+    weight_decay: float = _setting(0.1, "AdamW: decay of the weight matrices toward zero")
     grad_clip: float = _setting(1.0, "largest norm of all gradients together; 0 does not clip")
     seed: int = _setting(1337, "the one seed: initial weights, batches, samples")
     eval_interval: int = _setting(250, "steps between validations; 0 validates only at the end")
     eval_sequences: int = _setting(256, "sequences per validation, spread evenly over the validation text")
-    final_eval_sequences: int = _setting(0, "sequences in the validation at the end of the run; 0 takes all there are")
+    final_eval_sequences: int = _setting(0, "sequences in the validation at the end of the run; 0 takes all")
     sample_interval: int = _setting(500, "steps between printed samples; 0 prints only the one at the end")
     checkpoint_interval: int = _setting(250, "steps between checkpoints; 0 saves only at the end")
-    patience: int = _setting(0, "stop after so many validations without a lower loss; 0 goes on to the last step")
+    patience: int = _setting(0, "stop after this many validations without a lower loss; 0 never stops early")
     keep: int = _setting(0, "snapshots of the parameters to keep, spread evenly over the run; 0 keeps none")
-    threads: int = _setting(1, "processor cores that share every batch among them")
+    threads: int = _setting(1, "processor cores among which every batch is split")
     engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value; torch: with PyTorch")
-    device: str = _setting(DEVICES[0], "where the torch engine computes: cpu or cuda")
+    device: str = _setting(DEVICES[0], "device of the torch engine: cpu or cuda")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "eval_sequences", "threads"):
@@ -202,7 +202,7 @@ class TrainConfig:
 
 
 def made(kind: type[_Config], fields: Mapping[str, Any]) -> _Config:
-    """A configuration of fields that a file holds; ConfigError for an unknown one, too."""
+    """Make a configuration from the fields in a file; raises ConfigError for an unknown one, too."""
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = [shown(name) for name in fields if name not in known]
     if unknown:
@@ -295,7 +295,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset(name: str) -> Preset:
-    """The preset called ``name``; ConfigError with the known names for another."""
+    """Return the preset called ``name``; raises ConfigError with the known names if there is none."""
     try:
         return PRESETS[name]
     except KeyError:

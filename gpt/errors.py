@@ -1,4 +1,4 @@
-"""What can go wrong outside the mathematics: files, text, settings. Each message is a sentence one can act on."""
+"""What can go wrong outside the mathematics: files, text, settings. Each message says what to do."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class CheckpointError(GPTError):
 
 
 class DivergedError(GPTError):
-    """The loss is not a finite number any more, or it explodes; the last checkpoint is untouched.
+    """The loss is no longer finite, or it explodes; the last checkpoint is untouched.
 
     Attributes:
-        batch: the sequences of the step at which it was seen. The model is as it was before that step when a number was
-            not finite.
+        batch: the sequences of the step at which it happened. If a number was not finite, the model is as it was before
+            that step.
     """
 
     exit_code = 1
@@ -57,7 +57,7 @@ class DivergedError(GPTError):
 
 
 def shown(value: Any) -> str:
-    """A value from a file for a message: one line, and short, whatever it is.
+    """Format a value from a file for a message: one short line, whatever it is.
 
     >>> shown({"a": [1, 2]}), len(shown("x" * 1000)), shown(10**5000)
     ("{'a': [1, 2]}", 60, 'a number of 16,610 bits')
@@ -66,7 +66,7 @@ def shown(value: Any) -> str:
 
 
 def named(name: str) -> str:
-    """A name from a file as it is, or in quotes where it is no plain word.
+    """Return a name from a file as it is, or in quotes if it is not a plain word.
 
     >>> named("n_head"), named("two\\nlines")
     ('n_head', "'two\\\\nlines'")

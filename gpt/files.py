@@ -1,4 +1,4 @@
-"""One process at a time in the folder of a run."""
+"""Lock the folder of a run, for one process at a time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a folder, which is made if need be, from every other process that does the same.
+    """Lock a folder, which is made if necessary, against other processes.
 
-    The system gives the lock back when a process ends, however it ends. Raises ConfigError that names the process that
-    holds the folder, and OSError when it cannot be written.
+    The system releases the lock when a process ends, however it ends. Raises ConfigError, naming the process that holds
+    the folder, and OSError if it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
@@ -29,8 +29,8 @@ def locked(folder: Path) -> Iterator[None]:
         file = os.open(path, os.O_RDWR | os.O_CREAT | OWN_FILE, 0o666)
         try:
             if not lock(file):
-                raise ConfigError(f"{folder} is in use: {_holder(path)} writes there; let it end, or stop it first")
-            if is_at(file, path):  # or the one that had it has removed it meanwhile
+                raise ConfigError(f"{folder} is in use: {_holder(path)} writes there; wait for it, or stop it first")
+            if is_at(file, path):  # or its holder has removed it meanwhile
                 break
         except BaseException:
             os.close(file)
@@ -50,7 +50,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process holds the folder."""
+    """Return whether a process holds the folder."""
     try:
         file = os.open(folder / LOCK, os.O_RDWR | OWN_FILE)
     except OSError:

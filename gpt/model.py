@@ -60,7 +60,7 @@ class LayerCache:
 
     Attributes:
         keys, values: per head, one vector (hs) per position.                                             # (nh, T, hs)
-        mask: added to the scores of every query, a number per key; −1e9 hides a key. None hides nothing.
+        mask: numbers, one per key, added to the scores of every query; −1e9 hides a key. None hides nothing.
     """
 
     mask: Mask | None = None
@@ -70,12 +70,12 @@ class LayerCache:
         self.values: list[list[Vector]] = [[] for _ in range(n_head)]
 
     def positions(self, count: int) -> Sequence[int]:
-        """The positions of the next ``count`` tokens."""
+        """Return the positions of the next ``count`` tokens."""
         seen = len(self.keys[0])
         return range(seen, seen + count)
 
     def extend(self, head: int, keys: list[Vector], values: list[Vector]) -> tuple[list[Vector], list[Vector]]:
-        """Add those of new positions to one head; returns all that the head has.    # (T, hs) → (Tpast + T, hs)"""
+        """Add the keys or values of new positions to one head; returns all of them.    # (T, hs) → (Tpast + T, hs)"""
         self.keys[head] += keys
         self.values[head] += values
         return self.keys[head], self.values[head]
@@ -85,7 +85,7 @@ class KVCache:
     """Keys and values of the positions a model has already seen, so that the next position need not compute them again.
 
     Attributes:
-        layers: one part per block.
+        layers: the cache of each block.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -105,8 +105,8 @@ def _norm(config: GPTConfig) -> Module:
 def rotate(x: Vector, position: int) -> Vector:
     """Rotate pairs of numbers by angles that grow with the position.    # (hs) → (hs)
 
-    Number i and number i + hs/2 are a point in a plane, which is turned by position · 10000^(−2i/hs): so the product of
-    a query and a key depends on how far apart they are, not on where (rotary position embedding, Su et al. 2021,
+    Number i and number i + hs/2 are a point in a plane, which is rotated by position · 10000^(−2i/hs): so the product
+    of a query and a key depends on how far apart they are, not on where (rotary position embedding, Su et al. 2021,
     equations 13 to 16; the pairs are those of GPT-NeoX).
 
     >>> [round(v.data, 4) for v in rotate([Value(1.0), Value(0.0)], 1)]
@@ -127,7 +127,7 @@ def _all_angles(positions: int, half: int) -> list[Angles]:
 
 
 def apply_rotary(x: Vector, angles: Angles) -> Vector:
-    """Rotate pairs of numbers by angles of which the cosines and sines are known; see :func:`rotate`."""
+    """Rotate pairs of numbers by angles with known cosines and sines; see :func:`rotate`."""
     half = len(x) // 2
     first = [a * c + b * -s for a, b, c, s in zip(x[:half], x[half:], *angles, strict=True)]
     second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], *angles, strict=True)]
@@ -149,7 +149,7 @@ class CausalSelfAttention(Module):
         self.block_size = config.block_size
 
     def forward(self, x: list[Vector], cache: LayerCache | None = None) -> list[Vector]:
-        """A whole sequence; with a ``cache``, the continuation of what it holds."""
+        """Take a whole sequence or, with a ``cache``, its continuation."""
         y: list[Vector] = [[] for _ in x]
         positions = range(len(x)) if cache is None else cache.positions(len(x))
         mask = None if cache is None else cache.mask
@@ -158,13 +158,13 @@ class CausalSelfAttention(Module):
                 keys, values = cache.extend(h, keys, values)
             mixed = self.head(queries, keys, values) if mask is None else self.head(queries, keys, values, mask)
             for out, row in zip(y, mixed, strict=True):
-                out += row  # the heads' results one after the other: (C)
+                out += row  # the results of the heads, concatenated: (C)
         return [self.dropout(self.c_proj(v)) for v in y]
 
     def heads(
         self, x: list[Vector], positions: Sequence[int]
     ) -> Iterator[tuple[list[Vector], list[Vector], list[Vector]]]:
-        """Queries, keys and values of one head after the other.    # (T, C) → (nh, 3, T, hs)"""
+        """Compute queries, keys and values, head by head.    # (T, C) → (nh, 3, T, hs)"""
         hs = len(x[0]) // self.n_head
         qkv = [self.c_attn(v) for v in x]  # (T, 3C)
         q, k, v = ([row[i * len(row) // 3 : (i + 1) * len(row) // 3] for row in qkv] for i in range(3))
@@ -177,7 +177,7 @@ class CausalSelfAttention(Module):
 
 
 class FeedForward(Module):
-    """Each position on its own: widen four times, bend, narrow again.    # (C) → (C)"""
+    """The MLP, on each position separately: four times wider, activation, narrow again.    # (C) → (C)"""
 
     def __init__(
         self, config: GPTConfig, *, residual_std: float, rng: random.Random, dropout_rng: random.Random
@@ -204,7 +204,7 @@ class Block(Module):
         self.mlp = FeedForward(config, residual_std=residual_std, rng=rng, dropout_rng=dropout_rng)
 
     def forward(self, x: list[Vector], cache: LayerCache | None = None) -> list[Vector]:
-        """A whole sequence; with a ``cache``, the continuation of what it holds."""
+        """Take a whole sequence or, with a ``cache``, its continuation."""
         attended = self.attn([self.ln_1(v) for v in x], cache)
         x = [F.add(v, a) for v, a in zip(x, attended, strict=True)]
         return [F.add(v, self.mlp(self.ln_2(v))) for v in x]
@@ -227,7 +227,7 @@ class Transformer(Module):
         self.ln_f = _norm(config)
 
     def forward(self, tokens: Sequence[int], cache: KVCache | None = None) -> list[Vector]:
-        """Tokens to the normalized residual stream.    # (T) → (T, C)"""
+        """Map tokens to the normalized residual stream.    # (T) → (T, C)"""
         layers = cache.layers if cache is not None else [None] * len(self.h)
         x = self.embedded(tokens, range(len(tokens)) if cache is None else cache.layers[0].positions(len(tokens)))
         for block, layer in zip(self.h, layers, strict=True):
@@ -235,7 +235,7 @@ class Transformer(Module):
         return [self.ln_f(v) for v in x]
 
     def embedded(self, tokens: Sequence[int], positions: Sequence[int]) -> list[Vector]:
-        """What each token is, and where it is.    # (T), (T) → (T, C)"""
+        """Add token and position embeddings.    # (T), (T) → (T, C)"""
         x = [self.wte(token) for token in tokens]
         if self.learned:
             x = [F.add(v, self.wpe(position)) for v, position in zip(x, positions, strict=True)]
@@ -246,8 +246,8 @@ class GPT(Module):
     """A language model: tokens in, logits of the next token at every position out.
 
     Args:
-        config: its shape.
-        seed: of the initial weights.
+        config: the shape of the model.
+        seed: the seed of the initial weights.
 
     >>> model = GPT(GPTConfig(vocab_size=65, block_size=16, n_layer=1, n_head=4, n_embd=16))
     >>> len(model.parameters())
@@ -264,10 +264,10 @@ class GPT(Module):
             self.lm_head.weight = self.transformer.wte.weight
 
     def forward(self, tokens: Sequence[int], cache: KVCache | None = None) -> list[Vector]:
-        """The logits after each token.                                                                  # (T) → (T, V)
+        """Return the logits after each token.                                                            # (T) → (T, V)
 
-        With a ``cache`` the tokens continue the sequence that the cache holds, and are added to it. Raises ConfigError
-        when the sequence would be longer than ``block_size``, IndexError for a token outside the vocabulary.
+        With a ``cache`` the tokens continue the sequence in the cache, and are added to it. Raises ConfigError if the
+        sequence would be longer than ``block_size``, IndexError for a token outside the vocabulary.
         """
         length = len(tokens) + (len(cache) if cache is not None else 0)
         if not tokens or length > self.config.block_size:
@@ -278,7 +278,7 @@ class GPT(Module):
         return [self.lm_head(v) for v in self.transformer(tokens, cache)]
 
     def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
-        """Mean surprise about the next token over all positions, in nats.    # (T), (T) → ()"""
+        """Return the mean surprise about the next token over all positions, in nats.    # (T), (T) → ()"""
         if len(tokens) != len(targets):
             raise ConfigError(f"every token needs a target: got {len(tokens)} tokens and {len(targets)} targets")
         logits = self(tokens)
@@ -294,7 +294,7 @@ class GPT(Module):
 
 
 def parameter_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every table of parameters of such a model, without making it; a tied head is there once.
+    """Yield name and shape of every table of parameters of such a model, without making it; a tied head appears once.
 
     >>> dict(parameter_shapes(GPTConfig(vocab_size=5, n_embd=4)))["transformer.h.0.attn.c_attn.weight"]
     (12, 4)

@@ -1,4 +1,4 @@
-"""Writing text with a model: from logits to a distribution, from a distribution to a character, again and again."""
+"""Write text with a model: from logits to a distribution, from a distribution to a character, repeatedly."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def distribution(
     top_p: float | None = None,
     min_p: float | None = None,
 ) -> list[float]:
-    """The probabilities of the next token.                                                              # (V) → (V)
+    """Return the probabilities of the next token.                                                           # (V) → (V)
 
     Args:
         logits: the model's scores.
-        temperature: scores are divided by it; below 1 bolder, above 1 more varied, 0 always the likeliest.
-        top_k: keep only the k likeliest (Fan et al. 2018).
-        top_p: keep the likeliest until their sum reaches p, including the one that reaches it (Holtzman et al. 2020).
-        min_p: keep those of at least p times the probability of the likeliest (Nguyen et al. 2024).
+        temperature: scores are divided by it; below 1 safer, above 1 more varied, 0 always the most likely.
+        top_k: keep only the k most likely (Fan et al. 2018).
+        top_p: keep the most likely until their sum reaches p, including the one that reaches it (Holtzman et al. 2020).
+        min_p: keep those with at least p times the probability of the most likely (Nguyen et al. 2024).
 
     Raises ConfigError for a setting out of range. Among equal scores the lower token wins.
 
@@ -83,7 +83,7 @@ def check_settings(temperature: float, top_k: int | None, top_p: float | None, m
 
 
 def draw(probabilities: Sequence[float], rng: random.Random) -> int:
-    """One token, each with its probability."""
+    """Draw one token, each with its probability."""
     point, total = rng.random(), 0.0
     last = 0
     for token, probability in enumerate(probabilities):
@@ -92,14 +92,14 @@ def draw(probabilities: Sequence[float], rng: random.Random) -> int:
             last = token
             if point < total:
                 return token
-    return last  # the probabilities summed to a hair less than 1
+    return last  # the probabilities summed to slightly less than 1
 
 
 def penalize_repetition(logits: Sequence[float], recent: Iterable[int], penalty: float) -> list[float]:
-    """Scores in which the tokens of ``recent`` are less likely.                                            # (V) → (V)
+    """Return scores in which the tokens of ``recent`` are less likely.                                   # (V) → (V)
 
-    A positive score is divided by ``penalty``, a negative one multiplied: Keskar et al. 2019, section 4.1, which
-    divides only, and so would make a token of negative score likelier.
+    A positive score is divided by ``penalty``, a negative one multiplied: Keskar et al. 2019, section 4.1, which only
+    divides, and so would make a token with a negative score more likely.
 
     >>> penalize_repetition([2.0, -1.0, 3.0], recent=[0, 1], penalty=2.0)
     [1.0, -2.0, 3.0]
@@ -116,7 +116,7 @@ Scorer = Callable[
 
 
 class ScalarScorer:
-    """Logits from the scalar model. Keys and values are kept, so that one more token costs one position."""
+    """Logits from the scalar model, with a key/value cache, so that one more token costs one position."""
 
     def __init__(self, model: GPT) -> None:
         self._model = model
@@ -124,11 +124,11 @@ class ScalarScorer:
         self._seen: list[int] = []
 
     def __call__(self, tokens: Sequence[int]) -> list[float]:
-        """The logits after ``tokens``, which may continue those of the call before."""
-        seen, self._seen = self._seen, []  # nothing, if what follows is interrupted
+        """Return the logits after ``tokens``, which may continue those of the previous call."""
+        seen, self._seen = self._seen, []  # empty, in case what follows is interrupted
         known = len(seen)
         if not 0 < known < len(tokens) or list(tokens[:known]) != seen:
-            # Another text, or the window has moved on: positions shift, so everything is computed again.
+            # Another text, or the window has moved on: positions shift, so everything is recomputed.
             self._cache, known = KVCache(self._model.config), 0
         was_training = self._model.training
         self._model.eval()
@@ -159,8 +159,8 @@ def generate(
     """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
 
     Args:
-        score: gives the logits after some tokens: a :class:`ScalarScorer`, or what an engine's ``scorer()`` returns.
-        block_size: of the model. Of a longer prompt it sees the last ``block_size`` tokens.
+        score: returns the logits after some tokens: a :class:`ScalarScorer`, or what an engine's ``scorer()`` returns.
+        block_size: the context of the model. It sees the last ``block_size`` tokens of a longer prompt.
         prompt: at least one token.
         temperature, top_k, top_p, min_p: see :func:`distribution`.
         repetition_penalty, repetition_window: the last so many tokens are less likely; see :func:`penalize_repetition`.
@@ -198,7 +198,7 @@ def generate(
 
 
 def until(characters: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
-    """The characters before the first stop string. What may be the beginning of one is held back until it is known.
+    """Yield the characters before the first stop string. A possible beginning of one is held back until it is known.
 
     >>> list(until("to be or", ["be", "or"])), list(until("bad", ["be"]))
     (['t', 'o', ' '], ['b', 'a', 'd'])
@@ -210,7 +210,7 @@ def until(characters: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
             stop = max((stop for stop in stops if held.endswith(stop)), key=len)
             yield from held[: len(held) - len(stop)]
             return
-        # The longest end of what is held that begins a stop string stays.
+        # Keep the longest end of what is held that begins a stop string.
         free = next(i for i in range(len(held) + 1) if any(s.startswith(held[i:]) for s in stops) or i == len(held))
         yield from held[:free]
         held = held[free:]

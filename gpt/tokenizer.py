@@ -1,4 +1,4 @@
-"""Characters to numbers and back."""
+"""Convert characters to numbers and back."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ class CharTokenizer:
 
     @classmethod
     def from_text(cls, text: str) -> CharTokenizer:
-        """The alphabet of a text, sorted by code point."""
+        """Make a tokenizer from the alphabet of a text, sorted by code point."""
         return cls("".join(sorted(set(text))))
 
     @property
     def vocab_size(self) -> int:
-        """How many different tokens there are."""
+        """The number of different tokens."""
         return len(self.alphabet)
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of a text; UnknownCharacterError shows a character outside the alphabet and where it stands."""
+        """Return the tokens of a text; UnknownCharacterError shows a character outside the alphabet and its
+        position."""
         try:
             return [self._token[character] for character in text]
         except KeyError:
@@ -58,7 +59,7 @@ class CharTokenizer:
         ) from None
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens; IndexError for a number that is no token."""
+        """Return the text of tokens; raises IndexError for a number that is not a token."""
         characters = []
         for token in tokens:
             if not 0 <= token < len(self.alphabet):
@@ -68,7 +69,7 @@ class CharTokenizer:
 
 
 def shortened(alphabet: str, most: int = 200) -> str:
-    """An alphabet in quotes, its first ``most`` characters when there are many.
+    """Write an alphabet in quotes, its first ``most`` characters if there are many.
 
     >>> shortened("abc"), shortened("abc", 2)
     ("'abc'", "'ab' and 1 more")

@@ -1,4 +1,4 @@
-"""The training loop: batches, steps, validation, samples, the log, checkpoints, and an orderly end at any moment."""
+"""The training loop: batches, steps, validation, samples, the log, checkpoints, and a clean stop at any time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Result:
 @brief
 @dataclass
 class Run:
-    """A run in memory: its folder, its settings, its text, its model and how far it is."""
+    """A run in memory: its folder, its settings, its text, its model and its progress."""
 
     folder: Path
     config: RunConfig
@@ -93,13 +93,14 @@ class Run:
 
 
 def text_sha256(text: Text | str) -> str:
-    """What a run remembers of its text."""
+    """The fields of a run about its text."""
     return Text.of(text).facts.sha256
 
 
 @collector_paused()  # a million Values, and none of them is garbage
 def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
-    """A new run in ``folder``, which is made; settings and a first checkpoint are written before the first step."""
+    """Start a new run in ``folder``, which is made; settings and a first checkpoint are written before the first
+    step."""
     model = GPT(config.model, seed=config.train.seed)
     run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _baselines(corpus))
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +114,7 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
 
 @collector_paused()
 def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
-    """The run in ``folder`` as it was at its last checkpoint; ``config`` may have other training settings."""
+    """Load the run in ``folder`` at its last checkpoint; ``config`` may have other training settings."""
     tokenizer, text = checkpoint.load_tokenizer(folder), Text.of(text)
     checkpoint.check_vocabulary(folder, config, tokenizer)
     if text_sha256(text) != config.text_sha256:
@@ -144,7 +145,7 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
     log = _with_best(run, log)
     _complete(run, BestLoss(log).step)
     if state.step == config.train.steps:
-        return run  # nothing is left to do, so nothing else on disk changes
+        return run  # nothing remains to be done, so nothing else on disk changes
     checkpoint.rewrite_log(folder, log)
     measured = [r for r in checkpoint.read_log(folder, checkpoint.FLOW) if r["step"] <= state.step and state.step > 0]
     checkpoint.rewrite_log(folder, measured, checkpoint.FLOW)
@@ -153,9 +154,9 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
 
 
 def _with_best(run: Run, log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The log with the validation of the best model, measured again if the log has lost it.
+    """Return the log with the validation of the best model, measured again if the log has lost it.
 
-    Otherwise the next validation would count as the best one, whatever it was, and replace that model.
+    Otherwise the next validation would always count as the best, and replace that model.
     """
     step = checkpoint.saved_step(run.folder / checkpoint.BEST)
     if step is None or not 0 < run.step >= step or any(r["step"] == step and r.get("val_loss") for r in log):
@@ -185,14 +186,14 @@ def _baselines(corpus: Corpus) -> list[Baseline]:
 
 @collector_paused()
 def save(run: Run) -> None:
-    """Write both safetensors files; the training state first, since a run goes on from that one alone."""
+    """Write both safetensors files, the training state first, since resuming needs only that one."""
     numbers = run.engine.numbers()
     checkpoint.save_training_state(run.folder, run.model, run.engine.optimizer_state(), run.step, numbers)
     checkpoint.save_model(run.folder, run.model, run.step, numbers=numbers)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """The learning rate of a step, counted from 0."""
+    """Return the learning rate of a step, counted from 0."""
     if config.schedule == "constant":
         rise = min((step + 1) / (config.warmup_steps + 1), 1.0)
         return config.lr * rise
@@ -203,10 +204,10 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 def train(run: Run) -> Result:
-    """Make the steps that are left. Ends early, but in order, when the process is asked to stop.
+    """Make the remaining steps. Stops early, but cleanly, if the process is asked to stop.
 
-    Raises DivergedError when the loss is not finite or explodes, and CheckpointError when a file cannot be written, as
-    on a full disk; in both cases the last checkpoint stays as it is.
+    Raises DivergedError if the loss is not finite or explodes, and CheckpointError if a file cannot be written, as on a
+    full disk; in both cases the last checkpoint stays as it is.
     """
     config, folder = run.config, run.folder
     progress = Progress(run.step, config.train.steps, config.train.batch_size * config.model.block_size)
@@ -222,18 +223,18 @@ def train(run: Run) -> Result:
         cure = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "put that right"
         raise CheckpointError(
             f"{error.filename or folder / checkpoint.LOG} cannot be written: {error.strerror}; training stopped at "
-            f"step {run.step}, and what was saved before is whole: {cure} and go on with --resume {folder}"
+            f"step {run.step}, and what was saved before is intact: {cure} and resume with --resume {folder}"
         ) from None
     run.engine.write_back()
     return result
 
 
 class Training:
-    """The steps that a run has left; read :meth:`loop` first.
+    """The remaining steps of a run; read :meth:`loop` first.
 
     Args:
-        run: moves on with every step.
-        progress: shows what happens.
+        run: the run, which advances with every step.
+        progress: shows the progress.
         log, flow: log.jsonl and flow.jsonl, open at their ends.
         asked_to_stop: once it is set, the step in progress is the last one of this session.
     """
@@ -267,19 +268,19 @@ class Training:
 
     @property
     def last(self) -> bool:
-        """Whether the latest step is the last one of the run."""
+        """Return whether the latest step is the last one of the run."""
         return self.early or self.run.step == self.config.steps
 
     def due(self, interval: int) -> bool:
-        """Whether the latest step ends an interval; an interval of 0 never ends."""
+        """Return whether the latest step ends an interval; an interval of 0 never ends."""
         return _due(self.run.step, interval)
 
     def out_of_patience(self) -> bool:
-        """Whether the validation loss has not fallen for too long."""
+        """Return whether the validation loss has not fallen for too long."""
         return 0 < self.config.patience <= self.best.since
 
     def finished(self) -> bool:
-        """Whether no further step is made. Processes that train together decide it together."""
+        """Return whether to stop. Processes that train together decide this together."""
         return self.last or self.run.engine.any_process(self.asked_to_stop.is_set())
 
     def step(self) -> tuple[float, float, float]:
@@ -309,7 +310,7 @@ class Training:
         return loss, lr, norm
 
     def fault(self, loss: float, norm: float) -> str:
-        """What is wrong with a step and which model is good; empty if nothing is wrong."""
+        """Say what is wrong with a step and which model is intact; empty if nothing is wrong."""
         if not (math.isfinite(loss) and math.isfinite(norm)):
             return self.not_finite(
                 f"the loss is {loss} and the gradient's norm {norm}; {explain_divergence(self.run.engine.flow)}"

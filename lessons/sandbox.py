@@ -32,6 +32,7 @@ from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
 
+import viz
 from tinygrad_edu import Value, compiler, jit, topological_order
 from tinygrad_edu.ops import CONSTANT
 
@@ -56,7 +57,7 @@ _COMPUTING = frozenset(
 _LOADED = (
     "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "fractions", "functools",
     "gpt.data.ngram", "gpt.model", "heapq", "itertools", "math", "numpy", "numpy.ma", "operator", "random", "re",
-    "statistics", "string", "time", "typing", "viz",
+    "statistics", "string", "time", "typing",
 )  # fmt: skip
 #: System modules and the few functions that they keep, which look and change nothing.
 _SYSTEM = (
@@ -81,6 +82,8 @@ def main() -> None:
     parts = pkgutil.walk_packages(compiler.__path__, f"{compiler.__name__}.")
     for name in (*_LOADED, *(part.name for part in parts)):
         importlib.import_module(name)
+    for name in viz.__all__:
+        getattr(viz, name)  # viz loads its parts when they are used
     jit(lambda x: x * x)([1.0])  # modules that the compiler loads when it is used
     _limit()
     seen: list[Any] = []

@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # type checkers must not think that any name is there
+if not TYPE_CHECKING:  # type checkers must not accept arbitrary names
 
     def __getattr__(name: str) -> Any:
-        # The compiler needs numpy, so it is loaded by whoever asks for it, not by everybody.
+        # The compiler needs numpy, so it is loaded on first use.
         if name == "jit":
             from .compiler import jit
 

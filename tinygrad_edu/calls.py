@@ -1,9 +1,9 @@
-"""Listening to module calls: who was called, with what, and what came out.
+"""Observe module calls: which module was called, with what, and what it returned.
 
-``Module.__call__`` is the one place where a layer is applied. When nobody listens it costs one comparison. A listener
-is a function ``hook(module, args, kwargs) -> outputs`` that normally calls ``module.forward(*args, **kwargs)`` and may
-note what it sees: drawings record calls to put boxes around what a module computed, and the compiler replaces repeated
-calls by one compiled template. Neither needs to know any particular layer.
+``Module.__call__`` is the one place where a layer is applied. Without a hook it costs one comparison. A hook is a
+function ``hook(module, args, kwargs) -> outputs`` that normally calls ``module.forward(*args, **kwargs)`` and may
+record the call: drawings record calls to put boxes around what a module computed, and the compiler replaces repeated
+    calls by one compiled template. Neither needs to know any particular layer.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _hook: ContextVar[Hook | None] = ContextVar("hook", default=None)
 
 @contextmanager
 def listening(hook: Hook) -> Iterator[Hook | None]:
-    """Inside, module calls of this thread go through ``hook``, and through no other one.
+    """Pass module calls of this thread through ``hook`` inside the block, and through no other hook.
 
-    Gives the hook that heard before, or None: a hook that calls it listens in addition to it.
+    Yields the previous hook, or None; a hook that calls it works in addition to it.
     """
     heard, before = _hook.get(), _hook.set(hook)
     try:
@@ -43,8 +43,7 @@ class ModuleCall:
     """One call of a module.
 
     Attributes:
-        path: where the module is in the outermost one that was called, such as ``"transformer.h.0.attn"``; the
-            outermost one itself is ``""``.
+        path: the path of the module in the outermost called one, ``"transformer.h.0.attn"``; ``""`` for that one.
         kind: the name of its class.
         inputs: the Values among its arguments, in order, however nested.
         outputs: the Values among its results, in order, however nested.
@@ -62,7 +61,7 @@ class ModuleCall:
         return f"ModuleCall({short(self.kind, 60)}{where}, {len(self.inputs):,} Values in, {len(self.outputs):,} out)"
 
     def walk(self) -> Iterator[ModuleCall]:
-        """This call and all calls below it, outermost first."""
+        """Yield this call and all calls below it, outermost first."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -126,7 +125,7 @@ def record_calls() -> Iterator[CallRecord]:
 
 
 def locate(error: Exception, module: Any) -> None:
-    """Note on an error in which module it happened: every module that it passes on its way out adds what it knows.
+    """Add a note to an error that names its module; every module that the error passes on its way out adds its part.
 
     >>> from tinygrad_edu.nn import Module
     >>> class Entropy(Module):
@@ -145,7 +144,7 @@ def locate(error: Exception, module: Any) -> None:
     """
     inner = vars(error).setdefault("module", module)
     path = next((path for path, below in module.named_modules() if below is inner), None)
-    if path is None:  # not reachable by attributes: what the modules inside have said stands
+    if path is None:  # not reachable by attributes: keep the notes of the modules inside
         return
     facts = vars(error)
     if facts.get("place") in (notes := getattr(error, "__notes__", [])):

@@ -1,4 +1,4 @@
-"""The command lines of the project: commands in files of their own, imported when they run, and errors in one line.
+"""The command lines of the project: each command is in a file that is imported when it runs, and errors take one line.
 
 Exit codes: 0 done, 1 training diverged, 2 the request cannot be carried out (the message says why and what to do),
 130 interrupted.
@@ -40,7 +40,7 @@ class CommandLine:
         self._description, self._epilog = description, epilog
 
     def main(self, words: Sequence[str] | None = None) -> int:
-        """Carry out one command; returns the exit code. What cannot be done is said in one line on standard error."""
+        """Run one command; returns the exit code. Errors are printed in one line on standard error."""
         return console.run(self.program, lambda: self._main(sys.argv[1:] if words is None else words))
 
     def _main(self, words: Sequence[str]) -> int:
@@ -52,11 +52,11 @@ class CommandLine:
             return error.exit_code
 
     def carry_out(self, words: Sequence[str], program: str = "") -> int:
-        """Carry out one command; returns the exit code, or raises TinygradEduError.
+        """Run one command; returns the exit code, or raises TinygradEduError.
 
         Args:
-            words: the command and what it is told.
-            program: the program that it was given to, where that is another one; help and complaints speak of it.
+            words: the command and its arguments.
+            program: the name of the program in help and errors, if it is another one.
         """
         options, unknown = self._parser(words, program or self.program).parse_known_args(words)
         if unknown:
@@ -64,7 +64,7 @@ class CommandLine:
         return int(options.run(options) or 0)
 
     def _parser(self, words: Sequence[str], program: str) -> argparse.ArgumentParser:
-        """The parser of all commands; only the one that is named first among the words knows its flags."""
+        """Make the parser of all commands; only the named command gets its flags."""
         parser = _Parser(
             prog=f"{console.launcher()} {program}",
             description=self._description,
@@ -86,7 +86,7 @@ class CommandLine:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and where to read on, instead of a page of flags."""
+    """Reports errors in one line, with a pointer to the help, instead of a page of flags."""
 
     def error(self, message: str) -> NoReturn:
         program = self.prog.removeprefix(console.launcher()).split()[0]
@@ -94,10 +94,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Keeps the line breaks of descriptions; shows a default where it says something."""
+    """Keeps the line breaks of descriptions; shows a default if it is informative."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        """Break what is too long for a line; of a table, under where its second column begins."""
+        """Wrap long lines; those of a table are indented to its second column."""
         lines: list[str] = []
         for line in text.splitlines():
             column = len(re.match(r"\s*(\S+ {2,})?", line)[0])  # type: ignore[index]  # it always matches
@@ -109,7 +109,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _unknown(words: Sequence[str], command: argparse.ArgumentParser) -> str:
-    """What nobody knows, and what may have been meant."""
+    """Report unknown arguments, with suggestions."""
     known = command._option_string_actions  # argparse has no public list of them
     near = [match for word in words for match in difflib.get_close_matches(word.partition("=")[0], known, 1)]
     return f"unrecognized arguments: {' '.join(words)}" + (f"; did you mean {' '.join(near)}?" if near else "")

@@ -1,12 +1,12 @@
-"""Standard output and standard error of a command line, made so that text can neither fail nor attack.
+"""Safe standard output and standard error for command lines: text can neither fail nor attack.
 
 :func:`run` is the frame of every command line of the project. While a command runs in it
 
-- a sign that the output's encoding lacks becomes a similar one, or ``?``;
-- a stream that is closed, full or no longer read takes text and drops it: what the command works on goes on. The exit
-  code says afterwards that text was lost, unless nobody was reading any more, as in ``| head``;
-- control characters and the marks that reorder text are shown as ``\\x1b`` and ``\\u202e``. What is printed may come
-  from a file, and a terminal would obey it. Line breaks, tabs, joiners and combining marks stay as they are.
+- a character that the output's encoding lacks becomes a similar one, or ``?``;
+- a stream that is closed, full or no longer read drops text, and the command's work continues. The exit code then
+  reports that text was lost, unless the reader has gone, as in ``| head``;
+- control characters and the marks that reorder text are shown as ``\\x1b`` and ``\\u202e``. Printed text may come from
+  a file, and a terminal would obey it. Line breaks, tabs, joiners and combining marks stay as they are.
 
 Text that is itself the result goes to :func:`data`: into a regular file it is written as it is. Our own colors and
 screens go to :func:`raw`.
@@ -26,7 +26,7 @@ from typing import Any, TextIO, cast
 
 __all__ = ["ASCII", "data", "end_if_unread", "launcher", "one_line", "only_tells", "raw", "run", "visible"]
 
-#: What every sign of ours becomes where the encoding has no mathematics.
+#: Replacements for our characters if the encoding lacks mathematical symbols.
 ASCII = str.maketrans(
     {
         "∂": "d", "·": "*", "−": "-", "–": "-", "→": "->", "←": "<-", "─": "-", "▶": ">", "⋮": ":", "…": "...",
@@ -36,8 +36,8 @@ ASCII = str.maketrans(
 )  # fmt: skip
 
 # The controls but \t and \n (C0, delete, C1), the twelve marks of Unicode's Bidi_Control, its deprecated relatives, the
-# separators of lines and paragraphs, and what no file may hold: the two signs that are none, and halves of surrogate
-# pairs, which stand for bytes of a name that are no text.
+# separators of lines and paragraphs, and what no file may hold: the two noncharacters, and lone surrogates, which stand
+# for undecodable bytes of a name.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff\ufffe\uffff]"
 )
@@ -45,7 +45,7 @@ _LIKE = "tinygrad_edu.console"  # the name of the error handler below
 
 
 def visible(text: str) -> str:
-    r"""Text with control characters, marks that reorder it, and lone surrogates as something that can be seen.
+    r"""Make control characters, marks that reorder text, and lone surrogates visible.
 
     >>> print(visible("\x1b[2J \x9b \u202e"))
     \x1b[2J \x9b \u202e
@@ -56,12 +56,12 @@ def visible(text: str) -> str:
 
 
 def launcher() -> str:
-    """What starts our packages here, such as ``python3 run.py``: commands can be typed as they are printed."""
+    """Return the command that starts our packages here, such as ``python3 run.py``, for printed commands."""
     return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
 
 
 def one_line(words: object) -> str:
-    r"""The same of a message that has one line: a name in it may hold more.
+    r"""Do the same for a one-line message: a name in it may hold line breaks.
 
     >>> print(one_line("there is no file two\nlines"))
     there is no file two\nlines
@@ -80,10 +80,10 @@ codecs.register_error(_LIKE, _similar)
 
 
 class _Safe:
-    """A stream that takes every text and never fails.
+    """A stream that accepts any text and never fails.
 
     Attributes:
-        failure: the first error of the stream underneath; what was written from then on is lost.
+        failure: the first error of the underlying stream; what was written after it is lost.
         matters: whether that is a failure of the command.
     """
 
@@ -93,13 +93,13 @@ class _Safe:
         self.matters = True
 
     def write(self, text: str) -> int:
-        """Write what the encoding has, and similar signs for the rest."""
+        """Write what the encoding has, and similar characters for the rest."""
         encoding = self._stream.encoding or "utf-8"
         self._attempt(lambda: self._stream.write(text.encode(encoding, _LIKE).decode(encoding)))
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what is still in memory."""
+        """Flush what is still in memory."""
         self._attempt(self._stream.flush)
 
     def _attempt(self, action: Callable[[], object]) -> None:
@@ -107,7 +107,7 @@ class _Safe:
             action()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
             self.failure = self.failure or error
-            # So that neither we nor Python, when it ends, fail again on what is left in memory.
+            # So that neither we nor Python at its end fail again on what remains in memory.
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
@@ -118,7 +118,7 @@ class _Safe:
 
 
 class _Visible:
-    """The same for text that may come from anywhere: what a terminal would obey is shown."""
+    """The same for text from any source: what a terminal would obey is made visible."""
 
     def __init__(self, safe: _Safe) -> None:
         self.safe = safe
@@ -138,16 +138,17 @@ class _Visible:
 
 
 class _Unread(Exception):
-    """Nobody can read any more what a command prints, and it does nothing else."""
+    """The output of a command that only prints can no longer be read."""
 
 
 def raw(stream: TextIO) -> TextIO:
-    """The stream without changes, for our own escape codes; everything else in the text must be :func:`visible`."""
+    """Return the stream without changes, for our own escape codes; everything else in the text must be
+    :func:`visible`."""
     return cast(TextIO, stream.safe) if isinstance(stream, _Visible) else stream
 
 
 def data() -> TextIO:
-    """Standard output for a text that is the result itself: as it is into a regular file, visible anywhere else.
+    """Return standard output for text that is the result: unchanged into a regular file, visible anywhere else.
 
     A pipe ends at a terminal more often than not.
     """
@@ -159,22 +160,22 @@ def data() -> TextIO:
 
 
 def end_if_unread() -> None:
-    """End the command here if nobody can read what it prints; for commands that do nothing but print."""
+    """End the command here if its output can no longer be read; for commands that only print."""
     if isinstance(sys.stdout, _Visible) and sys.stdout.failure:
         raise _Unread
 
 
 def only_tells() -> None:
-    """Say that the text of this command only tells of its work: it is a success even if that text is lost."""
+    """Declare that the text of this command only reports its work: it succeeds even if that text is lost."""
     if isinstance(sys.stdout, _Visible):
         sys.stdout.safe.matters = False
 
 
 def run(program: str, command: Callable[[], int]) -> int:
-    """Carry out a command with safe streams; returns its exit code.
+    """Run a command with safe streams; returns its exit code.
 
     Args:
-        program: what begins every message, such as ``gpt``.
+        program: the name at the start of every message, such as ``gpt``.
         command: does the work and returns an exit code. It may raise OSError, which becomes one line and code 2,
             KeyboardInterrupt, which becomes 130, and SystemExit, which is passed on.
     """
@@ -184,7 +185,7 @@ def run(program: str, command: Callable[[], int]) -> int:
             code = command()
         except _Unread:
             code = 0
-        except SystemExit as error:  # argparse has printed its help or its complaint
+        except SystemExit as error:  # argparse has printed its help or its error
             leave, code = error, 2 if isinstance(error.code, str) else int(error.code or 0)
         except OSError as error:
             place = error.filename or "the file"
@@ -207,7 +208,7 @@ def run(program: str, command: Callable[[], int]) -> int:
 
 
 def _seen_enough(failure: Exception) -> bool:
-    """Whether the reader has gone, as ``head`` does; Windows has no error of its own for that."""
+    """Return whether the reader has gone, as ``head`` does; Windows has no separate error for that."""
     return isinstance(failure, BrokenPipeError) or (os.name == "nt" and getattr(failure, "errno", 0) == errno.EINVAL)
 
 
@@ -226,13 +227,13 @@ def _safe_streams() -> Iterator[_Safe]:
 
 
 def _opened(descriptor: int) -> TextIO:
-    """A stream to nowhere for one that was closed before we began.
+    """Open a stream to nowhere for one that was closed before the start.
 
-    It takes the number of that stream, or the next file that is opened would get it, and messages of libraries with it.
+    It takes the number of that stream, which the next opened file would get otherwise.
     """
     nowhere = os.open(os.devnull, os.O_RDWR)
     try:
-        os.fstat(descriptor)  # has somebody opened a file meanwhile?
+        os.fstat(descriptor)  # has a file been opened meanwhile?
     except OSError:
         os.dup2(nowhere, descriptor)
         os.close(nowhere)

@@ -102,7 +102,7 @@ class Value:
 
     Attributes:
         op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number that was
-            written inside a formula or computed inside of :func:`no_grad`, None for a leaf.
+            written inside a formula or computed inside :func:`no_grad`, None for a leaf.
         inputs: the Values it was computed from, in the order of the formula; ``x * x`` has x twice.
 
     Two Values are equal only when they are the same object; ``<``, ``<=``, ``>``, ``>=`` compare the numbers. The names
@@ -289,7 +289,7 @@ class Value:
     # --- as a number ------------------------------------------------------------------------------------------
 
     def __float__(self) -> float:
-        """The number, where no gradient can be lost: inside of :func:`no_grad`, of a constant or of ``x.detach()``.
+        """The number, where no gradient can be lost: inside :func:`no_grad`, of a constant or of ``x.detach()``.
 
         Python's ``math.exp(x)`` asks for it as ``float(x)`` does, and a TypeError is better than a gradient of 0.
         """
@@ -351,7 +351,7 @@ class Value:
             look(None)
         if not _reaches_a_leaf(self):
             raise NoGradientError(
-                "backward() found no Value that a gradient is wanted for: this one was computed inside of no_grad(), "
+                "backward() found no Value that a gradient is wanted for: this one was computed inside no_grad(), "
                 "from numbers alone or behind detach(); compute it from Values, with recording on"
             )
         order, cleared = _computed_in_order(self)
@@ -592,7 +592,7 @@ def no_grad() -> Iterator[None]:
 
 
 def is_recording() -> bool:
-    """Whether operations of this thread are recorded: False inside of :func:`no_grad`."""
+    """Whether operations of this thread are recorded: False inside :func:`no_grad`."""
     return not _unusual or _pause.get() not in _unusual
 
 

@@ -46,7 +46,7 @@ class TinygradEduError(Exception):
     """Base of every error this library raises on purpose.
 
     Attributes:
-        exit_code: of a command line that ends with this error.
+        exit_code: the exit code of a command that ends with this error.
         has_lines: whether line breaks in the message are ours; those of a name from a file are shown as ``\\n``.
     """
 
@@ -55,7 +55,7 @@ class TinygradEduError(Exception):
 
 
 class DomainError(TinygradEduError, ValueError):
-    """An operation was asked for a value that mathematics does not define over the real numbers."""
+    """The result of an operation is not defined over the real numbers."""
 
 
 class DivisionByZeroError(DomainError, ZeroDivisionError):
@@ -83,11 +83,11 @@ class GradientCheckError(TinygradEduError, AssertionError):
 
 
 class NoGradientError(TinygradEduError, RuntimeError):
-    """``backward()`` on a Value that depends on nothing a gradient is wanted for."""
+    """``backward()`` on a Value without any leaf that could receive a gradient."""
 
 
 def shown(thing: Any) -> str:
-    """What was given instead, for a message: its type and, in one short line, what it looks like.
+    """Describe what was given, for a message: its type and, in one short line, its repr.
 
     >>> shown([0, 1])
     'the list [0, 1]'
@@ -96,7 +96,7 @@ def shown(thing: Any) -> str:
 
 
 def short(text: str, most: int = 100) -> str:
-    """A text that may be long, for one line: its beginning and its end.
+    """Shorten a text to its beginning and its end.
 
     >>> short("abcdefghijkl", most=7)
     'abc…jkl'

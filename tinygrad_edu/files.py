@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: next to the old one first, then in its place in one step."""
+"""Write files so that nothing is lost: first under a temporary name, then renamed in one step."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 __all__ = ["OWN_FILE", "atomically", "is_at", "lock", "remove_leftovers", "write_atomically"]
 
-OWN_FILE = getattr(os, "O_NOFOLLOW", 0)  # a link in somebody else's folder may lead to any file
+OWN_FILE = getattr(os, "O_NOFOLLOW", 0)  # a link in a foreign folder may lead to any file
 _DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
-_FAR = 1 << 30  # Windows lets nobody read what is locked, and what is in the file is at the beginning
+_FAR = 1 << 30  # Windows forbids reading a locked range, and the content is at the beginning
 
 if sys.platform == "win32":
     import msvcrt
@@ -35,11 +35,11 @@ else:
     import fcntl
 
     def lock(file: int, unknown: bool = True) -> bool:
-        """Lock an open file until it is closed, however its process ends; False when somebody else has.
+        """Lock an open file until it is closed, however its process ends; returns False if it is already locked.
 
         Args:
             file: its descriptor.
-            unknown: the answer where the file system knows no locks.
+            unknown: the answer if the file system has no locks.
         """
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,7 +51,7 @@ else:
 
 
 def is_at(file: int, path: str | Path) -> bool:
-    """Whether an open file is the one at ``path``, and not one that was there before."""
+    """Return whether an open file is the one now at ``path``."""
     try:
         return os.path.samestat(os.fstat(file), os.stat(path))
     except OSError:
@@ -59,10 +59,10 @@ def is_at(file: int, path: str | Path) -> bool:
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Remove what killed processes left of files that they were writing; nobody has those locked.
+    """Remove partial files of killed processes, which are not locked.
 
     Args:
-        folder: where they were to be.
+        folder: their folder.
         name: a pattern for their names.
     """
     for leftover in folder.glob(f".{name}.*.new"):
@@ -80,14 +80,14 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 
 @contextlib.contextmanager
 def atomically(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write the new content of ``path`` to.
+    """Open a file for the new content of ``path``.
 
-    Whoever reads ``path``, even after a crash, sees the old content or the new, never a part. What a killed process
-    left of it is removed. Raises OSError as ``open`` does; then, and when anything else ends the block, the old file
-    is untouched and the new one is gone.
+    Readers of ``path`` see the old content or the new, never a part, even after a crash. Partial files of killed
+    processes are removed. Raises OSError as ``open`` does; then, and after any other error in the block, the old file
+    is unchanged and the new one is removed.
     """
     path = Path(path)
-    if path.absolute().parent in _DEVICES:  # nothing may be put in the place of /dev/null
+    if path.absolute().parent in _DEVICES:  # never replace a device such as /dev/null
         with open(path, "wb") as file:
             yield file
         return
@@ -98,7 +98,7 @@ def atomically(path: str | Path) -> Iterator[BinaryIO]:
             beside = file.name
             yield file
             file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+            os.fsync(file.fileno())  # otherwise a power failure could leave an empty file under the new name
             if os.name != "nt":  # an open file cannot be renamed there
                 os.replace(beside, path)
         if os.name == "nt":
@@ -108,7 +108,7 @@ def atomically(path: str | Path) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 os.unlink(beside)
         if isinstance(error, OSError) and error.errno is not None:
-            # Named is the file that somebody wanted, not the one beside it that nobody knows of.
+            # Name the file that was asked for, not the temporary one.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
@@ -120,9 +120,9 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
 
 
 def _next_to(path: Path) -> BinaryIO:
-    """A new file next to ``path``, locked so that nobody takes it for a leftover."""
+    """Create a file next to ``path``, locked so that it is not mistaken for a leftover."""
     while True:
-        file = open(path.parent / f".{path.name}.{secrets.token_hex(4)}.new", "xb")  # noqa: SIM115 - it is handed out
+        file = open(path.parent / f".{path.name}.{secrets.token_hex(4)}.new", "xb")  # noqa: SIM115 - it is returned
         if lock(file.fileno()) and is_at(file.fileno(), file.name):
             return file
-        file.close()  # somebody was quicker, and has removed it
+        file.close()  # another process was quicker, and has removed it

@@ -1,6 +1,6 @@
-"""Is a gradient right? Ask the definition: nudge one input, and see how far the output moves.
+"""Check gradients by their definition: nudge one input, and see how far the output moves.
 
-These functions know nothing of the chain rule, so they cannot share a mistake with ``backward``.
+These functions do not use the chain rule, so they cannot share a mistake with ``backward``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Function = Callable[..., Value | float]
 
 
 def central_difference(f: Function, inputs: Sequence[float], index: int, *, step: float | None = None) -> float:
-    """∂f/∂inputs[index] by the central difference (f(x + h) − f(x − h)) / 2h.
+    """Compute ∂f/∂inputs[index] by the central difference (f(x + h) − f(x − h)) / 2h.
 
     Args:
         f: takes as many Values as there are inputs and returns one Value or number, as ``math.exp`` does.
@@ -42,7 +42,7 @@ def central_difference(f: Function, inputs: Sequence[float], index: int, *, step
         with no_grad():
             return _result(f, [Value(nudged if i == index else v) for i, v in enumerate(point)]).data
 
-    return (at(above) - at(below)) / (above - below)  # the h that was really taken, after rounding
+    return (at(above) - at(below)) / (above - below)  # the actual h, after rounding
 
 
 def _result(f: Function, leaves: list[Value]) -> Value:
@@ -56,13 +56,13 @@ def _result(f: Function, leaves: list[Value]) -> Value:
 
 
 def _differentiated(f: Function, inputs: Sequence[float]) -> tuple[list[Value], Value]:
-    """Leaves at ``inputs``, and what ``f`` makes of them."""
+    """Return leaves at ``inputs``, and the result of ``f``."""
     leaves = [Value(as_float(x)) for x in inputs]
     return leaves, _result(f, leaves)
 
 
 def _backward(out: Value) -> None:
-    with suppress(NoGradientError):  # of a constant: all gradients stay 0, and are compared as such
+    with suppress(NoGradientError):  # a constant: all gradients stay 0, and are compared as such
         out.backward()
 
 
@@ -72,7 +72,7 @@ def gradcheck(f: Function, inputs: Sequence[float], *, rtol: float = 1e-6, atol:
     Args:
         f: takes as many Values as there are inputs and returns one Value or number.
         inputs: the point; stay away from the corners of relu, abs, maximum, where there is no derivative to compare.
-        rtol, atol: allowed is ``atol + rtol · max(|gradient|, |difference|)``, plus what rounding of the output costs.
+        rtol, atol: the tolerance is ``atol + rtol · max(|gradient|, |difference|)``, plus rounding of the output.
 
     Raises:
         GradientCheckError: names the input, both numbers and the gap.
@@ -98,10 +98,10 @@ class Disagreement:
     """Where a gradient first goes wrong.
 
     Attributes:
-        value: the Value computed by the operation that is wrong, or the input whose gradient is.
-        position: its place in ``topological_order``, or the index of the input.
-        operand: which of the operation's inputs the wrong derivative belongs to; None when every operation is right and
-            the graph itself lacks a path.
+        value: the Value computed by the wrong operation, or the input with the wrong gradient.
+        position: its position in ``topological_order``, or the index of the input.
+        operand: the operation's input to which the wrong derivative belongs; None if every operation is right and the
+            graph itself lacks a path.
         claimed: the derivative according to the operation or to ``backward()``.
         measured: the same by finite differences.
         message: all of this in words.
@@ -118,16 +118,16 @@ class Disagreement:
 def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: float = 1e-7) -> Disagreement | None:
     """Find the first operation of ``f`` whose derivative disagrees with finite differences.
 
-    :func:`gradcheck` says that a gradient is wrong; this says where. Every operation is nudged by itself, at the
-    numbers it has in ``f(*inputs)``, in the order of computation. When all of them are right and the gradient still is
-    not, a path is missing from the graph, and the input that it should lead to is returned.
+    :func:`gradcheck` says that a gradient is wrong; this says where. Every operation is nudged separately, at the
+    numbers it has in ``f(*inputs)``, in the order of computation. If all of them are right but the gradient is wrong, a
+    path is missing from the graph, and the input that it should lead to is returned.
 
     Args:
         f: takes as many Values as there are inputs and returns one Value or number.
         inputs: the point; at corners, as of relu at 0, any slope between the two sides is right.
-        rtol, atol: what may lie between the two numbers, as in :func:`gradcheck`.
+        rtol, atol: the tolerance, as in :func:`gradcheck`.
 
-    Returns None when everything agrees.
+    Returns None if everything agrees.
 
     >>> from tinygrad_edu.engine import apply
     >>> wrong = Op("cube", "³", 1, lambda a: a**3, lambda a, out: (2 * a**2,), "a**3", ("2 * a**2",))
@@ -172,9 +172,9 @@ def locate(f: Function, inputs: Sequence[float], *, rtol: float = 1e-5, atol: fl
 
 
 def _slopes(op: Op, at: list[float], operand: int) -> list[list[float]]:
-    """For two sizes of a nudge the central difference of an operation, followed at a corner by those of both sides.
+    """Return the central differences of an operation for two nudges, and at a corner those of both sides.
 
-    Nothing where the operation has no answer next to ``at``.
+    Empty if the operation has no answer next to ``at``.
     """
     x = at[operand]
     found = []
@@ -192,13 +192,13 @@ def _slopes(op: Op, at: list[float], operand: int) -> list[list[float]]:
 
 
 def _between(claimed: float, slopes: list[float], rtol: float, atol: float) -> bool:
-    """Whether a slope lies between the smallest and the largest measured one, give or take."""
+    """Return whether a slope is between the smallest and the largest measured one, within the tolerance."""
     allowed = atol + rtol * max(abs(claimed), *map(abs, slopes))
     return min(slopes) - allowed <= claimed <= max(slopes) + allowed
 
 
 def _is_corner(f: Function, inputs: Sequence[float], index: int, h: float) -> bool:
-    """Whether the slopes on both sides of the point differ: then no gradient is the right one."""
+    """Return whether the slopes on both sides of the point differ: then no gradient is the right one."""
     x = as_float(inputs[index])
 
     def half(to: float) -> float:  # the slope between x and ``to``, as a central difference about their middle
@@ -213,10 +213,10 @@ def _differ(left: float, right: float) -> bool:
 
 
 def measured_gradients(root: Value) -> list[float]:
-    """∂root/∂value by central differences, for every Value of ``topological_order(root)``.
+    """Compute ∂root/∂value by central differences, for every Value of ``topological_order(root)``.
 
-    Each Value in turn is nudged and everything computed from it is computed again, so this takes time in proportion to
-    the square of the graph's size: it is for finding mistakes in small graphs. It knows nothing of derivatives.
+    Each Value in turn is nudged and everything computed from it is recomputed, so this takes time proportional to the
+    square of the graph's size: it is for finding mistakes in small graphs. It does not use derivatives.
 
     >>> a = Value(3.0)
     >>> [round(g, 6) for g in measured_gradients(a * a)]

@@ -1,4 +1,4 @@
-"""Statistics of gradients per table of parameters: the data that the gradient-flow charts draw.
+"""Gradient statistics per table of parameters, the data of the gradient-flow charts.
 
 >>> gradient_stats("w", [0.5, -1.5, 0.0, float("nan")])
 GradientStats(name='w', count=4, mean=0.6666666666666666, largest=1.5, zeros=0.25, not_finite=1, update=None)
@@ -14,7 +14,7 @@ from .errors import brief
 
 __all__ = ["SATURATED", "GradientStats", "Units", "explain_divergence", "gradient_stats", "update_ratio"]
 
-SATURATED = 0.99  # of what a tanh can reach at most
+SATURATED = 0.99  # fraction of the limit of tanh
 
 
 @brief
@@ -25,11 +25,11 @@ class GradientStats:
     Attributes:
         name: the path, such as ``"transformer.h.0.attn.c_attn.weight"``.
         count: how many Values.
-        mean, largest: of the absolute gradient over those that are finite.
-        zeros: the share that is exactly zero.
+        mean, largest: the mean and the maximum of the absolute gradient, over the finite ones.
+        zeros: the fraction that is exactly zero.
         not_finite: how many are NaN or infinite.
-        update: the length of the last update divided by the length of the parameters; None if not known. About 1e-3 is
-            usual for a network that learns well.
+        update: the norm of the last update divided by that of the parameters; None if unknown. About 1e-3 is usual for
+            a network that learns well.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Units:
 
     Attributes:
         total: how many units there are.
-        dead, saturated: how many of them are so for every example.
-        examples: on how many they were looked at.
+        dead, saturated: how many of them are dead, or saturated, for every example.
+        examples: the number of examples.
         what: what an example is.
     """
 
@@ -61,7 +61,7 @@ class Units:
 
 
 def gradient_stats(name: str, gradients: Sequence[float], update: float | None = None) -> GradientStats:
-    """The statistics of some gradients."""
+    """Compute the statistics of some gradients."""
     sizes = [abs(g) for g in gradients if math.isfinite(g)]
     return GradientStats(
         name,
@@ -75,7 +75,7 @@ def gradient_stats(name: str, gradients: Sequence[float], update: float | None =
 
 
 def update_ratio(before: Sequence[float], after: Sequence[float]) -> float | None:
-    """The length of a change divided by the length of what was there before; None when that is 0.
+    """Return the norm of a change divided by the norm of the old numbers; None if that is 0.
 
     >>> update_ratio([3.0, 4.0], [3.0, 4.5])
     0.1
@@ -85,10 +85,10 @@ def update_ratio(before: Sequence[float], after: Sequence[float]) -> float | Non
 
 
 def explain_divergence(now: Sequence[GradientStats], before: Sequence[GradientStats] = ()) -> str:
-    """Which table of parameters a training has gone wrong in, in a sentence without its full stop.
+    """Say in which table of parameters training went wrong, as a sentence without a period.
 
-    The gradient comes back from the end of the model: where it is not finite, the last table is the first that it
-    reaches. Where all of it is finite, it is the table whose gradient has grown most since ``before``.
+    The gradient comes back from the end of the model: if it is not finite, the last table is the first that it reaches.
+    If all of it is finite, it is the table whose gradient has grown most since ``before``.
 
     >>> before, a, b = (gradient_stats(*table) for table in (("a", [0.5]), ("a", [1e3]), ("b", [5.0])))
     >>> explain_divergence([a, b], [before])

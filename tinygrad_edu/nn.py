@@ -2,8 +2,8 @@
 
 A parameter is a Value, or a list (of lists) of Values, kept as an attribute of a Module. Parameters and modules are
 also found in tuples, dictionaries and numpy arrays, however nested; in other objects, iterators and closures they are
-an error. Attributes whose name starts with an underscore are not looked at. Randomness comes from a ``random.Random``
-or a seed handed in, never from a global generator; without one the seed is 0.
+an error. Attributes whose name starts with an underscore are ignored. Randomness comes from a given ``random.Random``
+or seed, never from a global generator; the default seed is 0.
 
 Shapes in the margin: n in_features, m out_features, T time, hs head size.
 """
@@ -65,7 +65,7 @@ ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
 
 
 def activation(name: str) -> Callable[[Value], Value]:
-    """The activation function called ``name``; ValueError with the known names for another."""
+    """Return the activation function called ``name``; raises ValueError with the known names if there is none."""
     try:
         return ACTIVATIONS[name]
     except KeyError:
@@ -73,7 +73,7 @@ def activation(name: str) -> Callable[[Value], Value]:
 
 
 def generator(rng: random.Random | int) -> random.Random:
-    """A random generator from a seed; a generator is passed through, so that layers can share one."""
+    """Make a random generator from a seed; a generator is returned as it is, so that layers can share one."""
     return rng if isinstance(rng, random.Random) else random.Random(rng)
 
 
@@ -82,7 +82,7 @@ _R = TypeVar("_R", covariant=True)
 
 
 class _Forward(Protocol[_P, _R]):
-    """What type checkers see a module as when it is called."""
+    """The type of a module's call for type checkers."""
 
     def forward(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
 
@@ -93,10 +93,10 @@ _activation = activation  # for constructors that have a parameter of this name
 class Module:
     """Base of every layer: finds parameters and submodules in its attributes, in the order they were assigned."""
 
-    training: bool = True  # what Dropout looks at; see train() and eval()
+    training: bool = True  # read by Dropout; see train() and eval()
 
     def __init_subclass__(cls) -> None:
-        """Refuse parameters where no module can have its own: as attributes of the class, or in slots."""
+        """Refuse parameters in places that modules cannot own: attributes of the class, or slots."""
         super().__init_subclass__()
         if vars(cls).get("__slots__"):
             raise TypeError(f"{cls.__name__}: parameters in __slots__ are not found; leave __slots__ out")
@@ -110,10 +110,10 @@ class Module:
                 )
 
     def __call__(self: _Forward[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Apply the module: takes what its ``forward`` takes, and returns what that returns.
+        """Apply the module: takes the arguments of ``forward``, and returns its result.
 
-        Whoever listens (see :mod:`tinygrad_edu.calls`) hears of it. Where mathematics has no answer inside, the error
-        gains a note that says in which module.
+        The installed call hook, if any, is notified (see :mod:`tinygrad_edu.calls`). An error inside, such as log(0),
+        gets a note that names the module.
         """
         hook = calls._hook.get()
         try:
@@ -124,13 +124,13 @@ class Module:
             raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes. Written by each layer; call the module itself, not this."""
+        """Compute the module's result. Each layer defines it; call the module itself, not this."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(): write what it computes there")
 
     # --- what is inside ---------------------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below this one: an attribute ``h`` with a list of two is ``h.0`` and ``h.1``."""
+        """Yield the modules directly below this one: an attribute ``h`` with a list of two is ``h.0`` and ``h.1``."""
         for path, thing in self._contents():
             if isinstance(thing, Module):
                 yield ".".join(map(str, path)), thing
@@ -141,17 +141,17 @@ class Module:
                 yield from _contents((name,), attribute)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and every module below it with its path; this one's own path is ``prefix``."""
+        """Yield this module and every module below it with its path; this one's own path is ``prefix``."""
         yield prefix, self
         for name, child in self.named_children():
             yield from child.named_modules(_join(prefix, name))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter with its path, each once: a parameter used in two places has the first one's name.
+        """Yield every parameter with its path, each once: a parameter used in two places has the name of the first.
 
-        In a dictionary it is ``name.key``, in a list that is no rectangle of Values ``name[i]``.
+        In a dictionary it is ``name.key``, in a list that is not a rectangle of Values ``name[i]``.
         """
-        seen: dict[Value, list[Parameter]] = {}  # by the first Value; lists are equal that hold the same Values
+        seen: dict[Value, list[Parameter]] = {}  # by the first Value; lists with the same Values are equal
         for name, parameter in self._all_parameters():
             known = seen.setdefault(_first(parameter), [])
             if parameter not in known:
@@ -174,7 +174,7 @@ class Module:
                     parameters.append(thing)
                     yield name, thing
         hidden = [(name, other, thing) for name, other in others for thing in _hidden_in(other)]
-        if hidden:  # hardly ever; to collect what is found takes as long as all the rest
+        if hidden:  # hardly ever; collecting what is found takes as long as all the rest
             found = {id(thing) for thing in (*modules, *values_in(parameters))}
             for name, other, thing in hidden:
                 if id(thing) not in found:
@@ -184,7 +184,7 @@ class Module:
                     )
 
     def named_scalars(self) -> Iterator[tuple[str, Value]]:
-        """Every single Value, each once, with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
+        """Yield every single Value, each once, with its path and indices: ``("lm_head.weight[3][0]", Value(...))``."""
         seen: set[Value] = set()
         for name, parameter in self.named_parameters():
             for scalar_name, value in _scalars_in(name, parameter):
@@ -193,13 +193,13 @@ class Module:
                     yield scalar_name, value
 
     def parameters(self) -> list[Value]:
-        """Every single Value, each once, in the order of :meth:`named_parameters`."""
+        """Return every single Value, each once, in the order of :meth:`named_parameters`."""
         return list(dict.fromkeys(values_in([parameter for _, parameter in self.named_parameters()])))
 
     # --- training ---------------------------------------------------------------------------------------------------
 
     def zero_grad(self) -> None:
-        """Forget the gradient of every parameter."""
+        """Reset the gradient of every parameter."""
         for value in self.parameters():
             value.zero_grad()
 
@@ -216,7 +216,7 @@ class Module:
     # --- saving ---------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Numbers]:
-        """The numbers of every parameter by name, as floats nested like the parameter.
+        """Return the numbers of every parameter by name, as floats nested like the parameter.
 
         >>> Linear(2, 1, rng=0).state_dict().keys()
         dict_keys(['weight', 'bias'])
@@ -251,12 +251,12 @@ class Module:
     def __repr__(self) -> str:
         try:
             facts = self._facts()
-        except Exception as error:  # a module that is half made, or holds what none may, is printed to find out why
+        except Exception as error:  # even an incomplete or invalid module can be printed, to find out why
             facts = textwrap.shorten(f"its parameters cannot be listed: {error}", 100, placeholder=" …")
         return f"{short(type(self).__name__)}({facts})"
 
     def _facts(self) -> str:
-        """What ``repr`` says of the module."""
+        """Return the facts about the module for ``repr``."""
         return f"{len(self.parameters()):,} parameters"
 
 
@@ -265,9 +265,9 @@ def _join(path: str, name: str) -> str:
 
 
 def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """What is in an attribute, however nested, each with the keys and indices that lead there.
+    """Yield what is in an attribute, however nested, with the keys and indices that lead there.
 
-    Modules, parameters, and objects of other kinds, which may hold some.
+    These are modules, parameters, and objects of other kinds, which may hold some.
     """
     if isinstance(thing, (Module, Value)):
         yield path, thing
@@ -298,12 +298,12 @@ def _contents(path: tuple[Any, ...], thing: Any) -> Iterator[tuple[tuple[Any, ..
 
 
 def _is_found(thing: Any) -> bool:
-    """Whether what :func:`_contents` yields is a module or a parameter."""
+    """Return whether what :func:`_contents` yields is a module or a parameter."""
     return isinstance(thing, (Module, Value, list, tuple))
 
 
 def _hidden_in(thing: Any) -> Iterator[Value | Module]:
-    """The modules and leaves that an object of any kind holds: attributes, what an iterator goes through, closures."""
+    """Yield the modules and leaves that an object of any kind holds: attributes, items of an iterator, closures."""
     seen: set[int] = set()
     stack = [thing]
     kept = []  # what is made on the way, so that no identity is used twice
@@ -356,9 +356,9 @@ _REFERENCES = (
 )  # fmt: skip
 #: What holds its items itself.
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-#: Kinds that hold nothing.
+#: Types that hold nothing.
 _PLAIN = frozenset((str, bytes, int, float, bool, complex, type(None)))
-#: So many objects are looked at, since one may hold the world.
+#: At most this many objects are visited, since one may reach everything.
 _FARTHEST = 10_000
 
 
@@ -435,7 +435,7 @@ class Neuron(Module):
         _activation(activation)  # an unknown name is an error here, not at the first call
 
     def forward(self, x: F.Vector) -> Value:
-        """Inputs may be Values or plain numbers."""
+        """Compute the output; inputs may be Values or plain numbers."""
         if not hasattr(x, "__len__"):
             raise TypeError(f"a {type(self).__name__} takes a list of {len(self.w)} inputs, got {x!r}")
         if x.__class__ is not list:
@@ -445,7 +445,7 @@ class Neuron(Module):
         try:
             total = F.dot(self.w, x) + self.b
         except TypeError:
-            F.vector(x, f"a {type(self).__name__}")  # says what is no number, in the name of the neuron
+            F.vector(x, f"a {type(self).__name__}")  # reports what is not a number, in the name of the neuron
             raise
         return _activation(self.activation)(total)
 
@@ -454,7 +454,7 @@ class Neuron(Module):
 
 
 class Layer(Module):
-    """m neurons that see the same inputs.                                                            # (n) → (m)"""
+    """A layer of m neurons that see the same inputs.                                                # (n) → (m)"""
 
     def __init__(self, n_in: int, n_out: int, activation: str = "tanh", *, rng: random.Random | int = 0) -> None:
         _check_sizes("Layer", n_in=n_in, n_out=n_out)
@@ -462,7 +462,7 @@ class Layer(Module):
         self.neurons = [Neuron(n_in, activation, rng=rng) for _ in range(n_out)]
 
     def forward(self, x: F.Vector) -> list[Value]:
-        """One output per neuron, always a list."""
+        """Return one output per neuron, always as a list."""
         x = F.vector(x, "a Layer") if hasattr(x, "__len__") else x
         return [neuron(x) for neuron in self.neurons]
 
@@ -470,7 +470,7 @@ class Layer(Module):
 if TYPE_CHECKING:
 
     class Output(Value, list[Value]):  # type: ignore[misc]  # of two methods of a name, the one of Value
-        """What an MLP returns: which of the two depends on numbers, so a type checker lets pass what either can do."""
+        """The result of an MLP: which of the two depends on numbers, so a type checker allows what either can do."""
 
 else:
     Output = Value | list[Value]
@@ -517,7 +517,7 @@ class MLP(Module):
         return f"{' → '.join(sizes)}, {super()._facts()}"
 
     def forward(self, x: F.Vector) -> Output:
-        """A single Value for one output, else a list of Values."""
+        """Return a single Value for one output, else a list of Values."""
         out: Any = F.vector(x, "an MLP") if hasattr(x, "__len__") else x
         for layer in self.layers:
             out = layer(out)
@@ -559,7 +559,7 @@ class Linear(Module):
             self.bias = _uniform(rng, bound, out_features) if std is None else [Value(0.0) for _ in range(out_features)]
 
     def forward(self, x: F.Vector) -> list[Value]:
-        """A vector of in_features to a vector of out_features."""
+        """Map a vector of in_features to a vector of out_features."""
         x = F.vector(x, "a Linear")
         if len(x) != len(self.weight[0]):
             n, m = len(self.weight[0]), len(self.weight)
@@ -580,7 +580,7 @@ class Embedding(Module):
         self.weight = [[Value(rng.gauss(0.0, std)) for _ in range(embedding_dim)] for _ in range(num_embeddings)]
 
     def forward(self, index: int) -> list[Value]:
-        """The row ``index``: the parameters themselves, so that gradients reach exactly this row."""
+        """Return row ``index``, the parameters themselves, so that gradients reach exactly this row."""
         try:
             return F.pick(self.weight, index)
         except IndexError as error:
@@ -596,7 +596,7 @@ class RMSNorm(Module):
         self.eps = eps
 
     def forward(self, x: F.Vector) -> list[Value]:
-        """A vector of unit mean square, scaled."""
+        """Return a vector of unit mean square, scaled."""
         return F.rms_norm(x, self.weight, self.eps)
 
 
@@ -610,22 +610,22 @@ class LayerNorm(Module):
         self.eps = eps
 
     def forward(self, x: F.Vector) -> list[Value]:
-        """A vector of mean 0 and variance 1, scaled and shifted."""
+        """Return a vector of mean 0 and variance 1, scaled and shifted."""
         return F.layer_norm(x, self.weight, self.bias, self.eps)
 
 
 class AttentionHead(Module):
-    """Causal attention of one head over a sequence; it has no parameters of its own.
+    """Causal attention of one head over a sequence; it has no parameters.
 
     Queries belong to the *last* positions: with as many queries as keys this is a whole sequence, with one query and
-    all keys so far it is the next step of a generation that reuses what was computed before.
+        all keys so far it is the next step of a generation that reuses earlier results.
     # queries (Tq, hs), keys (Tk, hs), values (Tk, hs) → (Tq, hs)
     """
 
     def forward(
         self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: F.Vector | None = None
     ) -> list[list[Value]]:
-        """Query i of Tq sees the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
+        """Let query i of Tq see the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
         queries, keys, values = listed(queries), listed(keys), listed(values)
         past = len(keys) - len(queries)
         if past < 0 or len(keys) != len(values):
@@ -646,13 +646,13 @@ class Activation(Module):
         activation(name)  # an unknown name is an error here, not at the first call
 
     def forward(self, x: F.Vector) -> list[Value]:
-        """Element by element."""
+        """Apply it element by element."""
         function = activation(self.name)
         return [function(F.as_value(v)) for v in F.vector(x, "an Activation")]
 
 
 class Dropout(Module):
-    """While training, sets each element to 0 with probability p and scales the rest by 1 / (1 − p).  # (n) → (n)
+    """In training, set each element to 0 with probability p and scale the rest by 1 / (1 − p).  # (n) → (n)
 
     Srivastava et al. 2014, in the "inverted" form that leaves evaluation untouched.
     """
@@ -665,7 +665,7 @@ class Dropout(Module):
         self._rng = generator(rng)
 
     def forward(self, x: F.Vector) -> list[Value]:
-        """In evaluation, or with p = 0, the very same vector."""
+        """Return the vector itself in evaluation, or with p = 0."""
         values = [F.as_value(v) for v in F.vector(x, "Dropout")]
         if not self.training or self.p == 0.0:
             return values

@@ -1,4 +1,4 @@
-"""THE table: every primitive operation of the engine, one row each.
+"""The table of every primitive operation of the engine, one row each.
 
 A row knows four things about its operation: how to compute it, how to compute its local derivatives, and how to
 *write* both. The engine computes with the first two, gradcheck tests the second against the first, drawings and
@@ -19,10 +19,10 @@ At the borders, in this order:
    ``log(0)``, ``1 / 0``, ``0 ** -1``, ``(-8) ** 0.5``.
 3. *A function without a derivative at that point* takes PyTorch's convention: 0 for ``relu`` and ``abs`` at 0, the
    gradient shared equally among tied inputs of ``maximum`` and ``minimum``, infinity for ``sqrt`` at 0.
-4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic. Where one input of ``maximum`` or
-   ``minimum`` is NaN, every derivative is NaN, as of PyTorch's ``amax`` and ``amin``.
-5. *A derivative of 0 stops the gradient*, even an infinite one; + and × alone follow IEEE arithmetic (0 · ∞ is NaN).
-6. Which of 0.0 and −0.0 comes out of a tie, or as a result that is 0, is not defined: they are equal.
+4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic. If one input of ``maximum`` or
+``minimum`` is NaN, every derivative is NaN, as in PyTorch's ``amax`` and ``amin``. 5. *A derivative of 0 stops the
+gradient*, even an infinite one; + and × alone follow IEEE arithmetic (0 · ∞ is NaN). 6. Whether a tie, or a result of
+0, gives 0.0 or −0.0 is not defined: they are equal.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ __all__ = [
 @brief
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Op:
-    """One primitive operation: a row of the table, or an operation of one's own. They are compared by identity.
+    """One primitive operation: a row of the table, or a custom one. Operations are compared by identity.
 
     Attributes:
-        name: the word for it, unique (``"mul"``); ``getattr(Value, ...)`` names follow it. A pickled graph has only the
-            name: whoever reads it must have the operation, too.
+        name: its unique name (``"mul"``); ``getattr(Value, ...)`` names follow it. A pickled graph has only the name:
+            loading it requires the operation.
         symbol: what a drawing prints (``"*"``).
         arity: the number of inputs; ``None`` means any number from one up.
         forward: ``forward(*inputs) -> out``, all plain floats.
@@ -97,7 +97,7 @@ class Op:
         _LATEST[self.name] = self
 
     def __reduce__(self) -> tuple[Callable[..., Op], tuple[str, str]]:
-        # A pickled graph must come back with the operations that are here, since they are compared by identity.
+        # A pickled graph must be loaded with the existing operations, since they are compared by identity.
         if by_name(self.name) is not self:
             raise pickle.PicklingError(
                 f"another operation is called {self.name!r}, too: give this one a name of its own"
@@ -108,7 +108,7 @@ class Op:
         return self
 
 
-_LATEST: WeakValueDictionary[str, Op] = WeakValueDictionary()  # every operation that is in use, by its name
+_LATEST: WeakValueDictionary[str, Op] = WeakValueDictionary()  # every operation in use, by name
 
 
 # --- forward computations and derivatives that need more than one expression ---------------------------------------
@@ -155,7 +155,7 @@ def _pow_derivatives(a: float, b: float, out: float) -> tuple[float, float]:
     elif a == 0.0:
         by_exponent = 0.0 * out  # 0 ** b is 0 on both sides of any b > 0; at b = 0 and NaN this is PyTorch's choice
     else:
-        by_exponent = math.nan  # the next exponent, however near, has no real power
+        by_exponent = math.nan  # the next exponent, however close, has no real power
     return by_base, by_exponent
 
 
@@ -226,7 +226,7 @@ def _extreme(pick: Callable[..., float]) -> Callable[..., float]:
     def forward(*inputs: float) -> float:
         for x in inputs:
             if x != x:
-                return x  # max() and min() of Python lose a NaN, depending on its place
+                return x  # Python's max() and min() lose a NaN, depending on its position
         return pick(inputs)
 
     return forward
@@ -286,7 +286,7 @@ MINIMUM = Op(
     "minimum", "min", None, _extreme(min), _extreme_derivatives,
     "min(a, b)", ("1 if a < b else 0", "1 if b < a else 0"), _EXTREME,
 )  # fmt: skip
-# The value passes, the gradient does not: for numbers that only shift a computation, as the maximum in a softmax.
+# The value passes, the gradient does not: for numbers that only shift a computation, such as the maximum in a softmax.
 DETACH = Op("detach", "detach", 1, lambda a: a, None, "a", ("0",))
 
 
@@ -294,7 +294,7 @@ def _no_forward() -> float:
     raise TypeError("a constant is not computed from anything")
 
 
-# A number written in a formula, as the 2 in ``2 * x``. No gradient is asked of it. Not a computation, so not in TABLE.
+# A number in a formula, such as the 2 in ``2 * x``. It needs no gradient and is no computation, so it is not in TABLE.
 CONSTANT = Op("constant", "", 0, _no_forward, None, "a number", ())
 
 TABLE: tuple[Op, ...] = (
@@ -304,7 +304,7 @@ _BY_NAME = {op.name: op for op in (*TABLE, CONSTANT)}
 
 
 def by_name(name: str, module: str = "") -> Op:
-    """The operation called ``name``: a row of the table, or one of one's own that exists; ``module`` may define it.
+    """Return the operation called ``name``: a row of the table, or a custom one; ``module`` may define it.
 
     >>> by_name("tanh").derivative_formulas
     ('1 - tanh(a)**2',)
@@ -314,6 +314,6 @@ def by_name(name: str, module: str = "") -> Op:
     op = _BY_NAME.get(name) or _LATEST.get(name)
     if op is None:
         raise ValueError(
-            f"unknown operation: {name!r} (must be one of {', '.join(_BY_NAME)}, or one of your own, made before)"
+            f"unknown operation: {name!r} (must be one of {', '.join(_BY_NAME)}, or a custom one made before)"
         )
     return op

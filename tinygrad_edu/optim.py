@@ -1,4 +1,4 @@
-"""Optimizers: how a gradient becomes a step. The same arithmetic as PyTorch's, one scalar at a time."""
+"""Optimizers turn gradients into steps, with the same arithmetic as PyTorch, one scalar at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "check_state", "clip_grad_norm",
 
 
 def _check(name: str, value: float, low: float, high: float = math.inf, *, open_high: bool = False) -> float:
-    """``value`` as a float, if it lies between the two."""
+    """Return ``value`` as a float, if it is between the two."""
     try:
         value = as_float(value)
     except TypeError:
@@ -25,7 +25,8 @@ def _check(name: str, value: float, low: float, high: float = math.inf, *, open_
 
 
 def check_state(kind: str, state: Mapping[str, Any], buffers: tuple[str, ...], size: int) -> None:
-    """Raise StateDictError, naming what does not fit, unless ``state`` is one of a ``kind`` for ``size`` parameters."""
+    """Raise StateDictError, naming what does not fit, unless ``state`` is that of a ``kind`` for ``size``
+    parameters."""
     expected = {"steps", *buffers}
     if set(state) != expected:
         raise StateDictError(
@@ -40,7 +41,7 @@ def check_state(kind: str, state: Mapping[str, Any], buffers: tuple[str, ...], s
 
 
 def _values(parameters: Any, user: str) -> list[Value]:
-    """The parameters, each once; TypeError for what is no leaf of a graph."""
+    """Return the parameters, each once; raises TypeError for what is not a leaf of a graph."""
     if hasattr(parameters, "parameters"):
         raise TypeError(f"{user} Values, got a {type(parameters).__name__}; pass model.parameters()")
     given = list(parameters) if hasattr(parameters, "__iter__") else [parameters]
@@ -54,9 +55,9 @@ class Optimizer:
     """Base of the optimizers.
 
     Attributes:
-        parameters: the Values that are moved, each once.
+        parameters: the Values to update, each once.
         lr: the learning rate; a schedule assigns to it before each step.
-        steps: how many steps were taken.
+        steps: the number of steps taken.
     """
 
     _buffers: tuple[str, ...] = ()  # names of the lists, one number per parameter, that step() carries along
@@ -67,7 +68,7 @@ class Optimizer:
             if p.op is not None:
                 raise ValueError(
                     f"an optimizer moves leaves, got the computed {p!r}: make parameters with Value(number), "
-                    "and change their .data, also inside of no_grad()"
+                    "and change their .data, also inside no_grad()"
                 )
         if not self.parameters:
             raise ValueError("the optimizer got no parameters; pass model.parameters()")
@@ -75,20 +76,20 @@ class Optimizer:
         self.steps = 0
 
     def zero_grad(self) -> None:
-        """Forget the gradient of every parameter: gradients accumulate until then."""
+        """Reset the gradient of every parameter: gradients accumulate until then."""
         for p in self.parameters:
             p.zero_grad()
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from step to step, as plain numbers and lists; lr and the like belong to whoever set them."""
+        """Return what changes from step to step, as plain numbers and lists, without hyperparameters such as lr."""
         return {"steps": self.steps, **{name: list(getattr(self, name)) for name in self._buffers}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a saved state; StateDictError names what does not fit."""
+        """Load a saved state; StateDictError names what does not fit."""
         check_state(type(self).__name__, state, self._buffers, len(self.parameters))
         given = {}
         for name in ("steps", *self._buffers):
@@ -110,7 +111,7 @@ class SGD(Optimizer):
         self.velocity = [0.0] * len(self.parameters)
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         momentum, lr, velocity = as_float(self.momentum), _check("lr", self.lr, 0.0), self.velocity
         touch()
         self.steps += 1
@@ -123,7 +124,7 @@ class Adam(Optimizer):
     """Kingma and Ba 2015, algorithm 1.
 
     Args:
-        parameters: the Values to move.
+        parameters: the Values to update.
         lr: α in the paper.
         betas: β₁ and β₂, the decay of the two running means.
         eps: ε, added to the root.
@@ -149,7 +150,7 @@ class Adam(Optimizer):
         self.v = [0.0] * len(self.parameters)  # running mean of its square
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         lr, beta1, beta2, eps = map(as_float, (_check("lr", self.lr, 0.0), *self.betas, self.eps))
         touch()
         self.steps += 1
@@ -189,7 +190,7 @@ class AdamW(Adam):
         self._decayed = [p for p in self.parameters if p not in excluded]
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         keep = 1.0 - _check("lr", self.lr, 0.0) * as_float(self.weight_decay)
         touch()
         if keep != 1.0:
@@ -202,16 +203,16 @@ class AdamW(Adam):
 
 
 def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
-    """Scale all gradients down together when their common norm √Σg² is above ``max_norm``; returns the norm before.
+    """Scale all gradients down together if their common norm √Σg² is above ``max_norm``; returns the norm before.
 
     Pascanu, Mikolov and Bengio 2013, algorithm 1. An infinite ``max_norm`` only measures, and gradients whose norm is
-    not finite are left as they are, for whoever looks for the cause. (PyTorch adds 1e-6 to the norm before it divides,
-    and so ends a little below ``max_norm``.)
+    not finite are left unchanged, so that the cause can be found. (PyTorch adds 1e-6 to the norm before it divides, and
+    so ends a little below ``max_norm``.)
     """
     max_norm = _check("max_norm", max_norm, 0.0)
     parameters = _values(parameters, "clip_grad_norm() scales the gradients of")
     touch()
-    norm = math.hypot(*[p._grad for p in parameters])  # √Σg², also where a square would overflow
+    norm = math.hypot(*[p._grad for p in parameters])  # √Σg², even if a square would overflow
     if max_norm < norm < math.inf:
         scale = max_norm / norm
         for p in parameters:
@@ -220,7 +221,7 @@ def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> float:
 
 
 def _warmed_up(step: int, warmup_steps: int, total_steps: int) -> tuple[float, float]:
-    """The factor of the warm-up at ``step`` and, after it, the fraction of the descent that is done."""
+    """Return the factor of the warm-up at ``step`` and, after it, the completed fraction of the descent."""
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1), 0.0
     descent = max(total_steps - warmup_steps, 1)
@@ -228,7 +229,8 @@ def _warmed_up(step: int, warmup_steps: int, total_steps: int) -> tuple[float, f
 
 
 def warmup_cosine(step: int, *, lr: float, total_steps: int, warmup_steps: int = 0, min_lr: float = 0.0) -> float:
-    """The learning rate at ``step`` (counted from 0): a straight rise to ``lr``, then half a cosine down to ``min_lr``.
+    """Return the learning rate at ``step`` (counted from 0): a straight rise to ``lr``, then half a cosine down to
+    ``min_lr``.
 
     Loshchilov and Hutter 2017, eq. 5, with one period.
 
@@ -240,7 +242,8 @@ def warmup_cosine(step: int, *, lr: float, total_steps: int, warmup_steps: int =
 
 
 def warmup_linear(step: int, *, lr: float, total_steps: int, warmup_steps: int = 0, min_lr: float = 0.0) -> float:
-    """The learning rate at ``step`` (counted from 0): a straight rise to ``lr``, then a straight line to ``min_lr``.
+    """Return the learning rate at ``step`` (counted from 0): a straight rise to ``lr``, then a straight line to
+    ``min_lr``.
 
     >>> [round(warmup_linear(s, lr=1.0, total_steps=4), 2) for s in range(5)]
     [1.0, 0.75, 0.5, 0.25, 0.0]

@@ -2,8 +2,8 @@
 
 :func:`record` walks a graph as ``backward`` would, changes nothing, and returns a :class:`StepLog`: first the forward
 computation, value by value, then ∂L/∂L = 1, then one record for every ``∂L/∂input += ∂L/∂node · ∂node/∂input``.
-Steppers, quizzes, worksheets and animations show this log and compute nothing themselves, so all of them are right when
-the log is; and the log is right when replaying it gives the engine's gradients, bit for bit.
+Steppers, quizzes, worksheets and animations show this log and compute nothing themselves, so all of them are right if
+the log is; and the log is right if replaying it gives the engine's gradients, bit for bit.
 
 >>> a, b, c, f = Value(2.0, "a"), Value(-3.0, "b"), Value(10.0, "c"), Value(-2.0, "f")
 >>> log = record((a * b + c) * f)
@@ -61,7 +61,7 @@ _TERMS_SHOWN = 6  # of a longer sum, the first ones and the last
 
 
 def exact(x: float) -> str:
-    """A number with as many digits as it takes to read it back unchanged, and a true minus sign.
+    """Write a number with enough digits to read it back unchanged, and a true minus sign.
 
     >>> exact(-2.0), exact(0.1 + 0.2), exact(float("inf"))
     ('−2', '0.30000000000000004', '∞')
@@ -80,10 +80,10 @@ class Node:
     """One Value of the graph; its number is its position in ``topological_order(root)``.
 
     Attributes:
-        name: unique in the log: the label, or ``x1, x2, …`` for inputs and ``v1, v2, …`` for what is computed; the root
-            without a label is L. A number that stands in a formula is its own name.
+        name: unique in the log: the label, or ``x1, x2, …`` for inputs and ``v1, v2, …`` for what is computed; a root
+            without a label is L. A number in a formula is its own name.
         data: the number.
-        op: what computed it; ``ops.CONSTANT`` for a number in a formula, None for a leaf.
+        op: the operation that computed it; ``ops.CONSTANT`` for a number in a formula, None for a leaf.
         inputs: the nodes it was computed from, in the order of the formula.
     """
 
@@ -94,12 +94,12 @@ class Node:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether this is an input of the whole computation, whose gradient is wanted."""
+        """Whether this is an input of the whole computation, whose gradient is computed."""
         return self.op is None
 
     @property
     def is_constant(self) -> bool:
-        """Whether this is a number written in the formula."""
+        """Whether this is a number in the formula."""
         return self.op is CONSTANT
 
 
@@ -124,12 +124,12 @@ class Chain:
 
     Attributes:
         node: where the gradient comes from.
-        operand: which of the node's inputs receives it; ``x * x`` has two steps to the same input.
+        operand: the position of the input that receives it; ``x * x`` has two steps to the same input.
         input: the node that receives it.
         upstream: ∂L/∂node.
         local: ∂node/∂input, the local derivative.
         contribution: their product, which is added. It is 0 when ``local`` is 0, even for an infinite ``upstream``.
-        before: ∂L/∂input before this step; None when nothing had arrived.
+        before: ∂L/∂input before this step; None if nothing had arrived.
         after: ∂L/∂input after it.
     """
 
@@ -149,7 +149,7 @@ Step = Forward | Seed | Chain
 @brief
 @dataclass(frozen=True)
 class State:
-    """What is known at one moment: for every node its data and its gradient, None where it is not computed yet."""
+    """The state after some steps: for every node its data and its gradient, None if not computed yet."""
 
     data: list[float | None]
     gradients: list[float | None]
@@ -174,7 +174,7 @@ class StepLog:
 
     @cached_property
     def first_backward(self) -> int:
-        """How many steps are forward steps."""
+        """The number of forward steps."""
         return next(i for i, step in enumerate(self.steps) if not isinstance(step, Forward))
 
     @cached_property
@@ -189,9 +189,9 @@ class StepLog:
         return gradients
 
     def replay(self, count: int | None = None) -> State:
-        """Do the first ``count`` steps again, or all of them, from the leaves and the local derivatives alone.
+        """Replay the first ``count`` steps, or all of them, from the leaves and the local derivatives alone.
 
-        Computed, not looked up: the forward values by the table, every gradient by multiplying and adding.
+        Nothing is looked up: forward values come from the table, gradients from multiplying and adding.
         """
         data: list[float | None] = [None if node.inputs else node.data for node in self.nodes]
         gradients: list[float | None] = [None] * len(self.nodes)
@@ -216,7 +216,7 @@ class StepLog:
         return arrivals
 
     def terms(self, node: int, count: int | None = None) -> list[Chain]:
-        """The steps among the first ``count`` whose contributions add up to the gradient of ``node``, in order."""
+        """Return the steps among the first ``count`` that contribute to the gradient of ``node``, in order."""
         limit = len(self.steps) if count is None else count
         found = [self.steps[i] for i in self._arrivals.get(node, ()) if i < limit]
         return [step for step in found if isinstance(step, Chain)]
@@ -224,19 +224,19 @@ class StepLog:
     # --- words ----------------------------------------------------------------------------------------------------
 
     def gradient_name(self, node: int) -> str:
-        """∂L/∂node, as it is written."""
+        """Write ∂L/∂node."""
         return f"∂{self.nodes[self.root].name}/∂{self.nodes[node].name}"
 
     def local_name(self, step: Chain) -> str:
-        """∂node/∂input, as it is written."""
+        """Write ∂node/∂input."""
         return f"∂{self.nodes[step.node].name}/∂{self.nodes[step.input].name}"
 
     def formula(self, node: int) -> str:
-        """What a node is computed by, with names: ``a · b``."""
+        """Write the formula of a node with names: ``a · b``."""
         return self._written(node, lambda i: self.nodes[i].name, wrap=False)
 
     def substituted(self, node: int, number: NumberFormat = exact) -> str:
-        """The same with numbers: ``2 · (−3)``."""
+        """Write the formula of a node with numbers: ``2 · (−3)``."""
         return self._written(node, lambda i: number(self.nodes[i].data), wrap=True)
 
     def _written(self, node: int, word: Callable[[int], str], *, wrap: bool) -> str:
@@ -245,14 +245,14 @@ class StepLog:
             return word(node)
         if here.op.arity is None:
             return f"{here.op.symbol}({', '.join(word(i) for i in here.inputs)})"
-        if here.op is ops.SIGMOID:  # its formula is long; the name says it, as for tanh
+        if here.op is ops.SIGMOID:  # its formula is long; the name is enough, as for tanh
             return f"σ({word(here.inputs[0])})"
         if here.op is ops.GELU:
             return f"GELU({word(here.inputs[0])})"
         return write(here.op.formula, [word(i) for i in here.inputs], wrap=wrap)
 
     def local_formula(self, step: Chain) -> str:
-        """The local derivative with names: ``b`` for ∂(a·b)/∂a."""
+        """Write the local derivative with names: ``b`` for ∂(a·b)/∂a."""
         node = self.nodes[step.node]
         op = node.op
         assert op is not None
@@ -267,9 +267,9 @@ class StepLog:
         return write(op.derivative_formulas[step.operand], names, node.name)
 
     def why(self, step: Chain, number: NumberFormat = exact) -> str:
-        """Where the local derivative comes from: ``e = a · b, so ∂e/∂a = b = −3``.
+        """Say where the local derivative comes from: ``e = a · b, so ∂e/∂a = b = −3``.
 
-        When an input is used twice by one operation, it says which of the two uses this step is about.
+        If an operation uses an input twice, it says which of the two uses this step is about.
         """
         node = self.nodes[step.node]
         text = self.local_formula(step)
@@ -284,7 +284,7 @@ class StepLog:
         return words
 
     def sentence(self, step: Step, number: NumberFormat = exact) -> str:
-        """A step in one line of mathematics; ``number`` says how numbers are written, by default with all digits."""
+        """Write a step in one line of mathematics; ``number`` formats the numbers, by default with all digits."""
         if isinstance(step, Forward):
             words = f"{self.nodes[step.node].name} = {self.formula(step.node)}"
             numbers = self.substituted(step.node, number)
@@ -298,7 +298,7 @@ class StepLog:
         )
 
     def accumulation(self, step: Chain, number: NumberFormat = exact) -> str:
-        """The gradient so far as the sum of its terms, ``∂L/∂a = 1 + 1 = 2``; empty for a first term."""
+        """Write the gradient so far as the sum of its terms, ``∂L/∂a = 1 + 1 = 2``; empty for a first term."""
         if step.before is None:
             return ""
         terms: list[float] = []
@@ -311,7 +311,8 @@ class StepLog:
     # --- to a file and back ---------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """The log as JSON, in standard form: numbers that JSON cannot write are the strings NaN, Infinity, -Infinity.
+        """Return the log as JSON, in standard form: numbers that JSON cannot write are the strings NaN, Infinity,
+        -Infinity.
 
         A node is [name, data, op or null, inputs]; a step is ["forward", node, value], ["seed", node] or
         ["chain", node, operand, input, upstream, local, contribution, before or null, after].
@@ -319,7 +320,7 @@ class StepLog:
         return json.dumps(self.as_data(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
     def as_data(self) -> dict[str, Any]:
-        """What :meth:`to_json` writes, as dicts and lists."""
+        """Return what :meth:`to_json` writes, as dicts and lists."""
         return {
             "version": _FORMAT_VERSION,
             "root": self.root,
@@ -332,7 +333,7 @@ class StepLog:
 
     @classmethod
     def from_json(cls, text: str) -> StepLog:
-        """Read what :meth:`to_json` wrote; ValueError for anything else."""
+        """Read what :meth:`to_json` wrote; raises ValueError for anything else."""
         try:
             found = json.loads(text)
             if found["version"] != _FORMAT_VERSION:
@@ -381,10 +382,10 @@ _STEP_KINDS: dict[str, Callable[[list[Any]], Step]] = {
 
 
 def record(root: Value, names: Mapping[Value, str] | None = None) -> StepLog:
-    """The step log of ``root``: what ``root.backward()`` does when no gradient has been computed before.
+    """Record the step log of ``root``: what ``root.backward()`` does if no gradient has been computed before.
 
-    Nothing is changed: gradients that the Values hold stay as they are. Numbers in a formula get no steps, and neither
-    does what lies behind ``detach()``.
+    Nothing is changed: the gradients of the Values stay as they are. Numbers in a formula get no steps, nor does
+        anything upstream of ``detach()``.
 
     Args:
         root: the Value to differentiate.
@@ -412,9 +413,9 @@ def record(root: Value, names: Mapping[Value, str] | None = None) -> StepLog:
 
 
 def contribution(op: Op | None, upstream: float, local: float) -> float:
-    """``local · upstream`` by the engine's rule: a zero derivative stops the flow, as 0 · ∞ would be NaN.
+    """Multiply ``local · upstream`` by the engine's rule: a zero derivative stops the flow, as 0 · ∞ would be NaN.
 
-    + and × alone do not look, because looking would cost more than multiplying.
+    + and × do not check, because checking would cost more than multiplying.
     """
     return local * upstream if local != 0.0 or op is ADD or op is MUL else 0.0
 
@@ -515,12 +516,12 @@ _LETTER = re.compile(r"(?P<before>[-+*/] ?)?\b(?P<letter>a|b|out)\b(?P<after>\*\
 
 
 def write(formula: str, words: list[str], out: str = "", *, wrap: bool = False) -> str:
-    """A formula of the table with words for its letters, in mathematical signs.
+    """Write a formula of the table with words for its letters, in mathematical notation.
 
     Args:
         formula: text of an operation in ``a``, ``b`` and ``out``.
-        words: what stands for ``a`` and ``b``.
-        out: what stands for ``out``.
+        words: the replacements for ``a`` and ``b``.
+        out: the replacement for ``out``.
         wrap: whether a negative word after or below an operator gets parentheses.
 
     >>> write("b * a**(b - 1)", ["x", "y"])
@@ -549,7 +550,7 @@ def _signs(text: str) -> str:
 
 
 def written_sum(terms: Iterable[float], number: NumberFormat = exact) -> str:
-    """``1 + 2 − 3``; of more than six terms the first ones and the last, and how many they are.
+    """Write ``1 + 2 − 3``; for more than six terms only the first ones and the last, with their number.
 
     >>> written_sum([1.0, -2.0])
     '1 − 2'

@@ -1,1 +1,1 @@
-"""The commands of ``python -m gpt``, a file each, and what several of them share."""
+"""The commands of ``python -m gpt``, one file each, and what several of them share."""

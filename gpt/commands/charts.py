@@ -1,4 +1,4 @@
-"""``python -m gpt attention`` and its like: charts of trained models, printed as text and written where told."""
+"""``python -m gpt attention`` and similar commands: charts of trained models, printed as text and written to files."""
 
 from __future__ import annotations
 
@@ -22,30 +22,32 @@ def add_attention(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt attention``."""
     _add_chart(command, _attention, '%(prog)s runs/my-run --text "To be, or" -o attention.html')
     _add_run(command)
-    _add_text(command, "show at most so many positions (default: 12, or as much of --text as the context holds)")
+    _add_text(command, "show at most this many positions (default: 12, or as much of --text as the context holds)")
 
 
 def add_next(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt next``."""
     _add_chart(command, _next, '%(prog)s runs/my-run --text "To b" --temperature 0.7 --top-p 0.9 -o next.svg')
     _add_run(command)
-    command.add_argument("--text", help="what goes before (default: the beginning of the validation text)")
-    command.add_argument("--temperature", type=float, metavar="T", help="below 1 bolder, above 1 more varied")
-    command.add_argument("--top-k", type=int, metavar="K", help="keep the K likeliest")
-    command.add_argument("--top-p", type=float, metavar="P", help="keep the likeliest until their sum reaches P")
-    command.add_argument("--min-p", type=float, metavar="P", help="keep those of at least P times the likeliest")
-    command.add_argument("--most", type=int, default=12, metavar="N", help="show so many singly (default: 12)")
+    command.add_argument("--text", help="the text before (default: the beginning of the validation text)")
+    command.add_argument("--temperature", type=float, metavar="T", help="below 1 safer, above 1 more varied")
+    command.add_argument("--top-k", type=int, metavar="K", help="keep the K most likely")
+    command.add_argument("--top-p", type=float, metavar="P", help="keep the most likely until their sum reaches P")
+    command.add_argument(
+        "--min-p", type=float, metavar="P", help="keep those at least P times as likely as the top one"
+    )
+    command.add_argument("--most", type=int, default=12, metavar="N", help="show this many individually (default: 12)")
 
 
 def add_curve(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt curve``."""
     _add_chart(command, _curve, "%(prog)s runs/one runs/two -o loss.svg")
-    command.add_argument("folders", nargs="+", metavar="RUN", help="folders that train has written")
+    command.add_argument("folders", nargs="+", metavar="RUN", help="folders of runs that train wrote")
     command.add_argument(
         "--no-baselines",
         "--no-ladder",
         action="store_true",
-        help="leave out what counting reaches, which takes a few seconds",
+        help="leave out the baselines, which take a few seconds",
     )
 
 
@@ -60,7 +62,7 @@ def add_histogram(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt histogram``."""
     _add_chart(command, _histogram, "%(prog)s runs/my-run --of modules -o histogram.svg")
     _add_run(command)
-    _add_text(command, "compute the loss on at most so many characters (default: the context)")
+    _add_text(command, "compute the loss on at most this many characters (default: the context)")
     command.add_argument("--of", choices=WHAT, default=WHAT[0], help="of what (default: %(default)s)")
     command.add_argument("--scale", choices=SCALES, default=SCALES[0], help="an axis for each, or one for all")
 
@@ -69,22 +71,22 @@ def add_compilation(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt compilation``."""
     _add_chart(command, _compilation, "%(prog)s runs/my-run --focus transformer.h.0.attn -o program.html")
     _add_run(command)
-    _add_text(command, "compile the loss of so many characters (default: 4)")
+    _add_text(command, "compile the loss of this many characters (default: 4)")
     command.add_argument("--focus", default="", metavar="MODULE", help="only this module and what is inside it")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
     best_flag(command)
 
 
 def _add_text(command: argparse.ArgumentParser, length: str) -> None:
-    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
+    command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
     command.add_argument("--length", type=int, metavar="N", help=length)
 
 
 def _add_chart(command: argparse.ArgumentParser, make: Callable[[argparse.Namespace], Chart], example: str) -> None:
-    """Let the command make a chart, print it as text, and write it if it is told where."""
+    """Let the command make a chart, print it as text, and write it if a file is given."""
 
     def run(options: argparse.Namespace) -> int:
         try:
@@ -96,9 +98,9 @@ def _add_chart(command: argparse.ArgumentParser, make: Callable[[argparse.Namesp
             print(f"wrote {chart.save(options.out)}")
         return 0
 
-    command.description = f"{command.description} Printed as text."
+    command.description = f"{command.description} Prints text."
     command.epilog = f"example: {example}"
-    command.add_argument("-o", "--out", metavar="FILE", help="write it as well: .svg, .html, .png, .pdf or .txt")
+    command.add_argument("-o", "--out", metavar="FILE", help="also write it to a file: .svg, .html, .png, .pdf or .txt")
     command.set_defaults(run=run)
 
 
@@ -149,12 +151,12 @@ def _curve(options: argparse.Namespace) -> Chart:
                 raise viz.DrawingError("the runs were trained on different texts")
             baselines = run.baselines()
         except viz.DrawingError as error:
-            print(f"without what counting reaches: {console.one_line(error)}", file=sys.stderr)
+            print(f"without baselines: {console.one_line(error)}", file=sys.stderr)
     title = f"Loss of {', '.join(logs)}"
     return viz.loss_curve(logs if len(logs) > 1 else logs[folder], baselines=baselines, title=title)
 
 
-#: What sampling can be told, in the order in which it does it; shown when nothing is chosen.
+#: The settings of sampling, in the order of its stages; all are shown if none is chosen.
 _SAMPLING = {"temperature": 0.7, "top_k": 10, "top_p": 0.9, "min_p": None}
 
 

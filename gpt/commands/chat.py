@@ -1,6 +1,6 @@
-"""``python -m gpt chat``: type a line, and the model goes on with it.
+"""``python -m gpt chat``: type a line, and the model continues it.
 
-The model was trained to continue a text, not to answer, so this is one text that the two of you write by turns.
+The model was trained to continue a text, not to answer, so this is one text that you and the model write in turns.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ..runs import checkpoint
 from ..sample import check_settings, generate
 
 HELP = """\
-Type a line and the model continues the text; an empty line lets it go on.
-  /temperature X   below 1 safer, above 1 more varied, 0 always the likeliest
+Type a line and the model continues the text; after an empty line it continues.
+  /temperature X   below 1 safer, above 1 more varied, 0 always the most likely
   /lines N         how many lines it writes at a time
   /reset           begin a new text
-  /help            this
-  /quit            leave (Ctrl-D too); Ctrl-C stops the model while it writes"""
+  /help            show this help
+  /quit            quit (also Ctrl-D); Ctrl-C stops the model while it writes"""
 
 
 def add_chat(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt chat``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
     command.add_argument("--temperature", type=float, default=0.8, metavar="T", help="see /temperature")
-    command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
-    command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
-    command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
-    command.add_argument("--lines", type=int, default=1, metavar="N", help="how many lines it writes at a time")
+    command.add_argument("--top-k", type=int, metavar="K", help="choose only among the K most likely characters")
+    command.add_argument("--top-p", type=float, metavar="P", help="choose only among the most likely that sum to P")
     command.add_argument(
-        "--max-new-tokens", type=int, default=300, metavar="N", help="characters at the most, each time"
+        "--min-p", type=float, metavar="P", help="only those at least P times as likely as the top one"
     )
+    command.add_argument("--lines", type=int, default=1, metavar="N", help="how many lines it writes at a time")
+    command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="characters at most, each time")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
 
 
@@ -50,21 +50,21 @@ _NO_TEXT = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read lines until the end of the input or /quit; what cannot be done is said, and the text goes on."""
+    """Read lines until the end of the input or /quit; errors are printed, and the text continues."""
     check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
     for name in ("lines", "max_new_tokens"):
         _at_least_one(name, getattr(options, name))
     model, config, tokenizer, step = checkpoint.load_model(Path(options.folder))
     if "\n" not in tokenizer.alphabet:
-        raise GPTError("this model has read no line end, and a chat goes line by line; use gpt sample")
+        raise GPTError("this model has never read a line end, which a chat needs; use gpt sample")
     score = make_engine(model, config.train).scorer()
     rng = random.Random(options.seed)
     text: list[int] = []
     asks = sys.stdin.isatty()
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is no text is an unknown character, not an end
+        sys.stdin.reconfigure(errors="surrogateescape")  # an undecodable byte is an unknown character, not an end
     if asks:
-        print(f"{options.folder}, step {step}. /help tells what else there is.")
+        print(f"{options.folder}, step {step}. /help lists the commands.")
     while True:
         try:
             line = input("> " if asks else "")
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lines(tokens: Iterator[int], newline: int, n: int) -> Iterator[int]:
-    """So many lines in which something is written."""
+    """Take text until this many nonempty lines."""
     written = False
     for token in tokens:
         yield token
@@ -131,7 +131,7 @@ def _lines(tokens: Iterator[int], newline: int, n: int) -> Iterator[int]:
 
 
 def _changed(options: argparse.Namespace, line: str) -> str:
-    """Carry out a command; what there is to say about it."""
+    """Run a command; returns what to print."""
     name, *values = line.split()
     if name == "/help":
         return HELP

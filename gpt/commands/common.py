@@ -1,4 +1,4 @@
-"""What several commands share: their flags, and what these mean."""
+"""What several commands share: flags and their meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..tokenizer import CharTokenizer
 
 
 def text_at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:
-    """The text of a run; None when it is gone or would have to be fetched: to look at a run needs no network."""
+    """Return the text of a run; None if it is gone or would have to be fetched: inspecting a run needs no network."""
     if config.data is None and not (cache_folder() / f"{config.dataset}.txt").exists():
         return None
     try:
@@ -29,13 +29,13 @@ ABOUT_TEXTS = (
     "normalizations, done in this order (line ends become \\n in any case):\n"
     + "\n".join(f"  {name:<19}{about}" for name, about in NORMALIZATIONS.items())
     + f"\n\nof a folder and its folders, the files are read that end in\n  {' '.join(SUFFIXES)},\n"
-    "in the order of their names, with an empty line between two; hidden, binary and empty ones are left out,\n"
-    f"and those above {LARGEST_FILE / 1e9:.0f} GB, which can be given by themselves"
+    "in the order of their names, with an empty line between two; hidden, binary and empty files are left out,\n"
+    f"and those above {LARGEST_FILE / 1e9:.0f} GB, which can be given individually"
 )
 
 
 def text_flags(command: argparse.ArgumentParser) -> None:
-    """``--dataset`` or ``--data``."""
+    """Add ``--dataset`` and ``--data``."""
     text = command.add_mutually_exclusive_group()
     text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
     text.add_argument(
@@ -47,25 +47,25 @@ def text_flags(command: argparse.ArgumentParser) -> None:
 
 
 class _Once(argparse.Action):
-    """A second value would silently replace the first."""
+    """Refuse a second value, which would silently replace the first."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
         if getattr(namespace, self.dest) is not None:
-            parser.error(f"{option} can be given once; for several files give the folder that they are in")
+            parser.error(f"{option} can be given only once; for several files give their folder")
         setattr(namespace, self.dest, values)
 
 
 def normalize_flag(command: argparse.ArgumentParser) -> None:
     """``--normalize``."""
     command.add_argument(
-        "--normalize", metavar="HOW", help="what is done to the text first, with commas between (default: none)"
+        "--normalize", metavar="HOW", help="normalizations of the text, separated by commas (default: none)"
     )
 
 
 def say_parts(text: Text) -> None:
-    """Which files of a folder are read, and which are not."""
+    """Say which files of a folder are read, and which are not."""
     if len(text.parts) > 1 or text.skipped:
         print(f"{text.name}: {len(text.parts):,} file{'s' * (len(text.parts) > 1)}")
     for path, reason in text.skipped[:10]:
@@ -75,35 +75,35 @@ def say_parts(text: Text) -> None:
 
 
 def checkpoint_flag(command: argparse.ArgumentParser) -> None:
-    """``--checkpoint DIR`` and ``--best``."""
-    command.add_argument("--checkpoint", required=True, metavar="DIR", help="a folder that train has written")
+    """Add ``--checkpoint DIR`` and ``--best``."""
+    command.add_argument("--checkpoint", required=True, metavar="DIR", help="the folder of a run that train wrote")
     best_flag(command)
 
 
 def best_flag(command: argparse.ArgumentParser) -> None:
-    """``--best``, for commands that take the folder as their argument."""
-    command.add_argument("--best", action="store_true", help="the model of the lowest validation loss, not the last")
+    """Add ``--best``, for commands that take the folder as their argument."""
+    command.add_argument("--best", action="store_true", help="the model with the lowest validation loss")
 
 
 def parameters_file(options: argparse.Namespace) -> str:
-    """The file that ``--best`` means."""
+    """Return the file that ``--best`` selects."""
     return checkpoint.BEST if options.best else checkpoint.MODEL
 
 
 def engine_flag(command: argparse.ArgumentParser) -> None:
-    """``--engine`` and ``--device``."""
-    command.add_argument("--engine", metavar="NAME", help="compiled, scalar or torch (default: as it was trained)")
+    """Add ``--engine`` and ``--device``."""
+    command.add_argument("--engine", metavar="NAME", help="compiled, scalar or torch (default: as trained)")
     command.add_argument("--device", metavar="NAME", help="cpu or cuda, for the torch engine (default: as trained)")
 
 
 def with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
-    """The settings of a run with the engine that the person named."""
+    """Return the settings of a run with the engine named on the command line."""
     engine = options.engine or config.engine
     device = options.device or (config.device if engine == "torch" else "cpu")
     return dataclasses.replace(config, engine=engine, device=device)
 
 
 def given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
-    """The fields of a configuration that the person named."""
+    """Return the fields of a configuration named on the command line."""
     values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(cls)}
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""``python -m gpt compare``: two trained models on the same text, and what is different about them."""
+"""``python -m gpt compare``: two trained models on the same text, and their differences."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _PLACES = 4  # where each is most ahead
 def add_compare(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt compare``."""
     command.set_defaults(run=run)
-    command.add_argument("a", metavar="A", help="a folder that train has written")
-    command.add_argument("b", metavar="B", nargs="?", help="another one; without it, A's best model against its last")
-    command.add_argument("--best", action="store_true", help="of both, the model of the lowest validation loss")
+    command.add_argument("a", metavar="A", help="the folder of a run that train wrote")
+    command.add_argument("b", metavar="B", nargs="?", help="another one (default: A's best model against its last)")
+    command.add_argument("--best", action="store_true", help="for both, the model with the lowest validation loss")
     command.add_argument("--data", metavar="PATH", help="the text they read (default: the validation part of A's text)")
     command.add_argument(
-        "--characters", type=int, default=CHARACTERS, metavar="N", help="how many of it, from the beginning"
+        "--characters", type=int, default=CHARACTERS, metavar="N", help="how many characters of it, from the beginning"
     )
     command.add_argument("--prompt", metavar="TEXT", help="what the samples begin with (default: a new line)")
     command.add_argument(
@@ -68,7 +68,7 @@ class _Side:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a sentence, then the tables and the samples that it rests on."""
+    """Print the verdict, then the tables and samples that support it."""
     for name, least in (("characters", 2), ("max_new_tokens", 0)):
         if getattr(options, name) < least:
             raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
@@ -114,7 +114,7 @@ def _sides(options: argparse.Namespace) -> tuple[_Side, _Side]:
 
 
 def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Corpus | None]:
-    """What both read, its name, and the text of A's run, whose counts are what a loss is measured by."""
+    """Return the text both read, its name, and the text of A's run, which gives the baselines."""
     if options.data:
         tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
         what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
@@ -139,12 +139,12 @@ def _where(a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
     yield from _rows(surprisal.by_kind(a), surprisal.by_kind(b))
     if all(one == other for one, other in zip(a, b, strict=True)):
         return
-    yield "and the characters that make most of the difference:"
+    yield "and the characters that contribute most to the difference:"
     yield from _rows(surprisal.by_character(a), surprisal.by_character(b), _ROWS)
 
 
 def _places(text: str, a: Sequence[Seen], b: Sequence[Seen]) -> Iterator[str]:
-    """The characters at which each is ahead of the other by most."""
+    """List the characters at which each is most ahead of the other."""
     for name, places in ahead(a, b, _PLACES).items():
         if places:
             yield f"\n{f'Where {name} is most ahead':<38}{'chance by A':>12}{'by B':>12}"
@@ -200,7 +200,7 @@ def _parameters(a: GPT, b: GPT) -> Iterator[str]:
     if not any(distance for distance, _ in found):
         yield "They are the same numbers."
         return
-    yield "The tables that differ most, as the length of the difference over that of A:"
+    yield "The tables that differ most, as the norm of the difference divided by that of A:"
     for distance, name in found[:_ROWS]:
         yield f"  {name:<60}{distance:>9.1%}"
 

@@ -18,21 +18,21 @@ from .common import best_flag
 def add_draw(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt draw``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", nargs="?", metavar="RUN", help="a folder that train has written")
+    command.add_argument("folder", nargs="?", metavar="RUN", help="the folder of a run that train wrote")
     command.add_argument("--checkpoint", metavar="RUN", help="the same folder, as a flag")
     best_flag(command)
     command.add_argument(
         "-o", "--out", metavar="FILE",
         help="a .dot, .svg, .png, .pdf or .html file; - prints the DOT text (default: loss.svg in that folder)",
     )  # fmt: skip
-    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
+    command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
     command.add_argument(
-        "--boxes", "--budget", type=int, default=DRAWN_BOXES, metavar="N", help="how many boxes at the most"
+        "--boxes", "--budget", type=int, default=DRAWN_BOXES, metavar="N", help="the largest number of boxes"
     )
-    command.add_argument("--depth", type=int, metavar="N", help="only what is at most N boxes away from the loss")
+    command.add_argument("--depth", type=int, metavar="N", help="only boxes at most N steps from the loss")
     command.add_argument(
         "--focus", metavar="NAME",
-        help="only what is near this parameter, --depth steps before and after it; or a module's path: look closely "
+        help="only what is near this parameter, --depth steps before and after it; or a module to show in detail "
         "there",
     )  # fmt: skip
     command.add_argument(

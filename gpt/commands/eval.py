@@ -1,4 +1,4 @@
-"""``python -m gpt eval``: how surprised a trained model is by a text, as a whole or character by character."""
+"""``python -m gpt eval``: the loss of a trained model on a text, as a whole or character by character."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--surprise",
         action="store_true",
-        help="character by character: in color in a terminal, and which were the most surprising",
+        help="character by character, in color in a terminal, with the most surprising ones",
     )
-    command.add_argument("--page", metavar="FILE", help="write that as an offline .html page, to point at characters")
+    command.add_argument("--page", metavar="FILE", help="write it as an offline .html page with every character")
     command.add_argument(
         "--characters",
         type=int,
@@ -52,7 +52,7 @@ def add_eval(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the loss, and what counting in the training text reaches there; or look at single characters."""
+    """Print the loss and the baselines from the training text, or inspect single characters."""
     _check(options)
     model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
     if options.data:
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     block_size = config.model.block_size
     if len(tokens) <= block_size:
-        raise DataError(f"{what} is too short: it has {len(tokens)} characters, needed are {block_size + 1}")
+        raise DataError(f"{what} is too short: it has {len(tokens)} characters, and needs {block_size + 1}")
     every = (len(tokens) - 1) // block_size
     sequences = spread(tokens, block_size, options.sequences or every)
     loss = engine.evaluate(sequences)
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _baselines(corpus: Corpus | None, tokens: Sequence[int], tokenizer: CharTokenizer) -> list[ngram.Baseline]:
-    """What counting in the training text reaches on these tokens; nothing when that text is gone."""
+    """Return the baselines of the training text on these tokens; none if that text is gone."""
     return [] if corpus is None else ngram.baselines(corpus.train, tokens, tokenizer.vocab_size)
 
 

@@ -1,4 +1,4 @@
-"""``python -m gpt export`` and ``python -m gpt import``: models that come from elsewhere or go there."""
+"""``python -m gpt export`` and ``python -m gpt import``: exchange models with other programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "
 def add_export(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt export``."""
     command.set_defaults(run=run_export)
-    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
     command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
     command.add_argument("--meta", metavar="FILE", help="write the alphabet as nanoGPT's meta.pkl as well")
     command.add_argument(
@@ -40,10 +40,10 @@ def add_import(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", metavar="RUN", help="the folder to make")
     command.add_argument("--meta", metavar="FILE", help="its alphabet: nanoGPT's meta.pkl, or a tokenizer.json")
     text = command.add_mutually_exclusive_group()
-    text.add_argument("--dataset", metavar="NAME", help="the text that the run goes on with, by name")
-    text.add_argument("--data", metavar="PATH", help="the text that the run goes on with, as a UTF-8 file")
+    text.add_argument("--dataset", metavar="NAME", help="the text that the run continues with, by name")
+    text.add_argument("--data", metavar="PATH", help="the text that the run continues with, as a UTF-8 file")
     command.add_argument(
-        "--normalize", metavar="HOW", help="what is done to that text, see train --help (default: as the file says)"
+        "--normalize", metavar="HOW", help="normalizations of that text, see train --help (default: those in the file)"
     )
     for name, kind in _MODEL_FLAGS.items():
         metavar = "N" if kind is int else "NAME"
@@ -53,7 +53,7 @@ def add_import(command: argparse.ArgumentParser) -> None:
 
 
 def run_export(options: argparse.Namespace) -> int:
-    """Write a file, and say what a reader of it has to know."""
+    """Write a file, and say what its readers need to know."""
     folder = Path(options.folder)
     model, config, tokenizer, step = checkpoint.load_model(folder)
     out, meta = Path(options.file), options.meta and Path(options.meta).absolute()
@@ -80,7 +80,7 @@ def run_export(options: argparse.Namespace) -> int:
     if more:
         print(f"nanoGPT has no word for {', '.join(more)}: see model_args; programs that read the file must act on it")
     else:
-        print("It is a model of nanoGPT's own kind: nanoGPT's model.py runs it as it is")
+        print("It is a model that nanoGPT supports: nanoGPT's model.py runs it unchanged")
         print(f"nanoGPT looks for its alphabet in data/{dataset}/meta.pkl (write that with --meta)")
     if meta:
         convert.write_meta(meta, tokenizer)
@@ -89,7 +89,7 @@ def run_export(options: argparse.Namespace) -> int:
 
 
 def _optimizer(folder: Path, config: RunConfig, step: int) -> dict[str, Any] | None:
-    """AdamW's state of the saved step, if it is there."""
+    """Return AdamW's state of the saved step, if there is one."""
     if not (folder / checkpoint.TRAINING).exists():
         return None
     state = checkpoint.load_training_state(folder, config.model)
@@ -97,7 +97,7 @@ def _optimizer(folder: Path, config: RunConfig, step: int) -> dict[str, Any] | N
 
 
 def run_import(options: argparse.Namespace) -> int:
-    """Make a run of a file."""
+    """Turn a file into a run."""
     file, folder = Path(options.file), Path(options.folder)
     if checkpoint.exists(folder):
         raise ConfigError(f"{folder} already holds a run; choose another folder")
@@ -107,8 +107,7 @@ def run_import(options: argparse.Namespace) -> int:
         dataset = imported.dataset
     if dataset is None and data is None:
         raise ConfigError(
-            f"{file} does not say which text it learned from, and a run goes on with one: "
-            f"give --data PATH or --dataset NAME"
+            f"{file} does not say which text it was trained on, and a run needs one: give --data PATH or --dataset NAME"
         )
     normalize = imported.normalize if options.normalize is None else parse_normalizations(options.normalize)
     tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data, normalize)
@@ -118,7 +117,7 @@ def run_import(options: argparse.Namespace) -> int:
     if config.model.vocab_size != tokenizer.vocab_size:
         raise ConfigError(
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
-            f"give the alphabet that it was trained with: --meta meta.pkl, or --data with its own text"
+            f"give the alphabet it was trained with: --meta meta.pkl, or --data with its own text"
         )
     if imported.note:
         print(imported.note)
@@ -133,7 +132,7 @@ def run_import(options: argparse.Namespace) -> int:
 def _vocabulary(
     meta: str | None, imported: Imported, dataset: str | None, data: str | None, normalize: tuple[str, ...]
 ) -> tuple[CharTokenizer, str]:
-    """The alphabet, and the SHA-256 of the text; a text is read only when it has to be."""
+    """Return the alphabet and the SHA-256 of the text, which is read only if necessary."""
     tokenizer = None
     if meta is not None:
         tokenizer = convert.read_vocabulary(Path(meta))

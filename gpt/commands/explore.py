@@ -1,4 +1,4 @@
-"""``python -m gpt explore``: the loss of a trained model as one page to walk through."""
+"""``python -m gpt explore``: the loss of a trained model as one page to explore."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .common import best_flag
 def add_explore(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt explore``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
     best_flag(command)
-    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
-    command.add_argument("--length", type=int, metavar="N", help="predict at most so many characters")
+    command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
+    command.add_argument("--length", type=int, metavar="N", help="predict at most this many characters")
     command.add_argument(
         "-o", "--out", default="explore.html", metavar="FILE", help="what to write (default: %(default)s)"
     )

@@ -16,17 +16,17 @@ from ..runs.log_export import as_csv, check_tensorboard, times, write_events
 def add_export_log(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt export-log``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
-    command.add_argument("--csv", metavar="FILE", help="one line per step, empty where nothing was measured; - prints")
+    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    command.add_argument("--csv", metavar="FILE", help="one line per step, empty if nothing was measured; - prints")
     command.add_argument("--tensorboard", metavar="DIR", help="a new folder for it (needs tinygrad_edu[tensorboard])")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write what was asked for, and say where."""
+    """Write the requested files, and say where."""
     if options.csv is None and options.tensorboard is None:
         raise ConfigError("export-log needs --csv FILE or --tensorboard DIR")
     folder = Path(options.folder)
-    checkpoint.load_config(folder)  # says what is wrong with a folder that is none of a run
+    checkpoint.load_config(folder)  # reports what is wrong with a folder that is not a run
     records = checkpoint.read_log(folder)
     if not records:
         raise CheckpointError(f"the log of {folder} is empty: the run has made no step yet")

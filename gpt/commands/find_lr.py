@@ -1,4 +1,4 @@
-"""``python -m gpt find-lr``: which learning rate to train with, from a few hundred steps that no run remembers."""
+"""``python -m gpt find-lr``: find a learning rate with a few hundred steps, none of which is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..model import GPT
 from .common import given
 from .run_options import ChosenText, configs, preset_flags, setting_flags
 
-_UNUSED = (  # settings that say nothing about a few hundred steps at growing rates
+_UNUSED = (  # settings that do not matter for a few hundred steps at growing rates
     "steps", "lr", "min_lr", "warmup_steps", "schedule", "eval_interval", "eval_sequences", "final_eval_sequences",
     "sample_interval", "checkpoint_interval", "patience", "keep",
 )  # fmt: skip
@@ -28,7 +28,7 @@ def add_find_lr(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt find-lr``."""
     command.set_defaults(run=run)
     preset_flags(command)
-    command.add_argument("--steps", type=int, default=200, metavar="N", help="how many rates are tried, at least 20")
+    command.add_argument("--steps", type=int, default=200, metavar="N", help="how many rates to try, at least 20")
     command.add_argument("--lowest", type=float, default=1e-5, metavar="X", help="the first of them")
     command.add_argument("--highest", type=float, default=1.0, metavar="X", help="the last of them")
     command.add_argument(
@@ -38,7 +38,7 @@ def add_find_lr(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Try the rates; print what they did to the loss, and draw it."""
+    """Try the rates; print and draw the loss."""
     _check(options)
     model, training = configs(options.preset, given(options, GPTConfig), _changes(options))
     check_engine(training)
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     network = GPT(config.model, seed=training.seed)
     print(
         f"{len(network.parameters()):,} parameters, {options.steps} steps with rates from {options.lowest:g} to "
-        f"{options.highest:g}; nothing of it is kept.",
+        f"{options.highest:g}; nothing is kept.",
         flush=True,
     )
     found = lr_range_test(network, config, corpus, rates_between(options.lowest, options.highest, options.steps))

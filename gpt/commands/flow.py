@@ -18,9 +18,9 @@ from .common import best_flag
 def add_flow(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt flow``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="RUN", help="a folder that train has written")
+    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
     best_flag(command)
-    command.add_argument("--text", help="what the model reads (default: the beginning of its validation text)")
+    command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
     command.add_argument(
         "--over-time", action="store_true", help="show how the gradients changed in training, as it measured them"
     )

@@ -1,4 +1,4 @@
-"""``python -m gpt info``: what the folder of a run holds, how far it is, and where its time and memory go."""
+"""``python -m gpt info``: what the folder of a run holds, its progress, and where its time and memory go."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RECENT = 20  # steps whose mean training loss is shown next to a validation
 def add_info(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt info``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
     best_flag(command)
     command.add_argument(
         "--profile",
@@ -40,12 +40,12 @@ def add_info(command: argparse.ArgumentParser) -> None:
         nargs="?",
         const=5,
         metavar="N",
-        help="make N training steps (5 if not said) on a copy, and show what each module takes of them",
+        help="run N training steps (5 by default) on a copy, and show the time of each module",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print all of it, in 80 columns."""
+    """Print everything, in 80 columns."""
     if options.profile is not None and options.profile < 1:
         raise ConfigError(f"profile must be at least 1 step, got {options.profile}")
     folder = Path(options.folder)
@@ -105,7 +105,7 @@ def _history(
     over = final_validation(validated[-1], config.train)
     _print(f"validation loss at step {validated[-1]['step']:,}: {words}{over}")
     if over:
-        _print(f"below: on the {config.train.eval_sequences:,} sequences of the validations on the way")
+        _print(f"below: on the {config.train.eval_sequences:,} sequences of the validations during training")
     best = BestLoss(log)
     count = min(_VALIDATIONS, len(validated))
     shown = [validated[i * (len(validated) - 1) // max(count - 1, 1)] for i in range(count)]
@@ -128,7 +128,7 @@ def _history(
 
 
 def _tables(model: GPT) -> Iterator[str]:
-    """Every module and every table of parameters in it, with its share of all."""
+    """List every module and every table of parameters in it, with its share of the total."""
     named = [(name, shape(parameter)) for name, parameter in model.named_parameters()]
     counts: dict[str, int] = {}
     for name, sizes in named:
@@ -144,7 +144,7 @@ def _tables(model: GPT) -> Iterator[str]:
 
     yield f"\n{'module or table of parameters':<40}{'shape':<12}{'numbers':>12}{'share':>9}"
     yield line(0, "all", "", total)
-    told: list[str] = []  # the modules that the line before was in
+    told: list[str] = []  # the modules of the previous line
     for name, sizes in named:
         inside = [path for path in _above(name) if tables_in[path] > 1 and path.rpartition(".")[2] != "h"]
         for depth, path in enumerate(inside, 1):
@@ -174,7 +174,7 @@ def _memory(folder: Path, count: int) -> None:
 
 
 def _bytes(n: float) -> str:
-    """A size in units of 1,000."""
+    """Format a size in units of 1,000."""
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.3g} {unit}" if unit != "B" else f"{n:.0f} B"
@@ -185,8 +185,8 @@ def _bytes(n: float) -> str:
 def _profiled(found: Profile) -> None:
     step = sum(found.parts.values())
     _print(
-        f"One step of training takes {1000 * step:.1f} ms (the fastest of {found.steps} with the compiled engine; to "
-        f"look at the clock costs some of it), after {found.compile_seconds:.1f} s for compiling:"
+        f"One step of training takes {1000 * step:.1f} ms (the fastest of {found.steps} with the compiled engine; "
+        f"timing adds overhead), after {found.compile_seconds:.1f} s for compiling:"
     )
     for name, seconds in sorted(found.parts.items(), key=lambda part: -part[1]):
         print(f"  {name:<38}{1000 * seconds:>9.2f} ms{seconds / step:>9.1%}")
@@ -200,4 +200,4 @@ def _profiled(found: Profile) -> None:
             f"{share.module:<26}{1000 * share.forward:>9.2f}{1000 * share.backward:>10.2f}{1000 * share.seconds:>10.2f}"
             f"{share.seconds / program:>8.1%}{share.instructions:>7}{_bytes(share.memory):>10}"
         )
-    print("(in milliseconds; arrays: forward and backward, if each had its own place)")
+    print("(in milliseconds; arrays: forward and backward, if each had its own memory)")

@@ -1,4 +1,4 @@
-"""``python -m gpt report``: a folder that opens as one page with everything there is to see of a run."""
+"""``python -m gpt report``: a folder that opens as one page with everything about a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..pictures.report import FOLDER, Subject, write
 def add_report(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt report``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
     command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {FOLDER} in that folder)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at the run, finished or not, and write its report."""
+    """Write the report of a run, finished or not."""
     console.only_tells()
     folder = Path(options.folder)
     out = Path(options.out) if options.out else folder / FOLDER

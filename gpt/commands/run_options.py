@@ -21,27 +21,27 @@ METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|fals
 
 
 def preset_flags(command: argparse.ArgumentParser) -> None:
-    """``--preset``, and the text."""
+    """Add ``--preset`` and the text."""
     command.add_argument("--preset", metavar="P", help=f"a model and how to train it (default: {DEFAULT_PRESET})")
     text_flags(command)
     normalize_flag(command)
 
 
 def settings() -> dict[type, dict[str, tuple[Any, str]]]:
-    """Of the model's settings and the training's, by name: the default preset's value, and what to say about it."""
+    """Return the settings of model and training by name: the value in the default preset, and the help text."""
     chosen = PRESETS[DEFAULT_PRESET]
     found: dict[type, dict[str, tuple[Any, str]]] = {}
     for config in (GPTConfig(**chosen.model), TrainConfig(**chosen.train)):
         found[type(config)] = {
             field.name: (getattr(config, field.name), field.metadata["help"])
             for field in dataclasses.fields(config)
-            if field.name != "vocab_size"  # the text decides it
+            if field.name != "vocab_size"  # determined by the text
         }
     return found
 
 
 def setting_flags(command: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
-    """A flag for every setting of the model and of the training."""
+    """Add a flag for every setting of the model and of the training."""
     for fields, title in zip(settings().values(), ("the model", "training"), strict=True):
         group = command.add_argument_group(title, f"defaults are those of the preset {DEFAULT_PRESET}")
         for name, (default, about) in fields.items():
@@ -59,14 +59,14 @@ def setting_flags(command: argparse.ArgumentParser, leave_out: Collection[str] =
 def configs(
     preset_name: str | None, model: Mapping[str, Any], train: Mapping[str, Any]
 ) -> tuple[GPTConfig, TrainConfig]:
-    """The settings of a preset with changes; the size of the alphabet is still open."""
+    """Return the settings of a preset with changes; the size of the alphabet is still unknown."""
     chosen = preset(preset_name or DEFAULT_PRESET)
     changes = dict(train)
     if "lr" in changes:
         changes.setdefault("min_lr", changes["lr"] / 10)  # the end moves with the peak
     changes = {**chosen.train, **changes}
     if changes.get("engine") == "scalar":
-        changes.setdefault("final_eval_sequences", 256)  # all of them would take pure scalars minutes
+        changes.setdefault("final_eval_sequences", 256)  # all of them would take minutes with pure scalars
     return GPTConfig(**{**chosen.model, **model}), TrainConfig(**changes)
 
 
@@ -76,7 +76,7 @@ class ChosenText:
 
     Attributes:
         dataset, data: its name, or else its path.
-        text: itself.
+        text: the text.
     """
 
     dataset: str | None
@@ -85,7 +85,7 @@ class ChosenText:
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> ChosenText:
-        """The text of these options; says which files it is made of."""
+        """Return the text of these options; prints which files it consists of."""
         dataset = None if options.data else options.dataset or DEFAULT_DATASET
         data = str(Path(kept_text(options.data)).absolute()) if options.data else None
         text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
@@ -98,7 +98,7 @@ class ChosenText:
         return self.dataset or Path(str(self.data)).stem
 
     def run(self, model: GPTConfig, train: TrainConfig) -> tuple[RunConfig, Corpus]:
-        """The settings of a run on this text, and the text in its two parts."""
+        """Return the settings of a run on this text, and the text in its two parts."""
         corpus = Corpus.from_text(self.text, model.block_size)
         model = dataclasses.replace(model, vocab_size=corpus.tokenizer.vocab_size)
         sha256 = text_sha256(self.text)

@@ -1,4 +1,4 @@
-"""``python -m gpt sample``: a text by a trained model, character by character."""
+"""``python -m gpt sample``: write text with a trained model, character by character."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def add_sample(command: argparse.ArgumentParser) -> None:
         type=float,
         default=0.8,
         metavar="T",
-        help="below 1 safer, above 1 more varied, 0 always the likeliest",
+        help="below 1 safer, above 1 more varied, 0 always the most likely",
     )
-    command.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest characters only")
-    command.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that sum to P only")
-    command.add_argument("--min-p", type=float, metavar="P", help="only characters P times as likely as the likeliest")
+    command.add_argument("--top-k", type=int, metavar="K", help="choose only among the K most likely characters")
+    command.add_argument("--top-p", type=float, metavar="P", help="choose only among the most likely that sum to P")
+    command.add_argument(
+        "--min-p", type=float, metavar="P", help="only those at least P times as likely as the top one"
+    )
     command.add_argument(
         "--repetition-penalty",
         type=float,
@@ -40,13 +42,15 @@ def add_sample(command: argparse.ArgumentParser) -> None:
         metavar="X",
         help="above 1: what was just written is less likely",
     )
-    command.add_argument("--repetition-window", type=int, default=64, metavar="N", help="how many characters back")
+    command.add_argument(
+        "--repetition-window", type=int, default=64, metavar="N", help="how many characters back it looks"
+    )
     command.add_argument(
         "--context-shift",
         "--slide",
         type=int,
         metavar="N",
-        help="forget N characters when the context is full (default: half of it)",
+        help="drop N characters when the context is full (default: half of it)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
     command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
@@ -61,7 +65,7 @@ def add_sample(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write as many texts as asked."""
+    """Write the requested number of texts."""
     check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
     for name, least in (("max_new_tokens", 0), ("samples", 1)):
         if getattr(options, name) < least:
@@ -70,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     if "" in stops:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
     model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
-    # A prompt that was given is part of the text and printed; the line break that starts a text otherwise is not.
+    # A given prompt is part of the text and is printed; the line break that otherwise starts a text is not.
     prompt = tokenizer.encode(config.normalized(options.prompt or "") or first_prompt(tokenizer))
     engine = make_engine(model, with_engine(config.train, options))
     out = console.data()
@@ -101,7 +105,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def unescaped(words: str) -> str:
-    r"""Words of a command line with ``\n``, ``\t`` and ``\\`` as what they mean: few shells can type a line end.
+    r"""Return words of a command line with ``\n``, ``\t`` and ``\\`` replaced by what they mean: few shells can type a
+    line end.
 
     >>> unescaped(r"a\n\tb\\n") == "a\n\tb" + chr(92) + "n"
     True

@@ -1,4 +1,4 @@
-"""``python -m gpt sweep``: one short run for every combination of some settings, and a table of how they ended."""
+"""``python -m gpt sweep``: one short run for every combination of some settings, and a table of the results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=run)
     command.description = (
         "Try some settings in all combinations, in short runs: --lr 1e-3,3e-3 --n-layer 1,2 makes four.\n"
-        "The same command again makes only what is missing."
+        "Repeating the command runs only what is missing."
     )
     preset_flags(command)
     command.add_argument("--out", metavar="DIR", help="where the runs and the table go (default: runs/sweep-TEXT)")
     for (cls, fields), title in zip(settings().items(), ("the model", "training"), strict=True):
-        group = command.add_argument_group(title, "one value, or several with commas between")
+        group = command.add_argument_group(title, "one value, or several separated by commas")
         for name, (default, about) in fields.items():
-            # A sweep is many short runs: they save at the end, and print no samples on the way.
+            # A sweep is many short runs: they save only at the end, and print no samples.
             default = _DEFAULTS.get(name, default) if cls is TrainConfig else default
             kind = METAVARS[type(default)]
             about = f"{about} (default: {default})".replace("%", "%%")
@@ -46,7 +46,7 @@ _DEFAULTS: dict[str, Any] = {"steps": STEPS, "sample_interval": 0, "final_eval_s
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make all runs; print and write the table."""
+    """Run all combinations; print and write the table."""
     console.only_tells()
     grid = {name: values for name, values in _grid(options) if values is not None}
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         trials.append(Trial(varied, out / _folder(varied), config))
     rows = sweep(trials, corpora, out)
     if len(rows) < len(trials):
-        print("Stopped; the same command goes on from here.")
+        print("Stopped; the same command continues from here.")
         return 130
     print(f"\n{as_text(rows)}")
     best, found = rows[0]
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _grid(options: argparse.Namespace) -> Iterator[tuple[str, list[Any] | None]]:
-    """Every setting, with the values that it takes in turn."""
+    """Return every setting with its values."""
     for fields in settings().values():
         for name, (default, _) in fields.items():
             words = getattr(options, name)
@@ -94,7 +94,7 @@ def _grid(options: argparse.Namespace) -> Iterator[tuple[str, list[Any] | None]]
 
 
 def _values(name: str, words: str, kind: type) -> list[Any]:
-    """``"1e-3,3e-3"`` as numbers; what stands there twice counts once."""
+    """``"1e-3,3e-3"`` as numbers; duplicates count once."""
     found = []
     for word in words.split(","):
         try:
@@ -107,11 +107,11 @@ def _values(name: str, words: str, kind: type) -> list[Any]:
         except (ValueError, KeyError):
             expected = {int: "whole numbers", float: "numbers", bool: "true or false"}.get(kind, "names")
             raise ConfigError(
-                f"--{name.replace('_', '-')} takes {expected} with commas between, such as 1,2; got {words!r}"
+                f"--{name.replace('_', '-')} takes {expected} separated by commas, such as 1,2; got {words!r}"
             ) from None
     return list(dict.fromkeys(found))
 
 
 def _folder(varied: Mapping[str, Any]) -> str:
-    """A name for a combination: ``lr=0.001,n_layer=2``."""
+    """Name a combination: ``lr=0.001,n_layer=2``."""
     return ",".join(f"{name}={value}" for name, value in varied.items()) or "run"

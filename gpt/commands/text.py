@@ -1,4 +1,4 @@
-"""``python -m gpt text``: what a text is like, and what to do about it before training."""
+"""``python -m gpt text``: a report on a text, with advice, before training."""
 
 from __future__ import annotations
 

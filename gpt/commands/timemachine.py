@@ -15,7 +15,7 @@ from ..runs.wording import command_line
 def add_timemachine(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt timemachine``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="a folder that train has written")
+    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
     command.add_argument("-o", "--out", metavar="FILE", help="an .html file (default: timemachine.html in that folder)")
     command.add_argument(
         "--text", metavar="TEXT", help="the sentence that is read (default: the first of the validation text)"
@@ -23,7 +23,7 @@ def add_timemachine(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at every snapshot, and write the page."""
+    """Evaluate every snapshot, and write the page."""
     folder = Path(options.folder)
     config = checkpoint.load_config(folder)
     out = Path(options.out or folder / "timemachine.html")
@@ -40,11 +40,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def kept(folder: Path) -> dict[int, Path]:
-    """The snapshots of a run by step; ConfigError, with the cure, when it has none."""
+    """Return the snapshots of a run by step; raises ConfigError, with what to do, if there are none."""
     taken = snapshots.taken(folder)
     if not taken:
         raise ConfigError(
-            f"{folder} has no snapshots, and without them there is no way back; a new run keeps twenty of them: "
+            f"{folder} has no snapshots, which the time machine needs; a new run that keeps twenty: "
             f"{command_line('train --keep 20 --out', folder.with_name(f'{folder.name}-kept'))}"
         )
     return taken

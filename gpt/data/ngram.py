@@ -1,4 +1,4 @@
-"""Baselines: the losses that counting alone reaches, which tell whether a loss is good.
+"""Baselines: the losses of n-gram counts, which tell whether a loss is good.
 
 An n-gram model counts how often each character followed each run of n − 1 characters in the training text
 (Shannon 1951). Its loss on the validation text, in nats per character, is a baseline: a network with a lower loss has
@@ -20,9 +20,9 @@ from .token_file import Array, Tokens
 
 __all__ = ["MOST", "Baseline", "baselines", "counted", "strongest_beaten", "verdict"]
 
-MOST = 1 << 22  # characters that are counted: enough to know all that is frequent, and never more than memory holds
+MOST = 1 << 22  # characters that are counted: enough for everything frequent, and never more than fits into memory
 _STRETCH = 1 << 16
-_ROOM = 8  # entries of a table of counts, for every character
+_ROOM = 8  # entries of a table of counts, per character
 _ALPHAS = (1.0, 0.1, 0.01)
 
 
@@ -33,7 +33,7 @@ class Baseline:
 
     Attributes:
         name: ``"bigram"``.
-        counts: what it has counted, in plain words.
+        counts: what it counts, in plain words.
         loss: nats per character of the validation text.
     """
 
@@ -43,10 +43,10 @@ class Baseline:
 
 
 def baselines(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Baseline]:
-    """Uniform, unigram, bigram, trigram and a smoothed 5-gram, from the weakest to the strongest name.
+    """Return uniform, unigram, bigram, trigram and a smoothed 5-gram, weakest first.
 
     A baseline for which ``val`` is too short is left out.
-    Of a text beyond :data:`MOST` characters a part is counted, in stretches spread evenly; see :func:`counted`.
+    Only a part of a text longer than :data:`MOST` is counted, in pieces spread evenly; see :func:`counted`.
     """
     names = {1: ("unigram", "single characters"), 2: ("bigram", "all pairs"), 3: ("trigram", "all triples")}
     found = [Baseline("uniform", "nothing but the alphabet", math.log(vocab_size))]
@@ -60,7 +60,7 @@ def baselines(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list
 
 
 def counted(train: Sequence[int]) -> str:
-    """What to add to the baselines when they were not made from all of the text; empty when they were."""
+    """Say if the baselines were not made from all of the text; empty if they were."""
     if len(train) <= MOST:
         return ""
     return f" (counted in {MOST:,} of the {len(train):,} characters, spread evenly)"
@@ -68,7 +68,7 @@ def counted(train: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class _Level:
-    """What the training text says about each run of n characters in the validation text, in the order it stands there.
+    """Counts in the training text for each run of n characters of the validation text, in order.
 
     Attributes:
         count: how often the run occurs.
@@ -82,10 +82,10 @@ class _Level:
 
 
 def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator[_Level]:
-    """The counts of runs of 1, 2 … ``longest`` characters.
+    """Count runs of 1, 2 … ``longest`` characters.
 
-    A run is known by the number of its history among those that occur, and its last character; so even runs of five
-    out of a large alphabet are small numbers.
+    A run is numbered by its history among those that occur, and its last character; so even runs of five from a large
+    alphabet have small numbers.
     """
     known, sought = np.zeros(len(train) + 1, np.int32), np.zeros(len(val) + 1, np.int32)  # the empty history
     histories = 1
@@ -97,7 +97,7 @@ def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator
         histories = len(kinds_of_run)
 
         history = sought[: max(0, len(val) - n + 1)]
-        runs = _runs(sought, val, n, vocab_size)  # negative where the history is unknown
+        runs = _runs(sought, val, n, vocab_size)  # negative if the history is unknown
         place = np.minimum(np.searchsorted(kinds_of_run, runs), max(0, histories - 1))
         there = (history >= 0) & (np.take(kinds_of_run, place) == runs if histories else False)
         yield _Level(
@@ -109,9 +109,9 @@ def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator
 
 
 def _counted(runs: Array, below: int) -> tuple[Array, Array, Array]:
-    """The different runs in order, how often each occurs, and which of them each run is.
+    """Return the different runs in order, how often each occurs, and the position of each run among them.
 
-    All runs are numbers ``below`` some bound: with room for a table of that size nothing has to be sorted.
+    All runs are numbers ``below`` a bound: if a table of that size fits, no sorting is needed.
     """
     if below <= _ROOM * len(runs):
         counts = np.bincount(runs, minlength=below)
@@ -133,10 +133,10 @@ def _runs(histories: Array, tokens: Array, n: int, vocab_size: int) -> Array:
 
 
 def _lidstone(level: _Level, vocab_size: int) -> float:
-    """Nats per character with P(c | h) = (count(hc) + α) / (count(h) + α·V), Lidstone's rule.
+    """Return nats per character with P(c | h) = (count(hc) + α) / (count(h) + α·V), Lidstone's rule.
 
-    α is the one of 1, 0.1 and 0.01 that is best on the validation text itself: a network has to beat the counts at
-    their best.
+    α is that of 1, 0.1 and 0.01 which is best on the validation text itself: a network has to beat the counts at their
+    best.
     """
     if not len(level.count):
         return math.nan
@@ -144,7 +144,7 @@ def _lidstone(level: _Level, vocab_size: int) -> float:
 
 
 class _WittenBell:
-    """Probabilities of the characters of a text, better with every longer run that is seen.
+    """Probabilities of the characters of a text, improved by every longer run.
 
     P(c | h) = (count(hc) + T(h) · P(c | h′)) / (count(h) + T(h)), where T(h) is how many different characters followed
     h and h′ is h without its first character; at the bottom every character is equally likely (Witten and Bell 1991,
@@ -155,7 +155,7 @@ class _WittenBell:
         self._probability: Array | float = 1.0 / vocab_size
 
     def see(self, level: _Level) -> None:
-        """Mix the counts of a run with the probability that one character less of history gives."""
+        """Mix the counts of a run with the probability from a history one character shorter."""
         before = self._probability
         if isinstance(before, np.ndarray):
             before = before[1:]  # the first character has no history of this length
@@ -167,9 +167,9 @@ class _WittenBell:
 
 
 def _some(tokens: Sequence[int], most: int) -> Array:
-    """All of the tokens, or stretches of them that are ``most`` together.
+    """Return all of the tokens, or pieces of them with ``most`` in total.
 
-    Where two stretches meet, a few runs of characters are counted that no text has: one in ten thousand.
+    Where two pieces meet, a few runs are counted that the text does not contain: one in ten thousand.
     """
     if not isinstance(tokens, Tokens):
         tokens = Tokens(np.array(tokens))
@@ -181,10 +181,10 @@ def _some(tokens: Sequence[int], most: int) -> Array:
 
 
 def strongest_beaten(loss: float, baselines: Sequence[Baseline]) -> Baseline | None:
-    """The strongest baseline that a loss beats: it is below that one and below all weaker ones.
+    """Return the strongest baseline that a loss beats: it is below that one and below all weaker ones.
 
-    Counting can be worse than guessing where the text is short or the alphabet large; a loss that is above guessing
-    beats nothing, whatever it is below. Losses count as they are printed, to four digits.
+    Counting can be worse than guessing if the text is short or the alphabet large; a loss above guessing beats nothing,
+    whatever it is below. Losses are compared as printed, to four digits.
 
     >>> baselines = [Baseline("uniform", "", 8.563), Baseline("unigram", "", 9.1), Baseline("bigram", "", 8.2)]
     >>> strongest_beaten(8.667, baselines), strongest_beaten(8.4, baselines).name, strongest_beaten(8.1, baselines).name
@@ -195,7 +195,7 @@ def strongest_beaten(loss: float, baselines: Sequence[Baseline]) -> Baseline | N
 
 
 def verdict(loss: float, baselines: Sequence[Baseline]) -> str:
-    """The loss in words.
+    """Describe the loss in words.
 
     >>> baselines = [Baseline("uniform", "the alphabet", 4.2), Baseline("unigram", "single characters", 3.3)]
     >>> verdict(3.0, baselines), verdict(4.0, baselines), verdict(5.0, baselines)

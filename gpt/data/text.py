@@ -1,7 +1,7 @@
 """A text that may be larger than memory: read in pieces, again at every pass, and the same every time.
 
-It is one UTF-8 file, a folder of such files, or a string. What is done to its characters before a model sees them is
-spelled out in :data:`NORMALIZATIONS`.
+It is one UTF-8 file, a folder of such files, or a string. :data:`NORMALIZATIONS` lists what can be done to its
+characters before a model sees them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ NORMALIZATIONS = {
     "ascii-punctuation": "typographic quotes, dashes, dots and spaces become those of a typewriter",
     "lower": "capital letters become small",
     "collapse-spaces": "runs of spaces and tabs become one space, more than two line breaks two",
-}  # in the order in which they are done
+}  # in the order in which they are applied
 _TYPEWRITER = str.maketrans(
     dict.fromkeys("‘’‚‛′‹›", "'")
     | dict.fromkeys("“”„‟″«»", '"')
@@ -67,7 +67,7 @@ _TYPEWRITER = str.maketrans(
 
 
 def parse_normalizations(words: str) -> tuple[str, ...]:
-    """What ``--normalize`` says, in the order in which it is done; ConfigError for an unknown word.
+    """Parse ``--normalize``, in the order of application; raises ConfigError for an unknown word.
 
     >>> parse_normalizations("lower,nfc"), parse_normalizations("none")
     (('nfc', 'lower'), ())
@@ -76,17 +76,18 @@ def parse_normalizations(words: str) -> tuple[str, ...]:
     for word in given:
         if word not in (*NORMALIZATIONS, "none"):
             raise ConfigError(
-                f"normalize must be none or some of {', '.join(NORMALIZATIONS)}, with commas between; got {word!r}"
+                f"normalize must be none or some of {', '.join(NORMALIZATIONS)}, separated by commas; got {word!r}"
             )
     if len(given) > 1 and "none" in given:
-        raise ConfigError(f"normalize: none goes with nothing else, got {words!r}")
+        raise ConfigError(f"normalize: none cannot be combined, got {words!r}")
     if {"nfc", "nfkc"} <= set(given):
-        raise ConfigError("normalize: nfkc does all that nfc does; give one of them")
+        raise ConfigError("normalize: nfkc includes nfc; give one of them")
     return tuple(word for word in NORMALIZATIONS if word in given)
 
 
 def normalized(text: str, normalize: Sequence[str] = ()) -> str:
-    """Line ends as ``\\n``, and then what is asked for.
+    """Convert line ends to ``\
+``, then apply the normalizations.
 
     >>> normalized("“Caf\\u00e9”\\t –  CAFE\\u0301\\r\\n", ("nfc", "ascii-punctuation", "lower", "collapse-spaces"))
     '"café" - café\\n'
@@ -108,11 +109,11 @@ def normalized(text: str, normalize: Sequence[str] = ()) -> str:
 @brief
 @dataclass(frozen=True)
 class Facts:
-    """What one pass over a text tells.
+    """The result of one pass over a text.
 
     Attributes:
-        characters: how many there are.
-        sha256: of the text as UTF-8, after normalization.
+        characters: the number of characters.
+        sha256: the SHA-256 of the text as UTF-8, after normalization.
         counts: how often each character occurs, by code point.
     """
 
@@ -132,8 +133,8 @@ class Text:
     """A text in parts.
 
     Attributes:
-        name: for messages.
-        parts: files, read at every pass, or strings; between two of them stands :data:`SEPARATOR`.
+        name: its name in messages.
+        parts: files, read at every pass, or strings; :data:`SEPARATOR` is between two of them.
         normalize: some of :data:`NORMALIZATIONS`.
         skipped: files of a folder that do not belong to the text, each with the reason.
     """
@@ -145,16 +146,16 @@ class Text:
 
     @classmethod
     def of(cls, text: Text | str) -> Text:
-        """A string as a Text; a Text as it is."""
+        """Turn a string into a Text; a Text is returned as it is."""
         return text if isinstance(text, Text) else cls("the text", (text,))
 
     @classmethod
     def at(cls, path: str | Path, normalize: tuple[str, ...] = ()) -> Text:
-        """The file at ``path``, or the files in that folder and its folders, in the order of their names.
+        """Return the file at ``path``, or the files in that folder and its folders, in the order of their names.
 
-        Raises DataError for a missing file and for a folder without a text. Of a folder those files are taken whose
-        names end in one of :data:`SUFFIXES`; hidden, binary, empty and very large ones are not.
-        A link to a file is followed, one to a folder is not.
+        Raises DataError for a missing file and for a folder without a text. In a folder, only files whose names end in
+        one of :data:`SUFFIXES` are taken, without hidden, binary, empty and very large ones. Links to files are
+        followed, links to folders are not.
         """
         path = Path(path)
         try:
@@ -186,11 +187,11 @@ class Text:
 
     @property
     def size(self) -> int:
-        """Bytes on disk; of strings, characters."""
+        """The bytes on disk; for strings, the characters."""
         return sum(len(part) if isinstance(part, str) else part.stat().st_size for part in self.parts)
 
     def raw(self) -> Iterator[str]:
-        """The characters as they stand in the files, in pieces; DataError for what is not UTF-8."""
+        """The characters of the files, in pieces; raises DataError for what is not UTF-8."""
         for number, part in enumerate(self.parts):
             if number:
                 yield SEPARATOR
@@ -200,17 +201,17 @@ class Text:
                 yield from _decoded(part)
 
     def pieces(self) -> Iterator[str]:
-        """The characters that a model sees, in pieces; wherever they are cut, together they are the same."""
+        """The characters that a model sees, in pieces; their concatenation does not depend on the cuts."""
         for piece in _whole_words(self.raw()):
             yield normalized(piece, self.normalize)
 
     def whole(self) -> str:
-        """All of it, for a text that is known to be small."""
+        """The whole text, for a text known to be small."""
         return "".join(self.pieces())
 
     @cached_property
     def facts(self) -> Facts:
-        """One pass over the text. Raises DataError when it is empty or cannot be read."""
+        """Make one pass over the text. Raises DataError if it is empty or cannot be read."""
         digest = hashlib.sha256()
         counts = np.zeros(0x110000, dtype=np.int64)
         for piece in watched(self, "Reading"):
@@ -224,7 +225,7 @@ class Text:
 
 
 def watched(text: Text, doing: str) -> Iterator[str]:
-    """The pieces of a text; in a terminal, and where it takes a while, with a moving line."""
+    """Yield the pieces of a text, with a progress line in a terminal if it takes a while."""
     from tqdm import tqdm
 
     size = text.size
@@ -237,12 +238,12 @@ def watched(text: Text, doing: str) -> Iterator[str]:
 
 
 def code_points(text: str) -> np.ndarray:
-    """The characters of a text as numbers, in one array."""
+    """Return the characters of a text as numbers, in one array."""
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Every file in the order of the names. A hidden folder stands for what is in it."""
+    """Yield every file in the order of the names. A hidden folder is listed instead of its contents."""
 
     def fail(error: OSError) -> None:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}")
@@ -256,7 +257,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _unfit(file: Path, folder: Path) -> str:
-    """Why a file of a folder is not taken; empty when it is."""
+    """Say why a file of a folder is not taken; empty if it is."""
     if file.name.startswith("."):
         return "hidden"
     if file.suffix.lower() not in SUFFIXES:
@@ -270,7 +271,7 @@ def _unfit(file: Path, folder: Path) -> str:
         with open(file, "rb") as opened:
             beginning = opened.read(8192)
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}; mend that, or move it out of {folder}") from None
+        raise DataError(f"{file} cannot be read: {error.strerror}; fix that, or move it out of {folder}") from None
     if not beginning:
         return "empty"
     return foreign(beginning) or ("binary" if b"\0" in beginning else "")
@@ -280,7 +281,7 @@ _UTF16 = (
     "UTF-16 (as PowerShell's > writes it)",
     "iconv -f UTF-16 -t UTF-8 FILE > NEW, or in PowerShell: Get-Content FILE | Set-Content -Encoding utf8 NEW",
 )
-#: How files begin that are often given as a text, and are none yet: what each is, and what makes a text of it.
+#: How files begin that are often given as text but are not: what each is, and how to turn it into text.
 _BEGINNINGS = {
     b"\x1f\x8b": ("compressed by gzip", "gunzip -k FILE, or give --data <(zcat FILE)"),
     b"BZh": ("compressed by bzip2", "bunzip2 -k FILE, or give --data <(bzcat FILE)"),
@@ -297,7 +298,7 @@ _BEGINNINGS = {
 
 
 def foreign(beginning: bytes) -> str:
-    """What a file is that begins so, and what to do with it; empty where it may be UTF-8.
+    """Identify a file by its beginning, with what to do about it; empty if it may be UTF-8.
 
     >>> foreign("plain".encode()), foreign("Grüße".encode("utf-16-le"))[:6]
     ('', 'UTF-16')
@@ -313,14 +314,14 @@ def foreign(beginning: bytes) -> str:
 
 
 def _decoded(path: Path) -> Iterator[str]:
-    """The characters of a UTF-8 file, without a byte order mark."""
+    """Yield the characters of a UTF-8 file, without a byte order mark."""
     try:
         with open(path, "rb") as file:
             beginning = file.read(8192)
             if what := foreign(beginning):
                 raise DataError(f"{path} is not a UTF-8 text; it is {what}")
             file.seek(len(codecs.BOM_UTF8) if beginning.startswith(codecs.BOM_UTF8) else 0)
-            position, held = file.tell(), b""  # held: the beginning of a character whose end is not read yet
+            position, held = file.tell(), b""  # held: the beginning of a character that is not read completely yet
             last = False
             while not last:
                 read = file.read(READ_AT_ONCE)
@@ -339,10 +340,11 @@ def _decoded(path: Path) -> Iterator[str]:
 
 
 def _whole_words(pieces: Iterable[str]) -> Iterator[str]:
-    """The same characters, cut before white space only.
+    """Yield the same characters, cut only before white space.
 
-    There no accent is parted from its letter, no ``\\r`` from its ``\\n``, no run of spaces in two, and no word in two
-    (the small form of Σ depends on whether the word ends), so that normalizing piece by piece is normalizing the text.
+    Such cuts separate no accent from its letter, no ``\\r`` from its ``\
+``, and split no run of spaces and no word (the lower case of Σ depends on the end of the word), so that normalizing the
+pieces normalizes the text.
     """
     held = ""
     for piece in pieces:

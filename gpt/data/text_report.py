@@ -1,4 +1,4 @@
-"""What a text is like, before a model learns from it; in passes over its pieces, so that it may be of any size."""
+"""A report on a text before training, made in passes over its pieces, so that it may be of any size."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .text import Facts, Text, code_points, watched
 __all__ = ["COMMON", "LONG", "MOST_HASHES", "RARE", "SHOWN", "SMALL", "Place", "Repeats", "Report", "report"]
 
 LONG = 20  # characters; shorter lines repeat in any text ("ROMEO:")
-RARE = 20  # a character that stands in a text less often can hardly be learned
+RARE = 20  # a character that occurs less often can hardly be learned
 SHOWN, COMMON = 20, 100  # rare characters and frequent ones
-SMALL = 100_000  # characters; a model soon knows less than that by heart
-MOST_HASHES = 1 << 18  # of lines; when there are more, every second one is forgotten, and again
+SMALL = 100_000  # characters; a model soon memorizes a shorter text
+MOST_HASHES = 1 << 18  # lines; if there are more, every second one is dropped, repeatedly
 
 _INVISIBLE = {
     "Cc": "control character",
@@ -38,7 +38,7 @@ _SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"  #
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands first, counted from 1."""
+    """The first position of something, counted from 1."""
 
     line: int
     column: int
@@ -47,7 +47,7 @@ class Place:
 @brief
 @dataclass(frozen=True)
 class Repeats:
-    """How much of a text stands there more than once.
+    """How much of a text occurs more than once.
 
     Attributes:
         unit: "lines" or "paragraphs", of at least :data:`LONG` characters.
@@ -67,19 +67,19 @@ class Repeats:
 @brief
 @dataclass(frozen=True)
 class Report:
-    """What there is to say about a text.
+    """The facts about a text.
 
     Attributes:
         name: of the text.
-        bytes: on disk.
-        files: how many the text is made of.
-        facts: characters and alphabet.
-        lines: how many; the longest is number ``longest_line`` with ``longest`` characters.
+        bytes: its size on disk.
+        files: the number of files.
+        facts: its characters and alphabet.
+        lines: the number of lines; the longest is number ``longest_line`` with ``longest`` characters.
         decomposed: lines that Unicode's NFC would change.
-        line_ends: how often each kind stands in the files: ``"\\n"``, ``"\\r\\n"``, ``"\\r"``.
-        rare: the rarest characters, with where they first stand.
+        line_ends: how often each kind occurs in the files: ``"\\n"``, ``"\\r\\n"``, ``"\\r"``.
+        rare: the rarest characters, with their first positions.
         unseen: characters of the validation part that the training part does not have.
-        repeats: of lines and of paragraphs.
+        repeats: repeated lines and paragraphs.
     """
 
     name: str
@@ -102,13 +102,13 @@ class Report:
 
     @cached_property
     def entropy(self) -> float:
-        """Of single characters, in nats: the loss of a model that knows how often each occurs, and nothing else."""
+        """The entropy of single characters, in nats: the loss of a model that knows only how often each occurs."""
         total = self.facts.characters
         return -math.fsum(n / total * math.log(n / total) for n in self.facts.counts.values())
 
     @cached_property
     def joiners(self) -> frozenset[str]:
-        """The invisible characters without which words and pictures of this text would fall apart.
+        """The invisible characters that this text needs.
 
         Persian and other scripts from right to left, the scripts of India and emoji are written with U+200C and U+200D;
         marks of direction belong to a text that runs from right to left, and tags to the flags among emoji.
@@ -121,7 +121,7 @@ class Report:
 
     @cached_property
     def kinds(self) -> dict[str, int]:
-        """Characters per kind that no one sees and no script needs; tabs and line ends are no such."""
+        """Invisible characters per kind that no script needs, except tabs and line ends."""
         found: Counter[str] = Counter()
         for character, count in self.facts.counts.items():
             kind = _INVISIBLE.get(unicodedata.category(character))
@@ -130,15 +130,15 @@ class Report:
         return dict(found)
 
     def advice(self) -> list[str]:
-        """A sentence for each trouble: what it does to a model, and what to do."""
+        """A sentence for each problem: what it does to a model, and what to do."""
         counts, lines, paragraphs = self.facts.counts, *self.repeats
         rare = [c for c, count in counts.items() if count < RARE and c not in self.joiners]
         mixed = [f"{_shown(end)} {_number(n, 'time')}" for end, n in self.line_ends.items() if n]
         found = []
         if self.facts.characters < SMALL:
             found.append(
-                f"With {self.facts.characters:,} characters the text is small: a model will soon know it by heart. "
-                f"Take a small preset and --patience 3, or more text."
+                f"With {self.facts.characters:,} characters the text is small: a model will soon memorize it. "
+                f"Use a small preset and --patience 3, or more text."
             )
         if rare:
             them, stand = ("it", "stands") if len(rare) == 1 else ("them", "stand")
@@ -170,7 +170,7 @@ class Report:
             )
         if self.kinds:
             what = ", ".join(_number(count, kind) for kind, count in self.kinds.items())
-            found.append(f"Nobody sees these, and a model spends itself on them: {what}. Take them out.")
+            found.append(f"Invisible characters, on which a model wastes effort: {what}. Remove them.")
         if "\ufffd" in counts:
             found.append(
                 f"U+FFFD stands in the text {_number(counts[chr(0xFFFD)], 'time')}: characters that an earlier program "
@@ -179,19 +179,17 @@ class Report:
         for repeats in (lines, paragraphs):
             if repeats.again > 0.05:
                 found.append(
-                    f"{repeats.again:.0%} of the long {repeats.unit} have stood in the text before: a model learns "
-                    f"these by heart first. Leave each in once, unless repetition is what you want to model."
+                    f"{repeats.again:.0%} of the long {repeats.unit} appeared earlier in the text: a model learns "
+                    f"these by heart first. Keep each once, unless you want to model repetition."
                 )
                 break
         if lines.leaked > 0.05:
             found.append(
-                f"{lines.leaked:.0%} of the long lines of the validation part stand in the training part too: the "
+                f"{lines.leaked:.0%} of the long lines of the validation part are in the training part too: the "
                 f"validation loss will flatter the model. Remove the duplicates before you compare losses."
             )
         if self.longest > 10_000:
-            found.append(
-                f"Line {self.longest_line:,} has {self.longest:,} characters: is it text, or data that got in?"
-            )
+            found.append(f"Line {self.longest_line:,} has {self.longest:,} characters: is it text, or stray data?")
         return found
 
     def __str__(self) -> str:
@@ -237,7 +235,7 @@ class Report:
         if advice:
             lines += ["What to do:", *(textwrap.fill(f"- {sentence}", 80, **_ITEM) for sentence in advice)]
         else:
-            lines.append("Nothing stands out: train on it.")
+            lines.append("Nothing unusual: train on it.")
         return "\n".join(lines)
 
 
@@ -247,7 +245,7 @@ _ITEM: dict[str, Any] = {
 
 
 def report(text: Text) -> Report:
-    """Look at a text. Raises DataError when it cannot be read."""
+    """Examine a text. Raises DataError if it cannot be read."""
     facts = text.facts
     split = facts.characters * 9 // 10
     by_rarity = sorted((n, c) for c, n in facts.counts.items() if n < RARE)[:SHOWN]
@@ -282,12 +280,12 @@ def report(text: Text) -> Report:
 
 
 class _Lines:
-    """Goes through a text line by line without ever holding a whole one."""
+    """Goes through a text line by line without ever holding a whole line."""
 
     def __init__(self, split: int) -> None:
         self._split = split
         self.position = 0  # characters read
-        self.number, self.length = 1, 0  # of the line that is being read
+        self.number, self.length = 1, 0  # of the current line
         self.longest, self.longest_line, self.decomposed = 0, 1, 0
         self.lines, self.paragraphs = _Hashes(), _Hashes()
         self._line, self._paragraph = _Unit(0), _Unit(0)
@@ -331,7 +329,7 @@ class _Lines:
 
 
 class _Unit:
-    """A line or a paragraph, known by a hash of its characters."""
+    """A line or a paragraph, identified by a hash of its characters."""
 
     def __init__(self, start: int) -> None:
         self.start, self.length, self._hash = start, 0, blake2b(digest_size=8)
@@ -349,7 +347,7 @@ class _Unit:
 
 
 class _Hashes:
-    """How often each line stands in the two parts of a text; of a bounded number of different lines."""
+    """How often each line occurs in the two parts of a text, for a bounded number of different lines."""
 
     def __init__(self) -> None:
         self._total, self._every = 0, 1
@@ -361,7 +359,7 @@ class _Hashes:
         self._total += 1
         number = int.from_bytes(digest, "big")
         if number % self._every:
-            return  # all copies of a line are left out together, so the shares stay what they are
+            return  # all copies of a line are dropped together, so the shares are preserved
         self._counts[unit.start >= split][number] += 1
         while sum(map(len, self._counts)) > MOST_HASHES:
             self._every *= 2
@@ -396,7 +394,7 @@ def _line_ends(pieces: Iterator[str]) -> dict[str, int]:
 
 
 def _shown(character: str) -> str:
-    """A character that can be printed in quotes; a line end or an invisible one by its escape."""
+    """Write a character in quotes; a line end or an invisible one as its escape."""
     if character.isprintable() and not unicodedata.combining(character[0]):
         return f"'{character}'"
     return character.encode("unicode_escape").decode() if character < "\x80" else f"U+{ord(character):04X}"

@@ -1,4 +1,4 @@
-"""The tokens of a text: in memory, or, when there are many, in a file that is mapped into memory.
+"""The tokens of a text: in memory, or, if there are many, in a memory-mapped file.
 
 A token file holds one or two bytes per token and, after the last one, the SHA-256 of them all. It is named after the
 text and the alphabet it is made of, so that any run on the same text finds it again; it can be made again at any
@@ -27,10 +27,10 @@ from .text import Text, code_points, watched
 
 __all__ = ["AT_ONCE", "IN_MEMORY", "MOST_CHARACTERS", "Array", "Tokens", "check_alphabet", "tokens_of"]
 
-IN_MEMORY = 1 << 24  # bytes; more tokens than that lie in a file
+IN_MEMORY = 1 << 24  # bytes; more tokens are kept in a file
 AT_ONCE = 1 << 20  # tokens
-MOST_CHARACTERS = 1 << 16  # what two bytes can tell apart
-_FORGET_AFTER = 64  # reads: each maps some hundred thousand bytes around what is read
+MOST_CHARACTERS = 1 << 16  # what two bytes can represent
+_FORGET_AFTER = 64  # reads: each maps some hundred thousand bytes around it
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,7 +40,7 @@ class Tokens(Sequence[int]):
 
     Args:
         array: the numbers.
-        mapped: the file that ``array`` lies in, if it does.
+        mapped: the mapped file that ``array`` is in, if any.
     """
 
     def __init__(self, array: Array, mapped: mmap.mmap | None = None) -> None:
@@ -61,18 +61,18 @@ class Tokens(Sequence[int]):
         return found
 
     def part(self, start: int, stop: int) -> Tokens:
-        """The numbers from ``start`` to ``stop``, still where they are."""
+        """Return the numbers from ``start`` to ``stop``, without copying them."""
         return Tokens(self._array[start:stop], self._mapped)
 
     def array(self, start: int, stop: int) -> Array:
-        """A copy of the numbers from ``start`` to ``stop``, as an array."""
+        """Return a copy of the numbers from ``start`` to ``stop``, as an array."""
         copy = self._array[start:stop].copy()
         self._forget()
         return copy
 
     def _forget(self) -> None:
-        """Let go of the pages that were read: else a long run would hold the whole file in the end."""
-        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # other systems do it when they must
+        """Release the pages that were read, or a long run would end up with the whole file in memory."""
+        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # other systems do it when necessary
             self._mapped.madvise(mmap.MADV_DONTNEED)
 
 
@@ -80,11 +80,11 @@ def tokens_of(text: Text, tokenizer: CharTokenizer, folder: Path, say: Callable[
     """The tokens of a text.
 
     Args:
-        folder: where the file is kept when there are too many for memory (see :data:`IN_MEMORY`).
-        say: is told about such a file before it is made.
+        folder: the folder of the file, if there are too many for memory (see :data:`IN_MEMORY`).
+        say: called with a message before such a file is made.
 
     Raises UnknownCharacterError for a character outside the alphabet, and DataError for an alphabet that is too large,
-    for a text that changed while it was read, and when the file cannot be written; then nothing of it is left.
+    for a text that changed while it was read, and if the file cannot be written; then no part of it remains.
     """
     if tokenizer.vocab_size > MOST_CHARACTERS:
         raise DataError(
@@ -124,7 +124,7 @@ def check_alphabet(text: Text, tokenizer: CharTokenizer) -> None:
 
 
 def _encoded(text: Text, tokenizer: CharTokenizer, dtype: np.dtype[Any]) -> Iterator[Array]:
-    """The tokens, piece by piece; the text must still be what its facts say."""
+    """Yield the tokens, piece by piece; the text must still match its facts."""
     known = code_points(tokenizer.alphabet)
     table = np.full(0x110000, -1, dtype=np.int32)
     table[known] = np.arange(len(known))
@@ -158,7 +158,7 @@ def _write(path: Path, pieces: Iterator[Array]) -> None:
 
 @contextmanager
 def _kill_as_interrupt() -> Iterator[None]:
-    """A polite kill ends the block as Ctrl-C does, so that nothing half-made stays."""
+    """Let SIGTERM end the block like Ctrl-C, so that no partial file remains."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return

@@ -16,7 +16,7 @@ __all__ = ["check_engine", "make_engine"]
 
 
 def check_engine(config: TrainConfig) -> None:
-    """Raise ConfigError, with the cure, when the engine that ``config.engine`` names cannot run here."""
+    """Raise ConfigError, with what to do, if the engine that ``config.engine`` names cannot run here."""
     if launched()[1] > 1 and config.engine != "torch":
         raise ConfigError(
             f"torchrun has started {launched()[1]} processes, and only those of --engine torch can train together; "
@@ -30,7 +30,7 @@ def check_engine(config: TrainConfig) -> None:
 
 
 def make_engine(model: GPT, config: TrainConfig) -> Engine:
-    """The engine that ``config.engine`` names. Raises ConfigError when it cannot run here."""
+    """Make the engine that ``config.engine`` names. Raises ConfigError if it cannot run here."""
     check_engine(config)
     if config.engine == "torch":
         from .torch.engine import TorchEngine

@@ -18,53 +18,51 @@ __all__ = ["Engine", "adamw_settings", "transposed"]
 class Engine(Protocol):
     """One way to compute losses, gradients and optimizer steps of a model."""
 
-    flow: list[
-        GradientStats
-    ]  #: the gradients before clipping, of the latest step that was measured, and what it changed
+    flow: list[GradientStats]  #: the gradients before clipping of the latest measured step, and the size of its update
 
     def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
         """One optimizer step on the mean loss of ``sequences``; returns that loss and the norm of its gradient.
 
-        With ``measure`` it notes its gradients in ``flow``. When loss or norm are not finite it does so in any case,
-        and the model stays as it was.
+        With ``measure`` it records its gradients in ``flow``. If loss or norm are not finite it always does, and leaves
+        the model unchanged.
         """
 
     def gradients(self) -> list[GradientStats]:
-        """The gradients of the latest step as it used them, a line per table of parameters."""
+        """Return the gradients of the latest step as it used them, one entry per table of parameters."""
 
     def evaluate(self, sequences: Sequences) -> float:
-        """The mean loss in nats per character; nothing is learned."""
+        """Return the mean loss in nats per character, without training."""
 
     def logits(self, windows: Sequence[Sequence[int]]) -> list[list[list[float]]]:
-        """The logits after every token of windows of block_size tokens.    # (B, T) → (B, T, V)"""
+        """Return the logits after every token of windows of block_size tokens.    # (B, T) → (B, T, V)"""
 
     def scorer(self) -> Scorer:
-        """What :func:`gpt.sample.generate` asks for logits: always those of the model as it is now."""
+        """Return the scorer for :func:`gpt.sample.generate`, which always uses the current model."""
 
     def any_process(self, flag: bool) -> bool:
-        """Whether any of the processes that train together says so; alone, what this one says."""
+        """Return whether it is true in any of the processes that train together."""
 
     def numbers(self) -> dict[str, Any]:
-        """The parameters by name as arrays, as they are until the next step: what a checkpoint holds."""
+        """Return the current parameters by name as arrays, as a checkpoint holds them."""
 
     def write_back(self) -> None:
-        """Bring the model's Values up to date, before anybody looks at them."""
+        """Bring the model's Values up to date."""
 
     def refresh(self) -> None:
-        """Take up the numbers of the model's Values, after others were put there."""
+        """Read the numbers of the model's Values after they were changed."""
 
     def optimizer_state(self) -> dict[str, Any]:
-        """What the optimizer must have to go on, as it is until the next step: the same keys for every engine."""
+        """Return the current optimizer state, with the same keys for every engine."""
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
-        """Take up a saved optimizer state."""
+        """Load a saved optimizer state."""
 
     def summary(self) -> str:
-        """What a person may like to know about how steps are computed, after the first one; may be empty."""
+        """Describe for the user how steps are computed, after the first one; may be empty."""
 
 
 def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
-    """The arguments of an AdamW: weight decay is for matrices only."""
+    """Return the arguments of AdamW: weight decay is for matrices only."""
     return {
         "lr": config.lr,
         "betas": (config.beta1, config.beta2),
@@ -75,5 +73,5 @@ def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
 
 
 def transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:
-    """All tokens and all targets: the arguments of a compiled loss."""
+    """Return all tokens and all targets: the arguments of a compiled loss."""
     return [tokens for tokens, _ in sequences], [targets for _, targets in sequences]

@@ -29,17 +29,17 @@ __all__ = ["CompiledEngine", "stats_of_array"]
 class CompiledEngine:
     """The same scalar model as an array program, for a whole batch at once (see :mod:`tinygrad_edu.compiler`).
 
-    While it trains, the parameters live in one array; :meth:`write_back` brings them home to the Values.
+    During training the parameters are in one array; :meth:`write_back` copies them to the Values.
     """
 
-    _AT_ONCE = 64  # sequences per call of a validation: enough to fill the processor, little enough for its memory
+    _AT_ONCE = 64  # sequences per call of a validation: enough to keep the processor busy, few enough for caches
 
     def __init__(self, model: GPT, config: TrainConfig) -> None:
         self._model = model
         self._parameters: Any
         self._optimizer: Any
         self._prepare(model, config)
-        # Those of the model itself: programs add their own, parts of these.
+        # Those of the model itself: programs add their own, which are parts of these.
         self._tables = {
             name: slice(start, start + size)
             for name, start, size in zip(
@@ -97,7 +97,7 @@ class CompiledEngine:
         return self._train_loss.value_and_grad(*transposed(sequences))
 
     def compile(self, sequences: Sequences) -> None:
-        """Make the program of a training step, if it is not there, without taking one."""
+        """Compile the program of a training step if necessary, without making a step."""
         if self.compiled.is_compiled and self.compiled.stats().gradient_instructions:
             return
         self._model.train()
@@ -124,16 +124,16 @@ class CompiledEngine:
         return rows.transpose((2, 0, 1)).tolist()  # type: ignore[no-any-return]
 
     def scorer(self) -> Scorer:
-        """See :class:`Engine`. Keys and values of earlier tokens are kept; texts that take turns share the place."""
+        """See :class:`Engine`. Keys and values of earlier tokens are cached; alternating texts share the cache."""
         if self._cached is None:
             self._cached = CachedScorer(self._model, self._parameters)
         self._cached.forget()
         return self._cached
 
     def window_scorer(self) -> Scorer:
-        """The same without keeping anything: the whole window for every token. The measure for the other one.
+        """Do the same without a cache: the whole window for every token. A reference for the other one.
 
-        Behind the last token the window is filled up with zeros.
+        The window is padded with zeros after the last token.
         """
         block_size = self._model.config.block_size
         if self._next is None:
@@ -162,7 +162,7 @@ class CompiledEngine:
     def write_back(self) -> None:
         """See :class:`Engine`."""
         self._parameters.write_back()
-        # Those that have never moved too: they began with more digits than the array has, and the files.
+        # Even those that have never moved: they began with more digits than the array and the files have.
         numbers = self._parameters.backend.numbers(self._parameters.current()).tolist()
         for value, number in zip(self._parameters.values, numbers, strict=True):
             value.data = number
@@ -187,7 +187,7 @@ class CompiledEngine:
         return self._train_loss
 
     def summary(self) -> str:
-        """What the compiler did, in one sentence."""
+        """Say in one sentence what the compiler did."""
         alone = "" if compiler.native.available() else " With llvmlite (pip install llvmlite) steps are faster."
         return f"Compiled: {self._train_loss.summary()}.{alone}"
 

@@ -1,8 +1,8 @@
-"""Logits by compiled programs that keep the keys and values of what they have seen.
+"""Compiled programs for logits with a key/value cache.
 
-Both programs are compiled from the model's one ``forward``: one takes one token and what is kept, and gives the logits;
-the other starts from nothing, takes many tokens, and gives what to keep. A program has fixed shapes, so what is kept
-always has block_size − 1 places; a mask hides those that are still empty.
+Both programs are compiled from the model's one ``forward``: one takes one token and the cache, and returns the logits;
+the other takes many tokens without a cache, and returns the keys and values. A program has fixed shapes, so the cache
+always has block_size − 1 positions; a mask hides those that are still empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WINDOW_IS_WORTH = 4096
 
 
 def in_evaluation(model: GPT, program: Compiled, call: Callable[..., Any], *batch: Any) -> Any:
-    """What a call of the program gives, which is compiled from the model as it is outside of training."""
+    """Call the program, which is compiled from the model in evaluation mode."""
     if program.is_compiled:  # from then on the mode does not matter
         return call(*batch)
     training = model.training
@@ -43,11 +43,11 @@ def in_evaluation(model: GPT, program: Compiled, call: Callable[..., Any], *batc
 class CachedScorer:
     """A :data:`gpt.sample.Scorer`: one more token costs one position; another text is computed from its beginning.
 
-    The beginning is computed token by token at first, and all at once where that has happened so often that compiling
-    one more program pays.
+    A beginning is computed token by token at first, and all at once after so many tokens that compiling one more
+    program pays off.
 
     Args:
-        model: whose logits are asked for.
+        model: the model.
         parameters: its numbers, as the programs read them.
     """
 
@@ -56,10 +56,10 @@ class CachedScorer:
         self._model = model
         self._window = compiler.jit(self._window_program, parameters, watch=False)
         self._step = compiler.jit(self._step_program, parameters, watch=False)
-        #: What one token adds to what is kept: keys and values of every layer, per head. # (2 · layers, nh, hs)
+        #: What one token adds to the cache: keys and values of every layer, per head. # (2 · layers, nh, hs)
         self._rows = (2 * config.n_layer, config.n_head, config.n_embd // config.n_head)
         self._places = max(1, config.block_size - 1)
-        #: How many tokens the program for many takes. A full context forgets half of it: what is left, but for its last
+        #: How many tokens the program for many takes. A full context drops half of it: the rest, without its last
         #: token, which is for the other program, just fits.
         self._many = config.block_size - max(1, config.block_size // 2)
         self._begun = 0  # tokens of beginnings so far
@@ -75,7 +75,7 @@ class CachedScorer:
         self._seen = []
 
     def __call__(self, tokens: Sequence[int]) -> list[float]:
-        """The logits after 1 to block_size ``tokens``, which may continue those of the call before."""
+        """Return the logits after 1 to block_size ``tokens``, which may continue those of the previous call."""
         seen = self._seen
         if not seen or len(seen) >= len(tokens) or list(tokens[: len(seen)]) != seen:
             # Another text, or the window has moved on: positions shift, so everything is computed again.
@@ -85,7 +85,7 @@ class CachedScorer:
         return logits
 
     def _begin(self, tokens: list[int]) -> None:
-        """Empty the places, and fill them with many tokens at once if that pays."""
+        """Empty the cache, and fill it with many tokens at once if that pays off."""
         if self._bound is None:
             self._bound = in_evaluation(self._model, self._step, self._bind)
             self._token, self._position, self._mask, *kept = self._bound.arguments
@@ -109,11 +109,11 @@ class CachedScorer:
         mask = np.full((1, self._places + 1), HIDDEN, np.float32)
         mask[0, -1] = 0.0  # a token sees itself
         layers, heads, size = self._rows
-        # The first axis of what is given to a program is that of the examples.
+        # The first axis of a program's arguments is that of the examples.
         return self._step.bind([0], [0], mask, *np.zeros((layers, 1, heads, self._places, size), np.float32))
 
     def _one_more(self, token: int) -> list[float]:
-        """The logits after one more token; its keys and values are kept."""
+        """Return the logits after one more token; its keys and values are cached."""
         assert self._bound is not None
         position = len(self._seen)
         self._token[0], self._position[0] = token, position
@@ -129,7 +129,7 @@ class CachedScorer:
     def _window_program(self, tokens: Sequence[int]) -> Any:
         cache = KVCache(self._model.config)
         self._model(tokens, cache)
-        # Number by number, each at all positions: so they lie in a program, and long rows are copied fastest.
+        # Number by number, each at all positions: that is their order in a program, and long rows are copied fastest.
         parts = [(layer.keys, layer.values) for layer in cache.layers]
         return [[[list(zip(*head, strict=True)) for head in part] for part in layer] for layer in parts]
 
@@ -140,12 +140,12 @@ class CachedScorer:
 
 
 class _GivenLayer(LayerCache):
-    """The part of one layer: holds what one token adds to the keys and values that a program is given.
+    """The cache of one layer: what one token adds to the keys and values that a program gets.
 
     Args:
         position: of the token.
-        mask: a number per place, and one for the token itself.
-        keys, values: what is given.                                                                # (nh, places, hs)
+        mask: a number per position, and one for the token itself.
+        keys, values: the given ones.                                                                # (nh, places, hs)
     """
 
     def __init__(self, position: int, mask: Mask, keys: PerHead, values: PerHead) -> None:
@@ -153,18 +153,18 @@ class _GivenLayer(LayerCache):
         self.mask, self._position, self._given = mask, position, (keys, values)
 
     def positions(self, count: int) -> Sequence[int]:
-        """The position of the token."""
+        """Return the position of the token."""
         return [self._position]
 
     def extend(self, head: int, keys: list[Vector], values: list[Vector]) -> tuple[list[Vector], list[Vector]]:
-        """What is given, and then what the token adds."""
+        """Return the given keys or values, then those that the token adds."""
         super().extend(head, keys, values)
         given_keys, given_values = self._given
         return [*given_keys[head], *keys], [*given_values[head], *values]
 
 
 class _GivenCache(KVCache):
-    """A cache of fixed size whose content a program is given, for one more token.
+    """A cache of fixed size whose content a program gets as arguments, for one more token.
 
     Args:
         config: of the model.

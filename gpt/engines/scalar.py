@@ -23,7 +23,7 @@ __all__ = ["ScalarEngine"]
 
 
 class ScalarEngine:
-    """The engine of the textbook: every sequence is a graph of Values, differentiated by ``backward``."""
+    """The textbook engine: every sequence is a graph of Values, differentiated by ``backward``."""
 
     def __init__(self, model: GPT, config: TrainConfig) -> None:
         self._model = model
@@ -95,10 +95,10 @@ class ScalarEngine:
         return numbers_of(self._model)
 
     def write_back(self) -> None:
-        """Nothing to do: the Values are what is trained."""
+        """Do nothing: training changes the Values themselves."""
 
     def refresh(self) -> None:
-        """See :class:`Engine`: the Values are the only place."""
+        """See :class:`Engine`: there is no other copy of the Values."""
 
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
@@ -109,5 +109,5 @@ class ScalarEngine:
         self._optimizer.load_state_dict(state)
 
     def summary(self) -> str:
-        """Nothing to tell: every step is what the model's code says."""
+        """Return nothing: every step runs the model's code as written."""
         return ""

@@ -1,4 +1,4 @@
-"""A comparison of two models on the same text: which is better, how surely, where, and what is different about them."""
+"""Compare two models on the same text: which is better, how certainly, where, and how they differ."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["ahead", "changed_settings", "difference", "distances", "pairs", "ver
 
 
 def difference(a: Sequence[Seen], b: Sequence[Seen], length: int) -> tuple[float, float, int]:
-    """How much larger A's loss is, its standard error, and over how many sequences.
+    """Return how much larger A's loss is, the standard error, and the number of sequences.
 
-    Neighboring characters depend on each other, so what is averaged are sequences of ``length`` characters; of n of
-    them, the standard error of the mean difference is their standard deviation divided by √n. NaN for fewer than two.
+    Neighboring characters depend on each other, so sequences of ``length`` characters are averaged; the standard error
+    of the mean difference of n of them is their standard deviation divided by √n. NaN for fewer than two.
     """
     each = [one.surprise - other.surprise for one, other in zip(a, b, strict=True)]
     parts = [each[i : i + length] for i in range(0, len(each) - length + 1, length)] or [each]
@@ -33,21 +33,21 @@ def difference(a: Sequence[Seen], b: Sequence[Seen], length: int) -> tuple[float
 
 
 def verdict(mean: float, error: float, sequences: int) -> str:
-    """The difference in words.
+    """Describe the difference in words.
 
-    >>> verdict(0.05, 0.01, 300)
-    'B is better by 0.0500 ± 0.0100 nats per character (standard error over 300 sequences): on text like this, surely.'
+    >>> verdict(0.05, 0.01, 300).partition(" (")[0]
+    'B is better by 0.0500 ± 0.0100 nats per character'
     """
     better = "B" if mean > 0 else "A"
     if mean == 0.0:
         return "Both are equally surprised by this text."
     if math.isnan(error):
-        return f"{better} is better by {abs(mean):.4f} nats per character on a text too short to say how surely."
+        return f"{better} is better by {abs(mean):.4f} nats per character on a text too short for a standard error."
     ratio = abs(mean) / error if error else math.inf
     sure = (
-        "on text like this, surely"
+        "almost certainly, on text like this"
         if ratio >= 3
-        else "on text like this, probably"
+        else "probably, on text like this"
         if ratio >= 2
         else "less than two standard errors, so another part of the text may say the opposite"
     )
@@ -58,7 +58,8 @@ def verdict(mean: float, error: float, sequences: int) -> str:
 
 
 def pairs(a: Sequence[Group], b: Sequence[Group], *, most: int | None = None) -> list[tuple[Group, Group]]:
-    """The groups of characters as both models saw them; with ``most``, those that make most of the difference."""
+    """Return the groups of characters as both models saw them; with ``most``, those that contribute most to the
+    difference."""
     others = {group.name: group for group in b}
     found = [(group, others[group.name]) for group in a]
     if most is not None:
@@ -67,13 +68,13 @@ def pairs(a: Sequence[Group], b: Sequence[Group], *, most: int | None = None) ->
 
 
 def ahead(a: Sequence[Seen], b: Sequence[Seen], most: int) -> dict[str, list[int]]:
-    """The numbers of the characters at which each is ahead of the other by most: of A and of B."""
+    """Return the positions of the characters at which A and B are most ahead of the other."""
     gaps = sorted((one.surprise - other.surprise, i) for i, (one, other) in enumerate(zip(a, b, strict=True)))
     return {"A": [i for gap, i in gaps[:most] if gap < 0], "B": [i for gap, i in gaps[::-1][:most] if gap > 0]}
 
 
 def changed_settings(a: RunConfig, b: RunConfig) -> list[tuple[str, str, str]]:
-    """The settings that differ, each with its value in A and in B."""
+    """Return the settings that differ, each with its value in A and in B."""
     one, other = _flat(a), _flat(b)
     return [(name, str(one[name]), str(other.get(name))) for name in one if one[name] != other.get(name)]
 
@@ -84,7 +85,7 @@ def _flat(config: RunConfig) -> dict[str, Any]:
 
 
 def distances(a: GPT, b: GPT, names: Sequence[str]) -> list[tuple[float, str]]:
-    """By name how far tables of parameters are apart, as a share of the length of A's; the farthest first."""
+    """Return by name how far tables of parameters are apart, relative to the norm of A's; the farthest first."""
     one, other = dict(a.named_parameters()), dict(b.named_parameters())
     found = []
     for name in names:

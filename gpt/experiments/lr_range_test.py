@@ -2,9 +2,9 @@
 
 Where the loss falls fastest is a rate that teaches; a little beyond, it is too large (Smith 2015, "Cyclical Learning
 Rates", section 3.3, in the form with exponential growth and a smoothed loss that fast.ai made popular). Of the two
-usual readings the tenth of the rate with the lowest loss is suggested: of four rates on tinyshakespeare, 400 steps
-each, it was the best for the preset micro (2.256 at 1.6e-2; 2.302 where the loss falls fastest) and 0.002 from the best
-for tiny (2.093 at 1e-2; 2.139).
+usual choices, a tenth of the rate with the lowest loss is suggested: of four rates on tinyshakespeare, 400 steps each,
+it was the best for the preset micro (2.256 at 1.6e-2; 2.302 where the loss falls fastest) and 0.002 from the best for
+tiny (2.093 at 1e-2; 2.139).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SMOOTHING = 0.95  # of the mean before, at each step
-EXPLODED = 2.0  # nats above the lowest smoothed loss: it will not come back
+EXPLODED = 2.0  # nats above the lowest smoothed loss, from which it does not recover
 _ROWS = 16  # of the table
 _BAR = 30  # letters
 
@@ -41,11 +41,11 @@ _BAR = 30  # letters
 @brief
 @dataclass(frozen=True)
 class LRRange:
-    """What happened at which learning rate.
+    """What happened at each learning rate.
 
     Attributes:
-        rates, losses: of the steps that were made, in nats per character.
-        smoothed: a running mean of the losses, each batch being another one.
+        rates, losses: those of the steps so far, losses in nats per character.
+        smoothed: a running mean of the losses, since every batch differs.
     """
 
     rates: list[float]
@@ -54,12 +54,12 @@ class LRRange:
 
     @property
     def lowest(self) -> int:
-        """Where the smoothed loss is lowest."""
+        """The position of the lowest smoothed loss."""
         return min(range(len(self.smoothed)), key=lambda i: self.smoothed[i])
 
     @property
     def steepest(self) -> int:
-        """Where the smoothed loss falls fastest, per factor of the rate, before it is lowest."""
+        """The position before that at which the smoothed loss falls fastest, per factor of the rate."""
         near = max(1, len(self.smoothed) // 20)  # steps to each side that make a slope
         falls = {
             i: self.smoothed[max(i - near, 0)] - self.smoothed[min(i + near, self.lowest)]
@@ -69,7 +69,7 @@ class LRRange:
 
 
 def rates_between(lowest: float, highest: float, steps: int) -> list[float]:
-    """Rates that grow by the same factor from step to step.
+    """Return rates that grow by the same factor from step to step.
 
     >>> [round(rate, 4) for rate in rates_between(0.001, 0.1, 3)]
     [0.001, 0.01, 0.1]
@@ -98,7 +98,7 @@ def lr_range_test(network: GPT, config: RunConfig, corpus: Corpus, rates: Sequen
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """The running mean of a sequence that begins with nothing, so that early ones count in full.
+    """Return the running mean of a sequence, corrected for its start, so that early numbers count in full.
 
     >>> smooth([2.0, 2.0, 2.0])
     [2.0, 2.0, 2.0]
@@ -111,13 +111,13 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def exploded(losses: Sequence[float]) -> bool:
-    """Whether the smoothed loss is far above its lowest."""
+    """Return whether the smoothed loss is far above its lowest."""
     smoothed = smooth(losses)
     return smoothed[-1] > min(smoothed) + EXPLODED
 
 
 def table(found: LRRange) -> str:
-    """Some of the rates with the smoothed loss there, as numbers and as bars."""
+    """List some of the rates with the smoothed loss, as numbers and as bars."""
     count = min(_ROWS, len(found.rates))
     shown = sorted({round(i * (len(found.rates) - 1) / max(count - 1, 1)) for i in range(count)} | {found.steepest})
     low, high = min(found.smoothed), max(found.smoothed)
@@ -130,14 +130,14 @@ def table(found: LRRange) -> str:
 
 
 def advice(found: LRRange, highest: float) -> str:
-    """What to make of it."""
+    """Say what the result suggests."""
     rate, end = found.rates[found.steepest], found.rates[found.lowest]
     if found.lowest < len(found.rates) // 10:
-        return "The loss only rose: try again from a smaller --lowest."
+        return "The loss only rose: try a smaller --lowest."
     words = f"The loss falls fastest at a rate of {rate:.1e} and is lowest at {end:.1e}, where it is about to rise."
     if found.lowest >= len(found.rates) - len(found.rates) // 20 and found.rates[-1] >= 0.9 * highest:
         words += " It still fell at the end: a larger --highest may show more."
     return (
-        f"{words}\nThe usual peaks are the first, and a tenth of the second: try --lr {end / 10:.1e}; which of them is "
-        f"better here, gpt sweep --lr {rate:.1e},{end / 10:.1e} tells."
+        f"{words}\nThe usual peaks are the first, and a tenth of the second: try --lr {end / 10:.1e}; compare both: "
+        f"gpt sweep --lr {rate:.1e},{end / 10:.1e}."
     )

@@ -1,7 +1,7 @@
-"""A sweep: one short run for every combination of some settings, and a table of how good they became.
+"""A sweep: one short run for every combination of some settings, and a table of the results.
 
-Every run is an ordinary one in a folder of its own. A sweep that is made again makes the runs that are missing, goes on
-with one that was stopped, and leaves alone those that are done.
+Every run is an ordinary one in its own folder. A repeated sweep makes the missing runs, resumes one that was stopped,
+and leaves finished ones alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..train import resume, start, train
 __all__ = ["TABLES", "Outcome", "Rows", "Trial", "as_text", "sweep"]
 
 TABLES = ("sweep.csv", "sweep.md")
-_DIVERGED = "diverged.txt"  # in the folder of a run that went wrong: it would do so again
+_DIVERGED = "diverged.txt"  # in the folder of a run that diverged: it would do so again
 
 
 @brief
@@ -42,7 +42,7 @@ class Trial:
     Attributes:
         varied: the settings that differ from run to run, by name.
         folder: of its run.
-        config: everything about it.
+        config: all its settings.
     """
 
     varied: Mapping[str, Any]
@@ -60,8 +60,8 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        val_loss: at its end, in nats per character; infinite when it diverged.
-        best_loss, best_step: the lowest on the way.
+        val_loss: the loss at its end, in nats per character; infinite if it diverged.
+        best_loss, best_step: the lowest loss during training.
     """
 
     val_loss: float
@@ -77,11 +77,10 @@ def sweep(trials: Sequence[Trial], corpora: Mapping[int, Corpus], out: Path) -> 
 
     Args:
         trials: all combinations.
-        corpora: by context length, the text in its two parts.
-        out: where the tables go.
+        corpora: the text in its two parts, by context length.
+        out: the folder for the tables.
 
-    There are fewer rows than trials when the person has stopped a run. Raises ConfigError where a folder holds another
-    run.
+    There are fewer rows than trials if a run was interrupted. Raises ConfigError if a folder holds another run.
     """
     for trial in trials:
         _check_same(trial, out)
@@ -107,7 +106,7 @@ def _check_same(trial: Trial, out: Path) -> None:
 
 
 def _outcome(trial: Trial) -> Outcome | None:
-    """How a run that is over ended; None for one that is not."""
+    """Return how a finished run ended; None for an unfinished one."""
     if (trial.folder / _DIVERGED).exists():
         print("It has diverged before.")
         return Outcome(math.inf, math.inf, 0)
@@ -160,7 +159,7 @@ def _parameters(config: GPTConfig) -> int:
 
 
 def _cells(rows: Rows) -> list[list[str]]:
-    """The head, and a line per run."""
+    """Return the head, and one line per run."""
     names = list(rows[0][0].varied)
     cells = [[*names, "val_loss", "bits", "best_loss", "best_step", "parameters", "run"]]
     for trial, found in rows:
@@ -192,7 +191,7 @@ def _markdown(rows: Rows) -> Iterator[str]:
 
 
 def as_text(rows: Rows) -> str:
-    """The table as lines of text, a run per line."""
-    cells = [line[:-1] for line in _cells(rows)]  # the folder says nothing new
+    """Return the table as lines of text, one run per line."""
+    cells = [line[:-1] for line in _cells(rows)]  # the folder adds no information
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells)

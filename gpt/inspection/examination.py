@@ -33,10 +33,10 @@ class Gradients:
     """The gradients of a loss on many characters.
 
     Attributes:
-        tables: of each table of parameters, flat.
-        parameters: a line per table.
-        blocks: at the results of each block, on one row of characters, by the block's name; first to last.
-        characters: how many were predicted.
+        tables: the gradient of each table of parameters, flat.
+        parameters: the statistics of each table.
+        blocks: those at the results of each block, on one row of characters, by the block's name; first to last.
+        characters: the number of predicted characters.
     """
 
     tables: dict[str, Any]
@@ -48,10 +48,10 @@ class Gradients:
 @brief
 @dataclass(frozen=True)
 class Forward:
-    """What is inside of a forward pass of a row of T characters.
+    """The intermediate results of a forward pass over a row of T characters.
 
     Attributes:
-        attention: by layer and head, row by row: how position i looks at positions 0 to i.     # (layers, nh, T, ≤ T)
+        attention: by layer and head, row by row: how position i attends to positions 0 to i.     # (layers, nh, T, ≤ T)
         given: the residual stream before each block, an array.                                 # (layers, T, C)
         activations: the results of every activation function, an array.                               # (layers, T, 4C)
         logits: an array.                                                                       # (T, V)
@@ -68,12 +68,12 @@ _Watch = Callable[[Module, Any, Callable[[], Any]], Any]
 
 @contextmanager
 def _watching(opened: tuple[type[Module], ...], watch: _Watch) -> Iterator[None]:
-    """Inside, calls of modules go through ``watch``, which may note what it sees and change what comes out.
+    """Pass module calls in the block through ``watch``, which may record them and change their results.
 
     Args:
-        opened: modules of these kinds are not watched but run where they are called: to the compiler a call of any
-            other module is closed, and what is inside cannot be seen from outside.
-        watch: is given the module, the arguments, and what makes the call.
+        opened: modules of these kinds are not watched but inlined: to the compiler a call of any other module is
+            closed, and its inside cannot be seen from outside.
+        watch: gets the module, the arguments, and a function that makes the call.
     """
 
     def hook(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -107,16 +107,16 @@ class _Probed(Module):
 
 
 class _Seen(Module):
-    """A block in evaluation, of which one sees more than the results.
+    """A block in evaluation mode that returns more than its results.
 
-    It is a module, so that all blocks are one to the compiler.    # (T, C) → (nh, T, ≤ T), (T, 4C), (T, C)
+    It is a module, so that the compiler treats all blocks alike.    # (T, C) → (nh, T, ≤ T), (T, 4C), (T, C)
     """
 
     def __init__(self, block: Block) -> None:
         self.block = block
 
     def forward(self, x: list[Vector]) -> tuple[list[list[Vector]], list[Vector], list[Vector]]:
-        """The weights of the heads, the results of the activation function, and those of the block."""
+        """Return the weights of the heads, the results of the activation function, and those of the block."""
         heads: list[list[Vector]] = []
         activations: list[Vector] = []
 
@@ -134,9 +134,9 @@ class _Seen(Module):
 
 
 class Examination:
-    """Looks at a model while it reads rows of a text from all over it.
+    """Examines a model while it reads rows from all parts of a text.
 
-    All that is seen of forward passes comes from one program, and all gradients from another one.
+    Everything about forward passes comes from one program, and all gradients from another.
 
     Args:
         model: as it is when it is asked for something.
@@ -154,11 +154,11 @@ class Examination:
         self._pass = compiler.jit(self._all, self._parameters, watch=False)
 
     def refresh(self) -> None:
-        """Take up the numbers of the model after others were put there."""
+        """Read the numbers of the model after they were changed."""
         self._parameters.refresh()
 
     def _starts(self, length: int) -> list[int]:
-        """Where rows begin that lie all over the text."""
+        """Return the beginnings of rows spread over the text."""
         last = len(self._text) - 1 - length
         count = min(WINDOWS, WINDOWS * WINDOW // length, 1 + last)
         return [last * i // max(1, count - 1) for i in range(count)]
@@ -193,7 +193,7 @@ class Examination:
         return Forward(attention, *[part.reshape(shape) for part, shape in zip(arrays, shapes, strict=True)])
 
     def gradients(self) -> Gradients:
-        """Those of the mean loss on all rows."""
+        """Return the gradients of the mean loss on all rows."""
         starts, n = self._starts(self._row), self._row
         tokens, targets = ([list(self._text[i + by : i + by + n]) for i in starts] for by in (0, 1))
         tables = [*zip(self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True)]
@@ -204,7 +204,7 @@ class Examination:
             for name, start, size in tables
             if name.startswith("model.")
         }
-        # The first row alone, as often as there were rows: a program for fewer would have to be made first.
+        # The first row alone, repeated: a program for fewer rows would have to be compiled first.
         self._loss.value_and_grad(tokens[:1] * len(starts), targets[:1] * len(starts))
         start = next(start for name, start, _ in tables if not name.startswith("model."))
         layers, size = len(self._seen), n * self._model.config.n_embd
@@ -213,10 +213,10 @@ class Examination:
         return Gradients(own, [stats_of_array(*table) for table in own.items()], blocks, len(starts) * n)
 
     def units(self) -> dict[str, Units]:
-        """For the activation function of every block how many units are dead or saturated for all characters."""
+        """Count for the activation function of every block the units that are dead or saturated for all characters."""
         kind = self._model.config.activation
         if kind not in ("relu", "relu2", "tanh", "sigmoid"):
-            return {}  # no such thing: a GELU passes something everywhere
+            return {}  # none: a GELU passes some gradient everywhere
         starts = self._starts(self._length)
         dead: Any = kind in ("relu", "relu2")  # both soon of every unit: (layers, 4C)
         flat: Any = kind in ("tanh", "sigmoid")
@@ -233,7 +233,7 @@ class Examination:
 
 
 def watched(units: Mapping[str, Units]) -> str:
-    """Over how many characters how many units were found dead or saturated, in a sentence; nothing without units."""
+    """Say in a sentence how many units are dead or saturated, and over how many characters; empty without units."""
     if not units:
         return ""
     total, dead, flat = (sum(x) for x in zip(*((u.total, u.dead, u.saturated) for u in units.values()), strict=True))

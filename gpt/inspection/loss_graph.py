@@ -1,4 +1,4 @@
-"""One loss in scalars with its gradients and module calls: what every picture of a model is drawn from."""
+"""Record one loss in scalars with its gradients and module calls, from which every picture of a model is drawn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _BLOCK = "transformer.h.0."  # names of the parameters of a block, which are all alike
-LARGEST = 1_400_000  # scalars; more would keep a person waiting
+LARGEST = 1_400_000  # scalars; more would take too long
 WHOLE = 2_000_000  # scalars on one token; of a larger model only the last blocks are drawn
 UNASKED = 4_000_000  # scalars; more is recorded only for a command that asks for that very picture
 END_UNASKED = 1_500_000  # scalars of the last block and the head; many pictures are made of them
@@ -44,10 +44,10 @@ class Recorded:
 
     Attributes:
         loss: the loss.
-        calls: what was called.
-        length: how many tokens were predicted.
-        first: the number of the first block that is in the graph; what comes before it is there as plain numbers:
-        given: what that block is given, where it is not the first one.                                      # (T, C)
+        calls: the recorded module calls.
+        length: the number of predicted tokens.
+        first: the number of the first block in the graph; what comes before it is in plain numbers:
+        given: the input of that block, if it is not the first one.                                      # (T, C)
     """
 
     loss: Value
@@ -66,10 +66,10 @@ class Recorded:
 
 
 class LastBlocks(Module):
-    """The end of a GPT, under the names that its parts have there.
+    """The end of a GPT; its parts keep their names.
 
     Args:
-        model: the whole.
+        model: the whole model.
         first: the number of the first block that belongs to the end.
     """
 
@@ -80,7 +80,7 @@ class LastBlocks(Module):
         self._blocks, self._ln_f = list(blocks.values()), model.transformer.ln_f
 
     def forward(self, x: list[Vector]) -> list[Vector]:
-        """What the earlier blocks left at each position to the logits after it.    # (T, C) → (T, V)"""
+        """Map the output of the earlier blocks at each position to the logits after it.    # (T, C) → (T, V)"""
         for block in self._blocks:
             x = block(x)
         return [self.lm_head(self._ln_f(v)) for v in x]
@@ -91,10 +91,11 @@ class LastBlocks(Module):
 
 
 def recorded_loss(model: GPT, tokens: Sequence[int], most: int = LARGEST) -> tuple[Value, CallRecord, int]:
-    """The loss on the first tokens, after ``backward()``; what was called; and how many tokens were predicted.
+    """Return the loss on the first tokens, after ``backward()``, the recorded calls, and the number of predicted
+    tokens.
 
-    Dropout is off. The sequence is as long as the context, or shorter where that would be more than ``most`` scalars,
-    1.4 million unless said otherwise.
+    Dropout is off. The sequence is as long as the context, or shorter if that would be more than ``most`` scalars, by
+    default 1.4 million.
     """
     length = readable(model, len(tokens) - 1, most)
     model.eval()
@@ -114,9 +115,10 @@ def recorded_end(
     whole: int = 0,
     given: Callable[[int], list[Vector]] | None = None,
 ) -> Recorded:
-    """The same of the whole model if it has at most ``most`` scalars on one token; else of as many last blocks as do.
+    """Do the same for the whole model if it has at most ``most`` scalars on one token, else for as many last blocks as
+    fit.
 
-    What the earlier blocks make of the tokens is computed without being recorded, so loss and gradients are the same.
+    The earlier blocks are computed without being recorded, so loss and gradients are the same.
 
     Args:
         model, tokens: as above.
@@ -140,7 +142,7 @@ def recorded_end(
 
 
 def before(model: GPT, tokens: Sequence[int], first: int) -> list[Vector]:
-    """What the blocks before number ``first`` leave, as numbers without a graph.    # (T) → (T, C)"""
+    """Return the output of the blocks before number ``first``, as numbers without a graph.    # (T) → (T, C)"""
     with no_grad():
         x = model.transformer.embedded(tokens, range(len(tokens)))
         for block in model.transformer.h[:first]:
@@ -149,12 +151,13 @@ def before(model: GPT, tokens: Sequence[int], first: int) -> list[Vector]:
 
 
 def readable(model: GPT, tokens: int, most: int = LARGEST) -> int:
-    """Of how many tokens the loss has at most ``most`` scalars, as far as the context and ``tokens`` reach."""
+    """Return the number of tokens for which the loss has at most ``most`` scalars, within the context and
+    ``tokens``."""
     return max(1, min(model.config.block_size, most // _scalars(model), tokens))
 
 
 def first_drawn(model: GPT, most: int) -> int:
-    """The first block that is drawn when there may be ``most`` scalars: 0 for all, the last one at the least."""
+    """Return the first block to draw with at most ``most`` scalars: 0 for all; at least the last one is drawn."""
     if _scalars(model) <= most:
         return 0
     blocks = model.transformer.h
@@ -163,12 +166,12 @@ def first_drawn(model: GPT, most: int) -> int:
 
 
 def drawn_unasked(model: GPT) -> bool:
-    """Whether even the shortest loss is small enough to be recorded by a command that was asked for something else."""
+    """Return whether even the shortest loss is small enough to be recorded by a command with another purpose."""
     return _scalars(model) <= UNASKED
 
 
 def end_drawn_unasked(model: GPT) -> bool:
-    """Whether the last block and the head are small enough for all pictures of a report."""
+    """Return whether the last block and the head are small enough for all pictures of a report."""
     smallest = _scalars(model) if len(model.transformer.h) == 1 else _scalars(model, _BLOCK) + _of_head(model)
     return smallest <= END_UNASKED
 

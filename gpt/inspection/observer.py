@@ -1,7 +1,7 @@
 """Inspect a run at any of its snapshots.
 
-What does the model make of one sentence: its losses, where its heads look, which character it expects next, what it
-writes by itself? All of it is computed by compiled programs, which are made once and then see snapshot after snapshot.
+It shows what the model does with one sentence: its losses, what its heads attend to, which character it expects next,
+what it writes by itself. Compiled programs compute all of it; they are made once and used for every snapshot.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Observation:
     """What a model does at one step of its training.
 
     Attributes:
-        step: how many steps had been made.
-        train_loss: mean of the last steps; None before the first one.
-        val_loss: on the sequences of the validations on the way.
-        sentence_loss: on the sentence.
-        sample: what it writes; the same text that training printed at this step.
-        attention: by layer and head, row by row: how position i looks at positions 0 to i.      # (layers, nh, T, ≤ T)
-        probabilities: of every token, after each position of the sentence.                                   # (T, V)
-        given: what each block is given while the sentence is read, an array.                         # (layers, T, C)
+        step: the number of steps so far.
+        train_loss: the mean of the last steps; None before the first one.
+        val_loss: the loss on the sequences of the validations during training.
+        sentence_loss: the loss on the sentence.
+        sample: the text it writes, the same that training printed at this step.
+        attention: by layer and head, row by row: how position i attends to positions 0 to i.     # (layers, nh, T, ≤ T)
+        probabilities: those of every token, after each position of the sentence.                          # (T, V)
+        given: the input of each block while the sentence is read, an array.                         # (layers, T, C)
     """
 
     step: int
@@ -56,7 +56,7 @@ class Observation:
 
 
 def opened(folder: Path) -> Run:
-    """The finished or interrupted run in a folder, as it was when it was last saved; nothing is written."""
+    """Load the finished or interrupted run in a folder, as it was last saved; nothing is written."""
     model, config, tokenizer, step = checkpoint.load_model(folder)
     corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
     engine = CompiledEngine(model, replace(config.train, engine="compiled", device="cpu"))
@@ -65,7 +65,8 @@ def opened(folder: Path) -> Run:
 
 
 def observed(run: Run) -> Run:
-    """The same run with an engine that can be looked through: numpy's, on one machine, whatever it is trained with."""
+    """Return the same run with an engine that can be inspected: numpy's, on one machine, whatever it is trained
+    with."""
     if type(run.engine) is CompiledEngine:
         return run
     engine = CompiledEngine(run.model, replace(run.config.train, engine="compiled", device="cpu"))
@@ -73,9 +74,9 @@ def observed(run: Run) -> Run:
 
 
 def first_sentence(text: Sequence[int], tokenizer: CharTokenizer, length: int) -> list[int]:
-    """The first line of a text that has ``length`` characters, and the character that follows them.
+    """Return the first line of a text with ``length`` characters, and the character that follows them.
 
-    Where no line is so long, the beginning of the text.
+    If no line is that long, return the beginning of the text.
     """
     start = 0
     if "\n" in tokenizer.alphabet:
@@ -94,7 +95,7 @@ class Observer:
     """Sees a run at one snapshot after the other.
 
     Args:
-        run: with an engine that is compiled.
+        run: a run with a compiled engine.
         sentence: at least two tokens; each is read, and the one after it is what a good model expects.
 
     Attributes:
@@ -106,7 +107,7 @@ class Observer:
         self._run = run
         self._read, self._following = list(sentence[:-1]), list(sentence[1:])
         self._log = checkpoint.read_log(run.folder)
-        #: What else is to be seen of the same model, by the same programs.
+        #: The examination of the same model, with the same programs.
         self.examination = Examination(run.model, run.corpus.val, len(self._read))
 
     def see(self, snapshot: Path) -> Observation:
@@ -140,7 +141,7 @@ class Observer:
         )
 
     def _validation(self, step: int) -> float:
-        """The loss on the sequences that are watched in training: from the log, where that has it."""
+        """Return the loss on the validation sequences of training, from the log if it has it."""
         for record in self._log:
             if record["step"] == step and record.get("val_loss") is not None:
                 return float(record.get("watched_loss", record["val_loss"]))

@@ -1,4 +1,4 @@
-"""Where the time and the memory of a training step go: per module, by the clock, in a few steps that change nothing."""
+"""Profile the time and memory of a training step per module, in a few steps that change nothing."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..runs.checkpoint import RunConfig
 
 __all__ = ["LOSS", "Profile", "Share", "profile"]
 
-_DEEPEST = 4  # transformer.h.0.attn: what is inside of it counts there
+_DEEPEST = 4  # transformer.h.0.attn: its inside counts there
 LOSS = "the loss itself"
 
 
 @brief
 @dataclass
 class Share:
-    """What one module takes of a step.
+    """The cost of one module in a step.
 
     Attributes:
-        module: its path; :data:`LOSS` for what no module does.
+        module: its path; :data:`LOSS` for everything outside modules.
         forward, backward: seconds.
-        instructions: of both.
-        memory: bytes of the arrays that it computes, as if each had a place of its own.
+        instructions: the instructions of both.
+        memory: the bytes of the arrays that it computes, as if each had its own memory.
     """
 
     module: str
@@ -53,12 +53,12 @@ class Profile:
     """A training step of the compiled engine, taken apart.
 
     Attributes:
-        shares: of the program, by module, in the order in which they first run.
-        parts: seconds of the parts of a step: batch, program, clip, AdamW.
-        products: the share of the program's time that is spent in matrix products.
-        compile_seconds: before the first step.
-        memory: bytes of the block in which all arrays of the program have their places.
-        steps: how many were timed. Each time is the shortest of them: what other programs take only makes it longer.
+        shares: the cost of each module of the program, in the order in which they first run.
+        parts: the seconds of the parts of a step: batch, program, clip, AdamW.
+        products: the share of the program's time spent in matrix products.
+        compile_seconds: the time before the first step.
+        memory: the bytes of the block that holds all arrays of the program.
+        steps: the number of timed steps. Each time is the shortest of them, since other programs only add time.
     """
 
     shares: list[Share]

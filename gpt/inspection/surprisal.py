@@ -49,12 +49,12 @@ _AT_ONCE = 16  # windows per call of the engine
 @brief
 @dataclass(frozen=True)
 class Seen:
-    """A character of a text, as the model saw it come.
+    """A character of a text, as the model predicted it.
 
     Attributes:
-        character: itself.
-        probability: that the model gave it.
-        likeliest: the likeliest other characters with their probabilities, the likeliest first.
+        character: the character.
+        probability: the probability that the model gave it.
+        likeliest: the most likely other characters with their probabilities, most likely first.
     """
 
     character: str
@@ -73,8 +73,8 @@ class Seen:
 
 
 def read(engine: Engine, tokenizer: CharTokenizer, tokens: Sequence[int], block_size: int) -> list[Seen]:
-    """Every character but the first, which nothing comes before.    # (N) → (N − 1)"""
-    new = max(1, block_size // 2)  # characters that a window adds to those before it
+    """Compute the surprisal of every character but the first, which has no context.    # (N) → (N − 1)"""
+    new = max(1, block_size // 2)  # characters that a window adds to the previous one
     starts = [0, *range(new, max(0, len(tokens) - 1 - block_size + new), new)]
     found: list[Seen] = []
     for i in range(0, len(starts), _AT_ONCE):
@@ -96,23 +96,23 @@ def _seen(logits: Sequence[float], token: int, tokenizer: CharTokenizer) -> Seen
 
 
 def mean(seen: Sequence[Seen]) -> float:
-    """Nats per character."""
+    """Return the mean in nats per character."""
     return math.fsum(one.surprise for one in seen) / len(seen)
 
 
-# --- where the surprise sits ------------------------------------------------------------------------------------------
+# --- where the surprise is ------------------------------------------------------------------------------------------
 
 
 @brief
 @dataclass(frozen=True)
 class Group:
-    """Some of the characters of a text, together.
+    """A group of characters of a text.
 
     Attributes:
         name: what they have in common.
-        count: how many they are; of a word, how often it occurs.
-        surprise: mean nats per character; of a word, per occurrence.
-        share: of the surprise of the whole text.
+        count: the number of characters; for a word, how often it occurs.
+        surprise: the mean in nats per character; for a word, per occurrence.
+        share: the share of the surprise of the whole text.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Group:
 
 
 def by_kind(seen: Sequence[Seen]) -> list[Group]:
-    """First letters of words, later letters, spaces …: the kinds that occur, the most surprising first."""
+    """Group first letters of words, later letters, spaces …: the kinds that occur, most surprising first."""
     text = [one.character for one in seen]
     return _grouped(seen, (_kind(c, before) for c, before in zip(text, ["", *text], strict=False)))
 
@@ -137,7 +137,7 @@ def _kind(c: str, before: str) -> str:
 
 
 def by_character(seen: Sequence[Seen]) -> list[Group]:
-    """Every character that occurs, the most surprising first."""
+    """Group by character, most surprising first."""
     return _grouped(seen, (one.character for one in seen))
 
 
@@ -151,7 +151,7 @@ def _grouped(seen: Sequence[Seen], names: Iterator[str]) -> list[Group]:
 
 
 def by_word(seen: Sequence[Seen]) -> list[Group]:
-    """Every word, runs of letters and apostrophes, with the surprise about all of it, the most surprising first."""
+    """Group by word, a run of letters and apostrophes, with its total surprise, most surprising first."""
     words: dict[str, list[float]] = {}
     letters: list[Seen] = []
     for one in [*seen, None]:
@@ -167,12 +167,12 @@ def by_word(seen: Sequence[Seen]) -> list[Group]:
 
 
 def often(groups: Sequence[Group], least: int) -> list[Group]:
-    """Those that occur at least so often, or all when none does: what occurs once says little."""
+    """Keep groups that occur at least this often, or all if none does: single occurrences say little."""
     return [group for group in groups if group.count >= least] or list(groups)
 
 
 def sentence(seen: Sequence[Seen]) -> str:
-    """Which characters surprised the model, in words."""
+    """Say which characters surprised the model."""
     letters = [f"{visible(g.name)} ({g.surprise:.1f})" for g in often(by_character(seen), 5)[:5]]
     kind = max(by_kind(seen), key=lambda group: group.share)
     return (
@@ -188,13 +188,13 @@ _PLURALS = {"first letter of a word": "first letters of words", "later letters o
 # --- as text ----------------------------------------------------------------------------------------------------------
 
 _GLYPHS = {"\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍"}
-# Of the 256 colors that terminals have; the background says it, on black and on white screens.
+# Of the 256 terminal colors; the background shows the level, on black and on white screens.
 _ANSI = ("", "\x1b[38;5;16;48;5;223m", "\x1b[38;5;16;48;5;215m", "\x1b[38;5;16;48;5;208m", "\x1b[1;38;5;231;48;5;124m")
 _PLAIN = "\x1b[0m"
 
 
 def visible(character: str) -> str:
-    """A character as something that can be seen.
+    """Make a character visible.
 
     >>> visible("a"), visible("\\n"), visible(" ")
     ('a', '⏎', '␣')
@@ -203,7 +203,7 @@ def visible(character: str) -> str:
 
 
 def colored(first: str, seen: Sequence[Seen]) -> str:
-    """The text with a background that says how surprising each character was, and what the colors mean."""
+    """Return the text with a background that shows how surprising each character was, and a legend."""
     parts = [console.visible(first)]
     for one in seen:
         character = console.visible(one.character)
@@ -245,7 +245,7 @@ def most_surprising(first: str, seen: Sequence[Seen], count: int) -> str:
 
 
 def table(title: str, groups: Sequence[Group], count: str = "count") -> str:
-    """Groups as lines of at most 80 columns."""
+    """List groups in lines of at most 80 columns."""
     rows = [f"{title:<34}{count:>9}{'nats':>9}{'of all surprise':>18}"]
     for group in groups:
         name = visible(group.name) if len(group.name) == 1 else group.name

@@ -1,1 +1,1 @@
-"""Pictures of runs, made with ``viz``, which knows no run."""
+"""Pictures of runs, made with ``viz``, which knows nothing about runs."""

@@ -1,4 +1,4 @@
-"""Where a training that diverged went wrong: the first number in the graph of its loss that is not finite."""
+"""Find where a diverged training went wrong: the first number in the graph of its loss that is not finite."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["first_not_finite"]
 
 
 def first_not_finite(run: Run, batch: Sequence[tuple[list[int], list[int]]]) -> str:
-    """Where in the model the first number of the step on ``batch`` is not finite: a sentence, or nothing if all are.
+    """Say where in the model the first number of the step on ``batch`` is not finite; empty if all are finite.
 
-    The step is computed once more in scalars, of one sequence, which the module calls name.
+    The step is recomputed in scalars for one sequence, with recorded module calls.
     """
     if not batch:
         return ""

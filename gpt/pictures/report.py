@@ -1,6 +1,6 @@
 """The report of a run: a folder that opens as one page.
 
-Each section is one function. A section that cannot be made says so in the page, and the others are made all the same.
+Each section is one function. A section that cannot be made contains a message, and the others are still made.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from .timemachine import chosen_sentence, frames_of, page_from
 
 FOLDER, PAGE = "report", "index.html"
 DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``gpt draw --boxes`` goes deeper
-SAMPLES = 6  # of the moments on the way
-ATTENTION_POSITIONS = 12  # with numbers that can be read
-SEARCHED_SCALARS = 500_000  # in the graph that is searched for troubles and can be walked through
+SAMPLES = 6  # snapshots shown
+ATTENTION_POSITIONS = 12  # with readable numbers
+SEARCHED_SCALARS = 500_000  # in the graph that is searched for problems and can be explored
 
 
 class Subject:
-    """The run that is reported on, and what several sections need of it; each is computed when it is first needed.
+    """The run to report on, and what several sections need from it; each part is computed on first use.
 
     Args:
-        run: as it is after its last step.
-        folder: where the report is written.
+        run: the run after its last step.
+        folder: the folder of the report.
     """
 
     def __init__(self, run: Run, folder: Path) -> None:
@@ -62,7 +62,7 @@ class Subject:
 
     @cached_property
     def observer(self) -> Observer:
-        """Sees what the model does with a sentence of the validation text."""
+        """The observer of the model on a sentence of the validation text."""
         return Observer(self.run, chosen_sentence(self.run, self.run.config, None))
 
     @cached_property
@@ -72,7 +72,7 @@ class Subject:
 
     @cached_property
     def frames(self) -> list[Frame]:
-        """What the time machine shows; nothing where the run kept no snapshots."""
+        """The frames of the time machine; none if the run kept no snapshots."""
         taken = snapshots.taken(self.run.folder)
         return frames_of(self.run, self.observer, taken) if taken else []
 
@@ -84,7 +84,7 @@ class Subject:
 
     @cached_property
     def recorded(self) -> Recorded:
-        """A loss small enough to be searched and walked through: of the whole model, or of its last blocks."""
+        """A loss small enough to be searched and explored: of the whole model, or of its last blocks."""
         self._check_size()
         return recorded_end(
             self.run.model,
@@ -96,19 +96,19 @@ class Subject:
 
     @cached_property
     def examination(self) -> Examination:
-        """What is looked at over more characters than a graph can hold."""
+        """The examination over more characters than a graph can hold."""
         return self.observer.examination
 
     @cached_property
     def gradients(self) -> Gradients:
-        """Of the loss on those characters."""
+        """The gradients of the loss on those characters."""
         return self.examination.gradients()
 
     @cached_property
     def compiled(self) -> Any:
-        """The recorded loss, compiled; of a model too large for that, the loss of the training.
+        """The recorded loss, compiled; for a model too large for that, the training loss.
 
-        Whether this process has trained does not count: a report that is made again shows the same.
+        It does not matter whether this process has trained: a repeated report shows the same.
         """
         if end_drawn_unasked(self.run.model):
             return self.recorded_compiled
@@ -132,7 +132,7 @@ class Subject:
 
     @cached_property
     def program_drawing(self) -> Any:
-        """What the compiler made of the loss."""
+        """The compiled loss."""
         return viz.draw_program(self.compiled)
 
     def _check_size(self) -> None:
@@ -144,20 +144,20 @@ class Subject:
             )
 
     def place(self) -> str:
-        """Of which part the recorded loss shows the graph, and on how many characters."""
+        """Say which part the graph of the recorded loss shows, and on how many characters."""
         return self.recorded.place(self.run.config.model.n_layer)
 
     def characters(self, tokens: Sequence[int]) -> list[str]:
-        """Each token as its character."""
+        """Return each token as its character."""
         return [self.run.corpus.tokenizer.decode([token]) for token in tokens]
 
 
 def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> Path:
     """Make every section, and write the folder; returns the path of the page.
 
-    Raises OSError when it cannot be written, and ConfigError when another process is at it.
+    Raises OSError if it cannot be written, and ConfigError if another process is writing it.
 
-    ``say`` is told the title of each section before it is made: some take seconds.
+    ``say`` is called with the title of each section before it is made: some take seconds.
     """
     sections = []
     with locked(subject.folder), shared(), collector_paused():  # millions of objects, and none of them is garbage
@@ -168,7 +168,7 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
                 parts = make(subject)
             except OSError:
                 raise
-            except Exception as error:  # whatever it is: hours of training do not end in the error of a picture
+            except Exception as error:  # whatever it is: hours of training must not end with the error of a picture
                 parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
             sections.append(Section(name, title, parts))
         page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
@@ -185,9 +185,7 @@ def _run(subject: Subject) -> list[str]:
     text = run.config.dataset or Path(run.config.data or "").name
     parts = []
     if step < training.steps:
-        parts.append(
-            warning(f"The run stopped after {step:,} of {training.steps:,} steps: this is the report of what is there.")
-        )
+        parts.append(warning(f"The run stopped after {step:,} of {training.steps:,} steps; this report covers those."))
     parts.append(
         words(
             f"A GPT of {_size(run.model):,} scalars: {_count(model.n_layer, 'layer')} of "
@@ -200,7 +198,7 @@ def _run(subject: Subject) -> list[str]:
     parts.append(
         words(
             f"It has made {_count(step, 'step')} of {_count(training.batch_size, 'sequence')} each on {text}: "
-            f"{seen:,} characters, {times:.2g} times what there is to train on. AdamW; the learning rate rises for "
+            f"{seen:,} characters, {times:.2g} times the training text. AdamW; the learning rate rises for "
             f"{_count(training.warmup_steps, 'step')} to {training.lr:g}, {falls} ({training.schedule}); "
             f"seed {training.seed}."
         )
@@ -233,7 +231,7 @@ def _loss(subject: Subject) -> list[str]:
     knows = "; ".join(f"{baseline.name} knows {baseline.counts}" for baseline in subject.run.baselines)
     shown = [_chart(subject, chart, "loss", "the training and validation losses over the steps")]
     if knows:
-        shown.append(words(f"The lines across are what counting alone reaches on this text ({knows})."))
+        shown.append(words(f"The horizontal lines are the baselines on this text ({knows})."))
     return shown
 
 
@@ -249,13 +247,13 @@ def _time_machine(subject: Subject) -> list[str]:
         return [words(_no_snapshots(subject))]
     page_from(subject.run, subject.frames, subject.observer.sentence).save(subject.folder / "timemachine.html")
     steps = ", ".join(f"{frame.step:,}" for frame in subject.frames[:20])
-    about = f"{len(subject.frames)} moments: steps {steps}{' …' if len(subject.frames) > 20 else ''}"
+    about = f"{len(subject.frames)} snapshots: steps {steps}{' …' if len(subject.frames) > 20 else ''}"
     return [door("timemachine.html", "Open the time machine", about)]
 
 
 def _no_snapshots(subject: Subject) -> str:
     return (
-        f"This run kept no snapshots of its way. A run that keeps twenty: "
+        f"This run kept no snapshots. A run that keeps twenty: "
         f"{command_line('train --keep 20 --report --out', Path('runs') / 'kept')}"
     )
 
@@ -284,7 +282,7 @@ def _attention(subject: Subject) -> list[str]:
     tokens = [visible(c) for c in subject.characters(subject.observer.sentence[:shown])]
     whole = Attention(maps, tokens, f"Attention after step {subject.run.step:,}")
     return [
-        words("What each head looks at while the model reads a line of the validation text."),
+        words("What each head attends to while the model reads a line of the validation text."),
         _chart(subject, whole, "attention", "attention maps, one for each head of each layer"),
     ]
 
@@ -329,7 +327,7 @@ def _flow(subject: Subject) -> list[str]:
 def _flow_over_time(subject: Subject) -> list[str]:
     measured = checkpoint.read_flow(subject.run.folder)
     if not measured:
-        return [words("This run has measured no gradients on its way.")]
+        return [words("This run has measured no gradients during training.")]
     chart = viz.flow_over(measured)
     return [
         words("The gradients of training batches, as they were measured at the validations."),

@@ -32,11 +32,11 @@ __all__ = ["Checkpoint", "SavedRun", "load", "settings"]
 @brief
 @dataclass(frozen=True)
 class SavedRun:
-    """What is known of a run without its parameters.
+    """A run without its parameters.
 
     Attributes:
-        folder: where it is.
-        config: of the model and the training, and where the text came from.
+        folder: its folder.
+        config: the settings of model and training, and the source of the text.
         tokenizer: characters to tokens and back.
     """
 
@@ -45,13 +45,13 @@ class SavedRun:
     tokenizer: CharTokenizer
 
     def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
-        """The tokens of a text, or of the beginning of the run's validation text.
+        """Return the tokens of a text, or of the beginning of the run's validation text.
 
         Args:
             text: any text in the alphabet of the run.
-            length: at most so many tokens; the whole context and the character that follows it by default.
+            length: the largest number of tokens; by default the whole context and the character that follows it.
 
-        Raises DrawingError when the text is empty or the run's own is gone, UnknownCharacterError for a character that
+        Raises DrawingError if the text is empty or that of the run is gone, UnknownCharacterError for a character that
         is not in the alphabet.
         """
         length = self.config.model.block_size + 1 if length is None else length
@@ -62,13 +62,13 @@ class SavedRun:
                 self.corpus().val[:length] if text is None else self.tokenizer.encode(self.config.normalized(text))
             )
         except DrawingError as error:
-            raise DrawingError(f"{error}; give a text of your own with --text") from None
+            raise DrawingError(f"{error}; give another text with --text") from None
         if not found:
             raise DrawingError("the text is empty; give at least one character")
         return found[:length]
 
     def characters(self, tokens: Sequence[int]) -> list[str]:
-        """Each token as the character it stands for."""
+        """Return each token as its character."""
         return [self.tokenizer.decode([token]) for token in tokens]
 
     def log(self) -> list[dict[str, Any]]:
@@ -76,16 +76,16 @@ class SavedRun:
         return checkpoint.read_log(self.folder)
 
     def flow(self) -> dict[int, list[GradientStats]]:
-        """By step the gradients that the training measured, a line per table of parameters."""
+        """Return by step the gradient statistics measured in training, one per table of parameters."""
         return checkpoint.read_flow(self.folder)
 
     def baselines(self) -> list[Baseline]:
-        """What counting alone reaches on the run's text; it takes a few seconds."""
+        """Compute the baselines on the run's text, in a few seconds."""
         corpus = self.corpus()
         return ngram.baselines(corpus.train, corpus.val, self.tokenizer.vocab_size)
 
     def corpus(self) -> Corpus:
-        """The text of the run in its two parts; DrawingError when it cannot be read any more."""
+        """Return the text of the run in its two parts; raises DrawingError if it can no longer be read."""
         try:
             return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
         except DataError as error:
@@ -98,15 +98,15 @@ class Checkpoint(SavedRun):
     """A run with its parameters as they were saved.
 
     Attributes:
-        model: with its dropout off.
-        step: after how many steps its parameters were saved.
+        model: the model, with dropout off.
+        step: the step at which its parameters were saved.
     """
 
     model: GPT
     step: int
 
     def embeddings(self, *, positions: bool = False) -> Sequence[Sequence[Value]]:
-        """A vector per character of the alphabet, or per position of the context.                    # (V or T, C)"""
+        """Return a vector per character of the alphabet, or per position of the context.               # (V or T, C)"""
         tables = self.model.transformer
         if not positions:
             return tables.wte.weight
@@ -115,19 +115,19 @@ class Checkpoint(SavedRun):
         return tables.wpe.weight
 
     def called(self, tokens: Sequence[int]) -> CallRecord:
-        """What is called when the model reads tokens, without a graph: that of a large model would fill the memory."""
+        """Record the module calls on tokens, without a graph: that of a large model would fill the memory."""
         with no_grad(), record_calls() as calls, collector_paused():
             self.model(tokens)
         return calls
 
     def compiled(self, tokens: Sequence[int]) -> Compiled:
-        """The loss of the model as an array program, for texts as long as these tokens without the last."""
+        """Compile the loss of the model, for texts as long as these tokens without the last."""
         compiled = jit(self.model.loss, self.model)
         compiled([list(tokens[:-1])], [list(tokens[1:])])
         return compiled
 
     def recorded(self, tokens: Sequence[int]) -> tuple[Value, CallRecord, int]:
-        """The loss on tokens after ``backward()``, what was called, and how many tokens were predicted.
+        """Return the loss on tokens after ``backward()``, the recorded calls, and the number of predicted tokens.
 
         The first tokens are read and the ones after them are targets, as :mod:`gpt.inspection.loss_graph` says.
         """
@@ -135,12 +135,12 @@ class Checkpoint(SavedRun):
         return recorded_loss(self.model, tokens)
 
     def recorded_end(self, tokens: Sequence[int], most: int, whole: int) -> Recorded:
-        """The same of the last blocks where the model is large, see :func:`gpt.inspection.loss_graph.recorded_end`."""
+        """Do the same for the last blocks if the model is large, see :func:`gpt.inspection.loss_graph.recorded_end`."""
         _check_pair(tokens)
         return recorded_end(self.model, tokens, most, whole)
 
     def logits(self, tokens: Sequence[int]) -> list[float]:
-        """The model's scores for what comes after tokens, of which it sees the last ``block_size``.    # (T) → (V)"""
+        """Return the scores of the next token; the model sees the last ``block_size`` tokens.           # (T) → (V)"""
         return list(ScalarScorer(self.model)(tokens[-self.config.model.block_size :]))
 
 
@@ -150,17 +150,17 @@ def _check_pair(tokens: Sequence[int]) -> None:
 
 
 def settings(folder: str | os.PathLike[str]) -> SavedRun:
-    """The run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
+    """Load the run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
     path = Path(folder)
     return SavedRun(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
 
 
 def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
-    """The run in a folder that ``python -m gpt train`` has written.
+    """Load the run in a folder that ``python -m gpt train`` wrote.
 
     Args:
-        folder: of the run.
-        best: take the parameters of the lowest validation loss instead of the last.
+        folder: the folder of the run.
+        best: whether to take the parameters with the lowest validation loss instead of the last.
 
     Raises CheckpointError, with what is missing or damaged.
     """

@@ -23,7 +23,7 @@ FLOW_SCALARS = 500_000  # in the graph whose gradients are measured: with the re
 
 
 def chosen_sentence(this: Run, config: RunConfig, text: str | None) -> list[int]:
-    """What the models of all moments read, and the character after it: ``text``, or a line of the validation text."""
+    """Return what all snapshots read, and the character after it: ``text``, or a line of the validation text."""
     most = min(SENTENCE, config.model.block_size)
     tokenizer = this.corpus.tokenizer
     if text is None:
@@ -34,7 +34,7 @@ def chosen_sentence(this: Run, config: RunConfig, text: str | None) -> list[int]
 
 
 def page_of(this: Run, taken: dict[int, Path], sentence: Sequence[int]) -> Page:
-    """The page of a run's snapshots; afterwards the run is as it was."""
+    """Make the page of a run's snapshots; the run is unchanged afterward."""
     return page_from(this, frames_of(this, Observer(this, sentence), taken), sentence)
 
 
@@ -53,7 +53,7 @@ def frames_of(this: Run, observer: Observer, taken: dict[int, Path]) -> list[Fra
 
 
 def page_from(this: Run, frames: Sequence[Frame], sentence: Sequence[int]) -> Page:
-    """The page of frames, with the curves of the whole run."""
+    """Make the page of frames, with the curves of the whole run."""
     tokenizer = this.corpus.tokenizer
     log = checkpoint.read_log(this.folder)
     validation = {r["step"]: r.get("watched_loss", r["val_loss"]) for r in log if r.get("val_loss") is not None}
@@ -91,7 +91,7 @@ def _frame(this: Run, observer: Observer, step: int, snapshot: Path) -> Frame:
 
 
 def _named(attention: Sequence[Sequence[list[list[float]]]]) -> Iterator[tuple[str, list[list[float]]]]:
-    """Heads by the names that they have in the gradient flow."""
+    """Name heads as in the gradient flow."""
     for layer, heads in enumerate(attention):
         for head, rows in enumerate(heads, 1):
             yield f"h.{layer}.attn.head {head}", rows

@@ -97,13 +97,13 @@ CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG, FLOW = (
 @brief
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that was decided before a run began.
+    """The settings of a run, fixed at its start.
 
     Attributes:
         dataset: the name of the text, or None when it is a file.
         data: the path of the text, or None when it has a name.
-        text_sha256: of the text, so that a run cannot go on with another one.
-        normalize: what is done to the text, and to every other one that the model reads (see ``text.py``).
+        text_sha256: the SHA-256 of the text, so that a run cannot be resumed with another one.
+        normalize: the normalizations of the text, and of every other text that the model reads (see ``text.py``).
     """
 
     model: GPTConfig
@@ -114,23 +114,23 @@ class RunConfig:
     normalize: tuple[str, ...] = ()
 
     def text(self) -> Text:
-        """The text of the run, to be read; DataError when it is not there any more."""
+        """Return the text of the run; raises DataError if it no longer exists."""
         return open_text(self.dataset, self.data, self.normalize)
 
     @property
     def text_name(self) -> str:
-        """What to call the text: its name, or that of its file or folder."""
+        """The name of the text, or of its file or folder."""
         return self.dataset or Path(str(self.data)).name
 
     def normalized(self, prompt: str) -> str:
-        """A prompt as the model knows texts."""
+        """Normalize a prompt like the model's text."""
         return normalized(prompt, self.normalize)
 
 
 @brief
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a run stands after ``step`` steps: all numbers by name, flat."""
+    """The state of a run after ``step`` steps: all numbers by name, flat."""
 
     step: int
     parameters: dict[str, Numbers]
@@ -150,7 +150,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The nested lists and the metadata of a safetensors file; CheckpointError when it is missing or damaged."""
+    """Read the nested lists and the metadata of a safetensors file; raises CheckpointError if it is missing or
+    damaged."""
     with reading.open_tensors(path) as file:
         return _lists(file), _metadata(file)
 
@@ -165,9 +166,9 @@ def _metadata(file: TensorFile) -> dict[str, int]:
 
 
 def check_shapes(config: GPTConfig, shapes: Mapping[str, tuple[int, ...]], source: Path) -> None:
-    """Raise CheckpointError when tensors are not those of such a model, before a model is made for them.
+    """Raise CheckpointError if tensors are not those of such a model, before a model is made for them.
 
-    A file that says that it is of a large model must be large itself.
+    A file that claims to be of a large model must itself be large.
     """
     expected = set()
     for name, sizes in parameter_shapes(config):
@@ -185,14 +186,14 @@ def check_shapes(config: GPTConfig, shapes: Mapping[str, tuple[int, ...]], sourc
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Readable JSON, replaced in one step."""
+    """Write readable JSON, replaced in one step."""
     words = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    # The path of a text may hold bytes that are no text; Python's escape for them is JSON's too.
+    # The path of a text may hold undecodable bytes; Python's escape for them is valid JSON.
     write_atomically(path, words.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; CheckpointError when it is missing or damaged."""
+    """Return the content of a JSON file; raises CheckpointError if it is missing or damaged."""
     missing = (
         f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that gpt train has written"
     )
@@ -200,7 +201,7 @@ def read_json(path: Path) -> Any:
 
 
 def exists(folder: Path) -> bool:
-    """Whether a run has been started in the folder."""
+    """Return whether a run has been started in the folder."""
     return (folder / CONFIG).exists()
 
 
@@ -222,7 +223,7 @@ _CONFIG: reading.Schema = {
 
 
 def load_config(folder: Path) -> RunConfig:
-    """The settings of a run; CheckpointError names what is wrong with them."""
+    """Return the settings of a run; CheckpointError names what is wrong with them."""
     path = folder / CONFIG
     content = reading.checked(read_json(path), _CONFIG, path)
     if content["format"] != FORMAT:
@@ -241,12 +242,12 @@ def load_config(folder: Path) -> RunConfig:
 
 
 def load_tokenizer(folder: Path) -> CharTokenizer:
-    """The tokenizer of a run."""
+    """Return the tokenizer of a run."""
     return tokenizer_of(read_json(folder / TOKENIZER), folder / TOKENIZER)
 
 
 def tokenizer_of(content: Any, source: Path) -> CharTokenizer:
-    """The tokenizer that a tokenizer.json describes."""
+    """Return the tokenizer that a tokenizer.json describes."""
     try:
         return CharTokenizer(reading.checked(content, {"alphabet": reading.WORDS}, source)["alphabet"])
     except DataError as error:
@@ -264,12 +265,12 @@ def save_model(
 
 
 def keep_model(folder: Path, name: str) -> None:
-    """Keep what model.safetensors holds now under another name too."""
+    """Keep a copy of model.safetensors under another name."""
     write_atomically(folder / name, (folder / MODEL).read_bytes())
 
 
 def numbers_of(model: GPT) -> dict[str, Any]:
-    """The parameters by name as arrays, without second names: a tied head is there once."""
+    """Return the parameters by name as arrays, without duplicates: a tied head appears once."""
     return {
         name: np.array([value.data for value in values_in(parameter)]).reshape(shape(parameter))
         for name, parameter in model.named_parameters()
@@ -287,20 +288,20 @@ def _with_second_names(model: GPT, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_parameters(model: GPT, state: Mapping[str, Any], source: Path, engine: str = "scalar") -> None:
-    """Put saved parameters into a model; CheckpointError names what does not fit, or is too large for the engine."""
+    """Load saved parameters into a model; CheckpointError names what does not fit, or is too large for the engine."""
     try:
         model.load_state_dict(_with_second_names(model, state))
     except StateDictError as error:
         raise CheckpointError(f"{source} is of another model: {error}") from None
     largest = sys.float_info.max if engine == "scalar" else LARGEST_FLOAT32
-    if not all(abs(value.data) <= largest for value in model.parameters()):  # first without making a million names
+    if not all(abs(value.data) <= largest for value in model.parameters()):  # first, without making a million names
         broken, number = next((name, p.data) for name, p in model.named_scalars() if not abs(p.data) <= largest)
         what = "larger than 32-bit floats are" if math.isfinite(number) else "not finite"
         raise CheckpointError(f"{source} holds a number that is {what}: {broken}")
 
 
 def saved_step(path: Path) -> int | None:
-    """The step of which a file of parameters is; None when there is no such file, or it is damaged."""
+    """Return the step of a file of parameters; None if there is no such file, or it is damaged."""
     try:
         with reading.open_tensors(path) as file:
             return step_of(_metadata(file), path)
@@ -310,9 +311,9 @@ def saved_step(path: Path) -> int | None:
 
 @collector_paused()  # a million Values, and none of them is garbage
 def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTokenizer, int]:
-    """The model of a run with its settings, its tokenizer and the step it was saved at.
+    """Load the model of a run with its settings, its tokenizer and the step it was saved at.
 
-    ``name`` is the file with the parameters: :data:`BEST` for those of the lowest validation loss.
+    ``name`` is the file with the parameters: :data:`BEST` for those with the lowest validation loss.
     """
     config, tokenizer = load_config(folder), load_tokenizer(folder)
     check_vocabulary(folder, config, tokenizer)
@@ -326,7 +327,7 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
 
 
 def check_vocabulary(folder: Path, config: RunConfig, tokenizer: CharTokenizer) -> None:
-    """Raise CheckpointError when the model has not as many tokens as the tokenizer."""
+    """Raise CheckpointError unless the model has as many tokens as the tokenizer."""
     if config.model.vocab_size != tokenizer.vocab_size:
         raise CheckpointError(
             f"{folder}: the model has {config.model.vocab_size} tokens and the tokenizer {tokenizer.vocab_size}; "
@@ -335,7 +336,7 @@ def check_vocabulary(folder: Path, config: RunConfig, tokenizer: CharTokenizer) 
 
 
 def step_of(metadata: Mapping[str, int], source: Path) -> int:
-    """The step that the metadata of a file of parameters names."""
+    """Return the step in the metadata of a file of parameters."""
     try:
         return metadata["step"]
     except KeyError:
@@ -355,7 +356,7 @@ def save_training_state(
 
 
 def load_training_state(folder: Path, model: GPTConfig | None = None) -> TrainingState:
-    """The state a resumed run starts from; with ``model``, CheckpointError when it is of another one."""
+    """Load the state a resumed run starts from; with ``model``, raises CheckpointError if it is of another one."""
     path = folder / TRAINING
     with reading.open_tensors(path) as file:
         for name in file.shapes:
@@ -380,13 +381,13 @@ def load_training_state(folder: Path, model: GPTConfig | None = None) -> Trainin
 
 
 def _possible(name: str, array: Any) -> bool:
-    """Whether AdamW can have such means: finite, and those of squares not below 0."""
+    """Return whether AdamW can have such means: finite, and those of squares not below 0."""
     return bool(((array >= 0.0 if name == "v" else array > -math.inf) & (array < math.inf)).all())
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------
 
-_LONGEST_LINE = 1 << 20  # bytes; ours have some hundreds, and a file with a hole in it is endless zeros
+_LONGEST_LINE = 1 << 20  # bytes; ours have some hundreds, but a file with a hole is endless zeros
 _LOG_LINE: reading.Schema = {
     "step": reading.whole(),
     "train_loss": reading.optional(reading.NUMBER),
@@ -409,7 +410,7 @@ _LINE = tuple(field.name for field in dataclasses.fields(GradientStats))
 
 
 def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
-    """The lines of log.jsonl, or of flow.jsonl; a last line that a crash cut short is left out."""
+    """Yield the lines of log.jsonl, or of flow.jsonl; a last line cut short by a crash is left out."""
     path, schema = folder / name, _FLOW_LINE if name == FLOW else _LOG_LINE
     records: list[dict[str, Any]] = []
     cut: CheckpointError | None = None
@@ -424,7 +425,7 @@ def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
                 try:
                     found = reading.parsed(line, source)
                 except CheckpointError as error:
-                    cut = error  # unless more comes, it is the last one
+                    cut = error  # unless more follows, it is the last one
                     continue
                 record = reading.checked(found, schema, source, reading.optional(reading.NUMBER))
                 if schema is _LOG_LINE:
@@ -441,17 +442,17 @@ def rewrite_log(folder: Path, records: Iterable[Mapping[str, Any]], name: str = 
 
 
 def log_line(record: Mapping[str, Any]) -> str:
-    """One line of the log."""
+    """Write one line of the log."""
     return json.dumps(record) + "\n"
 
 
 def flow_lines(step: int, measured: Iterable[GradientStats]) -> str:
-    """The lines of flow.jsonl about one step; pandas reads them as a table."""
+    """Write the lines of flow.jsonl about one step; pandas reads them as a table."""
     return "".join(log_line({"step": step, **dataclasses.asdict(line)}) for line in measured)
 
 
 def read_flow(folder: Path) -> dict[int, list[GradientStats]]:
-    """By step what was measured of the gradients; empty for a run that has measured nothing."""
+    """Return the gradient statistics by step; empty for a run that has measured nothing."""
     found: dict[int, list[GradientStats]] = {}
     for record in read_log(folder, FLOW):
         line = GradientStats(**{name: record[name] for name in _LINE if name in record})

@@ -6,7 +6,7 @@ Differences are noted next to them::
 
     {
       "model":        the tensors by name, 32-bit floats
-      "model_args":   nanoGPT's own seven fields; and what nanoGPT has no word for, where it differs from nanoGPT
+      "model_args":   nanoGPT's own seven fields; and settings that nanoGPT lacks, if they differ from nanoGPT
       "iter_num":     the step
       "config":       {"dataset": …}, where nanoGPT looks for the name of its folder with the alphabet
       "optimizer":    AdamW's state and
@@ -14,14 +14,14 @@ Differences are noted next to them::
       "tinygrad_edu": the alphabet, the text, how it was trained
     }
 
-A model that is nanoGPT's has exactly its ``model_args``, and nanoGPT's own code runs it. Another one has a field more
-(``positions``, ``norm``, …), at which nanoGPT stops instead of computing something else. In a safetensors file, which
-holds tensors only, everything but the tensors is JSON in its metadata.
+A model that is nanoGPT's has exactly its ``model_args``, and nanoGPT's own code runs it. Any other has an additional
+field (``positions``, ``norm``, …), at which nanoGPT stops instead of computing something else. In a safetensors file,
+which holds tensors only, everything but the tensors is JSON in its metadata.
 
-Hugging Face's GPT-2 has the same names, but its matrices the other way round, (inputs, outputs), and biases everywhere.
-That too comes in, and goes out as a folder that ``GPT2LMHeadModel.from_pretrained`` reads.
+Hugging Face's GPT-2 has the same names, but transposed matrices, (inputs, outputs), and biases everywhere. It can be
+imported too, and exported as a folder that ``GPT2LMHeadModel.from_pretrained`` reads.
 
-Nothing that is read here can run code: .pt files are read as numbers and words only, and so is a ``meta.pkl``.
+Reading these files never runs code from them: .pt files are read as numbers and words only, and so is a ``meta.pkl``.
 """
 
 from __future__ import annotations
@@ -73,24 +73,24 @@ __all__ = [
 ]
 
 SUFFIXES = (".pt", ".safetensors")
-OWN = "tinygrad_edu"  # the entry of what nanoGPT does not keep in a checkpoint
+OWN = "tinygrad_edu"  # the entry for what nanoGPT does not keep in a checkpoint
 NANOGPT_FIELDS = ("n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout")
-#: What every model of nanoGPT is, and ours may not be.
+#: What is true for every model of nanoGPT, but not for every one of ours.
 NANOGPT_IS: dict[str, Any] = {
     "positions": "learned", "norm": "layernorm", "norm_weight": True, "activation": "gelu", "tied_head": True,
 }  # fmt: skip
 #: The same text under two names.
 NANOGPT_DATASETS = {"shakespeare_char": "tinyshakespeare"}
-#: nanoGPT's words for settings of a training.
+#: nanoGPT's names for training settings.
 _TRAINING = {
     "learning_rate": "lr", "min_lr": "min_lr", "warmup_iters": "warmup_steps", "max_iters": "steps",
     "batch_size": "batch_size", "weight_decay": "weight_decay", "beta1": "beta1", "beta2": "beta2",
     "grad_clip": "grad_clip",
 }  # fmt: skip
-_OF_THE_MACHINE = ("engine", "device", "threads")  # where it is read next, there may be no GPU
+_OF_THE_MACHINE = ("engine", "device", "threads")  # the next reader may have no GPU
 #: The matrices of Hugging Face's GPT-2 that are (inputs, outputs).
 _CONV1D = (".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight")
-#: Its words for activations; gelu_new is an approximation of gelu that differs by less than 0.001.
+#: Its names for activations; gelu_new is an approximation of gelu that differs by less than 0.001.
 _FROM_HUGGING_FACE = {
     "gelu": "gelu", "gelu_new": "gelu", "relu": "relu", "silu": "silu", "tanh": "tanh", "relu2": "relu2",
 }  # fmt: skip
@@ -105,17 +105,18 @@ MISSING_TORCH = "needs PyTorch, which is not installed: pip install 'tinygrad_ed
 @brief
 @dataclass(frozen=True)
 class Imported:
-    """What a file holds, as far as it says so.
+    """What a file holds, as far as it is known.
 
     Attributes:
         tensors: arrays of numpy or PyTorch by name.
-        model_args: of the model, in the words of :class:`gpt.config.GPTConfig`; empty in a bare ``state_dict``.
-        step: after how many steps it was saved.
-        alphabet: its characters in the order of their tokens; None when the file does not hold them.
-        dataset, text_sha256: of the text it learned from; None when unknown.
-        normalize: what was done to that text (see ``text.py``).
-        train: settings of its training, in the words of :class:`gpt.config.TrainConfig`.
-        note: what is not exactly as in the file, in a sentence; or nothing.
+        model_args: the settings of the model, as fields of :class:`gpt.config.GPTConfig`; empty in a bare
+            ``state_dict``.
+        step: the step at which it was saved.
+        alphabet: its characters in the order of their tokens; None if the file does not hold them.
+        dataset, text_sha256: the name and the SHA-256 of its training text; None if unknown.
+        normalize: the normalizations of that text (see ``text.py``).
+        train: the settings of its training, as fields of :class:`gpt.config.TrainConfig`.
+        note: a sentence about what is not exactly as in the file; or nothing.
     """
 
     tensors: dict[str, Any]
@@ -133,7 +134,7 @@ class Imported:
 
 
 def model_args(config: GPTConfig) -> dict[str, Any]:
-    """The shape of a model in nanoGPT's words, and in ours where it has none.
+    """Describe the shape of a model in nanoGPT's fields, and in ours if it has none.
 
     >>> from gpt.config import preset
     >>> set(model_args(GPTConfig(**preset("nano").model))) == set(NANOGPT_FIELDS)
@@ -164,7 +165,7 @@ def export(
         optimizer: AdamW's state (see :func:`gpt.runs.checkpoint.load_training_state`), for ``.pt``; zero by default.
         best_val_loss: the lowest validation loss so far, for ``.pt``.
 
-    Returns the name of nanoGPT's folder. Raises ConfigError for another ending, and, for ``.pt``, when PyTorch is not
+    Returns the name of nanoGPT's folder. Raises ConfigError for another extension, and, for ``.pt``, if PyTorch is not
     installed.
     """
     _check_suffix(path)
@@ -181,7 +182,7 @@ def export(
         write_atomically(path, save(tensors, metadata={OWN: json.dumps(about, ensure_ascii=False)}))
         return dataset
     torch = _torch(f"writing {path.name}")
-    if set(about["model_args"]) == set(NANOGPT_FIELDS):  # else nanoGPT's train.py must stop, and it reads these
+    if set(about["model_args"]) == set(NANOGPT_FIELDS):  # otherwise nanoGPT's train.py must stop, and it reads these
         about["best_val_loss"] = 1e9 if best_val_loss is None else best_val_loss  # nanoGPT begins with 1e9
         about["optimizer"] = _adamw(torch, model, tensors, config.train, optimizer)
     buffer = io.BytesIO()
@@ -191,7 +192,7 @@ def export(
 
 
 def _as_float32(model: GPT) -> dict[str, Any]:
-    """The parameters as such files have them; CheckpointError for a number that would become infinite."""
+    """Return the parameters as in such files; raises CheckpointError for a number that would become infinite."""
     if any(abs(p.data) > checkpoint.LARGEST_FLOAT32 for p in model.parameters()):  # the scalar engine can have such
         name = next(name for name, p in model.named_scalars() if abs(p.data) > checkpoint.LARGEST_FLOAT32)
         raise CheckpointError(f"{name} is larger than 32-bit floats are, and other numbers are not written")
@@ -212,7 +213,7 @@ def _own(config: RunConfig, tokenizer: CharTokenizer) -> dict[str, Any]:
 def _adamw(
     torch: Any, model: GPT, tensors: Mapping[str, Any], config: TrainConfig, state: Mapping[str, Any] | None
 ) -> Any:
-    """The state of PyTorch's AdamW with nanoGPT's two groups: tables that decay, and vectors that do not."""
+    """Make the state of PyTorch's AdamW with nanoGPT's two groups: tables that decay, and vectors that do not."""
     named = [(name, torch.from_numpy(tensors[name])) for name, _ in model.named_parameters()]
     groups = [
         {"params": [p for _, p in named if p.dim() >= 2], "weight_decay": config.weight_decay},
@@ -299,9 +300,9 @@ _ABOUT: reading.Schema = {
 
 
 def read(path: Path) -> Imported:
-    """What a ``.pt`` or ``.safetensors`` file holds: of ours, of nanoGPT, of Hugging Face, or a bare ``state_dict``.
+    """Read a ``.pt`` or ``.safetensors`` file: of ours, of nanoGPT, of Hugging Face, or a bare ``state_dict``.
 
-    Of a folder, as Hugging Face writes it, config.json is read too. Raises CheckpointError for a file that is missing,
+    In a folder, as Hugging Face writes it, config.json is read too. Raises CheckpointError for a file that is missing,
     damaged or something else, ConfigError for another ending and for a PyTorch that is missing or too old.
     """
     if path.is_dir():
@@ -334,7 +335,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             found = torch.load(file, map_location="cpu", weights_only=True)
         except CheckpointError:
             raise
-        except Exception as error:  # whatever a hostile file makes of PyTorch, zipfile and pickle
+        except Exception as error:  # whatever a hostile file makes PyTorch, zipfile and pickle raise
             raise CheckpointError(
                 f"{path} is damaged, or holds more than numbers and words, which is not read because it could run code "
                 f"({_reason(error)})"
@@ -352,14 +353,15 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise CheckpointError(f"{path} holds no state_dict: {shown(name)} is no name of a tensor")
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
         plain = plain and tensor.dtype in floats
-        # A tensor may claim to be larger than its numbers: each of them would be there many times.
+        # A tensor may claim to be larger than its numbers: each would be repeated many times.
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise CheckpointError(f"{path}: {shown(name)} is no tensor of floats, each with its own place")
     return {name: tensor.detach() for name, tensor in state.items()}, about
 
 
 def _reason(error: Exception) -> str:
-    """The sentence of an error that names the cause: PyTorch advises before it, and after, to read the file anyway.
+    """Return the sentence of an error that names the cause: PyTorch advises before it, and after, to read the file
+    anyway.
 
     >>> text = "Failed. Set it to False.\\n\\tWeightsUnpickler error: GLOBAL eval is unknown. Add it."
     >>> _reason(pickle.UnpicklingError(text))
@@ -375,7 +377,7 @@ def _reason(error: Exception) -> str:
 
 
 def _from_hugging_face(content: Mapping[str, Any], source: Path) -> dict[str, Any]:
-    """What config.json of Hugging Face's GPT-2 says, as a checkpoint of nanoGPT would say it."""
+    """Translate config.json of Hugging Face's GPT-2 into the fields of a nanoGPT checkpoint."""
     if content.get("model_type") != "gpt2":
         raise CheckpointError(
             f"{source} is not of Hugging Face's GPT-2: model_type is {shown(content.get('model_type'))}"
@@ -405,7 +407,7 @@ def _imported(path: Path, arrays: Mapping[str, Any], content: Mapping[str, Any])
         and bool((state["lm_head.weight"] == state["transformer.wte.weight"]).all())
     )
     if not tied:
-        args["tied_head"] = False  # whatever it says: two tables are two tables
+        args["tied_head"] = False  # whatever it says, two tables are two tables
     args = {**_shape_of(state, tied), **args}
     if args["tied_head"] is True:
         state.pop("lm_head.weight", None)
@@ -429,7 +431,7 @@ def _imported(path: Path, arrays: Mapping[str, Any], content: Mapping[str, Any])
 
 
 def _in_our_words(path: Path, arrays: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The tensors by our names, which are GPT-2's, in our layout, nanoGPT's; and whether they had Hugging Face's."""
+    """Return the tensors with GPT-2's names and nanoGPT's layout, and whether they had Hugging Face's layout."""
     state = {}
     for name, array in arrays.items():
         for prefix in _PREFIXES:
@@ -455,7 +457,7 @@ def _in_our_words(path: Path, arrays: Mapping[str, Any]) -> tuple[dict[str, Any]
 
 
 def _shape_of(state: Mapping[str, Any], tied: bool) -> dict[str, Any]:
-    """What the tensors alone tell about a model: all but the heads, the activation, and the kind of the norms."""
+    """Derive from the tensors all of a model but the heads, the activation, and the kind of the norms."""
     vocab_size, n_embd = state["transformer.wte.weight"].shape
     learned = "transformer.wpe.weight" in state
     layers = {name.split(".")[2] for name in state if name.startswith("transformer.h.")}
@@ -472,7 +474,8 @@ def _shape_of(state: Mapping[str, Any], tied: bool) -> dict[str, Any]:
 
 
 def read_vocabulary(path: Path) -> CharTokenizer:
-    """The alphabet in nanoGPT's ``meta.pkl`` or in our ``tokenizer.json``; CheckpointError for anything else."""
+    """Read the alphabet in nanoGPT's ``meta.pkl`` or our ``tokenizer.json``; raises CheckpointError for anything
+    else."""
     content = reading.content_of(path, f"there is no file {path}", reading.LARGEST_JSON)
     if path.suffix == ".json":
         return checkpoint.tokenizer_of(reading.parsed(content, path), path)
@@ -500,7 +503,8 @@ _PLAIN = re.compile(
 
 
 def _check_pickle(content: bytes) -> None:
-    """Raise UnpicklingError unless a pickle makes dictionaries, lists, numbers and words only, as many as it spells."""
+    """Raise UnpicklingError unless a pickle makes only dictionaries, lists, numbers and strings, as many as it spells
+    out."""
     for operation, argument, _ in pickletools.genops(content):
         if not _PLAIN.fullmatch(operation.name):
             raise pickle.UnpicklingError(f"it asks for {operation.name}, which could run code")
@@ -511,12 +515,12 @@ def _check_pickle(content: bytes) -> None:
 def run_config(
     imported: Imported, given: Mapping[str, Any], text: tuple[str | None, str | None, str, tuple[str, ...]]
 ) -> RunConfig:
-    """The settings of a run that goes on from an imported model.
+    """Return the settings of a run that continues an imported model.
 
     Args:
-        imported: what the file says.
-        given: what a person says about the model; it counts where the file is silent, and must agree where it is not.
-        text: data set, path, SHA-256 and normalizations of the text that the run goes on with.
+        imported: the content of the file.
+        given: settings from the command line; they apply if the file has none, and must agree if it has.
+        text: data set, path, SHA-256 and normalizations of the text that the run continues with.
 
     Raises ConfigError for what is missing or contradicts.
     """
@@ -547,7 +551,7 @@ def _train_fields() -> set[str]:
 
 
 def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: CharTokenizer, source: Path) -> GPT:
-    """Make a run of an imported model: it can be sampled from, measured, drawn, and trained further.
+    """Turn an imported model into a run, which can be sampled from, measured, drawn, and trained further.
 
     AdamW starts from zero: its running means are not in such files. Raises CheckpointError when the tensors do not fit.
     """
@@ -571,7 +575,7 @@ def _check_suffix(path: Path) -> None:
 
 
 def _torch(what: str, least: tuple[int, ...] = ()) -> Any:
-    """PyTorch, of version ``least`` or newer; ConfigError with what to do instead."""
+    """Import PyTorch of version ``least`` or newer; raises ConfigError with what to do instead."""
     try:
         import torch
     except ImportError:

@@ -1,6 +1,6 @@
 """Early stopping and divergence: the lowest validation loss so far, and a loss that explodes.
 
-Both are computed from the log, so that a resumed run judges as one that was never interrupted.
+Both are computed from the log, so that a resumed run behaves like an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 __all__ = ["EXPLODED", "RECENT", "BestLoss", "Explosion"]
 
 RECENT = 20  # steps whose mean counts: a single batch may be hard
-EXPLODED = 3.0  # times what it cost to know nothing
+EXPLODED = 3.0  # times the cost of knowing nothing
 
 
 class BestLoss:
     """The lowest validation loss of a run, and how many validations ago it was.
 
-    A loss counts as ``watched_loss`` of a record, or as its ``val_loss`` where both are the same: the last validation
+    A record has ``watched_loss``, or only ``val_loss`` if both are the same: the last validation
     of a run takes other sequences than those before it, and losses on different texts cannot be compared.
 
     >>> best = BestLoss([{"step": 0, "val_loss": 4.2}, {"step": 5, "val_loss": 3.1}, {"step": 10, "val_loss": 3.3}])
@@ -38,7 +38,7 @@ class BestLoss:
                 self.see(record["step"], record.get("watched_loss", record["val_loss"]))
 
     def see(self, step: int, loss: float) -> bool:
-        """Take note of a validation; True when there was no lower loss before."""
+        """Record a validation; returns whether there was no lower loss before."""
         if loss < self.loss:
             self.step, self.loss, self.since = step, loss, 0
             return True
@@ -47,7 +47,7 @@ class BestLoss:
 
 
 class Explosion:
-    """Tells when the mean of the last 20 training losses is three times what guessing costs, or the first loss.
+    """Detects that the mean of the last 20 training losses is three times the loss of guessing, or the first loss.
 
     >>> explosion = Explosion([], vocab_size=65)
     >>> explosion.see(4.2), any(explosion.see(100.0) for _ in range(3)), any(explosion.see(100.0) for _ in range(20))
@@ -63,7 +63,7 @@ class Explosion:
                 self.see(record["train_loss"])
 
     def see(self, loss: float) -> bool:
-        """Take note of the loss of a step; True when it has exploded."""
+        """Record the loss of a step; returns whether it has exploded."""
         if self._first:
             self._limit = max(self._limit, EXPLODED * loss)
             self._first = False
@@ -72,5 +72,5 @@ class Explosion:
 
     @property
     def mean(self) -> float:
-        """Of the last losses."""
+        """The mean of the last losses."""
         return sum(self._recent) / len(self._recent)

@@ -1,4 +1,4 @@
-"""The log of a run for other programs: as CSV for spreadsheets, as events for TensorBoard."""
+"""Export the log of a run: as CSV for spreadsheets, as events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TAGS = {"train_loss": "loss/train", "val_loss": "loss/validation", "watched_los
 
 
 def as_csv(records: list[dict[str, Any]]) -> str:
-    """A line of names, then one per record.
+    """Return a line of names, then one line per record.
 
     >>> as_csv([{"step": 0, "val_loss": 4.2}, {"step": 1, "val_loss": None, "lr": 0.5}])
     'step,val_loss,lr\\n0,4.2,\\n1,,0.5\\n'
@@ -37,7 +37,7 @@ def as_csv(records: list[dict[str, Any]]) -> str:
 
 
 def check_tensorboard(folder: Path) -> None:
-    """Raise ConfigError where tensorboardX is missing, or the folder has files in it."""
+    """Raise ConfigError if tensorboardX is missing, or the folder has files in it."""
     if importlib.util.find_spec("tensorboardX") is None:
         raise ConfigError(
             "--tensorboard needs tensorboardX, which is not installed: pip install 'tinygrad_edu[tensorboard]'; "
@@ -48,10 +48,10 @@ def check_tensorboard(folder: Path) -> None:
 
 
 def times(folder: Path, last: int) -> Callable[[int], float]:
-    """The time of day of a step, in seconds since 1970, from the times at which the files of the run were written.
+    """Return the time of a step, in seconds since 1970, from the times at which the files of the run were written.
 
-    The log itself is the same for the same seed, and so knows no time. Between two files it is taken to have passed
-    evenly; a copy of a folder that has not kept the times has one moment for all steps.
+    The log itself is the same for the same seed, so it has no times. They are interpolated between two files; in a copy
+    of a folder without the original times all steps have the same time.
     """
     written = {0: folder / checkpoint.CONFIG, **snapshots.taken(folder), last: folder / checkpoint.LOG}
     known: list[tuple[int, float]] = []

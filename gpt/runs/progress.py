@@ -1,4 +1,4 @@
-"""What a person watches while a model trains: one moving line in a terminal, plain lines in a pipe or a file."""
+"""The progress of training: one moving line in a terminal, plain lines in a pipe or a file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tinygrad_edu import console
 
 __all__ = ["PLAIN_SECONDS", "Progress", "duration"]
 
-PLAIN_SECONDS = 15.0  # between lines that say nothing but "still going"
+PLAIN_SECONDS = 15.0  # between lines that only say "still going"
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds, and hours when there are any.
+    """Write minutes and seconds, and hours if there are any.
 
     >>> duration(75), duration(3675)
     ('1:15', '1:01:15')
@@ -26,15 +26,15 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Shows step, loss, validation loss, characters per second and the time left.
+    """Shows step, loss, validation loss, characters per second and remaining time.
 
-    Both are reckoned from the second step on: the first one also compiles, and would promise hours for minutes. In a
-    terminal the time left is tqdm's, a mean of the latest steps.
+    Both are computed from the second step on: the first one also compiles, and would predict hours for minutes. In a
+    terminal the remaining time is tqdm's, a mean of the latest steps.
 
     Args:
         first: the step before the first one of this session.
         last: the last step of the run.
-        characters: how many one step trains on.
+        characters: the number of characters per step.
     """
 
     def __init__(self, first: int, last: int, characters: int) -> None:
@@ -55,7 +55,7 @@ class Progress:
             )
 
     def step(self, step: int, loss: float) -> None:
-        """One step is done. The loss shown is a running mean: single batches jump."""
+        """Note that a step is done. The loss shown is a running mean, because single batches vary."""
         now = time.monotonic()
         if step == self._first + 1:
             self._began = now
@@ -69,11 +69,11 @@ class Progress:
             self._line(step)
 
     def next(self) -> None:
-        """The next step begins."""
+        """Note that the next step begins."""
         self._since = time.monotonic()
 
     def validated(self, step: int, val_loss: float, beaten: str) -> None:
-        """A validation is done; ``beaten`` is the counting model that the loss is below."""
+        """Note that a validation is done; ``beaten`` is the baseline that the loss is below."""
         self._val = f"val {val_loss:.3f}"
         self._line(step, f" (beats {beaten})" if beaten else "")
 
@@ -86,14 +86,14 @@ class Progress:
             print(text, flush=True)
 
     def close(self) -> None:
-        """Take the moving line away."""
+        """Remove the moving line."""
         if self._bar is not None:
             self._bar.close()
 
     def _line(self, step: int, remark: str = "") -> None:
         self._spoke = time.monotonic()
-        shown = self._bar is None and self._first + 1 < step < self._last  # in a terminal the moving line says it
-        per_step = (self._spoke - self._began) / max(step - self._first - 1, 1)  # with all that goes on in between
+        shown = self._bar is None and self._first + 1 < step < self._last  # in a terminal the moving line shows it
+        per_step = (self._spoke - self._began) / max(step - self._first - 1, 1)  # including everything in between
         left = f"  {duration((self._last - step) * per_step)} left" if shown else ""
         self.say(f"step {step:>{len(str(self._last))}}/{self._last}  {self._numbers(step, remark)}{left}")
 

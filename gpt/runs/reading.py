@@ -1,8 +1,8 @@
 """Read files of unknown origin: their content is checked before it is used.
 
-A file is opened only if it is a regular one, and is read as far as a limit. JSON is UTF-8, of bounded depth, and its
-words are text that can be written again. What a record must hold is said once, in a schema: a :class:`Kind` per field.
-Whatever does not fit is a CheckpointError of one line, with the file, the field, what was expected and what was found.
+Only regular files are opened, and read up to a limit. JSON is UTF-8, of bounded depth, and its strings are valid text.
+A schema defines what a record must hold: a :class:`Kind` per field. Anything else is a CheckpointError of one line,
+    with the file, the field, what was expected and what was found.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
     "whole",
 ]
 
-LARGEST_COUNT = 10**12  # of steps, of numbers: beyond what anybody has, and far from where floats overflow
+LARGEST_COUNT = 10**12  # of steps, of numbers: beyond any real use, and far from where floats overflow
 LARGEST_NUMBER = 1e300  # so that a few can be added
 DEEPEST = 32  # levels of lists and dictionaries
 LARGEST_JSON = 1 << 24  # bytes, of settings and alphabets; a log has no limit
@@ -68,9 +68,9 @@ class Kind:
     """What a field must be.
 
     Attributes:
-        words: that, for a message.
-        fits: whether a value is.
-        needed: whether the field must be there.
+        words: a description for messages.
+        fits: whether a value fits.
+        needed: whether the field must exist.
     """
 
     words: str
@@ -79,7 +79,7 @@ class Kind:
 
 
 def whole(low: int = 0, high: int = LARGEST_COUNT, *, needed: bool = True) -> Kind:
-    """A whole number in a range."""
+    """Return the kind of whole numbers in a range."""
     return Kind(
         f"a whole number from {low} to {high:,}",
         lambda x: isinstance(x, int) and not isinstance(x, bool) and low <= x <= high,
@@ -96,12 +96,12 @@ def _is_words(x: Any) -> bool:
 
 
 def optional(kind: Kind) -> Kind:
-    """The same, or null, or nothing."""
+    """Return the same kind, optional or null."""
     return Kind(f"{kind.words} or null", lambda x: x is None or kind.fits(x), needed=False)
 
 
 NUMBER = Kind("a finite number", _is_number)
-#: What a model can have become before anybody noticed.
+#: A loss may have become NaN or infinite unnoticed.
 MEASURED = Kind("a number", lambda x: _is_number(x) or (isinstance(x, float) and (math.isnan(x) or x == math.inf)))
 WORDS = Kind("text", _is_words)
 LIST_OF_WORDS = Kind("a list of texts", lambda x: isinstance(x, (list, tuple)) and all(map(_is_words, x)), needed=False)
@@ -112,7 +112,7 @@ Schema = Mapping[str, Kind]
 
 
 def checked(content: Any, schema: Schema, source: object, others: Kind | None = None) -> dict[str, Any]:
-    """``content``, which must be a dict whose fields are what ``schema`` says; other fields are of kind ``others``."""
+    """Return ``content``, which must be a dict with the fields of ``schema``; other fields are of kind ``others``."""
     if not RECORD.fits(content):
         raise CheckpointError(f"{source} must hold {RECORD.words}, got {shown(content)}")
     for name, kind in schema.items():
@@ -133,9 +133,9 @@ def checked(content: Any, schema: Schema, source: object, others: Kind | None = 
 
 @contextmanager
 def opened(path: Path, missing: str) -> Iterator[BinaryIO]:
-    """A regular file, open; CheckpointError for whatever else has that name, with ``missing`` where there is nothing.
+    """Open a regular file; raises CheckpointError for anything else of that name, with ``missing`` if there is nothing.
 
-    A pipe would be waited for without end, and a device may never end.
+    Opening a pipe could wait forever, and a device may never end.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -154,7 +154,7 @@ def opened(path: Path, missing: str) -> Iterator[BinaryIO]:
 
 
 def content_of(path: Path, missing: str, most: int) -> bytes:
-    """The bytes of a file that has at most ``most`` of them; CheckpointError as :func:`opened` says."""
+    """Return the bytes of a file that has at most ``most``; raises CheckpointError like :func:`opened`."""
     with opened(path, missing) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -163,7 +163,7 @@ def content_of(path: Path, missing: str, most: int) -> bytes:
 
 
 def parsed(content: bytes | str, source: object) -> Any:
-    """What JSON says; CheckpointError for what is no JSON, no UTF-8, or nested deeper than any of our files."""
+    """Parse JSON; raises CheckpointError for what is not JSON, not UTF-8, or nested deeper than any of our files."""
     try:
         found = json.loads(content.decode("utf-8") if isinstance(content, bytes) else content)
     except UnicodeDecodeError as error:
@@ -201,12 +201,12 @@ _TENSOR: Schema = {
 @brief
 @dataclass(frozen=True)
 class TensorFile:
-    """A safetensors file that is open; its numbers are not read yet.
+    """An open safetensors file; its numbers are not read yet.
 
     Attributes:
         path: the file.
-        metadata: texts by name.
-        shapes: of the tensors by name; the file is exactly as long as they need.
+        metadata: strings by name.
+        shapes: the shapes of the tensors by name; the file is exactly as long as they need.
     """
 
     path: Path
@@ -217,7 +217,7 @@ class TensorFile:
     _header: dict[str, Any]
 
     def arrays(self) -> dict[str, Any]:
-        """All tensors by name, as numpy arrays."""
+        """Return all tensors by name, as numpy arrays."""
         self._file.seek(self._start)
         content = memoryview(self._file.read())
         found = {}
@@ -233,7 +233,8 @@ class TensorFile:
 
 @contextmanager
 def open_tensors(path: Path, missing: str | None = None) -> Iterator[TensorFile]:
-    """A safetensors file of floats; CheckpointError when it is missing, damaged, or not as long as it says."""
+    """Open a safetensors file of floats; raises CheckpointError if it is missing, damaged, or not as long as it
+    says."""
     with opened(path, missing or f"there is no {path.name} in {path.parent}") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")

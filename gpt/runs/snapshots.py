@@ -17,7 +17,7 @@ FOLDER = "snapshots"
 
 
 def planned(steps: int, keep: int) -> list[int]:
-    """The steps at which a run of ``steps`` takes its ``keep`` snapshots, the last step among them.
+    """Return the steps at which a run of ``steps`` takes its ``keep`` snapshots, including the last step.
 
     >>> planned(1000, 5), planned(1000, 1), planned(2, 5), planned(1000, 0)
     ([0, 250, 500, 750, 1000], [1000], [0, 1, 2], [])
@@ -38,9 +38,9 @@ def taken(folder: Path) -> dict[int, Path]:
 
 
 def take(folder: Path, step: int, plan: list[int]) -> None:
-    """Keep what model.safetensors holds as the snapshot of ``step``.
+    """Keep a copy of model.safetensors as the snapshot of ``step``.
 
-    Those that are not in ``plan`` (that of a shorter run, say) are removed before.
+    Snapshots that are not in ``plan`` (those of a shorter run, say) are removed first.
     """
     for old, path in taken(folder).items():
         if old not in plan:

@@ -18,17 +18,17 @@ __all__ = ["baselines_text", "command_line", "final_validation", "judged", "loss
 
 
 def command_line(words: str, folder: Path) -> str:
-    """A command as this person would type it: through run.py, or with an activated environment."""
+    """Return a command as it is typed here: through run.py, or with an activated environment."""
     return f"{console.launcher()} gpt {words} {shlex.quote(str(folder))}"
 
 
 def baselines_text(baselines: Sequence[Baseline]) -> str:
-    """What counting alone reaches, a line per baseline."""
+    """Return the baselines, one line each."""
     return "\n".join(f"  {baseline.name:<8}{baseline.loss:.3f}   knows {baseline.counts}" for baseline in baselines)
 
 
 def loss_words(loss: float) -> str:
-    """A loss in nats, in bits and as a perplexity."""
+    """Write a loss in nats, in bits and as a perplexity."""
     bits = loss / math.log(2)
     return f"{loss:.4f} nats per character ({bits:.3f} bits, perplexity {math.exp(min(loss, 700.0)):.2f})"
 
@@ -39,9 +39,9 @@ def judged(loss: float, baselines: Sequence[Baseline]) -> str:
 
 
 def final_validation(record: Mapping[str, Any], config: TrainConfig) -> str:
-    """What the last validation of a run read, where that is not what those on the way have read; else nothing.
+    """Say what the last validation of a run read, if it differs from the validations during training.
 
-    The losses are not to be compared: they are of other texts.
+    Their losses cannot be compared, because they are of different texts.
     """
     if "watched_loss" not in record:
         return ""

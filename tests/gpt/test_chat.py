@@ -85,7 +85,7 @@ def test_a_model_without_line_ends_cannot_chat(
         == 0
     )
     assert chat(tmp_path / "run", ["a"], monkeypatch) == 2
-    assert "has read no line end" in capsys.readouterr().err
+    assert "has never read a line end" in capsys.readouterr().err
 
 
 def test_reset_forgets_what_was_written(

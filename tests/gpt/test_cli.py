@@ -151,7 +151,7 @@ BAD: list[tuple[list[str], str]] = [
     (["train", "--steps", "-4"], "steps must be at least 1, got -4"),
     (["train", "--lr", "nan"], "lr must be at least 0"),
     (["train", "--activation", "step"], "activation must be one of"),
-    (["train", "--data", "{text}", "--out", "{run}"], "already holds a run; go on with it by --resume"),
+    (["train", "--data", "{text}", "--out", "{run}"], "already holds a run; resume it with --resume"),
     (["train", "--data", "{text}", "--out", "{text}/run"], "cannot write to"),
     (["train", "--resume", "{missing}"], "holds no checkpoint"),
     (["train", "--resume", "{run}", "--n-layer", "3"], "--n-layer cannot change in a resumed run"),
@@ -256,7 +256,7 @@ def test_a_run_that_was_stopped_is_pointed_out(
     config = tmp_path / "runs" / "text-micro" / "config.json"
     config.write_text(config.read_text().replace('"steps": 2,', '"steps": 9,'))
     assert main([*train_arguments, "--steps", "1"]) == 0
-    assert "stopped at step 2 of 9; to go on with it instead: python -m gpt train --resume" in capsys.readouterr().out
+    assert "stopped at step 2 of 9; to resume it instead: python -m gpt train --resume" in capsys.readouterr().out
 
 
 def test_a_failed_start_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ def test_one_text_per_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["train", "--data", "a.txt", "--data", "b.txt"])
     assert stop.value.code == 2
-    assert "--data can be given once; for several files give the folder that they are in" in capsys.readouterr().err
+    assert "--data can be given only once; for several files give their folder" in capsys.readouterr().err
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def test_the_file_says_what_nanogpt_has_no_word_for(tmp_path: Path, capsys: pyte
         assert main(["export", str(tmp_path / name), str(tmp_path / f"{name}.safetensors")]) == 0
     printed = capsys.readouterr().out
     assert "norm rmsnorm, norm_weight False, activation relu2, tied_head False" in printed
-    assert "nanoGPT's model.py runs it as it is" in printed
+    assert "nanoGPT's model.py runs it unchanged" in printed
     content = (tmp_path / "ours.safetensors").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     args = json.loads(header["__metadata__"]["tinygrad_edu"])["model_args"]

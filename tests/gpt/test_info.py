@@ -48,7 +48,7 @@ def test_shares_of_parameters_and_the_history(run: Path, capsys: pytest.CaptureF
     assert [int(numbers(line)[0]) for line in table if line.endswith("lowest")] == [best]
     assert f"{4 * total:,}" in printed or f"{4 * total / 1000:.3g} kB" in printed
     assert "this is on 5 sequences of the validation text" in " ".join(printed.split())
-    assert "on the 3 sequences of the validations on the way" in " ".join(printed.split())
+    assert "on the 3 sequences of the validations during training" in " ".join(printed.split())
     assert re.search(r"\d nats per character .* perplexity .*: better than", " ".join(printed.split()))
 
 

@@ -57,7 +57,7 @@ def test_patience_ends_a_run_that_does_not_get_better(
     still = ["--lr", "0", "--steps", "100", "--patience", "2"]
     assert main([*train_arguments, *still, "--out", str(out)]) == 0
     assert checkpoint.load_training_state(out).step == 8  # validated at 0, 4 and 8, with the same loss
-    assert "Stopped early after step 8: 2 validations brought no lower loss" in capsys.readouterr().out
+    assert "Stopped early after step 8: 2 validations did not lower the loss" in capsys.readouterr().out
     before = checkpoint.load_training_state(out)
     assert main(["train", "--resume", str(out), "--no-draw"]) == 0  # its patience is still at an end
     assert checkpoint.load_training_state(out) == before

@@ -102,7 +102,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
     monkeypatch.setattr(CompiledEngine, "step", step)
     arguments += ["--lr", "0.01,0.02"]
     assert main(arguments) == 130
-    assert "the same command goes on from here" in capsys.readouterr().out
+    assert "the same command continues from here" in capsys.readouterr().out
     assert not (tmp_path / "sweep" / "lr=0.02").exists()
     assert main(arguments) == 0
     assert next(made) == 2 * 8 + 1
@@ -145,7 +145,7 @@ def test_a_folder_of_another_sweep_is_left_alone(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--lr", "1e-3,fast"], "--lr takes numbers with commas between, such as 1,2; got '1e-3,fast'"),
+        (["--lr", "1e-3,fast"], "--lr takes numbers separated by commas, such as 1,2; got '1e-3,fast'"),
         (["--n-layer", "1,,2"], "--n-layer takes whole numbers"),
         (["--bias", "yes"], "--bias takes true or false"),
         (["--activation", "relu,"], "--activation takes names"),

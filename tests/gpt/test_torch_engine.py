@@ -201,7 +201,7 @@ def test_two_processes_make_the_steps_of_one_with_the_whole_batch(
     assert done.stdout.count("A new run in") == 1  # one process speaks
     done = run(torchrun(["train", "--resume", str(two), "--steps", "12", "--no-draw"]))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Going on with the run in") == 1
+    assert done.stdout.count("Resuming the run in") == 1
     last = {8: "val_loss"}  # the first part ended there, with a longer validation
     logs = [
         [

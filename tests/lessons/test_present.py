@@ -142,7 +142,7 @@ def test_a_number_that_does_not_come_out_is_reported(lesson) -> None:
     presenter = Presenter(lesson)
     press(presenter, "space", "R", "space")
     press(presenter, "space")
-    assert "does not come out: AssertionError" in presenter.message
+    assert "was not confirmed: AssertionError" in presenter.message
 
 
 def test_the_timer(lesson) -> None:

@@ -66,7 +66,7 @@ def test_what_is_missing_is_said(run, tmp_path):
     moved = shutil.copytree(run, tmp_path / "moved")
     config = moved / "config.json"
     config.write_text(config.read_text().replace("text.txt", "gone.txt"))
-    with pytest.raises(viz.DrawingError, match=r"there is no file .*gone.txt; give a text of your own with --text"):
+    with pytest.raises(viz.DrawingError, match=r"there is no file .*gone.txt; give another text with --text"):
         checkpoint.load(moved).tokens()
     assert checkpoint.load(moved).tokens("to be")
 

@@ -170,7 +170,7 @@ def test_the_command_does_without_the_text(run, tmp_path, capsys):
     assert main(["curve", str(run), str(moved)]) == 0
     shown = capsys.readouterr()
     assert "moved: 8 steps" in shown.out
-    assert "without what counting reaches: the text that" in shown.err
+    assert "without baselines: the text that" in shown.err
     assert main(["curve", str(run), "--no-ladder"]) == 0
     assert "counting" not in capsys.readouterr().out
 

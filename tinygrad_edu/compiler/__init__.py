@@ -1,38 +1,38 @@
 """The compiler: scalars in, array program out.
 
-Read in this order, which is also the way of a function through it; ``tests/engine/test_imports.py`` says which room may
-import from which.
+Read in this order, which is also the path of a function through it; ``tests/engine/test_imports.py`` says which folder
+may import from which.
 
 ``compiled``: ``jit``, the public face; ``parameters``: one flat array for all of them; ``optim``: the optimizers on it;
-``backend``: what a back end is
+``backend``: the interface of a back end
 
 ``frontend``: run the function once and write down every operation
     ``trace`` on ``tracers`` (the objects that stand in for numbers); ``module_templates``: calls of modules;
     ``structure``: how arguments and results are nested; ``simplify``: fewer, larger nodes, with a level each;
     ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``;
-    ``indirect``: questions that a number never hears, such as ``(0.5).__lt__(x)``; ``outside``: chance and clocks;
-    ``surroundings``: what the function reads besides its arguments
+    ``indirect``: questions that a traced number cannot detect, such as ``(0.5).__lt__(x)``; ``outside``: random numbers
+    and clocks; ``surroundings``: what the function reads besides its arguments
 
 ``vectorize``: packs of nodes become instructions
     ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their
     order; ``to_program``
 
 ``numpy_backend``: the one that runs everywhere
-    ``entry``: ``NumpyBackend``; ``executor``: memory and order; ``parallel``: a batch shared out to threads;
+    ``entry``: ``NumpyBackend``; ``executor``: memory and order; ``parallel``: a batch split among threads;
     ``lowering``: an instruction as calls of numpy on ``buffers``; ``contraction``: sums of products; ``elementwise``:
-    what numpy has no function for; ``scalars``: plain Python for stretches without vectors
+    kernels for which numpy has no function; ``scalars``: plain Python for parts without vectors
 
-``llvm_backend``: machine code, where there is llvmlite
+``llvm_backend``: machine code, if llvmlite is installed
     ``codegen``; ``llvm_math``: the operations in LLVM's language; ``adam``: a step of the optimizer as a program
 
 ``runtime``: what every back end needs
     ``memory``; ``allocation``: a place in it for every array; ``axis_order``: the order of axes in memory; ``views``:
-    strided arrays; ``index_range``: whether indices choose something; ``dropout_masks``; ``erfcx``: the tail of the
+    strided arrays; ``index_range``: whether indices are in range; ``dropout_masks``; ``erfcx``: the tail of the
     normal distribution; ``threads``
 
 ``program``: the language in between
     ``ir``; ``interpreter``: what a program means; ``autodiff``; ``passes``; ``fusion``: which instructions run as
-    one loop; ``rematerialize``: what is cheaper to compute again
+    one loop; ``rematerialize``: what is cheaper to recompute
 """
 
 from .backend import Backend, Executor

@@ -1,8 +1,8 @@
-"""What a back end is: it says where the arrays of programs are, and runs programs there.
+"""The interface of a back end, which decides where the arrays of programs are, and runs programs there.
 
 ``jit(function, parameters, backend=...)`` takes one. Its language is described in ``program/ir.py``, and defined by the
-interpreter next to it. A back end has a folder of its own. ``numpy_backend`` is one; ``Parameters`` takes it if nobody
-chooses, and nothing else knows which one it is.
+interpreter next to it. Each back end has its own folder. ``numpy_backend`` is one; ``Parameters`` takes it by default,
+and nothing else knows which one it is.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["Backend", "Executor", "checked"]
 
 
 class Executor:
-    """A program that is ready to run, for one size of batch. A back end derives its own from this.
+    """A program ready to run, for one batch size. A back end derives its own from this.
 
     Attributes:
         program: with a gradient part, or without.
-        batch: how many examples there are.
-        random: where the draws of Dropout come from; ``runtime/dropout_masks.py`` has what makes numbers of it that are
-            the same on every back end.
+        batch: the number of examples.
+        random: the generator of Dropout; ``runtime/dropout_masks.py`` draws numbers from it that are the same on every
+            back end.
         in_python: how many instructions run as plain Python.
     """
 
@@ -39,20 +39,20 @@ class Executor:
 
     @cached_property
     def inputs(self) -> list[Any]:
-        """An array of numpy for each argument, shape (batch, …): a bound call writes there, and hands them to run()."""
+        """A numpy array for each argument, shape (batch, …): a bound call writes there, and passes them to run()."""
         arrays = [array for array in self.program.arrays if array.kind in ("input", "index")]
         return [np.zeros((self.batch, *a.shape), np.int64 if a.kind == "index" else np.float64) for a in arrays]
 
     def run(self, inputs: Sequence[Any]) -> Any:
-        """Run on one array of numpy for each argument, shape (batch, …).
+        """Run on one numpy array for each argument, shape (batch, …).
 
-        Returns the n results as an array of numpy: shape (n, batch), or (n,) where they are the same for all examples.
+        Returns the n results as a numpy array: shape (n, batch), or (n,) if they are the same for all examples.
         The gradient of their mean is then in the array that :meth:`Backend.executor` was given for it.
         """
         raise NotImplementedError
 
     def outputs(self) -> Any:
-        """The results of the latest run, as :meth:`run` returned them."""
+        """Return the results of the latest run, as :meth:`run` did."""
         raise NotImplementedError
 
     def timed(self, inputs: Sequence[Any]) -> list[float]:
@@ -60,9 +60,9 @@ class Executor:
         raise CompileError(f"{type(self).__name__} does not measure single instructions; run without timed()")
 
     def one_by_one(self) -> Iterator[tuple[Instruction, Any]]:
-        """Run again with the inputs of the latest run; after every instruction, give the whole array that it wrote to.
+        """Run again with the inputs of the latest run; after every instruction, yield the whole array that it wrote to.
 
-        An array of numpy, axes in the order of the program, the lanes last. A back end without this cannot name the
+        A numpy array, axes in the order of the program, the lanes last. A back end without this cannot name the
         line of the first NaN.
         """
         return iter(())
@@ -70,7 +70,7 @@ class Executor:
     def find_not_finite(self) -> Instruction | None:
         """Run again step by step and return the first instruction that makes a NaN, or else the first infinity.
 
-        Where the results are not finite, it is one that computes them, and no derivative.
+        If the results are not finite, it is one that computes them, not a derivative.
         """
         suspect = None
         for n, (it, values) in enumerate(self.one_by_one()):
@@ -89,35 +89,35 @@ class Executor:
 
 
 class Backend:
-    """Where programs run. One that works in the memory of the processor needs :meth:`executor` only."""
+    """Where programs run. One that works in the memory of the CPU needs only :meth:`executor`."""
 
     def array(self, numbers: Any) -> Any:
-        """An array of its own with these numbers, which are an array of numpy: parameters, or their gradient."""
+        """Make a device array with these numbers, a numpy array: parameters, or their gradient."""
         return memory.copy(numbers)
 
     def numbers(self, array: Any) -> Any:
-        """An array of its own as one of numpy, without a copy where that is possible."""
+        """Return a device array as a numpy array, without a copy if possible."""
         return array
 
     def put(self, array: Any, places: Any, numbers: Any) -> None:
-        """Write numbers to some places of an array of its own; both are arrays of numpy."""
+        """Write numbers to some positions of a device array; both are numpy arrays."""
         array[places] = numbers
 
     def executor(self, program: Program, parameters: Any, gradient: Any, batch: int, often: bool = False) -> Executor:
-        """What runs a program on these parameters.
+        """Make what runs a program on these parameters.
 
         Args:
             program: with a gradient part, or without.
-            parameters: all of them in one array of its own; only read.
-            gradient: an array of its own for their gradient, as large; None for a program without.
+            parameters: all of them in one device array; only read.
+            gradient: a device array of the same size for their gradient; None for a program without.
             batch: the number of examples.
-            often: whether it will run so often that no effort is too large.
+            often: whether it will run so often that any optimization pays off.
         """
         raise NotImplementedError
 
 
 def checked(backend: Any) -> Backend:
-    """``backend``, if it is one."""
+    """Return ``backend`` if it is one."""
     if not isinstance(backend, Backend):
         raise TypeError(f"backend must be a Backend, such as NumpyBackend(threads=2); got {shown(backend)}")
     return backend

@@ -34,18 +34,18 @@ from .vectorize.to_program import to_program
 
 @dataclass(frozen=True)
 class Stats:
-    """What became of a function.
+    """Statistics of a compiled function.
 
     Attributes:
         scalar_operations: operations on Values that one call of the function performs.
-        instructions: of the forward program.
-        gradient_instructions: that the gradient adds to them; 0 if it was never asked for.
+        instructions: the instructions of the forward program.
+        gradient_instructions: those that the gradient adds; 0 if it was never requested.
         matrix_products: instructions of the forward program that are matrix products.
-        multiplications: of Values, in the forward program, for one example.
-        matrix_share: the share of them that runs inside of matrix products.
+        multiplications: multiplications of Values in the forward program, for one example.
+        matrix_share: the share of them that runs inside matrix products.
         in_python: instructions, with those of the gradient, that work on so few numbers each that they run as plain
             Python, for the batch that was compiled last.
-        trace_seconds, compile_seconds: how long it took.
+        trace_seconds, compile_seconds: how long that took.
     """
 
     scalar_operations: int
@@ -61,12 +61,12 @@ class Stats:
 
 @dataclass
 class _Version:
-    """What a function was compiled to, for surroundings as they were then.
+    """A compiled version of a function, for its surroundings at that time.
 
     Attributes:
-        around: to see whether they are the same now; None when nobody looks.
-        structure: how results are nested.
-        operations: on Values, that one call of the function performs.
+        around: checks whether they are still the same; None if that is turned off.
+        structure: the nesting of the results.
+        operations: the operations on Values in one call of the function.
         executors: by (with the gradient or not, size of the batch), each with the array of parameters that it reads.
         in_python: see :class:`Stats`.
     """
@@ -80,15 +80,15 @@ class _Version:
     in_python: int = 0
 
     def unchanged(self) -> bool:
-        """Whether it holds for the surroundings as they are now."""
+        """Return whether it is valid for the current surroundings."""
         return self.around is None or self.around.changed() is None
 
 
-_Signature = tuple[tuple[str, tuple[int, ...]], ...]  # of every argument the kind, "input" or "index", and the shape
+_Signature = tuple[tuple[str, tuple[int, ...]], ...]  # for every argument its kind, "input" or "index", and its shape
 
-#: So many versions of a function are kept, for surroundings that change to and fro, such as train() and eval().
+#: This many versions of a function are kept, for surroundings that alternate, such as train() and eval().
 _KEPT = 4
-#: After so many compilations a warning says what changes all the time.
+#: After this many compilations a warning names what keeps changing.
 _OFTEN = 8
 
 
@@ -96,10 +96,10 @@ class Compiled:
     """A function on Values that runs as an array program, for many examples at once. Made by :func:`jit`.
 
     It is compiled at the first call, for arguments of that shape, and with every module in the mode (``train()`` or
-    ``eval()``) that it is in then. When something else that the function reads has changed, a mode, a variable around
-    it, an attribute, or when parameters were replaced by others, the next call compiles it once more.
+    ``eval()``) that it is in then. If something else that the function reads has changed (a mode, a variable around it,
+    an attribute), or if parameters were replaced, the next call recompiles it.
 
-    Numbers of parameters need no care: see :class:`Parameters`. Several threads may call it; they take turns.
+    Parameters may change freely: see :class:`Parameters`. Several threads may call it; they take turns.
 
     Attributes:
         parameters: the parameters in one array, with their gradient.
@@ -111,7 +111,7 @@ class Compiled:
         self.trace_seconds = 0.0
         self.compile_seconds = 0.0
         self._watch = watch
-        self._versions: list[_Version] = []  # the latest ones, the one in use last
+        self._versions: list[_Version] = []  # the latest ones, the current one last
         self._compilations = 0
         self._signature: _Signature = ()
         self._random = np.random.default_rng(0)
@@ -119,18 +119,18 @@ class Compiled:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def __call__(self, *batch: Any, **named: Any) -> Any:
-        """The function's results for every example of a batch.
+        """Return the function's results for every example of a batch.
 
-        The arguments are those of the function with one more axis in front: the examples. Where the function returns a
-        Value this is an array of shape (batch,), nested in the same lists otherwise.
+        The arguments are those of the function with one more axis in front, the examples. If the function returns a
+        Value, the result is an array of shape (batch,); otherwise it is nested like the function's result.
         """
         version, inputs, size = self._inputs(self._by_position(batch, named))
         return rebuild(version.structure, iter(self._run(version, inputs, size)))
 
     def flat(self, *batch: Any) -> Any:
-        """The same results as one array (n, batch): the n Values in the order in which the function's lists hold them.
+        """Return the same results as one array (n, batch): the n Values in the order of the function's lists.
 
-        For results of many numbers, where the nested lists would take longer than the program.
+        Use it for many results, for which nested lists would take longer than the program.
         """
         return self._run(*self._inputs(batch))
 
@@ -139,16 +139,16 @@ class Compiled:
             return _columns(self._executor(version, False, size).run(inputs), size)
 
     def bind(self, *batch: Any) -> Bound:
-        """The program with arguments that stay where it reads them; see :class:`Bound`."""
+        """Bind the program to arguments that stay where it reads them; see :class:`Bound`."""
         version, inputs, size = self._inputs(batch)
         with self.parameters.lock, collector_paused():
             executor = self._made(version.forward, False, size, often=True)
         return Bound(self.parameters, executor, inputs)
 
     def value_and_grad(self, *batch: Any, **named: Any) -> float:
-        """The mean of the function over a batch; its gradient is then in ``parameters.gradient``.
+        """Return the mean of the function over a batch; its gradient is then in ``parameters.gradient``.
 
-        Raises DomainError, naming the source line, when the loss is not a finite number.
+        Raises DomainError, with the source line, if the loss is not a finite number.
         """
         version, inputs, size = self._inputs(self._by_position(batch, named))
         if version.structure[0] not in ("value", "plain"):
@@ -170,10 +170,10 @@ class Compiled:
         return loss
 
     def timed(self, *batch: Any) -> tuple[list[float], int]:
-        """Like :meth:`value_and_grad`, for those who want to know where the time and the memory go.
+        """Do the same as :meth:`value_and_grad`, and measure time and memory.
 
-        Returns the seconds that each instruction of ``program`` took, and the bytes of the block of memory in which all
-        arrays of the program have their places.
+        Returns the seconds that each instruction of ``program`` took, and the bytes of the memory block that holds all
+        arrays of the program.
         """
         version, inputs, size = self._inputs(batch)
         with self.parameters.lock:
@@ -203,27 +203,27 @@ class Compiled:
             raise ShapeError(f"{self._name}: expected the same number of examples in every argument, got: {each}")
         if 0 in sizes:
             raise ShapeError(f"{self._name}: expected at least one example; the batch is empty")
-        # Not tuple(… for …): a thread that compiles meanwhile looks at all objects, and must not see a tuple half made.
+        # Not tuple(… for …): a thread that compiles meanwhile visits all objects, and must not see an incomplete tuple.
         signature = tuple([("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays])
         return self._version(signature), arrays, sizes.pop()
 
     def _wanted(self, signature: _Signature) -> _Signature:
-        """What the program has to be compiled for, so that it takes these arguments and those of earlier calls.
+        """Return the signature to compile for, so that the program takes these arguments and those of earlier calls.
 
-        Whole numbers are fine where a program wants any number, but not the other way round.
+        A program for any number takes whole numbers, but not vice versa.
         """
         if not self._versions:
             return signature
         if [shape for _, shape in signature] != [shape for _, shape in self._signature]:
             raise ShapeError(
                 f"{self._name} was compiled for arguments of shape {_shapes(self._signature)} per example, got "
-                f"{_shapes(signature)}; compile it once more for those: jit({self._name}, ...)"
+                f"{_shapes(signature)}; compile it again for those: jit({self._name}, ...)"
             )
         both = zip(signature, self._signature, strict=True)
         return tuple(("input" if "input" in (kind, before) else "index", shape) for (kind, shape), (before, _) in both)
 
     def _version(self, signature: _Signature) -> _Version:
-        """The version for the surroundings as they are now, compiled if there is none yet."""
+        """Return the version for the current surroundings, compiled if there is none yet."""
         wanted = self._wanted(signature)
         if self._versions and wanted == self._signature and self._versions[-1].unchanged():
             return self._versions[-1]
@@ -238,7 +238,7 @@ class Compiled:
                 self.parameters.replace()
             found = next((v for v in reversed(self._versions) if v.unchanged()), None)
             if found is None:
-                with collector_paused():  # millions of small objects that are all kept: nothing to collect
+                with collector_paused():  # millions of small objects, none of them garbage
                     found = self._compile(wanted)
                 self._compilations += 1
                 if self._compilations == _OFTEN:
@@ -251,7 +251,7 @@ class Compiled:
             return found
 
     def _array(self, n: int, given: Any) -> Any:
-        """An argument as numbers with one axis for the examples; truth values are 1 and 0, as in Python."""
+        """Convert an argument to numbers with one axis for the examples; truth values are 1 and 0, as in Python."""
         wanted = (
             f"argument {n + 1} of {self._name}: expected numbers, an array or lists whose first axis is the examples"
         )
@@ -268,7 +268,7 @@ class Compiled:
         if array.dtype.kind == "b":
             array = array.astype(np.int64)
         if array.dtype.kind == "O" and is_tracing():
-            refuse("a compiled function is called inside of another one", "call the plain function there")
+            refuse("a compiled function is called inside another one", "call the plain function there")
         if array.ndim == 0 and array.dtype.kind in "iuf":
             raise TypeError(f"{wanted}; got the single number {array}: write [{array}]")
         if array.dtype.kind == "O" and array.ndim and all(isinstance(x, Real) for x in array.flat):
@@ -296,7 +296,7 @@ class Compiled:
 
     @property
     def _roots(self) -> tuple[Any, Any]:
-        """From where everything can be reached that the function reads."""
+        """Return the objects from which everything that the function reads can be reached."""
         return self.function, self.parameters.source
 
     @property
@@ -319,7 +319,7 @@ class Compiled:
             if changed := between.counted():
                 raise CompileError(
                     f"{self._name} changes {changed} whenever it runs, and a compiled program would not; change it "
-                    f"outside of the function, or pass it as an argument and return it as a result"
+                    f"outside the function, or pass it as an argument and return it as a result"
                 )
             return first, second
 
@@ -366,19 +366,19 @@ class Compiled:
         return parameters.backend.executor(program, parameters.current(), own, size, often)
 
     def seed(self, seed: int) -> None:
-        """Begin the random draws of Dropout anew."""
+        """Restart the random draws of Dropout."""
         self._random = np.random.default_rng(seed)
 
     # --- explaining --------------------------------------------------------------------------------------------------
 
     @property
     def is_compiled(self) -> bool:
-        """Whether there is a program yet."""
+        """Return whether there is a program yet."""
         return bool(self._versions)
 
     @property
     def program(self) -> Program:
-        """The array program; with its gradient part once that was asked for."""
+        """The array program, with its gradient part once that has been requested."""
         version = self._latest()
         return version.gradient or version.forward
 
@@ -406,7 +406,7 @@ class Compiled:
         )  # fmt: skip
 
     def summary(self) -> str:
-        """One sentence about what the compiler did."""
+        """Say in one sentence what the compiler did."""
         s = self.stats()
         mostly = 2 * s.in_python > s.instructions + s.gradient_instructions
         return (
@@ -428,10 +428,10 @@ class Compiled:
 
 
 class Bound:
-    """A compiled function with arguments of its own. Made by :meth:`Compiled.bind`.
+    """A compiled function bound to arguments. Made by :meth:`Compiled.bind`.
 
-    For a function that is called again and again with arguments that hardly change: what stays is not handed over
-    again. It has the memory of its programs for itself.
+    Use it for a function that is called repeatedly with arguments that hardly change: what stays is not passed again.
+    It has its own memory for its programs.
 
     >>> from tinygrad_edu import Value
     >>> weighted = jit(lambda xs, w: xs[0] * w + xs[1], [Value(0.0)]).bind([[1.0, 2.0]], [10.0])
@@ -442,7 +442,7 @@ class Bound:
     array([[15.]], dtype=float32)
 
     Attributes:
-        arguments: one array for each, (batch, …): write into them.
+        arguments: one array for each argument, (batch, …), to write into.
     """
 
     def __init__(self, parameters: Parameters, executor: Any, inputs: Sequence[FloatArray]) -> None:
@@ -456,7 +456,7 @@ class Bound:
         return f"Bound({len(self.arguments)} arguments for {self._size:,} examples)"
 
     def __call__(self) -> Any:
-        """The results as one array (n, batch), as :meth:`Compiled.flat` gives them."""
+        """Return the results as one array (n, batch), like :meth:`Compiled.flat`."""
         self._parameters.meet_others()
         with self._parameters.lock:
             if self._parameters.current() is not self._array:
@@ -467,7 +467,7 @@ class Bound:
 
 
 def _columns(out: Any, size: int) -> Any:
-    """Results that are the same for all examples, for each of them."""
+    """Repeat results that are the same for all examples."""
     return out if out.ndim == 2 else np.repeat(out[:, None], size, axis=1)
 
 
@@ -490,24 +490,24 @@ def jit(
     array([4.])
 
     Args:
-        function: takes numbers and integers, alone or in nested lists, as *one example* has them, and returns a Value,
-            or nested lists of Values. Integers are for choosing: see :func:`tinygrad_edu.functional.pick`.
-        parameters: what it is differentiated by: a Module, nested dictionaries and lists of Values, or the
-            :class:`Parameters` of another compiled function. Without it, the module whose method the function is, or
-            else every Value that the function meets.
+        function: takes numbers and integers, alone or in nested lists, for *one example*, and returns a Value,
+            or nested lists of Values. Integers select entries: see :func:`tinygrad_edu.functional.pick`.
+        parameters: what to differentiate by: a Module, nested dictionaries and lists of Values, or the
+            :class:`Parameters` of another compiled function. By default the module whose method the function is, or
+            else every Value that the function uses.
         backend: where it runs, such as ``NumpyBackend(threads=2)``; see :mod:`tinygrad_edu.compiler.backend`.
-            :class:`Parameters` have one already.
+            :class:`Parameters` already have one.
         dtype: ``"float32"`` or, to agree with the scalar engine to the last digits, ``"float64"``.
-        watch: look before every run whether something else that the function reads has changed, and compile it once
-            more if so. This takes some microseconds, more for many tables of parameters; with False the program stays
-            as it is at the first call.
+        watch: check before every run whether something else that the function reads has changed, and recompile it if
+            so. This takes some microseconds, more for many tables of parameters; with False the program stays as it is
+            at the first call.
 
-    What nobody can notice is fixed when the function is compiled: whether two numbers are one object (``x is xs[0]``,
+    What cannot be noticed is fixed when the function is compiled: whether two numbers are one object (``x is xs[0]``,
     ``id(x)``), what it reads from files and from the environment, and variables that it finds by names made while it
-    runs (``globals()["beta" + name]``). Decide on these outside of the function.
+    runs (``globals()["beta" + name]``). Decide on these outside the function.
 
     Raises:
-        CompileError: at the first call, when the function does something that holds for one example only, such as an
+        CompileError: at the first call, if the function does something that is valid for one example only, such as an
             ``if`` on a Value; the message has the line and what to write instead.
     """
     if not callable(function):
@@ -525,7 +525,7 @@ def jit(
 
 
 def is_matrix_product(program: Program, it: Any) -> bool:
-    """Whether an instruction sums products over a loop, and has a loop that only one of its two factors has."""
+    """Return whether an instruction sums products over a loop, and has a loop that only one of its two factors has."""
     if it.op != "mul" or not all(isinstance(x, Access) for x in it.inputs):
         return False
     a, b = it.inputs
@@ -537,7 +537,7 @@ def is_matrix_product(program: Program, it: Any) -> bool:
 
 
 def _written(it: Instruction | None) -> str:
-    """What stands in the source where an instruction comes from: ``'/'``, ``the derivative of 'sqrt'``."""
+    """Return the source operation of an instruction: ``'/'``, ``the derivative of 'sqrt'``."""
     name = (it.of or it.op) if it is not None else "it"
     sign = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "neg": "-", "copy": "+"}.get(name, name)
     return f"the derivative of {sign!r}" if it is not None and it.of else repr(sign)
@@ -561,7 +561,8 @@ def _all_slots(top: Body, parameters: Parameters) -> None:
 
 
 def _compare(first: Trace, second: Trace) -> None:
-    """Two runs must have recorded the same: what differs came from chance, a clock, or a state that changes."""
+    """Check that two runs recorded the same: a difference comes from random numbers, a clock, or a state that
+    changes."""
     for a, b in zip(first.bodies, second.bodies, strict=False):
         for i, difference in _differences(a, b):
             site = next((s for j, s in _consumers(a, i) if s), 0)

@@ -1,6 +1,7 @@
-"""The optimizers of :mod:`tinygrad_edu.optim`, on the flat array: the same arithmetic, all parameters at once.
+"""The optimizers of :mod:`tinygrad_edu.optim` on the flat array: the same arithmetic, for all parameters at once.
 
-Their ``state_dict`` has the same entries in the same order: a run can be saved with one kind and go on with the other.
+Their ``state_dict`` has the same entries in the same order: a run can be saved with one kind and resumed with the
+other.
 
 >>> from tinygrad_edu import Value, jit
 >>> w = [Value(1.0), Value(2.0)]
@@ -32,8 +33,8 @@ from .runtime import memory
 
 __all__ = ["PIECE", "SGD", "Adam", "AdamW", "ArrayOptimizer", "clip_grad_norm"]
 
-#: How many parameters are moved at a time: a handful of pieces of this size stay in a processor's cache, so that memory
-#: is read and written once per step and not once per operation. With smaller ones threads wait for Python's lock.
+#: How many parameters are updated at a time: a few pieces of this size fit into the cache, so that memory
+#: is read and written once per step and not once per operation. With smaller ones threads wait for the GIL.
 PIECE = 1 << 16
 
 
@@ -41,9 +42,9 @@ class ArrayOptimizer:
     """Base of the array optimizers.
 
     Attributes:
-        parameters: whose ``array`` is moved by its ``gradient``.
+        parameters: those whose ``array`` is updated by its ``gradient``.
         lr: the learning rate; a schedule assigns to it before each step.
-        steps: how many steps were taken.
+        steps: the number of steps taken.
     """
 
     _buffers: tuple[str, ...] = ()
@@ -68,14 +69,14 @@ class ArrayOptimizer:
         ]
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         self.check()
         self.steps += 1
         self._begin()
         self.backend.threads.run(self._move_pieces, self._shares)
 
     def check(self) -> None:
-        """Take up what was assigned to Values meanwhile; raise when there are other parameters now."""
+        """Read what was assigned to Values meanwhile; raises if the parameters have changed."""
         if len(self.parameters) != self._size:
             raise CompileError(
                 f"the optimizer was made for {self._size:,} parameters, now there are {len(self.parameters):,}: the "
@@ -91,18 +92,18 @@ class ArrayOptimizer:
             self._move(piece, *scratch[:, : piece.stop - piece.start])
 
     def _begin(self) -> None:
-        """What comes before all pieces."""
+        """Prepare a step, before all pieces."""
 
     def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
-        """Move some of the parameters; ``one`` and ``two`` are as large, for intermediate results."""
+        """Update some of the parameters; ``one`` and ``two`` are arrays of the same size for intermediate results."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from step to step, as plain numbers and lists, in the layout of the scalar optimizers."""
+        """Return what changes from step to step, as plain numbers and lists, in the layout of the scalar optimizers."""
         return {"steps": self.steps, **{name: getattr(self, name).tolist() for name in self._buffers}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a saved state; StateDictError names what does not fit."""
+        """Load a saved state; StateDictError names what does not fit."""
         check_state(type(self).__name__, state, self._buffers, len(self.parameters))
         self.steps = int(state["steps"])
         for name in self._buffers:
@@ -152,7 +153,7 @@ class Adam(ArrayOptimizer):
         self._made: tuple[FloatArray, FloatArray, list[list[adam.Kernel]]] | None = None
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         self.check()
         kernels = self._kernels()
         if not kernels:
@@ -165,7 +166,7 @@ class Adam(ArrayOptimizer):
         self.backend.threads.run(_run_all, [(share,) for share in kernels])
 
     def _keep(self) -> float:
-        """What weight decay leaves of a parameter that decays."""
+        """The factor by which weight decay shrinks a parameter."""
         return 1.0
 
     def _decaying(self) -> list[slice]:
@@ -173,7 +174,7 @@ class Adam(ArrayOptimizer):
         return []
 
     def _kernels(self) -> list[list[adam.Kernel]]:
-        """For every thread some, if there can be any; made anew when the parameters have moved in memory."""
+        """Kernels for every thread, if possible; made again when the parameters have moved in memory."""
         p, grad = self.parameters.current(), self.parameters.gradient
         few = len(p) < SMALLEST * self.backend.threads.count
         if few or not self.eps or not self.backend.native or not codegen.available():
@@ -260,7 +261,7 @@ def _run_all(kernels: Sequence[adam.Kernel]) -> None:
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
-    """Scale the gradient down when its norm √Σg² is above ``max_norm``; returns the norm before.
+    """Scale the gradient down if its norm √Σg² is above ``max_norm``; returns the norm before.
 
     See :func:`tinygrad_edu.optim.clip_grad_norm`.
     """

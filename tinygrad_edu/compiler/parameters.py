@@ -1,4 +1,4 @@
-"""The parameters of a model in one flat array, for as long as they are trained there."""
+"""The parameters of a model in one flat array, while they are trained there."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .numpy_backend.entry import NumpyBackend
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: The tensor of all parameters that nobody listed and that the trace came across.
+#: The tensor of all parameters that were not listed but that the trace found.
 LOOSE = -1
 
 
 class Parameters:
     """Where compiled programs keep the numbers of the Values they are differentiated by.
 
-    There are two copies of every number: one in ``array``, which programs read and array optimizers move, and one in
-    the Value. They are kept equal when somebody looks: a program first takes up what was assigned to Values, and
-    whoever reads ``data`` or ``grad`` of one of these Values, or computes with Values, first gets what programs and
-    optimizers left in the arrays. Programs that share a model share one of these:
+    There are two copies of every number: one in ``array``, which programs read and array optimizers update, and one in
+        the Value. They are made equal on access: a program first reads what was assigned to Values, and reading
+        ``data`` or ``grad`` of one of these Values, or computing with Values, first copies what programs and optimizers
+        left in the arrays. Programs that share a model share one of these:
 
     >>> from tinygrad_edu import Value
     >>> w = [Value(1.0), Value(2.0)]
@@ -42,17 +42,17 @@ class Parameters:
     >>> parameters.array
     array([10.,  5.], dtype=float32)
 
-    An array that you keep under a name of your own can be changed without anybody noticing: call :meth:`write_back`
-    afterwards, or ask for ``array`` each time.
+    Changes to an array that you keep under another name are not noticed: call :meth:`write_back` afterward, or use
+    ``array`` each time.
 
     Args:
-        source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they meet.
+        source: a Module, or nested dictionaries and lists of Values; None lets the traces collect what they find.
         dtype: ``"float32"`` or ``"float64"``, also for all the arithmetic of the programs.
         backend: where they are, and where programs with them run: a :class:`.backend.Backend`; :class:`NumpyBackend` if
             none is given.
 
     Attributes:
-        names, starts, sizes: of the tensors; a part of a tensor may be one too.
+        names, starts, sizes: those of the tensors; a part of a tensor may be a tensor too.
     """
 
     def __init__(self, source: Any = None, dtype: str = "float32", backend: Backend | None = None) -> None:
@@ -66,8 +66,8 @@ class Parameters:
         self.sizes: list[int] = []
         self._listed: list[Value] = []
         self._loose: list[Value] = []
-        self._owners: list[int] = []  # for each of those listed its tensor, the part where it is in one
-        self._places: dict[Value, int] = {}  # among those listed; of a loose one, −1 − its place among the loose ones
+        self._owners: list[int] = []  # for each listed Value its tensor, or the part that contains it
+        self._places: dict[Value, int] = {}  # position among the listed; of a loose one, −1 − its position
         self._array: Any = None
         self._gradient: Any = None
         self._held: list[Value] = []  # the Values of ``array``, and:
@@ -85,14 +85,15 @@ class Parameters:
         self._count = len(self._listed)
 
     def adopt(self, name: str, values: list[Value]) -> int | None:
-        """Add a tensor, or find it; its number, or None when it overlaps with others without being a part of one."""
+        """Add a tensor, or find it; returns its number, or None if it overlaps with others without being a part of
+        one."""
         first = self._places.get(values[0], -1) if values else -1
         end = first + len(values)
         if first >= 0 and self._listed[first:end] == values and len(set(self._owners[first:end])) == 1:
             owner = self._owners[first]
             if first == self.starts[owner] and len(values) == self.sizes[owner]:
                 return owner
-            # A module's own part of a long list of parameters: a tensor of its own at the same place.
+            # A module's own part of a long list of parameters: a separate tensor at the same position.
             self._owners[first:end] = [len(self.names)] * len(values)
             return self._number(name, first, len(values))
         fresh = list(dict.fromkeys(values))
@@ -103,7 +104,7 @@ class Parameters:
         self._listed += fresh
         self._owners += [len(self.names)] * len(fresh)
         number = self._number(name, start, len(fresh))
-        return number if len(fresh) == len(values) else None  # else some of it, or a Value twice, is elsewhere
+        return number if len(fresh) == len(values) else None  # otherwise part of it, or a repeated Value, is elsewhere
 
     def _number(self, name: str, start: int, size: int) -> int:
         self.names.append(name)
@@ -112,7 +113,7 @@ class Parameters:
         return len(self.names) - 1
 
     def locate(self, value: Value) -> tuple[int, int]:
-        """The tensor of a parameter and its place there; a Value never seen before becomes a loose parameter."""
+        """Return the tensor of a parameter and its position there; a new Value becomes a loose parameter."""
         place = self._places.get(value)
         if place is None:
             self._loose.append(value)
@@ -123,16 +124,16 @@ class Parameters:
         return owner, place - self.starts[owner]
 
     def places(self, values: Iterable[Value]) -> list[int]:
-        """Where these Values are in the array, those of them that are parameters."""
+        """Return the positions in the array of those Values that are parameters."""
         known = [place for v in values if (place := self._places.get(v)) is not None]
         return [place if place >= 0 else len(self._listed) - 1 - place for place in known]
 
     def start(self, tensor: int) -> int:
-        """Where a tensor begins in the array."""
+        """Return where a tensor begins in the array."""
         return len(self._listed) if tensor == LOOSE else self.starts[tensor]
 
     def size(self, tensor: int) -> int:
-        """How many numbers a tensor has."""
+        """Return how many numbers a tensor has."""
         return len(self._loose) if tensor == LOOSE else self.sizes[tensor]
 
     def __len__(self) -> int:
@@ -145,7 +146,7 @@ class Parameters:
 
     @property
     def array(self) -> Any:
-        """All parameters, one after another, shape (n,). Change it in place."""
+        """All parameters in one array, shape (n,). Change it in place."""
         self.meet_others()
         array = self.current()
         self.mark()
@@ -164,7 +165,7 @@ class Parameters:
         return self._gradient
 
     def current(self) -> Any:
-        """``array``, with what was assigned to Values since it was last looked at; for reading."""
+        """Return ``array``, updated with what was assigned to Values since the last access; for reading only."""
         with self.lock:
             if self._array is not None and len(self._array) != len(self):  # a trace met more parameters
                 self._settle_numbers()
@@ -182,7 +183,8 @@ class Parameters:
             return self._array
 
     def mark(self, gradient: bool = False) -> None:
-        """Remember that ``array`` may be changed next, or that a gradient was computed: the Values may then be old."""
+        """Record that ``array`` may be changed next, or that a gradient was computed: the Values may then be out of
+        date."""
         if gradient:
             self._has_gradient = True
         if id(self) not in _ahead:
@@ -192,15 +194,15 @@ class Parameters:
                     engine.observe(_look)
 
     def meet_others(self) -> None:
-        """Let go into the Values what other arrays have: they may hold the same Values. Holds no lock."""
+        """Write back what other arrays have, which may hold the same Values. Holds no lock."""
         for parameters in _those_ahead():
             if parameters is not self:
                 parameters.settle()
 
     def replace(self) -> None:
-        """Go on with the Values that stand where the listed ones stood, after some were assigned anew.
+        """Continue with the Values now in place of the listed ones, after some were reassigned.
 
-        Raises CompileError when there are more or fewer of them than before.
+        Raises CompileError if their number has changed.
         """
         listed = [(name, values_in(tensor)) for name, tensor in _tensors(self.source, "")]
         values = list(dict.fromkeys(value for _, tensor in listed for value in tensor))
@@ -221,7 +223,7 @@ class Parameters:
                 self._held, self._changes = self.values, -1
 
     def settle(self) -> None:
-        """Give the Values what the arrays have, where it is newer."""
+        """Copy to the Values what is newer in the arrays."""
         with self.lock:
             _ahead.pop(id(self), None)
             self._settle_numbers()
@@ -245,28 +247,28 @@ class Parameters:
     # --- by hand ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Take the numbers of the Values, whatever ``array`` holds: after they were loaded, for example."""
+        """Read the numbers of the Values, whatever ``array`` holds: after loading them, for example."""
         with self.lock:
             self.current()
             self._changes, self._agreed = engine.changes, self._numbers()
             self.backend.put(self._array, np.arange(len(self)), self._agreed.astype(self.dtype))
 
     def write_back(self) -> None:
-        """Put the numbers into the Values: when an array that you kept was changed in place."""
+        """Write the numbers to the Values, after changing an array that you kept."""
         self.meet_others()
         self.current()
         self.settle()
 
     def write_gradients(self) -> None:
-        """Put the gradient into the ``grad`` of the Values, in place of what was there."""
+        """Write the gradient to ``grad`` of the Values, replacing it."""
         with self.lock:
             self._has_gradient = False
             for value, number in zip(self.values, self.backend.numbers(self.gradient).tolist(), strict=True):
                 value._grad = number
 
     def __del__(self) -> None:
-        """What was trained stays in the Values."""
-        if _ahead and _ahead.pop(id(self), None) is not None:  # at the end of the process there is no _ahead
+        """Keep what was trained in the Values."""
+        if _ahead and _ahead.pop(id(self), None) is not None:  # at interpreter shutdown there is no _ahead
             self.settle()
 
     def __repr__(self) -> str:
@@ -274,7 +276,7 @@ class Parameters:
 
 
 def _tensors(source: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The largest rectangles of Values in a Module or in nested dictionaries and lists, with a name for each."""
+    """Return the largest rectangles of Values in a Module or in nested dictionaries and lists, with their names."""
     if source is None:
         return
     if isinstance(source, Value):
@@ -299,7 +301,7 @@ def _tensors(source: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _same(a: FloatArray, b: FloatArray) -> Any:
-    """Element by element; NaN is the same as NaN."""
+    """Compare element by element; NaN equals NaN."""
     return (a == b) | ((a != a) & (b != b))
 
 
@@ -315,7 +317,7 @@ def _those_ahead() -> list[Parameters]:
 
 
 def _look(value: Value | None) -> None:
-    """Somebody reads this Value, or uses any: give it what programs hold."""
+    """Update this Value, or all of them, before they are read."""
     for parameters in _those_ahead():
         if value is None or value in parameters._places:
             parameters.settle()
@@ -325,7 +327,7 @@ def _look(value: Value | None) -> None:
 
 
 def _after_fork() -> None:
-    """A child has no other threads, so nobody can hold these locks."""
+    """Reset the locks in a child, which has no other threads."""
     global _watching
     _watching = threading.RLock()
     for parameters in _all:

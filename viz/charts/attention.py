@@ -126,8 +126,7 @@ def attention(
     Args:
         source: what :func:`tinygrad_edu.record_calls` recorded while a model was called on one sequence; inside
             ``no_grad()``, which saves memory for large models, ``tokens`` must be given. Or a matrix of weights,
-            numbers or Values, one row per query, which may end where the mask begins.                             #
-            (Tq, ≤ Tk)
+            numbers or Values, one row per query, which may end where the mask begins.        # (Tq, ≤ Tk)
         tokens: the Tk tokens, characters or words; their numbers by default.
         causal: whether zeros to the right of the diagonal of a matrix are a mask; by default if all of them are exactly
             0.

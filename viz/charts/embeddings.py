@@ -124,8 +124,7 @@ def embeddings(vectors: Sequence[Sequence[Any]], names: Sequence[str] | None = N
 
 
 def _principal(rows: list[list[float]]) -> tuple[list[Point], Point]:
-    """Return the coordinates along the two directions of largest variance, and their shares of it.      # (n, C) → (n,
-    2)"""
+    """Return coordinates along the two directions of largest variance, and their shares.         # (n, C) → (n, 2)"""
     import numpy as np  # imported here, because most pictures need no arrays
 
     vectors = np.array(rows)

@@ -42,7 +42,7 @@ def explore(
 
     Args:
         value: the Value to explain, such as a loss, with a graph of any size that can be recorded.
-        calls: what :func:`tinygrad_edu.record_calls` recorded while it was computed: it gives modules their boxes and
+        calls: what :func:`tinygrad_edu.record_calls` recorded while it was computed; it gives modules their boxes and
             parameters their names.
         tokens: for a language model the characters it read, one per position, to show in lists.
         title: the title of the page.

@@ -1,11 +1,11 @@
-"""The compiler's programs on PyTorch tensors: the same instructions, on a processor or on a GPU.
+"""The compiler's programs on PyTorch tensors: the same instructions, on a CPU or a GPU.
 
 It is here and not next to the numpy back end because the library itself needs nothing but numpy, and must not know
 PyTorch: ``jit(function, model, backend=TorchBackend("cuda"))``.
 
-As in the numpy backend every array has its place in one block of memory, and every access is a strided view of it,
-made beforehand. An instruction is then: compute at every point (or multiply matrices), add up the loops that the output
-does not mention, put it there. PyTorch's autograd is not used: the gradient is part of the program.
+As in the numpy back end every array has a place in one block of memory, and every access is a strided view of it, made
+in advance. An instruction then computes at every point (or multiplies matrices), sums over the loops that the output
+lacks, and stores the result. PyTorch's autograd is not used: the gradient is part of the program.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
     "clip_grad_norm",
 ]
 
-Tensor = Any  # torch.Tensor; PyTorch is not there where the types are checked
+Tensor = Any  # torch.Tensor; PyTorch is not installed for type checking
 
 
 class TorchBackend(Backend):
@@ -51,28 +51,28 @@ class TorchBackend(Backend):
     Args:
         device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         part: (which, of how many): the part of a larger batch that these programs see. Random numbers (dropout) are
-            drawn for the whole batch, and the part's own are used, so that several parts make one whole.
+            drawn for the whole batch, and each part uses its own, so that the parts add up to the whole.
     """
 
     def __init__(self, device: str = "cpu", part: tuple[int, int] = (0, 1)) -> None:
         self.device, self.part = torch.device(device), part
 
     def array(self, numbers: Any) -> Tensor:
-        """A tensor with these numbers."""
+        """Return a tensor with these numbers."""
         return torch.from_numpy(numbers).to(self.device)
 
     def numbers(self, array: Tensor) -> Any:
-        """A tensor as an array of numpy; one on the processor shares its memory."""
+        """Return a tensor as a numpy array; one on the CPU shares its memory."""
         return array.detach().cpu().numpy()
 
     def put(self, array: Tensor, places: Any, numbers: Any) -> None:
-        """Write numbers to some places."""
+        """Write numbers to some positions."""
         array[self.array(places)] = self.array(numbers)
 
     def executor(
         self, program: Program, parameters: Tensor, gradient: Tensor, batch: int, often: bool = False
     ) -> TorchExecutor:
-        """What runs a program on these parameters."""
+        """Make what runs a program on these parameters."""
         return TorchExecutor(program, parameters, gradient, batch, self.part)
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class TorchExecutor(Executor):
         self.device, self.dtype = parameters.device, parameters.dtype
         self.orders = orders(program)  # of the numpy back end: random numbers are drawn in it
         self.one_hots: dict[Any, Tensor] = {}
-        self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array as they lie in memory
+        self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array in memory order
         self._place(parameters, gradient)
         self._limits = index_limits(program)
         self._given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
@@ -124,10 +124,10 @@ class TorchExecutor(Executor):
             self.flat[number] = memory[place : place + sizes[number]]
 
     def strides(self, number: int) -> tuple[int, ...]:
-        """The step in memory along every axis of an array, the lanes' last; 0 where it has no lanes.
+        """Return the stride along every axis of an array, that of the lanes last; 0 without lanes.
 
-        The lanes lie outermost, a sequence after the other: what PyTorch's matrix products are made for (the numpy
-        backend puts them inside).
+        The lanes are outermost, one sequence after the other, as PyTorch's matrix products prefer (the numpy back end
+        puts them inside).
         """
         array = self.program.arrays[number]
         steps, step = [], 1
@@ -137,7 +137,7 @@ class TorchExecutor(Executor):
         return (*reversed(steps), step if array.lanes else 0)
 
     def whole(self, number: int) -> Tensor:
-        """An array with its axes in the order of the program, the lanes last."""
+        """Return an array with its axes in the order of the program, the lanes last."""
         array = self.program.arrays[number]
         shape = (*array.shape, self.batch) if array.lanes else array.shape
         flat = self.flat[number]
@@ -160,14 +160,14 @@ class TorchExecutor(Executor):
         return self.outputs()
 
     def outputs(self) -> Any:
-        """The results of the latest run."""
+        """Return the results of the latest run."""
         access, loops = self.program.outputs[0]
         lanes = self.program.arrays[access.array].lanes
         shape = (*loops, self.batch) if lanes else loops
         return Operand(self, access, loops, lanes)().expand(shape).cpu().numpy().copy()
 
     def _draw(self, number: int) -> Any:
-        """Two-valued random numbers, by numpy's generator: those of the compiled engine, on every device."""
+        """Draw dropout masks with numpy's generator: those of the compiled engine, on every device."""
         array = self.program.arrays[number]
         which, parts = self.part
         share = Share(which * self.batch, self.batch, parts * self.batch)
@@ -181,12 +181,13 @@ class TorchExecutor(Executor):
 
 
 class Operand:
-    """What an access finds: called, a tensor with an axis per loop (and the lanes'), of length 1 where nothing changes.
+    """An access: when called, it returns a tensor with an axis per loop (and one for lanes), of length 1 where nothing
+    changes.
 
     Attributes:
         used: the axes along which it changes.
-        view: the strided view; None where no view can do it: a table of places, or a step backwards.
-        places: in that case, the places in the array's memory.
+        view: the strided view; None if no view can do it: a table of indices, or a negative step.
+        places: in that case, the indices in the array's memory.
     """
 
     def __init__(self, executor: TorchExecutor, x: Access, loops: Sequence[int], lanes: bool) -> None:
@@ -216,11 +217,11 @@ class Operand:
         self.distinct = False
 
     def __call__(self) -> Tensor:
-        """The numbers that are there now."""
+        """Return the current numbers."""
         return self.view if self.view is not None else self.flat[self.places]
 
     def write(self, result: Tensor, accumulate: bool) -> None:
-        """Put numbers there, or add them; numbers for the same place are added up."""
+        """Store numbers, or add them; numbers for the same position are added up."""
         if self.view is not None and self.distinct:
             if accumulate:
                 self.view.add_(result)
@@ -240,7 +241,7 @@ class Operand:
 
 
 def _distinct(steps: list[tuple[int, int]]) -> bool:
-    """Whether no two points of a view are the same place, by (step, length) of its axes."""
+    """Return whether all points of a view are distinct, by (step, length) of its axes."""
     reach = 0
     for step, n in sorted(steps):
         if step <= reach:
@@ -276,7 +277,7 @@ class Lowered:
             self.compute = self._elementwise(function, it.op in TAKES_NUMBERS)
 
     def run(self) -> None:
-        """Compute, combine, write."""
+        """Compute, combine and write."""
         self.out.write(self._combined(self.compute()), self.it.accumulate)
 
     def _combined(self, result: Tensor) -> Tensor:
@@ -305,7 +306,7 @@ class Lowered:
     def _products(
         self, a: Callable[[], Tensor], in_a: Collection[int], b: Callable[[], Tensor], in_b: Collection[int]
     ) -> Callable[[], Tensor]:
-        """Σ a·b over the loops that are gone: matrix products, as far as there are any in it."""
+        """Compute Σ a·b over the summed loops, with matrix products as far as possible."""
         letters = "abcdefghijklmnopqrstuvwxyz"
         kept = [d for d in range(len(self.shape)) if d not in self.gone and (d in in_a or d in in_b)]
         one, two, out = ("".join(letters[d] for d in dims) for dims in (sorted(in_a), sorted(in_b), kept))
@@ -316,7 +317,7 @@ class Lowered:
         def compute() -> Tensor:
             return torch.einsum(formula, a().reshape(sizes_a), b().reshape(sizes_b)).reshape(sizes)
 
-        # A loop that neither factor mentions is left to _combined, which multiplies by its length.
+        # A loop that neither factor has is left to _combined, which multiplies by its length.
         self.gone = [d for d in self.gone if d not in in_a and d not in in_b]
         return compute
 
@@ -330,7 +331,7 @@ class Lowered:
         access = self.it.inputs[0]
         assert isinstance(access, Access)
         key = (access.array, access.offset, access.steps, self.it.loops, k)
-        if key not in executor.one_hots:  # made by the first instruction that asks for it, in every run
+        if key not in executor.one_hots:  # made by the first instruction that needs it, in every run
             hot = torch.empty([n if d == k or d in index.used else 1 for d, n in enumerate(self.shape)],
                               dtype=torch.bool, device=executor.device)  # fmt: skip
             executor.one_hots[key] = hot
@@ -352,7 +353,7 @@ class Lowered:
 
 def _power(a: Any, b: Any) -> Tensor:
     root = torch.pow(a, b)
-    if isinstance(b, float) and abs(b) == 0.5:  # PyTorch takes the square root, and −∞ has none; but it has a power
+    if isinstance(b, float) and abs(b) == 0.5:  # PyTorch takes the square root, which −∞ lacks; but it has a power
         return torch.where(a == -math.inf, math.inf if b > 0.0 else 0.0, root)
     return root
 
@@ -379,11 +380,11 @@ def _gelu_slope(a: Any, out: Any) -> Tensor:
 
 
 def _flow(g: Any, slope: Any) -> Tensor:
-    """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+    """Multiply a gradient by a derivative; a derivative of 0 stops it, as in the engine, even if it is infinite."""
     return torch.where(slope == 0.0, 0.0, g * slope)
 
 
-#: Of these, an input may be a plain number; of the others all are tensors.
+#: An input of these may be a plain number; all inputs of the others are tensors.
 TAKES_NUMBERS = ("add", "sub", "mul", "div", "pow", "grad:pow:0")
 
 #: ``function(*inputs) -> output``
@@ -441,7 +442,7 @@ class TorchAdamW:
         self._decayed = torch.tensor(decayed, dtype=parameters.array.dtype, device=parameters.array.device)
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         self.steps += 1
         beta1, beta2 = self.betas
         p, gradient = self.parameters.array, self.parameters.gradient
@@ -455,11 +456,11 @@ class TorchAdamW:
         p.addcdiv_(self.m, divisor, value=-self.lr / (1.0 - beta1**self.steps))
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from step to step, as plain numbers and lists."""
+        """Return what changes from step to step, as plain numbers and lists."""
         return {"steps": self.steps, "m": self.m.tolist(), "v": self.v.tolist()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a saved state, whichever engine wrote it; StateDictError names what does not fit."""
+        """Load a saved state, whichever engine wrote it; StateDictError names what does not fit."""
         check_state("AdamW", state, ("m", "v"), len(self.parameters))
         self.steps = int(state["steps"])
         for name in ("m", "v"):
@@ -467,7 +468,7 @@ class TorchAdamW:
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:
-    """Scale the gradient down when its norm is above ``max_norm``; returns the norm before."""
+    """Scale the gradient down if its norm is above ``max_norm``; returns the norm before."""
     norm = float(torch.linalg.vector_norm(parameters.gradient))
     if max_norm < norm < math.inf:
         parameters.gradient.mul_(max_norm / norm)

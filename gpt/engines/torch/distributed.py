@@ -1,8 +1,8 @@
-"""Training in several processes that torchrun has started.
+"""Train in several processes that torchrun has started.
 
-Every process does all that one alone would do: it reads the text, makes the steps and keeps a run. Only the first one
-writes it where the person wants it, and speaks; the others keep theirs in a folder that is thrown away. So whatever is
-written during a training is written once, without the training loop having to know.
+Every process does what a single one would: it reads the text, makes the steps and writes a run. Only the first one
+writes it to the requested folder, and prints; the others write to a temporary folder that is deleted. So everything is
+written once, and the training loop need not know.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["launched", "together"]
 
 
 def launched() -> tuple[int, int]:
-    """Which of how many processes this one is: (0, 1) unless torchrun has started it."""
+    """Return the number of this process and their count: (0, 1) unless torchrun has started it."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return 0, 1
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
 def together(train: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """The command, so that it can be started by torchrun as well."""
+    """Run the command, so that torchrun can start it as well."""
 
     @functools.wraps(train)
     def run(options: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def together(train: Callable[[argparse.Namespace], int]) -> Callable[[argparse.N
             except RuntimeError as error:
                 if "onnection" not in str(error):
                     raise
-                raise ConfigError(f"process {rank} of {count} lost the others: see what they said above") from None
+                raise ConfigError(f"process {rank} of {count} lost the others: see their messages above") from None
 
     return run
 
@@ -66,7 +66,7 @@ def _group() -> Iterator[None]:
 
 
 def _wait_for_all() -> None:
-    """Return when every process has come here."""
+    """Wait until every process has reached this point."""
     import torch
     from torch import distributed
 
@@ -75,7 +75,7 @@ def _wait_for_all() -> None:
 
 @contextlib.contextmanager
 def _own_folder(options: argparse.Namespace) -> Iterator[None]:
-    """Let the command write into a folder that is thrown away; a run that goes on is copied there first."""
+    """Let the command write to a temporary folder; a resumed run is copied there first."""
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "run"
         options.no_draw = True
@@ -84,7 +84,7 @@ def _own_folder(options: argparse.Namespace) -> Iterator[None]:
         elif Path(options.resume).is_dir():
             shutil.copytree(options.resume, folder)
             options.resume = str(folder)
-        _wait_for_all()  # the first process, which will change that run, begins when all have their copies
+        _wait_for_all()  # the first process, which will change that run, waits until all have their copies
         yield
 
 

@@ -1,6 +1,6 @@
 """``--engine torch``: the compiled program on PyTorch tensors, on a GPU if asked, in several processes under torchrun.
 
-With several processes every one of them has the whole model and takes its share of each batch; gradients are averaged
+With several processes each has the whole model and takes its part of each batch; gradients are averaged
 over all (data parallelism; Li et al. 2020, "PyTorch Distributed", section 2.3), so that all make the same step, that of
 one process with the whole batch.
 """
@@ -38,7 +38,7 @@ class TorchEngine(CompiledEngine):
             raise ConfigError("only train runs in several processes: start this command without torchrun")
         if config.batch_size % self._count:
             raise ConfigError(
-                f"batch_size must be divisible by the number of processes, which share every batch; "
+                f"batch_size must be divisible by the number of processes, among which every batch is split; "
                 f"got {config.batch_size} and {self._count} processes"
             )
         torch.set_num_threads(config.threads)
@@ -54,7 +54,7 @@ class TorchEngine(CompiledEngine):
         try:
             loss = super()._value_and_grad(sequences[self._rank * share : (self._rank + 1) * share])
         except DomainError as error:
-            failed = error  # after the others have heard of it: they are waiting for our gradient
+            failed = error  # after telling the others, which are waiting for our gradient
         gradient = self._parameters.gradient
         distributed.all_reduce(gradient)
         gradient /= self._count
@@ -67,7 +67,7 @@ class TorchEngine(CompiledEngine):
         return clip_grad_norm(self._parameters, self._grad_clip)
 
     def evaluate(self, sequences: Sequences) -> float:
-        """See :class:`gpt.engines.base.Engine`; every process takes its share."""
+        """See :class:`gpt.engines.base.Engine`; every process takes its part."""
         if self._count == 1:
             return super().evaluate(sequences)
         share = sequences[self._rank :: self._count]
@@ -78,7 +78,7 @@ class TorchEngine(CompiledEngine):
         return flag if self._count == 1 else self._sum(float(flag)) > 0.0
 
     def _sum(self, number: float) -> float:
-        """The sum of one number of every process: the same bits in all of them."""
+        """Return the sum of one number from every process, with the same bits in all of them."""
         total = torch.tensor(number, dtype=torch.float64, device=self._parameters.backend.device)
         distributed.all_reduce(total)
         return float(total)
@@ -87,7 +87,7 @@ class TorchEngine(CompiledEngine):
 def _device(name: str) -> str:
     if name == "cpu":
         return name
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what PyTorch asks for, before the next line holds
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for the next line to take effect
     if not torch.cuda.is_available():
         raise ConfigError(
             "device cuda: PyTorch finds no CUDA GPU on this machine; use --device cpu, or install a PyTorch for CUDA"
@@ -95,7 +95,7 @@ def _device(name: str) -> str:
     own = int(os.environ.get("LOCAL_RANK", "0"))
     if own >= torch.cuda.device_count():
         raise ConfigError(
-            f"device cuda: this machine has {torch.cuda.device_count()} GPUs, and every process needs one of its own; "
+            f"device cuda: this machine has {torch.cuda.device_count()} GPUs, and every process needs its own; "
             f"give torchrun --nproc-per-node {torch.cuda.device_count()}"
         )
     torch.cuda.set_device(own)

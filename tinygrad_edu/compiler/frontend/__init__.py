@@ -1,1 +1,1 @@
-"""From a Python function to a record of its operations, or to a refusal that names the line."""
+"""From a Python function to a record of its operations, or to an error that names the line."""

@@ -1,6 +1,6 @@
-"""``type(x)`` in a function that is being compiled: what the eager engine has in the place of x.
+"""``type(x)`` in a function that is being compiled: what the eager engine has for x.
 
-No class can hide from ``type``. So the functions that use it see another one meanwhile, which knows traced numbers.
+No class can hide from ``type``. So functions that use it temporarily see another ``type``, which knows traced numbers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _is_filled(cell: CellType) -> bool:
 
 @contextmanager
 def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
-    """Inside, these functions find another ``type`` among their globals. It makes no difference to other threads."""
+    """Put another ``type`` into the globals of these functions for the block, without affecting other threads."""
     places: dict[tuple[int, str], dict[str, Any]] = {}
     for function in functions:
         around = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]

@@ -39,7 +39,7 @@ _TRUE = re.compile(
     r"is not iterable|does not support item|is not a container|doesn't support item|"
     r"unsupported operand type.* '(str|list|tuple|dict|set|NoneType|bytes|function)'"
 )
-_INSTEAD = "compute it outside of the function and pass the result as an argument"
+_INSTEAD = "compute it outside the function and pass the result as an argument"
 
 
 class Traced:

@@ -1,4 +1,4 @@
-"""Saying no: every refusal names the line of the user's code, what is wrong there and what to write instead."""
+"""Compile-time errors: each names the line of the user's code, what is wrong there and what to write instead."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ C = TypeVar("C")
 
 
 def in_library(frame: FrameType) -> bool:
-    """Whether this frame runs code of the library itself."""
+    """Return whether this frame runs code of the library itself."""
     return frame.f_code.co_filename.startswith(_package)
 
 
 def asked_by_library() -> bool:
-    """Whether the method that calls this was itself called by code of the library, maybe through an abstract class."""
+    """Return whether the method that calls this was itself called by the library, maybe through an abstract class."""
     frame = sys._getframe(2)
     if frame.f_globals.get("__name__") == "abc" and frame.f_back is not None:
         frame = frame.f_back
@@ -39,13 +39,13 @@ def asked_by_library() -> bool:
 
 
 def written_as_attribute() -> bool:
-    """Whether the method that calls this answers ``x.name`` of somebody's code: not getattr() or hasattr()."""
+    """Return whether the method that calls this answers ``x.name`` in user code, not getattr() or hasattr()."""
     frame = sys._getframe(2)
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
 
 
 def is_installed(frame: FrameType) -> bool:
-    """Whether this frame runs code of Python itself or of an installed package."""
+    """Return whether this frame runs code of Python itself or of an installed package."""
     return frame.f_code.co_filename.startswith((*_installed, "<frozen"))
 
 
@@ -55,7 +55,7 @@ def line_of(frame: FrameType, line: int) -> str:
 
 
 def user_line() -> str:
-    """The innermost source line being executed that is the user's."""
+    """Return the innermost source line of user code being executed."""
     frames = [sys._getframe(1)]
     while (outer := frames[-1].f_back) is not None:
         frames.append(outer)
@@ -73,9 +73,9 @@ def refuse(what: str, instead: str) -> NoReturn:
 
 
 def keep(error: CompileError) -> None:
-    """Let ``final`` raise this error whatever the function does about it.
+    """Let ``final`` raise this error, whatever the function does with it.
 
-    In a thread that the function has started, nobody knows which function that was: it is an error of all.
+    In a thread that the function has started, that function is unknown, so it is an error of all of them.
     """
     kept = _kept.get()
     if kept is None:
@@ -89,11 +89,11 @@ def keep(error: CompileError) -> None:
 
 
 class _Enough(BaseException):
-    """Passes through the function's ``except Exception``."""
+    """Passes through ``except Exception`` in the function."""
 
 
 def _stop(lines: int) -> None:
-    """Raise once more some lines later: a bare ``except`` catches everything, but nothing that is raised in itself."""
+    """Raise again some lines later: a bare ``except`` catches everything, except what is raised in its own handler."""
 
     def count(frame: FrameType, event: str, arg: Any) -> Any:
         nonlocal lines
@@ -109,7 +109,7 @@ def _stop(lines: int) -> None:
 
 
 def frames_of_function() -> Iterator[FrameType]:
-    """The frames of the function that is being traced, innermost first, without those of the library."""
+    """Yield the frames of the traced function, innermost first, without those of the library."""
     frame = sys._getframe(1)
     while frame.f_back is not None and not (in_library(frame) and frame.f_code.co_name == "trace"):
         if not in_library(frame):
@@ -119,9 +119,9 @@ def frames_of_function() -> Iterator[FrameType]:
 
 @contextmanager
 def final(explain: Callable[[Exception], CompileError | None]) -> Iterator[None]:
-    """Inside, the first refusal is final: it is raised at the end even where the function caught it and went on.
+    """Make the first refusal in the block final: it is raised at the end even if the function caught it and went on.
 
-    ``explain`` may give the refusal for another error that the function ends with.
+    ``explain`` may turn another error of the function into a refusal.
     """
     kept: list[CompileError] = []
     before, tracing = _kept.set(kept), sys.gettrace()
@@ -145,7 +145,7 @@ def final(explain: Callable[[Exception], CompileError | None]) -> Iterator[None]
 
 # --- what Python asks of a number ------------------------------------------------------------------------------------
 
-_OUTSIDE = "compute it outside of the function and pass the result as an argument"
+_OUTSIDE = "compute it outside the function and pass the result as an argument"
 
 #: Methods (without their underscores), what Python wants of them, and what to write instead.
 _QUESTIONS = {
@@ -174,27 +174,27 @@ _QUESTIONS = {
     "text": (
         "str repr format",
         "is written as text",
-        "print outside of the function: call the plain function, or return what is to be printed",
+        "print outside the function: call the plain function, or return what is to be printed",
     ),
     "copy": ("reduce reduce_ex getstate getnewargs", "is saved or copied", "use it as it is"),
 }
 
 
 def refuse_number(what: str, question: str = "number") -> NoReturn:
-    """Somebody asks a Tracer for its number; ``question`` is a row of the table above."""
+    """Refuse to give the number of a Tracer; ``question`` is a row of the table above."""
     _, verb, instead = _QUESTIONS[question]
     refuse(f"{what} {verb} while the function is compiled: this one would be frozen into the program", instead)
 
 
 def refuse_attribute(what: str, name: str) -> NoReturn:
-    """Somebody asks a Tracer for a method that only a number of Python or numpy has."""
+    """Refuse a method that only a number of Python or numpy has."""
     refuse(f"{what} is asked for {name!r} here, and only a number has that", _QUESTIONS["number"][2])
 
 
 def refusing(what: str, kind: type) -> Callable[[type[C]], type[C]]:
-    """A class decorator: every question of the table that ``kind`` answers and the class does not is refused.
+    """A class decorator that refuses every question of the table that ``kind`` answers and the class does not.
 
-    What ``kind`` has no method for is an error for it, too; but to ask whether it is true is refused in any case.
+    A question without a method in ``kind`` is an error for it, too; but asking whether it is true is always refused.
     """
 
     def decorate(cls: type[C]) -> type[C]:
@@ -215,6 +215,6 @@ def refusing(what: str, kind: type) -> Callable[[type[C]], type[C]]:
 
 
 def site_line(key: tuple[Any, int]) -> str:
-    """``functional.py:57`` for a line of the source."""
+    """Write ``functional.py:57`` for a line of the source."""
     code, line = key
     return f"{os.path.basename(code.co_filename)}:{line}"

@@ -1,6 +1,6 @@
-"""Questions about a traced number that it never hears, such as ``(0.5).__lt__(x)`` and ``np.array(xs).dtype``.
+"""Questions about a traced number that it cannot detect, such as ``(0.5).__lt__(x)`` and ``np.array(xs).dtype``.
 
-They are seen in the code, and refused when it gets there.
+They are found in the code, and refused when execution reaches them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from .diagnostics import refuse
 from .tracers import TRACED
 
 _BINARY = "add sub mul truediv floordiv mod divmod pow and or xor lshift rshift"
-#: Methods that a number of Python has, and that do not know a traced one.
+#: Methods of Python's numbers, which do not know traced ones.
 _SPECIAL = frozenset(
     f"__{name}__" for name in f"lt le gt ge eq ne hash bool {_BINARY} r{_BINARY.replace(' ', ' r')}".split()
 )
-#: What a traced number has and one of Python has not.
+#: What a traced number has and a Python number lacks.
 _OWN = frozenset(
     ("__array_ufunc__", "__copy__", "__deepcopy__", "__getattr__", "__module__", "__slots__", "__annotations__")
 )
-#: What an array says of the kind of its numbers, which are objects now.
+#: What describes the type of an array's numbers, which are objects now.
 _WIDTHS = frozenset(("dtype", "itemsize", "nbytes", "strides"))
 _RUNS_TEXT = frozenset(("eval", "exec", "__import__", "__builtins__"))
 _METHOD = (
@@ -51,7 +51,8 @@ _ALL = frozenset(("type", *_SPECIAL, *_OWN, *_WIDTHS, *_RUNS_TEXT))
 
 @lru_cache(maxsize=4096)
 def _places(code: CodeType) -> dict[int, tuple[list[dis.Instruction], int]]:
-    """By their offset the instructions of a function that may be such a question: all instructions, and which it is."""
+    """Find by offset the instructions of a function that may be such a question: all instructions, and which one it
+    is."""
     if _ALL.isdisjoint(code.co_names) and _ALL.isdisjoint(filter(_is_text, code.co_consts)):
         return {}  # nearly always
     found = [it for it in dis.get_instructions(code) if it.opname != "EXTENDED_ARG"]
@@ -71,7 +72,7 @@ def _may_ask(it: dis.Instruction) -> bool:
 
 
 def questions(functions: Iterable[FunctionType], things: Iterable[Any]) -> frozenset[CodeType]:
-    """The code of ``functions``, with that written inside, in which there may be one.
+    """Return the code of ``functions``, including nested code, that may contain one.
 
     ``things`` are all that can be reached. Raises CompileError where a method of a number is among them.
     """
@@ -84,7 +85,7 @@ def questions(functions: Iterable[FunctionType], things: Iterable[Any]) -> froze
 
 
 def look(frame: FrameType) -> None:
-    """Refuse the instruction that comes next if it is such a question."""
+    """Refuse the next instruction if it is such a question."""
     if frame.f_lasti not in _places(frame.f_code):
         return
     instructions, i = _places(frame.f_code)[frame.f_lasti]
@@ -108,7 +109,7 @@ def look(frame: FrameType) -> None:
 
 
 def _loaded(frame: FrameType, instructions: list[dis.Instruction], i: int) -> Any:
-    """What an instruction puts on the stack; LookupError where that is more than a name or an attribute."""
+    """Return what an instruction puts on the stack; raises LookupError for more than a name or an attribute."""
     it = instructions[i]
     if it.opname in ("LOAD_ATTR", "LOAD_METHOD"):
         try:
@@ -125,7 +126,7 @@ def _loaded(frame: FrameType, instructions: list[dis.Instruction], i: int) -> An
 
 
 def _is_number(thing: Any) -> bool:
-    """A number that is not traced, or a class of such."""
+    """Return whether it is a number that is not traced, or a class of such."""
     if type(thing) in TRACED:
         return False
     return thing is object or (issubclass(thing, Number) if isinstance(thing, type) else isinstance(thing, Number))

@@ -1,9 +1,8 @@
-"""Module calls during a trace: the inside of a module is recorded once for all modules that are built alike.
+"""Module calls during a trace: a module's inside is recorded once for all modules built alike.
 
 Two calls can share one record when the modules have the same class, the same settings and parameters of the same
-shapes, and the arguments are nested in the same way. What a module does beside that, it may do once only: a module
-that keeps Values of one call for the next, or draws on Values that are not its own, is recorded again at every call.
-So is one that is given an object, which it may fill: a cache, say.
+shapes, and the arguments are nested in the same way. A module that keeps Values between calls, or uses Values it does
+not own, is traced at every call. So is a module that gets an object, which it may fill, such as a cache.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from .tracers import (
 
 
 def module_paths(module: Any, record: Trace) -> dict[int, str]:
-    """The path of every module inside of this one, by identity."""
+    """Return the path of every module inside this one, by identity."""
     paths: dict[int, str] = {}
     if hasattr(module, "named_children"):
         for path, inner in _modules(module, record):
@@ -48,7 +47,7 @@ def module_paths(module: Any, record: Trace) -> dict[int, str]:
 
 
 def _modules(module: Any, record: Trace, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What ``named_modules`` gives, but the tables of a module are searched once in a trace, unless they change."""
+    """Do what ``named_modules`` does, but search the tables of a module only once in a trace, unless they change."""
     token = _token([module])
     found = record.children.get(id(module))
     if found is None or not _same(found[0], token):
@@ -59,12 +58,12 @@ def _modules(module: Any, record: Trace, path: str = "") -> Iterator[tuple[str, 
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:
-    """Whether two lists hold the same objects."""
+    """Return whether two lists hold the same objects."""
     return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def listener(record: Trace) -> calls.Hook:
-    """The function that hears of every module call while ``record`` is being made."""
+    """Return the hook for module calls while ``record`` is being made."""
     bodies: dict[Any, Body] = {}
 
     def hear(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -73,7 +72,7 @@ def listener(record: Trace) -> calls.Hook:
         structure = _flatten((list(args), kwargs), leaves)
         key, tensors = _signature(module, record)
         if not leaves or tensors is None or _any_object(structure):
-            # Nothing to share, or an object whose content may change: the call is part of what surrounds it.
+            # Nothing to share, or an object whose content may change: inline the call.
             return module.forward(*args, **kwargs)
         key = (key, structure)
         body = bodies.get(key)
@@ -114,7 +113,7 @@ def listener(record: Trace) -> calls.Hook:
 
 
 def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
-    """A hashable description of arguments; rectangles of Values and of indices are collected in ``leaves``."""
+    """Describe arguments by something hashable; rectangles of Values and of indices are collected in ``leaves``."""
     found = _leaves(thing)
     if found is not None:
         kind, shape, items = found
@@ -130,12 +129,12 @@ def _flatten(thing: Any, leaves: list[tuple[Port, list[Any]]]) -> Any:
 
 
 def _array(thing: Any) -> Any:
-    """The description of an array of numbers, by what it holds; None for anything else."""
+    """Describe an array of numbers by its content; None for anything else."""
     return ("array", thing.shape, thing.tobytes()) if isinstance(thing, np.ndarray) and thing.dtype != object else None
 
 
 def _any_object(structure: Any) -> bool:
-    """Whether arguments are described by their identity alone: what they hold may be different at the next call."""
+    """Return whether arguments are described by identity alone: their content may differ at the next call."""
     return isinstance(structure, tuple) and (structure[:1] == ("object",) or any(map(_any_object, structure)))
 
 
@@ -154,7 +153,7 @@ def _leaves(thing: Any) -> tuple[Any, tuple[int, ...], list[Any]] | None:
 
 
 def _copy(thing: Any, body: Body, fresh: list[tuple[Port, list[Any]]]) -> Any:
-    """The same arguments for the inside of ``body``: with leaves of its own."""
+    """Return the same arguments for the inside of ``body``, with new leaves."""
     found = _leaves(thing)
     if found is not None:
         kind, shape, _ = found
@@ -174,7 +173,7 @@ def _is_module(thing: Any) -> bool:
 
 
 def _signature(module: Any, record: Trace) -> tuple[Any, list[int] | None]:
-    """What a module is built like, and its tensors in order; no tensors when they cannot be told apart."""
+    """Return the signature of a module and its tensors in order; no tensors if they cannot be distinguished."""
     found = record.signatures.get(id(module))
     if found is None or not _same(found.token, _token(found.modules)):
         modules = [m for _, m in _modules(module, record)]
@@ -186,9 +185,9 @@ def _signature(module: Any, record: Trace) -> tuple[Any, list[int] | None]:
 
 
 def _token(modules: list[Any]) -> list[Any]:
-    """What the attributes of modules are, object by object: a cheap test whether a signature still holds.
+    """The attributes of modules, object by object: a cheap test whether a signature is still valid.
 
-    Of a matrix of parameters only the rows; and the numbers in an array anew each time.
+    For a matrix of parameters only the rows; the numbers in an array are compared each time.
     """
     found: list[Any] = []
     stack = [x for module in modules for x in vars(module).values()]

@@ -1,7 +1,7 @@
-"""Chance and clocks: what a function may not ask for while it is compiled, because one answer would be frozen.
+"""Random numbers and clocks: a function may not use them while it is compiled, because one answer would be frozen in.
 
-A generator of random numbers is seen by its state, wherever it is kept and whatever draws from it; what has no state (a
-clock, the system's entropy) by the call. What other threads do meanwhile is theirs.
+The use of a random generator is detected by its state, wherever it is kept and whatever draws from it; that of sources
+without state (a clock, the system's entropy) by the call. Other threads are not affected.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _SOURCES: tuple[tuple[Any, str], ...] = (
 )
 _DRAW = "draw random numbers outside and pass them as arguments"
 _READ = "a clock is read here: two runs of the function see two times, and one would be frozen into the program"
-_MEASURE = "measure outside of the function, or pass the time as an argument"
+_MEASURE = "measure outside the function, or pass the time as an argument"
 _DRAWN = "a random number is drawn here, and one draw would be frozen into the program"
-#: Clocks that are methods of classes in C: no class of one's own can be put in their place.
+#: Clocks that are methods of classes in C, which cannot be replaced.
 _METHODS = frozenset(("now", "utcnow", "today", "uuid1"))
 
 
@@ -61,10 +61,10 @@ def _state(generator: Any) -> Any:
 
 
 def _generators(around: Surroundings) -> list[Any]:
-    """Every generator there is: those of Python, and the bit generators inside of numpy's.
+    """Return all generators: those of Python, and the bit generators inside numpy's.
 
-    With other threads, only those that the function can reach and the global ones: to hold all objects while another
-    thread has a turn would show us the tuple that it is making, which Python takes for an error of that thread.
+    With other threads running, only those that the function can reach and the global ones: listing all objects could
+    expose a tuple that another thread is still making, which Python treats as an error of that thread.
     """
     torch = sys.modules.get("torch")
     if threading.active_count() == 1:
@@ -79,7 +79,7 @@ def _generators(around: Surroundings) -> list[Any]:
 
 
 def _owner(thing: Any) -> Any:
-    """The generator that a thing is, is a method of, or draws from."""
+    """Return the generator that a thing is, is a method of, or draws from."""
     owner = thing.__self__ if isinstance(thing, (BuiltinMethodType, MethodType)) else thing
     if isinstance(owner, (np.random.Generator, np.random.RandomState)):
         return owner._bit_generator  # type: ignore[union-attr]
@@ -87,7 +87,7 @@ def _owner(thing: Any) -> Any:
 
 
 def without_chance(name: str, run: Callable[[], T], once: Callable[[], Any], around: Surroundings) -> T:
-    """The result of ``run``, in which this thread may neither draw random numbers nor look at a clock.
+    """Return the result of ``run``, in which this thread may neither draw random numbers nor read a clock.
 
     ``once`` runs the function ``name`` alone, to find the line of a draw; ``around`` is what it can reach.
     """
@@ -110,14 +110,14 @@ def without_chance(name: str, run: Callable[[], T], once: Callable[[], Any], aro
 
 
 def _within_reach(generator: Any, around: Surroundings) -> bool:
-    """Whether the function may draw from a generator: it holds it, or names the module that has it."""
+    """Return whether the function may draw from a generator: it holds it, or names the module that has it."""
     if any(_owner(thing) is generator for thing in around.things()):
         return True
     return any("random" in name for code in codes(around.functions) for name in code.co_names)
 
 
 def _line_of_draw(generators: list[Any], run: Callable[[], Any]) -> str:
-    """The line of the user's code after which the state of a generator is another one."""
+    """Return the line of user code after which the state of a generator has changed."""
     last: dict[FrameType, int] = {}
     found: list[str] = []
     states = list(map(_state, generators))
@@ -142,7 +142,7 @@ def _line_of_draw(generators: list[Any], run: Callable[[], Any]) -> str:
 
 @contextmanager
 def _clocks_seen(around: Surroundings) -> Iterator[None]:
-    """Inside, this thread's calls of clocks are seen that the function keeps under names of its own."""
+    """Detect calls of clocks in this thread that the function keeps under other names."""
     before = sys.getprofile()
     if before is not None or not _may_ask(around):  # two profilers cannot work at the same time
         yield
@@ -156,7 +156,7 @@ def _clocks_seen(around: Surroundings) -> Iterator[None]:
 
 @contextmanager
 def _watched() -> Iterator[None]:
-    """Inside, the sources refuse to answer in a function that is being compiled. Other threads go on as always."""
+    """Make the sources refuse to answer in a function that is being compiled. Other threads are not affected."""
     global _watching
     with _lock:
         if _watching == 0:
@@ -203,7 +203,7 @@ _own = {id(getattr(owner, name)): name for owner, name in _SOURCES}  # by identi
 
 
 def _may_ask(around: Surroundings) -> bool:
-    """Whether the function can reach a clock under another name than that in its module."""
+    """Return whether the function can reach a clock under another name than that in its module."""
     names = {name for code in codes(around.functions) for name in code.co_names}
     return not names.isdisjoint(_METHODS) or around.reaches(_own)
 

@@ -1,4 +1,4 @@
-"""From the raw record of a body to fewer, larger nodes in a schedule.
+"""Simplify a traced body (CSE, constant folding, dead code, flattened sums) and give each node a level.
 
 Four things happen, each the textbook pass of that name: *common subexpressions* are computed once, *constants are
 folded*, *dead code* is dropped, and chains of ``+`` are flattened. What remains of additions and multiplications is one
@@ -47,8 +47,8 @@ class Node:
         products: for a sum, the pairs that are multiplied.
         detail: for a pick, its candidates; for a call, its number.
         nodes: how many recorded operations it stands for.
-        site: where in the source it was written.
-        level: the longest way from the leaves.
+        site: its position in the source.
+        level: the longest path from the leaves.
     """
 
     result: int
@@ -63,7 +63,7 @@ class Node:
 
 @dataclass(eq=False)
 class Normal:
-    """A body in normal form: its nodes in topological order, and where every recorded node went."""
+    """A simplified body: its nodes in topological order, and where every recorded node went."""
 
     body: Body
     nodes: list[Node]
@@ -84,7 +84,7 @@ def simplify(body: Body) -> Normal:
     # --- dead code: count the uses of what the outputs need ---
     uses = [0] * len(ops_)
     for i in outputs:
-        uses[i] += 2  # a result must stay a node of its own
+        uses[i] += 2  # a result must stay a separate node
     computed = set(inner)
     call_used = [False] * len(body.calls)
     for i in reversed(inner):
@@ -105,7 +105,7 @@ def simplify(body: Body) -> Normal:
             for x in inputs:
                 uses[x] += 2
             inputs_of[i] = inputs
-        elif not computed.isdisjoint(inputs_of[i]):  # nobody asks how often a given one is used
+        elif not computed.isdisjoint(inputs_of[i]):  # the number of uses of a given one does not matter
             for x in inputs_of[i]:
                 uses[x] += 1
     # --- flatten ---
@@ -142,7 +142,7 @@ def simplify(body: Body) -> Normal:
 
 
 def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
-    """Give sums (and maxima) of one term a node of their own, where others have one.
+    """Give sums (and maxima) of one term their own node, if others have one.
 
     Σ exp(x) over one score is that exp itself, while everywhere else the same line divides by a sum. If an operand of a
     line is mostly a sum of terms of some kind, and here is directly of that kind, it becomes a sum of one term; then
@@ -195,7 +195,7 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
 
 
 def _operands(node: Node) -> Iterator[tuple[Any, int]]:
-    """The operands of a node, each with its role; the plain terms of a sum have none."""
+    """Return the operands of a node, each with its role; the plain terms of a sum have none."""
     for a, b in node.products:
         yield "left", a
         yield "right", b
@@ -204,7 +204,7 @@ def _operands(node: Node) -> Iterator[tuple[Any, int]]:
 
 
 def _one_node_per_call(backwards: list[Node]) -> list[Node]:
-    """Keep, of the nodes for the results of one call, the one that comes first in the record."""
+    """Of the nodes for the results of one call, keep the first one in the record."""
     first: dict[int, Node] = {}
     for node in backwards:
         if node.op is CALL:
@@ -215,7 +215,7 @@ def _one_node_per_call(backwards: list[Node]) -> list[Node]:
 def _share_and_fold(
     body: Body, written: list[int]
 ) -> tuple[list[int], dict[int, float], list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Which node stands for each node: an earlier one that computes the same, or a constant.
+    """Find the node that replaces each node: an earlier one that computes the same, or a constant.
 
     ``written`` are the nodes that are not given to the body. Also returns the tables of candidates, and the inputs of
     every operation of the table, as nodes that stand for them.
@@ -256,7 +256,7 @@ def _share_and_fold(
                         constant(i, op.forward(*numbers))  # type: ignore[union-attr]
                         continue
                     except DomainError:
-                        pass  # stays in the program, where running it tells the line
+                        pass  # stays in the program, where running it reports the line
                 elif op is add and 0.0 in numbers:
                     alias[i] = inputs[numbers.index(0.0) ^ 1]
                     continue
@@ -270,7 +270,7 @@ def _share_and_fold(
 
 
 def _scaling_lines(body: Body, written: list[int]) -> set[int]:
-    """The lines that multiply by a constant other than 1.
+    """Find the lines that multiply by a constant other than 1.
 
     Where such a line meets a 1 (the cosine of the first position's angle, say), the product stays: all executions of
     the line look the same then, and can be one instruction.
@@ -291,7 +291,7 @@ def _sum(
     absorbed: list[bool],
     constants: dict[int, float],
 ) -> Node:
-    """Collect the terms of a chain of additions that nobody else uses, from left to right."""
+    """Collect the terms of a chain of additions that nothing else uses, from left to right."""
     ops_, add, mul = body.ops, ops.ADD, ops.MUL
     products: list[tuple[int, int]] = []
     plain: list[int] = []
@@ -325,7 +325,7 @@ def _sum(
         plain.append(i)
     if len(products) == 2 and not plain and all(a in constants or b in constants for a, b in products):
         # x·c + y·s with constants c and s, as in a rotation, is work element by element: two products and their sum. As
-        # a dot product of two terms it would be gathered from all over the place, and be no matrix product either.
+        # a dot product of two terms it would be gathered from everywhere, and not become a matrix product.
         pair = inputs_of[root]
         for i in pair:
             absorbed[i] = False
@@ -336,7 +336,7 @@ def _sum(
 def _flatten_extreme(
     root: int, body: Body, inputs_of: list[tuple[int, ...]], uses: list[int], absorbed: list[bool]
 ) -> None:
-    """max(max(a, b), c) becomes max(a, b, c), in place."""
+    """Turn max(max(a, b), c) into max(a, b, c), in place."""
     op = body.ops[root]
     if uses[root] != 1:
         return
@@ -364,11 +364,11 @@ def _kind(node: Node, body: Body) -> Any:
 
 
 def _schedule(normal: Normal) -> None:
-    """Give every node a level, such that nodes of one kind meet at one level wherever that is possible.
+    """Give every node a level, such that nodes of one kind meet at one level if possible.
 
     As soon as possible is the rule; but the softmax of the first position is over one score, its sum is no operation,
-    and all that follows would be one level ahead of the other positions. So every node that has time moves to the level
-    within its time where most nodes of its kind are.
+    and all that follows would be one level ahead of the other positions. So every node with slack moves to the level
+    within its slack where most nodes of its kind are.
     """
     body = normal.body
     level = [0] * len(body.ops)

@@ -1,4 +1,4 @@
-"""How arguments and results are nested: taken apart into leaves during a trace, and put together again."""
+"""The nesting of arguments and results: flattened to leaves during a trace, and rebuilt afterward."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .tracers import Body, Plain, Tracer, plain
 
 
 def close(body: Body, result: Any) -> None:
-    """Note what the function returned."""
+    """Record what the function returned."""
     body.structure = _describe(result, body)
     body.trace.bodies.append(body)
 
 
 def _describe(thing: Any, body: Body) -> Any:
-    """The nesting of a result: ``("value",)``, ``(list, [...])``, ``("row", list, n)``, ``("static", thing)``…
+    """Describe the nesting of a result: ``("value",)``, ``(list, [...])``, ``("row", list, n)``, ``("static", thing)``…
 
     A row is a list of Values. A number of Python is ``("plain", its class)``.
     """
@@ -46,7 +46,7 @@ def _describe(thing: Any, body: Body) -> Any:
 
 
 def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
-    """The inverse of the description: a result with new leaves."""
+    """Rebuild a result from the description, with new leaves."""
     if structure[0] == "value":
         return next(leaves)
     if structure[0] == "plain":

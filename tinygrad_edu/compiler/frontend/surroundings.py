@@ -1,6 +1,6 @@
 """What a function reads besides its arguments: variables around it, globals, defaults, and the attributes of objects.
 
-A trace writes the numbers that it finds there into the program. When they change, the program is old. To notice it,
+A trace writes the numbers that it finds there into the program. When they change, the program is old. To detect this,
 they are compared with a copy before every run. What can be reached from the function is found once, by going through
 its code; the comparison itself takes a few microseconds.
 """
@@ -24,7 +24,7 @@ from ...ops import CONSTANT
 from .catching import codes
 from .tracers import TRACED
 
-#: Objects beyond this number are not looked at: a function that reaches more is likely to reach a whole library.
+#: Objects beyond this number are ignored: a function that reaches more probably reaches a whole library.
 LIMIT = 100_000
 
 _plain = (type(None), bool, int, float, complex, str, bytes, range)
@@ -32,7 +32,7 @@ _package = __name__.partition(".")[0]
 
 
 class Surroundings:
-    """What ``functions`` read besides their arguments, as it is now.
+    """The current state of what ``functions`` read besides their arguments.
 
     >>> beta = [1.0]
     >>> around = Surroundings(lambda x: x * beta[0])
@@ -55,7 +55,7 @@ class Surroundings:
                 todo += self._look_into(name, thing)
 
     def changed(self) -> str | None:
-        """The name of something that is not as it was; None when all is."""
+        """Return the name of something that has changed; None if nothing has."""
         for name, read, before in self._checks:
             try:
                 now = read()
@@ -67,7 +67,7 @@ class Surroundings:
         return None
 
     def counted(self) -> str | None:
-        """The name of a number, or of something that holds numbers, that is not as it was; None when all are."""
+        """Return the name of a number, or of something that holds numbers, that has changed; None if none has."""
         for i, (name, read, before) in enumerate(self._checks):
             try:
                 if i not in self._foreign and (now := _numbers(read())) != (then := _numbers(before)):
@@ -80,15 +80,15 @@ class Surroundings:
         return None
 
     def reaches(self, identities: Iterable[int]) -> bool:
-        """Whether one of these objects is there."""
+        """Return whether one of these objects is there."""
         return not self._seen.keys().isdisjoint(identities)
 
     def things(self) -> list[Any]:
-        """All objects that can be reached."""
+        """Return all objects that can be reached."""
         return list(self._seen.values())
 
     def uses(self, name: str) -> bool:
-        """Whether a function that can be reached has this name in its code, or in a text there."""
+        """Return whether a function that can be reached has this name in its code, or in a string there."""
         return any(name in code.co_names or name in code.co_consts for code in codes(self.functions))
 
     def watch(self, name: str, read: Callable[[], Any]) -> None:
@@ -96,7 +96,7 @@ class Surroundings:
         self._checks.append((name, read, read()))
 
     def _look_into(self, name: str, thing: Any) -> Iterator[tuple[str, Any]]:
-        """Watch what this object holds; what is inside comes next."""
+        """Watch what this object holds; its contents come next."""
         if type(thing) in TRACED:
             pass  # left over from a trace
         elif isinstance(thing, Value):
@@ -110,7 +110,7 @@ class Surroundings:
                     if not _is_table(item):
                         yield f"{name}[{key!r}]", item
         elif isinstance(thing, types.FunctionType):
-            # The function itself is looked into in any case, and so is what exec() has made.
+            # The function itself is always examined, and so is what exec() has made.
             if not name or thing.__module__ in (None, "builtins") or not _of_library(thing.__module__):
                 yield from self._around(name, thing)
         elif isinstance(thing, collections.deque):
@@ -160,7 +160,7 @@ class Surroundings:
             yield name, type(thing)
 
     def _around(self, name: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-        """The variables that a function and the functions written inside of it use."""
+        """Yield the variables that a function and its nested functions use."""
         self.functions.append(function)
         self.watch(name, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__))
         if function.__dict__:
@@ -179,7 +179,7 @@ class Surroundings:
             yield "a default of an argument", default
 
     def _of_module(self, name: str, module: Any, used: set[str]) -> Iterator[tuple[str, Any]]:
-        """The variables of a module of the user's, and of modules inside of it, that are used somewhere."""
+        """Yield the variables of a user's module, and of modules inside it, that are used somewhere."""
         if isinstance(module, types.ModuleType) and not _of_library(module.__name__):
             for inner in sorted(used & vars(module).keys()):
                 yield from self._variable(f"{name}.{inner}", functools.partial(getattr, module, inner))
@@ -195,7 +195,7 @@ class Surroundings:
 
 
 def _numbers(thing: Any) -> Any:
-    """A number, or the numbers among the items of a container, or nothing."""
+    """Return a number, or the numbers among the items of a container, or nothing."""
     if isinstance(thing, _plain):
         return thing
     if isinstance(thing, dict):
@@ -206,7 +206,7 @@ def _numbers(thing: Any) -> Any:
 
 
 def _is_special(name: str, thing: Any) -> bool:
-    """Whether it is in a class for Python's own use."""
+    """Return whether it is in a class for Python's own use."""
     return name.startswith("__") and not isinstance(thing, (types.FunctionType, staticmethod, classmethod))
 
 
@@ -214,7 +214,7 @@ _leaves = {*_plain, Value}
 
 
 def _copy(thing: Any) -> Any:
-    """A container of its own with the same items; a table of numbers or Values as a whole."""
+    """Copy a container with the same items; a table of numbers or Values as a whole."""
     if isinstance(thing, dict):
         return {key: _copy(item) if _is_table(item) else item for key, item in thing.items()}
     if type(thing) in _rows and not _leaves.issuperset(map(type, thing)):  # some are more than a number
@@ -226,7 +226,7 @@ _rows = (list, tuple)
 
 
 def _is_table(thing: Any) -> bool:
-    """Whether this is nested lists of nothing but numbers and Values, which are compared in one go."""
+    """Return whether this is nested lists of only numbers and Values, which are compared at once."""
     if type(thing) not in _rows:
         return False
     kinds = set(map(type, thing))
@@ -234,17 +234,17 @@ def _is_table(thing: Any) -> bool:
 
 
 def _names(code: types.CodeType, *operations: str) -> set[str]:
-    """The names that instructions of some kinds use, also in functions written inside."""
+    """Yield the names that instructions of some kinds use, also in nested functions."""
     names = {it.argval for it in dis.get_instructions(code) if it.opname in operations}
     return names.union(*(_names(c, *operations) for c in code.co_consts if isinstance(c, types.CodeType)))
 
 
-#: With one of these, a variable or an attribute can be had by a name that is a text.
+#: With one of these, a variable or an attribute can be accessed by a string.
 _BY_TEXT = frozenset(("globals", "locals", "vars", "getattr", "attrgetter", "__dict__", "__globals__"))
 
 
 def _texts(function: types.FunctionType) -> set[str]:
-    """Texts that may be names of variables."""
+    """Yield strings that may be names of variables."""
     found = [*codes([function])]
     if not any(_BY_TEXT.intersection(code.co_names) for code in found):
         return set()
@@ -257,7 +257,7 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 def _of_library(module: str | None) -> bool:
-    """Whether code of this module is not the user's: it does not change while a program runs."""
+    """Return whether code of this module is not the user's: it does not change while a program runs."""
     top = (module or "").partition(".")[0]
     if top in ("", "builtins", _package, "numpy") or top in sys.stdlib_module_names:
         return top != "__main__"

@@ -144,7 +144,7 @@ def _tracing(body: Body) -> Iterator[None]:
     """During a trace the library asks the seam about numbers, and ``.data`` is guarded; until the last trace ends."""
     if is_tracing():
         raise CompileError(
-            "a compiled function is called inside of another one that is being compiled; call the plain one"
+            "a compiled function is called inside another one that is being compiled; call the plain one"
         )
     with _installing:
         _traces.append(body)

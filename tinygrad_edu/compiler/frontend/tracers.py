@@ -639,7 +639,7 @@ def current_body() -> Body:
     body = _body.get()
     if body is None:
         error = CompileError(
-            f"{user_line()}\n  a Value from inside of a function that is compiled is used outside of it or in another "
+            f"{user_line()}\n  a Value from inside a function that is compiled is used outside of it or in another "
             f"thread, where it has no number; compute with it in the function, without threads"
         )
         keep(error)

@@ -1,4 +1,4 @@
-"""A step of Adam as an array program: what a kernel runs, reading and writing every number once."""
+"""A step of Adam as an array program: a kernel runs it, reading and writing every number once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ..program import fusion
 from ..program.ir import Access, Array, Instruction, Program
 from . import codegen
 
-#: The numbers that change from step to step, or from run to run, in the order of the array ``numbers``.
+#: The coefficients that change from step to step, or from run to run, in the order of the array ``numbers``.
 NUMBERS = ("beta1", "1 - beta1", "beta2", "1 - beta2", "√(1 - beta2^t)", "eps", "lr / (1 - beta1^t)", "1 - lr·decay")
 
 P, G, M, V, N, T, U = range(7)
 
 
 def program(size: int) -> Program:
-    """Moves ``size`` parameters: Loshchilov and Hutter 2019, algorithm 2, with the corrections drawn together.
+    """Update ``size`` parameters: Loshchilov and Hutter 2019, algorithm 2, with the corrections drawn together.
 
     >>> print(program(4))                       # doctest: +NORMALIZE_WHITESPACE
     p[i] = p[i] * numbers[7]                    i<4
@@ -56,7 +56,7 @@ def program(size: int) -> Program:
 
 
 class Kernel:
-    """The program on a stretch of memory."""
+    """The program on a piece of memory."""
 
     def __init__(self, p: Any, g: Any, m: Any, v: Any, numbers: Any) -> None:
         self.program = program(len(p))
@@ -71,5 +71,5 @@ class Kernel:
         self.run = codegen.kernel(self, builder.group)
 
     def local_memory(self, size: int) -> Any:
-        """Never needed: all that is computed on the way stays in registers."""
+        """Never needed: all intermediates stay in registers."""
         raise NotImplementedError

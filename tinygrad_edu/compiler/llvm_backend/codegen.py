@@ -1,11 +1,11 @@
-"""Machine code for groups of instructions: the loops that fusion.py finds, written down in the language of LLVM.
+"""Machine code for groups of instructions: the loops that fusion.py finds, as LLVM code.
 
-LLVM (llvm.org, through llvmlite) translates its language into the instructions of whatever processor there is. It is
-not asked to find anything out: a value in the text below is a vector of :data:`WIDTH` bytes, one number for each of so
-many neighboring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
+LLVM (llvm.org, through llvmlite) translates its language into instructions of the processor. We do not rely on its
+auto-vectorizer: a value in the text below is a vector of :data:`WIDTH` bytes, one number for each of several
+neighboring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
 
-A kernel's text has no addresses, sizes or steps in it; they stand in a table that it is given. The layers of a network
-differ in nothing else, so they share one kernel, which is compiled once.
+A kernel's text has no addresses, sizes or steps in it; they are in a table that it gets. The layers of a network differ
+only in that, so they share one kernel, which is compiled once.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from .llvm_math import Formulas, able
 
 __all__ = ["Arrays", "able", "available", "kernel"]
 
-#: Bytes of one value: eight registers of the smallest vector processors, two of the largest. Several registers that
-#: are worked on in turn hide how long one operation takes.
+#: Bytes of one value: eight registers of the smallest vector processors, two of the largest. Alternating between
+#: several registers hides the latency of an operation.
 WIDTH = 128
 
-#: So many points ahead of their use elements are asked for.
+#: Elements are prefetched this many points ahead of their use.
 AHEAD = 4
 
 
@@ -47,7 +47,7 @@ AHEAD = 4
 
 @cache
 def _llvm() -> Any:
-    """llvmlite's binding, its target machine, and an engine that holds what is compiled; None without llvmlite."""
+    """Return llvmlite's binding, its target machine, and an engine with the compiled code; None without llvmlite."""
     try:
         import llvmlite.binding as llvm
     except (ImportError, OSError):
@@ -61,13 +61,13 @@ def _llvm() -> Any:
 
 
 def available() -> bool:
-    """Whether there is a compiler."""
+    """Return whether there is a compiler."""
     return _llvm() is not None
 
 
 @cache
 def _compiled(text: str) -> Callable[[int], None]:
-    """The function ``@kernel`` of a text; its argument is the address of its table."""
+    """Compile the function ``@kernel`` of a text; its argument is the address of its table."""
     llvm, machine, engine = _llvm()
     name = f"kernel{_compiled.cache_info().currsize}"
     module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
@@ -80,11 +80,11 @@ def _compiled(text: str) -> Callable[[int], None]:
 
 
 class Arrays(Protocol):
-    """What a kernel has to know: the arrays of a program in memory.
+    """What a kernel needs: the arrays of a program in memory.
 
     Attributes:
         arrays: one for each array of the program, its axes in the program's order, the lanes last.
-        kept: a list for what has to exist as long as the kernels.
+        kept: a list of what must live as long as the kernels.
     """
 
     program: Program
@@ -93,7 +93,7 @@ class Arrays(Protocol):
     kept: list[Any]
 
     def local_memory(self, size: int) -> Any:
-        """So many bytes, or more."""
+        """Return at least this many bytes."""
 
 
 def kernel(home: Arrays, group: Group) -> Callable[[], None]:
@@ -102,7 +102,7 @@ def kernel(home: Arrays, group: Group) -> Callable[[], None]:
     text = writer.text()
     table = np.array(writer.table, np.int64)
     call = partial(_compiled(text), table.ctypes.data)
-    home.kept.append(table)  # as long as the call can be made, its table has to exist
+    home.kept.append(table)  # the table must live as long as the call
     return call
 
 
@@ -110,10 +110,10 @@ def kernel(home: Arrays, group: Group) -> Callable[[], None]:
 
 
 class _Place:
-    """Where the elements of a place lie in memory.
+    """Where the elements of an access are in memory.
 
     Attributes:
-        address: of the first.
+        address: the address of the first one.
         steps: in bytes, for every loop of the group that moves it.
         local: whether it is the memory of one vector, which the outer loops do not move.
         pointer: the text's name for where it has been moved to by the loops that are open.
@@ -131,10 +131,10 @@ class _Place:
         return cls(view.base.__array_interface__["data"][0], view.strides, loops)
 
 
-#: No loop at all, where that of the vectors is asked for.
+#: No loop for the vectors.
 NOWHERE = -1
 
-#: What changes nothing when it is added, or compared.
+#: The neutral element of each reduction.
 NEUTRAL = {"sum": 0.0, "max": -math.inf, "min": math.inf}
 
 #: Loops that are one in memory: their numbers, outermost first.
@@ -157,7 +157,7 @@ class _Writer:
         self.lanes = WIDTH // self.item
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
         self.places: dict[Place, _Place] = {}
-        self.asked: set[int] = set()  # the places of which the next points are on their way
+        self.asked: set[int] = set()  # the accesses that are already prefetched
         self.local = 0  # the bytes of local memory that are taken
         self.local_starts: dict[int, int] = {}
         for member in group.members:
@@ -197,7 +197,7 @@ class _Writer:
         return _Place(address, list(steps.values()), list(steps), local=True)
 
     def _mask(self, member: Member) -> _Place:
-        """Which points keep their value, as ones and zeros."""
+        """Return which points keep their value, as ones and zeros."""
         it = self.program.instructions[member.number]
         mask = memory.copy(np.asarray(it.mask).astype(self.home.dtype))
         self.home.kept.append(mask)
@@ -205,7 +205,7 @@ class _Writer:
         return _Place.of(View(mask, [0] * (len(it.loops) - mask.ndim) + strides), member.loops)
 
     def _total(self, member: Member) -> _Place:
-        """Memory for sums over the outer loops: a vector of them for each result."""
+        """Return memory for sums over the outer loops: a vector of them for each result."""
         loops = sorted(member.kept)
         extents = [self.group.extents[g] for g in loops]
         steps = [math.prod(extents[n + 1 :]) * WIDTH for n in range(len(loops))]
@@ -216,7 +216,7 @@ class _Writer:
     # --- words of the language ---
 
     def emit(self, expression: str) -> str:
-        """A line that gives a name to a value."""
+        """Write a line that names a value."""
         self.count += 1
         self.lines.append(f"  %v{self.count} = {expression}")
         return f"%v{self.count}"
@@ -225,11 +225,11 @@ class _Writer:
         self.lines.append(f"  {text}")
 
     def _step(self, step: int) -> str:
-        """A step from the table."""
+        """Return a stride from the table."""
         return self._known("step", step)
 
     def _extent(self, axis: _Axis) -> str:
-        """The number of points of an axis, from the table."""
+        """Return the number of points of an axis, from the table."""
         return self._known("extent", self._size(axis))
 
     def _known(self, kind: str, value: int) -> str:
@@ -252,7 +252,7 @@ class _Writer:
 
     @contextmanager
     def _loop(self, extent: str, step: int = 1, first: str = "0") -> Iterator[str]:
-        """A loop; what it gives is the name of the number that counts up."""
+        """Write a loop; yields the name of its counter."""
         counter = self._variable("i64")
         self.count += 1
         head, body, end = (f"{word}{self.count}" for word in ("head", "body", "end"))
@@ -298,17 +298,17 @@ class _Writer:
         return math.prod(self.group.extents[g] for g in axis)
 
     def _take_strip(self, axes: list[_Axis]) -> _Axis:
-        """The axis of which as many points as a vector has are worked on side by side; taken out of the others."""
+        """Choose the axis along which vectors run, and take it out of the others."""
         strip = max(axes, key=lambda axis: (self._neighbors(axis), self._size(axis)))
         axes.remove(strip)
         return strip
 
     def _neighbors(self, axis: _Axis) -> int:
-        """How many places lie side by side along an axis."""
+        """Count the accesses that are contiguous along an axis."""
         return sum(place.steps.get(axis[-1]) == self.item for place in self.places.values())
 
     def _merged(self, loops: frozenset[int], places: list[_Place]) -> list[_Axis]:
-        """Loops as few axes, those with the largest steps first."""
+        """Merge loops into few axes, those with the largest steps first."""
         order = sorted(loops, key=lambda g: (tuple(-abs(p.steps.get(g, 0)) for p in places), g))
         axes: list[_Axis] = []
         for g in order:
@@ -330,7 +330,7 @@ class _Writer:
             self._strips(strip, self.places.values(), lambda mask: self._nests(strip, mask))
 
     def _strips(self, strip: _Axis, places: Iterable[_Place], do: Callable[[str | None], None]) -> None:
-        """Go along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
+        """Loop along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
         columns = self._extent(strip)
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
         with self._loop(whole, self.lanes) as i, self._moved(strip, i, places):
@@ -360,7 +360,7 @@ class _Writer:
         self._line(f"store {self.vector} zeroinitializer, ptr {pointer}, align {memory.LINE}")
 
     def _add_up(self, member: Member) -> None:
-        """The sum of a vector, where the result belongs."""
+        """Store the sum of a vector as the result."""
         total, out = self.places[_total_of(member)].pointer, self.places[member.out].pointer
         result = self.formulas.across("sum", self.emit(f"load {self.vector}, ptr {total}, align {memory.LINE}"))
         if self.program.instructions[member.number].accumulate:
@@ -370,7 +370,7 @@ class _Writer:
 
     @contextmanager
     def _moved(self, axis: _Axis, i: str, places: Any) -> Iterator[None]:
-        """Inside, the pointers of the places are those of point ``i`` of an axis."""
+        """Move the pointers to point ``i`` of an axis inside the block."""
         moving = [place for place in places if axis[-1] in place.steps]
         before = [place.pointer for place in moving]
         for place in moving:
@@ -381,7 +381,7 @@ class _Writer:
             place.pointer = pointer
 
     def _nests(self, strip: _Axis, mask: str | None) -> None:
-        """Everything that is done for the points of one vector."""
+        """Write everything that is done for the points of one vector."""
         self.asked.clear()
         lasting: dict[Place, str] = {}
         for nest in self.group.nests:
@@ -427,7 +427,7 @@ class _Writer:
         self, axes: list[_Axis], strip: _Axis, places: list[_Place], nest: Nest,
         registers: dict[Place, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
-        """The loops of a nest when the outer ones have no vectors: they lie along one of these."""
+        """Write the loops of a nest if the outer ones have no vectors: these run along one of its loops."""
         if axes:
             with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 self._flat_loops(axes[1:], strip, places, nest, registers, totals)
@@ -475,7 +475,7 @@ class _Writer:
     def _finish(
         self, member: Member, accumulate: bool, value: str, strip: int, mask: str | None, registers: dict[Place, str]
     ) -> None:
-        """Put a result where it belongs."""
+        """Store a result."""
         place = member.out
         if accumulate:
             before = registers[place] if place in registers else self._fetch(self.places[place], strip, mask)
@@ -495,10 +495,10 @@ class _Writer:
     # --- memory ---
 
     def _ask_for_what_comes(self, nest: Nest, places: list[_Place], strip: int) -> None:
-        """Let the processor fetch memory that is needed some points later.
+        """Prefetch memory that is needed some points later.
 
-        It would do so by itself if one address followed the other; a vector from every row of a matrix it does not
-        foresee. The group's first touch only: later nests find everything in the cache.
+        The processor does this by itself for consecutive addresses, but not for a vector from every row of a matrix.
+        Only the first access of the group: later nests find everything in the cache.
         """
         if not nest.loops or self.group.flat:
             return
@@ -516,7 +516,7 @@ class _Writer:
                     self._line(self.formulas.intrinsic("prefetch", "p0", "void", arguments))
 
     def _fetch(self, place: _Place, strip: int, mask: str | None) -> str:
-        """The elements of a place for the points of one vector."""
+        """Load the elements of an access for the points of one vector."""
         step = self.item if place.local else place.steps.get(strip, 0)
         if place.local:
             mask = None
@@ -576,13 +576,13 @@ class _Writer:
         return f"<{self.lanes} x i1> " + (mask or "splat (i1 true)")
 
     def _masked(self, mask: str, value: str, other: float) -> str:
-        """A number in the place of what the mask leaves out."""
+        """Replace what the mask leaves out by a number."""
         return self.emit(
             f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} {self.formulas.constant(other)}"
         )
 
     def _spread(self, kind: str, value: str) -> str:
-        """A vector that has the same number everywhere."""
+        """Return a vector that has the same number everywhere."""
         one = self.emit(f"insertelement <{self.lanes} x {kind}> poison, {kind} {value}, i64 0")
         return self.emit(
             f"shufflevector <{self.lanes} x {kind}> {one}, <{self.lanes} x {kind}> poison, "
@@ -591,10 +591,10 @@ class _Writer:
 
 
 def _mask_of(member: Member) -> Place:
-    """A key for the mask of a ``fill``, which is no array of the program."""
+    """A key for the mask of a ``fill``, which is not an array of the program."""
     return -1 - member.number, (), ()
 
 
 def _total_of(member: Member) -> Place:
-    """A key for the vectors that a total is collected in."""
+    """A key for the vectors in which a total is accumulated."""
     return -1 - member.number, ((0, ()),), ()

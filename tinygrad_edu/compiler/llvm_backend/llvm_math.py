@@ -25,7 +25,7 @@ _SIMPLE_POWERS = frozenset(n / 2 for n in range(-8, 9))
 
 
 def able(it: Instruction) -> bool:
-    """Whether there is a formula for an instruction."""
+    """Return whether there is a formula for an instruction."""
     if it.op == "pow":
         return it.inputs[1] in _SIMPLE_POWERS
     if it.op == "grad:pow:0":
@@ -50,7 +50,7 @@ class Formulas:
     # --- words ---
 
     def intrinsic(self, name: str, suffix: str, result: str, arguments: str) -> str:
-        """A call of a function that LLVM knows."""
+        """Call a function that LLVM knows."""
         full = f"@llvm.{name}.{suffix}"
         depth, kinds, word = 0, [], ""
         for part in arguments.split(", "):
@@ -63,11 +63,11 @@ class Formulas:
         return f"call {result} {full}({arguments})"
 
     def declarations(self) -> list[str]:
-        """What has to stand in front of the text."""
+        """Return the declarations in front of the text."""
         return list(self._declared.values())
 
     def constant(self, x: float) -> str:
-        """A number as LLVM wants it: the bits of a double, also where a float is meant."""
+        """Write a number as LLVM expects it: the bits of a double, even for a float."""
         bits = np.float64(x if self.double else np.float32(x)).view(np.uint64)
         return f"splat ({self.scalar} 0x{int(bits):016X})"
 
@@ -75,30 +75,30 @@ class Formulas:
         return x if isinstance(x, str) else self.constant(x)
 
     def two(self, word: str, a: Any, b: Any) -> str:
-        """An operation with two operands: fadd, fsub, fmul, fdiv."""
+        """Write an operation with two operands: fadd, fsub, fmul, fdiv."""
         return self.emit(f"{word} {self.vector} {self._text(a)}, {self._text(b)}")
 
     def call(self, name: str, *operands: Any) -> str:
-        """A function of vectors that LLVM knows."""
+        """Write a function of vectors that LLVM knows."""
         arguments = ", ".join(f"{self.vector} {self._text(x)}" for x in operands)
         return self.emit(self.intrinsic(name, self.suffix, self.vector, arguments))
 
     def compare(self, a: Any, how: str, b: Any) -> str:
-        """Where a comparison holds."""
+        """Write a comparison."""
         return self.emit(f"fcmp {how} {self.vector} {self._text(a)}, {self._text(b)}")
 
     def choose(self, bits: str, yes: Any, no: Any) -> str:
-        """``yes`` where something holds, ``no`` elsewhere."""
+        """Select ``yes`` where the bits are set, ``no`` elsewhere."""
         return self.emit(f"select {self.bits} {bits}, {self.vector} {self._text(yes)}, {self.vector} {self._text(no)}")
 
     def combine(self, how: str, total: str, value: str) -> str:
-        """A running sum, or a largest or smallest, with one more number."""
+        """Extend a running sum, maximum or minimum by one more number."""
         if how == "sum":
             return self.two("fadd", total, value)
         return self.call("maximum" if how == "max" else "minimum", total, value)
 
     def across(self, how: str, vector: str) -> str:
-        """The sum, or the largest or smallest, of all numbers of a vector."""
+        """Reduce a vector to its sum, maximum or minimum."""
         if how == "sum":
             arguments = f"{self.scalar} -0.0, {self.vector} {vector}"
             call = self.intrinsic("vector.reduce.fadd", self.suffix, self.scalar, arguments)
@@ -107,19 +107,19 @@ class Formulas:
         return self.emit(self.intrinsic(name, self.suffix, self.scalar, f"{self.vector} {vector}"))
 
     def compute(self, op: str, arguments: list[Any]) -> str:
-        """The result of an operation: of a row of the table, or a derivative times the gradient that arrives."""
+        """Write the result of an operation: of a row of the table, or a derivative times the gradient that arrives."""
         if op.startswith("grad:"):
             return self.flow(arguments[0], _FORMULAS[op](self, *arguments[1:]))
         return _FORMULAS[op](self, *arguments)
 
     def flow(self, g: Any, slope: Any) -> str:
-        """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+        """Multiply a gradient by a derivative; a derivative of 0 stops it, as in the engine, even if it is infinite."""
         return self.choose(self.compare(slope, "oeq", 0.0), 0.0, self.two("fmul", g, slope))
 
     # --- functions ---
 
     def series(self, x: str, coefficients: Iterator[float] | list[float]) -> str:
-        """A polynomial, the highest coefficient first (Horner)."""
+        """Evaluate a polynomial, the highest coefficient first (Horner)."""
         result: Any = None
         for c in coefficients:
             result = c if result is None else self.call("fmuladd", result, x, c)
@@ -135,7 +135,7 @@ class Formulas:
         return n, self.call("fmuladd", n, -low, r)
 
     def _whole(self, n: str) -> str:
-        # Frozen: of a NaN LLVM may otherwise make what it likes.
+        # Frozen, because otherwise LLVM may turn a NaN into anything.
         return self.emit(f"freeze {self.integers} " + self.emit(f"fptosi {self.vector} {n} to {self.integers}"))
 
     def _power_of_two(self, n: str) -> str:
@@ -149,9 +149,9 @@ class Formulas:
         return 13 if self.double else 7  # the next one is below half a unit of the last place
 
     def exp(self, x: Any) -> str:
-        """e^x, with infinity, the smallest numbers and 0 where they belong."""
+        """Write e^x, correct for infinity, the smallest numbers and 0."""
         low, high = (-746.0, 710.0) if self.double else (-104.0, 89.0)
-        # In this order a NaN stays one.
+        # In this order a NaN stays a NaN.
         x = self.choose(self.compare(x, "ogt", high), high, x)
         x = self.choose(self.compare(x, "olt", low), low, x)
         n, r = self._split(x)
@@ -189,7 +189,7 @@ class Formulas:
             result = a if result is None else self.two("fmul", result, a)
         if result is None:
             return self.call("fabs", 1.0)
-        if size % 1.0:  # of −∞ there is no root, but it has a power
+        if size % 1.0:  # −∞ has no root, but a power
             result = self.choose(self.compare(a, "oeq", -math.inf), math.inf, result)
         return self.two("fdiv", 1.0, result) if b < 0 else str(result)
 
@@ -226,7 +226,7 @@ class Formulas:
         return self.call("fmuladd", self.two("fmul", density, 1.0 / math.sqrt(2.0 * math.pi)), x, share)
 
     def divide(self, a: Any, b: Any) -> str:
-        """a / b; by 1 / b where many numbers share a divisor."""
+        """Write a / b; as a product with 1 / b if many numbers share a divisor."""
         return self.two("fdiv arcp", a, b)
 
 

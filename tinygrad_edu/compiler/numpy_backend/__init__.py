@@ -1,1 +1,1 @@
-"""The back end that runs everywhere: calls of numpy functions on memory that is laid out beforehand."""
+"""The back end that runs everywhere: calls of numpy functions on memory that is laid out in advance."""

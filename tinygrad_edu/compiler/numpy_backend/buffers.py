@@ -1,4 +1,4 @@
-"""What instructions become calls on: the arrays of a program, and the list of calls that is made for one of them."""
+"""The arrays of a program, and the list of calls made from its instructions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Buffers:
     """The arrays of a program, laid out for one batch size.
 
     Attributes:
-        arrays: one of numpy for each of the program's; axes in the order of the program, the lanes last.
+        arrays: a numpy array for each of the program's; axes in the order of the program, the lanes last.
         batch: the number of lanes.
-        dtype: of all arithmetic.
-        one_hots: ones where an index is the candidate, by index and loops: for all instructions that ask for them.
-        slopes: the derivatives of gelu that its forward instructions leave behind, by the array of their input.
+        dtype: the type of all arithmetic.
+        one_hots: ones where an index is the candidate, by index and loops, shared by all instructions.
+        slopes: the derivatives of gelu that its forward instructions store, by the array of their input.
     """
 
     program: Program
@@ -35,7 +35,7 @@ class Buffers:
 
 
 class Calls:
-    """Calls of functions, collected in ``steps`` in the order in which they are to run."""
+    """Calls of functions, collected in ``steps`` in execution order."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
@@ -46,7 +46,8 @@ class Calls:
         self.steps.append(partial(function, *arguments))
 
     def scratch_like(self, out: View, shape: Sequence[int]) -> View:
-        """Scratch memory with the axes in the same order as those of ``out``; no steps along axes of length 1."""
+        """Allocate scratch memory with axes in the same order as those of ``out``; no strides along axes of length
+        1."""
         order = sorted(range(len(shape)), key=lambda d: -abs(out.strides[d]))
         scratch = memory.empty([shape[d] for d in order], self.dtype)
         return View.of(scratch.transpose([order.index(d) for d in range(len(shape))]), drop_ones=True)

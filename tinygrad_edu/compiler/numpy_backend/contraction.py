@@ -1,4 +1,4 @@
-"""Sums of products, by the BLAS wherever there is a matrix in them.
+"""Sums of products, with BLAS if they contain a matrix product.
 
 Σ a·b over some loops is, seen from the loops: *batch* loops are in a, b and the output; *rows* are in a and the output,
 *columns* in b and the output, *inner* loops in a and b only. With rows or columns and inner loops it is a (batch of)
@@ -21,7 +21,7 @@ from .buffers import Calls
 
 
 def contract(to: Calls, a: View, b: View, out: View, shape: Sequence[int]) -> None:
-    """Add to ``to`` the calls that compute out = Σ a·b over the loops of ``shape`` that ``out`` does not mention."""
+    """Add to ``to`` the calls that compute out = Σ a·b over the loops of ``shape`` that ``out`` lacks."""
     in_a, in_b, in_out = ([bool(v.strides[d]) for d in range(len(shape))] for v in (a, b, out))
     dims = [d for d, n in enumerate(shape) if n > 1]
     lonely = [d for d in dims if not in_out[d] and in_a[d] != in_b[d]]
@@ -50,7 +50,7 @@ def contract(to: Calls, a: View, b: View, out: View, shape: Sequence[int]) -> No
 
 
 def _summed(to: Calls, v: View, gone: list[int], shape: Sequence[int]) -> View:
-    """A factor with some of its loops summed away."""
+    """Sum a factor over some of its loops."""
     if not gone:
         return v
     kept = [d for d, n in enumerate(shape) if n > 1 and v.strides[d] and d not in gone]
@@ -65,7 +65,7 @@ def _summed(to: Calls, v: View, gone: list[int], shape: Sequence[int]) -> View:
 
 
 def _weighted(to: Calls, a: View, b: View, out: View, shape: Sequence[int], batch: list[int], inner: list[int]) -> None:
-    """Many inner products: by the BLAS where the vectors are contiguous, otherwise row by row."""
+    """Compute many inner products: with BLAS if the vectors are contiguous, otherwise row by row."""
     item = a.base.itemsize
     contiguous = all(min(abs(v.strides[d]) for d in inner) == item for v in (a, b))
     (first, second), lengths = merged([shape[d] for d in inner], [a.take(inner), b.take(inner)], as_views=True)
@@ -108,7 +108,7 @@ def _matrices(
     (batch_out, batch_a, batch_b), batch_sizes = merged(
         [shape[d] for d in batch], [v.take(batch) for v in (out, a, b)], as_views=True
     )
-    # What cannot be joined into one axis of rows, or of columns, is one more axis of the batch.
+    # What cannot be joined into one axis of rows, or of columns, becomes one more axis of the batch.
     zeros_r, zeros_c = [0] * max(len(row_sizes) - 1, 0), [0] * max(len(col_sizes) - 1, 0)
     sizes = [*batch_sizes, *row_sizes[:-1], *col_sizes[:-1]]
     m, row_step = (row_sizes[-1], (row_a.strides[-1], row_out.strides[-1])) if row_sizes else (1, (0, 0))
@@ -142,12 +142,12 @@ def _is_matrix(z: Any) -> bool:
 
 
 def _joined(v: View, order: list[int], shape: Sequence[int]) -> bool:
-    """Whether these loops, outer ones first, are one axis in memory."""
+    """Return whether these loops, outer ones first, are one axis in memory."""
     return all(v.strides[d] == v.strides[e] * shape[e] for d, e in pairwise(order))
 
 
 def _matrix(to: Calls, v: View, own: list[int], order: list[int], shape: Sequence[int]) -> View:
-    """The view itself if the BLAS can read it, otherwise a copy that it can."""
+    """Return the view itself if BLAS can read it, otherwise a copy that it can."""
     steps = [v.strides[d] for d in [*own, *order]]
     if _joined(v, order, shape) and min(steps) == v.base.itemsize:
         return v

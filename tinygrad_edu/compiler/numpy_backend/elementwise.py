@@ -1,4 +1,4 @@
-"""What numpy has no single function for, written with what it has; every kernel fills arrays that it is given."""
+"""Element-wise kernels for which numpy has no single function; each fills given arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..runtime.erfcx import LARGEST, erfcx_polynomial
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
-#: Elements that are worked on at a time where many operations follow each other: a few such rows fit into a cache.
+#: Elements processed at a time if many operations follow each other: a few such rows fit into a cache.
 CHUNK = 32768
 
 
@@ -22,7 +22,7 @@ CHUNK = 32768
 
 
 def _phi64(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatArray, FloatArray]:
-    """Φ(x) and e^(−x²/2), to about 1e-14; both are among the ``rows``, the second even if nobody asks for it.
+    """Φ(x) and e^(−x²/2), to about 1e-14; both are among the ``rows``, the second even if not needed.
 
     With z = |x|/√2 the tail of the normal distribution is Q = ½·erfc(z) = ½·e^(−z²)·p(u), and Φ is Q or 1 − Q.
     """
@@ -113,7 +113,7 @@ def power_calls(out: FloatArray, a: Any, b: Any) -> list[Callable[[], Any]]:
 
 
 def _root(a: FloatArray, out: FloatArray) -> None:
-    """a ** 0.5. Of −∞ there is no root, but it has a power: ∞."""
+    """a ** 0.5. −∞ has no root, but a power: ∞."""
     infinite = np.equal(a, -np.inf)
     np.sqrt(a, out)
     if infinite.any():
@@ -138,7 +138,7 @@ def sigmoid(out: FloatArray, a: FloatArray) -> None:
 
 
 def flow(g: Any, slope: Any, target: FloatArray) -> None:
-    """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite.
+    """Multiply a gradient by a derivative; a derivative of 0 stops it, as in the engine, even if it is infinite.
 
     ``target`` may be ``slope``.
     """
@@ -149,7 +149,7 @@ def flow(g: Any, slope: Any, target: FloatArray) -> None:
 
 
 def _narrow(x: Any) -> Any:
-    """An array without the repetition along axes on which it does not change."""
+    """Return an array without the repetition along axes on which it does not change."""
     return x[tuple([slice(None) if step else slice(1) for step in x.strides])] if isinstance(x, np.ndarray) else x
 
 

@@ -1,4 +1,4 @@
-"""The back end that runs everywhere: ``NumpyBackend``, which is what ``jit`` takes if it is given none."""
+"""The back end that runs everywhere: ``NumpyBackend``, the default of ``jit``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from .parallel import ParallelExecutor
 
 
 class NumpyBackend(Backend):
-    """Programs as calls of numpy, on the processor.
+    """Run programs as calls of numpy, on the CPU.
 
     Args:
-        threads: how many share the examples of a batch, and the parameters in an optimizer's step, among them.
-        native: whether stretches of a program become machine code (``llvm_backend``), where there is llvmlite.
+        threads: the number of threads among which the examples of a batch, and the parameters in an optimizer's step,
+            are split.
+        native: whether groups of instructions become machine code (``llvm_backend``), if llvmlite is installed.
     """
 
     def __init__(self, threads: int = 1, native: bool = True) -> None:
@@ -24,7 +25,7 @@ class NumpyBackend(Backend):
         self.native = native
 
     def executor(self, program: Program, parameters: Any, gradient: Any, batch: int, often: bool = False) -> Executor:
-        """What runs a program on these parameters."""
+        """Make what runs a program on these parameters."""
         if min(self.threads.count, batch) > 1:
             return ParallelExecutor(program, parameters, gradient, batch, self.threads, self.native)
         return NumpyExecutor(program, parameters, gradient, batch, native=self.native, often=often)

@@ -1,7 +1,7 @@
-"""The fast backend: a program becomes a list of calls of numpy functions on memory that is laid out beforehand.
+"""The fast back end: a program becomes a list of calls of numpy functions on memory that is laid out in advance.
 
-For a given batch size every array gets its place in one block of memory (places are used again as soon as nobody needs
-the array any more), every access becomes a strided view of it, and every instruction becomes one or a few calls with
+For a given batch size every array gets its place in one block of memory (which is reused as soon as the array is no
+longer needed), every access becomes a strided view of it, and every instruction becomes one or a few calls with
 ``out=``. Running the program is then a loop over these calls that allocates next to nothing.
 """
 
@@ -40,16 +40,17 @@ class NumpyExecutor(Executor):
         parameters: the flat array of the parameters; only read.
         gradient: where the gradient goes, for a program that has one.
         batch: the number of lanes.
-        share: which examples of a larger batch they are, if there is one: the gradient is then their part of it.
-        native: whether groups of instructions run as machine code, where llvmlite is there to make it.
-        often: whether it will run so often that machine code is worth while for the smallest groups, too.
-        apart: whether every instruction runs alone and writes its numbers down.
+        share: which examples of a larger batch these are, if there is one; the gradient is then their part of it.
+        native: whether groups of instructions run as machine code, if llvmlite is installed.
+        often: whether it will run so often that machine code is worthwhile even for the smallest groups.
+        apart: whether every instruction runs alone and stores its numbers.
 
     Attributes:
-        program: what runs: with copies of some instructions, where that saves time.
-        source: as it was given.
+        program: the program that runs, with copies of some instructions if that saves time.
+        source: the given program.
         schedule: the instructions in the order in which they run, alone or in groups.
-        inputs: where the program reads its inputs, each of shape (batch, …); whoever writes there spares a copy.
+        inputs: where the program reads its inputs, each of shape (batch, …); writing into these arrays directly avoids
+            a copy.
     """
 
     def __init__(
@@ -68,11 +69,11 @@ class NumpyExecutor(Executor):
         self.dtype = parameters.dtype
         self.orders = orders(program)
         native = native and machine.available() and not apart
-        if native:  # numpy would go through a product with a constant in the order of the constant
+        if native:  # numpy would traverse a product with a constant in the order of the constant
             self.orders = beside(program, self.orders)
         self.residents = residents(program)
         self._local = memory.empty((1 << 18,), np.uint8)
-        self.kept: list[Any] = []  # what the kernels read, beside the arrays
+        self.kept: list[Any] = []  # what the kernels read, in addition to the arrays
         copied = {number for number, _ in self.residents.values()}
         able = machine.able if native else _never
         self.schedule = fusion.schedule(program, batch, able, copied, often and batch == 1)
@@ -91,7 +92,7 @@ class NumpyExecutor(Executor):
         self._drawn = [n for n, array in enumerate(program.arrays) if array.kind == "random"]
         self._limits = [(self.arrays[n], limit) for n, limit in index_limits(program).items()]
         buffers = Buffers(program, self.arrays, batch, self.dtype)
-        self.steps: list[tuple[Step, int]] = []  # a call, and where in the schedule it belongs
+        self.steps: list[tuple[Step, int]] = []  # a call, and its position in the schedule
         for place, item in enumerate(self.schedule):
             if isinstance(item, fusion.Group):
                 self.steps.append((machine.kernel(self, item), place))
@@ -107,7 +108,7 @@ class NumpyExecutor(Executor):
         self._outputs = View.access(self.arrays[access.array], access, loops, lanes, lanes).array(shape)
 
     def local_memory(self, size: int) -> Any:
-        """Memory for what a kernel needs while it runs: the same for all, or else of its own."""
+        """Return memory for a kernel to use while it runs, shared by all or separate."""
         if size <= len(self._local):
             return self._local
         self.kept.append(memory.empty((size,), np.uint8))
@@ -116,7 +117,7 @@ class NumpyExecutor(Executor):
     # --- memory ---------------------------------------------------------------------------------------------------
 
     def _shape(self, number: int) -> tuple[int, ...]:
-        """The physical shape: axes in the order of the layout."""
+        """Return the physical shape: axes in the order of the layout."""
         array = self.program.arrays[number]
         return tuple(self.batch if axis == LANES else array.shape[axis] for axis in self.orders[number])
 
@@ -124,7 +125,7 @@ class NumpyExecutor(Executor):
         program = self.program
         hidden = {array for item in self.schedule for array in fusion.unwritten(item)}
         first, last = lifetimes(program, self.schedule)
-        for _, it in self.residents.values():  # the numbers are there before the program begins, and stay
+        for _, it in self.residents.values():  # the numbers are there before the program starts, and stay
             first[it.out.array], last[it.out.array] = -1, 1 << 60
         line = memory.LINE // self.dtype.itemsize
         sizes: dict[int, int] = {}  # in whole cache lines
@@ -170,9 +171,9 @@ class NumpyExecutor(Executor):
         return self.outputs()
 
     def timed(self, inputs: Sequence[Any]) -> list[float]:
-        """Run, and return the seconds that each instruction took; to look at a clock costs some of them.
+        """Run, and return the seconds that each instruction took; timing adds overhead.
 
-        The time of a group is shared out by the numbers that its instructions compute.
+        The time of a group is split by the numbers that its instructions compute.
         """
         self._fill(inputs)
         spent = [0.0] * len(self.schedule)
@@ -206,7 +207,7 @@ class NumpyExecutor(Executor):
         return self._outputs.copy()
 
     def find_not_finite(self) -> Instruction | None:
-        """Let every instruction of the program, as it was given, write its numbers down, and look at them."""
+        """Let every instruction of the given program store its numbers, and inspect them."""
         gradient = None if self.program.gradient is None else np.zeros_like(self.arrays[self.program.gradient])
         parameters = next((a for a, x in zip(self.arrays, self.program.arrays, strict=True) if x.kind == "parameter"))
         apart = NumpyExecutor(self.source, parameters, gradient, self.batch, self.share, apart=True)
@@ -232,12 +233,12 @@ def _never(it: Instruction) -> bool:
 
 
 def residents(program: Program) -> dict[int, tuple[int, Instruction]]:
-    """The inputs that live where the program would copy them to: for each the copy, and its number.
+    """Find the inputs that can be stored where the program would copy them: for each the copy, and its number.
 
-    A sequence that grows by what the program computes (keys that are kept, and the key of one more token) is put
-    together in a new array. If nothing else writes to the input's part of it, the part can be the input.
+    A sequence that grows by what the program computes (cached keys, and the key of one more token) is joined in a new
+    array. If nothing else writes to the input's part of it, the part can be the input.
     """
-    written: dict[int, Any] = {}  # how many points of all instructions write to each place of an array
+    written: dict[int, Any] = {}  # how many points of all instructions write to each element of an array
     found: dict[int, tuple[int, Instruction]] = {}
     for number, it in enumerate(program.instructions[: program.forward]):
         x = it.inputs[0]

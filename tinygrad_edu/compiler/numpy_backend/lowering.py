@@ -1,4 +1,4 @@
-"""One instruction as calls of numpy: which function it is, on which views."""
+"""Lowering: one instruction becomes numpy calls on strided views."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from . import elementwise
 from .buffers import Buffers, Calls, Step
 from .contraction import contract
 
-#: Up to this many candidates a table is looked up by a matrix product with ones and zeros.
+#: A table of up to this many candidates is looked up by a matrix product with ones and zeros.
 LARGEST_ONE_HOT = 512
 
-#: Up to so many neighboring numbers are added up fastest as a product with ones.
+#: Up to this many neighboring numbers are added up fastest as a product with ones.
 SMALL_SUM = 1024
 
 
 def lower(it: Instruction, buffers: Buffers) -> list[Step]:
-    """The calls of numpy that do on these buffers what the instruction says."""
+    """Return the numpy calls that carry out the instruction on these buffers."""
     lowering = _Lowering(it, buffers)
     lowering.lower()
     return lowering.steps
@@ -61,7 +61,7 @@ class _Lowering(Calls):
             self._accumulated(self.out, self._elementwise)
 
     def view(self, x: Access) -> View:
-        """The strided view of an access over the loops and the lanes."""
+        """Return the strided view of an access over the loops and the lanes."""
         lanes = self.buffers.program.arrays[x.array].lanes
         return View.access(self.buffers.arrays[x.array], x, self.it.loops, lanes, self.lanes)
 
@@ -79,7 +79,7 @@ class _Lowering(Calls):
         self._calls(np.add, out, out, scratch, shape=kept)
 
     def _calls(self, ufunc: Any, out: View, *inputs: Any, shape: Sequence[int] | None = None) -> None:
-        """Call an elementwise function on views."""
+        """Call an element-wise function on views."""
         target, *arrays = merged(self.shape if shape is None else shape, [out, *inputs])
         arrays = self._as_arrays(arrays)
         if ufunc in (np.maximum, np.minimum):  # a third array would be one more to compare
@@ -92,7 +92,7 @@ class _Lowering(Calls):
         self.call(target.__setitem__, ..., source)  # several times as fast as np.positive
 
     def _as_arrays(self, inputs: Sequence[Any]) -> list[Any]:
-        """With the numbers written in the program as arrays: numpy would make one of each at every call."""
+        """Replace numbers written in the program by arrays: numpy would make one of each at every call."""
         with np.errstate(over="ignore"):  # too large for the program's numbers is infinity
             return [x if isinstance(x, np.ndarray) else np.array(x, self.dtype) for x in inputs]
 
@@ -152,7 +152,7 @@ class _Lowering(Calls):
         else:  # the smaller of two, ignoring NaN
             stored = np.where(mask, -value, value).astype(dtype)
         order = sorted(range(mask.ndim), key=lambda d: -abs(out.strides[loops - mask.ndim + d]))
-        stored = memory.copy(stored.transpose(order))  # its axes as those of the output lie: both are read in rows
+        stored = memory.copy(stored.transpose(order))  # its axes in the order of the output: both are read in rows
         steps = [stored.strides[order.index(d)] for d in range(mask.ndim)]
         limits = View(stored, [0] * (loops - mask.ndim) + steps + [0] * self.lanes)
         target, source, limit = merged(shape, [out, self.inputs[0], limits])
@@ -164,7 +164,7 @@ class _Lowering(Calls):
     # --- reductions -------------------------------------------------------------------------------------------------
 
     def _reduce(self, ufunc: Any, x: Any, out: View, negative: bool = False) -> None:
-        """Combine the points that ``out`` does not tell apart, and change the sign if asked to."""
+        """Combine the points that share an element of ``out``, and change the sign if requested."""
 
         def write(out: View) -> None:
             kept = [d for d, n in enumerate(self.shape) if n == 1 or out.strides[d]]
@@ -214,7 +214,7 @@ class _Lowering(Calls):
     # --- tables ---------------------------------------------------------------------------------------------------
 
     def _table(self) -> None:
-        """A copy between places that no formula gives."""
+        """Copy between positions without a formula."""
         it, buffers = self.it, self.buffers
         source, target = it.inputs[0], buffers.arrays[it.out.array]
         n = math.prod(it.loops)
@@ -238,7 +238,7 @@ class _Lowering(Calls):
         index, x = self.inputs
         k = self.it.axis
         pure = not any(index.strides[d] and x.strides[d] for d in range(len(self.shape)) if d != k)
-        gradient = x.strides[k] == 0  # the gradient that arrives knows nothing of the candidates
+        gradient = x.strides[k] == 0  # the arriving gradient has no axis of candidates
         shared = any(index.strides[d] and self.out.strides[d] for d in range(len(self.shape)) if d != k)
         if not gradient and not any(index.strides) and not self.it.accumulate and self._row(index, x):
             return
@@ -265,7 +265,7 @@ class _Lowering(Calls):
             self.call(_take_selected, target, table, grid, where, self.it.accumulate)
 
     def _row(self, index: View, x: View) -> bool:
-        """One index for everything finds a row of a table, if it is one in memory: a plain copy then."""
+        """Copy one row of a table if there is one index for everything and the row is contiguous."""
         full = [d for d in range(len(self.shape)) if d != self.it.axis]
         table = x.take([self.it.axis, *full]).array([self.shape[d] for d in (self.it.axis, *full)])
         target = self.out.take(full).array([self.shape[d] for d in full])
@@ -275,7 +275,7 @@ class _Lowering(Calls):
         return True
 
     def _one_hot(self, index: View) -> View:
-        """Ones where the index is the candidate: made once for all instructions that ask for it."""
+        """Return ones where the index is the candidate, made once for all instructions."""
         k, n = self.it.axis, self.shape[self.it.axis]
         buffers = self.buffers
         key = (_key(self.it.inputs[0]), self.it.loops, k)
@@ -297,7 +297,7 @@ def _key(x: Any) -> Any:
 
 
 def _rows(array: Any, result: Any) -> bool:
-    """Whether an array is one vector, or the rows of one matrix, as the BLAS knows them; the result is a vector."""
+    """Return whether an array is one vector, or the rows of one matrix, as BLAS expects, and the result a vector."""
     *outer, inner = array.strides
     return (
         array.ndim <= 2 and inner == array.itemsize and all(s >= inner * array.shape[-1] for s in outer)
@@ -317,7 +317,7 @@ def _assign(target: Any, to: Any, number: float, accumulate: bool) -> None:
 
 
 def _move_each(target: Any, to: Any, origin: Any, came: Any, accumulate: bool) -> None:
-    """Where no two points go to the same place, and none is spread over the lanes or summed over them."""
+    """Return whether no two points share an element, and none is spread over the lanes or summed over them."""
     if accumulate:
         target[to] += origin[came]
     else:

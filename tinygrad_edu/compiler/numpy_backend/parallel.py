@@ -1,7 +1,7 @@
-"""A batch shared out to several threads: each runs the whole program on its own examples.
+"""Split a batch among several threads: each runs the whole program on its own examples.
 
-Nothing is exchanged until all are done; then the gradients are added up. Every instruction takes part, where threads
-inside of matrix products would leave everything between them to one core.
+Nothing is exchanged until all are done; then the gradients are added up. So every instruction runs in parallel, while
+threads inside matrix products would leave everything else to one core.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .executor import FloatArray, NumpyExecutor
 
 
 class ParallelExecutor(Executor):
-    """See :class:`.executor.NumpyExecutor`; the arguments are the same, and the threads."""
+    """See :class:`.executor.NumpyExecutor`; it takes the same arguments, and the threads."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class ParallelExecutor(Executor):
         self._gradient = gradient
         self._threads = threads
         self._shares = Share.whole(batch).split(threads.count)
-        # The first thread writes where the sum is to be, the others into arrays of their own.
+        # The first thread writes to the place of the sum, the others to separate arrays.
         self._theirs = (
             [memory.zeros(gradient.shape, gradient.dtype) for _ in self._shares[1:]] if gradient is not None else []
         )
@@ -49,12 +49,12 @@ class ParallelExecutor(Executor):
 
     @property
     def memory(self) -> Any:
-        """The memory of all threads, one after another: for its size."""
+        """The memory of all threads, one after another, to measure its size."""
         return np.concatenate([part.memory for part in self._parts])
 
     @cached_property
     def inputs(self) -> list[Any]:
-        """Arrays for the inputs, each of shape (batch, …): shared out at every run."""
+        """Arrays for the inputs, each of shape (batch, …), split at every run."""
         return [np.concatenate(arrays) for arrays in zip(*(part.inputs for part in self._parts), strict=True)]
 
     def run(self, inputs: Sequence[Any]) -> Any:
@@ -74,7 +74,7 @@ class ParallelExecutor(Executor):
         return next(filter(None, (part.find_not_finite() for part in self._parts)), None)
 
     def _on_all(self, method: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
-        """A method of every part, at the same time, on its examples."""
+        """Call a method of every part, at the same time, on its examples."""
         state = self.random.bit_generator.state
         for part in self._parts:
             part.random.bit_generator.state = state

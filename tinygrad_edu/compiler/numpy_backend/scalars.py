@@ -1,9 +1,9 @@
-"""Stretches of a program that work on a few numbers each: plain Python, one line for every number.
+"""Runs of instructions on a few numbers each, as plain Python: one line for every number.
 
 A call of numpy takes about a microsecond, however few numbers it is for. A program without vectors (a long chain, a
 sorting network, the table of an edit distance) consists of such calls, and would be slower than the scalar engine that
-it comes from. Python itself adds two floats in a twentieth of a microsecond once nothing keeps a graph. So where the
-instructions that follow one another have so few points that this is less, they become one function in Python::
+it comes from. Python itself adds two floats in a twentieth of a microsecond once nothing keeps a graph. So consecutive
+instructions with so few points that this is faster become one Python function::
 
     v3 = a5.item(0)
     v4 = v3 * 1.01
@@ -11,8 +11,8 @@ instructions that follow one another have so few points that this is less, they 
     …
     a9[2] = v41
 
-Within it numbers are Python's floats, with 64 bits whatever the program's are. What nobody else asks for is never
-written into an array.
+Within it numbers are Python's floats, with 64 bits whatever the program's are. What nothing else needs is never written
+into an array.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from ..program.ir import Access, Instruction, Program
 #: or to fetch it from an array, or to put it there).
 CALL, TABLE, NUMBER = 1.0, 5.0, 0.07
 
-#: Instructions of more points than this end a stretch, also where those around them are for Python.
+#: Instructions of more points than this end a run, even if those around them are for Python.
 MOST_POINTS = 64
 
-#: It must save so many microseconds, or numpy goes on.
+#: It must save at least this many microseconds.
 WORTH = 5.0
 
-#: Numbers that one function computes at most.
+#: The largest number of results of one function.
 LONGEST = 10_000
 
-_Element = tuple[int, int]  # an array, and the place of one of its numbers when they are counted row by row
+_Element = tuple[int, int]  # an array, and the position of one of its numbers in row order
 
 
 def gather(program: Program, items: Schedule, batch: int, fixed: Iterable[int]) -> Schedule:
-    """The schedule with stretches of its instructions gathered where that saves time.
+    """Gather runs of instructions in a schedule if that saves time.
 
     Args:
-        program: whose schedule it is.
-        items: what runs one after the other.
+        program: the program of the schedule.
+        items: the items of the schedule, in order.
         batch: the number of lanes.
-        fixed: arrays that must be in memory, whoever asks for them.
+        fixed: arrays that must always be in memory.
     """
     uses: dict[int, int] = {}
     for item in items:
@@ -83,7 +83,7 @@ def gather(program: Program, items: Schedule, batch: int, fixed: Iterable[int]) 
 
 
 def _stretch(program: Program, members: list[int], batch: int, uses: dict[int, int], kept: set[Any]) -> Schedule:
-    """Some instructions in a row as one stretch, if that is worth it."""
+    """Join consecutive instructions if that is worthwhile."""
     its = [program.instructions[number] for number in members]
     saved = sum(_calls(it) - NUMBER * _points(program, it, batch) for it in its)
     if saved < WORTH or not members:
@@ -104,9 +104,9 @@ def _stretch(program: Program, members: list[int], batch: int, uses: dict[int, i
 
 
 def function(stretch: Stretch, arrays: list[Any]) -> Callable[[], None]:
-    """The call that runs a stretch on the arrays of a program."""
+    """Make the call that runs such instructions on the arrays of a program."""
     names: dict[str, Any] = {**_WORDS, **{f"a{n}": a for n, a in enumerate(arrays) if n not in stretch.hidden}}
-    exec(compile(stretch.text, "<a stretch of scalars>", "exec"), names)  # words and numbers of this module only
+    exec(compile(stretch.text, "<a stretch of scalars>", "exec"), names)  # only words and numbers of this module
     run: Callable[[], None] = names["run"]
     return run
 
@@ -116,7 +116,7 @@ def _accesses(it: Instruction) -> list[Access]:
 
 
 def _calls(it: Instruction) -> float:
-    """About how long numpy takes."""
+    """Estimate how long numpy takes."""
     moving = TABLE if any(x.table is not None for x in _accesses(it)) else CALL
     return moving + CALL * (it.op.startswith("grad:") + it.accumulate)
 
@@ -144,7 +144,7 @@ class _Writer:
         self.fetched: dict[int, dict[int, str]] = {}
 
     def add(self, it: Instruction) -> None:
-        """The lines for all points of an instruction."""
+        """Write the lines for all points of an instruction."""
         lanes = [self.program.arrays[x.array].lanes for x in _accesses(it)]
         lane_numbers = range(self.batch if any(lanes) else 1)
         where = self._places(it.out, it.loops)
@@ -185,7 +185,7 @@ class _Writer:
         return f"v{self.count}"
 
     def _places(self, x: Access, loops: tuple[int, ...]) -> list[int]:
-        """The place of the number that each point finds, in an array without lanes."""
+        """Return the position of the number that each point reads, in an array without lanes."""
         shape = self.program.arrays[x.array].shape
         steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
         if x.table is None and math.prod(loops) == 1:
@@ -200,7 +200,7 @@ class _Writer:
         return self._known(self._element(array, place, lane))
 
     def _known(self, element: _Element) -> str:
-        """The name of a number, or the number; what has not been computed is fetched."""
+        """Return the name of a number, or the number; what has not been computed is fetched."""
         if element not in self.now:
             array, place = element
             if self.program.arrays[array].kind == "constant":
@@ -211,7 +211,7 @@ class _Writer:
         return self.now[element]
 
     def text(self, hidden: frozenset[int]) -> tuple[str, int]:
-        """The function, and how many numbers it fetches and puts away."""
+        """Return the function, and how many numbers it fetches and stores."""
         lines, moved = ["def run():", "pass"], 0
         for array, names in self.fetched.items():
             moved += len(names)
@@ -244,13 +244,13 @@ class _Writer:
 
 
 def _number(x: Any) -> str:
-    """A number as Python reads it; ``inf`` and ``nan`` are among the words."""
+    """Write a number as Python reads it; ``inf`` and ``nan`` are among the words."""
     text = repr(float(x))
     return f"({text})" if text.startswith("-") else text
 
 
 def _expression(op: str, inputs: list[str]) -> str:
-    """The result of an operation on numbers with these names."""
+    """Write the result of an operation on numbers with these names."""
     if op in ("pow", "grad:pow:0") and inputs[-2 if op != "pow" else 1] == "2.0":
         return f"{inputs[0]} * {inputs[0]}" if op == "pow" else _flow("2.0 * {1}").format(*inputs)
     return _EXPRESSIONS[op].format(*inputs)
@@ -260,7 +260,7 @@ def _expression(op: str, inputs: list[str]) -> str:
 
 
 def _quiet(forward: Callable[..., float], exact: Any) -> Callable[..., float]:
-    """An operation that gives, where the engine has an error for it, what numpy has."""
+    """Make an operation that returns numpy's result where the engine raises an error."""
 
     def function(*inputs: float) -> float:
         try:
@@ -276,7 +276,7 @@ _power = _quiet(math.pow, np.power)
 
 
 def _flow(slope: str) -> str:
-    """A gradient times a derivative; a derivative of 0 stops it, as in the engine, even where it is infinite."""
+    """Multiply a gradient by a derivative; a derivative of 0 stops it, as in the engine, even if it is infinite."""
     return f"({{0}} * slope if (slope := ({slope})) else 0.0)"
 
 

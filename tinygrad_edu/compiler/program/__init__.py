@@ -1,1 +1,1 @@
-"""The array program: its language, its meaning, its derivative, and what is improved about it."""
+"""The array program: its language, its meaning, its derivative, and its optimization."""

@@ -2,7 +2,7 @@
 
 The scalar engine multiplies local derivatives along edges. Here an edge is an access: if an instruction computes, at
 every point of its loops, ``out[o(point)] += a[p(point)] * b[q(point)]``, then at every point of the same loops
-``da[p(point)] += dout[o(point)] * b[q(point)]``. The loops are the same and only the brackets change places. Nothing
+``da[p(point)] += dout[o(point)] * b[q(point)]``. The loops are the same; only the brackets change places. Nothing
 else is needed for broadcasting (its reverse is a sum), for sums (their reverse is broadcasting), for slices, and for
 matrix products (their reverse is two matrix products).
 """
@@ -27,20 +27,20 @@ from .ir import (
 )
 from .passes import compose, drop_dead
 
-#: Operations whose derivative is finite wherever they are computed, so that holes cannot poison a gradient.
+#: Operations whose derivative is always finite, so that holes cannot poison a gradient.
 _HARMLESS = frozenset(("copy", "add", "sub", "mul", "neg", "fill", "select", "tanh", "sigmoid", "relu", "gelu", "abs"))
 
 
 @dataclass(eq=False)
 class _Gradient:
-    """The gradient of one array while it is collected.
+    """The gradient of one array while it is accumulated.
 
-    ``alias`` is where it can be read as long as it is just another gradient seen through an access; later, ``array``.
+    ``alias`` is where it can be read while it is just another gradient seen through an access; later, ``array``.
     """
 
     alias: Access | None = None
     array: int = -1
-    start: int = -1  # where in the list of instructions its first contribution is, after a place for zeros
+    start: int = -1  # the position of its first contribution in the list of instructions, after a place for zeros
     written: Any = field(default=None, repr=False)
 
 
@@ -135,7 +135,7 @@ class _Reverse:
         self.items[gradient.start] = Instruction("copy", shape, identity(gradient.array, shape), (0.0,))
 
     def read(self, array: int) -> Access | None:
-        """The complete gradient of an array, over loops of its shape; None if nothing depends on it."""
+        """Return the complete gradient of an array, over loops of its shape; None if nothing depends on it."""
         gradient = self.gradients.get(array)
         if gradient is None:
             return None
@@ -180,12 +180,12 @@ class _Reverse:
                     self._derivative(it, g, slot, operand)
 
     def _risky(self, it: Instruction) -> bool:
-        """Whether holes hold anything and the derivative there may be infinite."""
+        """Return whether holes hold arbitrary numbers and the derivative there may be infinite."""
         array = self.arrays[it.out.array]
         return array.mask is not None and array.hole is None and it.op not in _HARMLESS
 
     def _derivative(self, it: Instruction, g: Access, slot: int, operand: Access) -> None:
-        """The rule of the operation table."""
+        """Apply the rule of the operation table."""
         if ops.by_name(it.op).derivatives is None:
             return
         tree = derivative(it.op, slot)
@@ -220,7 +220,8 @@ class _Reverse:
             self.contribute(own, loops, "neg", (quotient,))
 
     def _extreme(self, it: Instruction, g: Access) -> None:
-        """Equal largest elements share the gradient. Nothing is equal to NaN: then every share is 0 / 0, NaN again."""
+        """Split the gradient among equal largest elements. Nothing is equal to NaN: then every part is 0 / 0, NaN
+        again."""
         x = it.inputs[0]
         if not isinstance(x, Access) or not self.wanted[x.array]:
             return
@@ -234,7 +235,7 @@ class _Reverse:
 
 
 def _crossing_loop(x: Access, loops: tuple[int, ...]) -> int | None:
-    """The shortest of the loops whose points lead to the same element of ``x`` as points of another loop."""
+    """Return the shortest of the loops whose points lead to the same element of ``x`` as points of another loop."""
     if x.table is not None:
         return None
     used = [loop for loop in range(len(loops)) if x.uses(loop) and loops[loop] > 1]
@@ -250,7 +251,7 @@ def _crossing_loop(x: Access, loops: tuple[int, ...]) -> int | None:
 
 
 def _fixed(operands: tuple[Operand, ...], loop: int, point: int) -> list[Operand]:
-    """The operands where one loop stands still."""
+    """Return the operands with one loop fixed."""
     found: list[Operand] = []
     for x in operands:
         if isinstance(x, Access):
@@ -271,7 +272,7 @@ def _slices(out: Access, loops: tuple[int, ...]) -> Any:
 
 
 def differentiate(program: Program) -> Program:
-    """The program followed by the gradient of its result, averaged over the lanes, with respect to the parameters."""
+    """Append to a program the gradient of its result, averaged over the lanes, with respect to the parameters."""
     reverse = _Reverse(program)
     access, loops = program.outputs[0]
     lanes = program.arrays[access.array].lanes

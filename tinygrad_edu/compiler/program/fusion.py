@@ -1,9 +1,9 @@
-"""Which neighboring instructions run together, as one kernel that reads and writes memory once.
+"""Fuse neighboring instructions into one kernel that reads and writes memory once.
 
-numpy goes through the whole of an array for every operation; a layer norm is a dozen such journeys. A *group* is a
-stretch of instructions that share some loops, its *outer* ones. A kernel runs all of them for some points of the outer
+numpy goes through the whole of an array for every operation; a layer norm takes a dozen passes. A *group* is a run of
+instructions that share some loops, its *outer* ones. A kernel runs all of them for some points of the outer
 loops before it goes on to the next: what one instruction computes is still in a register, or at least in the nearest
-cache, when the next one asks for it, and what nobody else asks for is never written down at all. ::
+    cache, when the next one needs it, and intermediates used only inside the group are never stored. ::
 
     for points of the outer loops:          # i and the lanes, in a layer norm
         for j: a = x[i,j] + y[i,j]; sum += a          # a nest
@@ -23,25 +23,25 @@ from typing import Any
 
 from .ir import Access, Instruction, Program
 
-#: Fewer points than this are done before a kernel has been compiled, and by numpy nearly as fast.
+#: Fewer points than this are computed before a kernel has been compiled, and numpy is nearly as fast.
 SMALLEST = 4096
 
 #: The same for a program that runs again and again.
 SMALLEST_FLAT = 32
 
-#: Outer loops are given up for a longer group only if so many points of them remain to be worked on side by side.
+#: Outer loops are given up for a longer group only if at least this many of their points remain for vectors.
 NARROWEST = 256
 
-#: Matrix products are for the BLAS, unless each of their sums has so few terms.
+#: Matrix products are for BLAS, unless each of their sums has this few terms.
 LONGEST_SUM = 4
 
-#: What only one group needs, and not only in registers, has to be found in a near cache: so many vectors at most.
+#: What only one group needs, but not only in registers, must stay in a near cache: at most this many vectors.
 LARGEST_LOCAL = 512
 
-#: A group has at most so many members: what is compared with all of them, and the text that LLVM reads, stay bounded.
+#: A group has at most this many members, to bound the comparisons and the text that LLVM reads.
 MOST_MEMBERS = 256
 
-#: What numpy does as fast, if it stands alone.
+#: What numpy does equally fast, if it is alone.
 PLAIN = frozenset(
     (
         "copy",
@@ -73,14 +73,14 @@ class Member:
     """An instruction of a group.
 
     Attributes:
-        number: of the instruction in the program.
+        number: the number of the instruction in the program.
         loops: for every loop of the instruction, and the lanes as its last one, the number that it has in the group;
             -1 for a loop of one point.
-        kept: the loops that its output mentions.
+        kept: the loops in its output.
         reduced: the loops that it sums over, or takes the largest of.
-        out, reads: the places that it writes to and reads from; None for a number.
-        total: whether it adds up over the outer loops, as the gradient of a parameter does; any other one has a result
-            for each of their points.
+        out, reads: the accesses that it writes to and reads from; None for a number.
+        total: whether it sums over the outer loops, as the gradient of a parameter does; any other has a result for
+            each of their points.
     """
 
     number: int
@@ -101,7 +101,7 @@ class Nest:
     uses: _Uses = field(default_factory=lambda: _Uses(), repr=False)
 
     def add(self, member: Member) -> None:
-        """Put a member behind the others."""
+        """Append a member."""
         self.members.append(member)
         self.uses.add(member)
 
@@ -111,13 +111,13 @@ class Group:
     """Instructions that run together.
 
     Attributes:
-        members: in the order of the program.
+        members: the members in the order of the program.
         outer: the loops that all of them have in common.
         extents: how far each loop runs.
-        nests: the members, by the loops that they have beside the outer ones.
+        nests: the members, by their loops besides the outer ones.
         hidden: arrays that are never written to memory.
-        local: arrays of which only the part that belongs to one point of the outer loops is ever in memory.
-        flat: whether the points that are worked on side by side are those of each nest's own loops, not of the outer.
+        local: arrays of which only the part for one point of the outer loops is ever in memory.
+        flat: whether vectors run along each nest's own loops, not along the outer ones.
     """
 
     members: list[Member] = field(default_factory=list)
@@ -131,12 +131,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Instructions on so few numbers that Python is done before numpy has begun; see scalars.py.
+    """Instructions on so few numbers that Python is faster than numpy; see scalars.py.
 
     Attributes:
         members: numbers of the instructions, in the order of the program.
         hidden: arrays that are never written to memory.
-        text: the function in Python that does all of them.
+        text: the Python function for all of them.
     """
 
     members: tuple[int, ...]
@@ -151,21 +151,21 @@ Schedule = list[Item]
 def schedule(
     program: Program, batch: int, able: Callable[[Instruction], bool], skipped: Iterable[int], flat: bool = False
 ) -> Schedule:
-    """The order in which the instructions of a program run, for a batch of this size: alone, or in groups.
+    """Schedule the instructions of a program for a batch of this size: alone, or in groups.
 
     Args:
-        program: what runs.
+        program: the program.
         batch: the number of lanes.
-        able: whether the kernels know how to compute an instruction.
+        able: whether kernels can compute an instruction.
         skipped: instructions that do not run at all.
-        flat: for a program that works on a few vectors of numbers, again and again: groups of any size, without outer
-            loops, so that a sum over all of a vector is no end of a group.
+        flat: for a program that repeatedly works on a few vectors of numbers: groups of any size, without outer loops,
+            so that a sum over a whole vector does not end a group.
     """
     left_out = set(skipped)
     running = [number for number in range(len(program.instructions)) if number not in left_out]
     smallest = SMALLEST_FLAT if flat else SMALLEST
     if all(math.prod(program.instructions[number].loops) * batch < smallest for number in running):
-        return [*running]  # whatever the groups, none would be worth a kernel
+        return [*running]  # no group would be worth a kernel
     builder = Builder(program, batch, flat)
     result: Schedule = []
     for number in running:
@@ -183,27 +183,27 @@ def schedule(
 
 
 def numbers(item: Item) -> list[int]:
-    """The instructions of an item of a schedule."""
+    """Return the instructions of an item of a schedule."""
     if isinstance(item, Group):
         return [member.number for member in item.members]
     return [*item.members] if isinstance(item, Stretch) else [item]
 
 
 def unwritten(item: Item) -> frozenset[int]:
-    """The arrays that an item needs no memory for, among those of the program."""
+    """Return the arrays of the program that an item needs no memory for."""
     if isinstance(item, Group):
         return item.hidden | item.local
     return item.hidden if isinstance(item, Stretch) else frozenset()
 
 
 def points(program: Program, item: Item) -> dict[int, int]:
-    """For each instruction of an item that is the program's own, how many points its loops have in one lane."""
+    """Return for each instruction of an item that is the program's own how many points its loops have in one lane."""
     own = [number for number in numbers(item) if number < len(program.instructions)]
     return {number: math.prod(program.instructions[number].loops) for number in own}
 
 
 def _fits(program: Program, it: Instruction) -> bool:
-    """Whether points of different lanes, and of different outputs, have nothing to do with each other."""
+    """Return whether points of different lanes, and of different outputs, are independent."""
     if it.op == "select" or any(x.table is not None for x in (it.out, *it.reads())):
         return False
     arrays = program.arrays
@@ -218,12 +218,12 @@ def _fits(program: Program, it: Instruction) -> bool:
 
 
 def is_total(program: Program, it: Instruction) -> bool:
-    """Whether an instruction adds up over the lanes."""
+    """Return whether an instruction sums over the lanes."""
     return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
 
 
 def _place(program: Program, x: Access, loops: tuple[int, ...], shape: tuple[int, ...]) -> Place:
-    """Where an access finds its elements, when its loops have these numbers in the group, and these extents."""
+    """Return where an access finds its elements, given the numbers of its loops in the group, and their extents."""
     axes, ends = [], []
     for start, row in zip(x.offset, x.steps, strict=True):
         moving = [(g, s, s * (n - 1)) for g, s, n in zip(loops, row, shape, strict=False) if s and g >= 0]
@@ -247,15 +247,15 @@ class Builder:
         self.uses = _Uses()
         self.written: set[int] = set()
         self.read: set[int] = set()
-        # Where an axis of an array has been met: (array, axis, first index, step, extent) -> the loop.
+        # Axes of arrays seen so far: (array, axis, first index, step, extent) -> the loop.
         self.met: dict[tuple[int, ...], int] = {}
 
     def finish(self) -> Schedule:
-        """The group, if it is worth a kernel, or else its instructions; the next one begins."""
+        """Return the group, if it is worth a kernel, or else its instructions, and start the next one."""
         group = self.group
         self._begin()
         its = [self.program.instructions[member.number] for member in group.members]
-        if all(member.total for member in group.members):  # the BLAS is good at that
+        if all(member.total for member in group.members):  # BLAS is good at that
             return [member.number for member in group.members]
         points = max((math.prod(group.extents[g] for g in (*m.kept, *m.reduced)) for m in group.members), default=0)
         if (
@@ -267,7 +267,7 @@ class Builder:
         return [group]
 
     def is_independent(self, it: Instruction) -> bool:
-        """Whether an instruction may as well run before the group."""
+        """Return whether an instruction may run before the group."""
         out = it.out.array
         return not (out in self.written or out in self.read or any(x.array in self.written for x in it.reads()))
 
@@ -291,7 +291,7 @@ class Builder:
             tuple(_place(self.program, x, new, shape) if isinstance(x, Access) else None for x in it.inputs), total,
         )  # fmt: skip
         extents = group.extents + fresh
-        if not _distinct(member.out, extents):  # points that add up in one place
+        if not _distinct(member.out, extents):  # points that are added up in one element
             return False
         outer = self._outer(member, extents)
         if outer is None:
@@ -310,11 +310,11 @@ class Builder:
         return True
 
     def _loops(self, it: Instruction) -> tuple[tuple[int, ...], list[int]] | None:
-        """The numbers of an instruction's loops in the group, and the extents of those that are new to it."""
+        """Return the numbers of an instruction's loops in the group, and the extents of the new ones."""
         lanes = any(self.program.arrays[x.array].lanes for x in (it.out, *it.reads()))
         shape = (*it.loops, self.batch if lanes else 1)
         found = [-1] * len(shape)
-        for own in (True, False):  # what the group has computed decides, then what it has read
+        for own in (True, False):  # first what the group has computed, then what it has read
             for key, loop in self._axes(it):
                 if (key[0] in self.written) == own and key in self.met and found[loop] != self.met[key]:
                     if own and (found[loop] >= 0 or self.met[key] in found):
@@ -333,7 +333,7 @@ class Builder:
         return tuple(found), fresh
 
     def _axes(self, it: Instruction) -> Iterable[tuple[tuple[int, ...], int]]:
-        """Every axis that one loop alone runs along."""
+        """Yield every axis along which only one loop runs."""
         for x in (it.out, *it.reads()):
             for axis, (start, row) in enumerate(zip(x.offset, x.steps, strict=True)):
                 moving = [(loop, s) for loop, s in enumerate(row) if s and it.loops[loop] > 1]
@@ -348,7 +348,7 @@ class Builder:
             self.met.setdefault(key, loops[loop])
 
     def _outer(self, member: Member, extents: list[int]) -> frozenset[int] | None:
-        """The outer loops of the group with one more member; None if too few would remain."""
+        """Return the outer loops of the group with one more member; None if too few would remain."""
         group = self.group
         if self.flat:
             return self._outer_of_flat(member, extents)
@@ -371,7 +371,7 @@ class Builder:
         return outer
 
     def _outer_of_flat(self, member: Member, extents: list[int]) -> frozenset[int] | None:
-        """No more than the loops for which there is a sum each: the heads, of which each has its softmax."""
+        """Keep only the loops that have a sum each: the heads, each of which has its softmax."""
         members = [*self.group.members, member]
         wanted = {m.kept for m in members if m.reduced}
         if member.total or len(wanted) > 1:
@@ -392,7 +392,7 @@ class Builder:
 
 
 class _Uses:
-    """Which of some members write to each array, and which read from it."""
+    """The members that write to each array, and those that read from it."""
 
     def __init__(self, members: Iterable[Member] = ()) -> None:
         self.writers: dict[int, list[Member]] = {}
@@ -401,13 +401,13 @@ class _Uses:
             self.add(member)
 
     def add(self, member: Member) -> None:
-        """Note one more member."""
+        """Record one more member."""
         self.writers.setdefault(member.out[0], []).append(member)
         for array in {place[0] for place in member.reads if place is not None}:
             self.readers.setdefault(array, []).append(member)
 
     def near(self, member: Member) -> Iterable[Member]:
-        """Those that have an array in common with a member, to which at least one of the two writes."""
+        """Return those that share an array with a member to which at least one of the two writes."""
         arrays = {place[0] for place in member.reads if place is not None}
         found = {m.number: m for array in (member.out[0], *arrays) for m in self.writers.get(array, ())}
         found |= {m.number: m for m in self.readers.get(member.out[0], ())}
@@ -415,14 +415,15 @@ class _Uses:
 
 
 def _meetings(a: Member, b: Member) -> Iterable[tuple[Place, Place]]:
-    """The places in the same array of which at least one is written to."""
+    """Return pairs of accesses to the same array of which at least one writes."""
     for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
         if one is not None and two is not None and one[0] == two[0] and not _separate(one, two):
             yield one, two
 
 
 def _separate(one: Place, two: Place) -> bool:
-    """Whether two places are different parts of an array: one ends before the other begins, along some axis."""
+    """Return whether two accesses are to separate parts of an array: one ends before the other begins, along some
+    axis."""
     for (first, last), (other_first, other_last) in zip(one[2], two[2], strict=False):
         if last < other_first or other_last < first:
             return True
@@ -430,14 +431,14 @@ def _separate(one: Place, two: Place) -> bool:
 
 
 def _apart(one: Place, two: Place, loop: int, extents: list[int]) -> bool:
-    """Whether different points of a loop never find the same element, one here and one there."""
+    """Return whether different points of a loop never share an element between two accesses."""
     if one == two and _distinct(one, extents):
         return any(loop == g for _, moving in one[1] for g, _ in moving)
     return _alone(one, loop) is not None and _alone(one, loop) == _alone(two, loop)
 
 
 def _distinct(place: Place, extents: list[int]) -> bool:
-    """Whether every point of the loops finds an element of its own, as every number has its own digits."""
+    """Return whether every point of the loops has its own element, like every number has its own digits."""
     for _, moving in place[1]:
         reach = 0
         for loop, step in sorted(moving, key=lambda pair: abs(pair[1])):
@@ -448,7 +449,8 @@ def _distinct(place: Place, extents: list[int]) -> bool:
 
 
 def _alone(place: Place, loop: int) -> tuple[int, int, int] | None:
-    """The axis that this loop alone runs along, the first index, and the step: no two points share an element then."""
+    """Return the axis along which only this loop runs, the first index, and the step: then no two points share an
+    element."""
     for axis, (start, moving) in enumerate(place[1]):
         if len(moving) == 1 and moving[0][0] == loop:
             return axis, start, moving[0][1]
@@ -456,7 +458,7 @@ def _alone(place: Place, loop: int) -> tuple[int, int, int] | None:
 
 
 def _into_nest(group: Group, member: Member) -> None:
-    """Put a member into the last nest of the group, or into a new one."""
+    """Add a member to the last nest of the group, or to a new one."""
     own = (member.kept | member.reduced) - group.outer
     if group.nests and group.nests[-1].loops == own:
         nest = group.nests[-1]
@@ -471,7 +473,7 @@ def _into_nest(group: Group, member: Member) -> None:
     group.nests[-1].add(member)
 
 
-# --- what need not be written ----------------------------------------------------------------------------------------
+# --- what need not be stored ----------------------------------------------------------------------------------------
 
 
 def hide(program: Program, items: Schedule) -> None:
@@ -497,14 +499,15 @@ def hide(program: Program, items: Schedule) -> None:
 
 
 def local_shape(program: Program, group: Group, array: int) -> tuple[int, ...]:
-    """The axes of an array of which a group needs more than one element at a time; 1 for the others."""
+    """Return the extent of the axes of an array of which a group needs more than one element at a time; 1 for the
+    others."""
     place = next(p for m in group.members for p in (m.out, *m.reads) if p is not None and p[0] == array)
     outer = {found[0] for g in group.outer if (found := _alone(place, g)) is not None}
     return tuple(1 if axis in outer else n for axis, n in enumerate(program.arrays[array].shape))
 
 
 def _asked_of_memory(program: Program, group: Group) -> set[int]:
-    """The arrays of which an element is read when it is no longer, or not yet, in a register."""
+    """Return the arrays of which an element is read when it is no longer, or not yet, in a register."""
     asked: set[int] = set()
     lasting: set[Place] = set()  # what does not depend on a nest's own loops
     for nest in group.nests:
@@ -521,7 +524,7 @@ def _asked_of_memory(program: Program, group: Group) -> set[int]:
 
 
 def keep(registers: Any, place: Place, lasts: bool = True) -> None:
-    """Note that an element is in a register, and that what may be the same element by another name no longer is."""
+    """Record that an element is in a register, and that a possible alias of it no longer is."""
     for other in [p for p in registers if p[0] == place[0] and p != place]:
         if not _separate(other, place):
             registers.discard(other)

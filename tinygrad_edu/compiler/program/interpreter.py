@@ -1,6 +1,6 @@
 """The slow interpreter: the definition of what a program means, one number at a time.
 
-It is the judge of the fast backend, as the scalar engine is the judge of both. Every line follows ir.py's words.
+It judges the fast back end, and the scalar engine judges both. Every line follows the definition in ir.py.
 """
 
 from __future__ import annotations
@@ -102,4 +102,4 @@ def _compute(it: Instruction, point: tuple[int, ...], x: list[float]) -> float:
             return _flow(x[0], derivatives(*x[1:])[int(slot)])
         return ops.by_name(it.op).forward(*x)
     except (ValueError, ArithmeticError):  # a DomainError is a ValueError
-        return math.nan  # in a hole nobody looks at it
+        return math.nan  # in a hole it does not matter

@@ -1,15 +1,15 @@
-"""The language of array programs: its words, its printer, its checker.
+"""The language of array programs: its instructions, its printer, its checker.
 
 A program is a list of instructions, and there is one kind of instruction. It is a nest of loops: for every point of
 the loops, and for every example of the batch (its *lane*), compute one number from some inputs and put it where ``out``
-says. Points that lead to the same place are combined: added up, or the largest or the smallest kept. ::
+says. Points with the same place are combined: added up, or the largest or the smallest is kept. ::
 
     %7[i,j] = Σk params[16·i+k] * %5[j,k]       a matrix product: k is in the inputs and not in the output
     %8[i,j] = exp(%7[i,j])                      element by element: every loop is in the output
     %9[i]   = max %8[i,j]                       a reduction over j
     %2[i,j] = Σk select(token[i] == k, params[16·k+j])    a table looked up by a number from the data
 
-Where a loop stands in brackets is the whole of the language: broadcasting is a loop that an input does not mention, a
+The position of loops in brackets is the whole language: broadcasting is a loop that an input lacks, a
 transpose is loops in another order, a slice is an offset, a convolution is ``%3[i+k]``. The derivative of an
 instruction is the same nest of loops with the roles of the brackets exchanged (see autodiff.py).
 """
@@ -40,14 +40,14 @@ class Array:
     """A box of numbers.
 
     Attributes:
-        shape: its axes, the lanes not among them.
+        shape: its axes, without the lanes.
         kind: one of :data:`KINDS`.
         lanes: whether every example of the batch has its own numbers.
         data: the numbers of a constant; for ``random``, the probability and the value of its two-valued numbers.
-        mask: which places stand for a scalar, where not all do (attention looks only back: half of its box is holes).
-        hole: what is known to be in the holes; None when that can be anything.
-        label: a name for people, for what is given from outside.
-        primal: for a gradient, the number of the array whose gradient it is.
+        mask: which elements stand for a scalar, if not all do (attention looks only back: half of its box is holes).
+        hole: the number known to be in the holes; None if unknown.
+        label: a name to print, for arrays given from outside.
+        primal: for a gradient, the number of its array.
     """
 
     shape: tuple[int, ...]
@@ -61,15 +61,15 @@ class Array:
 
     @property
     def size(self) -> int:
-        """The number of its elements in one lane."""
+        """The number of elements in one lane."""
         return int(np.prod(self.shape, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class Access:
-    """Which element of an array belongs to a point of the loops.
+    """The element of an array for each point of the loops.
 
-    ``index of axis a = offset[a] + Σ_l steps[a][l] · loop l``, or, where no such formula exists, the table of
+    ``index of axis a = offset[a] + Σ_l steps[a][l] · loop l``, or, if there is no such formula, the table of
     indices ``table``, of shape ``(*loops, axes)``.
     """
 
@@ -79,11 +79,11 @@ class Access:
     table: IntArray | None = field(default=None, repr=False)
 
     def uses(self, loop: int) -> bool:
-        """Whether the element depends on this loop."""
+        """Return whether the element depends on this loop."""
         return self.table is not None or any(row[loop] for row in self.steps)
 
     def is_identity(self, shape: Sequence[int], loops: Sequence[int]) -> bool:
-        """Whether point (i, j, …) is element (i, j, …), for all elements."""
+        """Return whether point (i, j, …) is element (i, j, …), for all elements."""
         return (
             self.table is None
             and tuple(shape) == tuple(loops)
@@ -92,7 +92,7 @@ class Access:
         )
 
     def indices(self, loops: Sequence[int]) -> IntArray:
-        """The index of every axis at every point: shape ``(*loops, axes)``."""
+        """Return the index of every axis at every point: shape ``(*loops, axes)``."""
         if self.table is not None:
             return self.table
         grid = np.indices(tuple(loops), dtype=np.int64).reshape(len(loops), math.prod(loops)).T
@@ -101,7 +101,7 @@ class Access:
 
 
 def identity(array: int, shape: Sequence[int]) -> Access:
-    """The access in which every point of loops of this shape is the element of the same number."""
+    """Make the access in which every point of loops of this shape is the element of the same index."""
     n = len(shape)
     return Access(array, (0,) * n, tuple(tuple(int(a == loop) for loop in range(n)) for a in range(n)))
 
@@ -115,16 +115,16 @@ class Instruction:
 
     Attributes:
         op: a row of the operation table by name, one of :data:`EXTRA_OPS`, or ``grad:NAME:INPUT``.
-        loops: how far each loop runs; the lanes are one more loop that nobody writes.
+        loops: how far each loop runs; the lanes are one more, implicit loop.
         out: where the result of a point goes.
-        inputs: what it is computed from; a float is a number written in the program.
+        inputs: the accesses that it reads; a float is a number in the program.
         reduce: how points that lead to the same place are combined: ``sum``, ``max`` or ``min``.
-        accumulate: whether the result is added to what is there.
+        accumulate: whether the result is added to the old number.
         axis: for ``select``, the loop that is compared with the index.
         mask: for ``fill``, which points of the last loops keep their value; the others become ``value``.
         value: see ``mask``.
         nodes: how many scalar operations of the traced function it stands for; 0 in the backward half.
-        products: how many of them are multiplications that it adds up or computes.
+        products: how many of them are multiplications that it sums or computes.
         path: the module that it belongs to, ``""`` for the function itself; in the backward half, that of the
             instruction whose derivative it is.
         line: the source line, ``"functional.py:57"``.
@@ -153,7 +153,7 @@ class Instruction:
                 yield x
 
     def reduced(self) -> tuple[int, ...]:
-        """The loops that the output does not mention."""
+        """The loops that the output lacks."""
         if self.out.table is not None:
             return ()
         return tuple(loop for loop, n in enumerate(self.loops) if n > 1 and not self.out.uses(loop))
@@ -164,8 +164,8 @@ class Program:
     """Arrays, and the instructions that fill them in order.
 
     Attributes:
-        arrays: all arrays; accesses name them by their place in this tuple.
-        instructions: in the order in which they run.
+        arrays: all arrays; accesses refer to them by their position in this tuple.
+        instructions: the instructions in execution order.
         outputs: one access per array of results, each with loops of its own shape.
         forward: how many of the instructions compute the results; the others compute gradients.
         gradient: the array with the gradient of the parameters, in a program that has one.
@@ -192,7 +192,7 @@ _INFIX = {"mul": "*", "flow": "*", "sub": "-", "div": "/", "pow": "**", "add": "
 
 
 def name_of(program: Program, array: int) -> str:
-    """How the text calls an array: its label, or a number; the gradient of %3 is d%3."""
+    """Name an array in the text: its label, or a number; the gradient of %3 is d%3."""
     a = program.arrays[array]
     if a.label:
         return a.label
@@ -229,7 +229,7 @@ def _right_side(program: Program, it: Instruction) -> str:
 
 
 def lines(program: Program) -> Iterator[str]:
-    """One line per instruction: result, formula, loops, scalar operations it stands for, where it comes from."""
+    """Print one line per instruction: result, formula, loops, scalar operations it stands for, where it comes from."""
     for number, it in enumerate(program.instructions):
         if number == program.forward and number:
             yield "# gradients"

@@ -1,4 +1,4 @@
-"""The small passes over programs."""
+"""Small passes over programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .ir import (
 
 
 def compose(outer: Access, inner: Access, loops: tuple[int, ...]) -> Access:
-    """What ``outer`` finds at the index that ``inner`` finds at a point of the loops."""
+    """Compose two accesses: ``outer`` at the index that ``inner`` has at a point of the loops."""
     n = len(outer.offset)
     if inner.table is not None or outer.table is not None:
         places = inner.indices(loops)
@@ -33,13 +33,12 @@ def compose(outer: Access, inner: Access, loops: tuple[int, ...]) -> Access:
 
 
 def embed(program: Program) -> Program:
-    """Compute things where they are wanted, instead of copying them there.
+    """Compute things where they are needed, instead of copying them there.
 
-    A copy of all of one array into a part of another (the heads' results into one vector) makes the first a mere name
-    for that part; whoever computed or reads the first now uses the part itself.
+    A copy of all of one array into a part of another (the heads' results into one vector) makes the first a mere alias
+    of that part; instructions that compute or read it now use the part itself.
     """
-    # What only writes numbers (the zeros around a ragged array) goes first: nothing that is computed may be
-    # overwritten.
+    # Instructions that only write numbers (the zeros around a ragged array) go first, so that they overwrite nothing.
     instructions = sorted(program.instructions, key=lambda it: it.accumulate or bool(list(it.reads())))
     added_to = {it.out.array for it in instructions if it.accumulate}
     outputs = list(program.outputs)
@@ -113,7 +112,7 @@ def drop_dead(program: Program) -> Program:
 
 
 def _stays(program: Program, number: int, needed: set[int]) -> bool:
-    # What is given from outside keeps its place even if nobody reads it: callers find inputs by their order.
+    # Arrays given from outside keep their place even if unused: callers find inputs by their order.
     return number in needed or program.arrays[number].kind in ("input", "index", "parameter")
 
 

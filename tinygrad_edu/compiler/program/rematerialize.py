@@ -1,10 +1,10 @@
-"""What is cheaper to compute again than to write down and fetch back.
+"""Recompute cheap intermediates instead of storing and reloading them.
 
 The gradient of a layer norm needs x − mean. One group computes it on the way to its result, another, much later, reads
-it; in between it is carried to the far end of memory and back. The later group may as well subtract again: it has to
-read one array either way. So every group that reads a result of another one gets, where that is possible, a copy of the
-instruction that made it (Chen and others 2016, "Training deep nets with sublinear memory cost", do this to whole
-layers, for the sake of memory; here it is for time, and only where one operation is enough).
+it; in between it travels to main memory and back. The later group can subtract again: it has to read one array either
+way. So every group that reads a result of another one gets, if possible, a copy of the instruction that made it (Chen
+and others 2016, "Training deep nets with sublinear memory cost", do this to whole layers, for the sake of memory; here
+it is for time, and only where one operation is enough).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .ir import Access, Instruction, Operand, Program
 #: Operations that take less time than a number on its way to memory.
 CHEAP = frozenset(("copy", "detach", "add", "sub", "mul", "neg", "relu", "abs"))
 
-#: Beside one array of the size of the result, what is read for it may have so much of its size.
+#: In addition to one array of the size of the result, inputs may have this fraction of its size.
 SMALL = 1 / 8
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How an array is computed again: an instruction, and the large array that it is computed from."""
+    """How to recompute an array: an instruction, and the large array that it is computed from."""
 
     it: Instruction
     source: int | None
 
 
 def rematerialize(program: Program, items: Schedule, batch: int) -> tuple[Program, Schedule, list[int]]:
-    """The program and its schedule, with copies of instructions in the groups that need their results.
+    """Return the program and its schedule, with copies of instructions in the groups that need their results.
 
-    The copies stand behind the instructions of the program, and what they compute behind its arrays; the list tells of
-    each of these which array it is equal to.
+    The copies come after the instructions of the program, and their results after its arrays; the list says for each of
+    these which array it equals.
     """
     recipes = _recipes(program, items, batch)
     result: Schedule = []
@@ -49,7 +49,7 @@ def rematerialize(program: Program, items: Schedule, batch: int) -> tuple[Progra
 
 
 def _recipes(program: Program, items: Schedule, batch: int) -> dict[int, _Recipe]:
-    """For every array that is worth it, how to compute it again."""
+    """Find how to recompute every array for which it pays off."""
     reads: dict[int, list[int]] = {}
     writes: dict[int, list[int]] = {}
     for number, it in enumerate(program.instructions):
@@ -61,7 +61,7 @@ def _recipes(program: Program, items: Schedule, batch: int) -> dict[int, _Recipe
     recipes: dict[int, _Recipe] = {}
 
     def kept(array: int, group: int) -> bool:
-        """Whether an array is in memory anyway."""
+        """Return whether an array is in memory anyway."""
         others = [n for n in (*reads.get(array, ()), *writes.get(array, ())) if home.get(n) != group]
         return program.arrays[array].kind != "value" or array in outputs or bool(others)
 
@@ -99,7 +99,7 @@ def _recipes(program: Program, items: Schedule, batch: int) -> dict[int, _Recipe
 
 
 def _by_its_quotient(program: Program, group: Group, member: Member) -> Instruction | None:
-    """a from q = a / b, as q · b: a softmax's exponentials from its probabilities and their sum."""
+    """Recompute a from q = a / b, as q · b: the exponentials of a softmax from its probabilities and their sum."""
     for other in group.members:
         it = program.instructions[other.number]
         if it.op == "div" and other.reads[0] == member.out and not other.reduced and isinstance(it.inputs[1], Access):
@@ -110,7 +110,7 @@ def _by_its_quotient(program: Program, group: Group, member: Member) -> Instruct
 
 
 def _points(program: Program, x: Access, it: Instruction, batch: int) -> int:
-    """How many different elements an access finds."""
+    """Count the different elements of an access."""
     lanes = batch if program.arrays[x.array].lanes else 1
     return lanes * math.prod(n for loop, n in enumerate(it.loops) if x.uses(loop))
 
@@ -118,10 +118,10 @@ def _points(program: Program, x: Access, it: Instruction, batch: int) -> int:
 def _with_copies(
     program: Program, group: Group, recipes: dict[int, _Recipe], batch: int
 ) -> tuple[Program, Group, list[int]] | None:
-    """A group that computes again what it reads of others, if it can."""
+    """Return a group that recomputes what it reads from others, if possible."""
     arrays, instructions = list(program.arrays), list(program.instructions)
     made = {member.out[0] for member in group.members}
-    names: dict[int, int] = {}  # of what is computed again
+    names: dict[int, int] = {}  # of recomputed arrays
     order: list[int] = []
 
     def renamed(x: Operand) -> Operand:

@@ -1,4 +1,4 @@
-"""Where each array of a program lies in one block of memory: places are used again when nobody needs them."""
+"""Place the arrays of a program in one block of memory, and reuse places that are no longer needed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from heapq import heappop, heappush
 from ..program import fusion
 from ..program.ir import Program
 
-#: So many arrays at most are laid out in memory by comparing their lives one by one.
+#: At most this many arrays are placed by comparing their lifetimes one by one.
 COMPARED = 512
 
 
 def lifetimes(program: Program, items: fusion.Schedule | None = None) -> tuple[dict[int, int], dict[int, int]]:
-    """For each array the first and the last item of the schedule that needs it; results are needed for ever.
+    """Return for each array the first and the last item of the schedule that needs it; results are always needed.
 
-    Without a schedule, the first and the last instruction.
+    Without a schedule, these are the first and the last instruction.
     """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -30,10 +30,10 @@ def lifetimes(program: Program, items: fusion.Schedule | None = None) -> tuple[d
 
 
 def allocate(sizes: dict[int, int], first: dict[int, int], last: dict[int, int]) -> tuple[dict[int, int], int]:
-    """Places in one block of memory such that arrays that live at the same time do not overlap.
+    """Assign places in one block of memory such that arrays with overlapping lifetimes do not overlap.
 
-    Largest arrays first, each at the lowest place that is free during its life. Only so many can all be compared with
-    each other: behind them, a small array takes over the place of one of its size that is no longer needed.
+    The largest arrays come first, each at the lowest place that is free during its lifetime. Only a limited number can
+    all be compared: after them, a small array takes over the place of one of its size that is no longer needed.
 
     >>> allocate({0: 10, 1: 4, 2: 10}, {0: 0, 1: 0, 2: 3}, {0: 2, 1: 3, 2: 4})
     ({0: 0, 2: 0, 1: 10}, 14)

@@ -1,17 +1,15 @@
-"""In which order the axes of every array lie in memory.
+"""Choose the order of the axes of every array in memory.
 
-The meaning of a program does not depend on it, the speed does. numpy is fast where long rows of neighboring numbers
-meet the same operation, and BLAS wants matrices whose rows or columns are contiguous. Four rules give that shape,
+The meaning of a program does not depend on it, the speed does. numpy is fast if long rows of neighboring numbers
+undergo the same operation, and BLAS needs matrices whose rows or columns are contiguous. Four rules give that shape,
 from the program alone:
 
-* an axis that some reduction sums away (features in a norm, the keys in a softmax) lies outermost: then the reduction
-  adds up whole rows;
-* an axis that is only carried along in matrix products (the positions of a sequence) lies innermost;
-* an axis over which products are merely repeated (the heads) lies outside of everything, so that one matrix is not
-  scattered over all memory;
-* the lanes lie just outside of the innermost axes, whatever remains in between.
+* an axis that some reduction sums away (features in a norm, the keys in a softmax) is outermost: then the reduction
+adds up whole rows; * an axis that is only carried along in matrix products (the positions of a sequence) is innermost;
+* an axis over which products are merely repeated (the heads) is outside everything, so that one matrix is not scattered
+over all memory; * the lanes are just outside the innermost axes, whatever remains in between.
 
-Arrays that meet in elementwise operations vote together, so that all of them lie alike.
+Arrays that meet in elementwise operations vote together, so that all of them have the same order.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ class _Votes:
 
 
 def orders(program: Program) -> list[tuple[int, ...]]:
-    """For every array its axes, outermost first; :data:`LANES` among them where the array has lanes."""
+    """Return for every array its axes, outermost first; :data:`LANES` among them if the array has lanes."""
     leaders: dict[tuple[int, int], tuple[int, int]] = {}
 
     def find(key: tuple[int, int]) -> tuple[int, int]:
@@ -90,7 +88,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
 
 
 def beside(program: Program, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The orders, with those of the constants changed to that of the array which their first reader computes."""
+    """Change the orders of constants to that of the array which their first reader computes."""
     result = list(found)
     constants = {number for number, array in enumerate(program.arrays) if array.kind == "constant"}
     for it in program.instructions:
@@ -114,12 +112,13 @@ def beside(program: Program, found: Sequence[tuple[int, ...]]) -> list[tuple[int
 
 
 def _sums_lanes(program: Program, it: Instruction) -> bool:
-    """Whether an instruction adds up over the examples, as all gradients of parameters do."""
+    """Return whether an instruction sums over the examples, as all gradients of parameters do."""
     return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
 
 
 def _is_product(it: Instruction) -> bool:
-    """A sum of products with loops that only one side has: a matrix product, not just a weighted sum."""
+    """Return whether it is a sum of products with loops that only one side has: a matrix product, not just a weighted
+    sum."""
     if it.op != "mul" or not it.reduced() or not all(isinstance(x, Access) for x in it.inputs):
         return False
     a, b = it.inputs
@@ -129,7 +128,7 @@ def _is_product(it: Instruction) -> bool:
 
 
 def _axes(program: Program, x: Access, loops: tuple[int, ...], loop: int, exact: bool = True) -> list[int]:
-    """The axes of an array that a loop runs along; if ``exact``, only where it covers them completely."""
+    """Return the axes of an array that a loop runs along; if ``exact``, only those it covers completely."""
     if x.table is not None or loops[loop] == 1 or program.arrays[x.array].kind in ("parameter", "constant"):
         return []
     shape = program.arrays[x.array].shape
@@ -141,7 +140,7 @@ def _axes(program: Program, x: Access, loops: tuple[int, ...], loop: int, exact:
 
 
 def _carried(program: Program, it: Instruction, x: Access, loop: int) -> int:
-    """How much a product is in favor of this loop lying innermost."""
+    """Return how strongly a product favors this loop as innermost."""
     a, b = it.inputs
     assert isinstance(a, Access)
     assert isinstance(b, Access)

@@ -1,8 +1,8 @@
-"""Random numbers for a program: those of an example are the same however the batch is shared out.
+"""Random numbers for a program: those of an example do not depend on how the batch is split.
 
 A generator is a stream of 64-bit words, each of them two draws. Every array takes its words from the stream example by
-example; whoever computes some of the examples jumps over the words of the others (Brown 1994, "Random number generation
-with arbitrary strides", which numpy's generator has as ``advance``).
+example; a thread that computes some of the examples skips the words of the others (Brown 1994, "Random number
+generation with arbitrary strides", which numpy's generator has as ``advance``).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Share:
 
     Attributes:
         first: the number of the first one.
-        size: how many there are.
-        examples: how many the whole batch has.
+        size: the number of examples.
+        examples: the size of the whole batch.
     """
 
     first: int
@@ -40,7 +40,7 @@ class Share:
         return cls(0, examples, examples)
 
     def split(self, parts: int) -> list[Share]:
-        """At most so many shares, each with at least one example, the larger ones first.
+        """Split into at most this many shares, each with at least one example, the larger ones first.
 
         >>> [share.size for share in Share.whole(11).split(3)]
         [4, 4, 3]
@@ -51,9 +51,9 @@ class Share:
 
 
 def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share | None) -> Any:
-    """Whether each number is kept, which happens with probability 1 − p: shape ``(examples of the share, *shape)``.
+    """Return whether each number is kept, with probability 1 − p: shape ``(examples of the share, *shape)``.
 
-    Without a share the array has no examples, and there is one of the numbers for all of them.
+    Without a share the array has no examples, and the numbers are the same for all of them.
 
     >>> both = dropout_mask(np.random.default_rng(1), (3,), 0.5, Share.whole(2))
     >>> second = dropout_mask(np.random.default_rng(1), (3,), 0.5, Share(1, 1, 2))
@@ -70,12 +70,13 @@ def dropout_mask(random: Generator, shape: Sequence[int], p: float, share: Share
     rest = share.examples - share.first - share.size
     if rest:
         stream.advance(rest * words)
-    dropped = min(round(p * 2**32), 2**32 - 1)  # of all draws that there can be
+    dropped = min(round(p * 2**32), 2**32 - 1)  # of all possible draws
     return (draws >= np.uint32(dropped)).reshape(share.size, *shape)
 
 
 def mask_of(array: Array, random: Generator, order: Sequence[int], share: Share) -> Any:
-    """Which numbers of a ``random`` array are kept: its axes in the order of the program, the lanes last if it has any.
+    """Return which numbers of a ``random`` array are kept, axes in the order of the program, the lanes last if it has
+    any.
 
     They are drawn in ``order``, which is that of :func:`.axis_order.orders`: so they are the same on every back end.
     """

@@ -13,7 +13,7 @@ LARGEST = 26.0  # erfc of more than that is below the smallest double
 
 @cache
 def erfcx_polynomial(degree: int, largest: float) -> list[float]:
-    """Coefficients, highest first, of e^(x²)·erfc(x) for 0 ≤ x ≤ ``largest`` as a polynomial in u.
+    """Return the coefficients, highest first, of e^(x²)·erfc(x) for 0 ≤ x ≤ ``largest`` as a polynomial in u.
 
     u runs from −1 to 1 as t = 2 / (2 + x) runs from its smallest value to 1: the substitution of Numerical Recipes
     6.2.2, in which the function is so smooth that interpolation at Chebyshev's points converges fast.

@@ -1,4 +1,4 @@
-"""Which indices choose something: looked at before every run, on every back end."""
+"""Check that indices are in range, before every run, on every back end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from ..program.ir import Access, Program
 
-#: For an index that chooses from nothing: larger than any.
+#: For an index that selects from nothing: larger than any.
 NO_LIMIT = np.uint64(np.iinfo(np.uint64).max)
 
 
 def index_limits(program: Program) -> dict[int, Any]:
-    """For every array of indices, how many candidates each of them chooses from: shape ``(*its axes, 1)``.
+    """Return for every array of indices how many candidates each of them selects from: shape ``(*its axes, 1)``.
 
-    Without a sign, so that one comparison finds the negative indices too.
+    The numbers are unsigned, so that one comparison also finds negative indices.
     """
     limits: dict[int, Any] = {}
     for it in program.instructions[: program.forward]:
@@ -30,7 +30,7 @@ def index_limits(program: Program) -> dict[int, Any]:
 
 
 def check_range(indices: Any, limit: Any) -> None:
-    """Raise IndexError when an index chooses none of the candidates."""
+    """Raise IndexError if an index is out of range."""
     wrong = np.greater_equal(indices.view(np.uint64), limit)
     if np.count_nonzero(wrong):
         size = int(np.broadcast_to(limit, indices.shape)[wrong][0])

@@ -1,7 +1,7 @@
-"""Memory that begins on the boundary of a cache line: vector instructions then never touch two lines for one register.
+"""Memory aligned to cache lines, so that a vector load never straddles two lines.
 
-A product of two arrays in the cache takes half the time of one on memory as numpy allocates it, which begins anywhere
-on a multiple of 16 bytes.
+A product of two arrays in the cache takes half the time of one on memory as numpy allocates it, aligned only to 16
+bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LINE = 64
 
 
 def empty(shape: Sequence[int], dtype: Any) -> Any:
-    """An array in C order; what is in it is undefined.
+    """Make an array in C order with undefined content.
 
     >>> empty((3, 5), "float32").ctypes.data % LINE
     0
@@ -30,12 +30,12 @@ def empty(shape: Sequence[int], dtype: Any) -> Any:
 
 
 def zeros(shape: Sequence[int], dtype: Any) -> Any:
-    """An array of zeros."""
+    """Make an array of zeros."""
     return copy(np.zeros((), dtype), shape)
 
 
 def copy(values: Any, shape: Sequence[int] | None = None) -> Any:
-    """The same numbers in an array of its own, stretched to ``shape`` if that is given."""
+    """Copy an array, broadcast to ``shape`` if that is given."""
     array = empty(values.shape if shape is None else shape, values.dtype)
     np.copyto(array, values)
     return array

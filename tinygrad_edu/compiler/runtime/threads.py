@@ -1,4 +1,4 @@
-"""Threads that work at the same time: numpy lets go of Python's lock inside of its functions."""
+"""A small thread pool; numpy releases the GIL inside its functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Threads:
         self._others: ThreadPoolExecutor | None = None
 
     def run(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """The results of the function for several arguments. An error of any of them is raised when all have ended."""
+        """Return the results of the function for several arguments. An error of any of them is raised after all have
+        ended."""
         if self.count == 1:
             return [function(*a) for a in arguments]
         if self._others is None or self._process != os.getpid():  # a forked process has none of these threads
@@ -33,5 +34,5 @@ class Threads:
         try:
             first = function(*mine)
         finally:
-            wait(futures)  # whatever happens here, nobody may still be at work on memory that is used next
+            wait(futures)  # whatever happens here, no thread may still work on memory that is used next
         return [first, *(future.result() for future in futures)]

@@ -1,4 +1,4 @@
-"""Strided views: where the elements of an access lie in memory."""
+"""Strided views: where the elements of an access are in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..program.ir import Access
 
 @dataclass
 class View:
-    """Memory read with a step in bytes for every loop; a step of 0 stays where it is.
+    """Memory read with a stride in bytes for every loop; a stride of 0 does not move.
 
     Attributes:
         base: an array whose first element is that of the first point.
@@ -25,12 +25,12 @@ class View:
 
     @classmethod
     def of(cls, array: Any, drop_ones: bool = False) -> View:
-        """A whole array; if asked, without steps along axes of length 1."""
+        """Make a view of a whole array; on request, without strides along axes of length 1."""
         return cls(array, [0 if drop_ones and n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)])
 
     @classmethod
     def access(cls, array: Any, x: Access, loops: Sequence[int], has_lanes: bool, lanes: bool) -> View:
-        """The elements of ``array``, whose last axis is the lanes if it has lanes, that an access finds."""
+        """View the elements of an access to ``array``, whose last axis is the lanes if it has lanes."""
         axes = array.strides[: len(x.offset)]
         strides = [
             0 if n == 1 else sum(row[loop] * s for row, s in zip(x.steps, axes, strict=True))
@@ -41,18 +41,18 @@ class View:
         return cls(array[(*(slice(start, None) for start in x.offset), ...)], strides)
 
     def take(self, dims: Sequence[int]) -> View:
-        """The view along some of the loops."""
+        """Return the view along some of the loops."""
         return View(self.base, [self.strides[d] for d in dims])
 
     def array(self, shape: Sequence[int]) -> Any:
-        """The numpy array."""
+        """Return the numpy array."""
         return np.lib.stride_tricks.as_strided(self.base, tuple(shape), tuple(self.strides))
 
 
 def merged(shape: Sequence[int], views: Sequence[Any], as_views: bool = False) -> Any:
-    """The views as arrays with as few axes as possible: outer ones first, neighboring ones joined.
+    """Return the views as arrays with as few axes as possible: outer ones first, neighboring ones merged.
 
-    ``views`` may contain plain numbers, which stay what they are. The first view decides about the order.
+    ``views`` may contain plain numbers, which stay what they are. The first view determines the order.
     """
     real = [v for v in views if isinstance(v, View)]
     dims = [d for d, n in enumerate(shape) if n > 1]

@@ -1,7 +1,7 @@
-"""Finding boxes in lists of places: the geometry behind packs.py.
+"""Find boxes in lists of positions: the geometry of packs.py.
 
-A pack of scalars is laid out in a box so that each of its operands is found by a formula, ``offset + steps · place``,
-instead of a list of addresses. Points are rows of integer matrices.
+A pack of scalars is arranged in a box so that each of its operands is found by a formula, ``offset + steps ·
+position``, instead of a list of addresses. Points are rows of integer matrices.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
-Box = tuple[IntArray, tuple[int, ...]]  # the place of every member (one row each), and the size of the box
+Box = tuple[IntArray, tuple[int, ...]]  # the position of every member (one row each), and the size of the box
 
-#: A box may have holes, but not more than this share of it: beyond that, addresses are cheaper than empty arithmetic.
+#: The largest share of holes in a box: beyond that, addresses are cheaper than wasted arithmetic.
 LEAST_FILLED = 0.4
 
 
 def fit(points: IntArray, images: IntArray) -> tuple[IntArray, IntArray] | None:
-    """Integers ``offset``, ``steps`` with ``images = offset + points @ steps.T`` for every point, or None.
+    """Return integers ``offset``, ``steps`` with ``images = offset + points @ steps.T`` for every point, or None.
 
     >>> fit(np.array([[0, 0], [0, 1], [1, 0]]), np.array([[5], [6], [15]]))
     (array([5]), array([[10,  1]]))
@@ -33,7 +33,8 @@ def fit(points: IntArray, images: IntArray) -> tuple[IntArray, IntArray] | None:
 
 
 def inherit(places: IntArray) -> Box | None:
-    """The smallest box around distinct places, without the axes on which all agree; None when it is mostly holes.
+    """Return the smallest box around distinct positions, without the axes on which all agree; None if it is mostly
+    holes.
 
     >>> inherit(np.array([[3, 0, 7], [3, 1, 7], [3, 0, 8], [3, 1, 8]]))[1]
     (2, 2)
@@ -51,7 +52,7 @@ def inherit(places: IntArray) -> Box | None:
 
 
 def nest(features: IntArray) -> Box | None:
-    """The loops that list these rows in this order, if the rows change by constant steps in each loop.
+    """Return the loops that list these rows in this order, if the rows change by constant steps in each loop.
 
     >>> nest(np.array([[0, 0], [0, 1], [0, 2], [9, 0], [9, 1], [9, 2]]))[1]
     (2, 3)
@@ -75,9 +76,9 @@ def nest(features: IntArray) -> Box | None:
 
 
 def pairs(lefts: Sequence[Hashable], rights: Sequence[Hashable]) -> Box | None:
-    """Members that combine a left thing with a right thing, in a box (group, left, right).
+    """Arrange members that combine a left thing with a right thing in a box (group, left, right).
 
-    Things that meet, directly or through others, form a group; inside of a group every left thing should meet (nearly)
+    Things that meet, directly or through others, form a group; inside a group every left thing should meet (nearly)
     every right thing. All rows of a matrix against all vectors is one group; the heads of attention are as many groups.
 
     >>> pairs("aabbcc", "xyxyzw")[1]
@@ -129,7 +130,7 @@ def pairs(lefts: Sequence[Hashable], rights: Sequence[Hashable]) -> Box | None:
 
 
 def longest(tuples: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """For every tuple the first of the longest ones that begin with it.
+    """Return for every tuple the first of the longest ones that begin with it.
 
     >>> longest([(1,), (1, 2), (4,)])
     [(1, 2), (1, 2), (4,)]

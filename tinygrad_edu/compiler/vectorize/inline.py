@@ -1,4 +1,4 @@
-"""Calls of one body, all at once: the instructions of the body, with loops around them that run over the calls.
+"""Inline all calls of one body at once: its instructions, with loops around them that run over the calls.
 
 A Linear layer that is applied at 64 positions is one body and 64 calls; in the program of the caller it is the body's
 own instruction with one more loop, and so a dot product has become a matrix product.
@@ -34,7 +34,7 @@ def inline_calls(block: Placement, child: Placement, calls: Sequence[Call]) -> N
 
 
 def _loops(block: Placement, calls: Sequence[Call]) -> tuple[IntArray, tuple[int, ...]] | None:
-    """The loops that make these calls in this order: over positions, heads, neurons, tensors."""
+    """Return the loops that make these calls in this order: over positions, heads, neurons, tensors."""
     alias = block.normal.alias
     features = []
     for call in calls:
@@ -66,7 +66,7 @@ class _Inlined:
         self._outputs()
 
     def _port(self, p: int) -> Access:
-        """Where an argument is in the caller's arrays, over the loops of the calls and the axes of the port."""
+        """Find an argument in the caller's arrays, over the loops of the calls and the axes of the port."""
         shape = self.child.body.ports[p].shape
         alias = self.block.normal.alias
         rows = [[alias[i] for i in self.calls[c].inputs[p]] for c in self.order]
@@ -77,7 +77,7 @@ class _Inlined:
         return Access(constant, (), ())
 
     def _parameter_moves(self) -> list[tuple[int, tuple[int, ...]] | None]:
-        """For each slot of the body how its place is found in the caller's parameters: start, and a step per loop."""
+        """Find for each slot of the body its position in the caller's parameters: start, and a step per loop."""
         moves: list[tuple[int, tuple[int, ...]] | None] = []
         starts = self.block.slot_starts
         for s in range(len(self.child.body.slots)):
@@ -89,7 +89,7 @@ class _Inlined:
     # --- arrays and accesses ---------------------------------------------------------------------------------------
 
     def _array(self, a: int) -> int:
-        """The caller's array for one of the body's own."""
+        """Make the caller's array for one of the body's own."""
         if a not in self.made:
             array = self.child.arrays[a]
             if array.kind != "constant":
@@ -111,7 +111,7 @@ class _Inlined:
         return self._through(bound, x, loops)
 
     def _through(self, bound: Access, x: Access, loops: tuple[int, ...]) -> Access:
-        """The access ``x`` to an array of the body, as an access to where ``bound`` says that the array is."""
+        """Translate the access ``x`` to an array of the body to where ``bound`` says the array is."""
         if x.table is not None or bound.table is not None:
             inner = x.indices(loops).reshape(-1, len(x.offset))
             calls = np.indices(self.shape, dtype=np.int64).reshape(self.count, math.prod(self.shape)).T
@@ -142,7 +142,7 @@ class _Inlined:
         if len(moves) == 1 and move is not None:
             start, steps = move
             return self._through(Access(self.block.parameter, (start,), ((*steps, 1),)), x, loops)
-        # The tensors lie differently in the caller: a table of addresses, one for each call and point.
+        # The tensors have another order in the caller: a table of addresses, one for each call and point.
         inner = x.indices(loops)[..., 0]
         slots = np.searchsorted(self.child.slot_starts, inner, side="right") - 1
         starts = np.asarray(self.block.slot_starts)
@@ -170,7 +170,7 @@ class _Inlined:
         out = self._access(it.out, it.loops)
         loops = (*self.shape, *it.loops)
         if any(isinstance(x, Access) and x.table is not None for x in (out, *inputs)):
-            # Addresses stand in one list: an instruction with a table has a single loop.
+            # Addresses are in one list: an instruction with a table has a single loop.
             flat = (math.prod(loops),)
             inputs = tuple(_as_table(x, loops) if isinstance(x, Access) else x for x in inputs)
             out, loops = _as_table(out, loops), flat
@@ -208,7 +208,7 @@ class _Inlined:
 
 
 def _with_loops(loops: tuple[int, ...], shape: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:
-    """The steps of an array that does not depend on the ``count`` outer loops."""
+    """Return the steps of an array that does not depend on the ``count`` outer loops."""
     n = len(shape)
     return tuple((*((0,) * count), *(int(a == loop) for loop in range(n))) for a in range(n))
 

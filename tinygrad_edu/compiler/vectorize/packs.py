@@ -1,15 +1,15 @@
 """From scalar nodes to array instructions: packs.
 
-Nodes of one level that do the same with operands from the same arrays form a *pack*: one instruction. The art is in
-the order. Every pack is laid out in a box such that its operands are reached by formulas (see affine.py):
+Nodes of one level that do the same with operands from the same arrays form a *pack*: one instruction. The hard part is
+the order. Every pack is arranged in a box such that its operands are reached by formulas (see affine.py):
 
 * a sum of products is an edge between the tuple of its left factors and the tuple of its right factors; the edges of a
   pack form complete bipartite groups, and such a group **is** a matrix product: every row with every column;
-* an elementwise operation takes over the box of an operand, a reduction what is left of the box when an axis is gone;
-* whatever has no such order is laid out as a list, and what cannot be reached by a formula is copied together first.
+* an elementwise operation takes over the box of an operand, a reduction the rest of the box without an axis;
+* anything without such an order becomes a list, and what cannot be reached by a formula is first copied together.
 
 Boxes may have holes (attention that looks only back fills half of a square). Holes hold anything, except where a
-reduction reads them: there they must be 0, −∞ or ∞, and a ``fill`` sees to it.
+reduction reads them: there they must be 0, −∞ or ∞, which a ``fill`` ensures.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Block(Placement):
             levels.setdefault(node.level, []).append(node)
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
-            # Python reads a list of its own far faster, but for a few nodes it is not worth while to copy all.
+            # Python reads a list of its own far faster, but for a few nodes it is not worthwhile to copy all.
             few = 8 * sum(map(self._reads, levels[level])) < len(self.array)
             of: Any = self.array if few else self.array.tolist()
             for node in levels[level]:
@@ -67,13 +67,13 @@ class Block(Placement):
                     self._elementwise_pack(pack)
 
     def _reads(self, node: Node) -> int:
-        """About how many other nodes :meth:`_pack_key` looks at."""
+        """Estimate how many other nodes :meth:`_pack_key` visits."""
         if node.op is CALL:
             return sum(map(len, self.body.calls[node.detail].inputs))
         return len(node.args) + 2 * len(node.products)
 
     def _pack_key(self, node: Node, of: Sequence[int]) -> Any:
-        """What the nodes of a pack have in common; ``of`` is the array of every recorded node."""
+        """Return what the nodes of a pack have in common; ``of`` is the array of every recorded node."""
         if node.op is CALL:
             call = self.body.calls[node.detail]
             alias = self.normal.alias
@@ -95,14 +95,14 @@ class Block(Placement):
         return (node.op, tuple([of[x] for x in node.args]))
 
     def _arrays(self, nodes: Sequence[Any]) -> list[Any]:
-        """The array of each node, or the pair of arrays of each pair of nodes."""
+        """Return the array of each node, or the pair of arrays of each pair of nodes."""
         if not nodes:
             return []
         arrays = self.array[np.array(nodes, np.int64)].tolist()
         return list(map(tuple, arrays)) if isinstance(arrays[0], list) else arrays
 
     def _finish(self, pack: list[Node], box: tuple[IntArray, tuple[int, ...]], hole: float | None = None) -> int:
-        """Make the array for a pack that is laid out in ``box``."""
+        """Make the array for a pack arranged in ``box``."""
         places, shape = box
         mask = None
         if len(pack) < math.prod(shape):
@@ -189,7 +189,8 @@ class Block(Placement):
             credit["nodes"] = 0
 
     def _pair_up(self, segment: list[list[tuple[int, int]]]) -> Any:
-        """A pack of dot products as matrix products: its box, and the nodes of the left and of the right side."""
+        """Arrange a pack of dot products as matrix products: its box, and the nodes of the left and of the right
+        side."""
         lefts = [tuple([p[0] for p in terms]) for terms in segment]
         rights = [tuple([p[1] for p in terms]) for terms in segment]
         lengths = [len(t) for t in lefts]
@@ -221,7 +222,7 @@ class Block(Placement):
         return None
 
     def _split_by_tensor(self, pack: list[Node]) -> bool:
-        """When one pack mixes tensors that lie in no common order, make one pack for each instead."""
+        """If a pack mixes tensors without a common order, make one pack for each instead."""
         parts: dict[Any, list[Node]] = {}
         for node in pack:
             first = node.products[0]
@@ -238,7 +239,7 @@ class Block(Placement):
         return True
 
     def _copies_tensors(self, operands: Iterable[Operand]) -> bool:
-        """Whether parameters would have to be copied together at every run."""
+        """Return whether parameters would have to be copied together at every run."""
         fresh = {it.out.array for it in self.instructions if any(x.array == self.parameter for x in it.reads())}
         return any(
             isinstance(x, Access)
@@ -307,19 +308,19 @@ class Block(Placement):
 
 
 def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
-    """The box for pairs without any order: one group for each."""
+    """Make the box for pairs without any order: one group for each."""
     places = np.zeros((n, 3), np.int64)
     places[:, 0] = np.arange(n)
     return places, (n, 1, 1)
 
 
 def _runs(keys: Iterable[Any]) -> tuple[Any, ...]:
-    """The keys without immediate repetitions."""
+    """Return the keys without immediate repetitions."""
     return tuple(key for key, _ in groupby(keys))
 
 
 def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]) -> list[list[list[Any]]]:
-    """The terms of every member cut where the array changes: one list of terms per segment and member.
+    """Cut the terms of every member where the array changes: one list of terms per segment and member.
 
     The members of a pack change arrays alike, if at different terms.
     """
@@ -334,9 +335,9 @@ def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]
 
 
 def vectorize(normals: list[Normal], lines: list[str]) -> Block:
-    """All bodies, inner ones first; the last is the function itself."""
+    """Return all bodies, inner ones first; the last is the function itself."""
     blocks: dict[int, Block] = {}
     for normal in normals:
         block = blocks[id(normal.body)] = Block(normal, blocks, lines)
-    blocks.clear()  # every block knows this dictionary: without it they are freed as soon as nobody needs them
+    blocks.clear()  # every block refers to this dictionary: clearing it frees them as soon as they are not needed
     return block

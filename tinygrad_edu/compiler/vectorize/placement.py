@@ -1,7 +1,7 @@
-"""Where the nodes of a body are, and how a pack reaches its operands.
+"""Placement: the array and index of each node, and the affine access with which a pack reads its operands.
 
-Every node has a place: an array and an index in it. A pack asks for operands by a grid of nodes, shaped like its loops;
-if their places follow a formula, the answer is an access to where they are, and otherwise they are copied together.
+Every node has a place: an array and an index in it. A pack requests operands by a grid of nodes, shaped like its loops;
+    if their places follow a formula, the answer is an access to them, and otherwise they are copied together.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _MAX_AXES = 12
 class Placement:
     """The arrays of a body and the places of its nodes in them.
 
-    Ports come first among the arrays, then the parameters, then the constants. ``array`` and ``at`` say for every
-    recorded node in which array it is and at which index.
+    Ports come first among the arrays, then the parameters, then the constants. ``array`` and ``at`` give the array and
+    the index of every recorded node.
     """
 
     def __init__(self, normal: Normal, lines: list[str]) -> None:
@@ -41,7 +41,7 @@ class Placement:
         for port in body.ports:
             self.settle(port.nodes, self.new(Array(port.shape, port.kind)), grid(port.shape))
         parameters = body.trace.parameters
-        if body.parent is None:  # the function itself: its parameters lie as in the flat array
+        if body.parent is None:  # the function itself: its parameters are in the order of the flat array
             self.slot_starts = np.array([parameters.start(t) for t in body.slots])
             size = len(parameters)
         else:
@@ -67,19 +67,19 @@ class Placement:
     # --- bookkeeping ---------------------------------------------------------------------------------------------
 
     def new(self, array: Array) -> int:
-        """Add an array; its number."""
+        """Add an array; returns its number."""
         self.arrays.append(array)
         return len(self.arrays) - 1
 
     def settle(self, nodes: Sequence[int] | IntArray, array: int, places: IntArray) -> None:
-        """These nodes are at these places of an array."""
+        """Record that these nodes are at these places of an array."""
         ids = np.asarray(nodes, np.int64)
         self.array[ids] = array
         self.at[ids, : places.shape[1]] = places
         self.at[ids, places.shape[1] :] = 0
 
     def places_of(self, array: int, ids: IntArray) -> IntArray:
-        """The indices of nodes that are all in this array."""
+        """Return the indices of nodes that are all in this array."""
         return self.at[ids, : len(self.arrays[array].shape)]
 
     def emit(self, op: str, loops: tuple[int, ...], out: Access, inputs: tuple[Operand, ...], **more: Any) -> None:
@@ -89,7 +89,7 @@ class Placement:
     # --- operands ---------------------------------------------------------------------------------------------------
 
     def operand(self, grid: IntArray, pad: float | None = None) -> Operand:
-        """How to reach the nodes in ``grid``, whose shape is that of the loops; −1 is a hole.
+        """Return an access to the nodes in ``grid``, whose shape is that of the loops; −1 is a hole.
 
         With a ``pad``, holes must read as this number.
         """
@@ -121,7 +121,8 @@ class Placement:
         return True
 
     def _holes_read(self, access: Access, points: IntArray, pad: float) -> bool:
-        """Whether these points of the loops can be made to read ``pad``; fills the holes of the array if need be."""
+        """Return whether these points of the loops can be made to read ``pad``; fills the holes of the array if
+        necessary."""
         array = self.arrays[access.array]
         if array.mask is None:
             return False
@@ -138,7 +139,7 @@ class Placement:
         return True
 
     def _assemble(self, grid: IntArray, real: Any, pad: float | None) -> Access:
-        """Copy nodes from wherever they are into an array of the shape of ``grid``."""
+        """Copy nodes from anywhere into an array of the shape of ``grid``."""
         ids = grid[real]
         if (self.array[ids] == self.constant).all():
             data = np.full(grid.shape, 0.0 if pad is None else pad)
@@ -171,7 +172,7 @@ class Placement:
     # --- boxes ---
 
     def layout(self, slots: list[IntArray]) -> tuple[IntArray, tuple[int, ...]]:
-        """The box for a pack whose members have one operand in each slot."""
+        """Make the box for a pack whose members have one operand in each slot."""
         n = len(slots[0])
         if n == 1:
             return np.zeros((1, 0), np.int64), ()
@@ -193,13 +194,13 @@ class Placement:
         return boxes[0] if boxes else (np.arange(n, dtype=np.int64)[:, None], (n,))
 
     def layout_first(self, segment: list[list[Any]]) -> tuple[IntArray, tuple[int, ...]]:
-        """The box for a pack of reductions: where their first terms are."""
+        """Make the box for a pack of reductions: where their first terms are."""
         if isinstance(segment[0][0], tuple):
             return self.layout([np.array([t[0][side] for t in segment], np.int64) for side in (0, 1)])
         return self.layout([np.array([t[0] for t in segment], np.int64)])
 
     def hole_value(self, op: ops.Op, inputs: Sequence[Operand], box: tuple[IntArray, tuple[int, ...]]) -> float | None:
-        """What an elementwise operation leaves in the holes of its box, if that is known."""
+        """Return what an element-wise operation leaves in the holes of its box, if known."""
         places, shape = box
         if len(places) == math.prod(shape):
             return None
@@ -223,7 +224,7 @@ class Placement:
             except (TinygradEduError, ValueError, OverflowError):
                 return None
             return None if math.isnan(result) else result
-        # One operand is a real number that nobody knows yet, but that is finite.
+        # One operand is an unknown but finite number.
         if op is ops.MUL and 0.0 in known:
             return 0.0
         if op is ops.DIV and known[0] == 0.0:
@@ -234,9 +235,9 @@ class Placement:
 
 
 def _in_order(box: IntArray, images: IntArray) -> tuple[tuple[int, ...], tuple[int, ...], Any] | None:
-    """Where a box begins, its size, and the formula (offset, steps) from its places to their images.
+    """Return where a box begins, its size, and the formula (offset, steps) from its places to their images.
 
-    None when the places, one row each, fill no box, or there is no formula.
+    Returns None if the places, one row each, fill no box, or there is no formula.
     """
     low = box.min(axis=0)
     size = tuple(int(n) for n in box.max(axis=0) - low + 1)
@@ -252,18 +253,18 @@ def _in_order(box: IntArray, images: IntArray) -> tuple[tuple[int, ...], tuple[i
 
 
 def reached(x: Access, points: IntArray) -> IntArray:
-    """The indices that an access finds at some points of its loops."""
+    """Return the indices of an access at some points of its loops."""
     steps = np.array(x.steps, np.int64).reshape(len(x.offset), points.shape[1])
     return points @ steps.T + np.array(x.offset, np.int64)
 
 
 def grid(shape: tuple[int, ...]) -> IntArray:
-    """All places of a box, row after row."""
+    """Return all places of a box, row by row."""
     return np.indices(shape, dtype=np.int64).reshape(len(shape), -1).T if shape else np.zeros((1, 0), np.int64)
 
 
 def on_grid(ids: IntArray, box: tuple[IntArray, tuple[int, ...]]) -> IntArray:
-    """The members' nodes at the members' places; −1 in the holes."""
+    """Return the members' nodes at the members' places; −1 in the holes."""
     places, shape = box
     grid = np.full(shape, -1, np.int64)
     grid[tuple(places.T)] = ids if shape else ids[0]
@@ -271,7 +272,7 @@ def on_grid(ids: IntArray, box: tuple[IntArray, tuple[int, ...]]) -> IntArray:
 
 
 def term_grid(terms: list[list[int]], box: tuple[IntArray, tuple[int, ...]]) -> IntArray:
-    """The members' terms, along one more axis than the box has, unless every member has just one."""
+    """Return the members' terms, along one more axis than the box has, unless every member has just one."""
     longest_one = max(map(len, terms))
     if longest_one == 1:
         return on_grid(np.array([t[0] for t in terms], np.int64), box)
@@ -285,7 +286,7 @@ def term_grid(terms: list[list[int]], box: tuple[IntArray, tuple[int, ...]]) -> 
 
 
 def spread(x: Operand, loops: tuple[int, ...], count: int) -> Operand:
-    """An access over some loops as an access over all ``count`` loops."""
+    """Turn an access over some loops into one over all ``count`` loops."""
     if not isinstance(x, Access):
         return x
     steps = tuple(tuple(row[loops.index(loop)] if loop in loops else 0 for loop in range(count)) for row in x.steps)

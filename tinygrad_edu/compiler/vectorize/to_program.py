@@ -10,7 +10,7 @@ from .packs import Block
 
 
 def to_program(block: Block) -> Program:
-    """The block of the whole function as a program whose output is one row of results."""
+    """Turn the block of the whole function into a program whose output is one row of results."""
     access = block.operand(np.array(block.normal.outputs, np.int64))
     if not isinstance(access, Access):
         array = block.new(
