@@ -1,9 +1,8 @@
 """The operations of the table, and their derivatives, in the language of LLVM.
 
-A formula is arithmetic on vectors. The functions that are more than that all come from e^x: 2^n·e^r, where r is at
-most ½·ln 2 in size, and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); so to about
-one unit in the last place. A derivative is written from its formula in the table, and ``flow`` multiplies
-it by the gradient.
+A formula is arithmetic on vectors. All other functions are based on e^x: 2^n·e^r, where r is at most ½·ln 2 in size,
+and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); accurate to about one unit in the
+last place. A derivative is written from its formula in the table, and ``flow`` multiplies it by the gradient.
 """
 
 from __future__ import annotations
