@@ -10,7 +10,7 @@ import pytest
 from tests.compiler.against_eager import others
 from tests.compiler.interpreter_backend import InterpreterBackend
 from tinygrad_edu import Value, jit
-from tinygrad_edu.compiler import Backend, NumpyBackend, Parameters
+from tinygrad_edu.compiler import AdamW, Backend, NumpyBackend, Parameters
 from tinygrad_edu.errors import CompileError, DomainError
 
 
@@ -61,3 +61,9 @@ def test_parameters_keep_their_back_end() -> None:
 def test_a_back_end_must_say_how_it_runs() -> None:
     with pytest.raises(NotImplementedError):
         jit(lambda x: x * 2, [Value(1.0)], backend=Backend())([1.0])
+
+
+def test_an_optimizer_says_which_back_end_it_is_made_for() -> None:
+    parameters = Parameters([Value(1.0)], backend=InterpreterBackend())
+    with pytest.raises(TypeError, match="moves parameters on a NumpyBackend, these are on <.*InterpreterBackend"):
+        AdamW(parameters)

@@ -27,6 +27,7 @@ from ..engine import Value
 from ..errors import CompileError
 from ..optim import _check, check_state
 from .llvm_backend import adam, codegen
+from .numpy_backend.entry import NumpyBackend
 from .parameters import FloatArray, Parameters
 from .program.fusion import SMALLEST
 from .runtime import memory
@@ -59,9 +60,13 @@ class ArrayOptimizer:
         for name in self._buffers:
             setattr(self, name, memory.zeros((len(parameters),), parameters.array.dtype))
         pieces = [slice(i, min(i + PIECE, len(parameters))) for i in range(0, len(parameters), PIECE)]
-        backend: Any = parameters.backend
-        self.backend = backend
-        count = backend.threads.count
+        if not isinstance(parameters.backend, NumpyBackend):
+            raise TypeError(
+                f"an optimizer of tinygrad_edu.compiler moves parameters on a NumpyBackend, these are on "
+                f"{parameters.backend!r}; use one that is made for it"
+            )
+        self.backend = parameters.backend
+        count = self.backend.threads.count
         # For every thread its pieces, and two arrays of the size of a piece for intermediate results.
         self._shares = [
             (pieces[i::count], memory.empty((2, min(PIECE, len(parameters))), parameters.array.dtype))
