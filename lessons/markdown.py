@@ -25,7 +25,8 @@ class _Renderer(RendererHTML):
     def code_block(self, tokens: Sequence[Token], at: int, *_: Any) -> str:
         return f'<pre class="formula" tabindex="0">{html.escape(tokens[at].content.rstrip(), quote=False)}</pre>\n'
 
-    fence = code_block
+    def fence(self, tokens: Sequence[Token], at: int, *_: Any) -> str:
+        return self.code_block(tokens, at)
 
     def table_open(self, *_: Any) -> str:
         return '<div class="table" tabindex="0"><table>\n'
@@ -48,12 +49,12 @@ def to_html(text: str) -> str:
     <li>straight above.</li>
     </ul>
     """
-    return _MARKDOWN.render(text).rstrip("\n")
+    return str(_MARKDOWN.render(text)).rstrip("\n")
 
 
 def inline(text: str) -> str:
     """One line of Markdown as HTML, without a paragraph around it."""
-    return _MARKDOWN.renderInline(text)
+    return str(_MARKDOWN.renderInline(text))
 
 
 def plain(text: str) -> str:
