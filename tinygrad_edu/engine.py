@@ -10,8 +10,8 @@ table that made it (``op``) and the Values it was made from (``inputs``). That i
 >>> L.data, a.grad, b.grad, c.grad, f.grad
 (-8.0, 6.0, -4.0, -2.0, 4.0)
 
-A node keeps no closure and no reference to whoever uses it, so the graph has no cycles: it is freed by reference
-counting the moment the last name for it goes away (see :func:`collector_paused`).
+A node keeps no closure and no reference to its users, so the graph has no cycles: it is freed by reference counting the
+moment the last name for it goes away (see :func:`collector_paused`).
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ __all__ = [
     "tracing",
 ]
 
-#: The gradient of a Value that no ``backward`` has reached yet. It is the number 0.0, but an object of its own, so that
-#: ``value.grad is NO_GRADIENT_YET`` tells "nobody has asked" from "computed, and it is zero" at no cost per node.
+#: The gradient of a Value that no ``backward`` has reached yet. It is the number 0.0, but a separate object, so that
+#: ``value.grad is NO_GRADIENT_YET`` tells "not computed yet" from "computed, and zero" at no cost per node.
 NO_GRADIENT_YET: Final = float("0")
 
-#: How often a number was assigned to a Value: who keeps a copy of numbers sees that it may be old.
+#: How often a number was assigned to a Value, so that the owner of a copy knows that it may be out of date.
 changes = 0
 
 
@@ -101,11 +101,11 @@ class Value:
         label: a name for drawings and for ``repr``.
 
     Attributes:
-        op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number that was
-            written inside a formula or computed inside :func:`no_grad`, None for a leaf.
+        op: the row of :data:`tinygrad_edu.ops.TABLE` that computed this Value, ``ops.CONSTANT`` for a number in a
+            formula or one computed inside :func:`no_grad`, None for a leaf.
         inputs: the Values it was computed from, in the order of the formula; ``x * x`` has x twice.
 
-    Two Values are equal only when they are the same object; ``<``, ``<=``, ``>``, ``>=`` compare the numbers. The names
+    Two Values are equal only if they are the same object; ``<``, ``<=``, ``>``, ``>=`` compare the numbers. The names
     that the well-known micrograd lecture uses (``_prev``, ``_op``, ``_backward``) are here too.
     """
 
@@ -155,10 +155,10 @@ class Value:
 
     @property
     def label(self) -> str:
-        """A name for people; the empty string when none was given."""
+        """The name for drawings and ``repr``; the empty string if none was given."""
         try:
             return self._label
-        except AttributeError:  # the slot is filled only when there is a label: a million nodes have none
+        except AttributeError:  # the slot is filled only if there is a label: a million nodes have none
             return ""
 
     @label.setter
@@ -201,7 +201,7 @@ class Value:
 
     def __radd__(self, other: float) -> Value:
         if isinstance(other, int) and other == 0:
-            return self  # sum() starts from 0; without this every sum would begin with a "0 +" that nobody wrote
+            return self  # sum() starts from 0; without this every sum would begin with a superfluous "0 +"
         return _binary(ops.ADD, other, self)
 
     def __rmul__(self, other: float) -> Value:
@@ -235,63 +235,63 @@ class Value:
         return apply(ops.ABS, self)
 
     def abs(self) -> Value:
-        """The distance from 0; its derivative at 0 is taken as 0."""
+        """Return the absolute value; its derivative at 0 is taken as 0."""
         return apply(ops.ABS, self)
 
     def exp(self) -> Value:
-        """e to this power; infinity when that is too large for a float."""
+        """Return e to this power; infinity if that is too large for a float."""
         return apply(ops.EXP, self)
 
     def log(self) -> Value:
-        """The natural logarithm. Raises :class:`DomainError` for numbers that are not positive."""
+        """Return the natural logarithm. Raises :class:`DomainError` for numbers that are not positive."""
         return apply(ops.LOG, self)
 
     def sqrt(self) -> Value:
-        """The square root. Raises :class:`DomainError` for negative numbers."""
+        """Return the square root. Raises :class:`DomainError` for negative numbers."""
         return apply(ops.SQRT, self)
 
     def tanh(self) -> Value:
-        """The hyperbolic tangent, from −1 to 1."""
+        """Return the hyperbolic tangent, from −1 to 1."""
         return apply(ops.TANH, self)
 
     def sigmoid(self) -> Value:
-        """The logistic function 1 / (1 + e^−x), from 0 to 1."""
+        """Return the logistic function 1 / (1 + e^−x), from 0 to 1."""
         return apply(ops.SIGMOID, self)
 
     def relu(self) -> Value:
-        """This number if it is positive, otherwise 0."""
+        """Return this number if it is positive, otherwise 0."""
         return apply(ops.RELU, self)
 
     def gelu(self) -> Value:
-        """x · Φ(x) with the normal distribution's Φ, in its exact form (Hendrycks and Gimpel 2016)."""
+        """Return x · Φ(x) with Φ of the normal distribution, in its exact form (Hendrycks and Gimpel 2016)."""
         return apply(ops.GELU, self)
 
     def sin(self) -> Value:
-        """The sine of an angle in radians."""
+        """Return the sine of an angle in radians."""
         return apply(ops.SIN, self)
 
     def cos(self) -> Value:
-        """The cosine of an angle in radians."""
+        """Return the cosine of an angle in radians."""
         return apply(ops.COS, self)
 
     def maximum(self, other: Value | float) -> Value:
-        """The larger of two; equal inputs share the gradient."""
+        """Return the larger of two; equal inputs share the gradient."""
         return maximum(self, other)
 
     def minimum(self, other: Value | float) -> Value:
-        """The smaller of two; equal inputs share the gradient."""
+        """Return the smaller of two; equal inputs share the gradient."""
         return minimum(self, other)
 
     def detach(self) -> Value:
-        """The same number, through which no gradient flows."""
+        """Return the same number, through which no gradient flows."""
         return apply(ops.DETACH, self)
 
     # --- as a number ------------------------------------------------------------------------------------------
 
     def __float__(self) -> float:
-        """The number, where no gradient can be lost: inside :func:`no_grad`, of a constant or of ``x.detach()``.
+        """Return the number if no gradient can be lost: inside :func:`no_grad`, of a constant or of ``x.detach()``.
 
-        Python's ``math.exp(x)`` asks for it as ``float(x)`` does, and a TypeError is better than a gradient of 0.
+        Python's ``math.exp(x)`` calls this like ``float(x)``, and a TypeError is better than a gradient of 0.
         """
         number = self.data
         if is_recording() and (self.op is None or self.op.derivatives is not None):
@@ -344,14 +344,14 @@ class Value:
         >>> x.grad
         54.0
 
-        Raises :class:`NoGradientError` when no leaf can be reached: the result of :func:`no_grad`, of constants alone
+        Raises :class:`NoGradientError` if no leaf can be reached: the result of :func:`no_grad`, of constants alone
         or of :meth:`detach`.
         """
         for look in _observers:
             look(None)
         if not _reaches_a_leaf(self):
             raise NoGradientError(
-                "backward() found no Value that a gradient is wanted for: this one was computed inside no_grad(), "
+                "backward() found no Value that could receive a gradient: this one was computed inside no_grad(), "
                 "from numbers alone or behind detach(); compute it from Values, with recording on"
             )
         order, cleared = _computed_in_order(self)
@@ -360,7 +360,7 @@ class Value:
         for value in reversed(order):
             grad = value._grad
             if grad is cleared:
-                continue  # no gradient arrives, not even 0: it lies behind a detach
+                continue  # no gradient arrives, not even 0: it is upstream of a detach
             # What _backward() does, with + and × written out: they are nine tenths of a network, and a call and two
             # tuples for each would double the time. A test holds both to the table.
             op = value.op
@@ -376,22 +376,22 @@ class Value:
                 value._backward()
 
     def _backward(self) -> None:
-        """One step of the chain rule: each input's grad grows by ∂(this)/∂(input) times this Value's grad."""
+        """Apply one step of the chain rule: each input's grad grows by ∂(this)/∂(input) times this Value's grad."""
         op = self.op
         if op is None or op.derivatives is None:
             return
         inputs = self.inputs
         grad = self._grad
         for value, derivative in zip(inputs, op.derivatives(*[x._number for x in inputs], self._number), strict=True):
-            # A zero derivative stops the flow, as PyTorch's relu does: 0 · inf would be NaN. What arrives is still a
-            # gradient that was computed, and is 0. Numbers in a formula are not asked for one: ∂(x ** 2)/∂2 has no
-            # answer for a negative x, and nobody wants it.
+            # A zero derivative stops the flow, as PyTorch's relu does: 0 · inf would be NaN. The result is still a
+            # computed gradient of 0. Numbers in a formula get none: ∂(x ** 2)/∂2 has no answer for a negative x, and is
+            # not needed.
             if value.op is not CONSTANT:
                 total = value._grad + (derivative * grad if derivative != 0.0 else 0.0)
-                value._grad = total if type(total) is float else as_float(total)  # an operation of one's own
+                value._grad = total if type(total) is float else as_float(total)  # a custom operation
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Reset the gradient."""
         self.grad = NO_GRADIENT_YET
 
     # --- copying: never by recursion, since a graph may be a million operations deep ---------------------------------
@@ -410,7 +410,7 @@ class Value:
         return self._copied(self.inputs)
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Value:
-        copied = memo.setdefault("Values", set())  # beside the entries by id, so that no graph is walked twice
+        copied = memo.setdefault("Values", set())  # next to the entries by id, so that no graph is walked twice
         for value in topological_order(self, copied):
             if id(value) not in memo:
                 memo[id(value)] = value._copied(tuple([memo[id(x)] for x in value.inputs]))
@@ -453,7 +453,7 @@ def apply(op: Op, *inputs: Value) -> Value:
     except AttributeError:
         return apply(op, *_lifted(op, inputs))
     data = op.forward(*numbers)
-    out._number = data if type(data) is float else as_float(data)  # an operation of one's own may return an int
+    out._number = data if type(data) is float else as_float(data)  # a custom operation may return an int
     out._grad = NO_GRADIENT_YET
     if recorded:
         out.op = op
@@ -465,14 +465,14 @@ def apply(op: Op, *inputs: Value) -> Value:
 
 
 def _announced() -> bool:
-    """Tell the observers that numbers are used; whether the operation is recorded."""
+    """Tell the observers that numbers are used; returns whether the operation is recorded."""
     for look in _observers:
         look(None)
     return is_recording()
 
 
 def maximum(*values: Value | float) -> Value:
-    """The largest of any number of Values; equal largest ones share the gradient.
+    """Return the largest of any number of Values; equal largest ones share the gradient.
 
     >>> maximum(Value(1.0), 3, Value(2.0))
     Value(data=3.0)
@@ -481,14 +481,14 @@ def maximum(*values: Value | float) -> Value:
 
 
 def minimum(*values: Value | float) -> Value:
-    """The smallest of any number of Values; equal smallest ones share the gradient."""
+    """Return the smallest of any number of Values; equal smallest ones share the gradient."""
     return _n_ary(ops.MINIMUM, values)
 
 
 def constant(number: float) -> Value:
-    """A number as it stands in a formula: a Value that is nobody's parameter and is not asked for a gradient.
+    """Make a Value of a number in a formula: it is no parameter and needs no gradient.
 
-    Beside a + or × it may receive one all the same, because looking would cost more than adding; it means nothing.
+    In a + or × it may still receive one, because checking would cost more than adding; it means nothing.
     """
     out = _new(Value)
     out._number = number if type(number) is float else Value(number)._number
@@ -499,10 +499,10 @@ def constant(number: float) -> Value:
 
 
 def topological_order(root: Value, seen: set[Value] | None = None) -> list[Value]:
-    """Every Value that ``root`` depends on, each once, inputs before what is computed from them; ``root`` is last.
+    """Return every Value that ``root`` depends on, once, inputs before what is computed from them; ``root`` is last.
 
     The order depends only on the structure of the graph. Depth is limited by memory, not by Python's call stack.
-    What is in ``seen`` is left out, with all that only it depends on, and what is returned is added to it.
+    Values in ``seen`` are left out, with all that only they depend on, and the result is added to it.
 
     >>> a = Value(1.0); b = a + a; c = b * a
     >>> [v.data for v in topological_order(c)]
@@ -553,7 +553,7 @@ def _computed_in_order(root: Value) -> tuple[list[Value], float]:
 
 
 def _reaches_a_leaf(root: Value) -> bool:
-    """Whether there is a leaf that is not behind a ``detach``; nearly always the first way down ends at one."""
+    """Return whether there is a leaf not upstream of a ``detach``; nearly always the first path down ends at one."""
     seen: set[Value] = set()
     stack = [root]
     while stack:
@@ -568,11 +568,11 @@ def _reaches_a_leaf(root: Value) -> bool:
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Inside, operations only compute: nothing is recorded, so nothing can be differentiated and nothing is kept.
+    """Compute without recording inside the block: nothing can be differentiated and nothing is kept.
 
-    The results are constants: ``backward`` does not begin at one, and an optimizer does not move it.
+    The results are constants: ``backward`` cannot start at one, and an optimizer cannot update it.
 
-    Meant for sampling and evaluation. It holds for the thread (or asyncio task) that entered it, and for no other.
+    Use it for sampling and evaluation. It applies only to the thread (or asyncio task) that entered it.
 
     >>> x = Value(2.0)
     >>> with no_grad():
@@ -586,20 +586,20 @@ def no_grad() -> Iterator[None]:
     _pause.set(mark)
     try:
         yield
-    finally:  # maybe in another thread, for a generator that was left: then the mark that is gone is enough
+    finally:  # maybe in another thread, for an abandoned generator: then removing the mark is enough
         _unusual.discard(mark)
         _pause.set(before)
 
 
 def is_recording() -> bool:
-    """Whether operations of this thread are recorded: False inside :func:`no_grad`."""
+    """Return whether operations of this thread are recorded: False inside :func:`no_grad`."""
     return not _unusual or _pause.get() not in _unusual
 
 
 def observe(look: Callable[[Value | None], None]) -> None:
     """Call ``look(value)`` from now on before ``data`` or ``grad`` of a Value is read or assigned, in any thread.
 
-    Where the engine itself goes on to use the numbers of many Values, through their slots, it is ``look(None)``. This
+    If the engine itself will use the numbers of many Values, through their slots, it calls ``look(None)``. This
     is how the compiler keeps two copies of a number equal, and refuses decisions on numbers.
     """
     global _observers
@@ -608,14 +608,14 @@ def observe(look: Callable[[Value | None], None]) -> None:
 
 
 def ignore(look: Callable[[Value | None], None]) -> None:
-    """End what :func:`observe` began."""
+    """Undo :func:`observe`."""
     global _observers
     _observers = tuple(other for other in _observers if other != look)
     _unusual.discard(look)
 
 
 def touch() -> None:
-    """Announce that numbers of Values are read and changed through their slots next, as optimizers do for speed."""
+    """Announce that numbers of Values will be read and changed through their slots, as optimizers do for speed."""
     global changes
     for look in _observers:
         look(None)
@@ -624,10 +624,10 @@ def touch() -> None:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Inside, Python's cyclic garbage collector does not run: a step of a GPT takes a third of the time.
+    """Pause Python's cyclic garbage collector in the block: a step of a GPT takes a third of the time.
 
     A graph of Values has no reference cycles and is freed at once without the collector; but the collector does not
-    know that, and looks through all the new Values again and again while a large graph grows.
+    know that, and visits all the new Values repeatedly while a large graph grows.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -642,7 +642,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def as_float(number: Any) -> float:
-    """A real number of Python or numpy as a float, infinity where it is too large; TypeError for anything else.
+    """Convert a real number of Python or numpy to a float, infinity if too large; raises TypeError for anything else.
 
     >>> from fractions import Fraction
     >>> as_float(True), as_float(Fraction(1, 4)), as_float(-(10**400))
@@ -658,12 +658,12 @@ def as_float(number: Any) -> float:
         return float(number)
     except OverflowError:
         return math.inf if number > 0 else -math.inf
-    except (TypeError, ValueError):  # numpy's spans of time call themselves numbers, and so does a mock of a float
+    except (TypeError, ValueError):  # numpy's time spans claim to be numbers, and so does a mock of a float
         raise TypeError(f"expected a real number, got {shown(number)}") from None
 
 
 def _is_number(thing: Any) -> bool:
-    if type(thing) is int or isinstance(thing, Real):  # to ask for a Real takes a while
+    if type(thing) is int or isinstance(thing, Real):  # checking for Real is slow
         return True
     # A truth value or an array without dimensions; numpy itself is not imported for it.
     array = getattr(thing, "__array_interface__", None)
@@ -671,7 +671,7 @@ def _is_number(thing: Any) -> bool:
 
 
 def _lift(other: Any) -> Any:
-    """``other`` as a Value, or NotImplemented, so that Python tries the other operand and then says what is wrong."""
+    """Return ``other`` as a Value, or NotImplemented, so that Python tries the other operand and then raises."""
     if type(other) is float:  # nearly always
         return constant(other)
     if isinstance(other, Value):
@@ -715,7 +715,7 @@ def _lifted(op: Op, values: tuple[Any, ...]) -> list[Value]:
 
 
 class _Flat:
-    """The Values of a graph, pickled one after another, inputs first: then no pickler descends from one to the next.
+    """The Values of a graph, pickled one after another, inputs first, so that no pickler recurses from one to the next.
 
     A pickler keeps this object until it is done. Until then, the Values have been pickled, or will be, after their
     inputs.
@@ -737,7 +737,7 @@ class _Flat:
 
 class _Pickling(threading.local):
     def __init__(self) -> None:
-        self.count: list[None] = []  # one for each _Flat that there is
+        self.count: list[None] = []  # one for each existing _Flat
         self.seen: set[Value] = set()  # their Values
 
 

@@ -1,4 +1,4 @@
-"""Functions on lists of Values, each built from the primitives and nothing else.
+"""Functions on lists of Values, each built only from the primitives.
 
 A vector is a list of Values, a matrix a list of rows. Lists of unequal length are an error, never cut to the shorter.
 Numbers do where Values do, and tuples and numpy arrays where lists do; what comes out are Values. The functions work on
@@ -53,7 +53,8 @@ _SCALARS = frozenset((Value, float, int))  # nearly always the only kinds in a v
 
 
 def vector(x: Any, user: str) -> Sequence[Value]:
-    """``x`` as a list or tuple of Values and numbers; for anything else a TypeError in the name of ``user``."""
+    """Return ``x`` as a list or tuple of Values and numbers; raises TypeError in the name of ``user`` for anything
+    else."""
     if x.__class__ is not list:
         x = listed(x)
         if not isinstance(x, (list, tuple)):
@@ -94,12 +95,11 @@ def as_value(x: Any) -> Value:
 
 
 def pick(table: Sequence[T], index: int) -> T:
-    """``table[index]``: choosing by a number that comes from the data, such as a token or a target.
+    """``table[index]``: select by a number from the data, such as a token or a target.
 
-    Plain indexing does the same in the eager engine. Written as ``pick`` the choice can also be seen by whoever
-    traces the function, where ``table[index]`` would show only the entry that this example happened to choose.
-    Raises IndexError, naming index and size, when ``index`` is not in 0 … len(table) − 1, and TypeError when it is no
-    integer.
+    Plain indexing does the same in the eager engine. With ``pick`` the compiler's tracer can see the lookup, while
+    ``table[index]`` would show only the entry chosen for this example. Raises IndexError, with index and size, if
+    ``index`` is not in 0 … len(table) − 1, and TypeError if it is not an integer.
     """
     return _picked(table, index, "pick() takes one index, an integer")
 
@@ -125,7 +125,7 @@ def _integer(number: Any, wanted: str) -> int:
 
 
 def dropout_factor(p: float, rng: random.Random) -> float:
-    """0 with probability p, otherwise 1 / (1 − p): by what dropout multiplies one element.
+    """Return the factor dropout applies to one element: 0 with probability p, otherwise 1 / (1 − p).
 
     A function of its own, so that a compiled program can draw at every call instead of keeping one draw.
     """
@@ -153,7 +153,7 @@ def dot(a: Vector, b: Vector) -> Value:
         for x, y in pairs:
             total = total + x * y
     except TypeError:
-        vector(a, "dot()"), vector(b, "dot()")  # says which operand is no number
+        vector(a, "dot()"), vector(b, "dot()")  # reports which operand is not a number
         raise
     if total.__class__ is not Value:  # a row of numpy that was multiplied element by element, or numbers alone
         vector(a, "dot()"), vector(b, "dot()")
@@ -184,7 +184,7 @@ def add(a: Vector, b: Vector) -> list[Value]:
     try:
         sums = [x + y for x, y in zip(a, b, strict=True)]
     except TypeError:
-        vector(a, "add()"), vector(b, "add()")  # says which operand is no number
+        vector(a, "add()"), vector(b, "add()")  # reports which operand is not a number
         raise
     if set(map(type, sums)) != {Value}:
         vector(a, "add()"), vector(b, "add()")
@@ -193,7 +193,7 @@ def add(a: Vector, b: Vector) -> list[Value]:
 
 
 def mean(values: Vector) -> Value:
-    """The average of n Values."""
+    """Return the average of n Values."""
     values = vector(values, "mean()")
     if not values:
         raise ShapeError("mean() of no values has no answer")
@@ -212,7 +212,7 @@ def _shifted(logits: Vector, user: str) -> list[Value]:
 
 
 def softmax(logits: Vector) -> list[Value]:
-    """Scores become probabilities: e^xᵢ / Σⱼ e^xⱼ, safe for scores of any size.                          # (V) → (V)
+    """Turn scores into probabilities: e^xᵢ / Σⱼ e^xⱼ, safe for scores of any size.                          # (V) → (V)
 
     >>> [round(p.data, 3) for p in softmax([Value(2.0), Value(1.0), Value(0.1)])]
     [0.659, 0.242, 0.099]
@@ -231,7 +231,7 @@ def log_softmax(logits: Vector) -> list[Value]:
 
 
 def cross_entropy(logits: Vector, target: int) -> Value:
-    """−log softmax(logits)[target]: how surprised the model is by the right answer, in nats.              # (V) → ()
+    """−log softmax(logits)[target]: the surprise of the model at the right answer, in nats.              # (V) → ()
 
     >>> round(cross_entropy([Value(2.0), Value(1.0), Value(0.1)], 0).data, 3)
     0.417
@@ -286,18 +286,18 @@ def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[
 
 
 def attend(query: Vector, keys: Matrix, values: Matrix, mask: Vector | None = None) -> list[Value]:
-    """One position looks at the positions it may see: softmax(q·k / √d) weights the values.
+    """One position attends to the positions it may see: softmax(q·k / √d) weights the values.
 
     Vaswani et al. 2017, eq. 1, for one query.                          # (hs), (T, hs), (T, hs) → (hs)
-    Whoever calls it decides what may be seen: for causal attention, ``keys`` and ``values`` end at the query's own
-    position. They are only read, so those computed for earlier positions are used again. A ``mask`` of T numbers is
-    added to the scores: 0 where a position may be seen, and −1e9 where it is not there at all.
+    The caller decides what may be seen: for causal attention, ``keys`` and ``values`` end at the query's own position.
+        They are only read, so those of earlier positions can be reused. A ``mask`` of T numbers is
+    added to the scores: 0 for a position that may be seen, and −1e9 for one that does not exist.
     """
     return weighted_sum(attention_weights(query, keys, mask), values)
 
 
 def attention_weights(query: Vector, keys: Matrix, mask: Vector | None = None) -> list[Value]:
-    """How much one query looks at each key: softmax over q·k / √d + mask; they sum to 1.   # (hs), (T, hs) → (T)"""
+    """How much one query attends to each key: softmax over q·k / √d + mask; they sum to 1.   # (hs), (T, hs) → (T)"""
     query, keys = vector(query, "attention_weights()"), listed(keys)
     scale = len(query) ** -0.5 if query else 0.0
     scores = [dot(query, key) * scale for key in keys]
@@ -310,7 +310,8 @@ def attention_weights(query: Vector, keys: Matrix, mask: Vector | None = None) -
 
 
 def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:
-    """Σₜ wₜ · rowₜ, a mixture of T vectors of length n.                                       # (T), (T, n) → (n)"""
+    """Σₜ wₜ · rowₜ, a weighted sum of T vectors of length n.                                       # (T), (T, n) →
+    (n)"""
     weights = vector(weights, "weighted_sum()")
     rows = [row if row.__class__ is list else vector(row, "weighted_sum()") for row in listed(rows)]
     if len(weights) != len(rows):
@@ -321,5 +322,5 @@ def weighted_sum(weights: Vector, rows: Matrix) -> list[Value]:
         return [dot(weights, [*column]) for column in zip(*rows, strict=True)]
     except TypeError:
         for row in rows:
-            vector(row, "weighted_sum()")  # says which operand is no number
+            vector(row, "weighted_sum()")  # reports which operand is not a number
         raise

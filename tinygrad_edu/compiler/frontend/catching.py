@@ -1,7 +1,7 @@
-"""Errors that a function catches: where the eager engine raises them for some numbers only, they are decisions, too.
+"""Errors that a function catches: if the eager engine raises them for some numbers only, they are decisions, too.
 
 There are two kinds. An operation has no answer for some numbers, such as 1 / 0; a function of Python or of a library
-that wants a true number does not take a traced one. Code that does not catch errors needs no care: they come out.
+that needs a real number does not take a traced one. Errors that are not caught need no special treatment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .diagnostics import (
     refuse,
 )
 
-#: What a call of a C function says that does not take a traced number, by the names of the classes in tracers.py.
+#: The error of a C function that does not take a traced number, by the names of the classes in tracers.py.
 _NAMED = re.compile(
     r"\b(Tracer|Plain|Float|Whole|Index)\b|unmarshallable object|"
     r"must be (an? )?(int|float|integer|real|real number|number)\b"
@@ -49,7 +49,7 @@ class Traced:
 
 
 def codes(functions: Iterable[FunctionType]) -> Iterator[CodeType]:
-    """Their code, and that of what is written inside of them."""
+    """Return their code, and that of nested functions."""
     todo = [function.__code__ for function in functions]
     while todo:
         code = todo.pop()
@@ -58,7 +58,8 @@ def codes(functions: Iterable[FunctionType]) -> Iterator[CodeType]:
 
 
 def catches(functions: Iterable[FunctionType]) -> int:
-    """Whether some of these functions go on after an error: 0, no; 1, by ``except``; 2, maybe by ``with``, too."""
+    """Return whether some of these functions continue after an error: 0, no; 1, by ``except``; 2, maybe by ``with``,
+    too."""
     found = list(codes(functions))
     if any(
         code.co_name == "__exit__"
@@ -72,7 +73,8 @@ def catches(functions: Iterable[FunctionType]) -> int:
 
 @lru_cache(maxsize=4096)
 def _ranges(code: CodeType, how: int) -> tuple[tuple[int, int], ...]:
-    """The instructions whose errors may be caught: first, and the one after the last; ``how`` as ``catches`` says."""
+    """Return the ranges of instructions whose errors may be caught: first, and the one after the last; ``how`` as
+    ``catches`` says."""
     if not code.co_exceptiontable:
         return ()
     table: Any = dis.Bytecode(code)
@@ -85,7 +87,7 @@ def _ranges(code: CodeType, how: int) -> tuple[tuple[int, int], ...]:
 
 
 def _goes_on(handler: list[dis.Instruction], how: int) -> bool:
-    """Whether a handler may end otherwise than with the same error: not one of ``finally``, nor one that cleans up."""
+    """Return whether a handler may end without the same error: not that of ``finally``, nor one that cleans up."""
     if handler[0].opname != "PUSH_EXC_INFO":
         return False
     for it, after in pairwise(handler):
@@ -101,7 +103,7 @@ def _goes_on(handler: list[dis.Instruction], how: int) -> bool:
 
 
 def caught_by(how: int) -> str:
-    """The line of the user's code that catches an error which is raised here; empty when none does."""
+    """Return the line of user code that catches an error raised here; empty if there is none."""
     for frame in frames_of_function():
         if any(start <= frame.f_lasti < end for start, end in _ranges(frame.f_code, how)):
             return line_of(frame, frame.f_lineno)
@@ -109,7 +111,7 @@ def caught_by(how: int) -> str:
 
 
 def foreign(error: BaseException) -> CompileError | None:
-    """The refusal for an error that something else than the library raises because a number is a traced one."""
+    """Make the refusal for an error raised outside the library because a number is a traced one."""
     if isinstance(error, (CompileError, LookupError, AttributeError, StopIteration, AssertionError, ImportError)):
         return None
     trace = error.__traceback__
@@ -141,10 +143,10 @@ def _holds_traced(frame: FrameType) -> bool:
 
 @contextmanager
 def watching(errors: bool, questions: Container[CodeType], ask: Callable[[FrameType], None]) -> Iterator[None]:
-    """Inside, ``errors`` because of traced numbers are refusals even where the function catches them.
+    """Turn ``errors`` because of traced numbers into refusals in the block, even if the function catches them.
 
-    ``ask`` is called before every instruction of the code in ``questions``. A debugger does not see meanwhile what
-    this thread does; afterwards it goes on as before.
+    ``ask`` is called before every instruction of the code in ``questions``. A debugger does not see this thread
+    meanwhile; afterward it continues as before.
     """
 
     def look(frame: FrameType, event: str, arg: Any) -> Any:
@@ -166,7 +168,7 @@ def watching(errors: bool, questions: Container[CodeType], ask: Callable[[FrameT
 
 
 def refuse_caught(what: str, how: int) -> None:
-    """Refuse an operation that has no answer for some numbers where the function catches the error."""
+    """Refuse an operation that has no answer for some numbers if the function catches the error."""
     if line := caught_by(how):
         refuse(
             f"{what} is an error for some numbers, and the function catches it at {line.splitlines()[0]}",

@@ -2,9 +2,9 @@
 
 The function runs on the tracers of tracers.py; for that time, the library asks about them: ``engine.tracing``.
 
-A call of a module becomes a node of its own. The module's inside is recorded once, in a :class:`Body` of its own, and
-every further call of a module that is built alike refers to the same body, with its own parameters: this is what makes
-large models traceable. Nothing in here knows what any module computes.
+A call of a module becomes a separate node. The module's inside is recorded once, in its own :class:`Body`, and
+every further call of a module that is built alike refers to the same body, with its own parameters: this makes large
+models traceable. Nothing here knows what any module computes.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def trace(
 
 
 def _port(body: Body, kind: str, shape: tuple[int, ...]) -> Any:
-    """Nested lists of fresh tracers or indices."""
+    """Return nested lists of fresh tracers or indices."""
     port = len(body.ports)
     size = 1
     for n in shape:
@@ -171,7 +171,7 @@ _installing = threading.Lock()
 
 
 def _after_fork() -> None:
-    """A child has no other threads, so nobody can hold the lock, and no other trace is being made."""
+    """Reset the lock in a child, which has no other threads and no other trace."""
     global _installing
     _installing = threading.Lock()
     _traces[:] = [body for body in _traces if is_tracing()]

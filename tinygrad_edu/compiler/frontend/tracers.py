@@ -1,9 +1,9 @@
-"""The record of a trace: nodes, in bodies, and the objects that write them down when the function computes.
+"""The record of a trace: nodes, in bodies, and the objects that record them when the function computes.
 
-The function runs on objects that have no number, only a place in the record: a :class:`Tracer` where the eager engine
-has a Value, a :class:`Plain` number where it has a number of Python. So the function cannot tell the difference, unless
-it asks for a number: then it would go on with the number of this one example, and the program would hold for no other.
-That is an error here, and it names the line.
+The function runs on objects without a number, only with a place in the record: a :class:`Tracer` where the eager engine
+has a Value, a :class:`Plain` number where it has a Python number. So the function cannot tell the difference, unless it
+asks for a number: then it would continue with the number of this one example, and the program would be wrong for all
+    others. That is an error here, and it names the line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _body: ContextVar[Body | None] = ContextVar("body", default=None)  # where this 
 class Port:
     """One argument of a body: a rectangle of scalars, or of integer indices.
 
-    ``structure`` says how the lists around it were nested, for whoever calls the function.
+    ``structure`` is the nesting of the lists around it, for the caller of the function.
     """
 
     shape: tuple[int, ...]
@@ -77,13 +77,13 @@ class Call:
 
 
 class Body:
-    """The record of one function: nodes in the order in which they were computed.
+    """The record of one function: nodes in the order of computation.
 
     Attributes:
         ops, args, sites: the columns of the record. ``args`` are nodes, except where the comment above says otherwise.
         ports: the arguments.
-        slots: the tensors of parameters that it touches; those of the module itself come first, in the module's order.
-        tables: tuples of nodes, among which a pick chooses.
+        slots: the tensors of parameters that it uses; those of the module itself come first, in the module's order.
+        tables: tuples of nodes from which a pick selects.
         outputs: the nodes of the results.
         structure: how the results are nested.
     """
@@ -146,13 +146,13 @@ class Body:
         return range(start, len(self.ops))
 
     def slot(self, tensor: int) -> int:
-        """The slot of a tensor."""
+        """Return the slot of a tensor."""
         if tensor not in self.slots:
             self.slots.append(tensor)
         return self.slots.index(tensor)
 
     def number(self, x: Any) -> int:
-        """The node of a Value or a number."""
+        """Return the node of a Value or a number."""
         if type(x) in TRACED:
             if x._body is self:
                 return x._node  # type: ignore[no-any-return]
@@ -177,13 +177,14 @@ class Body:
         return self._import(x)
 
     def vector(self, xs: Sequence[Any]) -> Sequence[int]:
-        """The nodes of what stands in a dot product. A row of parameters, of which a model has most, is one look-up."""
+        """Return the nodes of the operands of a dot product. A row of parameters, the most frequent kind, is one
+        lookup."""
         if type(xs[0]) is Value and xs[0].op is None and (row := self._row(xs)) is not None:
             return row
         return [x._node if type(x) is Tracer and x._body is self else self.number(x) for x in xs]
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
-        """The nodes of parameters that are neighbors in one tensor; None for any other vector."""
+        """Return the nodes of parameters that are neighbors in one tensor; None for any other vector."""
         values, parameters = self.trace.values, self.trace.parameters
         tensor, first = parameters.locate(xs[0])
         start, end = parameters.start(tensor) + first, first + len(xs)
@@ -199,7 +200,7 @@ class Body:
         return known[first:end]
 
     def _nodes_of(self, tensor: int, end: int) -> list[int]:
-        """The nodes of a tensor's parameters, by their place, at least up to ``end``."""
+        """Return the nodes of a tensor's parameters, by position, at least up to ``end``."""
         nodes = self.parameters.setdefault(tensor, [])
         nodes += [-1] * (end - len(nodes))
         return nodes
@@ -210,7 +211,7 @@ class Body:
         return self._known[key]
 
     def _import(self, root: Value) -> int:
-        """A Value that was computed from parameters alone, by the eager engine."""
+        """Record a Value that the eager engine computed from parameters alone."""
         for value in engine.topological_order(root):
             if value.inputs and id(value) not in self._known and type(value) is not Tracer:
                 check_known(value.op)
@@ -220,7 +221,7 @@ class Body:
         return self._known[id(root)]
 
     def _capture(self, x: Any) -> int:
-        """A Value that a surrounding function computed and that came in by another way than the arguments."""
+        """Record a Value that a surrounding function computed and that did not come through the arguments."""
         if id(x) not in self._known:
             if not any(x._body is b for b in self._outside()):
                 refuse(
@@ -240,7 +241,7 @@ class Body:
             body = body.parent
 
     def table(self, nodes: tuple[int, ...]) -> int:
-        """The number of a tuple of candidates."""
+        """Return the number of a tuple of candidates."""
         key = ("table", nodes)
         if key not in self._known:
             self._known[key] = len(self.tables)
@@ -260,14 +261,14 @@ class Known:
 
 @dataclass(eq=False)
 class Trace:
-    """Everything that one run of the function left behind.
+    """The result of one run of the function.
 
     Attributes:
         parameters: where the parameters are.
         sites: the numbers of source lines, by (code, line); ``places``: by (code, instruction), for speed.
         bodies: every body, the function's own last.
         values: the parameters as they were when the trace began, in the order of their array.
-        kept: Values that must live as long as the trace, since the record knows them by their identity.
+        kept: Values that must live as long as the trace, since the record refers to their identity.
         careful: whether the function catches errors, so that an operation without an answer would be a decision: how,
             as :func:`tinygrad_edu.compiler.frontend.catching.catches` says.
         tensors: by identity of a list its shape and its number.
@@ -287,11 +288,11 @@ class Trace:
     signatures: dict[int, Known] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """The source line of every site; site 0 is nowhere."""
+        """Return the source line of every site; site 0 is nowhere."""
         return ["", *map(site_line, self.sites)]
 
     def forget(self) -> None:
-        """Let go of the bodies, which refer to each other, so that millions of small objects are freed at once."""
+        """Break the reference cycles between bodies, so that millions of small objects are freed at once."""
         for body in self.bodies:
             body.calls.clear()
         self.bodies.clear()
@@ -344,7 +345,7 @@ class Tracer(Traced, Value):
     grad = property(_gradient, _gradient)
     backward = zero_grad = _gradient
 
-    # Equal to what is no number is nothing, in the eager engine too; to a parameter only the parameter itself.
+    # Nothing equals a non-number, as in the eager engine; only a parameter equals itself.
     def __eq__(self, other: object) -> Any:
         return _compared(other)
 
@@ -355,7 +356,7 @@ class Tracer(Traced, Value):
         return self
 
     def __deepcopy__(self, memo: Any) -> Value:
-        """A copy has copies of all parameters behind it: no gradient reaches the parameters."""
+        """Refuse a copy, which has copies of all its parameters: no gradient would reach the parameters."""
         return self.detach()
 
     def __getattr__(self, name: str) -> Any:
@@ -365,7 +366,7 @@ class Tracer(Traced, Value):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """For isinstance() and the like in the user's code: what the eager engine has there."""
+        """The class in the eager engine, for isinstance() and the like in user code."""
         return Tracer if asked_by_library() else Value
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -377,7 +378,8 @@ class Tracer(Traced, Value):
 
 @refusing("a number that depends on the arguments", float)
 class Plain(Traced):
-    """A number that is one of Python in the eager engine: an argument, or computed from arguments and numbers alone."""
+    """A number that is a Python number in the eager engine: an argument, or computed from arguments and numbers
+    alone."""
 
     __slots__ = ("_body", "_node")
     _body: Body
@@ -385,12 +387,12 @@ class Plain(Traced):
     _kind: type | None = None  # float, int; None where that depends on the numbers
 
     def _as_value(self) -> Tracer:
-        """The same number, as a Value."""
+        """Return the same number, as a Value."""
         out: Tracer = _new(Tracer)
         out._body, out._node = self._body, self._node
         return out
 
-    # A number is never equal to what is no number.
+    # A number never equals a non-number.
     def __eq__(self, other: object) -> Any:
         return _compared(other)
 
@@ -422,7 +424,7 @@ class Plain(Traced):
         if name in _OF_VALUES:
             how = self._body.trace.careful
             if written_as_attribute() and not (how and caught_by(how)):
-                # Where a program cannot notice it, a number has the methods of a Value.
+                # If a program cannot notice it, a number has the methods of a Value.
                 return getattr(self._as_value(), name)
             if asked_by_library():  # for numpy: see _with_numpy
                 return lambda: plain(getattr(self._as_value(), name)(), Plain)
@@ -432,7 +434,7 @@ class Plain(Traced):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """For isinstance() and the like in the user's code: what the eager engine has there."""
+        """The class in the eager engine, for isinstance() and the like in user code."""
         if asked_by_library():
             return type(self)
         if self._kind is None:
@@ -455,7 +457,7 @@ class Float(Plain):
 
 @refusing("an integer that depends on the arguments", int)
 class Whole(Plain):
-    """An integer that was computed."""
+    """A computed integer."""
 
     __slots__ = ()
     _kind = int
@@ -468,7 +470,7 @@ class Whole(Plain):
 
 
 class Index(Whole):
-    """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it is a choice."""
+    """An integer of the example, such as a token. In arithmetic it is a number; in ``pick`` it selects."""
 
     __slots__ = ()
 
@@ -504,14 +506,14 @@ TRACED = frozenset((Tracer, Plain, Float, Whole, Index))
 
 
 def plain(value: Any, kind: type[Any]) -> Any:
-    """A traced Value as a number of Python of that kind."""
+    """Turn a traced Value into a Python number of that kind."""
     out = _new(kind)
     out._body, out._node = value._body, value._node
     return out
 
 
 def _shown(x: Tracer | Plain) -> str:
-    """For the library's own messages, and for debuggers afterwards; a program could decide on it."""
+    """For the library's own messages, and for debuggers afterward; a program must not depend on it."""
     frame = sys._getframe(2)
     while frame.f_globals.get("__name__") == "reprlib" and frame.f_back is not None:  # in errors.shown
         frame = frame.f_back
@@ -527,7 +529,7 @@ def _compared(other: object) -> Any:
 
 
 def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """What numpy does with any object: it calls its operators and methods. Many functions need a number, though."""
+    """Handle numpy functions: on objects, numpy calls operators and methods, but many functions need a number."""
     boxes = []
     for x in inputs:
         box = x
@@ -543,13 +545,13 @@ def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[
         refuse_attribute("a number that depends on the arguments", f"numpy.{ufunc.__name__}")
 
 
-#: What only numbers have; numpy looks for its functions by name in what is no number.
+#: What only numbers have; numpy looks up its functions by name in other objects.
 _OF_NUMPY = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
 _OF_VALUES = {name for name in dir(Value) if not name.startswith("_")}.difference(dir(object))
 
 
 def _calculate(op: Op, *operands: Any) -> Any:
-    """An operation of Python's numbers: its result is such a number, too, unless a Value takes part."""
+    """Compute an operation of Python's numbers: its result is such a number, too, unless a Value takes part."""
     kinds = [_kind(x) for x in operands]
     if NotImplemented in kinds:
         return NotImplemented
@@ -584,7 +586,7 @@ def check_answer(op: Op, operands: Sequence[Any]) -> None:
 
 
 def _kind(x: Any) -> Any:
-    """Value, float, int, None for a number of yet another type, or NotImplemented for what is no number."""
+    """Return Value, float, int, None for a number of another type, or NotImplemented for a non-number."""
     if isinstance(x, Value):
         return Value
     if isinstance(x, Plain):
@@ -595,7 +597,7 @@ def _kind(x: Any) -> Any:
 
 
 def _is_plain_power(whole: bool, exponent: Any) -> bool:
-    """Whether a power has the type of its base whatever the numbers are: a negative base may become complex."""
+    """Return whether a power always has the type of its base: a negative base may become complex."""
     return type(exponent) is int and (exponent >= 0 or not whole)
 
 
@@ -613,7 +615,7 @@ for _name, _op in (("add", ops.ADD), ("sub", ops.SUB), ("mul", ops.MUL), ("trued
 
 
 class TracedList(list[Any]):
-    """A list of parameters that can be indexed by an :class:`Index`: it stands in the place of the plain one."""
+    """A list of parameters that can be indexed by an :class:`Index`, in place of the plain one."""
 
     def __getitem__(self, index: Any) -> Any:
         return index._pick_from(self) if isinstance(index, Index) else super().__getitem__(index)
@@ -635,7 +637,7 @@ _TABLE = frozenset(ops.TABLE)
 
 
 def current_body() -> Body:
-    """Where operations are recorded at the moment."""
+    """Return the body in which operations are being recorded."""
     body = _body.get()
     if body is None:
         error = CompileError(
@@ -648,7 +650,7 @@ def current_body() -> Body:
 
 
 def is_tracing() -> bool:
-    """Whether this thread is running a function to record it."""
+    """Return whether this thread is recording a function."""
     return _body.get() is not None
 
 
@@ -660,13 +662,13 @@ def site_here(depth: int, body: Body | None = None) -> int:
     key = (frame.f_code, frame.f_lasti)
     trace = (body or current_body()).trace
     number = trace.places.get(key)
-    if number is None:  # one line may have several places: Python moves calls about when it optimizes them
+    if number is None:  # one line may have several positions: Python moves calls when it optimizes them
         number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
         trace.places[key] = number
     return number
 
 
-#: The modules whose frames are never the place in the source: trace.py adds itself.
+#: The modules whose frames are never the source position: trace.py adds itself.
 transparent = {engine.__name__, __name__}
 
 
@@ -696,7 +698,7 @@ def _record(op: Op, a: Any, b: Any) -> Any:
 
 
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
-    """What :func:`tinygrad_edu.functional.dot` does, as one node: most of what a network computes."""
+    """What :func:`tinygrad_edu.functional.dot` does, as one node: most of the work of a network."""
     body = current_body()
     site = site_here(3, body)
     _check_recording()
@@ -705,7 +707,7 @@ def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     left, right = body.vector(a), body.vector(b)
     if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
         return body.add(DOT, (*left, *right), site)
-    total = None  # with numbers in it, which the next passes will look at one by one
+    total = None  # with numbers in it, which the next passes will visit one by one
     for pair in zip(left, right, strict=True):
         product = body.add(ops.MUL, pair, site)
         total = product if total is None else body.add(ops.ADD, (total._node, product._node), site)
