@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_edu.compiler import Backend, Executor
 from tinygrad_edu.compiler.program.interpreter import interpret
 from tinygrad_edu.compiler.program.ir import Program
+from tinygrad_edu.compiler.program.updates import Update
 
 
 class Interpreted(Executor):
@@ -39,3 +40,13 @@ class Interpreted(Executor):
 class InterpreterBackend(Backend):
     def executor(self, program: Program, parameters: Any, gradient: Any, batch: int, often: bool = False) -> Executor:
         return Interpreted(program, parameters, gradient, batch)
+
+    def in_place(self, updates: Sequence[Update]) -> Callable[[], None]:
+        def run() -> None:
+            for update in updates:
+                given = {n: array for n, array in enumerate(update.arrays) if array is not None}
+                found = interpret(update.program(update.size), given, 1)
+                for n, array in given.items():
+                    array[...] = found[n]
+
+        return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tests.compiler.against_eager import others
 from tests.compiler.interpreter_backend import InterpreterBackend
 from tinygrad_edu import Value, jit
-from tinygrad_edu.compiler import AdamW, Backend, NumpyBackend, Parameters
+from tinygrad_edu.compiler import SGD, Adam, AdamW, Backend, NumpyBackend, Parameters
 from tinygrad_edu.errors import CompileError, DomainError
 
 
@@ -63,7 +64,27 @@ def test_a_back_end_must_say_how_it_runs() -> None:
         jit(lambda x: x * 2, [Value(1.0)], backend=Backend())([1.0])
 
 
-def test_an_optimizer_says_which_back_end_it_is_made_for() -> None:
-    parameters = Parameters([Value(1.0)], backend=InterpreterBackend())
-    with pytest.raises(TypeError, match="moves parameters on a NumpyBackend, these are on <.*InterpreterBackend"):
-        AdamW(parameters)
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+def test_optimizers_make_the_same_steps_on_every_back_end(eps: float) -> None:
+    start = [math.sin(n) for n in range(9)]
+    makers = [
+        lambda parameters, values: SGD(parameters, lr=0.1, momentum=0.9),
+        lambda parameters, values: AdamW(parameters, lr=0.1, eps=eps, weight_decay=0.2, no_decay=values[2:5]),
+        lambda parameters, values: Adam(parameters, lr=0.1, eps=eps),
+    ]
+    for make in makers:
+        found = []
+        for backend in (NumpyBackend(), NumpyBackend(threads=2, native=False), *others(True)):
+            values = [Value(number) for number in start]
+            parameters = Parameters(values, "float64", backend)
+            optimizer = make(parameters, values)
+            for step in range(3):
+                gradient = np.cos(np.arange(9) + step)
+                gradient[7] = 0.0
+                backend.put(parameters.gradient, np.arange(9), gradient)
+                optimizer.step()
+            found.append([v.data for v in values])
+            assert optimizer.state_dict()["steps"] == 3
+        assert found[0][:7] != start[:7]
+        for other in found[1:]:
+            assert other == pytest.approx(found[0], rel=1e-12)

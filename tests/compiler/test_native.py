@@ -15,7 +15,6 @@ from tests.compiler.test_models import tokens
 from tinygrad_edu import Value, jit, ops
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import AdamW, NumpyBackend, Parameters, native
-from tinygrad_edu.compiler.llvm_backend import adam
 from tinygrad_edu.compiler.llvm_backend.llvm_math import able
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
 from tinygrad_edu.compiler.program import fusion
@@ -233,7 +232,6 @@ def test_adam_as_a_program(threads: int) -> None:
         for step in range(3):
             parameters.gradient[:] = np.cos(np.arange(len(values)) + 0.1 * step)
             optimizer.step()
-        assert bool(optimizer._made) == kind
         moved.append(parameters.array)
     assert np.abs(moved[0] - moved[1]).max() < 1e-14
     assert np.abs(moved[0] - start).mean() > 0.1
@@ -241,7 +239,6 @@ def test_adam_as_a_program(threads: int) -> None:
 
 @needs_llvm
 def test_the_numbers_of_adam_follow_its_settings() -> None:
-    assert len(adam.NUMBERS) == adam.program(5000).arrays[adam.N].size
     parameters = Parameters([Value(1.0) for _ in range(5000)])
     optimizer = AdamW(parameters, lr=0.5, eps=1e-8, weight_decay=0.0)
     parameters.gradient[:] = 2.0

@@ -35,11 +35,21 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 COMPILER = "tinygrad_edu.compiler"
 #: The rooms of the compiler and the files in each, from the ground up. A file imports from what is listed before it.
 ROOMS = {
-    "program": ["ir", "interpreter", "passes", "autodiff", "fusion", "rematerialize"],
+    "program": ["ir", "interpreter", "passes", "autodiff", "updates", "fusion", "rematerialize"],
     "runtime": ["memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"],
     "backend": [],
-    "llvm_backend": ["llvm_math", "codegen", "adam"],
-    "numpy_backend": ["buffers", "elementwise", "contraction", "lowering", "scalars", "executor", "parallel", "entry"],
+    "llvm_backend": ["llvm_math", "codegen", "in_place"],
+    "numpy_backend": [
+        "buffers",
+        "elementwise",
+        "contraction",
+        "lowering",
+        "scalars",
+        "executor",
+        "parallel",
+        "in_place",
+        "entry",
+    ],
     "parameters": [],
     "frontend": [
         *("diagnostics", "catching", "tracers", "indirect", "builtin_type", "surroundings", "outside"),

@@ -20,10 +20,11 @@ may import from which.
 ``numpy_backend``: the one that runs everywhere
     ``entry``: ``NumpyBackend``; ``executor``: memory and order; ``parallel``: a batch split among threads;
     ``lowering``: an instruction as calls of numpy on ``buffers``; ``contraction``: sums of products; ``elementwise``:
-    kernels for which numpy has no function; ``scalars``: plain Python for parts without vectors
+    kernels for which numpy has no function; ``scalars``: plain Python for parts without vectors;
+    ``in_place``: steps of optimizers
 
 ``llvm_backend``: machine code, if llvmlite is installed
-    ``codegen``; ``llvm_math``: the operations in LLVM's language; ``adam``: a step of the optimizer as a program
+    ``codegen``; ``llvm_math``: the operations in LLVM's language; ``in_place``: a step of an optimizer as one kernel
 
 ``runtime``: what every back end needs
     ``memory``; ``allocation``: a place in it for every array; ``axis_order``: the order of axes in memory; ``views``:
@@ -32,7 +33,7 @@ may import from which.
 
 ``program``: the language in between
     ``ir``; ``interpreter``: what a program means; ``autodiff``; ``passes``; ``fusion``: which instructions run as
-    one loop; ``rematerialize``: what is cheaper to recompute
+    one loop; ``rematerialize``: what is cheaper to recompute; ``updates``: steps of optimizers as programs
 """
 
 from .backend import Backend, Executor

@@ -7,7 +7,7 @@ and nothing else knows which one it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import CompileError, shown
 from .program.ir import Instruction, Program
+from .program.updates import Update
 from .runtime import memory
 
 __all__ = ["Backend", "Executor", "checked"]
@@ -89,7 +90,13 @@ class Executor:
 
 
 class Backend:
-    """Where programs run. One that works in the memory of the CPU needs only :meth:`executor`."""
+    """Where programs run. One that works in the memory of the processor needs :meth:`executor` and :meth:`in_place`.
+
+    Attributes:
+        few_calls: whether an optimizer is faster in one update of all parameters than in one for each stretch of them.
+    """
+
+    few_calls = False
 
     def array(self, numbers: Any) -> Any:
         """Make a device array with these numbers, a numpy array: parameters, or their gradient."""
@@ -113,6 +120,10 @@ class Backend:
             batch: the number of examples.
             often: whether it will run so often that any optimization pays off.
         """
+        raise NotImplementedError
+
+    def in_place(self, updates: Sequence[Update]) -> Callable[[], None]:
+        """Return what makes all updates once, in arrays of its own: a step of an optimizer."""
         raise NotImplementedError
 
 

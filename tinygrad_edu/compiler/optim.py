@@ -17,7 +17,8 @@ other.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -26,17 +27,11 @@ import numpy as np
 from ..engine import Value
 from ..errors import CompileError
 from ..optim import _check, check_state
-from .llvm_backend import adam, codegen
-from .numpy_backend.entry import NumpyBackend
 from .parameters import FloatArray, Parameters
-from .program.fusion import SMALLEST
-from .runtime import memory
+from .program import updates
+from .program.updates import Update
 
-__all__ = ["PIECE", "SGD", "Adam", "AdamW", "ArrayOptimizer", "clip_grad_norm"]
-
-#: How many parameters are updated at a time: a few pieces of this size fit into the cache, so that memory
-#: is read and written once per step and not once per operation. With smaller ones threads wait for the GIL.
-PIECE = 1 << 16
+__all__ = ["SGD", "Adam", "AdamW", "ArrayOptimizer", "clip_grad_norm"]
 
 
 class ArrayOptimizer:
@@ -57,28 +52,33 @@ class ArrayOptimizer:
         self.lr = _check("lr", lr, 0.0)
         self.steps = 0
         self._size = len(parameters)
+        self._backend = parameters.backend
         for name in self._buffers:
-            setattr(self, name, memory.zeros((len(parameters),), parameters.array.dtype))
-        pieces = [slice(i, min(i + PIECE, len(parameters))) for i in range(0, len(parameters), PIECE)]
-        if not isinstance(parameters.backend, NumpyBackend):
-            raise TypeError(
-                f"an optimizer of tinygrad_edu.compiler moves parameters on a NumpyBackend, these are on "
-                f"{parameters.backend!r}; use one that is made for it"
-            )
-        self.backend = parameters.backend
-        count = self.backend.threads.count
-        # For every thread its pieces, and two arrays of the size of a piece for intermediate results.
-        self._shares = [
-            (pieces[i::count], memory.empty((2, min(PIECE, len(parameters))), parameters.array.dtype))
-            for i in range(min(count, len(pieces)))
-        ]
+            setattr(self, name, self._new(np.zeros(len(parameters))))
+        self._numbers = [self._new(np.zeros(len(updates.ADAMW))) for _ in range(2)]  # without and with decay
+        self._made: tuple[Any, Any, Callable[[], None]] | None = None
+
+    def _new(self, numbers: Any) -> Any:
+        return self._backend.array(numbers.astype(self.parameters.dtype))
 
     def step(self) -> None:
         """Update every parameter once."""
         self.check()
+        p, grad = self.parameters.current(), self.parameters.gradient
+        if self._made is None or self._made[0] is not p or self._made[1] is not grad:  # they have moved in memory
+            self._made = (p, grad, self._backend.in_place(self._updates(p, grad)))
         self.steps += 1
-        self._begin()
-        self.backend.threads.run(self._move_pieces, self._shares)
+        for array, numbers in zip(self._numbers, self._settings(), strict=False):
+            self._backend.put(array, np.arange(len(numbers)), np.array(numbers, self.parameters.dtype))
+        self._made[2]()
+
+    def _updates(self, p: Any, grad: Any) -> list[Update]:
+        """What a step does."""
+        raise NotImplementedError
+
+    def _settings(self) -> tuple[tuple[float, ...], ...]:
+        """The numbers of this step, in the order of those of the program."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Read what was assigned to Values meanwhile; raises if the parameters have changed."""
@@ -92,17 +92,6 @@ class ArrayOptimizer:
         self.parameters.current()
         self.parameters.mark()
 
-    def _move_pieces(self, pieces: Sequence[slice], scratch: FloatArray) -> None:
-        for piece in pieces:
-            self._move(piece, *scratch[:, : piece.stop - piece.start])
-
-    def _begin(self) -> None:
-        """Prepare a step, before all pieces."""
-
-    def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
-        """Update some of the parameters; ``one`` and ``two`` are arrays of the same size for intermediate results."""
-        raise NotImplementedError
-
     def state_dict(self) -> dict[str, Any]:
         """Return what changes from step to step, as plain numbers and lists, in the layout of the scalar optimizers."""
         return {"steps": self.steps, **{name: getattr(self, name).tolist() for name in self._buffers}}
@@ -112,7 +101,8 @@ class ArrayOptimizer:
         check_state(type(self).__name__, state, self._buffers, len(self.parameters))
         self.steps = int(state["steps"])
         for name in self._buffers:
-            getattr(self, name)[...] = state[name]
+            numbers = np.asarray(state[name], self.parameters.dtype)
+            self._backend.put(getattr(self, name), np.arange(self._size), numbers)
 
 
 class SGD(ArrayOptimizer):
@@ -125,12 +115,11 @@ class SGD(ArrayOptimizer):
         super().__init__(parameters, lr)
         self.momentum = _check("momentum", momentum, 0.0, 1.0, open_high=True)
 
-    def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
-        velocity, p = self.velocity[i], self.parameters.current()[i]
-        velocity *= self.momentum
-        velocity += self.parameters.gradient[i]
-        np.multiply(velocity, self.lr, out=one)
-        p -= one
+    def _updates(self, p: Any, grad: Any) -> list[Update]:
+        return [Update(updates.sgd, self._size, [p, grad, self.velocity, p, self._numbers[0], p, None, None])]
+
+    def _settings(self) -> tuple[tuple[float, ...], ...]:
+        return ((self.momentum, self.lr),)
 
 
 class Adam(ArrayOptimizer):
@@ -154,77 +143,34 @@ class Adam(ArrayOptimizer):
             _check("beta2", betas[1], 0.0, 1.0, open_high=True),
         )
         self.eps = _check("eps", eps, 0.0)
-        self._numbers = np.zeros((2, len(adam.NUMBERS)), parameters.array.dtype)  # without and with decay
-        self._made: tuple[FloatArray, FloatArray, list[list[adam.Kernel]]] | None = None
-
-    def step(self) -> None:
-        """Update every parameter once."""
-        self.check()
-        kernels = self._kernels()
-        if not kernels:
-            super().step()
-            return
-        self.steps += 1
-        (beta1, beta2), (step_size, root_correction) = self.betas, self._corrections()
-        self._numbers[:, :-1] = beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_correction, self.eps, step_size
-        self._numbers[:, -1] = 1.0, self._keep()
-        self.backend.threads.run(_run_all, [(share,) for share in kernels])
+        self._decays = np.zeros(self._size, np.int8)
 
     def _keep(self) -> float:
         """The factor by which weight decay shrinks a parameter."""
         return 1.0
 
-    def _decaying(self) -> list[slice]:
-        """The parameters that decay."""
-        return []
+    def _updates(self, p: Any, grad: Any) -> list[Update]:
+        plain, decaying = self._numbers
+        program = partial(updates.adamw, no_eps=not self.eps)
+        if self._backend.few_calls:
+            program = partial(program, scattered=True)
+            decays = self._new(self._decays)
+            return [Update(program, self._size, [p, grad, self.m, self.v, decaying, decays, None, None])]
+        edges = [0, *(np.flatnonzero(np.diff(self._decays)) + 1).tolist(), self._size]
+        found = []
+        for start, stop in pairwise(edges):
+            whole = Update(program, self._size, [p, grad, self.m, self.v, plain, p, None, None])
+            arrays = whole.part(start, stop)
+            arrays[updates.N] = decaying if self._decays[start] else plain
+            found.append(Update(program, stop - start, arrays))
+        return found
 
-    def _kernels(self) -> list[list[adam.Kernel]]:
-        """Kernels for every thread, if possible; made again when the parameters have moved in memory."""
-        p, grad = self.parameters.current(), self.parameters.gradient
-        few = len(p) < SMALLEST * self.backend.threads.count
-        if few or not self.eps or not self.backend.native or not codegen.available():
-            return []
-        if self._made is None or self._made[0] is not p or self._made[1] is not grad:
-            count = self.backend.threads.count
-            line = memory.LINE // p.itemsize
-            size = -(-len(p) // (count * line)) * line
-            edges = {0, len(p), *(edge for part in self._decaying() for edge in (part.start, part.stop))}
-            decays = {part.start for part in self._decaying()}
-            shares: list[list[adam.Kernel]] = []
-            for first in range(0, len(p), size):
-                shares.append([])
-                last = min(first + size, len(p))
-                inside = sorted({first, last, *(edge for edge in edges if first < edge < last)})
-                for start, stop in pairwise(inside):
-                    i = slice(start, stop)
-                    numbers = self._numbers[int(max(edge for edge in edges if edge <= start) in decays)]
-                    shares[-1].append(adam.Kernel(p[i], grad[i], self.m[i], self.v[i], numbers))
-            self._made = (p, grad, shares)
-        return self._made[2]
-
-    def _corrections(self) -> tuple[float, float]:
-        """lr / (1 − β₁^t) and √(1 − β₂^t)."""
+    def _settings(self) -> tuple[tuple[float, ...], ...]:
         beta1, beta2 = self.betas
-        return self.lr / (1.0 - beta1**self.steps), math.sqrt(1.0 - beta2**self.steps)
-
-    def _move(self, i: slice, one: FloatArray, two: FloatArray) -> None:
-        beta1, beta2 = self.betas
-        step_size, root_correction = self._corrections()
-        p, grad, m, v = self.parameters.current()[i], self.parameters.gradient[i], self.m[i], self.v[i]
-        m *= beta1
-        np.multiply(grad, 1.0 - beta1, out=one)
-        m += one
-        v *= beta2
-        np.multiply(grad, grad, out=one)
-        one *= 1.0 - beta2
-        v += one
-        np.sqrt(v, out=one)
-        one /= root_correction
-        one += self.eps
-        np.multiply(m, step_size, out=two)
-        # With eps 0, a parameter whose gradient was always 0 stays where it is.
-        np.divide(two, one, out=two, where=one != 0.0) if not self.eps else np.divide(two, one, out=two)
-        p -= two
+        root, rate = math.sqrt(1.0 - beta2**self.steps), self.lr / (1.0 - beta1**self.steps)
+        keep = self._keep()
+        same = (beta1, 1.0 - beta1, beta2, 1.0 - beta2, root, self.eps, rate)
+        return (*same, 1.0), (*same, keep - 1.0 if self._backend.few_calls else keep)
 
 
 class AdamW(Adam):
@@ -242,27 +188,11 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas=betas, eps=eps)
         self.weight_decay = _check("weight_decay", weight_decay, 0.0)
-        decayed = np.ones(len(parameters), np.int8)
-        decayed[parameters.places(no_decay)] = 0
-        edges = np.flatnonzero(np.diff(decayed, prepend=0, append=0))
-        self._decayed = [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        self._decays[:] = 1
+        self._decays[parameters.places(no_decay)] = 0
 
     def _keep(self) -> float:
         return 1.0 - self.lr * self.weight_decay
-
-    def _decaying(self) -> list[slice]:
-        return self._decayed
-
-    def _begin(self) -> None:
-        keep = self._keep()
-        if keep != 1.0:
-            for part in self._decayed:
-                self.parameters.current()[part] *= keep
-
-
-def _run_all(kernels: Sequence[adam.Kernel]) -> None:
-    for kernel in kernels:
-        kernel.run()
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:

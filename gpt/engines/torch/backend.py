@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from tinygrad_edu import Value
 from tinygrad_edu.compiler import Backend, Executor, Parameters
 from tinygrad_edu.compiler.program.ir import Access, Instruction, Program
+from tinygrad_edu.compiler.program.updates import Update
 from tinygrad_edu.compiler.runtime.allocation import allocate, lifetimes
 from tinygrad_edu.compiler.runtime.axis_order import orders
 from tinygrad_edu.compiler.runtime.dropout_masks import Share, mask_of
 from tinygrad_edu.compiler.runtime.index_range import check_range, index_limits
 from tinygrad_edu.formulas import Tree, expression, slopes
-from tinygrad_edu.optim import check_state
 
 __all__ = [
     "FORWARD",
@@ -36,7 +36,6 @@ __all__ = [
     "Lowered",
     "Operand",
     "Tensor",
-    "TorchAdamW",
     "TorchBackend",
     "TorchExecutor",
     "clip_grad_norm",
@@ -53,6 +52,8 @@ class TorchBackend(Backend):
         part: (which, of how many): the part of a larger batch that these programs see. Random numbers (dropout) are
             drawn for the whole batch, and each part uses its own, so that the parts add up to the whole.
     """
+
+    few_calls = True
 
     def __init__(self, device: str = "cpu", part: tuple[int, int] = (0, 1)) -> None:
         self.device, self.part = torch.device(device), part
@@ -74,6 +75,16 @@ class TorchBackend(Backend):
     ) -> TorchExecutor:
         """Make what runs a program on these parameters."""
         return TorchExecutor(program, parameters, gradient, batch, self.part)
+
+    def in_place(self, updates: Sequence[Update]) -> Callable[[], None]:
+        """Return what makes all updates once, on whole tensors."""
+        steps = [step for update in updates for step in _in_place(update)]
+
+        def run() -> None:
+            for step in steps:
+                step()
+
+        return run
 
     def __repr__(self) -> str:
         return f"TorchBackend({str(self.device)!r}, {self.part})"
@@ -178,6 +189,25 @@ class TorchExecutor(Executor):
         for step, it in zip(self.steps, self.program.instructions, strict=True):
             step()
             yield it, self.whole(it.out.array).cpu().numpy()
+
+
+#: What instructions of updates are, with ``out=``.
+_UPDATES = {"mul": torch.mul, "add": torch.add, "div": torch.div, "sqrt": torch.sqrt, "equal": torch.eq}
+
+
+def _in_place(update: Update) -> Iterator[Callable[[], Any]]:
+    """The instructions of an update, each as one call that writes where the result belongs."""
+    flat = [torch.empty_like(update.arrays[0]) if array is None else array for array in update.arrays]
+    for it in update.program(update.size).instructions:
+        out, inputs = flat[it.out.array], []
+        for x in it.inputs:
+            if isinstance(x, Access):  # a whole tensor, or one of the numbers
+                x = flat[x.array] if x.uses(0) else flat[x.array][x.offset[0]]
+            inputs.append(x)
+        if it.accumulate:
+            yield partial(out.add_ if it.op == "copy" else out.sub_, *inputs)
+        else:
+            yield partial(_UPDATES[it.op], *inputs, out=out)
 
 
 class Operand:
@@ -419,52 +449,6 @@ def _backward(name: str) -> Callable[..., Tensor]:
 
 
 # --- the optimizer ----------------------------------------------------------------------------------------------------
-
-
-class TorchAdamW:
-    """:class:`tinygrad_edu.compiler.AdamW` on tensors: the same arithmetic, the same ``state_dict``."""
-
-    def __init__(
-        self,
-        parameters: Parameters,
-        lr: float,
-        *,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float,
-        no_decay: Collection[Value],
-    ) -> None:
-        self.parameters, self.lr, self.betas, self.eps, self.weight_decay = parameters, lr, betas, eps, weight_decay
-        self.steps = 0
-        self.m, self.v = torch.zeros_like(parameters.array), torch.zeros_like(parameters.array)
-        excluded = set(no_decay)
-        decayed = [float(value not in excluded) for value in parameters.values]
-        self._decayed = torch.tensor(decayed, dtype=parameters.array.dtype, device=parameters.array.device)
-
-    def step(self) -> None:
-        """Update every parameter once."""
-        self.steps += 1
-        beta1, beta2 = self.betas
-        p, gradient = self.parameters.array, self.parameters.gradient
-        if self.lr * self.weight_decay:
-            p.mul_(1.0 - self.lr * self.weight_decay * self._decayed)
-        self.m.mul_(beta1).add_(gradient, alpha=1.0 - beta1)
-        self.v.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
-        divisor = self.v.sqrt().div_(math.sqrt(1.0 - beta2**self.steps)).add_(self.eps)
-        if not self.eps:  # a parameter whose gradient was always 0 stays where it is
-            divisor[divisor == 0.0] = 1.0
-        p.addcdiv_(self.m, divisor, value=-self.lr / (1.0 - beta1**self.steps))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what changes from step to step, as plain numbers and lists."""
-        return {"steps": self.steps, "m": self.m.tolist(), "v": self.v.tolist()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a saved state, whichever engine wrote it; StateDictError names what does not fit."""
-        check_state("AdamW", state, ("m", "v"), len(self.parameters))
-        self.steps = int(state["steps"])
-        for name in ("m", "v"):
-            getattr(self, name).copy_(torch.tensor(state[name], dtype=torch.float64))
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from tinygrad_edu.compiler import Parameters
+from tinygrad_edu.compiler import AdamW, Parameters
 from tinygrad_edu.errors import DomainError
 
 from ...config import TrainConfig
@@ -23,7 +23,7 @@ from ...errors import ConfigError
 from ...model import GPT
 from ..base import adamw_settings
 from ..compiled import CompiledEngine
-from .backend import TorchAdamW, TorchBackend, clip_grad_norm
+from .backend import TorchBackend, clip_grad_norm
 from .distributed import launched
 
 __all__ = ["TorchEngine"]
@@ -44,7 +44,7 @@ class TorchEngine(CompiledEngine):
         torch.set_num_threads(config.threads)
         backend = TorchBackend(_device(config.device), part=(self._rank, self._count))
         self._parameters = Parameters(model, backend=backend)
-        self._optimizer = TorchAdamW(self._parameters, **adamw_settings(model, config))
+        self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
 
     def _value_and_grad(self, sequences: Sequences) -> float:
         if self._count == 1:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import Backend, Executor
 from ..program.ir import Program
+from ..program.updates import Update
 from ..runtime.threads import Threads
 from .executor import NumpyExecutor
+from .in_place import in_place
 from .parallel import ParallelExecutor
 
 
@@ -29,6 +32,10 @@ class NumpyBackend(Backend):
         if min(self.threads.count, batch) > 1:
             return ParallelExecutor(program, parameters, gradient, batch, self.threads, self.native)
         return NumpyExecutor(program, parameters, gradient, batch, native=self.native, often=often)
+
+    def in_place(self, updates: Sequence[Update]) -> Callable[[], None]:
+        """Return what makes all updates once."""
+        return in_place(updates, self.threads, self.native)
 
     def __repr__(self) -> str:
         return f"NumpyBackend(threads={self.threads.count}, native={self.native})"
