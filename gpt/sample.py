@@ -163,7 +163,7 @@ def generate(
         block_size: the context of the model. It sees the last ``block_size`` tokens of a longer prompt.
         prompt: at least one token.
         temperature, top_k, top_p, min_p: see :func:`distribution`.
-        repetition_penalty, repetition_window: the last so many tokens are less likely; see :func:`penalize_repetition`.
+        repetition_penalty, repetition_window: recent tokens become less likely; see :func:`penalize_repetition`.
         context_shift: how many of the oldest tokens are forgotten when the context is full; half of it by default. All
             positions shift then, and everything kept has to be computed again, so 1 is the longest memory and the
             slowest.

@@ -104,7 +104,7 @@ assert [round(x.data, 4) for x in result] == [0.5813, 0.4187]
 viz.attention([look_at(key, keys) for key in keys], words)
 
 # %% [markdown]
-# And the graph behind a single result, from left to right: a dot product for each score, the root, a softmax, the
+# And the graph of a single result, from left to right: a dot product for each score, the root, a softmax, the
 # mixture. The gradient reaches queries, keys and values alike: all three can learn.
 
 # %%

@@ -1,6 +1,6 @@
 """Practicing: lines of a lesson are left blank, and a learner's answer is judged by its value, not its text.
 
-The lesson runs twice, once with the line of the lesson and once with the learner's, each in a process of its own
+The lesson runs twice, once with the line of the lesson and once with the learner's, each in a separate process
 (:mod:`lessons.sandbox`); then what the line has set, or what it is worth, is compared. For a Value that is the number
 and how it depends on every leaf. So ``b * a`` is as good as ``a * b``, and −6 is not.
 """

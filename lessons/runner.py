@@ -71,9 +71,9 @@ class Session:
 
 
 def _one_thread() -> None:
-    """Let matrix products run on one core. Those of a lesson are small, and threads only wait for each other:
+    """Make matrix products run on one core. Those of a lesson are small, and threads only wait for each other.
 
-    beside another program, 100 times as long as all of the work.
+    While another program is running, that waiting takes 100 times as long as the computation.
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # read when numpy is loaded

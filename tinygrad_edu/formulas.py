@@ -1,7 +1,7 @@
-"""The derivative formulas of the operation table as trees, for whoever computes them in another language.
+"""The derivative formulas of the operation table as trees, to be computed in any language.
 
 A back end does not know calculus. It has words for the operations, such as ``np.multiply`` or ``"({0} * {1})"``, and
-puts them in the places of a tree:
+inserts them in a tree:
 
 >>> derivative("tanh", 0)
 ('sub', 1.0, ('mul', 'out', 'out'))
@@ -9,7 +9,7 @@ puts them in the places of a tree:
 '(1.0 - t * t)'
 
 A tree is a number, the name of an operand (``a``, ``b``, ``out``), or a tuple of an operation of the table and its
-operands. ``("if", condition, yes, no)`` and the conditions ``("==", x, y)``, ``<``, ``>``, ``<=`` are for borders.
+operands. ``("if", condition, yes, no)`` and the conditions ``("==", x, y)``, ``<``, ``>``, ``<=`` are for boundaries.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ class CompiledEngine:
 
     def _prepare(self, model: GPT, config: TrainConfig) -> None:
         """Set ``_parameters`` and ``_optimizer``; another engine puts them elsewhere."""
-        # The batch is shared out to threads, each with the whole program: more than matrix products gains. The last
-        # bits depend on how it is shared out, so the number is fixed.
+        # The batch is split among threads, each with the whole program: not only matrix products gain. The last
+        # bits depend on how it is split, so the number is fixed.
         threadpool_limits(limits=1, user_api="blas")
         self._parameters = compiler.Parameters(model, backend=compiler.NumpyBackend(config.threads))
         self._optimizer = compiler.AdamW(self._parameters, **adamw_settings(model, config))

@@ -23,8 +23,8 @@ __all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer", "in_evaluation"]
 PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
 
 HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
-#: So many tokens of beginnings are computed one at a time before the program for many is compiled: that takes about as
-#: long as that many tokens, and a short text does without.
+#: How many tokens of prompts are computed one at a time before the program for many is compiled: compiling it takes
+#: about as long as that many tokens, and a short text does without.
 WINDOW_IS_WORTH = 4096
 
 

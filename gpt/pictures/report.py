@@ -387,7 +387,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (
 
 
 def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:
-    """Add a picture to the page, and a page of its own for it."""
+    """Add a picture to the page, and a separate page for it."""
     chart.save(subject.folder / f"{name}.html")
     return picture(chart.svg(), about, f"{name}.html")
 

@@ -177,7 +177,7 @@ assert crossings == [40, 5]
 # **Predict.** Two more numbers per parameter, 4 bytes each. How much memory is that for a model of 7 billion?
 
 # %%
-print(f"{7e9 * 2 * 4 / 1e9:.0f} GB beside {7e9 * 4 / 1e9:.0f} GB for the weights")
+print(f"{7e9 * 2 * 4 / 1e9:.0f} GB, in addition to {7e9 * 4 / 1e9:.0f} GB for the weights")
 
 # %% tags=["check"]
 assert 7_000_000_000 * 2 * 4 == 56_000_000_000

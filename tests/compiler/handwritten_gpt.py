@@ -1,4 +1,4 @@
-"""A GPT as somebody writes it who has only ``Value``: plain functions and loops, position by position, no modules."""
+"""A GPT written with ``Value`` alone: plain functions and loops, position by position, no modules."""
 
 from __future__ import annotations
 

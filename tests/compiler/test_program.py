@@ -225,7 +225,7 @@ def test_values_and_the_array_hold_the_same_numbers() -> None:
     assert compiled([1.0]).tolist() == [13.0]
     kept = compiled.parameters.array
     assert w[1].data == 3.0
-    kept[1] = 7.0  # nobody can notice this
+    kept[1] = 7.0  # this cannot be noticed
     compiled.parameters.write_back()
     assert w[1].data == 7.0
     kept[1] = 8.0

@@ -1,4 +1,4 @@
-"""The benchmark runs and prints its tables; what the figures are is nobody's business here."""
+"""The benchmark runs and prints its tables; the figures themselves are not tested."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Module calls are announced in one place: what a listener hears, and that nobody pays for a silent one."""
+"""Module calls are announced in one place: what a listener receives, and that calls cost nothing extra without one."""
 
 import contextlib
 import random

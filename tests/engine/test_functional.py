@@ -86,7 +86,7 @@ def test_small_ones():
 
 
 def test_the_largest_score_is_an_operation_of_the_graph():
-    """Read from .data it would be right for this example and wrong for whoever replays the graph with other numbers."""
+    """Read from .data it would be right for this example and wrong when the graph is replayed with other numbers."""
     order = topological_order(F.cross_entropy(values([1.0, 3.0, 2.0]), 0))
     assert [v.data for v in order if v.op is ops.DETACH] == [3.0]
     assert sum(v.op is ops.MAXIMUM for v in order) == 1

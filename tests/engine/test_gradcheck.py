@@ -29,7 +29,7 @@ def test_right_gradients_pass():
 
 
 def wrong(derivative):
-    """A square whose derivative somebody got wrong."""
+    """A square with a wrong derivative."""
     return ops.Op("square", "^2", 1, lambda a: a * a, derivative, "a**2", ("2 * a",))
 
 

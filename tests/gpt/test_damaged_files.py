@@ -1,4 +1,4 @@
-"""Every field of every file of a run, and of a file to import, set to what nobody expects: one line, or it works."""
+"""Every field of every file of a run, and of a file to import, set to an odd value: one line of error, or it works."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def made_run(folder: Path, **shape: Any) -> GPT:
     """A run with a random model, as if it had been trained."""
     fields = {"vocab_size": 7, "n_embd": 8, "n_head": 2, "block_size": 6, "init_std": 0.4, **shape}
     model = GPT(GPTConfig(**fields), seed=5)
-    for i, p in enumerate(model.parameters()):  # norms and biases too: at 1 and 0 nobody would see them swapped
+    for i, p in enumerate(model.parameters()):  # norms and biases too: at 1 and 0 a swap would not be seen
         p.data += 0.01 * (i % 13 - 6)
     tokenizer = CharTokenizer("\nabcdeé")
     config = RunConfig(model.config, TrainConfig(lr=0.004, batch_size=3), "names", None, "0" * 64)

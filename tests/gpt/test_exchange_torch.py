@@ -147,7 +147,7 @@ for odd in (torch.eye(8).to_sparse(), torch.empty(8, 8, device="meta"), torch.ze
     refused({**state, "transformer.wte.weight": odd, "lm_head.weight": odd})
 for odd in (None, [1], 10**400, -1, float("nan"), "x", {1: 2}, torch.zeros(2), {"n_head": 10**400}, {"bias": [[[[]]]]}):
     for name in ("model_args", "config", "tinygrad_edu", "iter_num"):
-        if name in ("model_args", "iter_num") or not isinstance(odd, dict) or 1 in odd:  # else nobody reads it
+        if name in ("model_args", "iter_num") or not isinstance(odd, dict) or 1 in odd:  # else it is not read
             refused({"model": state, name: odd})
 warnings.simplefilter("ignore")  # it is a prototype
 nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])

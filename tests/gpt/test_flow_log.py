@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_the_gradient_before_clipping(engine: str, clip
         (twin.loss(tokens, targets) / 3).backward()
     made = make_engine(model, TrainConfig(engine=engine, grad_clip=clip, lr=0.1, batch_size=3))
     made.step(batch, 0.1, "")
-    assert made.flow == []  # nobody asked
+    assert made.flow == []  # it was not asked for
     made.load_optimizer_state(make_engine(twin, TrainConfig()).optimizer_state())
     for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
         mine.data = other.data

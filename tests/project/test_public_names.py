@@ -31,7 +31,7 @@ def assigned(target: ast.expr) -> Iterator[str]:
 
 
 def defined(body: list[ast.stmt]) -> Iterator[str]:
-    """The names that the statements of a module define; what they import is somebody else's."""
+    """The names that the statements of a module define; imported names do not count."""
     for statement in body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield statement.name

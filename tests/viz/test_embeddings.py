@@ -194,7 +194,7 @@ def test_of_a_large_alphabet_the_names_that_fit_are_shown_and_the_others_counted
     names = [chr(0x4E00 + i) for i in range(count)]
     picture = viz.embeddings(cloud(count, 8), names)
     svg = picture.svg()
-    assert len(tried) < 100 * count  # nobody waits for minutes
+    assert len(tried) < 100 * count  # it does not take minutes
     assert len(svg) < 400_000
     boxes = [
         (float(x) - 10, float(y) - 16, float(x) + 10, float(y) + 3)

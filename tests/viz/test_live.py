@@ -1,4 +1,4 @@
-"""The live view: what is shown appears, for everyone who may look and for nobody else."""
+"""The live view: what is shown appears, to all who may look and to no one else."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ def view(capsys):
 
 
 class Listener:
-    """Somebody who looks: reads the events as they come."""
+    """A viewer, which reads the events as they come."""
 
     def __init__(self, view):
         self.response = urllib.request.urlopen(f"{view.address}events", timeout=10)
@@ -75,7 +75,7 @@ def test_what_is_shown_reaches_every_viewer(view):
         event = listener.next()
         assert event["words"] == "c = −6"
         assert event["svg"].count("<g id=") > 3
-    first.response.close()  # a browser that is closed disturbs nobody
+    first.response.close()  # a closed browser does not disturb the others
     viz.show(Value(4.0, "later"))
     assert second.next()["words"] == "later = 4"
     assert Listener(view).next()["words"] == "later = 4"  # who comes late sees what is there
@@ -134,7 +134,7 @@ def answer(view, request):
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        ("GET /", 400),  # HTTP/0.9, which has no head: nobody waits for one
+        ("GET /", 400),  # HTTP/0.9, which has no head: none is awaited
         ("GET / HTTP/0.9", 400),
         ("POST / HTTP/1.1", 501),
         ("OPTIONS / HTTP/1.0", 501),

@@ -82,7 +82,7 @@ def test_print_still_shows_the_text() -> None:
 
 
 class Odd(Module):
-    """Two parameters of one name, which nobody can list."""
+    """Two parameters of one name, which cannot be listed."""
 
     def __init__(self) -> None:
         self.w = {"a.b": Value(1.0), "a": {"b": Value(2.0)}}

@@ -30,7 +30,7 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 #: What an array holds. The first five are given from outside, the others are computed.
 KINDS = ("parameter", "constant", "input", "index", "random", "seed", "value", "gradient")
-#: Instructions beside the rows of the operation table; "grad:tanh:0" is the first local derivative of tanh, times the
+#: Instructions that are not in the operation table; "grad:tanh:0" is the first local derivative of tanh, times the
 #: gradient that arrives. "flow" is that product: gradient · derivative, but 0 where the derivative is 0.
 EXTRA_OPS = ("copy", "select", "fill", "equal", "flow")
 
