@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
-from viz import style
 from viz.rendering.templates import fill, script_json
+from viz.rendering.theme import page_colors
 
 from . import errata, highlight, markdown
 from .cells import FOLDER, Lesson, lesson_before, whats_new
@@ -258,14 +258,4 @@ def _page(lesson: Lesson) -> str:
 
 def _fill(template: str, **parts: str) -> str:
     read = {name: (FOLDER / "pages" / name).read_text(encoding="utf-8") for name in (template, "site.css", "site.js")}
-    return fill(read[template], {**parts, "STYLE": _colors() + read["site.css"], "SCRIPT": read["site.js"]})
-
-
-def _colors() -> str:
-    light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
-    dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
-    return (
-        f":root{{{light}color-scheme:light}}"
-        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}color-scheme:dark}}}}"
-        f":root[data-theme=dark]{{{dark}color-scheme:dark}}\n"
-    )
+    return fill(read[template], {**parts, "STYLE": page_colors() + read["site.css"], "SCRIPT": read["site.js"]})

@@ -72,6 +72,7 @@ INK = "#1a1a1a"
 FAINT = "#5f6368"
 POSITIVE = "#0072B2"
 NEGATIVE = "#D55E00"
+TEXT_NEGATIVE = "#B84E00"  # for small text on a page
 MIXED = "#4d4d4d"
 
 PAPER = "#ffffff"
@@ -89,6 +90,7 @@ THEMES = {
     "faint": (FAINT, "#b4bac2"),
     "positive": (POSITIVE, "#6cc0f5"),
     "negative": (NEGATIVE, "#ff9b52"),
+    "text-negative": (TEXT_NEGATIVE, "#ff9b52"),
     "mixed": (MIXED, "#c2c7cd"),
     "paper": (PAPER, "#16181b"),
     "leaf": (LEAF, "#332d1c"),
@@ -116,7 +118,14 @@ SURPRISE = (
 )
 
 #: For a projector: text at a contrast of at least 7:1 on every box, and lines that a dim lamp still shows.
-BEAMER = {FAINT: "#33373b", POSITIVE: "#00436b", NEGATIVE: "#702c00", MIXED: "#1a1a1a", OUTLINE: "#33373b"}
+BEAMER = {
+    FAINT: "#33373b",
+    POSITIVE: "#00436b",
+    NEGATIVE: "#702c00",
+    TEXT_NEGATIVE: "#702c00",
+    MIXED: "#1a1a1a",
+    OUTLINE: "#33373b",
+}
 
 LABELS_UP_TO = 40  # edges: with more, numbers are shown in tooltips only, to avoid clutter
 COUNTS_UP_TO = 150

@@ -18,7 +18,6 @@ from .. import style
 from ..graph import regions
 from ..rendering.page import Page
 from ..rendering.templates import asset, page, script_json
-from ..rendering.theme import page_rules
 from . import explorer_data
 
 _SCRIPTS = ("words.js", "explore_program.js", "explore_view.js", "layout.js", "explore_table.js", "explore.js")
@@ -96,7 +95,7 @@ def explore(
         "ARRAYS": "\n".join(f'<script type="text/plain" id="{name}">{arrays[name]}</script>' for name in _TYPES),
         "SCRIPT": "".join(map(asset, _SCRIPTS)),
     }
-    return Page(page("explore.html", title, page_rules() + asset("explore.css"), pieces))
+    return Page(page("explore.html", title, asset("explore.css"), pieces))
 
 
 def _row(op: ops.Op) -> dict[str, Any]:

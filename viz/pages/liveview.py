@@ -44,7 +44,7 @@ from ..graph import age
 from ..graph.build import build
 from ..rendering import dot
 from ..rendering.templates import asset, fill
-from ..rendering.theme import page_rules, picture_rules
+from ..rendering.theme import page_colors, picture_rules
 
 _HEARTBEAT = 10.0  # seconds between signs of life, without which a closed browser would go unnoticed
 
@@ -272,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(16)
-        body = fill(asset("live.html"), {"NONCE": nonce, "COLORS": page_rules() + picture_rules()}).encode()
+        body = fill(asset("live.html"), {"NONCE": nonce, "COLORS": page_colors() + picture_rules()}).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

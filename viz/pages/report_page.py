@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from ..rendering.page import Page
 from ..rendering.templates import asset, page
-from ..rendering.theme import page_colors
 
 _NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
 _READABLE = 900  # pixels: a picture is not made narrower than that; its box scrolls instead
@@ -47,7 +46,7 @@ def report_page(title: str, sections: Sequence[Section]) -> Page:
         f"{_apart(s)}</section>\n"
         for s in sections
     )
-    css = page_colors() + asset("report.css")
+    css = asset("report.css")
     return Page(page("report.html", title, css, {"LINKS": links, "SECTIONS": body}))
 
 

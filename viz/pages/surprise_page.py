@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .. import style
 from ..rendering.page import Page
 from ..rendering.templates import asset, page, script_json
 
@@ -63,7 +62,7 @@ def surprise_page(
         "TABLES": "".join(map(_table, tables)),
         "DATA": script_json(data),
     }
-    return Page(page("surprise.html", title, _colors() + asset("surprise.css"), parts))
+    return Page(page("surprise.html", title, asset("surprise.css"), parts))
 
 
 def _shown(character: str, level: int) -> str:
@@ -80,22 +79,3 @@ def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(word)}</th>' for word in table.head)
     rows = "".join(f"<tr>{''.join(f'<td>{html.escape(word)}</td>' for word in row)}</tr>" for row in table.rows)
     return f"<h2>{html.escape(table.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _colors() -> str:
-    """The colors, light and dark, as CSS variables."""
-
-    def variables(dark: bool) -> str:
-        names = {"paper": "paper", "ink": "ink", "faint": "faint", "line": "frame-line", "positive": "positive",
-                 "negative": "negative"}  # fmt: skip
-        found = [f"--{name}: {style.THEMES[key][dark]};" for name, key in names.items()]
-        for i, themes in enumerate(style.SURPRISE):
-            back, fore = themes[dark]
-            found.append(f"--back{i}: {back}; --fore{i}: {fore};")
-        return " ".join([*found, f"color-scheme: {'dark' if dark else 'light'};"])
-
-    return (
-        f":root {{ {variables(False)} }}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme]) {{ {variables(True)} }} }}\n"
-        f":root[data-theme=dark] {{ {variables(True)} }}"
-    )

@@ -19,7 +19,6 @@ from tinygrad_edu.gradient_stats import GradientStats
 from .. import style
 from ..rendering.page import Page
 from ..rendering.templates import asset, page, script_json
-from ..rendering.theme import page_colors
 
 Point = tuple[float, float]
 Item = TypeVar("Item")
@@ -104,7 +103,7 @@ def time_machine(
         "DATA": script_json(data),
         "SCRIPT": asset("timemachine.js"),
     }
-    return Page(page("timemachine.html", title, page_colors() + asset("timemachine.css"), parts))
+    return Page(page("timemachine.html", title, asset("timemachine.css"), parts))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

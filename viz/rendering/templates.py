@@ -8,6 +8,8 @@ from importlib.resources import files
 
 from tinygrad_edu.console import visible
 
+from .theme import page_colors
+
 
 def asset(name: str) -> str:
     """Return the text of a file in ``viz/pages``."""
@@ -34,11 +36,11 @@ def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
     Args:
         name: of a file in ``viz/pages``.
         title: of the page.
-        style: CSS.
+        style: CSS; the colors of :mod:`viz.style` are its variables.
         parts: of the body; ``TITLE`` need not be among them.
     """
     shown = html.escape(title)
-    head = fill(asset("head.html"), {"TITLE": shown, "STYLE": style})
+    head = fill(asset("head.html"), {"TITLE": shown, "STYLE": page_colors() + style})
     return fill(asset(name), {"HEAD": head, "TITLE": shown, **parts})
 
 

@@ -28,14 +28,23 @@ def variables() -> tuple[str, str]:
     return light, dark
 
 
-def page_rules() -> str:
-    """Return the same for a whole page: dark on a dark screen, unless ``data-theme`` of the root sets the theme."""
+def page_colors() -> str:
+    """Return the same for a whole page, and the colors for a projector.
+
+    ``data-theme`` of the root selects one; without it the setting of the screen does.
+    """
     light, dark = variables()
-    dark += "color-scheme:dark;"
+    for i, (on_light, on_dark) in enumerate(style.SURPRISE):
+        light += "--back{0}:{1};--fore{0}:{2};".format(i, *on_light)
+        dark += "--back{0}:{1};--fore{0}:{2};".format(i, *on_dark)
+    beamer = "".join(
+        f"--{name}:{style.BEAMER[color]};" for name, (color, _) in style.THEMES.items() if color in style.BEAMER
+    )
     return (
-        f":root{{{light}color-scheme:light}}"
-        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}}}}}"
-        f":root[data-theme=dark]{{{dark}}}\n"
+        f":root{{color-scheme:light;{light}}}\n"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{color-scheme:dark;{dark}}}}}\n"
+        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}\n"
+        f":root[data-theme=beamer]{{{beamer}}}\n"
     )
 
 
@@ -52,24 +61,6 @@ def picture_rules() -> str:
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme]) svg.tinygrad,svg.tinygrad:root{{{dark}}}}}"
         f":root:not([data-theme]) body{LIGHT_NOTEBOOK} svg.tinygrad{{{light}}}"
         f":root[data-theme=dark] svg.tinygrad,:root:not([data-theme]) body{DARK_NOTEBOOK} svg.tinygrad{{{dark}}}{use}"
-    )
-
-
-def page_colors() -> str:
-    """Return the colors of :mod:`viz.style` as variables of a whole page, light, dark and for a projector.
-
-    ``data-theme`` of the root selects one; without it the setting of the screen does.
-    """
-    light = "".join(f"--{name}:{color};" for name, (color, _) in style.THEMES.items())
-    dark = "".join(f"--{name}:{color};" for name, (_, color) in style.THEMES.items())
-    beamer = "".join(
-        f"--{name}:{style.BEAMER[color]};" for name, (color, _) in style.THEMES.items() if color in style.BEAMER
-    )
-    return (
-        f":root{{color-scheme:light;{light}}}\n"
-        f"@media (prefers-color-scheme:dark){{:root:not([data-theme]){{color-scheme:dark;{dark}}}}}\n"
-        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}\n"
-        f":root[data-theme=beamer]{{{beamer}}}\n"
     )
 
 

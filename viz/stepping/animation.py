@@ -27,6 +27,7 @@ from ..rendering import graphviz_program
 from ..rendering.graphviz_program import text as dot_text
 from ..rendering.notebook import forms
 from ..rendering.templates import asset
+from ..rendering.theme import page_colors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -121,7 +122,7 @@ class Animation:
         return "\n".join(
             [
                 svg_start(log, width, height),
-                f"<style>{asset('step.css')}{_STYLE}{windows.css()}</style>",
+                f"<style>{page_colors()}{asset('step.css')}{_STYLE}{windows.css()}</style>",
                 f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
                 f'<rect width="{width}" height="{height}" fill="var(--paper)"/>',
                 f'<g transform="translate({shift:g},0)">',
@@ -239,7 +240,7 @@ def _cells(numbers: list[float | None], windows: _Windows, signed: bool) -> Cell
         if k == len(numbers) or numbers[k] != numbers[start]:
             x = numbers[start]
             words = "–" if x is None else style.number(x)
-            look = f"fill:var(--{'positive' if x > 0 else 'negative'});font-weight:bold" if signed and x else ""
+            look = f"fill:var(--{'positive' if x > 0 else 'text-negative'});font-weight:bold" if signed and x else ""
             cells.append((words, windows.shown(start, k, look)))
             start = k
     return cells
