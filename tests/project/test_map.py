@@ -15,7 +15,7 @@ QUESTIONS = {
     "the derivative of `tanh`": "1 - tanh(a)**2",
     "the text of a refusal": "instead of a comparison",
     "how a softmax is fused": "class Group",
-    "where a checkpoint is written": "training.safetensors",
+    "the files of a checkpoint": "training.safetensors",
     "what color a negative gradient has": "NEGATIVE =",
 }
 #: `folder/`, `folder/file.py`, or a link to one. Names in capitals, and NN, are for the reader to fill in.
