@@ -35,6 +35,18 @@ NEEDS = {
 }
 INSTALLED = {"layout", "native", "pure"}  # by run.py, for every run
 
+#: Files that take more than five seconds of processor time and are not needed after every change.
+SLOW = {
+    "compiler": {"test_models", "test_random", "test_scalars"},
+    "gpt": {
+        "test_damaged_files", "test_flow_log", "test_long_runs", "test_one_at_a_time", "test_report", "test_sweep",
+        "test_timemachine", "test_tokens", "test_train",
+    },
+    "lessons": {"test_lessons", "test_practice", "test_site"},
+    "project": {"test_readme", "test_reprs", "test_terminal", "test_typing"},
+    "viz": {"test_animation", "test_explorer", "test_labels", "test_notebook", "test_save"},
+}  # fmt: skip
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tinygrad_edu")
@@ -46,11 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (words, _) in NEEDS.items():
         config.addinivalue_line("markers", f"{name}: needs {words}; skipped where that is missing")
     config.addinivalue_line("markers", "extra: needs more than `run.py test` installs (set here)")
-    config.addinivalue_line("markers", "slow: takes more than two seconds of processor time; left out by --fast")
+    config.addinivalue_line("markers", "slow: left out by --fast; set for the files of SLOW in tests/conftest.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.stem in SLOW.get(item.path.parent.name, ()) or item.path.name == "README.md":
+            item.add_marker("slow")
         for name in NEEDS.keys() & getattr(item, "fixturenames", ()):  # a fixture that is named like what it needs
             item.add_marker(name)
         if any(item.get_closest_marker(name) for name in NEEDS.keys() - INSTALLED):
@@ -89,3 +103,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, n in counts.items():
         if not reason.startswith("needs "):
             terminalreporter.write_line(f"Skipped: {n}, {reason}")
+
+
+@pytest.fixture(autouse=True)
+def _started_without_run_py(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER", raising=False)

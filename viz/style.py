@@ -43,6 +43,7 @@ __all__ = [
     "SMALL_SIZE",
     "SURPRISE",
     "SYMBOLS",
+    "TEXT_NEGATIVE",
     "TEXT_SIZE",
     "THEMES",
     "VALUE",

@@ -20,11 +20,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(autouse=True)
-def _started_without_run_py(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER", raising=False)
-
-
 @pytest.fixture(scope="session")
 def text() -> str:
     rng = random.Random(0)
