@@ -37,10 +37,10 @@ INSTALLED = {"layout", "native", "pure"}  # by run.py, for every run
 
 #: Files that take more than five seconds of processor time and are not needed after every change.
 SLOW = {
-    "compiler": {"test_models", "test_random", "test_scalars"},
+    "compiler": {"test_edges", "test_models", "test_random", "test_scalars"},
     "gpt": {
-        "test_damaged_files", "test_flow_log", "test_long_runs", "test_one_at_a_time", "test_report", "test_sweep",
-        "test_timemachine", "test_tokens", "test_train",
+        "test_cached", "test_cli", "test_damaged_files", "test_flow_log", "test_long_runs", "test_one_at_a_time",
+        "test_report", "test_sweep", "test_text_report", "test_timemachine", "test_tokens", "test_train",
     },
     "lessons": {"test_lessons", "test_practice", "test_site"},
     "project": {"test_readme", "test_reprs", "test_terminal", "test_typing"},
@@ -51,7 +51,7 @@ SLOW = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tinygrad_edu")
     group.addoption("--require", action="store_true", help="fail where something that a test needs is missing")
-    group.addoption("--fast", action="store_true", help="leave out the tests that are marked slow")
+    group.addoption("--fast", action="store_true", help="leave out the tests that are marked slow or extra")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,9 +70,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any(item.get_closest_marker(name) for name in NEEDS.keys() - INSTALLED):
             item.add_marker("extra")
     if config.getoption("--fast"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
+        slow = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("extra")]
         config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        left_out = set(slow)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
