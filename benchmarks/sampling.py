@@ -4,8 +4,7 @@
     python benchmarks/sampling.py --presets nano --characters 2000 --rounds 5
 
 All write the same text: at temperature 0 the most likely character, with the same rule for a full context (half of it
-    is dropped). It is checked first that they agree. PyTorch runs the model of ``torch_gpt.py`` with its fused
-    attention,
+is dropped). It is checked first that they agree. PyTorch runs the model of ``torch_gpt.py`` with its fused attention,
 has a key/value cache too, and recomputes the rest of the window whenever half is dropped. The programs take turns; the
 result is the median processor time, since each uses one thread. Compiling, which happens once, is listed separately.
 """

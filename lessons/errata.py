@@ -1,8 +1,8 @@
 """Figures that tutorials quote, and the correct ones, computed: ``python -m lessons errata``.
 
 A row is a function: it computes its figures on Values and returns them as a sentence, which must equal the one next to
-    it, to the last digit shown. Rows that are right as quoted are here too: a checked figure is worth more than an
-    unchecked one.
+it, to the last digit shown. Rows that are right as quoted are here too: a checked figure is worth more than an
+unchecked one.
 """
 
 from __future__ import annotations

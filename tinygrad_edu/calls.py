@@ -3,7 +3,7 @@
 ``Module.__call__`` is the one place where a layer is applied. Without a hook it costs one comparison. A hook is a
 function ``hook(module, args, kwargs) -> outputs`` that normally calls ``module.forward(*args, **kwargs)`` and may
 record the call: drawings record calls to put boxes around what a module computed, and the compiler replaces repeated
-    calls by one compiled template. Neither needs to know any particular layer.
+calls by one compiled template. Neither needs to know any particular layer.
 """
 
 from __future__ import annotations

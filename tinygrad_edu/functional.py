@@ -290,7 +290,7 @@ def attend(query: Vector, keys: Matrix, values: Matrix, mask: Vector | None = No
 
     Vaswani et al. 2017, eq. 1, for one query.                          # (hs), (T, hs), (T, hs) → (hs)
     The caller decides what may be seen: for causal attention, ``keys`` and ``values`` end at the query's own position.
-        They are only read, so those of earlier positions can be reused. A ``mask`` of T numbers is
+    They are only read, so those of earlier positions can be reused. A ``mask`` of T numbers is
     added to the scores: 0 for a position that may be seen, and −1e9 for one that does not exist.
     """
     return weighted_sum(attention_weights(query, keys, mask), values)

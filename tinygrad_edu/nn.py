@@ -618,7 +618,7 @@ class AttentionHead(Module):
     """Causal attention of one head over a sequence; it has no parameters.
 
     Queries belong to the *last* positions: with as many queries as keys this is a whole sequence, with one query and
-        all keys so far it is the next step of a generation that reuses earlier results.
+    all keys so far it is the next step of a generation that reuses earlier results.
     # queries (Tq, hs), keys (Tk, hs), values (Tk, hs) → (Tq, hs)
     """
 

@@ -20,9 +20,9 @@ At the borders, in this order:
 3. *A function without a derivative at that point* takes PyTorch's convention: 0 for ``relu`` and ``abs`` at 0, the
    gradient shared equally among tied inputs of ``maximum`` and ``minimum``, infinity for ``sqrt`` at 0.
 4. NaN in, NaN out; but ``NaN ** 0`` and ``1 ** NaN`` are 1, as in IEEE arithmetic. If one input of ``maximum`` or
-``minimum`` is NaN, every derivative is NaN, as in PyTorch's ``amax`` and ``amin``. 5. *A derivative of 0 stops the
-gradient*, even an infinite one; + and × alone follow IEEE arithmetic (0 · ∞ is NaN). 6. Whether a tie, or a result of
-0, gives 0.0 or −0.0 is not defined: they are equal.
+   ``minimum`` is NaN, every derivative is NaN, as in PyTorch's ``amax`` and ``amin``.
+5. *A derivative of 0 stops the gradient*, even an infinite one; + and × alone follow IEEE arithmetic (0 · ∞ is NaN).
+6. Whether a tie, or a result of 0, gives 0.0 or −0.0 is not defined: they are equal.
 """
 
 from __future__ import annotations

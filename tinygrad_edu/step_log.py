@@ -385,7 +385,7 @@ def record(root: Value, names: Mapping[Value, str] | None = None) -> StepLog:
     """Record the step log of ``root``: what ``root.backward()`` does if no gradient has been computed before.
 
     Nothing is changed: the gradients of the Values stay as they are. Numbers in a formula get no steps, nor does
-        anything upstream of ``detach()``.
+    anything upstream of ``detach()``.
 
     Args:
         root: the Value to differentiate.

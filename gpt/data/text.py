@@ -86,8 +86,7 @@ def parse_normalizations(words: str) -> tuple[str, ...]:
 
 
 def normalized(text: str, normalize: Sequence[str] = ()) -> str:
-    """Convert line ends to ``\
-``, then apply the normalizations.
+    """Convert line ends to ``\\n``, then apply the normalizations.
 
     >>> normalized("“Caf\\u00e9”\\t –  CAFE\\u0301\\r\\n", ("nfc", "ascii-punctuation", "lower", "collapse-spaces"))
     '"café" - café\\n'
@@ -342,9 +341,9 @@ def _decoded(path: Path) -> Iterator[str]:
 def _whole_words(pieces: Iterable[str]) -> Iterator[str]:
     """Yield the same characters, cut only before white space.
 
-    Such cuts separate no accent from its letter, no ``\\r`` from its ``\
-``, and split no run of spaces and no word (the lower case of Σ depends on the end of the word), so that normalizing the
-pieces normalizes the text.
+    Such cuts separate no accent from its letter, no ``\\r`` from its ``\\n``, and split no run of
+    spaces and no word (the lower case of Σ depends on the end of the word), so that normalizing the pieces normalizes
+    the text.
     """
     held = ""
     for piece in pieces:

@@ -2,7 +2,7 @@
 
 Only regular files are opened, and read up to a limit. JSON is UTF-8, of bounded depth, and its strings are valid text.
 A schema defines what a record must hold: a :class:`Kind` per field. Anything else is a CheckpointError of one line,
-    with the file, the field, what was expected and what was found.
+with the file, the field, what was expected and what was found.
 """
 
 from __future__ import annotations

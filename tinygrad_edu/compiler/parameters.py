@@ -28,9 +28,9 @@ class Parameters:
     """Where compiled programs keep the numbers of the Values they are differentiated by.
 
     There are two copies of every number: one in ``array``, which programs read and array optimizers update, and one in
-        the Value. They are made equal on access: a program first reads what was assigned to Values, and reading
-        ``data`` or ``grad`` of one of these Values, or computing with Values, first copies what programs and optimizers
-        left in the arrays. Programs that share a model share one of these:
+    the Value. They are made equal on access: a program first reads what was assigned to Values, and reading
+    ``data`` or ``grad`` of one of these Values, or computing with Values, first copies what programs and optimizers
+    left in the arrays. Programs that share a model share one of these:
 
     >>> from tinygrad_edu import Value
     >>> w = [Value(1.0), Value(2.0)]

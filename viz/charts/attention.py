@@ -216,7 +216,7 @@ def _weights(call: ModuleCall, tokens: int | None) -> list[list[float]]:
     again.
 
     The counts determine the shapes: the inputs are queries (Tq, hs), keys (Tk, hs) and values (Tk, hs), the results
-        (Tq, hs), and the last query sees all keys.
+    (Tq, hs), and the last query sees all keys.
     """
     mixed = [_terms(result) for result in call.outputs]
     keys = max(map(len, mixed), default=0) or tokens or 0

@@ -9,10 +9,10 @@ True
 >>> view.close()
 
 The view is private: the server listens on this machine only, the address contains a secret, and requests under another
-    host name are refused, so that no web page can reach it through a name that points here (DNS rebinding). A
-    connection that has not sent the secret after some seconds is closed, and so is the oldest such connection if there
-    are too many, so viewers cannot be locked out. A view belongs to the process that opened it; in a forked child it is
-    closed.
+host name are refused, so that no web page can reach it through a name that points here (DNS rebinding). A
+connection that has not sent the secret after some seconds is closed, and so is the oldest such connection if there
+are too many, so viewers cannot be locked out. A view belongs to the process that opened it; in a forked child it is
+closed.
 """
 
 from __future__ import annotations

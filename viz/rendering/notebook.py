@@ -1,7 +1,7 @@
 """How results appear in a notebook: never wider than their cell, in its theme, and also in one that is not trusted.
 
 A notebook from elsewhere is not trusted: scripts, frames, style sheets and SVG elements are removed, and only pictures
-    (``<img>``, PNG) and words remain.
+(``<img>``, PNG) and words remain.
 """
 
 from __future__ import annotations

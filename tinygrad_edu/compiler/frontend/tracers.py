@@ -3,7 +3,7 @@
 The function runs on objects without a number, only with a place in the record: a :class:`Tracer` where the eager engine
 has a Value, a :class:`Plain` number where it has a Python number. So the function cannot tell the difference, unless it
 asks for a number: then it would continue with the number of this one example, and the program would be wrong for all
-    others. That is an error here, and it names the line.
+others. That is an error here, and it names the line.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 numpy goes through the whole of an array for every operation; a layer norm takes a dozen passes. A *group* is a run of
 instructions that share some loops, its *outer* ones. A kernel runs all of them for some points of the outer
 loops before it goes on to the next: what one instruction computes is still in a register, or at least in the nearest
-    cache, when the next one needs it, and intermediates used only inside the group are never stored. ::
+cache, when the next one needs it, and intermediates used only inside the group are never stored. ::
 
     for points of the outer loops:          # i and the lanes, in a layer norm
         for j: a = x[i,j] + y[i,j]; sum += a          # a nest

@@ -5,9 +5,11 @@ undergo the same operation, and BLAS needs matrices whose rows or columns are co
 from the program alone:
 
 * an axis that some reduction sums away (features in a norm, the keys in a softmax) is outermost: then the reduction
-adds up whole rows; * an axis that is only carried along in matrix products (the positions of a sequence) is innermost;
+  adds up whole rows;
+* an axis that is only carried along in matrix products (the positions of a sequence) is innermost;
 * an axis over which products are merely repeated (the heads) is outside everything, so that one matrix is not scattered
-over all memory; * the lanes are just outside the innermost axes, whatever remains in between.
+  over all memory;
+* the lanes are just outside the innermost axes, whatever remains in between.
 
 Arrays that meet in elementwise operations vote together, so that all of them have the same order.
 """

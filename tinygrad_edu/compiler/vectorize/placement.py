@@ -1,7 +1,7 @@
 """Placement: the array and index of each node, and the affine access with which a pack reads its operands.
 
 Every node has a place: an array and an index in it. A pack requests operands by a grid of nodes, shaped like its loops;
-    if their places follow a formula, the answer is an access to them, and otherwise they are copied together.
+if their places follow a formula, the answer is an access to them, and otherwise they are copied together.
 """
 
 from __future__ import annotations
