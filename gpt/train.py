@@ -124,7 +124,7 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
         )
     corpus = Corpus.from_text(text, config.model.block_size, tokenizer)
     state = checkpoint.load_training_state(folder, config.model)
-    model = GPT(config.model, seed=config.train.seed)
+    model = checkpoint.unfilled(config.model)
     engine = make_engine(model, config.train)
     source = folder / checkpoint.TRAINING
     if state.step > config.train.steps:

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
-from viz.rendering.templates import fill, script_json
-from viz.rendering.theme import page_colors
+from viz.rendering.templates import fill, head, script_json
 
 from . import errata, highlight, markdown
 from .cells import FOLDER, Lesson, lesson_before, whats_new
@@ -69,7 +68,7 @@ def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson]
     for words, other in (("← {}", course[at - 1] if at else None), ("{} →", (*course, None)[at + 1])):
         if other is not None:
             around.append(f'<a href="{_page(other)}">{html.escape(words.format(other.title))}</a>')
-    page = _fill("lesson.html", TITLE=html.escape(lesson.title), BODY=body, AROUND=" ".join(around))
+    page = _fill("lesson.html", lesson.title, BODY=body, AROUND=" ".join(around))
     write_atomically(folder / _page(lesson), page)
     drawn = (
         of_cell.bundle.get("image/svg+xml", "")
@@ -93,7 +92,8 @@ def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = 
     # The path leads to the GPT if its last lesson is there.
     whole = any(page.lesson.name == "10" for page in course)
     end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
-    page = _fill("index.html", END=end, STATIONS=stations, BESIDE=beside, ENTRIES=script_json(entries))
+    parts = {"END": end, "STATIONS": stations, "BESIDE": beside, "ENTRIES": script_json(entries)}
+    page = _fill("index.html", "From one number to a language model", **parts)
     path = folder / "index.html"
     write_atomically(path, page)
     return path
@@ -105,7 +105,7 @@ def write_guide(folder: Path) -> list[Entry]:
     sections = [
         f'<section class="prose" id="part-{i}">{markdown.to_html(part)}</section>' for i, part in enumerate(parts)
     ]
-    page = _fill("lesson.html", TITLE="The teacher's guide", BODY="\n".join(sections), AROUND="")
+    page = _fill("lesson.html", "The teacher's guide", BODY="\n".join(sections), AROUND="")
     write_atomically(folder / "guide.html", page)
     return [
         {"at": f"guide.html#part-{i}", "title": "The teacher's guide", "text": markdown.plain(part)}
@@ -125,7 +125,7 @@ def write_errata(folder: Path) -> list[Entry]:
         "<h2>Right as quoted</h2>",
         *(_erratum(f"row-{i}", row) for i, row in enumerate(right, len(wrong) + 1)),
     ]
-    page = _fill("lesson.html", TITLE="Errata", BODY=f'<div class="errata">{"".join(parts)}</div>', AROUND="")
+    page = _fill("lesson.html", "Errata", BODY=f'<div class="errata">{"".join(parts)}</div>', AROUND="")
     write_atomically(folder / "errata.html", page)
     return [
         {"at": f"errata.html#row-{i}", "title": "Figures often quoted", "text": f"{row.about} {row.quoted} {row.true}"}
@@ -256,6 +256,7 @@ def _page(lesson: Lesson) -> str:
     return f"{lesson.path.stem}.html"
 
 
-def _fill(template: str, **parts: str) -> str:
+def _fill(template: str, title: str, **parts: str) -> str:
     read = {name: (FOLDER / "pages" / name).read_text(encoding="utf-8") for name in (template, "site.css", "site.js")}
-    return fill(read[template], {**parts, "STYLE": page_colors() + read["site.css"], "SCRIPT": read["site.js"]})
+    top = head(title, read["site.css"], "; frame-src 'self'" if template == "lesson.html" else "")
+    return fill(read[template], {**parts, "HEAD": top, "SCRIPT": read["site.js"]})

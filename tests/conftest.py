@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 import importlib.util
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.viz.browser import AXE, CHROMIUM
+from tests.viz.browser import AXE, CHROMIUM, Browser
 from viz.rendering import graphviz_program
 
 
@@ -109,3 +109,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def _started_without_run_py(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER", raising=False)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all pages."""
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

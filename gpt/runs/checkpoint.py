@@ -84,6 +84,7 @@ __all__ = [
     "saved_step",
     "step_of",
     "tokenizer_of",
+    "unfilled",
     "write_json",
 ]
 
@@ -312,10 +313,13 @@ def saved_step(path: Path) -> int | None:
 
 
 class _NoDraws(random.Random):
-    """For a model whose numbers are read from a file: a million draws would be thrown away."""
-
     def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
         return mu
+
+
+def unfilled(config: GPTConfig) -> GPT:
+    """Make a model whose numbers are read from a file next: the draws for a million of them would be thrown away."""
+    return GPT(config, seed=_NoDraws())
 
 
 @collector_paused()  # a million Values, and none of them is garbage
@@ -330,7 +334,7 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
     with reading.open_tensors(source) as file:
         check_shapes(config.model, file.shapes, source)
         state, step = _lists(file), step_of(_metadata(file), source)
-    model = GPT(config.model, seed=_NoDraws())
+    model = unfilled(config.model)
     load_parameters(model, state, source, config.train.engine)
     return model, config, tokenizer, step
 

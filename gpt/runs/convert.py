@@ -557,7 +557,7 @@ def write_run(folder: Path, config: RunConfig, imported: Imported, tokenizer: Ch
     """
     shapes = {name: tuple(array.shape) for name, array in imported.tensors.items()}
     checkpoint.check_shapes(config.model, shapes, source)
-    model = GPT(config.model)
+    model = checkpoint.unfilled(config.model)
     numbers = {name: array.tolist() for name, array in imported.tensors.items()}
     checkpoint.load_parameters(model, numbers, source, config.train.engine)
     folder.mkdir(parents=True, exist_ok=True)

@@ -163,13 +163,6 @@ def test_what_can_be_searched_leads_to_places_that_exist(course: Path) -> None:
         assert f'id="{name}"' in (course / page).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory):
-    browser = Browser(tmp_path_factory.mktemp("browser"))
-    yield browser
-    browser.close()
-
-
 def size(browser: Browser, width: int, height: int) -> None:
     browser.call(
         "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600

@@ -11,6 +11,7 @@ import graphviz
 import pytest
 
 import viz
+from tests.engine import lecture
 from tests.viz.drawn_examples import GOLDEN, Drawn, broken_loss, expression, gpt_loss, mlp_loss
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
@@ -243,33 +244,11 @@ def test_nothing_to_draw() -> None:
         viz.draw([1.0, 2.0])
 
 
-def lecture_trace(root):
-    nodes, edges = set(), set()
-
-    def build(v):
-        if v not in nodes:
-            nodes.add(v)
-            for child in v._prev:
-                edges.add((child, v))
-                build(child)
-
-    build(root)
-    return nodes, edges
-
-
 def test_a_drawing_written_along_with_the_lecture_works() -> None:
     """Names as people type them: ``_prev``, ``_op``, ``label``, ``data``, ``grad``, ids by ``id()``."""
     root = expression()
-    dot = graphviz.Digraph(format="svg", graph_attr={"rankdir": "LR"})
-    nodes, edges = lecture_trace(root)
-    for n in nodes:
-        uid = str(id(n))
-        dot.node(name=uid, label=f"{{ {n.label} | data {n.data:.4f} | grad {n.grad:.4f} }}", shape="record")
-        if n._op:
-            dot.node(name=uid + n._op, label=n._op)
-            dot.edge(uid + n._op, uid)
-    for n1, n2 in edges:
-        dot.edge(str(id(n1)), str(id(n2)) + n2._op)
+    nodes, edges = lecture.trace(root)
+    dot = lecture.draw_dot(root)
     assert len(nodes) == 7
     assert len(edges) == 6
     assert "{ a | data 2.0000 | grad 6.0000 }" in dot.source

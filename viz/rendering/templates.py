@@ -39,9 +39,13 @@ def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
         style: CSS; the colors of :mod:`viz.style` are its variables.
         parts: of the body; ``TITLE`` need not be among them.
     """
-    shown = html.escape(title)
-    head = fill(asset("head.html"), {"TITLE": shown, "STYLE": page_colors() + style})
-    return fill(asset(name), {"HEAD": head, "TITLE": shown, **parts})
+    return fill(asset(name), {"HEAD": head(title, style), "TITLE": html.escape(title), **parts})
+
+
+def head(title: str, style: str, sources: str = "") -> str:
+    """The head of a page, which may load nothing; ``sources`` are the exceptions, as in a Content-Security-Policy."""
+    parts = {"TITLE": html.escape(title), "STYLE": page_colors() + style, "SOURCES": sources}
+    return fill(asset("head.html"), parts)
 
 
 def script_json(data: object) -> str:
