@@ -118,3 +118,16 @@ def test_the_page(tmp_path: Path) -> None:
     finally:
         browser.close()
         shutil.rmtree(tmp_path / "profile", ignore_errors=True)
+
+
+def test_no_page_has_its_own_color_for_a_sign() -> None:
+    """Change it in style.py and nowhere else: style sheets once had a second vermillion."""
+    names = ("positive", "negative", "text-negative")
+    colors = {color.lower() for name in names for color in (*style.THEMES[name], style.BEAMER[style.THEMES[name][0]])}
+    pages = Path(style.__file__).with_name("pages")
+    files = [file for file in sorted(pages.iterdir()) if file.suffix in (".css", ".html", ".js")]
+    assert len(files) > 15
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"--(text-)?(positive|negative)\s*:", text), file.name
+        assert colors.isdisjoint(re.findall(r"#[0-9a-f]{6}", text.lower())), file.name
