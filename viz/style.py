@@ -8,6 +8,7 @@ black-and-white print says the same.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tinygrad_edu import console
@@ -56,6 +57,7 @@ __all__ = [
     "gradient",
     "legend",
     "line",
+    "listed",
     "number",
     "short",
     "signed",
@@ -188,6 +190,17 @@ def short(text: str) -> str:
         return text
     half = (LONGEST_NAME - 1) // 2
     return f"{text[: LONGEST_NAME - 1 - half]}…{text[-half:]}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """List at most ``most`` names.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
+    ('a', 'a and b', 'a, b, c and 2 more')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def times(count: int) -> str:

@@ -45,7 +45,7 @@ class FlowOver(Chart):
         for place, step in enumerate(self.steps):
             broken = [name for name, row in self.rows.items() if (line := row[place]) is not None and line.not_finite]
             if broken:
-                found.append(f"Not finite since step {step:,}: {_listed(broken)}.")
+                found.append(f"Not finite since step {step:,}: {style.listed(broken)}.")
                 break
         still = [
             name
@@ -55,7 +55,7 @@ class FlowOver(Chart):
             and any(line is not None and line.zeros < 1.0 for line in row)
         ]
         if still:
-            found.append(f"No gradient anymore, all are exactly 0: {_listed(still)}.")
+            found.append(f"No gradient anymore, all are exactly 0: {style.listed(still)}.")
         return found
 
     @property
@@ -233,7 +233,3 @@ def _short(step: int) -> str:
     ('500', '25k', '25.5k')
     """
     return f"{step / 1000:g}k" if step >= 10_000 and step % 100 == 0 else f"{step}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 3 else ", ".join(names)

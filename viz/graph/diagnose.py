@@ -330,7 +330,7 @@ def _scale(
         large = sorted((line for line in lines if line.mean > OUT_OF_SCALE * median), key=lambda line: -line.mean)
         if large:
             yield (
-                f"Large gradients in {_listed([line.name for line in large])}: up to "
+                f"Large gradients in {style.listed([line.name for line in large])}: up to "
                 f"{_times(large[0].mean / median)} the median of all {words}."
             )
     faint = [line for line in modules if 0.0 < line.mean < VANISHES * _largest(modules)]
@@ -342,7 +342,7 @@ def _scale(
             f"{style.number(least.mean / _largest(modules), 2)} of what it is at its largest{words}."
         )
     elif lines := [line for line in parameters if 0.0 < line.mean < VANISHES * _median(parameters)]:
-        yield f"Almost no gradient reaches {_listed([line.name for line in lines])}: under 1/10,000 of the median."
+        yield f"Almost no gradient reaches {style.listed([line.name for line in lines])}: under 1/10,000 of the median."
 
 
 def _most_lost(names: Sequence[str], gains: Mapping[str, float]) -> str:
@@ -384,19 +384,7 @@ def _times(factor: float) -> str:
     return f"{factor:,.0f} times" if factor < 1e7 else f"{style.number(factor, 3)} times"
 
 
-def _listed(names: Sequence[str]) -> str:
-    """List at most three names.
-
-    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c", "d", "e"])
-    ('a', 'a and b', 'a, b, c and 2 more')
-    """
-    if len(names) > 3:
-        return f"{', '.join(names[:3])} and {len(names) - 3} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-# --- where no gradient arrives
-# --------------------------------------------------------------------------------------------
+# --- where no gradient arrives ----------------------------------------------------------------------------------------
 
 
 def _unreached(
@@ -418,7 +406,7 @@ def _unreached(
         if line.zeros == 1.0 and not any(line.name.startswith(f"{name}.") for name in names):
             names.append(line.name)
     if names:
-        yield f"No gradient reaches {_listed(names)}: all are exactly 0."
+        yield f"No gradient reaches {style.listed(names)}: all are exactly 0."
 
 
 def _units(groups: dict[str, list[ModuleCall]], known: Mapping[str, Units]) -> Iterator[str]:
@@ -467,4 +455,4 @@ def _single_units(graph: Graph) -> Iterator[str]:
     ):
         if there and (word == "Saturated" or len(there) == len(relus)):
             names = [value.label or f"a result of {value.op.symbol}" for value in there if value.op is not None]
-            yield f"{word}: {_listed(names)}; {words}."
+            yield f"{word}: {style.listed(names)}; {words}."

@@ -43,8 +43,8 @@ from ..errors import DrawingError
 from ..graph import age
 from ..graph.build import build
 from ..rendering import dot
-from ..rendering.templates import asset, fill
-from ..rendering.theme import page_colors, picture_rules
+from ..rendering.templates import asset, fill, head, policy
+from ..rendering.theme import picture_rules
 
 _HEARTBEAT = 10.0  # seconds between signs of life, without which a closed browser would go unnoticed
 
@@ -272,13 +272,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(16)
-        body = fill(asset("live.html"), {"NONCE": nonce, "COLORS": page_colors() + picture_rules()}).encode()
+        # Even if a label ever became markup, the page would run only its own script.
+        exceptions = ("; connect-src 'self'", nonce)
+        top = head("live", picture_rules() + asset("live.css"), *exceptions)
+        body = fill(asset("live.html"), {"NONCE": nonce, "HEAD": top}).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
-        # Even if a label ever became markup, the page would run only its own script.
-        own = f"script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'"
-        self.policy = f"default-src 'none'; {own}; connect-src 'self'; img-src data:"
+        self.policy = policy(*exceptions)
         self.end_headers()
         self.wfile.write(body)
 

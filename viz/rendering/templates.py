@@ -42,10 +42,20 @@ def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
     return fill(asset(name), {"HEAD": head(title, style), "TITLE": html.escape(title), **parts})
 
 
-def head(title: str, style: str, sources: str = "") -> str:
-    """The head of a page, which may load nothing; ``sources`` are the exceptions, as in a Content-Security-Policy."""
-    parts = {"TITLE": html.escape(title), "STYLE": page_colors() + style, "SOURCES": sources}
+def head(title: str, style: str, sources: str = "", nonce: str = "") -> str:
+    """The head of a page, which may load nothing; ``sources`` are the exceptions, as in a Content-Security-Policy.
+
+    With a ``nonce``, only the styles and scripts that have it are used.
+    """
+    parts = {"TITLE": html.escape(title), "STYLE": page_colors() + style, "POLICY": policy(sources, nonce)}
+    parts["NONCE"] = f' nonce="{nonce}"' if nonce else ""
     return fill(asset("head.html"), parts)
+
+
+def policy(sources: str = "", nonce: str = "") -> str:
+    """The Content-Security-Policy of a page, as :func:`head` takes its parts."""
+    inline = f"'nonce-{nonce}'" if nonce else "'unsafe-inline'"
+    return f"default-src 'none'; style-src {inline}; script-src {inline}; img-src data:{sources}"
 
 
 def script_json(data: object) -> str:

@@ -1,0 +1,36 @@
+"""Write a document as one page that loads nothing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from ..rendering.templates import asset, page
+from .document import Section
+
+
+def write(title: str, sections: Sequence[Section]) -> str:
+    """Return the text of the page."""
+    contents = "".join(
+        f'<li><a href="#s{i}">{html.escape(section.title)}</a></li>'
+        for i, section in enumerate(sections)
+        if section.level == 2
+    )
+    parts = {"CONTENTS": contents, "SECTIONS": "".join(_section(f"s{i}", x) for i, x in enumerate(sections))}
+    return page("walkthrough.html", title, asset("walkthrough.css"), parts)
+
+
+def _section(name: str, section: Section) -> str:
+    parts = [f'<section id="{name}"><h{section.level}>{html.escape(section.title)}</h{section.level}>']
+    if section.table:
+        head, *rows = section.table
+        cells = ["".join(f"<th>{html.escape(cell)}</th>" for cell in head)]
+        cells += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+        parts.append("<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>")
+    for line in section.lines:
+        if line.inside:
+            inner = "".join(f"<p>{html.escape(step)}</p>" for step in line.inside)
+            parts.append(f"<details><summary>{html.escape(line.text)}</summary><div>{inner}</div></details>")
+        else:
+            parts.append(f"<p>{html.escape(line.text)}</p>")
+    return "".join([*parts, "</section>"])
