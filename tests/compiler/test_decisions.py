@@ -346,6 +346,32 @@ def test_what_takes_no_traced_number_is_explained() -> None:
         jit(lambda x: x * len(json.dumps(x)))([1.0])
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("r = (w, t.dtype)[1]\n return w * x * r.itemsize", "equal"),
+        ("for u in (t, t): r = u.dtype\n return w * x * r.itemsize", "equal"),
+        ("return w * x * (2 if [u.dtype for u in (t, t)][1] == float else 3)", "equal"),
+        ("u = np.array([x])\n r = (w, u.dtype)[1]\n return w * x * (2 if r == float else 3)", "refused"),
+        ("u = 0.5\n r = (w, u.__lt__(x))[1]\n return w * x * (2 if r is True else 3)", "refused"),
+        ("for u in (0.5, 0.5): r = u.__lt__(x)\n return w * x * (2 if r is True else 3)", "refused"),
+        ("import builtins\n u = builtins\n r = (w, u.type(x))[1]\n return w * (2 if r is float else 3)", "refused"),
+        ("return w * (2 if sys.modules['builtins'].type(x) is float else 3)", "refused"),
+    ],
+    ids=["array", "arrays", "comprehension", "traced", "method", "methods", "type", "module"],
+)
+def test_what_a_question_is_about_is_found_however_it_was_loaded(body: str, expected: str) -> None:
+    # One instruction may load two variables, or store one and load another: Python 3.13 and newer.
+    assert outcome(f"t = np.array([1.0, 2.0])\n {body}") == expected
+
+
+ARRAY = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_an_array_may_be_a_global() -> None:
+    assert jit(lambda x: x * ARRAY[1, 0] + ARRAY.shape[0])([2.0]).tolist() == [8.0]
+
+
 def test_type_is_as_before_afterwards() -> None:
     jit(lambda x: x * (2 if type(x) is float else 3))([1.0])
     assert "type" not in globals()

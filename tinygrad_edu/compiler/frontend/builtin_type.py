@@ -87,7 +87,8 @@ def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
             raise CompileError(f"{function.__qualname__} has the function type() under another name; write type(x)")
         space = function.__globals__
         for name in {name for code in codes([function]) for name in code.co_names}:
-            if space.get(name, type if name == "type" else None) in (type, _type):
+            found = space.get(name, type if name == "type" else None)
+            if found is type or found is _type:  # not ==, which arrays answer with arrays
                 places[id(space), name] = space
     with _lock:
         for place, space in places.items():

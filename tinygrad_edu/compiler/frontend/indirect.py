@@ -97,6 +97,8 @@ def look(frame: FrameType) -> None:
     except LookupError:  # not seen
         if name != "type":
             refuse(*(_METHOD if name in _SPECIAL else _WIDTH))
+        if "builtins" in (*frame.f_code.co_names, *filter(_is_text, frame.f_code.co_consts)):
+            refuse(*_TYPE)
         return
     if name in _SPECIAL and _is_number(owner):
         refuse(*_METHOD)
@@ -118,10 +120,12 @@ def _loaded(frame: FrameType, instructions: list[dis.Instruction], i: int) -> An
             return None
     if it.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
         return it.argval
-    if it.opname.startswith("LOAD_") and isinstance(it.argval, str):
+    # Since 3.13, one instruction loads two variables, or stores one and loads another: the last one is on top.
+    name = it.argval[-1] if isinstance(it.argval, tuple) else it.argval
+    if "LOAD_" in it.opname and isinstance(name, str):
         for space in (frame.f_locals, frame.f_globals, vars(builtins)):
-            if it.argval in space:
-                return space[it.argval]
+            if name in space:
+                return space[name]
     raise LookupError
 
 
