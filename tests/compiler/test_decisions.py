@@ -339,6 +339,27 @@ def test_an_operation_that_may_have_no_answer_is_refused_by_the_line_that_catche
         assert jit(lambda x: inverse(x))([4.0]).tolist() == [0.5]
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            "try:\n  try:\n   r = w / x\n  finally:\n   y += 1\n except ZeroDivisionError:\n  r = w\n return r",
+            "refused",
+        ),
+        ("try:\n  with contextlib.nullcontext():\n   return w / x\n except ZeroDivisionError:\n  return w", "refused"),
+        ("try:\n  return sum([w / x for _ in xs], w)\n except ZeroDivisionError:\n  return w", "refused"),
+        ("try:\n  return w / x\n except ZeroDivisionError:\n  return [w * u for u in xs][0]", "refused"),
+        ("try:\n  return w / x\n except:\n  with contextlib.nullcontext():\n   y = 1\n return w * y", "refused"),
+        ("try:\n  try:\n   return w / x\n  except:\n   raise KeyError\n except KeyError:\n  return w", "refused"),
+        ("try:\n  return w / (x + 9)\n finally:\n  y = [u for u in xs]", "equal"),
+        ("try:\n  try:\n   return w / (x + 9)\n  except:\n   raise\n finally:\n  y = 1", "equal"),
+    ],
+    ids=["finally", "with", "comprehension", "in handler", "with in handler", "other", "cleans up", "raises"],
+)
+def test_an_error_is_caught_wherever_python_goes_on(body: str, expected: str) -> None:
+    assert outcome(body) == expected
+
+
 def test_what_takes_no_traced_number_is_explained() -> None:
     with pytest.raises(CompileError, match=r"Decimal\(x\).*\n.*compute it outside"):
         jit(lambda x: x * float(decimal.Decimal(x)))([1.0])

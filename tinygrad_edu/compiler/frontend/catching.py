@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import pairwise
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -78,28 +77,41 @@ def _ranges(code: CodeType, how: int) -> tuple[tuple[int, int], ...]:
     if not code.co_exceptiontable:
         return ()
     table: Any = dis.Bytecode(code)
-    instructions = list(table)
-    return tuple(
-        (entry.start, entry.end)
-        for entry in table.exception_entries
-        if _goes_on([it for it in instructions if it.offset >= entry.target], how)
-    )
+    instructions, entries = list(table), table.exception_entries
+    index = {it.offset: i for i, it in enumerate(instructions)}
 
+    def handler(offset: int) -> list[int]:
+        return [index[entry.target] for entry in entries if entry.start <= offset < entry.end]
 
-def _goes_on(handler: list[dis.Instruction], how: int) -> bool:
-    """Return whether a handler may end without the same error: not that of ``finally``, nor one that cleans up."""
-    if handler[0].opname != "PUSH_EXC_INFO":
+    def is_caught(offset: int) -> bool:
+        """Return whether the handler of an error may end without one: not that of ``finally``, nor one that cleans up.
+
+        What a handler raises has a handler of its own.
+        """
+        todo, seen = handler(offset), set[int]()
+        while todo:
+            if (i := todo.pop()) in seen:
+                continue
+            seen.add(i)
+            it, after = instructions[i], instructions[min(i + 1, len(instructions) - 1)]
+            if it.opname.startswith("RETURN") or (it.opname == "POP_EXCEPT" and after.opname != "RERAISE"):
+                return True
+            if it.opname == "WITH_EXCEPT_START":  # what `with` calls to ask whether to go on
+                if how == 2:
+                    return True
+                todo.append(next(j for j in range(i, len(instructions)) if instructions[j].opname == "RERAISE"))
+            elif it.opname in ("RERAISE", "RAISE_VARARGS"):
+                todo += handler(it.offset)
+            else:
+                todo += [i + 1] if it.opname not in _ALWAYS else []
+                todo += [index[it.argval]] if it.opcode in _JUMPS else []
         return False
-    for it, after in pairwise(handler):
-        if it.opname == "WITH_EXCEPT_START":
-            return how == 2
-        if it.opname.startswith("RETURN"):
-            return True
-        if it.opname == "POP_EXCEPT" and after.opname != "RERAISE":
-            return True
-        if it.opname == "RERAISE" and it.arg == 0:
-            return False
-    return False
+
+    return tuple((entry.start, entry.end) for entry in entries if is_caught(entry.start))
+
+
+_JUMPS = frozenset(dis.hasjrel + dis.hasjabs)
+_ALWAYS = ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT")
 
 
 def caught_by(how: int) -> str:
