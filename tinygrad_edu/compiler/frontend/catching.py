@@ -17,14 +17,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from ...errors import CompileError
-from .diagnostics import (
-    frames_of_function,
-    in_library,
-    is_installed,
-    keep,
-    line_of,
-    refuse,
-)
+from .diagnostics import frames_of_function, in_library, is_installed, keep, line_of, refuse
 
 #: The error of a C function that does not take a traced number, by the names of the classes in tracers.py.
 _NAMED = re.compile(
