@@ -12,8 +12,8 @@ from tinygrad_edu import console
 from viz.charts.chart import Chart
 from viz.charts.histogram import SCALES, WHAT
 
-from ..errors import ConfigError
-from ..pictures.run import load, settings
+from ..errors import ConfigError, DataError
+from ..pictures.run import PicturedRun
 from ..sample import distribution
 from .common import best_flag
 
@@ -105,7 +105,7 @@ def _add_chart(command: argparse.ArgumentParser, make: Callable[[argparse.Namesp
 
 
 def _attention(options: argparse.Namespace) -> Chart:
-    run = load(options.folder, best=options.best)
+    run = PicturedRun.open(options.folder, best=options.best)
     context = run.config.model.block_size
     length = options.length or (context if options.text is not None else min(12, context))
     if length > context:
@@ -115,7 +115,7 @@ def _attention(options: argparse.Namespace) -> Chart:
 
 
 def _embeddings(options: argparse.Namespace) -> Chart:
-    run = load(options.folder, best=options.best)
+    run = PicturedRun.open(options.folder, best=options.best)
     vectors = run.embeddings(positions=options.positions)
     what = "positions" if options.positions else "characters"
     names = None if options.positions else run.tokenizer.alphabet
@@ -123,7 +123,7 @@ def _embeddings(options: argparse.Namespace) -> Chart:
 
 
 def _histogram(options: argparse.Namespace) -> Chart:
-    run = load(options.folder, best=options.best)
+    run = PicturedRun.open(options.folder, best=options.best)
     _, calls, count = run.recorded(run.tokens(options.text, options.length and options.length + 1))
     words = f"{count} character{'s' if count > 1 else ''}"
     title = f"Distributions after step {run.step}; the gradients are of one loss on {words}"
@@ -131,7 +131,7 @@ def _histogram(options: argparse.Namespace) -> Chart:
 
 
 def _compilation(options: argparse.Namespace) -> Chart:
-    run = load(options.folder, best=options.best)
+    run = PicturedRun.open(options.folder, best=options.best)
     length = min(options.length or 4, run.config.model.block_size)
     loss, calls, count = run.recorded(run.tokens(options.text, length + 1))
     compiled = run.compiled(run.tokens(options.text, count + 1))
@@ -141,7 +141,7 @@ def _compilation(options: argparse.Namespace) -> Chart:
 def _curve(options: argparse.Namespace) -> Chart:
     logs, texts = {}, set()
     for folder in options.folders:
-        run = settings(folder)
+        run = PicturedRun.open(folder)
         logs[folder] = run.log()
         texts.add(run.config.text_sha256)
     baselines: list[Any] = []
@@ -150,7 +150,7 @@ def _curve(options: argparse.Namespace) -> Chart:
             if len(texts) > 1:
                 raise viz.DrawingError("the runs were trained on different texts")
             baselines = run.baselines()
-        except viz.DrawingError as error:
+        except (viz.DrawingError, DataError) as error:
             print(f"without baselines: {console.one_line(error)}", file=sys.stderr)
     title = f"Loss of {', '.join(logs)}"
     return viz.loss_curve(logs if len(logs) > 1 else logs[folder], baselines=baselines, title=title)
@@ -161,7 +161,7 @@ _SAMPLING = {"temperature": 0.7, "top_k": 10, "top_p": 0.9, "min_p": None}
 
 
 def _next(options: argparse.Namespace) -> Chart:
-    run = load(options.folder, best=options.best)
+    run = PicturedRun.open(options.folder, best=options.best)
     tokens = run.tokens(options.text, len(options.text) if options.text else run.config.model.block_size)
     chosen = {name: getattr(options, name) for name in _SAMPLING}
     if all(value is None for value in chosen.values()):

@@ -10,13 +10,12 @@ import io
 import random
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from tinygrad_edu import console
 
 from ..engines import make_engine
 from ..errors import GPTError
-from ..runs import checkpoint
+from ..runs.saved_run import SavedRun
 from ..sample import check_settings, generate
 
 HELP = """\
@@ -54,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
     for name in ("lines", "max_new_tokens"):
         _at_least_one(name, getattr(options, name))
-    model, config, tokenizer, step = checkpoint.load_model(Path(options.folder))
+    this = SavedRun.open(options.folder)
+    model, config, tokenizer = this.model, this.config, this.tokenizer
     if "\n" not in tokenizer.alphabet:
         raise GPTError("this model has never read a line end, which a chat needs; use gpt sample")
     score = make_engine(model, config.train).scorer()
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # an undecodable byte is an unknown character, not an end
     if asks:
-        print(f"{options.folder}, step {step}. /help lists the commands.")
+        print(f"{options.folder}, step {this.step}. /help lists the commands.")
     while True:
         try:
             line = input("> " if asks else "")

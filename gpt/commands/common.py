@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from ..config import TrainConfig
-from ..data.corpus import DEFAULT_DATASET, Corpus, cache_folder
+from ..data.corpus import DEFAULT_DATASET, Corpus, tokens_at
 from ..data.text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
-from ..errors import DataError
-from ..runs import checkpoint
-from ..runs.checkpoint import RunConfig
-from ..tokenizer import CharTokenizer
+from ..runs.saved_run import SavedRun
 
 
-def text_at_hand(config: RunConfig, tokenizer: CharTokenizer) -> Corpus | None:
-    """Return the text of a run; None if it is gone or would have to be fetched: inspecting a run needs no network."""
-    if config.data is None and not (cache_folder() / f"{config.dataset}.txt").exists():
-        return None
-    try:
-        return Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-    except DataError:
-        return None
+def text_read(run: SavedRun, data: str | None) -> tuple[Sequence[int], str, Corpus | None]:
+    """Return the tokens that a model reads, by default its validation text; their name; the text of the run, if it is
+    at hand."""
+    if data:
+        return tokens_at(data, run.tokenizer, run.config.normalize), data, run.corpus_at_hand()
+    corpus = run.corpus()
+    return corpus.val, f"the validation part of {run.config.text_name}", corpus
 
 
 ABOUT_TEXTS = (
@@ -83,11 +80,6 @@ def checkpoint_flag(command: argparse.ArgumentParser) -> None:
 def best_flag(command: argparse.ArgumentParser) -> None:
     """Add ``--best``, for commands that take the folder as their argument."""
     command.add_argument("--best", action="store_true", help="the model with the lowest validation loss")
-
-
-def parameters_file(options: argparse.Namespace) -> str:
-    """Return the file that ``--best`` selects."""
-    return checkpoint.BEST if options.best else checkpoint.MODEL
 
 
 def engine_flag(command: argparse.ArgumentParser) -> None:

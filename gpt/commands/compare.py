@@ -8,14 +8,12 @@ import random
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import console
 from tinygrad_edu.nested import shape
 
 from ..data import ngram
-from ..data.corpus import Corpus, tokens_at
 from ..engines import make_engine
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
@@ -23,13 +21,11 @@ from ..experiments.comparison import ahead, changed_settings, difference, distan
 from ..inspection import surprisal
 from ..inspection.surprisal import Seen
 from ..model import GPT
-from ..runs import checkpoint
-from ..runs.checkpoint import RunConfig
+from ..runs.saved_run import SavedRun
 from ..runs.wording import judged
 from ..sample import generate
-from ..tokenizer import CharTokenizer
 from ..train import first_prompt
-from .common import engine_flag, text_at_hand, with_engine
+from .common import engine_flag, text_read, with_engine
 
 CHARACTERS = 20_000  # that both read by default
 _WIDTH = 80
@@ -60,10 +56,7 @@ class _Side:
     """One of the two models."""
 
     name: str
-    model: GPT
-    config: RunConfig
-    tokenizer: CharTokenizer
-    step: int
+    run: SavedRun
     engine: Engine
 
 
@@ -74,19 +67,22 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
     if options.b is None and options.best:
         raise ConfigError("one run is compared with itself: its best model with its last; leave out --best, or give B")
-    a, b = _sides(options)
-    tokens_a, what, corpus = _text(options, a)
+    sides = _sides(options)
+    a, b = (side.run for side in sides)
+    tokens_a, what, corpus = text_read(a, options.data)
+    if len(tokens_a) < 2:
+        raise DataError(f"{options.data} is too short: a character can only surprise after another one")
     some = tokens_a[: options.characters + 1]
     text = a.tokenizer.decode(some)
-    for side in (a, b):  # before the work begins
-        side.tokenizer.encode(side.config.normalized(options.prompt or ""))
+    for this in (a, b):  # before the work begins
+        this.tokenizer.encode(this.config.normalized(options.prompt or ""))
     seen_a, seen_b = (
-        surprisal.read(side.engine, side.tokenizer, side.tokenizer.encode(text), side.config.model.block_size)
-        for side in (a, b)
+        surprisal.read(side.engine, this.tokenizer, this.tokenizer.encode(text), this.config.model.block_size)
+        for side, this in zip(sides, (a, b), strict=True)
     )
     baselines = [] if corpus is None else ngram.baselines(corpus.train, some, a.tokenizer.vocab_size)
-    for letter, side, seen in (("A", a, seen_a), ("B", b, seen_b)):
-        print(f"{letter} is {side.name}, step {side.step:,}:")
+    for letter, side, seen in zip("AB", sides, (seen_a, seen_b), strict=True):
+        print(f"{letter} is {side.name}, step {side.run.step:,}:")
         _print(judged(surprisal.mean(seen), baselines))
     if options.b is None and a.step == b.step:
         print("The best model of this run is its last one: A and B are the same.")
@@ -98,32 +94,17 @@ def run(options: argparse.Namespace) -> int:
     print("\n".join(_settings(a, b)))
     print("\n".join(_parameters(a.model, b.model)))
     if options.max_new_tokens:
-        print("\n".join(_samples(a, b, options)))
+        print("\n".join(_samples(sides, options)))
     return 0
 
 
 def _sides(options: argparse.Namespace) -> tuple[_Side, _Side]:
-    file = checkpoint.BEST if options.best or options.b is None else checkpoint.MODEL
+    def side(folder: str, best: bool) -> _Side:
+        run = SavedRun.open(folder, best=best)
+        engine = make_engine(run.model, with_engine(run.config.train, options))
+        return _Side(f"the best of {folder}" if best else folder, run, engine)
 
-    def load(folder: str, file: str) -> _Side:
-        model, config, tokenizer, step = checkpoint.load_model(Path(folder), file)
-        name = folder if file == checkpoint.MODEL else f"the best of {folder}"
-        return _Side(name, model, config, tokenizer, step, make_engine(model, with_engine(config.train, options)))
-
-    return load(options.a, file), load(options.b or options.a, checkpoint.MODEL if options.b is None else file)
-
-
-def _text(options: argparse.Namespace, a: _Side) -> tuple[Sequence[int], str, Corpus | None]:
-    """Return the text both read, its name, and the text of A's run, which gives the baselines."""
-    if options.data:
-        tokens: Sequence[int] = tokens_at(options.data, a.tokenizer, a.config.normalize)
-        what, corpus = options.data, text_at_hand(a.config, a.tokenizer)
-        if len(tokens) < 2:
-            raise DataError(f"{options.data} is too short: a character can only surprise after another one")
-    else:
-        corpus = Corpus.from_text(a.config.text(), a.config.model.block_size, a.tokenizer)
-        tokens, what = corpus.val, f"the validation part of {a.config.text_name}"
-    return tokens, what, corpus
+    return side(options.a, options.best or options.b is None), side(options.b or options.a, options.best)
 
 
 def _print(words: str) -> None:
@@ -167,7 +148,7 @@ def _rows(a: list[surprisal.Group], b: list[surprisal.Group], most: int | None =
 # --- what is different ------------------------------------------------------------------------------------------------
 
 
-def _settings(a: _Side, b: _Side) -> Iterator[str]:
+def _settings(a: SavedRun, b: SavedRun) -> Iterator[str]:
     rows = changed_settings(a.config, b.config)
     if a.tokenizer.alphabet != b.tokenizer.alphabet:
         rows.append(("alphabet", f"{a.tokenizer.vocab_size} characters", f"{b.tokenizer.vocab_size} characters"))
@@ -209,20 +190,21 @@ def _size(tables: dict[str, Any], name: str) -> str:
     return "×".join(map(str, shape(tables[name]))) if name in tables else "–"
 
 
-def _samples(a: _Side, b: _Side, options: argparse.Namespace) -> Iterator[str]:
+def _samples(sides: Sequence[_Side], options: argparse.Namespace) -> Iterator[str]:
     half = _WIDTH // 2 - 2
     columns = []
-    for side in (a, b):
-        prompt = side.config.normalized(options.prompt or "")
+    for side in sides:
+        config, tokenizer = side.run.config, side.run.tokenizer
+        prompt = config.normalized(options.prompt or "")
         tokens = generate(
             side.engine.scorer(),
-            side.config.model.block_size,
-            side.tokenizer.encode(prompt or first_prompt(side.tokenizer)),
+            config.model.block_size,
+            tokenizer.encode(prompt or first_prompt(tokenizer)),
             options.max_new_tokens,
             temperature=0.8,
             rng=random.Random(options.seed),
         )
-        lines = console.visible(prompt + side.tokenizer.decode(list(tokens))).strip("\n").split("\n")
+        lines = console.visible(prompt + tokenizer.decode(list(tokens))).strip("\n").split("\n")
         columns.append([piece for line in lines for piece in (textwrap.wrap(line, half) or [""])])
     yield f"\n{'A writes':<{half}} │ B writes (both seed {options.seed}, temperature 0.8)"
     for left, right in itertools.zip_longest(*columns, fillvalue=""):

@@ -11,7 +11,7 @@ from viz.drawing import DIRECTIONS, PRESETS, STYLES
 from ..errors import ConfigError
 from ..inspection.loss_graph import LARGEST, WHOLE
 from ..pictures.report import DRAWN_BOXES
-from ..pictures.run import load
+from ..pictures.run import PicturedRun
 from .common import best_flag
 
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("expected the folder of one run, such as: draw RUN")
     if options.boxes < 2:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
-    this = load(options.folder or options.checkpoint, best=options.best)
+    this = PicturedRun.open(options.folder or options.checkpoint, best=options.best)
     tokens = this.tokens(options.text)
     if options.out != "-":
         print("Building the graph of the loss, with every gradient ...", flush=True)
@@ -76,7 +76,6 @@ def run(options: argparse.Namespace) -> int:
         return 0
     path = drawing.save(options.out or this.folder / "loss.svg")
     of = "the validation text" if options.text is None else "that text"
-    print(f"Loss of step {this.step} on {found.length} characters: {viz.style.number(found.loss.data)}")
-    print(f"It is {found.place(this.config.model.n_layer, of)}.")
+    print(f"Step {this.step}: {viz.style.number(found.loss.data)} is {found.place(this.config.model.n_layer, of)}.")
     print(f"Wrote {path}")
     return 0

@@ -13,16 +13,15 @@ from viz.pages.surprise_page import Table, surprise_page
 from viz.stepping.terminal import look
 
 from ..data import ngram
-from ..data.corpus import Corpus, spread, tokens_at
+from ..data.corpus import Corpus, spread
 from ..engines import make_engine
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
 from ..inspection import surprisal
-from ..runs import checkpoint
-from ..runs.checkpoint import RunConfig
+from ..runs.saved_run import SavedRun
 from ..runs.wording import baselines_text, judged
 from ..tokenizer import CharTokenizer
-from .common import checkpoint_flag, engine_flag, parameters_file, text_at_hand, with_engine
+from .common import checkpoint_flag, engine_flag, text_read, with_engine
 
 CHARACTERS = 10_000  # that are read one by one by default
 MOST_CHARACTERS = 100_000  # a browser still shows that many
@@ -54,16 +53,12 @@ def add_eval(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the loss and the baselines from the training text, or inspect single characters."""
     _check(options)
-    model, config, tokenizer, step = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
-    if options.data:
-        tokens: Sequence[int] = tokens_at(options.data, tokenizer, config.normalize)
-        what, corpus = options.data, text_at_hand(config, tokenizer)
-    else:
-        corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-        tokens, what = corpus.val, f"the validation part of {config.text_name}"
-    engine = make_engine(model, with_engine(config.train, options))
+    this = SavedRun.open(options.checkpoint, best=options.best)
+    config, tokenizer, step = this.config, this.tokenizer, this.step
+    tokens, what, corpus = text_read(this, options.data)
+    engine = make_engine(this.model, with_engine(config.train, options))
     if options.surprise or options.page:
-        _surprise(options, engine, config, tokenizer, corpus, tokens, f"Model of step {step} on {what}")
+        _surprise(options, engine, this, corpus, tokens, f"Model of step {step} on {what}")
         return 0
     block_size = config.model.block_size
     if len(tokens) <= block_size:
@@ -103,15 +98,14 @@ def _check(options: argparse.Namespace) -> None:
 def _surprise(
     options: argparse.Namespace,
     engine: Engine,
-    config: RunConfig,
-    tokenizer: CharTokenizer,
+    this: SavedRun,
     corpus: Corpus | None,
     tokens: Sequence[int],
     what: str,
 ) -> None:
     if len(tokens) < 2:
         raise DataError(f"{options.data} is too short: a character can only surprise after another one")
-    block_size = config.model.block_size
+    block_size, tokenizer = this.config.model.block_size, this.tokenizer
     some = tokens[: (options.characters or CHARACTERS) + 1]
     seen = surprisal.read(engine, tokenizer, some, block_size)
     first = tokenizer.decode(some[:1])

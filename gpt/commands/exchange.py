@@ -14,6 +14,7 @@ from ..runs import checkpoint, convert
 from ..runs.checkpoint import RunConfig
 from ..runs.convert import Imported
 from ..runs.early_stopping import BestLoss
+from ..runs.saved_run import SavedRun
 from ..tokenizer import CharTokenizer
 from ..train import text_sha256
 
@@ -55,7 +56,8 @@ def add_import(command: argparse.ArgumentParser) -> None:
 def run_export(options: argparse.Namespace) -> int:
     """Write a file, and say what its readers need to know."""
     folder = Path(options.folder)
-    model, config, tokenizer, step = checkpoint.load_model(folder)
+    this = SavedRun.open(folder)
+    model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
     out, meta = Path(options.file), options.meta and Path(options.meta).absolute()
     count = f"the model of step {step}, {len(model.parameters()):,} parameters"
     if options.hugging_face:
@@ -72,7 +74,7 @@ def run_export(options: argparse.Namespace) -> int:
         step,
         dataset=meta.parent.name if meta and meta.name == "meta.pkl" else None,
         optimizer=_optimizer(folder, config, step),
-        best_val_loss=BestLoss(checkpoint.read_log(folder)).loss if out.suffix == ".pt" else None,
+        best_val_loss=BestLoss(this.log()).loss if out.suffix == ".pt" else None,
     )
     print(f"Wrote {options.file}: {count}, nanoGPT's names")
     more = [f"{name} {value}" for name, value in convert.model_args(config.model).items()

@@ -6,7 +6,7 @@ import argparse
 
 import viz
 
-from ..pictures.run import load
+from ..pictures.run import PicturedRun
 from .common import best_flag
 
 
@@ -24,7 +24,7 @@ def add_explore(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute one loss in scalars, and write the page."""
-    this = load(options.folder, best=options.best)
+    this = PicturedRun.open(options.folder, best=options.best)
     tokens = this.tokens(options.text, None if options.length is None else options.length + 1)
     loss, calls, length = this.recorded(tokens)
     print(f"the loss of step {this.step} on {length} characters: {loss.data:.4f}")

@@ -10,7 +10,7 @@ from viz.charts.chart import Chart
 
 from ..errors import CheckpointError
 from ..inspection.examination import Examination, watched
-from ..pictures.run import SavedRun, load, settings
+from ..pictures.run import PicturedRun
 from ..runs import checkpoint
 from .common import best_flag
 
@@ -32,19 +32,18 @@ def add_flow(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute one loss in scalars, and show its gradients; or show what training measured."""
-    this = settings(options.folder)
-    chart, name = _over_time(this) if options.over_time else _now(options)
+    this = PicturedRun.open(options.folder, best=options.best)
+    chart, name = _over_time(this) if options.over_time else _now(this, options.text)
     print(chart)
     if options.out != "-":
         print(f"\nWrote {chart.save(options.out or this.folder / name)}")
     return 0
 
 
-def _now(options: argparse.Namespace) -> tuple[Chart, str]:
-    this = load(options.folder, best=options.best)
-    loss, calls, length = this.recorded(this.tokens(options.text))
-    units = Examination(this.model, this.corpus().val).units() if options.text is None else {}
-    of = "the validation text" if options.text is None else "that text"
+def _now(this: PicturedRun, text: str | None) -> tuple[Chart, str]:
+    loss, calls, length = this.recorded(this.tokens(text))
+    units = Examination(this.model, this.corpus().val).units() if text is None else {}
+    of = "the validation text" if text is None else "that text"
     print(f"Loss of step {this.step} on {length} characters of {of}: {viz.style.number(loss.data)}")
     if units:
         print(watched(units))
@@ -57,7 +56,7 @@ def _now(options: argparse.Namespace) -> tuple[Chart, str]:
     return measured, "flow.svg"
 
 
-def _over_time(this: SavedRun) -> tuple[Chart, str]:
+def _over_time(this: PicturedRun) -> tuple[Chart, str]:
     measured = this.flow()
     if not measured:
         raise CheckpointError(

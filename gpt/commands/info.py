@@ -17,12 +17,12 @@ from ..data.corpus import Corpus
 from ..errors import ConfigError, DataError
 from ..inspection.profile import Profile, profile
 from ..model import GPT
-from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
+from ..runs.saved_run import SavedRun
 from ..runs.wording import final_validation, judged
 from ..tokenizer import CharTokenizer, shortened
-from .common import best_flag, parameters_file, text_at_hand
+from .common import best_flag
 
 _WIDTH = 80
 _VALIDATIONS = 12  # that are shown, spread over the run
@@ -49,13 +49,14 @@ def run(options: argparse.Namespace) -> int:
     if options.profile is not None and options.profile < 1:
         raise ConfigError(f"profile must be at least 1 step, got {options.profile}")
     folder = Path(options.folder)
-    model, config, tokenizer, step = checkpoint.load_model(folder, parameters_file(options))
-    corpus = text_at_hand(config, tokenizer)
+    this = SavedRun.open(folder, best=options.best)
+    model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
+    corpus = this.corpus_at_hand()
     if options.profile and corpus is None:
         raise DataError(
             f"a profile trains on the text of the run, and {config.dataset or config.data} is not on this machine"
         )
-    log = [record for record in checkpoint.read_log(folder) if record["step"] <= step]
+    log = [record for record in this.log() if record["step"] <= step]
     _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
     _print(_text_seen(config, step, corpus))
     _history(log, config, corpus, tokenizer)

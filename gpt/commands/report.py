@@ -8,8 +8,9 @@ from pathlib import Path
 from tinygrad_edu import console
 
 from ..errors import ConfigError
-from ..inspection.observer import opened
+from ..inspection.observer import observed
 from ..pictures.report import FOLDER, Subject, write
+from ..runs.saved_run import SavedRun
 
 
 def add_report(command: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else folder / FOLDER
     if out.exists() and not out.is_dir():
         raise ConfigError(f"a report is a folder, and {out} is a file; choose another name with --out")
-    this = opened(folder)
+    this = observed(SavedRun.open(folder))
     print(f"Looking at {folder}, step {this.step} of {this.config.train.steps} ...", flush=True)
     print(f"Wrote {write(Subject(this, out), lambda title: print(f'  {title}', flush=True))}")
     return 0

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import random
 import re
-from pathlib import Path
 
 from tinygrad_edu import console
 
 from ..engines import make_engine
 from ..errors import ConfigError
-from ..runs import checkpoint
+from ..runs.saved_run import SavedRun
 from ..sample import check_settings, generate, until
 from ..train import first_prompt
-from .common import checkpoint_flag, engine_flag, parameters_file, with_engine
+from .common import checkpoint_flag, engine_flag, with_engine
 
 
 def add_sample(command: argparse.ArgumentParser) -> None:
@@ -73,10 +72,11 @@ def run(options: argparse.Namespace) -> int:
     stops = [unescaped(stop) for stop in options.stop]
     if "" in stops:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
-    model, config, tokenizer, _ = checkpoint.load_model(Path(options.checkpoint), parameters_file(options))
+    this = SavedRun.open(options.checkpoint, best=options.best)
+    config, tokenizer = this.config, this.tokenizer
     # A given prompt is part of the text and is printed; the line break that otherwise starts a text is not.
     prompt = tokenizer.encode(config.normalized(options.prompt or "") or first_prompt(tokenizer))
-    engine = make_engine(model, with_engine(config.train, options))
+    engine = make_engine(this.model, with_engine(config.train, options))
     out = console.data()
     for number in range(options.samples):
         if options.samples > 1:

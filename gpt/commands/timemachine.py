@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..inspection.observer import opened
+from ..inspection.observer import observed
 from ..pictures.timemachine import chosen_sentence, page_of
-from ..runs import checkpoint, snapshots
+from ..runs import snapshots
+from ..runs.saved_run import SavedRun
 from ..runs.wording import command_line
 
 
@@ -25,15 +26,15 @@ def add_timemachine(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate every snapshot, and write the page."""
     folder = Path(options.folder)
-    config = checkpoint.load_config(folder)
+    saved = SavedRun.open(folder)
     out = Path(options.out or folder / "timemachine.html")
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"the time machine is a page: {out} must end in .html")
     if not out.parent.is_dir():
         raise ConfigError(f"there is no folder {out.parent} to write {out.name} into; make it first")
     taken = kept(folder)
-    this = opened(folder)
-    sentence = chosen_sentence(this, config, options.text)
+    this = observed(saved)
+    sentence = chosen_sentence(this, saved.config, options.text)
     print(f"Looking at {len(taken)} snapshots of {folder}, of step {min(taken)} to {max(taken)} ...", flush=True)
     print(f"Wrote {page_of(this, taken, sentence).save(out)}")
     return 0

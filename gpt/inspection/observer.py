@@ -14,16 +14,15 @@ from typing import Any
 
 from tinygrad_edu.errors import brief
 
-from ..data import ngram
-from ..data.corpus import Corpus
 from ..engines.compiled import CompiledEngine
 from ..runs import checkpoint
+from ..runs.saved_run import SavedRun
 from ..sample import distribution
 from ..tokenizer import CharTokenizer
 from ..train import Run, sample_text
 from .examination import Examination
 
-__all__ = ["RECENT", "SENTENCE", "Observation", "Observer", "first_sentence", "observed", "opened"]
+__all__ = ["RECENT", "SENTENCE", "Observation", "Observer", "first_sentence", "observed"]
 
 SENTENCE = 20  # characters: more rows of an attention cannot be read on a screen
 RECENT = 20  # steps whose mean is the training loss of an observation: single batches jump
@@ -55,22 +54,14 @@ class Observation:
     given: Any
 
 
-def opened(folder: Path) -> Run:
-    """Load the finished or interrupted run in a folder, as it was last saved; nothing is written."""
-    model, config, tokenizer, step = checkpoint.load_model(folder)
-    corpus = Corpus.from_text(config.text(), config.model.block_size, tokenizer)
-    engine = CompiledEngine(model, replace(config.train, engine="compiled", device="cpu"))
-    known = ngram.baselines(corpus.train, corpus.val, tokenizer.vocab_size)
-    return Run(folder, config, corpus, model, engine, step, known)
-
-
-def observed(run: Run) -> Run:
-    """Return the same run with an engine that can be inspected: numpy's, on one machine, whatever it is trained
-    with."""
-    if type(run.engine) is CompiledEngine:
+def observed(run: Run | SavedRun) -> Run:
+    """Return a run with an engine that can be inspected: numpy's, on one machine, whatever it is trained with."""
+    if isinstance(run, Run) and type(run.engine) is CompiledEngine:
         return run
     engine = CompiledEngine(run.model, replace(run.config.train, engine="compiled", device="cpu"))
-    return replace(run, engine=engine)
+    if isinstance(run, Run):
+        return replace(run, engine=engine)
+    return Run(run.folder, run.config, run.corpus(), run.model, engine, run.step, run.baselines())
 
 
 def first_sentence(text: Sequence[int], tokenizer: CharTokenizer, length: int) -> list[int]:

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from tinygrad_edu import Value, collector_paused, no_grad, record_calls
 from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.compiler import Compiled, jit
-from tinygrad_edu.errors import brief
-from tinygrad_edu.gradient_stats import GradientStats
 from viz import DrawingError
 
-from ..data import ngram
-from ..data.corpus import Corpus
-from ..data.ngram import Baseline
 from ..errors import DataError
 from ..inspection.loss_graph import Recorded, recorded_end, recorded_loss
-from ..model import GPT
-from ..runs import checkpoint
-from ..runs.checkpoint import RunConfig
+from ..runs.saved_run import SavedRun
 from ..sample import ScalarScorer
-from ..tokenizer import CharTokenizer
 
-__all__ = ["Checkpoint", "SavedRun", "load", "settings"]
+__all__ = ["PicturedRun"]
 
 
-@brief
-@dataclass(frozen=True)
-class SavedRun:
-    """A run without its parameters.
-
-    Attributes:
-        folder: its folder.
-        config: the settings of model and training, and the source of the text.
-        tokenizer: characters to tokens and back.
-    """
-
-    folder: Path
-    config: RunConfig
-    tokenizer: CharTokenizer
+class PicturedRun(SavedRun):
+    """A run, and what pictures are made of."""
 
     def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
         """Return the tokens of a text, or of the beginning of the run's validation text.
@@ -58,11 +34,10 @@ class SavedRun:
         if length < 1:
             raise DrawingError(f"a picture shows at least 1 character, got {length}")
         try:
-            found = list(
-                self.corpus().val[:length] if text is None else self.tokenizer.encode(self.config.normalized(text))
-            )
-        except DrawingError as error:
+            val = self.corpus().val if text is None else ()
+        except DataError as error:
             raise DrawingError(f"{error}; give another text with --text") from None
+        found = list(val[:length]) if text is None else self.tokenizer.encode(self.config.normalized(text))
         if not found:
             raise DrawingError("the text is empty; give at least one character")
         return found[:length]
@@ -70,40 +45,6 @@ class SavedRun:
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Return each token as its character."""
         return [self.tokenizer.decode([token]) for token in tokens]
-
-    def log(self) -> list[dict[str, Any]]:
-        """The lines of the run's log: a dict per step."""
-        return checkpoint.read_log(self.folder)
-
-    def flow(self) -> dict[int, list[GradientStats]]:
-        """Return by step the gradient statistics measured in training, one per table of parameters."""
-        return checkpoint.read_flow(self.folder)
-
-    def baselines(self) -> list[Baseline]:
-        """Compute the baselines on the run's text, in a few seconds."""
-        corpus = self.corpus()
-        return ngram.baselines(corpus.train, corpus.val, self.tokenizer.vocab_size)
-
-    def corpus(self) -> Corpus:
-        """Return the text of the run in its two parts; raises DrawingError if it can no longer be read."""
-        try:
-            return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
-        except DataError as error:
-            raise DrawingError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
-
-
-@brief
-@dataclass(frozen=True)
-class Checkpoint(SavedRun):
-    """A run with its parameters as they were saved.
-
-    Attributes:
-        model: the model, with dropout off.
-        step: the step at which its parameters were saved.
-    """
-
-    model: GPT
-    step: int
 
     def embeddings(self, *, positions: bool = False) -> Sequence[Sequence[Value]]:
         """Return a vector per character of the alphabet, or per position of the context.               # (V or T, C)"""
@@ -147,24 +88,3 @@ class Checkpoint(SavedRun):
 def _check_pair(tokens: Sequence[int]) -> None:
     if len(tokens) < 2:
         raise DrawingError(f"a loss needs a character and the one that follows it; got {len(tokens)}")
-
-
-def settings(folder: str | os.PathLike[str]) -> SavedRun:
-    """Load the run in a folder without its parameters; raises CheckpointError as :func:`load` does."""
-    path = Path(folder)
-    return SavedRun(path, checkpoint.load_config(path), checkpoint.load_tokenizer(path))
-
-
-def load(folder: str | os.PathLike[str], *, best: bool = False) -> Checkpoint:
-    """Load the run in a folder that ``python -m gpt train`` wrote.
-
-    Args:
-        folder: the folder of the run.
-        best: whether to take the parameters with the lowest validation loss instead of the last.
-
-    Raises CheckpointError, with what is missing or damaged.
-    """
-    path = Path(folder)
-    model, config, tokenizer, step = checkpoint.load_model(path, checkpoint.BEST if best else checkpoint.MODEL)
-    model.eval()
-    return Checkpoint(path, config, tokenizer, model, step)

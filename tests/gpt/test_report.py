@@ -16,10 +16,11 @@ from gpt.cli import main
 from gpt.commands import draw
 from gpt.config import PRESETS, GPTConfig, preset
 from gpt.inspection import loss_graph
-from gpt.inspection.observer import opened
+from gpt.inspection.observer import observed
 from gpt.model import parameter_shapes
 from gpt.pictures import report
 from gpt.runs import checkpoint, snapshots
+from gpt.runs.saved_run import SavedRun
 from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tinygrad_edu import topological_order
@@ -95,6 +96,10 @@ def test_the_pages_open_without_an_error_or_a_request(trained: Path, browser: Br
         assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
     browser.open((trained / "report" / "index.html").as_uri())
     assert browser.evaluate("[...document.querySelectorAll('.picture svg')].every(s => s.getBBox().width > 50)")
+    size = {"width": 1280, "height": 720}
+    browser.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
+    cut = "p => p.scrollHeight > p.clientHeight && p.clientHeight < 800"
+    assert browser.evaluate(f"[...document.querySelectorAll('.picture')].filter({cut}).length") == 0
     for width in (375, 1400):
         browser.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
         assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -117,7 +122,7 @@ def test_looking_at_a_run_changes_nothing_in_it(trained: Path, tmp_path: Path) -
     shutil.copytree(trained, run)
     snapshots.taken(run)[8].unlink()  # stopped between two snapshots: the last one is not the model
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    this = opened(run)
+    this = observed(SavedRun.open(run))
     numbers = [p.data for p in this.model.parameters()]
     loss = this.engine.evaluate(this.corpus.validation(6, 3))
     report.write(report.Subject(this, tmp_path / "elsewhere"))
@@ -136,7 +141,7 @@ def test_the_graph_is_searched_once_for_all_sections(
     sizes = []
     find = regions.find
     monkeypatch.setattr(regions, "find", lambda graph, calls: sizes.append(len(graph)) or find(graph, calls))
-    subject = report.Subject(opened(trained), tmp_path)
+    subject = report.Subject(observed(SavedRun.open(trained)), tmp_path)
     report.write(subject)
     loss, calls = subject.recorded.loss, subject.recorded.calls
     assert sizes == [len(topological_order(loss))]
@@ -151,7 +156,7 @@ def test_of_a_large_model_the_last_blocks_are_drawn_and_all_of_it_is_measured(
     assert main(arguments) == 0
     monkeypatch.setattr(report, "SEARCHED_SCALARS", 1)
     monkeypatch.setattr(report, "WHOLE", 1)
-    subject = report.Subject(opened(tmp_path / "run"), tmp_path / "out")
+    subject = report.Subject(observed(SavedRun.open(tmp_path / "run")), tmp_path / "out")
     report.write(subject)
     content = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert WAITING not in content
@@ -274,7 +279,7 @@ def test_every_picture_has_a_bound_whatever_the_alphabet(tmp_path: Path) -> None
     settings = ["--n-embd", "4", "--n-head", "2", "--block-size", "4", "--batch-size", "1", "--steps", "1"]
     arguments = ["train", "--data", str(text), "--preset", "micro", *settings, "--eval-sequences", "2"]
     assert main([*arguments, "--final-eval-sequences", "2", "--no-draw", "--keep", "0", "--out", str(run)]) == 0
-    subject = report.Subject(opened(run), out)
+    subject = report.Subject(observed(SavedRun.open(run)), out)
     report.write(subject)
     assert WAITING not in (out / "index.html").read_text(encoding="utf-8")
     assert len(subject.loss_drawing.picture.boxes) <= report.DRAWN_BOXES
@@ -297,7 +302,7 @@ def test_a_report_compiles_each_program_once_and_records_one_loss(
     recorded: list[int] = []
     monkeypatch.setattr(Compiled, "_compile", _noting(Compiled._compile, lambda it, *_: compiled.append(it._name)))
     monkeypatch.setattr(loss_graph, "record_calls", _noting(loss_graph.record_calls, lambda: recorded.append(1)))
-    subject = report.Subject(opened(run), out)
+    subject = report.Subject(observed(SavedRun.open(run)), out)
     report.write(subject)
     assert WAITING not in (out / "index.html").read_text(encoding="utf-8")
     assert sorted(compiled) == ["CachedScorer._step_program", "Examination._all", "GPT.loss", "_Probed.loss"]

@@ -14,10 +14,11 @@ import pytest
 import viz
 from gpt.cli import main
 from gpt.inspection.loss_graph import recorded_loss
-from gpt.inspection.observer import Observer, first_sentence, opened
+from gpt.inspection.observer import Observer, first_sentence, observed
 from gpt.model import GPT
 from gpt.pictures.timemachine import chosen_sentence, page_of
 from gpt.runs import checkpoint, snapshots
+from gpt.runs.saved_run import SavedRun
 from gpt.tokenizer import CharTokenizer
 from tests.viz.browser import Browser
 from tinygrad_edu import record_calls
@@ -62,7 +63,7 @@ def attention_of(model: GPT, tokens: list[int]) -> list[list[list[float]]]:
 
 
 def test_every_number_of_a_moment_is_that_of_the_scalar_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    this = opened(run)
+    this = observed(SavedRun.open(run))
     sentence = chosen_sentence(this, this.config, None)
     assert len(sentence) == this.config.model.block_size + 1
     observer = Observer(this, sentence)
@@ -96,7 +97,7 @@ def test_the_sample_of_a_moment_is_the_one_that_training_printed(
     arguments[arguments.index("--sample-interval") + 1] = "4"
     run = trained(arguments, tmp_path / "run")
     printed = capsys.readouterr().out
-    this = opened(run)
+    this = observed(SavedRun.open(run))
     seen = Observer(this, this.corpus.val[:7]).see(snapshots.taken(run)[4])
     framed = "\n".join(f"    │ {line}" for line in seen.sample.strip("\n").split("\n"))
     assert framed in printed
@@ -118,7 +119,7 @@ def test_the_page_holds_what_the_scalar_model_gives(
     data = data_of(out)
     assert [frame["step"] for frame in data["frames"]] == [0, 4, 8]
     assert data["heads"] == [f"h.{layer}.attn.head {head}" for layer in (0, 1) for head in (1, 2)]
-    this = opened(run)
+    this = observed(SavedRun.open(run))
     sentence = chosen_sentence(this, this.config, None)
     for frame in data["frames"]:
         model = model_of(run, frame["step"])
@@ -157,7 +158,7 @@ def test_the_same_run_gives_the_same_page(train_arguments: list[str], tmp_path: 
     run = trained(train_arguments, tmp_path / "run")
     pages = []
     for _ in range(2):
-        this = opened(run)
+        this = observed(SavedRun.open(run))
         pages.append(page_of(this, snapshots.taken(run), chosen_sentence(this, this.config, None)).html)
     assert pages[0] == pages[1]
 

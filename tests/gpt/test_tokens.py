@@ -22,7 +22,7 @@ from gpt.data.corpus import Corpus
 from gpt.data.text import Text
 from gpt.data.token_file import Tokens, tokens_of
 from gpt.errors import DataError, UnknownCharacterError
-from gpt.pictures import run as pictured
+from gpt.pictures.run import PicturedRun
 from gpt.runs import checkpoint
 from gpt.tokenizer import CharTokenizer
 from tinygrad_edu.files import lock
@@ -232,7 +232,7 @@ def test_a_run_on_a_folder_is_normalized_everywhere(
     assert main(["chat", str(out), "--max-new-tokens", "3"]) == 0
     assert "is not in the model's alphabet" not in "".join(capsys.readouterr())
     assert main(["compare", str(out), str(out), "--prompt", "TO “BE”", "--max-new-tokens", "3"]) == 0
-    assert pictured.load(out).tokens("TO") == checkpoint.load_tokenizer(out).encode("to")
+    assert PicturedRun.open(out).tokens("TO") == checkpoint.load_tokenizer(out).encode("to")
     other = tmp_path / "other.txt"
     other.write_text("TO BE OR NOT “TO BE”", encoding="utf-8")
     assert main(["eval", "--checkpoint", str(out), "--data", str(other)]) == 0

@@ -7,7 +7,7 @@ from operator import mul
 import pytest
 
 import viz
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from tests.viz.charts import AWKWARD, check_accessible, check_words_fit, titles, words
 from tests.viz.drawn_examples import GPT, Attention
 from tinygrad_edu import Value, no_grad, record_calls
@@ -60,7 +60,7 @@ def test_heads_are_found_in_what_was_recorded(gpt):
 
 
 def test_of_a_trained_run_rows_sum_to_1_and_masked_cells_are_0(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     tokens = found.tokens(length=6)
     calls = found.called(tokens)
     chart = viz.attention(calls, found.characters(tokens))
@@ -169,7 +169,7 @@ def test_every_character_survives():
 
 
 def test_the_page_chooses_layer_and_head(browser, tmp_path, run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     chart = viz.attention(found.called(found.tokens("to be")), "to be", title="Attention")
     path = tmp_path / "a.html"
     chart.save(path)
@@ -185,7 +185,7 @@ def test_the_page_chooses_layer_and_head(browser, tmp_path, run):
 
 @pytest.mark.axe
 def test_the_page_is_accessible(browser, tmp_path, run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     viz.attention(found.called(found.tokens("to be")), "to be").save(tmp_path / "a.html")
     browser.open((tmp_path / "a.html").as_uri())
     check_accessible(browser)

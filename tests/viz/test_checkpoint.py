@@ -7,14 +7,14 @@ import pytest
 import viz
 from gpt.data import ngram
 from gpt.errors import CheckpointError, UnknownCharacterError
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from gpt.runs.checkpoint import BEST, save_model
 from gpt.sample import ScalarScorer
 from tests.viz import runs
 
 
 def test_the_run_that_was_saved(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     assert found.step == 8
     assert not found.model.training
     assert found.config.model.n_layer == 2
@@ -22,7 +22,7 @@ def test_the_run_that_was_saved(run):
 
 
 def test_tokens_are_those_of_a_text_or_of_the_validation_text(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     text = runs.text()
     assert "".join(found.characters(found.tokens())) == text[len(text) * 9 // 10 :][:7]  # context 6, and one to predict
     assert "".join(found.characters(found.tokens("not to be"))) == "not to "
@@ -30,7 +30,7 @@ def test_tokens_are_those_of_a_text_or_of_the_validation_text(run):
 
 
 def test_a_recorded_loss_has_gradients_and_calls(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     tokens = found.tokens("to be")
     loss, calls, length = found.recorded(tokens)
     assert length == 4
@@ -41,13 +41,13 @@ def test_a_recorded_loss_has_gradients_and_calls(run):
 
 
 def test_logits_are_of_the_end_of_the_text(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     tokens = found.tokenizer.encode("to be or not")
     assert found.logits(tokens) == ScalarScorer(found.model)(tokens[-6:])
 
 
 def test_the_baselines_are_of_the_text_of_the_run(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     tokens = found.tokenizer.encode(runs.text())
     split = len(tokens) * 9 // 10
     assert found.baselines() == ngram.baselines(tokens[:split], tokens[split:], found.tokenizer.vocab_size)
@@ -55,24 +55,24 @@ def test_the_baselines_are_of_the_text_of_the_run(run):
 
 def test_the_best_parameters_can_be_taken(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "copy")
-    save_model(copy, checkpoint.load(run).model, 3, BEST)
-    assert checkpoint.load(copy, best=True).step == 3
-    assert checkpoint.load(copy).step == 8
+    save_model(copy, PicturedRun.open(run).model, 3, BEST)
+    assert PicturedRun.open(copy, best=True).step == 3
+    assert PicturedRun.open(copy).step == 8
 
 
 def test_what_is_missing_is_said(run, tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        checkpoint.load(tmp_path)
+        PicturedRun.open(tmp_path)
     moved = shutil.copytree(run, tmp_path / "moved")
     config = moved / "config.json"
     config.write_text(config.read_text().replace("text.txt", "gone.txt"))
     with pytest.raises(viz.DrawingError, match=r"there is no file .*gone.txt; give another text with --text"):
-        checkpoint.load(moved).tokens()
-    assert checkpoint.load(moved).tokens("to be")
+        PicturedRun.open(moved).tokens()
+    assert PicturedRun.open(moved).tokens("to be")
 
 
 def test_what_cannot_be_shown_is_said(run):
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     with pytest.raises(viz.DrawingError, match="the text is empty"):
         found.tokens("")
     with pytest.raises(viz.DrawingError, match="at least 1 character, got 0"):

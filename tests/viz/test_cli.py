@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import viz
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from tinygrad_edu import topological_order
 from viz import style
 from viz.cli import main
@@ -115,11 +115,13 @@ def test_the_flow_of_an_expression(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_the_graph_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    loss = checkpoint.load(run)
+    loss = PicturedRun.open(run)
     result, _, length = loss.recorded(loss.tokens())
     assert main(["graph", str(run), "-o", str(tmp_path / "g.dot")]) == 0
     printed = capsys.readouterr().out
-    assert f"Loss of step 8 on {length} characters: {style.number(result.data)}\n" in printed
+    loss_on = f"the loss on {length} characters of the validation text"
+    assert f"Step 8: {style.number(result.data)} is {loss_on}.\n" in printed
+    assert printed.count("characters") == 1
     text = (tmp_path / "g.dot").read_text(encoding="utf-8")
     assert f"{len(topological_order(result)):,} Values: " in text
     assert text.count("label=<<TABLE") <= 41  # 40 boxes, and the words on top
@@ -135,7 +137,7 @@ def test_the_flow_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["flow", str(run)]) == 0
     printed = capsys.readouterr().out
     assert "transformer.h.1.attn.head 2" in printed
-    updates = {line.name: line.update for line in checkpoint.load(run).flow()[8]}
+    updates = {line.name: line.update for line in PicturedRun.open(run).flow()[8]}
     [row] = [line.split() for line in printed.splitlines() if line.startswith("lm_head.weight")]
     assert float(row[-1]) == pytest.approx(updates["lm_head.weight"], rel=0.05)
     assert main(["flow", str(run), "--over-time", "-o", str(tmp_path / "over.html")]) == 0

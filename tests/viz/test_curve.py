@@ -10,7 +10,7 @@ import pytest
 
 import viz
 from gpt.data.ngram import Baseline
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from tests.viz.charts import AWKWARD, check_words_fit, titles, words
 from viz.cli import main
 
@@ -156,7 +156,7 @@ def test_the_command(run, tmp_path, capsys):
     out = tmp_path / "c.svg"
     assert main(["curve", str(run), "-o", str(out)]) == 0
     said = capsys.readouterr().out
-    baselines = checkpoint.settings(run).baselines()
+    baselines = PicturedRun.open(run).baselines()
     assert all(f"{baseline.name} {viz.style.number(baseline.loss)}" in said for baseline in baselines)
     last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     assert f"{viz.style.number(last['val_loss'])} on more of the text" in said

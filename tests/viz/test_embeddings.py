@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import viz
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from tests.viz.charts import AWKWARD, check_words_fit, titles, words
 from tinygrad_edu import Value
 from viz.charts import embeddings as embeddings_module
@@ -168,7 +168,7 @@ def test_the_command(run, tmp_path, capsys):
     assert main(["embeddings", str(run), "-o", str(out)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "Embeddings of characters after step 8"
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     assert len(said) == found.tokenizer.vocab_size + 4
     shown = viz.embeddings(found.model.transformer.wte.weight, found.tokenizer.alphabet)
     assert titles(shown)[0].split(",")[0] in out.read_text().replace("&#x27;", "'")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import viz
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from tests.viz.charts import AWKWARD, check_words_fit, titles, words
 from tinygrad_edu import Value, nn, record_calls
 from viz.cli import main
@@ -136,7 +136,7 @@ def test_the_command(run, tmp_path, capsys):
     said = capsys.readouterr().out
     title = "Distributions after step 8; the gradients are of one loss on 6 characters"
     assert said.startswith(f"{title}\nweights\ntransformer.wte.weight")
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     _, calls, _ = found.recorded(found.tokens())
     expected = viz.histogram(calls, title=title)
     assert out.read_text() == expected.svg()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import viz
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from gpt.sample import distribution
 from viz.rendering.rasterize import as_dot
 
@@ -17,7 +17,7 @@ CHARTS = ("attention", "boundary", "compilation", "embeddings", "gradients", "lo
 
 def charts(folder):
     """Every kind of chart, by name."""
-    run = checkpoint.load(folder)
+    run = PicturedRun.open(folder)
     tokens = run.tokens("to be")
     loss, calls, _ = run.recorded(tokens)
     logits = run.logits(tokens)

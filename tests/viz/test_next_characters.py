@@ -6,7 +6,7 @@ import re
 import pytest
 
 import viz
-from gpt.pictures import run as checkpoint
+from gpt.pictures.run import PicturedRun
 from gpt.sample import distribution
 from tests.viz.charts import AWKWARD, check_words_fit, titles, words
 from tinygrad_edu import Value
@@ -103,7 +103,7 @@ def test_the_command(run, tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "After “to be or no”"
     assert said[1].split("  ")[-1].strip() == "then top-k 3"
-    found = checkpoint.load(run)
+    found = PicturedRun.open(run)
     expected = distribution(found.logits(found.tokenizer.encode("to be or no")), 0.5, 3)
     shown = re.findall(r"then top-k 3; (\S+): ([\d.e-]+)", out.read_text())
     assert [float(p) for _, p in shown[:3]] == sorted(expected, reverse=True)[:3]

@@ -1,0 +1,103 @@
+"""Open the run in a folder: the one way for commands, pictures, inspection and experiments.
+
+Only :func:`gpt.train.resume` reads more: the state of the optimizer, to train on.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from tinygrad_edu.errors import brief
+from tinygrad_edu.gradient_stats import GradientStats
+
+from ..data import ngram
+from ..data.corpus import Corpus, cache_folder
+from ..data.ngram import Baseline
+from ..errors import DataError
+from ..model import GPT
+from ..tokenizer import CharTokenizer
+from . import checkpoint
+from .checkpoint import RunConfig
+
+__all__ = ["SavedRun"]
+
+
+@brief
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as it was saved; its parameters and its text are read when they are asked for.
+
+    Attributes:
+        folder: its folder.
+        config: the settings of model and training, and the source of the text.
+        tokenizer: characters to tokens and back.
+        file: the name of the file with its parameters.
+    """
+
+    folder: Path
+    config: RunConfig
+    tokenizer: CharTokenizer
+    file: str
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, best: bool = False) -> Self:
+        """Open the run in a folder that ``python -m gpt train`` wrote; nothing is written.
+
+        Args:
+            folder: the folder of the run.
+            best: whether to take the parameters with the lowest validation loss instead of the last.
+
+        Raises CheckpointError, with what is missing or damaged.
+        """
+        path = Path(folder)
+        config, tokenizer = checkpoint.load_config(path), checkpoint.load_tokenizer(path)
+        return cls(path, config, tokenizer, checkpoint.BEST if best else checkpoint.MODEL)
+
+    @cached_property
+    def _loaded(self) -> tuple[GPT, int]:
+        model, _, _, step = checkpoint.load_model(self.folder, self.file)
+        model.eval()
+        return model, step
+
+    @property
+    def model(self) -> GPT:
+        """The model, with dropout off; raises CheckpointError if its parameters are missing or damaged."""
+        return self._loaded[0]
+
+    @property
+    def step(self) -> int:
+        """The step at which the parameters were saved; raises CheckpointError like :attr:`model`."""
+        return self._loaded[1]
+
+    def corpus(self) -> Corpus:
+        """Return the text of the run in its two parts; raises DataError if it can no longer be read."""
+        try:
+            return Corpus.from_text(self.config.text(), self.config.model.block_size, self.tokenizer)
+        except DataError as error:
+            raise DataError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
+
+    def corpus_at_hand(self) -> Corpus | None:
+        """Return the same; None if it is gone or would have to be fetched: inspecting a run needs no network."""
+        if self.config.data is None and not (cache_folder() / f"{self.config.dataset}.txt").exists():
+            return None
+        try:
+            return self.corpus()
+        except DataError:
+            return None
+
+    def baselines(self) -> list[Baseline]:
+        """Compute the baselines on the run's text, in a few seconds; raises DataError like :meth:`corpus`."""
+        corpus = self.corpus()
+        return ngram.baselines(corpus.train, corpus.val, self.tokenizer.vocab_size)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the run's log: a dict per step."""
+        return checkpoint.read_log(self.folder)
+
+    def flow(self) -> dict[int, list[GradientStats]]:
+        """Return by step the gradient statistics measured in training, one per table of parameters."""
+        return checkpoint.read_flow(self.folder)
