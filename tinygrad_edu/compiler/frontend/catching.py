@@ -155,9 +155,9 @@ def watching(errors: bool, questions: Container[CodeType], ask: Callable[[FrameT
     """
 
     def look(frame: FrameType, event: str, arg: Any) -> Any:
-        frame.f_trace_lines = False
-        if event == "call":
-            frame.f_trace_opcodes = frame.f_code in questions
+        frame.f_trace_lines = frame.f_code in questions
+        if event == "line":  # set at the call, it does not work for the first one since Python 3.12
+            frame.f_trace_opcodes = True
         elif event == "opcode":
             ask(frame)
         elif event == "exception" and errors and (found := foreign(arg[1].with_traceback(arg[2]))):
