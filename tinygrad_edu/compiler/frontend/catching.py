@@ -155,8 +155,9 @@ def watching(errors: bool, questions: Container[CodeType], ask: Callable[[FrameT
     """
 
     def look(frame: FrameType, event: str, arg: Any) -> Any:
-        frame.f_trace_lines = frame.f_code in questions
-        if event == "line":  # set at the call, it does not work for the first one since Python 3.12
+        if event == "call":
+            frame.f_trace_lines = frame.f_code in questions
+        elif event == "line":  # set at the call, it does not work for the first one since Python 3.12
             frame.f_trace_opcodes = True
         elif event == "opcode":
             ask(frame)
