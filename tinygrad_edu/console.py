@@ -52,6 +52,8 @@ def visible(text: str) -> str:
     >>> visible("a\tb\n") == "a\tb\n"
     True
     """
+    if text.isprintable():  # nearly all names are, and a drawing asks about hundreds of thousands
+        return text
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 

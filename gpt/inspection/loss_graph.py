@@ -131,9 +131,9 @@ def recorded_end(
         return Recorded(*recorded_loss(model, tokens, most), first)
     first = first_drawn(model, most)
     model.eval()
-    model.zero_grad()
     with collector_paused():
         end, x = LastBlocks(model, first), given(first) if given is not None else before(model, tokens[:1], first)
+        end.zero_grad()
         with record_calls() as calls:
             loss = end.loss(x, tokens[1:2])
         loss.label = "loss"

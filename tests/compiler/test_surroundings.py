@@ -254,6 +254,33 @@ def test_not_watched() -> None:
     assert compiled([1.0]).tolist() == [2.0]
 
 
+@pytest.mark.parametrize(("watch", "runs"), [(True, 2), (False, 1)])
+def test_a_function_that_is_said_to_stay_the_same_is_compiled_in_one_run(watch: bool, runs: int) -> None:
+    seen: list[float] = []
+    w = Value(2.0)
+
+    def function(x: Value) -> Value:
+        seen.append(1.0)
+        return w * x
+
+    compiled = jit(function, watch=watch)
+    assert compiled([1.0]).tolist() == compiled([1.0]).tolist() == [2.0]
+    assert len(seen) == runs
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_a_number_that_the_function_changes_is_never_frozen_in(watch: bool) -> None:
+    count = [0.0]
+    w = Value(2.0)
+
+    def function(x: Value) -> Value:
+        count[0] += 1.0
+        return w * x * count[0]
+
+    with pytest.raises(CompileError):
+        jit(function, watch=watch)([1.0])
+
+
 def test_a_number_that_always_changes_is_named() -> None:
     step = 0
     w = Value(2.0)

@@ -9,7 +9,9 @@ import re
 import struct
 import subprocess
 import sys
+import zlib
 from array import array
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -645,6 +647,36 @@ def test_in_the_frame_of_a_notebook(opened, browser, tmp_path):
 # --- without a browser ------------------------------------------------------------------------------------------------
 
 
+def unpacked(packed: str, count: int) -> tuple[int, ...]:
+    planes = zlib.decompress(base64.b64decode(packed))
+    return struct.unpack(f"<{count}i", bytes(planes[k * count + i] for i in range(count) for k in range(4)))
+
+
+def test_names_are_taken_apart_once_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[str] = []
+    row = explorer_data._row
+    monkeypatch.setattr(explorer_data, "_row", lambda start, tables: (rows.append(start), row(start, tables))[1])
+    layer = nn.Linear(5, 3)
+    with record_calls() as calls:
+        loss = F.mean(layer([Value(1.0, label=f"x{i}") for i in range(5)]))
+    graph = build([loss], calls.names)
+    packed, tables, others = explorer_data.names(graph)
+    assert tables == [("bias", [3]), ("weight", [3, 5])]
+    assert sorted(others.values()) == [f"x{i}" for i in range(5)]
+    assert sorted(rows) == ["", "bias", "weight[0]", "weight[1]", "weight[2]"]
+    assert [graph.names[node] for node in accumulate(unpacked(packed["tables"], 18))] == [
+        *(f"bias[{i}]" for i in range(3)),
+        *(f"weight[{i}][{j}]" for i in range(3) for j in range(5)),
+    ]
+
+
+@pytest.mark.parametrize("label", ["w[1", "w[1]x", "w[ 1]", "w[+1]", "w[x]", "[1]", "w[0]]", "a]b[0]"])
+def test_a_label_that_only_looks_like_an_entry_is_a_name(label: str) -> None:
+    graph = build([Value(1.0, label="w[0]") * Value(2.0, label="w[1]") * Value(3.0, label=label)])
+    *_, others = explorer_data.names(graph)
+    assert label in others.values()
+
+
 def test_the_page_is_one_small_file_without_addresses(micro, tmp_path):
     page = micro[3]
     assert page.save(tmp_path / "x.html") == str(tmp_path / "x.html")
@@ -677,12 +709,7 @@ print(hashlib.sha256(explore(drawn.loss, calls=drawn.calls).html.encode()).hexdi
 
 def test_differences_can_be_summed_up_again():
     numbers = [3, 3, 1, 900_000, -4]
-    packed = explorer_data.pack(array("i", numbers))
-    import zlib
-
-    planes = zlib.decompress(base64.b64decode(packed))
-    raw = bytes(planes[k * len(numbers) + i] for i in range(len(numbers)) for k in range(4))
-    assert struct.unpack(f"<{len(numbers)}i", raw) == tuple(numbers)
+    assert unpacked(explorer_data.pack(array("i", numbers)), len(numbers)) == tuple(numbers)
 
 
 def test_gradients_of_other_results_are_neither_used_nor_changed():

@@ -9,7 +9,7 @@ raise StaleGraphError.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tinygrad_edu import Value
@@ -83,7 +83,12 @@ def _foreign(graph: Graph) -> list[str]:
         and value.op is not CONSTANT
     ]
     if found:  # maybe only the last digits of what was added in another order
-        sizes = _sent(graph, abs)
+        sizes = dict.fromkeys(found, 0.0)
+        for node, inputs in enumerate(graph.inputs):
+            if not sizes.keys().isdisjoint(inputs):
+                for n, flow in zip(inputs, graph.contributions(node) or (), strict=False):
+                    if n in sizes:
+                        sizes[n] += abs(flow)
         found = [n for n in found if abs(values[n].grad - sent[n]) > 1e-9 * (sizes[n] + abs(values[n].grad))]
     if not found:  # or one of them is not finite
         return []
@@ -96,23 +101,27 @@ def _foreign(graph: Graph) -> list[str]:
     ]
 
 
-def _sent(graph: Graph, measure: Callable[[float], float] = float) -> list[float]:
-    """Return for each node the sum of what one backward() from the only result sends to it, each part measured."""
+def _sent(graph: Graph) -> list[float]:
+    """Return for each node the sum of what one backward() from the only result sends to it."""
     values, sent = graph.values, [0.0] * len(graph)
     for node in range(len(graph) - 1, -1, -1):
+        inputs = graph.inputs[node]
+        if not inputs:
+            continue
         value = values[node]
-        grad, op = value.grad, value.op
-        if op is MUL and grad is not NO_GRADIENT_YET:  # most of a network: without a call of contributions()
-            (a, b), (x, y) = graph.inputs[node], value.inputs
-            sent[a] += measure(grad * y.data)
-            sent[b] += measure(grad * x.data)
-        elif op is ADD and grad is not NO_GRADIENT_YET:
-            a, b = graph.inputs[node]
-            sent[a] += (flow := measure(grad))
-            sent[b] += flow
-        elif inputs := graph.inputs[node]:
+        op = value.op
+        if op is not MUL and op is not ADD:
             for n, flow in zip(inputs, graph.contributions(node) or (), strict=False):
-                sent[n] += measure(flow)
+                sent[n] += flow
+        elif (grad := value.grad) is not NO_GRADIENT_YET:  # most of a network: without a call of contributions()
+            a, b = inputs
+            if op is ADD:
+                sent[a] += grad
+                sent[b] += grad
+            else:
+                x, y = value.inputs
+                sent[a] += grad * y.data
+                sent[b] += grad * x.data
     sent[graph.roots[0]] = 1.0
     return sent
 

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from tinygrad_edu import Value
 from tinygrad_edu.console import visible
-from tinygrad_edu.engine import NO_GRADIENT_YET
+from tinygrad_edu.engine import NO_GRADIENT_YET, topological_order
 from tinygrad_edu.ops import ADD, CONSTANT, MUL, SUB
 
 
@@ -127,34 +127,14 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
     ([(), (0, 0)], {0: 'x'})
     """
     roots = list(dict.fromkeys(roots))
-    index: dict[Value, int] = {}
-    values: list[Value] = []
-    inputs: list[tuple[int, ...]] = []
-    uses: list[int] = []
-    stack: list[Value | None] = [*reversed(roots)]
-    pop, push = stack.pop, stack.append
-    while stack:
-        value = pop()
-        if value is None:  # the mark below a Value whose inputs are all done, as in the engine's topological_order
-            value = pop()
-            assert value is not None
-            nodes = tuple([index[x] for x in value.inputs])
-            for node in nodes:
-                uses[node] += 1
-        elif value in index:
-            continue
-        elif value.inputs:
-            index[value] = -1  # seen; its number comes after those of its inputs
-            push(value)
-            push(None)
-            stack += value.inputs[::-1]
-            continue
-        else:
-            nodes = ()
-        index[value] = len(values)
-        values.append(value)
-        inputs.append(nodes)
-        uses.append(0)
+    seen: set[Value] = set()
+    values = [value for root in roots for value in topological_order(root, seen)]
+    index = dict(zip(values, range(len(values)), strict=True))
+    inputs = [tuple([index[x] for x in value.inputs]) for value in values]
+    uses = [0] * len(values)
+    for nodes in inputs:
+        for node in nodes:
+            uses[node] += 1
     names = names or {}
     found: dict[int, str] = {}
     for node, value in enumerate(values):
@@ -175,13 +155,20 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
 
 
 def _tables(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    rows: dict[str, int] = {}  # the largest last index in each row: of ``w[3][5]`` this is 5 in the row ``w[3]``
+    for name in names:
+        row, bracket, last = name.rpartition("[")
+        if bracket:
+            if not last[:-1].isdecimal():
+                rows[name] = -1
+            elif (i := int(last[:-1])) > rows.get(row, -1):
+                rows[row] = i
     tables: dict[str, tuple[int, ...]] = {}
     find = re.compile(r"\d+").findall
-    for name in names:
-        table, bracket, indices = name.partition("[")
-        if bracket:
-            size = tuple([int(i) + 1 for i in find(indices)])
-            before = tables.setdefault(table, size)
-            if size != before:
-                tables[table] = tuple(map(max, before, size)) if len(before) == len(size) else size
+    for row, largest in rows.items():
+        table, _, indices = row.partition("[")
+        size = (*[int(i) + 1 for i in find(indices)], *([largest + 1] if largest >= 0 else []))
+        before = tables.setdefault(table, size)
+        if size != before:
+            tables[table] = tuple(map(max, before, size)) if len(before) == len(size) else size
     return tables

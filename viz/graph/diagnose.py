@@ -148,23 +148,17 @@ def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) 
         if region.call is not None:
             own = {graph.index[v] for v in region.call.inputs if v in graph.index}
             given[n] = own - {graph.index[v] for v in region.call.outputs if v in graph.index}
+    borders = set[int]().union(*given.values())
     back: dict[int, dict[int, float]] = {}
     for node, inputs in enumerate(graph.inputs):
-        here = home[node]
-        inside = call_of[here] if inputs else 0
-        if not inside:
+        if borders.isdisjoint(inputs):
             continue
-        its_own = given[inside]
-        for x in inputs:  # not any(): a generator for each of a million nodes takes longer than all the rest
-            if home[x] != here or x in its_own:
-                break
-        else:
-            continue
-        sent = graph.contributions(node)
+        inside = call_of[home[node]]
+        sent = graph.contributions(node) if inside else None
         if sent is None:
             continue
         for x, gradient in zip(inputs, sent, strict=True):
-            call = inside
+            call = inside if x in borders else 0
             while call:
                 if x in given[call]:
                     its = back.setdefault(call, {})

@@ -68,7 +68,7 @@ def link(program: Any, graph: Graph, parts: Regions) -> Links:
     linker = _Linker(program, graph, parts)
     for members, factors, plain in _results(graph, parts):
         linker.add(members, factors, plain)
-    total = sum(value.op not in (None, CONSTANT) for value in graph.values)
+    total = sum([value.op is not None and value.op is not CONSTANT for value in graph.values])
     return Links(linker.steps, linker.step_of, total, total - sum(step.scalars.total() for step in linker.steps))
 
 
@@ -79,7 +79,8 @@ class _Linker:
         self.program, self.graph = program, graph
         self.steps = _steps(program)
         self.step_of = [-1] * len(graph)
-        self.paths = [_path(parts, node) for node in range(len(graph))]
+        of_region = [*_paths(parts), None]  # the last one, number −1, is that of leaves
+        self.paths = [of_region[home] for home in parts.home]
         order = list(dict.fromkeys(path for path in self.paths if path is not None))
         self.of_path: dict[str, list[int]] = {path: [] for path in order}
         for number, step in enumerate(self.steps):
@@ -168,13 +169,11 @@ def _closure(program: Any, steps: Sequence[Step], number: int) -> set[int]:
     return found
 
 
-def _path(parts: Regions, node: int) -> str | None:
-    """Return the module that computed a node; ``""`` for none, None for a leaf."""
-    home = parts.home[node]
-    if home < 0:
-        return None
-    call = parts.tree[parts.call_of[home]].call
-    return "" if call is None else call.path
+def _paths(parts: Regions) -> Iterator[str]:
+    """Yield the path of the module that each region belongs to; ``""`` for none."""
+    for number in parts.call_of:
+        call = parts.tree[number].call
+        yield "" if call is None else call.path
 
 
 def matching(pattern: str, paths: Sequence[str]) -> Iterator[str]:
@@ -201,29 +200,28 @@ def _between(part: str, name: str, before: list[str], paths: Sequence[str]) -> b
 
 def _results(graph: Graph, parts: Regions) -> Iterator[tuple[list[int], list[int], list[int]]]:
     """Yield every operation, a sum as one: (its nodes, the last is the result; factors of products; other operands)."""
-    users: list[int] = [-1] * len(graph)  # the user of each node that is used once
-    for node, inputs in enumerate(graph.inputs):
-        for x in inputs:
-            users[x] = node if graph.uses[x] == 1 else -1
-    absorbed = [False] * len(graph)
-    for node in range(len(graph)):
-        user, op = users[node], graph.values[node].op
-        if user >= 0 and op in (ADD, MUL) and graph.values[user].op is ADD and node not in graph.roots:
-            absorbed[node] = parts.call_of[parts.home[node]] == parts.call_of[parts.home[user]]
-    for node, value in enumerate(graph.values):
-        if value.op is None or value.op is CONSTANT or absorbed[node]:
+    values, inputs_of, uses, home, call_of = graph.values, graph.inputs, graph.uses, parts.home, parts.call_of
+    absorbed = [False] * len(graph)  # into the sum that is the only one to use it
+    for user, value in enumerate(values):
+        if value.op is ADD:
+            for x in inputs_of[user]:
+                if uses[x] == 1 and values[x].op in (ADD, MUL) and x not in graph.roots:
+                    absorbed[x] = call_of[home[x]] == call_of[home[user]]
+    for node, value in enumerate(values):
+        op = value.op
+        if op is None or op is CONSTANT or absorbed[node]:
             continue
-        if value.op not in (ADD, MUL):
-            yield [node], [], [*graph.inputs[node]]
+        if op is not ADD and op is not MUL:
+            yield [node], [], [*inputs_of[node]]
             continue
         members, factors, plain, pending = [], list[int](), list[int](), [node]
         while pending:
             x = pending.pop()
             members.append(x)
-            if graph.values[x].op is MUL:
-                factors += graph.inputs[x]
+            if values[x].op is MUL:
+                factors += inputs_of[x]
                 continue
-            for y in graph.inputs[x]:
+            for y in inputs_of[x]:
                 if absorbed[y]:
                     pending.append(y)
                 else:

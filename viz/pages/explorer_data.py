@@ -18,7 +18,7 @@ import re
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -126,27 +126,45 @@ def names(graph: Graph) -> tuple[dict[str, str], list[tuple[str, list[int]]], di
     """
     tables: dict[str, dict[int, int]] = {}
     others: dict[int, str] = {}
+    rows: dict[str, _Row | None] = {}
     for node, name in graph.names.items():
-        found = _ENTRY.fullmatch(name)
-        shape = graph.tables.get(found[1], ()) if found else ()
-        if found and shape and not graph.inputs[node]:
-            indices = [int(i) for i in found[2][1:-1].split("][")]
-            if len(indices) == len(shape):
-                flat = 0
-                for i, size in zip(indices, shape, strict=True):
-                    flat = flat * size + i
-                if tables.setdefault(found[1], {}).setdefault(flat, node) == node:
-                    continue
+        start, _, last = name.rpartition("[")
+        if start not in rows:
+            rows[start] = _row(start, graph.tables)
+        row = rows[start]
+        if row is not None and not graph.inputs[node] and last[-1:] == "]" and last[:-1].isdecimal():
+            table, before = row
+            if tables.setdefault(table, {}).setdefault(before + int(last[:-1]), node) == node:
+                continue
         others[node] = name
     used = {name: list(graph.tables[name]) for name in sorted(tables)}
     nodes = array("i")
     for name, sizes in used.items():
         entries = tables[name]
-        nodes.extend(entries.get(i, -1) for i in range(math.prod(sizes)))
+        nodes.extend([entries.get(i, -1) for i in range(math.prod(sizes))])
     return {"tables": pack(_steps(nodes))}, list(used.items()), others
 
 
-_ENTRY = re.compile(r"([^\[\]]+)((?:\[\d+\])+)")
+_Row = tuple[str, int]  # the table, and how many of its entries come before the row
+
+
+def _row(start: str, tables: Mapping[str, tuple[int, ...]]) -> _Row | None:
+    """Find the row of a table whose entries have names that start like this, before the last index; None if there is
+    none: a million names are then not taken apart one by one.
+    """
+    found = _START.fullmatch(start)
+    shape = tables.get(found[1], ()) if found else ()
+    indices = _INDEX.findall(found[2]) if found else []
+    if not found or len(indices) + 1 != len(shape):
+        return None
+    row = 0
+    for i, size in zip(indices, shape, strict=False):
+        row = row * size + int(i)
+    return found[1], row * shape[-1]
+
+
+_START = re.compile(r"([^\[\]]+)((?:\[\d+\])*)")
+_INDEX = re.compile(r"\d+")
 
 
 def _steps(numbers: Iterable[int]) -> array[int]:
