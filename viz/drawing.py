@@ -8,10 +8,10 @@ from typing import Any
 
 from tinygrad_edu import Value, collector_paused
 from tinygrad_edu.calls import CallRecord, ModuleCall
-from tinygrad_edu.nested import values_in
 
 from .graph import age, diagnose, fold, regions
 from .graph.annotations import annotate
+from .graph.build import roots_in
 from .graph.neighborhood import DEPTH, neighborhood
 from .graph.partition import Scope
 from .rendering import dot
@@ -84,9 +84,7 @@ def draw(
         raise ValueError(f"unknown style: {style!r} (must be one of {', '.join(STYLES)})")
     if preset not in (None, *PRESETS):
         raise ValueError(f"unknown preset: {preset!r} (must be one of {', '.join(PRESETS)})")
-    values = values_in(value)
-    if not values:
-        raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
+    values = roots_in(value)
     with collector_paused():
         whole, parts = regions.explored(values, calls)
         found = annotate(whole, parts, diagnose.first_not_finite(whole, parts))

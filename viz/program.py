@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from tinygrad_edu.compiler import Compiled
 
 from . import style
 from .rendering import dot
-
-if TYPE_CHECKING:
-    from tinygrad_edu.compiler import Compiled
 
 __all__ = ["draw_program"]
 

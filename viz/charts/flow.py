@@ -17,11 +17,10 @@ from tinygrad_edu import Value
 from tinygrad_edu.calls import CallRecord, ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.gradient_stats import GradientStats, Units, gradient_stats, update_ratio
-from tinygrad_edu.nested import values_in
 
 from .. import style
 from ..graph import age, diagnose, regions
-from ..graph.build import Graph
+from ..graph.build import Graph, roots_in
 from ..rendering.svg import LETTER, stroke, text, wrapped
 from .chart import Chart
 
@@ -98,9 +97,7 @@ def flow(
     >>> [line.count for line in flow(y, calls=calls).parameters]
     [2, 1, 2, 1, 2, 1, 3, 1]
     """
-    roots = values_in(loss)
-    if not roots:
-        raise TypeError(f"expected a Value, or a list with Values in it, got {type(loss).__name__} without any")
+    roots = roots_in(loss)
     if all(root.grad is NO_GRADIENT_YET for root in roots):
         raise ValueError("no gradient has been computed yet; call backward() on the loss first")
     whole, parts = regions.explored(roots, calls)

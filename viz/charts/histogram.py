@@ -131,11 +131,9 @@ def histogram(
         else:
             for name, calls in by_module(source.calls, frozenset(split)).items():
                 groups[name] = [v for call in calls for v in call.outputs]
-    elif isinstance(source, Mapping):
+    else:
         kinds = ["numbers" if gradients is None else "weights", "gradients"]
         groups = {str(name): _flat(some) for name, some in source.items()}
-    else:
-        raise ValueError(f"expected what record_calls() recorded, or numbers by name; got {type(source).__name__}")
     groups = {style.visible(name): some for name, some in groups.items() if len(some)}
     if not groups:
         raise ValueError("there is nothing to show: no numbers were given, or no module was called")

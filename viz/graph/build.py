@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET, topological_order
+from tinygrad_edu.nested import values_in
 from tinygrad_edu.ops import ADD, CONSTANT, MUL, SUB
 
 
@@ -112,6 +114,14 @@ def from_inputs(value: Value) -> float:
         return op.forward(*[x.data for x in inputs])
     except (ArithmeticError, ValueError):
         return math.nan
+
+
+def roots_in(value: Any) -> list[Value]:
+    """The Values in what a function of ``viz`` was given, which may be nested lists; raises TypeError for none."""
+    roots = values_in(value)
+    if not roots:
+        raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
+    return roots
 
 
 def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> Graph:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_edu import collector_paused
 from tinygrad_edu.calls import CallRecord
-from tinygrad_edu.nested import values_in
+from tinygrad_edu.compiler import Compiled
 
 from .. import style
 from ..charts.chart import Chart
 from ..graph import provenance, regions
+from ..graph.build import roots_in
 from ..rendering import svg
 from ..rendering.svg import text
 from ..rendering.templates import asset, page
-
-if TYPE_CHECKING:
-    from tinygrad_edu.compiler import Compiled
 
 _ROW, _HEAD, _GAP = 34.0, 34.0, 10.0  # points: a line, the name of a module, the space between modules
 _ARCS = 120.0  # the width of the arcs on the left
@@ -149,9 +147,7 @@ def compilation(compiled: Compiled, value: Any, *, calls: CallRecord | None = No
     >>> [row.scalars for row in compilation(compiled, f(Value(1.0))).rows]
     [{'*': 1, '+': 1}, {'tanh': 1}]
     """
-    roots = values_in(value)
-    if not roots:
-        raise TypeError(f"expected a Value, or a list with Values in it, got {type(value).__name__} without any")
+    roots = roots_in(value)
     program = compiled.program
     with collector_paused():
         found = provenance.link(program, *regions.explored(roots, calls))
