@@ -85,14 +85,14 @@ def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = 
     ``more`` can be searched in addition to the lessons.
     """
     stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
-    beside = "".join(_station(page) for page in course if page.lesson.is_supplement)
+    supplements = "".join(_station(page) for page in course if page.lesson.is_supplement)
     entries = [*(entry for page in course for entry in page.entries), *more]
-    if beside:
-        beside = f'<h2>Supplements</h2><ol class="map beside">{beside}</ol>'
+    if supplements:
+        supplements = f'<h2>Supplements</h2><ol class="map supplements">{supplements}</ol>'
     # The path leads to the GPT if its last lesson is there.
     whole = any(page.lesson.name == "10" for page in course)
     end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
-    parts = {"END": end, "STATIONS": stations, "BESIDE": beside, "ENTRIES": script_json(entries)}
+    parts = {"END": end, "STATIONS": stations, "SUPPLEMENTS": supplements, "ENTRIES": script_json(entries)}
     page = _fill("index.html", "From one number to a language model", **parts)
     path = folder / "index.html"
     write_atomically(path, page)

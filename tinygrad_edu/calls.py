@@ -18,7 +18,7 @@ from .engine import Value
 from .errors import short
 from .nested import values_in
 
-__all__ = ["CallRecord", "Hook", "ModuleCall", "listening", "locate", "record_calls"]
+__all__ = ["CallRecord", "Hook", "ModuleCall", "listening", "note_module", "record_calls"]
 
 Hook = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -124,7 +124,7 @@ def record_calls() -> Iterator[CallRecord]:
         yield record
 
 
-def locate(error: Exception, module: Any) -> None:
+def note_module(error: Exception, module: Any) -> None:
     """Add a note to an error that names its module; every module that the error passes on its way out adds its part.
 
     >>> from tinygrad_edu.nn import Module

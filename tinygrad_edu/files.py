@@ -91,22 +91,22 @@ def atomically(path: str | Path) -> Iterator[BinaryIO]:
         with open(path, "wb") as file:
             yield file
         return
-    beside: str | None = None
+    temporary: str | None = None
     try:
         remove_leftovers(path.parent, glob.escape(path.name))
         with _next_to(path) as file:
-            beside = file.name
+            temporary = file.name
             yield file
             file.flush()
             os.fsync(file.fileno())  # otherwise a power failure could leave an empty file under the new name
             if os.name != "nt":  # an open file cannot be renamed there
-                os.replace(beside, path)
+                os.replace(temporary, path)
         if os.name == "nt":
-            os.replace(beside, path)
+            os.replace(temporary, path)
     except BaseException as error:
-        if beside is not None:
+        if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(beside)
+                os.unlink(temporary)
         if isinstance(error, OSError) and error.errno is not None:
             # Name the file that was asked for, not the temporary one.
             raise OSError(error.errno, error.strerror, str(path)) from None

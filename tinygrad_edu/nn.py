@@ -120,7 +120,7 @@ class Module:
             result: _R = self.forward(*args, **kwargs) if hook is None else hook(self, args, kwargs)
             return result
         except DomainError as error:
-            calls.locate(error, self)
+            calls.note_module(error, self)
             raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -76,6 +76,6 @@ def run(options: argparse.Namespace) -> int:
         return 0
     path = drawing.save(options.out or this.folder / "loss.svg")
     of = "the validation text" if options.text is None else "that text"
-    print(f"Step {this.step}: {viz.style.number(found.loss.data)} is {found.place(this.config.model.n_layer, of)}.")
+    print(f"Step {this.step}: {viz.style.number(found.loss.data)} is {found.about(this.config.model.n_layer, of)}.")
     print(f"Wrote {path}")
     return 0

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"the time machine is a page: {out} must end in .html")
     if not out.parent.is_dir():
         raise ConfigError(f"there is no folder {out.parent} to write {out.name} into; make it first")
-    taken = kept(folder)
+    taken = snapshots_of(folder)
     this = observed(saved)
     sentence = chosen_sentence(this, saved.config, options.text)
     print(f"Looking at {len(taken)} snapshots of {folder}, of step {min(taken)} to {max(taken)} ...", flush=True)
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def kept(folder: Path) -> dict[int, Path]:
+def snapshots_of(folder: Path) -> dict[int, Path]:
     """Return the snapshots of a run by step; raises ConfigError, with what to do, if there are none."""
     taken = snapshots.taken(folder)
     if not taken:

@@ -21,7 +21,7 @@ from .token_file import Array, Tokens
 __all__ = ["MOST", "Baseline", "baselines", "counted", "strongest_beaten", "verdict"]
 
 MOST = 1 << 22  # characters that are counted: enough for everything frequent, and never more than fits into memory
-_STRETCH = 1 << 16
+_PIECE = 1 << 16
 _ROOM = 8  # entries of a table of counts, per character
 _ALPHAS = (1.0, 0.1, 0.01)
 
@@ -175,9 +175,9 @@ def _some(tokens: Sequence[int], most: int) -> Array:
         tokens = Tokens(np.array(tokens))
     if len(tokens) <= most:
         return tokens.array(0, len(tokens))
-    stretches = most // _STRETCH
-    starts = [i * (len(tokens) - _STRETCH) // (stretches - 1) for i in range(stretches)]
-    return np.concatenate([tokens.array(start, start + _STRETCH) for start in starts])
+    pieces = most // _PIECE
+    starts = [i * (len(tokens) - _PIECE) // (pieces - 1) for i in range(pieces)]
+    return np.concatenate([tokens.array(start, start + _PIECE) for start in starts])
 
 
 def strongest_beaten(loss: float, baselines: Sequence[Baseline]) -> Baseline | None:

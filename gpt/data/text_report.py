@@ -18,7 +18,7 @@ from tinygrad_edu.errors import brief
 
 from .text import Facts, Text, code_points, watched
 
-__all__ = ["COMMON", "LONG", "MOST_HASHES", "RARE", "SHOWN", "SMALL", "Place", "Repeats", "Report", "report"]
+__all__ = ["COMMON", "LONG", "MOST_HASHES", "RARE", "SHOWN", "SMALL", "Position", "Repeats", "Report", "report"]
 
 LONG = 20  # characters; shorter lines repeat in any text ("ROMEO:")
 RARE = 20  # a character that occurs less often can hardly be learned
@@ -37,7 +37,7 @@ _SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"  #
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """The first position of something, counted from 1."""
 
     line: int
@@ -91,7 +91,7 @@ class Report:
     longest_line: int
     decomposed: int
     line_ends: dict[str, int]
-    rare: dict[str, Place]
+    rare: dict[str, Position]
     unseen: str
     repeats: tuple[Repeats, Repeats]
 
@@ -250,7 +250,7 @@ def report(text: Text) -> Report:
     split = facts.characters * 9 // 10
     by_rarity = sorted((n, c) for c, n in facts.counts.items() if n < RARE)[:SHOWN]
     sought = {c for _, c in by_rarity}
-    found: dict[str, Place] = {}
+    found: dict[str, Position] = {}
     in_training = np.zeros(0x110000, dtype=bool)
     tally = _Lines(split)
     for piece in watched(text, "Looking"):
@@ -259,7 +259,7 @@ def report(text: Text) -> Report:
             at = piece.index(character)
             start = piece.rfind("\n", 0, at)
             column = at - start if start >= 0 else tally.length + at + 1
-            found[character] = Place(tally.number + piece.count("\n", 0, at), column)
+            found[character] = Position(tally.number + piece.count("\n", 0, at), column)
             sought.discard(character)
         tally.read(piece)
     tally.end()

@@ -56,7 +56,7 @@ class Recorded:
     first: int
     given: Sequence[Vector] = ()
 
-    def place(self, layers: int, text: str = "the validation text") -> str:
+    def about(self, layers: int, text: str = "the validation text") -> str:
         """Say of which part of a model with that many layers this is the graph, and on how many characters."""
         on = f"the loss on {self.length:,} character{'s' * (self.length != 1)} of {text}"
         if not self.first:

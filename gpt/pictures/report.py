@@ -143,9 +143,9 @@ class Subject:
                 f"draws them"
             )
 
-    def place(self) -> str:
+    def about(self) -> str:
         """Say which part the graph of the recorded loss shows, and on how many characters."""
-        return self.recorded.place(self.run.config.model.n_layer)
+        return self.recorded.about(self.run.config.model.n_layer)
 
     def characters(self, tokens: Sequence[int]) -> list[str]:
         """Return each token as its character."""
@@ -317,7 +317,7 @@ def _flow(subject: Subject) -> list[str]:
     return [
         words(
             f"The gradients of the last model at its parameters, on {_count(gradients.characters, 'character')} of the "
-            f"validation text, and at the results of modules: {subject.place()}. "
+            f"validation text, and at the results of modules: {subject.about()}. "
             f"{watched(units)}"
         ),
         _chart(subject, measured, "flow", "mean and largest gradient of every table of parameters and of every module"),
@@ -340,7 +340,7 @@ def _graph(subject: Subject) -> list[str]:
     total = f"{drawing.picture.total:,} Values in {len(drawing.picture.boxes)} boxes: " if drawing.picture else ""
     return [
         words(
-            f"{total}every addition and multiplication of {subject.place()}. "
+            f"{total}every addition and multiplication of {subject.about()}. "
             f"On the edges are the gradients that flow back."
         ),
         _chart(subject, drawing, "graph", "the computation graph of one loss, folded into modules"),
@@ -352,14 +352,14 @@ def _explorer(subject: Subject) -> list[str]:
     tokens = subject.characters(subject.observer.sentence[: this.length])
     title = f"loss on {_count(this.length, 'character')}"
     viz.explore(this.loss, calls=this.calls, tokens=tokens, title=title).save(subject.folder / "explorer.html")
-    about = f"{subject.place()}; from {'these blocks' if this.first else 'the whole GPT'} down to one multiplication"
+    about = f"{subject.about()}; from {'these blocks' if this.first else 'the whole GPT'} down to one multiplication"
     return [door("explorer.html", "Walk through the graph", about)]
 
 
 def _program(subject: Subject) -> list[str]:
     shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
     if end_drawn_unasked(subject.run.model):
-        this, on = subject.recorded, subject.place()
+        this, on = subject.recorded, subject.about()
         shown.insert(0, words(f"This is {on}; without dropout, compiled for the report."))
         viz.compilation(subject.recorded_compiled, this.loss, calls=this.calls).save(
             subject.folder / "compilation.html"

@@ -122,7 +122,7 @@ def on_numbers(compiled: Compiled, batch: Any, expected_loss: float, expected: A
             patch.setattr(scalars, "WORTH", worth)
             patch.setattr(scalars, "MOST_POINTS", 2000)
             runs = executor(compiled, len(batch[0]) if batch else 1, native=False)
-        assert any(isinstance(item, fusion.Stretch) for item in runs.schedule) == (worth < 0)
+        assert any(isinstance(item, fusion.ScalarGroup) for item in runs.schedule) == (worth < 0)
         for _ in range(2):
             compiled.parameters.gradient[...] = 7.0
             assert error(runs.run(batch).mean(), expected_loss) < 1e-9

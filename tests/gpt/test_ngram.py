@@ -79,14 +79,14 @@ def test_counting_in_a_table_and_by_sorting_is_the_same(monkeypatch: pytest.Monk
     assert ngram.baselines(train, val, 9) == by_table
 
 
-def test_of_a_large_text_stretches_from_all_of_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_text_pieces_from_all_of_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(2)
     train = [*rng.choices([0, 1], k=8000), *rng.choices([2, 3], k=8000)]  # the second half is another language
     val = rng.choices(range(4), k=4000)
     whole = [baseline.loss for baseline in ngram.baselines(train, val, 4)]
     assert counted(train) == ""
     monkeypatch.setattr(ngram, "MOST", 4000)
-    monkeypatch.setattr(ngram, "_STRETCH", 50)
+    monkeypatch.setattr(ngram, "_PIECE", 50)
     part = [baseline.loss for baseline in ngram.baselines(train, val, 4)]
     assert part != whole
     assert part == pytest.approx(whole, rel=0.15)

@@ -14,7 +14,7 @@ from gpt.cli import main
 from gpt.data import text as text_module
 from gpt.data import text_report
 from gpt.data.text import Text
-from gpt.data.text_report import Place, report
+from gpt.data.text_report import Position, report
 
 SOUND = "".join(f"{random.Random(i).getrandbits(100):x} to be or not\n" for i in range(3000))  # no two lines alike
 
@@ -47,10 +47,10 @@ def test_where_rare_characters_stand_first(
     path.write_text("§" + SOUND[:600] + "  €x\nab €§ Ω", encoding="utf-8")
     lines = path.read_text(encoding="utf-8").split("\n")
     found = report(Text.at(path))
-    assert found.rare["§"] == Place(1, 1)
+    assert found.rare["§"] == Position(1, 1)
     for character in "€Ω":
         line = next(i for i, content in enumerate(lines) if character in content)
-        assert found.rare[character] == Place(line + 1, lines[line].index(character) + 1)
+        assert found.rare[character] == Position(line + 1, lines[line].index(character) + 1)
     assert main(["text", str(path)]) == 0
     printed = capsys.readouterr().out
     assert f"'Ω'    1×  line {len(lines)}, column 7  GREEK CAPITAL LETTER OMEGA" in printed

@@ -31,7 +31,7 @@ def test_the_mistake_is_flagged_where_it_is(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_mended_code_is_right(name):
+def test_the_fixed_code_is_right(name):
     case = CASES[name]
     fixed = case.fixed()
     if name == "learning-rate":  # its truth is a bound: no loss above an earlier one

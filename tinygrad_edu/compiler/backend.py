@@ -93,7 +93,7 @@ class Backend:
     """Where programs run. One that works in the memory of the processor needs :meth:`executor` and :meth:`in_place`.
 
     Attributes:
-        few_calls: whether an optimizer is faster in one update of all parameters than in one for each stretch of them.
+        few_calls: whether an optimizer is faster in one update of all parameters than in one for each range of them.
     """
 
     few_calls = False

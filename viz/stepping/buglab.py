@@ -64,7 +64,7 @@ class Case:
                 f"first wrong: {wrong} is {style.number(buggy[wrong])}, {self.source} {style.number(truth[wrong])}",
                 self.lesson,
                 "",
-                "mended",
+                "fixed",
                 "",
                 textwrap.indent(code(self.fixed), "    "),
                 "prints",

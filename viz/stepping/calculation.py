@@ -17,9 +17,9 @@ from .document import Line, Section
 class Calculation:
     """Writes the steps of a log as lines, module call by module call."""
 
-    def __init__(self, log: StepLog, places: list[Place], number: NumberFormat) -> None:
+    def __init__(self, log: StepLog, origins: list[Origin], number: NumberFormat) -> None:
         self.log = log
-        self.places = places
+        self.origins = origins
         self.number = number
         self.uses = [0] * len(log.nodes)
         for node in log.nodes:
@@ -50,7 +50,7 @@ class Calculation:
             while stack:
                 i = stack.pop()
                 op = log.nodes[i].op
-                if self._is_inner(i) and (op is ADD or op is MUL) and self.places[i] is self.places[root]:
+                if self._is_inner(i) and (op is ADD or op is MUL) and self.origins[i] is self.origins[root]:
                     inside.append(i)
                     if op is ADD:
                         stack += log.nodes[i].inputs
@@ -77,7 +77,7 @@ class Calculation:
         waiting: dict[int, list[int]] = {}
         for i, node in enumerate(self.log.nodes):
             if node.inputs and i not in hidden:
-                waiting.setdefault(self.places[i].number, []).append(i)
+                waiting.setdefault(self.origins[i].number, []).append(i)
         done = {i for i, node in enumerate(self.log.nodes) if not node.inputs}
         order: list[int] = []
         while waiting:
@@ -97,16 +97,16 @@ class Calculation:
 
     def forward(self) -> Iterator[Section]:
         """Yield the forward computation."""
-        yield from self._by_place(self.order, self._forward_lines)
+        yield from self._by_origin(self.order, self._forward_lines)
 
     def backward(self) -> Iterator[Section]:
         """Yield the backward computation: the same order in reverse."""
-        yield from self._by_place([i for i in reversed(self.order) if i in self.sent], self._backward_lines)
+        yield from self._by_origin([i for i in reversed(self.order) if i in self.sent], self._backward_lines)
 
-    def _by_place(self, nodes: list[int], lines: Callable[[int], list[Line]]) -> Iterator[Section]:
+    def _by_origin(self, nodes: list[int], lines: Callable[[int], list[Line]]) -> Iterator[Section]:
         section: Section | None = None
         for i in nodes:
-            title = self.places[i].title
+            title = self.origins[i].title
             if section is None or section.title != title:
                 if section is not None:
                     yield section
@@ -169,37 +169,39 @@ def bracketed(word: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Origin:
     """A module call; ``number`` is its position in time."""
 
     number: int
     title: str
 
 
-def places_of(calls: CallRecord, nodes: dict[Value, int], count: int) -> list[Place]:
+def origins_of(calls: CallRecord, nodes: dict[Value, int], count: int) -> list[Origin]:
     """Find for every node the innermost module call that computed it."""
     everything = [call for outermost in calls.calls for call in outermost.walk()]
     totals: dict[str, int] = {}
     for call in everything:
         totals[call.path] = totals.get(call.path, 0) + 1
     seen: dict[str, int] = {}
-    places: list[Place | None] = [None] * count
-    numbered: dict[int, Place] = {}
+    origins: list[Origin | None] = [None] * count
+    numbered: dict[int, Origin] = {}
     for number, call in enumerate(everything):
         seen[call.path] = seen.get(call.path, 0) + 1
         title = f"{call.path} ({call.kind})" if call.path else call.kind
         if totals[call.path] > 1:
             title += f", call {seen[call.path]} of {totals[call.path]}"
-        numbered[id(call)] = Place(number, title)
+        numbered[id(call)] = Origin(number, title)
     for outermost in calls.calls:
-        _claim(outermost, numbered, nodes, places)
-    rest = Place(len(everything), "the loss")
-    return [place or rest for place in places]
+        _claim(outermost, numbered, nodes, origins)
+    rest = Origin(len(everything), "the loss")
+    return [place or rest for place in origins]
 
 
-def _claim(call: ModuleCall, numbered: dict[int, Place], nodes: dict[Value, int], places: list[Place | None]) -> None:
+def _claim(
+    call: ModuleCall, numbered: dict[int, Origin], nodes: dict[Value, int], origins: list[Origin | None]
+) -> None:
     for child in call.children:
-        _claim(child, numbered, nodes, places)
+        _claim(child, numbered, nodes, origins)
     borders = set(call.inputs)
     stack = list(call.outputs)
     seen: set[Value] = set()
@@ -208,6 +210,6 @@ def _claim(call: ModuleCall, numbered: dict[int, Place], nodes: dict[Value, int]
         if value in seen or value in borders or not value.inputs:
             continue
         seen.add(value)
-        if value in nodes and places[nodes[value]] is None:
-            places[nodes[value]] = numbered[id(call)]
+        if value in nodes and origins[nodes[value]] is None:
+            origins[nodes[value]] = numbered[id(call)]
         stack += value.inputs

@@ -22,7 +22,7 @@ from .. import style
 from ..errors import DrawingError, UnknownFormatError
 from ..rendering.notebook import framed
 from . import document_html, document_latex, document_markdown
-from .calculation import Calculation, bracketed, places_of
+from .calculation import Calculation, bracketed, origins_of
 from .document import Line, Section
 
 #: A document of more Values than this is too long to read.
@@ -124,7 +124,7 @@ def walkthrough(
         parameters = model.parameters()
     given = list(parameters)
     chosen = [value for value in given if value in nodes]
-    written = Calculation(log, places_of(calls, nodes, len(order)), number)
+    written = Calculation(log, origins_of(calls, nodes, len(order)), number)
     rank = {nodes[value]: i for i, value in enumerate(calls.names) if value in nodes}
     leaves = sorted((i for i, node in enumerate(log.nodes) if node.is_leaf), key=lambda i: rank.get(i, -1))
     sections = [

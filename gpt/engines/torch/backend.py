@@ -102,14 +102,14 @@ class TorchExecutor(Executor):
         self.orders = orders(program)  # of the numpy back end: random numbers are drawn in it
         self.one_hots: dict[Any, Tensor] = {}
         self.flat: list[Tensor] = [None] * len(program.arrays)  # the numbers of an array in memory order
-        self._place(parameters, gradient)
+        self._allocate(parameters, gradient)
         self._limits = index_limits(program)
         self._given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
         self.steps = [Lowered(self, it).run for it in program.instructions]
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
-    def _place(self, parameters: Tensor, gradient: Tensor) -> None:
+    def _allocate(self, parameters: Tensor, gradient: Tensor) -> None:
         program = self.program
         first, last = lifetimes(program)
         sizes: dict[int, int] = {}

@@ -44,7 +44,7 @@ _WIDTH = (
     "the type of an array's numbers is read, and while the function is compiled they are objects",
     "leave it out, or pass what depends on it as an argument",
 )
-_TEXT = ("text is run as code here, and nobody can look through it", "write the code itself")
+_TEXT = ("text is run as code here, and the compiler cannot look into it", "write the code itself")
 _TYPE = ("type() is taken out of its module here", "write type(x)")
 _ALL = frozenset(("type", *_SPECIAL, *_OWN, *_WIDTHS, *_RUNS_TEXT))
 

@@ -75,7 +75,7 @@ class _Seam:
             refuse(
                 "Value() is given a number that would be frozen into the program", "use it as it is, without Value()"
             )
-        return ops.CONSTANT if is_tracing() else None  # a number of the program, nobody's parameter
+        return ops.CONSTANT if is_tracing() else None  # a number of the program, not a parameter
 
     def lifted(self, number: Any) -> Value | None:
         return number._as_value() if issubclass(type(number), Plain) else None

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..program.fusion import (
+    Elements,
     Group,
     Member,
     Nest,
-    Place,
     keep,
     local_shape,
 )
@@ -109,7 +109,7 @@ def kernel(home: Arrays, group: Group) -> Callable[[], None]:
 # --- from a group to a text -------------------------------------------------------------------------------------------
 
 
-class _Place:
+class _Pointer:
     """Where the elements of an access are in memory.
 
     Attributes:
@@ -126,7 +126,7 @@ class _Place:
         self.pointer = ""
 
     @classmethod
-    def of(cls, view: View, loops: Sequence[int]) -> _Place:
+    def of(cls, view: View, loops: Sequence[int]) -> _Pointer:
         """The elements of a view."""
         return cls(view.base.__array_interface__["data"][0], view.strides, loops)
 
@@ -156,7 +156,7 @@ class _Writer:
         self.formulas = Formulas(self.emit, home.dtype, WIDTH // self.item)
         self.lanes = WIDTH // self.item
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
-        self.places: dict[Place, _Place] = {}
+        self.places: dict[Elements, _Pointer] = {}
         self.asked: set[int] = set()  # the accesses that are already prefetched
         self.local = 0  # the bytes of local memory that are taken
         self.local_starts: dict[int, int] = {}
@@ -171,7 +171,7 @@ class _Writer:
                 else:
                     has_lanes = self.program.arrays[place[0]].lanes
                     view = View.access(home.arrays[place[0]], x, it.loops, has_lanes, lanes=True)
-                    self.places[place] = _Place.of(view, member.loops)
+                    self.places[place] = _Pointer.of(view, member.loops)
             if it.op == "fill":
                 self.places[_mask_of(member)] = self._mask(member)
             if member.total:
@@ -180,7 +180,7 @@ class _Writer:
         for where in self.places.values():
             where.address += start * where.local
 
-    def _local(self, place: Place) -> _Place:
+    def _local(self, place: Elements) -> _Pointer:
         shape = local_shape(self.program, self.group, place[0])
         if place[0] not in self.local_starts:
             self.local_starts[place[0]] = self.local
@@ -194,22 +194,22 @@ class _Writer:
                 address += start * size
                 for loop, step in moving:
                     steps[loop] = steps.get(loop, 0) + step * size
-        return _Place(address, list(steps.values()), list(steps), local=True)
+        return _Pointer(address, list(steps.values()), list(steps), local=True)
 
-    def _mask(self, member: Member) -> _Place:
+    def _mask(self, member: Member) -> _Pointer:
         """Return which points keep their value, as ones and zeros."""
         it = self.program.instructions[member.number]
         mask = memory.copy(np.asarray(it.mask).astype(self.home.dtype))
         self.home.kept.append(mask)
         strides = [s if n > 1 else 0 for n, s in zip(mask.shape, mask.strides, strict=True)]
-        return _Place.of(View(mask, [0] * (len(it.loops) - mask.ndim) + strides), member.loops)
+        return _Pointer.of(View(mask, [0] * (len(it.loops) - mask.ndim) + strides), member.loops)
 
-    def _total(self, member: Member) -> _Place:
+    def _total(self, member: Member) -> _Pointer:
         """Return memory for sums over the outer loops: a vector of them for each result."""
         loops = sorted(member.kept)
         extents = [self.group.extents[g] for g in loops]
         steps = [math.prod(extents[n + 1 :]) * WIDTH for n in range(len(loops))]
-        place = _Place(self.local, steps, loops, local=True)
+        place = _Pointer(self.local, steps, loops, local=True)
         self.local += math.prod(extents) * WIDTH
         return place
 
@@ -307,7 +307,7 @@ class _Writer:
         """Count the accesses that are contiguous along an axis."""
         return sum(place.steps.get(axis[-1]) == self.item for place in self.places.values())
 
-    def _merged(self, loops: frozenset[int], places: list[_Place]) -> list[_Axis]:
+    def _merged(self, loops: frozenset[int], places: list[_Pointer]) -> list[_Axis]:
         """Merge loops into few axes, those with the largest steps first."""
         order = sorted(loops, key=lambda g: (tuple(-abs(p.steps.get(g, 0)) for p in places), g))
         axes: list[_Axis] = []
@@ -329,7 +329,7 @@ class _Writer:
         else:
             self._strips(strip, self.places.values(), lambda mask: self._nests(strip, mask))
 
-    def _strips(self, strip: _Axis, places: Iterable[_Place], do: Callable[[str | None], None]) -> None:
+    def _strips(self, strip: _Axis, places: Iterable[_Pointer], do: Callable[[str | None], None]) -> None:
         """Loop along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
         columns = self._extent(strip)
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
@@ -383,11 +383,11 @@ class _Writer:
     def _nests(self, strip: _Axis, mask: str | None) -> None:
         """Write everything that is done for the points of one vector."""
         self.asked.clear()
-        lasting: dict[Place, str] = {}
+        lasting: dict[Elements, str] = {}
         for nest in self.group.nests:
             self._nest(nest, strip[-1], mask, lasting)
 
-    def _nest(self, nest: Nest, strip: int, mask: str | None, lasting: dict[Place, str]) -> None:
+    def _nest(self, nest: Nest, strip: int, mask: str | None, lasting: dict[Elements, str]) -> None:
         its = [self.program.instructions[m.number] for m in nest.members]
         used = {p for m in nest.members for p in (m.out, *m.reads, _mask_of(m), _total_of(m)) if p in self.places}
         totals = {}
@@ -424,8 +424,8 @@ class _Writer:
                 self._note(lasting, member.out, None)
 
     def _flat_loops(
-        self, axes: list[_Axis], strip: _Axis, places: list[_Place], nest: Nest,
-        registers: dict[Place, str], totals: dict[Member, str],
+        self, axes: list[_Axis], strip: _Axis, places: list[_Pointer], nest: Nest,
+        registers: dict[Elements, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
         """Write the loops of a nest if the outer ones have no vectors: these run along one of its loops."""
         if axes:
@@ -438,8 +438,8 @@ class _Writer:
         )  # fmt: skip
 
     def _nest_loops(
-        self, axes: list[_Axis], places: list[_Place], nest: Nest, strip: int, mask: str | None,
-        registers: dict[Place, str], totals: dict[Member, str],
+        self, axes: list[_Axis], places: list[_Pointer], nest: Nest, strip: int, mask: str | None,
+        registers: dict[Elements, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
         if axes:
             with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
@@ -473,7 +473,7 @@ class _Writer:
                 self._finish(member, it.accumulate, value, strip, mask, registers)
 
     def _finish(
-        self, member: Member, accumulate: bool, value: str, strip: int, mask: str | None, registers: dict[Place, str]
+        self, member: Member, accumulate: bool, value: str, strip: int, mask: str | None, registers: dict[Elements, str]
     ) -> None:
         """Store a result."""
         place = member.out
@@ -484,7 +484,7 @@ class _Writer:
         if place in self.places:
             self._store(self.places[place], value, strip, mask)
 
-    def _note(self, registers: dict[Place, str], place: Place, value: str | None) -> None:
+    def _note(self, registers: dict[Elements, str], place: Elements, value: str | None) -> None:
         known = set(registers)
         keep(known, place, lasts=value is not None)
         for gone in registers.keys() - known:
@@ -494,7 +494,7 @@ class _Writer:
 
     # --- memory ---
 
-    def _ask_for_what_comes(self, nest: Nest, places: list[_Place], strip: int) -> None:
+    def _ask_for_what_comes(self, nest: Nest, places: list[_Pointer], strip: int) -> None:
         """Prefetch memory that is needed some points later.
 
         The processor does this by itself for consecutive addresses, but not for a vector from every row of a matrix.
@@ -515,7 +515,7 @@ class _Writer:
                     arguments = f"ptr {address}, i32 {int(place in written)}, i32 3, i32 1"
                     self._line(self.formulas.intrinsic("prefetch", "p0", "void", arguments))
 
-    def _fetch(self, place: _Place, strip: int, mask: str | None) -> str:
+    def _fetch(self, place: _Pointer, strip: int, mask: str | None) -> str:
         """Load the elements of an access for the points of one vector."""
         step = self.item if place.local else place.steps.get(strip, 0)
         if place.local:
@@ -538,7 +538,7 @@ class _Writer:
             )
         )  # fmt: skip
 
-    def _store(self, place: _Place, value: str, strip: int, mask: str | None) -> None:
+    def _store(self, place: _Pointer, value: str, strip: int, mask: str | None) -> None:
         step = self.item if place.local else place.steps.get(strip, 0)
         if place.local:
             mask = None
@@ -562,7 +562,7 @@ class _Writer:
                 )
             )  # fmt: skip
 
-    def _pointers(self, place: _Place, step: int) -> str:
+    def _pointers(self, place: _Pointer, step: int) -> str:
         steps = self._spread("i64", self._step(step))
         offsets = self.emit(f"mul {self._indices()}, {steps}")
         return f"<{self.lanes} x ptr> " + self.emit(
@@ -590,11 +590,11 @@ class _Writer:
         )
 
 
-def _mask_of(member: Member) -> Place:
+def _mask_of(member: Member) -> Elements:
     """A key for the mask of a ``fill``, which is not an array of the program."""
     return -1 - member.number, (), ()
 
 
-def _total_of(member: Member) -> Place:
+def _total_of(member: Member) -> Elements:
     """A key for the vectors in which a total is accumulated."""
     return -1 - member.number, ((0, ()),), ()

@@ -10,7 +10,7 @@ from . import codegen
 
 
 class Kernel:
-    """The program on a stretch of memory; arrays that are None stay in registers."""
+    """The program on a range of memory; arrays that are None stay in registers."""
 
     def __init__(self, program: Program, arrays: list[Any]) -> None:
         self.program, self.arrays = program, arrays

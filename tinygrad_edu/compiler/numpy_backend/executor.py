@@ -21,7 +21,7 @@ from ..program.ir import Access, Instruction, Program
 from ..program.rematerialize import rematerialize
 from ..runtime import memory
 from ..runtime.allocation import allocate, lifetimes
-from ..runtime.axis_order import LANES, beside, orders
+from ..runtime.axis_order import LANES, align_constants, orders
 from ..runtime.dropout_masks import Share, mask_of
 from ..runtime.index_range import check_range, index_limits
 from ..runtime.views import View
@@ -70,7 +70,7 @@ class NumpyExecutor(Executor):
         self.orders = orders(program)
         native = native and machine.available() and not apart
         if native:  # numpy would traverse a product with a constant in the order of the constant
-            self.orders = beside(program, self.orders)
+            self.orders = align_constants(program, self.orders)
         self.residents = residents(program)
         self._local = memory.empty((1 << 18,), np.uint8)
         self.kept: list[Any] = []  # what the kernels read, in addition to the arrays
@@ -86,7 +86,7 @@ class NumpyExecutor(Executor):
         self.program = program
         self.orders += [self.orders[number] for number in originals]
         self.arrays: list[Any] = [None] * len(program.arrays)
-        self._place(parameters, gradient)
+        self._allocate(parameters, gradient)
         read = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
         self.inputs = [np.moveaxis(self.arrays[n], -1, 0) for n in read]
         self._drawn = [n for n, array in enumerate(program.arrays) if array.kind == "random"]
@@ -96,12 +96,12 @@ class NumpyExecutor(Executor):
         for place, item in enumerate(self.schedule):
             if isinstance(item, fusion.Group):
                 self.steps.append((machine.kernel(self, item), place))
-            elif isinstance(item, fusion.Stretch):
+            elif isinstance(item, fusion.ScalarGroup):
                 self.steps.append((scalars.function(item, self.arrays), place))
             else:
                 self.steps += [(step, place) for step in lower(program.instructions[item], buffers)]
         self._calls = [step for step, _ in self.steps]
-        self.in_python = sum(len(item.members) for item in self.schedule if isinstance(item, fusion.Stretch))
+        self.in_python = sum(len(item.members) for item in self.schedule if isinstance(item, fusion.ScalarGroup))
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes
         shape = (*loops, batch) if lanes else loops
@@ -121,7 +121,7 @@ class NumpyExecutor(Executor):
         array = self.program.arrays[number]
         return tuple(self.batch if axis == LANES else array.shape[axis] for axis in self.orders[number])
 
-    def _place(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
+    def _allocate(self, parameters: FloatArray, gradient: FloatArray | None) -> None:
         program = self.program
         hidden = {array for item in self.schedule for array in fusion.unwritten(item)}
         first, last = lifetimes(program, self.schedule)

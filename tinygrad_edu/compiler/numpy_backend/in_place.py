@@ -1,4 +1,4 @@
-"""The steps of optimizers on numpy's arrays: shared out to threads, as machine code where that is possible."""
+"""The steps of optimizers on numpy's arrays: divided among threads, as machine code where that is possible."""
 
 from __future__ import annotations
 

@@ -87,10 +87,10 @@ class ParallelExecutor(Executor):
         if self._gradient is not None:
             count = self._threads.count
             size = -(-len(self._gradient) // count)
-            self._threads.run(self._add_stretch, [(slice(n * size, (n + 1) * size),) for n in range(count)])
+            self._threads.run(self._add_slice, [(slice(n * size, (n + 1) * size),) for n in range(count)])
 
-    def _add_stretch(self, stretch: slice) -> None:
+    def _add_slice(self, part: slice) -> None:
         assert self._gradient is not None
-        total = self._gradient[stretch]
+        total = self._gradient[part]
         for gradient in self._theirs:
-            np.add(total, gradient[stretch], total)
+            np.add(total, gradient[part], total)

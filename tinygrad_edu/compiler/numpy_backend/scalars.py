@@ -25,7 +25,7 @@ import numpy as np
 
 from ... import ops
 from ...formulas import Tree, expression, slopes
-from ..program.fusion import Schedule, Stretch, numbers
+from ..program.fusion import ScalarGroup, Schedule, numbers
 from ..program.ir import Access, Instruction, Program
 
 #: Microseconds: a call of numpy, one that moves numbers by tables of indices, and one number in Python (to compute it,
@@ -65,7 +65,7 @@ def gather(program: Program, items: Schedule, batch: int, fixed: Iterable[int]) 
 
     def close() -> None:
         nonlocal open_, size
-        result.extend(_stretch(program, open_, batch, uses, kept))
+        result.extend(_group(program, open_, batch, uses, kept))
         open_, size = [], 0
 
     for item in items:
@@ -82,7 +82,7 @@ def gather(program: Program, items: Schedule, batch: int, fixed: Iterable[int]) 
     return result
 
 
-def _stretch(program: Program, members: list[int], batch: int, uses: dict[int, int], kept: set[Any]) -> Schedule:
+def _group(program: Program, members: list[int], batch: int, uses: dict[int, int], kept: set[Any]) -> Schedule:
     """Join consecutive instructions if that is worthwhile."""
     its = [program.instructions[number] for number in members]
     saved = sum(_calls(it) - NUMBER * _points(program, it, batch) for it in its)
@@ -100,13 +100,13 @@ def _stretch(program: Program, members: list[int], batch: int, uses: dict[int, i
     text, moved = writer.text(hidden)
     if saved - NUMBER * moved < WORTH:
         return [*members]
-    return [Stretch(tuple(members), hidden, text)]
+    return [ScalarGroup(tuple(members), hidden, text)]
 
 
-def function(stretch: Stretch, arrays: list[Any]) -> Callable[[], None]:
+def function(group: ScalarGroup, arrays: list[Any]) -> Callable[[], None]:
     """Make the call that runs such instructions on the arrays of a program."""
-    names: dict[str, Any] = {**_WORDS, **{f"a{n}": a for n, a in enumerate(arrays) if n not in stretch.hidden}}
-    exec(compile(stretch.text, "<a stretch of scalars>", "exec"), names)  # only words and numbers of this module
+    names: dict[str, Any] = {**_WORDS, **{f"a{n}": a for n, a in enumerate(arrays) if n not in group.hidden}}
+    exec(compile(group.text, "<a group of scalars>", "exec"), names)  # only words and numbers of this module
     run: Callable[[], None] = names["run"]
     return run
 

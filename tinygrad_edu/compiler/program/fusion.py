@@ -62,10 +62,10 @@ PLAIN = frozenset(
     )
 )
 
-#: The same loop in several instructions has one number. ``Place``: the elements that an access finds, as a function of
+#: The same loop in several instructions has one number. ``Elements``: those that an access finds, as a function of
 #: the loops: for every axis the first index, and the loops with their steps; and for every axis the least and the
 #: largest index.
-Place = tuple[int, tuple[tuple[int, tuple[tuple[int, int], ...]], ...], tuple[tuple[int, int], ...]]
+Elements = tuple[int, tuple[tuple[int, tuple[tuple[int, int], ...]], ...], tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Member:
     loops: tuple[int, ...]
     kept: frozenset[int]
     reduced: frozenset[int]
-    out: Place
-    reads: tuple[Place | None, ...]
+    out: Elements
+    reads: tuple[Elements | None, ...]
     total: bool = False
 
 
@@ -130,7 +130,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class ScalarGroup:
     """Instructions on so few numbers that Python is faster than numpy; see scalars.py.
 
     Attributes:
@@ -144,7 +144,7 @@ class Stretch:
     text: str = field(repr=False)
 
 
-Item = int | Group | Stretch
+Item = int | Group | ScalarGroup
 Schedule = list[Item]
 
 
@@ -186,14 +186,14 @@ def numbers(item: Item) -> list[int]:
     """Return the instructions of an item of a schedule."""
     if isinstance(item, Group):
         return [member.number for member in item.members]
-    return [*item.members] if isinstance(item, Stretch) else [item]
+    return [*item.members] if isinstance(item, ScalarGroup) else [item]
 
 
 def unwritten(item: Item) -> frozenset[int]:
     """Return the arrays of the program that an item needs no memory for."""
     if isinstance(item, Group):
         return item.hidden | item.local
-    return item.hidden if isinstance(item, Stretch) else frozenset()
+    return item.hidden if isinstance(item, ScalarGroup) else frozenset()
 
 
 def points(program: Program, item: Item) -> dict[int, int]:
@@ -222,7 +222,7 @@ def is_total(program: Program, it: Instruction) -> bool:
     return not program.arrays[it.out.array].lanes and any(program.arrays[x.array].lanes for x in it.reads())
 
 
-def _place(program: Program, x: Access, loops: tuple[int, ...], shape: tuple[int, ...]) -> Place:
+def _elements(program: Program, x: Access, loops: tuple[int, ...], shape: tuple[int, ...]) -> Elements:
     """Return where an access finds its elements, given the numbers of its loops in the group, and their extents."""
     axes, ends = [], []
     for start, row in zip(x.offset, x.steps, strict=True):
@@ -287,8 +287,8 @@ class Builder:
             return False
         shape = (*it.loops, self.batch)
         member = Member(
-            number, new, kept, reduced, _place(self.program, it.out, new, shape),
-            tuple(_place(self.program, x, new, shape) if isinstance(x, Access) else None for x in it.inputs), total,
+            number, new, kept, reduced, _elements(self.program, it.out, new, shape),
+            tuple(_elements(self.program, x, new, shape) if isinstance(x, Access) else None for x in it.inputs), total,
         )  # fmt: skip
         extents = group.extents + fresh
         if not _distinct(member.out, extents):  # points that are added up in one element
@@ -414,14 +414,14 @@ class _Uses:
         return found.values()
 
 
-def _meetings(a: Member, b: Member) -> Iterable[tuple[Place, Place]]:
+def _meetings(a: Member, b: Member) -> Iterable[tuple[Elements, Elements]]:
     """Return pairs of accesses to the same array of which at least one writes."""
     for one, two in ((a.out, b.out), *((a.out, y) for y in b.reads), *((x, b.out) for x in a.reads)):
         if one is not None and two is not None and one[0] == two[0] and not _separate(one, two):
             yield one, two
 
 
-def _separate(one: Place, two: Place) -> bool:
+def _separate(one: Elements, two: Elements) -> bool:
     """Return whether two accesses are to separate parts of an array: one ends before the other begins, along some
     axis."""
     for (first, last), (other_first, other_last) in zip(one[2], two[2], strict=False):
@@ -430,14 +430,14 @@ def _separate(one: Place, two: Place) -> bool:
     return False
 
 
-def _apart(one: Place, two: Place, loop: int, extents: list[int]) -> bool:
+def _apart(one: Elements, two: Elements, loop: int, extents: list[int]) -> bool:
     """Return whether different points of a loop never share an element between two accesses."""
     if one == two and _distinct(one, extents):
         return any(loop == g for _, moving in one[1] for g, _ in moving)
     return _alone(one, loop) is not None and _alone(one, loop) == _alone(two, loop)
 
 
-def _distinct(place: Place, extents: list[int]) -> bool:
+def _distinct(place: Elements, extents: list[int]) -> bool:
     """Return whether every point of the loops has its own element, like every number has its own digits."""
     for _, moving in place[1]:
         reach = 0
@@ -448,7 +448,7 @@ def _distinct(place: Place, extents: list[int]) -> bool:
     return True
 
 
-def _alone(place: Place, loop: int) -> tuple[int, int, int] | None:
+def _alone(place: Elements, loop: int) -> tuple[int, int, int] | None:
     """Return the axis along which only this loop runs, the first index, and the step: then no two points share an
     element."""
     for axis, (start, moving) in enumerate(place[1]):
@@ -509,7 +509,7 @@ def local_shape(program: Program, group: Group, array: int) -> tuple[int, ...]:
 def _asked_of_memory(program: Program, group: Group) -> set[int]:
     """Return the arrays of which an element is read when it is no longer, or not yet, in a register."""
     asked: set[int] = set()
-    lasting: set[Place] = set()  # what does not depend on a nest's own loops
+    lasting: set[Elements] = set()  # what does not depend on a nest's own loops
     for nest in group.nests:
         here = set(lasting)
         for member in nest.members:
@@ -523,7 +523,7 @@ def _asked_of_memory(program: Program, group: Group) -> set[int]:
     return asked
 
 
-def keep(registers: Any, place: Place, lasts: bool = True) -> None:
+def keep(registers: Any, place: Elements, lasts: bool = True) -> None:
     """Record that an element is in a register, and that a possible alias of it no longer is."""
     for other in [p for p in registers if p[0] == place[0] and p != place]:
         if not _separate(other, place):

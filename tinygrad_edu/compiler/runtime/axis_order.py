@@ -89,7 +89,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
     return result
 
 
-def beside(program: Program, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def align_constants(program: Program, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Change the orders of constants to that of the array which their first reader computes."""
     result = list(found)
     constants = {number for number, array in enumerate(program.arrays) if array.kind == "constant"}
