@@ -17,6 +17,7 @@ from ..engines import make_engine
 from ..errors import GPTError
 from ..runs.saved_run import SavedRun
 from ..sample import check_settings, generate
+from .common import sampling, sampling_flags
 
 HELP = """\
 Type a line and the model continues the text; after an empty line it continues.
@@ -31,12 +32,7 @@ def add_chat(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt chat``."""
     command.set_defaults(run=run)
     command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
-    command.add_argument("--temperature", type=float, default=0.8, metavar="T", help="see /temperature")
-    command.add_argument("--top-k", type=int, metavar="K", help="choose only among the K most likely characters")
-    command.add_argument("--top-p", type=float, metavar="P", help="choose only among the most likely that sum to P")
-    command.add_argument(
-        "--min-p", type=float, metavar="P", help="only those at least P times as likely as the top one"
-    )
+    sampling_flags(command, "see /temperature")
     command.add_argument("--lines", type=int, default=1, metavar="N", help="how many lines it writes at a time")
     command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="characters at most, each time")
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
@@ -50,7 +46,7 @@ _NO_TEXT = (
 
 def run(options: argparse.Namespace) -> int:
     """Read lines until the end of the input or /quit; errors are printed, and the text continues."""
-    check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
+    check_settings(**sampling(options))
     for name in ("lines", "max_new_tokens"):
         _at_least_one(name, getattr(options, name))
     this = SavedRun.open(options.folder)
@@ -93,15 +89,7 @@ def run(options: argparse.Namespace) -> int:
                 continue
             text += tokenizer.encode(config.normalized(f"{line}\n") if line or not text else "")
             tokens = generate(
-                score,
-                config.model.block_size,
-                text,
-                options.max_new_tokens,
-                temperature=options.temperature,
-                top_k=options.top_k,
-                top_p=options.top_p,
-                min_p=options.min_p,
-                rng=rng,
+                score, config.model.block_size, text, options.max_new_tokens, rng=rng, **sampling(options)
             )
             try:
                 for token in _lines(tokens, tokenizer.encode("\n")[0], options.lines):

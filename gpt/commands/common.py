@@ -88,6 +88,21 @@ def engine_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", metavar="NAME", help="cpu or cuda, for the torch engine (default: as trained)")
 
 
+def sampling_flags(command: argparse.ArgumentParser, temperature: str) -> None:
+    """Add the flags of :func:`sampling`; ``temperature`` is the help on the first."""
+    command.add_argument("--temperature", type=float, default=0.8, metavar="T", help=temperature)
+    command.add_argument("--top-k", type=int, metavar="K", help="choose only among the K most likely characters")
+    command.add_argument("--top-p", type=float, metavar="P", help="choose only among the most likely that sum to P")
+    command.add_argument(
+        "--min-p", type=float, metavar="P", help="only those at least P times as likely as the top one"
+    )
+
+
+def sampling(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that :func:`gpt.sample.check_settings` and :func:`gpt.sample.generate` take."""
+    return {name: getattr(options, name) for name in ("temperature", "top_k", "top_p", "min_p")}
+
+
 def with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
     """Return the settings of a run with the engine named on the command line."""
     engine = options.engine or config.engine

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..runs.saved_run import SavedRun
 from ..sample import check_settings, generate, until
 from ..train import first_prompt
-from .common import checkpoint_flag, engine_flag, with_engine
+from .common import checkpoint_flag, engine_flag, sampling, sampling_flags, with_engine
 
 
 def add_sample(command: argparse.ArgumentParser) -> None:
@@ -22,18 +22,7 @@ def add_sample(command: argparse.ArgumentParser) -> None:
     checkpoint_flag(command)
     command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
     command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")
-    command.add_argument(
-        "--temperature",
-        type=float,
-        default=0.8,
-        metavar="T",
-        help="below 1 safer, above 1 more varied, 0 always the most likely",
-    )
-    command.add_argument("--top-k", type=int, metavar="K", help="choose only among the K most likely characters")
-    command.add_argument("--top-p", type=float, metavar="P", help="choose only among the most likely that sum to P")
-    command.add_argument(
-        "--min-p", type=float, metavar="P", help="only those at least P times as likely as the top one"
-    )
+    sampling_flags(command, "below 1 safer, above 1 more varied, 0 always the most likely")
     command.add_argument(
         "--repetition-penalty",
         type=float,
@@ -65,7 +54,7 @@ def add_sample(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the requested number of texts."""
-    check_settings(options.temperature, options.top_k, options.top_p, options.min_p)
+    check_settings(**sampling(options))
     for name, least in (("max_new_tokens", 0), ("samples", 1)):
         if getattr(options, name) < least:
             raise ConfigError(f"{name} must be at least {least}, got {getattr(options, name)}")
@@ -88,10 +77,7 @@ def run(options: argparse.Namespace) -> int:
             config.model.block_size,
             prompt,
             options.max_new_tokens,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            min_p=options.min_p,
+            **sampling(options),
             repetition_penalty=options.repetition_penalty,
             repetition_window=options.repetition_window,
             context_shift=options.context_shift,

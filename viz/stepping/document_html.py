@@ -20,13 +20,19 @@ def write(title: str, sections: Sequence[Section]) -> str:
     return page("walkthrough.html", title, asset("walkthrough.css"), parts)
 
 
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; the first row is its head."""
+    written = (
+        "".join(f"<{cell}>{html.escape(words)}</{cell}>" for words in row)
+        for cell, row in zip(("th", *["td"] * (len(rows) - 1)), rows, strict=True)
+    )
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in written) + "</table>"
+
+
 def _section(name: str, section: Section) -> str:
     parts = [f'<section id="{name}"><h{section.level}>{html.escape(section.title)}</h{section.level}>']
     if section.table:
-        head, *rows = section.table
-        cells = ["".join(f"<th>{html.escape(cell)}</th>" for cell in head)]
-        cells += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-        parts.append("<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>")
+        parts.append(table(section.table))
     for line in section.lines:
         if line.inside:
             inner = "".join(f"<p>{html.escape(step)}</p>" for step in line.inside)

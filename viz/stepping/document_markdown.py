@@ -14,8 +14,7 @@ def write(title: str, sections: Sequence[Section]) -> str:
     for section in sections:
         parts += [f"{'#' * section.level} {_plain(section.title)}", ""]
         if section.table:
-            head, *rows = section.table
-            parts += [_row(head), "|" + "---|" * len(head), *map(_row, rows), ""]
+            parts += [*table(section.table), ""]
         for line in section.lines:
             if line.inside:
                 inner = "\n".join(f"- {_plain(step)}" for step in line.inside)
@@ -34,5 +33,7 @@ def _plain(text: str) -> str:
     return text
 
 
-def _row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(map(_plain, cells))} |"
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table; the first row is its head."""
+    head, *rest = (f"| {' | '.join(map(_plain, row))} |" for row in rows)
+    return [head, "|" + "---|" * len(rows[0]), *rest]

@@ -22,6 +22,7 @@ from tinygrad_edu.step_log import Chain, StepLog, record, written_sum
 from .. import expressions, style
 from ..errors import DrawingError, ExpressionError, UnknownFormatError
 from ..rendering.templates import asset, page
+from . import document_html, document_markdown
 
 LEVELS = (1, 2, 3)
 _NAMES = "abcdf"  # e is reserved for the reader's own use
@@ -166,11 +167,11 @@ class Worksheet:
         """The text of the ``.md`` file."""
         parts = [f"# {self.title}", "", _TASK, ""]
         for number, each in enumerate(self.exercises, 1):
-            parts += [f"## {number}", "", *_code(each), "", *_markdown_table(each.log(), False), ""]
+            parts += [f"## {number}", "", *_code(each), "", *document_markdown.table(_rows(each.log(), False)), ""]
         parts += ["# Answers", ""]
         for number, each in enumerate(self.exercises, 1):
             log = each.log()
-            parts += [f"## {number}", "", *_markdown_table(log, True), ""]
+            parts += [f"## {number}", "", *document_markdown.table(_rows(log, True)), ""]
             parts += [f"- {line}" for line in _working(log)]
             parts.append("")
         return "\n".join(parts)
@@ -184,23 +185,18 @@ class Worksheet:
 
     def _section(self, number: int, each: Exercise, answers: bool) -> str:
         log = each.log()
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(log, answers)
-        )
-        head = "".join(f"<th>{word}</th>" for word in _HEAD)
         text = html.escape(f"{each.text}\n{each.given}")
         below = ""
         if answers:
             below = "<ol>" + "".join(f"<li>{html.escape(line)}</li>" for line in _working(log)) + "</ol>"
         before = "" if answers else f"<pre>{text}</pre>"
-        return f"<section><h2>{number}</h2>{before}<table><tr>{head}</tr>{rows}</table>{below}</section>"
+        return f"<section><h2>{number}</h2>{before}{document_html.table(_rows(log, answers))}{below}</section>"
 
 
 _TASK = (
     "Compute every value from top to bottom, then every gradient of L from bottom to top. "
     "A name that is used more than once collects one term for each use."
 )
-_HEAD = ("", "formula", "value", "gradient: terms", "gradient")
 
 
 def _code(each: Exercise) -> list[str]:
@@ -208,7 +204,7 @@ def _code(each: Exercise) -> list[str]:
 
 
 def _rows(log: StepLog, answers: bool) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[str, ...]] = [("", "formula", "value", "gradient: terms", "gradient")]
     for i, node in enumerate(log.nodes):
         if node.is_constant:
             continue
@@ -225,11 +221,6 @@ def _rows(log: StepLog, answers: bool) -> list[tuple[str, ...]]:
             )
         )
     return rows
-
-
-def _markdown_table(log: StepLog, answers: bool) -> list[str]:
-    lines = [f"| {' | '.join(_HEAD)} |", "|" + "---|" * len(_HEAD)]
-    return lines + [f"| {' | '.join(row)} |" for row in _rows(log, answers)]
 
 
 def _working(log: StepLog) -> list[str]:

@@ -307,14 +307,7 @@ def _sum(
                 absorbed[i] = True
                 count += 1
                 continue
-            if ops_[i] is mul:
-                if not products:
-                    site = body.sites[i]
-                products.append(inputs_of[i])  # type: ignore[arg-type]  # always a pair
-                absorbed[i] = True
-                count += 1
-                continue
-            if ops_[i] is DOT:
+            if ops_[i] is mul or ops_[i] is DOT:
                 if not products:
                     site = body.sites[i]
                 n = len(inputs_of[i]) // 2

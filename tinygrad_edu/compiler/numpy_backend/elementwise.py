@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,16 +38,21 @@ def _phi64(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatA
     np.multiply(x, x, e)  # not of z: beyond the largest one, the tail goes on to 0
     np.multiply(e, -0.5, e)
     np.exp(e, e)
-    np.multiply(u, coefficients[0], q)
-    for c in coefficients[1:-1]:
-        np.add(q, c, q)
-        np.multiply(q, u, q)
-    np.add(q, coefficients[-1], q)
+    _polynomial(coefficients, u, q)
     np.multiply(q, e, q)
     np.multiply(q, 0.5, q)  # the tail beyond |x|
     np.subtract(1.0, q, u)
     np.copyto(q, u, where=np.greater(x, 0.0))
     return q, e
+
+
+def _polynomial(coefficients: Sequence[Any], x: FloatArray, out: FloatArray) -> None:
+    """Horner's rule, the highest power first."""
+    np.multiply(x, coefficients[0], out)
+    for c in coefficients[1:-1]:
+        np.add(out, c, out)
+        np.multiply(out, x, out)
+    np.add(out, coefficients[-1], out)
 
 
 #: Φ(x) = ½ + ½·tanh(x·p(x²)): p is a least-squares fit, reweighted until all errors are alike, of artanh(2·Φ(x) − 1)
@@ -66,11 +71,7 @@ def _phi32(x: FloatArray, rows: list[FloatArray], density: bool) -> tuple[FloatA
     """Φ(x) and, if asked for, e^(−x²/2), to 3e-8, in few operations."""
     square, q = rows[:2]
     np.multiply(x, x, square)
-    np.multiply(square, _PHI32[0], q)
-    for c in _PHI32[1:-1]:
-        np.add(q, c, q)
-        np.multiply(q, square, q)
-    np.add(q, _PHI32[-1], q)
+    _polynomial(_PHI32, square, q)
     np.multiply(q, x, q)
     np.tanh(q, q)
     np.multiply(q, _HALF, q)
