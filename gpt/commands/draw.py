@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import viz
-from viz.drawing import DIRECTIONS, PRESETS, STYLES
+from viz.commands.graph import drawing_flags, drawn
 
 from ..errors import ConfigError
 from ..inspection.loss_graph import LARGEST, WHOLE
@@ -29,18 +29,7 @@ def add_draw(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--boxes", "--budget", type=int, default=DRAWN_BOXES, metavar="N", help="the largest number of boxes"
     )
-    command.add_argument("--depth", type=int, metavar="N", help="only boxes at most N steps from the loss")
-    command.add_argument(
-        "--focus", metavar="NAME",
-        help="only what is near this parameter, --depth steps before and after it; or a module to show in detail "
-        "there",
-    )  # fmt: skip
-    command.add_argument(
-        "--direction", choices=DIRECTIONS,
-        help="inputs on the left, on top, or in rows (default: wrapped, with --focus LR)",
-    )  # fmt: skip
-    command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
-    command.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
+    drawing_flags(command, "wrapped, with --focus LR")
 
 
 add_graph = add_draw
@@ -58,19 +47,8 @@ def run(options: argparse.Namespace) -> int:
         print("Building the graph of the loss, with every gradient ...", flush=True)
     found = this.recorded_end(tokens, LARGEST, WHOLE)
     named = {name: value for value, name in found.calls.names.items()}
-    try:
-        drawing = viz.draw(
-            found.loss,
-            calls=found.calls,
-            budget=options.boxes,
-            depth=options.depth,
-            focus=named.get(options.focus, options.focus) if options.focus else (),
-            direction=options.direction or ("LR" if options.focus else "wrapped"),
-            style=options.style,
-            preset=options.preset,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    direction, focus = "LR" if options.focus else "wrapped", named.get(options.focus, options.focus)
+    drawing = drawn(options, found.loss, options.boxes, direction, focus, found.calls)
     if options.out == "-":
         sys.stdout.write(drawing.source)
         return 0

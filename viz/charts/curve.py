@@ -12,7 +12,7 @@ from .. import style
 from ..rendering import svg
 from ..rendering.svg import stroke, text
 from .chart import Chart, listed
-from .plot import LOOKS, Axis, Point
+from .plot import LOOKS, Axis, Point, grid
 
 _WIDTH, _HEIGHT = 760.0, 420.0  # points: the axes
 _LEFT, _TOP = 78.0, 74.0
@@ -185,12 +185,7 @@ def _chart(chart: LossCurve) -> str:
     up = Axis([*(y for _, y in everything), *(loss for _, loss in chart.baselines)], _TOP + _HEIGHT, _TOP)
     right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
     parts = [text(12, 30, chart.title, size=20, bold=True), text(12, _TOP - 16, f"loss, {chart.unit}")]
-    for tick in across.ticks():
-        parts.append(stroke(across.at(tick), _TOP, across.at(tick), bottom, style.FRAMES[2], 1))
-        parts.append(text(across.at(tick), bottom + 22, style.number(tick, 9), style.FAINT, anchor="middle"))
-    for tick in up.ticks():
-        parts.append(stroke(_LEFT, up.at(tick), right, up.at(tick), style.FRAMES[2], 1))
-        parts.append(text(_LEFT - 10, up.at(tick) + 5, style.number(tick), style.FAINT, anchor="end"))
+    parts += grid(across, up, digits=9)
     parts.append(text((_LEFT + right) / 2, bottom + 48, "step", anchor="middle"))
     labels = []
     falling = sorted(chart.baselines, key=lambda pair: -pair[1])

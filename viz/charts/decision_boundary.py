@@ -16,7 +16,7 @@ from ..rendering import svg
 from ..rendering.choice_page import choice_page
 from ..rendering.svg import text
 from .chart import Chart, listed
-from .plot import Axis
+from .plot import Axis, grid
 
 Point = tuple[float, float]
 
@@ -311,10 +311,7 @@ def _panel(picture: Boundary) -> list[str]:
     parts += ruler
     bottom = _TOP + _SIDE
     parts.append(svg.rectangle(_LEFT, _TOP, _SIDE, _SIDE, "none", line=style.OUTLINE))
-    for tick in across.ticks():
-        parts.append(text(across.at(tick), bottom + 22, style.number(tick), style.FAINT, anchor="middle"))
-    for tick in up.ticks():
-        parts.append(text(_LEFT - 8, up.at(tick) + 5, style.number(tick), style.FAINT, anchor="end"))
+    parts += grid(across, up, lines=False)
     parts.append(text(_LEFT + _SIDE / 2, bottom + 46, picture.x, anchor="middle"))
     parts.append(text(12, _TOP - 12, picture.y))
     wrong = frozenset(picture.wrong)

@@ -145,6 +145,20 @@ class Axis:
         yield from (i * step_size for i in range(first, math.floor(self.high / step_size) + 1))
 
 
+def grid(across: Axis, up: Axis, *, digits: int = 4, lines: bool = True) -> Iterator[str]:
+    """Draw the numbers of two axes, those across with so many digits, and thin lines at them."""
+    for tick in across.ticks():
+        x = across.at(tick)
+        if lines:
+            yield stroke(x, up.end, x, up.start, style.FRAMES[2], 1)
+        yield text(x, up.start + 22, style.number(tick, digits), style.FAINT, anchor="middle")
+    for tick in up.ticks():
+        y = up.at(tick)
+        if lines:
+            yield stroke(across.start, y, across.end, y, style.FRAMES[2], 1)
+        yield text(across.start - 10, y + 5, style.number(tick), style.FAINT, anchor="end")
+
+
 def _chart(plot: Plot) -> str:
     shown = [p for line in [*plot.lines.values(), *plot.points.values()] for p in line if _shows(p, plot.log)]
     across = Axis([x for x, _ in shown], _LEFT, _LEFT + _WIDTH)
@@ -153,14 +167,7 @@ def _chart(plot: Plot) -> str:
     names = [*plot.lines, *plot.points]
     width = right + 64 + LETTER * 1.1 * max(map(len, names))
     parts = [text(12, 28, plot.title, size=20, bold=True)]
-    for tick in across.ticks():
-        x = across.at(tick)
-        parts.append(stroke(x, _TOP, x, bottom, style.FRAMES[2], 1))
-        parts.append(text(x, bottom + 22, style.number(tick), style.FAINT, anchor="middle"))
-    for tick in up.ticks():
-        y = up.at(tick)
-        parts.append(stroke(_LEFT, y, right, y, style.FRAMES[2], 1))
-        parts.append(text(_LEFT - 10, y + 5, style.number(tick), style.FAINT, anchor="end"))
+    parts += grid(across, up)
     parts.append(text((_LEFT + right) / 2, bottom + 50, plot.x, anchor="middle"))
     parts.append(text(12, _TOP - 20, plot.y))  # above the highest number of the axis
     legend = _TOP + 16

@@ -7,13 +7,16 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tinygrad_edu import Value, topological_order
+from tinygrad_edu.calls import CallRecord
 
 from .. import expressions, style
 from ..charts.flow import flow
 from ..drawing import DIRECTIONS, PRESETS, STYLES, draw
 from ..errors import DrawingError, ExpressionError
+from ..rendering.dot import Drawing
 from . import runs, step
 
 _BOXES = 400
@@ -33,20 +36,43 @@ def add_graph(command: argparse.ArgumentParser) -> None:
         help="what to write: .svg, .png, .pdf, .html or .dot; - prints the DOT text",
     )  # fmt: skip
     command.add_argument("--forward", action="store_true", help="only compute an expression, without gradients")
-    command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
-    command.add_argument(
-        "--direction", choices=DIRECTIONS,
-        help="inputs on the left, on top, or in rows (default: LR; for a model: wrapped)",
-    )  # fmt: skip
     command.add_argument(
         "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}; for a model as in gpt draw)"
     )
+    drawing_flags(command, "LR; for a model: wrapped")
+
+
+def drawing_flags(command: argparse.ArgumentParser, direction: str) -> None:
+    """Add the flags of :func:`drawn`; ``direction`` is what the help calls the default of the last."""
     command.add_argument("--depth", type=int, metavar="N", help="only boxes at most N steps from the result")
     command.add_argument(
         "--focus", metavar="NAME",
         help="only what is near this name, --depth steps before and after it; or a module to show in detail",
     )  # fmt: skip
+    command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
     command.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
+    command.add_argument(
+        "--direction", choices=DIRECTIONS, help=f"inputs on the left, on top, or in rows (default: {direction})"
+    )
+
+
+def drawn(
+    options: argparse.Namespace, value: Value, boxes: int, direction: str, focus: Any, calls: CallRecord | None = None
+) -> Drawing:
+    """Draw a result as the flags say; raises DrawingError for what they cannot be."""
+    try:
+        return draw(
+            value,
+            calls=calls,
+            budget=boxes,
+            depth=options.depth,
+            focus=focus if options.focus else (),
+            direction=options.direction or direction,
+            style=options.style,
+            preset=options.preset,
+        )
+    except ValueError as error:
+        raise DrawingError(str(error)) from None
 
 
 def add_flow(command: argparse.ArgumentParser) -> None:
@@ -102,18 +128,9 @@ def _graph(options: argparse.Namespace) -> int:
     result, names = _expression(options, options.forward)
     if options.focus and options.focus not in names:
         raise DrawingError(f"nothing in the expression is named {options.focus!r}; there are {', '.join(names)}")
-    try:
-        drawing = draw(
-            result,
-            budget=_BOXES if options.budget is None else options.budget,
-            depth=options.depth,
-            focus=names[options.focus] if options.focus else (),
-            direction=options.direction or "LR",
-            style=options.style,
-            preset=options.preset,
-        )
-    except ValueError as error:
-        raise DrawingError(str(error)) from None
+    drawing = drawn(
+        options, result, _BOXES if options.budget is None else options.budget, "LR", names.get(options.focus)
+    )
     if options.out == "-":
         sys.stdout.write(drawing.source)
         return 0
