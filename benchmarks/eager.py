@@ -7,11 +7,14 @@
    micrograd's Value and on PyTorch scalars (each a tensor without dimensions); a further row is this library's nn.MLP.
    All start from the same weights and must find the same loss.
 2. A GPT of the preset "micro" (1 layer, width 16, 4 heads, context 16, vocabulary 65) on one sequence.
+3. micrograd's demo: an MLP 2-16-16-1 on 100 points, margin loss and regularization; 40 steps of gradient descent, each
+   row in processes of its own, in processor time: what the collector costs a program that does nothing about it.
 
 Every figure is a step's forward, backward and dropping of the graph, in microseconds per operation of the program; the
 divisor is the same for every row of a table. The contestants take turns, so that a busy moment of the machine affects
 all of them; a turn is several steps in a row, so that each pays for its own garbage, and starts from a clean heap.
-Shown are the median and the fastest turn, with Python's cyclic garbage collector as it is and paused.
+Shown are the median and the fastest turn, with Python's cyclic garbage collector on and paused. The library changes how
+often it looks at old objects (tinygrad_edu/collector.py); other rows have Python's schedule.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import math
 import platform
 import random
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -33,6 +37,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tinygrad_edu import Value, collector_paused, nn, topological_order
+
+PYTHONS_SCHEDULE = (700 if sys.version_info < (3, 13) else 2000, 10, 10)  # what the import changes
 
 Step = Callable[[], float]  # one forward and backward; returns the loss and keeps nothing
 
@@ -110,8 +116,14 @@ def race(contestants: dict[str, Step], turns: int, steps: int, paused: bool) -> 
             if paused:
                 with collector_paused():
                     times[name].append(turn(step, steps))
-            else:
+            elif name.startswith("Value"):
                 times[name].append(turn(step, steps))
+            else:
+                ours = gc.get_threshold()
+                gc.set_threshold(*PYTHONS_SCHEDULE)
+                times[name].append(turn(step, steps))
+                gc.collect()
+                gc.set_threshold(*ours)
     return times
 
 
@@ -185,6 +197,62 @@ def race_gpt(turns: int) -> None:
     report("GPT, preset micro, 1 sequence", {"Value": step}, divisor, turns, 2, "")
 
 
+#: Rows of the demo: whose Value, and how the collector is set.
+DEMO = {
+    "Value": ("Value", "as it is"),
+    "Value, collector paused": ("Value", "paused"),
+    "Value, Python's schedule": ("Value", "Python's"),
+    "micrograd, collector off": ("micrograd", "paused"),
+}
+
+
+def demo(scalar_name: str, collector: str, steps: int = 40) -> float:
+    """Run micrograd's demo; returns the processor seconds per step."""
+    scalar: Any = Value if scalar_name == "Value" else importlib.import_module("micrograd.engine").Value
+    angles = [math.pi * i / 49 for i in range(50)]
+    points = [(math.cos(t), math.sin(t), -1) for t in angles]
+    points += [(1 - math.cos(t), 0.5 - math.sin(t), 1) for t in angles]
+    layers = model(nn.MLP(2, [16, 16, 1], "relu", rng=1), scalar)
+    parameters = [p for layer in layers for ws, b in layer for p in [*ws, b]]
+    if collector == "paused":
+        gc.disable()
+    elif collector == "Python's":
+        gc.set_threshold(*PYTHONS_SCHEDULE)
+    if scalar_name != "Value":
+        steps = 4  # nothing frees its graphs while the collector is off
+    start = time.process_time()
+    for step in range(steps):
+        losses = []
+        for *x, target in points:
+            out: Any = [scalar(number) for number in x]
+            for layer in layers:
+                out = [sum((w * a for w, a in zip(ws, out, strict=True)), b) for ws, b in layer]
+                out = [number.relu() for number in out] if layer is not layers[-1] else out
+            losses.append((1 + -target * out[0]).relu())
+        loss = sum(losses) * (1.0 / len(losses)) + 1e-4 * sum(p * p for p in parameters)
+        for p in parameters:
+            p.grad = 0.0
+        loss.backward()
+        for p in parameters:
+            p.data -= (1.0 - 0.009 * step) * p.grad
+    return (time.process_time() - start) / steps
+
+
+def race_demo(turns: int) -> None:
+    rows = {name: row for name, row in DEMO.items() if row[0] == "Value" or optional("micrograd.engine")}
+    times: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(turns):
+        for name, row in rows.items():
+            command = [sys.executable, __file__, "--demo", *row]
+            times[name].append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    print("\nmicrograd's demo, 100 points: ms of processor time per step")
+    print(f"{'':32}{'median':>12}{'fastest':>12}{'/ paused':>12}{'/ paused':>12}")
+    figures = {name: (statistics.median(row), min(row)) for name, row in times.items()}
+    for name, row in figures.items():
+        ratios = [a / b for a, b in zip(row, figures["Value, collector paused"], strict=True)]
+        print(f"{name:32}" + "".join(f"{t * 1e3:12.1f}" for t in row) + "".join(f"{ratio:12.2f}" for ratio in ratios))
+
+
 def race_torch(n: int, turns: int) -> None:
     torch = optional("torch")  # imported last: what it loads would slow down the garbage collector for all
     if not torch:
@@ -205,11 +273,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=15, help="turns per contestant (default: 15)")
     parser.add_argument("--batch", type=int, default=16, help="examples per step of the MLP (default: 16)")
+    parser.add_argument("--demo", nargs=2, help=argparse.SUPPRESS)  # one row, in this process
     arguments = parser.parse_args()
 
+    if arguments.demo:
+        print(demo(*arguments.demo))
+        return
     print(f"{datetime.date.today()}  {platform.python_implementation()} {platform.python_version()}  {cpu()}")
     race_mlp(arguments.batch, arguments.turns)
     race_gpt(arguments.turns)
+    race_demo(min(5, arguments.turns))
     race_torch(2, arguments.turns)
 
 

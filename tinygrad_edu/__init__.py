@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import functional, nn, optim
 from .calls import record_calls
-from .engine import Value, collector_paused, maximum, minimum, no_grad, topological_order
+from .collector import collector_paused
+from .engine import Value, maximum, minimum, no_grad, topological_order
 from .gradcheck import central_difference, gradcheck
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ table that made it (``op``) and the Values it was made from (``inputs``). That i
 (-8.0, 6.0, -4.0, -2.0, 4.0)
 
 A node keeps no closure and no reference to its users, so the graph has no cycles: it is freed by reference counting the
-moment the last name for it goes away (see :func:`collector_paused`).
+moment the last name for it goes away (see :mod:`tinygrad_edu.collector`).
 """
 
 from __future__ import annotations
 
-import gc
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -36,7 +35,6 @@ __all__ = [
     "apply",
     "as_float",
     "changes",
-    "collector_paused",
     "constant",
     "ignore",
     "is_recording",
@@ -620,22 +618,6 @@ def touch() -> None:
     for look in _observers:
         look(None)
     changes += 1
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause Python's cyclic garbage collector in the block: a step of a GPT takes a third of the time.
-
-    A graph of Values has no reference cycles and is freed at once without the collector; but the collector does not
-    know that, and visits all the new Values repeatedly while a large graph grows.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 # --- numbers become Values ----------------------------------------------------------------------------------------

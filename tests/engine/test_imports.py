@@ -22,7 +22,7 @@ RUNS = "viz/commands/runs.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
     ["errors"],
-    ["console", "files", "gradient_stats"],
+    ["collector", "console", "files", "gradient_stats"],
     ["command_line", "ops"],
     ["engine", "formulas"],
     ["nested"],

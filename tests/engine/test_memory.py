@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from tinygrad_edu import Value, collector_paused, gradcheck, nn, no_grad, optim, record_calls
+from tinygrad_edu import Value, gradcheck, nn, no_grad, optim, record_calls
 from tinygrad_edu import functional as F
 
 
@@ -90,16 +90,3 @@ def test_memory_is_flat_over_two_hundred_training_steps():
     assert live_values() == values == before + len(model.parameters())
     one_graph = 3 * 200  # what a single step that was kept would cost at the very least, in blocks
     assert sys.getallocatedblocks() - blocks < one_graph
-
-
-def test_collector_paused_restores_what_it_found():
-    assert gc.isenabled()
-    with collector_paused():
-        assert not gc.isenabled()
-        with collector_paused():
-            pass
-        assert not gc.isenabled(), "the inner one must not switch it on"
-    assert gc.isenabled()
-    with pytest.raises(ValueError, match="inside"), collector_paused():
-        raise ValueError("inside")
-    assert gc.isenabled()

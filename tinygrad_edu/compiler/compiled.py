@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import as_float, collector_paused
+from ..collector import collector_paused
+from ..engine import as_float
 from ..errors import CompileError, DomainError, ShapeError, short, shown
 from .backend import Backend, Executor
 from .frontend.builtin_type import own_type

@@ -17,6 +17,7 @@ from types import CodeType
 from typing import Any
 
 from ... import calls, engine, ops
+from ...collector import collector_paused
 from ...engine import Value
 from ...errors import CompileError
 from ...nested import unflatten
@@ -152,7 +153,7 @@ def _tracing(body: Body) -> Iterator[None]:
             engine.tracing = _SEAM
             engine.observe(_guard)
     try:
-        with inside(body), engine.collector_paused():
+        with inside(body), collector_paused():
             yield
     finally:
         with _installing:
