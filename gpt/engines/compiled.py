@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -20,13 +19,13 @@ from ..config import TrainConfig
 from ..data.corpus import Sequences
 from ..model import GPT
 from ..sample import Scorer
-from .base import adamw_settings, transposed
+from .base import Engine, adamw_settings, transposed
 from .kv_cache import CachedScorer, in_evaluation
 
 __all__ = ["CompiledEngine", "stats_of_array"]
 
 
-class CompiledEngine:
+class CompiledEngine(Engine):
     """The same scalar model as an array program, for a whole batch at once (see :mod:`tinygrad_edu.compiler`).
 
     During training the parameters are in one array; :meth:`write_back` copies them to the Values.
@@ -66,35 +65,23 @@ class CompiledEngine:
         self._parameters = compiler.Parameters(model, backend=compiler.NumpyBackend(config.threads))
         self._optimizer = compiler.AdamW(self._parameters, **adamw_settings(model, config))
 
-    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
-        """See :class:`Engine`."""
-        if self._model.config.dropout:
-            self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
-        loss = self._value_and_grad(sequences)
-        before = self._parameters.backend.numbers(self._parameters.array).copy() if measure else None
-        if measure:
-            self.flow = self.gradients()
-        norm = self._clip()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.flow = self.gradients()
-            return loss, norm
-        self._optimizer.lr = lr
-        self._optimizer.step()
-        if before is not None:
-            after = self._parameters.backend.numbers(self._parameters.array)
-            self.flow = [
-                replace(line, update=_update_ratio(before[self._tables[line.name]], after[self._tables[line.name]]))
-                for line in self.flow
-            ]
-        return loss, norm
-
     def gradients(self) -> list[GradientStats]:
         """See :class:`Engine`."""
         gradient = self._parameters.backend.numbers(self._parameters.gradient)
         return [stats_of_array(name, gradient[place]) for name, place in self._tables.items()]
 
-    def _value_and_grad(self, sequences: Sequences) -> float:
+    def _value_and_grad(self, sequences: Sequences, dropout_seed: str) -> float:
+        if self._model.config.dropout:
+            self._train_loss.seed(random.Random(dropout_seed).getrandbits(64))
         return self._train_loss.value_and_grad(*transposed(sequences))
+
+    def _copies(self) -> dict[str, Any]:
+        array = self._parameters.backend.numbers(self._parameters.array)
+        return {name: array[place].copy() for name, place in self._tables.items()}
+
+    def _update_ratio(self, before: Any, after: Any) -> float | None:
+        lengths = [float((x.astype("float64") ** 2).sum()) ** 0.5 for x in (after - before, before)]
+        return lengths[0] / lengths[1] if lengths[1] else None
 
     def compile(self, sequences: Sequences) -> None:
         """Compile the program of a training step if necessary, without making a step."""
@@ -150,10 +137,6 @@ class CompiledEngine:
     def _next_logits(self, tokens: Sequence[int], last: int) -> list[Value]:
         return F.pick(self._model(tokens), last)
 
-    def any_process(self, flag: bool) -> bool:
-        """See :class:`Engine`."""
-        return flag
-
     def numbers(self) -> dict[str, Any]:
         """See :class:`Engine`."""
         array = self._parameters.backend.numbers(self._parameters.array)
@@ -204,9 +187,3 @@ def stats_of_array(name: str, gradient: Any) -> GradientStats:
         float((sizes == 0.0).mean()),
         len(sizes) - len(finite),
     )
-
-
-def _update_ratio(before: Any, after: Any) -> float | None:
-    """:func:`tinygrad_edu.gradient_stats.update_ratio` of arrays."""
-    lengths = [float((x.astype("float64") ** 2).sum()) ** 0.5 for x in (after - before, before)]
-    return lengths[0] / lengths[1] if lengths[1] else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tinygrad_edu import collector_paused, no_grad
@@ -17,12 +16,12 @@ from ..data.corpus import Sequences
 from ..model import GPT
 from ..runs.checkpoint import numbers_of
 from ..sample import ScalarScorer, Scorer
-from .base import adamw_settings
+from .base import Engine, adamw_settings
 
 __all__ = ["ScalarEngine"]
 
 
-class ScalarEngine:
+class ScalarEngine(Engine):
     """The textbook engine: every sequence is a graph of Values, differentiated by ``backward``."""
 
     def __init__(self, model: GPT, config: TrainConfig) -> None:
@@ -33,8 +32,7 @@ class ScalarEngine:
         self._tables = {name: values_in(table) for name, table in model.named_parameters()}
         self.flow: list[GradientStats] = []
 
-    def step(self, sequences: Sequences, lr: float, dropout_seed: str, measure: bool = False) -> tuple[float, float]:
-        """See :class:`Engine`."""
+    def _value_and_grad(self, sequences: Sequences, dropout_seed: str) -> float:
         self._model.seed_dropout(dropout_seed)
         self._optimizer.zero_grad()
         total = 0.0
@@ -44,21 +42,16 @@ class ScalarEngine:
                 loss = self._model.loss(tokens, targets) / len(sequences)
                 loss.backward()
                 total += loss.data
-        before = {name: [p.data for p in table] for name, table in self._tables.items()} if measure else {}
-        if measure:
-            self.flow = self.gradients()
-        norm = clip_grad_norm(self._parameters, self._grad_clip)
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            self.flow = self.gradients()
-            return total, norm
-        self._optimizer.lr = lr
-        self._optimizer.step()
-        if measure:
-            self.flow = [
-                replace(line, update=update_ratio(before[line.name], [p.data for p in self._tables[line.name]]))
-                for line in self.flow
-            ]
-        return total, norm
+        return total
+
+    def _clip(self) -> float:
+        return clip_grad_norm(self._parameters, self._grad_clip)
+
+    def _copies(self) -> dict[str, list[float]]:
+        return {name: [p.data for p in table] for name, table in self._tables.items()}
+
+    def _update_ratio(self, before: list[float], after: list[float]) -> float | None:
+        return update_ratio(before, after)
 
     def gradients(self) -> list[GradientStats]:
         """See :class:`Engine`."""
@@ -86,10 +79,6 @@ class ScalarEngine:
         """See :class:`Engine`."""
         return ScalarScorer(self._model)
 
-    def any_process(self, flag: bool) -> bool:
-        """See :class:`Engine`."""
-        return flag
-
     def numbers(self) -> dict[str, Any]:
         """See :class:`Engine`."""
         return numbers_of(self._model)
@@ -102,7 +91,8 @@ class ScalarEngine:
 
     def optimizer_state(self) -> dict[str, Any]:
         """See :class:`Engine`."""
-        return self._optimizer.state_dict()
+        state: dict[str, Any] = self._optimizer.state_dict()
+        return state
 
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
         """See :class:`Engine`."""

@@ -79,8 +79,8 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_not_made(
     else:
         compute = made._value_and_grad
 
-        def value_and_grad(sequences: object) -> float:
-            loss = compute(sequences)
+        def value_and_grad(*arguments: object) -> float:
+            loss = compute(*arguments)
             made._parameters.gradient[made._tables[name].start + 1] = math.inf
             return float(loss)
 

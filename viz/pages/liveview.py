@@ -275,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         # Even if a label ever became markup, the page would run only its own script.
         exceptions = ("; connect-src 'self'", nonce)
         top = head("live", picture_rules() + asset("live.css"), *exceptions)
-        body = fill(asset("live.html"), {"NONCE": nonce, "HEAD": top}).encode()
+        body = fill(asset("live.html"), {"NONCE": nonce, "HEAD": top, "THEME": asset("theme.js")}).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

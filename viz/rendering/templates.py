@@ -31,7 +31,8 @@ def fill(template: str, parts: dict[str, str]) -> str:
 
 
 def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
-    """A whole page: the head that all pages have in common, and the body ``name``.
+    """A whole page: the head that all pages have in common, and the body ``name``, whose ``@THEME@`` is the script of
+    the button between light and dark.
 
     Args:
         name: of a file in ``viz/pages``.
@@ -39,7 +40,8 @@ def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
         style: CSS; the colors of :mod:`viz.style` are its variables.
         parts: of the body; ``TITLE`` need not be among them.
     """
-    return fill(asset(name), {"HEAD": head(title, style), "TITLE": html.escape(title), **parts})
+    common = {"HEAD": head(title, style), "TITLE": html.escape(title), "THEME": asset("theme.js")}
+    return fill(asset(name), {**common, **parts})
 
 
 def head(title: str, style: str, sources: str = "", nonce: str = "") -> str:

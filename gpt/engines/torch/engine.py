@@ -46,13 +46,13 @@ class TorchEngine(CompiledEngine):
         self._parameters = Parameters(model, backend=backend)
         self._optimizer = AdamW(self._parameters, **adamw_settings(model, config))
 
-    def _value_and_grad(self, sequences: Sequences) -> float:
+    def _value_and_grad(self, sequences: Sequences, dropout_seed: str) -> float:
         if self._count == 1:
-            return super()._value_and_grad(sequences)
+            return super()._value_and_grad(sequences, dropout_seed)
         share = len(sequences) // self._count
         failed, loss = None, math.nan
         try:
-            loss = super()._value_and_grad(sequences[self._rank * share : (self._rank + 1) * share])
+            loss = super()._value_and_grad(sequences[self._rank * share : (self._rank + 1) * share], dropout_seed)
         except DomainError as error:
             failed = error  # after telling the others, which are waiting for our gradient
         gradient = self._parameters.gradient
