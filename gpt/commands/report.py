@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tinygrad_edu import console
+from tinygrad_edu import collector_paused, console
 
 from ..errors import ConfigError
 from ..inspection.observer import observed
@@ -20,6 +20,7 @@ def add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {FOLDER} in that folder)")
 
 
+@collector_paused()  # until the millions of objects are gone again: none of them is garbage
 def run(options: argparse.Namespace) -> int:
     """Write the report of a run, finished or not."""
     console.only_tells()

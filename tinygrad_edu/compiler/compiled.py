@@ -312,10 +312,10 @@ class Compiled:
         def traced(careful: int, earlier: Trace | None = None) -> Trace:
             return trace(self.function, signature, self.parameters, self._name, careful, asked, earlier)
 
-        def twice() -> tuple[Trace, Trace | None]:
+        def twice() -> Trace:
             first = traced(how)
             if not self._watch and not around.counted():  # it is said to stay the same, and nothing speaks against it
-                return first, None
+                return first
             between = Surroundings(*self._roots) if around.changed() else around  # it may keep what it needs later
             second = traced(how, first)
             _compare(first, second)  # names the line, where a draw is in the record
@@ -324,12 +324,11 @@ class Compiled:
                     f"{self._name} changes {changed} whenever it runs, and a compiled program would not; change it "
                     f"outside the function, or pass it as an argument and return it as a result"
                 )
-            return first, second
+            second.forget()
+            return first
 
         with own_type(around.functions):
-            first, second = without_chance(self._name, twice, lambda: traced(0), around)
-        if second is not None:
-            second.forget()
+            first = without_chance(self._name, twice, lambda: traced(0), around)
         self.trace_seconds = time.perf_counter() - start
         start = time.perf_counter()
         top = first.bodies[-1]
@@ -504,8 +503,7 @@ def jit(
         dtype: ``"float32"`` or, to agree with the scalar engine to the last digits, ``"float64"``.
         watch: check before every run whether something else that the function reads has changed, and recompile it if
             so. This takes some microseconds, more for many tables of parameters; with False the program stays as it is
-            at the first call. It is then compiled in one run of the function; a second one, to see whether it always
-            does the same, is made only if the first one has changed a number.
+            at the first call, and one run compiles it; a second one checks it only if the first changed a number.
 
     What cannot be noticed is fixed when the function is compiled: whether two numbers are one object (``x is xs[0]``,
     ``id(x)``), what it reads from files and from the environment, and variables that it finds by names made while it

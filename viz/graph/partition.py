@@ -211,8 +211,8 @@ class Partition:
         graph, home, closed, group = self.graph, self.regions.home, self._closed, self.group
         regions, inputs_of = self.regions.tree, graph.inputs
         details, places, uses, values = self._detail, self._place, graph.uses, graph.values
-        calls: list[Key] = [("call", number) for number in group]  # of a closed region: the key of all in it
         numbers: dict[Key, int] = {}
+        whole = [-1] * len(regions)  # of each closed call: the box of all in it, once it has one
         self.box = box = [-1] * len(graph)
         self.unit = unit = list(range(len(graph)))
         self._scores: dict[int, tuple[int, ...]] = {}  # of each open softmax: the boxes of what it is computed from
@@ -224,26 +224,31 @@ class Partition:
                 inner, detail = closed[place], details[place]
                 if uses[node] == 1 and values[node].op is CONSTANT and (detail.chains or inner >= 0):
                     continue  # it stands in a formula, and its box is that of the formula
-                key = calls[inner] if inner >= 0 else self._leaf_key(node, place)
             else:
-                inner = closed[home[node]]
-                if inner < 0:
-                    key = self._operation_key(node) if details[home[node]].alike else ("node", node)
-                elif regions[inner].call is not None:
-                    key = calls[inner]
-                else:
-                    anchor = unit[node] = regions[inner].anchor
-                    sources = sources_of.setdefault(inner, set())
-                    for x in inputs:
-                        if box[x] >= 0 and unit[x] != anchor:
-                            sources.add(box[x])
-                    if node < anchor:
-                        continue  # nothing outside needs its box before that of the anchor is known
-                    if node > anchor:
-                        box[node] = box[anchor]
-                        continue
-                    kind = regions[inner].kind
-                    key = (kind, group[inner], tuple(sorted(sources))) if details[inner].alike else (kind, inner)
+                place = home[node]
+                inner = closed[place]
+            if inner >= 0 and regions[inner].call is not None:  # most of a large graph: without a key for each node
+                if whole[inner] < 0:
+                    whole[inner] = numbers.setdefault(("call", group[inner]), len(numbers))
+                box[node] = whole[inner]
+                continue
+            if not inputs:
+                key = self._leaf_key(node, place)
+            elif inner < 0:
+                key = self._operation_key(node) if details[place].alike else ("node", node)
+            else:
+                anchor = unit[node] = regions[inner].anchor
+                sources = sources_of.setdefault(inner, set())
+                for x in inputs:
+                    if box[x] >= 0 and unit[x] != anchor:
+                        sources.add(box[x])
+                if node < anchor:
+                    continue  # nothing outside needs its box before that of the anchor is known
+                if node > anchor:
+                    box[node] = box[anchor]
+                    continue
+                kind = regions[inner].kind
+                key = (kind, group[inner], tuple(sorted(sources))) if details[inner].alike else (kind, inner)
             number = box[node] = numbers.setdefault(key, len(numbers))
             if number > limit:
                 return False
