@@ -378,8 +378,13 @@ def test_what_takes_no_traced_number_is_explained() -> None:
         ("for u in (0.5, 0.5): r = u.__lt__(x)\n return w * x * (2 if r is True else 3)", "refused"),
         ("import builtins\n u = builtins\n r = (w, u.type(x))[1]\n return w * (2 if r is float else 3)", "refused"),
         ("return w * (2 if sys.modules['builtins'].type(x) is float else 3)", "refused"),
+        (
+            "class A(float):\n  def less(self, u):\n   return super().__lt__(u)\n"
+            " return w * x * (2 if A(0.5).less(x) is True else 3)",
+            "refused",
+        ),
     ],
-    ids=["array", "arrays", "comprehension", "traced", "method", "methods", "type", "module"],
+    ids=["array", "arrays", "comprehension", "traced", "method", "methods", "type", "module", "base"],
 )
 def test_what_a_question_is_about_is_found_however_it_was_loaded(body: str, expected: str) -> None:
     # One instruction may load two variables, or store one and load another: Python 3.13 and newer.

@@ -194,6 +194,32 @@ def test_a_number_around_the_function(case: Any) -> None:
         assert compiled([3.0]).tolist() == [function(3.0).data] == [6.0 * number]
 
 
+class _Scales:
+    def scaled(self, x: Any) -> Any:
+        return _scaled(x)
+
+
+@pytest.mark.parametrize("kind", [Value, float, str, list, tuple, set, dict, collections.deque, bytearray, array.array])
+@pytest.mark.parametrize("changed", ["attribute", "global of a method"])
+def test_a_class_derived_from_one_of_pythons_is_an_object_too(kind: Any, changed: str) -> None:
+    own = type("Own", (_Scales, kind), {})(*{Value: (1.0,), array.array: ("d",)}.get(kind, ()))
+    own.alpha = 1.0
+    _set_scale(1.0)
+    w = Value(2.0)
+    compiled = jit(lambda x: w * own.scaled(x) * own.alpha)
+    assert compiled([1.0]).tolist() == [2.0]
+    setattr(own, "alpha", 3.0) if changed == "attribute" else _set_scale(3.0)
+    assert compiled([1.0]).tolist() == [6.0]
+
+
+def test_the_numbers_in_an_array_of_an_own_class() -> None:
+    own = np.ones(2).view(type("Own", (np.ndarray,), {}))
+    compiled = jit(lambda x: x * float(own[1]))
+    assert compiled([2.0]).tolist() == [2.0]
+    own[1] = 3.0
+    assert compiled([2.0]).tolist() == [6.0]
+
+
 def test_a_function_that_changes_what_it_reads_is_refused() -> None:
     w, queue = Value(2.0), [5.0, 5.0, 5.0, 1.0]
     with pytest.raises(CompileError, match="changes queue whenever it runs"):

@@ -64,7 +64,7 @@ def _is_text(constant: Any) -> bool:
 
 
 def _may_ask(it: dis.Instruction) -> bool:
-    if it.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+    if it.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"):
         return it.argval in _SPECIAL or it.argval in _WIDTHS or it.argval == "type"
     if it.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
         return it.argval in _RUNS_TEXT

@@ -19,6 +19,8 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ...engine import Value
 from ...ops import CONSTANT
 from .catching import codes
@@ -28,6 +30,13 @@ from .tracers import TRACED
 LIMIT = 100_000
 
 _plain = (type(None), bool, int, float, complex, str, bytes, range)
+#: What is looked into in a way of its own, and may have a class of the user's, too.
+_built_in = (
+    *_plain,
+    Value,
+    *(list, tuple, set, frozenset, dict),
+    *(collections.deque, bytearray, array.array, np.ndarray),
+)
 _package = __name__.partition(".")[0]
 
 
@@ -50,7 +59,7 @@ class Surroundings:
         todo = [("", root) for root in roots]
         while todo and len(self._seen) < LIMIT:
             name, thing = todo.pop()
-            if not isinstance(thing, _plain) and id(thing) not in self._seen:
+            if not (isinstance(thing, _plain) and _of_library(type(thing).__module__)) and id(thing) not in self._seen:
                 self._seen[id(thing)] = thing  # kept, so that nothing else gets its identity
                 todo += self._look_into(name, thing)
 
@@ -98,8 +107,10 @@ class Surroundings:
     def _look_into(self, name: str, thing: Any) -> Iterator[tuple[str, Any]]:
         """Watch what this object holds; its contents come next."""
         if type(thing) in TRACED:
-            pass  # left over from a trace
-        elif isinstance(thing, Value):
+            return  # left over from a trace
+        if isinstance(thing, _built_in) and not _of_library(type(thing).__module__):
+            yield from self._of_object(name, thing)  # a list, a float, an array, ... with methods and attributes
+        if isinstance(thing, Value):
             if thing.op is CONSTANT:
                 self.watch(name, lambda: thing._number)
         elif isinstance(thing, (list, tuple, set, frozenset, dict)):
@@ -141,9 +152,14 @@ class Surroundings:
                 self._checks.append((name, lambda: dict(vars(thing)), dict(vars(thing))))
                 yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not _is_special(key, item))
                 yield from ((name, base) for base in (*thing.__bases__, type(thing)))
-        elif type(thing).__module__ == "numpy" and hasattr(thing, "tobytes"):
+        elif isinstance(thing, (np.ndarray, np.generic)):
             self.watch(name, lambda: (thing.shape, thing.dtype, thing.tobytes()))
-        elif hasattr(thing, "__dict__"):
+        elif not isinstance(thing, _built_in):
+            yield from self._of_object(name, thing)
+
+    def _of_object(self, name: str, thing: Any) -> Iterator[tuple[str, Any]]:
+        """Watch the attributes of an object; their values and its class come next."""
+        if hasattr(thing, "__dict__"):
             if type(thing).__module__.startswith(f"{_package}.compiler"):
                 return
             if _of_library(type(thing).__module__):
@@ -152,7 +168,7 @@ class Surroundings:
             yield from ((f"{name}.{key}".lstrip("."), item) for key, item in vars(thing).items())
             yield name, type(thing)
         else:
-            slots = [slot for kind in type(thing).__mro__ for slot in _slots(kind)]
+            slots = [slot for kind in type(thing).__mro__ if not issubclass(Value, kind) for slot in _slots(kind)]
             for slot in slots:
                 if hasattr(thing, slot):
                     self.watch(f"{name}.{slot}", functools.partial(getattr, thing, slot))
