@@ -12,9 +12,9 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 BUDGET = {
     "tinygrad_edu": 4_320,  # without the compiler
     "tinygrad_edu/compiler": 9_850,
-    "gpt": 10_550,
-    "viz": 15_400,
-    "lessons": 8_700,
+    "gpt": 10_440,
+    "viz": 15_210,
+    "lessons": 8_400,
 }
 
 
