@@ -84,9 +84,15 @@ def _is(thing: Any, head: Any, inside: tuple[Any, ...]) -> bool:
     if not _KINDS[head][0](thing):
         return False
     if head is Mapping:
-        return all(_fits(key, inside[0]) and _fits(item, inside[1]) for key, item in thing.items())
+        return _all_fit(thing, inside[0]) and _all_fit(thing.values(), inside[1])
     if head is tuple:
         return len(thing) == len(inside) and all(map(_fits, thing, inside))
     if head in (Sequence, Iterable) and inside[0] is not Any and isinstance(thing, Collection):
-        return inside[0] is str if isinstance(thing, str) else all(_fits(item, inside[0]) for item in thing)
+        return inside[0] is str if isinstance(thing, str) else _all_fit(thing, inside[0])
     return True
+
+
+def _all_fit(items: Iterable[Any], kind: Any) -> bool:
+    if not any(map(get_args, _alternatives(kind))):  # whether one fits depends on its type alone: try one of each
+        items = {type(item): item for item in items}.values()
+    return all(_fits(item, kind) for item in items)

@@ -75,6 +75,7 @@ def test_odd_arguments(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
         (lambda: viz.live(port=-1, open_browser=False), "port must be from 0 to 65,535, got -1"),
         (lambda: viz.attention([[1.0]], title=3), r"attention\(\): title must be a text, got the int 3"),
         (lambda: viz.embeddings([[1.0], [2.0]], [1, 2]), "names must be a list of texts or None, got the list"),
+        (lambda: viz.embeddings([[1.0], [2.0]], ["a", 2]), "names must be a list of texts or None, got the list"),
         (lambda: viz.boundary(abs, resolution=10**9), "resolution must be from 2 to 500"),
         (lambda: viz.boundary(abs, [1.0], [1.0]), "points must be a list of lists, got the list"),
         (lambda: viz.draw(loss(), calls=3), r"draw\(\): calls must be a CallRecord or a list"),
@@ -82,7 +83,7 @@ def test_odd_arguments(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
         (lambda: viz.draw_program(3), "compiled must be a Compiled, got the int 3"),
         (lambda: viz.walkthrough(3, [1.0], 1.0), "model must be a function, got the int 3"),
     ],
-    ids=str.split("port low title names resolution points calls missing program model"),
+    ids=str.split("port low title names one-name resolution points calls missing program model"),
 )
 def test_what_is_said(call: Callable[[], Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
