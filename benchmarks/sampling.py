@@ -61,8 +61,8 @@ def measure(name: str, characters: int, rounds: int) -> None:
     engine = CompiledEngine(model, TrainConfig(threads=1))
     theirs = TorchGPT(config, model.state_dict()).eval()
     ways: dict[str, Any] = {
-        "kept": engine.scorer,
-        "anew": engine.window_scorer,
+        "cached": engine.scorer,
+        "uncached": engine.window_scorer,
         "PyTorch": lambda: TorchScorer(theirs),
     }
 
@@ -74,21 +74,21 @@ def measure(name: str, characters: int, rounds: int) -> None:
 
     begin = time.perf_counter()
     while not engine.scorer()._window.is_compiled:  # until every program is compiled
-        text("kept", characters)
+        text("cached", characters)
     ready = time.perf_counter() - begin
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     written = {way: text(way, min(characters, 500))[0] for way in ways}
-    if not written["kept"] == written["anew"] == written["PyTorch"]:
+    if not written["cached"] == written["uncached"] == written["PyTorch"]:
         raise SystemExit(f"{name}: the three texts differ")
     for _ in range(rounds):
         for way in ways:
-            length = characters if way != "anew" else max(1, characters // 5)
+            length = characters if way != "uncached" else max(1, characters // 5)
             seconds[way].append(text(way, length)[1] / length)
     speed = {way: 1.0 / statistics.median(times) for way, times in seconds.items()}
     print(
-        f"{name}: {speed['kept']:.0f} characters/s; without keeping {speed['anew']:.0f} (kept is "
-        f"{speed['kept'] / speed['anew']:.1f} times as fast); PyTorch {speed['PyTorch']:.0f} "
-        f"(ours is {speed['kept'] / speed['PyTorch']:.1f} times as fast); ready after {ready:.0f} s",
+        f"{name}: {speed['cached']:.0f} characters/s; without a cache {speed['uncached']:.0f} (the cache is "
+        f"{speed['cached'] / speed['uncached']:.1f} times as fast); PyTorch {speed['PyTorch']:.0f} "
+        f"(ours is {speed['cached'] / speed['PyTorch']:.1f} times as fast); ready after {ready:.0f} s",
         flush=True,
     )
 

@@ -223,8 +223,8 @@ const half = e => { const path = e.querySelector("path"); return path.getPointAt
 for (const e of edgeElements.values()) {  // the words of an edge are at its middle
   const middle = half(e), label = e.querySelector("text");
   const [node, operand] = e.dataset.edge.split("-").map(Number);  // the lower of two adjacent edges has them below
-  const beside = NODES[node].inputs.map((input, k) => input === NODES[node].inputs[operand] && k !== operand ? edgeElements.get(`${node}-${k}`) : null);
-  const below = beside.some(other => other && half(other).y < middle.y - 1);
+  const siblings = NODES[node].inputs.map((input, k) => input === NODES[node].inputs[operand] && k !== operand ? edgeElements.get(`${node}-${k}`) : null);
+  const below = siblings.some(other => other && half(other).y < middle.y - 1);
   label.setAttribute("x", middle.x); label.setAttribute("y", middle.y + (below ? 19 : -6));
 }
 const sign = x => x > 0 ? "positive" : x < 0 ? "negative" : "zero";
