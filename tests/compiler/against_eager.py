@@ -12,6 +12,7 @@ import pytest
 
 from tests.compiler.interpreter_backend import InterpreterBackend
 from tinygrad_edu.compiler import Backend, Compiled, NumpyBackend, jit, native
+from tinygrad_edu.compiler.numpy_backend import executor as numpy_executor
 from tinygrad_edu.compiler.numpy_backend import scalars
 from tinygrad_edu.compiler.numpy_backend.buffers import Buffers
 from tinygrad_edu.compiler.numpy_backend.lowering import lower
@@ -85,9 +86,8 @@ def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: A
     repeated = [np.concatenate([x] * 11) for x in map(np.asarray, batch)]
     size = len(repeated[0]) if repeated else 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion, "SMALLEST", 1)
-        patch.setattr(fusion, "NARROWEST", 1)
-        patch.setattr(fusion, "PLAIN", frozenset())
+        patch.setattr(fusion, "NARROW", 1)
+        patch.setattr(numpy_executor, "FEW", 0)
         patch.setattr(scalars, "WORTH", math.inf)
         runs = executor(compiled, size)
     for _ in range(2):
@@ -102,8 +102,7 @@ def flat_kernels(compiled: Compiled, example: Any) -> None:
     parameters, found = compiled.parameters, []
     for often in (False, True):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fusion, "SMALLEST_FLAT", 1)
-            patch.setattr(fusion, "PLAIN", frozenset())
+            patch.setattr(numpy_executor, "FEW", 0)
             patch.setattr(scalars, "WORTH", math.inf)
             runs = executor(compiled, 1, often, native=often)
         assert often or all(isinstance(item, int) for item in runs.schedule)

@@ -18,8 +18,8 @@ import pytest
 
 from tinygrad_edu import Value, jit, ops
 from tinygrad_edu.compiler import Compiled, NumpyBackend, Parameters
+from tinygrad_edu.compiler.numpy_backend import executor as numpy_executor
 from tinygrad_edu.compiler.numpy_backend import scalars
-from tinygrad_edu.compiler.program import fusion
 from tinygrad_edu.compiler.program.interpreter import interpret
 from tinygrad_edu.engine import apply, constant, maximum, minimum
 
@@ -96,9 +96,7 @@ class Swept:
     def _arrays(self, backend: str, batch: Any) -> tuple[Any, Any]:
         ours = NumpyBackend(native=backend == "machine code")
         with pytest.MonkeyPatch.context() as patch:  # every stretch as machine code, however small it is
-            patch.setattr(fusion, "SMALLEST", 1)
-            patch.setattr(fusion, "NARROWEST", 1)
-            patch.setattr(fusion, "PLAIN", frozenset())
+            patch.setattr(numpy_executor, "FEW", 0)
             patch.setattr(scalars, "WORTH", -INF if backend == "Python" else INF)
             patch.setattr(scalars, "MOST_POINTS", 2000)
             forward, backward = (self._executor(ours, p) for p in self._programs())

@@ -24,7 +24,9 @@ may import from which.
     ``in_place``: steps of optimizers
 
 ``llvm_backend``: machine code, if llvmlite is installed
-    ``codegen``; ``llvm_math``: the operations in LLVM's language; ``in_place``: a step of an optimizer as one kernel
+    ``text``: its words; ``llvm_math``: the operations in LLVM's language; ``codegen``: kernels of fused loops;
+    ``products``; ``moves``: look-ups in tables; ``steps``: which of them an instruction needs, and all in one call;
+    ``in_place``: a step of an optimizer as one kernel
 
 ``runtime``: what every back end needs
     ``memory``; ``allocation``: a place in it for every array; ``axis_order``: the order of axes in memory; ``views``:

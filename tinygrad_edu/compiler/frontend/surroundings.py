@@ -65,6 +65,11 @@ class Surroundings:
 
     def changed(self) -> str | None:
         """Return the name of something that has changed; None if nothing has."""
+        try:
+            if [read() for _, read, _ in self._checks] == [before for *_, before in self._checks]:
+                return None  # nearly always, and three times as fast as one by one
+        except Exception:  # a variable that is gone, arrays
+            pass
         for name, read, before in self._checks:
             try:
                 now = read()
@@ -149,7 +154,7 @@ class Surroundings:
             pass  # its names that a function uses are looked up in _around
         elif isinstance(thing, type):
             if not _of_library(thing.__module__):
-                self._checks.append((name, lambda: dict(vars(thing)), dict(vars(thing))))
+                self._checks.append((name, lambda: vars(thing), dict(vars(thing))))
                 yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not _is_special(key, item))
                 yield from ((name, base) for base in (*thing.__bases__, type(thing)))
         elif isinstance(thing, (np.ndarray, np.generic)):
@@ -214,7 +219,7 @@ def _numbers(thing: Any) -> Any:
     """Return a number, or the numbers among the items of a container, or nothing."""
     if isinstance(thing, _plain):
         return thing
-    if isinstance(thing, dict):
+    if isinstance(thing, (dict, types.MappingProxyType)):
         return {key: item for key, item in thing.items() if isinstance(item, _plain)}
     if isinstance(thing, (list, tuple)):
         return [] if set(map(type, thing)) == {Value} else [item for item in thing if isinstance(item, _plain)]

@@ -14,7 +14,7 @@ import ctypes
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ from ..program.ir import Access, Program
 from ..runtime import memory
 from ..runtime.views import View
 from .llvm_math import Formulas, able
+from .text import Text
 
 __all__ = ["Arrays", "able", "available", "kernel"]
 
@@ -71,12 +72,40 @@ def _compiled(text: str) -> Callable[[int], None]:
     llvm, machine, engine = _llvm()
     name = f"kernel{_compiled.cache_info().currsize}"
     module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-    builder.getModulePassManager().run(module, builder)
+    passes = llvm.create_new_module_pass_manager()
+    # The text is in loops of vectors already: only its variables must get into registers. All the passes of a usual
+    # compiler take ten times as long, for the same speed.
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_instruction_combine_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
     engine.add_module(module)
     engine.finalize_object()
     function: Callable[[int], None] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(name))
     return function
+
+
+class Kernel:
+    """A function in LLVM's language, and the table of numbers that it reads.
+
+    Attributes:
+        text: the module, whose function ``@kernel`` takes the address of the table.
+        table: integers and addresses.
+        kept: what must live as long.
+    """
+
+    def __init__(self, text: str, table: Sequence[int], kept: Any = ()) -> None:
+        self.text, self.kept = text, kept
+        self.table = np.array(table, np.int64)
+        self._function, self._address = _compiled(text), self.table.ctypes.data
+
+    def __call__(self) -> None:
+        """Run."""
+        self._function(self._address)
+
+    def addresses(self) -> tuple[int, int]:
+        """Return the addresses of the function and of the table."""
+        return ctypes.cast(self._function, ctypes.c_void_p).value or 0, self._address  # type: ignore[arg-type]
 
 
 class Arrays(Protocol):
@@ -84,26 +113,26 @@ class Arrays(Protocol):
 
     Attributes:
         arrays: one for each array of the program, its axes in the program's order, the lanes last.
-        kept: a list of what must live as long as the kernels.
     """
 
     program: Program
     dtype: np.dtype[Any]
     arrays: list[Any]
-    kept: list[Any]
 
     def local_memory(self, size: int) -> Any:
         """Return at least this many bytes."""
 
 
-def kernel(home: Arrays, group: Group) -> Callable[[], None]:
-    """A call that runs a group of instructions."""
-    writer = _Writer(home, group)
+def kernel(home: Arrays, group: Group) -> Kernel:
+    """Return the kernel of a group of instructions."""
+    writer = _Writer(home, group, WIDTH)
+    width = WIDTH
+    while width > 16 and writer.longest() * home.dtype.itemsize <= width // 2:
+        width //= 2
+    if width < WIDTH:  # half of every vector would be empty
+        writer = _Writer(home, group, width)
     text = writer.text()
-    table = np.array(writer.table, np.int64)
-    call = partial(_compiled(text), table.ctypes.data)
-    home.kept.append(table)  # the table must live as long as the call
-    return call
+    return Kernel(text, writer.table, writer.kept)
 
 
 # --- from a group to a text -------------------------------------------------------------------------------------------
@@ -141,20 +170,20 @@ NEUTRAL = {"sum": 0.0, "max": -math.inf, "min": math.inf}
 _Axis = tuple[int, ...]
 
 
-class _Writer:
+class _Writer(Text):
     """Writes the text of one kernel, and its table."""
 
-    def __init__(self, home: Arrays, group: Group) -> None:
+    def __init__(self, home: Arrays, group: Group, width: int) -> None:
+        super().__init__()
+        self.width = width
         self.home, self.group = home, group
         self.program = home.program
         self.item = home.dtype.itemsize
         self.table: list[int] = []
-        self.entry: list[str] = []
-        self.lines: list[str] = []
-        self.count = 0
         self.known: dict[tuple[str, int], str] = {}
-        self.formulas = Formulas(self.emit, home.dtype, WIDTH // self.item)
-        self.lanes = WIDTH // self.item
+        self.kept: list[Any] = []
+        self.lanes = width // self.item
+        self.formulas = Formulas(self.emit, home.dtype, self.lanes)
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
         self.places: dict[Elements, _Pointer] = {}
         self.asked: set[int] = set()  # the accesses that are already prefetched
@@ -184,13 +213,13 @@ class _Writer:
         shape = local_shape(self.program, self.group, place[0])
         if place[0] not in self.local_starts:
             self.local_starts[place[0]] = self.local
-            self.local += math.prod(shape) * WIDTH
+            self.local += math.prod(shape) * self.width
         address = self.local_starts[place[0]]
         steps: dict[int, int] = {}
         for axis, n in enumerate(shape):
             if n > 1:
                 start, moving = place[1][axis]
-                size = math.prod(shape[axis + 1 :]) * WIDTH
+                size = math.prod(shape[axis + 1 :]) * self.width
                 address += start * size
                 for loop, step in moving:
                     steps[loop] = steps.get(loop, 0) + step * size
@@ -200,7 +229,7 @@ class _Writer:
         """Return which points keep their value, as ones and zeros."""
         it = self.program.instructions[member.number]
         mask = memory.copy(np.asarray(it.mask).astype(self.home.dtype))
-        self.home.kept.append(mask)
+        self.kept.append(mask)
         strides = [s if n > 1 else 0 for n, s in zip(mask.shape, mask.strides, strict=True)]
         return _Pointer.of(View(mask, [0] * (len(it.loops) - mask.ndim) + strides), member.loops)
 
@@ -208,21 +237,12 @@ class _Writer:
         """Return memory for sums over the outer loops: a vector of them for each result."""
         loops = sorted(member.kept)
         extents = [self.group.extents[g] for g in loops]
-        steps = [math.prod(extents[n + 1 :]) * WIDTH for n in range(len(loops))]
+        steps = [math.prod(extents[n + 1 :]) * self.width for n in range(len(loops))]
         place = _Pointer(self.local, steps, loops, local=True)
-        self.local += math.prod(extents) * WIDTH
+        self.local += math.prod(extents) * self.width
         return place
 
     # --- words of the language ---
-
-    def emit(self, expression: str) -> str:
-        """Write a line that names a value."""
-        self.count += 1
-        self.lines.append(f"  %v{self.count} = {expression}")
-        return f"%v{self.count}"
-
-    def _line(self, text: str) -> None:
-        self.lines.append(f"  {text}")
 
     def _step(self, step: int) -> str:
         """Return a stride from the table."""
@@ -244,30 +264,6 @@ class _Writer:
         self.entry.append(f"  %a{n} = getelementptr i64, ptr %table, i64 {n}")
         self.entry.append(f"  %t{n} = load {kind}, ptr %a{n}, align 8")
         return f"%t{n}"
-
-    def _variable(self, kind: str) -> str:
-        self.count += 1
-        self.entry.append(f"  %m{self.count} = alloca {kind}, align 64")
-        return f"%m{self.count}"
-
-    @contextmanager
-    def _loop(self, extent: str, step: int = 1, first: str = "0") -> Iterator[str]:
-        """Write a loop; yields the name of its counter."""
-        counter = self._variable("i64")
-        self.count += 1
-        head, body, end = (f"{word}{self.count}" for word in ("head", "body", "end"))
-        self._line(f"store i64 {first}, ptr {counter}")
-        self._line(f"br label %{head}")
-        self.lines.append(f"{head}:")
-        i = self.emit(f"load i64, ptr {counter}")
-        after = self.emit(f"add nsw i64 {i}, {step}")
-        inside = self.emit(f"icmp sle i64 {after}, {extent}")
-        self._line(f"br i1 {inside}, label %{body}, label %{end}")
-        self.lines.append(f"{body}:")
-        yield i
-        self._line(f"store i64 {after}, ptr {counter}")
-        self._line(f"br label %{head}")
-        self.lines.append(f"{end}:")
 
     # --- loops ---
 
@@ -297,6 +293,14 @@ class _Writer:
     def _size(self, axis: _Axis) -> int:
         return math.prod(self.group.extents[g] for g in axis)
 
+    def longest(self) -> int:
+        """Return how many points the vectors run along."""
+        fixed = [place for place in self.places.values() if not place.local]
+        if not self.group.flat:
+            return self._size(self._take_strip(self._merged(self.group.outer, fixed)))
+        nests = [self._merged(nest.loops, fixed) for nest in self.group.nests if nest.loops]
+        return max((self._size(self._take_strip(axes)) for axes in nests), default=1)
+
     def _take_strip(self, axes: list[_Axis]) -> _Axis:
         """Choose the axis along which vectors run, and take it out of the others."""
         strip = max(axes, key=lambda axis: (self._neighbors(axis), self._size(axis)))
@@ -321,7 +325,7 @@ class _Writer:
 
     def _outer_loops(self, axes: list[_Axis], strip: _Axis) -> None:
         if axes:
-            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, self.places.values()):
+            with self.loop(self._extent(axes[0])) as i, self._moved(axes[0], i, self.places.values()):
                 self._outer_loops(axes[1:], strip)
             return
         if self.group.flat:
@@ -333,13 +337,13 @@ class _Writer:
         """Loop along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
         columns = self._extent(strip)
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
-        with self._loop(whole, self.lanes) as i, self._moved(strip, i, places):
+        with self.loop(whole, self.lanes) as i, self._moved(strip, i, places):
             do(None)
         if self._size(strip) % self.lanes == 0:
             return
-        with self._loop(self.emit(f"add i64 {columns}, {self.lanes - 1}"), self.lanes, whole) as i:  # once or never
+        with self.loop(self.emit(f"add i64 {columns}, {self.lanes - 1}"), self.lanes, whole) as i:  # once or never
             left = self.emit(f"sub i64 {columns}, {i}")
-            mask = self.emit(f"icmp slt {self._indices()}, {self._spread('i64', left)}")
+            mask = self.emit(f"icmp slt {self._indices()}, {self.spread(self.lanes, 'i64', left)}")
             with self._moved(strip, i, places):
                 do(mask)
 
@@ -350,14 +354,14 @@ class _Writer:
             if not axes:
                 do(member)
                 return
-            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+            with self.loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 inside(axes[1:])
 
         inside(self._merged(member.kept, places))
 
     def _clear(self, member: Member) -> None:
         pointer = self.places[_total_of(member)].pointer
-        self._line(f"store {self.vector} zeroinitializer, ptr {pointer}, align {memory.LINE}")
+        self.line(f"store {self.vector} zeroinitializer, ptr {pointer}, align {memory.LINE}")
 
     def _add_up(self, member: Member) -> None:
         """Store the sum of a vector as the result."""
@@ -366,7 +370,7 @@ class _Writer:
         if self.program.instructions[member.number].accumulate:
             before = self.emit(f"load {self.scalar}, ptr {out}, align {self.item}")
             result = self.emit(f"fadd {self.scalar} {before}, {result}")
-        self._line(f"store {self.scalar} {result}, ptr {out}, align {self.item}")
+        self.line(f"store {self.scalar} {result}, ptr {out}, align {self.item}")
 
     @contextmanager
     def _moved(self, axis: _Axis, i: str, places: Any) -> Iterator[None]:
@@ -393,9 +397,9 @@ class _Writer:
         totals = {}
         for member, it in zip(nest.members, its, strict=True):
             if member.reduced and not member.total:
-                totals[member] = self._variable(self.vector)
+                totals[member] = self.variable(self.vector)
                 start = self.formulas.constant(NEUTRAL[it.reduce])
-                self._line(f"store {self.vector} {start}, ptr {totals[member]}")
+                self.line(f"store {self.vector} {start}, ptr {totals[member]}")
         registers = dict(lasting)
         written = {m.out[0] for m in nest.members}
         order = [place for place in self.places if place in used]
@@ -418,7 +422,7 @@ class _Writer:
             if member in totals:
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
                 if self.group.flat:
-                    total = self._spread(self.scalar, self.formulas.across(it.reduce, total))
+                    total = self.spread(self.lanes, self.scalar, self.formulas.across(it.reduce, total))
                 self._finish(member, it.accumulate, total, strip, mask, lasting)
             elif nest.loops:
                 self._note(lasting, member.out, None)
@@ -429,7 +433,7 @@ class _Writer:
     ) -> None:  # fmt: skip
         """Write the loops of a nest if the outer ones have no vectors: these run along one of its loops."""
         if axes:
-            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+            with self.loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 self._flat_loops(axes[1:], strip, places, nest, registers, totals)
             return
         self._strips(
@@ -442,7 +446,7 @@ class _Writer:
         registers: dict[Elements, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
         if axes:
-            with self._loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
+            with self.loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 self._nest_loops(axes[1:], places, nest, strip, mask, registers, totals)
             return
         self._ask_for_what_comes(nest, places, strip)
@@ -461,14 +465,14 @@ class _Writer:
                     value = self._masked(mask, value, NEUTRAL[it.reduce])
                 total = self.emit(f"load {self.vector}, ptr {totals[member]}")
                 total = self.formulas.combine(it.reduce, total, value)
-                self._line(f"store {self.vector} {total}, ptr {totals[member]}")
+                self.line(f"store {self.vector} {total}, ptr {totals[member]}")
             elif member.total:
                 if mask:
                     value = self._masked(mask, value, 0.0)
                 pointer = self.places[_total_of(member)].pointer
                 total = self.emit(f"load {self.vector}, ptr {pointer}, align {memory.LINE}")
                 total = self.formulas.combine("sum", total, value)
-                self._line(f"store {self.vector} {total}, ptr {pointer}, align {memory.LINE}")
+                self.line(f"store {self.vector} {total}, ptr {pointer}, align {memory.LINE}")
             else:
                 self._finish(member, it.accumulate, value, strip, mask, registers)
 
@@ -509,11 +513,11 @@ class _Writer:
             if step and not place.local and place.steps.get(strip) == self.item and id(place) not in self.asked:
                 self.asked.add(id(place))
                 ahead = self.emit(f"mul nsw i64 {self._step(step)}, {AHEAD}")
-                for line in range(0, WIDTH, memory.LINE):
+                for line in range(0, self.width, memory.LINE):
                     address = self.emit(f"getelementptr i8, ptr {place.pointer}, i64 {ahead}")
                     address = self.emit(f"getelementptr i8, ptr {address}, i64 {line}")
                     arguments = f"ptr {address}, i32 {int(place in written)}, i32 3, i32 1"
-                    self._line(self.formulas.intrinsic("prefetch", "p0", "void", arguments))
+                    self.line(self.formulas.intrinsic("prefetch", "p0", "void", arguments))
 
     def _fetch(self, place: _Pointer, strip: int, mask: str | None) -> str:
         """Load the elements of an access for the points of one vector."""
@@ -521,7 +525,8 @@ class _Writer:
         if place.local:
             mask = None
         if not step:
-            return self._spread(self.scalar, self.emit(f"load {self.scalar}, ptr {place.pointer}, align {self.item}"))
+            number = self.emit(f"load {self.scalar}, ptr {place.pointer}, align {self.item}")
+            return self.spread(self.lanes, self.scalar, number)
         if step == self.item and mask is None:
             return self.emit(f"load {self.vector}, ptr {place.pointer}, align {self.item}")
         if step == self.item:
@@ -544,18 +549,18 @@ class _Writer:
             mask = None
         if not step:
             one = self.emit(f"extractelement {self.vector} {value}, i64 0")
-            self._line(f"store {self.scalar} {one}, ptr {place.pointer}, align {self.item}")
+            self.line(f"store {self.scalar} {one}, ptr {place.pointer}, align {self.item}")
         elif step == self.item and mask is None:
-            self._line(f"store {self.vector} {value}, ptr {place.pointer}, align {self.item}")
+            self.line(f"store {self.vector} {value}, ptr {place.pointer}, align {self.item}")
         elif step == self.item:
-            self._line(
+            self.line(
                 self.formulas.intrinsic(
                     "masked.store", f"{self.formulas.suffix}.p0", "void",
                     f"{self.vector} {value}, ptr {place.pointer}, i32 {self.item}, {self._bits(mask)}",
                 )
             )  # fmt: skip
         else:
-            self._line(
+            self.line(
                 self.formulas.intrinsic(
                     "masked.scatter", f"{self.formulas.suffix}.v{self.lanes}p0", "void",
                     f"{self.vector} {value}, {self._pointers(place, step)}, i32 {self.item}, {self._bits(mask)}",
@@ -563,7 +568,7 @@ class _Writer:
             )  # fmt: skip
 
     def _pointers(self, place: _Pointer, step: int) -> str:
-        steps = self._spread("i64", self._step(step))
+        steps = self.spread(self.lanes, "i64", self._step(step))
         offsets = self.emit(f"mul {self._indices()}, {steps}")
         return f"<{self.lanes} x ptr> " + self.emit(
             f"getelementptr i8, ptr {place.pointer}, <{self.lanes} x i64> {offsets}"
@@ -579,14 +584,6 @@ class _Writer:
         """Replace what the mask leaves out by a number."""
         return self.emit(
             f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} {self.formulas.constant(other)}"
-        )
-
-    def _spread(self, kind: str, value: str) -> str:
-        """Return a vector that has the same number everywhere."""
-        one = self.emit(f"insertelement <{self.lanes} x {kind}> poison, {kind} {value}, i64 0")
-        return self.emit(
-            f"shufflevector <{self.lanes} x {kind}> {one}, <{self.lanes} x {kind}> poison, "
-            f"<{self.lanes} x i32> zeroinitializer"
         )
 
 

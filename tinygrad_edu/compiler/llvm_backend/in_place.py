@@ -15,7 +15,6 @@ class Kernel:
     def __init__(self, program: Program, arrays: list[Any]) -> None:
         self.program, self.arrays = program, arrays
         self.dtype = arrays[0].dtype
-        self.kept: list[Any] = []
         builder = fusion.Builder(program, 1)
         for number in range(len(program.instructions)):
             builder.add(number)

@@ -126,12 +126,15 @@ class Formulas:
 
     def _split(self, x: str) -> tuple[str, str]:
         """n and r with x = n·ln 2 + r, abs(r) ≤ ½·ln 2; ln 2 in two parts, of which n times the first is exact."""
-        short = 32 if self.double else 9
-        high = math.floor(math.log(2.0) * 2.0**short) / 2.0**short
-        low = float(Decimal(2).ln() - Decimal(high))
+        high, low = self._ln2()
         n = self.call("rint", self.two("fmul", x, 1.0 / math.log(2.0)))
         r = self.call("fmuladd", n, -high, x)
         return n, self.call("fmuladd", n, -low, r)
+
+    def _ln2(self) -> tuple[float, float]:
+        short = 32 if self.double else 9
+        high = math.floor(math.log(2.0) * 2.0**short) / 2.0**short
+        return high, float(Decimal(2).ln() - Decimal(high))
 
     def _whole(self, n: str) -> str:
         # Frozen, because otherwise LLVM may turn a NaN into anything.
@@ -152,13 +155,46 @@ class Formulas:
         low, high = (-746.0, 710.0) if self.double else (-104.0, 89.0)
         # In this order a NaN stays a NaN.
         x = self.choose(self.compare(x, "ogt", high), high, x)
-        x = self.choose(self.compare(x, "olt", low), low, x)
+        none = self.compare(x, "olt", low)
+        x = self.choose(none, 0.0, x)  # numbers too small to be normal take a processor a hundred times as long
         n, r = self._split(x)
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms(), -1, -1)])
         whole = self._whole(n)  # 2^n itself may be too large or too small: it is two factors
         half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")
         rest = self.emit(f"sub {self.integers} {whole}, {half}")
-        return self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
+        result = self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
+        return self.choose(none, 0.0, result)
+
+    def log(self, x: Any) -> str:
+        """Write ln x: x = m·2^n with m between √½ and √2; ln m = 2·artanh s for s = (m − 1) / (m + 1)."""
+        bits, bias, few = (52, 1023, 54) if self.double else (23, 127, 25)
+        smallest = 2.0 ** (1 - bias)
+        subnormal = self.compare(x, "olt", smallest)
+        x = self._text(x)
+        scaled = self.choose(subnormal, self.two("fmul", x, 2.0**few), x)
+        numbers = self.emit(f"bitcast {self.vector} {scaled} to {self.integers}")
+        half = int(
+            (np.float64 if self.double else np.float32)(math.sqrt(0.5)).view(np.int64 if self.double else np.int32)
+        )
+        above = self.emit(f"sub {self.integers} {numbers}, splat ({self.integer} {half})")
+        whole = self.emit(f"ashr {self.integers} {above}, splat ({self.integer} {bits})")
+        back = self.emit(f"shl {self.integers} {whole}, splat ({self.integer} {bits})")
+        part = self.emit(f"sub {self.integers} {numbers}, {back}")
+        m = self.emit(f"bitcast {self.integers} {part} to {self.vector}")
+        n = self.emit(f"sitofp {self.integers} {whole} to {self.vector}")
+        n = self.two("fsub", n, self.choose(subnormal, float(few), 0.0))
+        s = self.two("fdiv", self.two("fsub", m, 1.0), self.two("fadd", m, 1.0))
+        square = self.two("fmul", s, s)
+        terms = 12 if self.double else 6
+        series = self.series(square, [2.0 / (2 * k + 1) for k in range(terms, 0, -1)])
+        tail = self.two("fmul", self.two("fmul", series, square), s)
+        high, low = self._ln2()
+        result = self.call("fmuladd", n, low, tail)
+        result = self.two("fadd", result, self.two("fmul", s, 2.0))
+        result = self.call("fmuladd", n, high, result)
+        result = self.choose(self.compare(x, "oeq", 0.0), -math.inf, result)
+        result = self.choose(self.compare(x, "oeq", math.inf), math.inf, result)
+        return self.choose(self.compare(x, "oge", 0.0), result, math.nan)
 
     def expm1(self, x: str) -> str:
         """e^x − 1 for −50 ≤ x ≤ 0, exact where it is small: 2^n·(e^r − 1) + (2^n − 1)."""
@@ -168,12 +204,15 @@ class Formulas:
         return self.call("fmuladd", self.two("fmul", power, r), scale, self.two("fsub", scale, 1.0))
 
     def tanh(self, x: Any) -> str:
-        """(1 − e^(−2|x|)) / (1 + e^(−2|x|)), with the sign of x."""
+        """(1 − e^(−2|x|)) / (1 + e^(−2|x|)), with the sign of x; near 1 as 1 − 2e^(−2|x|) / (1 + e^(−2|x|)), which
+        keeps the digits of the derivative."""
         size = self.call("fabs", x)
         size = self.choose(self.compare(size, "ogt", 25.0), 25.0, size)
         e = self.expm1(self.two("fmul", size, -2.0))
-        quotient = self.two("fdiv", self.two("fsub", -0.0, e), self.two("fadd", e, 2.0))
-        return self.call("copysign", quotient, x)
+        near = self.compare(size, "ogt", 0.55)
+        rest = self.two("fmul", self.two("fadd", e, 1.0), -2.0)
+        quotient = self.two("fdiv", self.choose(near, rest, self.two("fsub", -0.0, e)), self.two("fadd", e, 2.0))
+        return self.call("copysign", self.choose(near, self.two("fadd", quotient, 1.0), quotient), x)
 
     def sigmoid(self, x: Any) -> str:
         """1 / (1 + e^−x); e^x / (1 + e^x) for a negative x, where e^−x may be too large."""
@@ -241,6 +280,7 @@ _FORWARD: dict[str, Callable[..., str]] = {
     "abs": lambda f, a: f.call("fabs", a),
     "sqrt": lambda f, a: f.call("sqrt", a),
     "exp": _F.exp,
+    "log": _F.log,
     "tanh": _F.tanh,
     "sigmoid": _F.sigmoid,
     "relu": lambda f, a: f.choose(f.compare(a, "ole", 0.0), 0.0, a),

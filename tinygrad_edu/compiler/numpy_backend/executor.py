@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..backend import Executor
 from ..llvm_backend import codegen as machine
+from ..llvm_backend import steps as kernels
 from ..program import fusion
 from ..program.ir import Access, Instruction, Program
 from ..program.rematerialize import rematerialize
@@ -28,6 +30,12 @@ from ..runtime.views import View
 from . import scalars
 from .buffers import Buffers, Step
 from .lowering import lower
+
+#: Instructions of at most this many points are for Python, if most instructions of a program are so small.
+FEW = 16
+
+#: A program of many instructions would take too long to compile: there, kernels are for those with many points.
+MANY, SMALLEST = 512, 4096
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -42,7 +50,7 @@ class NumpyExecutor(Executor):
         batch: the number of lanes.
         share: which examples of a larger batch these are, if there is one; the gradient is then their part of it.
         native: whether groups of instructions run as machine code, if llvmlite is installed.
-        often: whether it will run so often that machine code is worthwhile even for the smallest groups.
+        often: whether it will run so often that any time for compiling it is worthwhile.
         apart: whether every instruction runs alone and stores its numbers.
 
     Attributes:
@@ -73,9 +81,10 @@ class NumpyExecutor(Executor):
             self.orders = align_constants(program, self.orders)
         self.residents = residents(program)
         self._local = memory.empty((1 << 18,), np.uint8)
-        self.kept: list[Any] = []  # what the kernels read, in addition to the arrays
+        self.kept: list[Any] = []  # more local memory
         copied = {number for number, _ in self.residents.values()}
-        able = machine.able if native else _never
+        few = _few(program, batch)
+        able = partial(_able, few) if native else _never
         self.schedule = fusion.schedule(program, batch, able, copied, often and batch == 1)
         self.source = program
         program, self.schedule, originals = rematerialize(program, self.schedule, batch)
@@ -99,8 +108,12 @@ class NumpyExecutor(Executor):
             elif isinstance(item, fusion.ScalarGroup):
                 self.steps.append((scalars.function(item, self.arrays), place))
             else:
-                self.steps += [(step, place) for step in lower(program.instructions[item], buffers)]
-        self._calls = [step for step, _ in self.steps]
+                it = program.instructions[item]
+                own = kernels.kernels(self, it, batch) if native and id(it) not in few else None
+                self.steps += [(step, place) for step in (lower(it, buffers) if own is None else own)]
+        self._calls = _joined([step for step, _ in self.steps])
+        alone = self._calls[0] if len(self._calls) == 1 else None
+        self._native = alone if isinstance(alone, machine.Kernel) else None
         self.in_python = sum(len(item.members) for item in self.schedule if isinstance(item, fusion.ScalarGroup))
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes
@@ -165,9 +178,12 @@ class NumpyExecutor(Executor):
     def run(self, inputs: Sequence[Any]) -> Any:
         """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
         self._fill(inputs)
-        with np.errstate(all="ignore"):
-            for call in self._calls:
-                call()
+        if self._native:
+            self._native()  # all of it
+        else:
+            with np.errstate(all="ignore"):
+                for call in self._calls:
+                    call()
         return self.outputs()
 
     def timed(self, inputs: Sequence[Any]) -> list[float]:
@@ -226,6 +242,32 @@ class NumpyExecutor(Executor):
                     assert isinstance(number, int)
                     it = self.program.instructions[number]
                     yield it, self.arrays[it.out.array]
+
+
+def _few(program: Program, batch: int) -> set[int]:
+    """Return the identities of the instructions on few numbers, if kernels for them would take too long to compile."""
+    its = program.instructions
+    points = {id(it): math.prod(it.loops) * batch for it in its}
+    few = {it for it, n in points.items() if n <= (SMALLEST if len(its) > MANY else FEW)}
+    return few if len(few) > len(its) // 2 else set()
+
+
+def _able(few: set[int], it: Instruction) -> bool:
+    return id(it) not in few and machine.able(it)
+
+
+def _joined(steps: list[Step]) -> list[Step]:
+    """Join neighboring kernels: Python then makes one call for all of them."""
+    result: list[Step] = []
+    run: list[machine.Kernel] = []
+    for step in [*steps, None]:
+        if isinstance(step, machine.Kernel):
+            run.append(step)
+            continue
+        result += [kernels.all_in_one(run)] if len(run) > 1 else run
+        run = []
+        result += [step] if step else []
+    return result
 
 
 def _never(it: Instruction) -> bool:

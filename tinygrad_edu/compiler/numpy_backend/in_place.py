@@ -9,12 +9,14 @@ import numpy as np
 
 from ..llvm_backend import codegen
 from ..llvm_backend.in_place import Kernel
-from ..program.fusion import SMALLEST
 from ..program.updates import Update
 from ..runtime import memory
 from ..runtime.threads import Threads
 from .buffers import Buffers, Step
 from .lowering import lower
+
+#: For fewer parameters than this a kernel is not worth the time to compile it.
+SMALLEST = 4096
 
 #: How many parameters numpy moves at a time: a handful of pieces of this size stay in a processor's cache, so that
 #: memory is read and written once per step and not once per operation. With smaller ones, threads wait for the GIL.

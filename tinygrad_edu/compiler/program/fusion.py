@@ -23,14 +23,14 @@ from typing import Any
 
 from .ir import Access, Instruction, Program
 
-#: Fewer points than this are computed before a kernel has been compiled, and numpy is nearly as fast.
-SMALLEST = 4096
-
-#: The same for a program that runs again and again.
-SMALLEST_FLAT = 32
-
 #: Outer loops are given up for a longer group only if at least this many of their points remain for vectors.
 NARROWEST = 256
+
+#: The same for a program all of whose arrays have at most this many numbers; its vectors are short anyway.
+NARROW, SMALL = 16, 4096
+
+#: Sums that a product with ones makes as well.
+SUMS = ("copy", "neg")
 
 #: Matrix products are for BLAS, unless each of their sums has this few terms.
 LONGEST_SUM = 4
@@ -40,27 +40,6 @@ LARGEST_LOCAL = 512
 
 #: A group has at most this many members, to bound the comparisons and the text that LLVM reads.
 MOST_MEMBERS = 256
-
-#: What numpy does equally fast, if it is alone.
-PLAIN = frozenset(
-    (
-        "copy",
-        "detach",
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "neg",
-        "abs",
-        "exp",
-        "sqrt",
-        "maximum",
-        "minimum",
-        "relu",
-        "fill",
-        "equal",
-    )
-)
 
 #: The same loop in several instructions has one number. ``Elements``: those that an access finds, as a function of
 #: the loops: for every axis the first index, and the loops with their steps; and for every axis the least and the
@@ -158,14 +137,11 @@ def schedule(
         batch: the number of lanes.
         able: whether kernels can compute an instruction.
         skipped: instructions that do not run at all.
-        flat: for a program that repeatedly works on a few vectors of numbers: groups of any size, without outer loops,
-            so that a sum over a whole vector does not end a group.
+        flat: for a program that repeatedly works on a few vectors of numbers: groups without outer loops, so that a
+            sum over a whole vector does not end a group.
     """
     left_out = set(skipped)
     running = [number for number in range(len(program.instructions)) if number not in left_out]
-    smallest = SMALLEST_FLAT if flat else SMALLEST
-    if all(math.prod(program.instructions[number].loops) * batch < smallest for number in running):
-        return [*running]  # no group would be worth a kernel
     builder = Builder(program, batch, flat)
     result: Schedule = []
     for number in running:
@@ -240,6 +216,9 @@ class Builder:
 
     def __init__(self, program: Program, batch: int, flat: bool = False) -> None:
         self.program, self.batch, self.flat = program, batch, flat
+        written = {it.out.array for it in program.instructions} - {program.gradient}
+        largest = max((program.arrays[n].size for n in written), default=1) * batch
+        self.narrowest = NARROW if largest <= SMALL else NARROWEST
         self._begin()
 
     def _begin(self) -> None:
@@ -251,19 +230,13 @@ class Builder:
         self.met: dict[tuple[int, ...], int] = {}
 
     def finish(self) -> Schedule:
-        """Return the group, if it is worth a kernel, or else its instructions, and start the next one."""
+        """Return the group, or its instructions if a product with ones does the same, and start the next one."""
         group = self.group
         self._begin()
         its = [self.program.instructions[member.number] for member in group.members]
-        if all(member.total for member in group.members):  # BLAS is good at that
+        if all(m.total and it.op in SUMS for m, it in zip(group.members, its, strict=True)):
             return [member.number for member in group.members]
-        points = max((math.prod(group.extents[g] for g in (*m.kept, *m.reduced)) for m in group.members), default=0)
-        if (
-            points < (SMALLEST_FLAT if self.flat else SMALLEST)
-            or not (group.outer or self.flat)
-            or (len(its) == 1 and its[0].op in PLAIN and not group.members[0].reduced)
-        ):
-            return [member.number for member in group.members]
+        group.flat = group.flat or not group.outer
         return [group]
 
     def is_independent(self, it: Instruction) -> bool:
@@ -363,7 +336,7 @@ class Builder:
                     outer = frozenset(g for g in outer if _apart(one, two, g, extents))
         if member.total and math.prod(extents[g] for g in member.kept) > LARGEST_LOCAL:
             return None
-        if outer != group.outer and group.members and math.prod(extents[g] for g in outer) < NARROWEST:
+        if outer != group.outer and group.members and math.prod(extents[g] for g in outer) < self.narrowest:
             return None
         for m in (*group.members, member):
             if m.reduced and (m.reduced if m.total else m.kept) != outer:

@@ -1,0 +1,102 @@
+"""Write LLVM's language: named values, loops and conditions.
+
+Counters and other variables are in memory as far as the text is concerned; LLVM puts them into registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Text:
+    """The body of a function.
+
+    Attributes:
+        entry: the lines before all others, which reserve memory and read the table.
+        lines: the lines after them.
+    """
+
+    def __init__(self) -> None:
+        self.entry: list[str] = []
+        self.lines: list[str] = []
+        self.count = 0
+
+    def emit(self, expression: str) -> str:
+        """Write a line that names a value."""
+        self.count += 1
+        self.lines.append(f"  %v{self.count} = {expression}")
+        return f"%v{self.count}"
+
+    def line(self, text: str) -> None:
+        """Write a line without a result."""
+        self.lines.append(f"  {text}")
+
+    def variable(self, kind: str) -> str:
+        """Reserve memory for a variable."""
+        self.count += 1
+        self.entry.append(f"  %m{self.count} = alloca {kind}, align 64")
+        return f"%m{self.count}"
+
+    def moved(self, pointer: str, offset: str) -> str:
+        """Return a pointer moved by some bytes."""
+        return self.emit(f"getelementptr i8, ptr {pointer}, i64 {offset}")
+
+    def at(self, pointer: str, step: str, index: str) -> str:
+        """Return a pointer moved by some steps."""
+        return self.moved(pointer, self.emit(f"mul nsw i64 {step}, {index}"))
+
+    def spread(self, lanes: int, kind: str, value: str) -> str:
+        """Return a vector that has the same number everywhere."""
+        one = self.emit(f"insertelement <{lanes} x {kind}> poison, {kind} {value}, i64 0")
+        zeros = f"<{lanes} x i32> zeroinitializer"
+        return self.emit(f"shufflevector <{lanes} x {kind}> {one}, <{lanes} x {kind}> poison, {zeros}")
+
+    @contextmanager
+    def loop(self, extent: str, step: int = 1, first: str = "0") -> Iterator[str]:
+        """Write a loop, as long as a whole step is left; yields the name of its counter."""
+        counter = self.variable("i64")
+        self.line(f"store i64 {first}, ptr {counter}")
+        with self.repeated(counter, extent, step) as i:
+            yield i
+
+    @contextmanager
+    def repeated(self, counter: str, extent: str, step: int = 1) -> Iterator[str]:
+        """Write a loop that goes on where its counter, a variable, is."""
+        self.count += 1
+        head, body, end = (f"{word}{self.count}" for word in ("head", "body", "end"))
+        self.line(f"br label %{head}")
+        self.lines.append(f"{head}:")
+        i = self.emit(f"load i64, ptr {counter}")
+        after = self.emit(f"add nsw i64 {i}, {step}")
+        inside = self.emit(f"icmp sle i64 {after}, {extent}")
+        self.line(f"br i1 {inside}, label %{body}, label %{end}")
+        self.lines.append(f"{body}:")
+        yield i
+        self.line(f"store i64 {after}, ptr {counter}")
+        self.line(f"br label %{head}")
+        self.lines.append(f"{end}:")
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Write lines that run if a bit is set."""
+        self.count += 1
+        then, end = (f"{word}{self.count}" for word in ("then", "done"))
+        self.line(f"br i1 {condition}, label %{then}, label %{end}")
+        self.lines.append(f"{then}:")
+        yield
+        self.line(f"br label %{end}")
+        self.lines.append(f"{end}:")
+
+    def function(self, head: str) -> str:
+        """Return the text of the whole function, which returns nothing."""
+        return "\n".join([f"define {head} {{", *self.entry, *self.lines, "  ret void", "}"])
+
+
+def from_table(text: Text, kinds: str) -> list[str]:
+    """Load the first entries of the table: ``p`` for a pointer, ``i`` for an integer, ``f`` for a 64-bit number."""
+    names = []
+    for n, kind in enumerate(kinds):
+        address = text.emit(f"getelementptr i64, ptr %table, i64 {n}")
+        names.append(text.emit(f"load {'ptr' if kind == 'p' else 'i64'}, ptr {address}, align 8"))
+    return names
