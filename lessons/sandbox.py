@@ -48,10 +48,12 @@ _REFUSAL = "a line to fill in may only compute: no files, programs, connections 
 MOST_SEEN = 50  # how often the value of a line in a loop is recorded
 MOST_VALUES = 20_000  # Values in a graph that is differentiated for comparison
 
-#: The audit events of computing; all others are refused.
+#: The audit events of computing; all others are refused. Since Python 3.14, calling the compiler's machine code is one;
+#: looking up a function in a library is another, and refused.
 _COMPUTING = frozenset(
-    ["compile", "exec", "builtins.id", "_thread.start_new_thread", "_thread.start_joinable_thread", "time.sleep",
-     "gc.get_objects", "sys._getframe", "sys.excepthook", "sys.unraisablehook"]
+    ["builtins.id", "compile", "ctypes.call_function", "exec", "_thread.start_new_thread",
+     "_thread.start_joinable_thread", "time.sleep", "gc.get_objects", "sys._getframe", "sys.excepthook",
+     "sys.unraisablehook"]
 )  # fmt: skip
 #: Modules that a line may want to import: they are loaded in advance, because an import reads files.
 _LOADED = (
