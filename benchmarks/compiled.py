@@ -1,19 +1,22 @@
-"""How fast the compiled program is: the same model, weights and batch by scalars, by the program and by PyTorch.
+"""How fast the compiled program is: the same model, weights and batch on PyTorch, torch.compile, JAX and by scalars.
 
     python benchmarks/compiled.py                      # all settings, one and two threads
-    python benchmarks/compiled.py --settings nano --threads 2
+    python benchmarks/compiled.py --settings nano --threads 2 --peers torch jax
 
-Every row is a separate process. It first compares the losses and gradients of the three; then the program
-and PyTorch take turns and the fastest step of each counts, because other programs on the machine only ever add time. A
-step is the mean loss of a batch and its gradient with respect to every parameter. PyTorch runs the model as it would
-usually be written with tensors, with its fused attention, in eager mode. Memory is the peak of a process that never
-loads PyTorch. Scalars are timed once, for one example, and multiplied by the batch.
+Each measurement is a process of its own with as many cores as threads, and the processes take turns, ``--rounds``
+times; the fastest step of each counts, because other programs on the machine only ever add time. A step is the mean
+loss of a batch and its gradient with respect to every parameter; before times are compared, losses and gradients are.
+PyTorch runs the model as it would usually be written with tensors, with its fused attention: in eager mode, and
+compiled by ``torch.compile``; JAX runs the same model compiled by ``jax.jit``. Without a peer, its column is missing.
+The ratio is to the fastest peer. Memory is the peak of our own process. Scalars are timed once, for one example, and
+multiplied by the batch.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -21,7 +24,10 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 SETTINGS: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -32,6 +38,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], int]] = {
     "nano": ("nano, batch 12", {"preset": "nano"}, 12),
     "base": ("base, batch 16, no dropout", {"preset": "base", "dropout": 0.0}, 16),
 }
+PEERS = {"torch": "torch", "torch.compile": "torch", "jax": "jax"}  # the package that each needs
 
 
 def make(setting: str) -> tuple[Any, Any, Any]:
@@ -56,125 +63,182 @@ def make(setting: str) -> tuple[Any, Any, Any]:
     return model, tokens, targets
 
 
-def torch_step(model: Any, tokens: Any, targets: Any) -> Any:
-    """Return a function that computes the loss and all gradients with PyTorch, and those gradients by name."""
-    import torch
-    from torch_gpt import TorchGPT
-
-    theirs = TorchGPT(model.config, model.state_dict())
-    weights = dict(theirs.named_parameters())
-    x, y = torch.from_numpy(tokens), torch.from_numpy(targets)
-
-    def step() -> float:
-        theirs.zero_grad()
-        out = theirs.loss(x, y)
-        out.backward()
-        return float(out.detach())
-
-    return step, weights
+#: A step that returns the loss, and a function that returns the gradient by name, and what to print about it.
+Made = tuple[Callable[[], float], Callable[[], dict[str, Any]], dict[str, Any]]
 
 
-def compare(model: Any, compiled: Any, weights: Any) -> float:
-    """Return the largest difference between the program's gradient and PyTorch's, relative to the largest gradient."""
-    import numpy as np
-
-    theirs = np.concatenate([weights[name].grad.numpy().ravel() for name, _ in model.named_parameters()])
-    ours = compiled.parameters.gradient
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-
-
-def once(setting: str, threads: int, seconds: float) -> dict[str, Any]:
-    """Measure one row of the table."""
+def program(setting: str, threads: int) -> Made:
+    """Make our step."""
     import numpy as np
     import threadpoolctl
 
-    from tinygrad_edu import jit
+    from tinygrad_edu import collector_paused, jit
     from tinygrad_edu.compiler import NumpyBackend
 
     threadpoolctl.threadpool_limits(1, user_api="blas")  # numpy's threads; batches are split, as in training
-    import torch
-
-    torch.set_num_threads(threads)
     model, tokens, targets = make(setting)
-    compiled = jit(model.loss, model, backend=NumpyBackend(threads))
+    compiled = jit(model.loss, model, backend=NumpyBackend(threads), watch=False)  # as in training
     start = time.perf_counter()
-    ours = compiled.value_and_grad(tokens, targets)
+    compiled.value_and_grad(tokens, targets)
     first = time.perf_counter() - start
-    step, weights = torch_step(model, tokens, targets)
-    theirs = step()
-    difference = compare(model, compiled, weights)
-    if abs(ours - theirs) > 1e-4 * abs(theirs) or difference > 1e-4:
-        raise SystemExit(f"{setting}: the losses are {ours} and {theirs}, the gradients differ by {difference:.1e}")
+    stats = compiled.stats()
     eager = None
-    if compiled.stats().scalar_operations < 200_000:
-        from tinygrad_edu import collector_paused
-
+    if stats.scalar_operations < 200_000:
         with collector_paused():
             start = time.perf_counter()
-            loss = model.loss(tokens[0].tolist(), targets[0].tolist())
-            loss.backward()
+            model.loss(tokens[0].tolist(), targets[0].tolist()).backward()
             eager = (time.perf_counter() - start) * len(tokens)
-    best = {"program": float("inf"), "torch": float("inf")}
-    runs = {"program": lambda: compiled.value_and_grad(tokens, targets), "torch": step}
-    for run in runs.values():
-        run()
-    one = max(best_of(runs["program"], 3), 1e-5)
-    repeats = max(1, int(0.02 / one))
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for name, run in runs.items():
-            start = time.perf_counter()
-            for _ in range(repeats):
-                run()
-            best[name] = min(best[name], (time.perf_counter() - start) / repeats)
-    stats = compiled.stats()
     blas = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
-    return {
+    notes = {
         "operations": stats.scalar_operations,
         "instructions": stats.instructions + stats.gradient_instructions,
         "matrix_share": stats.matrix_share,
-        "program": best["program"],
-        "torch": best["torch"],
         "eager": eager,
         "trace": stats.trace_seconds,
         "compile": stats.compile_seconds,
         "first": first,
-        "difference": difference,
+        "versions": f"numpy {np.__version__}",
         "blas": ", ".join(f"{p['internal_api']} {p['version']} {p.get('architecture', '')}" for p in blas),
-        "versions": f"numpy {np.__version__}, PyTorch {torch.__version__}",
     }
 
+    def gradient() -> dict[str, Any]:
+        found = compiled.parameters
+        parts = zip(found.names, found.starts, found.sizes, strict=True)
+        return {name: found.gradient[start : start + size] for name, start, size in parts}
 
-def best_of(run: Any, n: int) -> float:
-    """Return the time of the shortest of n runs, in seconds."""
-    best = float("inf")
-    for _ in range(n):
-        start = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - start)
-    return best
+    return lambda: compiled.value_and_grad(tokens, targets), gradient, notes
 
 
-def memory(setting: str) -> dict[str, Any]:
-    """Return the peak memory of a process that traces, compiles and trains, in bytes."""
-    from tinygrad_edu import jit
+def torch_step(model: Any, tokens: Any, targets: Any, compiled: bool = False) -> tuple[Callable[[], float], Any]:
+    """Return a function that computes the loss and all gradients with PyTorch, and the parameters by name."""
+    import torch
+    from torch_gpt import TorchGPT
+
+    theirs = TorchGPT(model.config, model.state_dict())
+    x, y = torch.from_numpy(tokens), torch.from_numpy(targets)
+    loss = torch.compile(theirs.loss) if compiled else theirs.loss
+
+    def step() -> float:
+        theirs.zero_grad()
+        out = loss(x, y)
+        out.backward()
+        return float(out.detach())
+
+    return step, dict(theirs.named_parameters())
+
+
+def pytorch(setting: str, threads: int, compiled: bool) -> Made:
+    """Make PyTorch's step."""
+    import torch
+
+    torch.set_num_threads(threads)
+    step, weights = torch_step(*make(setting), compiled)
+
+    def gradient() -> dict[str, Any]:
+        return {name: p.grad.numpy().ravel() for name, p in weights.items()}
+
+    return step, gradient, {"versions": f"PyTorch {torch.__version__}"}
+
+
+def with_jax(setting: str, threads: int) -> Made:
+    """Make JAX's step."""
+    import jax
+    import jax.numpy as jnp
+    import jax_gpt
+    import numpy as np
 
     model, tokens, targets = make(setting)
-    compiled = jit(model.loss)
+    weights = {name: jnp.asarray(numbers, jnp.float32) for name, numbers in model.state_dict().items()}
+    if model.config.tied_head:
+        weights.pop("lm_head.weight", None)
+    x, y = jnp.asarray(tokens), jnp.asarray(targets)
+    step = jax.jit(jax.value_and_grad(lambda w, x, y: jax_gpt.loss(model.config, w, x, y)))
+    latest: Any = None
+
+    def run() -> float:
+        nonlocal latest
+        latest = jax.block_until_ready(step(weights, x, y))
+        return float(latest[0])
+
+    def gradient() -> dict[str, Any]:
+        return {name: np.asarray(g).ravel() for name, g in latest[1].items()}
+
+    return run, gradient, {"versions": f"JAX {jax.__version__}"}
+
+
+MAKE: dict[str, Callable[[str, int], Made]] = {
+    "program": program,
+    "torch": lambda setting, threads: pytorch(setting, threads, False),
+    "torch.compile": lambda setting, threads: pytorch(setting, threads, True),
+    "jax": with_jax,
+}
+
+
+def once(who: str, setting: str, threads: int, seconds: float, file: str) -> dict[str, Any]:
+    """Measure one step in this process, and save its loss and gradient."""
+    import numpy as np
+
+    if hasattr(os, "sched_setaffinity"):  # JAX has no other way to say how many threads it may use
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    step, gradient, notes = MAKE[who](setting, threads)
+    loss = step()
+    np.savez(file, loss=loss, **gradient())
+    best = float("inf")
     for _ in range(3):
-        compiled.value_and_grad(tokens, targets)
-    return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+        start = time.perf_counter()
+        step()
+        best = min(best, time.perf_counter() - start)
+    repeats = max(1, int(0.02 / max(best, 1e-5)))
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(repeats):
+            step()
+        best = min(best, (time.perf_counter() - start) / repeats)
+    return {**notes, "step": best, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
-def child(*arguments: str, threads: int) -> dict[str, Any]:
+def child(who: str, setting: str, threads: int, seconds: float, file: str) -> dict[str, Any]:
     """Run this file again in a process with that many threads."""
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         env[name] = str(threads)
-    out = subprocess.run([sys.executable, __file__, *arguments], env=env, capture_output=True, text=True, check=False)
+    order = [sys.executable, __file__, "--one", who, setting, str(threads), file, "--seconds", str(seconds)]
+    out = subprocess.run(order, env=env, capture_output=True, text=True, check=False)
     if out.returncode:
         raise SystemExit(out.stderr or out.stdout)
     return json.loads(out.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def compare(setting: str, who: str, ours: str, theirs: str) -> float:
+    """Return the largest difference of a gradient from a peer's, relative to the largest; stop if it is none."""
+    import numpy as np
+
+    a, b = np.load(ours), np.load(theirs)
+    names = [name for name in a.files if name != "loss"]
+    largest = max(float(np.abs(b[name]).max()) for name in names)
+    difference = max(float(np.abs(a[name] - b[name]).max()) for name in names) / largest
+    if abs(a["loss"] - b["loss"]) > 1e-4 * abs(b["loss"]) or difference > 1e-4:
+        raise SystemExit(f"{setting}: the losses are {a['loss']} and {b['loss']} ({who}); gradients: {difference:.1e}")
+    return difference
+
+
+def row(setting: str, threads: int, peers: list[str], rounds: int, seconds: float) -> dict[str, Any]:
+    """Measure our step and those of the peers in turns."""
+    best: dict[str, float] = {}
+    differences = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = {who: str(Path(folder) / f"{who}.npz") for who in ("program", *peers)}
+        for _ in range(rounds):
+            for who, file in files.items():
+                found = child(who, setting, threads, seconds, file)
+                best[who] = min(best.get(who, float("inf")), found["step"])
+                if who == "program":
+                    ours = found
+                else:
+                    differences.append(compare(setting, who, files["program"], file))
+                    ours["versions"] += f", {found['versions']}" * (found["versions"] not in ours["versions"])
+    return {**ours, "best": best, "difference": max(differences, default=0.0)}
 
 
 def cpu_name() -> str:
@@ -191,39 +255,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each row is measured")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--memory", help=argparse.SUPPRESS)
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--rounds", type=int, default=3, help="how many processes measure each step")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each of them does")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(once(args.one[0], int(args.one[1]), args.seconds)))
+        who, setting, threads, file = args.one
+        print(json.dumps(once(who, setting, int(threads), args.seconds, file)))
         return
-    if args.memory:
-        print(json.dumps(memory(args.memory)))
-        return
+    peers = [peer for peer in args.peers if importlib.util.find_spec(PEERS[peer])]
     print(f"{datetime.date.today()}, {cpu_name()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(
-        f"{'setting':<32}{'threads':>8}{'program':>11}{'PyTorch':>11}{'ratio':>7}{'scalars':>11}"
-        f"{'trace+compile':>16}{'memory':>9}"
+        f"{'setting':<32}{'threads':>8}{'program':>12}{''.join(f'{peer:>15}' for peer in peers)}{'to the best':>13}"
+        f"{'scalars':>11}{'trace+compile':>15}{'memory':>8}"
     )
-    row: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for setting in args.settings:
-        peak = child("--memory", setting, threads=1)["peak"]
         for threads in args.threads:
-            row = child("--one", setting, str(threads), "--seconds", str(args.seconds), threads=threads)
-            eager = f"{row['eager']:9.2f} s" if row["eager"] else ""
+            found = row(setting, threads, peers, args.rounds, args.seconds)
+            best = found["best"]
+            rival = min((best[peer] for peer in peers), default=float("nan"))
+            eager = f"{found['eager']:9.2f} s" if found["eager"] else ""
             print(
-                f"{SETTINGS[setting][0]:<32}{threads:>8}{row['program'] * 1e3:>8.2f} ms{row['torch'] * 1e3:>8.2f} ms"
-                f"{row['program'] / row['torch']:>7.2f}{eager:>11}{row['trace']:>7.2f}+{row['compile']:<5.2f} s"
-                f"{peak / 1e6:>9.0f} MB",
+                f"{SETTINGS[setting][0]:<32}{threads:>8}{best['program'] * 1e3:>9.3f} ms"
+                f"{''.join(f'{best[peer] * 1e3:>12.3f} ms' for peer in peers)}{best['program'] / rival:>13.2f}"
+                f"{eager:>11}{found['trace']:>8.2f}+{found['compile']:<4.2f} s{found['peak'] / 1e6:>5.0f} MB",
                 flush=True,
             )
         print(
-            f"    {row['operations']:,} scalar operations per sequence, {row['instructions']} array instructions, "
-            f"{row['matrix_share']:.1%} of the multiplications in matrix products; "
-            f"largest difference of a gradient {row['difference']:.0e}"
+            f"    {found['operations']:,} scalar operations per sequence, {found['instructions']} array instructions, "
+            f"{found['matrix_share']:.1%} of the multiplications in matrix products; "
+            f"largest difference of a gradient {found['difference']:.0e}"
         )
-    print(f"{row['versions']}; {row['blas']}")
+    print(f"{found['versions']}; {found['blas']}")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,56 @@ def kernel(double: bool) -> str:
 
 
 @cache
+def look_up(double: bool) -> str:
+    """Return the kernel that looks numbers up for neighboring targets, which have an index each.
+
+    Each entry of its list has the offsets of an index, of a source and of a target; all three move along the ``n``
+    targets, and the index moves the source.
+    """
+    scalar, item = ("double", 8) if double else ("float", 4)
+    lanes = 64 // item
+    vector, longs, pointers, bits = (f"<{lanes} x {kind}>" for kind in (scalar, "i64", "ptr", "i1"))
+    numbers = "<" + ", ".join(f"i64 {lane}" for lane in range(lanes)) + ">"
+    text = Text()
+    count, entries, index, x, out, n, index_step, x_step, apart = from_table(text, "ipppp" + "i" * 4)
+    index_steps, x_steps = (
+        text.emit(f"mul {longs} {text.spread(lanes, 'i64', step)}, {numbers}") for step in (index_step, x_step)
+    )
+    aparts = text.spread(lanes, "i64", apart)
+    with text.loop(count) as t:
+        entry = text.at(entries, "24", t)
+        starts = [
+            text.moved(start, text.emit(f"load i64, ptr {text.moved(entry, str(8 * i))}, align 8"))
+            for i, start in enumerate((index, x, out))
+        ]
+        with text.loop(text.emit(f"add i64 {n}, {lanes - 1}"), lanes) as i:
+            left = text.spread(lanes, "i64", text.emit(f"sub i64 {n}, {i}"))
+            mask = f"{bits} " + text.emit(f"icmp slt {longs} {numbers}, {left}")
+            where = text.emit(f"getelementptr i8, ptr {text.at(starts[0], index_step, i)}, {longs} {index_steps}")
+            which = text.emit(
+                f"call {longs} @llvm.masked.gather.v{lanes}i64.v{lanes}p0"
+                f"({pointers} {where}, i32 8, {mask}, {longs} zeroinitializer)"
+            )
+            offsets = text.emit(f"add {longs} {text.emit(f'mul {longs} {which}, {aparts}')}, {x_steps}")
+            places = text.emit(f"getelementptr i8, ptr {text.at(starts[1], x_step, i)}, {longs} {offsets}")
+            found = text.emit(
+                f"call {vector} @llvm.masked.gather.v{lanes}f{8 * item}.v{lanes}p0"
+                f"({pointers} {places}, i32 {item}, {mask}, {vector} zeroinitializer)"
+            )
+            text.line(
+                f"call void @llvm.masked.store.v{lanes}f{8 * item}.p0"
+                f"({vector} {found}, ptr {text.at(starts[2], str(item), i)}, i32 {item}, {mask})"
+            )
+    declared = [
+        f"declare {longs} @llvm.masked.gather.v{lanes}i64.v{lanes}p0({pointers}, i32, {bits}, {longs})",
+        f"declare {vector} @llvm.masked.gather.v{lanes}f{8 * item}.v{lanes}p0({pointers}, i32, {bits}, {vector})",
+        f"declare void @llvm.masked.store.v{lanes}f{8 * item}.p0({vector}, ptr, i32, {bits})",
+    ]
+    attributes = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
+    return "\n".join([*declared, text.function(f"void @kernel(ptr noalias readonly %table) nounwind {attributes}")])
+
+
+@cache
 def clear() -> str:
     """Return the kernel that sets stretches of memory, each from a list of offsets, to zero."""
     text = Text()

@@ -23,6 +23,9 @@ from .codegen import Arrays, Kernel
 #: A list of repetitions, or of moves, may have this many entries.
 LONGEST = 1 << 17
 
+#: Rows of at least this many neighboring targets are looked up as vectors.
+NEIGHBORS = 8
+
 #: Sums of at most this many terms have a packed copy.
 LARGEST_PACKED = 1 << 13
 
@@ -225,6 +228,10 @@ def _select(views: _Views) -> list[Kernel] | None:
     if index.base.dtype != np.int64 or index.strides[k]:
         return None
     others = [d for d, n in enumerate(shape) if n > 1 and d != k]
+    summed = any(not out.strides[d] for d in others)
+    along = [d for d in others if out.strides[d] == views.home.dtype.itemsize and shape[d] >= NEIGHBORS]
+    if along and not (it.accumulate or summed or out.strides[k]):
+        return _look_up(views, index, x, out, along[0], [d for d in others if d != along[0]])
     free = [d for d in others if not index.strides[d]]
     row = max(free, key=lambda d: (bool(x.strides[d]) + bool(out.strides[d]), shape[d]), default=None)
     rest = [d for d in others if d != row]
@@ -233,7 +240,6 @@ def _select(views: _Views) -> list[Kernel] | None:
     sizes = [shape[d] for d in rest]
     entries = np.stack([_offsets(sizes, v.take(rest).strides) for v in (index, x, out)], axis=1)
     moved = (shape[row], x.strides[row], out.strides[row]) if row is not None else (1, 0, 0)
-    summed = any(not out.strides[d] for d in others)
     cleared = not it.accumulate and bool(out.strides[k] or summed)
     apart = (x.strides[k], out.strides[k])
     move = _move(views, index.base, x, out, entries, moved, apart, it.accumulate or cleared)
@@ -241,6 +247,17 @@ def _select(views: _Views) -> list[Kernel] | None:
         return [move]
     clear = _clear(views, out, [d for d, n in enumerate(shape) if n > 1 and out.strides[d]])
     return None if clear is None else [clear, move]
+
+
+def _look_up(views: _Views, index: View, x: View, out: View, row: int, rest: list[int]) -> list[Kernel] | None:
+    sizes = [views.shape[d] for d in rest]
+    if math.prod(sizes) > LONGEST:
+        return None
+    entries = np.stack([_offsets(sizes, v.take(rest).strides) for v in (index, x, out)], axis=1)
+    bases = [index.base, x.base, out.base]
+    steps = [index.strides[row], x.strides[row], x.strides[views.it.axis]]
+    table = [len(entries), _address(entries), *map(_address, bases), views.shape[row], *steps]
+    return [Kernel(moves.look_up(views.double), table, [entries, *bases])]
 
 
 def _table(views: _Views) -> list[Kernel] | None:
