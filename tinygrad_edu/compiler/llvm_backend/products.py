@@ -16,7 +16,13 @@ from .text import Text, from_table
 ROWS = (8, 4, 2, 1)
 
 #: Products of at least this many multiplications are for the BLAS.
-LARGE = 1 << 24
+LARGE = 1 << 27
+
+#: Sums are split into parts of at most about so many terms.
+DEEP = 256
+
+#: With so many rows, and terms, columns that are far apart are packed, too.
+MANY_ROWS = 32
 
 #: Bytes of a vector of a tile.
 WIDTH = 64
@@ -152,7 +158,7 @@ class _Tiles:
         first, apart = text.variable("ptr"), text.variable("i64")
         text.line(f"store ptr %b, ptr {first}")
         text.line(f"store i64 %bk, ptr {apart}")
-        with text.when(text.emit(f"icmp ne i64 %bn, {self.item}")):
+        with text.when("%pack"):
             self._pack(text, vectors, masked)
             text.line(f"store ptr %scratch, ptr {first}")
             text.line(f"store i64 {width}, ptr {apart}")
@@ -168,7 +174,7 @@ class _Tiles:
                 )
         return text.function(
             f"internal void @columns{vectors}{'m' * masked}(ptr %a, ptr %b, ptr %c, ptr %scratch, i64 %m, i64 %k, "
-            f"i64 %am, i64 %ak, i64 %bk, i64 %bn, i64 %cm, i64 %left, i1 %add) nounwind {_ATTRIBUTES}"
+            f"i64 %am, i64 %ak, i64 %bk, i64 %bn, i64 %cm, i64 %left, i1 %add, i1 %pack) nounwind {_ATTRIBUTES}"
         )
 
     def _pack(self, text: Text, vectors: int, masked: bool) -> None:
@@ -196,10 +202,17 @@ class _Tiles:
                         place = text.moved(to, str(n * width + v * self.lanes * self.item))
                         text.line(f"store {self.vector} {row}, ptr {place}, align {self.item}")
         masks = self._masks(text, vectors, masked)
+        bytes_of_vector = self.lanes * self.item
+        with text.when(text.emit(f"icmp eq i64 %bn, {self.item}")), text.repeated(done, "%k") as k:
+            start, to = text.at("%b", "%bk", k), text.at("%scratch", str(width), k)
+            for n, mask in enumerate(masks):
+                found = self._load(text, text.moved(start, str(n * bytes_of_vector)), mask)
+                place = text.moved(to, str(n * bytes_of_vector))
+                text.line(f"store {self.vector} {found}, ptr {place}, align {self.item}")
         apart = text.spread(self.lanes, "i64", "%bn")
         numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
         offsets = text.emit(f"mul <{self.lanes} x i64> {apart}, <{numbers}>")
-        with text.repeated(done, "%k") as k:
+        with text.repeated(done, "%k") as k:  # what is left
             start, to = text.at("%b", "%bk", k), text.at("%scratch", str(width), k)
             for n, mask in enumerate(masks):
                 first = text.at(start, "%bn", str(n * self.lanes))
@@ -208,7 +221,7 @@ class _Tiles:
                     f"call {self.vector} @llvm.masked.gather.{self.suffix}.v{self.lanes}p0(<{self.lanes} x ptr> "
                     f"{pointers}, i32 {self.item}, {mask}, {self.vector} zeroinitializer)"
                 )
-                place = text.moved(to, str(n * self.lanes * self.item))
+                place = text.moved(to, str(n * bytes_of_vector))
                 text.line(f"store {self.vector} {found}, ptr {place}, align {self.item}")
 
     def _transposed(self, text: Text, rows: list[str]) -> list[str]:
@@ -232,7 +245,8 @@ class _Tiles:
 
     def _driver(self) -> str:
         text = Text()
-        count, entries, a0, b0, c0, scratch_, m, n, k, am, ak, bk, bn, cm = from_table(text, "ippppp" + "i" * 8)
+        count, entries, a0, b0, c0, scratch_, m, n, k, am, ak, bk, bn, cm, pack = from_table(text, "ippppp" + "i" * 9)
+        pack = text.emit(f"icmp ne i64 {pack}, 0")
         whole = 2 * self.lanes
         column = text.variable("i64")
 
@@ -242,7 +256,7 @@ class _Tiles:
             c = text.at(pointers[2], str(self.item), j)
             text.line(
                 f"call void @columns{block}(ptr {pointers[0]}, ptr {b}, ptr {c}, ptr {scratch_}, i64 {m}, i64 {k}, "
-                f"i64 {am}, i64 {ak}, i64 {bk}, i64 {bn}, i64 {cm}, i64 {left}, i1 {add})"
+                f"i64 {am}, i64 {ak}, i64 {bk}, i64 {bn}, i64 {cm}, i64 {left}, i1 {add}, i1 {pack})"
             )
 
         with text.loop(count) as t:

@@ -23,11 +23,11 @@ from .codegen import Arrays, Kernel
 #: A list of repetitions, or of moves, may have this many entries.
 LONGEST = 1 << 17
 
+#: Sums of at most this many terms have a packed copy.
+LARGEST_PACKED = 1 << 14
+
 #: Rows of at least this many neighboring targets are looked up as vectors.
 NEIGHBORS = 8
-
-#: Sums of at most this many terms have a packed copy.
-LARGEST_PACKED = 1 << 13
 
 
 def kernels(home: Arrays, it: Instruction, batch: int) -> list[Kernel] | None:
@@ -118,6 +118,11 @@ def _product(views: _Views) -> list[Kernel] | None:
     n, column = columns.pop() if columns and columns[-1][1][0] == item else (1, (0, 0, item))
     inner.sort(key=lambda axis: (item in axis[1][:2], axis[0]))
     k, (ak, bk, _) = inner.pop()
+    large = m * n * k >= products.LARGE
+    parts = next((p for p in range(-(-k // products.DEEP), 2 * k // products.DEEP + 1) if k % p == 0), 1)
+    if parts > 1 and not large:  # what is packed should stay in the nearest cache
+        k //= parts
+        inner.append((parts, (k * ak, k * bk, 0)))
     rest += rows + columns
     if math.prod(size for size, _ in (*rest, *inner)) > LONGEST:
         return None
@@ -132,19 +137,19 @@ def _product(views: _Views) -> list[Kernel] | None:
     entries[:, 0, 3] = it.accumulate
     kept: list[Any] = [entries, a.base, b.base]
     start = [entries.size // 4, *map(_address, (entries, a.base, b.base, out.base))]
-    if m * n * k >= products.LARGE:
+    if large:
         call = _for_blas(views.double, m, n, k, (row[1], ak), (bk, column[2]), row[0])
         if call is not None:
             return [Kernel(products.blas(views.double), [*start, *call], kept)]
-    if column[2] != item:
-        if k > LARGEST_PACKED:
-            return None
+    pack = column[2] != item or (m >= products.MANY_ROWS and k >= products.MANY_ROWS)
+    start.append(0)
+    if pack and k > LARGEST_PACKED:
+        return None
+    if pack:
         scratch = views.home.local_memory(2 * products.WIDTH * k)
         kept.append(scratch)
-        start.append(_address(scratch))
-    else:
-        start.append(0)
-    table = [*start, m, n, k, row[1], ak, bk, column[2], row[0]]
+        start[-1] = _address(scratch)
+    table = [*start, m, n, k, row[1], ak, bk, column[2], row[0], int(pack)]
     return [Kernel(products.tiled(views.double), table, kept)]
 
 
