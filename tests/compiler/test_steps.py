@@ -1,0 +1,106 @@
+"""Kernels of single instructions: matrix products of any shape and look-ups, against numpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_edu.compiler.llvm_backend import codegen, products, steps
+from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
+from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
+
+pytestmark = pytest.mark.native
+
+SHAPES = [
+    (1, 1, 1), (1, 40, 3), (40, 1, 3), (3, 5, 1), (16, 16, 16), (48, 17, 33), (7, 65, 16), (65, 31, 64), (9, 33, 700),
+    (33, 130, 521),
+]  # fmt: skip
+
+
+def access(array: int, loops: int, *axes: int) -> Access:
+    """The access whose axes are these loops."""
+    return Access(array, (0,) * len(axes), tuple(tuple(int(loop == axis) for loop in range(loops)) for axis in axes))
+
+
+def product(m: int, n: int, k: int, batch: int, dtype: str, shared: bool, plus: bool) -> tuple[Any, Any, Any]:
+    """Run a product, of which one factor may be parameters, twice; return its executor, the result and numpy's."""
+    draw = np.random.default_rng(m + 10 * n + 100 * k)
+    a, b = draw.normal(size=(batch, m, k)).astype(dtype), draw.normal(size=(batch, k, n)).astype(dtype)
+    right = Array((k * n,), "parameter") if shared else Array((k, n), "input", lanes=True)
+    b = b[:1].repeat(batch, 0) if shared else b
+    of_b = Access(1, (0,), ((0, 1, n),)) if shared else access(1, 3, 2, 1)
+    it = Instruction("mul", (m, n, k), access(2, 3, 0, 1), (access(0, 3, 0, 2), of_b))
+    its = (it, Instruction("mul", it.loops, it.out, it.inputs, accumulate=True)) if plus else (it,)
+    arrays = (Array((m, k), "input", lanes=True), right, Array((m, n), lanes=True))
+    program = Program(arrays, its, ((identity(2, (m, n)), (m, n)),), len(its))
+    parameters = b[0].ravel().copy() if shared else np.zeros(1, dtype)
+    runs = numpy_backend.NumpyExecutor(program, parameters, None, batch)
+    inputs = [a] if shared else [a, b]
+    runs.run(inputs)
+    found = np.moveaxis(runs.run(inputs).reshape(m, n, batch), -1, 0)
+    return runs, found, (1 + plus) * (a.astype(float) @ b.astype(float))
+
+
+def close(found: Any, expected: Any, k: int) -> bool:
+    """Whether sums of k terms are equal up to rounding."""
+    return bool(np.abs(found - expected).max() <= 8 * np.finfo(found.dtype).eps * k)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_are_those_of_numpy(shape: tuple[int, int, int], dtype: str) -> None:
+    for batch in (1, 3):
+        for shared in (False, True):
+            runs, found, expected = product(*shape, batch, dtype, shared, plus=True)
+            assert close(found, expected, shape[2])
+            if shape[2] > 1 and max(shape[:2]) > 1:
+                assert all(isinstance(step, codegen.Kernel) for step, _ in runs.steps)
+                assert len(runs._calls) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES[3:])
+def test_large_products_are_for_the_blas_where_it_can_be_found(
+    shape: tuple[int, int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "LARGE", 1)
+    _, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
+    assert close(found, expected, shape[2])
+    monkeypatch.setattr(steps, "blas", lambda double: 0)
+    _, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
+    assert close(found, expected, shape[2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("neighbors", [steps.NEIGHBORS, 1000])
+def test_look_ups_and_their_derivatives(dtype: str, neighbors: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "NEIGHBORS", neighbors)
+    positions, width, size, batch = 5, 19, 7, 4
+    draw = np.random.default_rng(0)
+    tokens = draw.integers(0, size, (batch, positions))
+    table = draw.normal(size=(size, width)).astype(dtype)
+    loops = (positions, width, size)
+    cell = Access(1, (0,), ((0, 1, width),))
+    arrays = (
+        Array((positions,), "index", lanes=True), Array((size * width,), "parameter"),
+        Array((positions, width), lanes=True), Array((size * width,), "gradient", primal=1),
+    )  # fmt: skip
+    index, out = access(0, 3, 0), access(2, 3, 0, 1)
+    back = Access(3, (0,), ((0, 1, width),))
+    its = (
+        Instruction("select", loops, out, (index, cell), axis=2),
+        Instruction("select", loops, back, (index, out), axis=2),
+        Instruction("select", loops, back, (index, out), axis=2, accumulate=True),
+    )
+    program = Program(arrays, its, ((identity(2, (positions, width)), (positions, width)),), 1, 3)
+    gradient = np.full(size * width, 7.0, dtype)
+    runs = numpy_backend.NumpyExecutor(program, table.ravel().copy(), gradient, batch)
+    assert len(runs._calls) == 1
+    for _ in range(2):
+        found = runs.run([tokens])
+        assert np.array_equal(np.moveaxis(found.reshape(positions, width, batch), -1, 0), table[tokens])
+        expected = np.zeros((size, width))
+        np.add.at(expected, tokens.ravel(), 2 * table[tokens].reshape(-1, width).astype(float))
+        assert close(gradient.reshape(size, width), expected, positions * batch)
