@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,8 @@ class Stats:
         matrix_share: the share of them that runs inside matrix products.
         in_python: instructions, with those of the gradient, that work on so few numbers each that they run as plain
             Python, for the batch that was compiled last.
-        trace_seconds, compile_seconds: how long that took.
+        programs: how many programs were made until now; the other counts are of the one that ran last.
+        trace_seconds, compile_seconds: how long that took, for all of them.
     """
 
     scalar_operations: int
@@ -57,15 +59,21 @@ class Stats:
     multiplications: int
     matrix_share: float
     in_python: int
+    programs: int
     trace_seconds: float
     compile_seconds: float
 
 
-@dataclass
+_Signature = tuple[tuple[str, tuple[int, ...]], ...]  # for every argument its kind, "input" or "index", and its shape
+
+
+@dataclass(eq=False)
 class _Version:
-    """A compiled version of a function, for its surroundings at that time.
+    """A compiled version of a function, for arguments of one shape and for its surroundings at that time.
 
     Attributes:
+        signature: the arguments.
+        layout: where the parameters were in their array; see :attr:`Parameters.layout`.
         around: checks whether they are still the same; None if that is turned off.
         structure: the nesting of the results.
         operations: the operations on Values in one call of the function.
@@ -73,6 +81,8 @@ class _Version:
         in_python: see :class:`Stats`.
     """
 
+    signature: _Signature
+    layout: tuple[int, ...]
     around: Surroundings | None
     forward: Program
     structure: Any
@@ -81,25 +91,35 @@ class _Version:
     executors: dict[tuple[bool, int], tuple[Any, Any]] = field(default_factory=dict)
     in_python: int = 0
 
-    def unchanged(self) -> bool:
-        """Return whether it is valid for the current surroundings."""
-        return self.around is None or self.around.changed() is None
+    def fits(self, signature: _Signature, layout: tuple[int, ...]) -> bool:
+        """Return whether it is for these arguments, for parameters in these places, and for the current surroundings.
 
+        A program for any number takes whole numbers, too.
+        """
+        if self.signature != signature:
+            if _shape(self.signature) != _shape(signature):
+                return False
+            if not all(was in (kind, "input") for (kind, _), (was, _) in zip(signature, self.signature, strict=True)):
+                return False
+        return self.layout == layout and (self.around is None or self.around.changed() is None)
 
-_Signature = tuple[tuple[str, tuple[int, ...]], ...]  # for every argument its kind, "input" or "index", and its shape
 
 #: This many versions of a function are kept, for surroundings that alternate, such as train() and eval().
 _KEPT = 4
 #: After this many compilations a warning names what keeps changing.
 _OFTEN = 8
+#: This many programs are kept for arguments of different shapes, and after each _MANY of them comes a warning.
+_SHAPES, _MANY = 64, 20
 
 
 class Compiled:
     """A function on Values that runs as an array program, for many examples at once. Made by :func:`jit`.
 
     It is compiled at the first call, for arguments of that shape, and with every module in the mode (``train()`` or
-    ``eval()``) that it is in then. If something else that the function reads has changed (a mode, a variable around it,
-    an attribute), or if parameters were replaced, the next call recompiles it.
+    ``eval()``) that it is in then. Arguments of another shape, such as a longer list, get a program of their own, which
+    is kept; ``stats().programs`` counts them, and a warning comes after 20. If something else that the function reads
+    has changed (a mode, a variable around it, an attribute), or if parameters were replaced, the next call recompiles
+    it.
 
     Parameters may change freely: see :class:`Parameters`. Several threads may call it; they take turns.
 
@@ -114,8 +134,8 @@ class Compiled:
         self.compile_seconds = 0.0
         self._watch = watch
         self._versions: list[_Version] = []  # the latest ones, the current one last
-        self._compilations = 0
-        self._signature: _Signature = ()
+        self._compilations = 0  # because something has changed
+        self._programs = 0
         self._random = np.random.default_rng(0)
 
     # --- running -----------------------------------------------------------------------------------------------------
@@ -125,9 +145,20 @@ class Compiled:
 
         The arguments are those of the function with one more axis in front, the examples. If the function returns a
         Value, the result is an array of shape (batch,); otherwise it is nested like the function's result.
+
+        The examples may be lists of different lengths if the function returns a Value; those of one length run
+        together.
         """
-        version, inputs, size = self._inputs(self._by_position(batch, named))
-        return rebuild(version.structure, iter(self._run(version, inputs, size)))
+        arguments = self._by_position(batch, named)
+        groups = self._by_length(arguments)
+        if len(groups) == 1:
+            version, inputs, size = self._inputs(arguments)
+            return rebuild(version.structure, iter(self._run(version, inputs, size)))
+        runs = [self._inputs(group) for _, group in groups]
+        self._check_loss("a call with lists of different lengths", [version for version, *_ in runs])
+        results = [self._run(*self._inputs(group))[0] for _, group in groups]
+        order = np.argsort(np.concatenate([places for places, _ in groups]))
+        return np.concatenate([self.parameters.backend.numbers(result) for result in results])[order]
 
     def flat(self, *batch: Any) -> Any:
         """Return the same results as one array (n, batch): the n Values in the order of the function's lists.
@@ -150,27 +181,45 @@ class Compiled:
     def value_and_grad(self, *batch: Any, **named: Any) -> float:
         """Return the mean of the function over a batch; its gradient is then in ``parameters.gradient``.
 
-        Raises DomainError, with the source line, if the loss is not a finite number.
+        The examples may be lists of different lengths: those of one length run together, and the mean is that over all
+        examples. Raises DomainError, with the source line, if the loss is not a finite number.
         """
-        version, inputs, size = self._inputs(self._by_position(batch, named))
-        if version.structure[0] not in ("value", "plain"):
-            kind = version.structure[1] if version.structure[0] == "row" else version.structure[0]
-            raise CompileError(
-                f"value_and_grad() expects a function that returns one Value; {self._name} returns a "
-                f"{getattr(kind, '__name__', 'constant')}"
-            )
+        groups = self._by_length(self._by_position(batch, named))
+        runs = [self._inputs(arguments) for _, arguments in groups]
+        if any(version.layout != self.parameters.layout for version, *_ in runs):  # a later one met more parameters
+            runs = [self._inputs(arguments) for _, arguments in groups]
+        self._check_loss("value_and_grad()", [version for version, *_ in runs])
         with self.parameters.lock:
-            executor = self._executor(version, True, size)
-            losses = executor.run(inputs)
-            gradient = self.parameters.gradient
-            with np.errstate(all="ignore"):
-                total = np.add.reduce(losses, None)
-                loss = float(total / losses.dtype.type(losses.size))  # losses.mean(), in less time
-                finite = math.isfinite(loss) and math.isfinite(gradient.dot(gradient))  # or only that overflows
-            self.parameters.mark(gradient=True)
+            if len(runs) == 1:
+                return self._mean(*runs[0])
+            loss, gradient, examples = 0.0, 0.0, sum(size for *_, size in runs)
+            for version, inputs, size in runs:
+                loss += self._mean(version, inputs, size) * (size / examples)
+                gradient = gradient + self.parameters.gradient * (size / examples)
+            self.parameters.gradient[...] = gradient
+        return loss
+
+    def _mean(self, version: _Version, inputs: list[Any], size: int) -> float:
+        executor = self._executor(version, True, size)
+        losses = executor.run(inputs)
+        gradient = self.parameters.gradient
+        with np.errstate(all="ignore"):
+            total = np.add.reduce(losses, None)
+            loss = float(total / losses.dtype.type(losses.size))  # losses.mean(), in less time
+            finite = math.isfinite(loss) and math.isfinite(gradient.dot(gradient))  # or only that overflows
+        self.parameters.mark(gradient=True)
         if not finite:
             self._explain(executor, loss)
         return loss
+
+    def _check_loss(self, what: str, versions: list[_Version]) -> None:
+        for version in versions:
+            if version.structure[0] not in ("value", "plain"):
+                kind = version.structure[1] if version.structure[0] == "row" else version.structure[0]
+                raise CompileError(
+                    f"{what} expects a function that returns one Value; {self._name} returns a "
+                    f"{getattr(kind, '__name__', 'constant')}"
+                )
 
     def timed(self, *batch: Any) -> tuple[list[float], int]:
         """Do the same as :meth:`value_and_grad`, and measure time and memory.
@@ -200,58 +249,91 @@ class Compiled:
     def _inputs(self, batch: tuple[Any, ...]) -> tuple[_Version, list[Any], int]:
         self.parameters.meet_others()
         arrays = [self._array(n, x) for n, x in enumerate(batch)]
-        sizes = {len(array) for array in arrays} or {1}
+        size = self._size(arrays)
+        # Not tuple(… for …): a thread that compiles meanwhile visits all objects, and must not see an incomplete tuple.
+        signature = tuple([("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays])
+        return self._version(signature), arrays, size
+
+    def _size(self, batch: Sequence[Any]) -> int:
+        """Return the number of examples."""
+        sizes = {len(x) for x in batch} or {1}
         if len(sizes) > 1:
-            each = ", ".join(f"argument {n + 1} has {len(array)}" for n, array in enumerate(arrays))
+            each = ", ".join(f"argument {n + 1} has {len(x)}" for n, x in enumerate(batch))
             raise ShapeError(f"{self._name}: expected the same number of examples in every argument, got: {each}")
         if 0 in sizes:
             raise ShapeError(f"{self._name}: expected at least one example; the batch is empty")
-        # Not tuple(… for …): a thread that compiles meanwhile visits all objects, and must not see an incomplete tuple.
-        signature = tuple([("input" if a.dtype.kind == "f" else "index", a.shape[1:]) for a in arrays])
-        return self._version(signature), arrays, sizes.pop()
+        return sizes.pop()
 
-    def _wanted(self, signature: _Signature) -> _Signature:
-        """Return the signature to compile for, so that the program takes these arguments and those of earlier calls.
+    def _by_length(self, batch: tuple[Any, ...]) -> list[tuple[list[int], tuple[Any, ...]]]:
+        """Group the examples, where they are lists of different lengths: the places and the arguments of each group.
 
-        A program for any number takes whole numbers, but not vice versa.
+        Their sizes are powers of two, so that batches with many or few examples of a length need no further programs.
         """
-        if not self._versions:
-            return signature
-        if [shape for _, shape in signature] != [shape for _, shape in self._signature]:
-            raise ShapeError(
-                f"{self._name} was compiled for arguments of shape {_shapes(self._signature)} per example, got "
-                f"{_shapes(signature)}; compile it again for those: jit({self._name}, ...)"
-            )
-        both = zip(signature, self._signature, strict=True)
-        return tuple(("input" if "input" in (kind, before) else "index", shape) for (kind, shape), (before, _) in both)
+        known = [_lengths(x) for x in batch]
+        if not any(len(set(each)) > 1 for each in known):
+            return [([], batch)]
+        columns = [x if each else self._array(n, x) for n, (x, each) in enumerate(zip(batch, known, strict=True))]
+        self._size(columns)
+        together: dict[tuple[int, ...], list[int]] = {}
+        for place, key in enumerate(zip(*filter(None, known), strict=True)):
+            together.setdefault(key, []).append(place)
+        groups = []
+        for places in together.values():
+            while places:
+                size = 1 << (len(places).bit_length() - 1)
+                groups.append((places[:size], tuple([[x[place] for place in places[:size]] for x in columns])))
+                places = places[size:]
+        return groups
 
     def _version(self, signature: _Signature) -> _Version:
-        """Return the version for the current surroundings, compiled if there is none yet."""
-        wanted = signature if signature == self._signature else self._wanted(signature)
-        if self._versions and wanted == self._signature and self._versions[-1].unchanged():
+        """Return the version for these arguments and the current surroundings, compiled if there is none yet."""
+        layout = self.parameters.layout
+        if self._versions and self._versions[-1].fits(signature, layout):
             return self._versions[-1]
         with self.parameters.trace_lock:
-            wanted = self._wanted(signature)
-            if self._versions and wanted != self._signature:  # whole numbers until now
-                with collector_paused():
-                    self._versions = [self._compile(wanted)]
-                return self._versions[0]
-            changed = self._versions[-1].around.changed() if self._versions else None  # type: ignore[union-attr]
+            around = self._versions[-1].around if self._versions else None
+            changed = around.changed() if around is not None else None
             if changed:
                 self.parameters.replace()
-            found = next((v for v in reversed(self._versions) if v.unchanged()), None)
+            layout = self.parameters.layout
+            found = next((v for v in reversed(self._versions) if v.fits(signature, layout)), None)
             if found is None:
-                with collector_paused():  # millions of small objects, none of them garbage
-                    found = self._compile(wanted)
-                self._compilations += 1
-                if self._compilations == _OFTEN:
-                    warnings.warn(
-                        f"{self._name} was compiled {_OFTEN} times, the last time because {changed} has changed; a "
-                        f"number that changes often is better an argument of the function",
-                        stacklevel=5,
-                    )
-            self._versions = [*[v for v in self._versions if v is not found][1 - _KEPT :], found]
+                found = self._new_version(signature, changed)
+            alike = [v for v in self._versions if v is not found and _shape(v.signature) == _shape(found.signature)]
+            others = [v for v in self._versions if v is not found and v not in alike[: 1 - _KEPT]]
+            self._versions = [*others[1 - _SHAPES :], found]
             return found
+
+    def _new_version(self, signature: _Signature, changed: str | None) -> _Version:
+        """Compile for these arguments, and warn if that happens often; ``changed`` is why, if not for their shape."""
+        first = not self._versions
+        before = [v for v in self._versions if _shape(v.signature) == _shape(signature)]
+        if before:  # a program for any number takes whole numbers, but not vice versa
+            both = zip(signature, before[-1].signature, strict=True)
+            signature = tuple(
+                ("input" if "input" in (kind, was) else "index", shape) for (kind, shape), (was, _) in both
+            )
+        with collector_paused():  # millions of small objects, none of them garbage
+            made = self._compile(signature)
+        # Programs for whole numbers until now, and for parameters in other places, are of no use any more.
+        old = [v for v in self._versions if v.layout != made.layout or (v in before and v.signature != signature)]
+        self._versions = [v for v in self._versions if v not in old]
+        self._programs += 1
+        self._compilations += first or bool(changed)
+        if changed and self._compilations == _OFTEN:
+            warnings.warn(
+                f"{self._name} was compiled {_OFTEN} times, the last time because {changed} has changed; a "
+                f"number that changes often is better an argument of the function",
+                stacklevel=_outside(),
+            )
+        elif not changed and self._programs % _MANY == 1 < self._programs:
+            warnings.warn(
+                f"{self._name} was compiled {self._programs} times, the last time for arguments of shape "
+                f"{_shapes(signature)} per example; {_SHAPES} programs are kept: fill short lists up to one length, or "
+                f"to a few, and multiply by a mask of 0.0 and 1.0",
+                stacklevel=_outside(),
+            )
+        return made
 
     def _array(self, n: int, given: Any) -> Any:
         """Convert an argument to numbers with one axis for the examples; truth values are 1 and 0, as in Python."""
@@ -262,7 +344,8 @@ class Compiled:
             array = np.asarray(given)
         except ValueError:
             raise TypeError(
-                f"{wanted}; got lists of different lengths: fill the short ones up, or compile once for each length"
+                f"{wanted}; got lists of different lengths: in a call and in value_and_grad() the examples may differ "
+                f"in length, but not the lists in one example: fill the short ones up"
             ) from None
         except Exception as error:  # what another library's arrays say
             raise TypeError(f"{wanted}; got {shown(given)}: {error}") from None
@@ -331,7 +414,7 @@ class Compiled:
 
         with own_type(around.functions):
             first = without_chance(self._name, twice, lambda: traced(0), around)
-        self.trace_seconds = time.perf_counter() - start
+        self.trace_seconds += time.perf_counter() - start
         start = time.perf_counter()
         top = first.bodies[-1]
         _all_slots(top, self.parameters)
@@ -342,10 +425,11 @@ class Compiled:
             around = Surroundings(*self._roots)
         if around.uses("label"):
             around.watch("the label of a parameter", lambda: [value.label for value in self.parameters.values])
-        version = _Version(around if self._watch else None, to_program(block), top.structure, block.operations)
-        self._signature = signature
+        watched = around if self._watch else None
+        layout = self.parameters.layout
+        version = _Version(signature, layout, watched, to_program(block), top.structure, block.operations)
         first.forget()
-        self.compile_seconds = time.perf_counter() - start
+        self.compile_seconds += time.perf_counter() - start
         return version
 
     def _executor(self, version: _Version, gradient: bool, size: int) -> Any:
@@ -407,7 +491,8 @@ class Compiled:
                 products += 1
         return Stats(
             self._latest().operations, len(forward), len(program.instructions) - len(forward), products, total,
-            inside / total if total else 0.0, self._latest().in_python, self.trace_seconds, self.compile_seconds,
+            inside / total if total else 0.0, self._latest().in_python, self._programs, self.trace_seconds,
+            self.compile_seconds,
         )  # fmt: skip
 
     def summary(self) -> str:
@@ -419,6 +504,7 @@ class Compiled:
             f"{f' (and {s.gradient_instructions} for the gradient)' if s.gradient_instructions else ''}; "
             f"{s.matrix_share:.0%} of the multiplications run in {s.matrix_products} matrix products"
             f"{f'; {s.in_python} instructions are for a few numbers each and run as plain Python' if mostly else ''}"
+            f"{f'; this is one of {s.programs} programs that were made' if s.programs > 1 else ''}"
         )
 
     def __str__(self) -> str:
@@ -429,7 +515,9 @@ class Compiled:
     def __repr__(self) -> str:
         if not self._versions:
             return f"Compiled({short(self._name)}, not compiled yet)"
-        return f"Compiled({short(self._name)}, {len(self.program.instructions):,} array instructions)"
+        latest = f"{len(self.program.instructions):,} array instructions"
+        which = f"the latest of {self._programs:,} programs: {latest}" if self._programs > 1 else latest
+        return f"Compiled({short(self._name)}, {which})"
 
 
 class Bound:
@@ -496,7 +584,8 @@ def jit(
 
     Args:
         function: takes numbers and integers, alone or in nested lists, for *one example*, and returns a Value,
-            or nested lists of Values. Integers select entries: see :func:`tinygrad_edu.functional.pick`.
+            or nested lists of Values. Integers select entries: see :func:`tinygrad_edu.functional.pick`. Lists may
+            have another length in the next call, or in the next example of a batch: every length gets a program.
         parameters: what to differentiate by: a Module, nested dictionaries and lists of Values, or the
             :class:`Parameters` of another compiled function. By default the module whose method the function is, or
             else every Value that the function uses.
@@ -546,6 +635,28 @@ def _written(it: Instruction | None) -> str:
     name = (it.of or it.op) if it is not None else "it"
     sign = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "neg": "-", "copy": "+"}.get(name, name)
     return f"the derivative of {sign!r}" if it is not None and it.of else repr(sign)
+
+
+def _lengths(examples: Any) -> list[int]:
+    """Return the length of each example, or nothing where they are not all lists."""
+    if not isinstance(examples, (list, tuple)) or not examples or not isinstance(examples[0], _LISTS):
+        return []
+    return [len(x) for x in examples] if all(isinstance(x, _LISTS) for x in examples) else []
+
+
+_LISTS = (list, tuple)
+
+
+def _outside() -> int:
+    """Return how many frames up the code is that called a function of this file, as :func:`warnings.warn` counts."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals is globals():
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _shape(signature: _Signature) -> list[tuple[int, ...]]:
+    return [shape for _, shape in signature]
 
 
 def _shapes(signature: _Signature) -> str:

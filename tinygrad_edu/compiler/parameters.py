@@ -128,6 +128,11 @@ class Parameters:
         known = [place for v in values if (place := self._places.get(v)) is not None]
         return [place if place >= 0 else len(self._listed) - 1 - place for place in known]
 
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        """Three counts that grow whenever a trace meets more parameters, which may move others in the array."""
+        return len(self.names), len(self._listed), len(self._loose)
+
     def start(self, tensor: int) -> int:
         """Return where a tensor begins in the array."""
         return len(self._listed) if tensor == LOOSE else self.starts[tensor]
