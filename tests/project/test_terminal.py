@@ -225,11 +225,12 @@ def test_what_a_checkpoint_says(part: str, folder: Path, tmp_path: Path) -> None
 
 LINES = {
     "gpt": '-m gpt info "$RUN"',
-    "viz": "-m viz graph 'a * 2' a=1",
+    "viz": "-m viz graph 'a * 2' a=1 -o \"$OUT/a.svg\"",
     "viz run": '-m viz flow "$RUN"',
     "report": '-m gpt report "$RUN" -o "$OUT"',
     "lessons": "-m lessons",
-    "tinygrad-edu": "-c 'import sys; from lessons.command import main; sys.exit(main())' viz graph 'a * 2' a=1",
+    "tinygrad-edu": "-c 'import sys; from lessons.command import main; sys.exit(main())' viz graph 'a * 2' a=1 "
+    '-o "$OUT/a.svg"',
     "run.py": "run.py gpt --help",
 }
 
