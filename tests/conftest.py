@@ -1,4 +1,4 @@
-"""What some tests need and not every machine has: a marker for each, and a line about what was not run."""
+"""Markers for tests that need an optional program or package, and a line that counts the tests not run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def installed(*modules: str) -> bool:
     return all(importlib.util.find_spec(module) for module in modules)
 
 
-# By marker: what is needed, in words, and whether it is here. `run.py test --all` installs what is no system program.
+# Per marker: what it needs, in words, and whether it is available. `run.py test --all` installs all but programs.
 NEEDS = {
     "axe": ("axe-core", AXE is not None),
     "browser": ("Chromium", CHROMIUM is not None),
@@ -35,7 +35,7 @@ NEEDS = {
 }
 INSTALLED = {"layout", "native", "pure"}  # by run.py, for every run
 
-#: Files that take more than five seconds of processor time and are not needed after every change.
+#: Files that take more than five seconds of CPU time and need not run after every change.
 SLOW = {
     "compiler": {"test_edges", "test_models", "test_random", "test_scalars"},
     "gpt": {
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.stem in SLOW.get(item.path.parent.name, ()) or item.path.name == "README.md":
             item.add_marker("slow")
-        for name in NEEDS.keys() & getattr(item, "fixturenames", ()):  # a fixture that is named like what it needs
+        for name in NEEDS.keys() & getattr(item, "fixturenames", ()):  # a fixture named after what it needs
             item.add_marker(name)
         if any(item.get_closest_marker(name) for name in NEEDS.keys() - INSTALLED):
             item.add_marker("extra")
@@ -84,7 +84,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def needed(item: pytest.Item) -> Iterable[tuple[str, bool]]:
-    """What an item needs, in words, and whether it is here."""
+    """Return what an item needs, in words, and whether it is available."""
     return (need for name, need in NEEDS.items() if item.get_closest_marker(name))
 
 
@@ -113,7 +113,7 @@ def _started_without_run_py(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all pages."""
+    """Start one browser for all pages."""
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()

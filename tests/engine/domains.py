@@ -1,4 +1,4 @@
-"""What the tests of the engine share: settings for hypothesis, where each primitive has a slope, a fresh Python."""
+"""Helpers for the engine's tests: hypothesis settings, the domain of each primitive, a fresh interpreter."""
 
 import functools
 import os
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The same examples in every run: a red test is red again tomorrow, and a green one is not luck.
+#: The same examples in every run: a failure can be reproduced, and a pass is not luck.
 repeatable = functools.partial(settings, deadline=None, derandomize=True, database=None)
 
 ordinary = st.floats(-4.0, 4.0).map(
     lambda x: x or 0.5
-)  # 0 is a corner of many a function; corners have their own tests
+)  # many functions have a corner at 0; corners have their own tests
 positive = st.floats(0.05, 6.0)
 away_from_zero = st.floats(0.2, 5.0) | st.floats(-5.0, -0.2)
 
@@ -31,7 +31,7 @@ DOMAINS = {
 
 
 def inputs_of(op, arity=None):
-    """A strategy for one point in the domain of ``op``; an operation of any arity gets ``arity`` inputs, or 2."""
+    """Return a strategy for one point in the domain of ``op``; variadic operations get ``arity`` inputs, or 2."""
     domain = DOMAINS.get(op.name) or (ordinary,) * (op.arity if op.arity is not None else arity or 2)
     return st.tuples(*domain)
 

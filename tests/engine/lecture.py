@@ -1,4 +1,4 @@
-"""The drawing code of the micrograd lectures, as people type it: ``_prev``, ``_op``, ids by ``id()``."""
+"""The drawing code of the micrograd lectures, as learners type it: ``_prev``, ``_op``, ids by ``id()``."""
 
 import graphviz
 

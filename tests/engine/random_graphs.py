@@ -10,7 +10,7 @@ _POSITIVE = {"log", "sqrt"}
 
 
 def random_graph(seed, size=25):
-    """A root and its leaves; every forward value is finite."""
+    """Return a root and its leaves; every forward value is finite."""
     rng = random.Random(seed)
     leaves = [Value(rng.uniform(-2.0, 2.0) or 1.0, label=f"w{i}") for i in range(rng.randint(1, 5))]
     values = list(leaves)
@@ -34,5 +34,5 @@ def random_graph(seed, size=25):
     root = values[-1]
     for value in rng.sample(values, 4):
         root = root + value * rng.uniform(-1.0, 1.0)
-    root = root + leaves[0] * rng.uniform(-1.0, 1.0)  # all else may lie behind a detach
+    root = root + leaves[0] * rng.uniform(-1.0, 1.0)  # everything else may be upstream of a detach
     return root, leaves

@@ -19,5 +19,5 @@ def test_the_eager_benchmark_prints_its_tables():
     for package, row in (
         ("micrograd", "Value / micrograd"),
         ("torch", "Value / PyTorch"),
-    ):  # either its row or a sentence that says why there is none
+    ):  # either its row or a sentence that explains why it is missing
         assert f"{package} is not installed: its row is left out" in done.stdout or row in done.stdout

@@ -29,11 +29,11 @@ class Model(nn.Module):
     def forward(self, x):
         for block in self.h:
             x = block(x, scale=Value(0.5))
-        loose = nn.Activation("tanh")  # made on the spot: no attribute leads to it
+        loose = nn.Activation("tanh")  # created inside forward: no attribute refers to it
         return self.head(loose(x))
 
 
-def test_the_calls_of_a_model():
+def test_recorded_calls_of_a_model():
     model = Model()
     x = [Value(1.0), Value(2.0)]
     with record_calls() as record:
@@ -69,7 +69,7 @@ def test_recording_does_not_change_the_numbers():
     assert recorded == plain
 
 
-def test_a_listener_may_answer_in_place_of_the_module():
+def test_a_listener_may_replace_the_result_of_a_module():
     heard = []
 
     def hook(module, args, kwargs):
@@ -81,7 +81,7 @@ def test_a_listener_may_answer_in_place_of_the_module():
     assert heard == [("Block", ([1],), {"scale": 2})]
 
 
-def test_the_innermost_listener_hears_and_the_outer_one_returns():
+def test_only_the_innermost_listener_is_notified_and_the_outer_one_is_restored():
     model, x = nn.Linear(2, 1), [Value(1.0), Value(2.0)]
     with record_calls() as outer:
         with record_calls() as inner:
@@ -90,7 +90,7 @@ def test_the_innermost_listener_hears_and_the_outer_one_returns():
     assert (len(outer.calls), len(inner.calls)) == (1, 1)
 
 
-def test_an_exception_inside_leaves_no_listener_and_no_open_call():
+def test_an_exception_leaves_no_listener_and_no_open_call():
     model = Model()
     with record_calls() as record:
         with pytest.raises(ValueError, match="expected a vector of 2 numbers, got 3"):
@@ -103,7 +103,7 @@ def test_an_exception_inside_leaves_no_listener_and_no_open_call():
     assert calls._hook.get() is None
 
 
-def test_values_in_any_nest():
+def test_values_in_nested_containers():
     a, b, c = Value(1.0), Value(2.0), Value(3.0)
     assert values_in({"x": [a, (b, "text", 4.0)], "y": None, "z": {"w": c}}) == [a, b, c]
     assert values_in(a) == [a]
@@ -124,7 +124,7 @@ class Scorer(nn.Module):
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_where_mathematics_has_no_answer_the_module_is_named(recorded):
+def test_a_domain_error_names_the_module(recorded):
     class Model(nn.Module):
         def __init__(self):
             self.loss = Scorer()
@@ -148,7 +148,7 @@ def test_a_module_that_cannot_be_reached_by_attributes_is_named_by_its_class():
     assert caught.value.__notes__ == ["in the module (Surprise)"]
 
 
-def test_notes_of_others_stay():
+def test_existing_notes_of_an_error_are_kept():
     class Model(nn.Module):
         def __init__(self):
             self.inner = Surprise()

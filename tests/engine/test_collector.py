@@ -1,4 +1,4 @@
-"""Python's collector looks at a graph's objects while they are young, then rarely; cycles are collected as before."""
+"""The garbage collector scans a graph's objects while they are young, then rarely; cycles are still collected."""
 
 import gc
 from collections import Counter, deque
@@ -42,21 +42,21 @@ class Cycle:
 
 
 def step(x):
-    """A training step on a graph of 40,000 Values, 80,000 objects of the collector's."""
+    """Run a training step on a graph of 40,000 Values, 80,000 objects that the collector tracks."""
     y = x
     for _ in range(40_000):
         y = y + x
     y.backward()
 
 
-def test_old_objects_are_looked_at_a_few_times_in_ten_steps(collections):
+def test_old_objects_are_scanned_a_few_times_in_ten_steps(collections):
     x = Value(1.0)
     for _ in range(10):
         step(x)
     young = gc.get_threshold()[0]
     assert collections[0] > 800_000 / young * 0.7, "young objects are looked at as always"
     assert collections[1] + collections[2] <= 3
-    gc.set_threshold(young, 10, 10)  # as the program may; from then on it is Python's schedule
+    gc.set_threshold(young, 10, 10)  # the program may set this; from then on Python's schedule applies
     collections.clear()
     for _ in range(10):
         step(x)
@@ -64,7 +64,7 @@ def test_old_objects_are_looked_at_a_few_times_in_ten_steps(collections):
     assert collections[1] + collections[2] > 800_000 / young / 11 * 0.7
 
 
-def test_young_cycles_are_collected_as_always(collections):
+def test_young_cycles_are_collected_as_usual(collections):
     step(Value(1.0))
     gc.collect()
     most = 0
@@ -81,7 +81,7 @@ def test_old_cycles_are_collected_and_make_collections_frequent_again(collection
     x = Value(1.0)
     for _ in range(3):
         step(x)
-    gc.collect()  # so that the wait begins here
+    gc.collect()  # start the schedule here
     young, middle, _ = gc.get_threshold()
     assert middle == limit // young
     waiting = deque(maxlen=3 * young)  # they are old before they become garbage
@@ -102,7 +102,7 @@ def test_old_cycles_are_collected_and_make_collections_frequent_again(collection
 
 
 @pytest.mark.parametrize("collected", [0, 839, 841])
-def test_what_one_collection_found_decides_when_the_next_one_is(collections, collected):
+def test_the_garbage_found_by_one_collection_schedules_the_next(collections, collected):
     young, middle, old = gc.get_threshold()
     collector.collect_old_objects_rarely("start", {"generation": 1})
     collector.collect_old_objects_rarely("stop", {"generation": 0, "collected": 0})
@@ -121,7 +121,7 @@ def test_the_import_changes_one_number_of_pythons_schedule(own):
 
 
 @pytest.mark.parametrize("own", ["0", "700, 10, 11", "50_000, 10, 10", "2000, 10, 0"])
-def test_what_the_program_set_before_the_import_stays(own):
+def test_settings_made_before_the_import_are_kept(own):
     code = f"import gc; gc.set_threshold({own}); print(gc.get_threshold())"
     before, callbacks, after = python(code + "; import tinygrad_edu; print(len(gc.callbacks))" + STEP).splitlines()
     assert before == after
@@ -129,17 +129,17 @@ def test_what_the_program_set_before_the_import_stays(own):
 
 
 @pytest.mark.parametrize("own", ["0", "700, 10, 10", "2000, 10, 10", "123, 4, 5"])
-def test_what_the_program_sets_after_the_import_stays(own):
+def test_settings_made_after_the_import_are_kept(own):
     code = f"import gc, tinygrad_edu; gc.set_threshold({own}); print(gc.get_threshold())"
     before, after = python(code + STEP).splitlines()
     assert before == after
 
 
-def test_a_collector_that_is_off_stays_off():
+def test_a_disabled_collector_stays_disabled():
     assert python("import gc; gc.disable(); import tinygrad_edu; print(gc.isenabled())" + STEP).startswith("False")
 
 
-def test_collector_paused_restores_what_it_found():
+def test_collector_paused_restores_the_previous_state():
     assert gc.isenabled()
     with collector_paused():
         assert not gc.isenabled()

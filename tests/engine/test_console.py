@@ -1,4 +1,4 @@
-"""Standard streams that cannot fail a command, of any encoding, closed or full; and nothing that a terminal obeys."""
+"""Standard streams of any encoding, closed or full, never crash a command; control characters are never printed."""
 
 import io
 import os
@@ -14,7 +14,7 @@ ALL = "a\tb\n" + "".join(map(chr, [*range(0x20, 0x7F), 0xE9, 0x301, 0x200C, 0x20
 MARKS = [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # Bidi_Control
 
 
-def test_what_a_terminal_obeys_is_shown_and_nothing_else():
+def test_only_control_characters_are_escaped():
     controls = [*range(9), *range(11, 32), *range(127, 160), *MARKS, 0x2028, 0x2029, 0xD800, 0xDFFF]
     for number in controls:
         shown = console.visible(f"<{chr(number)}>")
@@ -25,7 +25,7 @@ def test_what_a_terminal_obeys_is_shown_and_nothing_else():
 
 @pytest.fixture
 def to(monkeypatch):
-    """Run a command whose standard output is a stream of this encoding; what it wrote."""
+    """Run a command whose standard output has this encoding and return what it wrote."""
 
     def run(command, encoding="utf-8"):
         content = io.BytesIO()
@@ -39,7 +39,7 @@ def to(monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "latin-1", "koi8-r", "utf-8", "utf-16-le", "gbk"])
-def test_every_encoding_takes_every_text(encoding, to):
+def test_any_text_can_be_written_in_any_encoding(encoding, to):
     def command():
         print("1 │ 2 − 3 × é ﬁ \udcff 😀")
         return 0
@@ -55,7 +55,7 @@ def test_every_encoding_takes_every_text(encoding, to):
         assert written == "1 │ 2 − 3 × é ﬁ \\udcff 😀\n"
 
 
-def test_our_own_codes_go_through_raw(to):
+def test_our_own_escape_codes_are_not_escaped(to):
     def command():
         print("\x1b[1m", file=console.raw(sys.stdout), end="")
         print("\x1b[2J", file=sys.stdout, end="")
@@ -65,7 +65,7 @@ def test_our_own_codes_go_through_raw(to):
     assert to(command) == b"\x1b[1m\\x1b[2J\\x07\n"
 
 
-def test_a_result_goes_into_a_file_as_it_is_and_visibly_anywhere_else(tmp_path):
+def test_a_result_is_unchanged_in_a_file_and_escaped_elsewhere(tmp_path):
     code = "import sys; from tinygrad_edu import console as c; "
     code += r"sys.exit(c.run('p', lambda: print('\x1b', end='', file=c.data()) or print('\x1b', end='') or 0))"
     with open(tmp_path / "file", "wb") as file:
@@ -91,7 +91,7 @@ sys.exit(console.run("program", command))
 
 
 def ended(tmp_path, redirect, each="pass", after="pass", code=0):
-    """The exit code, what came on standard error, and whether the work was done."""
+    """Return the exit code, the text on standard error, and whether the work was done."""
     done = tmp_path / "done"
     done.unlink(missing_ok=True)
     words = COMMAND.format(each=each, after=after, code=code)
@@ -103,23 +103,23 @@ def ended(tmp_path, redirect, each="pass", after="pass", code=0):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell of Unix")
 class TestStreams:
-    def test_closed_before_the_start(self, tmp_path):
+    def test_a_stream_closed_before_the_start(self, tmp_path):
         assert ended(tmp_path, ">&-") == (0, "told\n", True)
         assert ended(tmp_path, "2>&-") == (0, "", True)
         assert ended(tmp_path, "<&- >&- 2>&-") == (0, "", True)
 
-    def test_a_file_that_is_opened_does_not_become_a_closed_stream(self, tmp_path):
+    def test_an_opened_file_does_not_take_the_number_of_a_closed_stream(self, tmp_path):
         other = f"f = open({str(tmp_path / 'log')!r}, 'w'); os.write(1, b'1'); os.write(2, b'2')"
         assert ended(tmp_path, ">&- 2>&-", after=other) == (0, "", True)
         assert (tmp_path / "log").read_bytes() == b""
 
-    def test_closed_by_a_reader_that_has_seen_enough(self, tmp_path):
+    def test_a_pipe_closed_by_its_reader(self, tmp_path):
         assert ended(tmp_path, "| head -1 >/dev/null; exit ${PIPESTATUS[0]}") == (0, "told\n", True)
         stops = ended(tmp_path, "| head -1 >/dev/null; exit ${PIPESTATUS[0]}", each="console.end_if_unread()")
         assert stops == (0, "", False)
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-    def test_on_a_full_disk(self, tmp_path):
+    def test_a_stream_on_a_full_disk(self, tmp_path):
         lost = "program: standard output cannot be written: No space left on device; its text is lost\n"
         assert ended(tmp_path, ">/dev/full") == (2, f"told\n{lost}", True)
         assert ended(tmp_path, ">/dev/full", after="console.only_tells()") == (0, f"told\n{lost}", True)
@@ -127,7 +127,7 @@ class TestStreams:
         assert ended(tmp_path, ">/dev/full", each="console.end_if_unread()") == (2, lost, False)
         assert ended(tmp_path, "2>/dev/full") == (0, "", True)
 
-    def test_errors_and_interruptions_are_a_line_and_a_code(self, tmp_path):
+    def test_errors_and_interrupts_print_one_line_and_set_the_exit_code(self, tmp_path):
         missing = ended(tmp_path, ">/dev/null", after="open('no/such\\x1bfile')")
         words = "program: error: cannot write or read no/such\\x1bfile: No such file or directory"
         assert missing == (2, f"told\n{words}\n", False)
@@ -139,7 +139,7 @@ class TestStreams:
 
 @pytest.mark.parametrize("module", ["gpt", "viz", "lessons"])
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_every_command_line_explains_itself_in_every_encoding(module, encoding):
+def test_every_command_prints_its_help_in_every_encoding(module, encoding):
     env = {**os.environ, "PYTHONIOENCODING": encoding}
     words = {"gpt": ["train", "--help"], "viz": ["bug", "no-zero-grad"], "lessons": []}[module]
     result = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, cwd=ROOT, env=env, check=False)

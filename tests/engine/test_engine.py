@@ -53,7 +53,7 @@ def test_numbers_on_both_sides(symbol, number):
         assert type(out) is Value
         assert type(out.data) is float
         assert math.isclose(out.data, expected, rel_tol=1e-15)
-        if symbol not in "+*":  # those two may turn around: the sum is the same
+        if symbol not in "+*":  # those two commute
             assert tuple(i.data for i in out.inputs) == inputs
     gradcheck(lambda a: f(a, number), [1.7])
     gradcheck(lambda a: f(number, a), [1.7])
@@ -62,7 +62,7 @@ def test_numbers_on_both_sides(symbol, number):
 
 @every_operator
 @pytest.mark.parametrize("wrong", ["2", None, [1.0], (1.0,), {}, 1j, object()], ids=lambda w: type(w).__name__)
-def test_what_is_no_number_is_refused(symbol, wrong):
+def test_non_numbers_are_refused(symbol, wrong):
     for operation in (lambda: OPERATORS[symbol](Value(1.0), wrong), lambda: OPERATORS[symbol](wrong, Value(1.0))):
         with pytest.raises(TypeError, match=r"unsupported operand|can't multiply|can only concatenate"):
             operation()
@@ -82,7 +82,7 @@ def test_data_is_a_float(number):
     assert Value(number).data == float(number)
 
 
-def test_every_method_is_its_row_of_the_table():
+def test_every_method_matches_its_row_of_the_table():
     for op in ops.TABLE:
         if op.arity == 1 and op.name != "neg":
             out = getattr(Value(0.7), op.name)()
@@ -119,7 +119,7 @@ def test_sum_adds_no_zero():
     assert sum([1, a, 2.5]).data == 4.5
 
 
-def test_comparisons_look_at_the_numbers():
+def test_comparisons_compare_the_numbers():
     small, large = Value(1.0), Value(2.0)
     assert small < large
     assert large > small
@@ -185,7 +185,7 @@ def test_subclasses_of_value_are_values():
     assert p.grad == 6.0
 
 
-# --- the graph that is kept -------------------------------------------------------------------------------------------
+# --- the recorded graph -----------------------------------------------------------------------------------------------
 
 
 def test_the_same_value_twice_keeps_two_edges():
@@ -197,7 +197,7 @@ def test_the_same_value_twice_keeps_two_edges():
         assert x.grad == grad
 
 
-def test_topological_order_has_each_once_and_inputs_first():
+def test_topological_order_lists_each_value_once_with_inputs_first():
     a = Value(1.0)
     b = a + a
     c = b * a
@@ -257,7 +257,7 @@ def test_backward_of_a_leaf():
     assert x.grad == 2.0
 
 
-def test_a_gradient_that_was_computed_and_is_zero_is_not_one_that_nobody_asked_for():
+def test_a_computed_gradient_of_zero_differs_from_one_never_computed():
     x, other = Value(-1.0), Value(1.0)
     assert x.grad is NO_GRADIENT_YET
     x.relu().backward()  # a dead unit
@@ -280,8 +280,8 @@ numbers = st.floats(-100.0, 100.0)
 
 @repeatable(max_examples=100)
 @given(numbers, numbers, numbers, st.sampled_from([ops.ADD, ops.MUL]))
-def test_what_backward_writes_out_is_what_the_table_says(a, b, upstream, op):
-    """backward() has + and × inline, for speed; _backward() asks the table."""
+def test_inlined_derivatives_match_the_table(a, b, upstream, op):
+    """backward() inlines + and × for speed; _backward() uses the table."""
 
     def after(step):
         x, y = Value(a), Value(b)
@@ -301,7 +301,7 @@ def test_what_backward_writes_out_is_what_the_table_says(a, b, upstream, op):
     assert after(inline) == after(table)
 
 
-def test_a_row_with_too_few_derivatives_is_noticed():
+def test_a_row_with_too_few_derivatives_is_an_error():
     half = ops.Op("half", "?", 2, lambda a, b: a + b, lambda a, b, out: (1.0,), "a + b", ("1",))
     with pytest.raises(ValueError, match="zip"):
         apply(half, Value(1.0), Value(2.0)).backward()
@@ -309,7 +309,7 @@ def test_a_row_with_too_few_derivatives_is_noticed():
 
 # --- random graphs with shared nodes ----------------------------------------------------------------------------------
 
-# A program is a list of instructions (what, i, j) on a growing list of numbers: the graph shares whatever it likes.
+# A program is a list of instructions (what, i, j) on a growing list of numbers: the graph shares nodes freely.
 UNARY = {
     "tanh": lambda a: a.tanh(),
     "sigmoid": lambda a: a.sigmoid(),
@@ -341,7 +341,7 @@ def run(program, values):
     for name, i, j in program:
         a, b = values[i % len(values)], values[j % len(values)]
         values.append(UNARY[name](a) if name in UNARY else BINARY[name](a, b))
-    return sum(values[n + 1 :], values[n])  # everything that was computed counts, whether used again or not
+    return sum(values[n + 1 :], values[n])  # every computed number reaches the loss, whether used again or not
 
 
 @repeatable(max_examples=120)
@@ -403,14 +403,14 @@ def multiplications(x):
 
 
 def diamonds(x):
-    """Each is used twice by the next: 2ⁿ paths from top to bottom, of which backward may walk none twice."""
+    """Use each Value twice in the next: 2ⁿ paths from top to bottom, so backward must not walk them one by one."""
     for _ in range(MILLION // 4):
         x = x * x
     return x
 
 
 def ladder(x):
-    """Two strands that cross at every step: a rotation by an angle whose cosine is 0.6."""
+    """Cross two strands at every step: a rotation by an angle whose cosine is 0.6."""
     a, b = x, x * 0.0
     for _ in range(MILLION // 32):
         a, b = a * 0.6 - b * 0.8, a * 0.8 + b * 0.6
@@ -418,7 +418,7 @@ def ladder(x):
 
 
 def running_sum(x):
-    """A loss added up term by term: one long spine, with a leaf of the model at each rib."""
+    """Add up a loss term by term: one long spine, with a leaf of the model at each rib."""
     total = x * 1.0
     for _ in range(MILLION // 8 - 1):
         total = total + x * 1.0
@@ -458,7 +458,7 @@ def test_graphs_of_any_depth(build, at, grad):
 
 
 class Overheard:
-    """Answers None to everything, so that all is computed as always, and notes what it was asked."""
+    """Answers None to every call, so that everything is computed as usual, and records the calls."""
 
     def __init__(self):
         self.asked = []
@@ -467,7 +467,7 @@ class Overheard:
         return lambda *_: self.asked.append(question)
 
 
-def test_the_library_asks_the_seam_and_goes_on_as_always(monkeypatch):
+def test_the_library_calls_the_tracing_seam_and_computes_as_usual(monkeypatch):
     def program():
         x = Value(0.5)
         rng = random.Random(1)

@@ -1,4 +1,4 @@
-"""Files that are there at once or not at all, and nothing beside them, whatever ends the process."""
+"""Atomic writes: a file is complete or absent, and no temporary file is left, however the process ends."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ with atomically(sys.argv[1]) as file:
 
 
 def writing(path):
-    """A process in the middle of writing a file."""
+    """Start a process and wait until it is in the middle of writing a file."""
     process = subprocess.Popen([sys.executable, "-c", WRITES, path], stdin=-1, stdout=-1, cwd=ROOT)
     process.stdout.readline()
     return process
@@ -35,7 +35,7 @@ def names(folder):
 
 
 @pytest.mark.parametrize("name", ["file", "[a] *?.svg", "ü.html"])
-def test_the_next_to_write_a_file_removes_what_a_killed_process_left_of_it(tmp_path, name):
+def test_the_next_write_removes_the_temporary_file_of_a_killed_process(tmp_path, name):
     path = tmp_path / name
     write_atomically(path, "old")
     (tmp_path / ".other.1.new").touch()
@@ -49,7 +49,7 @@ def test_the_next_to_write_a_file_removes_what_a_killed_process_left_of_it(tmp_p
     assert names(tmp_path) == [".other.1.new", name]
 
 
-def test_what_another_process_is_writing_stays(tmp_path):
+def test_a_file_that_another_process_is_writing_is_kept(tmp_path):
     path = tmp_path / "file"
     process = writing(path)
     write_atomically(path, "ours")
@@ -68,7 +68,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_threads_that_write_one_file_leave_one_of_their_texts(tmp_path):
+def test_concurrent_threads_leave_one_complete_text(tmp_path):
     path = tmp_path / "file"
     errors = []
 
@@ -104,7 +104,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert names(tmp_path) == ["file"]
 
 
-def test_a_file_has_the_rights_that_the_user_wants(tmp_path):
+def test_a_file_has_the_permissions_of_the_umask(tmp_path):
     old = os.umask(0o027)
     try:
         write_atomically(tmp_path / "file", "words")
@@ -121,7 +121,7 @@ def test_a_device_is_written_to_and_not_replaced():
     assert os.path.samestat(before, os.stat(os.devnull))
 
 
-def test_what_cannot_be_a_file_is_named(tmp_path, monkeypatch):
+def test_an_impossible_path_is_named_in_the_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (".", "missing/file", "/", tmp_path):
         with pytest.raises(OSError, match=r"'.*'"):
@@ -130,7 +130,7 @@ def test_what_cannot_be_a_file_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and pipes are Unix's")
-def test_leftovers_that_are_no_files_are_left_alone(tmp_path):
+def test_leftovers_that_are_not_regular_files_are_left_alone(tmp_path):
     (tmp_path / "precious").write_text("words")
     (tmp_path / ".file.1.new").symlink_to(tmp_path / "precious")
     (tmp_path / ".file.2.new").mkdir()

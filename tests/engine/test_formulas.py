@@ -1,4 +1,4 @@
-"""The trees that back ends compute derivatives from are the mathematics of the table, at the borders, too."""
+"""The expression trees that back ends differentiate with match the table's formulas, also at the edges of a domain."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ def test_derivatives_from_the_formulas_are_those_of_the_engine(op):
     arity, compared = op.arity or 2, 0
     for point in itertools.product(NUMBERS, repeat=arity):
         if op is ops.GELU and math.isinf(point[0]):
-            continue  # ∞ · 0: every back end has a derivative of its own for gelu
+            continue  # ∞ · 0: every back end has its own derivative for gelu
         try:
             out = op.forward(*point)
             expected = op.derivatives(*point, out)
@@ -49,7 +49,7 @@ def test_a_result_is_not_computed_again():
     assert formulas.derivative("pow", 1)[:2] == ("mul", "out")
 
 
-def test_a_language_gets_what_it_has_words_for():
+def test_a_language_gets_only_functions_it_has():
     assert {name for name, *_ in formulas.slopes({"sub", "mul"})} >= {"tanh:0", "sigmoid:0", "exp:0", "mul:1"}
     assert not {name for name, *_ in formulas.slopes({"sub", "mul"})} & {"sin:0", "sqrt:0", "gelu:0"}
 

@@ -1,4 +1,4 @@
-"""Functions on lists of Values: right, safe at the borders, and strict about lengths."""
+"""Functions on lists of Values: correct, safe for extreme numbers, and strict about lengths."""
 
 import math
 
@@ -23,7 +23,7 @@ def data(vector):
 
 
 def weigh(vector):
-    """One number that depends on every element differently, for gradcheck."""
+    """Return one number that depends on every element differently, for gradcheck."""
     return sum((v * (0.3 + 0.7 * i) for i, v in enumerate(vector[1:], 1)), vector[0] * 0.3)
 
 
@@ -51,9 +51,9 @@ def test_softmax_of_scores_of_any_size(shift):
     assert [v.grad for v in x] == pytest.approx([1 / 3, -2 / 3, 1 / 3])
 
 
-def test_a_hopeless_answer_still_has_a_loss_and_a_gradient():
+def test_an_answer_of_probability_zero_still_has_a_loss_and_a_gradient():
     x = values([1000.0, 0.0])
-    loss = F.cross_entropy(x, 1)  # the probability of the answer rounds to 0; its logarithm does not exist
+    loss = F.cross_entropy(x, 1)  # the probability of the answer rounds to 0, whose logarithm is undefined
     loss.backward()
     assert loss.data == 1000.0
     assert [v.grad for v in x] == [1.0, -1.0]
@@ -74,7 +74,7 @@ def test_norms_by_their_definitions():
     assert data(F.layer_norm(values([7.0, 7.0]))) == [0.0, 0.0]
 
 
-def test_small_ones():
+def test_small_functions():
     assert F.dot(values([1, 2, 3]), [4, 5, 6]).data == 32.0
     assert data(F.linear(values([1, 2]), [values([3, 4]), values([5, 6]), values([7, 8])])) == [11.0, 17.0, 23.0]
     assert data(F.linear(values([1, 2]), [values([3, 4])], values([0.5]))) == [11.5]
@@ -86,7 +86,7 @@ def test_small_ones():
 
 
 def test_the_largest_score_is_an_operation_of_the_graph():
-    """Read from .data it would be right for this example and wrong when the graph is replayed with other numbers."""
+    """Read from .data, it would be right for this example and wrong when the graph is replayed with other numbers."""
     order = topological_order(F.cross_entropy(values([1.0, 3.0, 2.0]), 0))
     assert [v.data for v in order if v.op is ops.DETACH] == [3.0]
     assert sum(v.op is ops.MAXIMUM for v in order) == 1
@@ -116,7 +116,7 @@ def test_gradients(f):
     @repeatable(max_examples=15)
     @given(st.lists(st.floats(-2.0, 2.0), min_size=1, max_size=4, unique=True))
     def check(x):
-        # With a single input the norms are nearly a step: their curvature is beyond finite differences near 0.
+        # With a single input the norms are nearly a step: their curvature near 0 is too large for finite differences.
         gradcheck(f, [v + 2.5 for v in x], rtol=1e-5, atol=1e-7)
 
     check()

@@ -1,4 +1,4 @@
-"""The checker itself: it accepts what is right and, above all, it refuses what is wrong."""
+"""The checker itself: it accepts correct gradients and, above all, rejects wrong ones."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_central_difference_of_known_functions():
 
 
 @pytest.mark.parametrize("index", [2, -1])
-def test_an_input_that_is_not_there(index):
+def test_an_input_index_out_of_range(index):
     with pytest.raises(IndexError, match=rf"index {index} is out of range for 2 inputs \(0 to 1\)"):
         central_difference(lambda x, y: x * y, [1.0, 2.0], index)
 
@@ -53,12 +53,12 @@ def test_wrong_gradients_are_named(derivative):
         gradcheck(lambda x, y: x + apply(op, y), [1.0, 3.0])
 
 
-def test_its_error_is_an_assertion_and_one_of_ours():
+def test_its_error_is_an_assertion_error_and_our_own_error():
     assert issubclass(GradientCheckError, AssertionError)
     assert issubclass(GradientCheckError, TinygradEduError)
 
 
-def test_a_forgotten_share_is_found():
+def test_a_missing_part_of_a_gradient_is_found():
     def forgets(x):
         return x * Value(x.data)  # the second x was read as a number: half of the gradient is lost
 

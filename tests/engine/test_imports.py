@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source with ``ast``; and what importing the library really loads."""
+"""Import rules between modules, read from the source with ``ast``; and what importing the library loads."""
 
 import ast
 import re
@@ -16,8 +16,8 @@ TORCH = (
     "gpt/engines/torch/backend.py",
     "gpt/engines/torch/engine.py",
     "gpt/engines/torch/distributed.py",
-)  # they are loaded for who asks for PyTorch
-#: Names the command line of gpt, to hand the folder of a run over to it; it is looked up when that is asked for.
+)  # loaded only when PyTorch is requested
+#: Names the command line of gpt, to pass the folder of a run to it; imported only when needed.
 RUNS = "viz/commands/runs.py"
 #: The floors of tinygrad_edu. A module imports from lower floors only; a new module must be given its place here.
 FLOORS = [
@@ -67,12 +67,12 @@ ROOMS_OF_GPT = [
     *(["inspection"], ["experiments", "pictures"], ["commands"], ["cli"], ["__main__"]),
 ]
 FLOOR_OF_GPT = {name: floor for floor, names in enumerate(ROOMS_OF_GPT) for name in names}
-#: The floors of viz, folders all of them: a file imports from its own and from lower ones.
+#: The floors of viz, all of them folders: a file imports from its own folder and from lower ones.
 DRAWN = ["graph", "rendering", "charts", "pages", "stepping", "commands"]
 
 
 def imports(path, source):
-    """Every import of a file as (dotted name, whether it happens inside a function).
+    """Return every import of a file as (dotted name, whether it happens inside a function).
 
     ``from tinygrad_edu import nn`` may bring a module or a name; either way it is seen as ``tinygrad_edu.nn``.
     """
@@ -93,19 +93,19 @@ def imports(path, source):
 
 
 def module_of(path):
-    """The dotted name of a file."""
+    """Return the dotted name of a file."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def found(name, modules):
-    """The module that an imported name is, or comes from; an empty string for any other."""
+    """Return the module that an imported name is or comes from, or an empty string if it is not one of ours."""
     while name and name not in modules:
         name = name.rpartition(".")[0]
     return name
 
 
 def circle(graph):
-    """Modules that import one another in a circle, the first one again at the end; nothing where there is none."""
+    """Return modules that import one another in a circle, with the first repeated at the end; empty without one."""
     done = set()
 
     def visit(module, way):
@@ -122,7 +122,7 @@ def circle(graph):
 
 
 def violations(path, source):
-    """The sentences that say which imports of a file break a rule of the house."""
+    """Return a sentence for each import of a file that breaks a rule."""
     for name, _ in imports(path, source):
         target = name.split(".")
         top, sub = target[0], target[1] if len(target) > 1 else ""
@@ -177,7 +177,7 @@ def violations(path, source):
 
 
 def out_of_order(path, name):
-    """What is wrong with an import of a file of the compiler, or nothing."""
+    """Return what is wrong with an import in a file of the compiler, or an empty string."""
     module, target = module_of(path), found(name, STEP)
     if path.endswith("__init__.py"):
         return "a room is its files" if module != COMPILER and name.startswith("tinygrad_edu") else ""
@@ -190,7 +190,7 @@ def out_of_order(path, name):
     return ""
 
 
-def test_the_house_rules():
+def test_imports_follow_the_rules():
     files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
     assert len(files) > 10
     sentences = [
@@ -202,7 +202,7 @@ def test_the_house_rules():
 
 
 def import_graph(sources):
-    """For every module, by its path and source, the modules among them that it imports: wherever it does so."""
+    """Return, for every module of a dict from path to source, the others it imports, anywhere in the file."""
     modules = {module_of(path) for path in sources}
     return {
         module_of(path): {found(name, modules) for name, _ in imports(path, source)} - {"", module_of(path)}
@@ -211,7 +211,7 @@ def import_graph(sources):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_no_file_imports_itself_through_others(package):
+def test_there_are_no_import_circles(package):
     files = sorted((ROOT / package).rglob("*.py"))
     graph = import_graph({file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files})
     assert sum(map(len, graph.values())) > 10
@@ -234,7 +234,7 @@ def test_every_circle_is_found(source):
     assert circle(import_graph({**others, "a/c.py": "from . import name"})) == []
 
 
-def test_the_rooms_of_the_compiler_hold_what_is_there_and_its_map_names_every_file():
+def test_the_map_of_the_compiler_names_every_file():
     folder = ROOT / "tinygrad_edu" / "compiler"
     files = {module_of(file.relative_to(ROOT).as_posix()) for file in folder.rglob("*.py") if file.stem != "__init__"}
     assert files == {*STEP}
@@ -349,7 +349,7 @@ except SystemExit:
     assert set(python(code).splitlines()[-1].split()) <= expected
 
 
-def test_all_names_of_viz_are_there_and_no_other():
+def test_viz_exports_exactly_its_public_names():
     import viz
 
     assert [name for name in viz.__all__ if not hasattr(viz, name)] == []
@@ -376,7 +376,7 @@ assert random.getstate() == state
     assert python(code) == ""
 
 
-def test_all_names_of_the_library_are_there():
+def test_all_public_names_of_the_library_exist():
     import tinygrad_edu
 
     assert [name for name in tinygrad_edu.__all__ if not hasattr(tinygrad_edu, name)] == []

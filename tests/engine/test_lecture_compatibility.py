@@ -1,4 +1,4 @@
-"""What people type along with the well-known lectures works unchanged on our Value."""
+"""Code typed along with the well-known lectures runs unchanged on our Value."""
 
 import math
 import random
@@ -10,7 +10,7 @@ from tinygrad_edu import Value, nn
 
 
 class ReferenceValue:
-    """The smallest autograd there is, in the style of the lecture: closures, and nothing shared with the library."""
+    """A minimal autograd engine in the style of the lecture: closures, and nothing shared with the library."""
 
     def __init__(self, data, inputs=()):
         self.data, self.grad, self.inputs, self.push = data, 0.0, inputs, lambda: None
@@ -96,7 +96,7 @@ class ReferenceValue:
 
 
 def train_a_small_gpt(Value):
-    """A GPT in one function: only Value(number), operators, log, exp, relu, backward, data and grad are used."""
+    """Train a GPT in one function that uses only Value(number), operators, log, exp, relu, backward, data and grad."""
     random.seed(42)
     words = ["anna", "bob", "carla", "dora", "ella"]
     letters = sorted(set("".join(words)))
@@ -169,7 +169,7 @@ def train_a_small_gpt(Value):
 def test_a_gpt_script_trains_unchanged():
     ours, reference = train_a_small_gpt(Value), train_a_small_gpt(ReferenceValue)
     assert ours == pytest.approx(reference, rel=1e-9)
-    assert ours[0] == pytest.approx(math.log(10), abs=0.8)  # nine letters and the stop
+    assert ours[0] == pytest.approx(math.log(10), abs=0.8)  # nine letters and the end marker
     assert ours[-2] < ours[0] - 0.5, "it learns"
 
 

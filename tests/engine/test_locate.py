@@ -1,4 +1,4 @@
-"""Finding the operation that is wrong, in expressions where everything else is right."""
+"""Locating a wrong derivative in expressions where everything else is right."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from tinygrad_edu.ops import CONSTANT, MUL, SIN, TABLE, TANH
 
 
 def chain_of_fifty(planted, position):
-    """A function of two inputs with fifty operations, one of which is ``planted``."""
+    """Return a function of two inputs with fifty operations, one of which is ``planted``."""
 
     def f(x, y):
         v = x
@@ -43,7 +43,7 @@ def test_a_planted_wrong_derivative_is_found_among_fifty(position):
     assert locate(chain_of_fifty(original, position), [0.7, 1.2]) is None
 
 
-def test_the_first_of_two_is_named():
+def test_the_first_of_two_wrong_derivatives_is_named():
     half = dataclasses.replace(SIN, derivatives=lambda a, out: (0.5,))
     found = locate(lambda x: apply(half, apply(half, x) * 2.0), [0.3])
     assert found.position == 1
@@ -59,14 +59,14 @@ def test_every_row_of_the_table_is_right_and_can_be_planted_wrong(op):
     assert locate(lambda *x: apply(wrong, *x), point).operand == 0
 
 
-def test_corners_and_borders_are_not_mistakes():
+def test_corners_and_domain_edges_are_not_reported():
     assert locate(lambda x, y: x.relu() + abs(x) + maximum(x, y, 0.0), [0.0, 0.0]) is None
     assert locate(lambda x: x.log() + x.sqrt() + 1 / x, [1e-8]) is None
     assert locate(lambda x: (x**2).detach() * 0.0 + 3.0, [2.0]) is None
 
 
 @pytest.mark.parametrize("f", [lambda x: x * Value(x.data), lambda x: x * x.detach(), lambda x: x * float(x.detach())])
-def test_a_path_that_is_missing(f):
+def test_a_missing_path_is_found(f):
     found = locate(f, [3.0])
     assert (found.operand, found.position, found.claimed) == (None, 0, 3.0)
     assert found.measured == pytest.approx(6.0)

@@ -84,9 +84,9 @@ def test_memory_is_flat_over_two_hundred_training_steps():
             optim.clip_grad_norm(optimizer.parameters, 1.0)
             optimizer.step()
 
-    steps(10)  # caches, free lists and the optimizer's first numbers
+    steps(10)  # fill caches, free lists and the optimizer's state
     values, blocks = live_values(), sys.getallocatedblocks()
     steps(200)
     assert live_values() == values == before + len(model.parameters())
-    one_graph = 3 * 200  # what a single step that was kept would cost at the very least, in blocks
+    one_graph = 3 * 200  # the least that keeping a single step alive would cost, in blocks
     assert sys.getallocatedblocks() - blocks < one_graph

@@ -86,7 +86,7 @@ def test_shapes():
         (lambda: nn.Activation("swish"), "unknown activation: 'swish'"),
     ],
 )
-def test_what_cannot_be_built(make, message):
+def test_layers_that_cannot_be_built(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_built(make, message):
         (lambda: nn.AttentionHead()([vector(2)], [vector(2)] * 2, [vector(2)]), "got 1 queries, 2 keys, 1 values"),
     ],
 )
-def test_what_does_not_fit(call, message):
+def test_inputs_of_the_wrong_size(call, message):
     with pytest.raises(ShapeError, match=message):
         call()
 
@@ -121,7 +121,7 @@ def test_an_embedding_returns_its_own_row():
             table(index)
 
 
-def test_a_module_without_forward_says_so():
+def test_a_module_without_forward_is_an_error():
     class Empty(nn.Module):
         pass
 
@@ -148,7 +148,7 @@ def test_norms_start_by_only_normalizing():
 
 
 @pytest.mark.parametrize(("last", "result"), [("linear", lambda z: z), ("sigmoid", lambda z: 1 / (1 + math.exp(-z)))])
-def test_an_mlp_is_its_layers_one_after_another(last, result):
+def test_an_mlp_is_the_composition_of_its_layers(last, result):
     mlp = nn.MLP(1, [2, 1], "relu", last_activation=last, rng=3)
     (a, b), (c,) = (layer.neurons for layer in mlp.layers)
     for i, p in enumerate(mlp.parameters()):
@@ -181,7 +181,7 @@ def test_named_parameters_in_order_each_once():
     assert repr(model) == "Tied(37 parameters)"
 
 
-def test_rows_that_are_shared_one_by_one_count_once():
+def test_individually_shared_rows_count_once():
     model = Tied()
     model.lm_head.weight = list(model.wte.weight)  # another list of the very same Values
     assert len(model.parameters()) == 37
@@ -323,7 +323,7 @@ def test_fewer_queries_than_keys_are_the_tail_of_the_whole(new):
     assert data(head(queries[-new:], keys, values)) == data(head(queries, keys, values))[-new:]
 
 
-def test_attention_looks_only_back():
+def test_attention_is_causal():
     queries, keys, values = (sequence(4, 3, seed) for seed in (0, 1, 2))
     out = nn.AttentionHead()(queries, keys, values)
     assert data(out[0]) == pytest.approx(data(values[0])), "the first position sees only itself"
@@ -332,7 +332,7 @@ def test_attention_looks_only_back():
     assert seen == [True, True, False, False]
 
 
-def test_a_step_of_a_generation_computes_no_earlier_key_again():
+def test_generation_reuses_earlier_keys():
     project = nn.Linear(3, 3, rng=0)
     x = sequence(6, 3, 0)
     projected = []
@@ -400,7 +400,7 @@ def test_initial_weights_have_the_promised_size():
 
 
 def compare(ours, theirs, x):
-    """Same outputs and same gradients, of input and parameters, for our layer and PyTorch's with the same numbers."""
+    """Check outputs and gradients of input and parameters against PyTorch's layer with the same parameters."""
     import torch
 
     theirs = theirs.double()
@@ -462,17 +462,17 @@ def test_attention_as_in_pytorch():
         assert grads == pytest.approx(theirs.grad.flatten().tolist(), rel=1e-9, abs=1e-12)
 
 
-# --- what people type ---------------------------------------------------------------------------------------------
+# --- common mistakes ----------------------------------------------------------------------------------------------
 
 
-def test_a_single_number_for_a_list_of_inputs_says_what_is_wanted() -> None:
+def test_a_number_instead_of_a_list_of_inputs_is_a_helpful_error() -> None:
     with pytest.raises(TypeError, match="a Neuron takes a list of 2 inputs, got 3.0"):
         nn.Neuron(2)(3.0)
     with pytest.raises(TypeError, match=r"MLP\(3, \[4\]\)"):
         nn.MLP(3, 4)  # type: ignore[arg-type]
 
 
-def test_an_optimizer_given_a_model_says_what_is_wanted() -> None:
+def test_an_optimizer_given_a_model_is_a_helpful_error() -> None:
     with pytest.raises(TypeError, match=r"got a MLP; pass model.parameters\(\)"):
         optim.Adam(nn.MLP(3, [4]))  # type: ignore[arg-type]
 
@@ -482,7 +482,7 @@ def test_values_are_formatted_and_rounded_as_numbers() -> None:
     assert (f"{value:.2f}", f"{value}", round(value, 1), round(value)) == ("2.35", repr(value), 2.3, 2)
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # threads of other tests
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # started by other tests
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_pool_of_processes_runs_a_model(method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
@@ -492,4 +492,4 @@ def test_a_pool_of_processes_runs_a_model(method: str) -> None:
     with multiprocessing.get_context(method).Pool(2) as pool:
         found = pool.map(model, points)
     assert [out.data for out in found] == [model(point).data for point in points]
-    found[0].backward()  # a graph of its own, with the model's numbers
+    found[0].backward()  # a separate graph with the model's numbers

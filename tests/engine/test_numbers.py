@@ -1,4 +1,4 @@
-"""Numbers worked out elsewhere: by hand, in the well-known lectures, in Mazur's worked example of 2015."""
+"""Reference numbers: worked out by hand, from well-known lectures, and from Mazur's worked example of 2015."""
 
 import math
 import random
@@ -14,7 +14,7 @@ def exact(number):
 
 
 def to(digits, number):
-    """Equal to a number that was printed with so many digits after the point."""
+    """Return an approx for a number printed with this many digits after the decimal point."""
     return pytest.approx(number, abs=0.500001 * 10.0**-digits)
 
 
@@ -42,7 +42,7 @@ def test_the_lecture_neuron(tanh):
     assert [v.grad for v in (x1, w1, x2, w2, b)] == [exact(g) for g in (-1.5, 1.0, 0.5, 0.0, 0.5)]
 
 
-def test_a_value_used_twice_gets_both_shares():
+def test_a_value_used_twice_sums_both_gradients():
     a = Value(3.0)
     (a + a).backward()
     assert a.grad == 2.0
@@ -171,7 +171,7 @@ def test_softmax_and_cross_entropy():
 
 
 def test_attention_of_three_words():
-    """river, bank, overflowed: each row of weights, and what the row of "river" carries away."""
+    """river, bank, overflowed: each row of weights, and the output for "river"."""
     keys = [[Value(1.0), Value(0.0)], [Value(1.0), Value(1.0)], [Value(0.0), Value(1.0)]]
     values = [[Value(0.9), Value(0.1)], [Value(0.5), Value(0.5)], [Value(0.1), Value(0.9)]]
     river, bank, _ = keys

@@ -1,4 +1,4 @@
-"""What people hand in: odd numbers, arrays, batches, containers of parameters; and what must survive a copy."""
+"""Unusual input: odd numbers, arrays, batches, containers of parameters; and what must survive a copy."""
 
 import copy
 import math
@@ -60,7 +60,7 @@ class CallsItselfAFloat:
     ],
     ids=lambda odd: type(odd).__name__,
 )  # fmt: skip
-def test_what_is_no_number_is_a_type_error_and_changes_nothing(odd):
+def test_a_non_number_is_a_type_error_and_changes_nothing(odd):
     value = Value(3.0)
     for name in ("data", "grad"):
         with pytest.raises(TypeError, match=r"expected a (real )?number, got"):
@@ -73,7 +73,7 @@ def test_what_is_no_number_is_a_type_error_and_changes_nothing(odd):
     assert (value.data, value.grad) == (3.0, 0.0)
 
 
-def test_too_large_is_infinity_and_labels_are_texts():
+def test_integers_too_large_are_infinite_and_labels_are_strings():
     assert Value(-(10**400)).data == -math.inf
     for odd in (None, b"w", 3, Value(1.0)):
         with pytest.raises(TypeError, match="a label is a text"):
@@ -109,7 +109,7 @@ def test_a_detached_infinite_derivative_does_not_leak():
     assert (x.grad, y.grad) == (1.0, (-3.0) ** -3.0)
 
 
-def test_gradients_are_not_lost_without_a_word():
+def test_gradients_are_never_lost_silently():
     x = Value(2.0)
     for function in (math.exp, math.tanh, float):
         with pytest.raises(TypeError, match="lose the gradient"):
@@ -168,7 +168,7 @@ def test_parameters_are_found_in_every_container():
         net.load_state_dict({**state, "pair": [1.0, "x"]})
 
 
-def test_what_cannot_be_named_is_refused():
+def test_parameters_that_cannot_be_named_are_refused():
     net = Net()
     net.extra = {Value(1.0)}
     with pytest.raises(TypeError, match="extra: parameters in a set"):
@@ -214,7 +214,7 @@ def test_parameters_that_are_not_found_are_refused(hide):
     assert list(net.state_dict()) == ["b", "weight"]
 
 
-def test_what_holds_no_parameters_may_be_kept():
+def test_containers_without_parameters_are_allowed():
     net = nn.Module()
     net.b = Value(2.0)
     net._left_out = Weights(Value(1.0))
@@ -335,7 +335,7 @@ def test_plain_numbers_and_arrays_give_what_values_give(name):
     ],
     ids=str.split("0d value0d 2d fortran 3d values2d number none text texts complex dates masked nested"),
 )  # fmt: skip
-def test_what_is_no_vector_is_one_clear_error(name, odd):
+def test_a_non_vector_is_one_clear_error(name, odd):
     with pytest.raises((TypeError, ValueError), match="takes|needs|list|one by one|not iterable|expected") as caught:
         ON_A_VECTOR[name](odd)
     assert "has no attribute" not in str(caught.value)
@@ -357,7 +357,7 @@ def test_what_is_no_vector_is_one_clear_error(name, odd):
         (lambda: nn.Linear(2.5, 1), "in_features must be an integer"),
     ],
 )
-def test_common_mistakes_say_what_to_write(call, message):
+def test_errors_of_common_mistakes_say_what_to_write(call, message):
     with pytest.raises(TypeError, match=message):
         call()
 

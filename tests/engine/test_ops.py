@@ -1,4 +1,4 @@
-"""Every row of the table of primitives, against slopes, against its own formulas as text, and against PyTorch."""
+"""Every row of the operation table, against finite differences, its own formulas as text, and PyTorch."""
 
 import copy
 import math
@@ -29,8 +29,8 @@ def gradients(op, inputs):
 
 
 def has_corner(f, inputs, index):
-    """Whether the slope to the left of a point differs from the slope to its right."""
-    h = 1e-5  # a little more than the step of central_difference: what it might step over is seen here
+    """Return whether the slopes to the left and to the right of a point differ."""
+    h = 1e-5  # a little more than the step of central_difference, so that no corner inside its step is missed
     at = [f(*[Value(x + d * (i == index)) for i, x in enumerate(inputs)]).data for d in (-h, 0.0, h)]
     left, right = (at[1] - at[0]) / h, (at[2] - at[1]) / h
     return abs(left - right) > 1e-3 * (1.0 + abs(left) + abs(right))
@@ -40,7 +40,7 @@ def close(a, b, rel=1e-6, abs_=1e-8):
     return math.isclose(a, b, rel_tol=rel, abs_tol=abs_)
 
 
-# --- the rows are what they claim to be -----------------------------------------------------------------------------
+# --- the rows themselves --------------------------------------------------------------------------------------------
 
 
 def test_names_are_unique_and_found():
@@ -132,7 +132,7 @@ def test_detach_passes_the_number_and_no_gradient(x):
     assert beside.grad is NO_GRADIENT_YET
 
 
-# --- the texts that drawings and steppers print are the mathematics that is computed --------------------------------
+# --- the formulas printed by drawings and steppers match what is computed -------------------------------------------
 
 MATHEMATICS = {
     name: getattr(math, name) for name in ("exp", "log", "sqrt", "tanh", "erf", "sin", "cos", "pi")
@@ -140,7 +140,7 @@ MATHEMATICS = {
 
 
 @every_op
-def test_formulas_say_what_is_computed(op):
+def test_printed_formulas_match_what_is_computed(op):
     n = op.arity or 2
     assert len(op.derivative_formulas) == n, "one derivative per input"
 
@@ -159,7 +159,7 @@ def test_formulas_say_what_is_computed(op):
     check()
 
 
-# --- the borders, by hand -------------------------------------------------------------------------------------------
+# --- edge cases, by hand --------------------------------------------------------------------------------------------
 
 # (operation, inputs, result, local derivatives)
 BORDERS = [
@@ -225,7 +225,7 @@ def test_borders(name, inputs, result, derivatives):
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
 @pytest.mark.parametrize("inputs", [(NAN, 1.0), (1.0, NAN), (1.0, NAN, 2.0)])
-def test_an_extreme_of_nan_is_nan_wherever_it_stands(name, inputs):
+def test_an_extreme_of_nan_is_nan_in_any_position(name, inputs):
     assert math.isnan(ops.by_name(name).forward(*inputs))
 
 
@@ -254,7 +254,7 @@ def test_nan_as_in_amax_and_abs_of_pytorch():
     assert x.grad.item() == ops.ABS.derivatives(math.nan, math.nan)[0] == 0.0
 
 
-def test_gelu_at_the_ends_of_the_line():
+def test_gelu_at_infinity():
     """PyTorch says NaN here: it computes inf · 0. The limits are known."""
     assert gradients(ops.GELU, (INF,)) == (INF, [1.0])
     assert gradients(ops.GELU, (-INF,)) == (0.0, [0.0])
@@ -281,7 +281,7 @@ def test_ties_share_equally():
         ("cos", (-INF,), DomainError, r"cos\(-inf\): cos of infinity has no answer"),
     ],
 )
-def test_where_mathematics_has_no_answer(name, inputs, error, message):
+def test_undefined_results_are_domain_errors(name, inputs, error, message):
     with pytest.raises(error, match=message):
         apply(ops.by_name(name), *map(Value, inputs))
 
@@ -296,7 +296,7 @@ def test_domain_errors_are_the_errors_python_programmers_expect():
 @repeatable(max_examples=300)
 @given(st.data())
 def test_no_input_breaks_a_row(data):
-    """Whatever the floats are: a number comes out, or a DomainError; never Python's OverflowError."""
+    """Any floats give a number or a DomainError, never Python's OverflowError."""
     op = data.draw(st.sampled_from(ops.TABLE))
     inputs = data.draw(st.tuples(*[st.floats()] * (op.arity or 3)))
     try:

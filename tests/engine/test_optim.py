@@ -1,4 +1,4 @@
-"""Optimizers and schedules: against hand-worked steps, against PyTorch, and resumed bit for bit."""
+"""Optimizers and schedules: against steps worked by hand, against PyTorch, and resumed bit for bit."""
 
 import itertools
 import json
@@ -121,7 +121,7 @@ def test_clip_survives_squares_that_overflow():
 
 
 @pytest.mark.parametrize("limit", [-1.0, math.nan])
-def test_a_limit_that_is_none(limit):
+def test_invalid_clipping_limits(limit):
     with pytest.raises(ValueError, match=r"max_norm must be at least 0\.0, got"):
         optim.clip_grad_norm([with_gradient(0.0, 1.0)], limit)
 
@@ -145,7 +145,7 @@ def test_schedules_by_hand():
     assert optim.warmup_cosine(5, lr=1.0, total_steps=5, warmup_steps=5) == 1.0  # all warm-up: no descent to divide by
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_lowest_settings_are_allowed():
     assert p.data == 0.75
 
 
-def test_what_is_no_parameter():
+def test_non_parameters_are_refused():
     for wrong, name in (([1.0], "float"), ([[Value(1.0)]], "list"), (["w"], "str")):
         with pytest.raises(TypeError, match=rf"moves Values, got {name}; pass model\.parameters\(\)"):
             optim.Adam(wrong)

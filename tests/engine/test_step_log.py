@@ -57,7 +57,7 @@ def parsed(text):
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_every_sentence_multiplies_out_and_terms_sum_to_the_gradient(seed):
+def test_every_sentence_is_arithmetically_true_and_terms_sum_to_the_gradient(seed):
     root, leaves = random_graph(seed)
     log = record(root)
     root.backward()
@@ -74,7 +74,7 @@ def test_every_sentence_multiplies_out_and_terms_sum_to_the_gradient(seed):
         if leaf in index:
             name = log.gradient_name(index[leaf])
             assert sums.get(name, 0.0) == leaf.grad
-            # One after the other, as the engine adds: sum() of floats is compensated since Python 3.12.
+            # Add one by one, as the engine does: sum() of floats is compensated since Python 3.12.
             terms = [step.contribution for step in log.terms(index[leaf])]
             assert functools.reduce(operator.add, terms, 0.0) == leaf.grad
 
@@ -156,7 +156,7 @@ def test_numbers_in_a_formula_get_no_steps():
     assert_equals_engine(log, 3 * x**2)
 
 
-def test_nothing_is_written_where_no_gradient_flows():
+def test_no_steps_are_logged_where_no_gradient_flows():
     loss = cross_entropy([Value(2.0, "p"), Value(1.0, "q"), Value(0.1, "r")], 0)
     log = record(loss)
     ops = {log.nodes[step.node].op.name for step in log.steps if isinstance(step, Chain)}
@@ -196,7 +196,7 @@ def test_json_and_back():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version":2}', '{"version":1,"nodes":[[1]],"steps":[],"root":0}'])
-def test_what_is_no_log_is_refused(text):
+def test_an_invalid_log_is_refused(text):
     with pytest.raises(ValueError, match="expected a step log of version 1"):
         StepLog.from_json(text)
 
@@ -211,7 +211,7 @@ def test_a_graph_whose_numbers_were_changed_is_refused():
         record(3)
 
 
-def test_recording_touches_no_gradient():
+def test_recording_changes_no_gradient():
     root = lecture()
     record(root)
     assert all(value.grad is NO_GRADIENT_YET for value in topological_order(root))

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md"]
 PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
-#: What a reader looks for in the table of the map, and what stands in the file that it names.
+#: Entries of the map's table, and text that the file it names must contain.
 QUESTIONS = {
     "the derivative of `tanh`": "1 - tanh(a)**2",
     "the text of a refusal": "instead of a comparison",
@@ -18,12 +18,12 @@ QUESTIONS = {
     "the files of a checkpoint": "training.safetensors",
     "what color a negative gradient has": "NEGATIVE =",
 }
-#: `folder/`, `folder/file.py`, or a link to one. Names in capitals, and NN, are for the reader to fill in.
+#: `folder/`, `folder/file.py`, or a link to one. Names in capitals, and NN, are placeholders.
 PATH = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*(?:[\w.-]+/|[\w-][\w.-]*\.(?:py|js|md|cfg|cff|toml|css|html))(?![\w/])")
 
 
 def paths(page: str) -> list[str]:
-    """The paths in code and links of a page, from the root of the project."""
+    """Return the paths in code and links of a page, relative to the project root."""
     text = (ROOT / page).read_text(encoding="utf-8")
     text = re.sub(r"^```.*?^```", lambda block: block[0].replace("`", ""), text, flags=re.MULTILINE | re.DOTALL)
     marked = [*re.findall(r"`([^`]+)`", text), *re.findall(r"\]\(([^)]+)\)", text)]
@@ -46,7 +46,7 @@ def test_the_map_names_every_folder_of_code() -> None:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_the_map_answers_where(question: str) -> None:
+def test_the_map_leads_to_the_right_files(question: str) -> None:
     [row] = [line for line in (ROOT / PAGES[0]).read_text(encoding="utf-8").splitlines() if question in line]
     [file] = PATH.findall(row)[:1]
     assert QUESTIONS[question] in (ROOT / file).read_text(encoding="utf-8")

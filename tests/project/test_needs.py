@@ -25,7 +25,7 @@ def test_a_missing_program_skips_or_fails(
     monkeypatch.setitem(conftest.NEEDS, "tmux", ("tmux", False))
     with pytest.raises((pytest.skip.Exception, pytest.fail.Exception), match="needs tmux") as stopped:
         conftest.pytest_runtest_setup(item(required))
-    assert stopped.type is outcome  # a wrong skip must not skip this test
+    assert stopped.type is outcome  # an unexpected skip must fail this test, not skip it
     monkeypatch.setitem(conftest.NEEDS, "tmux", ("tmux", True))
     conftest.pytest_runtest_setup(item(required))
 
@@ -42,6 +42,6 @@ def test_the_last_lines_count_what_was_not_run() -> None:
 
 
 def test_every_slow_file_exists() -> None:
-    """A renamed file would be run by --fast again without a word."""
+    """A renamed file would silently run under --fast again."""
     named = [FOLDER / folder / f"{file}.py" for folder, files in conftest.SLOW.items() for file in files]
     assert [file for file in named if not file.exists()] == []

@@ -1,4 +1,4 @@
-"""Every module that is there to be imported says what in it is public."""
+"""Every importable module lists its public names in ``__all__``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUBLIC = [
 
 
 def assigned(target: ast.expr) -> Iterator[str]:
-    """The names that an assignment gives; those of ``a, b = …`` too."""
+    """Return the names that an assignment binds, including those of ``a, b = …``."""
     if isinstance(target, ast.Name):
         yield target.id
     elif isinstance(target, (ast.Tuple, ast.List)):
@@ -31,7 +31,7 @@ def assigned(target: ast.expr) -> Iterator[str]:
 
 
 def defined(body: list[ast.stmt]) -> Iterator[str]:
-    """The names that the statements of a module define; imported names do not count."""
+    """Return the names that the statements of a module define; imported names do not count."""
     for statement in body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield statement.name
@@ -57,6 +57,6 @@ def test_a_module_lists_its_public_names(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tinygrad_edu", "tinygrad_edu.compiler", "viz"])
-def test_the_names_of_a_package_are_there(name: str) -> None:
+def test_the_public_names_of_a_package_exist(name: str) -> None:
     package = importlib.import_module(name)
     assert [missing for missing in package.__all__ if not hasattr(package, missing)] == []

@@ -22,14 +22,14 @@ QUICK = ["--steps", "2", "--eval-sequences", "1", "--final-eval-sequences", "1"]
 QUICK += ["--n-embd", "8", "--n-head", "2", "--block-size", "16"]
 
 
-def test_the_two_promised_commands_are_there() -> None:
+def test_the_readme_has_its_two_main_commands() -> None:
     assert "python3 run.py" in COMMANDS
     assert "python3 run.py test" in COMMANDS
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a text, in which the commands run one after the other, as a reader would type them."""
+    """Make a folder with a text in which the commands run in order, as a reader would type them."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "my.txt").write_text("ROMEO:\nTo be, or not to be, that is the question.\n" * 60)
     return folder
@@ -43,7 +43,7 @@ def test_commands_work(command: str, folder: Path) -> None:
     if not words or words[0].startswith("-"):
         words = ["gpt", "train", *words]
     if words[:2] == ["gpt", "train"] and "--resume" not in words:
-        # Everything but the size and the text: no test needs a network, and none trains for minutes.
+        # Everything except the size and the text: no test needs a network or trains for minutes.
         words = [*_without(words, "--dataset"), *QUICK]
         words += [] if "--data" in words else ["--data", "my.txt"]
         words += [] if "--out" in words else ["--out", "runs/shakespeare-small"]

@@ -14,7 +14,7 @@ import lessons
 import tinygrad_edu
 import viz
 
-#: What a field holds, by how its annotation begins; more than anybody would want to read.
+#: A long value for each field, by the start of its annotation.
 LARGE: dict[tuple[str, ...], Any] = {
     ("str",): "a text\n" * 200,
     ("int", "bool"): 123_456,
@@ -45,7 +45,7 @@ def test_repr_of_every_data_class_is_one_short_line() -> None:
                 object.__setattr__(one, field.name, large)
             try:
                 shown = repr(one)
-            except (TypeError, AttributeError, ValueError):  # it says more than its fields, which hold nonsense here
+            except (TypeError, AttributeError, ValueError):  # it uses its fields, which hold nonsense here
                 assert not kind.__dataclass_params__.repr
                 continue
             assert "\n" not in shown, kind

@@ -1,4 +1,4 @@
-"""The requirement files that run.py installs: complete, pinned, hashed, and from nowhere in particular."""
+"""The requirement files that run.py installs: complete, pinned, hashed, and not tied to one package index."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STEPS = ["base", "native", "test", "dev", "docs", "oracles"]
 
 
 def lines(step: str) -> list[str]:
-    """The lines of a file that are no comments, with those that go on in the next one put together."""
+    """Return the lines of a file without comments, with continued lines joined."""
     text = (FOLDER / f"{step}.txt").read_text(encoding="utf-8").replace("\\\n", "")
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def pinned(step: str) -> dict[str, Requirement]:
-    """The requirements of a step and of those before it, by name."""
+    """Return the requirements of a step and of those before it, by name."""
     found = {}
     for earlier in STEPS[: STEPS.index(step) + 1]:
         for line in lines(earlier):
@@ -56,13 +56,13 @@ def test_every_line_is_one_version_with_hashes(step: str) -> None:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.+]+( ; [^-]+?)?( +--hash=sha256:[0-9a-f]{64})+", line), line
 
 
-def test_graphviz_pure_is_the_file_that_was_looked_at() -> None:
+def test_graphviz_pure_is_the_reviewed_file() -> None:
     known = "5c697f3d6d2ea3fdbd5b9afa6f71b316a539ad9abbc291f578a95f213a6195d1"
     assert [line.split()[0] for line in lines("base") if known in line] == ["graphviz-pure==0.2.2"]
 
 
-def test_what_is_installed_here_needs_nothing_that_is_not_pinned() -> None:
-    """Follows what the pinned packages themselves ask for, as far as they are installed here."""
+def test_installed_packages_need_only_pinned_packages() -> None:
+    """Follow the requirements of the pinned packages, as far as they are installed here."""
     from importlib.metadata import PackageNotFoundError, requires
 
     everything = pinned("oracles")
@@ -70,7 +70,7 @@ def test_what_is_installed_here_needs_nothing_that_is_not_pinned() -> None:
         try:
             needs = [Requirement(line) for line in requires(name) or ()]
         except PackageNotFoundError:
-            continue  # of another system, or of a step that is not installed
+            continue  # for another system, or for a step that is not installed
         for need in needs:
             if not need.marker or need.marker.evaluate({"extra": ""}):
                 assert re.sub("[-_.]+", "-", need.name.lower()) in everything, f"{name} needs {need}"

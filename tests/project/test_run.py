@@ -1,4 +1,4 @@
-"""run.py, without installing anything: what it decides, not what pip does."""
+"""run.py's decisions; nothing is installed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         (["test", "--all", "-x"], ["set up oracles", ("-m", "pytest", "--require", "-x")]),
     ],
 )
-def test_words_are_passed_on(words: list[str], expected: list[object], actions: list[object]) -> None:
+def test_arguments_are_passed_on(words: list[str], expected: list[object], actions: list[object]) -> None:
     assert run.main(words) == 0
     assert actions == expected
 
@@ -60,7 +60,7 @@ OWN = ("gpt", "viz", "lessons", "tinygrad_edu", "random", "numbers", "types", "j
 
 @pytest.mark.parametrize("word", ["gpt", "viz", "lesson"])
 @pytest.mark.parametrize("way", ["run.py", "installed"])
-def test_files_of_the_person_s_own_are_never_run_in_place_of_ours(
+def test_files_in_the_current_folder_never_replace_ours(
     word: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in OWN:
@@ -72,7 +72,7 @@ def test_files_of_the_person_s_own_are_never_run_in_place_of_ours(
         monkeypatch.setattr(run, "hand_over", lambda *given: handed.extend(given) or 0)
         run.main(words)
         command = [sys.executable, *handed]
-    else:  # what the script in bin holds; like there, the first place of the search path is not the folder
+    else:  # the script in bin; there, too, the first entry of the search path is not the current folder
         command = [sys.executable, "-P", "-c", "from lessons.command import main; raise SystemExit(main())", *words]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60)
@@ -105,9 +105,7 @@ def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     assert "python3 run.py test" in capsys.readouterr().out
 
 
-def test_a_python_without_venv_is_told_which_package_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_venv_the_error_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "VENV", tmp_path / ".venv")
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     with pytest.raises(SystemExit, match=r"(?s)it has no ensurepip.*apt install python3\.\d+-venv") as stop:
@@ -117,7 +115,7 @@ def test_a_python_without_venv_is_told_which_package_to_install(
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """What pip was asked to install, by the last word of each call, in an environment that only seems to be there."""
+    """Record what pip was asked to install, by the last word of each call, in a fake environment."""
     calls: list[str] = []
     monkeypatch.setattr(run, "VENV", tmp_path)
     monkeypatch.setattr(run, "PYTHON", Path(sys.executable))
@@ -125,7 +123,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return calls
 
 
-def test_nothing_is_installed_twice_and_a_changed_setup_is(installed: list[str], tmp_path: Path) -> None:
+def test_nothing_is_installed_twice_unless_the_setup_changed(installed: list[str], tmp_path: Path) -> None:
     run.set_up()
     run.set_up()
     assert installed == ["base.txt", "native.txt", run.HERE.name]
@@ -149,7 +147,7 @@ def test_changed_requirement_files_are_installed(
     assert len(installed) == 6
 
 
-def test_a_machine_without_a_wheel_of_llvmlite_does_without(
+def test_llvmlite_is_skipped_where_it_has_no_wheel(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run, "VENV", tmp_path)

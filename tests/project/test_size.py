@@ -1,4 +1,4 @@
-"""A line budget for each package: what is added must be worth its lines, or make room by deleting others."""
+"""A line budget for each package: new code must be worth its lines, or make room by deleting others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUDGET = {
 
 
 def lines(package: str) -> int:
-    """How many lines a package has, without packages in it that have a budget of their own."""
+    """Count the lines of a package, without subpackages that have their own budget."""
     inner = [ROOT / other for other in BUDGET if other.startswith(f"{package}/")]
     files = [file for file in (ROOT / package).rglob("*") if file.suffix in SUFFIXES]
     own = [file for file in files if not any(folder in file.parents for folder in inner)]

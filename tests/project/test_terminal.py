@@ -1,4 +1,4 @@
-"""Every command line with hostile words from everywhere: none of them reaches the terminal as a control character."""
+"""Every command line with hostile input from every source: none of it reaches the terminal as a control character."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs file names with c
 def told(
     *words: str, cwd: Path, code: int | None = None, module: str = "gpt", stdin: str = "", encoding: str = "utf-8"
 ) -> str:
-    """What a command prints on both streams; nothing in it may be obeyed, and there is no traceback."""
+    """Return what a command prints on both streams; check it for control characters and tracebacks."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
     done = subprocess.run(
         [sys.executable, "-m", module, *words], input=stdin.encode(encoding), capture_output=True, cwd=cwd, env=env
@@ -37,7 +37,7 @@ def told(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run whose text, name and settings are hostile."""
+    """Make a folder with a run whose text, name and settings are hostile."""
     folder = tmp_path_factory.mktemp("terminal")
     (folder / f"text{EVIL}.txt").write_text(f"to be or {EVIL} not to be\n" * 300, encoding="utf-8")
     size = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
@@ -108,7 +108,7 @@ def test_viz(name: str, folder: Path) -> None:
     told(*VIZ[name], cwd=folder, module="viz", code=0 if name == "run" else 2)
 
 
-#: Every other command of viz, with words that can be carried out and with words that cannot.
+#: Every other command of viz, with valid and with invalid arguments.
 DRAWN: dict[str, list[str]] = {
     "flow": ["flow", "L = tanh(a * 2)", "a=1"],
     "flow out": ["flow", "L = tanh(a * 2)", "a=1", "-o", f"none{EVIL}/flow.txt"],
@@ -162,7 +162,7 @@ def test_answers_in_a_lesson(encoding: str, tmp_path: Path) -> None:
 
 
 def at_a_terminal(words: list[str], *keys: str, cwd: Path, encoding: str) -> str:
-    """What a command writes on a terminal; but for its own codes, nothing in it may be obeyed."""
+    """Return what a command writes on a terminal; check that it has no control codes but its own."""
     import pty
 
     ours, theirs = pty.openpty()
@@ -171,7 +171,7 @@ def at_a_terminal(words: list[str], *keys: str, cwd: Path, encoding: str) -> str
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=env) as child:
         os.close(theirs)
         got = b""
-        while b"space next" not in got:  # then it reads keys
+        while b"space next" not in got:  # from then on it reads keys
             got += os.read(ours, 1 << 16)
         os.write(ours, "".join(keys).encode())
         while select.select([ours], [], [], 60.0)[0]:
@@ -179,7 +179,7 @@ def at_a_terminal(words: list[str], *keys: str, cwd: Path, encoding: str) -> str
                 got += os.read(ours, 1 << 16)
             except OSError:  # it has ended
                 break
-            if len(got) > 1 << 22:  # it goes on and on
+            if len(got) > 1 << 22:  # endless output
                 break
         child.kill()
     os.close(ours)

@@ -1,4 +1,4 @@
-"""A user's program has the types that a checker should see, and runs."""
+"""Type checkers see the right types in a user's program, and it runs."""
 
 from __future__ import annotations
 

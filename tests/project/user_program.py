@@ -1,6 +1,6 @@
-"""What a user writes, with the types that a checker must see: test_typing.py gives it to mypy and pyright, and runs it.
+"""A user's program with the types that a checker must see: test_typing.py checks it with mypy and pyright, and runs it.
 
-A comment ``type: ignore`` marks what must be an error: a checker complains about one that is not needed.
+A comment ``type: ignore`` marks a required error: checkers report such comments when they are not needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TARGETS = [1.0, -1.0]
 
 
 class Scorer(nn.Module):
-    """A module of the user's own: what it takes and returns when it is called is what its forward does."""
+    """A user-defined module: calling it takes and returns what its forward does."""
 
     def __init__(self) -> None:
         self.mix = nn.Linear(3, 4, rng=1)
@@ -102,7 +102,7 @@ def training() -> None:
 
 
 def mistakes() -> None:
-    """What a checker must find; never run."""
+    """Errors that a checker must find; never run."""
     scorer = Scorer()
     scorer("text")  # type: ignore[arg-type]
     scorer()  # type: ignore[call-arg]
