@@ -25,6 +25,7 @@ NEEDS = {
     "layout": ("a layout program", any(True for _ in graphviz_program._installed())),
     "micrograd": ("micrograd", installed("micrograd")),
     "native": ("llvmlite", installed("llvmlite")),
+    "node": ("Node", shutil.which("node") is not None),
     "notebook": ("Jupyter", installed("nbclient", "nbformat", "ipykernel")),
     "pandas": ("pandas", installed("pandas")),
     "pure": ("graphviz-pure", any("graphviz-pure" in program.path for program in graphviz_program._installed())),

@@ -38,7 +38,7 @@ ROOMS = {
     "program": ["ir", "interpreter", "passes", "autodiff", "updates", "fusion", "rematerialize"],
     "runtime": ["memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"],
     "backend": [],
-    "llvm_backend": ["text", "llvm_math", "codegen", "moves", "products", "steps", "in_place"],
+    "llvm_backend": ["text", "llvm_math", "codegen", "moves", "products", "steps", "plain", "in_place"],
     "numpy_backend": [
         "buffers",
         "elementwise",
@@ -50,6 +50,7 @@ ROOMS = {
         "in_place",
         "entry",
     ],
+    "wasm_backend": ["binary", "layout", "texts", "module"],
     "parameters": [],
     "frontend": [
         *("diagnostics", "catching", "tracers", "indirect", "builtin_type", "surroundings", "outside"),

@@ -26,7 +26,11 @@ may import from which.
 ``llvm_backend``: machine code, if llvmlite is installed
     ``text``: its words; ``llvm_math``: the operations in LLVM's language; ``codegen``: kernels of fused loops;
     ``products``; ``moves``: look-ups in tables; ``steps``: which of them an instruction needs, and all in one call;
-    ``in_place``: a step of an optimizer as one kernel
+    ``plain``: any instruction, one point after another; ``in_place``: a step of an optimizer as one kernel
+
+``wasm_backend``: the same kernels as a WebAssembly module, for browsers and Node
+    ``binary``: the bytes of a module; ``layout``: its memory; ``texts``: the kernels in one text; ``module``: what
+    ``Compiled.to_wasm`` returns; ``step.js``, which loads it
 
 ``runtime``: what every back end needs
     ``memory``; ``allocation``: a place in it for every array; ``axis_order``: the order of axes in memory; ``views``:

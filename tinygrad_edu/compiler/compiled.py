@@ -28,11 +28,14 @@ from .frontend.structure import rebuild
 from .frontend.surroundings import Surroundings
 from .frontend.trace import trace
 from .frontend.tracers import PARAMETER, Body, Trace, is_tracing
+from .numpy_backend.entry import NumpyBackend
+from .optim import AdamW, ArrayOptimizer
 from .parameters import FloatArray, Parameters
 from .program.autodiff import differentiate
 from .program.ir import Access, Instruction, Program
 from .vectorize.packs import vectorize
 from .vectorize.to_program import to_program
+from .wasm_backend.module import WasmModule, build
 
 
 @dataclass(frozen=True)
@@ -453,6 +456,37 @@ class Compiled:
         parameters = self.parameters
         own = parameters.gradient if gradient else None
         return parameters.backend.executor(program, parameters.current(), own, size, often)
+
+    def to_wasm(self, *, batch: int = 1, optimizer: ArrayOptimizer | None = None) -> WasmModule:
+        """Return the function, as it was compiled last, as a WebAssembly module for browsers and Node.
+
+        Its memory has the parameters as they are now. A function that returns one Value also gets its gradient (the
+        export ``step``) and a step of an optimizer (``update``).
+
+        Args:
+            batch: how many examples each call takes.
+            optimizer: an optimizer of these parameters, to go on with what it has; by default a new
+                :class:`AdamW` with its usual settings.
+
+        Raises:
+            CompileError: if it was not compiled yet; if something in it has no counterpart there; without llvmlite.
+        """
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"batch must be a whole number of examples, at least 1; got {shown(batch)}")
+        version, parameters = self._latest(), self.parameters
+        if not isinstance(parameters.backend, NumpyBackend):
+            raise CompileError(f"to_wasm needs parameters on NumpyBackend, these are on {parameters.backend!r}")
+        if optimizer is not None and optimizer.parameters is not parameters:
+            raise ValueError("the optimizer is for other parameters; make it with the parameters of this function")
+        with parameters.lock, collector_paused():
+            numbers, programs, state = parameters.current(), {"forward": version.forward}, None
+            if version.structure[0] in ("value", "plain") and len(parameters):
+                version.gradient = version.gradient or differentiate(version.forward)
+                programs = {"step": version.gradient, **programs}
+                state = (optimizer or AdamW(parameters)).for_module()
+            names = [*inspect.signature(self.function).parameters][: len(version.signature)]
+            names += [f"argument {n + 1}" for n in range(len(names), len(version.signature))]
+            return build(programs, batch, numbers, parameters.gradient, parameters.tensors(), names, state)
 
     def seed(self, seed: int) -> None:
         """Restart the random draws of Dropout."""

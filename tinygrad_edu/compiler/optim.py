@@ -30,6 +30,7 @@ from ..optim import _check, check_state
 from .parameters import FloatArray, Parameters
 from .program import updates
 from .program.updates import Update
+from .wasm_backend.module import Optimizer
 
 __all__ = ["SGD", "Adam", "AdamW", "ArrayOptimizer", "clip_grad_norm"]
 
@@ -80,6 +81,18 @@ class ArrayOptimizer:
         """The numbers of this step, in the order of those of the program."""
         raise NotImplementedError
 
+    def for_module(self) -> Optimizer:
+        """Return what a WebAssembly module goes on with from here."""
+        self.check()
+        state = {name: getattr(self, name) for name in self._buffers}
+        settings = {"kind": type(self).__name__, "lr": self.lr, "steps": self.steps, **self._fixed()}
+        whole = self._updates(self.parameters.current(), self.parameters.gradient)
+        return Optimizer(whole, settings, self._numbers, state)
+
+    def _fixed(self) -> dict[str, Any]:
+        """The settings that do not change."""
+        raise NotImplementedError
+
     def check(self) -> None:
         """Read what was assigned to Values meanwhile; raises if the parameters have changed."""
         if len(self.parameters) != self._size:
@@ -120,6 +133,9 @@ class SGD(ArrayOptimizer):
 
     def _settings(self) -> tuple[tuple[float, ...], ...]:
         return ((self.momentum, self.lr),)
+
+    def _fixed(self) -> dict[str, Any]:
+        return {"momentum": self.momentum}
 
 
 class Adam(ArrayOptimizer):
@@ -172,6 +188,9 @@ class Adam(ArrayOptimizer):
         same = (beta1, 1.0 - beta1, beta2, 1.0 - beta2, root, self.eps, rate)
         return (*same, 1.0), (*same, keep - 1.0 if self._backend.few_calls else keep)
 
+    def _fixed(self) -> dict[str, Any]:
+        return {"betas": self.betas, "eps": self.eps, "weight_decay": 0.0}
+
 
 class AdamW(Adam):
     """See :class:`tinygrad_edu.optim.AdamW`."""
@@ -193,6 +212,9 @@ class AdamW(Adam):
 
     def _keep(self) -> float:
         return 1.0 - self.lr * self.weight_decay
+
+    def _fixed(self) -> dict[str, Any]:
+        return {**super()._fixed(), "weight_decay": self.weight_decay}
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> float:

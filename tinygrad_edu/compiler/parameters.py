@@ -14,7 +14,7 @@ import numpy as np
 from .. import engine
 from ..engine import Value
 from ..errors import CompileError
-from ..nested import rectangle, values_in
+from ..nested import rectangle, shape, values_in
 from .backend import Backend, checked
 from .numpy_backend.entry import NumpyBackend
 
@@ -132,6 +132,15 @@ class Parameters:
     def layout(self) -> tuple[int, int, int]:
         """Three counts that grow whenever a trace meets more parameters, which may move others in the array."""
         return len(self.names), len(self._listed), len(self._loose)
+
+    def tensors(self) -> dict[str, tuple[int, list[int]]]:
+        """Return for the name of every tensor where it begins in the array, and its shape."""
+        shapes = {name: shape(tensor) for name, tensor in _tensors(self.source, "")}
+        found = {
+            name: (start, [*shapes.get(name, (size,))])
+            for name, start, size in zip(self.names, self.starts, self.sizes, strict=True)
+        }
+        return found | ({"others": (len(self._listed), [len(self._loose)])} if self._loose else {})
 
     def start(self, tensor: int) -> int:
         """Return where a tensor begins in the array."""

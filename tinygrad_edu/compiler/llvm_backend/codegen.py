@@ -1,7 +1,7 @@
 """Machine code for groups of instructions: the loops that fusion.py finds, as LLVM code.
 
 LLVM (llvm.org, through llvmlite) translates its language into instructions of the processor. We do not rely on its
-auto-vectorizer: a value in the text below is a vector of :data:`WIDTH` bytes, one number for each of several
+auto-vectorizer: a value in the text below is a vector of some registers, one number for each of several
 neighboring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
 
 A kernel's text has no addresses, sizes or steps in it; they are in a table that it gets. The layers of a network differ
@@ -31,13 +31,9 @@ from ..program.ir import Access, Program
 from ..runtime import memory
 from ..runtime.views import View
 from .llvm_math import Formulas, able
-from .text import Text
+from .text import Target, Text
 
 __all__ = ["Arrays", "able", "available", "kernel"]
-
-#: Bytes of one value: eight registers of the smallest vector processors, two of the largest. Alternating between
-#: several registers hides the latency of an operation.
-WIDTH = 128
 
 #: Elements are prefetched this many points ahead of their use.
 AHEAD = 4
@@ -85,23 +81,49 @@ def _compiled(text: str) -> Callable[[int], None]:
     return function
 
 
+def wasm_object(text: str) -> bytes:
+    """Compile a text for WebAssembly, with vectors of 128 bits: an object for a linker."""
+    found = _llvm()
+    assert found
+    llvm = found[0]
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    target = llvm.Target.from_triple("wasm32-unknown-unknown")
+    machine = target.create_target_machine(opt=3, features="+simd128,+bulk-memory")
+    module = llvm.parse_assembly(text)
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_instruction_combine_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    return bytes(machine.emit_object(module))
+
+
 class Kernel:
     """A function in LLVM's language, and the table of numbers that it reads.
 
     Attributes:
         text: the module, whose function ``@kernel`` takes the address of the table.
-        table: integers and addresses.
+        table: integers and addresses: what the text loads as ``ptr``.
         kept: what must live as long.
     """
 
     def __init__(self, text: str, table: Sequence[int], kept: Any = ()) -> None:
         self.text, self.kept = text, kept
         self.table = np.array(table, np.int64)
-        self._function, self._address = _compiled(text), self.table.ctypes.data
+        self._function: Callable[[int], None] | None = None
+        self._address = self.table.ctypes.data
+
+    def compiled(self) -> Kernel:
+        """Make it ready to run on this computer, and return it."""
+        self._function = _compiled(self.text)
+        return self
 
     def __call__(self) -> None:
         """Run."""
-        self._function(self._address)
+        self._function(self._address)  # type: ignore[misc]
 
     def addresses(self) -> tuple[int, int]:
         """Return the addresses of the function and of the table."""
@@ -113,11 +135,13 @@ class Arrays(Protocol):
 
     Attributes:
         arrays: one for each array of the program, its axes in the program's order, the lanes last.
+        target: where the kernels run.
     """
 
     program: Program
     dtype: np.dtype[Any]
     arrays: list[Any]
+    target: Target
 
     def local_memory(self, size: int) -> Any:
         """Return at least this many bytes."""
@@ -125,11 +149,11 @@ class Arrays(Protocol):
 
 def kernel(home: Arrays, group: Group) -> Kernel:
     """Return the kernel of a group of instructions."""
-    writer = _Writer(home, group, WIDTH)
-    width = WIDTH
+    width = most = home.target.width
+    writer = _Writer(home, group, width)
     while width > 16 and writer.longest() * home.dtype.itemsize <= width // 2:
         width //= 2
-    if width < WIDTH:  # half of every vector would be empty
+    if width < most:  # half of every vector would be empty
         writer = _Writer(home, group, width)
     text = writer.text()
     return Kernel(text, writer.table, writer.kept)

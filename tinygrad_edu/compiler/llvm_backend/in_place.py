@@ -7,23 +7,25 @@ from typing import Any
 from ..program import fusion
 from ..program.ir import Program
 from . import codegen
+from .text import HERE, Target
 
 
-class Kernel:
-    """The program on a range of memory; arrays that are None stay in registers."""
+def kernel(program: Program, arrays: list[Any], target: Target = HERE) -> codegen.Kernel:
+    """Return the kernel of a program on a range of memory; arrays that are None stay in registers."""
+    return _Home(program, arrays, target).kernel
 
-    def __init__(self, program: Program, arrays: list[Any]) -> None:
-        self.program, self.arrays = program, arrays
+
+class _Home:
+    def __init__(self, program: Program, arrays: list[Any], target: Target) -> None:
+        self.program, self.arrays, self.target = program, arrays, target
         self.dtype = arrays[0].dtype
         builder = fusion.Builder(program, 1)
         for number in range(len(program.instructions)):
             builder.add(number)
-        fusion.hide(program, [builder.group])
-        self._run = codegen.kernel(self, builder.group)
-
-    def __call__(self) -> None:
-        """Make one step."""
-        self._run()
+        (group,) = builder.finish()
+        assert isinstance(group, fusion.Group)
+        fusion.hide(program, [group])
+        self.kernel = codegen.kernel(self, group)
 
     def local_memory(self, size: int) -> Any:
         """Never needed: all that is computed on the way stays in registers."""

@@ -22,6 +22,12 @@ from ..runtime.erfcx import LARGEST, erfcx_polynomial
 #: Exponents that need no logarithm.
 _SIMPLE_POWERS = frozenset(n / 2 for n in range(-8, 9))
 
+#: There are formulas, but numpy is more accurate for the largest angles.
+_ANGLES = ("sin", "cos", "grad:sin:0", "grad:cos:0")
+
+#: Of angles larger than this no digit is left in the formulas, which say NaN.
+_LARGEST_ANGLE = 2.0**30
+
 
 def able(it: Instruction) -> bool:
     """Return whether there is a formula for an instruction."""
@@ -29,14 +35,26 @@ def able(it: Instruction) -> bool:
         return it.inputs[1] in _SIMPLE_POWERS
     if it.op == "grad:pow:0":
         return isinstance(it.inputs[2], float) and it.inputs[2] - 1.0 in _SIMPLE_POWERS
-    return it.op in _FORMULAS
+    return it.op in _FORMULAS and it.op not in _ANGLES
+
+
+def _half_pi() -> list[float]:
+    """π/2 in parts of at most 22 bits."""
+    rest, parts = Decimal("1.57079632679489661923132169163975144209858469968755"), []
+    for bits in (21, 43, 65):
+        parts.append(float(math.floor(rest * 2**bits) / Decimal(2**bits)))
+        rest -= Decimal(parts[-1])
+    return [*parts, float(rest)]
+
+
+_HALF_PI = _half_pi()
 
 
 class Formulas:
     """Writes formulas for vectors of ``lanes`` numbers; ``emit`` adds a line and returns the name of its value."""
 
     def __init__(self, emit: Callable[[str], str], dtype: Any, lanes: int) -> None:
-        self.emit = emit
+        self.emit, self.lanes = emit, lanes
         self.double = np.dtype(dtype) == np.float64
         self.scalar = "double" if self.double else "float"
         self.vector = f"<{lanes} x {self.scalar}>"
@@ -219,8 +237,10 @@ class Formulas:
         e = self.exp(self.two("fsub", -0.0, self.call("fabs", x)))
         return self.two("fdiv", self.choose(self.compare(x, "olt", 0.0), e, 1.0), self.two("fadd", e, 1.0))
 
-    def power(self, a: Any, b: float) -> str:
-        """a^b for an exponent that is a multiple of a half."""
+    def power(self, a: Any, b: Any) -> str:
+        """a^b; a product if the exponent is a small multiple of a half."""
+        if not isinstance(b, float) or b not in _SIMPLE_POWERS:
+            return self._in_double(Formulas._any_power, a, b)
         size = abs(b)
         result: Any = self.call("sqrt", a) if size % 1.0 else None
         for _ in range(int(size)):
@@ -231,8 +251,60 @@ class Formulas:
             result = self.choose(self.compare(a, "oeq", -math.inf), math.inf, result)
         return self.two("fdiv", 1.0, result) if b < 0 else str(result)
 
-    def power_slope(self, a: Any, b: float) -> str:
+    def _any_power(self, a: Any, b: Any) -> str:
+        """e^(b·ln |a|); a negative number has whole powers only."""
+        size = self.call("fabs", a)
+        result = self.exp(self.two("fmul", self.log(size), b))
+        result = self.choose(self.compare(size, "oeq", 1.0), 1.0, result)
+        half = self.two("fmul", b, 0.5)
+        odd = self.compare(self.call("rint", half), "une", half)
+        signed = self.choose(odd, self.two("fsub", -0.0, result), result)
+        infinite = self.choose(self.compare(size, "oeq", math.inf), result, math.nan)
+        below = self.choose(self.compare(self.call("rint", b), "oeq", b), signed, infinite)
+        result = self.choose(self.compare(a, "olt", 0.0), below, result)
+        return self.choose(self.compare(b, "oeq", 0.0), 1.0, result)
+
+    def _in_double(self, formula: Callable[..., str], *operands: Any) -> str:
+        """Evaluate a formula with more digits than the numbers have."""
+        if self.double:
+            return formula(self, *map(self._text, operands))
+        wide = Formulas(self.emit, np.float64, self.lanes)
+        wide._declared = self._declared
+        extended = [self.emit(f"fpext {self.vector} {self._text(x)} to {wide.vector}") for x in operands]
+        return self.emit(f"fptrunc {wide.vector} {formula(wide, *extended)} to {self.vector}")
+
+    def sine(self, x: Any, quarters: int = 0) -> str:
+        """Write sin(x + quarters·π/2)."""
+        return self._in_double(lambda wide, angle: wide._sine(angle, quarters), x)
+
+    def _sine(self, x: Any, quarters: int) -> str:
+        """Less whole quarters of a turn, x is at most π/4 in size, where the series converge fast."""
+        n = self.call("rint", self.two("fmul", x, 2.0 / math.pi))
+        r = x
+        for part in _HALF_PI:  # of few digits each, so that n times them is exact
+            r = self.call("fmuladd", n, -part, r)
+        square = self.two("fmul", r, r)
+        sine = self.two(
+            "fmul", self.series(square, [(-1) ** k / math.factorial(2 * k + 1) for k in range(8, -1, -1)]), r
+        )
+        cosine = self.series(square, [(-1) ** k / math.factorial(2 * k) for k in range(8, -1, -1)])
+        far = self.compare(self.call("fabs", x), "ole", _LARGEST_ANGLE)
+        turned = self.emit(f"add {self.integers} {self._whole(self.choose(far, n, 0.0))}, splat (i64 {quarters})")
+        odd, back = (
+            self.emit(
+                f"trunc {self.integers} {self.emit(f'lshr {self.integers} {turned}, splat (i64 {bit})')} to {self.bits}"
+            )
+            for bit in (0, 1)
+        )
+        result = self.choose(odd, cosine, sine)
+        result = self.choose(back, self.two("fsub", -0.0, result), result)
+        return self.choose(far, result, math.nan)
+
+    def power_slope(self, a: Any, b: Any) -> str:
         """b·a^(b − 1); 0 for b = 0, also where a is 0, and the same for both zeros."""
+        if not isinstance(b, float):
+            slope = self.two("fmul", self.power(self.two("fadd", a, 0.0), self.two("fsub", b, 1.0)), b)
+            return self.choose(self.compare(b, "oeq", 0.0), 0.0, slope)
         return self.two("fmul", self.power(self.two("fadd", a, 0.0), b - 1.0), b) if b else self._text(0.0)
 
     def normal(self, x: Any) -> tuple[str, str]:
@@ -286,6 +358,8 @@ _FORWARD: dict[str, Callable[..., str]] = {
     "relu": lambda f, a: f.choose(f.compare(a, "ole", 0.0), 0.0, a),
     "gelu": _F.gelu,
     "pow": _F.power,
+    "sin": _F.sine,
+    "cos": lambda f, a: f.sine(a, 1),
     "maximum": lambda f, a, b: f.call("maximum", a, b),
     "minimum": lambda f, a, b: f.call("minimum", a, b),
     "equal": lambda f, a, b: f.choose(f.compare(a, "oeq", b), 1.0, 0.0),

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from .text import Text, from_table
-
-#: Rows of the tiles, the largest first.
-ROWS = (8, 4, 2, 1)
+from .text import Target, Text, from_table
 
 #: Products of at least this many multiplications are for the BLAS.
 LARGE = 1 << 27
@@ -24,14 +21,11 @@ DEEP = 256
 #: With so many rows, and terms, columns that are far apart are packed, too.
 MANY_ROWS = 32
 
-#: Bytes of a vector of a tile.
-WIDTH = 64
-
 
 @cache
-def tiled(double: bool) -> str:
+def tiled(double: bool, target: Target) -> str:
     """Return the kernel for small products of one type of number."""
-    return _Tiles(double).text()
+    return _Tiles(double, target).text()
 
 
 @cache
@@ -63,9 +57,9 @@ def _entry(text: Text, entries: str, t: str, *starts: str) -> list[str]:
 
 
 class _Tiles:
-    def __init__(self, double: bool) -> None:
+    def __init__(self, double: bool, target: Target) -> None:
         self.scalar, self.item = ("double", 8) if double else ("float", 4)
-        self.lanes = WIDTH // self.item
+        self.rows, self.lanes = target.rows, target.tile // self.item
         self.vector = f"<{self.lanes} x {self.scalar}>"
         self.bits = f"<{self.lanes} x i1>"
         self.suffix = f"v{self.lanes}f{8 * self.item}"
@@ -80,7 +74,7 @@ class _Tiles:
             f"declare {v} @llvm.masked.gather.{s}.v{self.lanes}p0(<{self.lanes} x ptr>, i32, {bits}, {v})",
         ]
         blocks = [(2, False), (2, True), (1, True)]
-        tiles = [self._tile(rows, *block) for block in blocks for rows in ROWS]
+        tiles = [self._tile(rows, *block) for block in blocks for rows in self.rows]
         return "\n".join([*declared, *tiles, *(self._columns(*block) for block in blocks), self._driver()])
 
     def _masks(self, text: Text, vectors: int, masked: bool) -> list[str]:
@@ -165,7 +159,7 @@ class _Tiles:
         b, step = text.emit(f"load ptr, ptr {first}"), text.emit(f"load i64, ptr {apart}")
         row = text.variable("i64")
         text.line(f"store i64 0, ptr {row}")
-        for rows in ROWS:
+        for rows in self.rows:
             with text.repeated(row, "%m", rows) as i:
                 a, c = text.at("%a", "%am", i), text.at("%c", "%cm", i)
                 text.line(

@@ -45,7 +45,7 @@ def kernels(home: Arrays, it: Instruction, batch: int) -> list[Kernel] | None:
 def all_in_one(calls: Sequence[Kernel]) -> Kernel:
     """Return a kernel that runs others, one after another."""
     addresses = np.array([kernel.addresses() for kernel in calls], np.int64)
-    return Kernel(moves.run_all(), [len(calls), _address(addresses)], (addresses, calls))
+    return Kernel(moves.run_all(), [len(calls), _address(addresses)], (addresses, calls)).compiled()
 
 
 def _address(array: Any) -> int:
@@ -118,7 +118,7 @@ def _product(views: _Views) -> list[Kernel] | None:
     n, column = columns.pop() if columns and columns[-1][1][0] == item else (1, (0, 0, item))
     inner.sort(key=lambda axis: (item in axis[1][:2], axis[0]))
     k, (ak, bk, _) = inner.pop()
-    large = m * n * k >= products.LARGE
+    large = m * n * k >= products.LARGE and views.home.target.here
     parts = next((p for p in range(-(-k // products.DEEP), 2 * k // products.DEEP + 1) if k % p == 0), 1)
     if parts > 1 and not large:  # what is packed should stay in the nearest cache
         k //= parts
@@ -146,11 +146,11 @@ def _product(views: _Views) -> list[Kernel] | None:
     if pack and k > LARGEST_PACKED:
         return None
     if pack:
-        scratch = views.home.local_memory(2 * products.WIDTH * k)
+        scratch = views.home.local_memory(2 * views.home.target.tile * k)
         kept.append(scratch)
         start[-1] = _address(scratch)
     table = [*start, m, n, k, row[1], ak, bk, column[2], row[0], int(pack)]
-    return [Kernel(products.tiled(views.double), table, kept)]
+    return [Kernel(products.tiled(views.double, views.home.target), table, kept)]
 
 
 def _exchanged(axes: list[_Axis]) -> list[_Axis]:

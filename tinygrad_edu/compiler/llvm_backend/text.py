@@ -7,6 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a processor is good at.
+
+    Attributes:
+        width: bytes of a value in fused loops: enough registers to hide the latency of an operation.
+        tile: bytes of a vector of a matrix product's tile.
+        rows: rows of these tiles, the largest first; two vectors of each row are in registers.
+        here: whether it is this computer, which also has numpy and a BLAS.
+    """
+
+    width: int
+    tile: int
+    rows: tuple[int, ...]
+    here: bool
+
+
+#: This computer: eight registers of the smallest vector processors, two of the largest.
+HERE = Target(width=128, tile=64, rows=(8, 4, 2, 1), here=True)
+
+#: WebAssembly has sixteen registers of 16 bytes at best.
+WASM = Target(width=32, tile=32, rows=(2, 1), here=False)
 
 
 class Text:

@@ -18,6 +18,7 @@ import numpy as np
 from ..backend import Executor
 from ..llvm_backend import codegen as machine
 from ..llvm_backend import steps as kernels
+from ..llvm_backend.text import HERE
 from ..program import fusion
 from ..program.ir import Access, Instruction, Program
 from ..program.rematerialize import rematerialize
@@ -59,7 +60,10 @@ class NumpyExecutor(Executor):
         schedule: the instructions in the order in which they run, alone or in groups.
         inputs: where the program reads its inputs, each of shape (batch, …); writing into these arrays directly avoids
             a copy.
+        target: where its kernels run.
     """
+
+    target = HERE
 
     def __init__(
         self,
@@ -83,13 +87,13 @@ class NumpyExecutor(Executor):
         self._local = memory.empty((1 << 18,), np.uint8)
         self.kept: list[Any] = []  # more local memory
         copied = {number for number, _ in self.residents.values()}
-        few = _few(program, batch)
-        able = partial(_able, few) if native else _never
+        self._few = _few(program, batch) if self.target.here else set()
+        able = partial(_able, self._few) if native else _never
         self.schedule = fusion.schedule(program, batch, able, copied, often and batch == 1)
         self.source = program
         program, self.schedule, originals = rematerialize(program, self.schedule, batch)
         fusion.hide(program, self.schedule)
-        if not apart:
+        if not apart and self.target.here:
             given = [it.out.array for _, it in self.residents.values()]
             self.schedule = scalars.gather(program, self.schedule, batch, given)
         self.program = program
@@ -108,17 +112,24 @@ class NumpyExecutor(Executor):
             elif isinstance(item, fusion.ScalarGroup):
                 self.steps.append((scalars.function(item, self.arrays), place))
             else:
-                it = program.instructions[item]
-                own = kernels.kernels(self, it, batch) if native and id(it) not in few else None
-                self.steps += [(step, place) for step in (lower(it, buffers) if own is None else own)]
-        self._calls = _joined([step for step, _ in self.steps])
-        alone = self._calls[0] if len(self._calls) == 1 else None
-        self._native = alone if isinstance(alone, machine.Kernel) else None
+                self.steps += [(step, place) for step in self._alone(program.instructions[item], buffers, native)]
+        self._link()
         self.in_python = sum(len(item.members) for item in self.schedule if isinstance(item, fusion.ScalarGroup))
         access, loops = program.outputs[0]
         lanes = program.arrays[access.array].lanes
         shape = (*loops, batch) if lanes else loops
         self._outputs = View.access(self.arrays[access.array], access, loops, lanes, lanes).array(shape)
+
+    def _alone(self, it: Instruction, buffers: Buffers, native: bool) -> Sequence[Step]:
+        """Return what runs an instruction that is in no group."""
+        own = kernels.kernels(self, it, self.batch) if native and id(it) not in self._few else None
+        return lower(it, buffers) if own is None else own
+
+    def _link(self) -> None:
+        """Make as few calls as possible of all steps."""
+        self._calls = _joined([step for step, _ in self.steps])
+        alone = self._calls[0] if len(self._calls) == 1 else None
+        self._native = alone if isinstance(alone, machine.Kernel) else None
 
     def local_memory(self, size: int) -> Any:
         """Return memory for a kernel to use while it runs, shared by all or separate."""
@@ -264,6 +275,7 @@ def _joined(steps: list[Step]) -> list[Step]:
         if isinstance(step, machine.Kernel):
             run.append(step)
             continue
+        run = [kernel.compiled() for kernel in run]
         result += [kernels.all_in_one(run)] if len(run) > 1 else run
         run = []
         result += [step] if step else []

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..llvm_backend import codegen
-from ..llvm_backend.in_place import Kernel
+from ..llvm_backend.in_place import kernel
 from ..program.updates import Update
 from ..runtime import memory
 from ..runtime.threads import Threads
@@ -38,7 +38,7 @@ def in_place(updates: Sequence[Update], threads: Threads, native: bool) -> Calla
             own = start // piece % threads.count
             arrays, program = update.part(start - first, stop - first), update.program(stop - start)
             if native:
-                shares[own].append(Kernel(program, arrays))
+                shares[own].append(kernel(program, arrays).compiled())
                 continue
             free = iter(scratch[own])
             buffers = Buffers(program, [next(free)[: stop - start] if a is None else a for a in arrays], 1, dtype)

@@ -1,0 +1,1 @@
+"""Compiled programs as WebAssembly modules, which run in browsers and in Node."""

@@ -1,0 +1,168 @@
+"""A compiled function as a WebAssembly module, which trains in a browser or in Node without Python."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import CompileError
+from ...files import write_atomically
+from ..llvm_backend import codegen, in_place
+from ..llvm_backend.text import WASM
+from ..program.ir import Program
+from ..program.updates import Update
+from ..runtime.index_range import NO_LIMIT, index_limits
+from .binary import PAGE, module
+from .layout import Calls, Layout, WasmExecutor
+from .texts import joined
+
+__all__ = ["Optimizer", "WasmModule", "build"]
+
+#: The custom section of a module with its description.
+SECTION = "tinygrad_edu"
+
+
+@dataclass(frozen=True)
+class WasmModule:
+    """A WebAssembly module with all that it computes and all numbers that it begins with. Made by
+    :meth:`.Compiled.to_wasm`.
+
+    Attributes:
+        bytes: the module; its custom section ``tinygrad_edu`` has the description as JSON.
+        description: where everything is in its memory, in bytes: inputs, results, parameters and their gradient,
+            and what the optimizer keeps.
+    """
+
+    bytes: bytes = field(repr=False)
+    description: Mapping[str, Any] = field(repr=False)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``step.wasm``, ``step.json`` (the description) and ``step.js``, which loads it, into a folder."""
+        where = Path(folder)
+        where.mkdir(parents=True, exist_ok=True)
+        write_atomically(where / "step.wasm", self.bytes)
+        write_atomically(where / "step.json", json.dumps(self.description, indent=1) + "\n")
+        write_atomically(where / "step.js", (Path(__file__).parent / "step.js").read_bytes())
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What a module needs to know of an optimizer.
+
+    Attributes:
+        updates: a step.
+        settings: its kind and numbers, for step.js.
+        numbers: the arrays of those that change from step to step, which step.js writes.
+        state: arrays by name.
+    """
+
+    updates: Sequence[Update] = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
+    numbers: Sequence[Any] = field(repr=False)
+    state: Mapping[str, Any] = field(repr=False)
+
+
+def build(
+    programs: Mapping[str, Program],
+    batch: int,
+    parameters: Any,
+    gradient: Any,
+    tensors: Mapping[str, tuple[int, list[int]]],
+    arguments: Sequence[str],
+    optimizer: Optimizer | None,
+) -> WasmModule:
+    """Return a module.
+
+    Args:
+        programs: by the name of the function that runs each.
+        batch: the number of examples.
+        parameters, gradient: numpy's arrays of them.
+        tensors: by name, where each begins in the array of parameters, and its shape.
+        arguments: the names of the function's arguments.
+        optimizer: what moves the parameters; None leaves that out.
+
+    Raises:
+        CompileError: without llvmlite; for a program that draws random numbers, or for which there is no formula.
+    """
+    if not codegen.available():
+        raise CompileError("to_wasm needs llvmlite: pip install 'tinygrad_edu[native]'")
+    for program in programs.values():
+        if any(array.kind == "random" for array in program.arrays):
+            raise CompileError(
+                "to_wasm has no random numbers, and the function has Dropout: put the model in eval() mode, or set "
+                "dropout to 0"
+            )
+    runs = {
+        name: WasmExecutor(program, parameters, gradient if program.gradient is not None else None, batch)
+        for name, program in programs.items()
+    }
+    layout = Layout()
+    for executor in runs.values():
+        for array in executor.work():
+            layout.reserve(array)
+    layout.reserve(gradient)
+    layout.put(parameters)
+    for executor in runs.values():
+        for array in executor.given():
+            layout.put(array)
+    calls = {name: Calls(layout, executor.kernels) for name, executor in runs.items()}
+    if optimizer:
+        for array in (*optimizer.numbers, *optimizer.state.values()):
+            (layout.put if array.any() else layout.reserve)(array)
+        updates = [in_place.kernel(u.program(u.size), list(u.arrays), WASM) for u in optimizer.updates if u.size]
+        calls["update"] = Calls(layout, updates)
+    layout.close()
+    for each in calls.values():
+        each.fill()
+    texts: dict[str, int] = {}
+    order = {
+        name: [(texts.setdefault(k.text, len(texts)), at) for k, at in zip(each.kernels, each.tables, strict=True)]
+        for name, each in calls.items()
+    }
+    pages = -(-layout.size // PAGE)
+    if pages > PAGE:
+        raise CompileError(
+            f"the module would need {layout.size / 2**30:.1f} GiB of memory, and WebAssembly has 4: use a smaller batch"
+        )
+    kind = {4: "float32", 8: "float64"}[parameters.itemsize]
+    description = {
+        "version": 1, "batch": batch, "pages": pages, "dtype": kind,
+        "programs": {name: _described(layout, executor, arguments) for name, executor in runs.items()},
+        "parameters": {
+            "offset": layout.place_of(parameters), "size": len(parameters),
+            "tensors": {name: {"start": start, "shape": shape} for name, (start, shape) in tensors.items()},
+        },
+        "gradient": {"offset": layout.place_of(gradient), "size": len(gradient)},
+        "optimizer": optimizer and {
+            **optimizer.settings,
+            "numbers": [layout.place_of(array) for array in optimizer.numbers],
+            "state": {name: layout.place_of(array) for name, array in optimizer.state.items()},
+        },
+    }  # fmt: skip
+    compiled = codegen.wasm_object(joined(list(texts), order))
+    notes = {SECTION: json.dumps(description).encode()}
+    return WasmModule(module(compiled, {name: name for name in calls}, pages, bytes(layout.data), notes), description)
+
+
+def _described(layout: Layout, executor: WasmExecutor, arguments: Sequence[str]) -> dict[str, Any]:
+    program = executor.program
+    given = [n for n, array in enumerate(program.arrays) if array.kind in ("input", "index")]
+    limits = index_limits(program)
+    inputs = []
+    for n, (name, number, array) in enumerate(zip(arguments, given, executor.inputs, strict=True)):
+        own = limits.get(number)
+        inputs.append(
+            {
+                "name": name or f"argument {n + 1}", "dtype": str(array.dtype), "offset": layout.place_of(array),
+                "shape": list(array.shape), "strides": list(array.strides),
+                "limits": None if own is None else [None if x == NO_LIMIT else int(x) for x in own.ravel()],
+            }
+        )  # fmt: skip
+    out = executor.results
+    return {
+        "inputs": inputs,
+        "outputs": {"offset": layout.place_of(out), "shape": list(out.shape), "strides": list(out.strides)},
+    }

@@ -1,0 +1,189 @@
+// Loads a module that `to_wasm` made, in browsers and in Node; depends on nothing.
+//
+//   const model = await load(bytes);              // or the answer of fetch("step.wasm"), or an address
+//   model.step([xs, ys]);                         // the loss of a batch; model.loss; its gradient is in model.gradient
+//   model.update({ lr: 0.001 });                  // moves model.parameters
+//   model.forward([xs, ys]);                      // the results of every example
+//
+// As a script in a page it defines `tinygrad.load`; in Node, `const { load } = require("./step.js")`.
+"use strict";
+(function (root) {
+  const ARRAYS = { float32: Float32Array, float64: Float64Array, int64: Int32Array };
+  const count = (shape) => shape.reduce((a, b) => a * b, 1);
+
+  async function bytesOf(source) {
+    source = await source;
+    if (typeof source === "string" || source instanceof URL) source = await fetch(source);
+    if (typeof Response !== "undefined" && source instanceof Response) {
+      if (!source.ok) throw new Error(`${source.url} cannot be loaded: ${source.status} ${source.statusText}`);
+      source = await source.arrayBuffer();
+    }
+    if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return source;
+    throw new Error("load expects the bytes of step.wasm, a response, or an address");
+  }
+
+  async function load(source) {
+    const bytes = await bytesOf(source);
+    let module;
+    try {
+      module = await WebAssembly.compile(bytes);
+    } catch (error) {
+      const why = WebAssembly.validate(bytes) ? "" : "; it is damaged, or this browser is too old (it needs WebAssembly SIMD)";
+      throw new Error(`these bytes are no WebAssembly module that runs here${why}`, { cause: error });
+    }
+    const notes = WebAssembly.Module.customSections(module, "tinygrad_edu");
+    if (!notes.length) throw new Error("this WebAssembly module was not made by to_wasm");
+    const description = JSON.parse(new TextDecoder().decode(notes[0]));
+    try {
+      return new Model(await WebAssembly.instantiate(module), description);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const size = Math.ceil(description.pages / 16);
+      const what = `the model needs ${size} MiB of memory, more than there is here`;
+      throw new Error(`${what}: close other pages, or export a smaller batch`, { cause: error });
+    }
+  }
+
+  class Model {
+    #exports;
+    #memory;
+    #ready = false;
+
+    constructor(instance, description) {
+      this.description = description;
+      this.#exports = instance.exports;
+      this.#memory = instance.exports.memory.buffer;
+      this.loss = NaN;
+      this.steps = description.optimizer ? description.optimizer.steps : 0;
+      this.parameters = this.#byName(description.parameters.offset);
+      this.gradient = this.#byName(description.gradient.offset);
+    }
+
+    // The mean of the function over a batch; its gradient is then in `gradient`.
+    step(inputs) {
+      if (!this.description.programs.step) throw new Error("this function has no gradient: it does not return one Value");
+      this.#ready = false;
+      const [losses] = this.#run("step", inputs);
+      let sum = 0;
+      for (const loss of losses) sum += loss;
+      this.loss = sum / losses.length;
+      let square = 0;
+      const { offset, size } = this.description.gradient;
+      for (const x of this.#view(offset, size)) square += x * x;
+      if (!Number.isFinite(this.loss) || !Number.isFinite(square)) {
+        const what = Number.isFinite(this.loss) ? "the gradient is not finite" : `the loss is ${this.loss}`;
+        throw new Error(
+          `${what}: log and sqrt need positive numbers, a division needs a divisor that is not 0; if this comes after ` +
+            "many steps, the learning rate may be too high",
+        );
+      }
+      this.#ready = true;
+      return this.loss;
+    }
+
+    // The results of every example: a list of arrays, each with the numbers of the function's result in its order.
+    forward(inputs) {
+      const rows = this.#run("forward", inputs);
+      const each = (n) => this.#array(rows.map((row) => row[row.length > 1 ? n : 0]));
+      return Array.from({ length: this.description.batch }, (_, n) => each(n));
+    }
+
+    // A step of the optimizer; `lr` and its other settings stay what they are unless they are given.
+    update(settings = {}) {
+      const own = this.description.optimizer;
+      if (!own) throw new Error("this module has no optimizer");
+      if (!this.#ready) throw new Error("there is no gradient yet: call step first");
+      for (const [name, given] of Object.entries(settings)) {
+        if (!["lr", "betas", "eps", "momentum", "weight_decay"].includes(name) || !(name in own)) {
+          throw new Error(`${own.kind} has no setting ${name}`);
+        }
+        for (const x of [given].flat()) {
+          if (typeof x !== "number" || !(x >= 0 && x < Infinity)) {
+            throw new Error(`${name} must be a number that is at least 0, got ${x}`);
+          }
+        }
+        own[name] = given;
+      }
+      this.steps += 1;
+      own.numbers.forEach((offset, n) => {
+        const numbers = own.kind === "SGD" ? [own.momentum, own.lr] : this.#adam(own, n);
+        this.#view(offset, numbers.length).set(numbers);
+      });
+      this.#exports.update();
+    }
+
+    #adam({ lr, betas: [beta1, beta2], eps, weight_decay }, decays) {
+      const root = Math.sqrt(1 - beta2 ** this.steps);
+      const rate = lr / (1 - beta1 ** this.steps);
+      return [beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate, 1 - lr * weight_decay * decays];
+    }
+
+    #run(name, inputs) {
+      const { inputs: wanted, outputs } = this.description.programs[name];
+      const given = Array.isArray(inputs) ? inputs : wanted.map(({ name }) => (inputs ?? {})[name]);
+      const names = wanted.map((one) => one.name).join(", ");
+      if (given.length !== wanted.length) throw new Error(`expected the arguments ${names}, got ${given.length}`);
+      wanted.forEach((one, n) => this.#write(one, given[n]));
+      this.#exports[name]();
+      const [n, lanes] = [outputs.shape[0], outputs.shape[1] ?? 1];
+      const item = ARRAYS[this.description.dtype].BYTES_PER_ELEMENT;
+      const [row, lane] = [outputs.strides[0] / item, (outputs.strides[1] ?? 0) / item];
+      const all = this.#view(outputs.offset, (n - 1) * row + (lanes - 1) * lane + 1);
+      return Array.from({ length: n }, (_, i) => Array.from({ length: lanes }, (_, j) => all[i * row + j * lane]));
+    }
+
+    #write({ name, dtype, offset, shape, strides, limits }, given) {
+      const whole = dtype === "int64";
+      const wanted = `${name}: expected ${shape.join(" × ")} ${whole ? "whole numbers" : "numbers"} (the examples first)`;
+      if (given === undefined || given === null) throw new Error(`${wanted}, got nothing`);
+      const numbers = [];
+      (function flatten(x) {
+        if (Array.isArray(x) || ArrayBuffer.isView(x)) for (const item of x) flatten(item);
+        else numbers.push(x);
+      })(given);
+      if (numbers.length !== count(shape)) throw new Error(`${wanted}, got ${numbers.length}`);
+      numbers.forEach((x, n) => {
+        if (typeof x !== "number" || (whole && !Number.isSafeInteger(x))) throw new Error(`${wanted}, got ${x} among them`);
+        const limit = limits?.[n % limits.length] ?? Infinity;
+        if (limits && limit < Infinity && (x < 0 || x >= limit)) {
+          throw new Error(`${name}: index ${x} is out of range for a table of ${limit} entries (0 to ${limit - 1})`);
+        }
+      });
+      const type = ARRAYS[dtype];
+      const memory = new type(this.#memory);
+      const place = (n) => {
+        let at = offset;
+        for (let axis = shape.length - 1; axis >= 0; axis--) {
+          at += (n % shape[axis]) * strides[axis];
+          n = Math.floor(n / shape[axis]);
+        }
+        return at / type.BYTES_PER_ELEMENT;
+      };
+      numbers.forEach((x, n) => {
+        const at = place(n);
+        memory[at] = x;
+        if (whole) memory[at + 1] = Math.floor(x / 2 ** 32); // 64 bits, the low half first
+      });
+    }
+
+    #array(numbers) {
+      return ARRAYS[this.description.dtype].from(numbers);
+    }
+
+    #view(offset, size) {
+      return new ARRAYS[this.description.dtype](this.#memory, offset, size);
+    }
+
+    #byName(offset) {
+      const item = ARRAYS[this.description.dtype].BYTES_PER_ELEMENT;
+      const all = Object.entries(this.description.parameters.tensors);
+      return Object.fromEntries(
+        all.map(([name, { start, shape }]) => [name, this.#view(offset + start * item, count(shape))]),
+      );
+    }
+  }
+
+  const own = { load };
+  if (typeof module === "object" && module.exports) module.exports = own;
+  else root.tinygrad = own;
+})(globalThis);
