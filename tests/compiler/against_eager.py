@@ -1,4 +1,4 @@
-"""Every compiled function is judged: by the scalar engine, by the interpreter of its program, and on all backends."""
+"""Check a compiled function against the scalar engine and the program's interpreter, on all back ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinygrad_edu.compiler.program.ir import Array, Instruction, Program, identi
 
 
 def by_numpy(op: str, *columns: Any) -> Any:
-    """An elementwise operation, on arrays of one shape, by the calls that the numpy backend makes of it."""
+    """Run an elementwise operation on arrays of one shape with the calls of the numpy back end."""
     out = np.empty_like(columns[0])
     whole = [identity(number, out.shape) for number in range(1 + len(columns))]
     it = Instruction(op, out.shape, whole[0], tuple(whole[1:]))
@@ -32,7 +32,7 @@ def by_numpy(op: str, *columns: Any) -> Any:
 
 
 def eager(function: Callable[..., Any], values: list[Any], *batch: Any) -> tuple[float, Any]:
-    """Mean loss over a batch and its gradient, one example after another, by the scalar engine."""
+    """Compute the mean loss of a batch and its gradient with the scalar engine, one example after another."""
     for v in values:
         v.zero_grad()
     examples = [np.asarray(x).tolist() for x in batch]
@@ -46,12 +46,12 @@ def eager(function: Callable[..., Any], values: list[Any], *batch: Any) -> tuple
 
 
 def error(a: Any, b: Any) -> float:
-    """The largest difference, against the largest number."""
+    """Return the largest difference, relative to the largest number."""
     return float(np.abs(np.asarray(a) - np.asarray(b)).max() / max(np.abs(np.asarray(b)).max(), 1e-6))
 
 
 def others(interpret_too: bool) -> list[Backend]:
-    """The back ends that every program runs on, besides numpy's; a new one belongs here."""
+    """Return the back ends, besides numpy's, that every program runs on; add a new one here."""
     found: list[Backend] = [InterpreterBackend()] if interpret_too else []
     if importlib.util.find_spec("torch") is not None:
         from gpt.engines.torch.backend import TorchBackend
@@ -61,7 +61,7 @@ def others(interpret_too: bool) -> list[Backend]:
 
 
 def on(backend: Backend, function: Callable[..., Any], parameters: Any, batch: Any, loss: float, expected: Any) -> None:
-    """The same on another back end, twice."""
+    """Check the same on another back end, twice."""
     compiled = jit(function, parameters, backend=backend, dtype="float64")
     for _ in range(2):
         assert error(compiled.value_and_grad(*batch), loss) < 1e-9
@@ -70,16 +70,16 @@ def on(backend: Backend, function: Callable[..., Any], parameters: Any, batch: A
 
 
 def executor(compiled: Compiled, size: int, often: bool = False, native: bool = True) -> Any:
-    """What runs the program by numpy, and its gradient."""
+    """Return the executor that runs the program with numpy, and its gradient."""
     parameters = compiled.parameters
     backend = NumpyBackend(native=native)
     return backend.executor(compiled.program, parameters.array, parameters.gradient, size, often)
 
 
 def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: Any) -> None:
-    """The same with every stretch of the program as machine code, however small it is.
+    """Check the same with every part of the program as machine code, however small.
 
-    The examples are repeated, so that there are whole vectors of them and a rest.
+    The examples are repeated to fill whole vectors and leave a remainder.
     """
     if not native.available():
         return
@@ -98,7 +98,7 @@ def on_kernels(compiled: Compiled, batch: Any, expected_loss: float, expected: A
 
 
 def flat_kernels(compiled: Compiled, example: Any) -> None:
-    """One example, as a program that runs often does it, against numpy."""
+    """Check one example on a program that is compiled to run often, against numpy."""
     parameters, found = compiled.parameters, []
     for often in (False, True):
         with pytest.MonkeyPatch.context() as patch:
@@ -115,7 +115,7 @@ def flat_kernels(compiled: Compiled, example: Any) -> None:
 
 
 def on_numbers(compiled: Compiled, batch: Any, expected_loss: float, expected: Any) -> None:
-    """The same with as much of the program as can be in plain Python, and with none of it."""
+    """Check the same with as much of the program in plain Python as possible, and with none of it."""
     for worth in (-math.inf, math.inf):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(scalars, "WORTH", worth)
@@ -135,7 +135,7 @@ def agree(function: Callable[..., Any], parameters: Any, *batch: Any, interpret_
     expected_loss, expected = eager(function, compiled.parameters.values, *batch)
     assert error(loss, expected_loss) < 1e-9
     assert error(compiled.parameters.gradient, expected) < 1e-9
-    again = compiled.value_and_grad(*batch)  # memory is used again: a second run must not see the first
+    again = compiled.value_and_grad(*batch)  # memory is reused: a second run must not see the first
     assert again == loss
     assert error(compiled.parameters.gradient, expected) < 1e-9
     on_kernels(compiled, batch, expected_loss, expected)

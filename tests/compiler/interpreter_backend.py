@@ -1,4 +1,4 @@
-"""A back end in one page: every program is run by the interpreter, which defines what programs mean."""
+"""A back end in one page: it runs every program with the interpreter, which defines what programs mean."""
 
 from __future__ import annotations
 

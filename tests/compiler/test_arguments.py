@@ -1,4 +1,4 @@
-"""What a compiled function is given, and what it returns."""
+"""Arguments and results of compiled functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_ragged_lists_in_one_example() -> None:
         jit(lambda xs: w * 2, [w])([[1.0], 2.0])
 
 
-def test_by_name() -> None:
+def test_keyword_arguments() -> None:
     def scaled(x: Any, k: Any = 3.0) -> Any:
         return w * x * k
 
@@ -47,7 +47,7 @@ def test_an_array_of_values_is_a_list_of_them() -> None:
     assert [column.tolist() for column in out] == [[2.0, 8.0], [3.0, 6.0]]
 
 
-def test_a_generator() -> None:
+def test_a_generator_argument() -> None:
     with pytest.raises(CompileError, match="returns a generator; return a list"):
         jit(lambda x: (v * x for v in [w]), [w])([1.0])
 
@@ -57,7 +57,7 @@ def test_truth_values_are_1_and_0() -> None:
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int32", "uint64", "float16", "float64", "longdouble"])
-def test_every_width(kind: str) -> None:
+def test_integers_and_floats_of_every_width(kind: str) -> None:
     assert jit(lambda x: w * x, [w])(np.array([1, 3], kind)).tolist() == [2.0, 6.0]
 
 
@@ -79,7 +79,7 @@ def test_arrays_of_every_kind(batch: Any) -> None:
     assert jit(lambda x: w * x, [w])(batch).tolist() == [1.0, 4.0]
 
 
-def test_what_no_float_holds_is_infinity_without_a_warning() -> None:
+def test_numbers_too_large_become_infinite_without_a_warning() -> None:
     assert jit(lambda x: w * x, [w], dtype="float64")(np.array([np.longdouble("1e4000")])).tolist() == [math.inf]
 
 
@@ -100,13 +100,13 @@ def test_what_no_float_holds_is_infinity_without_a_warning() -> None:
     ],
     ids=str.split("number array0d empty rows0 masked none complex date value decimal text"),
 )
-def test_what_is_no_batch_says_what_to_write(batch: Any, message: str) -> None:
+def test_errors_of_invalid_batches_say_what_to_write(batch: Any, message: str) -> None:
     with pytest.raises((TypeError, ShapeError), match=message) as caught:
         jit(lambda x: w * x, [w])(batch)
     assert len(str(caught.value)) < 250
 
 
-def test_a_list_where_an_index_belongs_is_shown() -> None:
+def test_a_list_instead_of_an_index_is_shown_in_the_error() -> None:
     with pytest.raises(TypeError, match=r"takes one index, an integer; got the list \[Index"):
         jit(lambda k: pick([w, w * 2], k), [w])([[1, 0]])
 
@@ -143,13 +143,13 @@ def test_floats_where_an_index_is_needed_are_refused_and_integers_go_on() -> Non
     ],
     ids=["division", "power", "difference", "log", "root", "exp"],
 )
-def test_a_loss_that_is_not_finite_names_what_the_source_says(written: str, function: Any, batch: list[float]) -> None:
+def test_a_loss_that_is_not_finite_quotes_the_source(written: str, function: Any, batch: list[float]) -> None:
     w = Value(1.0)
     with pytest.raises(DomainError, match=rf"come from {re.escape(written)} at test_arguments.py:\d+"):
         jit(lambda x: function(w, x), [w], dtype="float32").value_and_grad(batch)
 
 
-def test_what_value_and_grad_and_batches_expect() -> None:
+def test_arguments_that_value_and_grad_and_batches_expect() -> None:
     w = Value(1.0)
     with pytest.raises(CompileError, match=r"expects a function that returns one Value; .* returns a list"):
         jit(lambda x: [w * x, w], [w]).value_and_grad([1.0])

@@ -1,4 +1,4 @@
-"""What a back end has to be: `agree` judges what it computes; here is how it is chosen."""
+"""How a back end is chosen and what it must provide; `agree` checks its numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_back_end_runs_calls_gradients_and_bound_calls() -> None:
     assert compiled(batch).tolist() == [3.0, 3.0, 3.0]
 
 
-def test_what_a_back_end_cannot_do_is_a_sentence() -> None:
+def test_an_unsupported_request_to_a_back_end_is_a_clear_error() -> None:
     w = Value(0.0)
     compiled = jit(lambda x: (w * x).log(), [w], backend=InterpreterBackend())
     with pytest.raises(DomainError, match="the loss is nan"):
@@ -46,7 +46,7 @@ def test_what_a_back_end_cannot_do_is_a_sentence() -> None:
 @pytest.mark.parametrize(
     "wrong", ["numpy", "cuda", 2, NumpyBackend, np.float32, object()], ids=lambda x: type(x).__name__
 )
-def test_what_is_no_back_end_is_refused(wrong: Any) -> None:
+def test_an_invalid_back_end_is_refused(wrong: Any) -> None:
     for make in (lambda: jit(lambda x: x, [Value(1.0)], backend=wrong), lambda: Parameters(backend=wrong)):
         with pytest.raises(TypeError, match=r"backend must be a Backend, such as NumpyBackend\(threads=2\); got the"):
             make()
@@ -59,7 +59,7 @@ def test_parameters_keep_their_back_end() -> None:
         jit(lambda x: x, parameters, backend=NumpyBackend())
 
 
-def test_a_back_end_must_say_how_it_runs() -> None:
+def test_a_back_end_must_define_how_it_runs() -> None:
     with pytest.raises(NotImplementedError):
         jit(lambda x: x * 2, [Value(1.0)], backend=Backend())([1.0])
 

@@ -1,4 +1,4 @@
-"""Arguments that stay where the program reads them, and inputs that live where the program would copy them to."""
+"""Bound arguments, which the program reads in place, and inputs stored where the program would copy them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEIGHTS = [Value(0.5), Value(-1.0), Value(2.0)]
 
 
 def grown(rows: list[list[Any]], x: list[Any], index: int) -> list[Value]:
-    """Three rows that are given, and one more that is computed: their products with one row of them."""
+    """Compute the products of three given rows and a computed one with one of them."""
     own = [a * w for a, w in zip(x, WEIGHTS, strict=True)]
     everything = [*rows, own]
     return [F.dot(row, F.pick(everything, index)) for row in everything]
@@ -61,7 +61,7 @@ def test_results_without_examples_are_repeated() -> None:
     assert jit(lambda x: weight * 3.0, [weight]).bind([1.0, 1.0])().tolist() == [[6.0, 6.0]]
 
 
-def test_an_index_is_looked_at_every_time() -> None:
+def test_an_index_is_checked_at_every_call() -> None:
     bound = jit(grown, WEIGHTS).bind(*arguments(1))
     for wrong in (-1, 4):
         bound.arguments[2][0] = wrong
@@ -69,7 +69,7 @@ def test_an_index_is_looked_at_every_time() -> None:
             bound()
 
 
-def test_parameters_that_were_added_to_are_noticed() -> None:
+def test_added_parameters_are_noticed() -> None:
     parameters = Parameters()
     bound = jit(lambda x: x * WEIGHTS[0], parameters).bind([1.0])
     assert bound().tolist() == [[0.5]]
@@ -78,7 +78,7 @@ def test_parameters_that_were_added_to_are_noticed() -> None:
         bound()
 
 
-def test_threads_share_out_bound_arguments() -> None:
+def test_bound_arguments_are_split_across_threads() -> None:
     batch = arguments(5)
     bound = jit(grown, WEIGHTS, backend=NumpyBackend(threads=2), dtype="float64").bind(*batch)
     bound.arguments[1][...] *= 2.0
@@ -97,7 +97,7 @@ def test_bound_arguments_on_tensors() -> None:
     assert bound() == pytest.approx(expected)
 
 
-def test_rows_that_are_given_are_not_copied_beside_the_one_that_is_computed() -> None:
+def test_given_rows_are_not_copied_next_to_the_computed_one() -> None:
     compiled = agree(lambda *x: F.mean(grown(*x)), WEIGHTS, *arguments(3))
     runs = executor(compiled, 3)
     assert [compiled.program.arrays[n].shape for n in runs.residents] == [(3, 3)]
@@ -105,13 +105,13 @@ def test_rows_that_are_given_are_not_copied_beside_the_one_that_is_computed() ->
 
 
 def copies(*more: Instruction) -> Program:
-    """An input of three numbers is copied to the first three places of four; then ``more`` happens."""
+    """Copy an input of three numbers to the first three of four elements; then run ``more``."""
     arrays = (Array((3,), "input", lanes=True), Array((4,), lanes=True))
     to_the_front = Instruction("copy", (3,), Access(1, (0,), ((1,),)), (identity(0, (3,)),))
     return Program(arrays, (to_the_front, *more), ((identity(1, (4,)), (4,)),), 1 + len(more))
 
 
-def test_what_is_written_to_is_no_home_for_an_input() -> None:
+def test_an_input_is_not_stored_in_an_array_that_is_written_to() -> None:
     one = Access(1, (3,), ((0,),))
     assert list(residents(copies(Instruction("copy", (1,), one, (5.0,))))) == [0]
     inside = Access(1, (2,), ((0,),))
@@ -119,7 +119,7 @@ def test_what_is_written_to_is_no_home_for_an_input() -> None:
     assert not residents(copies(Instruction("copy", (1,), inside, (5.0,), accumulate=True)))
 
 
-def test_numbers_that_are_read_twice_in_no_order_have_both_gradients() -> None:
+def test_numbers_read_twice_in_irregular_order_get_both_gradients() -> None:
     order = [2, 0, 1, 1, 4, 0, 3, 3]
     weights = [Value(0.1 * i) for i in range(8)]
 

@@ -1,4 +1,4 @@
-"""Programs that decide on their arguments by every means that Python has: as in the eager engine, or refused."""
+"""Programs that branch on their arguments in every way Python offers: they match the eager engine or are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ import collections.abc
 LESS = float.__lt__
 """
 
-#: Asked of one number v: of an argument or of something computed from it.
+#: Questions about one number v: an argument, or something computed from it.
 OF_ANY = """
 v|not v|bool(v)|v > 0|0 >= v|v < w|v <= 0.5 < 2|v == 1.0|1.0 == v|v != 0|v != v|v is v|v in (0.0, 1.0)|v in {0.0, 1.0}
 v == None|v == 'text'|v in [None, 'auto']|v == w|w == v|v == np.array([1.0])
@@ -85,7 +85,7 @@ eval('type(v)', {'v': v}) is float|__import__('builtins').type(v) is float|__bui
 copy.copy(v) == 1.0|copy.deepcopy([v]) == [1.0]|operator.eq(v, 1.0)|operator.mod(v, 2)|list(map(float, [v]))[0] > 0
 w.data > 0|float(w) > v|w > 0|str(w) == str(v)|round(w) > v|f'{w:.1f}' == f'{v:.1f}'|w.grad == v|bool(w) and v
 """
-#: Asked of an integer as well.
+#: Questions about integers, too.
 OF_INTEGERS = """
 [0, 1, 2, 3][v]|'0123'[v] == '1'|(5, 6, 7, 8).__getitem__(v) == 6|range(v)|list(range(v, 2))|xs[:v]|xs[v:]|[0] * v
 v * [0]
@@ -161,7 +161,7 @@ WHOLE = [
 
 
 def run(source: str) -> Callable[..., Any]:
-    """The function of a program's text, with a parameter of its own."""
+    """Return the function in a program's text, with its own parameter."""
     name = f"<program {source}>"
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     space: dict[str, Any] = {}
@@ -182,7 +182,7 @@ EXAMPLES: list[tuple[list[float], list[float], list[list[float]], list[int], lis
 
 
 def outcome(body: str) -> str:
-    """ "equal", "refused", "skipped" when Python has no answer for some example, or what went wrong."""
+    """Return "equal", "refused", "skipped" if Python itself fails on some example, or what went wrong."""
     function = run(f"{HEADER}\ndef program(w, x, y, xs, k, ks):\n {body}\n")
     w = Value(1.5)
     examples = EXAMPLES[0]
@@ -209,12 +209,12 @@ def questions(text: str) -> list[str]:
 
 
 def ask(question: str, number: str) -> str:
-    """A question about a number, in which it is called v."""
+    """Make a question about a number called v."""
     return f"(lambda v: {question})({number})"
 
 
 def bodies(rng: random.Random) -> Iterator[str]:
-    """Every question about every number once, in random forms, and then the programs that are one question."""
+    """Yield every question about every number once, in random forms, then the programs that are a single question."""
     for question, number in itertools.product(questions(OF_ANY), NUMBERS + INTEGERS):
         yield rng.choice(FORMS).format(q=ask(question, number))
     for question, number in itertools.product(questions(OF_INTEGERS), INTEGERS):
@@ -224,7 +224,7 @@ def bodies(rng: random.Random) -> Iterator[str]:
 
 
 def survey(programs: list[str]) -> dict[str, list[str]]:
-    """The programs by their outcome."""
+    """Return the programs by outcome."""
     found: dict[str, list[str]] = {}
     for body in programs:
         result = outcome(body)
@@ -234,8 +234,8 @@ def survey(programs: list[str]) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.filterwarnings("ignore")  # numpy warns of what the made-up programs do
-def test_programs_that_decide_on_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.filterwarnings("ignore")  # the generated programs cause numpy warnings
+def test_programs_that_branch_on_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     rng = random.Random(20)
     found = survey(rng.sample(list(bodies(rng)), 300))
     capsys.readouterr()
@@ -271,7 +271,7 @@ def test_a_refusal_is_final(question: str) -> None:
         assert outcome(body) == "refused"
 
 
-def test_a_refusal_in_an_endless_loop_ends() -> None:
+def test_a_refusal_ends_an_endless_loop() -> None:
     assert (
         outcome("for _ in iter(int, 1):\n  try:\n   return w * x if x > -9 else w\n  except Exception:\n   pass")
         == "refused"
@@ -279,7 +279,7 @@ def test_a_refusal_in_an_endless_loop_ends() -> None:
 
 
 @pytest.mark.parametrize("caught", ["Exception", "BaseException"])
-def test_a_bare_handler_in_an_endless_loop_ends(caught: str) -> None:
+def test_a_bare_handler_in_an_endless_loop_is_ended(caught: str) -> None:
     before = sys.gettrace()
     loop = "while True:\n  try:\n   return w if x > 0 else w * 2\n  except{}:\n   pass"
     assert outcome(loop.format("")) == outcome(loop.format(f" {caught}")) == "refused"
@@ -297,7 +297,7 @@ def test_a_refusal_in_a_thread_of_the_function_is_final(done: str) -> None:
     assert jit(lambda x: x * 2)([1.5]).tolist() == [3.0]
 
 
-def test_errors_that_numbers_have_too_may_be_caught() -> None:
+def test_errors_that_plain_numbers_also_raise_may_be_caught() -> None:
     w = Value(2.0)
 
     def loss(x: Any) -> Any:
@@ -321,7 +321,7 @@ def test_errors_that_numbers_have_too_may_be_caught() -> None:
     assert jit(loss, dtype="float64")([3.0]).tolist() == [loss(3.0).data]
 
 
-def test_an_operation_that_may_have_no_answer_is_refused_by_the_line_that_catches_it() -> None:
+def test_a_partial_operation_is_refused_where_its_error_is_caught() -> None:
     w = Value(2.0)
 
     def inverse(x: Any) -> Any:
@@ -356,11 +356,11 @@ def test_an_operation_that_may_have_no_answer_is_refused_by_the_line_that_catche
     ],
     ids=["finally", "with", "comprehension", "in handler", "with in handler", "other", "cleans up", "raises"],
 )
-def test_an_error_is_caught_wherever_python_goes_on(body: str, expected: str) -> None:
+def test_every_way_to_catch_an_error_is_recognized(body: str, expected: str) -> None:
     assert outcome(body) == expected
 
 
-def test_what_takes_no_traced_number_is_explained() -> None:
+def test_functions_that_take_no_traced_number_are_explained() -> None:
     with pytest.raises(CompileError, match=r"Decimal\(x\).*\n.*compute it outside"):
         jit(lambda x: x * float(decimal.Decimal(x)))([1.0])
     with pytest.raises(CompileError, match=r"json.dumps\(x\).*\n.*compute it outside"):
@@ -386,7 +386,7 @@ def test_what_takes_no_traced_number_is_explained() -> None:
     ],
     ids=["array", "arrays", "comprehension", "traced", "method", "methods", "type", "module", "base"],
 )
-def test_what_a_question_is_about_is_found_however_it_was_loaded(body: str, expected: str) -> None:
+def test_the_variable_of_a_question_is_found_however_it_was_loaded(body: str, expected: str) -> None:
     # One instruction may load two variables, or store one and load another: Python 3.13 and newer.
     assert outcome(f"t = np.array([1.0, 2.0])\n {body}") == expected
 
@@ -398,12 +398,12 @@ def test_an_array_may_be_a_global() -> None:
     assert jit(lambda x: x * ARRAY[1, 0] + ARRAY.shape[0])([2.0]).tolist() == [8.0]
 
 
-def test_type_is_as_before_afterwards() -> None:
+def test_type_is_restored_afterwards() -> None:
     jit(lambda x: x * (2 if type(x) is float else 3))([1.0])
     assert "type" not in globals()
 
 
-def test_an_error_that_the_function_makes_of_a_refusal_is_the_refusal() -> None:
+def test_an_error_raised_from_a_refusal_is_replaced_by_the_refusal() -> None:
     def loss(x: Any) -> Any:
         try:
             return x if x > 0 else -x
@@ -422,7 +422,7 @@ DRAW = RNG.random
 
 @pytest.fixture(params=["alone", "with another thread"])
 def company(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Another thread, or none."""
+    """Run another thread, or none."""
     ends = threading.Event()
     thread = threading.Thread(target=ends.wait)
     if request.param != "alone":
@@ -448,11 +448,11 @@ def company(request: pytest.FixtureRequest) -> Iterator[None]:
         lambda: next(iter(DRAW, 2)),
     ],
 )  # fmt: skip
-def test_chance_that_two_runs_do_not_show(draw: Any) -> None:
+def test_randomness_that_two_runs_do_not_reveal(draw: Any) -> None:
     w = Value(2.0)
 
     def loss(x: Any) -> Any:
-        draw()  # decides nothing here: both runs record the same
+        draw()  # has no effect here: both runs record the same
         return w * x
 
     with pytest.raises(CompileError, match=r"(?s)test_decisions.py:\d+: .*lambda.*frozen"):
@@ -462,7 +462,7 @@ def test_chance_that_two_runs_do_not_show(draw: Any) -> None:
     assert uuid.uuid4() != uuid.uuid4()
 
 
-def test_numbers_are_numbers_and_values_are_values_inside_of_modules() -> None:
+def test_numbers_and_values_keep_their_types_inside_modules() -> None:
     class Weighted(nn.Module):
         def __init__(self) -> None:
             self.w = Value(2.0)
@@ -480,7 +480,7 @@ def test_numbers_are_numbers_and_values_are_values_inside_of_modules() -> None:
         assert jit(loss, dtype="float64")([x], [k]) == pytest.approx([loss(x, k).data])
 
 
-def test_a_generator_that_begins_anew_at_every_call_is_no_chance() -> None:
+def test_a_generator_seeded_at_every_call_is_not_random() -> None:
     w = Value(2.0)
     got = jit(lambda x: w * x * random.Random(5).random() * np.random.default_rng(5).random(), [w], dtype="float64")(
         [3.0]
@@ -488,7 +488,7 @@ def test_a_generator_that_begins_anew_at_every_call_is_no_chance() -> None:
     assert got == pytest.approx([6.0 * random.Random(5).random() * np.random.default_rng(5).random()])
 
 
-def test_what_is_the_same_whenever_it_is_asked_is_no_chance() -> None:
+def test_a_call_that_always_returns_the_same_is_not_random() -> None:
     w = Value(2.0)
     for fact in (os.getpid, lambda: time.strftime("%H", time.gmtime(0)), lambda: DATE(2020, 1, 1), lambda: hash("a")):
         assert jit(lambda x, fact=fact: w * x if fact() else w)([1.0]).tolist() == [2.0]
@@ -533,7 +533,7 @@ def test_all_objects_are_not_held_while_other_threads_run(monkeypatch: pytest.Mo
         thread.join()
 
 
-def test_another_thread_may_look_at_the_clock_meanwhile() -> None:
+def test_another_thread_may_read_the_clock_meanwhile() -> None:
     times: list[float] = []
 
     def loss(x: Any) -> Any:

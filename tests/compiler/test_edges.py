@@ -1,8 +1,8 @@
-"""Numbers at the edges: engine, interpreter, numpy, machine code, Python and PyTorch say the same, there and back.
+"""Edge cases: engine, interpreter, numpy, machine code, Python and PyTorch agree, forward and backward.
 
-Where back ends may differ by design: in the last bits; in the sign of a zero; and where a result is refused by the
-engine, which the programs answer with infinity or NaN. In machine code, a number that divides many others is inverted
-once, so that a divisor below 1e-308 divides to infinity.
+Back ends may differ by design in the last bits, in the sign of a zero, and where a result is refused by the
+engine: programs give infinity or NaN there. In machine code, a number that divides many others is inverted
+once, so a divisor below 1e-308 gives infinity.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tinygrad_edu.compiler.program.interpreter import interpret
 from tinygrad_edu.engine import apply, constant, maximum, minimum
 
 INF, NAN = math.inf, math.nan
-#: Zeros, the smallest numbers, the largest, none; where exp leaves its range in both directions; ties.
+#: Zeros, the smallest and largest numbers, NaN; where exp overflows and underflows; ties.
 EDGES = [
     0.0, -0.0, 5e-324, -5e-324, 1e-310, 1e-300, -1e-300, 1e308, -1e308, INF, -INF, NAN, 1.0, -1.0, 0.5, 2.0, -3.0,
     1e-9, 37.0, -40.0, -709.0, -720.0, -745.0, 710.0, 1e4, -1e4,
 ]  # fmt: skip
-PAIRED = [0.0, -0.0, 5e-324, 1e308, INF, -INF, NAN, 1.0, -1.0, 0.5]  # each with each
+PAIRED = [0.0, -0.0, 5e-324, 1e308, INF, -INF, NAN, 1.0, -1.0, 0.5]  # all pairs
 IN_SINGLE = [0.0, -0.0, 1e-6, -1e-6, 1e6, -1e6, INF, -INF, NAN, 1.0, -1.0, 0.5, -3.0, 1e-4, -40.0, 80.0, -95.0]
 GRADIENTS = (1.0, 0.0, INF)
 EXPONENTS = (0.0, 1.0, 2.0, 3.0, 5.0, 0.5, -0.5, 1.5, 0.25, -1.0, -2.0, INF, NAN)
@@ -49,7 +49,7 @@ CASES: dict[str, tuple[int, Callable[..., Any]]] = {
 
 @cache
 def eager(name: str, point: tuple[float, ...], gradient: float) -> tuple[float, list[float]] | None:
-    """The number and the gradients that go on; None where mathematics has no answer."""
+    """Return the number and the gradients passed on, or None where the result is undefined."""
     leaves = [Value(x) for x in point]
     try:
         out = CASES[name][1](*leaves)
@@ -61,7 +61,7 @@ def eager(name: str, point: tuple[float, ...], gradient: float) -> tuple[float, 
 
 
 class Swept:
-    """A case compiled for many points at once, each with Values of its own, forward alone and with gradients."""
+    """A case compiled for many points at once, each with its own Values, forward only and with gradients."""
 
     def __init__(self, name: str, points: list[tuple[float, ...]], dtype: str = "float64") -> None:
         arity, function = CASES[name]
@@ -82,7 +82,7 @@ class Swept:
         return compiled
 
     def on(self, backend: str, gradient: float) -> tuple[Any, Any]:
-        """The results of all points, and the gradients (arity, points)."""
+        """Return the results of all points, and the gradients (arity, points)."""
         batch = np.full((1, len(self.points)), gradient)
         run = {"interpreter": self._interpreted, "torch": self._tensors}.get(backend, partial(self._arrays, backend))
         out, found = run(batch)
@@ -95,7 +95,7 @@ class Swept:
 
     def _arrays(self, backend: str, batch: Any) -> tuple[Any, Any]:
         ours = NumpyBackend(native=backend == "machine code")
-        with pytest.MonkeyPatch.context() as patch:  # every stretch as machine code, however small it is
+        with pytest.MonkeyPatch.context() as patch:  # every part as machine code, however small
             patch.setattr(numpy_executor, "FEW", 0)
             patch.setattr(scalars, "WORTH", -INF if backend == "Python" else INF)
             patch.setattr(scalars, "MOST_POINTS", 2000)
@@ -131,7 +131,7 @@ class Swept:
 
 
 def wrong(name: str, swept: Swept, backend: str, near: Callable[[float, float], bool]) -> Iterator[str]:
-    """What a back end says otherwise than the engine."""
+    """Return where a back end differs from the engine."""
     for gradient in GRADIENTS:
         out, gradients = swept.on(backend, gradient)
         for n, point in enumerate(swept.points):
@@ -148,23 +148,23 @@ def wrong(name: str, swept: Swept, backend: str, near: Callable[[float, float], 
 
 
 def nearly(a: float, b: float) -> bool:
-    """Up to the last bits, of which the smallest numbers have few."""
+    """Compare up to the last bits; the smallest numbers have few."""
     return a == b or abs(a - b) <= max(1e-13 * min(abs(a), abs(b)), 1e-322)
 
 
 def nearly_in_single(a: float, b: float) -> bool:
-    """The same with the digits of float32, and its range."""
+    """Compare with the precision and range of float32."""
     return a == b or abs(a - b) <= max(1e-5 * min(abs(a), abs(b)), 1e-37) or min(abs(a), abs(b)) > 1e37
 
 
 def points(name: str) -> list[tuple[float, ...]]:
-    """Where a case is tried."""
+    """Return the points at which a case is tried."""
     arity = CASES[name][0]
     return list(itertools.product(EDGES if arity == 1 else PAIRED, repeat=arity))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_interpreter_numpy_machine_code_and_python_say_what_the_engine_says(name: str) -> None:
+def test_the_interpreter_numpy_machine_code_and_python_match_the_engine(name: str) -> None:
     swept = Swept(name, points(name))
     for backend in ("interpreter", "numpy", "machine code", "Python"):
         assert list(wrong(name, swept, backend, nearly)) == []
@@ -172,7 +172,7 @@ def test_the_interpreter_numpy_machine_code_and_python_say_what_the_engine_says(
 
 @pytest.mark.torch
 @pytest.mark.parametrize("name", CASES)
-def test_tensors_say_what_the_engine_says(name: str) -> None:
+def test_tensors_match_the_engine(name: str) -> None:
     assert list(wrong(name, Swept(name, points(name)), "torch", nearly)) == []
 
 
@@ -187,11 +187,11 @@ def test_in_single_precision(name: str) -> None:
 def test_a_zero_derivative_stops_an_infinite_gradient_in_a_whole_function() -> None:
     w = [Value(-1.0), Value(4.0)]
     compiled = jit(lambda x: sum((v * x).relu().sqrt() for v in w), w, dtype="float64")
-    assert compiled.value_and_grad([1.0]) == 2.0  # the slope of the first root is infinite
+    assert compiled.value_and_grad([1.0]) == 2.0  # the first square root has an infinite derivative
     assert compiled.parameters.gradient.tolist() == [0.0, 0.25]
 
 
-def test_a_shared_divisor_gets_no_share_from_a_quotient_of_zero() -> None:
+def test_a_shared_divisor_gets_no_gradient_from_a_quotient_of_zero() -> None:
     w = Value(4.0)
     compiled = jit(lambda xs: sum((x / w).sqrt() for x in xs), [w], dtype="float64")  # (0 + 1 + 2) / sqrt(w)
     assert compiled.value_and_grad([[0.0, 1.0, 4.0]]) == 1.5
@@ -205,7 +205,7 @@ def test_a_computed_zero_to_the_power_of_zero() -> None:
     assert w.grad == 0.0
 
 
-def test_a_large_gradient_is_no_warning() -> None:
+def test_a_large_gradient_causes_no_warning() -> None:
     w = Value(1.0)
     assert jit(lambda x: w * x * 1e25, [w]).value_and_grad([1.0]) == np.float32(1e25)
     assert w.grad == pytest.approx(1e25)

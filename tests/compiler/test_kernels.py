@@ -1,4 +1,4 @@
-"""What the backend computes with functions of its own, against the operation table."""
+"""The back end's own element-wise functions against the operation table."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_powers_with_a_fixed_exponent(exponent: float) -> None:
     assert target.tolist() == pytest.approx([ops.POW.derivatives(x, exponent, x**exponent)[0] for x in a.tolist()])  # type: ignore[misc]
 
 
-def test_the_operations_that_need_a_rule_have_one() -> None:
+def test_operations_that_need_their_own_function_have_one() -> None:
     linear: Any = {"add", "sub", "mul", "neg", "gelu", "detach"}
     for op in ops.TABLE:
         if op.name not in linear:
@@ -109,7 +109,7 @@ def test_overrides_are_the_derived_derivatives(key: str, exponent: float | None)
 
 def test_every_derivative_is_derived_or_an_override() -> None:
     every = {f"{op.name}:{n}" for op in ops.TABLE if op.derivatives for n in range(op.arity or 2)}
-    assert {*elementwise.SLOPES} == every - {"gelu:0"}  # that is computed along with gelu
+    assert {*elementwise.SLOPES} == every - {"gelu:0"}  # computed together with gelu
     assert {*elementwise._DERIVED} == every - {"gelu:0"}
     assert {*llvm_math.OVERRIDES} == {"grad:gelu:0", "grad:pow:0"}
     assert {name for name in llvm_math._FORMULAS if name.startswith("grad:")} == {f"grad:{n}" for n in every}

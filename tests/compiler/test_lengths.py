@@ -1,4 +1,4 @@
-"""Lists of different lengths: a program for each, and the numbers of the scalar engine for every one of them."""
+"""Lists of different lengths: one program per length, and the scalar engine's numbers for all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def mean_square(xs: list[float]) -> Any:
 
 
 def expected(function: Any, values: list[Value], examples: list[Any]) -> tuple[float, list[float]]:
-    """The mean over examples, and its gradient, by the scalar engine."""
+    """Compute the mean over examples and its gradient with the scalar engine."""
     for value in values:
         value.zero_grad()
     loss = sum(function(*example) for example in examples) / len(examples)
@@ -95,13 +95,13 @@ def test_results_that_are_lists_differ_in_length() -> None:
         compiled([[1.0], [1.0, 2.0]])
 
 
-def test_a_loss_that_is_not_finite_in_one_of_the_lengths() -> None:
+def test_a_loss_that_is_not_finite_for_one_length() -> None:
     compiled = jit(lambda xs: (a * sum(xs)).log(), [a])
     with pytest.raises(DomainError, match=r"'log' at test_lengths.py:\d+"):
         compiled.value_and_grad([[1.0, 2.0], [-1.0]])
 
 
-def test_many_lengths_are_warned_of_and_the_programs_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_lengths_cause_a_warning_and_programs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinygrad_edu.compiler.compiled._SHAPES", 22)
     compiled = jit(lambda xs: a * sum(xs), [a], dtype="float64")
     with warnings.catch_warnings():
@@ -147,7 +147,7 @@ def test_a_change_reaches_the_programs_of_all_lengths() -> None:
     assert dropped.stats().programs == 4
 
 
-def test_it_may_stay_as_it_was_at_the_first_call() -> None:
+def test_without_watching_the_first_numbers_are_kept() -> None:
     compiled = jit(lambda xs: a * sum(xs), [a], watch=False)
     for xs in ([1.0, 2.0], [1.0, 2.0, 3.0], [4.0, 5.0]):
         assert compiled([xs]).tolist() == [3.0 * sum(xs)]

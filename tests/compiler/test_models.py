@@ -68,7 +68,7 @@ def test_a_bigram_table() -> None:
     agree(loss, table, tokens(3, 4, vocab_size=7), tokens(3, 4, vocab_size=7, seed=1))
 
 
-def test_a_table_with_more_entries_than_a_matrix_of_ones_and_zeros_is_good_for() -> None:
+def test_a_table_too_large_for_a_one_hot_matrix() -> None:
     table = matrix(600, 2, random.Random(0))
 
     def loss(xs: Any) -> Value:
@@ -107,13 +107,13 @@ def test_a_convolution_reads_one_array_in_overlapping_windows() -> None:
     agree(loss, [w, scale], numbers(3, 8))
 
 
-def test_weights_alone_have_a_loss_too() -> None:
+def test_a_loss_of_weights_alone() -> None:
     w = matrix(3, 4, random.Random(0))
     compiled = agree(lambda: F.mean([v * v + v for row in w for v in row]), w)
     assert compiled().shape == (1,)
 
 
-def test_a_penalty_on_the_weights_beside_the_examples() -> None:
+def test_a_penalty_on_the_weights_in_addition_to_the_examples() -> None:
     w = matrix(3, 4, random.Random(0))
 
     def loss(x: Any) -> Value:
@@ -134,18 +134,18 @@ def test_parameters_need_not_be_listed() -> None:
     assert set(compiled.parameters.values) == {a, *w}
 
 
-def test_vectors_of_parameters_that_are_no_row_of_a_tensor() -> None:
+def test_vectors_of_parameters_that_are_not_a_row_of_a_tensor() -> None:
     a, b, loose = [Value(0.5), Value(-1.5), Value(2.0)], [Value(3.0), Value(0.25)], Value(0.75)
 
     def loss(x: Any) -> Value:
         across = F.dot([a[2], b[0]], x)  # neighbors in the flat array, but of two tensors
-        known = F.dot(a[1:], x) * a[0]  # one of the two was met before, alone
+        known = F.dot(a[1:], x) * a[0]  # one of the two was seen before, alone
         return across + known + F.dot(a[:2], x) + F.dot(b[::-1], x) + F.dot([b[0], loose], x) + F.dot([a[0], 2.0], x)
 
     agree(loss, {"a": a, "b": b}, numbers(5, 2))
 
 
-def test_a_vector_across_two_tensors_of_which_a_module_has_one() -> None:
+def test_a_vector_across_two_tensors_only_one_of_which_a_module_owns() -> None:
     a, b, c = ([Value(float(n)), Value(n + 0.5)] for n in range(3))
 
     class Across(nn.Module):
@@ -181,11 +181,11 @@ def test_scores_without_a_maximum_in_the_softmax() -> None:
     agree(loss, [q, k], numbers(3, 4))
 
 
-def test_a_logarithm_in_the_half_square_does_not_poison_the_gradient() -> None:
+def test_a_logarithm_above_the_diagonal_does_not_poison_the_gradient() -> None:
     q, k = matrix(5, 3, random.Random(1)), matrix(5, 3, random.Random(2))
 
     def loss(x: Any) -> Value:
-        # The holes of the square, s > t, are negative: their logarithm is not a number.
+        # The masked entries, s > t, are negative: their logarithm is NaN.
         rows = [[F.dot(q[t], k[s]) ** 2 * (1.0 if s <= t else -1.0) + x for s in range(5)] for t in range(5)]
         return F.mean([sum(v.log() for v in row[: t + 1]) for t, row in enumerate(rows)])
 
@@ -214,7 +214,7 @@ def test_a_gpt_under_every_option(norm: str, norm_weight: bool, activation: str,
 
 
 def test_a_gpt_with_rotary_positions() -> None:
-    """The turning is a few array instructions: their number does not grow with the context."""
+    """The rotation is a few array instructions: their number does not grow with the context."""
     programs = []
     for block_size in (4, 9):
         config = GPTConfig(
@@ -227,9 +227,9 @@ def test_a_gpt_with_rotary_positions() -> None:
     assert short.instructions == long.instructions
 
 
-def test_rotary_positions_are_found_by_formulas() -> None:
-    # x·cos + y·sin is a sum of two products, but no dot product; and at position 0 cos is 1, which must not make the
-    # first position a case of its own: either would gather every number of queries and keys from a list of addresses.
+def test_rotary_positions_are_read_by_affine_accesses() -> None:
+    # x·cos + y·sin is a sum of two products, but not a dot product. At position 0 cos is 1, which must not become a
+    # special case. Either mistake would gather every number of queries and keys from a list of addresses.
     config = GPTConfig(vocab_size=11, block_size=6, n_layer=1, n_head=2, n_embd=8, positions="rotary")
     model = GPT(config, seed=1)
     compiled = jit(model.loss, model)
@@ -245,7 +245,7 @@ def test_a_factor_of_one_among_others_is_multiplied_like_the_others() -> None:
     assert sum("] = tanh(" in line for line in str(compiled.program).splitlines()) == 1
 
 
-def test_logits_are_nested_like_the_function_returns_them() -> None:
+def test_logits_are_nested_as_the_function_returns_them() -> None:
     model = GPT(GPTConfig(vocab_size=5, block_size=3, n_layer=1, n_head=1, n_embd=4, init_std=0.5))
     x = tokens(2, 3, vocab_size=5)
     logits = jit(model, dtype="float64")(x)
@@ -285,7 +285,7 @@ def test_a_gpt_written_as_plain_loops_of_two_layers() -> None:
     assert compiled.stats().matrix_products == 13
 
 
-def test_dropout_draws_anew_and_leaves_the_mean_alone() -> None:
+def test_dropout_draws_new_masks_and_keeps_the_mean() -> None:
     dropout = nn.Dropout(0.25)
     w = Value(1.0)
     compiled = jit(lambda xs: F.mean(dropout([w * x for x in xs])), [w], dtype="float64")
@@ -299,10 +299,10 @@ def test_dropout_draws_anew_and_leaves_the_mean_alone() -> None:
     compiled.seed(7)
     assert np.array_equal(again, compiled(ones))
     loss = compiled.value_and_grad(ones)
-    assert compiled.parameters.gradient[0] == pytest.approx(loss)  # the same mask on the way back
+    assert compiled.parameters.gradient[0] == pytest.approx(loss)  # the same mask in the backward pass
 
 
-def test_a_gpt_with_dropout_is_templated_too() -> None:
+def test_a_gpt_with_dropout_uses_module_templates() -> None:
     config = GPTConfig(vocab_size=7, block_size=4, n_layer=2, n_head=2, n_embd=8, dropout=0.5)
     model = GPT(config)
     compiled = jit(model.loss)
@@ -340,7 +340,7 @@ def test_a_batch_of_another_size() -> None:
     assert np.allclose(compiled(x), whole, rtol=1e-14)
 
 
-def test_many_results_come_as_one_array_and_modules_take_single_values() -> None:
+def test_many_results_are_one_array_and_modules_take_single_values() -> None:
     class Scaled(nn.Module):
         def forward(self, x: list[Value], factor: Any) -> list[Value]:
             return [v * factor for v in x]

@@ -1,4 +1,4 @@
-"""Machine code: which instructions run together, and that the formulas are those of the table."""
+"""Machine code: which instructions run together, and formulas that match the table."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ X = np.concatenate([np.linspace(-40, 40, 4001), [0.0, -0.0, 1e-30, -1e-30, 300.0
 
 @pytest.fixture
 def every_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels for everything, however small."""
+    """Make kernels for everything, however small."""
     monkeypatch.setattr(fusion, "NARROW", 1)
     monkeypatch.setattr(numpy_backend, "FEW", 0)
 
 
 def one(op: str, *inputs: Any, dtype: str = "float64") -> Any:
-    """An operation on arrays of the same length, and on numbers, as a kernel of its own."""
+    """Run an operation on arrays of the same length, and on numbers, as its own kernel."""
     columns = [np.asarray(x, dtype) for x in inputs if not isinstance(x, float)]
     names = iter(range(len(columns)))
     operands = tuple(x if isinstance(x, float) else Access(next(names), (), ()) for x in inputs)
@@ -50,7 +50,7 @@ def one(op: str, *inputs: Any, dtype: str = "float64") -> Any:
 
 
 def relative(found: Any, expected: Any, floor: float) -> float:
-    """The largest error, against the number itself."""
+    """Return the largest relative error."""
     return float((np.abs(found - expected) / np.maximum(np.abs(expected), floor)).max())
 
 
@@ -66,7 +66,7 @@ def test_functions_of_one_number(name: str, dtype: str, tolerance: float) -> Non
     out = one(name, x, dtype=dtype)
     finite = np.isfinite(expected)
     assert np.array_equal(out[~finite], expected[~finite])
-    # What is below every normal number may become 0. GELU is judged by the size of x: its tail has fewer digits.
+    # Subnormal results may become 0. The error of GELU is relative to x: its tail has fewer digits.
     floor = 1e-35 if dtype == "float32" else 1e-300
     scale = np.maximum(np.abs(x), 1.0) if name == "gelu" else 1.0
     assert relative(out[finite] / scale, expected[finite] / scale, 1.0 if name == "gelu" else floor) < tolerance
@@ -103,7 +103,7 @@ def test_gelu_keeps_the_digits_of_the_small_tail_in_float64() -> None:
 
 @needs_llvm
 @pytest.mark.usefixtures("every_stretch")
-def test_what_is_not_a_number_stays_so() -> None:
+def test_nan_stays_nan() -> None:
     x = [math.nan, math.inf, -math.inf, 1.0]
     for name, expected in {
         "exp": [math.nan, math.inf, 0.0, math.e],
@@ -143,26 +143,26 @@ def test_powers(exponent: float) -> None:
         assert slopes == pytest.approx(2.0 * exponent * a ** (exponent - 1.0), rel=1e-14)
 
 
-def test_what_has_no_formula_is_left_to_numpy() -> None:
+def test_operations_without_a_formula_are_left_to_numpy() -> None:
     a, out = identity(0, (2,)), identity(1, (2,))
     for op, inputs in (("sin", (a,)), ("cos", (a,)), ("pow", (a, 0.3)), ("pow", (a, a)), ("select", (a, a))):
         assert not able(Instruction(op, (2,), out, inputs))
 
 
 def normed(x: Any, gain: list[Value]) -> Any:
-    """A layer norm of rows, the sum of which is squared."""
+    """Compute a layer norm of rows whose sum is squared."""
     rows = [F.layer_norm(row, gain, [Value(0.0)] * len(row)) for row in x]
     return F.mean([v * v for row in rows for v in row])
 
 
 @needs_llvm
-def test_a_norm_is_one_kernel_that_keeps_its_intermediate_results_to_itself() -> None:
+def test_a_norm_is_one_kernel_that_stores_no_intermediate_results() -> None:
     gain = [Value(1.0 + 0.1 * n) for n in range(8)]
     compiled = jit(lambda x: normed(x, gain), gain)
     compiled(np.random.default_rng(0).normal(size=(64, 16, 8)))
     ((executor, _),) = compiled._versions[-1].executors.values()
     groups = [item for item in executor.schedule if isinstance(item, fusion.Group)]
-    assert len(groups[0].nests) >= 3  # the mean, the squares, the result: each needs all of the one before
+    assert len(groups[0].nests) >= 3  # the mean, the squares, the result: each needs the complete one before
     assert len(groups[0].hidden) >= 4
     assert len(executor.steps) < len(compiled.program.instructions) - 5
     apart = numpy_backend.NumpyExecutor(compiled.program, compiled.parameters.array, None, 64, native=False)
@@ -199,7 +199,7 @@ def test_with_and_without_machine_code(dtype: str) -> None:
     assert error(found[True][1], found[False][1]) < tolerance
 
 
-def test_without_llvmlite_numpy_does_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_llvmlite_numpy_runs_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "available", lambda: False)
     gain = [Value(1.0)] * 8
     compiled = jit(lambda x: normed(x, gain), gain)
@@ -209,7 +209,7 @@ def test_without_llvmlite_numpy_does_everything(monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_llvm
-def test_the_first_number_that_is_none_is_named_although_it_was_never_written_down() -> None:
+def test_the_first_nan_is_named_although_it_was_never_stored() -> None:
     w = [Value(1.0)]
 
     def loss(x: Any) -> Value:
@@ -228,7 +228,7 @@ def test_the_first_number_that_is_none_is_named_although_it_was_never_written_do
 
 
 @needs_llvm
-def test_the_time_of_a_group_is_that_of_its_instructions() -> None:
+def test_the_time_of_a_group_is_split_among_its_instructions() -> None:
     gain = [Value(1.0)] * 8
     compiled = jit(lambda x: normed(x, gain), gain)
     seconds, _ = compiled.timed(np.random.default_rng(0).normal(size=(64, 16, 8)))
@@ -254,19 +254,19 @@ def test_adam_as_a_program(threads: int) -> None:
 
 
 @needs_llvm
-def test_the_numbers_of_adam_follow_its_settings() -> None:
+def test_adam_follows_changed_settings() -> None:
     parameters = Parameters([Value(1.0) for _ in range(5000)])
     optimizer = AdamW(parameters, lr=0.5, eps=1e-8, weight_decay=0.0)
     parameters.gradient[:] = 2.0
     optimizer.step()
-    assert parameters.array == pytest.approx(np.full(5000, 0.5), rel=1e-5)  # the first step is as long as lr
+    assert parameters.array == pytest.approx(np.full(5000, 0.5), rel=1e-5)  # the first step has size lr
     optimizer.lr = 0.0
     optimizer.step()
     assert parameters.array == pytest.approx(np.full(5000, 0.5), rel=1e-5)
 
 
-def test_an_array_that_is_read_at_other_points_is_not_read_too_early() -> None:
-    # b[i] = a[i] + 1; c[i] = b[n - 1 - i] * 2: the second needs all of the first.
+def test_an_array_read_in_another_order_is_not_read_too_early() -> None:
+    # b[i] = a[i] + 1; c[i] = b[n - 1 - i] * 2: the second needs the complete first.
     n = 8
     back = Access(1, (n - 1,), ((-1,),))
     program = Program(
@@ -284,7 +284,7 @@ def test_an_array_that_is_read_at_other_points_is_not_read_too_early() -> None:
 
 
 def executor_of_gpt() -> Any:
-    """What runs the loss of a small GPT, and its gradient."""
+    """Return the executor of a small GPT's loss and gradient."""
     config = GPTConfig(vocab_size=7, block_size=16, n_layer=2, n_head=2, n_embd=16, norm="layernorm", norm_weight=True)
     model = GPT(config, seed=1)
     loss = jit(model.loss, Parameters(model))
@@ -295,7 +295,7 @@ def executor_of_gpt() -> Any:
 
 
 @needs_llvm
-def test_what_one_operation_makes_again_is_not_kept_for_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cheap_results_are_recomputed_in_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     executor = executor_of_gpt()
     program, source = executor.program, executor.source
     copies = program.instructions[len(source.instructions) :]
@@ -304,13 +304,13 @@ def test_what_one_operation_makes_again_is_not_kept_for_the_gradient(monkeypatch
     again = [it for it in copies if it.path.endswith("attn.head")]
     assert again  # the exponentials of the softmax, from its probabilities
     assert all(it.op == "mul" and it.inputs[0].array in quotients for it in again)
-    assert not any(it.op in ("exp", "gelu") for it in copies)  # dear
+    assert not any(it.op in ("exp", "gelu") for it in copies)  # expensive
     monkeypatch.setattr(numpy_backend, "rematerialize", lambda program, items, batch: (program, items, []))
     assert executor.memory.nbytes < executor_of_gpt().memory.nbytes
 
 
 @needs_llvm
-def test_gradients_of_gains_are_added_up_where_their_factors_are() -> None:
+def test_gradients_of_gains_are_summed_in_the_kernel_of_their_factors() -> None:
     executor = executor_of_gpt()
     totals = [m for item in executor.schedule if isinstance(item, fusion.Group) for m in item.members if m.total]
     assert {executor.program.instructions[m.number].out.array for m in totals} == {executor.program.gradient}
@@ -319,8 +319,8 @@ def test_gradients_of_gains_are_added_up_where_their_factors_are() -> None:
 
 
 @needs_llvm
-def test_a_number_that_was_written_over_is_not_taken_from_a_register() -> None:
-    # y[0] = 2·x[0]; y[i] = x[i] + 1 for all i; z = 3·y[0]: the second writes what the first has left in a register.
+def test_an_overwritten_number_is_not_read_from_a_register() -> None:
+    # y[0] = 2·x[0]; y[i] = x[i] + 1 for all i; z = 3·y[0]: the second overwrites what the first left in a register.
     first = Access(1, (0,), ((),))
     program = Program(
         (Array((4,), "input", lanes=True), Array((4,), lanes=True), Array((), lanes=True)),
@@ -353,10 +353,10 @@ def test_a_program_that_runs_often_has_kernels_for_single_vectors() -> None:
     groups = [item for item in bound._executor.schedule if isinstance(item, fusion.Group)]
     assert all(group.flat for group in groups)
     assert any(len(group.outer) == 1 for group in groups)  # a softmax for each half, in one kernel
-    assert len(bound._executor._calls) == 1  # and one call for all
+    assert len(bound._executor._calls) == 1  # and one call for all of them
 
 
-def test_places_that_several_loops_lead_to() -> None:
+def test_elements_reached_by_several_loops() -> None:
     digits, overlapping = (0, ((0, ((0, 1), (1, 4))),)), (0, ((0, ((0, 1), (1, 1))),))
     assert fusion._distinct(digits, [4, 3])
     assert not fusion._distinct(digits, [5, 3])

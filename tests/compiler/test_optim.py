@@ -47,7 +47,7 @@ def array_step(compiled: Any, optimizer: Any, max_norm: float) -> float:
 
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
-def test_the_same_steps_as_the_scalar_optimizer_and_a_change_between_them(kind: str, settings: Any) -> None:
+def test_the_same_steps_as_the_scalar_optimizer_and_switching_between_them(kind: str, settings: Any) -> None:
     model, loss = model_and_loss()
     twin, twin_loss = model_and_loss()
     extra, twin_extra = {}, {}
@@ -59,7 +59,7 @@ def test_the_same_steps_as_the_scalar_optimizer_and_a_change_between_them(kind: 
     array = getattr(array_optim, kind)(compiled.parameters, **settings, **twin_extra)
     for _ in range(3):
         assert array_step(compiled, array, 0.5) == pytest.approx(scalar_step(loss, scalar, 0.5), rel=1e-12)
-    # On with the other kind on both sides.
+    # Continue with the other kind on both sides.
     compiled.parameters.write_back()
     assert [p.data for p in twin.parameters()] == pytest.approx([p.data for p in model.parameters()], rel=1e-11)
     state, other = array.state_dict(), scalar.state_dict()

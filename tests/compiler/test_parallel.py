@@ -1,4 +1,4 @@
-"""A batch on several threads: the same losses, gradients and random numbers as on one."""
+"""Batches split across threads: the same losses, gradients and random numbers as on one thread."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def computed(threads: int, size: int, dropout: float = 0.0, dtype: str = "float6
     model = GPT(GPTConfig(**CONFIG, dropout=dropout), seed=4)
     loss = jit(model.loss, model, backend=NumpyBackend(threads), dtype=dtype)
     loss.seed(5)
-    losses = [loss.value_and_grad(*batch(size)) for _ in range(2)]  # the second draws on from where the first ended
+    losses = [loss.value_and_grad(*batch(size)) for _ in range(2)]  # the second continues the random sequence
     return losses[1], loss.parameters.gradient.copy(), loss(*batch(size))
 
 
@@ -58,13 +58,13 @@ def test_an_error_of_any_thread_is_raised() -> None:
     assert loss.value_and_grad([0, 1, 2, 3]) == 1.5
     with pytest.raises(IndexError, match="index 9 is out of range"):
         loss.value_and_grad([0, 1, 2, 9])
-    assert loss.value_and_grad([0, 1, 2, 3]) == 1.5  # and nothing is broken after it
+    assert loss.value_and_grad([0, 1, 2, 3]) == 1.5  # and the function still works afterwards
     logarithm = jit(lambda x: (x * table[1]).log(), table, backend=NumpyBackend(2), dtype="float64")
     with pytest.raises(DomainError, match="'log'"):
         logarithm.value_and_grad([1.0, 1.0, 1.0, -1.0])
 
 
-def test_the_share_that_is_kept_is_the_one_asked_for() -> None:
+def test_dropout_keeps_the_requested_fraction() -> None:
     draws = dropout_mask(np.random.default_rng(0), (1000,), 0.25, Share.whole(1000))
     assert abs(draws.mean() - 0.75) < 0.002  # four standard deviations
     assert abs(np.corrcoef(draws[:, 0::2].ravel(), draws[:, 1::2].ravel())[0, 1]) < 0.006  # the two halves of a word
@@ -74,6 +74,6 @@ def test_nearly_all_can_be_dropped() -> None:
     assert not dropout_mask(np.random.default_rng(0), (1000,), 1.0 - 1e-12, Share.whole(3)).any()
 
 
-def test_threads_must_be_a_number_of_threads() -> None:
+def test_an_invalid_number_of_threads_is_refused() -> None:
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         NumpyBackend(threads=0)

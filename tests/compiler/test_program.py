@@ -1,4 +1,4 @@
-"""The program as a thing of its own: its text, its checker, its statistics, its memory."""
+"""The compiled program itself: its text, checker, statistics and memory."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_tracing_leaves_no_tracers_behind() -> None:
     del compiled
 
 
-def test_what_a_compilation_needed_is_freed_without_the_collector() -> None:
+def test_memory_of_a_compilation_is_freed_without_the_collector() -> None:
     from tinygrad_edu.compiler.frontend.simplify import Node
     from tinygrad_edu.compiler.frontend.tracers import Body
 
@@ -163,7 +163,7 @@ def with_first(program: Any, **changes: Any) -> Any:
     return replace(program, instructions=(replace(program.instructions[0], **changes), *program.instructions[1:]))
 
 
-def test_the_checker_sees_an_access_that_leaves_its_array() -> None:
+def test_the_checker_finds_an_access_outside_its_array() -> None:
     def change(program: Any) -> Any:
         it = program.instructions[0]
         far = replace(it.inputs[1], offset=(1000,))
@@ -176,18 +176,18 @@ def test_the_checker_sees_an_access_that_leaves_its_array() -> None:
     assert "%3[i] = Σj" in message
 
 
-def test_the_checker_sees_a_read_before_the_write() -> None:
+def test_the_checker_finds_a_read_before_the_write() -> None:
     assert "before it is written" in broken(
         lambda p: replace(p, instructions=p.instructions[2:], forward=p.forward - 2)
     )
 
 
-def test_the_checker_sees_an_unknown_operation() -> None:
+def test_the_checker_finds_an_unknown_operation() -> None:
     assert "unknown operation" in broken(lambda p: with_first(p, op="conjure"))
     assert "unknown way to combine" in broken(lambda p: with_first(p, reduce="xor"))
 
 
-def test_the_checker_sees_a_write_to_what_is_given() -> None:
+def test_the_checker_finds_a_write_to_an_input() -> None:
     def change(program: Any) -> Any:
         parameters = next(n for n, a in enumerate(program.arrays) if a.kind == "parameter")
         return with_first(program, out=Access(parameters, (0,), ((1, 0),)))
@@ -195,17 +195,17 @@ def test_the_checker_sees_a_write_to_what_is_given() -> None:
     assert "given from outside" in broken(change)
 
 
-def test_the_checker_sees_a_wrong_number_of_axes() -> None:
+def test_the_checker_finds_a_wrong_number_of_axes() -> None:
     assert "wrong number" in broken(lambda p: with_first(p, out=identity(p.instructions[0].out.array, (4, 3))))
 
 
-def test_asking_before_compiling() -> None:
+def test_stats_before_compiling() -> None:
     compiled = jit(lambda x: x * 2)
     with pytest.raises(CompileError, match="is not compiled yet: call it"):
         compiled.stats()
 
 
-def test_the_mean_of_a_batch_is_what_is_differentiated() -> None:
+def test_gradients_are_those_of_the_mean_of_a_batch() -> None:
     w = Value(3.0)
     compiled = jit(lambda x: w * x, [w], dtype="float64")
     assert compiled.value_and_grad([1.0, 2.0, 6.0]) == pytest.approx(9.0)

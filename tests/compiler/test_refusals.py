@@ -1,4 +1,4 @@
-"""What cannot be compiled says so, names the line, and says what to write instead."""
+"""Errors for code that cannot be compiled: they name the line and say what to write instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ w = [0.5, -0.25]
 
 
 def refused(function: Any, *batch: Any, parameters: Any = None) -> str:
-    """The message, after checking that it names the line of ``function`` that is marked."""
+    """Return the error message; check that it names the marked line of ``function``."""
     with pytest.raises(CompileError) as caught:
         jit(function, parameters)(*batch)
     message = str(caught.value)
@@ -65,7 +65,7 @@ def test_the_number_of_something_computed(read: Any) -> None:
 def test_the_number_of_a_parameter(read: Any) -> None:
     a = Value(2.0)
     assert "frozen" in refused(lambda x: x * read(a), X)
-    assert a.data == 2.0  # the guard is gone again
+    assert a.data == 2.0  # the guard has been removed
 
 
 def test_changing_a_parameter_inside() -> None:
@@ -89,11 +89,11 @@ def test_a_plain_list_indexed_by_an_example() -> None:
     assert "pick(list, index)" in refused(loss, [0, 1])
 
 
-def test_parameters_that_were_handed_in_may_be_indexed() -> None:
+def test_parameters_passed_in_may_be_indexed() -> None:
     state = {"table": [[Value(1.0)], [Value(2.0)]]}
     compiled = jit(lambda i: state["table"][i][0] * 2, state)
     assert compiled([1, 0]).tolist() == [4.0, 2.0]
-    assert type(state["table"]) is list  # and are plain again
+    assert type(state["table"]) is list  # and are plain lists again
 
 
 @pytest.mark.parametrize("use", [lambda i: i == 0, lambda i: {0: 1}[i], lambda i: range(i), lambda i: bool(i)])
@@ -107,7 +107,7 @@ def test_an_index_that_is_computed() -> None:
     assert "integer argument" in refused(lambda i: table[i + 1], [0, 0])
 
 
-def test_chance_that_would_be_frozen() -> None:
+def test_randomness_that_would_be_frozen() -> None:
     rng = random.Random(0)
 
     def loss(x: Any) -> Any:
@@ -131,7 +131,7 @@ def test_no_grad_inside() -> None:
     assert "detach" in refused(loss, X)
 
 
-def test_a_value_kept_from_the_call_before() -> None:
+def test_a_value_kept_from_the_previous_call() -> None:
     class Cell(nn.Module):
         def __init__(self) -> None:
             self.state: Any = None
@@ -173,7 +173,7 @@ def test_a_compiled_function_inside_another() -> None:
         jit(lambda x: inner([x]))(X)
 
 
-def test_batches_that_are_none() -> None:
+def test_invalid_batches() -> None:
     compiled = jit(lambda x: F.mean([v * v for v in x]))
     with pytest.raises(ShapeError, match="argument 1 has 1, argument 2 has 2"):
         jit(lambda x, y: x * y)([1.0], [1.0, 2.0])
@@ -228,7 +228,7 @@ def test_after_a_refusal_the_engine_is_as_before() -> None:
     assert Value(1.0).op is None
 
 
-def test_operations_by_name_and_of_ones_own() -> None:
+def test_operations_by_name_and_custom_operations() -> None:
     steep = ops.Op("steep", "steep", 1, lambda a: 3.0 * a, lambda a, out: (3.0,), "3 * a", ("3",))
     w = Value(-2.0)
     assert jit(lambda x: apply(ops.ABS, w * x), [w])([1.5]).tolist() == [3.0]

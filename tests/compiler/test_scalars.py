@@ -1,4 +1,4 @@
-"""Programs without vectors: plain Python for them, and compiling that takes as long as they are, not its square."""
+"""Programs without vectors run as plain Python, and compiling takes linear, not quadratic, time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def running_sum(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
 
 
 def sorting(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
-    """n rounds in which neighbors change places, as in a bubble sort by a network."""
+    """Swap neighbors in n rounds, as a sorting network does for bubble sort."""
     w = [Value(0.3 * i) for i in range(8)]
 
     def loss(x: Any) -> Value:
@@ -62,7 +62,7 @@ def sorting(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
 
 
 def edit_distance(n: int) -> tuple[Callable[[Any], Value], list[Value]]:
-    """The cheapest way from a series of n numbers to one of four."""
+    """Compute the cheapest alignment of a series of n numbers with one of four."""
     w = [Value(math.sin(i)) for i in range(n)]
 
     def loss(x: Any) -> Value:
@@ -98,7 +98,7 @@ def test_a_program_without_vectors_is_plain_python(program: Any) -> None:
     agree(function, parameters, X * 3)
 
 
-def test_vectors_are_for_numpy() -> None:
+def test_vectors_are_left_to_numpy() -> None:
     w = [[Value(math.sin(i + 12 * j)) for i in range(12)] for j in range(12)]
 
     def loss(x: Any) -> Value:
@@ -128,7 +128,7 @@ def test_the_numbers_that_are_not_finite_are_found_in_plain_python() -> None:
         compiled.value_and_grad([-1.0])
 
 
-# --- what the lines say ----------------------------------------------------------------------------------------------
+# --- the generated Python --------------------------------------------------------------------------------------------
 
 NUMBERS = (-math.inf, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 800.0, math.inf, math.nan)
 
@@ -139,7 +139,7 @@ def in_python(op: str, *inputs: float) -> float:
         return float(eval(scalars._EXPRESSIONS[op].format(*names), {**scalars._WORDS, **names}))
 
 
-def test_every_operation_of_numpy_is_one_of_python() -> None:
+def test_every_operation_of_numpy_has_a_python_version() -> None:
     forward = {*(op.name for op in ops.TABLE), *elementwise.UFUNCS, *elementwise.FORWARD, "copy"}
     slopes = {f"grad:{name}" for name in elementwise.SLOPES}
     assert {*forward, *slopes} - {"gelu"} <= scalars._EXPRESSIONS.keys()
@@ -166,14 +166,14 @@ def test_operations_in_python_are_those_of_the_engine(op: ops.Op) -> None:
                     assert in_python(name, 3.0, *inputs, expected) == pytest.approx(3.0 * slope, rel=1e-14), (a, b)
 
 
-# --- how much work compiling is --------------------------------------------------------------------------------------
+# --- the work of compiling -------------------------------------------------------------------------------------------
 
 
 SIZES = {chain: (100, 200), running_sum: (60, 120), sorting: (16, 32), edit_distance: (10, 20)}
 
 
 def lines_run(work: Callable[[], Any]) -> int:
-    """How many lines of the library a piece of work goes through: the same on every machine."""
+    """Count the lines of the library that some work executes: the same on every machine."""
     count = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -202,7 +202,7 @@ def compiled(program: Any, n: int, batch: int = 1) -> Compiled:
 @pytest.mark.parametrize("batch", [1, 40])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_twice_the_program_is_twice_the_work(program: Any, batch: int) -> None:
-    compiled(program, 2, batch)  # what is made once
+    compiled(program, 2, batch)  # warm up one-time work
     once, twice = (lines_run(lambda n=n: compiled(program, n, batch)) for n in SIZES[program])
     assert twice < 2.4 * once
 

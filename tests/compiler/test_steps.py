@@ -20,7 +20,7 @@ SHAPES = [
 
 
 def access(array: int, loops: int, *axes: int) -> Access:
-    """The access whose axes are these loops."""
+    """Return the access whose axes are these loops."""
     return Access(array, (0,) * len(axes), tuple(tuple(int(loop == axis) for loop in range(loops)) for axis in axes))
 
 
@@ -44,13 +44,13 @@ def product(m: int, n: int, k: int, batch: int, dtype: str, shared: bool, plus: 
 
 
 def close(found: Any, expected: Any, k: int) -> bool:
-    """Whether sums of k terms are equal up to rounding."""
+    """Return whether sums of k terms are equal up to rounding."""
     return bool(np.abs(found - expected).max() <= 8 * np.finfo(found.dtype).eps * k)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_products_are_those_of_numpy(shape: tuple[int, int, int], dtype: str) -> None:
+def test_products_match_numpy(shape: tuple[int, int, int], dtype: str) -> None:
     for batch in (1, 3):
         for shared in (False, True):
             runs, found, expected = product(*shape, batch, dtype, shared, plus=True)
@@ -62,7 +62,7 @@ def test_products_are_those_of_numpy(shape: tuple[int, int, int], dtype: str) ->
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES[3:])
-def test_large_products_are_for_the_blas_where_it_can_be_found(
+def test_large_products_use_the_blas_if_it_is_found(
     shape: tuple[int, int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(products, "LARGE", 1)

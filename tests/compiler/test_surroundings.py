@@ -1,4 +1,4 @@
-"""What a compiled function reads besides its arguments may change: the next call is right, or says what is wrong."""
+"""When something that a compiled function reads besides its arguments changes, the next call is right or an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _set_scale(number: float) -> None:
 
 
 def _cases() -> dict[str, Callable[[Value], tuple[Callable[..., Any], Callable[[float], None]]]]:
-    """A function that reads a number somewhere, and how that number is changed."""
+    """Return a function that reads a number somewhere, and a function that changes the number."""
 
     def closure(w: Value) -> Any:
         beta = 1.0
@@ -201,7 +201,7 @@ class _Scales:
 
 @pytest.mark.parametrize("kind", [Value, float, str, list, tuple, set, dict, collections.deque, bytearray, array.array])
 @pytest.mark.parametrize("changed", ["attribute", "global of a method"])
-def test_a_class_derived_from_one_of_pythons_is_an_object_too(kind: Any, changed: str) -> None:
+def test_instances_of_classes_derived_from_built_in_ones_are_watched(kind: Any, changed: str) -> None:
     own = type("Own", (_Scales, kind), {})(*{Value: (1.0,), array.array: ("d",)}.get(kind, ()))
     own.alpha = 1.0
     _set_scale(1.0)
@@ -212,7 +212,7 @@ def test_a_class_derived_from_one_of_pythons_is_an_object_too(kind: Any, changed
     assert compiled([1.0]).tolist() == [6.0]
 
 
-def test_the_numbers_in_an_array_of_an_own_class() -> None:
+def test_numbers_in_an_array_of_a_derived_class() -> None:
     own = np.ones(2).view(type("Own", (np.ndarray,), {}))
     compiled = jit(lambda x: x * float(own[1]))
     assert compiled([2.0]).tolist() == [2.0]
@@ -237,7 +237,7 @@ def test_a_function_that_changes_what_it_reads_is_refused() -> None:
         jit(Warm())([1.0])
 
 
-def test_what_is_made_at_the_first_call_or_kept_to_be_looked_at_is_no_change() -> None:
+def test_lazy_initialization_and_results_kept_for_inspection_are_no_change() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:
             self.w = Value(2.0)
@@ -257,7 +257,7 @@ def test_what_is_made_at_the_first_call_or_kept_to_be_looked_at_is_no_change() -
     assert compiled._compilations == 1
 
 
-def test_what_does_not_change_is_compiled_once_and_modes_to_and_fro_twice() -> None:
+def test_unchanged_functions_compile_once_and_toggled_modes_twice() -> None:
     model = nn.Dropout(0.5, rng=1)
     w = Value(2.0)
     compiled = jit(lambda x: model([w * x])[0])
@@ -271,7 +271,7 @@ def test_what_does_not_change_is_compiled_once_and_modes_to_and_fro_twice() -> N
     assert compiled._compilations == 2
 
 
-def test_not_watched() -> None:
+def test_changes_that_are_not_watched() -> None:
     beta = [1.0]
     w = Value(2.0)
     compiled = jit(lambda x: w * x * beta[0], watch=False)
@@ -281,7 +281,7 @@ def test_not_watched() -> None:
 
 
 @pytest.mark.parametrize(("watch", "runs"), [(True, 2), (False, 1)])
-def test_a_function_that_is_said_to_stay_the_same_is_compiled_in_one_run(watch: bool, runs: int) -> None:
+def test_watching_takes_a_second_run_to_compile(watch: bool, runs: int) -> None:
     seen: list[float] = []
     w = Value(2.0)
 
@@ -334,7 +334,7 @@ def test_parameters_that_are_replaced() -> None:
     assert model.bias[0].data == pytest.approx(7.0 - 0.1)
 
 
-def test_a_parameter_assigned_anew_as_in_a_lecture() -> None:
+def test_a_parameter_assigned_in_the_loop_as_in_a_lecture() -> None:
     w = Value(3.0)
     compiled = jit(lambda x: w * x, [w], dtype="float64")
     assert compiled([2.0]).tolist() == [6.0]
@@ -353,7 +353,7 @@ def test_more_parameters_than_before() -> None:
         compiled([[1.0, 2.0]])
 
 
-def test_an_optimizer_for_fewer_parameters_says_so() -> None:
+def test_an_optimizer_for_fewer_parameters_is_an_error() -> None:
     w, other = Value(1.0), Value(2.0)
     compiled = jit(lambda x: w * x * other, [w])
     optimizer = array_optim.Adam(compiled.parameters)
@@ -414,7 +414,7 @@ def test_backward_after_value_and_grad_adds() -> None:
     assert w.grad == 7.0
 
 
-def test_two_programs_with_parameters_of_their_own_share_a_model() -> None:
+def test_two_programs_with_separate_parameters_share_a_model() -> None:
     w = Value(3.0)
     first, second = jit(lambda x: w * x, [w], dtype="float64"), jit(lambda x: w + x, [w], dtype="float64")
     optimizer = array_optim.SGD(first.parameters, lr=1.0)

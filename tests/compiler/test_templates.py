@@ -1,4 +1,4 @@
-"""One record for modules that are built alike, and never for those that are not: against the scalar engine."""
+"""Modules share a trace if they are built alike, and never otherwise: checked against the scalar engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinygrad_edu.nn import Module
 
 
 class Scaled(Module):
-    """Multiplies by a factor that it is given, or has in some attribute."""
+    """Multiplies by a factor from an argument or an attribute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def one_object_that_changes(m: Scaled, x: Any) -> Any:
 
 
 class Filling(Module):
-    """Puts its result into an object that it is given, and adds up what is there."""
+    """Puts its result into a given object, and adds up what is there."""
 
     def __init__(self, scaled: Scaled) -> None:
         self.scaled = scaled
@@ -95,14 +95,14 @@ FUNCTIONS: dict[str, Callable[[Scaled, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_calls_that_differ_do_not_share_a_record(name: str) -> None:
+def test_different_calls_do_not_share_a_trace(name: str) -> None:
     m, function = Scaled(), FUNCTIONS[name]
     expected = [function(m, x).data for x in (1.0, 3.0)]
     assert jit(lambda x: function(m, x), m, dtype="float64", watch=False)([1.0, 3.0]).tolist() == expected
 
 
 class Mixed(Module):
-    """Adds up what is in a list of its own, and may keep its results there."""
+    """Adds up the items of its own list, and may keep its results there."""
 
     def __init__(self, keeps: bool) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Mixed(Module):
         return self.state[0] + self.state[1] + x * self.weight
 
 
-def test_values_that_are_put_into_a_list_of_a_module_are_no_parameters() -> None:
+def test_values_put_into_a_list_of_a_module_are_not_parameters() -> None:
     m = Mixed(keeps=False)
 
     def function(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Several threads and processes at once: the same numbers as one after another."""
+"""Several threads and processes at once compute the same numbers as one after another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinygrad_edu.nn import Linear
 
 
 def together(*functions: Callable[[], Any]) -> None:
-    """Run functions in a thread each; an error of any of them is raised here."""
+    """Run each function in its own thread; raise any error of theirs."""
     errors: list[BaseException] = []
 
     def caught(function: Callable[[], Any]) -> None:
@@ -61,7 +61,7 @@ def test_no_grad_in_two_threads_that_overlap() -> None:
     assert w.grad == 6.0
 
 
-def test_no_grad_of_one_thread_is_not_that_of_another() -> None:
+def test_no_grad_is_per_thread() -> None:
     wrong = []
     stop = threading.Event()
 
@@ -157,7 +157,7 @@ def test_two_functions_compiled_at_the_same_time() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_goes_on() -> None:
+def test_a_forked_process_keeps_working() -> None:
     w = [Value(0.5)]
     compiled = jit(lambda x: (w[0] * x).tanh(), w, backend=NumpyBackend(2))
     expected = compiled(np.ones(4)).tolist()

@@ -1,4 +1,4 @@
-"""Training runs against PyTorch: the same weights, batches and steps. It is loaded in processes of its own only."""
+"""Training runs against PyTorch: the same weights, batches and steps. PyTorch is loaded only in subprocesses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_twenty_steps_of_adamw_give_pytorchs_losses(name: str) -> None:
 
 
 def train(name: str) -> dict[str, list[float]]:
-    """The losses of twenty steps, by the compiled program and by PyTorch."""
+    """Return the losses of twenty steps of the compiled program and of PyTorch."""
     import numpy as np
     import torch
 
@@ -57,7 +57,7 @@ def train(name: str) -> dict[str, list[float]]:
 
 
 def benchmark() -> Any:
-    """benchmarks/compiled.py as a module: it leads to the model in PyTorch, which lies beside it."""
+    """Load benchmarks/compiled.py as a module; it finds the PyTorch model next to it."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
     return importlib.import_module("compiled")
 

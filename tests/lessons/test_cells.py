@@ -44,7 +44,7 @@ def test_key_lines_are_found_and_their_hints_hidden() -> None:
         ("# %% [markdown]\nHello\n", "line 6: expected \"# \" before the text of a markdown cell, got 'Hello'"),
     ],
 )
-def test_what_is_not_in_the_format_is_named_with_its_line(text: str, message: str) -> None:
+def test_errors_of_format_name_the_line(text: str, message: str) -> None:
     with pytest.raises(LessonError, match=message):
         lesson(text)
 
@@ -55,14 +55,14 @@ def test_a_lesson_begins_with_its_question(text: str) -> None:
         parse(text, Path("03_neuron.py"))
 
 
-def test_what_is_pasted_at_a_prompt_has_blank_lines_where_the_prompt_needs_them() -> None:
+def test_code_to_paste_has_the_blank_lines_that_a_prompt_needs() -> None:
     source = 'def f():\n    x = """a\n\nb"""\n\n    return x\nfor i in 1, 2:\n    f()\nelse:\n\n    f()\n\n\nf()\n# end'
     assert pasteable(source) == (
         'def f():\n    x = """a\n\nb"""\n    return x\n\nfor i in 1, 2:\n    f()\nelse:\n    f()\n\n\nf()\n# end'
     )
 
 
-def test_what_is_new_is_the_difference_of_the_models() -> None:
+def test_new_lines_are_the_difference_between_models() -> None:
     before = lesson('# %% tags=["model"]\ndef f(x):\n    return x\n')
     after = lesson('# %% tags=["model"]\ndef f(x):\n    return x * x\n')
     assert whats_new(after, before).split("\n")[2:] == [" def f(x):", "-    return x", "+    return x * x"]
@@ -83,7 +83,7 @@ def test_the_list_says_what_to_type(capsys: pytest.CaptureFixture[str], monkeypa
     assert capsys.readouterr().out.rstrip().split("\n")[-1].startswith("python -m lessons 1 runs the first")
 
 
-def test_they_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lessons_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
     assert "  1  One expression" in out
@@ -114,7 +114,7 @@ def test_a_lesson_is_an_ordinary_script_too(tmp_path: Path) -> None:
     assert "dL/da = 6" in result.stdout
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["1", "--fast", "--out", str(tmp_path / "file" / "folder")]) == 2
     assert capsys.readouterr().err.startswith("lessons: error: cannot write or read ")

@@ -1,4 +1,4 @@
-"""Figures often quoted: every row is computed anew."""
+"""Figures that tutorials quote: every row is recomputed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lessons.cli import main
 
 
 @pytest.mark.parametrize("row", errata.ROWS, ids=lambda row: row.compute.__name__.strip("_"))
-def test_what_comes_out(row: errata.Row) -> None:
+def test_every_row_has_the_right_result(row: errata.Row) -> None:
     assert row.compute() == row.true
 
 

@@ -1,4 +1,4 @@
-"""Every lesson runs, on its fast path with its solutions; and has what a lesson must have."""
+"""Every lesson runs on its fast path with its solutions, and has the required parts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_it_runs_with_its_solutions(lesson: Lesson) -> None:
 
 @each_lesson
 def test_it_can_be_pasted_into_an_interpreter(lesson: Lesson) -> None:
-    # Only whether the prompt takes the lines: that they work is what the test above is about.
+    # Checks only that the prompt accepts the lines; the test above checks that they work.
     prompt = code.InteractiveConsole()
     prompt.runsource = lambda source, *_, **__: code.compile_command(source) is None  # type: ignore[method-assign]
     for cell in lesson.cells:
@@ -47,7 +47,7 @@ def test_it_can_be_pasted_into_an_interpreter(lesson: Lesson) -> None:
 
 
 @each_numbered
-def test_it_has_what_a_lesson_must_have(lesson: Lesson) -> None:
+def test_it_has_the_required_parts(lesson: Lesson) -> None:
     prose = "\n\n".join(cell.source for cell in lesson.cells if not cell.is_code)
     source = "\n".join(cell.source for cell in lesson.cells if cell.is_code)
     number = int(lesson.name)
@@ -108,7 +108,7 @@ def test_matrix_products_of_a_lesson_run_on_one_core() -> None:
     assert os.environ["OPENBLAS_NUM_THREADS"] == "1"  # for numpy, where it is loaded later
 
 
-def test_without_a_network_the_last_lesson_says_so_and_trains_on_the_balcony(
+def test_without_a_network_the_last_lesson_trains_on_the_balcony_scene(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def unreachable(name: str) -> str:

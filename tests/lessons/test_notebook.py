@@ -26,7 +26,7 @@ def test_cells_in_order_with_unique_names_and_no_hints() -> None:
     assert made["cells"][0]["source"][0] == "# Lesson 1: One expression\n"
 
 
-def test_what_is_new_stands_at_the_end() -> None:
+def test_new_lines_are_at_the_end() -> None:
     lesson = load("2")
     last = notebook(lesson, [None] * len(lesson.cells))["cells"][-1]
     assert "+class Line(Module):\n" in last["source"]
@@ -46,7 +46,7 @@ def test_outputs_are_text_and_pictures(tmp_path: Path) -> None:
     assert counts == list(range(1, len(counts) + 1))
 
 
-def test_the_command_writes_the_lessons_that_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_named_lessons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path / "new" / "folder"), "--only", "1", "2"]) == 0
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
         "01_expression.ipynb", "02_line.ipynb",
@@ -56,7 +56,7 @@ def test_the_command_writes_the_lessons_that_are_named(tmp_path: Path, capsys: p
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("lesson", load_all(), ids=lambda lesson: lesson.path.stem)
-def test_they_are_valid_and_run(lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_are_valid_and_run(lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nbclient
     import nbformat
 

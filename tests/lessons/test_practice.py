@@ -1,4 +1,4 @@
-"""Answers are judged by their value; whatever a learner types is survived."""
+"""Answers are checked by their value; nothing a learner types breaks the practice session."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def judge(lesson: Lesson, which: int, typed: str) -> Verdict:
     return check(lesson, all_blanks(lesson)[which], typed)
 
 
-def test_what_is_left_blank(lesson: Lesson) -> None:
+def test_blanks_of_a_lesson(lesson: Lesson) -> None:
     assert [blank.shown for blank in all_blanks(lesson)] == [
         "e = ____", "d = ____", "    total += ____", "numbers = ____", "____", "    return ____",
     ]  # fmt: skip
@@ -131,7 +131,7 @@ def test_every_wrong_answer_gets_a_reason(lesson: Lesson, which: int, typed: str
         ("__seen__(Value(1.0))", "something changed how often"),
     ],
 )
-def test_hostile_answers_are_survived(lesson: Lesson, typed: str, message: str) -> None:
+def test_hostile_answers_do_no_harm(lesson: Lesson, typed: str, message: str) -> None:
     verdict = judge(lesson, 0, typed)
     assert not verdict.right
     assert message in verdict.message
@@ -147,9 +147,9 @@ def test_no_file_can_be_written_or_removed(lesson: Lesson, tmp_path: Path) -> No
 
 
 SYSTEM = "__import__('sys').modules"
-#: The fence itself, which the list of all objects shows.
+#: The sandbox itself, found in the list of all objects.
 GUARD = "[f for f in __import__('gc').get_objects() if type(f).__name__ == 'function' and f.__name__ == 'guard'][0]"
-PATCHES = [  # what Python lets a line replace, none of which the fence looks at
+PATCHES = [  # things a line can replace in Python, none of which the sandbox uses
     "[setattr(__import__('__main__'), name, ()) for name in ('_COMPUTING', '_SYSTEM', '_REFUSAL', '_only_compute')]",
     f"[setattr({SYSTEM}['builtins'], name, lambda *_: True) for name in ('type', 'str', 'isinstance', 'any')]",
     "setattr(__import__('builtins'), 'PermissionError', None)",
@@ -162,15 +162,15 @@ PATCHES = [  # what Python lets a line replace, none of which the fence looks at
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_the_fence_cannot_be_changed(lesson: Lesson, tmp_path: Path, patch: str) -> None:
+def test_the_sandbox_cannot_be_changed(lesson: Lesson, tmp_path: Path, patch: str) -> None:
     kept = tmp_path / "kept"
     kept.write_text("precious")
     assert not judge(lesson, 0, f"[{patch}, __import__('io').open({str(kept)!r}, 'w')]").right
     assert kept.read_text() == "precious"
 
 
-def test_frames_do_not_lead_to_the_fence(lesson: Lesson, tmp_path: Path) -> None:
-    """A refusal has gone through the hook: its traceback must not show the hook's frame."""
+def test_frames_do_not_lead_to_the_sandbox(lesson: Lesson, tmp_path: Path) -> None:
+    """A refusal is raised inside the hook: its traceback must not expose the hook's frame."""
     text = TEXT.replace(
         "e = a * b  # key: a product",
         """def hook_frame():
@@ -233,7 +233,7 @@ LEAVES = [
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="functions of other systems")
-def test_nothing_leaves_the_fence(tmp_path: Path) -> None:
+def test_nothing_escapes_the_sandbox(tmp_path: Path) -> None:
     helper = """def refused(action):
     try:
         action()
@@ -261,8 +261,8 @@ def test_the_environment_is_empty(lesson: Lesson, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
-def test_the_kernel_s_fence_stands_alone(tmp_path: Path) -> None:
-    """What it refuses where there is no fence of Python's at all."""
+def test_the_kernel_s_restrictions_work_alone(tmp_path: Path) -> None:
+    """Check what the kernel refuses without Python's audit hook."""
     code = """
 import os, socket, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -307,12 +307,12 @@ print(earlier.submit(lambda: open(outside).read()).result())
         pytest.skip("this kernel has no Landlock")
     lines = done.stdout.split()
     assert lines[:11] == ["text", *["refused"] * 10]  # TCP, the last one, since Linux 6.7
-    assert lines[-1] == "precious"  # a thread that was there before: the docstring says so
+    assert lines[-1] == "precious"  # a thread started before, as the docstring explains
     assert (tmp_path / "outside").read_text() == "precious"
 
 
 def test_an_endless_loop_is_stopped(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge(lesson, 4, "4")  # what is wanted is known by now, whatever time the next line gets
+    judge(lesson, 4, "4")  # compute the expected answer first; the next line gets little time
     monkeypatch.setattr("lessons.practice.SECONDS", 1.5)
     for typed in ("[x for x in iter(int, 1)]", "9**9**9"):
         verdict = judge(lesson, 4, typed)

@@ -1,4 +1,4 @@
-"""The presenter: keys go in, screens come out; and the whole command in a real terminal."""
+"""The presenter: screens after key presses; and the whole command in a real terminal."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def test_space_shows_a_cell_and_then_runs_it(lesson) -> None:
     assert "space runs this cell" in shown
     assert "\n6\n" in press(presenter, "space").replace("6 ", "6")
     assert "Exercise 1." in press(presenter, "space")  # the check ran on the way
-    assert "x = x + 1" in press(presenter, "space")  # and the solution was left out
+    assert "x = x + 1" in press(presenter, "space")  # and the solution was skipped
 
 
-def test_words_and_keys_are_not_torn_apart(lesson) -> None:
+def test_words_and_keys_are_not_broken_across_lines(lesson) -> None:
     words = "training overflows the margin of a narrow terminal " * 3
     lesson.path.write_text(
         f"# %% [markdown]\n# # Lesson 1: A test\n# **Question.** {words}\n\n# %%\n{words.split()!r}\n"
@@ -104,19 +104,19 @@ def test_back_and_solutions(lesson) -> None:
     assert "LESSON 1" in press(presenter, "home")
 
 
-def test_a_cell_is_run_again_as_it_then_stands_in_the_file(lesson) -> None:
+def test_a_cell_is_rerun_from_the_current_file(lesson) -> None:
     presenter = Presenter(lesson)
     press(presenter, *["space"] * 5)
     assert "\n3" in text(presenter)
-    assert "\n4" in press(presenter, "r")  # the cell counts on
-    assert "\n3" in press(presenter, "R")  # all cells again: as the first time
+    assert "\n4" in press(presenter, "r")  # the cell counts further
+    assert "\n3" in press(presenter, "R")  # all cells again, as the first time
     lesson.path.write_text(TEXT.replace("x = x + 1", "x = x + 40"), encoding="utf-8")
     assert "\n43" in press(presenter, "r")
     lesson.path.write_text("broken", encoding="utf-8")
     assert "line 1: expected the first cell" in press(presenter, "r")
 
 
-def test_an_error_is_shown_with_its_line_and_ends_nothing(lesson) -> None:
+def test_an_error_is_shown_with_its_line_and_the_presenter_continues(lesson) -> None:
     presenter = Presenter(lesson)
     shown = press(presenter, *["space"] * 7)
     assert "line 24: 1 / 0" in shown
@@ -129,7 +129,7 @@ def test_an_error_is_shown_with_its_line_and_ends_nothing(lesson) -> None:
 @pytest.mark.parametrize(
     "code", ["exit()", "raise KeyboardInterrupt", "print('\\x1b[2J\\a')", "x =", "print('y' * 10**6)"]
 )
-def test_cells_that_misbehave_leave_the_screen_as_it_is(lesson, code: str) -> None:
+def test_misbehaving_cells_leave_the_screen_intact(lesson, code: str) -> None:
     lesson.path.write_text(TEXT.replace("x = 2", code), encoding="utf-8")
     presenter = Presenter(lesson)
     shown = press(presenter, "space", "r")
@@ -137,7 +137,7 @@ def test_cells_that_misbehave_leave_the_screen_as_it_is(lesson, code: str) -> No
     assert not presenter.done
 
 
-def test_a_number_that_does_not_come_out_is_reported(lesson) -> None:
+def test_a_wrong_number_is_reported(lesson) -> None:
     lesson.path.write_text(TEXT.replace("y == 6", "y == 7"), encoding="utf-8")
     presenter = Presenter(lesson)
     press(presenter, "space", "R", "space")
@@ -187,7 +187,7 @@ def type_in(presenter: Presenter, words: str) -> str:
     return press(presenter, *("space" if c == " " else c for c in words), "enter")
 
 
-def test_a_blank_is_filled_in_judged_and_run(lesson) -> None:
+def test_a_blank_is_filled_in_checked_and_run(lesson) -> None:
     busy = []
     presenter = Presenter(lesson, practicing=True)
     presenter._redraw = lambda: busy.append(text(presenter))
@@ -197,7 +197,7 @@ def test_a_blank_is_filled_in_judged_and_run(lesson) -> None:
     press(presenter, "space")
     assert "hint: three times" in type_in(presenter, "?")
     assert "✗ it is 5.0; that is not the number" in type_in(presenter, "x + 3")
-    assert "hint: three times" in type_in(presenter, "?")  # behind the wrong answer, which still stands there
+    assert "hint: three times" in type_in(presenter, "?")  # after the wrong answer, which is still there
     shown = type_in(presenter, "3 * x")
     assert "✓ right" in shown
     assert "y = x * 3" in shown
@@ -208,7 +208,7 @@ def test_a_blank_is_filled_in_judged_and_run(lesson) -> None:
 
 def test_giving_up_shows_the_line_and_leaving_keeps_the_blank(lesson) -> None:
     presenter = Presenter(lesson, practicing=True)
-    press(presenter, "space", "r", "x", "escape")  # running it again does not give it away either
+    press(presenter, "space", "r", "x", "escape")  # running it again does not reveal it either
     assert "y = ____" in text(presenter)
     press(presenter, "space")
     shown = type_in(presenter, "!")
@@ -229,7 +229,7 @@ def test_checking_can_be_stopped(lesson, monkeypatch: pytest.MonkeyPatch) -> Non
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_results_go_where_they_can_be_seen(tmp_path: Path) -> None:
+def test_results_are_written_where_they_can_be_seen(tmp_path: Path) -> None:
     class View:
         def __init__(self) -> None:
             self.shown: list[object] = []

@@ -31,7 +31,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_way_leads_from_one_number_to_a_gpt_through_all_ten(course: Path) -> None:
+def test_the_overview_leads_through_all_ten_lessons(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<li><a href="(\d\d_[^"]+)"', contents) == PAGES
     assert len(PAGES) == 10
@@ -41,7 +41,7 @@ def test_the_way_leads_from_one_number_to_a_gpt_through_all_ten(course: Path) ->
         assert f'href="{following}">Lesson ' in (course / name).read_text(encoding="utf-8")
 
 
-def test_every_lesson_has_a_page_and_the_contents_lead_to_it(course: Path) -> None:
+def test_every_lesson_has_a_page_linked_from_the_contents(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
     for name in PAGES:
         assert f'href="{name}"' in contents
@@ -83,7 +83,7 @@ def test_every_snippet_works_when_pasted_from_the_pages(course: Path, tmp_path: 
     assert "REACHED THE END" in prompt.stdout
 
 
-def test_pictures_stand_in_the_page_with_names_of_their_own(course: Path) -> None:
+def test_pictures_are_inline_with_unique_names(course: Path) -> None:
     page = (course / "01_expression.html").read_text(encoding="utf-8")
     assert page.count('<svg role="img"') == 3
     names = re.findall(r'\bid="([^"]+)"', page.partition("<iframe")[0])
@@ -100,7 +100,7 @@ def test_answers_and_solutions_are_folded(course: Path) -> None:
     assert "dL/da = 6" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
 
 
-def test_only_the_question_itself_is_marked_as_one(course: Path) -> None:
+def test_only_the_question_itself_is_marked_as_a_question(course: Path) -> None:
     page = (course / "01_expression.html").read_text(encoding="utf-8")
     marked = re.findall(r'<div class="predict">(.*?)</div>', page, re.DOTALL)
     assert len(marked) == 4
@@ -114,7 +114,7 @@ def test_the_guide_is_a_page_too(course: Path) -> None:
         assert f"<h2>{lesson.title}</h2>" in guide
 
 
-def test_nothing_points_to_another_place(course: Path) -> None:
+def test_pages_load_nothing_from_elsewhere(course: Path) -> None:
     for path in course.glob("*.html"):
         page = path.read_text(encoding="utf-8")
         assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
@@ -126,7 +126,7 @@ def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
         run_all(parse(text, tmp_path / "01_a.py"))
 
 
-def test_without_a_layout_program_the_numbers_still_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_layout_program_the_numbers_are_still_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("viz.rendering.graphviz_program._installed", lambda: iter(()))
     lesson = load("2")
     shown = [one for one in run_all(lesson, fast=True) if one is not None]
@@ -147,14 +147,14 @@ def test_a_page_shows_text_as_text() -> None:
 
 
 @pytest.mark.parametrize("lesson", TEN, ids=lambda lesson: lesson.name)
-def test_code_is_shown_to_the_letter(lesson: Lesson) -> None:
+def test_code_is_shown_verbatim(lesson: Lesson) -> None:
     for cell in lesson.cells:
         if cell.is_code:
             shown = re.sub(r"</?(?:b|i|span)>", "", highlight.to_html(cell.shown))
             assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == cell.shown
 
 
-def test_what_can_be_searched_leads_to_places_that_exist(course: Path) -> None:
+def test_search_results_lead_to_existing_places(course: Path) -> None:
     contents = (course / "index.html").read_text(encoding="utf-8")
     entries = json.loads(re.search(r'id="entries">(.*?)</script>', contents, re.DOTALL)[1])
     assert len(entries) > 60
@@ -197,7 +197,7 @@ def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, 
 
 @pytest.mark.axe
 @pytest.mark.parametrize("name", ["index.html", "guide.html", "08_attention.html", "10_gpt.html"])
-def test_people_who_hear_or_type_can_use_the_pages(browser: Browser, course: Path, name: str) -> None:
+def test_pages_work_with_screen_readers_and_keyboards(browser: Browser, course: Path, name: str) -> None:
     browser.open((course / name).as_uri())
     browser.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     check_accessible(browser)
@@ -242,7 +242,7 @@ def test_the_words_of_every_page_are_found(browser: Browser, course: Path, words
     assert page in browser.evaluate("[...document.querySelectorAll('#results a')].map(a => a.href).join(' ')")
 
 
-def test_the_search_box_is_one_key_away(browser: Browser, course: Path) -> None:
+def test_one_key_opens_the_search_box(browser: Browser, course: Path) -> None:
     browser.open((course / PAGES[0]).as_uri())
     browser.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '/', bubbles: true}))")
     assert browser.evaluate("document.activeElement.name") == "q"
@@ -276,6 +276,6 @@ def test_copying_gives_the_code(browser: Browser, course: Path) -> None:
     assert browser.evaluate("window.copied") == "def expression(a, b, c, f):\n    return (a * b + c) * f\n"
 
 
-def test_site_writes_into_the_pages_only_colors_of_the_house() -> None:
+def test_pages_use_only_colors_of_the_style() -> None:
     css = (Path(site.FOLDER) / "pages" / "site.css").read_text(encoding="utf-8")
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;\s}])", css) == []
