@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinygrad_edu.compiler.llvm_backend import codegen, products, steps
+from tinygrad_edu.compiler.llvm_backend import codegen, products, steps, text
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
 from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
 
@@ -58,6 +59,14 @@ def test_products_match_numpy(shape: tuple[int, int, int], dtype: str) -> None:
             if shape[2] > 1 and max(shape[:2]) > 1:
                 assert all(isinstance(step, codegen.Kernel) for step, _ in runs.steps)
                 assert len(runs._calls) == 1
+
+
+@pytest.mark.parametrize("target", [text.SMALLER, text.SMALLEST, text.WASM], ids=["avx2", "sse", "wasm"])
+def test_tiles_of_other_processors_compute_the_same(target: text.Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codegen, "this_computer", lambda: replace(target, here=True))
+    for shape in SHAPES:
+        _, found, expected = product(*shape, 2, "float32", shared=True, plus=True)
+        assert close(found, expected, shape[2])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

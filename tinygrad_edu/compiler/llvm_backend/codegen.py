@@ -11,6 +11,7 @@ only in that, so they share one kernel, which is compiled once.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from ..program.ir import Access, Program
 from ..runtime import memory
 from ..runtime.views import View
 from .llvm_math import Formulas, able
-from .text import Target, Text
+from .text import HERE, SMALLER, SMALLEST, Target, Text
 
 __all__ = ["Arrays", "able", "available", "kernel"]
 
@@ -57,16 +58,29 @@ def _llvm() -> Any:
     return llvm, machine, llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
 
+@cache
+def this_computer() -> Target:
+    """Return what the processor of this computer is good at."""
+    llvm, machine, _ = _llvm()
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return HERE
+    return SMALLER if features.get("avx2") or machine.triple.startswith(("aarch64", "arm64")) else SMALLEST
+
+
 def available() -> bool:
     """Return whether there is a compiler."""
     return _llvm() is not None
+
+
+_numbers = itertools.count()  # for names that differ, whichever threads compile
 
 
 @cache
 def _compiled(text: str) -> Callable[[int], None]:
     """Compile the function ``@kernel`` of a text; its argument is the address of its table."""
     llvm, machine, engine = _llvm()
-    name = f"kernel{_compiled.cache_info().currsize}"
+    name = f"kernel{next(_numbers)}"
     module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
     passes = llvm.create_new_module_pass_manager()
     # The text is in loops of vectors already: only its variables must get into registers. All the passes of a usual

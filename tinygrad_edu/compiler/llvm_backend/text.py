@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,12 @@ class Target:
     here: bool
 
 
-#: This computer: eight registers of the smallest vector processors, two of the largest.
+#: This computer: eight registers of the smallest vector processors, two of the largest; tiles for 32 registers of 64
+#: bytes.
 HERE = Target(width=128, tile=64, rows=(8, 4, 2, 1), here=True)
+
+#: The tiles of smaller processors: 16 registers of 32 bytes, or 32 of 16; and 16 of 16.
+SMALLER, SMALLEST = (replace(HERE, tile=32, rows=rows) for rows in ((4, 2, 1), (2, 1)))
 
 #: WebAssembly has sixteen registers of 16 bytes at best.
 WASM = Target(width=32, tile=32, rows=(2, 1), here=False)

@@ -18,7 +18,7 @@ import numpy as np
 from ..backend import Executor
 from ..llvm_backend import codegen as machine
 from ..llvm_backend import steps as kernels
-from ..llvm_backend.text import HERE
+from ..llvm_backend.text import HERE, Target
 from ..program import fusion
 from ..program.ir import Access, Instruction, Program
 from ..program.rematerialize import rematerialize
@@ -63,7 +63,7 @@ class NumpyExecutor(Executor):
         target: where its kernels run.
     """
 
-    target = HERE
+    target: Target = HERE
 
     def __init__(
         self,
@@ -81,6 +81,8 @@ class NumpyExecutor(Executor):
         self.dtype = parameters.dtype
         self.orders = orders(program)
         native = native and machine.available() and not apart
+        if native and self.target is HERE:
+            self.target = machine.this_computer()
         if native:  # numpy would traverse a product with a constant in the order of the constant
             self.orders = align_constants(program, self.orders)
         self.residents = residents(program)
