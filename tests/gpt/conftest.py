@@ -1,4 +1,4 @@
-"""A text and a model small enough to train in a moment."""
+"""A text and a model small enough to train in a second."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def train_arguments(text_file: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def train_in(text: str) -> Callable[..., Path]:
-    """Trains ``folder/run`` on ``folder/text.txt``: for runs that several tests look at and none changes."""
+    """Train ``folder/run`` on ``folder/text.txt``, for runs that several tests read and none changes."""
 
     def make(folder: Path, *arguments: str, name: str = "run") -> Path:
         (folder / "text.txt").write_text(text, encoding="utf-8")

@@ -1,16 +1,16 @@
-"""Kill training runs at random moments with SIGKILL, and see that each goes on to the same bits.
+"""Kill training runs at random moments with SIGKILL, and check that each resumes to the same bits.
 
     python tests/gpt/kill_runs.py --times 50
     python tests/gpt/kill_runs.py --times 20 --report
     python tests/gpt/kill_runs.py --every 1
 
-A run is first made without interruption. Then each round starts the same run, kills its process at a random moment of
-its whole life (starting up and the last checkpoint included), resumes it, and compares every file with that of the
-first run: none differs, none is missing, and none is left over, locks and halves of files included. With ``--report``
+A run is first made without interruption. Then each round starts the same run, kills its process at a random moment
+of its whole life (including startup and the last checkpoint), resumes it, and compares every file with that of the
+first run: none differs, none is missing, and none is left over, including locks and partial files. With ``--report``
 the runs end with their reports, and most of them are killed while it is made. With ``--every N`` each N-th point at
 which a process opens, renames or removes a file, or makes a folder, is where it is killed.
 
-Exit code 0 when all of them are equal.
+The exit code is 0 if all runs are equal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SETTINGS = [
 LONG = ["--no-draw", "--steps", "800", "--eval-interval", "20"]
 SHORT = ["--steps", "9", "--eval-interval", "4"]  # the report takes most of the time
 
-#: Runs ``gpt`` with the arguments, and kills itself before the N-th change of the folder; says how many there were.
+#: Runs ``gpt`` with the arguments, and kills itself before the N-th change of the folder; prints how many there were.
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
@@ -66,12 +66,12 @@ sys.exit(code)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    """What a run has written: bytes by path."""
+    """Return the files of a run: bytes by path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 class Killer:
-    """Makes the same run again and again.
+    """Makes the same run repeatedly.
 
     Args:
         parent: where the folders of the runs are made.
@@ -101,9 +101,9 @@ class Killer:
             raise AssertionError(f"gpt train ended with exit code {process.returncode}: {error.strip()}")
 
     def round(self, delay: float, *, begun: bool = False) -> str | None:
-        """Start, kill after ``delay`` seconds, resume, compare; where it was killed. AssertionError if it differs.
+        """Start, kill after ``delay`` seconds, resume and compare; return where it was killed.
 
-        With ``begun`` the time counts from the first checkpoint. None when the run was over before.
+        With ``begun`` the time counts from the first checkpoint; None if the run ended first. AssertionError if it differs.
         """
         out = Path(tempfile.mkdtemp(dir=self._parent), "run")  # the report has its name
         process = self._start("--out", str(out), *self._arguments)
@@ -117,7 +117,7 @@ class Killer:
         return None if process.returncode == 0 else self._check(out, f"{delay:.3f} s")
 
     def at(self, change: int, within: str = "") -> str | None:
-        """The same, killed before so many changes of the folder, or ``within`` it; None when the run makes fewer."""
+        """Do the same, killed before the given change of the folder, or ``within`` it; None if the run makes fewer."""
         out = Path(tempfile.mkdtemp(dir=self._parent), "run")  # the report has its name
         process = self._start(
             "--out", str(out), *self._arguments, before=["-c", KILLED_AT, str(change), str(out / within)]
@@ -126,7 +126,7 @@ class Killer:
         return None if process.returncode == 0 else self._check(out, f"change {change}")
 
     def _check(self, out: Path, moment: str) -> str:
-        """Go on with a run that was killed, and compare; where it was killed."""
+        """Resume a killed run and compare it; return where it was killed."""
         if not checkpoint.exists(out):
             where = "before its first checkpoint"
         else:
@@ -174,7 +174,7 @@ def main() -> int:
 
 
 def killed(killer: Killer, times: int, rng: random.Random) -> Iterator[str]:
-    """Kill so many runs at random moments."""
+    """Kill this many runs at random moments."""
     while times:
         where = killer.round(rng.uniform(0.0, killer.seconds))
         if where is not None:
@@ -183,7 +183,7 @@ def killed(killer: Killer, times: int, rng: random.Random) -> Iterator[str]:
 
 
 def killed_each(killer: Killer, every: int) -> Iterator[str]:
-    """Kill a run at each change, or at each second, third ... one."""
+    """Kill a run at every change of the folder, or at every N-th one."""
     for change in itertools.count(1, every):
         where = killer.at(change)
         if where is None:

@@ -1,6 +1,6 @@
-"""A GPT in PyTorch with nanoGPT's parameter names, written for the tests: it shares no line with the model it judges.
+"""A GPT in PyTorch with nanoGPT's parameter names, written for the tests: it shares no code with the model under test.
 
-``load_state_dict(..., strict=True)`` is the proof that names and shapes are right; ``model_args`` says the rest.
+``load_state_dict(..., strict=True)`` proves that names and shapes are right; ``model_args`` has the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Generation that keeps keys and values, against re-running the whole window and against the scalar model."""
+"""Generation with a key/value cache, against re-running the whole window and against the scalar model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINES = {
 
 @pytest.fixture(params=[0, 10**9], ids=["window at once", "token by token"])
 def beginnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How the beginning of a text is computed."""
+    """Record how the beginning of a text is computed."""
     monkeypatch.setattr(kv_cache, "WINDOW_IS_WORTH", request.param)
 
 
@@ -29,7 +29,7 @@ def beginnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0, 1.5])
 @pytest.mark.parametrize(("context_shift", "count"), [(1, 60), (None, 500)])
-def test_kept_keys_and_values_write_the_same_text(
+def test_a_key_value_cache_writes_the_same_text(
     positions: str, temperature: float, context_shift: int | None, count: int
 ) -> None:
     engine = ENGINES[positions]
@@ -45,7 +45,7 @@ def test_kept_keys_and_values_write_the_same_text(
     assert temperature == 0.0 or len(set(texts[0])) > 3
 
 
-def test_the_program_for_a_window_is_compiled_when_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_for_a_window_is_compiled_when_it_pays_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kv_cache, "WINDOW_IS_WORTH", 20)
     score = CompiledEngine(GPT(GPTConfig(**SMALL), seed=4), TrainConfig()).scorer()
     score([1] * 10)
@@ -91,7 +91,7 @@ def test_texts_do_not_mix_and_the_mode_of_the_model_stays() -> None:
     assert engine._model.training
 
 
-def test_a_scorer_is_for_the_model_as_it_is_now() -> None:
+def test_a_scorer_uses_the_current_model() -> None:
     engine = CompiledEngine(GPT(GPTConfig(**SMALL), seed=4), TrainConfig())
     tokens = [1, 2, 3]
     before = list(engine.scorer()(tokens))
@@ -102,7 +102,7 @@ def test_a_scorer_is_for_the_model_as_it_is_now() -> None:
 
 
 @pytest.mark.usefixtures("beginnings")
-def test_a_token_that_does_not_exist_spoils_nothing() -> None:
+def test_an_invalid_token_leaves_the_cache_intact() -> None:
     engine = ENGINES["learned"]
     score = engine.scorer()
     score([1, 2, 3])
@@ -112,13 +112,13 @@ def test_a_token_that_does_not_exist_spoils_nothing() -> None:
         assert list(score([1, 2, 3, 5])) == pytest.approx(list(engine.window_scorer()([1, 2, 3, 5])), abs=1e-5)
 
 
-def test_a_context_of_one_token_keeps_nothing() -> None:
+def test_a_context_of_one_token_caches_nothing() -> None:
     engine = CompiledEngine(GPT(GPTConfig(**{**SMALL, "block_size": 1})), TrainConfig())
     texts = [list(generate(s, 1, [3], 9, rng=random.Random(2))) for s in (engine.scorer(), engine.window_scorer())]
     assert texts[0] == texts[1]
 
 
-def test_what_was_just_written_is_less_likely() -> None:
+def test_the_repetition_penalty_lowers_recent_tokens() -> None:
     assert penalize_repetition([2.0, -1.0, 3.0, 0.0], [0, 1, 1, 3], 2.0) == [1.0, -2.0, 3.0, 0.0]
 
     def score(tokens: object) -> list[float]:

@@ -1,4 +1,4 @@
-"""``gpt chat`` with lines from a pipe: the model goes on with each, commands change it, errors end nothing."""
+"""``gpt chat`` with lines from a pipe: the model continues each, commands change settings, errors do not end it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def chat(folder: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch, *optio
     return main(["chat", str(folder), "--max-new-tokens", "12", *options])
 
 
-def test_it_goes_on_with_what_was_typed_and_the_same_for_a_seed(
+def test_it_continues_the_typed_text_and_the_same_way_for_a_seed(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = []

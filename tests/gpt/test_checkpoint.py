@@ -29,14 +29,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_model_comes_back_bit_for_bit(folder: Path) -> None:
+def test_a_model_is_restored_bit_for_bit(folder: Path) -> None:
     model, config, tokenizer, step = checkpoint.load_model(folder)
     assert model.state_dict() == GPT(CONFIG, seed=2).state_dict()
     assert model.lm_head.weight is model.transformer.wte.weight
     assert (config.model, config.dataset, tokenizer.alphabet, step) == (CONFIG, "names", "abc", 7)
 
 
-def test_the_training_state_comes_back_bit_for_bit(folder: Path) -> None:
+def test_the_training_state_is_restored_bit_for_bit(folder: Path) -> None:
     state = checkpoint.load_training_state(folder)
     n = len(GPT(CONFIG).parameters())
     assert state.step == 7

@@ -46,9 +46,7 @@ def test_sample_writes_as_many_characters_as_asked_and_the_same_for_a_seed(
     assert capsys.readouterr().out == first
 
 
-def test_several_samples_are_those_of_their_seeds_and_stop_where_told(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_samples_follow_their_seeds_and_stop_strings(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["sample", "--checkpoint", str(trained), "--max-new-tokens", "30"]
     alone = []
     for seed in (4, 5):
@@ -75,7 +73,7 @@ def test_flow_shows_gradients_and_writes_a_chart(
     assert "must end in one of .svg, .html" in capsys.readouterr().err
 
 
-def test_eval_and_info_print_what_there_is(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_eval_and_info_print_the_run(trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["eval", "--checkpoint", str(trained), "--sequences", "4"]) == 0
     printed = capsys.readouterr().out
     assert "4 of" in printed
@@ -248,7 +246,7 @@ def test_runs_without_a_name_do_not_overwrite_each_other(
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["text-micro", "text-micro-2"]
 
 
-def test_a_run_that_was_stopped_is_pointed_out(
+def test_an_interrupted_run_is_pointed_out(
     train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -305,7 +303,7 @@ def test_an_engine_that_is_not_installed_is_named_and_no_folder_is_left(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_mistyped_flag_is_named_with_its_command_and_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistyped_flag_is_named_with_its_command_and_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["train", "--presett", "micro"])
     assert stop.value.code == 2

@@ -26,7 +26,7 @@ def runs(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
     return good, train_in(folder, "--steps", "1", "--bias", "--block-size", "9", name="bad")
 
 
-def test_the_better_model_is_found_and_what_is_different(
+def test_the_better_model_and_the_differences_are_found(
     runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, bad = map(str, runs)

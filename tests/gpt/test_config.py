@@ -50,7 +50,7 @@ def test_rotary_positions_need_pairs() -> None:
         GPTConfig(n_embd=6, n_head=2, positions="rotary")
 
 
-def test_settings_are_frozen_and_every_field_explains_itself() -> None:
+def test_settings_are_frozen_and_every_field_has_a_description() -> None:
     for cls in (GPTConfig, TrainConfig):
         assert all(field.metadata["help"] for field in dataclasses.fields(cls))
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -1,4 +1,4 @@
-"""Every field of every file of a run, and of a file to import, set to an odd value: one line of error, or it works."""
+"""Every field of every file of a run or an import, set to an odd value: it works, or is a one-line error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 
 class Raw(str):
-    """JSON as it stands, for what ``json.dumps`` does not write."""
+    """Raw JSON, for text that ``json.dumps`` cannot write."""
 
 
 ODD: list[Any] = [
@@ -48,7 +48,7 @@ ODD: list[Any] = [
 
 
 def dumped(content: Any) -> str:
-    """JSON with the raw parts in it."""
+    """Return JSON with its raw parts inserted."""
     if isinstance(content, Raw):
         return str(content)
     if isinstance(content, dict):
@@ -59,7 +59,7 @@ def dumped(content: Any) -> str:
 
 
 def changed(content: Any, odd: list[Any]) -> Iterator[Any]:
-    """``content`` with one part set to each of ``odd``, with one part left out, and ``odd`` themselves."""
+    """Yield ``content`` with one part set to each of ``odd``, with one part left out, and ``odd`` themselves."""
     yield from odd
     if isinstance(content, dict):
         for name, value in content.items():
@@ -84,7 +84,7 @@ def parts(content: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def metadata_changed(header: dict[str, Any], odd: list[Any]) -> Iterator[Any]:
-    """A header whose metadata, JSON in JSON, is odd."""
+    """Yield headers with odd metadata (JSON in JSON)."""
     (key, words), *_ = header["__metadata__"].items()
     for other in changed(json.loads(words), odd):
         yield {**header, "__metadata__": {key: dumped(other)}}
@@ -99,7 +99,7 @@ def broken_bytes(content: bytes) -> Iterator[bytes]:
 
 
 def variants(path: Path, odd: list[Any]) -> Iterator[bytes]:
-    """What a file may have become."""
+    """Yield damaged versions of a file."""
     content = path.read_bytes()
     yield from broken_bytes(content)
     if path.suffix == ".json":
@@ -164,7 +164,7 @@ LOOKS = [
 
 
 def one_line_or_good(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command; the error, or nothing where it worked."""
+    """Run a command; return its error, or an empty string if it worked."""
     viz = arguments[0] == "viz"
     try:
         code = viz_main(arguments[1:]) if viz else main(arguments)
@@ -186,7 +186,7 @@ def run(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_whatever_a_file_of_a_run_holds_is_one_line_or_works(
+def test_a_damaged_file_of_a_run_works_or_is_a_one_line_error(
     name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -207,12 +207,12 @@ FILES = [*READERS, "snapshots/step-0000008.safetensors"]
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=" ".join)
-def test_every_command_that_reads_a_run_bears_whatever_its_files_hold(
+def test_every_command_survives_the_damaged_files_of_a_run(
     look: list[str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = [(name, content) for name in FILES for content in dict.fromkeys(variants(run / name, ODD))]
-    if os.environ.get("TINYGRAD_EDU_FUZZ"):  # each file as each command in turn reads it
+    if os.environ.get("TINYGRAD_EDU_FUZZ"):  # every file with every command that reads it
         chosen = found[LOOKS.index(look) :: len(LOOKS)]
     else:
         chosen = random.Random(" ".join(look)).sample(found, 4)
@@ -231,12 +231,12 @@ def test_every_command_that_reads_a_run_bears_whatever_its_files_hold(
         error = one_line_or_good(command, capsys)
         slowest = max(slowest, time.process_time() - began)
         refused += bool(error)
-        if error or "--resume" not in command:  # nothing is lost, and nothing is left behind
+        if error or "--resume" not in command:  # nothing is lost and no file is left over
             assert everything(Path("copy")) == before
     print(f"{len(chosen)} of {len(found)}, {refused} refused, the slowest took {slowest:.1f} s")
 
 
-def test_whatever_a_file_to_import_holds_is_one_line_or_works(
+def test_a_damaged_file_to_import_works_or_is_a_one_line_error(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -266,7 +266,7 @@ def test_whatever_a_file_to_import_holds_is_one_line_or_works(
     assert refused > len(chosen) // 4
 
 
-def test_a_name_with_line_ends_is_one_line_too(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_with_line_ends_is_on_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(run, tmp_path / "copy")
     path = tmp_path / "copy" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data": "no\n\x1bfile\n"}))
@@ -286,7 +286,7 @@ def test_a_name_with_line_ends_is_one_line_too(run: Path, tmp_path: Path, capsys
         {"positions": "rotary", "tied_head": True}, {"norm": "layernorm", "bias": True},
     ],
 )  # fmt: skip
-def test_the_shapes_that_are_expected_are_those_of_the_model(fields: dict[str, Any]) -> None:
+def test_the_expected_shapes_are_those_of_the_model(fields: dict[str, Any]) -> None:
     config = GPTConfig(vocab_size=5, block_size=3, n_embd=4, n_head=2, **fields)
     assert dict(parameter_shapes(config)) == {name: shape(p) for name, p in GPT(config).named_parameters()}
 
@@ -299,7 +299,7 @@ def test_the_shapes_that_are_expected_are_those_of_the_model(fields: dict[str, A
         ("train", {"keep": 10**9}), ("train", {"threads": 10**6}), ("train", {"seed": 10**4000}),
     ],
 )  # fmt: skip
-def test_a_config_that_asks_for_the_impossible_costs_nothing(
+def test_an_impossible_config_is_refused_quickly(
     part: str, fields: dict[str, int], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run, tmp_path / "copy")
@@ -310,11 +310,11 @@ def test_a_config_that_asks_for_the_impossible_costs_nothing(
     for command in (["sample", "--checkpoint"], ["train", "--steps", "20", "--resume"]):
         began = time.process_time()
         assert one_line_or_good([*command, str(tmp_path / "copy")], capsys)
-        assert time.process_time() - began < 5.0  # a fault took 20 and more
+        assert time.process_time() - began < 5.0  # this once took more than 20
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no holes here")
-def test_a_log_that_is_an_endless_hole_is_not_read_into_memory(
+def test_a_huge_sparse_log_is_not_read_into_memory(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run, tmp_path / "copy")
@@ -365,7 +365,7 @@ def zipped(content: bytes) -> bytes:
     ],
     ids=["gzip", "bzip2", "xz", "zip", "utf-16", "utf-16-le", "utf-16-be", "utf-32"],
 )
-def test_what_is_no_text_yet_is_named_with_what_to_do(
+def test_errors_of_files_that_are_not_text_say_what_to_do(
     content: bytes, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.txt").write_bytes(content)
@@ -374,7 +374,7 @@ def test_what_is_no_text_yet_is_named_with_what_to_do(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such paths")
-def test_a_text_comes_through_a_pipe_and_the_run_goes_on_with_it(tmp_path: Path) -> None:
+def test_a_text_from_a_pipe_can_be_trained_on_and_resumed(tmp_path: Path) -> None:
     def gpt(*arguments: str, given: bytes | None = None) -> tuple[int, str, str]:
         environment = {**os.environ, "TINYGRAD_EDU_CACHE": str(tmp_path / "cache")}
         command = [sys.executable, "-m", "gpt", *arguments]
@@ -435,7 +435,7 @@ def test_a_run_whose_text_became_a_pipe_or_a_device_does_not_wait_for_it(
 
 
 @pytest.mark.parametrize("version", ["2.5.1", "2.9.1+cu126", "1.13", "2.10.0", "2.13.0+cpu"])
-def test_a_pytorch_that_can_be_made_to_run_code_does_not_read(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytorch_versions_that_may_run_code_are_refused(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = type(sys)("torch")
     fake.__version__ = version  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch", fake)
@@ -447,7 +447,7 @@ def test_a_pytorch_that_can_be_made_to_run_code_does_not_read(version: str, monk
         assert convert._torch("writing x.pt") is fake
 
 
-def test_a_number_too_large_for_the_file_does_not_go_out_as_infinite(
+def test_a_number_too_large_for_the_file_is_not_exported_as_infinite(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run, tmp_path / "copy")
@@ -464,7 +464,7 @@ def test_a_number_too_large_for_the_file_does_not_go_out_as_infinite(
     assert not out.exists()
 
 
-def test_a_number_too_large_for_the_engine_does_not_come_in(
+def test_a_number_too_large_for_the_engine_is_not_imported(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "large.safetensors"

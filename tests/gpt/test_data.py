@@ -34,7 +34,7 @@ def test_a_batch_depends_on_seed_and_step_only() -> None:
     assert corpus.batch(5, 4, 1, 7) != corpus.batch(5, 4, 2, 7)
 
 
-def test_a_known_batch_stays_what_it_is_in_every_process_and_version() -> None:
+def test_a_known_batch_is_the_same_in_every_process_and_version() -> None:
     corpus = Corpus(CharTokenizer("ab"), list(range(1000)), [])
     assert [tokens[0] for tokens, _ in corpus.batch(8, 4, seed=1337, step=0)] == [867, 228, 123, 520]
 
@@ -51,7 +51,7 @@ def test_a_short_text_is_refused_with_the_length_it_needs() -> None:
         Corpus.from_text("ab" * 30, 6)
 
 
-def test_the_alphabet_of_a_run_is_kept() -> None:
+def test_a_run_keeps_its_alphabet() -> None:
     with pytest.raises(UnknownCharacterError):
         Corpus.from_text("abc" * 100, 4, CharTokenizer("ab"))
 
@@ -83,7 +83,7 @@ def test_the_last_play_ends_where_tinyshakespeare_does() -> None:
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A named text "small" whose home can be made to fail, and a cache folder of its own."""
+    """Make a named text "small" whose download can be made to fail, with its own cache folder."""
     state: dict[str, Any] = {"content": b"hello", "fetched": 0, "said": []}
 
     def fetch(say: corpus.Say) -> bytes:
@@ -98,7 +98,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return state
 
 
-def test_a_named_text_is_fetched_once_and_says_so(source: dict[str, Any]) -> None:
+def test_a_named_text_is_fetched_once_with_a_message(source: dict[str, Any]) -> None:
     assert named_text("small", source["said"].append) == "hello"
     assert named_text("small", source["said"].append) == "hello"
     assert source["fetched"] == 1

@@ -1,4 +1,4 @@
-"""What is measured over many characters is what scalars say, and the end of a model has the gradients of the whole."""
+"""Measurements over many characters match scalars, and the last blocks of a model get the gradients of the whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def made(activation: str = "relu", **changes: object) -> GPT:
     return GPT(GPTConfig(**settings, activation=activation), seed=3)  # type: ignore[arg-type]
 
 
-def test_gradients_over_many_characters_are_the_mean_of_those_of_scalars() -> None:
+def test_gradients_over_many_characters_are_the_mean_of_scalar_ones() -> None:
     model = made()
     found = Examination(model, TEXT).gradients()
     starts = range(len(TEXT) - 4)
@@ -47,13 +47,13 @@ def test_gradients_over_many_characters_are_the_mean_of_those_of_scalars() -> No
     ("kind", "low", "high", "says"),
     [("relu", -1.0, 1.0, "6 dead"), ("relu2", -1.0, 1.0, "6 dead"), ("tanh", 0.1, 4.0, "42 saturated")],
 )
-def test_exactly_the_units_that_are_dead_or_saturated_for_all_characters_are_counted(
+def test_units_that_are_dead_or_saturated_for_all_characters_are_counted(
     kind: str, low: float, high: float, says: str
 ) -> None:
     model = made(kind)
     for i, block in enumerate(
         model.transformer.h
-    ):  # i + 1 units of block i always get the low number, the rest the other
+    ):  # i + 1 units of block i always get the low number, the others the high one
         for unit, (row, bias) in enumerate(zip(block.mlp.c_fc.weight, block.mlp.c_fc.bias, strict=True)):
             for w in row:
                 w.data = 0.0
@@ -68,7 +68,7 @@ def test_exactly_the_units_that_are_dead_or_saturated_for_all_characters_are_cou
     assert watched(found) == f"The 48 units of the MLPs were watched over {4 * WINDOWS} characters: {says}."
 
 
-def test_a_unit_that_one_character_wakes_is_not_dead() -> None:
+def test_a_unit_that_one_character_activates_is_not_dead() -> None:
     model = made("relu")
     before = Examination(model, TEXT).units()["transformer.h.0.mlp.act"]
     assert before.dead == 0
@@ -77,7 +77,7 @@ def test_a_unit_that_one_character_wakes_is_not_dead() -> None:
     assert watched({}) == ""
 
 
-def test_the_end_of_a_model_has_the_loss_and_the_gradients_of_the_whole() -> None:
+def test_the_last_blocks_have_the_loss_and_gradients_of_the_whole_model() -> None:
     model = made()
     loss, calls, length = recorded_loss(model, TEXT, 1)
     names = {name: value for value, name in calls.names.items()}

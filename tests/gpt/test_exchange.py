@@ -1,4 +1,4 @@
-"""Models that go to nanoGPT's world and come from there; what needs PyTorch is in test_exchange_torch.py."""
+"""Export to and import from nanoGPT's formats; tests that need PyTorch are in test_exchange_torch.py."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def made_run(folder: Path, **shape: Any) -> GPT:
-    """A run with a random model, as if it had been trained."""
+    """Make a run with a random model, as if it had been trained."""
     fields = {"vocab_size": 7, "n_embd": 8, "n_head": 2, "block_size": 6, "init_std": 0.4, **shape}
     model = GPT(GPTConfig(**fields), seed=5)
-    for i, p in enumerate(model.parameters()):  # norms and biases too: at 1 and 0 a swap would not be seen
+    for i, p in enumerate(model.parameters()):  # norms and biases too: at 1 and 0 a swap would go unnoticed
         p.data += 0.01 * (i % 13 - 6)
     tokenizer = CharTokenizer("\nabcdeé")
     config = RunConfig(model.config, TrainConfig(lr=0.004, batch_size=3), "names", None, "0" * 64)
@@ -47,7 +47,7 @@ def logits(model: GPT, tokens: list[int]) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
-def test_safetensors_out_and_in_again_is_the_same_model(shape: dict[str, Any], tmp_path: Path) -> None:
+def test_safetensors_exported_and_imported_are_the_same_model(shape: dict[str, Any], tmp_path: Path) -> None:
     model = made_run(tmp_path / "run", **shape)
     out = tmp_path / "model.safetensors"
     assert main(["export", str(tmp_path / "run"), str(out)]) == 0
@@ -55,13 +55,13 @@ def test_safetensors_out_and_in_again_is_the_same_model(shape: dict[str, Any], t
     again, config, tokenizer, step = checkpoint.load_model(tmp_path / "again")
     assert (step, tokenizer.alphabet, config.dataset) == (41, "\nabcdeé", "names")
     assert (config.train.lr, config.train.batch_size) == (0.004, 3)
-    expected = {**vars(model.config), "init_std": config.model.init_std}  # says how weights began, not what they are
+    expected = {**vars(model.config), "init_std": config.model.init_std}  # the scale of weights before training
     assert vars(config.model) == expected
     for ours, theirs in zip(logits(model, [1, 2, 6, 0]), logits(again, [1, 2, 6, 0]), strict=True):
         assert theirs == pytest.approx(ours, abs=1e-5)
 
 
-def test_the_file_says_what_nanogpt_has_no_word_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_records_options_that_nanogpt_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("ours", "nanoGPT's own"):
         made_run(tmp_path / name, **SHAPES[name])
         assert main(["export", str(tmp_path / name), str(tmp_path / f"{name}.safetensors")]) == 0
@@ -87,7 +87,7 @@ def test_the_same_model_makes_the_same_file(tmp_path: Path) -> None:
 
 
 def bare(tmp_path: Path, **shape: Any) -> Path:
-    """Tensors with nothing written beside them."""
+    """Return tensors without metadata."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -116,7 +116,7 @@ def test_bare_tensors_need_the_number_of_heads_and_a_text_whose_characters_are_t
     assert tokenizer.alphabet == "\nabcdeé"
     assert (config.model.norm, config.model.activation, config.model.tied_head) == ("layernorm", "gelu", True)
     assert logits(again, [3, 1])[1] == pytest.approx(logits(first, [3, 1])[1], abs=1e-5)
-    # And it is a run: it trains further and writes.
+    # It is a complete run: it can be trained further and sampled.
     train = ["train", "--resume", str(tmp_path / "run"), "--steps", "2", "--batch-size", "2", "--no-draw"]
     assert main(train) == 0
     assert main(["sample", "--checkpoint", str(tmp_path / "run"), "--max-new-tokens", "5"]) == 0
@@ -157,7 +157,7 @@ class Evil:
         ("m.safetensors", "good", ["--dataset", "nothing"], "unknown data set"),
     ],
 )
-def test_bad_input_is_one_sentence_and_makes_nothing(
+def test_bad_input_is_one_sentence_and_creates_nothing(
     name: str, content: Any, more: list[str], message: str,
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -182,7 +182,7 @@ def test_bad_input_is_one_sentence_and_makes_nothing(
     assert not Path("run").exists()
 
 
-def test_a_run_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_run(tmp_path / "run")
     out = str(tmp_path / "m.safetensors")
     assert main(["export", str(tmp_path / "run"), out]) == 0
@@ -207,7 +207,7 @@ def test_model_args_are_checked() -> None:
 
 
 def hugging_face(state: dict[str, Any]) -> dict[str, Any]:
-    """Tensors as Hugging Face's GPT-2 has them: four matrices the other way round."""
+    """Return tensors as in Hugging Face's GPT-2: four matrices are transposed."""
     import numpy as np
 
     turned = (".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight")
@@ -220,7 +220,7 @@ def hugging_face(state: dict[str, Any]) -> dict[str, Any]:
     [lambda name: name, lambda name: name.removeprefix("transformer."), lambda name: f"module._orig_mod.{name}"],
     ids=["whole", "without a head", "of several GPUs"],
 )
-def test_hugging_faces_tensors_come_in(rename: Any, tmp_path: Path) -> None:
+def test_hugging_faces_tensors_are_imported(rename: Any, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     model = made_run(tmp_path / "source", **SHAPES["with biases"])
@@ -235,7 +235,7 @@ def test_hugging_faces_tensors_come_in(rename: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [SHAPES["nanoGPT's own"], SHAPES["with biases"], {"norm": "layernorm"}])
-def test_a_folder_for_hugging_face_comes_in_again(shape: dict[str, Any], tmp_path: Path) -> None:
+def test_a_folder_for_hugging_face_can_be_imported_again(shape: dict[str, Any], tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
     model = made_run(tmp_path / "run", **shape)
@@ -251,7 +251,7 @@ def test_a_folder_for_hugging_face_comes_in_again(shape: dict[str, Any], tmp_pat
     assert logits(again, [3, 1])[1] == pytest.approx(logits(model, [3, 1])[1], abs=1e-5)
 
 
-def test_what_gpt2_cannot_be_does_not_go_out_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_unlike_gpt2_are_not_exported_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_run(tmp_path / "run", **SHAPES["rotary"])
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "out"), "--hugging-face"]) == 2
     assert "it has no positions rotary, norm rmsnorm" in capsys.readouterr().err

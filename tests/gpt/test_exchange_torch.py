@@ -1,6 +1,6 @@
-"""Exported weights in PyTorch code that reads nanoGPT's names, and back again.
+"""Export weights to PyTorch code that reads nanoGPT's names, and import them again.
 
-In processes of their own: PyTorch brings threads and warnings that the other tests should not live with.
+These run in subprocesses: PyTorch brings threads and warnings that other tests should not have.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ SIZE = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "
 
 
 def _valley() -> LRRange:
-    """A loss that falls fastest at 1e-2, is lowest at 1e-1 and rises behind it."""
+    """Return a loss that falls fastest at 1e-2, is lowest at 1e-1 and rises after that."""
     rates = [10.0 ** (-4 + i / 25) for i in range(101)]
     losses = [3 - math.tanh(1.5 * (math.log10(rate) + 2)) + 10.0 ** (2 * math.log10(rate) + 1) for rate in rates]
     return LRRange(rates, losses, losses)
@@ -31,14 +31,14 @@ def test_the_steepest_and_the_lowest_are_found() -> None:
     assert table(found).count("falls fastest") == 1
 
 
-def test_a_loss_that_only_rises_or_only_falls_is_said() -> None:
+def test_a_loss_that_only_rises_or_only_falls_is_reported() -> None:
     rates = [10.0 ** (-5 + i / 20) for i in range(100)]
     rising, falling = [1 + i / 50 for i in range(100)], [3 - i / 50 for i in range(100)]
     assert "smaller --lowest" in advice(LRRange(rates, rising, rising), 1.0)
     assert "larger --highest" in advice(LRRange(rates, falling, falling), rates[-1])
 
 
-def test_the_mean_runs_behind_the_losses_and_explodes_with_them() -> None:
+def test_the_running_mean_lags_behind_the_losses_and_explodes_with_them() -> None:
     smoothed = smooth([1.0, 2.0, 3.0])
     assert smoothed[0] == 1.0
     assert 1.0 < smoothed[1] < smoothed[2] < 3.0
@@ -59,10 +59,10 @@ def test_rates_are_tried_and_no_run_is_touched(
     assert {path.name for path in tmp_path.iterdir()} == {"text.txt", "find-lr.svg"}
     assert (tmp_path / "find-lr.svg").read_text(encoding="utf-8").startswith("<svg")
     assert main([*arguments, "--out", "again.txt"]) == 0
-    assert capsys.readouterr().out.replace("again.txt", "find-lr.svg") == printed  # the same seed, the same words
+    assert capsys.readouterr().out.replace("again.txt", "find-lr.svg") == printed  # the same seed prints the same text
 
 
-def test_it_ends_when_the_loss_is_no_number(
+def test_it_ends_when_the_loss_is_nan(
     text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from gpt.engines.compiled import CompiledEngine

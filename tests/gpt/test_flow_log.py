@@ -1,4 +1,4 @@
-"""Gradients that a training measures on its way: the numbers, when they are taken, and whom they explain_divergence."""
+"""Gradient statistics during training: the numbers, when they are measured, and what ``explain_divergence`` names."""
 
 import dataclasses
 import importlib.util
@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_the_gradient_before_clipping(engine: str, clip
         (twin.loss(tokens, targets) / 3).backward()
     made = make_engine(model, TrainConfig(engine=engine, grad_clip=clip, lr=0.1, batch_size=3))
     made.step(batch, 0.1, "")
-    assert made.flow == []  # it was not asked for
+    assert made.flow == []  # not requested
     made.load_optimizer_state(make_engine(twin, TrainConfig()).optimizer_state())
     for mine, other in zip(model.parameters(), twin.parameters(), strict=True):
         mine.data = other.data
@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_gradient_before_clipping(engine: str, clip
 
 
 @pytest.mark.parametrize("engine", HERE)
-def test_a_step_with_a_gradient_that_is_not_finite_is_not_made(
+def test_a_step_with_a_gradient_that_is_not_finite_is_skipped(
     engine: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = Corpus.from_text(text, 6)
@@ -98,14 +98,14 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_not_made(
     )
 
 
-def test_it_is_measured_first_at_validations_and_last(train_arguments: list[str], tmp_path: Path) -> None:
+def test_gradients_are_measured_first_last_and_at_validations(train_arguments: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert main([*train_arguments, "--steps", "11", "--eval-interval", "5", "--out", str(out)]) == 0
     measured = checkpoint.read_flow(out)
     assert list(measured) == [1, 5, 10, 11]
     names = [name for name, _ in checkpoint.load_model(out)[0].named_parameters()]
     assert all([line.name for line in lines] == names for lines in measured.values())
-    # what a killed session has measured beyond its checkpoint is dropped; a later one adds to the rest
+    # measurements after the last checkpoint of a killed session are dropped; a later session adds to the rest
     with open(out / "flow.jsonl", "a", encoding="utf-8") as file:
         file.write(checkpoint.flow_lines(14, measured[11]) + '{"step": 15, "na')
     assert main(["train", "--resume", str(out), "--steps", "15", "--no-draw"]) == 0
@@ -122,7 +122,7 @@ def test_pandas_reads_it(train_arguments: list[str], tmp_path: Path) -> None:
     assert set(table.pivot(index="step", columns="name", values="mean").index) == {1, 2}
 
 
-def test_what_is_no_measurement_is_said(tmp_path: Path) -> None:
+def test_a_line_that_is_not_a_measurement_is_reported(tmp_path: Path) -> None:
     assert checkpoint.read_flow(tmp_path) == {}
     for damaged in ('{"step": 1}\n', "[1]\n", '{"name": "a"}\n'):
         (tmp_path / "flow.jsonl").write_text(damaged)
@@ -130,14 +130,14 @@ def test_what_is_no_measurement_is_said(tmp_path: Path) -> None:
             checkpoint.read_flow(tmp_path)
 
 
-# --- what a divergence is blamed on -----------------------------------------------------------------------------------
+# --- explaining a divergence ------------------------------------------------------------------------------------------
 
 
 def line(name: str, mean: float = 1.0, not_finite: int = 0) -> GradientStats:
     return GradientStats(name, 4, mean, mean, 0.0, not_finite)
 
 
-def test_where_some_of_the_gradient_is_not_finite_it_is_the_first_table_on_the_way_back() -> None:
+def test_a_partly_infinite_gradient_names_the_first_tensor_in_backward_order() -> None:
     words = (
         "the gradients of 2 of 3 tables of parameters are not finite; on the way back from the loss the first one is b"
     )
@@ -148,7 +148,7 @@ def test_where_some_of_the_gradient_is_not_finite_it_is_the_first_table_on_the_w
     )
 
 
-def test_where_all_of_it_is_finite_it_is_the_table_that_has_grown_most() -> None:
+def test_a_finite_gradient_names_the_tensor_that_has_grown_most() -> None:
     before = [line("a", 1.0), line("b", 0.1), line("c", 0.0)]
     grown = explain_divergence([line("a", 5.0), line("b", 3.0), line("c", 9.0)], before)
     assert grown == "the gradient of b has grown most, to 30 times what it was"
@@ -188,7 +188,7 @@ def test_the_module_in_which_a_number_overflows_is_named(
 
 
 @pytest.mark.parametrize("engine", HERE)
-def test_a_huge_learning_rate_is_an_explosion_with_a_name(
+def test_the_explosion_of_a_huge_learning_rate_names_a_tensor(
     engine: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -201,7 +201,7 @@ def test_a_huge_learning_rate_is_an_explosion_with_a_name(
 
 
 @pytest.mark.parametrize("clip", [0.0, 1e-3])
-def test_the_table_whose_gradient_has_grown_is_named(
+def test_the_tensor_whose_gradient_has_grown_is_named(
     clip: float,
     train_arguments: list[str],
     tmp_path: Path,
@@ -230,7 +230,7 @@ def test_the_table_whose_gradient_has_grown_is_named(
     assert float(found[1].replace(",", "")) == pytest.approx(now / before, rel=0.01)
 
 
-def test_it_is_on_disk_before_the_checkpoint_that_a_resumed_run_starts_from(
+def test_statistics_are_on_disk_before_the_checkpoint_of_the_same_step(
     train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, honest = tmp_path / "run", checkpoint.save_training_state
@@ -245,7 +245,7 @@ def test_it_is_on_disk_before_the_checkpoint_that_a_resumed_run_starts_from(
     assert seen == [(0, []), (4, [1, 4]), (8, [1, 4, 8]), (9, [1, 4, 8, 9])]
 
 
-def test_the_command_shows_what_was_measured(
+def test_the_command_shows_the_measurements(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -264,7 +264,7 @@ def test_the_command_shows_what_was_measured(
     assert float(row.split()[-1]) == pytest.approx(last["lm_head.weight"], rel=0.05)
 
 
-def test_a_run_without_measurements_and_no_run_at_all(
+def test_a_run_without_measurements_and_a_missing_run(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"

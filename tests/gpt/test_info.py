@@ -1,4 +1,4 @@
-"""What ``gpt info`` says about a run, and where it says the time goes."""
+"""What ``gpt info`` prints about a run and its time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def numbers(line: str) -> list[float]:
     return [float(x.replace(",", "")) for x in re.findall(r"\d[\d,]*\.?\d*", line)]
 
 
-def test_shares_of_parameters_and_the_history(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fractions_of_parameters_and_the_history(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["info", str(run)]) == 0
     printed = capsys.readouterr().out
@@ -52,7 +52,7 @@ def test_shares_of_parameters_and_the_history(run: Path, capsys: pytest.CaptureF
     assert re.search(r"\d nats per character .* perplexity .*: better than", " ".join(printed.split()))
 
 
-def test_a_run_whose_text_is_gone_is_shown_all_the_same(
+def test_a_run_whose_text_is_missing_is_still_shown(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = (run.parent / "text.txt").rename(tmp_path / "moved.txt")
@@ -65,9 +65,7 @@ def test_a_run_whose_text_is_gone_is_shown_all_the_same(
         moved.rename(run.parent / "text.txt")
 
 
-def test_every_module_has_its_share_of_a_step_and_the_run_stays_as_it_is(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_time_of_a_step_by_module_leaves_the_run_unchanged(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     model, config, tokenizer, _ = checkpoint.load_model(run)
     found = profile(model, config, Corpus.from_text(config.text(), config.model.block_size, tokenizer), 2)
@@ -77,10 +75,10 @@ def test_every_module_has_its_share_of_a_step_and_the_run_stays_as_it_is(
     assert {"transformer.wte", "lm_head", LOSS} <= {share.module for share in found.shares}
     assert all(share.forward > 0 or share.backward > 0 for share in found.shares)
     attention = next(share for share in found.shares if share.module == "transformer.h.0.attn")
-    assert attention.backward > 0  # the derivative belongs to the module whose derivative it is
+    assert attention.backward > 0  # derivatives count for the module that they belong to
     assert sum(share.seconds for share in found.shares) == pytest.approx(found.parts["the program"])
     assert 0 < found.products < 1
-    assert 0 < found.memory < sum(share.memory for share in found.shares)  # places are used again
+    assert 0 < found.memory < sum(share.memory for share in found.shares)  # memory is reused
     capsys.readouterr()
     assert main(["info", str(run), "--profile", "2"]) == 0
     printed = capsys.readouterr().out

@@ -39,7 +39,7 @@ def test_csv_has_every_number_of_the_log(run: Path, tmp_path: Path, capsys: pyte
 
 
 def exported(run: Path, folder: Path) -> Iterator[tuple[str, int, float, float]]:
-    """What TensorBoard is given: tag, step, number and time, in the order of the file."""
+    """Return TensorBoard's events: tag, step, number and time, in the order of the file."""
     from tensorboardX.proto import event_pb2
 
     assert main(["export-log", str(run), "--tensorboard", str(folder)]) == 0
@@ -54,9 +54,9 @@ def exported(run: Path, folder: Path) -> Iterator[tuple[str, int, float, float]]
 
 
 @pytest.mark.tensorboard
-def test_the_events_of_a_resumed_run_are_there_once_and_at_their_times(run: Path, tmp_path: Path) -> None:
+def test_the_events_of_a_resumed_run_occur_once_at_their_times(run: Path, tmp_path: Path) -> None:
     assert main(["train", "--resume", str(run), "--steps", "12", "--no-draw"]) == 0
-    assert main(["train", "--resume", str(run), "--no-draw"]) == 0  # nothing is left to do
+    assert main(["train", "--resume", str(run), "--no-draw"]) == 0  # all steps are already done
     for name, moment in (("config.json", 1000), ("log.jsonl", 1120)):
         os.utime(run / name, (moment, moment))
     found = list(exported(run, tmp_path / "board"))

@@ -1,4 +1,4 @@
-"""A run of hours: the best model is kept, snapshots are bounded, a full disk and an explosion lose nothing."""
+"""Long runs: the best model is kept, snapshots are bounded, a full disk or a divergence loses nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_best_model_is_kept_and_can_be_used(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    # A learning rate that ruins the model on the way: the last model is not the best.
+    # The learning rate ruins the model during training: the last model is not the best.
     ruined = ["--lr", "3", "--schedule", "constant", "--warmup-steps", "16", "--steps", "24", "--min-lr", "0"]
     assert main([*train_arguments, *ruined, "--out", str(out)]) == 0
     losses = validations(out)
@@ -50,7 +50,7 @@ def test_the_best_model_is_kept_and_can_be_used(
     assert main(["sample", "--checkpoint", str(out), "--best", "--max-new-tokens", "5"]) == 0
 
 
-def test_patience_ends_a_run_that_does_not_get_better(
+def test_patience_ends_a_run_that_does_not_improve(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -59,7 +59,7 @@ def test_patience_ends_a_run_that_does_not_get_better(
     assert checkpoint.load_training_state(out).step == 8  # validated at 0, 4 and 8, with the same loss
     assert "Stopped early after step 8: 2 validations did not lower the loss" in capsys.readouterr().out
     before = checkpoint.load_training_state(out)
-    assert main(["train", "--resume", str(out), "--no-draw"]) == 0  # its patience is still at an end
+    assert main(["train", "--resume", str(out), "--no-draw"]) == 0  # its patience is still used up
     assert checkpoint.load_training_state(out) == before
     assert main(["train", "--resume", str(out), "--no-draw", "--patience", "0", "--steps", "12"]) == 0
     assert checkpoint.load_training_state(out).step == 12
@@ -76,7 +76,7 @@ def test_snapshots_are_spread_over_the_run_and_bounded(train_arguments: list[str
     assert list(snapshots.taken(out)) == [0, 8, 16, 24]
 
 
-def test_snapshots_are_in_the_order_of_their_steps_and_other_files_are_none(tmp_path: Path) -> None:
+def test_snapshots_are_ordered_by_step_and_other_files_ignored(tmp_path: Path) -> None:
     names = {step: f"step-{step:07}.safetensors" for step in (9_999_999, 0, 10_000_000, 5)}
     others = [
         f"step-{name}.safetensors" for name in ("\u0663", "5", "00000005", "-0000003", "\u00b2", "", "0000007 (2)")
@@ -98,7 +98,7 @@ def test_a_resumed_run_takes_the_same_snapshots_and_the_same_best(train_argument
         pass
 
     replace = os.replace
-    # As if the process were killed before the n-th file got its name, for every n that there is.
+    # Simulate a kill before the n-th file got its name, for every n.
     for n in itertools.count():
         out = tmp_path / f"killed-{n}"
         count = itertools.count()
@@ -116,7 +116,7 @@ def test_a_resumed_run_takes_the_same_snapshots_and_the_same_best(train_argument
             except Killed:
                 pass
         if not checkpoint.exists(out):
-            continue  # nothing had begun
+            continue  # the run had not started
         assert main(["train", "--resume", str(out), "--no-draw"]) == 0
         assert everything(out) == whole, f"killed before file {n}"
     assert n > 15
@@ -191,7 +191,7 @@ def test_the_new_settings_are_checked(name: str) -> None:
         TrainConfig(**{name: -1})
 
 
-def test_what_a_killed_process_was_writing_is_removed(train_arguments: list[str], tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_process_are_removed(train_arguments: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert main([*train_arguments, "--steps", "4", "--keep", "2", "--out", str(out)]) == 0
     leftovers = [out / ".model.safetensors.1.new", out / snapshots.FOLDER / ".step-0000004.safetensors.1.new"]
@@ -201,7 +201,7 @@ def test_what_a_killed_process_was_writing_is_removed(train_arguments: list[str]
     assert not any(leftover.exists() for leftover in leftovers)
 
 
-def test_a_resumed_run_judges_an_explosion_as_an_uninterrupted_one() -> None:
+def test_a_resumed_run_detects_a_divergence_like_an_uninterrupted_one() -> None:
     losses = [4.0] * 10 + [1e3] * 15
     whole = Explosion([], vocab_size=65)
     verdicts = [whole.see(loss) for loss in losses]
@@ -224,7 +224,7 @@ def test_a_long_last_validation_is_announced(
     assert announced not in capsys.readouterr().out
 
 
-def test_what_a_process_left_that_was_killed_before_its_first_checkpoint_is_removed(
+def test_leftovers_of_a_kill_before_the_first_checkpoint_are_removed(
     train_arguments: list[str], tmp_path: Path
 ) -> None:
     leftover = tmp_path / "run" / ".tokenizer.json.1.new"

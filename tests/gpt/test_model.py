@@ -20,7 +20,7 @@ TOKENS, TARGETS = [1, 4, 4, 0, 6], [4, 4, 0, 6, 2]
 def test_parameter_counts() -> None:
     assert len(GPT(GPTConfig()).parameters()) == 5_408
     assert len(GPT(GPTConfig(n_embd=32, n_head=2, block_size=32)).parameters()) == 17_472
-    # TinyLM: vocabulary 40 or 65, width 32, 2 heads, ff 64 in the original; ours widens four times.
+    # TinyLM: vocabulary 40 or 65, width 32, 2 heads, ff 64 in the original; ours is four times the width.
     assert len(GPT(GPTConfig(vocab_size=40, n_embd=8, n_head=2)).parameters()) == 2 * 40 * 8 + 16 * 8 + 12 * 64
 
 
@@ -45,7 +45,7 @@ def test_names_and_shapes_are_gpt_2s() -> None:
     }
 
 
-def test_the_loss_at_the_start_is_near_guessing() -> None:
+def test_the_initial_loss_is_near_guessing() -> None:
     rng = random.Random(0)
     model = GPT(GPTConfig(vocab_size=65))
     losses = [
@@ -69,7 +69,7 @@ def test_no_position_sees_the_future() -> None:
         assert other[t] != logits[t]
 
 
-def test_turning_leaves_the_length_and_makes_products_depend_on_the_distance_only() -> None:
+def test_rotation_keeps_lengths_and_products_depend_only_on_distance() -> None:
     rng = random.Random(0)
     q, k = ([Value(rng.gauss(0, 1)) for _ in range(6)] for _ in range(2))
 
@@ -81,7 +81,7 @@ def test_turning_leaves_the_length_and_makes_products_depend_on_the_distance_onl
     assert [v.data for v in rotate(q, 0)] == [v.data for v in q]
 
 
-def test_rotary_positions_have_no_table_and_tell_places_apart() -> None:
+def test_rotary_positions_have_no_table_and_distinguish_positions() -> None:
     model = GPT(GPTConfig(**SMALL, positions="rotary"), seed=2)
     assert not any("wpe" in name for name, _ in model.named_parameters())
     first, second = ([v.data for v in model(tokens)[-1]] for tokens in ([1, 2, 3], [2, 1, 3]))
@@ -121,10 +121,10 @@ def test_a_tied_head_is_one_parameter_with_gradients_from_both_ends() -> None:
     assert "lm_head.weight" not in dict(model.named_parameters())
     assert "lm_head.weight" in model.state_dict()
     model.loss(TOKENS, TARGETS).backward()
-    assert model.transformer.wte.weight[3][0].grad != 0.0  # token 3 is not in the text: only the head can reach it
+    assert model.transformer.wte.weight[3][0].grad != 0.0  # token 3 is not in the text: only the head reaches it
 
 
-def test_decay_is_for_matrices_only() -> None:
+def test_only_matrices_decay() -> None:
     model = GPT(GPTConfig(**SMALL, norm_weight=True, bias=True))
     kept = set(model.no_decay_parameters())
     for name, value in model.named_scalars():
@@ -202,7 +202,7 @@ def test_logits_and_gradients_equal_the_same_model_in_pytorch(options: dict[str,
     def linear(x: Any, name: str) -> Any:
         return nnf.linear(x, w[f"{name}.weight"], w.get(f"{name}.bias"))
 
-    def turned(heads: Any) -> Any:  # pairs of numbers as complex numbers, which turn by a multiplication
+    def turned(heads: Any) -> Any:  # pairs of numbers as complex numbers, rotated by multiplication
         half = heads.shape[-1] // 2
         frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
         angles = torch.outer(torch.arange(len(TOKENS), dtype=torch.float64), frequencies)

@@ -59,7 +59,7 @@ def test_witten_bells_probabilities_sum_to_one(history: tuple[int, ...]) -> None
     assert min(probabilities) > 0
 
 
-def test_what_never_occurred_still_has_a_probability() -> None:
+def test_unseen_characters_still_have_a_probability() -> None:
     assert math.isfinite(lidstone([0, 0, 0], [1, 2, 1], 2, 3))
 
 
@@ -71,7 +71,7 @@ def test_the_baselines_fall_on_text_with_structure(text: str) -> None:
     assert losses == sorted(losses, reverse=True)
 
 
-def test_counting_in_a_table_and_by_sorting_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_in_a_table_and_by_sorting_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(0)
     train, val = rng.choices(range(9), k=3000), rng.choices(range(9), k=300)
     by_table = ngram.baselines(train, val, 9)
@@ -79,7 +79,7 @@ def test_counting_in_a_table_and_by_sorting_is_the_same(monkeypatch: pytest.Monk
     assert ngram.baselines(train, val, 9) == by_table
 
 
-def test_of_a_large_text_pieces_from_all_of_it_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_from_all_parts_of_a_large_text_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(2)
     train = [*rng.choices([0, 1], k=8000), *rng.choices([2, 3], k=8000)]  # the second half is another language
     val = rng.choices(range(4), k=4000)
@@ -105,9 +105,9 @@ LARGE = [
 @pytest.mark.parametrize(
     ("loss", "best", "words"),
     [
-        (8.667, None, "not yet better than guessing"),  # below the unigram, but above guessing
+        (8.667, None, "not yet better than guessing"),  # better than the unigram, but worse than guessing
         (8.563, None, "not yet better than guessing"),
-        (8.56298, None, "not yet better than guessing"),  # the same in print
+        (8.56298, None, "not yet better than guessing"),  # equal when printed
         (math.nan, None, "not yet better than guessing"),
         (math.inf, None, "not yet better than guessing"),
         (8.5, "unigram", "better than counting single characters"),

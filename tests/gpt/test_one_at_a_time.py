@@ -1,4 +1,4 @@
-"""One training per folder; what a kill, a closed terminal or a lost log leave behind never costs a run its best."""
+"""One training per folder; a kill, a closed terminal or a lost log never loses a run's best model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def holding(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_the_second_training_of_a_folder_is_told_who_holds_it_and_changes_nothing(
+def test_a_second_training_of_a_folder_names_the_first_and_changes_nothing(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -54,14 +54,14 @@ def test_the_second_training_of_a_folder_is_told_who_holds_it_and_changes_nothin
             assert error.count("\n") == 1
         assert {path: path.read_bytes() for path in out.iterdir() if path.name != LOCK} == before
     finally:
-        holder.kill()  # nothing in it can give the lock back
+        holder.kill()  # it cannot release the lock itself
         holder.communicate()
     assert (out / LOCK).exists()
     assert main(["train", "--resume", str(out), "--steps", "8", "--no-draw"]) == 0
     assert not (out / LOCK).exists()
 
 
-def test_two_at_once_leave_the_run_of_one(train_arguments: list[str], tmp_path: Path) -> None:
+def test_two_at_once_leave_one_complete_run(train_arguments: list[str], tmp_path: Path) -> None:
     for out in (tmp_path / "alone", tmp_path / "both"):
         for arguments in ([*train_arguments, "--steps", "6", "--out", str(out)],
                           ["train", "--resume", str(out), "--steps", "12", "--no-draw"]):  # fmt: skip
@@ -71,14 +71,14 @@ def test_two_at_once_leave_the_run_of_one(train_arguments: list[str], tmp_path: 
             errors = [process.communicate()[1] for process in processes]
             codes = [process.returncode for process in processes]
             assert codes.count(0) >= 1
-            for code, error in zip(codes, errors, strict=True):  # a resume that comes late finds nothing to do
+            for code, error in zip(codes, errors, strict=True):  # a late resume finds nothing to do
                 assert code == 0 or (code, error.count("\n")) == (2, 1)
                 assert not code or "is in use" in error or "already holds a run" in error
     assert everything(tmp_path / "both") == everything(tmp_path / "alone")
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
-def test_a_text_whose_name_is_no_text_is_gone_on_with(train_arguments: list[str], tmp_path: Path) -> None:
+def test_a_run_on_a_file_whose_name_is_not_utf_8_can_be_resumed(train_arguments: list[str], tmp_path: Path) -> None:
     name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")
     os.rename(train_arguments[2], name)
     arguments = ["train", "--data", name, *train_arguments[3:], "--steps", "2", "--out", str(tmp_path / "run")]
@@ -87,7 +87,7 @@ def test_a_text_whose_name_is_no_text_is_gone_on_with(train_arguments: list[str]
     assert main(["train", "--resume", str(tmp_path / "run"), "--steps", "4", "--no-draw"]) == 0
 
 
-def test_a_folder_is_held_as_long_as_the_block_lasts(tmp_path: Path) -> None:
+def test_a_folder_is_locked_inside_the_block(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     assert not in_use(folder)
     with locked(folder):
@@ -100,7 +100,7 @@ def test_a_folder_is_held_as_long_as_the_block_lasts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 5])
-def test_a_lost_log_never_lets_a_worse_model_be_the_best(
+def test_a_worse_model_never_becomes_the_best_after_a_lost_log(
     left: int, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -141,7 +141,7 @@ sys.exit(cli.main(sys.argv[1:]))
     command = [sys.executable, "-c", program, *arguments, "--out"]
     assert subprocess.run([*command, str(out)], capture_output=True, check=False).returncode == 130
     assert checkpoint.load_training_state(out).step == 6
-    # nohup ignores that signal, and so does the training then
+    # nohup ignores that signal, so the training does, too
     ignoring = program.replace("honest, made", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nhonest, made", 1)
     command[2] = ignoring
     assert subprocess.run([*command, str(tmp_path / "2")], capture_output=True, check=False).returncode == 0
@@ -191,16 +191,14 @@ def test_a_run_killed_before_its_last_picture_is_drawn_when_resumed(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
-def test_killed_during_its_report_a_run_is_resumed_to_the_same_report(
-    train_arguments: list[str], tmp_path: Path
-) -> None:
+def test_a_run_killed_during_its_report_resumes_to_the_same_report(train_arguments: list[str], tmp_path: Path) -> None:
     arguments = [x for x in train_arguments if x != "--no-draw"]
     # ``python tests/gpt/kill_runs.py --every 1`` does the same at every change of the folder.
     where = Killer(tmp_path, [*arguments[1:], "--steps", "8"]).at(4, "report")
     assert where == "behind the last checkpoint, in the middle of writing a file"
 
 
-def test_another_rate_of_a_resumed_run_moves_its_end(train_arguments: list[str], tmp_path: Path) -> None:
+def test_a_new_learning_rate_of_a_resumed_run_moves_its_minimum(train_arguments: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert main([*train_arguments, "--steps", "4", "--lr", "0.02", "--min-lr", "0.01", "--out", str(out)]) == 0
     assert main(["train", "--resume", str(out), "--steps", "8", "--lr", "0.002", "--no-draw"]) == 0
@@ -208,7 +206,7 @@ def test_another_rate_of_a_resumed_run_moves_its_end(train_arguments: list[str],
     assert (changed.lr, changed.min_lr) == pytest.approx((0.002, 0.001))
 
 
-def test_a_warm_up_that_never_ends_is_said(
+def test_a_warm_up_that_never_ends_is_reported(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for steps, expected in ((4, 1), (5, 0)):
@@ -235,7 +233,7 @@ def test_events_have_the_times_of_their_steps(train_arguments: list[str], tmp_pa
         os.utime(out / name, (moment, moment))
     time = times(out, 8)
     assert [time(step) for step in range(9)] == [1010, 1020, 1030, 1040, 1050, 1065, 1080, 1095, 1110]
-    os.utime(out / "snapshots/step-0000004.safetensors", (5000, 5000))  # copied later: times never run backwards
+    os.utime(out / "snapshots/step-0000004.safetensors", (5000, 5000))  # copied later: times never decrease
     time = times(out, 8)
     assert sorted(time(step) for step in range(9)) == [time(step) for step in range(9)]
 
@@ -256,7 +254,7 @@ def test_a_stop_string_may_be_a_line_end(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_a_lock_that_is_a_link_empties_nothing(tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_leaves_its_target_intact(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("words")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / LOCK).symlink_to(tmp_path / "precious")
@@ -277,7 +275,7 @@ def test_a_report_that_was_killed_leaves_nothing_and_two_at_once_do_not_mix(
         assert main(["report", str(out)]) == 2
         assert f"{report} is in use: process {holder.pid} writes there" in capsys.readouterr().err
         assert (report / ".graph.html.1.new").exists()
-        # Training is not lost for that, and says what is missing.
+        # The training is kept, and the error names what is missing.
         drawn = [word for word in train_arguments if word != "--no-draw"]
         other = tmp_path / "other"
         second = holding(other / "report")
@@ -293,7 +291,7 @@ def test_a_report_that_was_killed_leaves_nothing_and_two_at_once_do_not_mix(
 
 
 @pytest.mark.parametrize("steps", ["1", "3"])
-def test_the_report_is_the_same_whoever_makes_it(steps: str, train_arguments: list[str], tmp_path: Path) -> None:
+def test_train_and_report_make_the_same_report(steps: str, train_arguments: list[str], tmp_path: Path) -> None:
     arguments = [*(word for word in train_arguments if word != "--no-draw"), "--steps", steps, "--weight-decay", "0"]
     out = tmp_path / "run"
     assert main([*arguments, "--out", str(out)]) == 0
@@ -305,7 +303,7 @@ def test_the_report_is_the_same_whoever_makes_it(steps: str, train_arguments: li
     assert everything(tmp_path / "again") == everything(out / "report")
 
 
-def test_snapshots_that_are_a_file_are_called_so(
+def test_a_file_in_place_of_the_snapshots_folder_is_reported(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run").mkdir()

@@ -1,4 +1,4 @@
-"""What a person reads while a model trains: the speed and the time left are those of steps, not of the start."""
+"""Progress lines: the speed and the time left are those of steps, without the startup."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from gpt.runs import progress
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that moves when it is told to."""
+    """A clock that is moved by hand."""
 
     class Clock:
         now = 100.0
@@ -28,18 +28,18 @@ def made(shown, clock, step, seconds):
 
 
 @pytest.mark.parametrize("first", [0, 500])
-def test_the_first_step_compiles_and_says_nothing_of_the_others(first, clock, capsys):
+def test_the_first_step_compiles_and_does_not_count_for_the_speed(first, clock, capsys):
     shown = progress.Progress(first, first + 1001, characters=50)
     made(shown, clock, first + 1, 60.0)
     assert "chars/s" not in capsys.readouterr().out
     for n in range(2, 12):
         made(shown, clock, first + n, 2.0)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(f"step {first + 9:>4}/{first + 1001}")  # more than fifteen seconds after the line before
+    assert last.startswith(f"step {first + 9:>4}/{first + 1001}")  # more than fifteen seconds after the previous line
     assert last.endswith("loss 2.000  25 chars/s  33:04 left")
 
 
-def test_validations_take_part_in_the_time_left_but_not_in_the_speed(clock, capsys):
+def test_validations_count_for_the_time_left_but_not_for_the_speed(clock, capsys):
     shown = progress.Progress(0, 111, characters=50)
     made(shown, clock, 1, 60.0)
     for step in range(2, 12):

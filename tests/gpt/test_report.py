@@ -1,4 +1,4 @@
-"""The report of a run: every section is there, every link leads to a file beside it, nothing asks a network."""
+"""The report of a run: every section exists, every link leads to a file in its folder, nothing is loaded online."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAITING = "This could not be made"
 
 @pytest.fixture(scope="session")
 def trained(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a few steps with the report that train leaves by itself; read only."""
+    """Make a run of a few steps with the report that train writes; read only."""
     folder = tmp_path_factory.mktemp("reported")
     (folder / "text.txt").write_text(text, encoding="utf-8")
     words = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
@@ -44,11 +44,11 @@ def trained(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Page(HTMLParser):
-    """What a page holds.
+    """The ids and links of a page.
 
     Attributes:
         ids: of elements, in order.
-        links: addresses that it leads to or takes something from.
+        links: addresses that it links to or loads.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Page(HTMLParser):
                 self.links.append(content or "")
 
 
-def test_every_section_is_made_and_every_link_leads_somewhere(trained: Path) -> None:
+def test_every_section_is_made_and_every_link_has_a_target(trained: Path) -> None:
     folder = trained / "report"
     page = Page(folder / "index.html")
     assert [name for name in page.ids if name in NAMES] == NAMES
@@ -76,14 +76,14 @@ def test_every_section_is_made_and_every_link_leads_somewhere(trained: Path) -> 
     assert len(page.ids) == len(set(page.ids)), "a name that occurs twice"
 
 
-def test_it_says_what_the_run_was_and_shows_what_it_gave(trained: Path) -> None:
+def test_it_shows_the_settings_and_results_of_the_run(trained: Path) -> None:
     content = (trained / "report" / "index.html").read_text(encoding="utf-8")
     model, config, _, _ = checkpoint.load_model(trained)
     assert f"A GPT of {len(model.parameters()):,} scalars: 1 layer of 2 heads" in content
     assert "It has made 8 steps of 2 sequences each on text.txt: 96 characters" in content
     last = checkpoint.read_log(trained)[-1]["val_loss"]
     assert f"Validation loss {last:.4f} nats per character" in content
-    assert str(trained.parent) not in content  # the page can be given away
+    assert str(trained.parent) not in content  # the page can be shared
     figures = re.findall(r"<figcaption>after step (\d+)</figcaption><pre>(.*?)</pre>", content, re.DOTALL)
     assert [int(step) for step, _ in figures] == [0, 2, 3, 5, 6, 8]
     assert config.train.keep == len(snapshots.taken(trained)) == 9
@@ -117,7 +117,7 @@ def test_the_page_is_accessible(trained: Path, browser: Browser, theme: str) -> 
     check_accessible(browser)
 
 
-def test_looking_at_a_run_changes_nothing_in_it(trained: Path, tmp_path: Path) -> None:
+def test_a_report_changes_nothing_in_the_run(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     snapshots.taken(run)[8].unlink()  # stopped between two snapshots: the last one is not the model
@@ -149,7 +149,7 @@ def test_the_graph_is_searched_once_for_all_sections(
     assert len(sizes) == 2, "what changes between two drawings would not be seen"
 
 
-def test_of_a_large_model_the_last_blocks_are_drawn_and_all_of_it_is_measured(
+def test_a_large_model_is_measured_whole_and_its_last_blocks_are_drawn(
     train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*train_arguments, "--n-layer", "3", "--steps", "1", "--out", str(tmp_path / "run")]
@@ -175,14 +175,14 @@ def test_of_a_large_model_the_last_blocks_are_drawn_and_all_of_it_is_measured(
     assert "h.1.attn" not in picture
 
 
-def test_all_of_a_model_of_the_presets_below_base_is_drawn() -> None:
+def test_presets_smaller_than_base_are_drawn_whole() -> None:
     for name, whole in (("micro", True), ("small", True), ("nano", True), ("base", False)):
         config = GPTConfig(**preset(name).model | {"vocab_size": 65})
         scalars = 2 * sum(math.prod(shape) for _, shape in parameter_shapes(config))
         assert (scalars <= loss_graph.WHOLE) is whole, name
 
 
-def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
+def test_a_run_without_snapshots_explains_how_to_get_a_time_machine(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -198,7 +198,7 @@ def test_a_run_without_snapshots_says_how_to_have_a_time_machine(
     assert not (run / "report" / "timemachine.html").exists()
 
 
-def test_an_interrupted_run_is_reported_as_far_as_it_is(trained: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_reported_up_to_its_last_step(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run, ignore=shutil.ignore_patterns("report"))
     config = (run / "config.json").read_text(encoding="utf-8")
@@ -210,7 +210,7 @@ def test_an_interrupted_run_is_reported_as_far_as_it_is(trained: Path, tmp_path:
 
 
 @pytest.mark.parametrize("engine", ["scalar", pytest.param("torch", marks=pytest.mark.torch)])
-def test_whatever_trained_it_the_report_is_whole(engine: str, train_arguments: list[str], tmp_path: Path) -> None:
+def test_the_report_is_complete_for_every_engine(engine: str, train_arguments: list[str], tmp_path: Path) -> None:
     arguments = [word for word in train_arguments if word != "--no-draw"]
     more = ["--engine", engine, "--steps", "2", "--dropout", "0.1", "--positions", "rotary", "--keep", "2"]
     assert main([*arguments, "--out", str(tmp_path / "run"), *more]) == 0
@@ -218,7 +218,7 @@ def test_whatever_trained_it_the_report_is_whole(engine: str, train_arguments: l
     assert WAITING not in content
 
 
-def test_a_section_that_cannot_be_made_says_so_and_the_run_does_not_fail(
+def test_a_failed_section_has_a_message_and_the_run_does_not_fail(
     train_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
@@ -232,7 +232,7 @@ def test_a_section_that_cannot_be_made_says_so_and_the_run_does_not_fail(
     assert content.count(WAITING) == 1
 
 
-def test_the_graph_of_a_large_model_is_left_to_those_who_ask_for_it(
+def test_the_graph_of_a_large_model_is_made_only_on_request(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: Browser
 ) -> None:
     monkeypatch.setattr(loss_graph, "UNASKED", 100)
@@ -249,7 +249,7 @@ def test_the_graph_of_a_large_model_is_left_to_those_who_ask_for_it(
     assert browser.evaluate("[$('flowpart').hidden, $('flowpart').clientHeight, FRAMES.length]") == [True, 0, 9]
 
 
-def test_who_wants_no_report_gets_none(train_arguments: list[str], tmp_path: Path) -> None:
+def test_a_run_can_be_made_without_a_report(train_arguments: list[str], tmp_path: Path) -> None:
     arguments = [word for word in train_arguments if word != "--no-draw"]
     assert main([*arguments, "--steps", "2", "--out", str(tmp_path / "run"), "--no-report"]) == 0
     assert (tmp_path / "run" / "loss.svg").exists()
@@ -257,7 +257,7 @@ def test_who_wants_no_report_gets_none(train_arguments: list[str], tmp_path: Pat
     assert not snapshots.taken(tmp_path / "run")
 
 
-def test_a_request_that_cannot_be_carried_out_is_one_sentence(
+def test_an_impossible_request_is_one_sentence(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
@@ -269,8 +269,8 @@ def test_a_request_that_cannot_be_carried_out_is_one_sentence(
     assert "expected a folder that gpt train has written" in capsys.readouterr().err
 
 
-def test_every_picture_has_a_bound_whatever_the_alphabet(tmp_path: Path) -> None:
-    """Bytes of every file, and boxes of the graph, of a model with many characters."""
+def test_every_picture_is_bounded_for_a_large_alphabet(tmp_path: Path) -> None:
+    """Check the bytes of every file, and the boxes of the graph, for a model with many characters."""
     size = 1000
     letters = [chr(0x4E00 + i) for i in range(size)]
     text = tmp_path / f"{size}.txt"
@@ -291,7 +291,7 @@ def test_every_picture_has_a_bound_whatever_the_alphabet(tmp_path: Path) -> None
 def test_a_report_compiles_each_program_once_and_records_one_loss(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Work, and the bytes of every file, for a small model that is built like each preset."""
+    """Check the work, and the bytes of every file, for a small model built like each preset."""
     text = tmp_path / "text.txt"
     text.write_text("".join(chr(97 + i * i % 23) for i in range(2000)), "utf-8")
     small = ["--n-layer", "2", "--n-embd", "8", "--n-head", "2", "--block-size", "8", "--batch-size", "2"]

@@ -18,7 +18,7 @@ from gpt.sample import ScalarScorer, distribution, draw, generate, until
 LOGITS = [2.0, 1.0, 0.1]
 
 
-def test_a_computation_that_is_interrupted_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_computation_leaves_the_scorer_intact(monkeypatch: pytest.MonkeyPatch) -> None:
     model = GPT(GPTConfig(vocab_size=7, block_size=6, n_layer=2, n_head=2, n_embd=4, init_std=0.5))
     score = ScalarScorer(model)
     score([1, 2])
@@ -33,7 +33,7 @@ def test_temperature_one_is_softmax() -> None:
     assert distribution(LOGITS) == pytest.approx([0.6590, 0.2424, 0.0986], abs=1e-4)
 
 
-def test_temperature_zero_takes_the_likeliest_and_the_first_of_equals() -> None:
+def test_temperature_zero_takes_the_likeliest_and_the_first_of_ties() -> None:
     assert distribution(LOGITS, temperature=0.0) == [1.0, 0.0, 0.0]
     assert distribution([1.0, 3.0, 3.0], temperature=0.0) == [0.0, 1.0, 0.0]
 
@@ -58,7 +58,7 @@ def test_top_p_keeps_the_token_that_crosses_p() -> None:
     st.none() | st.integers(1, 25),
     st.none() | st.floats(0.01, 1.0),
 )
-def test_it_is_always_a_distribution(logits: list[float], temperature: float, k: int | None, p: float | None) -> None:
+def test_result_is_a_distribution(logits: list[float], temperature: float, k: int | None, p: float | None) -> None:
     probabilities = distribution(logits, temperature, k, p)
     assert sum(probabilities) == pytest.approx(1.0)
     assert min(probabilities) >= 0.0
@@ -98,7 +98,7 @@ def written(model: GPT, prompt: list[int], n: int, **settings: Any) -> Iterator[
     return generate(ScalarScorer(model), model.config.block_size, prompt, n, **settings)
 
 
-def test_cached_generation_equals_recomputing_the_window_also_far_beyond_the_context(model: GPT) -> None:
+def test_cached_generation_equals_recomputing_far_beyond_the_context(model: GPT) -> None:
     prompt = [3, 1]
     rng, again = random.Random(7), random.Random(7)
     cached = list(written(model, prompt, 20, temperature=1.3, top_k=9, context_shift=1, rng=rng))
@@ -145,7 +145,7 @@ def test_min_p_is_relative_to_the_likeliest() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "aab", "abab", "abcabd", "aaab", "xaxbx"])
 @pytest.mark.parametrize("stops", [[], ["ab"], ["abd", "bc"], ["aab", "b"]])
-def test_stop_strings_cut_where_the_first_of_them_is_complete(text: str, stops: list[str]) -> None:
+def test_stop_strings_cut_where_the_first_one_is_complete(text: str, stops: list[str]) -> None:
     expected = text
     for end in range(1, len(text) + 1):
         found = [stop for stop in stops if text[:end].endswith(stop)]
@@ -158,7 +158,7 @@ def test_stop_strings_cut_where_the_first_of_them_is_complete(text: str, stops: 
 @pytest.mark.parametrize(
     ("context_shift", "lengths"), [(None, [7, 8, 5, 6, 7]), (1, [7, 8, 8, 8, 8]), (5, [7, 8, 4, 5, 6])]
 )
-def test_a_full_context_forgets_half_or_what_was_asked(context_shift: int | None, lengths: list[int]) -> None:
+def test_a_full_context_drops_half_or_the_requested_part(context_shift: int | None, lengths: list[int]) -> None:
     windows: list[list[int]] = []
 
     def score(tokens: Sequence[int]) -> list[float]:

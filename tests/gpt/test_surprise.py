@@ -26,7 +26,7 @@ from viz.pages.surprise_page import surprise_page
 
 @pytest.fixture(scope="module")
 def run(train_in: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # With dropout: a model that is looked at must not draw.
+    # With dropout: inspecting a model must not draw random numbers.
     return train_in(tmp_path_factory.mktemp("surprise"), "--steps", "12", "--lr", "0.05", "--dropout", "0.2")
 
 
@@ -53,7 +53,7 @@ def _seen(text: str, *probabilities: float) -> list[Seen]:
     return [Seen(c, p, (("x", 0.1),)) for c, p in zip(text, probabilities, strict=True)]
 
 
-def test_groups_hold_all_of_the_surprise_once() -> None:
+def test_groups_count_all_of_the_surprise_once() -> None:
     seen = _seen("It's it.\n9", 0.1, 0.9, 0.9, 0.9, 0.3, 0.2, 0.9, 0.9, 0.4, 0.5)
     kinds = {group.name: group for group in surprisal.by_kind(seen)}
     counts = {name: group.count for name, group in kinds.items()}
@@ -99,7 +99,7 @@ def test_colors_in_a_terminal_only_and_never_with_no_color(
     assert capsys.readouterr().out == plain
 
 
-def test_another_text_is_measured_by_the_counts_of_the_text_of_the_run(
+def test_another_text_is_compared_with_counts_of_the_run_s_text(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.txt"
@@ -118,7 +118,7 @@ def test_another_text_is_measured_by_the_counts_of_the_text_of_the_run(
     moved.rename(text_file)
 
 
-def test_any_file_however_short(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_very_short_files(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "short.txt"
     file.write_text("to")
     assert main(["eval", "--checkpoint", str(run), "--data", str(file), "--surprise"]) == 0
@@ -138,7 +138,7 @@ def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_page_holds_the_text_and_needs_nothing_else(page: Path, text: str) -> None:
+def test_the_page_contains_the_text_and_loads_nothing(page: Path, text: str) -> None:
     content = page.read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=\"(?!data:)", content)
     shown = re.search(r'<div id="text"[^>]*>(.*?)</div>', content, re.DOTALL)
@@ -148,7 +148,7 @@ def test_the_page_holds_the_text_and_needs_nothing_else(page: Path, text: str) -
     assert plain == text[start : start + 301]
 
 
-def test_signs_of_html_are_text() -> None:
+def test_html_characters_are_escaped() -> None:
     seen = [Seen("<", 0.001, (("&", 0.9), ("</script>", 0.05)))]
     content = surprise_page("&", seen, levels="abcde", tables=[], title="<T>", sentence="s").html
     assert '&amp;<span class="s4">&lt;</span></div>' in content

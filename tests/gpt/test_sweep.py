@@ -58,7 +58,7 @@ def test_every_combination_is_a_run_and_the_table_is_sorted(
     )
 
 
-def test_finished_runs_are_not_repeated_and_a_killed_sweep_ends_the_same(
+def test_finished_runs_are_not_repeated_and_a_killed_sweep_resumes(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments += ["--lr", "0.01,0.02", "--checkpoint-interval", "3"]
@@ -88,7 +88,7 @@ def test_finished_runs_are_not_repeated_and_a_killed_sweep_ends_the_same(
     assert everything(tmp_path / "killed") == whole
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(
+def test_ctrl_c_saves_and_the_same_command_resumes(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     honest = CompiledEngine.step
@@ -108,7 +108,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
     assert next(made) == 2 * 8 + 1
 
 
-def test_a_run_that_diverges_is_last_and_stays_there(
+def test_a_diverged_run_is_last_and_is_not_repeated(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     honest = CompiledEngine.step
@@ -127,7 +127,7 @@ def test_a_run_that_diverges_is_last_and_stays_there(
     assert "diverged" in (tmp_path / "sweep" / "sweep.csv").read_text()
 
 
-def test_one_combination_is_a_sweep_too(arguments: list[str], tmp_path: Path) -> None:
+def test_a_sweep_of_one_combination(arguments: list[str], tmp_path: Path) -> None:
     assert main([*arguments, "--norm-weight", "true"]) == 0
     assert checkpoint.load_config(tmp_path / "sweep" / "run").model.norm_weight is True
 
@@ -155,7 +155,7 @@ def test_a_folder_of_another_sweep_is_left_alone(
         (["--preset", "huge"], "unknown preset"),
     ],
 )
-def test_bad_input_begins_nothing(
+def test_bad_input_starts_no_run(
     arguments: list[str], wrong: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, *wrong]) == 2

@@ -1,4 +1,4 @@
-"""Texts in pieces: files, folders, normalizations; wherever they are cut, they are the same."""
+"""Texts read in pieces: files, folders, normalizations; the result does not depend on where they are cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERYTHING = ("nfkc", "ascii-punctuation", "lower", "collapse-spaces")
 
 
 def awkward_text(seed: int, length: int = 400) -> str:
-    """What is hard to cut: accents on their own, Σ at word ends, line ends of three kinds, runs of spaces."""
+    """Text that is hard to cut: combining accents, Σ at word ends, line ends of three kinds, runs of spaces."""
     pieces = ["a", "e\u0301", "\u0301\u0323", "ΟΔΟΣ", "Σ", " ", "  \t", "\u00a0", "\r\n", "\n", "\r", "\n\n\n", "ﬁ",
               "각", "\u1100\u1161\u11a8", "“x”", "…", "中文", "😀", "İ", "B."]  # fmt: skip
     return "".join(random.Random(seed).choices(pieces, k=length))
@@ -28,7 +28,7 @@ def awkward_text(seed: int, length: int = 400) -> str:
 
 @pytest.mark.parametrize("read_at_once", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize("normalize", [(), ("nfc",), ("lower",), EVERYTHING])
-def test_wherever_a_text_is_cut_it_is_the_same(
+def test_the_text_does_not_depend_on_where_it_is_cut(
     read_at_once: int, normalize: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "text.txt"
@@ -53,7 +53,7 @@ def test_facts_are_those_of_the_whole_text(tmp_path: Path) -> None:
     assert facts.alphabet == "".join(sorted(set(plain)))
 
 
-def test_a_text_without_white_space_is_cut_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_text_without_white_space_is_cut_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(text_module, "READ_AT_ONCE", 10)
     monkeypatch.setattr(text_module, "LONGEST_PIECE", 20)
     path = tmp_path / "text.txt"
@@ -63,7 +63,7 @@ def test_a_text_without_white_space_is_cut_all_the_same(monkeypatch: pytest.Monk
     assert max(map(len, pieces)) < 40
 
 
-def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
+def test_a_large_file_is_never_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("to be or not to be\n" * 1_600_000, encoding="utf-8")  # 30 MB
     text = Text.at(path)
@@ -77,7 +77,7 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
     assert peak < 10e6
 
 
-# --- files that are not fit ---------------------------------------------------------------------------------------
+# --- unsuitable files ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("read_at_once", [1, 2, 5, 1 << 20])
@@ -90,7 +90,7 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
         ("日本".encode()[:-1], "E6", 3),
     ],
 )
-def test_the_byte_that_is_not_utf_8_is_named(
+def test_a_byte_that_is_not_utf_8_is_named(
     content: bytes, byte: str, position: int, read_at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_module, "READ_AT_ONCE", read_at_once)
@@ -129,7 +129,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
+def test_a_folder_is_read_in_order_of_file_names(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "corpus",
         {"b.txt": b"two", "a.md": b"\xef\xbb\xbfone\r\n", "c/a.TXT": b"three", "c.txt": b"four", "B.txt": b"zero"},
@@ -142,7 +142,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     assert text.skipped == ()
 
 
-def test_what_a_folder_leaves_out_is_told_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipped_files_are_reported_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_module, "LARGEST_FILE", 50)
     folder = write(
         tmp_path / "corpus",
@@ -179,7 +179,7 @@ def test_a_file_of_a_folder_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the administrator may read everything")
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "corpus", {"a.txt": b"good", "b.txt": b"secret"})
     (folder / "b.txt").chmod(0)
     with pytest.raises(DataError, match=r"b\.txt cannot be read: Permission denied"):
@@ -210,7 +210,7 @@ def test_normalizing_twice_changes_nothing(how: str) -> None:
     assert normalized(once, (how,)) == once
 
 
-def test_normalizations_are_done_in_one_order() -> None:
+def test_normalizations_are_applied_in_a_fixed_order() -> None:
     assert parse_normalizations(" collapse-spaces, nfkc ,lower,lower") == ("nfkc", "lower", "collapse-spaces")
     assert unicodedata.is_normalized("NFC", normalized(awkward_text(4), ("nfc",)))
 

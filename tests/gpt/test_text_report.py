@@ -1,4 +1,4 @@
-"""The report on a text: what it counts, where things stand, and a sentence for each trouble."""
+"""The report on a text: counts, places, and a sentence for each problem."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_counts_and_entropy() -> None:
 
 
 @pytest.mark.parametrize("read_at_once", [1, 5, 1 << 20])
-def test_where_rare_characters_stand_first(
+def test_the_first_place_of_rare_characters(
     read_at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(text_module, "READ_AT_ONCE", read_at_once)
@@ -72,7 +72,7 @@ def test_repeated_lines_and_paragraphs() -> None:
     assert (lines.total, lines.again) == (10, 0.6)
 
 
-def test_validation_lines_that_were_trained_on_are_found() -> None:
+def test_validation_lines_that_are_in_the_training_text_are_found() -> None:
     end = "".join(SOUND.splitlines(keepends=True)[:300])
     found = report(Text.of(SOUND + end))
     assert found.repeats[0].leaked == pytest.approx(300 / 330, abs=0.01)
@@ -80,7 +80,7 @@ def test_validation_lines_that_were_trained_on_are_found() -> None:
     assert report(Text.of(SOUND)).repeats[0].leaked == 0.0
 
 
-def test_of_very_many_lines_a_part_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_very_many_lines_gives_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = SOUND.splitlines(keepends=True)
     text = "".join(lines + lines[:1500])
     exact = report(Text.of(text)).repeats[0]
@@ -113,7 +113,7 @@ def test_of_very_many_lines_a_part_tells_the_same(monkeypatch: pytest.MonkeyPatc
         (SOUND + "x" * 20_000 + "\nend\n", "Line 3,001 has 20,000 characters: is it text"),
     ],
 )
-def test_each_trouble_has_a_sentence(text: str, sentence: str) -> None:
+def test_each_problem_has_a_sentence(text: str, sentence: str) -> None:
     assert sentence in advice(text)
 
 
@@ -156,7 +156,7 @@ def test_bad_input_is_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_a_large_text_is_looked_at_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_text_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_report, "MOST_HASHES", 1000)
     path = tmp_path / "text.txt"
     with open(path, "w") as file:
@@ -186,11 +186,11 @@ def test_line_ends_are_counted_across_pieces(
     ["می\u200cخواهم کتاب\u200cها", "क्\u200dष र्\u200dय हिन्दी", "👩\u200d👩\u200d👧 on the road", "אב\u200fגד"],
     ids=["Persian", "Hindi", "emoji", "Hebrew"],
 )
-def test_joiners_stay_where_a_script_needs_them(words: str) -> None:
+def test_joiners_are_kept_where_a_script_needs_them(words: str) -> None:
     said = advice((words + "\n") * 40)
     assert "Nobody sees" not in said
-    assert "40 invisible characters. Remove them." in advice((words + "\u2060\n") * 40)  # the word joiner is none
+    assert "40 invisible characters. Remove them." in advice((words + "\u2060\n") * 40)  # not the word joiner
 
 
-def test_a_joiner_between_latin_letters_is_dirt() -> None:
+def test_a_joiner_between_latin_letters_is_reported() -> None:
     assert "60 invisible characters. Remove them." in advice("ab\u200dc and so on\n" * 60)

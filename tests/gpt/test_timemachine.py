@@ -1,4 +1,4 @@
-"""The time machine of a run: every number is computed again in scalars, and every refusal names the cure."""
+"""The time machine of a run: every number is recomputed in scalars, and every error names the fix."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def model_of(folder: Path, step: int) -> GPT:
 
 
 def attention_of(model: GPT, tokens: list[int]) -> list[list[list[float]]]:
-    """Weights by head, from the queries and keys that the heads were called with in a scalar pass."""
+    """Return weights by head, from the queries and keys of the heads in a scalar pass."""
     with record_calls() as record:
         model(tokens)
     heads = []
@@ -62,7 +62,7 @@ def attention_of(model: GPT, tokens: list[int]) -> list[list[list[float]]]:
     return heads
 
 
-def test_every_number_of_a_moment_is_that_of_the_scalar_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_number_of_a_snapshot_matches_the_scalar_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     this = observed(SavedRun.open(run))
     sentence = chosen_sentence(this, this.config, None)
     assert len(sentence) == this.config.model.block_size + 1
@@ -90,7 +90,7 @@ def test_every_number_of_a_moment_is_that_of_the_scalar_model(run: Path, capsys:
     assert seen.train_loss == pytest.approx(sum(losses) / 8)
 
 
-def test_the_sample_of_a_moment_is_the_one_that_training_printed(
+def test_the_sample_of_a_snapshot_is_the_one_that_training_printed(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*train_arguments]
@@ -109,7 +109,7 @@ def data_of(path: Path) -> Any:
     return json.loads(found[1])
 
 
-def test_the_page_holds_what_the_scalar_model_gives(
+def test_the_page_contains_the_numbers_of_the_scalar_model(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "machine.html"
@@ -181,7 +181,7 @@ def test_the_sentence_is_the_first_line_that_is_long_enough() -> None:
         (["--text", "t"], "at least two characters"),
     ],
 )
-def test_a_request_that_cannot_be_carried_out_is_one_sentence(
+def test_an_impossible_request_is_one_sentence(
     more: list[str], words: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = trained(train_arguments, tmp_path / "run")
@@ -194,7 +194,7 @@ def test_a_request_that_cannot_be_carried_out_is_one_sentence(
     assert sorted(run.rglob("*")) == before
 
 
-def test_a_run_without_snapshots_says_how_to_have_some(
+def test_a_run_without_snapshots_explains_how_to_get_them(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"

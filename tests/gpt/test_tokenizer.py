@@ -32,6 +32,6 @@ def test_a_bad_alphabet_is_refused(alphabet: str) -> None:
 
 
 @pytest.mark.parametrize("token", [-1, 3])
-def test_a_number_that_is_no_token_is_refused(token: int) -> None:
+def test_a_number_that_is_not_a_token_is_refused(token: int) -> None:
     with pytest.raises(IndexError, match=f"token {token} is not in 0 to 2"):
         CharTokenizer("abc").decode([0, token])

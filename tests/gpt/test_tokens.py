@@ -1,4 +1,4 @@
-"""Tokens in memory and in a mapped file: the same numbers; the file is whole, or not there."""
+"""Tokens in memory and in a mapped file: the same numbers; the file is complete or absent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def in_a_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every text is too large for memory; returns the folder of the token files."""
+    """Make every text too large for memory; return the folder of the token files."""
     monkeypatch.setattr(token_file, "IN_MEMORY", 0)
     monkeypatch.setattr(text_module, "READ_AT_ONCE", 100)
     return cache
@@ -56,10 +56,10 @@ def test_a_file_holds_the_same_tokens(alphabet: str, tmp_path: Path, in_a_file: 
     assert str(file) in said[0]
     assert file.stat().st_size == len(whole) * (1 if len(alphabet) <= 256 else 2) + 32
     assert list(tokens_of(text, tokenizer, in_a_file, said.append)) == list(found)
-    assert len(said) == 1  # found again, not made again
+    assert len(said) == 1  # found, not made again
 
 
-def test_a_damaged_file_is_made_again(text_file: Path, in_a_file: Path) -> None:
+def test_a_damaged_file_is_rebuilt(text_file: Path, in_a_file: Path) -> None:
     text, said = Text.at(text_file), []
     tokenizer = CharTokenizer(text.facts.alphabet)
     expected = list(tokens_of(text, tokenizer, in_a_file, said.append))
@@ -81,7 +81,7 @@ def test_tokens_look_like_a_list_of_ints() -> None:
     assert len(found) == 4
 
 
-def test_reading_lets_go_of_what_was_read(text_file: Path, in_a_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_frees_pages_already_read(text_file: Path, in_a_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Text.at(text_file)
     found = tokens_of(text, CharTokenizer(text.facts.alphabet), in_a_file, lambda _: None)
     forgotten: list[int] = []
@@ -90,14 +90,14 @@ def test_reading_lets_go_of_what_was_read(text_file: Path, in_a_file: Path, monk
     assert forgotten == [64, 128]
 
 
-def test_an_unknown_character_far_into_a_text_is_shown_with_its_place(in_a_file: Path, tmp_path: Path) -> None:
+def test_an_unknown_character_far_into_a_text_is_shown_with_its_position(in_a_file: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abc abc\n" * 500 + "abc €", encoding="utf-8")
     with pytest.raises(UnknownCharacterError, match=r"'€' \(U\+20AC\) at position 4004, line 501, is not in"):
         tokens_of(Text.at(tmp_path / "text.txt"), CharTokenizer("abc \n"), in_a_file, lambda _: None)
     assert list(in_a_file.iterdir()) == []
 
 
-def test_more_characters_than_two_bytes_can_tell_apart_are_refused(cache: Path) -> None:
+def test_more_characters_than_fit_into_two_bytes_are_refused(cache: Path) -> None:
     every = "".join(chr(c) for c in range(32, 70_000) if not 0xD800 <= c < 0xE000)
     most = every[: 1 << 16]
     found = tokens_of(Text.of(most), CharTokenizer(most), cache)
@@ -116,11 +116,11 @@ def test_a_text_that_changes_while_it_is_read_is_refused(text_file: Path, in_a_f
         assert list(in_a_file.iterdir()) == []
 
 
-# --- nothing half-made stays --------------------------------------------------------------------------------------
+# --- no partial files ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_and_a_polite_kill_leave_nothing(
+def test_sigint_and_sigterm_leave_no_partial_file(
     number: signal.Signals,
     train_arguments: list[str],
     in_a_file: Path,
@@ -135,7 +135,7 @@ def test_an_interrupt_and_a_polite_kill_leave_nothing(
         yield np.zeros(10, dtype=np.uint8)
 
     monkeypatch.setattr(token_file, "_encoded", interrupted)
-    if number == signal.SIGINT:  # a shell lets its background processes ignore it, and Python leaves it so
+    if number == signal.SIGINT:  # a shell makes its background processes ignore it, and Python does not change that
         ignored = signal.signal(number, signal.default_int_handler)
         request.addfinalizer(lambda: signal.signal(number, ignored))
     before = signal.getsignal(number)
@@ -164,7 +164,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_what_a_killed_process_left_is_removed_and_what_one_is_writing_is_not(text_file: Path, in_a_file: Path) -> None:
+def test_only_partial_files_of_killed_processes_are_removed(text_file: Path, in_a_file: Path) -> None:
     in_a_file.mkdir(parents=True)
     dead, alive = in_a_file / ".x.tokens.1.new", in_a_file / ".y.tokens.2.new"
     for path in (dead, alive):
@@ -263,7 +263,7 @@ def test_a_large_text_becomes_tokens_within_bounded_memory(cache: Path, tmp_path
     assert peak < 30e6  # less than the text has characters, and independent of how many they are
 
 
-def test_an_exported_model_takes_its_normalization_with_it(
+def test_an_exported_model_includes_its_normalization(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, file, again = (str(tmp_path / name) for name in ("run", "model.safetensors", "again"))
@@ -289,10 +289,10 @@ def test_the_memory_of_the_process_does_not_grow_with_the_text(cache: Path, tmp_
         "from gpt.data.text import Text\n"
         "corpus = Corpus.from_text(Text.at(sys.argv[1]), 16)\n"
         "for step in range(300):\n"
-        "    corpus.batch(16, 32, 1, step)\n"  # all over the text
+        "    corpus.batch(16, 32, 1, step)\n"  # from all over the text
         "for sequence in corpus.validation(16, 1 << 30)[::10]:\n"
         "    pass\n"
-        # Of this program alone: getrusage also knows the size of the process that started it.
+        # Measure this program alone: getrusage may include the size of the process that started it.
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
     )
     peak = []

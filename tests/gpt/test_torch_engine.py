@@ -1,6 +1,6 @@
 """The torch engine: its programs against numpy's, and two processes under torchrun against one.
 
-What holds for every engine (exact resume, the same losses, NaN found) is in test_train.py.
+Tests for every engine (exact resume, the same losses, NaN detected) are in test_train.py.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], bool]] = {
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in FUNCTIONS])
-def test_functions_on_values_have_numpys_results_and_gradients(name: str) -> None:
+def test_functions_on_values_match_numpys_results_and_gradients(name: str) -> None:
     from gpt.engines.torch.backend import TorchBackend
 
     make, indexed = FUNCTIONS[name]
@@ -98,7 +98,7 @@ BLAMED: dict[str, tuple[Callable[..., Any], float, str]] = {
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in BLAMED])
-def test_what_is_not_finite_comes_from_where_numpy_says(name: str) -> None:
+def test_numbers_that_are_not_finite_are_located_as_with_numpy(name: str) -> None:
     from gpt.engines.torch.backend import TorchBackend
 
     function, x, written = BLAMED[name]
@@ -116,7 +116,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs_torch) for name in MODELS])
-def test_a_gpt_has_numpys_loss_gradients_and_dropout(name: str) -> None:
+def test_a_gpt_matches_numpys_loss_gradients_and_dropout(name: str) -> None:
     from gpt.engines.torch.backend import TorchBackend
 
     model = GPT(GPTConfig(vocab_size=9, block_size=6, n_embd=8, n_head=2, init_std=0.4, **MODELS[name]), seed=2)
@@ -144,7 +144,7 @@ def test_an_index_outside_its_table_is_an_error_as_with_numpy(bad: list[list[int
 
 
 @pytest.mark.parametrize("first", [pytest.param(e, marks=needs_torch) for e in ("compiled", "torch")])
-def test_a_run_goes_on_with_the_other_engine(first: str, train_arguments: list[str], tmp_path: Path) -> None:
+def test_a_run_can_be_resumed_with_the_other_engine(first: str, train_arguments: list[str], tmp_path: Path) -> None:
     second = {"compiled": "torch", "torch": "compiled"}[first]
     arguments = [*train_arguments, "--schedule", "constant"]
     mixed, whole = tmp_path / "mixed", tmp_path / "whole"
@@ -155,7 +155,7 @@ def test_a_run_goes_on_with_the_other_engine(first: str, train_arguments: list[s
 
 
 @pytest.mark.parametrize("engine", [pytest.param("torch", marks=needs_torch)])
-def test_sample_and_eval_with_torch_say_what_the_compiled_engine_says(
+def test_sample_and_eval_with_torch_match_the_compiled_engine(
     engine: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "run")
@@ -177,7 +177,7 @@ def losses(folder: Path) -> list[float]:
 
 
 def torchrun(arguments: list[str], processes: int = 2) -> list[str]:
-    """The command; torchrun finds a free port on the loopback by itself."""
+    """Return the command; torchrun finds a free port on the loopback interface."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return [sys.executable, *launcher, "-m", "gpt", *arguments]
 
@@ -188,17 +188,15 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("engine", [pytest.param("torch", marks=needs_torch)])
-def test_two_processes_make_the_steps_of_one_with_the_whole_batch(
-    engine: str, train_arguments: list[str], tmp_path: Path
-) -> None:
-    """Through torchrun, gloo and the loopback; with dropout; and resumed, in two processes and in one."""
+def test_two_processes_take_the_same_steps_as_one(engine: str, train_arguments: list[str], tmp_path: Path) -> None:
+    """Run through torchrun, gloo and the loopback; with dropout; and resumed, in two processes and in one."""
     arguments = [*train_arguments, "--engine", engine, "--dropout", "0.2", "--batch-size", "4"]
     arguments += ["--steps", "12", "--schedule", "constant"]
     one, two = tmp_path / "one", tmp_path / "two"
     assert main([*arguments, "--out", str(one)]) == 0
     done = run(torchrun([*arguments, "--out", str(two), "--steps", "8"]))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("A new run in") == 1  # one process speaks
+    assert done.stdout.count("A new run in") == 1  # only one process prints
     done = run(torchrun(["train", "--resume", str(two), "--steps", "12", "--no-draw"]))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Resuming the run in") == 1
@@ -225,18 +223,18 @@ def test_two_processes_make_the_steps_of_one_with_the_whole_batch(
         pytest.param(["--engine", "torch", "--batch-size", "3"], 2, "got 3 and 2 processes", marks=needs_torch),
     ],
 )
-def test_what_several_processes_cannot_do_is_a_sentence(
+def test_unsupported_commands_of_several_processes_are_one_sentence(
     more: list[str], processes: int, message: str, train_arguments: list[str], tmp_path: Path
 ) -> None:
     done = run(torchrun([*train_arguments, "--steps", "3", *more, "--out", str(tmp_path / "run")], processes))
     assert done.returncode != 0
     assert message in done.stderr
-    assert 'gpt/cli.py", line' not in done.stderr  # torchrun adds a traceback of its own, and only that
+    assert 'gpt/cli.py", line' not in done.stderr  # the only traceback is torchrun's own
     assert not checkpoint.exists(tmp_path / "run")
 
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=needs_torch)])
-def test_a_polite_kill_of_torchrun_stops_all_after_the_same_step_and_saves(
+def test_sigterm_to_torchrun_stops_all_after_the_same_step_and_saves(
     number: signal.Signals, train_arguments: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -277,7 +275,7 @@ def test_when_one_process_diverges_all_stop(train_arguments: list[str], tmp_path
 # --- bad input, with and without PyTorch -----------------------------------------------------------------------------
 
 
-def test_a_device_that_is_not_there_is_a_sentence(
+def test_a_missing_device_is_one_sentence(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "run")
@@ -297,7 +295,7 @@ def test_a_device_that_is_not_there_is_a_sentence(
 
 
 @pytest.mark.torch
-def test_a_gpu_makes_the_steps_of_the_processor() -> None:
+def test_a_gpu_takes_the_same_steps_as_the_cpu() -> None:
     import torch
 
     if not torch.cuda.is_available():

@@ -56,7 +56,7 @@ def test_a_model_learns_and_logs(
     assert "bigram" in printed
     assert f"{validated[30]:.4f} nats per character" in printed
     assert f"sample --checkpoint {out}" in printed
-    # every line of a validation on the way, the last one too, is about the same sequences, and so is the lowest
+    # all validations during the run, including the last, use the same sequences, and so does the lowest
     shown = {int(step): loss for step, loss in re.findall(r"^step +(\d+)/30 .*?val ([\d.]+)", printed, re.MULTILINE)}
     assert shown == {r["step"]: f"{r.get('watched_loss', r['val_loss']):.3f}" for r in log if r["step"] in validated}
 
@@ -65,10 +65,10 @@ def test_a_model_learns_and_logs(
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     engine: str, train_arguments: list[str], tmp_path: Path
 ) -> None:
-    """Dropout, the schedule, the batches, AdamW and the log: nothing may depend on where the process began."""
+    """Dropout, schedule, batches, AdamW and log must not depend on where the process started."""
     arguments = [*train_arguments, "--steps", "12", "--dropout", "0.2", "--engine", engine]
     assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
-    number = "SIGTERM" if engine == "compiled" else "SIGINT"  # a polite kill, or Ctrl-C
+    number = "SIGTERM" if engine == "compiled" else "SIGINT"  # what kill sends, or Ctrl-C
     program = [sys.executable, "-m", "gpt", *arguments, "--out", str(tmp_path / "parts")]
     stopped = subprocess.run(
         [sys.executable, "-c", _INTERRUPT_AT_STEP.format(step=6, number=number), *program[3:]],
@@ -83,7 +83,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
-# A real signal, sent to the process by itself in the middle of a step.
+# A real signal, which the process sends to itself in the middle of a step.
 _INTERRUPT_AT_STEP = """
 import os, signal, sys
 from gpt import cli
@@ -105,7 +105,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a Unix signal")
-def test_killed_at_any_moment_the_run_goes_on_to_the_same_end(train_arguments: list[str], tmp_path: Path) -> None:
+def test_a_run_killed_at_any_moment_resumes_to_the_same_result(train_arguments: list[str], tmp_path: Path) -> None:
     # ``python tests/gpt/kill_runs.py`` does the same fifty times, at any moment of a whole run.
     killer = Killer(tmp_path, [*train_arguments[1:], "--steps", "200", "--checkpoint-interval", "2"])
     found = [killer.round(0.1), *(killer.round(delay, begun=True) for delay in (0.02, 0.2))]
@@ -120,7 +120,7 @@ def run(text: str, tmp_path: Path) -> Run:
     return start(tmp_path / "run", RunConfig(model, config, None, "text.txt", text_sha256(text)), corpus)
 
 
-def test_who_lacks_the_machine_code_is_told_once(
+def test_missing_llvmlite_is_reported_once(
     train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tinygrad_edu.compiler import native
@@ -144,7 +144,7 @@ def test_all_engines_take_the_same_steps(train_arguments: list[str], tmp_path: P
 
 
 @pytest.mark.parametrize("engine", EACH)
-def test_weight_decay_pulls_matrices_and_nothing_else(engine: str) -> None:
+def test_weight_decay_affects_only_matrices(engine: str) -> None:
     shape = GPTConfig(vocab_size=7, block_size=5, n_embd=4, n_head=2, norm_weight=True, bias=True)
     after: list[dict[str, float]] = []
     for decay in (0.0, 0.5):
@@ -160,7 +160,7 @@ def test_weight_decay_pulls_matrices_and_nothing_else(engine: str) -> None:
         assert after[0][name] - after[1][name] == pytest.approx(pull, abs=1e-6)
 
 
-def test_a_run_may_change_its_engine_on_the_way(train_arguments: list[str], tmp_path: Path) -> None:
+def test_a_run_may_change_its_engine(train_arguments: list[str], tmp_path: Path) -> None:
     out, whole = tmp_path / "mixed", tmp_path / "whole"
     schedule = ["--schedule", "constant"]
     assert main([*train_arguments, *schedule, "--steps", "5", "--out", str(out)]) == 0
@@ -178,7 +178,7 @@ def test_all_engines_score_the_next_token_alike(run: Run) -> None:
 
 
 @pytest.mark.parametrize("engine", EACH)
-def test_after_a_training_the_values_are_those_of_the_checkpoint(run: Run, engine: str) -> None:
+def test_after_training_the_values_match_the_checkpoint(run: Run, engine: str) -> None:
     run.engine = make_engine(run.model, dataclasses.replace(run.config.train, engine=engine))
     train(run)
     saved, _ = checkpoint.load_tensors(run.folder / "model.safetensors")
@@ -215,7 +215,7 @@ def test_a_number_that_is_not_finite_is_named_with_its_place(
     model = checkpoint.load_model(out)[0]
     checkpoint.load_parameters(model, state.parameters, out)
     for row in model.transformer.h[0].mlp.c_fc.weight:
-        row[0].data = 1e250 if engine == "scalar" else 1e30  # the square is more than its kind of float can hold
+        row[0].data = 1e250 if engine == "scalar" else 1e30  # its square overflows the engine's kind of float
     checkpoint.save_training_state(out, model, state.optimizer, 4)
     assert main(["train", "--resume", str(out), "--steps", "9", "--no-draw"]) == 1
     error = capsys.readouterr().err
@@ -223,13 +223,13 @@ def test_a_number_that_is_not_finite_is_named_with_its_place(
     assert "smaller --lr" in error
 
 
-def test_a_run_goes_on_with_its_own_text_only(run: Run, text: str) -> None:
+def test_a_run_resumes_only_with_its_own_text(run: Run, text: str) -> None:
     with pytest.raises(DataError, match="not the one that the run"):
         resume(run.folder, run.config, text + "!")
     assert resume(run.folder, run.config, text).step == 0
 
 
-def test_a_finished_run_can_be_lengthened(run: Run, text: str) -> None:
+def test_a_finished_run_can_be_extended(run: Run, text: str) -> None:
     assert train(run).step == 8
     longer = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, steps=11))
     again = resume(run.folder, longer, text)
