@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over a pipe in its own debugging protocol: real keys, real pages, no extra package."""
+"""Drive a headless Chromium over a pipe with its debugging protocol: real keys, real pages, no extra package."""
 
 import importlib.util
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _AXE = importlib.util.find_spec("axe_playwright_python")
-AXE = Path(_AXE.origin).with_name("axe.min.js") if _AXE and _AXE.origin else None  # the only part of it that is used
+AXE = Path(_AXE.origin).with_name("axe.min.js") if _AXE and _AXE.origin else None  # the only file of it that is used
 
 
 class Navigated(Exception):
-    """The page went elsewhere while it was asked something."""
+    """The page navigated while a script was being evaluated."""
 
 
 class Browser:
@@ -30,7 +30,7 @@ class Browser:
         to_child, self._write = os.pipe()
         self._read, from_child = os.pipe()
 
-        def connect():  # the protocol is spoken on 3 and 4
+        def connect():  # the protocol uses file descriptors 3 and 4
             a, b = os.dup(to_child), os.dup(from_child)
             os.dup2(a, 3)
             os.dup2(b, 4)
@@ -75,7 +75,7 @@ class Browser:
                 return answer["result"]
 
     def _receive(self, seconds):
-        """The next message; events are noted on the way."""
+        """Return the next message, and record events before it."""
         end = time.monotonic() + seconds
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._read], [], [], max(0.0, end - time.monotonic()))
@@ -95,7 +95,7 @@ class Browser:
         return message
 
     def open(self, address):
-        """Load a page afresh and wait until it has run."""
+        """Load a page from scratch and wait until its scripts have run."""
         self.call("Page.navigate", url="about:blank")
         self.console.clear()
         self.requests.clear()
@@ -103,7 +103,7 @@ class Browser:
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, script):
-        """The value of a script in the page."""
+        """Return the value of a script in the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
@@ -117,7 +117,7 @@ class Browser:
     def _is_true(self, condition):
         try:
             return self.evaluate(condition)
-        except Navigated:  # the next page will be asked
+        except Navigated:  # ask the next page
             return False
 
     def key(self, key, text=""):

@@ -1,4 +1,4 @@
-"""What every chart must keep to: its words inside the picture and not on each other, whatever the words are."""
+"""Checks for every chart: its text stays inside the picture and does not overlap, whatever the text is."""
 
 from xml.etree import ElementTree
 
@@ -8,7 +8,7 @@ from viz.rendering.rasterize import as_dot
 SVG = "{http://www.w3.org/2000/svg}"
 AWKWARD = '{ } | < > & " \\'
 
-#: Words that leave the picture, and pairs of words that lie on each other, as a browser sees them.
+#: Text outside the picture, and pairs of texts that overlap, as measured by a browser.
 _MEASURE = """(() => {
   const view = document.querySelector("svg").getBoundingClientRect();
   const words = [...document.querySelectorAll("svg text")].filter(t => t.textContent.trim())
@@ -27,17 +27,17 @@ _MEASURE = """(() => {
 
 
 def words(chart):
-    """Every text of a chart, in order; the SVG is well formed, or this fails."""
+    """Return every text of a chart, in order; fail unless the SVG is well formed."""
     return ["".join(element.itertext()) for element in ElementTree.fromstring(chart.svg()).iter(f"{SVG}text")]
 
 
 def titles(chart):
-    """What the pointer shows, in order."""
+    """Return the tooltips, in order."""
     return ["".join(element.itertext()) for element in ElementTree.fromstring(chart.svg()).iter(f"{SVG}title")]
 
 
 def check_words_fit(browser, chart, folder):
-    """Open the chart in a browser and measure its words; and see that it can become a PNG."""
+    """Open the chart in a browser and measure its text; check that it can become a PNG."""
     as_dot(chart._drawn())
     path = folder / "chart.html"
     path.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:0">{chart.svg()}', encoding="utf-8")
@@ -46,7 +46,7 @@ def check_words_fit(browser, chart, folder):
 
 
 def check_accessible(browser):
-    """No finding of axe-core in the open page; for tests that are marked ``axe``."""
+    """Check that axe-core finds nothing in the open page; for tests marked ``axe``."""
     browser.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     found = browser.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
     assert found == []

@@ -20,5 +20,5 @@ def mlp() -> Drawn:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run; read only."""
+    """Return the folder of a run; read only."""
     return runs.train(tmp_path_factory.mktemp("trained"))

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 @dataclass
 class Drawn:
-    """A result, and what was recorded while it was computed."""
+    """Return a result and its recorded calls."""
 
     loss: Value
     calls: CallRecord | None = None
@@ -103,7 +103,7 @@ def mlp_loss() -> Drawn:
 
 
 def broken_loss() -> Drawn:
-    """With a dead unit, a saturated one, exact zeros, and an infinite number."""
+    """Make a graph with a dead unit, a saturated one, exact zeros, and an infinite number."""
     model = nn.MLP(2, [3, 2, 1], activation="relu", rng=random.Random(1))
     model.layers[0].neurons[1].b.data = -50.0
     model.layers[1].neurons[0].w[2].data = 1e308

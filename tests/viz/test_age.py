@@ -1,4 +1,4 @@
-"""Numbers that are older than what they were computed from: said in red, or computed again; never drawn as if true."""
+"""Stale numbers, older than their inputs: marked in red or recomputed, never drawn as if they were true."""
 
 import html
 import json
@@ -19,7 +19,7 @@ from viz.style import NEGATIVE
 
 
 def product() -> tuple[Value, Value, Value]:
-    """L = a·b with a = 2, b = 3, and its gradients."""
+    """Compute L = a·b with a = 2, b = 3, and its gradients."""
     a, b = Value(2.0, label="a"), Value(3.0, label="b")
     L = a * b
     L.label = "L"
@@ -28,7 +28,7 @@ def product() -> tuple[Value, Value, Value]:
 
 
 def red(drawing: viz.rendering.dot.Drawing) -> str:
-    """What is written in red above the boxes."""
+    """Return the warning in red above the boxes."""
     header = drawing.source.partition("label=<")[2].partition("\n")[0]
     return " ".join(html.unescape(w) for w in re.findall(rf'<FONT COLOR="{NEGATIVE}"><B>([^<]*)</B>', header))
 
@@ -38,7 +38,7 @@ def on_edges(drawing: viz.rendering.dot.Drawing) -> list[str]:
 
 
 @pytest.mark.parametrize("style", ["box", "micrograd"])
-def test_old_numbers_are_said_in_red_and_nothing_contradicts_them_on_the_edges(style: str) -> None:
+def test_stale_numbers_are_marked_in_red_and_edges_agree(style: str) -> None:
     a, b, L = product()
     a.data = 5.0
     drawing = viz.draw(L, style=style)
@@ -50,10 +50,10 @@ def test_old_numbers_are_said_in_red_and_nothing_contradicts_them_on_the_edges(s
     assert [bool(re.search(r"old +data", words[n])) for n in ("n0", "n1", "n2")] == [False, False, True]
     assert all(re.search(r"old +grad", words[n]) for n in words)
     assert "Old numbers" in drawing._repr_mimebundle_(include=["text/plain"])["text/plain"]
-    assert (L.data, a.grad, b.grad) == (6.0, 3.0, 2.0)  # looked at, not changed
+    assert (L.data, a.grad, b.grad) == (6.0, 3.0, 2.0)  # inspected, not changed
 
 
-def test_fresh_numbers_are_not_called_old(gpt: Drawn, mlp: Drawn) -> None:
+def test_fresh_numbers_are_not_called_stale(gpt: Drawn, mlp: Drawn) -> None:
     for drawn in (gpt, mlp):
         whole = build([drawn.loss])
         assert not whole.old
@@ -65,7 +65,7 @@ def test_fresh_numbers_are_not_called_old(gpt: Drawn, mlp: Drawn) -> None:
 
 
 @pytest.mark.parametrize("budget", [4, 400])
-def test_a_step_of_the_optimizer_makes_the_picture_old_also_inside_folded_boxes(budget: int) -> None:
+def test_an_optimizer_step_makes_the_picture_stale_even_inside_folded_boxes(budget: int) -> None:
     model = MLP(3, [8, 8, 1])
     with record_calls() as calls:
         loss = model([1.0, -2.0, 0.5]) ** 2
@@ -88,7 +88,7 @@ def test_one_parameter_far_below_is_found_and_named() -> None:
     assert "× of x = 1 and 2 is 2.000000002, and 5,000 more" in age.sentences(whole)[0]
 
 
-def test_what_comes_out_the_same_is_not_old() -> None:
+def test_unchanged_results_are_not_stale() -> None:
     x = Value(-1.0, label="x")
     y = x.relu()
     x.data = -7.0
@@ -97,21 +97,21 @@ def test_what_comes_out_the_same_is_not_old() -> None:
     assert not build([nan]).old
 
 
-def test_a_number_for_which_there_is_no_result_any_more() -> None:
+def test_a_changed_input_with_an_undefined_result() -> None:
     x = Value(1.0, label="x")
     y = x.log()
     x.data = -1.0
     assert "x = −1 is NaN" in red(viz.draw(y))
 
 
-def test_gradients_of_two_backward_calls_are_told_from_those_of_one() -> None:
+def test_gradients_of_two_backward_calls_are_distinguished_from_one() -> None:
     _, _, L = product()
     assert red(viz.draw(L)) == ""
     L.backward()  # leaves accumulate: 2 · (3, 2), while 3 and 2 flow back
     assert "that of b is 4, but 2 flows back to it here, and 1 more" in red(viz.draw(L))
 
 
-def test_gradients_that_are_older_than_a_change_which_the_numbers_do_not_show() -> None:
+def test_gradients_older_than_a_change_that_left_the_result_equal() -> None:
     a, b = Value(2.0, label="a"), Value(0.0, label="b")
     L = a * b
     L.backward()
@@ -125,7 +125,7 @@ def test_gradients_of_another_result() -> None:
     assert "that of a is from another backward()" in red(viz.draw(again))
 
 
-def test_parts_of_a_result_have_gradients_from_elsewhere_and_nothing_is_said() -> None:
+def test_parts_of_a_result_with_gradients_from_elsewhere_are_not_reported() -> None:
     x = Value(2.0, label="x")
     part = x * x
     (part * 3.0 + x).backward()
@@ -144,7 +144,7 @@ def test_pages_that_step_through_the_computation_refuse(show: object) -> None:
         show(L)  # type: ignore[operator]
 
 
-def test_the_flow_says_it_unless_the_numbers_from_before_are_given() -> None:
+def test_the_flow_reports_it_unless_the_earlier_numbers_are_given() -> None:
     a, b, L = product()
     before = {a: 2.0, b: 3.0}
     a.data = 5.0
@@ -171,7 +171,7 @@ def test_the_live_view_answers_what_if_and_changes_nothing() -> None:
         view.close()
 
 
-def test_what_cannot_be_computed_again_is_left_and_said() -> None:
+def test_what_cannot_be_recomputed_is_kept_and_reported() -> None:
     x = Value(1.0, label="x")
     y = (x * 2.0).log()
     x.data = -1.0

@@ -1,4 +1,4 @@
-"""Moving pictures: each moment shows what the step log says, and the files are what their endings promise."""
+"""Animations: each frame shows the state of the step log, and the files have the format of their extension."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ def lecture(**options):
 
 
 @pytest.mark.browser
-def test_every_moment_shows_the_engine_s_state(tmp_path):
+def test_every_frame_shows_the_engine_s_state(tmp_path):
     animation = lecture(seconds=1.0)
     animation.save(tmp_path / "L.svg")
     browser = Browser(tmp_path / "profile")
@@ -74,7 +74,7 @@ def test_hostile_labels_are_text():
 
 
 def frames(png):
-    """The chunks of an APNG, checked as they come."""
+    """Yield the checked chunks of an APNG."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     at, found = 8, []
     while at < len(png):
@@ -88,13 +88,13 @@ def frames(png):
 
 @pytest.fixture(scope="module")
 def stills():
-    """An animation, and its frames as bytes of RGB."""
+    """Return an animation and its frames as RGB bytes."""
     animation = viz.animate(compute("b = a + a", {"a": 1}), seconds=0.25)
     return animation, [pixels(still) for still in animation._stills()[0]]
 
 
 def pixels(png):
-    """The colors of a still picture on white, by the definition of alpha."""
+    """Return the colors of a still picture on white, by the definition of alpha."""
     image = Image.open(io.BytesIO(png)).convert("RGBA").tobytes()
     colors = bytearray(len(image) // 4 * 3)
     for i in range(3):
@@ -125,7 +125,7 @@ def test_animated_png(stills, tmp_path):
 
 
 def unpack_lzw(data, bits):
-    """The pixels of GIF's codes, by a table of whole strings: not how the encoder does it."""
+    """Decode the pixels of GIF's codes with a table of whole strings, unlike the encoder."""
     stream = "".join(f"{byte:08b}"[::-1] for byte in data)  # the first bit is the lowest
     clear, at, width, strings, previous, out = 1 << bits, 0, bits + 1, [], b"", []
     while True:
@@ -149,10 +149,10 @@ def unpack_lzw(data, bits):
 
 
 def read_gif(data):
-    """Size, how often it repeats (0: for ever), and per frame its delay and the whole picture as bytes of RGB."""
+    """Return the size, the number of repetitions (0: forever), and the delay and RGB bytes of each whole frame."""
     magic, width, height, flags, _, _ = struct.unpack_from("<6s2H3B", data)
     assert magic == b"GIF89a"
-    common = data[13 : 13 + (6 << (flags & 7))] if flags & 0x80 else b""  # the table of frames without their own
+    common = data[13 : 13 + (6 << (flags & 7))] if flags & 0x80 else b""  # for frames without their own color table
     at, repeat, pictures, canvas = 13 + len(common), None, [], bytearray(3 * width * height)
 
     def blocks():
@@ -174,7 +174,7 @@ def read_gif(data):
             else:
                 flags, delay, _ = struct.unpack("<BHB", found[0])
                 assert label == 0xF9
-                assert flags & 0x1D in (0, 4)  # drawn over what was there, nothing transparent
+                assert flags & 0x1D in (0, 4)  # drawn over the previous frame, nothing transparent
         else:
             mark, left, top, w, h, flags = struct.unpack_from("<B4HB", data, at)
             assert (mark, flags & 0x40) == (0x2C, 0)
@@ -198,7 +198,7 @@ def read_gif(data):
 
 
 def pillow_gif(data):
-    """The same, as Pillow reads it."""
+    """Return the same, as read by Pillow."""
     image = Image.open(io.BytesIO(data))
     pictures = []
     for i in range(image.n_frames):
@@ -212,7 +212,7 @@ READERS = pytest.mark.parametrize("read", [read_gif, pillow_gif])
 
 @pytest.fixture(scope="module")
 def gif(stills, tmp_path_factory):
-    """A GIF as saved, and what its frames must show."""
+    """Return a saved GIF, and what its frames must show."""
     animation, expected = stills
     path = tmp_path_factory.mktemp("gif") / "b.gif"
     assert animation.save(path) == str(path)
@@ -233,12 +233,12 @@ def test_the_gif_shows_the_frames_of_the_png(gif, read):
         colors |= {frame[i : i + 3] for i in range(0, len(frame), 3)}
         for flat in (b"\xff\xff\xff", bytes.fromhex("ffe45c"), b"\x00\x00\x00"):  # paper, the active box, ink
             assert all(picture[i : i + 3] == flat for i in find(frame, flat))
-    if shutil.which("dot"):  # the other program draws edges in fewer shades
-        assert len(colors) > 256  # so that there was something to reduce
+    if shutil.which("dot"):  # the other layout program draws edges in fewer shades
+        assert len(colors) > 256  # so colors had to be reduced
 
 
 def find(frame, color):
-    """Where the pixels of a color are."""
+    """Return where the pixels of a color are."""
     return [m.start() for m in re.finditer(re.escape(color), frame) if m.start() % 3 == 0]
 
 
@@ -267,12 +267,12 @@ def test_up_to_256_colors_are_exact(read, count):
         assert found == list(zip((10, 20, 40), expected, strict=True)), (width, height)
 
 
-def test_no_time_is_lost_to_hundredths():
+def test_rounding_to_hundredths_does_not_add_up():
     stills = [png_of([(i, 0, 0)], 1) for i in range(100)]
     assert sum(delay for delay, _ in read_gif(join(stills, [0.025] * 100, "GIF"))[2]) == 250
 
 
-def test_what_is_too_large_is_refused(monkeypatch):
+def test_an_animation_too_large_is_refused(monkeypatch):
     long = png_of([(0, 0, 0)] * 65536, 65536)
     with pytest.raises(LayoutError, match="65,535 pixels a side, not 65,536×1; save as .svg"):
         join([long], [1.0], "GIF")
@@ -282,7 +282,7 @@ def test_what_is_too_large_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_without_pillow_one_sentence_says_what_to_install(kind, monkeypatch):
+def test_without_pillow_the_error_says_what_to_install(kind, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(
         DrawingError, match=r"needs Pillow, .* pip install 'tinygrad_edu\[animation\]'; or save as \.svg"
@@ -318,7 +318,7 @@ def test_frames_of_different_sizes_are_refused():
         join(stills, [1.0, 1.0], "PNG")
 
 
-def test_what_cannot_be_animated(tmp_path):
+def test_things_that_cannot_be_animated(tmp_path):
     x = y = Value(0.5)
     for _ in range(250):
         y = y + x

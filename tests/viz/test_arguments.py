@@ -1,4 +1,4 @@
-"""Every public function of viz with arguments of wrong kinds: one sentence that names the argument."""
+"""Every public function of viz with arguments of the wrong type: the error is one sentence that names the argument."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ODD: dict[str, Any] = {
     "none": None, "text": "zz", "number": 1.5, "list": [1], "bytes": b"a", "object": object(), "texts": ("a",),
     "dictionary": {"a": object()},
 }  # fmt: skip
-#: What Python says itself from somewhere inside.
+#: Python's own messages, raised somewhere inside.
 RAW = (
     "object has no", "has no attribute", "unsupported operand", "not supported between", "not iterable", "has no len",
     "not subscriptable", "must be real number", "not callable", "unpack", "expected str instance",
@@ -30,7 +30,7 @@ def loss() -> Value:
 
 
 def given() -> dict[str, tuple[Any, ...]]:
-    """Right arguments of functions of which one alone would not do."""
+    """Return valid arguments for functions that need more than one."""
     x = Value(1.0)
     compiled = jit(lambda xs: xs[0] * x, [x])
     compiled([[3.0]])
@@ -61,7 +61,7 @@ def test_odd_arguments(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     function, right = getattr(viz, name), given().get(name, (loss(),))
     parameters = inspect.signature(function).parameters
     for odd in ODD.values():
-        if name != "boundaries":  # is drawn later
+        if name != "boundaries":  # drawn later
             explained(lambda odd=odd: function(odd, *right[1:]))
         for option, parameter in parameters.items():
             if parameter.kind is parameter.KEYWORD_ONLY:
@@ -85,12 +85,12 @@ def test_odd_arguments(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     ],
     ids=str.split("port low title names one-name resolution points calls missing program model"),
 )
-def test_what_is_said(call: Callable[[], Any], message: str) -> None:
+def test_the_messages(call: Callable[[], Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call()
 
 
-def test_what_a_function_says_itself_and_its_signature_stay() -> None:
+def test_a_function_keeps_its_own_errors_and_signature() -> None:
     with pytest.raises(TypeError, match="expected a Value, or a list with Values in it, got int"):
         viz.draw(3)
     assert list(inspect.signature(viz.live).parameters) == ["port", "open_browser"]

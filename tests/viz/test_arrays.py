@@ -1,4 +1,4 @@
-"""Arrays of numbers and of Values work wherever lists do."""
+"""Arrays of numbers and Values work wherever lists do."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Attention maps: the weights are those of the graph, and of a softmax computed anew."""
+"""Attention maps: the weights match those of the graph, and of a recomputed softmax."""
 
 import math
 import random
@@ -28,7 +28,7 @@ def three_words():
 
 
 def softmax_rows(call, size):
-    """The weights of a head, from its recorded queries and keys and nothing else."""
+    """Return the weights of a head, from its recorded queries and keys alone."""
     numbers = [v.data for v in call.inputs]
     count = len(numbers) // 3 // size
     queries, keys = ([numbers[(p * count + t) * size :][:size] for t in range(count)] for p in (0, 1))
@@ -50,7 +50,7 @@ def test_three_words():
     assert "masked" not in str(chart)
 
 
-def test_heads_are_found_in_what_was_recorded(gpt):
+def test_heads_are_found_in_recorded_calls(gpt):
     chart = viz.attention(gpt.calls, "abcdef")
     heads = [c for call in gpt.calls.calls for c in call.walk() if c.kind == "AttentionHead"]
     assert [(m.layer, m.head, m.path) for m in chart.maps] == [(0, 0, "h.0.attn.head"), (0, 1, "h.0.attn.head")]
@@ -91,7 +91,7 @@ def test_without_a_graph_a_head_that_computes_something_else_is_refused():
         def __init__(self):
             pass
 
-        def forward(self, q, k, v):  # softmax without the root of the size
+        def forward(self, q, k, v):  # softmax without dividing by √size
             rows = [F.softmax([F.dot(query, key) for key in k[: i + 1]]) for i, query in enumerate(q)]
             return [F.weighted_sum(row, v[: i + 1]) for i, row in enumerate(rows)]
 
@@ -105,7 +105,7 @@ def test_without_a_graph_a_head_that_computes_something_else_is_refused():
         viz.attention(calls, "ab")
 
 
-def test_what_is_shown_is_what_was_found(gpt):
+def test_the_chart_shows_the_weights_that_were_found(gpt):
     chart = viz.attention(gpt.calls, "ab cd\n")
     shown = titles(chart)
     assert len(shown) == 2 * 36
@@ -123,7 +123,7 @@ def test_masked_cells_are_hatched():
     assert viz.attention([[1.0, 0.0], [0.5, 0.5]], causal=False).svg().count('stroke-linecap="round"') == 0
 
 
-def test_equal_characters_share_their_values():
+def test_heads_are_found_although_equal_characters_share_values():
     model = GPT(vocabulary=3, width=4, heads=2, context=6, layers=2)
     with record_calls() as calls:
         model([1, 1, 1, 2])
@@ -150,7 +150,7 @@ def test_one_head_of_size_one_and_one_position():
 
 
 @pytest.mark.parametrize("count", [3, 12, 13, 41])
-def test_words_stay_inside(browser, tmp_path, count):
+def test_text_stays_inside(browser, tmp_path, count):
     rows = [[1 / (i + 1)] * (i + 1) for i in range(count)]
     check_words_fit(browser, viz.attention(rows, title=AWKWARD * 4), tmp_path)
 
@@ -226,13 +226,13 @@ def no_heads():
         (list, {}, TypeError, "got list without rows"),
     ],
 )
-def test_what_cannot_be_shown_is_said(source, options, error, message):
+def test_errors_of_charts_that_cannot_be_made(source, options, error, message):
     with pytest.raises(error, match=message):
         viz.attention(source(), **options)
 
 
 def test_a_head_that_does_something_else_is_refused():
-    class AttentionHead(Attention):  # the name of a head, and yet more than a mixture of values
+    class AttentionHead(Attention):  # named like a head, but more than a mixture of values
         pass
 
     with record_calls() as calls:
@@ -246,7 +246,7 @@ def test_a_head_without_one_weight_per_key_is_refused():
         def __init__(self):
             pass
 
-        def forward(self, q, k, v):  # a weight of its own for every number
+        def forward(self, q, k, v):  # a separate weight for every number
             return [[Value(0.1 * j) * x for j, x in enumerate(v[0])]]
 
     with record_calls() as calls:
@@ -273,6 +273,6 @@ def test_the_command(run, tmp_path, capsys):
         (["-o", "a.gif"], "unknown format: 'a.gif'"),
     ],
 )
-def test_the_command_says_what_is_wrong(run, arguments, message, capsys):
+def test_errors_of_the_command(run, arguments, message, capsys):
     assert main(["attention", str(run), *arguments]) == 2
     assert message in capsys.readouterr().err

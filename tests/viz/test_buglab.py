@@ -1,4 +1,4 @@
-"""The bug lab: every mistake shows, is flagged where it is known to be, and is gone in the fixed code."""
+"""The bug lab: every bug is visible, flagged where it is known to be, and gone in the fixed code."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_the_mistake_is_flagged_where_it_is(name):
 def test_the_fixed_code_is_right(name):
     case = CASES[name]
     fixed = case.fixed()
-    if name == "learning-rate":  # its truth is a bound: no loss above an earlier one
+    if name == "learning-rate":  # its expected value is a bound: no loss above an earlier one
         losses = list(fixed.values())
         assert losses == sorted(losses, reverse=True)
         return

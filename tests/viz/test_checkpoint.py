@@ -1,4 +1,4 @@
-"""What pictures are given of a run's folder."""
+"""Loading a run's folder for pictures."""
 
 import shutil
 
@@ -21,7 +21,7 @@ def test_the_run_that_was_saved(run):
     assert [line["step"] for line in found.log()] == list(range(9))
 
 
-def test_tokens_are_those_of_a_text_or_of_the_validation_text(run):
+def test_tokens_come_from_a_text_or_the_validation_text(run):
     found = PicturedRun.open(run)
     text = runs.text()
     assert "".join(found.characters(found.tokens())) == text[len(text) * 9 // 10 :][:7]  # context 6, and one to predict
@@ -40,7 +40,7 @@ def test_a_recorded_loss_has_gradients_and_calls(run):
     assert kinds.count("AttentionHead") == 4
 
 
-def test_logits_are_of_the_end_of_the_text(run):
+def test_logits_belong_to_the_end_of_the_text(run):
     found = PicturedRun.open(run)
     tokens = found.tokenizer.encode("to be or not")
     assert found.logits(tokens) == ScalarScorer(found.model)(tokens[-6:])
@@ -60,7 +60,7 @@ def test_the_best_parameters_can_be_taken(run, tmp_path):
     assert PicturedRun.open(copy).step == 8
 
 
-def test_what_is_missing_is_said(run, tmp_path):
+def test_missing_files_are_named(run, tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         PicturedRun.open(tmp_path)
     moved = shutil.copytree(run, tmp_path / "moved")
@@ -71,7 +71,7 @@ def test_what_is_missing_is_said(run, tmp_path):
     assert PicturedRun.open(moved).tokens("to be")
 
 
-def test_what_cannot_be_shown_is_said(run):
+def test_errors_of_runs_that_cannot_be_shown(run):
     found = PicturedRun.open(run)
     with pytest.raises(viz.DrawingError, match="the text is empty"):
         found.tokens("")

@@ -56,12 +56,12 @@ def test_keys_choose_too(opened):
     browser.wait_for(f"{TITLE} === 'picture 4'")
 
 
-def test_a_link_opens_where_it_was_made(opened):
+def test_a_link_opens_the_picture_it_was_made_on(opened):
     assert opened(CHOICES, "#1-2").evaluate(TITLE) == "picture 5"
 
 
 @pytest.mark.parametrize("fragment", ["#9-9", "#x", "#-1", "#1.5-", "#1-2-3"])
-def test_a_link_to_what_is_not_there_opens_something(opened, fragment):
+def test_a_link_to_a_missing_picture_opens_another(opened, fragment):
     browser = opened(CHOICES, fragment)
     assert browser.evaluate(TITLE).startswith("picture")
     assert browser.console == []
@@ -78,7 +78,7 @@ def test_the_slider_plays_to_the_end(opened):
 @pytest.mark.axe
 @pytest.mark.parametrize("options", [{}, {"slider": True}], ids=["buttons", "slider"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everyone_can_use_it(opened, options, theme):
+def test_the_page_is_accessible(opened, options, theme):
     browser = opened({"step": ["0", "10", "20"]}, **options)
     browser.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
     check_accessible(browser)

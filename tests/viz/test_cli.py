@@ -1,4 +1,4 @@
-"""``python -m viz graph``: an expression typed by a person."""
+"""``python -m viz graph``: expressions on the command line."""
 
 import contextlib
 import os
@@ -93,7 +93,7 @@ def test_errors_are_a_sentence_and_exit_code_2(
     error = capsys.readouterr().err
     assert error.startswith("viz: ")
     assert words in error
-    assert error.count("\n") in (1, 2, 3)  # the sentence, and perhaps the line with a mark below the column
+    assert error.count("\n") in (1, 2, 3)  # the sentence, and perhaps the source line with a mark under the column
     assert "Traceback" not in error
 
 
@@ -124,7 +124,7 @@ def test_the_graph_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert printed.count("characters") == 1
     text = (tmp_path / "g.dot").read_text(encoding="utf-8")
     assert f"{len(topological_order(result)):,} Values: " in text
-    assert text.count("label=<<TABLE") <= 41  # 40 boxes, and the words on top
+    assert text.count("label=<<TABLE") <= 41  # 40 boxes, and the banner
     assert (
         main(["graph", str(run), "--text", "to be", "--focus", "lm_head.weight[0][1]", "--depth", "1", "-o", "-"]) == 0
     )
@@ -154,7 +154,7 @@ def test_the_flow_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         (["--text", "t"], "a loss needs a character and the one that follows it"),
     ],
 )
-def test_what_cannot_be_drawn_of_a_run(
+def test_errors_of_runs_that_cannot_be_drawn(
     run: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["graph", str(run), *arguments, "-o", "-"]) == 2
@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     assert f"viz: error: cannot write or read {tmp_path / 'a.dot'}: Permission denied" in capsys.readouterr().err
 
 
-def test_a_folder_in_place_of_the_file_and_nothing_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_in_place_of_the_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.dot").mkdir()
     for command in (["graph", "a*a", "a=1"], ["flow", "a*a", "a=1"]):
         suffix = "dot" if command[0] == "graph" else "svg"
@@ -195,12 +195,12 @@ def test_a_program_that_is_missing_is_named(
     )
     assert ("or pip install graphviz-pure" in error) == (out != "a.pdf")
     assert not list(tmp_path.iterdir())
-    if out != "a.svg":  # a chart is SVG by itself
+    if out != "a.svg":  # charts need no program for SVG
         assert main(["flow", "a*a", "a=1", "-o", str(tmp_path / out)]) == 2
         assert "or save as .svg" in capsys.readouterr().err
 
 
-def test_help_speaks_as_it_was_started(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_names_its_own_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for launcher in ("python -m", "python3 run.py"):
         monkeypatch.setenv("TINYGRAD_EDU_LAUNCHER", launcher)
         with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""The scalar graph beside the program: every scalar is linked to an instruction, as many as the compiler counted."""
+"""The scalar graph next to the program: every scalar is linked to an instruction, and counts match the compiler's."""
 
 import random
 import re
@@ -17,7 +17,7 @@ from viz.graph.build import build
 
 
 class Case:
-    """A function, compiled, and once in scalars."""
+    """Return a function compiled, and its scalar graph."""
 
     def __init__(self, function, parameters, *arguments):
         self.compiled = jit(function, parameters)
@@ -87,7 +87,7 @@ def test_every_scalar_is_linked_to_an_instruction_of_its_module(small):
     owner = {}
     for call in small.calls.calls[0].walk():
         made = set(call.outputs) - set(call.inputs)
-        owner.update(dict.fromkeys(made, call.path))  # of results, by the innermost call that hands them out
+        owner.update(dict.fromkeys(made, call.path))  # of results, by the innermost call that returns them
     checked = 0
     for value, path in owner.items():
         step = found.steps[found.step_of[whole.index[value]]] if value.inputs and value in whole.index else None
@@ -116,15 +116,15 @@ def test_neurons_that_run_together():
     assert len(first[0].formulas) == 2  # the products, and the bias that is added to them
 
 
-def test_what_the_compiler_has_rewritten_is_marked():
-    chart = mlp_case(second=1.0).chart()  # w · 1 is no multiplication for it
+def test_rewritten_operations_are_marked():
+    chart = mlp_case(second=1.0).chart()  # the compiler drops the multiplication w · 1
     assert chart.rows[0].scalars == {"*": 6, "+": 6}
     assert chart.rows[0].counted == 9
     assert "≈ 6 ×, 6 +" in words(chart)
     assert any("because it rewrote the operations" in words for words in chart._notes())
 
 
-def test_words_say_what_became_what(small):
+def test_instructions_are_described_in_words(small):
     chart = small.chart()
     head = [row for row in chart.rows if row.path == "transformer.h.0.attn.head"]
     assert [row.words for row in head] == [
@@ -135,7 +135,7 @@ def test_words_say_what_became_what(small):
     assert "transformer.h.0.attn.head (AttentionHead) ×2" in words(chart)
 
 
-def test_a_constant_that_is_folded_away_is_said():
+def test_a_folded_constant_is_reported():
     w = [Value(1.0), Value(2.0)]
     case = Case(lambda x: (w[0] * x + w[1] * x) * Value(1.0) + (Value(2.0) * Value(3.0)), w, 1.5)
     chart = case.chart()
@@ -159,7 +159,7 @@ def test_focus(small):
     assert all(whole[row.number] == row for row in chart.rows)
 
 
-def test_words_stay_inside(browser, tmp_path, small):
+def test_text_stays_inside(browser, tmp_path, small):
     for chart in (small.chart(), small.chart(focus="lm_head"), mlp_case().chart()):
         check_words_fit(browser, chart, tmp_path)
 
@@ -212,7 +212,7 @@ def test_names_survive():
     assert any(AWKWARD in word for word in words(case.chart()))
 
 
-def test_what_cannot_be_shown_is_said(small):
+def test_errors_of_charts_that_cannot_be_made(small):
     with pytest.raises(ValueError, match=r"no instruction belongs to the module 'h.9'; there are transformer.wte, "):
         small.chart(focus="h.9")
     with pytest.raises(TypeError, match="expected a Value"):

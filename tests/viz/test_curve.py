@@ -1,4 +1,4 @@
-"""Loss curves: every point where the log says, means that are means, and the baselines beside them."""
+"""Loss curves: every point matches the log, means are means, and the baselines are shown."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def points(svg, kind):
     ]
 
 
-def test_curves_hold_what_the_log_says():
+def test_curves_contain_the_numbers_of_the_log():
     records = log()
     (curve,) = viz.loss_curve(records).curves
     assert curve.training == [(r["step"], r["train_loss"]) for r in records[1:]]
@@ -113,8 +113,8 @@ def test_a_long_run_is_drawn_with_its_peaks_and_not_with_every_point():
     assert len(smooth) <= 1502
     assert [x for x, _ in raw] == sorted(x for x, _ in raw)
     every = viz.loss_curve(losses[12_000:12_700])
-    low = max(y for _, y in raw)  # heights count downwards
-    assert low - raw[0][1] > 100  # the one low loss is still there
+    low = max(y for _, y in raw)  # y grows downward
+    assert low - raw[0][1] > 100  # the single low loss is still visible
     assert len(points(every.svg(), "training")[0]) == 700
 
 
@@ -125,10 +125,10 @@ def test_several_runs_look_different_and_are_named():
     assert len(set(looks)) == 5
     assert 'class="training"' not in svg
     gray = {re.sub("#[0-9a-fA-F]{6}", "", look) for look in looks}
-    assert len(gray) >= 4  # dashes alone tell four apart
+    assert len(gray) >= 4  # four curves differ by dashes alone
 
 
-def test_words_stay_inside(browser, tmp_path):
+def test_text_stays_inside(browser, tmp_path):
     close = {"a": 2.0, "b": 2.0001, "c": 2.0002, AWKWARD * 3: 2.0003, "five": 2.0004}
     for curves in (log(), {AWKWARD * 2: log(), "b": log(seed=1)}, [1.0], log(3)):
         check_words_fit(browser, viz.loss_curve(curves, baselines=close, title=AWKWARD * 5), tmp_path)
@@ -147,7 +147,7 @@ def test_names_survive():
         ({str(i): [1.0] for i in range(6)}, "at most 5 runs can be told apart in one picture; got 6"),
     ],
 )
-def test_what_cannot_be_shown_is_said(runs, message):
+def test_errors_of_charts_that_cannot_be_made(runs, message):
     with pytest.raises(ValueError, match=message):
         viz.loss_curve(runs)
 
@@ -163,7 +163,7 @@ def test_the_command(run, tmp_path, capsys):
     assert out.exists()
 
 
-def test_the_command_does_without_the_text(run, tmp_path, capsys):
+def test_the_command_works_without_the_text(run, tmp_path, capsys):
     moved = shutil.copytree(run, tmp_path / "moved")
     config = moved / "config.json"
     config.write_text(config.read_text().replace("text.txt", "gone.txt"))
@@ -175,7 +175,7 @@ def test_the_command_does_without_the_text(run, tmp_path, capsys):
     assert "counting" not in capsys.readouterr().out
 
 
-def test_the_command_says_what_is_wrong(tmp_path, capsys):
+def test_errors_of_the_command(tmp_path, capsys):
     assert main(["curve", str(tmp_path)]) == 2
     assert "holds no checkpoint" in capsys.readouterr().err
 

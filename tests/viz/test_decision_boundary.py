@@ -1,4 +1,4 @@
-"""Decision boundaries: what is drawn is what the model says, and color is not needed to read it."""
+"""Decision boundaries: the drawing matches the model, and can be read without color."""
 
 import math
 import random
@@ -13,7 +13,7 @@ from viz.cli import main
 
 
 def paths(svg, fill):
-    """The areas of one color as polygons."""
+    """Return the areas of one color as polygons."""
     [d] = re.findall(rf'<path d="([^"]*)" fill="{fill}" fill-opacity', svg)
     return [
         [tuple(map(float, corner.split(","))) for corner in outline.removesuffix("Z").split("L")]
@@ -34,7 +34,7 @@ def boundary_lines(svg):
 SIDE = 400.0
 
 
-def test_a_straight_boundary_is_where_it_is():
+def test_a_straight_boundary_is_in_the_right_place():
     svg = viz.boundary(lambda p: p[0] + 2 * p[1], bounds=((-1, 1), (-1, 1)), threshold=0.5).svg()
     lines = boundary_lines(svg)
     assert len(lines) >= 48
@@ -83,7 +83,7 @@ def test_the_threshold_is_halfway_between_the_labels(labels, cut):
     assert [s[1] for s in picture.scores[0]] == [a - cut for a in picture.across]
 
 
-def test_a_ring_is_around_what_is_on_the_wrong_side():
+def test_examples_on_the_wrong_side_have_a_ring():
     picture = viz.boundary(lambda p: p[0], [(-1, 0), (1, 0), (2, 0), (-2, 0)], [-1, 1, -1, -1])
     assert picture.wrong == [2]
     rings = re.findall(r"<title>([^<]*)</title>(?:(?!</g>).)*class=\"wrong\"", picture.svg())
@@ -91,7 +91,7 @@ def test_a_ring_is_around_what_is_on_the_wrong_side():
     assert "3 of 4 on the right side; a ring is around the others" in words(picture)
 
 
-def test_a_model_is_left_as_it_was():
+def test_the_model_is_not_changed():
     model = nn.MLP(2, [3, 1], rng=random.Random(1))
     model.train()
     model([1.0, 2.0]).backward()
@@ -130,7 +130,7 @@ def test_frames_stand_side_by_side_and_become_a_page_with_a_slider(browser, tmp_
     assert browser.evaluate(title) == "step 1"
 
 
-def test_words_stay_inside_and_survive(browser, tmp_path):
+def test_text_stays_inside_and_survives(browser, tmp_path):
     names = [AWKWARD, "a class with a rather long name, of which there is more"]
     chart = viz.boundary(
         lambda p: p[0],
@@ -161,7 +161,7 @@ def test_words_stay_inside_and_survive(browser, tmp_path):
         (lambda: viz.boundaries([]), "at least one boundary"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(call, message):
+def test_errors_of_charts_that_cannot_be_made(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -187,12 +187,12 @@ def test_the_command(tmp_path, capsys):
         (["log(x*y)"], "needs a positive number"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments, message, capsys):
+def test_errors_of_the_command(arguments, message, capsys):
     assert main(["boundary", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_line_that_is_no_example_is_named(tmp_path, capsys):
+def test_an_invalid_line_of_the_examples_is_named(tmp_path, capsys):
     points = tmp_path / "points.csv"
     points.write_text("1 0 1\n1 b 0\n")
     assert main(["boundary", "x-y", "--points", str(points)]) == 2

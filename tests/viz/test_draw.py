@@ -1,4 +1,4 @@
-"""What is written in a drawing: labels, edges, numbers, and the same bytes every time."""
+"""The contents of a drawing: labels, edges, numbers, and the same bytes every time."""
 
 import html
 import os
@@ -54,7 +54,7 @@ def source(value: object, **options: object) -> str:
     ],
 )
 def test_golden_text(name: str, text: object) -> None:
-    """To accept a change that was looked at: UPDATE_GOLDEN=1 pytest tests/viz."""
+    """To accept a reviewed change: UPDATE_GOLDEN=1 pytest tests/viz."""
     got = text()
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / name).write_text(got, encoding="utf-8")
@@ -82,7 +82,7 @@ def test_it_is_a_digraph_with_one_box_per_value_and_one_edge_per_use() -> None:
 
 
 def words_of(source: str) -> list[str]:
-    """Everything a reader sees: the text between the tags of all labels."""
+    """Return everything a reader sees: the text between the tags of all labels."""
     labels = re.findall(r"label=<(<TABLE.*?</TABLE>|.*?)>(?= \w+=|\]|\n)", source)
     return [
         html.unescape(word).replace("\\\\", "\\")
@@ -149,7 +149,7 @@ def test_two_edges_when_a_value_is_used_twice() -> None:
         assert len(re.findall(r"n0 -> n1op", source(out, style="micrograd"))) == 2
 
 
-def test_operands_that_cannot_change_places_say_which_is_which() -> None:
+def test_operands_of_operations_that_do_not_commute_are_marked() -> None:
     a, b = Value(3.0, label="a"), Value(2.0, label="b")
     for out in (a - b, a / b, a**b):
         first, second = re.findall(r"n\d -> n2 .*", source(out))
@@ -245,7 +245,7 @@ def test_nothing_to_draw() -> None:
 
 
 def test_a_drawing_written_along_with_the_lecture_works() -> None:
-    """Names as people type them: ``_prev``, ``_op``, ``label``, ``data``, ``grad``, ids by ``id()``."""
+    """Names as learners type them: ``_prev``, ``_op``, ``label``, ``data``, ``grad``, ids by ``id()``."""
     root = expression()
     nodes, edges = lecture.trace(root)
     dot = lecture.draw_dot(root)

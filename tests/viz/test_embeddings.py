@@ -1,4 +1,4 @@
-"""Embeddings in the plane: the plane of largest variance, every character there and readable."""
+"""Embeddings in the plane of largest variance: every character is shown and readable."""
 
 import math
 import random
@@ -24,7 +24,7 @@ def cloud(count, size, seed=0):
 
 
 def marks(svg):
-    """The middle of every mark that stands for a vector, in order."""
+    """Return the center of the mark of every vector, in order."""
     found = []
     for node in re.findall(NODE, svg, re.DOTALL):
         if circle := re.search(r'cx="([\d.]+)" cy="([\d.]+)"', node):
@@ -42,7 +42,7 @@ def marks(svg):
 def test_the_plane_is_that_of_a_singular_value_decomposition(count, size):
     rows = cloud(count, size)
     centered = np.array(rows) - np.mean(rows, axis=0)
-    left, scales, _ = np.linalg.svd(centered, full_matrices=False)  # another way to the same components
+    left, scales, _ = np.linalg.svd(centered, full_matrices=False)  # another way to compute the same components
     picture = viz.embeddings(rows, ALPHABET[:count])
     for axis in (0, 1):
         expected = left[:, axis] * scales[axis]
@@ -57,7 +57,7 @@ def test_the_same_vectors_give_the_same_picture_and_the_axes_keep_their_sign():
     turned = viz.embeddings([[-x for x in row] for row in rows])
     assert list(turned.places) == [
         pytest.approx((-x, -y)) for x, y in viz.embeddings(rows).places
-    ]  # the axes stay, so the places turn
+    ]  # the axes stay, so the positions rotate
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -83,7 +83,7 @@ def test_marks_stand_where_their_numbers_are_on_one_scale():
         assert 84 < y < 704
 
 
-def test_the_most_alike_are_those_of_the_largest_cosine():
+def test_the_most_similar_pairs_have_the_largest_cosine():
     rows = cloud(20, 6, seed=3)
     picture = viz.embeddings(rows)
 
@@ -95,9 +95,9 @@ def test_the_most_alike_are_those_of_the_largest_cosine():
         assert list(near) == others[:3]
 
 
-def test_kinds_have_shapes_of_their_own():
+def test_kinds_of_characters_have_different_shapes():
     picture = viz.embeddings(cloud(6, 4), ["a", "b", "A", "3", ",", "word"])
-    outlines = set()  # of every mark, from its own middle, without colors
+    outlines = set()  # of every mark, relative to its center, without colors
     for node, (x, y) in zip(re.findall(NODE, picture.svg(), re.DOTALL), marks(picture.svg()), strict=True):
         corners = re.findall(r"([\d.]+),([\d.]+)", re.search(r"<(circle|path)[^>]*", node)[0])
         outlines.add(tuple((round(float(a) - x), round(float(b) - y)) for a, b in corners))
@@ -114,7 +114,7 @@ def test_every_character_is_readable(browser, tmp_path, seed):
     check_words_fit(browser, picture, tmp_path)
 
 
-def test_characters_at_one_place_are_readable_too(browser, tmp_path):
+def test_characters_at_the_same_position_are_readable(browser, tmp_path):
     rows = [[1.0, 2.0]] * 30 + [[1.5, 2.0]] * 4
     check_words_fit(browser, viz.embeddings(rows, ALPHABET[:34]), tmp_path)
 
@@ -142,7 +142,7 @@ def test_names_survive(browser, tmp_path):
     check_words_fit(browser, picture, tmp_path)
 
 
-def test_all_alike_and_one_number_each():
+def test_equal_vectors_and_vectors_of_one_number():
     picture = viz.embeddings([[1.0], [1.0]], "ab")
     assert picture.places == [(0.0, 0.0)] * 2
     assert picture.shares == (0.0, 0.0)
@@ -158,7 +158,7 @@ def test_all_alike_and_one_number_each():
         (lambda: viz.embeddings([[1.0], [2.0]], "abc"), "got 3 names and 2 vectors"),
     ],
 )
-def test_what_cannot_be_shown_is_said(call, message):
+def test_errors_of_charts_that_cannot_be_made(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -176,7 +176,7 @@ def test_the_command(run, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 6 + 3
 
 
-def test_a_model_without_vectors_of_positions_says_so(tmp_path, capsys):
+def test_a_model_without_position_embeddings_is_an_error(tmp_path, capsys):
     from tests.viz import runs
 
     run = runs.train(tmp_path, steps=1, layers=1, positions="rotary")
@@ -185,7 +185,7 @@ def test_a_model_without_vectors_of_positions_says_so(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("count", [300, 5_236])
-def test_of_a_large_alphabet_the_names_that_fit_are_shown_and_the_others_counted(count, monkeypatch):
+def test_names_of_a_large_alphabet_are_shown_if_they_fit_and_counted_otherwise(count, monkeypatch):
     tried = []
     around = embeddings_module._around
     monkeypatch.setattr(
@@ -194,7 +194,7 @@ def test_of_a_large_alphabet_the_names_that_fit_are_shown_and_the_others_counted
     names = [chr(0x4E00 + i) for i in range(count)]
     picture = viz.embeddings(cloud(count, 8), names)
     svg = picture.svg()
-    assert len(tried) < 100 * count  # it does not take minutes
+    assert len(tried) < 100 * count  # linear, so it does not take minutes
     assert len(svg) < 400_000
     boxes = [
         (float(x) - 10, float(y) - 16, float(x) + 10, float(y) + 3)
@@ -207,10 +207,10 @@ def test_of_a_large_alphabet_the_names_that_fit_are_shown_and_the_others_counted
             assert min(a[2], b[2]) - max(a[0], b[0]) < 0.5 or min(a[3], b[3]) - max(a[1], b[1]) < 0.5
     shown = len(re.findall(r'class="node" data-name', svg))
     dots = sum(path.count("M") for path in re.findall(r'<path d="([^"]*)"[^>]*stroke-linecap="round"', svg))
-    assert shown + (dots if shown < count else 0) >= count  # a mark for each, with a name or without
+    assert shown + (dots if shown < count else 0) >= count  # a mark for each, with or without a name
 
 
-def test_the_most_alike_of_thousands():
+def test_the_most_similar_of_thousands():
     rows = cloud(1_200, 4)  # in more than two blocks
     units = np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
     near = viz.embeddings(rows).nearest

@@ -1,4 +1,4 @@
-"""Exercises: reproducible, of the promised difficulty, and worksheets whose answers are right."""
+"""Exercises: reproducible, of the promised difficulty, with worksheets whose answers are right."""
 
 import math
 import re

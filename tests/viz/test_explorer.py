@@ -52,7 +52,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def opened(browser, tmp_path_factory):
-    """Open a page, or one of its looks; the size of the window is that of a laptop."""
+    """Open a page, or one of its views, in a window of a laptop's size."""
     folder = tmp_path_factory.mktemp("pages")
     saved = {}
 
@@ -76,7 +76,7 @@ def screen(browser, width, height, *, dark=False):
 
 @pytest.fixture(scope="module")
 def micro():
-    """The loss of the micro GPT on 16 characters, its calls, its graph, and its page."""
+    """Return the loss of the micro GPT on 16 characters, its calls, its graph, and its page."""
     model = GPT(GPTConfig(vocab_size=65, **preset("micro").model))
     loss, calls, length = recorded_loss(model, [ALPHABET.index(c) for c in TEXT])
     assert length == 16
@@ -84,7 +84,7 @@ def micro():
 
 
 def click(browser, script):
-    """Press and release the mouse in the middle of an element, as a person would; it must be what lies on top there."""
+    """Press and release the mouse in the middle of an element, which must be on top there."""
     x, y, hit = browser.evaluate(
         f"(() => {{ const e = {script}; e.scrollIntoView({{block: 'center', inline: 'center'}});"
         "const r = e.getBoundingClientRect(), x = (r.left + r.right) / 2, y = (r.top + r.bottom) / 2;"
@@ -96,14 +96,14 @@ def click(browser, script):
 
 
 def follow(browser, script):
-    """Click on what opens another look, and wait for it."""
+    """Click on an element that opens another view, and wait for that."""
     before = browser.evaluate("current")
     click(browser, script)
     browser.wait_for(f"current !== {json.dumps(before)}")
 
 
 def box(words):
-    """The script for the link of the box whose words, one after the other, begin so."""
+    """Return the script for the link of the box whose text begins like this."""
     return (
         "[...document.querySelectorAll('#drawing a.open')].find(a => [...a.querySelectorAll('.tab, .title')]"
         f".map(e => e.textContent).join(' ').trim().startsWith({json.dumps(words)}))"
@@ -115,12 +115,12 @@ def settled(browser, address):
 
 
 def numbers(browser):
-    """Data and gradient that a look at one value shows, with every digit."""
+    """Return data and gradient that the view of one value shows, with every digit."""
     return [float(x) for x in browser.evaluate("[$('data').textContent, $('grad').textContent]")]
 
 
 def array_of(browser, name):
-    """A Float64Array of the page, bit for bit."""
+    """Return a Float64Array of the page, bit for bit."""
     text = browser.evaluate(
         f"(() => {{ const b = new Uint8Array({name}.buffer); let s = ''; for (let i = 0; i < b.length; i += 8192)"
         "s += String.fromCharCode(...b.subarray(i, i + 8192)); return btoa(s); })()"
@@ -129,7 +129,7 @@ def array_of(browser, name):
 
 
 def check_engine(browser, loss, whole):
-    """All data and all gradients of the page are the engine's, bit for bit."""
+    """Check that all data and gradients of the page are the engine's, bit for bit."""
     loss.backward()
     data, grad = array_of(browser, "DATA"), array_of(browser, "GRAD")
     asked = [node for node, value in enumerate(whole.values) if value.op is not CONSTANT]
@@ -192,7 +192,7 @@ def test_what_is_not_finite_is_as_in_the_engine(opened):
 
 
 @needs_chromium
-def test_gradients_that_nobody_computes_are_dashes(opened):
+def test_gradients_that_are_not_computed_are_dashes(opened):
     x, y = Value(2.0, "x"), Value(3.0, "y")
     loss = y * x.detach()
     loss.backward()
@@ -201,11 +201,11 @@ def test_gradients_that_nobody_computes_are_dashes(opened):
     assert browser.evaluate("$('grad').textContent") == "–"
 
 
-# --- reaching ---------------------------------------------------------------------------------------------------------
+# --- navigation -------------------------------------------------------------------------------------------------------
 
 
 def multiplication(calls, whole, head, score, term):
-    """The node of one multiplication: in a head, of a score q · k in the order of computation, one of its products."""
+    """Return the node of one multiplication: a product of a score q · k in a head, in the order of computation."""
     parts = regions.find(whole, calls)
     heads = [n for n, r in enumerate(parts.tree) if r.call is not None and r.call.kind == "AttentionHead"]
     scaled = {
@@ -310,7 +310,7 @@ def test_a_table_of_parameters_is_a_map_of_its_numbers_and_gradients(opened, mic
     assert browser.evaluate("search('transformer.wte.weight')[0].slice(0, 2)") == [
         "transformer.wte.weight", "65×16 parameters",
     ]  # fmt: skip
-    # by clicking on a cell, and by typing
+    # by clicking a cell, and by typing
     name = "transformer.wte.weight[18][9]"
     browser.evaluate("document.querySelector('canvas').scrollIntoView()")
     x, y = browser.evaluate(
@@ -362,14 +362,14 @@ def test_siblings_and_keys(opened, micro):
     browser.key("PageUp")
     browser.key("PageUp")
     settled(browser, "#at=transformer.h.0.attn.head:1")
-    browser.key("ArrowDown")  # no box is chosen: this scrolls
+    browser.key("ArrowDown")  # no box is selected: this scrolls
     assert browser.evaluate("document.activeElement.tagName") == "BODY"
     browser.evaluate(f"{box('softmax')}.focus()")
     browser.key("ArrowLeft")
     assert browser.evaluate("document.activeElement.textContent").startswith("× 0.5")
     browser.key("Enter", "\r")
     browser.wait_for("state.member < 0")
-    # the characters that were read stand in the lists to choose from
+    # the characters that were read are in the lists
     browser.evaluate("visit('#at=transformer.h.0')")
     settled(browser, "#at=transformer.h.0")
     words = f"[...{box('FeedForward')}.parentElement.querySelectorAll('option')].map(e => e.textContent)"
@@ -377,7 +377,7 @@ def test_siblings_and_keys(opened, micro):
 
 
 @needs_chromium
-def test_every_look_has_an_address_that_opens_it_again(opened, micro):
+def test_every_view_has_an_address_that_opens_it_again(opened, micro):
     browser = opened(micro[3])
     look = "[$('title').textContent, $('drawing').innerText, $('words').innerText]"
     rng = random.Random(1)
@@ -442,7 +442,7 @@ def test_the_strongest_path_is_shown_everywhere(opened, micro):
     assert browser.evaluate("document.querySelectorAll('.on-path, .halo').length") == 0
 
 
-# --- what stands in the boxes -----------------------------------------------------------------------------------------
+# --- the contents of boxes --------------------------------------------------------------------------------------------
 
 
 @needs_chromium
@@ -466,7 +466,7 @@ def test_what_crosses_a_module_box_is_what_the_engine_computed(opened, micro):
         assert [low, high] == [min(v.data for v in outputs), max(v.data for v in outputs)]
         shown = browser.evaluate(f"{box(words)}.querySelector('.grad b').textContent")
         assert shown == style.number(norm)
-    # what flows to a weight from its sixteen uses is summed, as the chain rule does
+    # the gradients from the sixteen uses of a weight are summed, as in the chain rule
     weights = [v.grad for v, n in calls.names.items() if n.startswith("transformer.h.0.mlp.c_fc.weight")]
     flow = browser.evaluate(
         "(() => { const {boxes, edges} = state.view;"
@@ -475,13 +475,13 @@ def test_what_crosses_a_module_box_is_what_the_engine_computed(opened, micro):
         "Math.sqrt(found[0].square)]; })()"
     )
     assert flow == [1, 1024, 16 * 1024, pytest.approx(math.hypot(*weights), rel=1e-9)]
-    # beside what is in the block: what feeds it, whom it feeds
+    # besides its contents, a block shows its inputs and its users
     outside = browser.evaluate("state.view.boxes.filter(b => b.outside).map(b => face(b, 'region').title)")
     assert outside == ["transformer", "ln_f"]
     assert "256 → 256 numbers" in browser.evaluate(f"{box('CausalSelfAttention')}.textContent")
 
 
-#: Words that leave their box, and boxes that lie on each other.
+#: Text outside its box, and boxes that overlap.
 MEASURE = """(() => {
   const bad = [], boxes = [...document.querySelectorAll(".box")], rects = boxes.map(b => b.getBoundingClientRect());
   boxes.forEach((b, i) => {
@@ -545,7 +545,7 @@ def test_any_character_survives_as_a_name(opened):
 
 @needs_chromium
 @pytest.mark.parametrize("kind", ["chain", "leaves", "operations"])
-def test_strange_graphs_still_fit_a_look(opened, kind):
+def test_unusual_graphs_still_fit_into_a_view(opened, kind):
     rng = random.Random(2)
     if kind == "chain":
         x = Value(0.5, "x")
@@ -589,7 +589,7 @@ def test_layers_that_share_a_parameter_have_one_name_for_it(opened):
     assert numbers(browser) == [layer.weight[0][1].data, layer.weight[0][1].grad]
 
 
-# --- looks and access -------------------------------------------------------------------------------------------------
+# --- appearance and accessibility -------------------------------------------------------------------------------------
 
 
 @needs_chromium
@@ -652,7 +652,7 @@ def unpacked(packed: str, count: int) -> tuple[int, ...]:
     return struct.unpack(f"<{count}i", bytes(planes[k * count + i] for i in range(count) for k in range(4)))
 
 
-def test_names_are_taken_apart_once_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_parsed_once_per_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[str] = []
     row = explorer_data._row
     monkeypatch.setattr(explorer_data, "_row", lambda start, tables: (rows.append(start), row(start, tables))[1])
@@ -722,7 +722,7 @@ def test_gradients_of_other_results_are_neither_used_nor_changed():
     assert explore(loss).html == first
 
 
-def test_what_cannot_be_explored():
+def test_errors_of_graphs_that_cannot_be_explored():
     with pytest.raises(TypeError, match="expected the one Value to explain, such as a loss; got float with 0"):
         explore(3.0)
     with pytest.raises(TypeError, match="got list with 2"):
@@ -770,7 +770,7 @@ def test_the_command_explores_a_run(run, tmp_path, capsys):
         (["a*a", "a=1", "-o", "no/x.html"], "cannot write"),
     ],
 )
-def test_the_command_says_what_is_wrong(run, tmp_path, monkeypatch, capsys, words, reason):
+def test_errors_of_the_command(run, tmp_path, monkeypatch, capsys, words, reason):
     monkeypatch.chdir(tmp_path)
     assert main(["explore", *(str(run) if word == "RUN" else word for word in words)]) == 2
     captured = capsys.readouterr()

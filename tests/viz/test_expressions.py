@@ -1,4 +1,4 @@
-"""The expression language: what it computes, what it refuses, and where its errors point."""
+"""The expression language: its results, its errors, and where they point."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""Gradient flow: its numbers are recomputed from the engine's, and planted troubles are found and named."""
+"""Gradient flow: its numbers are recomputed from the engine's, and planted problems are found and named."""
 
 import math
 import random
@@ -17,7 +17,7 @@ from viz.charts.flow import lines
 
 
 def network(spoil=None, sizes=(4, 4, 1), examples=3, activation="tanh"):
-    """The flow of a small network, its parameters by name, and the recorded calls."""
+    """Return the flow of a small network, its parameters by name, and the recorded calls."""
     model = MLP(2, list(sizes), activation=activation, rng=random.Random(3))
     if spoil is not None:
         spoil(model)
@@ -79,13 +79,13 @@ def test_a_planted_exploding_layer_is_named_and_nothing_else(layer: int, factor:
     measured, calls, _ = network(spoil, sizes=(6, 6, 6, 6, 6, 1), activation="relu")
     inputs = [call for root in calls.calls for call in root.walk() if call.path == f"layers.{layer}"]
     if not any(call.inputs for call in inputs):
-        return  # the first layer is given plain numbers: it hands nothing back
+        return  # the first layer gets plain numbers: it returns no gradient
     (finding,) = (f for f in measured.findings if "explodes" in f)
     assert re.match(rf"The gradient explodes in layers\.{layer}(\.neurons\.\d)?: it sends back [\d,]+ times", finding)
     assert not any("vanishes" in f or "Large" in f for f in measured.findings)
 
 
-def test_the_gain_of_a_module_is_what_flows_through_it_alone() -> None:
+def test_the_gain_of_a_module_counts_only_its_own_flow() -> None:
     class Steep(Module):
         def forward(self, x):
             return x * 1e4
@@ -95,7 +95,7 @@ def test_the_gain_of_a_module_is_what_flows_through_it_alone() -> None:
             self.inner = Steep()
 
         def forward(self, x):
-            return x + self.inner(x)  # the sum sends back 1 more, which is not the inner module's
+            return x + self.inner(x)  # the sum adds a gradient of 1 that is not the inner module's
 
     x = Value(0.5, label="x")
     with record_calls() as calls:
@@ -106,7 +106,7 @@ def test_the_gain_of_a_module_is_what_flows_through_it_alone() -> None:
     ]
 
 
-def test_a_vanishing_gradient_is_said_once_with_the_layer_that_loses_most() -> None:
+def test_a_vanishing_gradient_is_reported_once_with_the_layer_that_loses_most() -> None:
     def spoil(model):
         for neuron in model.layers[3].neurons:
             for w in neuron.w:
@@ -117,7 +117,7 @@ def test_a_vanishing_gradient_is_said_once_with_the_layer_that_loses_most() -> N
     assert "most is lost in layers.3" in finding
 
 
-def test_a_number_that_is_not_finite_is_placed_in_its_module_and_how_far_it_spread_is_said() -> None:
+def test_a_number_that_is_not_finite_names_its_module_and_its_spread() -> None:
     class Bad(Module):
         def forward(self, x):
             return (x * 800.0).exp() * 1e-300
@@ -160,7 +160,7 @@ def test_the_first_number_that_is_not_finite_is_named() -> None:
     ]
 
 
-def test_a_gradient_that_is_not_finite_though_every_number_is() -> None:
+def test_a_gradient_that_is_not_finite_although_every_number_is() -> None:
     x = Value(1e-300, label="x")
     loss = (x**-1) * (x**-1) * 1e-300
     loss.backward()
@@ -215,7 +215,7 @@ def test_files_and_errors(tmp_path: Path, gpt: Drawn) -> None:
 
 
 class Layer(Module):
-    """Hands back ``factor`` times the gradient."""
+    """Multiplies the gradient by ``factor``."""
 
     def __init__(self, factor, normal=False):
         self.factor, self.normal, self.b = factor, normal, Value(0.0)
@@ -267,7 +267,7 @@ def test_a_tower_that_vanishes_is_named_with_its_ratio(examples):
     )
 
 
-def test_a_cell_that_is_called_again_and_again_is_a_tower_too():
+def test_a_cell_called_repeatedly_is_a_tower_too():
     class Recurrent(Module):
         def __init__(self, factor):
             self.cell = Layer(factor)
@@ -283,7 +283,7 @@ def test_a_cell_that_is_called_again_and_again_is_a_tower_too():
 
 
 @pytest.mark.parametrize("factors", [[1.0] * 8, [1.2, 0.8] * 4, [0.7] * 8, [1.5] * 8])
-def test_a_healthy_tower_is_left_in_peace(factors):
+def test_a_healthy_tower_has_no_findings(factors):
     assert found(Layers(factors)) == []
 
 
@@ -292,7 +292,7 @@ def test_a_tower_with_normalization_is_healthy_whatever_its_weights(factor):
     assert not [f for f in found(Layers([factor] * 8, normal=True), 4) if "vanishes" in f or "with every layer" in f]
 
 
-def test_modules_side_by_side_are_no_tower():
+def test_parallel_modules_are_not_a_tower():
     class Beside(Module):
         def __init__(self):
             self.parts = [Layer(factor) for factor in (1.0, 10.0, 50.0, 0.01)]
@@ -322,7 +322,7 @@ def test_a_layer_that_is_dead_for_all_examples(examples):
     assert words in spoiled("relu", -100.0, examples)
 
 
-def test_a_saturated_layer_is_told_from_few_examples():
+def test_a_saturated_layer_is_found_with_few_examples():
     assert any(f.startswith("8 of 8 units of layers.1 are saturated: ") for f in spoiled("tanh", 20.0, 1))
 
 
@@ -331,11 +331,11 @@ def test_units_that_are_off_for_a_few_examples_are_not_called_dead(examples):
     _, calls, _ = network(sizes=(16, 1), examples=examples, activation="relu")
     layer = [call.outputs for root in calls.calls for call in root.walk() if call.path == "layers.0"]
     off = sum(all(v.data == 0.0 for v in unit) for unit in zip(*layer, strict=True))
-    assert off > 0 or examples > 2  # otherwise this tests nothing
+    assert off > 0 or examples > 2  # otherwise this would test nothing
     assert network(sizes=(16, 1), examples=examples, activation="relu")[0].findings == []
 
 
-def test_units_that_were_seen_on_more_examples_are_counted_there():
+def test_units_measured_on_more_examples_are_counted_there():
     from tinygrad_edu.gradient_stats import Units
 
     _, calls, loss = network(activation="relu")
@@ -346,7 +346,7 @@ def test_units_that_were_seen_on_more_examples_are_counted_there():
 
 
 @pytest.mark.parametrize("width", [1, 3])
-def test_towers_of_bare_values_are_judged_without_recorded_calls(width):
+def test_towers_of_bare_values_are_found_without_recorded_calls(width):
     def findings(weight, bend=Value.tanh, layers=12):
         x = [Value(1e-9, label=f"x{i}") for i in range(width)]
         for _ in range(layers):
@@ -355,7 +355,7 @@ def test_towers_of_bare_values_are_judged_without_recorded_calls(width):
         loss.backward()
         return viz.flow(loss).findings
 
-    # Every layer sends back `weight` times what arrives, and there are 11 steps between the 12 layers.
+    # Every layer multiplies the gradient by `weight`, and there are 11 steps between the 12 layers.
     for bend in (Value.tanh, Value.relu):
         assert findings(3.0, bend)[0] == (
             "The gradient explodes on its way back: at layer 1 it is 177,147 times as long as at layer 12, "

@@ -1,4 +1,4 @@
-"""Gradient flow over a training: the chart has the numbers that were measured, and trouble is named with its step."""
+"""Gradient flow over a training run: the chart has the measured numbers, and problems are named with their step."""
 
 import math
 import random
@@ -17,7 +17,7 @@ from viz import style
 
 
 def cells(chart):
-    """The number behind each cell, by panel, row and step."""
+    """Return the number of each cell, by panel, row and step."""
     root = ElementTree.fromstring(chart.svg())
     found = {}
     for g in root.iter("{http://www.w3.org/2000/svg}g"):
@@ -54,7 +54,7 @@ def test_every_cell_has_the_number_that_was_measured():
         assert update.get("data-value") == repr(line.update)
 
 
-def test_results_of_modules_and_plain_lines_and_a_list():
+def test_results_of_modules_plain_lines_and_a_list():
     flows, _ = measured(2)
     assert [*viz.flow_over(flows, modules=True).rows] == [line.name for line in flows[10].modules]
     by_lines = viz.flow_over({step: flow.parameters for step, flow in flows.items()})
@@ -86,7 +86,7 @@ def test_at_most_eight_columns_with_the_first_and_the_last():
     assert len(chart.rows["w"]) == 100  # nothing is lost
 
 
-def test_trouble_is_named_with_its_step_and_not_by_color_alone():
+def test_problems_are_named_with_their_step_and_not_by_color_alone():
     flows = [
         [line("a", 1.0), line("b", 1.0), line("c", 1.0)],
         [line("a", 1.0), line("b", math.nan, not_finite=4), line("c", 0.0, zeros=1.0)],
@@ -105,7 +105,7 @@ def test_trouble_is_named_with_its_step_and_not_by_color_alone():
     assert "Nothing unusual was found." in str(viz.flow_over(flows[:1]))
 
 
-def test_what_appears_later_leaves_a_gap_before():
+def test_a_row_that_starts_later_has_a_gap_before():
     chart = viz.flow_over([[line("a", 1.0)], [line("a", 1.0), line("b", 2.0)]])
     assert chart.rows["b"][0] is None
     assert re.search(r"^b +2e0$", str(chart), re.MULTILINE)
@@ -118,7 +118,7 @@ def test_written_in_every_format(tmp_path):
     ElementTree.fromstring((tmp_path / "c.svg").read_text(encoding="utf-8"))
 
 
-def test_words_fit(browser, tmp_path):
+def test_text_fits(browser, tmp_path):
     awkward = [line(f"{AWKWARD} {'W' * 40}", 1.0, not_finite=1), line("b" * 60, 1e-12, update=1e-3), line("c", 3e8)]
     flows, _ = measured(12)
     for chart in (
@@ -131,7 +131,7 @@ def test_words_fit(browser, tmp_path):
         check_words_fit(browser, chart, tmp_path)
 
 
-def test_nothing_measured_is_said():
+def test_no_measurements_are_an_error():
     with pytest.raises(ValueError, match="no gradient was measured; give what viz.flow"):
         viz.flow_over([])
 

@@ -1,4 +1,4 @@
-"""Every Value is in one box, boxes keep to the budget, and what flows between them is what the engine computed."""
+"""Every Value is in one box, boxes stay within the budget, and gradients between them match the engine."""
 
 import random
 from collections import Counter
@@ -19,7 +19,7 @@ from viz.graph.partition import Detail, Partition
 
 
 def check(picture: Picture, budget: int) -> None:
-    """What holds for every picture."""
+    """Check what holds for every picture."""
     nodes = [node for box in picture.boxes for node in box.nodes]
     assert sorted(nodes) == list(range(len(picture.graph)))
     assert picture.total == len(picture.graph)
@@ -28,7 +28,7 @@ def check(picture: Picture, budget: int) -> None:
     assert all(place[edge.source] < place[edge.target] for edge in picture.edges)
     box_of: dict[int, Box] = {node: box for box in picture.boxes for node in box.nodes}
     crossing: Counter[tuple[Box, Box]] = Counter()
-    inside: set[int] = set()  # nodes that are used in their own box
+    inside: set[int] = set()  # nodes used inside their own box
     for node, inputs in enumerate(picture.graph.inputs):
         for x in inputs:
             if box_of[x] is box_of[node]:
@@ -48,7 +48,7 @@ def check(picture: Picture, budget: int) -> None:
 
 @st.composite
 def programs(draw: st.DrawFn) -> list[Value]:
-    """A random graph with one or two results, with sharing, constants, chains and softmaxes."""
+    """Make a random graph with one or two results, with sharing, constants, chains and softmaxes."""
     rng = random.Random(draw(st.integers(0, 10**6)))
     values = [Value(rng.uniform(-1, 1), label=rng.choice(["", f"w[{i}]", f"x{i}"])) for i in range(rng.randint(1, 6))]
     for _ in range(draw(st.integers(0, 60))):
@@ -201,7 +201,7 @@ def test_plain_loops_without_modules_fold_into_layers() -> None:
     ]  # fmt: skip
 
 
-def test_what_does_not_fold_is_cut_by_distance() -> None:
+def test_graphs_that_do_not_fold_are_cut_by_distance() -> None:
     x = Value(0.1, label="x")
     for _ in range(20_000):
         x = x.tanh()
@@ -217,7 +217,7 @@ def test_depth_is_a_window_before_the_result(gpt: Drawn) -> None:
     picture = viz.draw(gpt.loss, calls=gpt.calls, depth=2).picture
     assert picture is not None
     check(picture, 400)
-    assert picture.detail == Detail()  # near the result there is room for every single Value
+    assert picture.detail == Detail()  # near the result, every Value fits on its own
     assert boxes(picture, kind="rest")
     assert viz.draw(gpt.loss, depth=0).picture.boxes[-1].root
 
@@ -286,7 +286,7 @@ def test_expand_opens_one_module_and_leaves_the_rest_folded(gpt: Drawn) -> None:
     assert len([box for box in opened.boxes if box.cluster and box.cluster.path == "h.0.attn.head"]) == 2 * 4
 
 
-def test_focus_spends_the_budget_in_one_module(gpt: Drawn) -> None:
+def test_focus_spends_the_budget_on_one_module(gpt: Drawn) -> None:
     picture = viz.draw(gpt.loss, calls=gpt.calls, budget=160, focus="h.0.ln_2").picture
     assert picture is not None
     check(picture, 160)
@@ -294,7 +294,7 @@ def test_focus_spends_the_budget_in_one_module(gpt: Drawn) -> None:
     # per position: 7 for x·x, 2 each for ÷ n, + eps and ** −0.5 with their numbers, 4 for · scale, 4 for · weight
     assert len(inside) == 6 * (7 + 2 + 2 + 2 + 4 + 4)
     assert all(len(box.nodes) == 1 for box in inside)
-    assert boxes(picture, name="h.0.ln_2.weight", kind="table")  # shared by all positions, so it is beside them
+    assert boxes(picture, name="h.0.ln_2.weight", kind="table")  # shared by all positions, so it is outside them
     assert {box.module for box in boxes(picture, kind="call")} == {"Attention", "Linear", "RMSNorm", "Activation"}
     assert len(picture.boxes) - len(inside) < 20
 
@@ -308,14 +308,14 @@ def test_counts_add_up_for_every_focus(gpt: Drawn, name: str, budget: int) -> No
         check(picture, budget)
 
 
-def test_an_unknown_module_is_answered_with_its_neighbors(gpt: Drawn) -> None:
+def test_the_error_of_an_unknown_module_lists_its_neighbors(gpt: Drawn) -> None:
     with pytest.raises(ValueError, match=r"no module call is named 'h\.0\.atn'; did you mean h\.0\.attn"):
         viz.draw(gpt.loss, calls=gpt.calls, focus="h.0.atn")
     with pytest.raises(ValueError, match="pass what record_calls"):
         viz.draw(gpt.loss, expand="h.0.attn")
 
 
-def test_examples_of_a_batch_lie_on_top_of_each_other_and_heads_side_by_side() -> None:
+def test_examples_of_a_batch_are_stacked_and_heads_are_side_by_side() -> None:
     model = GPT(vocabulary=7, width=4, heads=2, context=6, layers=1)
     with record_calls() as calls:
         rows = [model([(t + start) % 7 for t in range(6)]) for start in range(3)]

@@ -1,4 +1,4 @@
-"""Histograms: every number is counted once, and what bars cannot show is said."""
+"""Histograms: every number is counted once, and numbers that bars cannot show are reported."""
 
 import math
 import random
@@ -48,14 +48,14 @@ def test_bars_are_as_high_as_counts():
         assert float(high) == pytest.approx(max(1.5, 84 * int(count) / max(bins.counts)), abs=0.06)
 
 
-def test_what_bars_do_not_show_is_said():
+def test_numbers_that_bars_do_not_show_are_reported():
     chart = viz.histogram({"x": numbers(), "y": [0.0] * 9 + [1.0]})
     shown = words(chart)
     assert {"◂1", "2▸", "10 zero, 2 not finite", "90% zero"} <= set(shown)
     assert "10 zero, 3 beyond, 2 not finite" in str(chart)
 
 
-def test_one_axis_for_all_if_they_are_to_compare():
+def test_a_common_axis_for_comparison():
     narrow, wide = [0.01, -0.01], [1.0, -1.0]
     own = viz.histogram({"narrow": narrow, "wide": wide}).rows
     common = viz.histogram({"narrow": narrow, "wide": wide}, scale="common").rows
@@ -88,7 +88,7 @@ def test_results_of_modules(gpt):
     bins, gradients = chart.rows["h.0.attn.head 1"]
     assert bins.mean == pytest.approx(sum(v.data for v in head.outputs) / len(head.outputs))
     assert gradients.mean == pytest.approx(sum(v.grad for v in head.outputs) / len(head.outputs), abs=1e-15)
-    assert "h.0.drop" not in chart.rows  # it hands on what it is given
+    assert "h.0.drop" not in chart.rows  # it returns its input
 
 
 def test_long_names_stay_apart():
@@ -107,7 +107,7 @@ def test_any_numbers(some):
     assert viz.histogram({"x": some}).svg()
 
 
-def test_words_stay_inside(browser, tmp_path, gpt):
+def test_text_stays_inside(browser, tmp_path, gpt):
     some = {f"{AWKWARD} {i}": numbers(50, i) for i in range(7)}
     for chart in (viz.histogram(some, title=AWKWARD * 5), viz.histogram({"x": [1.0]}), viz.histogram(gpt.calls)):
         check_words_fit(browser, chart, tmp_path)
@@ -125,7 +125,7 @@ def test_words_stay_inside(browser, tmp_path, gpt):
         (lambda: viz.histogram({"a": [1.0]}, scale="log"), "'log' .must be one of own, common"),
     ],
 )
-def test_what_cannot_be_shown_is_said(call, message):
+def test_errors_of_charts_that_cannot_be_made(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
 

@@ -1,4 +1,4 @@
-"""Every character survives as a label in DOT, SVG and HTML, and no words leave their box."""
+"""Every character survives as a label in DOT, SVG and HTML, and no text leaves its box."""
 
 import html
 import math
@@ -33,13 +33,13 @@ PROGRAMS = [pytest.param("dot", marks=pytest.mark.graphviz), pytest.param("graph
 
 @pytest.fixture(params=PROGRAMS)
 def program(request, monkeypatch):
-    """Each layout program on its own."""
+    """Use each layout program alone."""
     found = [p for p in graphviz_program._installed() if p.path.rpartition("/")[2] == request.param]
     monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(found))
     return request.param
 
 
-def test_there_are_all_65_characters():
+def test_all_65_characters_are_covered():
     assert len(set(SHAKESPEARE)) == 65
     assert not set(AWKWARD) & set(SHAKESPEARE) - {"&"}
 
@@ -59,11 +59,11 @@ def test_every_label_survives_in_dot_svg_and_html(program, look, tmp_path):
         assert [label for label in shown if label not in found] == []
 
 
-#: Characters that XML, HTML or UTF-8 cannot hold, or that turn the text around them.
+#: Characters that XML, HTML or UTF-8 cannot hold, or that reverse the text around them.
 HIDDEN = ["a\0b", "\x1b(31m", "\x07", "\x85", "\ufffe", "\uffff", "\ud800", "\u202e", "a\x0bb"]
 
 
-def test_characters_that_no_file_can_hold_are_seen_in_every_file(program, tmp_path):
+def test_characters_that_files_cannot_hold_are_made_visible(program, tmp_path):
     for i, label in enumerate(HIDDEN):
         a = Value(2.0, label=label)
         loss = a * 3.0
@@ -106,9 +106,9 @@ def test_the_label_in_full_is_an_attribute(program):
     assert set(LABELS) - {"\n"} <= names  # an XML parser turns a line end in an attribute into a space
 
 
-# --- no words leave their box -----------------------------------------------------------------------------------------
+# --- no text leaves its box -------------------------------------------------------------------------------------------
 
-#: Words of a node of which more than a point is outside of its box, as a browser sees them.
+#: Text of a node that is more than a point outside its box, as measured by a browser.
 OUTSIDE = """(() => {
   const bad = [];
   for (const node of document.querySelectorAll("svg g.node")) {
@@ -159,7 +159,7 @@ def drawings(gpt: Drawn):
             yield viz.draw(loss, calls=calls, budget=budget)
 
 
-def test_no_words_leave_their_box(program, browser, gpt, tmp_path):
+def test_no_text_leaves_its_box(program, browser, gpt, tmp_path):
     for i, drawing in enumerate(drawings(gpt)):
         path = tmp_path / f"{i}.html"
         svg = drawing.svg()

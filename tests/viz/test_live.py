@@ -1,4 +1,4 @@
-"""The live view: what is shown appears, to all who may look and to no one else."""
+"""The live view: pictures reach every authorized viewer and no one else."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ def view(capsys):
 
 
 class Listener:
-    """A viewer, which reads the events as they come."""
+    """A viewer that reads events as they arrive."""
 
     def __init__(self, view):
         self.response = urllib.request.urlopen(f"{view.address}events", timeout=10)
@@ -48,7 +48,7 @@ class Listener:
 
 
 def ask(view, path, host=None):
-    """Status and body for a request under any host name."""
+    """Return status and body for a request under any host name."""
     parts = urlsplit(view.address)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
     connection.putrequest("GET", path, skip_host=True)
@@ -68,7 +68,7 @@ def expression():
 
 
 @drawn
-def test_what_is_shown_reaches_every_viewer(view):
+def test_a_picture_reaches_every_viewer(view):
     first, second = Listener(view), Listener(view)
     viz.show(expression())
     for listener in (first, second):
@@ -78,12 +78,12 @@ def test_what_is_shown_reaches_every_viewer(view):
     first.response.close()  # a closed browser does not disturb the others
     viz.show(Value(4.0, "later"))
     assert second.next()["words"] == "later = 4"
-    assert Listener(view).next()["words"] == "later = 4"  # who comes late sees what is there
+    assert Listener(view).next()["words"] == "later = 4"  # a late viewer gets the current picture
     viz.show(viz.draw(expression()))
     assert "<svg" in second.next()["svg"]
 
 
-def test_nobody_without_the_secret(view):
+def test_access_needs_the_secret(view):
     token_path = urlsplit(view.address).path
     status, body = ask(view, token_path)
     assert status == 200
@@ -98,7 +98,7 @@ def test_nobody_without_the_secret(view):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost.evil.example", "[::1]:80", ""]
 )
-def test_nobody_under_another_host_s_name(view, host):
+def test_another_host_name_is_refused(view, host):
     port = urlsplit(view.address).port
     status, body = ask(
         view, urlsplit(view.address).path, host=f"{host}:{port}" if host == "evil.example" else host or " "
@@ -106,7 +106,7 @@ def test_nobody_under_another_host_s_name(view, host):
     assert (status, body) == (403, "this page answers to 127.0.0.1 only")
 
 
-def test_nobody_under_two_names(view):
+def test_two_host_names_are_refused(view):
     own, path = f"Host: {urlsplit(view.address).netloc}", urlsplit(view.address).path
     for hosts in ([own, "Host: evil.example"], ["Host: evil.example", own], [own, own], []):
         assert answer(view, "\r\n".join([f"GET {path} HTTP/1.1", *hosts, "", ""]).encode()).startswith("HTTP/1.1 403")
@@ -117,7 +117,7 @@ def test_it_listens_on_this_machine_only(view):
     assert view._server.server_address[0] == "127.0.0.1"
     try:
         addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    except OSError:  # a machine that does not know its own name
+    except OSError:  # the machine does not know its own name
         addresses = set()
     for address in addresses - {"127.0.0.1"}:
         with pytest.raises(OSError), socket.create_connection((address, urlsplit(view.address).port), timeout=1):
@@ -125,7 +125,7 @@ def test_it_listens_on_this_machine_only(view):
 
 
 def answer(view, request):
-    """All that comes back for some bytes, until the server hangs up."""
+    """Return everything the server sends for some bytes, until it closes the connection."""
     with socket.create_connection(("127.0.0.1", urlsplit(view.address).port), timeout=10) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
@@ -134,7 +134,7 @@ def answer(view, request):
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        ("GET /", 400),  # HTTP/0.9, which has no head: none is awaited
+        ("GET /", 400),  # HTTP/0.9 has no headers, so none are awaited
         ("GET / HTTP/0.9", 400),
         ("POST / HTTP/1.1", 501),
         ("OPTIONS / HTTP/1.0", 501),
@@ -149,7 +149,7 @@ def answer(view, request):
     ids=lambda case: str(case)[:20],
 )
 def test_every_refusal_has_the_same_head(view, request_line, status):
-    end = "\r\n" if status == 400 else "\r\n\r\n"  # no more than is read, or the answer may get lost
+    end = "\r\n" if status == 400 else "\r\n\r\n"  # no more than the server reads, or the response may get lost
     head = answer(view, f"{request_line}{end}".encode()).partition("\r\n\r\n")[0].split("\r\n")
     assert head[0].startswith(f"HTTP/1.1 {status} ")
     assert {
@@ -164,11 +164,11 @@ def test_every_refusal_has_the_same_head(view, request_line, status):
 
 
 @pytest.mark.parametrize("drip", [b"", b"X", b"GET / HTTP/1.1\r\nHost: "])
-def test_a_connection_without_the_secret_is_closed_in_time_however_it_dawdles(view, monkeypatch, drip):
+def test_a_slow_connection_without_the_secret_is_closed_in_time(view, monkeypatch, drip):
     monkeypatch.setattr(liveview, "_PATIENCE", 0.3)
     with socket.create_connection(("127.0.0.1", urlsplit(view.address).port), timeout=10) as connection:
         connection.settimeout(0.05)
-        for _ in range(400):  # much longer than it may take; a byte now and then is no excuse
+        for _ in range(400):  # much longer than allowed, although a byte arrives now and then
             try:
                 connection.sendall(drip)
                 if connection.recv(1000) == b"":
@@ -181,7 +181,7 @@ def test_a_connection_without_the_secret_is_closed_in_time_however_it_dawdles(vi
             pytest.fail("it was still open")
 
 
-def test_strangers_cannot_keep_the_viewers_out_nor_fill_the_machine(view, monkeypatch):
+def test_strangers_cannot_lock_out_viewers_or_exhaust_memory(view, monkeypatch):
     monkeypatch.setattr(liveview, "_MOST", 5)
     viewer = Listener(view)
     before = threading.active_count()
@@ -197,7 +197,7 @@ def test_strangers_cannot_keep_the_viewers_out_nor_fill_the_machine(view, monkey
         stranger.close()
 
 
-def test_too_many_viewers_are_refused_and_the_first_ones_stay(view, monkeypatch):
+def test_too_many_viewers_are_refused_and_the_first_ones_are_kept(view, monkeypatch):
     monkeypatch.setattr(liveview, "_MOST", 2)
     first, second = Listener(view), Listener(view)
     with pytest.raises(OSError):
@@ -259,7 +259,7 @@ def test_a_port_that_is_taken(view):
         LiveView(70000)
 
 
-def test_the_session_ends_while_somebody_looks():
+def test_the_session_can_end_while_a_viewer_is_connected():
     code = """
 import urllib.request, viz
 from tinygrad_edu import Value
@@ -283,7 +283,7 @@ def test_in_ipython_it_follows_the_cells(monkeypatch, capsys):
     view = viz.live(open_browser=False)
     listener = Listener(view)
     after_cell = registered["post_run_cell"]
-    after_cell(SimpleNamespace(result=None))  # nothing was shown yet: nothing happens
+    after_cell(SimpleNamespace(result=None))  # no picture yet: nothing happens
     value = expression()
     after_cell(SimpleNamespace(result=value))
     assert "–" in listener.next()["svg"]

@@ -26,7 +26,7 @@ def network(activation="tanh", spoil=None, examples=1, sizes=(4, 4, 1)):
 
 
 def marked(drawing):
-    """The marks of every box by its first node, and whether its border stands out."""
+    """Return the marks of every box by its first node, and whether its border is emphasized."""
     found = {}
     for node, label in re.findall(r"^\t+(n\d+) \[label=<(.*)$", drawing.source, re.M):
         words = [html.unescape(w) for w in re.findall(rf'<FONT COLOR="{NEGATIVE}"><B>([^<]*)</B>', label)]
@@ -43,7 +43,7 @@ def legend(drawing):
 
 @pytest.mark.parametrize("direction", ["LR", "wrapped"])
 @pytest.mark.parametrize("look", ["box", "micrograd"])
-def test_a_dead_relu_is_marked_by_a_sign_and_a_word(look, direction):
+def test_a_dead_relu_is_marked_with_a_sign_and_a_word(look, direction):
     y = Value(-2.0, label="x").relu()
     y.backward()
     drawing = viz.draw(y, style=look, direction=direction)
@@ -71,7 +71,7 @@ def test_nothing_is_marked_in_a_healthy_graph():
         assert not set("†≈‼") & set(drawing.source)
 
 
-def test_a_unit_is_dead_when_it_is_so_for_every_example():
+def test_a_unit_is_dead_if_it_is_off_for_every_example():
     def spoil(model):
         model.layers[0].neurons[1].b.data = -50.0
 
@@ -84,7 +84,7 @@ def test_a_unit_is_dead_when_it_is_so_for_every_example():
     assert alive.count(False) >= 1
     assert not alive[1]
     assert words == [f"† {alive.count(False)} of 4 dead"]
-    # of a unit that is alive, a single result of 0 is off for its example only
+    # a single 0 from a unit that is alive is off for its example only
     node = next(
         node
         for node, value in enumerate(drawing.picture.graph.values)
@@ -99,7 +99,7 @@ def infinite(model):
     model.layers[1].neurons[2].b.data = math.inf
 
 
-def test_a_mark_says_of_how_few_examples_it_is():
+def test_a_mark_gives_its_number_of_examples():
     def spoil(model):
         model.layers[0].neurons[1].b.data = 50.0
 
@@ -124,7 +124,7 @@ def test_the_first_number_that_is_not_finite_is_outlined_at_every_level_of_detai
     assert "The first number that is not finite is ∞, layers.1.neurons.2.b." in legend(drawing)
 
 
-def test_also_for_the_wall():
+def test_marks_for_a_projector():
     loss, calls = network(spoil=infinite)
     drawing = viz.draw(loss, calls=calls, preset="beamer")
     border = f'BGCOLOR="{style.MODULE}" COLOR="{style.BEAMER[NEGATIVE]}"'
@@ -193,7 +193,7 @@ def test_a_mark_is_read_in_the_tooltip_too():
 
 
 @pytest.mark.parametrize("square", [lambda x: x * x, lambda x: x**2])
-def test_of_a_squared_relu_the_graph_and_the_flow_count_the_same_units(square):
+def test_the_graph_and_the_flow_count_the_same_units_of_a_squared_relu(square):
     class Squares(nn.Module):
         def forward(self, x):
             return [square(v.relu()) for v in x]
@@ -211,10 +211,10 @@ def test_of_a_squared_relu_the_graph_and_the_flow_count_the_same_units(square):
     loss.backward()
     picture = viz.draw(loss, calls=calls).picture
     assert picture.annotations.words(range(len(picture.graph))) == ["† 1 of 3 off here"]
-    assert viz.flow(loss, calls=calls).findings == []  # off for two examples is nothing unusual
+    assert viz.flow(loss, calls=calls).findings == []  # being off for two examples is not unusual
 
 
-def test_what_is_not_drawn_is_not_marked_unless_it_must_not_be_missed():
+def test_undrawn_units_are_marked_only_if_they_are_important():
     x = Value(-1.0, label="x")
     y = x.relu() + Value(1.0, label="b")
     y.backward()

@@ -1,4 +1,4 @@
-"""What all pictures of models have in common: the same bytes in every process, and every format."""
+"""Properties of all pictures of models: the same bytes in every process, and every format."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ CHARTS = ("attention", "boundary", "compilation", "embeddings", "gradients", "lo
 
 
 def charts(folder):
-    """Every kind of chart, by name."""
+    """Return every kind of chart, by name."""
     run = PicturedRun.open(folder)
     tokens = run.tokens("to be")
     loss, calls, _ = run.recorded(tokens)

@@ -1,4 +1,4 @@
-"""The picture around a single Value: who is near, what flows, and nothing lost."""
+"""The picture around a single Value: its neighbors, its gradients, and nothing lost."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_one_step_of_the_lecture():
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("budget", [3, 8, 400])
-def test_every_value_is_counted_and_all_that_flows_back_is_the_gradient(gpt: Drawn, depth: int, budget: int) -> None:
+def test_every_value_is_counted_and_incoming_gradients_sum_to_the_gradient(gpt: Drawn, depth: int, budget: int) -> None:
     w = weight(gpt, "h.0.attn.q.weight[1][2]")
     picture = viz.draw(gpt.loss, calls=gpt.calls, focus=w, depth=depth, budget=budget).picture
     assert len(picture.boxes) <= budget
@@ -42,7 +42,7 @@ def test_every_value_is_counted_and_all_that_flows_back_is_the_gradient(gpt: Dra
     assert sum(edge.count for edge in arriving) == 6  # one product per position
 
 
-def test_frames_are_those_of_the_modules_around_it(gpt: Drawn) -> None:
+def test_frames_show_the_modules_around_it(gpt: Drawn) -> None:
     drawing = viz.draw(gpt.loss, calls=gpt.calls, focus=weight(gpt, "h.0.attn.q.weight[1][2]"))
     frame, around = drawing.picture.focus.cluster, []
     while frame is not None:
@@ -52,7 +52,7 @@ def test_frames_are_those_of_the_modules_around_it(gpt: Drawn) -> None:
     assert "Near h.0.attn.q.weight[1][2]: 25 of 3,015 Values" in drawing.source
 
 
-def test_the_result_and_a_leaf_and_the_wall(gpt: Drawn) -> None:
+def test_the_result_a_leaf_and_a_projector(gpt: Drawn) -> None:
     picture = viz.draw(gpt.loss, calls=gpt.calls, focus=gpt.loss, depth=1).picture
     assert [box.name for box in picture.boxes if box.kind == "rest"] == ["before and elsewhere"]
     assert picture.focus.root
@@ -60,7 +60,7 @@ def test_the_result_and_a_leaf_and_the_wall(gpt: Drawn) -> None:
     assert len(drawing.picture.boxes) <= 40
 
 
-def test_what_cannot_be_shown_is_said() -> None:
+def test_errors_of_pictures_that_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="the Value in focus= is not among those that the result was computed from"):
         viz.draw(expression(), focus=Value(1.0))
     loss = expression()

@@ -1,4 +1,4 @@
-"""Bars of what comes next: the numbers are those of the sampler's own filters, and what is cut stays to be seen."""
+"""Bars of the next character: the numbers are those of the sampler's filters, and what they cut remains visible."""
 
 import random
 import re
@@ -44,7 +44,7 @@ def test_every_number_is_the_sampler_s(seed):
     assert shown == [row.after[stage] for stage in range(5) for row in chart.rows]
 
 
-def test_bars_are_as_long_as_probabilities_and_what_is_cut_as_it_was():
+def test_bars_are_as_long_as_probabilities_and_cut_ones_keep_their_length():
     svg = viz.next_characters({"model": [0.5, 0.3, 0.2], "top-k 2": [0.625, 0.375, 0.0]}, "abc").svg()
     bars = [
         (float(w), fill)
@@ -62,12 +62,12 @@ def test_a_character_is_cut_once():
     assert words(chart).count("cut") == 1
 
 
-def test_values_are_numbers_too_and_few_characters_have_no_rest():
+def test_values_work_as_numbers_and_few_characters_have_no_remainder():
     chart = viz.next_characters({"model": [Value(0.25), Value(0.75)]}, ["ab", "c"], most=1)
     assert [(row.name, row.after) for row in chart.rows] == [("c", [0.75]), ("ab", [0.25])]
 
 
-def test_words_stay_inside(browser, tmp_path):
+def test_text_stays_inside(browser, tmp_path):
     given = {f"{name} {AWKWARD * 2}": p for name, p in stages().items()}
     for many, title in ((given, AWKWARD * 9), ({"a": [1.0]}, "“" + "word " * 20)):
         count = len(next(iter(many.values())))
@@ -91,7 +91,7 @@ def test_every_character_survives():
         (lambda: viz.next_characters({"a": [1.0]}, "a", most=0), "most must be at least 1, got 0"),
     ],
 )
-def test_what_cannot_be_shown_is_said(call, message):
+def test_errors_of_charts_that_cannot_be_made(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -120,6 +120,6 @@ def test_the_command(run, tmp_path, capsys):
         (["--most", "0"], "most must be at least 1, got 0"),
     ],
 )
-def test_the_command_says_what_is_wrong(run, arguments, message, capsys):
+def test_errors_of_the_command(run, arguments, message, capsys):
     assert main(["next", str(run), *arguments]) == 2
     assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Results in cells of notebooks: as wide as the cell, in the notebook's theme, with a picture for everybody."""
+"""Results in notebook cells: as wide as the cell, in the notebook's theme, with a picture for every viewer."""
 
 import base64
 import html
@@ -57,7 +57,7 @@ def test_every_function_of_viz_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_a_small_png_for_viewers_that_trust_nobody(name: str, gpt: Drawn) -> None:
+def test_a_small_png_for_viewers_that_block_html(name: str, gpt: Drawn) -> None:
     result = DRAWINGS[name](gpt)
     bundle = result._repr_mimebundle_()
     png = base64.b64decode(bundle["image/png"])
@@ -75,23 +75,23 @@ def test_no_png_where_nothing_writes_one(monkeypatch: pytest.MonkeyPatch) -> Non
     assert bundle.keys() == {"text/plain", "text/html", "image/svg+xml"}
 
 
-def test_nothing_is_drawn_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_requested_formats_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = viz.draw(expression())
     monkeypatch.setattr(graphviz_program, "render", lambda *_, **__: pytest.fail("drawn"))
     assert drawing._repr_mimebundle_(include={"text/plain"}).keys() == {"text/plain"}
 
 
-def test_pictures_leave_the_page_around_them_alone(gpt: Drawn) -> None:
+def test_pictures_do_not_affect_the_page_around_them(gpt: Drawn) -> None:
     for name in DRAWINGS:
         shown = DRAWINGS[name](gpt)._repr_mimebundle_(exclude={"image/png", "image/svg+xml"})["text/html"]
         style = shown[shown.index("<style>") + 7 : shown.index("</style>")]
         rules = [rule.strip() for rule in style.split("}") if rule.strip()]
         assert all("details.tinygrad" in rule for rule in rules), name
-        assert "<svg" not in shown, name  # its rules would count for the whole page
+        assert "<svg" not in shown, name  # its rules would apply to the whole page
 
 
 def notebook(results: dict[str, Any], width: int, attribute: str) -> str:
-    """A page as those of notebooks are, with a cell per result."""
+    """Make a page like a notebook's, with a cell per result."""
     cells = []
     for name, result in results.items():
         shown = result._repr_mimebundle_(exclude={"image/png"})["text/html"] if name in DRAWINGS else None
@@ -155,19 +155,19 @@ def test_a_drawing_is_seen_in_full_size_without_a_script(
     assert browser.evaluate(width) <= 700
     browser.evaluate("document.querySelector('summary').click()")
     assert browser.evaluate(width) > 2000
-    assert browser.evaluate("document.querySelector('.cell').scrollWidth") <= 700  # it scrolls in a box of its own
+    assert browser.evaluate("document.querySelector('.cell').scrollWidth") <= 700  # it scrolls in its own box
     browser.evaluate("document.querySelector('summary').click()")
     assert browser.evaluate(width) <= 700
 
 
-def test_a_page_that_was_taken_out_is_words(gpt: Drawn) -> None:
+def test_a_blocked_page_is_shown_as_text(gpt: Drawn) -> None:
     shown = viz.step_page(expression())._repr_html_()
     frame, words = shown.split(">", 1)
     assert words == "This page is shown when the notebook is trusted, or the cell run again.</iframe>"
     assert html.unescape(frame).count("<!doctype html>") == 1
 
 
-def test_the_look_of_the_notebook_comes_back(browser: Browser, tmp_path: Path) -> None:
+def test_the_theme_of_the_notebook_is_restored(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "notebook.html"
     shown = viz.step_page(expression())._repr_html_()
     path.write_text(f'<!doctype html><title>n</title><body data-jp-theme-light="false">{shown}', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Lines and points in a pair of axes: in the right places, told apart, and refused with a reason."""
+"""Lines and points in a pair of axes: in the right places, distinguishable, and refused with a reason."""
 
 import re
 from pathlib import Path
@@ -26,13 +26,13 @@ def test_on_a_logarithmic_axis_equal_factors_are_equal_distances():
     assert line[0][2] - line[1][2] == pytest.approx(line[1][2] - line[2][2], abs=0.2)
 
 
-def test_what_is_no_number_leaves_a_gap():
+def test_nan_leaves_a_gap():
     line = places(viz.plot({"a": [1.0, float("nan"), 2.0, float("inf"), 3.0, 4.0]}).svg(), 0)
     assert [move for move, _, _ in line] == ["M", "M", "M", "L"]
     assert len(places(viz.plot({"a": [1.0, 0.0, 2.0]}, log=True).svg(), 0)) == 2
 
 
-def test_it_is_one_well_formed_picture_whatever_the_names_are():
+def test_the_svg_is_well_formed_for_any_names():
     chart = viz.plot({"<a & b>": [1.0]}, points={'"p"': [(0, 1)]}, title="<script>", x="&", y="<")
     root = ElementTree.fromstring(chart.svg())
     words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -41,7 +41,7 @@ def test_it_is_one_well_formed_picture_whatever_the_names_are():
     assert len(circles) == 2  # the point, and its legend
 
 
-def test_a_point_is_where_its_numbers_say():
+def test_a_point_is_at_its_coordinates():
     svg = viz.plot({"line": [(0.0, 0.0), (2.0, 4.0)]}, points={"point": [(1.0, 2.0)]}).svg()
     (_, x0, y0), (_, x1, y1) = places(svg, 0)
     x, y = map(float, re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg).groups())
@@ -53,7 +53,7 @@ def test_five_lines_all_look_different():
     assert len(set(looks)) == 5
 
 
-def test_saved_by_ending(tmp_path):
+def test_the_file_extension_decides_the_format(tmp_path):
     chart = viz.plot({"loss": [2.0, 1.0]}, title="training")
     assert chart.save(tmp_path / "a.svg") == str(tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
@@ -70,6 +70,6 @@ def test_saved_by_ending(tmp_path):
         ({"a": [0.0]}, True, "'a' has no point to show; give it at least one positive finite number"),
     ],
 )
-def test_nothing_to_show_is_said(lines, log, message):
+def test_nothing_to_show_is_an_error(lines, log, message):
     with pytest.raises(ValueError, match=message):
         viz.plot(lines, log=log)

@@ -1,4 +1,4 @@
-"""The picture of a compiled program says what the program says."""
+"""The picture of a compiled program shows the same as the program's text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_instruction_of_the_forward_half_is_a_line(compiled: object) -> No
         assert f"<B>{path}</B>" in source
 
 
-def test_the_line_on_top_is_the_summary(compiled: object) -> None:
+def test_the_top_line_is_the_summary(compiled: object) -> None:
     assert compiled.summary() in viz.draw_program(compiled).source  # type: ignore[attr-defined]
 
 
@@ -54,7 +54,7 @@ def test_it_can_be_saved(compiled: object, tmp_path: Path) -> None:
     assert Path(viz.save(drawing, tmp_path / "program.svg")).read_text().rstrip().endswith("</svg>")
 
 
-def test_its_page_and_its_notebook_cell_say_what_it_is(compiled: object, tmp_path: Path) -> None:
+def test_its_page_and_its_notebook_cell_have_a_description(compiled: object, tmp_path: Path) -> None:
     drawing, summary = viz.draw_program(compiled), compiled.summary()  # type: ignore[attr-defined]
     page = Path(viz.save(drawing, tmp_path / "program.html")).read_text(encoding="utf-8")
     assert f"<title>{summary}</title>" in page

@@ -1,4 +1,4 @@
-"""Charts as PNG and PDF: the shapes of the SVG in their places and colors, with ``dot`` and without it."""
+"""Charts as PNG and PDF: the SVG's shapes in the right places and colors, with and without ``dot``."""
 
 import io
 import re
@@ -28,20 +28,20 @@ def svg(inside, size="100 50"):
 
 
 def rows_of(png):
-    """The rows of a picture on white, each of 3·width bytes: red, green and blue."""
+    """Return the rows of a picture on white, each of 3·width bytes: red, green and blue."""
     image = Image.open(io.BytesIO(png)).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").tobytes()
     return [flat[at : at + 3 * image.width] for at in range(0, len(flat), 3 * image.width)]
 
 
 def pixel(rows, x, y, scale=2 * 96 / 72):
-    """The color at a point of the SVG: a picture is twice as large, at 96 pixels an inch."""
+    """Return the color at a point of the SVG: the picture is twice as large, at 96 pixels per inch."""
     row, at = rows[round(y * scale)], 3 * round(x * scale)
     return tuple(row[at : at + 3])
 
 
 def shapes(inside):
-    """Per shape the letter of its operation and its points, with the y axis of the SVG."""
+    """Return for each shape the letter of its operation and its points, with the y axis of the SVG."""
     [words] = re.findall(r"_background=(.*)\]", as_dot(svg(inside)))
     found = re.findall(r"([PL]) (\d+) ([-\d. ]+)", words.replace('" + "', ""))
     numbers = [(letter, [float(n) for n in points.split()][: 2 * int(count)]) for letter, count, points in found]
@@ -56,7 +56,7 @@ PROGRAMS = [pytest.param("dot", marks=pytest.mark.graphviz), pytest.param("graph
 
 @pytest.fixture(params=PROGRAMS)
 def program(request, monkeypatch):
-    """Each program on its own."""
+    """Use each program alone."""
     found = [p for p in graphviz_program._installed() if request.param in p.path.rpartition("/")[2]]
     monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(found))
     return request.param
@@ -79,7 +79,7 @@ def test_shapes_are_in_their_places_and_colors(program):
 
 @pytest.mark.parametrize(("anchor", "where"), [("start", (50, 90)), ("middle", (30, 70)), ("end", (10, 50))])
 @pytest.mark.parametrize("weight", ["", ' font-weight="bold"'])
-def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
+def test_text_is_placed_at_its_anchor(program, anchor, where, weight):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += f'<text x="50" y="30" font-size="16" text-anchor="{anchor}" fill="#000000"{weight}>HHH</text>'
     rows = rows_of(rasterize(svg(inside), "png"))
@@ -93,10 +93,10 @@ def test_words_stand_where_they_are_anchored(program, anchor, where, weight):
     assert where[0] - 1 < left
     assert right < where[1] + 1
     assert right - left > 20
-    assert max(y for _, y in dark) == pytest.approx(30, abs=0.8)  # capitals stand on the baseline
+    assert max(y for _, y in dark) == pytest.approx(30, abs=0.8)  # capitals are on the baseline
 
 
-def test_a_color_is_no_background_and_a_half_is_half(program):
+def test_colors_have_no_background_and_half_opacity_is_half(program):
     inside = '<rect width="100%" height="100%" fill="#ffffff"/>'
     inside += '<g opacity="0.5"><rect width="50" height="50" fill="#ff0000"/></g>'
     rows = rows_of(rasterize(svg(inside), "png"))
@@ -132,7 +132,7 @@ def test_outlines(inside, expected):
     assert shapes(inside) == expected
 
 
-def test_a_curve_goes_through_its_ends_and_bends():
+def test_a_curve_goes_through_its_ends_and_is_curved():
     [(_, points)] = shapes('<path d="M0,0C0,20 20,20 20,0" fill="none" stroke="#000000"/>')
     assert (points[0], points[-1]) == ((0, 0), (20, 0))
     assert (10.0, 15.0) in points  # the middle, by hand: (0 + 3·20 + 3·20 + 0) / 8
@@ -148,7 +148,7 @@ def test_a_curve_goes_through_its_ends_and_bends():
         ('<g transform="skewX(3)"/>', "the transform 'skewX' cannot be written"),
     ],
 )  # fmt: skip
-def test_what_is_not_understood_is_named(inside, message):
+def test_unsupported_svg_is_named(inside, message):
     with pytest.raises(viz.DrawingError, match=re.escape(message)):
         as_dot(svg(inside))
 
@@ -172,26 +172,26 @@ def test_a_chart_is_written(program, format, tmp_path):
 
 
 def test_a_chart_of_any_length_is_written(program, tmp_path):
-    """Some versions of dot read no string of more than 16,384 characters."""
+    """Some versions of dot read no strings longer than 16,384 characters."""
     chart = viz.plot({"long": [float(i % 7) for i in range(3000)]})
     rows = rows_of(rasterize(chart._drawn(), "png"))
     blue = tuple(int(style.POSITIVE[i : i + 2], 16) for i in (1, 3, 5))
     assert sum(blue == tuple(row[i : i + 3]) for row in rows[::7] for i in range(0, len(row), 3)) > 1000
 
 
-def test_without_any_program_the_cure_is_named(monkeypatch, tmp_path):
+def test_without_any_program_the_fix_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     chart = viz.plot(CHART)
     message = r"no program that lays out graphs was found; install Graphviz .*, or pip install graphviz-pure, "
     message += r"or save as \.svg"
     with pytest.raises(viz.LayoutError, match=message):
         chart.save(tmp_path / "loss.png")
-    chart.save(tmp_path / "loss.svg")  # needs none
+    chart.save(tmp_path / "loss.svg")  # needs no program
     assert [p.name for p in tmp_path.iterdir()] == ["loss.svg"]
 
 
 def every_chart():
-    """One of each kind of chart."""
+    """Return one chart of each kind."""
     drawn = gpt_loss()
     flow = viz.flow(drawn.loss, calls=drawn.calls)
     plane = viz.boundary(lambda p: p[0] - p[1], [(0, 0), (1, 0)], [0, 1], title="plane")

@@ -1,4 +1,4 @@
-"""What a terminal shows of a result that is not assigned: one short line; ``print`` shows the text."""
+"""``repr`` of results in a terminal: one short line; ``print`` shows the text."""
 
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +82,7 @@ def test_print_still_shows_the_text() -> None:
 
 
 class Odd(Module):
-    """Two parameters of one name, which cannot be listed."""
+    """Two parameters of the same name, which cannot be listed."""
 
     def __init__(self) -> None:
         self.w = {"a.b": Value(1.0), "a": {"b": Value(2.0)}}
@@ -112,7 +112,7 @@ ODD: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("state", ODD)
-def test_repr_and_print_have_an_answer_in_every_state(state: str) -> None:
+def test_repr_and_print_work_in_every_state(state: str) -> None:
     thing = ODD[state]()
     assert "\n" not in repr(thing)
     assert len(repr(thing)) <= 150

@@ -1,4 +1,4 @@
-"""Writing files: with ``dot``, without it, with one that sleeps, and what is said when it cannot be done."""
+"""Writing files with ``dot``, without it, with a ``dot`` that hangs, and the errors when it fails."""
 
 import errno
 import math
@@ -27,7 +27,7 @@ genuine = pytest.mark.graphviz
 
 @pytest.fixture
 def no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A PATH without ``dot``; the fallback is found beside the interpreter."""
+    """Set a PATH without ``dot``; the fallback is found next to the interpreter."""
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.setenv("PATH", str(empty))
@@ -51,7 +51,7 @@ def test_with_dot(tmp_path: Path, format: str) -> None:
     path = tmp_path / f"L.{format}"
     assert viz.save(viz.draw(expression()), path) == str(path)
     assert path.read_bytes().startswith(MAGIC[format])
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # nothing is left beside it
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # no other file is left
 
 
 @pure
@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         viz.save(expression(), tmp_path / "nowhere" / "L.dot")
 
 
-def test_a_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_replaced_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "L.dot"
     path.write_text("before")
 
@@ -140,7 +140,7 @@ def test_written_files_can_be_read_by_others(tmp_path: Path) -> None:
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o644
 
 
-def test_options_after_drawing_are_an_error(tmp_path: Path) -> None:
+def test_options_for_a_finished_drawing_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="already drawn; pass budget to draw"):
         viz.save(viz.draw(expression()), tmp_path / "L.dot", budget=3)
 
@@ -191,7 +191,7 @@ def test_a_broken_dot_counts_as_missing_and_is_named_once(
 
 @either
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE], ids=["process", "memory", "file"])
-def test_a_moment_without_means_changes_no_picture(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_a_temporary_lack_of_resources_changes_no_picture(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     drawing = viz.draw(expression())
     before = drawing.render_bytes("svg")
     run = subprocess.run
@@ -207,7 +207,7 @@ def test_a_moment_without_means_changes_no_picture(monkeypatch: pytest.MonkeyPat
 
 
 def pixels(png: bytes) -> None:
-    """Every byte of a PNG is right: lengths, checksums, and the compressed pixels of every frame."""
+    """Check every byte of a PNG: lengths, checksums, and the compressed pixels of every frame."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     at, frames, sizes, kinds = 8, [b""], [(0, 0)], []
     while at < len(png):
@@ -220,7 +220,7 @@ def pixels(png: bytes) -> None:
             bits = data[8] * {0: 1, 2: 3, 3: 1, 6: 4}[data[9]]
         elif kind == b"fcTL" and frames[-1]:
             frames.append(b"")
-            sizes.append(struct.unpack_from(">II", data, 4))  # a frame holds only the part that is another one
+            sizes.append(struct.unpack_from(">II", data, 4))  # a frame holds only the part that changed
         elif kind in (b"IDAT", b"fdAT"):
             frames[-1] += data[4 * (kind == b"fdAT") :]
         at += length + 12
@@ -233,7 +233,7 @@ def pixels(png: bytes) -> None:
 @pure
 def test_every_picture_without_dot_can_be_decoded(tmp_path: Path, no_dot: None, gpt: Drawn) -> None:
     loss = expression()
-    long = "Straße " * 4  # characters for which room is made in SVG
+    long = "Straße " * 4  # characters that need extra room in SVG
     drawings = {
         "draw": viz.draw(loss),
         "folded": viz.draw(gpt.loss, calls=gpt.calls, budget=40),
@@ -251,7 +251,7 @@ def test_every_picture_without_dot_can_be_decoded(tmp_path: Path, no_dot: None, 
     viz.save(drawings["animation"], tmp_path / "animation.gif")  # decodes all frames on the way
 
 
-def test_the_bytes_of_a_soft_hyphen_in_a_picture_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_of_a_soft_hyphen_inside_a_picture_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = b"\x89PNG \xc2\xad IEND"
     program = tmp_path / "pure"
     program.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.read()\nsys.stdout.buffer.write({picture!r})\n")
@@ -297,7 +297,7 @@ def test_the_graphviz_packages_own_ways_still_work(tmp_path: Path) -> None:
     assert isinstance(drawing.copy(), graphviz.Digraph)
 
 
-def test_whatever_has_save_is_saved(tmp_path: Path) -> None:
+def test_objects_with_a_save_method_are_saved(tmp_path: Path) -> None:
     chart = viz.plot({"loss": [2.0, 1.0]})
     assert viz.save(chart, tmp_path / "a.svg") == str(tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == chart.svg()

@@ -1,4 +1,4 @@
-"""Pictures for screens: light and dark, numbers in attributes, the page around a picture, the beamer preset."""
+"""Pictures for screens: light and dark, numbers in attributes, the page around a picture, the projector preset."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.layout
 
 
 def luminance(color: str) -> float:
-    """WCAG 2.2, relative luminance."""
+    """Return the relative luminance of WCAG 2.2."""
     parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -28,7 +28,7 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_color_of_a_picture_has_a_dark_one(gpt: Drawn) -> None:
+def test_every_color_of_a_picture_has_a_dark_version(gpt: Drawn) -> None:
     known = {light.lower() for light, _ in style.THEMES.values()} | {"none", "transparent", "white", "black"}
     for drawing in (viz.draw(expression()), viz.draw(gpt.loss, calls=gpt.calls, budget=60)):
         svg = drawing.render_bytes("svg").decode()
@@ -36,7 +36,7 @@ def test_every_color_of_a_picture_has_a_dark_one(gpt: Drawn) -> None:
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_text_can_be_read_on_its_ground(side: int) -> None:
+def test_text_is_readable_on_its_background(side: int) -> None:
     color = {name: pair[side] for name, pair in style.THEMES.items()}
     for ground in ("paper", "leaf", "leaf-tab", "value-tab", "idiom", "idiom-tab", "module", "module-tab", "frame-2"):
         assert contrast(color["ink"], color[ground]) >= 4.5, ground
@@ -120,8 +120,8 @@ def test_the_page(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "profile", ignore_errors=True)
 
 
-def test_no_page_has_its_own_color_for_a_sign() -> None:
-    """Change it in style.py and nowhere else: style sheets once had a second vermillion."""
+def test_no_page_defines_its_own_color_of_positive_and_negative() -> None:
+    """Colors are defined only in style.py: style sheets once had a second vermillion."""
     names = ("positive", "negative", "text-negative")
     colors = {color.lower() for name in names for color in (*style.THEMES[name], style.BEAMER[style.THEMES[name][0]])}
     pages = Path(style.__file__).with_name("pages")

@@ -129,7 +129,7 @@ def test_the_keys_of_a_presenter_and_the_controls(opened):
 
 @needs_chromium
 @pytest.mark.parametrize("case", EXPRESSIONS, ids=lambda case: case[0][:20])
-def test_the_page_s_words_are_python_s(opened, case):
+def test_the_page_s_text_matches_python_s(opened, case):
     log = log_of(*case)
     browser = opened(log)
     found = browser.evaluate(
@@ -176,7 +176,7 @@ def test_what_if_equals_python(opened):
 
 
 @needs_chromium
-def test_what_if_refuses_what_has_no_answer(opened):
+def test_what_if_refuses_undefined_results(opened):
     browser = opened(log_of("L = a / b + log(a)", {"a": 2, "b": 4}))
     for leaf, typed, words in [
         (1, "0", "division by zero"),
@@ -192,7 +192,7 @@ def test_what_if_refuses_what_has_no_answer(opened):
 
 
 @needs_chromium
-def test_the_page_s_table_of_operations_is_the_library_s(opened):
+def test_the_page_s_table_of_operations_matches_the_library_s(opened):
     browser = opened(log_of(*LECTURE))
     assert sorted(browser.evaluate("Object.keys(OPS)")) == sorted(op.name for op in ops.TABLE)
     rng = random.Random(1)
@@ -236,7 +236,7 @@ def test_numbers_are_rounded_as_python_rounds_them(opened):
 
 
 @needs_chromium
-def test_the_page_judges_as_python_judges(opened):
+def test_the_page_checks_answers_as_python_does(opened):
     for case in (
         LECTURE,
         EXPRESSIONS[2],
@@ -317,7 +317,7 @@ def test_a_page_is_one_file_without_addresses(tmp_path):
     assert "∂L/∂a += ∂L/∂v1 · ∂v1/∂a = −2 · −3 = 6" in text  # for browsers without JavaScript
     assert step_page(log_of(*LECTURE)).html == page.html
     head, rest = page.html.split("<head>")
-    for part in (head, rest):  # in the head comes what follows the theme of a notebook
+    for part in (head, rest):  # the head has what follows the theme of a notebook
         assert html.escape(part) in page._repr_html_()
 
 
@@ -339,7 +339,7 @@ def test_the_command_writes_the_page(tmp_path, capsys):
     assert main(["step", "a*a", "a=1", "-o", str(tmp_path / "no" / "L.html")]) == 2
 
 
-def test_what_a_page_cannot_show(tmp_path):
+def test_errors_of_graphs_a_page_cannot_show(tmp_path):
     x = y = Value(0.5)
     for _ in range(MOST_VALUES):
         y = y + x

@@ -1,4 +1,4 @@
-"""The stepper of the terminal: its keys, its screens, its quiz; and a real terminal where tmux is installed."""
+"""The terminal stepper: its keys, screens and quiz; and a real terminal where tmux is installed."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def press(stepper, *keys):
 
 
 def grads(stepper):
-    """The column of gradients on the screen, by name."""
+    """Return the column of gradients on the screen, by name."""
     rows = [line.split() for line in stepper.screen(100, 60)[3:] if line[:3] in ("   ", " ▶ ", " · ")]
     return {row[row[0] in "▶·"]: row[-1] for row in rows if len(row) > 2}
 
@@ -48,7 +48,7 @@ def test_next_and_previous_show_every_prefix():
             assert shown[node.name] == ("–" if gradient is None else number(gradient))
         screens.append(stepper.screen())
         press(stepper, "right")
-    assert stepper.position == len(log.steps)  # the last step stays the last
+    assert stepper.position == len(log.steps)  # it stays at the last step
     for k in range(len(log.steps), -1, -1):
         assert stepper.position == k
         assert stepper.screen() == screens[k]
@@ -72,7 +72,7 @@ def test_keys():
     assert press(stepper, "q").done
 
 
-def test_a_screen_fits_and_says_the_step():
+def test_a_screen_fits_and_shows_the_step():
     stepper = press(Stepper(lecture()), "l", "p")
     lines = stepper.screen(80, 24)
     assert len(lines) <= 24
@@ -114,9 +114,9 @@ def test_the_quiz_keeps_score():
     press(stepper, "n", *"16", "enter")
     assert stepper.position == 1
     assert any("✗ 16 is not it; compute −6 + 10" in line for line in stepper.screen())
-    press(stepper, *"4", "enter")  # the second attempt is right, but the score counts first ones
+    press(stepper, *"4", "enter")  # the second attempt is right, but only first attempts score
     assert (stepper.position, stepper.right, stepper.asked) == (2, 1, 2)
-    press(stepper, "n", *"??", "enter")  # cannot be read: no attempt
+    press(stepper, "n", *"??", "enter")  # unreadable, so not an attempt
     assert (stepper.position, stepper.asked) == (2, 2)
     press(stepper, "enter")  # shown without an answer
     assert (stepper.position, stepper.right, stepper.asked) == (3, 1, 3)
@@ -155,14 +155,14 @@ def test_the_number_asked_for_is_not_on_the_screen():
         ("b = exp(a)", {"a": 1}, 0, "1/0", "division by zero"),
     ],
 )  # fmt: skip
-def test_the_judge(text, numbers, step, answer, words):
+def test_checking_answers(text, numbers, step, answer, words):
     log = record(compute(text, numbers))
     verdict = answers.judge(log, log.steps[step], answer)
     assert verdict.right == (words is None), verdict
     assert words is None or words in verdict.message
 
 
-def test_the_judge_takes_every_true_number():
+def test_every_correct_number_is_accepted():
     for text, numbers in [LECTURE, ("L = tanh(a*b + b/a) * sigmoid(a) - a**2", {"a": 0.7, "b": -1.3})]:
         log = record(compute(text, numbers))
         for step in log.steps:
@@ -248,7 +248,7 @@ def test_colors_only_where_they_are_allowed():
         (["a" * 11_000], "at most 10,000 are read"),
     ],
 )
-def test_mistakes_get_a_sentence_and_no_traceback(arguments, words):
+def test_mistakes_are_one_sentence_without_traceback(arguments, words):
     done = run(*arguments, PYTHONIOENCODING="utf-8")
     assert done.returncode == 2
     assert done.stdout == b""
@@ -258,7 +258,7 @@ def test_mistakes_get_a_sentence_and_no_traceback(arguments, words):
     assert "Traceback" not in error
 
 
-def test_step_from_a_session_prints_where_nobody_can_press_keys(capsys):
+def test_step_prints_in_a_session_without_keyboard(capsys):
     viz.step(compute(*LECTURE))
     assert capsys.readouterr().out.splitlines() == list(all_steps(lecture()))
 
@@ -273,7 +273,7 @@ def test_split_keys():
 
 
 class Tmux:
-    """A terminal of 80 × 24 in which one command runs."""
+    """A terminal of 80 × 24 that runs one command."""
 
     def __init__(self, tmp_path, command):
         self.base = ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
@@ -286,7 +286,7 @@ class Tmux:
         self.run("send-keys", *keys)
 
     def wait_for(self, words):
-        """The screen as soon as ``words`` are on it."""
+        """Return the screen as soon as ``words`` are on it."""
         for _ in range(200):
             screen = self.run("capture-pane", "-p")
             if words in screen:
@@ -336,7 +336,7 @@ def test_a_real_terminal(tmux):
     terminal_.wait_for("quiz: 0 of 1 right")
     terminal_.keys("q")
     screen = terminal_.wait_for("back in the shell")
-    assert "step" not in screen  # the screen is as it was before
+    assert "step" not in screen  # the screen is restored
 
 
 def test_a_terminal_of_an_old_encoding(tmux):
@@ -349,7 +349,7 @@ def test_a_terminal_of_an_old_encoding(tmux):
     terminal_.wait_for("your answer: #")
 
 
-def test_ctrl_c_leaves_the_terminal_in_order(tmux):
+def test_ctrl_c_restores_the_terminal(tmux):
     terminal_ = tmux("'a*a' a=3")
     terminal_.wait_for("step 0 of 4")
     assert "\x1b[" in terminal_.run("capture-pane", "-p", "-e")
@@ -357,7 +357,7 @@ def test_ctrl_c_leaves_the_terminal_in_order(tmux):
     assert "Traceback" not in terminal_.wait_for("back in the shell")
 
 
-def test_chain_steps_are_what_the_screen_calls_backward():
+def test_chain_steps_are_called_backward_on_the_screen():
     stepper = Stepper(lecture())
     phases = []
     for k in range(len(stepper.log.steps) + 1):

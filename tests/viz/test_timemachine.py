@@ -1,4 +1,4 @@
-"""The time machine: at every moment the page shows what it was given, reached by keys, slider and address."""
+"""The time machine: every frame of the page shows its data, reached by keys, slider and address."""
 
 import json
 import math
@@ -69,7 +69,7 @@ SHOWN = """({
 
 
 def check_shows(browser, expected, head=0, at=3):
-    """Everything on the page is of this frame."""
+    """Check that everything on the page belongs to this frame."""
     shown = browser.evaluate(SHOWN)
     assert shown["where"] == f"step {expected.step}"
     assert shown["sample"] == expected.sample
@@ -88,7 +88,7 @@ def check_shows(browser, expected, head=0, at=3):
     return shown
 
 
-def test_keys_slider_and_buttons_go_to_every_moment(opened):
+def test_keys_slider_and_buttons_reach_every_frame(opened):
     browser = opened()
     check_shows(browser, FRAMES[-1])
     browser.key("Home")
@@ -108,7 +108,7 @@ def test_keys_slider_and_buttons_go_to_every_moment(opened):
     assert [r for r in browser.requests if not r.startswith(("file:", "data:"))] == []
 
 
-def test_an_address_opens_the_nearest_moment_a_head_and_a_character(opened):
+def test_an_address_opens_the_nearest_frame_a_head_and_a_character(opened):
     for fragment, number in (("#step=125", 2), ("#step=160", 2), ("#step=99999", 4), ("#step=-3", 0), ("#step=x", 4)):
         check_shows(opened(fragment), FRAMES[number])
     browser = opened("#step=50&head=1&at=1&theme=beamer")
@@ -130,7 +130,7 @@ def test_head_character_and_kind_of_line_can_be_chosen(opened):
         "true",
     ]
     browser.evaluate("$('at').focus()")
-    browser.key("ArrowLeft")  # moves the character, not the time
+    browser.key("ArrowLeft")  # moves to another character, not frame
     check_shows(browser, FRAMES[1], head=1, at=2)
     assert browser.evaluate("$('after').textContent") == "␣"
     assert (
@@ -144,11 +144,11 @@ def test_head_character_and_kind_of_line_can_be_chosen(opened):
     assert names == [line.name for line in FRAMES[1].parameters]
 
 
-def test_play_goes_on_by_itself_and_a_presenter_can_blank_the_screen(opened):
+def test_play_advances_by_itself_and_a_presenter_can_blank_the_screen(opened):
     browser = opened("#step=250")
     browser.key("F5")
-    check_shows(browser, FRAMES[4])  # the next moment at once
-    browser.wait_for("timer === null")  # and at the last one it stops
+    check_shows(browser, FRAMES[4])  # the next frame at once
+    browser.wait_for("timer === null")  # and it stops at the last one
     browser.key("F5")
     check_shows(browser, FRAMES[0])
     browser.key("Escape")
@@ -180,7 +180,7 @@ def test_the_page_is_accessible(opened, theme):
     check_accessible(opened(f"#step=125&theme={theme}"))
 
 
-def test_without_scripts_the_moments_are_a_table():
+def test_without_scripts_the_frames_are_a_table():
     content = page(FRAMES).html
     table = re.search(r"<noscript>(.*?)</noscript>", content, re.DOTALL)[1]
     assert table.count("<tr>") == len(FRAMES) + 1
@@ -191,7 +191,7 @@ def data_of(content):
     return json.loads(re.search(r'id="data">(.*?)</script>', content, re.DOTALL)[1])
 
 
-def test_the_page_is_bounded_whatever_the_model_is():
+def test_the_size_of_the_page_is_bounded_for_any_model():
     heads = [f"layer {i // 12 + 1}, head {i % 12 + 1}" for i in range(144)]
     frames = [frame(step, heads=heads, positions=20, alphabet=65, lines=400) for step in range(80)]
     alphabet = [chr(48 + i) for i in range(65)]
@@ -205,7 +205,7 @@ def test_the_page_is_bounded_whatever_the_model_is():
     assert len(data["curves"]["training"]) <= 600
 
 
-def test_the_one_that_follows_is_always_among_the_likeliest():
+def test_the_character_that_follows_is_always_listed():
     probabilities = [[0.3, 0.2, 0.1, 0.1, 0.1, 0.08, 0.06, 0.04, 0.02, 0.0]]
     one = Frame(7, {"validation": math.nan}, "", {"h": [[1.0]]}, probabilities, [], [])
     made = time_machine([one], sentence="aj", alphabet="abcdefghij", curves={"training": []})

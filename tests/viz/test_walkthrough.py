@@ -1,4 +1,4 @@
-"""The walk-through: every number of a training step is in the text, and every line of it is true."""
+"""The walk-through: every number of a training step is in the text, and every line is arithmetically true."""
 
 import html
 import math
@@ -20,7 +20,7 @@ DIGITS = 12
 
 
 def lines_of(document):
-    """Every line of mathematics in the page, as a reader sees it."""
+    """Return every line of mathematics in the page, as a reader sees it."""
     text = document.html()
     return [html.unescape(line) for line in re.findall(r"<(?:p|summary)>(.*?)</(?:p|summary)>", text)]
 
@@ -34,7 +34,7 @@ FUNCTIONS = {
 
 
 def calculated(text):
-    """What a formula with numbers comes to, by a pencil of another make than the library's."""
+    """Compute a formula with numbers, independently of the library."""
     text = text.replace("−", "-").replace("·", "*").replace("^", "**")
     assert re.fullmatch(r"[-+*/()., 0-9eσGELUexplogsqrtanhm]+", text), text
     return eval(text, {"__builtins__": {}}, FUNCTIONS)
@@ -73,7 +73,7 @@ def check_every_line(document):
 
 
 def check_complete(document, parameters):
-    """Every value, every gradient, every multiplication and every update of the step is there."""
+    """Check that every value, gradient, multiplication and update of the step is in the document."""
     log = document.log
     counts, updated, values, gradients = check_every_line(document)
     assert counts["chain"] == sum(isinstance(step, Chain) for step in log.steps)
@@ -118,7 +118,7 @@ def test_mazur_s_network():
     text = "\n".join(lines_of(document))
     for published in ("0.593269992", "0.596884378", "0.751365069", "0.772928465", "0.298371108", "0.2910277"):
         assert published in text
-    assert [w.data for w in weights] == [0.15, 0.20, 0.25, 0.30, 0.40, 0.45, 0.50, 0.55]  # the model is as it was
+    assert [w.data for w in weights] == [0.15, 0.20, 0.25, 0.30, 0.40, 0.45, 0.50, 0.55]  # the model is unchanged
     assert all(w.grad is NO_GRADIENT_YET for w in weights)
 
 
@@ -153,7 +153,7 @@ def test_a_neuron_and_the_losses_that_are_chosen():
     assert "after = " in lines_of(document)[-1]
 
 
-def test_sums_open_into_their_steps():
+def test_sums_expand_into_their_steps():
     document = viz.walkthrough(Neuron(3, rng=1), [1.0, 2.0, 3.0], 0.0)
     opened = [line for section in document.sections for line in section.lines if line.inside]
     assert opened[0].text.startswith("v6 = w[0] · 1 + w[1] · 2 + w[2] · 3 + b = ")
@@ -213,6 +213,6 @@ def test_hostile_names_are_text():
     assert "<script>" not in document.markdown()
 
 
-def test_what_is_too_large():
+def test_a_model_that_is_too_large():
     with pytest.raises(DrawingError, match="a document shows at most 20,000; take a smaller model"):
         viz.walkthrough(Neuron(6000), [1.0] * 6000, 0.0)
