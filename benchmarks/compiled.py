@@ -1,12 +1,12 @@
-"""How fast the compiled program is: the same model, weights and batch on PyTorch, torch.compile, JAX and by scalars.
+"""Time the compiled program against PyTorch, torch.compile, JAX and scalars: same model, weights and batch.
 
     python benchmarks/compiled.py                      # all settings, one and two threads
     python benchmarks/compiled.py --settings nano --threads 2 --peers torch jax
 
-Each measurement is a process of its own with as many cores as threads, and the processes take turns, ``--rounds``
+Each measurement is a separate process with as many cores as threads, and the processes take turns, ``--rounds``
 times; the fastest step of each counts, because other programs on the machine only ever add time. A step is the mean
 loss of a batch and its gradient with respect to every parameter; before times are compared, losses and gradients are.
-PyTorch runs the model as it would usually be written with tensors, with its fused attention: in eager mode, and
+PyTorch runs the model as usually written with tensors and fused attention: in eager mode, and
 compiled by ``torch.compile``; JAX runs the same model compiled by ``jax.jit``. Without a peer, its column is missing.
 The ratio is to the fastest peer. Memory is the peak of our own process. Scalars are timed once, for one example, and
 multiplied by the batch.
@@ -75,7 +75,7 @@ def program(setting: str, threads: int) -> Made:
     from tinygrad_edu import collector_paused, jit
     from tinygrad_edu.compiler import NumpyBackend
 
-    threadpoolctl.threadpool_limits(1, user_api="blas")  # numpy's threads; batches are split, as in training
+    threadpoolctl.threadpool_limits(1, user_api="blas")  # for numpy; batches are split across threads, as in training
     model, tokens, targets = make(setting)
     compiled = jit(model.loss, model, backend=NumpyBackend(threads), watch=False)  # as in training
     start = time.perf_counter()
@@ -178,7 +178,7 @@ def once(who: str, setting: str, threads: int, seconds: float, file: str) -> dic
     """Measure one step in this process, and save its loss and gradient."""
     import numpy as np
 
-    if hasattr(os, "sched_setaffinity"):  # JAX has no other way to say how many threads it may use
+    if hasattr(os, "sched_setaffinity"):  # JAX has no other way to limit its threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     step, gradient, notes = MAKE[who](setting, threads)
     loss = step()
@@ -211,7 +211,7 @@ def child(who: str, setting: str, threads: int, seconds: float, file: str) -> di
 
 
 def compare(setting: str, who: str, ours: str, theirs: str) -> float:
-    """Return the largest difference of a gradient from a peer's, relative to the largest; stop if it is none."""
+    """Return the largest difference of a gradient from a peer's, relative to the largest; stop if it is NaN."""
     import numpy as np
 
     a, b = np.load(ours), np.load(theirs)

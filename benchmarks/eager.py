@@ -1,4 +1,4 @@
-"""What one node costs: forward and backward of the same program on different kinds of scalar, side by side.
+"""Time one node: forward and backward of the same program on different kinds of scalar.
 
     python benchmarks/eager.py            # about a minute
     pip install micrograd torch           # for the rows that compare with them; optional
@@ -8,13 +8,13 @@
    All start from the same weights and must find the same loss.
 2. A GPT of the preset "micro" (1 layer, width 16, 4 heads, context 16, vocabulary 65) on one sequence.
 3. micrograd's demo: an MLP 2-16-16-1 on 100 points, margin loss and regularization; 40 steps of gradient descent, each
-   row in processes of its own, in processor time: what the collector costs a program that does nothing about it.
+   row in separate processes, in CPU time: the cost of the collector for a program that does not configure it.
 
-Every figure is a step's forward, backward and dropping of the graph, in microseconds per operation of the program; the
-divisor is the same for every row of a table. The contestants take turns, so that a busy moment of the machine affects
+Figures cover a step's forward, backward and freeing of the graph, in microseconds per operation of the program; the
+divisor is the same for every row of a table. The rows take turns, so that a busy moment of the machine affects
 all of them; a turn is several steps in a row, so that each pays for its own garbage, and starts from a clean heap.
 Shown are the median and the fastest turn, with Python's cyclic garbage collector on and paused. The library changes how
-often it looks at old objects (tinygrad_edu/collector.py); other rows have Python's schedule.
+often it scans old objects (tinygrad_edu/collector.py); other rows use Python's schedule.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tinygrad_edu import Value, collector_paused, nn, topological_order
 
-PYTHONS_SCHEDULE = (700 if sys.version_info < (3, 13) else 2000, 10, 10)  # what the import changes
+PYTHONS_SCHEDULE = (700 if sys.version_info < (3, 13) else 2000, 10, 10)  # the thresholds that the import changes
 
-Step = Callable[[], float]  # one forward and backward; returns the loss and keeps nothing
+Step = Callable[[], float]  # one forward and backward; returns the loss, frees the graph
 
 
 def operations(root: Value) -> int:
     return sum(bool(value.inputs) for value in topological_order(root))
 
 
-# --- the contestants ------------------------------------------------------------------------------------------------
+# --- the programs ---------------------------------------------------------------------------------------------------
 
 SIZES = (3, 16, 16, 1)
 
@@ -66,7 +66,7 @@ def model(reference: nn.MLP, scalar: Callable[[float], Any]) -> list[list[tuple[
 
 
 def squared_error(layers: list[list[tuple[list[Any], Any]]], n: int) -> Any:
-    """The program that every kind of scalar runs."""
+    """Run the program for one kind of scalar."""
     losses = []
     for x, target in examples(n):
         activations: list[Any] = x
@@ -197,7 +197,7 @@ def race_gpt(turns: int) -> None:
     report("GPT, preset micro, 1 sequence", {"Value": step}, divisor, turns, 2, "")
 
 
-#: Rows of the demo: whose Value, and how the collector is set.
+#: Rows of the demo: the library of the Value, and the setting of the collector.
 DEMO = {
     "Value": ("Value", "as it is"),
     "Value, collector paused": ("Value", "paused"),
@@ -207,7 +207,7 @@ DEMO = {
 
 
 def demo(scalar_name: str, collector: str, steps: int = 40) -> float:
-    """Run micrograd's demo; returns the processor seconds per step."""
+    """Run micrograd's demo; return the CPU seconds per step."""
     scalar: Any = Value if scalar_name == "Value" else importlib.import_module("micrograd.engine").Value
     angles = [math.pi * i / 49 for i in range(50)]
     points = [(math.cos(t), math.sin(t), -1) for t in angles]

@@ -1,4 +1,4 @@
-"""The loss of the GPT of ``gpt/model.py`` as it would usually be written in JAX, for comparison in the benchmarks.
+"""The loss of the GPT of ``gpt/model.py`` as usually written in JAX, for the benchmarks.
 
 ``weights`` are the arrays of :meth:`gpt.model.GPT.state_dict` by name. Shapes as in ``torch_gpt.py``.
 """
@@ -18,7 +18,7 @@ ACTIVATIONS: dict[str, Any] = {
 
 
 def loss(config: Any, weights: Mapping[str, Any], tokens: Any, targets: Any) -> Any:
-    """Return the mean surprise in nats of a batch, (B, T) tokens and targets."""
+    """Return the mean cross-entropy in nats of a batch, (B, T) tokens and targets."""
     T, nh = tokens.shape[1], config.n_head
     hs = config.n_embd // nh
 

@@ -1,14 +1,14 @@
-"""Python's cyclic garbage collector, and how it is kept from walking graphs of Values again and again.
+"""Keep Python's cyclic garbage collector from walking graphs of Values again and again.
 
 Reference counting frees a graph of Values (see :mod:`tinygrad_edu.engine`), but the collector does not know that. It
-looks at new objects while they are young, which is cheap, and then at the old ones again and again, which takes most of
+scans new objects while they are young, which is cheap, and then the old ones again and again, which takes most of
 the time of a training step: a graph of 100,000 Values is walked several times before it is complete.
 
 **Importing the library changes, in the whole process, how often old objects are collected**: the second number of
 :func:`gc.get_threshold`, with :func:`collect_old_objects_rarely` in ``gc.callbacks``. Young objects are collected as
-always, and the collector is never switched on or off. The program's own thresholds stay: set before the import, the
-library leaves them alone; set afterwards, they win. Python's schedule is back with ``gc.set_threshold(700, 10, 10)``
-(2000, 10, 10 since Python 3.13).
+usual, and the collector is never switched on or off. The program's own thresholds are respected: if set before the
+import, the library leaves them alone; if set afterwards, they win. ``gc.set_threshold(700, 10, 10)`` restores Python's
+schedule (2000, 10, 10 since Python 3.13).
 """
 
 import gc
@@ -18,18 +18,18 @@ from typing import Any, Final
 
 __all__ = ["collect_old_objects_rarely", "collector_paused"]
 
-#: What Python starts with: up to 3.12, and from 3.13 on. The first releases of 3.14 have another kind of collector.
+#: Python's defaults up to 3.12, and from 3.13 on. The first releases of 3.14 have a different kind of collector.
 _PYTHONS_OWN: Final = ((700, 10, 10), (2000, 10, 10))
-_OFTEN: Final = 12  # nearly Python's 10, and unlike it, to tell the program's settings from ours
-_AT_MOST: Final = 8_000_000  # new objects that may wait; 1 to 2 GB of the usual ones, should all be garbage
+_OFTEN: Final = 12  # nearly Python's 10, but not equal, to distinguish the program's settings from ours
+_AT_MOST: Final = 8_000_000  # new objects that may wait; 1 to 2 GB of typical ones if all are garbage
 
 
 def collect_old_objects_rarely(phase: str, info: dict[str, Any]) -> None:
     """Wait longer for the next collection of old objects if this one found little; for ``gc.callbacks``.
 
     If less than a tenth of the objects that had survived since the last one was garbage, the next one waits for ten
-    times as many new ones, at most for eight million. If it was more, as in a program with real cycles, collections are
-    as frequent again as at the start: nearly as Python has them.
+    times as many new ones, at most for eight million. If more was garbage, as in a program with real cycles,
+    collections are as frequent again as at the start: nearly Python's schedule.
     """
     global _ours
     if phase != "stop" or info["generation"] == 0 or gc.get_threshold() != _ours:
@@ -51,8 +51,8 @@ if _ours in _PYTHONS_OWN:
 def collector_paused() -> Iterator[None]:
     """Pause Python's cyclic garbage collector in the block; afterwards it is on if it was on before.
 
-    What is left of its cost while graphs of Values grow, a fifth of an eager training step or so, goes with it. The
-    pause is the process's: no thread collects cycles during the block.
+    This removes the rest of its cost while graphs of Values grow, about a fifth of an eager training step. The
+    pause is process-wide: no thread collects cycles during the block.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,6 +1,6 @@
-"""Open the run in a folder: the one way for commands, pictures, inspection and experiments.
+"""Open the run in a folder, for commands, pictures, inspection and experiments.
 
-Only :func:`gpt.train.resume` reads more: the state of the optimizer, to train on.
+Only :func:`gpt.train.resume` reads more: the state of the optimizer, to continue training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["SavedRun"]
 @brief
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as it was saved; its parameters and its text are read when they are asked for.
+    """A saved run; its parameters and its text are read when first used.
 
     Attributes:
         folder: its folder.
@@ -81,7 +81,7 @@ class SavedRun:
             raise DataError(f"the text that {self.folder} was trained on cannot be read: {error}") from None
 
     def corpus_at_hand(self) -> Corpus | None:
-        """Return the same; None if it is gone or would have to be fetched: inspecting a run needs no network."""
+        """Return the same, or None if it is gone or must be downloaded: inspecting a run needs no network."""
         if self.config.data is None and not (cache_folder() / f"{self.config.dataset}.txt").exists():
             return None
         try:

@@ -103,7 +103,7 @@ class Killer:
     def round(self, delay: float, *, begun: bool = False) -> str | None:
         """Start, kill after ``delay`` seconds, resume and compare; return where it was killed.
 
-        With ``begun`` the time starts at the first checkpoint. None if the run ended first; AssertionError if files differ.
+        With ``begun`` the time starts at the first checkpoint. None if the run was over. AssertionError if it differs.
         """
         out = Path(tempfile.mkdtemp(dir=self._parent), "run")  # the report has its name
         process = self._start("--out", str(out), *self._arguments)

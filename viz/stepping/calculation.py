@@ -15,7 +15,7 @@ from .document import Line, Section
 
 
 class Calculation:
-    """Writes the steps of a log as lines, module call by module call."""
+    """Write the steps of a log as lines, module call by module call."""
 
     def __init__(self, log: StepLog, origins: list[Origin], number: NumberFormat) -> None:
         self.log = log
@@ -128,8 +128,8 @@ class Calculation:
         return [Line(text, tuple(log.sentence(self.computed[j], self.number) for j in (*inside, i)))]
 
     def _backward_lines(self, i: int) -> list[Line]:
-        """Write what a node sends to its inputs, or a sum to its terms, after its own gradient as a sum of what
-        arrived."""
+        """Write the gradients that a node passes to its inputs, or a sum to its terms, after its own gradient as a
+        sum of those it received."""
         log = self.log
         inside = self.folded.get(i, [])
         steps = [step for j in reversed((*inside, i)) for step in self.sent.get(j, ())]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Line:
-    """A line of mathematics, and the single steps that it opens into."""
+    """A line of mathematics, and the single steps that it expands into."""
 
     text: str
     inside: tuple[str, ...] = ()
@@ -15,7 +15,7 @@ class Line:
 
 @dataclass
 class Section:
-    """A heading and what comes below it; the first row of a table is its head."""
+    """A heading and its content; the first row of a table is its header."""
 
     title: str
     level: int = 2

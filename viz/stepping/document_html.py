@@ -1,4 +1,4 @@
-"""Write a document as one page that loads nothing."""
+"""Write a document as one self-contained page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write(title: str, sections: Sequence[Section]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; the first row is its head."""
+    """Return a table; the first row is its header."""
     written = (
         "".join(f"<{cell}>{html.escape(words)}</{cell}>" for words in row)
         for cell, row in zip(("th", *["td"] * (len(rows) - 1)), rows, strict=True)

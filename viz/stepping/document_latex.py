@@ -49,7 +49,7 @@ class _Formulas:
     def __init__(self, names: Iterable[str]) -> None:
         number = r"−?\d+\.?\d*(?:e−?\d+)?"
         either = "|".join(map(re.escape, sorted(names, key=lambda name: (-len(name), name))))
-        # A name ends where a word does: v1 is not the beginning of v12.
+        # A name ends at a word boundary: v1 must not match the start of v12.
         self._token = re.compile(
             rf"(?P<name>(?<!\w)(?:{either})(?!\w))|(?P<number>{number})|(?P<word>[^\W\d_]{{2,}})|(?P<sign>.)"
         )

@@ -34,6 +34,6 @@ def _plain(text: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table; the first row is its head."""
+    """Return the lines of a table; the first row is its header."""
     head, *rest = (f"| {' | '.join(map(_plain, row))} |" for row in rows)
     return [head, "|" + "---|" * len(rows[0]), *rest]

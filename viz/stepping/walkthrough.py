@@ -1,7 +1,7 @@
 """Write a whole training step as a document: every calculation with its numbers, to follow with a pencil.
 
 Forward, loss, backward, update. The steps are those of the step log, ordered by the module calls in which they happen;
-a sum of several terms is one line that opens into its single steps.
+a sum of several terms is one line that expands into its single steps.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Document:
         return document_latex.write(self.title, self.sections, {n.name for n in self.log.nodes if not n.is_constant})
 
     def html(self) -> str:
-        """The text of the ``.html`` file: one page that loads nothing."""
+        """The text of the ``.html`` file: one self-contained page."""
         return document_html.write(self.title, self.sections)
 
     def __str__(self) -> str:
@@ -86,13 +86,13 @@ def walkthrough(
     """Write out every calculation of one step of gradient descent, as a document to save as ``.html``, ``.md`` or
     ``.tex``.
 
-    The model stays as it was: nothing is updated and no gradient is touched.
+    The model does not change: no parameter is updated and no gradient is touched.
 
     Args:
         model: a module, from a neuron to a small transformer.
         x: its input; for a model with a method ``loss``, the first argument of that.
         y: the target: a number or several for the mean squared error, a class as a whole number for the cross-entropy,
-            or whatever ``loss`` takes.
+            or anything that ``loss`` takes.
         loss: ``loss(outputs, y)``; by default ``model.loss(x, y)`` if there is such a method, else the loss that suits
             ``y``.
         lr: the learning rate of the update.

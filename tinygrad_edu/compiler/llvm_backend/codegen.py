@@ -1,11 +1,11 @@
 """Machine code for groups of instructions: the loops that fusion.py finds, as LLVM code.
 
 LLVM (llvm.org, through llvmlite) translates its language into instructions of the processor. We do not rely on its
-auto-vectorizer: a value in the text below is a vector of some registers, one number for each of several
-neighboring points, and LLVM only distributes it over registers. Without llvmlite numpy does everything.
+auto-vectorizer: a value in the generated text is a vector of some registers, one number for each of several
+neighboring points, and LLVM only assigns registers. Without llvmlite, numpy runs everything.
 
-A kernel's text has no addresses, sizes or steps in it; they are in a table that it gets. The layers of a network differ
-only in that, so they share one kernel, which is compiled once.
+A kernel's text has no addresses, sizes or strides in it; a table passed to it has them. The layers of a network differ
+only in the table, so they share one kernel, which is compiled once.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _llvm() -> Any:
 
 @cache
 def this_computer() -> Target:
-    """Return what the processor of this computer is good at."""
+    """Return the vector and tile sizes that suit this computer."""
     llvm, machine, _ = _llvm()
     features = llvm.get_host_cpu_features()
     if features.get("avx512f"):
@@ -69,7 +69,7 @@ def this_computer() -> Target:
 
 
 def available() -> bool:
-    """Return whether there is a compiler."""
+    """Return whether llvmlite can compile here."""
     return _llvm() is not None
 
 
@@ -83,8 +83,8 @@ def _compiled(text: str) -> Callable[[int], None]:
     name = f"kernel{next(_numbers)}"
     module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
     passes = llvm.create_new_module_pass_manager()
-    # The text is in loops of vectors already: only its variables must get into registers. All the passes of a usual
-    # compiler take ten times as long, for the same speed.
+    # The text already has vector loops: only its variables must move into registers. All the passes of a standard
+    # pipeline take ten times as long and produce code of the same speed.
     passes.add_sroa_pass()
     passes.add_simplify_cfg_pass()
     passes.add_instruction_combine_pass()
@@ -116,12 +116,12 @@ def wasm_object(text: str) -> bytes:
 
 
 class Kernel:
-    """A function in LLVM's language, and the table of numbers that it reads.
+    """A function in LLVM IR, and the table of numbers that it reads.
 
     Attributes:
         text: the module, whose function ``@kernel`` takes the address of the table.
         table: integers and addresses: what the text loads as ``ptr``.
-        kept: what must live as long.
+        kept: objects that must live as long.
     """
 
     def __init__(self, text: str, table: Sequence[int], kept: Any = ()) -> None:
@@ -136,7 +136,7 @@ class Kernel:
         return self
 
     def __call__(self) -> None:
-        """Run."""
+        """Run the kernel."""
         self._function(self._address)  # type: ignore[misc]
 
     def addresses(self) -> tuple[int, int]:
@@ -145,7 +145,7 @@ class Kernel:
 
 
 class Arrays(Protocol):
-    """What a kernel needs: the arrays of a program in memory.
+    """The arrays of a program in memory, for kernels.
 
     Attributes:
         arrays: one for each array of the program, its axes in the program's order, the lanes last.
@@ -158,7 +158,7 @@ class Arrays(Protocol):
     target: Target
 
     def local_memory(self, size: int) -> Any:
-        """Return at least this many bytes."""
+        """Return a buffer of at least this many bytes."""
 
 
 def kernel(home: Arrays, group: Group) -> Kernel:
@@ -182,8 +182,8 @@ class _Pointer:
     Attributes:
         address: the address of the first one.
         steps: in bytes, for every loop of the group that moves it.
-        local: whether it is the memory of one vector, which the outer loops do not move.
-        pointer: the text's name for where it has been moved to by the loops that are open.
+        local: whether it is memory for one vector, which outer loops do not move.
+        pointer: the name in the text of the pointer as moved by the enclosing loops.
     """
 
     def __init__(self, address: int, strides: Sequence[int], loops: Sequence[int], local: bool = False) -> None:
@@ -198,18 +198,18 @@ class _Pointer:
         return cls(view.base.__array_interface__["data"][0], view.strides, loops)
 
 
-#: No loop for the vectors.
+#: No loop is vectorized.
 NOWHERE = -1
 
 #: The neutral element of each reduction.
 NEUTRAL = {"sum": 0.0, "max": -math.inf, "min": math.inf}
 
-#: Loops that are one in memory: their numbers, outermost first.
+#: Merged loops: their numbers, outermost first.
 _Axis = tuple[int, ...]
 
 
 class _Writer(Text):
-    """Writes the text of one kernel, and its table."""
+    """Write the text of one kernel, and its table."""
 
     def __init__(self, home: Arrays, group: Group, width: int) -> None:
         super().__init__()
@@ -224,8 +224,8 @@ class _Writer(Text):
         self.formulas = Formulas(self.emit, home.dtype, self.lanes)
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
         self.places: dict[Elements, _Pointer] = {}
-        self.asked: set[int] = set()  # the accesses that are already prefetched
-        self.local = 0  # the bytes of local memory that are taken
+        self.asked: set[int] = set()  # accesses already prefetched
+        self.local = 0  # bytes of local memory in use
         self.local_starts: dict[int, int] = {}
         for member in group.members:
             it = self.program.instructions[member.number]
@@ -280,7 +280,7 @@ class _Writer(Text):
         self.local += math.prod(extents) * self.width
         return place
 
-    # --- words of the language ---
+    # --- building blocks ---
 
     def _step(self, step: int) -> str:
         """Return a stride from the table."""
@@ -291,7 +291,7 @@ class _Writer(Text):
         return self._known("extent", self._size(axis))
 
     def _known(self, kind: str, value: int) -> str:
-        # Equal ones have one place in the table, so that LLVM sees that they are equal.
+        # Equal numbers share one entry of the table, so that LLVM sees that they are equal.
         if (kind, value) not in self.known:
             self.known[kind, value] = self._from_table(value, "i64")
         return self.known[kind, value]
@@ -306,7 +306,7 @@ class _Writer(Text):
     # --- loops ---
 
     def text(self) -> str:
-        """The kernel."""
+        """Write the kernel."""
         for place in self.places.values():
             place.pointer = self._from_table(place.address, "ptr")
         totals = [member for member in self.group.members if member.total]
@@ -332,7 +332,7 @@ class _Writer(Text):
         return math.prod(self.group.extents[g] for g in axis)
 
     def longest(self) -> int:
-        """Return how many points the vectors run along."""
+        """Return the number of points along the vectorized axis."""
         fixed = [place for place in self.places.values() if not place.local]
         if not self.group.flat:
             return self._size(self._take_strip(self._merged(self.group.outer, fixed)))
@@ -340,7 +340,7 @@ class _Writer(Text):
         return max((self._size(self._take_strip(axes)) for axes in nests), default=1)
 
     def _take_strip(self, axes: list[_Axis]) -> _Axis:
-        """Choose the axis along which vectors run, and take it out of the others."""
+        """Choose the vectorized axis, and remove it from the others."""
         strip = max(axes, key=lambda axis: (self._neighbors(axis), self._size(axis)))
         axes.remove(strip)
         return strip
@@ -372,7 +372,7 @@ class _Writer(Text):
             self._strips(strip, self.places.values(), lambda mask: self._nests(strip, mask))
 
     def _strips(self, strip: _Axis, places: Iterable[_Pointer], do: Callable[[str | None], None]) -> None:
-        """Loop along an axis, a vector at a time; the last one may be incomplete, then it has a mask."""
+        """Loop along an axis, a vector at a time; the last one has a mask if it is incomplete."""
         columns = self._extent(strip)
         whole = self.emit(f"and i64 {columns}, {-self.lanes}")
         with self.loop(whole, self.lanes) as i, self._moved(strip, i, places):
@@ -423,7 +423,7 @@ class _Writer(Text):
             place.pointer = pointer
 
     def _nests(self, strip: _Axis, mask: str | None) -> None:
-        """Write everything that is done for the points of one vector."""
+        """Write the computation for the points of one vector."""
         self.asked.clear()
         lasting: dict[Elements, str] = {}
         for nest in self.group.nests:
@@ -441,7 +441,7 @@ class _Writer(Text):
         registers = dict(lasting)
         written = {m.out[0] for m in nest.members}
         order = [place for place in self.places if place in used]
-        for place in order:  # what no loop of the nest moves is fetched once
+        for place in order:  # operands that no loop of the nest moves are loaded once
             where = self.places[place]
             if nest.loops and place not in registers and place[0] not in written and not nest.loops & {*where.steps}:
                 registers[place] = self._fetch(where, strip, mask)
@@ -469,7 +469,7 @@ class _Writer(Text):
         self, axes: list[_Axis], strip: _Axis, places: list[_Pointer], nest: Nest,
         registers: dict[Elements, str], totals: dict[Member, str],
     ) -> None:  # fmt: skip
-        """Write the loops of a nest if the outer ones have no vectors: these run along one of its loops."""
+        """Write the loops of a nest if the outer ones are not vectorized: one of its own loops is."""
         if axes:
             with self.loop(self._extent(axes[0])) as i, self._moved(axes[0], i, places):
                 self._flat_loops(axes[1:], strip, places, nest, registers, totals)
@@ -537,10 +537,10 @@ class _Writer(Text):
     # --- memory ---
 
     def _ask_for_what_comes(self, nest: Nest, places: list[_Pointer], strip: int) -> None:
-        """Prefetch memory that is needed some points later.
+        """Prefetch memory needed some points later.
 
         The processor does this by itself for consecutive addresses, but not for a vector from every row of a matrix.
-        Only the first access of the group: later nests find everything in the cache.
+        Only the first access in the group needs it: later nests find everything in the cache.
         """
         if not nest.loops or self.group.flat:
             return
@@ -619,17 +619,17 @@ class _Writer(Text):
         return f"<{self.lanes} x i1> " + (mask or "splat (i1 true)")
 
     def _masked(self, mask: str, value: str, other: float) -> str:
-        """Replace what the mask leaves out by a number."""
+        """Replace masked-out lanes by a number."""
         return self.emit(
             f"select {self._bits(mask)}, {self.vector} {value}, {self.vector} {self.formulas.constant(other)}"
         )
 
 
 def _mask_of(member: Member) -> Elements:
-    """A key for the mask of a ``fill``, which is not an array of the program."""
+    """Return a key for the mask of a ``fill``, which is not an array of the program."""
     return -1 - member.number, (), ()
 
 
 def _total_of(member: Member) -> Elements:
-    """A key for the vectors in which a total is accumulated."""
+    """Return a key for the vectors in which a total is accumulated."""
     return -1 - member.number, ((0, ()),), ()

@@ -1,4 +1,4 @@
-"""Moving numbers between places without a formula, as machine code: look-ups in tables, and their derivatives."""
+"""Machine code that moves numbers without computing: look-ups in tables, and their derivatives."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def kernel(double: bool) -> str:
 
 @cache
 def look_up(double: bool) -> str:
-    """Return the kernel that looks numbers up for neighboring targets, which have an index each.
+    """Return the kernel that looks up numbers for neighboring targets, each of which has an index.
 
     Each entry of its list has the offsets of an index, of a source and of a target; all three move along the ``n``
     targets, and the index moves the source.
@@ -86,7 +86,7 @@ def look_up(double: bool) -> str:
 
 @cache
 def clear() -> str:
-    """Return the kernel that sets stretches of memory, each from a list of offsets, to zero."""
+    """Return the kernel that zeroes blocks of memory at a list of offsets."""
     text = Text()
     count, entries, out, size = from_table(text, "ippi")
     with text.loop(count) as t:
@@ -99,7 +99,7 @@ def clear() -> str:
 
 @cache
 def run_all() -> str:
-    """Return the kernel that calls others: a list of functions, and the table of each."""
+    """Return the kernel that calls a list of functions, each with its table."""
     text = Text()
     count, entries = from_table(text, "ip")
     with text.loop(count) as t:

@@ -12,10 +12,10 @@ from functools import cache
 
 from .text import Target, Text, from_table
 
-#: Products of at least this many multiplications are for the BLAS.
+#: Products of at least this many multiplications use the BLAS.
 LARGE = 1 << 27
 
-#: Sums are split into parts of at most about so many terms.
+#: Sums are split into parts of at most about this many terms.
 DEEP = 256
 
 #: With so many rows, and terms, columns that are far apart are packed, too.
@@ -65,7 +65,7 @@ class _Tiles:
         self.suffix = f"v{self.lanes}f{8 * self.item}"
 
     def text(self) -> str:
-        """All functions."""
+        """Write all functions."""
         v, bits, s = self.vector, self.bits, self.suffix
         declared = [
             f"declare {v} @llvm.fmuladd.{s}({v}, {v}, {v})",
@@ -105,7 +105,7 @@ class _Tiles:
             )
 
     def _tile(self, rows: int, vectors: int, masked: bool) -> str:
-        """Some rows of the result, one or two vectors each."""
+        """Write the code for some rows of the result, one or two vectors each."""
         text = Text()
         masks = self._masks(text, vectors, masked)
         width = self.lanes * self.item
@@ -146,7 +146,7 @@ class _Tiles:
         )
 
     def _columns(self, vectors: int, masked: bool) -> str:
-        """All rows of one or two vectors of columns."""
+        """Write the code for all rows of one or two vectors of columns."""
         text = Text()
         width = vectors * self.lanes * self.item
         first, apart = text.variable("ptr"), text.variable("i64")
@@ -172,13 +172,13 @@ class _Tiles:
         )
 
     def _pack(self, text: Text, vectors: int, masked: bool) -> None:
-        """Copy columns that are apart in memory, row by row."""
+        """Pack columns that are not contiguous in memory, row by row."""
         width = vectors * self.lanes * self.item
         done = text.variable("i64")
         text.line(f"store i64 0, ptr {done}")
-        with text.when(text.emit(f"icmp eq i64 %bk, {self.item}")):  # then as many rows as columns at a time
+        with text.when(text.emit(f"icmp eq i64 %bk, {self.item}")):  # then square blocks at a time
             columns = [text.at("%b", "%bn", str(n)) for n in range(vectors * self.lanes)]
-            if masked:  # the others are never stored
+            if masked:  # the other lanes are never stored
                 columns = [
                     text.emit(f"select i1 {text.emit(f'icmp slt i64 {n}, %left')}, ptr {column}, ptr %b")
                     for n, column in enumerate(columns)
@@ -206,7 +206,7 @@ class _Tiles:
         apart = text.spread(self.lanes, "i64", "%bn")
         numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
         offsets = text.emit(f"mul <{self.lanes} x i64> {apart}, <{numbers}>")
-        with text.repeated(done, "%k") as k:  # what is left
+        with text.repeated(done, "%k") as k:  # the remainder
             start, to = text.at("%b", "%bk", k), text.at("%scratch", str(width), k)
             for n, mask in enumerate(masks):
                 first = text.at(start, "%bn", str(n * self.lanes))
@@ -219,7 +219,7 @@ class _Tiles:
                 text.line(f"store {self.vector} {found}, ptr {place}, align {self.item}")
 
     def _transposed(self, text: Text, rows: list[str]) -> list[str]:
-        """Exchange rows and columns of a square: interleave the first half of the rows with the second, again and
+        """Transpose a square: interleave the first half of the rows with the second, again and
         again."""
         half = self.lanes // 2
         low, high = (

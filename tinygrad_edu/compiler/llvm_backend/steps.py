@@ -1,6 +1,6 @@
-"""Instructions that are no group of loops over neighbors, as kernels: products, look-ups, moves by tables.
+"""Kernels for instructions that are not element-wise loops: products, look-ups, moves by tables.
 
-Each becomes a kernel that knows no sizes, and its table: which numbers, how many, how far apart. What does not fit is
+Each becomes a size-independent kernel and its table of addresses, sizes and strides. Unsupported instructions are
 left to numpy.
 """
 
@@ -43,7 +43,7 @@ def kernels(home: Arrays, it: Instruction, batch: int) -> list[Kernel] | None:
 
 
 def all_in_one(calls: Sequence[Kernel]) -> Kernel:
-    """Return a kernel that runs others, one after another."""
+    """Return a kernel that runs the given ones, one after another."""
     addresses = np.array([kernel.addresses() for kernel in calls], np.int64)
     return Kernel(moves.run_all(), [len(calls), _address(addresses)], (addresses, calls)).compiled()
 
@@ -71,7 +71,7 @@ class _Views:
         return View.access(self.home.arrays[x.array], x, self.it.loops, lanes, lanes=True)
 
     def reduced(self) -> bool:
-        """Return whether points are added up."""
+        """Return whether points are summed."""
         out = self.of(self.it.out)
         return any(n > 1 and not s for n, s in zip(self.shape, out.strides, strict=True))
 
@@ -86,7 +86,7 @@ def _offsets(shape: Sequence[int], strides: Sequence[int]) -> Any:
 
 # --- products --------------------------------------------------------------------------------------------------------
 
-#: Loops that are one in memory: how far they run, and the steps of out, a and b.
+#: Merged loops: their extents, and the strides of out, a and b.
 _Axis = tuple[int, tuple[int, int, int]]
 
 
@@ -120,7 +120,7 @@ def _product(views: _Views) -> list[Kernel] | None:
     k, (ak, bk, _) = inner.pop()
     large = m * n * k >= products.LARGE and views.home.target.here
     parts = next((p for p in range(-(-k // products.DEEP), 2 * k // products.DEEP + 1) if k % p == 0), 1)
-    if parts > 1 and not large:  # what is packed should stay in the nearest cache
+    if parts > 1 and not large:  # packed data should stay in the fastest cache
         k //= parts
         inner.append((parts, (k * ak, k * bk, 0)))
     rest += rows + columns

@@ -1,6 +1,6 @@
-"""Write LLVM's language: named values, loops and conditions.
+"""Write LLVM IR: named values, loops and conditions.
 
-Counters and other variables are in memory as far as the text is concerned; LLVM puts them into registers.
+Counters and other variables are written as memory; LLVM puts them into registers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Target:
-    """What a processor is good at.
+    """Vector and tile sizes that suit a processor.
 
     Attributes:
         width: bytes of a value in fused loops: enough registers to hide the latency of an operation.
@@ -42,8 +42,8 @@ class Text:
     """The body of a function.
 
     Attributes:
-        entry: the lines before all others, which reserve memory and read the table.
-        lines: the lines after them.
+        entry: the first lines, which reserve memory and read the table.
+        lines: the remaining lines.
     """
 
     def __init__(self) -> None:
@@ -52,13 +52,13 @@ class Text:
         self.count = 0
 
     def emit(self, expression: str) -> str:
-        """Write a line that names a value."""
+        """Write an instruction with a result, and return the result's name."""
         self.count += 1
         self.lines.append(f"  %v{self.count} = {expression}")
         return f"%v{self.count}"
 
     def line(self, text: str) -> None:
-        """Write a line without a result."""
+        """Write an instruction without a result."""
         self.lines.append(f"  {text}")
 
     def variable(self, kind: str) -> str:
@@ -76,14 +76,14 @@ class Text:
         return self.moved(pointer, self.emit(f"mul nsw i64 {step}, {index}"))
 
     def spread(self, lanes: int, kind: str, value: str) -> str:
-        """Return a vector that has the same number everywhere."""
+        """Return a vector with the same number in all lanes."""
         one = self.emit(f"insertelement <{lanes} x {kind}> poison, {kind} {value}, i64 0")
         zeros = f"<{lanes} x i32> zeroinitializer"
         return self.emit(f"shufflevector <{lanes} x {kind}> {one}, <{lanes} x {kind}> poison, {zeros}")
 
     @contextmanager
     def loop(self, extent: str, step: int = 1, first: str = "0") -> Iterator[str]:
-        """Write a loop, as long as a whole step is left; yields the name of its counter."""
+        """Write a loop that runs while a whole step remains; yield the name of its counter."""
         counter = self.variable("i64")
         self.line(f"store i64 {first}, ptr {counter}")
         with self.repeated(counter, extent, step) as i:
@@ -91,7 +91,7 @@ class Text:
 
     @contextmanager
     def repeated(self, counter: str, extent: str, step: int = 1) -> Iterator[str]:
-        """Write a loop that goes on where its counter, a variable, is."""
+        """Write a loop that continues from the current value of its counter, a variable."""
         self.count += 1
         head, body, end = (f"{word}{self.count}" for word in ("head", "body", "end"))
         self.line(f"br label %{head}")
@@ -108,7 +108,7 @@ class Text:
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Write lines that run if a bit is set."""
+        """Write a block that runs if a bit is set."""
         self.count += 1
         then, end = (f"{word}{self.count}" for word in ("then", "done"))
         self.line(f"br i1 {condition}, label %{then}, label %{end}")
@@ -118,7 +118,7 @@ class Text:
         self.lines.append(f"{end}:")
 
     def function(self, head: str) -> str:
-        """Return the text of the whole function, which returns nothing."""
+        """Return the text of the whole function, whose result is void."""
         return "\n".join([f"define {head} {{", *self.entry, *self.lines, "  ret void", "}"])
 
 

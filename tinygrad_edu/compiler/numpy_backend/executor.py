@@ -1,6 +1,6 @@
 """The fast back end: a program becomes a list of calls of numpy functions on memory that is laid out in advance.
 
-For a given batch size every array gets its place in one block of memory (which is reused as soon as the array is no
+For a given batch size, every array gets its position in one block of memory (reused as soon as the array is no
 longer needed), every access becomes a strided view of it, and every instruction becomes one or a few calls with
 ``out=``. Running the program is then a loop over these calls that allocates next to nothing.
 """
@@ -32,10 +32,10 @@ from . import scalars
 from .buffers import Buffers, Step
 from .lowering import lower
 
-#: Instructions of at most this many points are for Python, if most instructions of a program are so small.
+#: Instructions of at most this many points run in Python, if most instructions of a program are that small.
 FEW = 16
 
-#: A program of many instructions would take too long to compile: there, kernels are for those with many points.
+#: Programs of many instructions would take too long to compile: there, only those with many points get kernels.
 MANY, SMALLEST = 512, 4096
 
 FloatArray = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -51,11 +51,11 @@ class NumpyExecutor(Executor):
         batch: the number of lanes.
         share: which examples of a larger batch these are, if there is one; the gradient is then their part of it.
         native: whether groups of instructions run as machine code, if llvmlite is installed.
-        often: whether it will run so often that any time for compiling it is worthwhile.
-        apart: whether every instruction runs alone and stores its numbers.
+        often: whether it will run so often that any compile time pays off.
+        apart: whether every instruction runs separately and stores its numbers.
 
     Attributes:
-        program: the program that runs, with copies of some instructions if that saves time.
+        program: the program that runs, with some instructions duplicated if that saves time.
         source: the given program.
         schedule: the instructions in the order in which they run, alone or in groups.
         inputs: where the program reads its inputs, each of shape (batch, …); writing into these arrays directly avoids
@@ -134,7 +134,7 @@ class NumpyExecutor(Executor):
         self._native = alone if isinstance(alone, machine.Kernel) else None
 
     def local_memory(self, size: int) -> Any:
-        """Return memory for a kernel to use while it runs, shared by all or separate."""
+        """Return scratch memory for a kernel, shared by all kernels or separate."""
         if size <= len(self._local):
             return self._local
         self.kept.append(memory.empty((size,), np.uint8))
@@ -151,7 +151,7 @@ class NumpyExecutor(Executor):
         program = self.program
         hidden = {array for item in self.schedule for array in fusion.unwritten(item)}
         first, last = lifetimes(program, self.schedule)
-        for _, it in self.residents.values():  # the numbers are there before the program starts, and stay
+        for _, it in self.residents.values():  # the numbers are written before the program starts, and stay
             first[it.out.array], last[it.out.array] = -1, 1 << 60
         line = memory.LINE // self.dtype.itemsize
         sizes: dict[int, int] = {}  # in whole cache lines
@@ -181,7 +181,7 @@ class NumpyExecutor(Executor):
             self.arrays[number] = view.array((*it.loops, self.batch))
 
     def _logical(self, number: int, physical: Any) -> Any:
-        """The axes in the order of the program, the lanes last."""
+        """Return the axes in the order of the program, the lanes last."""
         order = self.orders[number]
         wanted = [*range(len(self.program.arrays[number].shape)), *([LANES] if LANES in order else [])]
         return physical.transpose([order.index(axis) for axis in wanted])
@@ -192,7 +192,7 @@ class NumpyExecutor(Executor):
         """Fill in the inputs, each of shape (batch, …), run, and return the outputs, shape (n, batch) or (n,)."""
         self._fill(inputs)
         if self._native:
-            self._native()  # all of it
+            self._native()  # the whole program
         else:
             with np.errstate(all="ignore"):
                 for call in self._calls:
@@ -202,7 +202,7 @@ class NumpyExecutor(Executor):
     def timed(self, inputs: Sequence[Any]) -> list[float]:
         """Run, and return the seconds that each instruction took; timing adds overhead.
 
-        The time of a group is split by the numbers that its instructions compute.
+        The time of a group is split in proportion to the numbers that its instructions compute.
         """
         self._fill(inputs)
         spent = [0.0] * len(self.schedule)
@@ -232,11 +232,11 @@ class NumpyExecutor(Executor):
             np.multiply(kept, array.data[1], out=self.arrays[number])
 
     def outputs(self) -> Any:
-        """The results of the latest run."""
+        """Return the results of the latest run."""
         return self._outputs.copy()
 
     def find_not_finite(self) -> Instruction | None:
-        """Let every instruction of the given program store its numbers, and inspect them."""
+        """Run every instruction of the given program separately, and inspect its stored numbers."""
         gradient = None if self.program.gradient is None else np.zeros_like(self.arrays[self.program.gradient])
         parameters = next((a for a, x in zip(self.arrays, self.program.arrays, strict=True) if x.kind == "parameter"))
         apart = NumpyExecutor(self.source, parameters, gradient, self.batch, self.share, apart=True)
@@ -246,11 +246,11 @@ class NumpyExecutor(Executor):
         return super(NumpyExecutor, apart).find_not_finite()
 
     def one_by_one(self) -> Iterator[tuple[Instruction, Any]]:
-        """See :class:`Executor`; for one that runs every instruction apart."""
+        """See :class:`Executor`; this is for one that runs every instruction separately."""
         with np.errstate(all="ignore"):
             for n, (step, place) in enumerate(self.steps):
                 step()
-                if n + 1 == len(self.steps) or self.steps[n + 1][1] != place:  # the instruction is done
+                if n + 1 == len(self.steps) or self.steps[n + 1][1] != place:  # the instruction is complete
                     number = self.schedule[place]
                     assert isinstance(number, int)
                     it = self.program.instructions[number]
