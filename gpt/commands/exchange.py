@@ -28,6 +28,9 @@ def add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
     command.add_argument("--meta", metavar="FILE", help="write the alphabet as nanoGPT's meta.pkl as well")
     command.add_argument(
+        "--wasm", action="store_true", help="make OUT a folder that trains and samples in browsers (needs llvmlite)"
+    )
+    command.add_argument(
         "--hugging-face", action="store_true", help="make OUT a folder that Hugging Face's GPT2LMHeadModel reads"
     )
 
@@ -60,6 +63,18 @@ def run_export(options: argparse.Namespace) -> int:
     model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
     out, meta = Path(options.file), options.meta and Path(options.meta).absolute()
     count = f"the model of step {step}, {len(model.parameters()):,} parameters"
+    if options.wasm:
+        if meta or options.hugging_face:
+            raise ConfigError("--wasm makes a folder of its own: leave out --meta and --hugging-face")
+        from ..engines.wasm import to_wasm
+
+        made = to_wasm(model, config.train, tokenizer, _optimizer(folder, config, step))
+        made.save(out)
+        size = f"{len(made.bytes) / 2**20:.1f} MB, {made.description['pages'] / 16:.0f} MB of memory"
+        print(f"Wrote {out}: {count} ({size}); step.js there says how a page loads it")
+        if config.model.dropout:
+            print("It trains without dropout, which has no counterpart there")
+        return 0
     if options.hugging_face:
         convert.export_hugging_face(out, model, config, tokenizer, step)
         print(f"Wrote {out}: {count}; GPT2LMHeadModel.from_pretrained({str(out)!r}) reads it")

@@ -70,6 +70,14 @@ class CachedScorer:
         self._kept: list[Any]  # for every layer keys, then values                                   # (T, nh, hs)
         self._seen: list[int] = []
 
+    @property
+    def program(self) -> Compiled:
+        """The program for one token: (token, position, mask, keys and values) → (logits, its keys and values)."""
+        if self._bound is None:
+            self([0])
+            self.forget()
+        return self._step
+
     def forget(self) -> None:
         """Begin again, with the model as it is now."""
         self._seen = []

@@ -9,6 +9,7 @@ import math
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,11 @@ def ask(what: str, argument: Any = None) -> Any:
 def load(module: WasmModule) -> None:
     """Load a module."""
     ask("load", base64.b64encode(module.bytes).decode())
+
+
+def load_file(path: Path) -> None:
+    """Load a file."""
+    ask("load", base64.b64encode(path.read_bytes()).decode())
 
 
 def _plain(x: Any) -> Any:

@@ -24,7 +24,7 @@ from tinygrad_edu import Value, jit, nn
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import SGD, AdamW
 from tinygrad_edu.compiler.wasm_backend import binary
-from tinygrad_edu.compiler.wasm_backend.module import build
+from tinygrad_edu.compiler.wasm_backend.module import Function, build
 from tinygrad_edu.errors import CompileError
 
 pytestmark = [pytest.mark.native, pytest.mark.node]
@@ -37,7 +37,8 @@ class InNode(Swept):
         forward, backward = self._programs()
         p = self.parameters
         whole = {"all": (0, [len(p)])}
-        load(build({"forward": forward, "step": backward}, 1, p.array, p.gradient, whole, ["gradients"], None))
+        functions = {"forward": Function(forward, 1, ["gradients"]), "step": Function(backward, 1, ["gradients"])}
+        load(build(functions, p.array, p.gradient, whole, None, {}))
         out = np.array(ask("forward", [batch])[0])
         with suppress(Refused):  # infinities among the results
             ask("step", [batch])
@@ -191,7 +192,7 @@ def test_refusals_of_the_compiler() -> None:
     compiled([1.0])
     with pytest.raises(ValueError, match="batch must be a whole number of examples, at least 1; got the int 0"):
         compiled.to_wasm(batch=0)
-    with pytest.raises(ValueError, match="the optimizer is for other parameters"):
+    with pytest.raises(ValueError, match="the optimizer has other parameters"):
         compiled.to_wasm(optimizer=AdamW(small().parameters))
     drop = nn.Dropout(0.5)
     random = jit(lambda x: drop([w[0] * x])[0], w)

@@ -11,8 +11,8 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
     "tinygrad_edu": 4_320,  # without the compiler
-    "tinygrad_edu/compiler": 11_990,
-    "gpt": 10_440,
+    "tinygrad_edu/compiler": 12_140,
+    "gpt": 10_490,
     "viz": 15_210,
     "lessons": 8_400,
 }

@@ -48,6 +48,7 @@ from .llvm_backend import codegen as native
 from .numpy_backend.entry import NumpyBackend
 from .optim import SGD, Adam, AdamW, clip_grad_norm
 from .parameters import Parameters
+from .wasm_backend.module import WasmModule
 
 __all__ = [
     "SGD",
@@ -60,6 +61,7 @@ __all__ = [
     "NumpyBackend",
     "Parameters",
     "Stats",
+    "WasmModule",
     "clip_grad_norm",
     "jit",
     "native",

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -35,7 +35,7 @@ from .program.autodiff import differentiate
 from .program.ir import Access, Instruction, Program
 from .vectorize.packs import vectorize
 from .vectorize.to_program import to_program
-from .wasm_backend.module import WasmModule, build
+from .wasm_backend.module import Function, WasmModule, build
 
 
 @dataclass(frozen=True)
@@ -457,7 +457,14 @@ class Compiled:
         own = parameters.gradient if gradient else None
         return parameters.backend.executor(program, parameters.current(), own, size, often)
 
-    def to_wasm(self, *, batch: int = 1, optimizer: ArrayOptimizer | None = None) -> WasmModule:
+    def to_wasm(
+        self,
+        *,
+        batch: int = 1,
+        optimizer: ArrayOptimizer | None = None,
+        others: Mapping[str, Compiled] | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> WasmModule:
         """Return the function, as it was compiled last, as a WebAssembly module for browsers and Node.
 
         Its memory has the parameters as they are now. A function that returns one Value also gets its gradient (the
@@ -467,26 +474,44 @@ class Compiled:
             batch: how many examples each call takes.
             optimizer: an optimizer of these parameters, to go on with what it has; by default a new
                 :class:`AdamW` with its usual settings.
+            others: more functions of these parameters, by the names of their exports, for one example at a time.
+            notes: what the description should say besides; JSON.
 
         Raises:
             CompileError: if it was not compiled yet; if something in it has no counterpart there; without llvmlite.
         """
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"batch must be a whole number of examples, at least 1; got {shown(batch)}")
-        version, parameters = self._latest(), self.parameters
+        parameters, others = self.parameters, others or {}
         if not isinstance(parameters.backend, NumpyBackend):
             raise CompileError(f"to_wasm needs parameters on NumpyBackend, these are on {parameters.backend!r}")
-        if optimizer is not None and optimizer.parameters is not parameters:
-            raise ValueError("the optimizer is for other parameters; make it with the parameters of this function")
+        for what, one in {"the optimizer": optimizer, **others}.items():
+            if one is not None and one.parameters is not parameters:
+                raise ValueError(f"{what} has other parameters; make it with the parameters of this function")
         with parameters.lock, collector_paused():
-            numbers, programs, state = parameters.current(), {"forward": version.forward}, None
+            version, state = self._for_module(), None
+            functions = {"forward": Function(version.forward, batch, self._names(version))}
             if version.structure[0] in ("value", "plain") and len(parameters):
                 version.gradient = version.gradient or differentiate(version.forward)
-                programs = {"step": version.gradient, **programs}
+                functions["step"] = Function(version.gradient, batch, self._names(version))
                 state = (optimizer or AdamW(parameters)).for_module()
-            names = [*inspect.signature(self.function).parameters][: len(version.signature)]
-            names += [f"argument {n + 1}" for n in range(len(names), len(version.signature))]
-            return build(programs, batch, numbers, parameters.gradient, parameters.tensors(), names, state)
+            for name, other in others.items():
+                own = other._for_module()
+                functions[name] = Function(own.forward, 1, other._names(own))
+            numbers, tensors = parameters.current(), parameters.tensors()
+            return build(functions, numbers, parameters.gradient, tensors, state, notes or {})
+
+    def _for_module(self) -> _Version:
+        version = self._latest()
+        if version.layout != self.parameters.layout:
+            raise CompileError(f"another function has added parameters since {self._name} was called: call it again")
+        return version
+
+    def _names(self, version: _Version) -> list[str]:
+        """Return the names of the arguments."""
+        given = enumerate(inspect.signature(self.function).parameters.values())
+        names = [p.name for n, p in given if p.kind != p.VAR_POSITIONAL and n < len(version.signature)]
+        return names + [f"argument {n + 1}" for n in range(len(names), len(version.signature))]
 
     def seed(self, seed: int) -> None:
         """Restart the random draws of Dropout."""

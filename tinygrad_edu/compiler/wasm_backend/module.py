@@ -19,7 +19,7 @@ from .binary import PAGE, module
 from .layout import Calls, Layout, WasmExecutor
 from .texts import joined
 
-__all__ = ["Optimizer", "WasmModule", "build"]
+__all__ = ["Function", "Optimizer", "WasmModule", "build"]
 
 #: The custom section of a module with its description.
 SECTION = "tinygrad_edu"
@@ -49,6 +49,21 @@ class WasmModule:
 
 
 @dataclass(frozen=True)
+class Function:
+    """A program that a module runs.
+
+    Attributes:
+        program: with or without a gradient.
+        batch: how many examples it takes.
+        arguments: their names.
+    """
+
+    program: Program = field(repr=False)
+    batch: int
+    arguments: Sequence[str] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Optimizer:
     """What a module needs to know of an optimizer.
 
@@ -66,38 +81,36 @@ class Optimizer:
 
 
 def build(
-    programs: Mapping[str, Program],
-    batch: int,
+    functions: Mapping[str, Function],
     parameters: Any,
     gradient: Any,
     tensors: Mapping[str, tuple[int, list[int]]],
-    arguments: Sequence[str],
     optimizer: Optimizer | None,
+    notes: Mapping[str, Any],
 ) -> WasmModule:
     """Return a module.
 
     Args:
-        programs: by the name of the function that runs each.
-        batch: the number of examples.
+        functions: by name.
         parameters, gradient: numpy's arrays of them.
         tensors: by name, where each begins in the array of parameters, and its shape.
-        arguments: the names of the function's arguments.
         optimizer: what moves the parameters; None leaves that out.
+        notes: what the description says besides.
 
     Raises:
         CompileError: without llvmlite; for a program that draws random numbers, or for which there is no formula.
     """
     if not codegen.available():
         raise CompileError("to_wasm needs llvmlite: pip install 'tinygrad_edu[native]'")
-    for program in programs.values():
-        if any(array.kind == "random" for array in program.arrays):
+    for one in functions.values():
+        if any(array.kind == "random" for array in one.program.arrays):
             raise CompileError(
                 "to_wasm has no random numbers, and the function has Dropout: put the model in eval() mode, or set "
                 "dropout to 0"
             )
     runs = {
-        name: WasmExecutor(program, parameters, gradient if program.gradient is not None else None, batch)
-        for name, program in programs.items()
+        name: WasmExecutor(one.program, parameters, gradient if one.program.gradient is not None else None, one.batch)
+        for name, one in functions.items()
     }
     layout = Layout()
     for executor in runs.values():
@@ -129,8 +142,10 @@ def build(
         )
     kind = {4: "float32", 8: "float64"}[parameters.itemsize]
     description = {
-        "version": 1, "batch": batch, "pages": pages, "dtype": kind,
-        "programs": {name: _described(layout, executor, arguments) for name, executor in runs.items()},
+        "version": 1, "pages": pages, "dtype": kind,
+        "programs": {
+            name: _described(layout, executor, functions[name].arguments) for name, executor in runs.items()
+        },
         "parameters": {
             "offset": layout.place_of(parameters), "size": len(parameters),
             "tensors": {name: {"start": start, "shape": shape} for name, (start, shape) in tensors.items()},
@@ -141,10 +156,11 @@ def build(
             "numbers": [layout.place_of(array) for array in optimizer.numbers],
             "state": {name: layout.place_of(array) for name, array in optimizer.state.items()},
         },
+        "notes": notes,
     }  # fmt: skip
     compiled = codegen.wasm_object(joined(list(texts), order))
-    notes = {SECTION: json.dumps(description).encode()}
-    return WasmModule(module(compiled, {name: name for name in calls}, pages, bytes(layout.data), notes), description)
+    said = {SECTION: json.dumps(description).encode()}
+    return WasmModule(module(compiled, {name: name for name in calls}, pages, bytes(layout.data), said), description)
 
 
 def _described(layout: Layout, executor: WasmExecutor, arguments: Sequence[str]) -> dict[str, Any]:
@@ -163,6 +179,7 @@ def _described(layout: Layout, executor: WasmExecutor, arguments: Sequence[str])
         )  # fmt: skip
     out = executor.results
     return {
+        "batch": executor.batch,
         "inputs": inputs,
         "outputs": {"offset": layout.place_of(out), "shape": list(out.shape), "strides": list(out.strides)},
     }

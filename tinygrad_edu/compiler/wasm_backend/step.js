@@ -4,6 +4,7 @@
 //   model.step([xs, ys]);                         // the loss of a batch; model.loss; its gradient is in model.gradient
 //   model.update({ lr: 0.001 });                  // moves model.parameters
 //   model.forward([xs, ys]);                      // the results of every example
+//   model.sample({ prompt: "To be", length: 100 });   // of a language model: text
 //
 // As a script in a page it defines `tinygrad.load`; in Node, `const { load } = require("./step.js")`.
 "use strict";
@@ -83,17 +84,90 @@
 
     // The results of every example: a list of arrays, each with the numbers of the function's result in its order.
     forward(inputs) {
-      const rows = this.#run("forward", inputs);
+      return this.run("forward", inputs);
+    }
+
+    // The same of any program of the module.
+    run(name, inputs) {
+      const rows = this.#run(name, inputs);
       const each = (n) => this.#array(rows.map((row) => row[row.length > 1 ? n : 0]));
-      return Array.from({ length: this.description.batch }, (_, n) => each(n));
+      return Array.from({ length: this.description.programs[name].batch }, (_, n) => each(n));
+    }
+
+    // Scales the gradient down if its norm is larger; returns the norm before.
+    clip(largest) {
+      const { offset, size } = this.description.gradient;
+      const gradient = this.#view(offset, size);
+      const norm = Math.sqrt(gradient.reduce((sum, x) => sum + x * x, 0));
+      if (norm > largest) gradient.forEach((x, n) => (gradient[n] = (x * largest) / norm));
+      return norm;
+    }
+
+    // Text that continues a prompt, token by token; the keys and values of earlier ones stay in memory. A full context
+    // drops its older half. `temperature` 0 always takes the most likely; `random` returns numbers from 0 to 1.
+    sample({ prompt, length = 100, temperature = 1, top_k = Infinity, random = Math.random } = {}) {
+      const own = this.description.notes.sampling;
+      if (!own) throw new Error("this module writes no text: `gpt export RUN FOLDER --wasm` makes one that does");
+      if (!Number.isInteger(length) || length < 0) throw new Error(`length must be a number of tokens, got ${length}`);
+      if (!(temperature >= 0 && temperature < Infinity)) {
+        throw new Error(`temperature must be a finite number of at least 0, got ${temperature}`);
+      }
+      if (!(top_k >= 1)) throw new Error(`top_k must be at least 1, got ${top_k}`);
+      const alphabet = Array.from(own.alphabet);
+      const tokens = Array.from(prompt ?? alphabet[0], (letter) => {
+        if (!alphabet.includes(letter)) throw new Error(`the model has no character ${JSON.stringify(letter)}`);
+        return alphabet.indexOf(letter);
+      });
+      if (!tokens.length) throw new Error("a prompt needs at least one character");
+      let window = tokens.slice(-own.block_size);
+      let known = 0;
+      const made = [];
+      while (made.length < length) {
+        if (window.length > own.block_size) {
+          window = window.slice(Math.max(1, Math.floor(own.block_size / 2)));
+          known = 0;
+        }
+        let scores;
+        for (; known < window.length; known++) scores = this.#oneMore(own, window[known], known);
+        const next = draw(scores, temperature, top_k, random);
+        made.push(next);
+        window.push(next);
+      }
+      return made.map((token) => alphabet[token]).join("");
+    }
+
+    // The scores after one more token, whose keys and values are kept for the next.
+    #oneMore({ vocab_size, block_size, hidden }, token, position) {
+      const [first, where, mask, ...kept] = this.description.programs.token.inputs;
+      const places = mask.shape[1] - 1;
+      const open = Array.from({ length: places + 1 }, (_, n) => (n < position || n === places ? 0 : hidden));
+      this.#write(first, [token]);
+      this.#write(where, [position]);
+      this.#write(mask, open);
+      this.#exports.token();
+      const out = this.#read("token").map((row) => row[0]);
+      if (position < Math.min(places, block_size - 1)) {
+        let at = vocab_size;
+        for (const { offset, shape, strides } of kept) {
+          const type = ARRAYS[this.description.dtype];
+          const memory = new type(this.#memory);
+          for (let head = 0; head < shape[1]; head++) {
+            for (let n = 0; n < shape[3]; n++) {
+              const place = offset + head * strides[1] + position * strides[2] + n * strides[3];
+              memory[place / type.BYTES_PER_ELEMENT] = out[at++];
+            }
+          }
+        }
+      }
+      return out.slice(0, vocab_size);
     }
 
     // A step of the optimizer; `lr` and its other settings stay what they are unless they are given.
-    update(settings = {}) {
+    update(settings) {
       const own = this.description.optimizer;
       if (!own) throw new Error("this module has no optimizer");
       if (!this.#ready) throw new Error("there is no gradient yet: call step first");
-      for (const [name, given] of Object.entries(settings)) {
+      for (const [name, given] of Object.entries(settings ?? {})) {
         if (!["lr", "betas", "eps", "momentum", "weight_decay"].includes(name) || !(name in own)) {
           throw new Error(`${own.kind} has no setting ${name}`);
         }
@@ -119,12 +193,17 @@
     }
 
     #run(name, inputs) {
-      const { inputs: wanted, outputs } = this.description.programs[name];
+      const { inputs: wanted } = this.description.programs[name];
       const given = Array.isArray(inputs) ? inputs : wanted.map(({ name }) => (inputs ?? {})[name]);
       const names = wanted.map((one) => one.name).join(", ");
       if (given.length !== wanted.length) throw new Error(`expected the arguments ${names}, got ${given.length}`);
       wanted.forEach((one, n) => this.#write(one, given[n]));
       this.#exports[name]();
+      return this.#read(name);
+    }
+
+    #read(name) {
+      const { outputs } = this.description.programs[name];
       const [n, lanes] = [outputs.shape[0], outputs.shape[1] ?? 1];
       const item = ARRAYS[this.description.dtype].BYTES_PER_ELEMENT;
       const [row, lane] = [outputs.strides[0] / item, (outputs.strides[1] ?? 0) / item];
@@ -181,6 +260,18 @@
         all.map(([name, { start, shape }]) => [name, this.#view(offset + start * item, count(shape))]),
       );
     }
+  }
+
+  // A token, each with its probability.
+  function draw(scores, temperature, top_k, random) {
+    if (!scores.every(Number.isFinite)) throw new Error("the model's scores are not finite: its training diverged");
+    const order = scores.map((_, n) => n).sort((a, b) => scores[b] - scores[a] || a - b);
+    if (temperature === 0) return order[0];
+    const kept = order.slice(0, top_k);
+    const powers = kept.map((n) => Math.exp((scores[n] - scores[order[0]]) / temperature));
+    let point = random() * powers.reduce((a, b) => a + b, 0);
+    const found = powers.findIndex((power) => (point -= power) < 0);
+    return kept[found < 0 ? kept.length - 1 : found];
   }
 
   const own = { load };

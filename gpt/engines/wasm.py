@@ -1,0 +1,42 @@
+"""A run as a WebAssembly module: it goes on training, and writes text, in a browser or in Node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinygrad_edu import compiler
+from tinygrad_edu.compiler import Parameters, WasmModule
+
+from ..config import TrainConfig
+from ..model import GPT
+from ..tokenizer import CharTokenizer
+from .base import adamw_settings
+from .kv_cache import HIDDEN, CachedScorer, in_evaluation
+
+__all__ = ["to_wasm"]
+
+
+def to_wasm(model: GPT, config: TrainConfig, tokenizer: CharTokenizer, state: Mapping[str, Any] | None) -> WasmModule:
+    """Return the module: ``step``, ``update`` and ``sample`` of ``step.js``, for the batch and the context of the run.
+
+    Args:
+        model: the model; dropout is left out.
+        config: the settings of its training.
+        tokenizer: its alphabet.
+        state: that of the optimizer, to go on with; None begins a new one.
+    """
+    parameters = Parameters(model)
+    loss = compiler.jit(model.loss, parameters, watch=False)
+    nothing = [[0] * model.config.block_size]
+    in_evaluation(model, loss, loss, nothing, nothing)
+    token = CachedScorer(model, parameters).program
+    optimizer = compiler.AdamW(parameters, **adamw_settings(model, config))
+    if state is not None:
+        optimizer.load_state_dict(state)
+    sampling = {
+        "alphabet": tokenizer.alphabet, "vocab_size": model.config.vocab_size, "block_size": model.config.block_size,
+        "hidden": HIDDEN,
+    }  # fmt: skip
+    notes = {"sampling": sampling, "grad_clip": config.grad_clip}
+    return loss.to_wasm(batch=config.batch_size, optimizer=optimizer, others={"token": token}, notes=notes)
