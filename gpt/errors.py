@@ -51,7 +51,7 @@ class DivergedError(GPTError):
     exit_code = 1
     has_lines = True
 
-    def __init__(self, message: str, batch: Sequence[tuple[list[int], list[int]]] = ()) -> None:
+    def __init__(self, message: str, batch: Sequence[tuple[list[Any], ...]] = ()) -> None:
         super().__init__(message)
         self.batch = batch
 

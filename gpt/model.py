@@ -277,12 +277,16 @@ class GPT(Module):
             )
         return [self.lm_head(v) for v in self.transformer(tokens, cache)]
 
-    def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
-        """Return the mean surprise about the next token over all positions, in nats.    # (T), (T) → ()"""
+    def loss(self, tokens: Sequence[int], targets: Sequence[int], weights: Sequence[float] | None = None) -> Value:
+        """Return the mean surprise about the next token over all positions, in nats.    # (T), (T) → ()
+
+        With ``weights``, one per position, it is their sum, each times its weight: 0 leaves out a target.
+        """
         if len(tokens) != len(targets):
             raise ConfigError(f"every token needs a target: got {len(tokens)} tokens and {len(targets)} targets")
         logits = self(tokens)
-        return F.mean([F.cross_entropy(row, target) for row, target in zip(logits, targets, strict=True)])
+        losses = [F.cross_entropy(row, target) for row, target in zip(logits, targets, strict=True)]
+        return F.mean(losses) if weights is None else F.dot(weights, losses)
 
     def seed_dropout(self, seed: int | str) -> None:
         """Make the next dropout masks depend on this seed alone, so that a resumed run draws the same ones."""

@@ -154,6 +154,7 @@ def generate(
     repetition_penalty: float = 1.0,
     repetition_window: int = 64,
     context_shift: int | None = None,
+    end: int | None = None,
     rng: random.Random,
 ) -> Iterator[int]:
     """Yield up to ``max_new_tokens`` tokens that continue ``prompt``, one at a time.
@@ -167,6 +168,7 @@ def generate(
         context_shift: how many of the oldest tokens are forgotten when the context is full; half of it by default. All
             positions shift then, and everything kept has to be computed again, so 1 is the longest memory and the
             slowest.
+        end: the token before which to stop, as at the end of a document.
         rng: where the chance comes from.
 
     Raises ConfigError for an empty prompt or a setting out of range.
@@ -192,6 +194,8 @@ def generate(
         if repetition_penalty != 1.0:
             scores = penalize_repetition(scores, text[-repetition_window:], repetition_penalty)
         token = draw(distribution(scores, temperature, top_k, top_p, min_p), rng)
+        if token == end:
+            return
         text.append(token)
         seen.append(token)
         yield token

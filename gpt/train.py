@@ -102,7 +102,7 @@ def start(folder: Path, config: RunConfig, corpus: Corpus) -> Run:
     """Start a new run in ``folder``, which is made; settings and a first checkpoint are written before the first
     step."""
     model = GPT(config.model, seed=config.train.seed)
-    run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, _baselines(corpus))
+    run = Run(folder, config, corpus, model, make_engine(model, config.train), 0, corpus.baselines())
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)  # of one that was killed before its first checkpoint
     checkpoint.rewrite_log(folder, [])
@@ -137,7 +137,7 @@ def resume(folder: Path, config: RunConfig, text: Text | str) -> Run:
         engine.load_optimizer_state(state.optimizer)
     except StateDictError as error:
         raise CheckpointError(f"{source} does not fit this model: {error}") from None
-    run = Run(folder, config, corpus, model, engine, state.step, _baselines(corpus))
+    run = Run(folder, config, corpus, model, engine, state.step, corpus.baselines())
     # Steps after the checkpoint will be made again, and logged again; at step 0 that is everything.
     log = [record for record in checkpoint.read_log(folder) if record["step"] <= state.step and state.step > 0]
     remove_leftovers(folder)
@@ -180,10 +180,6 @@ def _complete(run: Run, best: int | None) -> None:
         snapshots.take(run.folder, run.step, plan)
 
 
-def _baselines(corpus: Corpus) -> list[Baseline]:
-    return ngram.baselines(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
-
-
 @collector_paused()
 def save(run: Run) -> None:
     """Write both safetensors files, the training state first, since resuming needs only that one."""
@@ -210,7 +206,8 @@ def train(run: Run) -> Result:
     full disk; in both cases the last checkpoint stays as it is.
     """
     config, folder = run.config, run.folder
-    progress = Progress(run.step, config.train.steps, config.train.batch_size * config.model.block_size)
+    characters = config.train.batch_size * run.corpus.characters_per_sequence(config.model.block_size)
+    progress = Progress(run.step, config.train.steps, characters)
     try:
         with (
             closing(progress),
@@ -409,13 +406,16 @@ def first_prompt(tokenizer: CharTokenizer) -> str:
 
 
 def sample_text(run: Run) -> str:
-    """A short text by the model as it is now; it depends on seed and step only."""
-    tokenizer = run.corpus.tokenizer
-    prompt = tokenizer.encode(first_prompt(tokenizer))
+    """A short text by the model as it is now, or some documents; it depends on seed and step only."""
+    tokenizer, end = run.corpus.tokenizer, run.corpus.end
+    prompt = tokenizer.encode(run.config.opening("") or first_prompt(tokenizer))
     rng = random.Random(f"{run.config.train.seed} sample {run.step}")
-    return tokenizer.decode(
-        generate(run.engine.scorer(), run.config.model.block_size, prompt, SAMPLE_CHARACTERS, rng=rng)
-    )
+    written, left = [], SAMPLE_CHARACTERS
+    while left > 0:
+        tokens = generate(run.engine.scorer(), run.config.model.block_size, prompt, left, end=end, rng=rng)
+        written.append(tokenizer.decode(tokens))
+        left -= len(written[-1]) + 1  # the end
+    return "\n".join(written)
 
 
 def _framed(text: str) -> str:

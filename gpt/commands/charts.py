@@ -162,7 +162,7 @@ _SAMPLING = {"temperature": 0.7, "top_k": 10, "top_p": 0.9, "min_p": None}
 
 def _next(options: argparse.Namespace) -> Chart:
     run = PicturedRun.open(options.folder, best=options.best)
-    tokens = run.tokens(options.text, len(options.text) if options.text else run.config.model.block_size)
+    tokens = run.tokens(options.text, len(options.text) + 1 if options.text else run.config.model.block_size)
     chosen = {name: getattr(options, name) for name in _SAMPLING}
     if all(value is None for value in chosen.values()):
         chosen = _SAMPLING

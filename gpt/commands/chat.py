@@ -1,6 +1,7 @@
 """``python -m gpt chat``: type a line, and the model continues it.
 
-The model was trained to continue a text, not to answer, so this is one text that you and the model write in turns.
+The model was trained to continue a text, not to answer, so this is one text that you and the model write in turns. If
+it was trained on documents, every line of yours is the beginning of one.
 """
 
 from __future__ import annotations
@@ -87,20 +88,26 @@ def run(options: argparse.Namespace) -> int:
                 else:
                     print(_changed(options, line))
                 continue
-            text += tokenizer.encode(config.normalized(f"{line}\n") if line or not text else "")
-            tokens = generate(
-                score, config.model.block_size, text, options.max_new_tokens, rng=rng, **sampling(options)
-            )
-            try:
-                for token in _lines(tokens, tokenizer.encode("\n")[0], options.lines):
-                    text.append(token)
-                    print(tokenizer.decode([token]), end="", flush=True)
-                    console.end_if_unread()
-            except KeyboardInterrupt:
-                if not asks:
-                    raise
-            if tokenizer.decode(text[-1:]) != "\n":
-                print(flush=True)
+            for _ in range(options.lines if config.documents else 1):
+                if config.documents:  # each begins with the line, and knows nothing of those before
+                    text = tokenizer.encode(config.opening(line))
+                    print(tokenizer.decode(text[1:]), end="")
+                else:
+                    text += tokenizer.encode(config.normalized(f"{line}\n") if line or not text else "")
+                tokens = generate(
+                    score, config.model.block_size, text, options.max_new_tokens, end=this.end, rng=rng,
+                    **sampling(options),
+                )  # fmt: skip
+                try:
+                    for token in _lines(tokens, tokenizer.encode("\n")[0], options.lines):
+                        text.append(token)
+                        print(tokenizer.decode([token]), end="", flush=True)
+                        console.end_if_unread()
+                except KeyboardInterrupt:
+                    if not asks:
+                        raise
+                if config.documents or tokenizer.decode(text[-1:]) != "\n":
+                    print(flush=True)
         except GPTError as error:
             print(f"gpt: {console.one_line(error)}", file=sys.stderr)
 

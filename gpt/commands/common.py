@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config import TrainConfig
-from ..data.corpus import DEFAULT_DATASET, Corpus, tokens_at
+from ..data.corpus import DEFAULT_DATASET, TEXTS, Corpus, tokens_at
 from ..data.text import LARGEST_FILE, NORMALIZATIONS, SUFFIXES, Text
 from ..runs.saved_run import SavedRun
 
@@ -17,7 +17,7 @@ def text_read(run: SavedRun, data: str | None) -> tuple[Sequence[int], str, Corp
     """Return the tokens that a model reads, by default its validation text; their name; the text of the run, if it is
     at hand."""
     if data:
-        return tokens_at(data, run.tokenizer, run.config.normalize), data, run.corpus_at_hand()
+        return tokens_at(data, run.tokenizer, run.config.normalize, run.end), data, run.corpus_at_hand()
     corpus = run.corpus()
     return corpus.val, f"the validation part of {run.config.text_name}", corpus
 
@@ -32,7 +32,7 @@ ABOUT_TEXTS = (
 
 
 def text_flags(command: argparse.ArgumentParser) -> None:
-    """Add ``--dataset`` and ``--data``."""
+    """Add ``--dataset``, ``--data`` and ``--documents``."""
     text = command.add_mutually_exclusive_group()
     text.add_argument("--dataset", metavar="NAME", help=f"a text by name (default: {DEFAULT_DATASET})")
     text.add_argument(
@@ -41,6 +41,24 @@ def text_flags(command: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a UTF-8 text file of yours, or a folder of them; of any size; - reads the standard input",
     )
+    documents_flag(command)
+
+
+_OF_LINES = ", ".join(name for name, text in TEXTS.items() if text.documents)
+
+
+def documents_flag(command: argparse.ArgumentParser, default: str = f"lines for {_OF_LINES}, else none") -> None:
+    """``--documents``; ``default`` says what happens without it."""
+    command.add_argument(
+        "--documents", choices=("lines", "none"),
+        help="lines: every line is a document, such as a name; they are shuffled, none is read into the next one, and "
+        f"the line end is the token for begin and end; none: one text (default: {default})",
+    )  # fmt: skip
+
+
+def documents_chosen(options: argparse.Namespace) -> bool | None:
+    """Return whether lines are documents; None if the options leave it to the text."""
+    return None if options.documents is None else options.documents == "lines"
 
 
 class _Once(argparse.Action):

@@ -13,7 +13,6 @@ from typing import Any
 from tinygrad_edu import console
 from tinygrad_edu.nested import shape
 
-from ..data import ngram
 from ..engines import make_engine
 from ..engines.base import Engine
 from ..errors import ConfigError, DataError
@@ -77,10 +76,10 @@ def run(options: argparse.Namespace) -> int:
     for this in (a, b):  # before the work begins
         this.tokenizer.encode(this.config.normalized(options.prompt or ""))
     seen_a, seen_b = (
-        surprisal.read(side.engine, this.tokenizer, this.tokenizer.encode(text), this.config.model.block_size)
+        surprisal.read(side.engine, this.tokenizer, this.tokenizer.encode(text), this.config.model.block_size, this.end)
         for side, this in zip(sides, (a, b), strict=True)
     )
-    baselines = [] if corpus is None else ngram.baselines(corpus.train, some, a.tokenizer.vocab_size)
+    baselines = [] if corpus is None else corpus.baselines(some)
     for letter, side, seen in zip("AB", sides, (seen_a, seen_b), strict=True):
         print(f"{letter} is {side.name}, step {side.run.step:,}:")
         _print(judged(surprisal.mean(seen), baselines))
@@ -199,9 +198,10 @@ def _samples(sides: Sequence[_Side], options: argparse.Namespace) -> Iterator[st
         tokens = generate(
             side.engine.scorer(),
             config.model.block_size,
-            tokenizer.encode(prompt or first_prompt(tokenizer)),
+            tokenizer.encode(config.opening(prompt) or first_prompt(tokenizer)),
             options.max_new_tokens,
             temperature=0.8,
+            end=side.run.end,
             rng=random.Random(options.seed),
         )
         lines = console.visible(prompt + tokenizer.decode(list(tokens))).strip("\n").split("\n")

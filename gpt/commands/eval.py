@@ -20,7 +20,6 @@ from ..errors import ConfigError, DataError
 from ..inspection import surprisal
 from ..runs.saved_run import SavedRun
 from ..runs.wording import baselines_text, judged
-from ..tokenizer import CharTokenizer
 from .common import checkpoint_flag, engine_flag, text_read, with_engine
 
 CHARACTERS = 10_000  # that are read one by one by default
@@ -54,30 +53,32 @@ def run(options: argparse.Namespace) -> int:
     """Print the loss and the baselines from the training text, or inspect single characters."""
     _check(options)
     this = SavedRun.open(options.checkpoint, best=options.best)
-    config, tokenizer, step = this.config, this.tokenizer, this.step
+    config, step = this.config, this.step
     tokens, what, corpus = text_read(this, options.data)
     engine = make_engine(this.model, with_engine(config.train, options))
     if options.surprise or options.page:
         _surprise(options, engine, this, corpus, tokens, f"Model of step {step} on {what}")
         return 0
     block_size = config.model.block_size
-    if len(tokens) <= block_size:
-        raise DataError(f"{what} is too short: it has {len(tokens)} characters, and needs {block_size + 1}")
-    every = (len(tokens) - 1) // block_size
-    sequences = spread(tokens, block_size, options.sequences or every)
+    least = block_size + 1 if this.end is None else 2
+    if len(tokens) < least:
+        raise DataError(f"{what} is too short: it has {len(tokens)} characters, and needs {least}")
+    every = len(spread(tokens, block_size, len(tokens), this.end))
+    sequences = spread(tokens, block_size, options.sequences or every, this.end)
     loss = engine.evaluate(sequences)
     share = "all" if len(sequences) == every else f"{len(sequences):,} of {every:,}"
-    print(f"Model of step {step} on {what}, {share} sequences of {block_size} characters:")
-    baselines = _baselines(corpus, tokens, tokenizer)
+    size = f"{block_size} characters" if this.end is None else f"at most {block_size} characters, line ends included"
+    print(f"Model of step {step} on {what}, {share} sequences of {size}:")
+    baselines = _baselines(corpus, tokens)
     print(judged(loss, baselines) + (ngram.counted(corpus.train) if corpus is not None else ""))
     if baselines:
         print(baselines_text(baselines))
     return 0
 
 
-def _baselines(corpus: Corpus | None, tokens: Sequence[int], tokenizer: CharTokenizer) -> list[ngram.Baseline]:
+def _baselines(corpus: Corpus | None, tokens: Sequence[int]) -> list[ngram.Baseline]:
     """Return the baselines of the training text on these tokens; none if that text is gone."""
-    return [] if corpus is None else ngram.baselines(corpus.train, tokens, tokenizer.vocab_size)
+    return [] if corpus is None else corpus.baselines(tokens)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -107,12 +108,12 @@ def _surprise(
         raise DataError(f"{options.data} is too short: a character can only surprise after another one")
     block_size, tokenizer = this.config.model.block_size, this.tokenizer
     some = tokens[: (options.characters or CHARACTERS) + 1]
-    seen = surprisal.read(engine, tokenizer, some, block_size)
+    seen = surprisal.read(engine, tokenizer, some, block_size, this.end)
     first = tokenizer.decode(some[:1])
     share = "all" if len(some) == len(tokens) else f"the first {len(seen):,} of"
     context = f"read in windows of {block_size} that overlap by half"
     head = f"{what}, {share} {len(tokens) - 1:,} characters, {context}"
-    words = f"{judged(surprisal.mean(seen), _baselines(corpus, some, tokenizer))}. {surprisal.sentence(seen)}"
+    words = f"{judged(surprisal.mean(seen), _baselines(corpus, some))}. {surprisal.sentence(seen)}"
     kinds, characters, texts = surprisal.by_kind(seen), surprisal.by_character(seen), surprisal.by_word(seen)
     print(textwrap.fill(f"{head}: {words}", 80, break_long_words=False, break_on_hyphens=False), end="\n\n")
     if options.surprise:

@@ -17,6 +17,7 @@ from ..runs.early_stopping import BestLoss
 from ..runs.saved_run import SavedRun
 from ..tokenizer import CharTokenizer
 from ..train import text_sha256
+from .common import documents_chosen, documents_flag
 
 _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "activation": str}
 
@@ -49,6 +50,7 @@ def add_import(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--normalize", metavar="HOW", help="normalizations of that text, see train --help (default: those in the file)"
     )
+    documents_flag(command, "as in the file")
     for name, kind in _MODEL_FLAGS.items():
         metavar = "N" if kind is int else "NAME"
         command.add_argument(
@@ -127,10 +129,11 @@ def run_import(options: argparse.Namespace) -> int:
             f"{file} does not say which text it was trained on, and a run needs one: give --data PATH or --dataset NAME"
         )
     normalize = imported.normalize if options.normalize is None else parse_normalizations(options.normalize)
+    documents = imported.documents if options.documents is None else bool(documents_chosen(options))
     tokenizer, sha256 = _vocabulary(options.meta, imported, dataset, data, normalize)
     given = {name: getattr(options, name) for name in _MODEL_FLAGS if getattr(options, name) is not None}
     path = str(Path(data).absolute()) if data else None
-    config = convert.run_config(imported, given, (dataset, path, sha256, normalize))
+    config = convert.run_config(imported, given, (dataset, path, sha256, normalize, documents))
     if config.model.vocab_size != tokenizer.vocab_size:
         raise ConfigError(
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _now(this: PicturedRun, text: str | None) -> tuple[Chart, str]:
     loss, calls, length = this.recorded(this.tokens(text))
-    units = Examination(this.model, this.corpus().val).units() if text is None else {}
+    units = Examination(this.model, this.corpus().val, end=this.end).units() if text is None else {}
     of = "the validation text" if text is None else "that text"
     print(f"Loss of step {this.step} on {length} characters of {of}: {viz.style.number(loss.data)}")
     if units:

@@ -20,7 +20,7 @@ from ..model import GPT
 from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
 from ..runs.saved_run import SavedRun
-from ..runs.wording import final_validation, judged
+from ..runs.wording import OF_DOCUMENTS, final_validation, judged
 from ..tokenizer import CharTokenizer, shortened
 from .common import best_flag
 
@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
     _print(_text_seen(config, step, corpus))
     _history(log, config, corpus, tokenizer)
+    if config.documents:
+        _print(OF_DOCUMENTS)
     if config.normalize:
         _print(f"the text is normalized: {', '.join(config.normalize)}")
     alphabet = f"alphabet of {tokenizer.vocab_size}: {shortened(tokenizer.alphabet)}"
@@ -84,13 +86,17 @@ def _print(words: str) -> None:
 
 
 def _text_seen(config: RunConfig, step: int, corpus: Corpus | None) -> str:
-    seen = step * config.train.batch_size * config.model.block_size
-    text = config.dataset or config.data
+    per_sequence = (
+        config.model.block_size if corpus is None else corpus.characters_per_sequence(config.model.block_size)
+    )
+    seen, text = round(step * config.train.batch_size * per_sequence), config.dataset or config.data
     if corpus is None:
-        return f"text: {seen:,} characters seen of {text}, which is not on this machine"
+        most = "at most " * config.documents
+        return f"text: {most}{seen:,} characters seen of {text}, which is not on this machine"
+    train, val = (len(part) - (corpus.end is not None) for part in (corpus.train, corpus.val))  # without a first end
     return (
-        f"text: {seen:,} characters seen of {text}: {seen / len(corpus.train):.2f} times the {len(corpus.train):,} for "
-        f"training; {len(corpus.val):,} are for validation"
+        f"text: {seen:,} characters seen of {text}: {seen / train:.2f} times the {train:,} for training; "
+        f"{val:,} are for validation"
     )
 
 
@@ -101,7 +107,7 @@ def _history(
     if not validated:
         print("no validation yet\n")
         return
-    baselines = [] if corpus is None else ngram.baselines(corpus.train, corpus.val, tokenizer.vocab_size)
+    baselines = [] if corpus is None else corpus.baselines()
     words = judged(validated[-1]["val_loss"], baselines) + (ngram.counted(corpus.train) if corpus is not None else "")
     over = final_validation(validated[-1], config.train)
     _print(f"validation loss at step {validated[-1]['step']:,}: {words}{over}")

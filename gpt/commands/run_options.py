@@ -14,7 +14,7 @@ from ..data.corpus import DEFAULT_DATASET, Corpus, kept_text, open_text
 from ..data.text import Text, parse_normalizations
 from ..runs.checkpoint import RunConfig
 from ..train import text_sha256
-from .common import normalize_flag, say_parts, text_flags
+from .common import documents_chosen, normalize_flag, say_parts, text_flags
 
 DEFAULT_PRESET = "small"
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
@@ -88,7 +88,7 @@ class ChosenText:
         """Return the text of these options; prints which files it consists of."""
         dataset = None if options.data else options.dataset or DEFAULT_DATASET
         data = str(Path(kept_text(options.data)).absolute()) if options.data else None
-        text = open_text(dataset, data, parse_normalizations(options.normalize or "none"))
+        text = open_text(dataset, data, parse_normalizations(options.normalize or "none"), documents_chosen(options))
         say_parts(text)
         return cls(dataset, data, text)
 
@@ -101,5 +101,5 @@ class ChosenText:
         """Return the settings of a run on this text, and the text in its two parts."""
         corpus = Corpus.from_text(self.text, model.block_size)
         model = dataclasses.replace(model, vocab_size=corpus.tokenizer.vocab_size)
-        sha256 = text_sha256(self.text)
-        return RunConfig(model, train, self.dataset, self.data, sha256, self.text.normalize), corpus
+        source = (self.dataset, self.data, text_sha256(self.text), self.text.normalize, self.text.documents)
+        return RunConfig(model, train, *source), corpus

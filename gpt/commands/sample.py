@@ -41,7 +41,9 @@ def add_sample(command: argparse.ArgumentParser) -> None:
         help="drop N characters when the context is full (default: half of it)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="another seed, another text")
-    command.add_argument("--samples", type=int, default=1, metavar="N", help="how many texts, with seeds S, S + 1 …")
+    command.add_argument(
+        "--samples", type=int, default=1, metavar="N", help="how many texts, or documents, with seeds S, S + 1 …"
+    )
     command.add_argument(
         "--stop",
         action="append",
@@ -64,11 +66,11 @@ def run(options: argparse.Namespace) -> int:
     this = SavedRun.open(options.checkpoint, best=options.best)
     config, tokenizer = this.config, this.tokenizer
     # A given prompt is part of the text and is printed; the line break that otherwise starts a text is not.
-    prompt = tokenizer.encode(config.normalized(options.prompt or "") or first_prompt(tokenizer))
+    prompt = tokenizer.encode(config.opening(options.prompt or "") or first_prompt(tokenizer))
     engine = make_engine(this.model, with_engine(config.train, options))
     out = console.data()
     for number in range(options.samples):
-        if options.samples > 1:
+        if options.samples > 1 and not config.documents:  # a document is one line
             head = f"--- {number + 1} of {options.samples}, seed {options.seed + number}"
             print(f"{chr(10) * (number > 0)}{head}", file=out)
         print(options.prompt or "", end="", flush=True, file=out)
@@ -81,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
             repetition_penalty=options.repetition_penalty,
             repetition_window=options.repetition_window,
             context_shift=options.context_shift,
+            end=this.end,
             rng=random.Random(options.seed + number),
         )
         for character in until((tokenizer.decode([token]) for token in tokens), stops):

@@ -12,7 +12,6 @@ from typing import Any
 from tinygrad_edu import console
 
 from ..config import GPTConfig, TrainConfig
-from ..data import ngram
 from ..engines import check_engine
 from ..errors import ConfigError
 from ..experiments.sweep import TABLES, Trial, as_text, sweep
@@ -73,8 +72,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"\n{as_text(rows)}")
     best, found = rows[0]
     if math.isfinite(found.val_loss):
-        corpus = corpora[best.config.model.block_size]
-        baselines = ngram.baselines(corpus.train, corpus.val, corpus.tokenizer.vocab_size)
+        baselines = corpora[best.config.model.block_size].baselines()
         print(f"\nThe best of them, {best.words}:\n{judged(found.val_loss, baselines)}")
         print(f"{baselines_text(baselines)}\n\nTry next:\n  {command_line('info', best.folder)}")
         print(f"  {command_line('train --resume', best.folder)} --steps {2 * best.config.train.steps}")

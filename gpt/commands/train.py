@@ -24,7 +24,7 @@ from ..files import in_use, locked
 from ..pictures.divergence import first_not_finite
 from ..pictures.report import FOLDER, PAGE, Subject, write
 from ..runs import checkpoint
-from ..runs.wording import baselines_text, command_line, final_validation, judged
+from ..runs.wording import OF_DOCUMENTS, baselines_text, command_line, final_validation, judged
 from ..train import Run, resume, start, train
 from .common import ABOUT_TEXTS, given
 from .run_options import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
@@ -78,12 +78,16 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
             f"The learning rate rises for {config.train.warmup_steps} steps, and the run has {config.train.steps}: it "
             f"never reaches {config.train.lr:g}; a smaller --warmup-steps lets it"
         )
-    model = config.model
+    model, of_documents = config.model, f"{OF_DOCUMENTS}\n" * config.documents
+    if (longest := this.corpus.longest()) < model.block_size:
+        print(
+            f"The longest document needs a context of {longest}, and this one is {model.block_size}: "
+            f"--block-size {longest} takes less time"
+        )
     print(
         f"GPT: {len(this.model.parameters()):,} parameters; {model.n_layer} layer{'s' * (model.n_layer > 1)}, "
         f"width {model.n_embd}, {model.n_head} heads, context {model.block_size}\n"
-        f"Text: {len(this.corpus.train):,} characters for training, {len(this.corpus.val):,} for validation, "
-        f"alphabet of {this.corpus.tokenizer.vocab_size}\n"
+        f"Text: {this.corpus.size()}, alphabet of {this.corpus.tokenizer.vocab_size}\n{of_documents}"
         f"Loss is surprise in nats per character. Counting alone reaches on this text"
         f"{ngram.counted(this.corpus.train)}:\n{baselines_text(this.baselines)}"
     )
@@ -121,7 +125,13 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
         *pictures.items(),
     ):
         print(f"  {name:<22}{about}")
-    prompt = " --prompt ROMEO:" if set("ROMEO:") <= set(this.corpus.tokenizer.alphabet) else ""
+    prompt = (
+        " --samples 20"
+        if config.documents
+        else " --prompt ROMEO:"
+        if set("ROMEO:") <= set(this.corpus.tokenizer.alphabet)
+        else ""
+    )
     report = (folder / FOLDER / PAGE).absolute()
     look = (
         f"  {report.as_uri()}  in a browser\n" if report.relative_to(folder.absolute()).as_posix() in pictures else ""
@@ -167,7 +177,11 @@ def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     checkpoint.load_config(folder)  # reports what is wrong with a folder that is not a run
     _hold(folder, held)
     config = checkpoint.load_config(folder)
-    fixed = [name for name in ("preset", "dataset", "data", "normalize", "out") if getattr(options, name) is not None]
+    fixed = [
+        name
+        for name in ("preset", "dataset", "data", "documents", "normalize", "out")
+        if getattr(options, name) is not None
+    ]
     fixed += given(options, GPTConfig)
     if fixed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)

@@ -21,16 +21,21 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, overload
+
+import numpy as np
 
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import atomically, write_atomically
 
 from ..errors import DataError
 from ..tokenizer import CharTokenizer
+from .documents import END, Windows, documents_in, joined, lengths, spans, windows
+from .ngram import Baseline, baselines
 from .text import Text, foreign
-from .token_file import Tokens, tokens_of
+from .token_file import Array, Tokens, tokens_of
 
 __all__ = [
     "DEFAULT_DATASET",
@@ -51,7 +56,8 @@ __all__ = [
 ]
 
 Say = Callable[[str], None]
-Sequences = Sequence[tuple[list[int], list[int]]]  # (tokens, targets), each of length block_size
+#: (tokens, targets), of documents (tokens, targets, weights), each of length block_size
+Sequences = Sequence[tuple[list[Any], ...]]
 
 
 # --- named texts ------------------------------------------------------------------------------------------------------
@@ -79,11 +85,13 @@ class NamedText:
         about: one line for ``--help``.
         sha256: the SHA-256 of the text, as UTF-8.
         fetch: fetches the bytes of the text; raises OSError or DataError if it cannot.
+        documents: whether its lines are documents, unless the caller decides otherwise.
     """
 
     about: str
     sha256: str
     fetch: Callable[[Say], bytes]
+    documents: bool = False
 
 
 def _download(url: str) -> Callable[[Say], bytes]:
@@ -182,6 +190,7 @@ TEXTS: dict[str, NamedText] = {
         "32,033 first names, one per line, from makemore",
         "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
         _download("https://raw.githubusercontent.com/karpathy/makemore/master/names.txt"),
+        documents=True,
     ),
 }
 
@@ -301,18 +310,28 @@ def _pipe(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
     return contextlib.nullcontext(sys.stdin.buffer)
 
 
-def open_text(dataset: str | None, path: str | Path | None, normalize: tuple[str, ...] = ()) -> Text:
-    """Return the text of a run: the file or folder at ``path``, or else the named text, or else the default one."""
+def open_text(
+    dataset: str | None, path: str | Path | None, normalize: tuple[str, ...] = (), documents: bool | None = False
+) -> Text:
+    """Return the text of a run: the file or folder at ``path``, or else the named text, or else the default one.
+
+    ``documents`` says whether its lines are documents; None leaves it to the named text.
+    """
     if path is not None:
-        return Text.at(path, normalize)
+        return Text.at(path, normalize, bool(documents))
     name = dataset or DEFAULT_DATASET
-    return Text(name, (named_text(name),), normalize)
+    content = named_text(name)
+    return Text(name, (content,), normalize, documents=TEXTS[name].documents if documents is None else documents)
 
 
-def tokens_at(path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, ...] = ()) -> Tokens:
-    """Return the tokens of another file, folder or pipe, for a model with this alphabet."""
+def tokens_at(
+    path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, ...] = (), end: int | None = None
+) -> Tokens:
+    """Return the tokens of another file, folder or pipe, for a model with this alphabet, and with this end of
+    documents."""
     with text_once(str(path)) as now:
-        return tokens_of(Text.at(now, normalize), tokenizer, cache_folder() / "tokens")
+        tokens = tokens_of(Text.at(now, normalize), tokenizer, cache_folder() / "tokens")
+    return tokens if end is None else joined(documents_in(tokens, end), end)
 
 
 # --- training sequences -----------------------------------------------------------------------------------------------
@@ -323,22 +342,30 @@ def tokens_at(path: str | Path, tokenizer: CharTokenizer, normalize: tuple[str, 
 class Corpus:
     """A text as tokens, the first nine tenths for training and the rest for validation.
 
+    Documents are shuffled before that, always in the same way: files are often sorted, and models can be compared only
+    on the same documents.
+
     Attributes:
         tokenizer: made from the whole text.
-        train, val: the tokens of the two parts.
+        train, val: the tokens of the two parts; of documents, joined (see ``documents.py``).
+        end: the token at which documents end; None for one stream of text.
     """
 
     tokenizer: CharTokenizer
     train: Sequence[int]
     val: Sequence[int]
+    end: int | None = None
 
     @classmethod
     def from_text(cls, text: Text | str, block_size: int, tokenizer: CharTokenizer | None = None) -> Corpus:
-        """Split 90/10. Raises DataError if either part is too short for one sequence of ``block_size``.
+        """Split 90/10. Raises DataError if either part is too short for one sequence of ``block_size``, or without a
+        document.
 
         With a ``tokenizer`` (that of a resumed run), an unknown character raises UnknownCharacterError.
         """
         text = Text.of(text)
+        if text.documents:
+            return cls._of_documents(text, tokenizer or CharTokenizer(text.facts.alphabet))
         count = text.facts.characters
         split = count * 9 // 10
         if count - split <= block_size:
@@ -351,23 +378,85 @@ class Corpus:
         tokens = tokens_of(text, tokenizer, cache_folder() / "tokens")
         return cls(tokenizer, tokens.part(0, split), tokens.part(split, count))
 
+    @classmethod
+    def _of_documents(cls, text: Text, tokenizer: CharTokenizer) -> Corpus:
+        found: list[Array] = []
+        if END in tokenizer.alphabet:
+            (end,) = tokenizer.encode(END)
+            found = documents_in(tokens_of(text, tokenizer, cache_folder() / "tokens"), end)
+        if len(found) < 2:
+            raise DataError(
+                f"{text.name} holds fewer than two documents; expected one per line, and a tenth of them is for "
+                f"validation; with --documents none it is read as one text"
+            )
+        random.Random(_SHUFFLED).shuffle(found)
+        split = len(found) * 9 // 10
+        return cls(tokenizer, joined(found[:split], end), joined(found[split:], end), end)
+
     def batch(self, block_size: int, batch_size: int, seed: int, step: int) -> Sequences:
         """Return the training sequences of one step; they depend only on seed and step, so a resumed run sees the
         same."""
         rng = random.Random(f"{seed} batch {step}")  # a string seed is hashed with SHA-512: the same in every process
+        if self.end is not None:
+            found = _windows(self.train, block_size, self.end)
+            return found.some([rng.randrange(len(found)) for _ in range(batch_size)])
         starts = [rng.randrange(len(self.train) - block_size) for _ in range(batch_size)]
         return [_sequence(self.train, start, block_size) for start in starts]
 
     def validation(self, block_size: int, sequences: int) -> Sequences:
         """Return at most ``sequences`` sequences that do not overlap, spread evenly over the validation text."""
-        return spread(self.val, block_size, sequences)
+        return spread(self.val, block_size, sequences, self.end)
+
+    def beginning(self, length: int) -> list[int]:
+        """Return at most ``length`` tokens from the beginning of the validation text, all of its first document."""
+        return list(self.val[: min(length, next(spans(self.val, self.end))[1] + 1)])
+
+    def baselines(self, val: Sequence[int] | None = None) -> list[Baseline]:
+        """Return what counting in the training part reaches on the validation part, or on other tokens."""
+        val = self.val if val is None else val
+        return baselines(self.train, val, self.tokenizer.vocab_size, self.end)
+
+    def size(self) -> str:
+        """Say how much text there is."""
+        if self.end is None:
+            return f"{len(self.train):,} characters for training, {len(self.val):,} for validation"
+        train, val = (len(lengths(part, self.end)) for part in (self.train, self.val))
+        return (
+            f"{train:,} documents ({len(self.train) - 1:,} characters with their ends) for training, "
+            f"{val:,} ({len(self.val) - 1:,}) for validation"
+        )
+
+    def longest(self) -> int:
+        """Return the length of the longest document, its end included; without documents, of the text."""
+        if self.end is None:
+            return len(self.train) + len(self.val)
+        return max(int(lengths(part, self.end).max()) for part in (self.train, self.val))
+
+    def characters_per_sequence(self, block_size: int) -> float:
+        """Return how many characters a training sequence predicts on average, ends included."""
+        if self.end is None:
+            return block_size
+        return (len(self.train) - 1) / len(_windows(self.train, block_size, self.end))
 
 
-def spread(tokens: Sequence[int], block_size: int, sequences: int) -> Sequences:
+_SHUFFLED = 42  # the seed of the order of documents; not that of a run, so that all runs are validated on the same ones
+
+
+@lru_cache(maxsize=4)
+def _windows(tokens: Sequence[int], block_size: int, end: int) -> Windows:
+    return windows(tokens if isinstance(tokens, Tokens) else Tokens(np.array(tokens)), block_size, end)
+
+
+def spread(tokens: Sequence[int], block_size: int, sequences: int, end: int | None = None) -> Sequences:
     """Return at most ``sequences`` sequences of ``block_size`` that do not overlap, spread evenly over ``tokens``.
 
-    Each is made on demand: those of a large text would not all fit into memory.
+    Each is made on demand: those of a large text would not all fit into memory. With an ``end``, the tokens are joined
+    documents, and a sequence never holds parts of two.
     """
+    if end is not None:
+        found = _windows(tokens, block_size, end)
+        count = min(sequences, len(found))
+        return found.some([i * len(found) // count for i in range(count)])
     available = (len(tokens) - 1) // block_size
     return _Spread(tokens, block_size, available, range(min(sequences, available)))
 

@@ -42,16 +42,18 @@ class Baseline:
     loss: float
 
 
-def baselines(train: Sequence[int], val: Sequence[int], vocab_size: int) -> list[Baseline]:
+def baselines(train: Sequence[int], val: Sequence[int], vocab_size: int, end: int | None = None) -> list[Baseline]:
     """Return uniform, unigram, bigram, trigram and a smoothed 5-gram, weakest first.
 
-    A baseline for which ``val`` is too short is left out.
+    A baseline for which ``val`` is too short is left out. With an ``end``, both parts are joined documents (see
+    ``documents.py``): every end is counted like a character, and nothing before a document, but that it begins.
     Only a part of a text longer than :data:`MOST` is counted, in pieces spread evenly; see :func:`counted`.
     """
     names = {1: ("unigram", "single characters"), 2: ("bigram", "all pairs"), 3: ("trigram", "all triples")}
     found = [Baseline("uniform", "nothing but the alphabet", math.log(vocab_size))]
     smoothed = _WittenBell(vocab_size)
-    for n, level in enumerate(_levels(_some(train, MOST), _some(val, MOST // 4), 5, vocab_size), 1):
+    parts = [_Part.of(_some(tokens, most, end), end) for tokens, most in ((train, MOST), (val, MOST // 4))]
+    for n, level in enumerate(_levels(parts[0], parts[1], _LONGEST, vocab_size), 1):
         if n in names:
             found.append(Baseline(*names[n], _lidstone(level, vocab_size)))
         smoothed.see(level)
@@ -64,6 +66,35 @@ def counted(train: Sequence[int]) -> str:
     if len(train) <= MOST:
         return ""
     return f" (counted in {MOST:,} of the {len(train):,} characters, spread evenly)"
+
+
+_LONGEST = 5  # characters of a run
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a text.
+
+    Attributes:
+        tokens: the tokens; each document follows so many ends that the longest run into it begins with nothing else.
+        predicted: which of them count as the last of a run: all but those ends; None for all.
+    """
+
+    tokens: Array
+    predicted: Array | None = None
+
+    @classmethod
+    def of(cls, tokens: Array, end: int | None) -> _Part:
+        if end is None:
+            return cls(tokens)
+        times = np.where(tokens == end, _LONGEST - 1, 1)
+        predicted = np.zeros(int(times.sum()), bool)
+        predicted[(np.cumsum(times) - times)[1:]] = True  # not the first end of all, after which the first one begins
+        return cls(np.repeat(tokens, times), predicted)
+
+    def at_ends(self, runs: Array, n: int) -> Array:
+        """Keep what belongs to runs of n whose last character is predicted."""
+        return runs if self.predicted is None else runs[self.predicted[n - 1 :]]
 
 
 @dataclass(frozen=True)
@@ -81,30 +112,34 @@ class _Level:
     kinds: Array
 
 
-def _levels(train: Array, val: Array, longest: int, vocab_size: int) -> Iterator[_Level]:
+def _levels(training: _Part, validation: _Part, longest: int, vocab_size: int) -> Iterator[_Level]:
     """Count runs of 1, 2 … ``longest`` characters.
 
     A run is numbered by its history among those that occur, and its last character; so even runs of five from a large
     alphabet have small numbers.
     """
+    train, val = training.tokens, validation.tokens
     known, sought = np.zeros(len(train) + 1, np.int32), np.zeros(len(val) + 1, np.int32)  # the empty history
     histories = 1
     for n in range(1, longest + 1):
         runs = _runs(known, train, n, vocab_size)
         kinds_of_run, counts, known = _counted(runs, histories * vocab_size)
+        if training.predicted is not None:
+            counts = np.bincount(training.at_ends(known, n), minlength=len(kinds_of_run))
         of = kinds_of_run // vocab_size
-        totals, kinds = np.bincount(of, counts, histories), np.bincount(of, minlength=histories)
+        totals, kinds = np.bincount(of, counts, histories), np.bincount(of, counts > 0, histories)
         histories = len(kinds_of_run)
 
         history = sought[: max(0, len(val) - n + 1)]
         runs = _runs(sought, val, n, vocab_size)  # negative if the history is unknown
         place = np.minimum(np.searchsorted(kinds_of_run, runs), max(0, histories - 1))
         there = (history >= 0) & (np.take(kinds_of_run, place) == runs if histories else False)
-        yield _Level(
+        found = (
             np.where(there, np.take(counts, place) if histories else 0, 0),
             np.where(history >= 0, totals[history], 0),
             np.where(history >= 0, kinds[history], 0),
         )
+        yield _Level(*(validation.at_ends(numbers, n) for numbers in found))
         sought = np.where(there, place, -1).astype(np.int32)
 
 
@@ -158,7 +193,7 @@ class _WittenBell:
         """Mix the counts of a run with the probability from a history one character shorter."""
         before = self._probability
         if isinstance(before, np.ndarray):
-            before = before[1:]  # the first character has no history of this length
+            before = before[len(before) - len(level.count) :]  # the first of a text has no history of this length
         mixed = (level.count + level.kinds * before) / np.maximum(level.history + level.kinds, 1)
         self._probability = np.where(level.history > 0, mixed, before)
 
@@ -166,8 +201,8 @@ class _WittenBell:
         return -float(np.log(self._probability).mean()) if np.size(self._probability) else math.nan
 
 
-def _some(tokens: Sequence[int], most: int) -> Array:
-    """Return all of the tokens, or pieces of them with ``most`` in total.
+def _some(tokens: Sequence[int], most: int, end: int | None = None) -> Array:
+    """Return all of the tokens, or pieces of them with ``most`` in total; of documents, which are shuffled, the first.
 
     Where two pieces meet, a few runs are counted that the text does not contain: one in ten thousand.
     """
@@ -175,6 +210,8 @@ def _some(tokens: Sequence[int], most: int) -> Array:
         tokens = Tokens(np.array(tokens))
     if len(tokens) <= most:
         return tokens.array(0, len(tokens))
+    if end is not None:
+        return tokens.array(0, most)
     pieces = most // _PIECE
     starts = [i * (len(tokens) - _PIECE) // (pieces - 1) for i in range(pieces)]
     return np.concatenate([tokens.array(start, start + _PIECE) for start in starts])

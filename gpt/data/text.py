@@ -136,12 +136,14 @@ class Text:
         parts: files, read at every pass, or strings; :data:`SEPARATOR` is between two of them.
         normalize: some of :data:`NORMALIZATIONS`.
         skipped: files of a folder that do not belong to the text, each with the reason.
+        documents: whether every line is a document.
     """
 
     name: str
     parts: tuple[Path | str, ...]
     normalize: tuple[str, ...] = ()
     skipped: tuple[tuple[Path, str], ...] = ()
+    documents: bool = False
 
     @classmethod
     def of(cls, text: Text | str) -> Text:
@@ -149,7 +151,7 @@ class Text:
         return text if isinstance(text, Text) else cls("the text", (text,))
 
     @classmethod
-    def at(cls, path: str | Path, normalize: tuple[str, ...] = ()) -> Text:
+    def at(cls, path: str | Path, normalize: tuple[str, ...] = (), documents: bool = False) -> Text:
         """Return the file at ``path``, or the files in that folder and its folders, in the order of their names.
 
         Raises DataError for a missing file and for a folder without a text. In a folder, only files whose names end in
@@ -168,7 +170,7 @@ class Text:
         if not stat.S_ISDIR(mode):
             if not stat.S_ISREG(mode):
                 raise DataError(f"{path} is a pipe or a device, and a text is read more than once; expected a file")
-            return cls(str(path), (path,), normalize)
+            return cls(str(path), (path,), normalize, documents=documents)
         taken: list[Path] = []
         skipped: list[tuple[Path, str]] = []
         for file in _files_below(path):
@@ -182,7 +184,7 @@ class Text:
                 f"{path} is a folder without a text: expected files whose names end in {' '.join(SUFFIXES)}"
                 + (f"; found {skipped[0][0]}, which is left out ({skipped[0][1]})" if skipped else "")
             )
-        return cls(str(path), tuple(taken), normalize, tuple(skipped))
+        return cls(str(path), tuple(taken), normalize, tuple(skipped), documents)
 
     @property
     def size(self) -> int:

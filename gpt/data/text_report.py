@@ -80,6 +80,7 @@ class Report:
         rare: the rarest characters, with their first positions.
         unseen: characters of the validation part that the training part does not have.
         repeats: repeated lines and paragraphs.
+        documents: if lines are documents, the number of those with characters, and the length of the shortest.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Report:
     rare: dict[str, Position]
     unseen: str
     repeats: tuple[Repeats, Repeats]
+    documents: tuple[int, int] | None = None
 
     @property
     def split(self) -> int:
@@ -192,6 +194,15 @@ class Report:
             found.append(f"Line {self.longest_line:,} has {self.longest:,} characters: is it text, or stray data?")
         return found
 
+    def _about_documents(self, count: int, shortest: int) -> list[str]:
+        characters = self.facts.characters - self.facts.counts.get("\n", 0)
+        train = count * 9 // 10
+        return [
+            f"Every line is a document: {count:,} of {shortest:,} to {self.longest:,} characters, "
+            f"{characters / max(1, count):.1f} on average; a context of {self.longest + 1:,} holds any of them",
+            f"Shuffled; training part: {_number(train, 'document')}; validation part: the other {count - train:,}",
+        ]
+
     def __str__(self) -> str:
         facts, lines = self.facts, []
         total = facts.characters
@@ -202,7 +213,10 @@ class Report:
             + (", ".join(f"{n:,} {_shown(end)}" for end, n in self.line_ends.items() if n) or "none")
         )
         last = total - self.split
-        lines.append(f"Training part: {_number(self.split, 'character')}; validation part: the last {last:,}")
+        if self.documents is None:
+            lines.append(f"Training part: {_number(self.split, 'character')}; validation part: the last {last:,}")
+        else:
+            lines += self._about_documents(*self.documents)
         lines.append(
             f"Counting single characters leaves {self.entropy:.3f} nats per character "
             f"({self.entropy / math.log(2):.3f} bits), of {math.log(len(facts.counts)):.3f} with nothing known"
@@ -210,9 +224,10 @@ class Report:
         lines.append("")
         for repeats in self.repeats:
             share = f" (of one in {repeats.every})" if repeats.every > 1 else ""
+            leaked = f", {repeats.leaked:.1%} of those for validation are in the training part too"
             lines.append(
                 f"Long {repeats.unit} (from {LONG} characters on): {repeats.total:,}; {repeats.again:.1%} have stood "
-                f"in the text before, {repeats.leaked:.1%} of those for validation are in the training part too{share}"
+                f"in the text before{leaked if self.documents is None else ''}{share}"
             )
         lines.append("")
         lines.append(f"Alphabet of {len(facts.counts):,}, the most frequent first:")
@@ -247,7 +262,8 @@ _ITEM: dict[str, Any] = {
 def report(text: Text) -> Report:
     """Examine a text. Raises DataError if it cannot be read."""
     facts = text.facts
-    split = facts.characters * 9 // 10
+    # Which documents are for validation is decided by chance: they are no part of the text.
+    split = facts.characters if text.documents else facts.characters * 9 // 10
     by_rarity = sorted((n, c) for c, n in facts.counts.items() if n < RARE)[:SHOWN]
     sought = {c for _, c in by_rarity}
     found: dict[str, Position] = {}
@@ -276,6 +292,7 @@ def report(text: Text) -> Report:
         rare={c: found[c] for _, c in by_rarity},
         unseen="".join(c for c in facts.counts if not in_training[ord(c)]),
         repeats=(tally.lines.result("lines"), tally.paragraphs.result("paragraphs")),
+        documents=(tally.count, tally.shortest) if text.documents else None,
     )
 
 
@@ -287,6 +304,7 @@ class _Lines:
         self.position = 0  # characters read
         self.number, self.length = 1, 0  # of the current line
         self.longest, self.longest_line, self.decomposed = 0, 1, 0
+        self.count, self.shortest = 0, 0  # of lines with characters
         self.lines, self.paragraphs = _Hashes(), _Hashes()
         self._line, self._paragraph = _Unit(0), _Unit(0)
         self._is_decomposed = False
@@ -312,6 +330,9 @@ class _Lines:
     def _end_of_line(self) -> None:
         if self.length > self.longest:
             self.longest, self.longest_line = self.length, self.number
+        if self.length:
+            self.shortest = min(self.length, self.shortest or self.length)
+            self.count += 1
         self.decomposed += self._is_decomposed
         self._is_decomposed = False
         digest = self._line.digest()

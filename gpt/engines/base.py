@@ -118,6 +118,6 @@ def adamw_settings(model: GPT, config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def transposed(sequences: Sequences) -> tuple[list[list[int]], list[list[int]]]:
-    """Return all tokens and all targets: the arguments of a compiled loss."""
-    return [tokens for tokens, _ in sequences], [targets for _, targets in sequences]
+def transposed(sequences: Sequences) -> list[list[list[Any]]]:
+    """Return all tokens, all targets and, of documents, all weights: the arguments of a compiled loss."""
+    return [list(column) for column in zip(*sequences, strict=True)]

@@ -37,9 +37,9 @@ class ScalarEngine(Engine):
         self._optimizer.zero_grad()
         total = 0.0
         with collector_paused():
-            for tokens, targets in sequences:
+            for sequence in sequences:
                 # One sequence at a time: its gradients are added to the others', its graph is freed before the next.
-                loss = self._model.loss(tokens, targets) / len(sequences)
+                loss = self._model.loss(*sequence) / len(sequences)
                 loss.backward()
                 total += loss.data
         return total

@@ -18,6 +18,9 @@ from tinygrad_edu.errors import brief
 from tinygrad_edu.gradient_stats import SATURATED, GradientStats, Units
 from tinygrad_edu.nn import Activation, AttentionHead, Module
 
+from ..data.corpus import Sequences, spread
+from ..data.documents import Windows, predicted
+from ..engines.base import transposed
 from ..engines.compiled import stats_of_array
 from ..engines.kv_cache import in_evaluation
 from ..model import GPT, Block, CausalSelfAttention, FeedForward, Transformer, Vector
@@ -95,7 +98,7 @@ class _Probed(Module):
             [[Value(0.0) for _ in range(model.config.n_embd)] for _ in range(length)] for _ in model.transformer.h
         ]
 
-    def loss(self, tokens: Sequence[int], targets: Sequence[int]) -> Value:
+    def loss(self, tokens: Sequence[int], targets: Sequence[int], weights: Sequence[float] | None = None) -> Value:
         """See :meth:`gpt.model.GPT.loss`."""
         probes = iter(self.probes)
 
@@ -103,7 +106,7 @@ class _Probed(Module):
             return [*map(F.add, call(), next(probes))] if isinstance(module, Block) else call()
 
         with _watching((GPT, Transformer), watch):
-            return self.model.loss(tokens, targets)
+            return self.model.loss(tokens, targets, weights)
 
 
 class _Seen(Module):
@@ -142,10 +145,11 @@ class Examination:
         model: as it is when it is asked for something.
         text: tokens; more than one.
         length: of the rows in which units are watched, if the context and the text are that long.
+        end: the token at which documents end, if the text is joined documents; rows are pieces of documents then.
     """
 
-    def __init__(self, model: GPT, text: Sequence[int], length: int = WINDOW) -> None:
-        self._model, self._text = model, text
+    def __init__(self, model: GPT, text: Sequence[int], length: int = WINDOW, end: int | None = None) -> None:
+        self._model, self._text, self._end = model, text, end
         self._length, self._row = (min(n, model.config.block_size, len(text) - 1) for n in (length, WINDOW))
         self._probed = _Probed(model, self._row)
         self._seen = [_Seen(block) for block in model.transformer.h]
@@ -157,11 +161,15 @@ class Examination:
         """Read the numbers of the model after they were changed."""
         self._parameters.refresh()
 
-    def _starts(self, length: int) -> list[int]:
-        """Return the beginnings of rows spread over the text."""
+    def _rows(self, length: int) -> Sequences:
+        """Return rows spread over the text."""
+        count = min(WINDOWS, WINDOWS * WINDOW // length)
+        if self._end is not None:
+            return spread(self._text, length, count, self._end)
         last = len(self._text) - 1 - length
-        count = min(WINDOWS, WINDOWS * WINDOW // length, 1 + last)
-        return [last * i // max(1, count - 1) for i in range(count)]
+        count = min(count, 1 + last)
+        starts = [last * i // max(1, count - 1) for i in range(count)]
+        return [tuple(list(self._text[i + by : i + by + length]) for by in (0, 1)) for i in starts]
 
     def _all(self, tokens: Sequence[int]) -> Any:
         blocks, heads, given, activations = iter(self._seen), [], [], []
@@ -194,10 +202,9 @@ class Examination:
 
     def gradients(self) -> Gradients:
         """Return the gradients of the mean loss on all rows."""
-        starts, n = self._starts(self._row), self._row
-        tokens, targets = ([list(self._text[i + by : i + by + n]) for i in starts] for by in (0, 1))
+        rows, n = self._rows(self._row), self._row
         tables = [*zip(self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True)]
-        in_evaluation(self._model, self._loss, self._loss.value_and_grad, tokens, targets)
+        in_evaluation(self._model, self._loss, self._loss.value_and_grad, *transposed(rows))
         gradient = self._parameters.gradient
         own = {
             name.removeprefix("model."): gradient[start : start + size].copy()
@@ -205,28 +212,29 @@ class Examination:
             if name.startswith("model.")
         }
         # The first row alone, repeated: a program for fewer rows would have to be compiled first.
-        self._loss.value_and_grad(tokens[:1] * len(starts), targets[:1] * len(starts))
+        first = rows.some([0] * len(rows)) if isinstance(rows, Windows) else [rows[0]] * len(rows)
+        self._loss.value_and_grad(*transposed(first))
         start = next(start for name, start, _ in tables if not name.startswith("model."))
         layers, size = len(self._seen), n * self._model.config.n_embd
         probes = self._parameters.gradient[start : start + layers * size].reshape(layers, size).tolist()
         blocks = {f"transformer.h.{i}": row for i, row in enumerate(probes)}
-        return Gradients(own, [stats_of_array(*table) for table in own.items()], blocks, len(starts) * n)
+        return Gradients(own, [stats_of_array(*table) for table in own.items()], blocks, sum(map(predicted, rows)))
 
     def units(self) -> dict[str, Units]:
         """Count for the activation function of every block the units that are dead or saturated for all characters."""
         kind = self._model.config.activation
         if kind not in ("relu", "relu2", "tanh", "sigmoid"):
             return {}  # none: a GELU passes some gradient everywhere
-        starts = self._starts(self._length)
+        rows = self._rows(self._length)
         dead: Any = kind in ("relu", "relu2")  # both soon of every unit: (layers, 4C)
         flat: Any = kind in ("tanh", "sigmoid")
-        for start in starts:
-            results = self.forward(list(self._text[start : start + self._length])).activations
+        for row in rows:
+            results = self.forward(row[0]).activations[:, : predicted(row)]
             sizes = abs(2.0 * results - 1.0 if kind == "sigmoid" else results)
             dead, flat = dead & (results == 0.0).all(1), flat & (sizes > SATURATED).all(1)
         return {
             f"transformer.h.{i}.mlp.act": Units(
-                len(dead[i]), int(dead[i].sum()), int(flat[i].sum()), len(starts) * self._length, "character"
+                len(dead[i]), int(dead[i].sum()), int(flat[i].sum()), sum(map(predicted, rows)), "character"
             )
             for i in range(len(self._seen))
         }

@@ -99,7 +99,7 @@ class Observer:
         self._read, self._following = list(sentence[:-1]), list(sentence[1:])
         self._log = checkpoint.read_log(run.folder)
         #: The examination of the same model, with the same programs.
-        self.examination = Examination(run.model, run.corpus.val, len(self._read))
+        self.examination = Examination(run.model, run.corpus.val, len(self._read), run.corpus.end)
 
     def see(self, snapshot: Path) -> Observation:
         """Put the parameters of a snapshot into the run's model, and look at it."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tinygrad_edu import console
 from tinygrad_edu.errors import brief
 
+from ..data.documents import spans
 from ..engines.base import Engine
 from ..sample import distribution
 from ..tokenizer import CharTokenizer
@@ -72,18 +73,27 @@ class Seen:
         return sum(self.probability < bound for bound in LEVELS)
 
 
-def read(engine: Engine, tokenizer: CharTokenizer, tokens: Sequence[int], block_size: int) -> list[Seen]:
-    """Compute the surprisal of every character but the first, which has no context.    # (N) → (N − 1)"""
+def read(
+    engine: Engine, tokenizer: CharTokenizer, tokens: Sequence[int], block_size: int, end: int | None = None
+) -> list[Seen]:
+    """Compute the surprisal of every character but the first, which has no context.    # (N) → (N − 1)
+
+    With an ``end`` every document is read from its beginning (see ``documents.py``).
+    """
     new = max(1, block_size // 2)  # characters that a window adds to the previous one
-    starts = [0, *range(new, max(0, len(tokens) - 1 - block_size + new), new)]
+    starts = [
+        (start, last)
+        for first, last in spans(tokens, end)
+        for start in [first, *range(first + new, max(first, last - block_size + new), new)]
+    ]
     found: list[Seen] = []
     for i in range(0, len(starts), _AT_ONCE):
         some = starts[i : i + _AT_ONCE]
-        windows = [list(tokens[s : s + block_size]) for s in some]
-        # After the end the last window is filled up with zeros, which causal attention never sees.
+        windows = [list(tokens[s : s + block_size]) for s, _ in some]
+        # What stands after the last character to predict, zeros at the end of all, causal attention never sees.
         windows = [window + [0] * (block_size - len(window)) for window in windows]
-        for start, logits in zip(some, engine.logits(windows), strict=True):
-            for position in range(len(found) - start, min(block_size, len(tokens) - 1 - start)):
+        for (start, last), logits in zip(some, engine.logits(windows), strict=True):
+            for position in range(len(found) - start, min(block_size, last - start)):
                 found.append(_seen(logits[position], tokens[start + position + 1], tokenizer))
     return found
 

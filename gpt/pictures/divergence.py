@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 from tinygrad_edu.errors import DomainError
 from viz.graph import diagnose, regions
 from viz.graph.build import build
 
+from ..data.corpus import Sequences
+from ..data.documents import predicted
 from ..engines.torch.distributed import launched
 from ..inspection.loss_graph import recorded_loss
 from ..runs import checkpoint
@@ -17,7 +19,7 @@ from ..train import Run
 __all__ = ["first_not_finite"]
 
 
-def first_not_finite(run: Run, batch: Sequence[tuple[list[int], list[int]]]) -> str:
+def first_not_finite(run: Run, batch: Sequences) -> str:
     """Say where in the model the first number of the step on ``batch`` is not finite; empty if all are finite.
 
     The step is recomputed in scalars for one sequence, with recorded module calls.
@@ -29,7 +31,8 @@ def first_not_finite(run: Run, batch: Sequence[tuple[list[int], list[int]]]) -> 
     if launched()[1] == 1:  # several processes would have to do this together
         worst = next((s for s in batch if not math.isfinite(_loss(run, s))), worst)
     try:
-        loss, calls, _ = recorded_loss(run.model, [*worst[0], worst[1][-1]])
+        count = predicted(worst)
+        loss, calls, _ = recorded_loss(run.model, [*worst[0][:count], worst[1][count - 1]])
     except DomainError as domain:
         return "; ".join([str(domain), *getattr(domain, "__notes__", [])])
     whole = build([loss], calls.names)
@@ -40,7 +43,7 @@ def first_not_finite(run: Run, batch: Sequence[tuple[list[int], list[int]]]) -> 
     return trouble.sentence if trouble is not None else ""
 
 
-def _loss(run: Run, sequence: tuple[list[int], list[int]]) -> float:
+def _loss(run: Run, sequence: tuple[list[Any], ...]) -> float:
     try:
         return run.engine.evaluate([sequence])
     except DomainError:

@@ -29,7 +29,7 @@ from ..inspection.observer import Observation, Observer, observed
 from ..model import GPT, parameter_shapes
 from ..runs import checkpoint, snapshots
 from ..runs.early_stopping import BestLoss
-from ..runs.wording import command_line, final_validation, judged
+from ..runs.wording import OF_DOCUMENTS, command_line, final_validation, judged
 from ..sample import distribution
 from ..train import Run
 from .timemachine import chosen_sentence, frames_of, page_from
@@ -181,7 +181,7 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
 def _run(subject: Subject) -> list[str]:
     run = subject.run
     model, training, step = run.config.model, run.config.train, run.step
-    seen = step * training.batch_size * model.block_size
+    seen = round(step * training.batch_size * run.corpus.characters_per_sequence(model.block_size))
     text = run.config.dataset or Path(run.config.data or "").name
     parts = []
     if step < training.steps:
@@ -203,6 +203,8 @@ def _run(subject: Subject) -> list[str]:
             f"seed {training.seed}."
         )
     )
+    if run.config.documents:
+        parts.append(words(OF_DOCUMENTS))
     best = BestLoss(subject.log)
     validated = [r for r in subject.log if r.get("val_loss") is not None]
     if validated:

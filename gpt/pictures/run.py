@@ -21,7 +21,7 @@ class PicturedRun(SavedRun):
     """A run, and what pictures are made of."""
 
     def tokens(self, text: str | None = None, length: int | None = None) -> list[int]:
-        """Return the tokens of a text, or of the beginning of the run's validation text.
+        """Return the tokens of a text, or the beginning of the run's validation text; of documents, the first one.
 
         Args:
             text: any text in the alphabet of the run.
@@ -34,11 +34,11 @@ class PicturedRun(SavedRun):
         if length < 1:
             raise DrawingError(f"a picture shows at least 1 character, got {length}")
         try:
-            val = self.corpus().val if text is None else ()
+            corpus = self.corpus() if text is None else None
         except DataError as error:
             raise DrawingError(f"{error}; give another text with --text") from None
-        found = list(val[:length]) if text is None else self.tokenizer.encode(self.config.normalized(text))
-        if not found:
+        found = self.tokenizer.encode(self.config.opening(text or "")) if corpus is None else corpus.beginning(length)
+        if not found or text == "":
             raise DrawingError("the text is empty; give at least one character")
         return found[:length]
 

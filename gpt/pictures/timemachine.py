@@ -23,14 +23,16 @@ FLOW_SCALARS = 500_000  # in the graph whose gradients are measured: with the re
 
 
 def chosen_sentence(this: Run, config: RunConfig, text: str | None) -> list[int]:
-    """Return what all snapshots read, and the character after it: ``text``, or a line of the validation text."""
+    """Return what all snapshots read, and the character after it: ``text``, or a line or a document for validation."""
     most = min(SENTENCE, config.model.block_size)
-    tokenizer = this.corpus.tokenizer
+    corpus = this.corpus
     if text is None:
-        return first_sentence(this.corpus.val, tokenizer, most)
+        return (
+            corpus.beginning(most + 1) if corpus.end is not None else first_sentence(corpus.val, corpus.tokenizer, most)
+        )
     if len(text) < 2:
         raise ConfigError(f"a sentence needs at least two characters, one to read and one to expect; got {text!r}")
-    return tokenizer.encode(config.normalized(text))[: most + 1]
+    return corpus.tokenizer.encode(config.opening(text))[: most + 1]
 
 
 def page_of(this: Run, taken: dict[int, Path], sentence: Sequence[int]) -> Page:

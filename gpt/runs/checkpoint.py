@@ -41,6 +41,7 @@ from tinygrad_edu.nn import Numbers
 
 from ..config import GPTConfig, TrainConfig, made
 from ..data.corpus import open_text
+from ..data.documents import END
 from ..data.text import Text, normalized, parse_normalizations
 from ..errors import CheckpointError, ConfigError, DataError, shown
 from ..model import GPT, parameter_shapes
@@ -51,9 +52,11 @@ from .reading import TensorFile
 __all__ = [
     "BEST",
     "CONFIG",
+    "DOCUMENTS",
     "FLOW",
     "FORMAT",
     "LARGEST_FLOAT32",
+    "LINES",
     "LOG",
     "MODEL",
     "TOKENIZER",
@@ -106,6 +109,7 @@ class RunConfig:
         data: the path of the text, or None when it has a name.
         text_sha256: the SHA-256 of the text, so that a run cannot be resumed with another one.
         normalize: the normalizations of the text, and of every other text that the model reads (see ``text.py``).
+        documents: whether every line of such texts is a document (see ``documents.py``).
     """
 
     model: GPTConfig
@@ -114,10 +118,11 @@ class RunConfig:
     data: str | None
     text_sha256: str
     normalize: tuple[str, ...] = ()
+    documents: bool = False
 
     def text(self) -> Text:
         """Return the text of the run; raises DataError if it no longer exists."""
-        return open_text(self.dataset, self.data, self.normalize)
+        return open_text(self.dataset, self.data, self.normalize, self.documents)
 
     @property
     def text_name(self) -> str:
@@ -127,6 +132,10 @@ class RunConfig:
     def normalized(self, prompt: str) -> str:
         """Normalize a prompt like the model's text."""
         return normalized(prompt, self.normalize)
+
+    def opening(self, prompt: str) -> str:
+        """Return what a model reads first to continue a prompt: a document begins after an end."""
+        return END * self.documents + self.normalized(prompt)
 
 
 @brief
@@ -210,9 +219,13 @@ def exists(folder: Path) -> bool:
 def save_config(folder: Path, config: RunConfig, tokenizer: CharTokenizer) -> None:
     """Write config.json and tokenizer.json: what a run begins with."""
     write_json(folder / TOKENIZER, {"type": "characters", "alphabet": tokenizer.alphabet})
-    write_json(folder / CONFIG, {"format": FORMAT, **dataclasses.asdict(config)})
+    fields = dataclasses.asdict(config)
+    documents = {"documents": LINES} if fields.pop("documents") else {}
+    write_json(folder / CONFIG, {"format": FORMAT, **fields, **documents})
 
 
+LINES = "lines"
+DOCUMENTS = reading.optional(reading.Kind(repr(LINES), lambda x: x == LINES))
 _CONFIG: reading.Schema = {
     "format": reading.whole(),
     "model": reading.RECORD,
@@ -221,6 +234,7 @@ _CONFIG: reading.Schema = {
     "data": reading.optional(reading.PATH),
     "text_sha256": reading.WORDS,
     "normalize": reading.LIST_OF_WORDS,
+    "documents": DOCUMENTS,
 }
 
 
@@ -238,6 +252,7 @@ def load_config(folder: Path) -> RunConfig:
             content.get("data"),
             content["text_sha256"],
             parse_normalizations(",".join(content.get("normalize", [])) or "none"),
+            content.get("documents") is not None,
         )
     except ConfigError as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from None

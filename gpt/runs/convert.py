@@ -115,6 +115,7 @@ class Imported:
         alphabet: its characters in the order of their tokens; None if the file does not hold them.
         dataset, text_sha256: the name and the SHA-256 of its training text; None if unknown.
         normalize: the normalizations of that text (see ``text.py``).
+        documents: whether its lines are documents (see ``documents.py``).
         train: the settings of its training, as fields of :class:`gpt.config.TrainConfig`.
         note: a sentence about what is not exactly as in the file; or nothing.
     """
@@ -126,6 +127,7 @@ class Imported:
     dataset: str | None = None
     text_sha256: str | None = None
     normalize: tuple[str, ...] = ()
+    documents: bool = False
     train: dict[str, Any] = dataclasses.field(default_factory=dict)
     note: str = ""
 
@@ -206,6 +208,7 @@ def _own(config: RunConfig, tokenizer: CharTokenizer) -> dict[str, Any]:
         "dataset": config.dataset,
         "text_sha256": config.text_sha256,
         "normalize": list(config.normalize),
+        **({"documents": checkpoint.LINES} if config.documents else {}),
         "train": {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _OF_THE_MACHINE},
     }
 
@@ -288,6 +291,7 @@ _OWN: reading.Schema = {
     "dataset": reading.optional(reading.WORDS),
     "text_sha256": reading.optional(reading.WORDS),
     "normalize": reading.LIST_OF_WORDS,
+    "documents": checkpoint.DOCUMENTS,
     "train": dataclasses.replace(reading.RECORD, needed=False),
     "iter_num": reading.whole(needed=False),
 }
@@ -425,6 +429,7 @@ def _imported(path: Path, arrays: Mapping[str, Any], content: Mapping[str, Any])
         own.get("dataset", NANOGPT_DATASETS.get(dataset) if isinstance(dataset, str) else None),
         own.get("text_sha256"),
         normalize,
+        own.get("documents") is not None,
         own.get("train", train),
         f"It is in Hugging Face's layout; if its activation was gelu_new, that {_NEARLY}" if turned else "",
     )
@@ -513,14 +518,15 @@ def _check_pickle(content: bytes) -> None:
 
 
 def run_config(
-    imported: Imported, given: Mapping[str, Any], text: tuple[str | None, str | None, str, tuple[str, ...]]
+    imported: Imported, given: Mapping[str, Any], text: tuple[str | None, str | None, str, tuple[str, ...], bool]
 ) -> RunConfig:
     """Return the settings of a run that continues an imported model.
 
     Args:
         imported: the content of the file.
         given: settings from the command line; they apply if the file has none, and must agree if it has.
-        text: data set, path, SHA-256 and normalizations of the text that the run continues with.
+        text: data set, path, SHA-256 and normalizations of the text that the run continues with, and whether its
+            lines are documents.
 
     Raises ConfigError for what is missing or contradicts.
     """

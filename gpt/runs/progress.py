@@ -37,7 +37,7 @@ class Progress:
         characters: the number of characters per step.
     """
 
-    def __init__(self, first: int, last: int, characters: int) -> None:
+    def __init__(self, first: int, last: int, characters: float) -> None:
         self._first, self._last, self._characters = first, last, characters
         self._began = self._spoke = self._since = time.monotonic()
         self._training = 0.0  # seconds since the first step ended, without validations and samples

@@ -14,8 +14,8 @@ from typing import Any, Self
 from tinygrad_edu.errors import brief
 from tinygrad_edu.gradient_stats import GradientStats
 
-from ..data import ngram
 from ..data.corpus import Corpus, cache_folder
+from ..data.documents import END
 from ..data.ngram import Baseline
 from ..errors import DataError
 from ..model import GPT
@@ -73,6 +73,11 @@ class SavedRun:
         """The step at which the parameters were saved; raises CheckpointError like :attr:`model`."""
         return self._loaded[1]
 
+    @property
+    def end(self) -> int | None:
+        """The token at which documents end; None if the model reads one stream of text."""
+        return self.tokenizer.encode(END)[0] if self.config.documents else None
+
     def corpus(self) -> Corpus:
         """Return the text of the run in its two parts; raises DataError if it can no longer be read."""
         try:
@@ -91,8 +96,7 @@ class SavedRun:
 
     def baselines(self) -> list[Baseline]:
         """Compute the baselines on the run's text, in a few seconds; raises DataError like :meth:`corpus`."""
-        corpus = self.corpus()
-        return ngram.baselines(corpus.train, corpus.val, self.tokenizer.vocab_size)
+        return self.corpus().baselines()
 
     def log(self) -> list[dict[str, Any]]:
         """The lines of the run's log: a dict per step."""

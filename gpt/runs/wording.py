@@ -14,7 +14,10 @@ from ..config import TrainConfig
 from ..data import ngram
 from ..data.ngram import Baseline
 
-__all__ = ["baselines_text", "command_line", "final_validation", "judged", "loss_words"]
+__all__ = ["OF_DOCUMENTS", "baselines_text", "command_line", "final_validation", "judged", "loss_words"]
+
+
+OF_DOCUMENTS = "Every line of the text is a document; losses are per character, the line end of a document included."
 
 
 def command_line(words: str, folder: Path) -> str:

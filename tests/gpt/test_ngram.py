@@ -14,7 +14,7 @@ from gpt.data.ngram import Baseline, counted, strongest_beaten, verdict
 
 
 def levels(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> list[Any]:
-    return list(ngram._levels(np.array(train), np.array(val), n, vocab_size))
+    return list(ngram._levels(ngram._Part(np.array(train)), ngram._Part(np.array(val)), n, vocab_size))
 
 
 def lidstone(train: Sequence[int], val: Sequence[int], n: int, vocab_size: int) -> float:
