@@ -1,4 +1,4 @@
-"""Modules for WebAssembly in Node: one process for all tests, which answers line by line."""
+"""Run WebAssembly modules in Node: one process for all tests, which answers line by line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tinygrad_edu.compiler import Compiled
 from tinygrad_edu.compiler.wasm_backend import module as wasm
 from tinygrad_edu.compiler.wasm_backend.module import WasmModule
 
-#: What the tests say to a model, by the name of a method, or of a property.
+#: Runs in Node: calls a method of the model, or reads a property, for each line.
 SCRIPT = """
 const { load } = require(process.argv[1]);
 const plain = (x) => x instanceof Float32Array || x instanceof Float64Array ? Array.from(x, plain)
@@ -45,7 +45,7 @@ require("readline").createInterface({ input: process.stdin }).on("line", async (
 
 
 class Refused(Exception):
-    """What the model says in place of an answer."""
+    """The error that the model raised instead of a result."""
 
 
 @cache
@@ -65,7 +65,7 @@ def ask(what: str, argument: Any = None) -> Any:
     process.stdin.flush()
     found = json.loads(process.stdout.readline())
     if "error" in found:
-        assert found["kind"] == "Error", found  # not a trap, not a fault of the script
+        assert found["kind"] == "Error", found  # not a trap, not a bug of the script
         raise Refused(found["error"])
     return _numbers(found["answer"])
 
@@ -99,7 +99,7 @@ def _numbers(x: Any) -> Any:
 
 
 def flat(compiled: Compiled, named: Any) -> Any:
-    """The numbers of all tensors in the order of the array."""
+    """Return the numbers of all tensors in the order of the array."""
     found = np.full(len(compiled.parameters), math.nan)
     for name, (start, shape) in compiled.parameters.tensors().items():
         found[start : start + math.prod(shape)] = named[name]
@@ -107,7 +107,7 @@ def flat(compiled: Compiled, named: Any) -> Any:
 
 
 def on_wasm(compiled: Compiled, batch: Any, loss: float, expected: Any, tolerance: float = 1e-9) -> None:
-    """The same in Node, twice."""
+    """Run the same in Node, twice."""
     load(compiled.to_wasm(batch=len(batch[0]) if batch else 1))
     for _ in range(2):
         assert error(ask("step", batch), loss) < tolerance

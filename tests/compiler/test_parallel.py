@@ -45,7 +45,7 @@ def test_the_same_bits_every_time() -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_does_not_depend_on_the_examples_counts_once() -> None:
+def test_terms_that_do_not_depend_on_the_examples_count_once() -> None:
     w = Value(3.0)
     loss = jit(lambda x: w * w, [w], backend=NumpyBackend(2), dtype="float64")
     assert loss.value_and_grad([1.0, 2.0, 3.0]) == 9.0

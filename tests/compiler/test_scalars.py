@@ -93,7 +93,7 @@ def test_a_program_without_vectors_is_plain_python(program: Any) -> None:
     assert len(executor.steps) == 1  # one function for everything
     assert compiled.stats().in_python == len(compiled.program.instructions)
     assert compiled.summary().endswith("instructions are for a few numbers each and run as plain Python")
-    compiled.value_and_grad(X * 200)  # for so many examples numpy is faster
+    compiled.value_and_grad(X * 200)  # for this many examples numpy is faster
     assert compiled.stats().in_python < len(compiled.program.instructions) / 2
     agree(function, parameters, X * 3)
 

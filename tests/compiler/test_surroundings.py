@@ -393,7 +393,7 @@ def test_a_loop_by_hand_trains() -> None:
     assert w.data == 3.0 * 0.5**3
 
 
-def test_eager_computation_sees_what_was_trained() -> None:
+def test_eager_computation_uses_the_trained_numbers() -> None:
     w = Value(3.0)
     loss = jit(lambda x: w * x, [w], dtype="float64")
     optimizer = array_optim.SGD(loss.parameters, lr=1.0)

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.native, pytest.mark.node]
 
 
 class InNode(Swept):
-    """All points of an edge in one module."""
+    """Compile all points of an edge case into one module."""
 
     def _arrays(self, backend: str, batch: Any) -> tuple[Any, Any]:
         forward, backward = self._programs()
@@ -54,7 +54,7 @@ def test_operations_at_their_edges(name: str) -> None:
 
 
 def agree(function: Any, parameters: Any, *batch: Any) -> None:
-    """In double precision, in which the digits show every difference, and in single."""
+    """Check in double precision, where the digits show every difference, and in single."""
     for dtype, tolerance in (("float64", 1e-9), ("float32", 1e-4)):
         compiled = jit(function, parameters, dtype=dtype)
         compiled.value_and_grad(*batch)
@@ -75,7 +75,7 @@ def test_a_recurrent_network() -> None:
     agree(loss, [w, u], rows)
 
 
-def test_tables_of_places_sums_of_neighbors_and_whole_numbers() -> None:
+def test_tables_of_offsets_sums_of_neighbors_and_integers() -> None:
     w = [Value(x) for x in (0.3, -0.7, 0.2)]
 
     def loss(xs: Any, n: Any) -> Value:
@@ -103,7 +103,7 @@ def test_language_models(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["AdamW", "SGD"])
-def test_fifty_steps_are_those_of_the_native_program(kind: str) -> None:
+def test_fifty_steps_match_the_native_program(kind: str) -> None:
     mlp = nn.MLP(3, [8, 1])
     x, y = numbers(16, 3), numbers(16, seed=1)
     compiled = jit(lambda x, y: (mlp(x) - y) ** 2, mlp)
@@ -112,7 +112,7 @@ def test_fifty_steps_are_those_of_the_native_program(kind: str) -> None:
     optimizer: Any = SGD(p, 0.05, momentum=0.9)
     if kind == "AdamW":
         optimizer = AdamW(p, 0.05, weight_decay=0.1, no_decay=p.values[-1:])
-    optimizer.step()  # it goes on from here
+    optimizer.step()  # it continues from here
     load(compiled.to_wasm(batch=16, optimizer=optimizer))
     for n in range(50):
         optimizer.lr = 0.05 / (1 + n / 25)
@@ -147,13 +147,13 @@ def small() -> Any:
     ],
     ids=["beyond", "negative", "fraction", "few", "text", "nothing", "one", "no gradient", "undefined", "NaN"],
 )
-def test_what_is_wrong_is_said_in_a_sentence(what: str, given: Any, sentence: str) -> None:
+def test_mistakes_are_one_sentence(what: str, given: Any, sentence: str) -> None:
     load(small().to_wasm(batch=2))
     with pytest.raises(Refused, match=re.escape(sentence)):
         ask(what, given)
 
 
-def test_settings_that_are_wrong() -> None:
+def test_invalid_settings() -> None:
     w = [Value(1.0)]
     compiled = jit(lambda x: w[0] * x, w)
     compiled([1.0])
@@ -165,7 +165,7 @@ def test_settings_that_are_wrong() -> None:
         ask("update", {"momentum": 1})
 
 
-def test_bytes_that_are_no_module() -> None:
+def test_bytes_that_are_not_a_module() -> None:
     with pytest.raises(Refused, match="these bytes are no WebAssembly module that runs here; it is damaged"):
         ask("load", base64.b64encode(b"\0asm").decode())
     with pytest.raises(Refused, match="was not made by to_wasm"):

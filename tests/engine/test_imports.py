@@ -321,7 +321,7 @@ def test_the_check_can_fail(path, source):
         ("gpt/model.py", "from tinygrad_edu.nn import Linear\nfrom . import config"),
     ],
 )
-def test_the_check_lets_pass_what_is_allowed(path, source):
+def test_the_check_accepts_allowed_imports(path, source):
     assert list(violations(path, source)) == []
 
 

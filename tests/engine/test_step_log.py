@@ -79,7 +79,7 @@ def test_every_sentence_is_arithmetically_true_and_terms_sum_to_the_gradient(see
             assert functools.reduce(operator.add, terms, 0.0) == leaf.grad
 
 
-def test_every_prefix_of_the_replay_is_what_the_steps_say():
+def test_every_prefix_of_the_replay_matches_the_steps():
     log = record(random_graph(7)[0])
     for k in range(len(log.steps) + 1):
         state = log.replay(k)

@@ -199,7 +199,7 @@ def test_lessons(words: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["config", "tensor", "log"])
-def test_what_a_checkpoint_says(part: str, folder: Path, tmp_path: Path) -> None:
+def test_messages_of_a_checkpoint(part: str, folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / RUN, run)
     if part == "config":

@@ -95,7 +95,7 @@ def test_a_list_of_losses_is_a_run_too():
     assert curve.training == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
 
-def test_what_is_not_finite_is_left_out_and_a_spike_does_not_flatten_the_rest():
+def test_infinite_losses_are_left_out_and_a_spike_does_not_flatten_the_rest():
     losses = [4.0] * 100 + [1e9] + [2.0] * 100
     chart = viz.loss_curve([*losses, float("nan"), float("inf")])
     assert len(chart.curves[0].training) == 201

@@ -446,7 +446,7 @@ def test_the_strongest_path_is_shown_everywhere(opened, micro):
 
 
 @needs_chromium
-def test_what_crosses_a_module_box_is_what_the_engine_computed(opened, micro):
+def test_gradients_across_a_module_box_match_the_engine(opened, micro):
     _, calls, _, page = micro
     browser = opened(page, "#at=transformer.h.0")
     by_kind = {

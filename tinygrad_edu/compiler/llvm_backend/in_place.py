@@ -1,4 +1,4 @@
-"""A program of few instructions on arrays that are there, as one kernel: every number is read and written once."""
+"""A short program on existing arrays as one kernel: every number is read and written once."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class _Home:
         self.kernel = codegen.kernel(self, group)
 
     def local_memory(self, size: int) -> Any:
-        """Never needed: all that is computed on the way stays in registers."""
+        """Never needed: all intermediate results stay in registers."""
         raise NotImplementedError

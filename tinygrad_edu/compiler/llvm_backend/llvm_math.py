@@ -1,4 +1,4 @@
-"""The operations of the table, and their derivatives, in the language of LLVM.
+"""The operations of the table, and their derivatives, in LLVM IR.
 
 A formula is arithmetic on vectors. All other functions are based on e^x: 2^n·e^r, where r is at most ½·ln 2 in size,
 and the first terms of the series for e^r (Muller, Elementary Functions, chapter 11); accurate to about one unit in the
@@ -25,7 +25,7 @@ _SIMPLE_POWERS = frozenset(n / 2 for n in range(-8, 9))
 #: There are formulas, but numpy is more accurate for the largest angles.
 _ANGLES = ("sin", "cos", "grad:sin:0", "grad:cos:0")
 
-#: Of angles larger than this no digit is left in the formulas, which say NaN.
+#: For angles larger than this the formulas have no correct digits, and give NaN.
 _LARGEST_ANGLE = 2.0**30
 
 
@@ -51,7 +51,7 @@ _HALF_PI = _half_pi()
 
 
 class Formulas:
-    """Writes formulas for vectors of ``lanes`` numbers; ``emit`` adds a line and returns the name of its value."""
+    """Write formulas for vectors of ``lanes`` numbers; ``emit`` adds a line and returns the name of its value."""
 
     def __init__(self, emit: Callable[[str], str], dtype: Any, lanes: int) -> None:
         self.emit, self.lanes = emit, lanes
@@ -64,10 +64,10 @@ class Formulas:
         self.suffix = f"v{lanes}f{64 if self.double else 32}"
         self._declared: dict[str, str] = {}
 
-    # --- words ---
+    # --- building blocks ---
 
     def intrinsic(self, name: str, suffix: str, result: str, arguments: str) -> str:
-        """Call a function that LLVM knows."""
+        """Call an LLVM intrinsic."""
         full = f"@llvm.{name}.{suffix}"
         depth, kinds, word = 0, [], ""
         for part in arguments.split(", "):
@@ -80,7 +80,7 @@ class Formulas:
         return f"call {result} {full}({arguments})"
 
     def declarations(self) -> list[str]:
-        """Return the declarations in front of the text."""
+        """Return the declarations that precede the text."""
         return list(self._declared.values())
 
     def constant(self, x: float) -> str:
@@ -96,7 +96,7 @@ class Formulas:
         return self.emit(f"{word} {self.vector} {self._text(a)}, {self._text(b)}")
 
     def call(self, name: str, *operands: Any) -> str:
-        """Write a function of vectors that LLVM knows."""
+        """Write an LLVM intrinsic for vectors."""
         arguments = ", ".join(f"{self.vector} {self._text(x)}" for x in operands)
         return self.emit(self.intrinsic(name, self.suffix, self.vector, arguments))
 
@@ -174,10 +174,10 @@ class Formulas:
         # In this order a NaN stays a NaN.
         x = self.choose(self.compare(x, "ogt", high), high, x)
         none = self.compare(x, "olt", low)
-        x = self.choose(none, 0.0, x)  # numbers too small to be normal take a processor a hundred times as long
+        x = self.choose(none, 0.0, x)  # subnormal numbers are a hundred times slower
         n, r = self._split(x)
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms(), -1, -1)])
-        whole = self._whole(n)  # 2^n itself may be too large or too small: it is two factors
+        whole = self._whole(n)  # 2^n itself may overflow or underflow: use two factors
         half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")
         rest = self.emit(f"sub {self.integers} {whole}, {half}")
         result = self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
@@ -247,12 +247,12 @@ class Formulas:
             result = a if result is None else self.two("fmul", result, a)
         if result is None:
             return self.call("fabs", 1.0)
-        if size % 1.0:  # −∞ has no root, but a power
+        if size % 1.0:  # −∞ has no square root, but a power
             result = self.choose(self.compare(a, "oeq", -math.inf), math.inf, result)
         return self.two("fdiv", 1.0, result) if b < 0 else str(result)
 
     def _any_power(self, a: Any, b: Any) -> str:
-        """e^(b·ln |a|); a negative number has whole powers only."""
+        """e^(b·ln |a|); a negative number has only integer powers."""
         size = self.call("fabs", a)
         result = self.exp(self.two("fmul", self.log(size), b))
         result = self.choose(self.compare(size, "oeq", 1.0), 1.0, result)
@@ -383,10 +383,10 @@ def _derived(tree: Tree, names: tuple[str, ...]) -> Callable[..., str]:
     return formula
 
 
-#: In place of derived ones: here is no word for erf and for most powers.
+#: These replace derived formulas: LLVM has no erf and no general power.
 OVERRIDES: dict[str, Callable[..., str]] = {
     "grad:gelu:0": lambda f, a, out: f.gelu_slope(a),
     "grad:pow:0": lambda f, a, b, out: f.power_slope(a, b),
 }
-#: For each operation its formula: of the inputs, and for a derivative of the inputs and the result.
+#: The formula of each operation: a function of the inputs, and for derivatives also of the result.
 _FORMULAS = _FORWARD | {f"grad:{name}": _derived(tree, names) for name, tree, names in slopes(_WORDS)} | OVERRIDES

@@ -1,4 +1,4 @@
-"""Any instruction as machine code, one point after another: for the few that no faster kernel does."""
+"""Any instruction as machine code, one point after another: for the few without a faster kernel."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .codegen import NEUTRAL, Arrays, Kernel
 from .llvm_math import Formulas
 from .text import Text, from_table
 
-#: A list of places may have this many entries.
+#: A list of offsets may have this many entries.
 LONGEST = 1 << 22
 
 
 class _Operand:
-    """Where the numbers of an operand are.
+    """The memory of an operand.
 
     Attributes:
         view: its memory, with a stride in bytes for each loop and the lanes.
-        places: for one without such strides, a list of offsets to add, as a view.
-        number: of its view among all of them; that of the list comes next.
+        places: for an operand without such strides, a list of offsets to add, as a view.
+        number: the index of its view among all of them; the list's is the next.
     """
 
     number = 0
@@ -41,7 +41,7 @@ class _Operand:
 
 
 def kernel(home: Arrays, it: Instruction, batch: int) -> Kernel | None:
-    """Return the kernel of an instruction; None if there is no formula for it."""
+    """Return the kernel of an instruction, or None if there is no formula for it."""
     if it.accumulate and it.reduce != "sum":
         return None
     text = Text()

@@ -1,4 +1,4 @@
-"""The steps of optimizers on numpy's arrays: divided among threads, as machine code where that is possible."""
+"""Optimizer steps on numpy arrays: split across threads, as machine code if possible."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..runtime.threads import Threads
 from .buffers import Buffers, Step
 from .lowering import lower
 
-#: For fewer parameters than this a kernel is not worth the time to compile it.
+#: For fewer parameters than this, a kernel is not worth its compile time.
 SMALLEST = 4096
 
-#: How many parameters numpy moves at a time: a handful of pieces of this size stay in a processor's cache, so that
+#: How many parameters numpy updates at a time: a handful of pieces of this size fit into a processor's cache, so that
 #: memory is read and written once per step and not once per operation. With smaller ones, threads wait for the GIL.
 PIECE = 1 << 16
 
 
 def in_place(updates: Sequence[Update], threads: Threads, native: bool) -> Callable[[], None]:
-    """What makes all updates once."""
+    """Return a function that makes all updates once."""
     total = sum(update.size for update in updates)
     native = native and codegen.available() and total >= SMALLEST * threads.count
     dtype = updates[0].arrays[0].dtype
@@ -32,7 +32,7 @@ def in_place(updates: Sequence[Update], threads: Threads, native: bool) -> Calla
     piece = -(-total // (threads.count * line)) * line if native else PIECE
     shares: list[list[Step]] = [[] for _ in range(threads.count)]
     scratch = [memory.empty((2, min(piece, total)), dtype) for _ in shares if not native]
-    first = 0  # of the update, when all are counted
+    first = 0  # the position of the update, counted over all of them
     for update in updates:
         for start, stop in _parts(first, first + update.size, piece):
             own = start // piece % threads.count
@@ -52,7 +52,7 @@ def in_place(updates: Sequence[Update], threads: Threads, native: bool) -> Calla
 
 
 def _parts(start: int, stop: int, piece: int) -> list[tuple[int, int]]:
-    """From one place to another, cut where a piece ends."""
+    """Return the ranges from one position to another, cut where a piece ends."""
     edges = [start, *range(start - start % piece + piece, stop, piece), stop]
     return list(pairwise(edges))
 

@@ -1,7 +1,7 @@
-"""From LLVM's texts to the bytes of a WebAssembly module.
+"""Turn LLVM's object file into the bytes of a WebAssembly module.
 
-LLVM makes a *relocatable* object, for a linker. An object that defines all that it calls needs none: the numbers of its
-functions are final. What is missing is who it works for: a list of exports, the memory and what is in it at first.
+LLVM makes a *relocatable* object, for a linker. An object that defines all it calls needs none: the numbers of its
+functions are final. Only the list of exports, the memory and its initial content must be added.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def module(compiled: bytes, exports: Mapping[str, str], pages: int, data: bytes,
 
     Args:
         compiled: the object.
-        exports: for each name the function of the object that it is.
+        exports: the function of the object for each exported name.
         pages: the size of its memory, which is exported as ``memory``.
-        data: what is behind the stack at first.
+        data: the initial content of the memory after the stack.
         notes: custom sections.
     """
     found = {}
@@ -41,7 +41,7 @@ def module(compiled: bytes, exports: Mapping[str, str], pages: int, data: bytes,
             found[kind] = body
         else:
             raise AssertionError(f"section {kind} of an object")
-    memory = [b"\1\1", _leb(pages), _leb(pages)]  # cannot grow
+    memory = [b"\1\1", _leb(pages), _leb(pages)]  # fixed size
     stack = [b"\1\x7f\1\x41", _signed(STACK), b"\x0b"]  # one variable: i32, mutable
     listed = [_name("memory") + b"\2\0", *(_name(x) + b"\0" + _leb(numbers[own]) for x, own in exports.items())]
     segment = [b"\1\0\x41", _signed(STACK), b"\x0b", _leb(len(data)), data]
@@ -66,7 +66,7 @@ def sections(binary: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _functions(body: bytes) -> dict[str, int]:
-    """Return the numbers of functions, from a section for the linker; no other section has any."""
+    """Return the numbers of functions, from the linking section; no other section has them."""
     name, at = _text(body, 0)
     if name != "linking":
         return {}
@@ -110,7 +110,7 @@ def _check_imports(body: bytes) -> None:
 
 
 def _number(binary: bytes, at: int) -> tuple[int, int]:
-    """Read an integer (LEB128); returns it and where it ends."""
+    """Read an integer (LEB128); return it and where it ends."""
     value = shift = 0
     while True:
         byte = binary[at]
@@ -135,7 +135,7 @@ def _leb(value: int) -> bytes:
 
 
 def _signed(value: int) -> bytes:
-    """A number that is not negative, with room for a sign."""
+    """Encode a non-negative number as a signed one."""
     found = bytearray()
     while value >= 0x40:
         found.append(value & 0x7F | 0x80)

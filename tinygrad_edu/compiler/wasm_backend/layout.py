@@ -1,4 +1,4 @@
-"""Where everything is in the memory of a module: numbers of a program, tables of kernels, room to compute."""
+"""The memory layout of a module: numbers of a program, tables of kernels, scratch memory."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ..program.ir import Instruction
 from ..runtime import memory
 from .binary import STACK
 
-#: Everything begins at a multiple of this.
+#: Every block begins at a multiple of this.
 LINE = memory.LINE
 
-#: A kernel may read a vector that begins inside an array and ends behind it; so the last array has this behind it.
+#: A kernel may read a vector that begins inside an array and ends after it, so the last array is padded by this.
 BEHIND = 512
 
 #: A pointer that a kernel reads from its table.
@@ -33,13 +33,13 @@ _POINTER = re.compile(r"(%\w+) = getelementptr i64, ptr %table, i64 (\d+)\n  %\w
 
 
 class WasmExecutor(NumpyExecutor):
-    """A program for one batch size all of whose steps are kernels; only laid out, never run on this computer."""
+    """A program for one batch size whose steps are all kernels; it is only laid out, never run on this computer."""
 
     target = WASM
     _used = 0
 
     def local_memory(self, size: int) -> Any:
-        """Return memory for a kernel to use while it runs."""
+        """Return scratch memory for a kernel."""
         found = super().local_memory(size)
         if found is self._local:
             self._used = max(self._used, size)
@@ -62,7 +62,7 @@ class WasmExecutor(NumpyExecutor):
 
     @property
     def kernels(self) -> list[Kernel]:
-        """What runs, in order."""
+        """The kernels, in the order in which they run."""
         return [step for step, _ in self.steps if isinstance(step, Kernel)]
 
     @property
@@ -71,7 +71,7 @@ class WasmExecutor(NumpyExecutor):
         return self._outputs
 
     def work(self) -> Iterator[Any]:
-        """Memory whose content at first does not matter."""
+        """Memory that needs no initial content."""
         yield self.memory
         yield self._local[: self._used]
         yield from self.kept
@@ -80,39 +80,39 @@ class WasmExecutor(NumpyExecutor):
                 yield own
 
     def given(self) -> Iterator[Any]:
-        """Arrays whose numbers are there from the beginning."""
+        """Arrays with initial numbers."""
         for array, own in zip(self.program.arrays, self.arrays, strict=True):
             if array.kind in ("constant", "seed"):
                 yield own
 
 
 class Layout:
-    """Assigns places in the memory of a module to memory of this computer.
+    """Map memory of this computer to addresses in the memory of a module.
 
-    First everything that needs room only is announced, then everything that is there from the beginning, then
-    :meth:`close`: then :meth:`place` knows all.
+    First announce all memory without initial content, then all memory with initial content, then call
+    :meth:`close`: from then on :meth:`place` knows every address.
 
     Attributes:
         size: how many bytes are assigned.
-        data: what is in memory at first, from the end of the stack on; all that comes after is zero.
+        data: the initial content of memory after the stack; everything after it is zero.
     """
 
     def __init__(self) -> None:
         self.size = STACK
         self.data = bytearray()
         self._ranges: list[_Range] = []  # by their address here
-        self._room: list[_Range] = []  # in the order in which they were announced
+        self._room: list[_Range] = []  # in order of announcement
         self._same: dict[bytes, int] = {}
 
     def reserve(self, array: Any) -> None:
-        """Assign a place to an array, without its numbers."""
+        """Assign an address to an array, without its numbers."""
         low, high = _bounds(array)
         if self._range(low) is None:
             self._room.append(_Range(low, high))
             insort(self._ranges, self._room[-1])
 
     def put(self, array: Any, shared: bool = False) -> None:
-        """Assign a place to an array and its numbers; if nothing changes it, it may share it with equal ones."""
+        """Assign an address to an array and its numbers; equal arrays that never change may share one."""
         low, high = _bounds(array)
         if self._range(low) is None:
             content = ctypes.string_at(low, high - low)
@@ -124,14 +124,14 @@ class Layout:
             insort(self._ranges, _Range(low, high, place))
 
     def append(self, content: bytes) -> int:
-        """Assign a place to some bytes."""
+        """Assign an address to some bytes."""
         self.data += bytes(-len(self.data) % LINE)
         place = STACK + len(self.data)
         self.data += content
         return place
 
     def close(self) -> None:
-        """Assign places to all that needs room only, behind the rest."""
+        """Assign addresses to all memory without initial content, after the rest."""
         self.size = STACK + len(self.data)
         for one in self._room:
             one.place = -(-self.size // LINE) * LINE
@@ -139,7 +139,7 @@ class Layout:
         self.size += BEHIND
 
     def place(self, address: int) -> int:
-        """Return where the byte with an address here is there."""
+        """Return the module's address for an address of this computer."""
         found = self._range(address)
         if found is None:
             raise AssertionError(f"address {address} is in no array")
@@ -162,7 +162,7 @@ class _Range:
 
 
 class Calls:
-    """Kernels that run one after another, and the places of their tables."""
+    """Kernels that run one after another, and the addresses of their tables."""
 
     def __init__(self, layout: Layout, calls: Sequence[Kernel]) -> None:
         self.kernels = calls
@@ -173,11 +173,11 @@ class Calls:
         self.tables = [layout.append(bytes(kernel.table.nbytes)) for kernel in calls]
 
     def fill(self) -> None:
-        """Write the tables, with the addresses that hold there."""
+        """Write the tables, with the addresses of the module."""
         for kernel, start in zip(self.kernels, self.tables, strict=True):
             table = kernel.table.copy()
             for _, n in _POINTER.findall(kernel.text):
-                if table[int(n)]:  # 0 stands for none
+                if table[int(n)]:  # 0 means none
                     table[int(n)] = self._layout.place(int(table[int(n)]))
             self._layout.data[start - STACK : start - STACK + table.nbytes] = table.tobytes()
 

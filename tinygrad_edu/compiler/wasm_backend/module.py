@@ -27,13 +27,13 @@ SECTION = "tinygrad_edu"
 
 @dataclass(frozen=True)
 class WasmModule:
-    """A WebAssembly module with all that it computes and all numbers that it begins with. Made by
+    """A WebAssembly module with its functions and initial numbers. Made by
     :meth:`.Compiled.to_wasm`.
 
     Attributes:
         bytes: the module; its custom section ``tinygrad_edu`` has the description as JSON.
         description: where everything is in its memory, in bytes: inputs, results, parameters and their gradient,
-            and what the optimizer keeps.
+            and the state of the optimizer.
     """
 
     bytes: bytes = field(repr=False)
@@ -65,12 +65,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What a module needs to know of an optimizer.
+    """The optimizer of a module.
 
     Attributes:
-        updates: a step.
+        updates: the program of a step.
         settings: its kind and numbers, for step.js.
-        numbers: the arrays of those that change from step to step, which step.js writes.
+        numbers: the arrays of scalars that change from step to step, which step.js writes.
         state: arrays by name.
     """
 
@@ -92,13 +92,13 @@ def build(
 
     Args:
         functions: by name.
-        parameters, gradient: numpy's arrays of them.
+        parameters, gradient: their numpy arrays.
         tensors: by name, where each begins in the array of parameters, and its shape.
-        optimizer: what moves the parameters; None leaves that out.
-        notes: what the description says besides.
+        optimizer: updates the parameters, if not None.
+        notes: additional entries of the description.
 
     Raises:
-        CompileError: without llvmlite; for a program that draws random numbers, or for which there is no formula.
+        CompileError: without llvmlite; for a program that draws random numbers or has an operation without a formula.
     """
     if not codegen.available():
         raise CompileError("to_wasm needs llvmlite: pip install 'tinygrad_edu[native]'")

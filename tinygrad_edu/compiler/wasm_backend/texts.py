@@ -1,7 +1,7 @@
-"""LLVM's texts for WebAssembly: those of all kernels in one module, and what calls them.
+"""LLVM IR for WebAssembly: all kernels in one module, and the functions that call them.
 
-WebAssembly has no instructions for a part of a vector. LLVM would test every number of one; these functions do without:
-they read the whole vector, whose rest is in memory in any case (of another array, or of nothing), and write it back.
+WebAssembly has no masked vector instructions. LLVM would test every lane; these functions avoid that:
+they read the whole vector, whose other lanes are valid memory (of another array, or padding), and write it back.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _MASKED = re.compile(r"@llvm\.masked\.(load|store|gather|scatter)\.v(\d+)(f32|f6
 
 
 def joined(texts: Sequence[str], calls: Mapping[str, Sequence[tuple[int, int]]]) -> str:
-    """Return one text.
+    """Join texts into one.
 
     Args:
         texts: each has a function ``@kernel``.
-        calls: for each function to make, the numbers of the texts, and the tables, in the order in which they run.
+        calls: for each function to make, the indices of the texts, and the tables, in the order in which they run.
     """
     declared: dict[str, None] = {}
     bodies = []
@@ -43,7 +43,7 @@ def joined(texts: Sequence[str], calls: Mapping[str, Sequence[tuple[int, int]]])
 
 
 def _masked(declaration: str) -> str:
-    """Return the definition of a function for a part of a vector."""
+    """Return the definition of a masked load or store."""
     found = re.search(r"@masked\.(\w+)\.v(\d+)(\w)(\d+)", declaration)
     assert found
     what, lanes, kind = found[1], int(found[2]), {"f32": "float", "f64": "double", "i64": "i64"}[found[3] + found[4]]
@@ -53,7 +53,7 @@ def _masked(declaration: str) -> str:
     lines: list[str] = []
 
     def own(n: int) -> str:
-        """The pointer of a number, or of the first if it is left out; the first never is."""
+        """Return the pointer of a lane, or of the first lane if it is masked out; the first never is."""
         lines.append(f"  %p{n} = extractelement {pointers} %p, i64 {n}")
         lines.append(f"  %b{n} = extractelement {bits} %m, i64 {n}")
         lines.append(f"  %q{n} = select i1 %b{n}, ptr %p{n}, ptr %p0")
