@@ -70,7 +70,7 @@ def run_export(options: argparse.Namespace) -> int:
             raise ConfigError("--wasm makes a folder of its own: leave out --meta and --hugging-face")
         from ..engines.wasm import to_wasm
 
-        made = to_wasm(model, config.train, tokenizer, _optimizer(folder, config, step))
+        made = to_wasm(model, config.train, tokenizer, _optimizer(folder, config, step), config.documents)
         made.save(out)
         size = f"{len(made.bytes) / 2**20:.1f} MB, {made.description['pages'] / 16:.0f} MB of memory"
         print(f"Wrote {out}: {count} ({size}); step.js there says how a page loads it")

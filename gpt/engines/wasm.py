@@ -9,6 +9,7 @@ from tinygrad_edu import compiler
 from tinygrad_edu.compiler import Parameters, WasmModule
 
 from ..config import TrainConfig
+from ..data.documents import END
 from ..model import GPT
 from ..tokenizer import CharTokenizer
 from .base import adamw_settings
@@ -17,7 +18,13 @@ from .kv_cache import HIDDEN, CachedScorer, in_evaluation
 __all__ = ["to_wasm"]
 
 
-def to_wasm(model: GPT, config: TrainConfig, tokenizer: CharTokenizer, state: Mapping[str, Any] | None) -> WasmModule:
+def to_wasm(
+    model: GPT,
+    config: TrainConfig,
+    tokenizer: CharTokenizer,
+    state: Mapping[str, Any] | None,
+    documents: bool = False,
+) -> WasmModule:
     """Return the module: ``step``, ``update`` and ``sample`` of ``step.js``, for the batch and the context of the run.
 
     Args:
@@ -25,18 +32,20 @@ def to_wasm(model: GPT, config: TrainConfig, tokenizer: CharTokenizer, state: Ma
         config: the settings of its training.
         tokenizer: its alphabet.
         state: that of the optimizer, to go on with; None begins a new one.
+        documents: whether it reads documents: ``step`` takes weights too then, and ``sample`` writes one document.
     """
     parameters = Parameters(model)
     loss = compiler.jit(model.loss, parameters, watch=False)
     nothing = [[0] * model.config.block_size]
-    in_evaluation(model, loss, loss, nothing, nothing)
+    weights = [[[0.5] * model.config.block_size]] if documents else []
+    in_evaluation(model, loss, loss, nothing, nothing, *weights)
     token = CachedScorer(model, parameters).program
     optimizer = compiler.AdamW(parameters, **adamw_settings(model, config))
     if state is not None:
         optimizer.load_state_dict(state)
     sampling = {
         "alphabet": tokenizer.alphabet, "vocab_size": model.config.vocab_size, "block_size": model.config.block_size,
-        "hidden": HIDDEN,
+        "hidden": HIDDEN, **({"end": END} if documents else {}),
     }  # fmt: skip
     notes = {"sampling": sampling, "grad_clip": config.grad_clip}
     return loss.to_wasm(batch=config.batch_size, optimizer=optimizer, others={"token": token}, notes=notes)

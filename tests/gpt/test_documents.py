@@ -29,6 +29,7 @@ from gpt.pictures.run import PicturedRun
 from gpt.runs import checkpoint
 from gpt.runs.saved_run import SavedRun
 from gpt.sample import generate
+from tests.compiler import in_node
 from tests.gpt.conftest import QUICK, TINY
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu import functional as F
@@ -354,6 +355,23 @@ def test_export_and_import_keep_the_documents(folder: Path, tmp_path: Path) -> N
     one = ["--documents", "none"]
     assert main(["import", str(tmp_path / "model.safetensors"), str(tmp_path / "stream"), *data, *one]) == 0
     assert not SavedRun.open(tmp_path / "stream").config.documents
+
+
+@pytest.mark.native
+@pytest.mark.node
+def test_a_run_exported_for_browsers_trains_on_documents_and_writes_one(folder: Path, tmp_path: Path) -> None:
+    assert main(["export", str(folder), str(tmp_path / "out"), "--wasm"]) == 0
+    in_node.load_file(tmp_path / "out" / "step.wasm")
+    this = SavedRun.open(folder)
+    batch = CORPUS.batch(16, this.config.train.batch_size, 0, 0)
+    expected = make_engine(this.model, this.config.train).evaluate(batch)
+    assert in_node.ask("step", transposed(batch)) == pytest.approx(expected, rel=1e-4)
+    scorer = make_engine(this.model, this.config.train).scorer()
+    for prompt in ("", "b"):
+        start = this.tokenizer.encode(this.config.opening(prompt))
+        tokens = generate(scorer, 16, start, 40, temperature=0.0, end=this.end, rng=random.Random(0))
+        asked = {"prompt": prompt, "length": 40, "temperature": 0}
+        assert in_node.ask("sample", asked) == this.tokenizer.decode(tokens)
 
 
 def test_a_model_of_documents_is_compared_with_one_of_a_stream(

@@ -104,7 +104,7 @@
     }
 
     // Text that continues a prompt, token by token; the keys and values of earlier ones stay in memory. A full context
-    // drops its older half. `temperature` 0 always takes the most likely; `random` returns numbers from 0 to 1.
+    // drops its older half. A model of documents begins a new one, and stops at its end. `temperature` 0 always takes the most likely; `random` returns numbers from 0 to 1.
     sample({ prompt, length = 100, temperature = 1, top_k = Infinity, random = Math.random } = {}) {
       const own = this.description.notes.sampling;
       if (!own) throw new Error("this module writes no text: `gpt export RUN FOLDER --wasm` makes one that does");
@@ -114,7 +114,8 @@
       }
       if (!(top_k >= 1)) throw new Error(`top_k must be at least 1, got ${top_k}`);
       const alphabet = Array.from(own.alphabet);
-      const tokens = Array.from(prompt ?? alphabet[0], (letter) => {
+      const opening = own.end === undefined ? prompt ?? alphabet[0] : own.end + (prompt ?? "");
+      const tokens = Array.from(opening, (letter) => {
         if (!alphabet.includes(letter)) throw new Error(`the model has no character ${JSON.stringify(letter)}`);
         return alphabet.indexOf(letter);
       });
@@ -130,6 +131,7 @@
         let scores;
         for (; known < window.length; known++) scores = this.#oneMore(own, window[known], known);
         const next = draw(scores, temperature, top_k, random);
+        if (alphabet[next] === own.end) break;
         made.push(next);
         window.push(next);
       }
