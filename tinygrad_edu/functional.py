@@ -97,8 +97,8 @@ def as_value(x: Any) -> Value:
 def pick(table: Sequence[T], index: int) -> T:
     """``table[index]``: select by a number from the data, such as a token or a target.
 
-    Plain indexing does the same in the eager engine. With ``pick`` the compiler's tracer can see the lookup, while
-    ``table[index]`` would show only the entry chosen for this example. Raises IndexError, with index and size, if
+    Plain indexing does the same in the eager engine. The compiler sees ``table[index]`` only in a function whose source
+    file is there, and for lists of Values; it always sees ``pick``. Raises IndexError, with index and size, if
     ``index`` is not in 0 … len(table) − 1, and TypeError if it is not an integer.
     """
     return _picked(table, index, "pick() takes one index, an integer")

@@ -99,6 +99,7 @@ v.numerator
 np.eye(4)[v][1]|np.take([0, 1, 2, 3], v)|w if v else 0|isinstance(v, int) and v|int(v) == 1|v // 2
 """
 NUMBERS = ["x", "x * 2 - 1", "x / 2", "-x", "abs(y)", "xs[0]", "xs[1] ** 2", "sum(xs)", "w * x", "(w * x - y).tanh()"]
+NUMBERS += ["(w * x - y).data", "max(x, y, 0.25)"]
 INTEGERS = ["k", "k + 1", "ks[0]", "k * 1"]
 
 FORMS = [
@@ -166,7 +167,6 @@ def run(source: str) -> Callable[..., Any]:
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     space: dict[str, Any] = {}
     exec(compile(source, name, "exec"), space)
-    linecache.cache.pop(name)
     return space["program"]  # type: ignore[no-any-return]
 
 

@@ -175,3 +175,17 @@ def test_a_function_that_adds_to_shared_parameters_moves_those_of_another() -> N
     assert first([1.0]).tolist() == [-1.5]
     jit(lambda x: layer([x * a, x * b])[0], shared)([1.0])
     assert first([1.0]).tolist() == [-1.5]
+
+
+def test_one_program_for_all_lengths_by_a_mask() -> None:
+    def padded(xs: list[float], weights: list[float]) -> Any:
+        return sum((a * x + b * n) ** 2 * weights[n] for n, x in enumerate(xs))
+
+    compiled = jit(padded, [a, b], dtype="float64")
+    for xs in ([1.0], [0.5, -2.0], [1.0, 2.0, 3.0], [3.0, 1.0, 2.0, 0.5]):
+        loss, gradient = expected(mean_square, [a, b], [(xs,)])
+        rest = 4 - len(xs)
+        weights = [1 / len(xs)] * len(xs) + [0.0] * rest
+        assert compiled.value_and_grad([xs + [0.0] * rest], [weights]) == pytest.approx(loss)
+        assert compiled.parameters.gradient == pytest.approx(gradient)
+    assert compiled.stats().programs == 1

@@ -53,7 +53,7 @@ ROOMS = {
     "wasm_backend": ["binary", "layout", "texts", "module"],
     "parameters": [],
     "frontend": [
-        *("diagnostics", "catching", "tracers", "indirect", "builtin_type", "surroundings", "outside"),
+        *("diagnostics", "catching", "tracers", "indirect", "subscripts", "builtin_type", "surroundings", "outside"),
         *("structure", "module_templates", "trace", "simplify"),
     ],
     "vectorize": ["affine", "placement", "inline", "packs", "to_program"],

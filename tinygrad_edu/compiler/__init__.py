@@ -9,9 +9,10 @@ may import from which.
 ``frontend``: run the function once and write down every operation
     ``trace`` on ``tracers`` (the objects that stand in for numbers); ``module_templates``: calls of modules;
     ``structure``: how arguments and results are nested; ``simplify``: fewer, larger nodes, with a level each;
-    ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``;
-    ``indirect``: questions that a traced number cannot detect, such as ``(0.5).__lt__(x)``; ``outside``: random numbers
-    and clocks; ``surroundings``: what the function reads besides its arguments
+    ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``,
+    ``max`` and ``min``; ``indirect``: questions that a traced number cannot detect, such as ``(0.5).__lt__(x)``;
+    ``subscripts``: ``table[i]``; ``outside``: random numbers and clocks; ``surroundings``: what the function reads
+    besides its arguments
 
 ``vectorize``: packs of nodes become instructions
     ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their

@@ -25,6 +25,7 @@ from .frontend.indirect import questions
 from .frontend.outside import without_chance
 from .frontend.simplify import simplify
 from .frontend.structure import rebuild
+from .frontend.subscripts import own_subscripts
 from .frontend.surroundings import Surroundings
 from .frontend.trace import trace
 from .frontend.tracers import PARAMETER, Body, Trace, is_tracing
@@ -395,7 +396,6 @@ class Compiled:
     def _compile(self, signature: _Signature) -> _Version:
         start = time.perf_counter()
         around = Surroundings(*self._roots)
-        how, asked = catches(around.functions), questions(around.functions, around.things())
 
         def traced(careful: int, earlier: Trace | None = None) -> Trace:
             return trace(self.function, signature, self.parameters, self._name, careful, asked, earlier)
@@ -415,7 +415,9 @@ class Compiled:
             second.forget()
             return first
 
-        with own_type(around.functions):
+        indexed = around.functions if any(kind == "index" for kind, _ in signature) else ()
+        with own_type(around.functions), own_subscripts(indexed):
+            how, asked = catches(around.functions), questions(around.functions, around.things())
             first = without_chance(self._name, twice, lambda: traced(0), around)
         self.trace_seconds += time.perf_counter() - start
         start = time.perf_counter()
@@ -643,8 +645,10 @@ def jit(
 
     Args:
         function: takes numbers and integers, alone or in nested lists, for *one example*, and returns a Value,
-            or nested lists of Values. Integers select entries: see :func:`tinygrad_edu.functional.pick`. Lists may
-            have another length in the next call, or in the next example of a batch: every length gets a program.
+            or nested lists of Values. Integers select entries: ``table[i]`` of a list of Values, where the source file
+            of the function is there, or :func:`tinygrad_edu.functional.pick`. Lists may have another length in the next
+            call, or in the next example of a batch: every length gets a program. ``x.data`` of a computed Value is its
+            number without a gradient, and ``max`` and ``min`` take such numbers.
         parameters: what to differentiate by: a Module, nested dictionaries and lists of Values, or the
             :class:`Parameters` of another compiled function. By default the module whose method the function is, or
             else every Value that the function uses.

@@ -1,21 +1,24 @@
-"""``type(x)`` in a function that is being compiled: what the eager engine has for x.
+"""``type(x)``, ``max`` and ``min`` in a function that is being compiled: what the eager engine has.
 
-No class can hide from ``type``. So functions that use it temporarily see another ``type``, which knows traced numbers.
+No class can hide from ``type``, and ``max`` compares. So functions that use them temporarily see others, which know
+traced numbers.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CellType, FunctionType
 from typing import Any
 
+from ... import ops
 from ...engine import Value
 from ...errors import CompileError
 from .catching import codes
 from .diagnostics import refuse_number
-from .tracers import Plain, Tracer
+from .tracers import Plain, Tracer, extreme
 
 
 class _Type:
@@ -64,7 +67,21 @@ class _Type:
         return repr(type)
 
 
+def _extreme(chosen: Callable[..., Any], op: ops.Op) -> Callable[..., Any]:
+    @functools.wraps(chosen)
+    def choose(*args: Any, **options: Any) -> Any:
+        if len(args) == 1:
+            args = (list(args[0]),)
+        numbers = args[0] if len(args) == 1 else args
+        found = extreme(op, numbers) if "key" not in options and numbers else None
+        return chosen(*args, **options) if found is None else found
+
+    return choose
+
+
 _type = _Type()
+#: What is put in place of each of Python's own.
+_OTHERS = {"type": (type, _type), "max": (max, _extreme(max, ops.MAXIMUM)), "min": (min, _extreme(min, ops.MINIMUM))}
 _lock = threading.Lock()
 _held: dict[tuple[int, str], list[Any]] = {}  # a dictionary of globals and a name: how many traces, and what was there
 
@@ -78,8 +95,9 @@ def _is_filled(cell: CellType) -> bool:
 
 @contextmanager
 def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
-    """Put another ``type`` into the globals of these functions for the block, without affecting other threads."""
-    places: dict[tuple[int, str], dict[str, Any]] = {}
+    """Put another ``type``, ``max`` and ``min`` into the globals of these functions for the block, without affecting
+    other threads."""
+    places: dict[tuple[int, str], tuple[dict[str, Any], Any]] = {}
     for function in functions:
         around = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         around += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
@@ -87,19 +105,20 @@ def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
             raise CompileError(f"{function.__qualname__} has the function type() under another name; write type(x)")
         space = function.__globals__
         for name in {name for code in codes([function]) for name in code.co_names}:
-            found = space.get(name, type if name == "type" else None)
-            if found is type or found is _type:  # not ==, which arrays answer with arrays
-                places[id(space), name] = space
+            found = space.get(name, _OTHERS[name][0] if name in _OTHERS else None)
+            for own, other in _OTHERS.values():
+                if found is own or found is other:  # not ==, which arrays answer with arrays
+                    places[id(space), name] = space, other
     with _lock:
-        for place, space in places.items():
+        for place, (space, other) in places.items():
             held = _held.setdefault(place, [0, space.get(place[1])])
             held[0] += 1
-            space[place[1]] = _type
+            space[place[1]] = other
     try:
         yield
     finally:
         with _lock:
-            for place, space in places.items():
+            for place, (space, _) in places.items():
                 _held[place][0] -= 1
                 if _held[place][0] == 0:
                     _, before = _held.pop(place)

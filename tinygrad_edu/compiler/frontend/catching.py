@@ -31,6 +31,8 @@ _TRUE = re.compile(
     r"is not iterable|does not support item|is not a container|doesn't support item|"
     r"unsupported operand type.* '(str|list|tuple|dict|set|NoneType|bytes|function)'"
 )
+#: The code of functions that run from other code at the moment, by the identity of the other; see subscripts.py.
+originals: dict[int, CodeType] = {}
 _INSTEAD = "compute it outside the function and pass the result as an argument"
 
 

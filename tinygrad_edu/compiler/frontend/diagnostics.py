@@ -166,8 +166,8 @@ _QUESTIONS = {
         "float int complex trunc floor ceil round sizeof",
         "is read",
         "write it with operations on Values: maximum(), relu(), abs() or pick() instead of a comparison or an `if`, "
-        "Values instead of .data, float() and int(), and x.exp(), x.log(), x.tanh() … instead of math; what no method "
-        "computes, pass as an argument",
+        "x.detach() instead of x.data, float() and int(), and x.exp(), x.log(), x.tanh() … instead of math; what no "
+        "method computes, pass as an argument",
     ),
     "whole": ("mod rmod floordiv rfloordiv divmod rdivmod", "is divided into whole parts", _OUTSIDE),
     "bits": ("and rand or ror xor rxor lshift rlshift rshift rrshift invert", "is taken apart into bits", _OUTSIDE),

@@ -23,7 +23,7 @@ import numpy as np
 
 from ...engine import Value
 from ...ops import CONSTANT
-from .catching import codes
+from .catching import codes, originals
 from .tracers import TRACED
 
 #: Objects beyond this number are ignored: a function that reaches more probably reaches a whole library.
@@ -183,7 +183,7 @@ class Surroundings:
     def _around(self, name: str, function: types.FunctionType) -> Iterator[tuple[str, Any]]:
         """Yield the variables that a function and its nested functions use."""
         self.functions.append(function)
-        self.watch(name, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__))
+        self.watch(name, lambda: (_code_of(function), function.__defaults__, function.__kwdefaults__))
         if function.__dict__:
             self._checks.append((name, lambda: function.__dict__, dict(function.__dict__)))
             yield from ((f"{name}.{key}", item) for key, item in function.__dict__.items())
@@ -213,6 +213,11 @@ class Surroundings:
             return
         self.watch(name, read)
         yield name, now
+
+
+def _code_of(function: types.FunctionType) -> types.CodeType:
+    code = function.__code__
+    return originals.get(id(code), code)  # another thread may trace it
 
 
 def _numbers(thing: Any) -> Any:

@@ -23,7 +23,7 @@ from ...errors import CompileError
 from ...nested import unflatten
 from ...ops import Op
 from ..parameters import Parameters
-from . import indirect
+from . import indirect, subscripts
 from .catching import foreign, watching
 from .diagnostics import final, refuse, refuse_number
 from .module_templates import listener, module_paths
@@ -125,6 +125,7 @@ def trace(
     with final(foreign), _tracing(body), calls.listening(listener(record)), _traced_lists(parameters.source):
         with seen:
             result = function(*leaves)
+            subscripts.check(record.rows.values())
         close(body, result)
     return record
 

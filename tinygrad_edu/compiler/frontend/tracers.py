@@ -274,6 +274,7 @@ class Trace:
         tensors: by identity of a list its shape and its number.
         children, signatures: by identity of a module what is in it, and how it is built, with the ``token`` of the time
             when that was found.
+        rows: by identity the lists of Values from which an index of the data chose one, and what was in them.
     """
 
     parameters: Parameters
@@ -286,6 +287,7 @@ class Trace:
     tensors: dict[int, tuple[Any, int | None]] = field(default_factory=dict)
     children: dict[int, tuple[list[Any], list[Any]]] = field(default_factory=dict)
     signatures: dict[int, Known] = field(default_factory=dict)
+    rows: dict[int, tuple[list[Any], tuple[Any, ...]]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return the source line of every site; site 0 is nowhere."""
@@ -328,13 +330,17 @@ class Tracer(Traced, Value):
             refuse_number("a number that depends on the arguments", "whole")
         return super().__pow__(other)
 
-    def _read(self) -> NoReturn:
+    def _read(self) -> Any:
+        """Return the number, which passes no gradient; what decides on it is refused like a decision on an argument."""
+        return plain(self.detach(), Float)
+
+    def _ask(self) -> NoReturn:
         refuse_number("the number of a Value")
 
     def _write(self, number: float) -> NoReturn:
         refuse("this changes the number of a Value", "compute a new Value instead")
 
-    data = _number = property(_read, _write)
+    data, _number = property(_read, _write), property(_ask, _write)
 
     def _gradient(self, *_: Any) -> NoReturn:
         refuse(
@@ -424,6 +430,8 @@ class Plain(Traced):
         if name in _OF_VALUES:
             how = self._body.trace.careful
             if written_as_attribute() and not (how and caught_by(how)):
+                if name == "data":
+                    refuse_number("the number of an argument")
                 # If a program cannot notice it, a number has the methods of a Value.
                 return getattr(self._as_value(), name)
             if asked_by_library():  # for numpy: see _with_numpy
@@ -496,9 +504,9 @@ class Index(Whole):
     def __index__(self) -> int:
         refuse(
             "a list, range() or the like takes an integer from the data, and only this example's choice could be seen",
-            "write pick(list, index), from tinygrad_edu.functional, for list[index]; a dictionary that jit is given as "
-            "parameters may hold lists that are indexed so; for a length, loop as often as the longest example needs "
-            "and multiply by a mask of 0.0 and 1.0",
+            "write pick(list, index), from tinygrad_edu.functional, for list[index], which works by itself only for "
+            "lists of Values in functions whose source file is unchanged; for a length, loop as often as the longest "
+            "example needs and multiply by a mask of 0.0 and 1.0",
         )
 
 
@@ -568,6 +576,27 @@ def _calculate(op: Op, *operands: Any) -> Any:
     else:
         kind = Whole if whole and op is not ops.DIV else Float
     return plain(node, kind)
+
+
+def extreme(op: Op, numbers: Sequence[Any]) -> Any:
+    """Return the largest or the smallest of numbers that depend on the arguments; None if a Value or another thing is
+    among them.
+
+    Of Values, max() chooses one, with its gradient, and maximum() shares the gradient: that is not the same.
+    """
+    kinds = {x._kind if issubclass(type(x), Plain) else type(x) for x in numbers}
+    if not kinds <= {float, int, None} or not any(issubclass(type(x), Plain) for x in numbers):
+        return None
+    if len(numbers) == 1:
+        return numbers[0]
+    body = current_body()
+    _check_recording()
+    kind: type[Any] = Plain if len(kinds) > 1 or None in kinds else Whole if int in kinds else Float
+    nodes, site = [body.number(x) for x in numbers], site_here(3)
+    if all(body.ops[node] is ops.DETACH for node in nodes):  # max(x.data for x in xs) is maximum(*xs).detach()
+        largest = body.add(op, tuple([body.args[node][0] for node in nodes]), site)
+        return plain(body.add(ops.DETACH, (largest._node,), site), kind)
+    return plain(body.add(op, tuple(nodes), site), kind)
 
 
 def check_answer(op: Op, operands: Sequence[Any]) -> None:
