@@ -1,8 +1,7 @@
-"""A text whose lines are documents, such as names: each is read from its beginning, and none runs into the next one.
+"""Texts whose lines are documents, such as names: each is read from its start, and none runs into the next.
 
-A part of such a text is a line end, and then the documents, each with its line end. No document holds a line end
-otherwise, so that one token is what every document begins after and ends with, as in makemore; where it stands says
-everything about the documents.
+A part of such a text is a line end, followed by the documents, each with its line end. Documents contain no other line
+ends, so one token precedes and ends every document, as in makemore; its positions define the documents.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ END = "\n"
 
 
 def documents_in(tokens: Tokens, end: int) -> list[Array]:
-    """Return the documents of a text, each with its end; empty lines are none."""
+    """Return the documents of a text, each with its end; empty lines are ignored."""
     array = tokens.array(0, len(tokens))
     if len(array) and array[-1] != end:
         array = np.append(array, np.array(end, array.dtype))
@@ -34,7 +33,7 @@ def documents_in(tokens: Tokens, end: int) -> list[Array]:
 
 
 def joined(documents: Sequence[Array], end: int) -> Tokens:
-    """Return documents as one row of tokens, which begins with an end.
+    """Return documents as one row of tokens that begins with an end.
 
     >>> list(joined([np.array([1, 2, 0]), np.array([2, 0])], 0))
     [0, 1, 2, 0, 2, 0]
@@ -43,15 +42,15 @@ def joined(documents: Sequence[Array], end: int) -> Tokens:
 
 
 def lengths(tokens: Sequence[int], end: int) -> Array:
-    """Return the length of each of joined documents, its end included."""
+    """Return the lengths of joined documents, including their ends."""
     array = tokens.array(0, len(tokens)) if isinstance(tokens, Tokens) else np.array(tokens)
     return np.diff(np.flatnonzero(array == end))
 
 
 def spans(tokens: Sequence[int], end: int | None) -> Iterator[tuple[int, int]]:
-    """Yield what is read in one go: the place of the first token, and of the last one that is predicted.
+    """Yield the spans to read at once: the positions of the first token, and of the last one that is predicted.
 
-    That is all of a text without ends.
+    A text without ends is a single span.
 
     >>> list(spans([0, 1, 2, 0, 2, 0], 0)), list(spans([0, 1, 2, 0, 2, 0], None))
     ([(0, 3), (3, 5)], [(0, 5)])
@@ -70,7 +69,7 @@ def spans(tokens: Sequence[int], end: int | None) -> Iterator[tuple[int, int]]:
 class Windows(Sequence[tuple[list[Any], ...]]):
     """Documents as (tokens, targets, weights), each of length block_size, so that one program serves all lengths.
 
-    A shorter document is filled up with ends, whose weights are 0; the other weights are all equal, and such that the
+    A shorter document is padded with ends of weight 0; the other weights are all equal, such that the
     mean loss of all windows is the mean over all targets that count. A longer one is cut into several windows.
 
     Attributes:
@@ -104,7 +103,7 @@ class Windows(Sequence[tuple[list[Any], ...]]):
         return read, after, [self.weight] * count + [0.0] * rest
 
     def some(self, which: Sequence[int]) -> Windows:
-        """Return these windows, weighted among themselves."""
+        """Return these windows, with weights that average over them."""
         starts, counts = self.starts[which], self.counts[which]
         return dataclasses.replace(self, starts=starts, counts=counts, weight=len(counts) / int(counts.sum()))
 

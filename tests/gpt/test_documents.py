@@ -57,7 +57,7 @@ def written(corpus: Corpus, part: Any) -> list[str]:
 # --- the split and the windows ----------------------------------------------------------------------------------------
 
 
-def test_documents_are_shuffled_always_alike_and_then_split() -> None:
+def test_documents_are_shuffled_reproducibly_and_then_split() -> None:
     train, val = written(CORPUS, CORPUS.train), written(CORPUS, CORPUS.val)
     assert sorted([*train, *val]) == NAMES
     assert len(val) == -(-len(NAMES) // 10)
@@ -71,7 +71,7 @@ def test_documents_are_shuffled_always_alike_and_then_split() -> None:
     assert list(again.val) == list(CORPUS.val)
 
 
-def test_empty_lines_and_a_missing_last_line_end_change_nothing() -> None:
+def test_empty_lines_and_a_missing_final_line_end_change_nothing() -> None:
     found = Corpus.from_text(Text("names", ("\n\n" + "\n\n".join(NAMES) + "\n\n\n",), documents=True), BLOCK)
     assert list(found.train) == list(CORPUS.train)
     assert list(found.val) == list(CORPUS.val)
@@ -113,7 +113,7 @@ def test_batches_depend_on_seed_and_step_only() -> None:
 
 
 def mean_surprise(model: GPT, sequences: Any) -> float:
-    """Compute the mean over all targets that count, reading each document without what it is filled up with."""
+    """Compute the mean over all targets that count, reading each document without its padding."""
     total, count = 0.0, 0
     with no_grad():
         for tokens, targets, weights in sequences:
@@ -133,7 +133,7 @@ def test_losses_are_means_over_the_targets_that_count(engine: str) -> None:
     exact = 1e-12 if engine == "scalar" else 1e-6
     for sequences in (CORPUS.validation(BLOCK, 7), CORPUS.validation(BLOCK, 10**9), CORPUS.validation(BLOCK, 1)):
         assert this.evaluate(sequences) == pytest.approx(mean_surprise(model, sequences), abs=exact)
-    for step in range(3):  # each of other lengths
+    for step in range(3):  # each with different lengths
         batch = CORPUS.batch(BLOCK, 5, 0, step)
         expected = mean_surprise(model, batch)
         assert this.step(batch, 0.01, "")[0] == pytest.approx(expected, abs=exact)
@@ -141,7 +141,7 @@ def test_losses_are_means_over_the_targets_that_count(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["compiled", "torch"])
-def test_one_program_serves_all_lengths_with_the_gradients_of_the_scalars(engine: str) -> None:
+def test_one_program_for_all_lengths_matches_scalar_gradients(engine: str) -> None:
     if engine == "torch":
         pytest.importorskip("torch")
     model, other = GPT(SHAPE, seed=1), GPT(SHAPE, seed=1)
@@ -168,7 +168,7 @@ def test_one_program_serves_all_lengths_with_the_gradients_of_the_scalars(engine
     assert [p.data for p in model.parameters()] == pytest.approx([p.data for p in other.parameters()], abs=2e-4)
 
 
-def test_what_a_short_document_is_filled_up_with_does_not_matter() -> None:
+def test_the_padding_of_a_short_document_does_not_matter() -> None:
     model = GPT(SHAPE, seed=1)
     results = []
     for filling in (0, 3):
@@ -182,7 +182,7 @@ def test_what_a_short_document_is_filled_up_with_does_not_matter() -> None:
     assert results[0] == results[1]
 
 
-def test_an_examination_looks_at_pieces_of_documents() -> None:
+def test_an_examination_reads_pieces_of_documents() -> None:
     model = GPT(SHAPE, seed=1)
     found = Examination(model, CORPUS.val, end=CORPUS.end).gradients()
     rows = CORPUS.validation(BLOCK, 10**9)
@@ -194,19 +194,19 @@ def test_an_examination_looks_at_pieces_of_documents() -> None:
         assert found.tables[name].tolist() == pytest.approx([v.grad for v in values_in(table)], abs=1e-5)
     units = Examination(model, CORPUS.val, end=CORPUS.end).units()["transformer.h.0.mlp.act"]
     assert units.examples == len(CORPUS.val) - 1
-    # What lies in a batch of one row alone is the gradient at the blocks.
+    # A batch of one row contains just that row.
     assert transposed(rows[:1])[0] == [rows[0][0]]
 
 
 # --- counting ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_ladder_counts_with_the_ends() -> None:
+def test_baselines_count_the_ends_of_documents() -> None:
     train, val = [0, 1, 2, 0, 1, 0], [0, 1, 2, 0]  # the documents ab and a; ab
     found = {b.name: b.loss for b in ngram.baselines(train, val, 3, end=0)}
 
     def lidstone(*counts: tuple[int, int]) -> float:
-        """(how often the run occurs, how often what precedes its last character) of a, b and the end."""
+        """Return the loss from (count of the n-gram, count of its context) of a, b and the end."""
         return min(-sum(math.log((n + x) / (all_ + 3 * x)) for n, all_ in counts) / 3 for x in (1.0, 0.1, 0.01))
 
     assert found["uniform"] == math.log(3)
@@ -214,12 +214,12 @@ def test_the_ladder_counts_with_the_ends() -> None:
     assert found["bigram"] == pytest.approx(lidstone((2, 2), (1, 2), (1, 1)))
     assert found["trigram"] == pytest.approx(lidstone((2, 2), (1, 2), (1, 1))), "both documents begin after two ends"
     a, b, end = 3 / 8, 2 / 8, 3 / 8
-    for _ in range(4):  # runs of two to five: what may precede each is clear, so that all have the same counts
+    for _ in range(4):  # n-grams of two to five: each context is unique, so all have the same counts
         a, b, end = (2 + a) / 3, (1 + 2 * b) / 4, (1 + end) / 2
     assert found["5-gram"] == pytest.approx(-(math.log(a) + math.log(b) + math.log(end)) / 3)
 
 
-def test_the_ladder_does_not_know_what_follows_whom() -> None:
+def test_baselines_ignore_the_order_of_documents() -> None:
     documents = [[1, 2, 0], [2, 2, 1, 0], [1, 0], [2, 1, 1, 2, 1, 0]] * 5
     losses = []
     for seed in range(3):
@@ -256,7 +256,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "run"
 
 
-def test_a_run_says_that_it_reads_documents(folder: Path) -> None:
+def test_a_run_reports_that_it_reads_documents(folder: Path) -> None:
     assert json.loads((folder / "config.json").read_text())["documents"] == "lines"
     this = SavedRun.open(folder)
     assert this.end == 0
@@ -329,7 +329,7 @@ def test_a_chat_completes_documents(
     assert all(line.startswith("ba") for line in lines[:2])
 
 
-def test_a_resumed_run_makes_the_same_steps(folder: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_takes_the_same_steps(folder: Path, tmp_path: Path) -> None:
     data = str(folder.parent / "names.txt")
     arguments = ["train", "--data", data, "--documents", "lines", *TINY, *QUICK, "--sample-interval", "0"]
     assert main([*arguments, "--steps", "8", "--schedule", "constant", "--out", str(tmp_path / "whole")]) == 0
@@ -399,11 +399,11 @@ def names_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     return lambda name: [*TINY, *QUICK, "--steps", "2", "--dataset", "names", "--out", str(tmp_path / name)]
 
 
-def test_the_names_are_documents_unless_one_text_is_wanted(names_kept: Any, tmp_path: Path) -> None:
+def test_names_are_documents_unless_a_stream_is_requested(names_kept: Any, tmp_path: Path) -> None:
     assert main(["train", *names_kept("documents")]) == 0
     assert main(["train", *names_kept("stream"), "--documents", "none"]) == 0
     assert SavedRun.open(tmp_path / "documents").config.documents
-    stream = SavedRun.open(tmp_path / "stream")  # as are runs that were made before there were documents
+    stream = SavedRun.open(tmp_path / "stream")  # like runs made before documents were supported
     assert stream.end is None
     assert stream.tokenizer.decode(stream.corpus().train).startswith("\n".join(NAMES[:9]))
 

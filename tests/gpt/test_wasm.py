@@ -1,4 +1,4 @@
-"""A run as a WebAssembly module: it writes what Python writes, and trains on."""
+"""A run as a WebAssembly module: it samples the same text as Python, and continues training."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_exported_run_trains_and_samples(
         ask("sample", {"temperature": -1})
 
 
-def test_other_formats_are_not_made_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_formats_are_not_written_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_run(tmp_path / "run")
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "out"), "--wasm", "--hugging-face"]) == 2
     assert "--wasm makes a folder of its own" in capsys.readouterr().err
