@@ -72,7 +72,7 @@ def show(result: Any, view: Any, out: Path, name: str) -> str:
     if view is not None and (isinstance(result, Value) or "image/svg+xml" in bundle):
         try:
             view.show(result)
-        except (DrawingError, TypeError) as error:  # the lesson goes on without the picture
+        except (DrawingError, TypeError) as error:  # the lesson continues without the picture
             return f"{words}\n(not drawn: {error})"
         return words
     path = save_picture(bundle, out, f"{name}-{_count(out, name):02}")

@@ -10,7 +10,7 @@ Differences are noted next to them::
       "iter_num":     the step
       "config":       {"dataset": …}, where nanoGPT looks for the name of its folder with the alphabet
       "optimizer":    AdamW's state and
-      "best_val_loss": the lowest validation loss, with which nanoGPT's train.py goes on (.pt only)
+      "best_val_loss": the lowest validation loss, from which nanoGPT's train.py continues (.pt only)
       "tinygrad_edu": the alphabet, the text, how it was trained
     }
 

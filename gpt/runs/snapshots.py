@@ -28,7 +28,7 @@ def planned(steps: int, keep: int) -> list[int]:
 
 
 def taken(folder: Path) -> dict[int, Path]:
-    """The snapshots in the folder of a run, by step, in order; files of other names are none."""
+    """The snapshots in the folder of a run, in order of step; other files are ignored."""
     found = {}
     for path in (folder / FOLDER).glob("step-*.safetensors"):
         digits = path.stem.removeprefix("step-")

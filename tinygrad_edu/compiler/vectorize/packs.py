@@ -47,7 +47,7 @@ class Block(Placement):
             levels.setdefault(node.level, []).append(node)
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
-            # Python reads a list of its own far faster, but for a few nodes it is not worthwhile to copy all.
+            # Python reads its own lists far faster, but copying everything does not pay off for a few nodes.
             few = 8 * sum(map(self._reads, levels[level])) < len(self.array)
             of: Any = self.array if few else self.array.tolist()
             for node in levels[level]:
