@@ -188,7 +188,7 @@ def test_line_ends_are_counted_across_pieces(
 )
 def test_joiners_are_kept_where_a_script_needs_them(words: str) -> None:
     said = advice((words + "\n") * 40)
-    assert "Nobody sees" not in said
+    assert "Invisible characters" not in said
     assert "40 invisible characters. Remove them." in advice((words + "\u2060\n") * 40)  # not the word joiner
 
 
