@@ -165,6 +165,18 @@ def test_invalid_settings() -> None:
         ask("update", {"momentum": 1})
 
 
+def test_a_gradient_is_clipped() -> None:
+    w = [Value(1.0), Value(1.0)]
+    compiled = jit(lambda x: w[0] * x * 3.0 + w[1] * x * 4.0, w)
+    compiled([1.0])
+    load(compiled.to_wasm())
+    ask("step", [[1.0]])
+    assert ask("clip", 10) == 5
+    assert ask("gradient") == {"parameters": [3, 4]}
+    assert ask("clip", 2.5) == 5
+    assert ask("gradient") == {"parameters": [1.5, 2]}
+
+
 def test_bytes_that_are_not_a_module() -> None:
     with pytest.raises(Refused, match="these bytes are no WebAssembly module that runs here; it is damaged"):
         ask("load", base64.b64encode(b"\0asm").decode())

@@ -68,9 +68,7 @@
       let sum = 0;
       for (const loss of losses) sum += loss;
       this.loss = sum / losses.length;
-      let square = 0;
-      const { offset, size } = this.description.gradient;
-      for (const x of this.#view(offset, size)) square += x * x;
+      const square = this.#square();
       if (!Number.isFinite(this.loss) || !Number.isFinite(square)) {
         const what = Number.isFinite(this.loss) ? "the gradient is not finite" : `the loss is ${this.loss}`;
         throw new Error(
@@ -96,11 +94,22 @@
 
     // Scales the gradient down if its norm is larger; returns the norm before.
     clip(largest) {
-      const { offset, size } = this.description.gradient;
-      const gradient = this.#view(offset, size);
-      const norm = Math.sqrt(gradient.reduce((sum, x) => sum + x * x, 0));
-      if (norm > largest) gradient.forEach((x, n) => (gradient[n] = (x * largest) / norm));
+      if (!(largest >= 0)) throw new Error(`the largest norm must be a number that is at least 0, got ${largest}`);
+      const norm = Math.sqrt(this.#square());
+      const gradient = this.#whole();
+      if (norm > largest) for (let n = 0; n < gradient.length; n++) gradient[n] *= largest / norm;
       return norm;
+    }
+
+    #whole() {
+      return this.#view(this.description.gradient.offset, this.description.gradient.size);
+    }
+
+    #square() {
+      const gradient = this.#whole();
+      let sum = 0;
+      for (let n = 0; n < gradient.length; n++) sum += gradient[n] * gradient[n]; // the fastest kind of loop
+      return sum;
     }
 
     // Text that continues a prompt, token by token; the keys and values of earlier ones stay in memory. A full context
