@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import Value, jit
+from tinygrad_edu.compiler import NumpyBackend
 from tinygrad_edu.errors import CompileError, DomainError, ShapeError
 from tinygrad_edu.functional import pick
 
@@ -155,3 +156,28 @@ def test_arguments_that_value_and_grad_and_batches_expect() -> None:
         jit(lambda x: [w * x, w], [w]).value_and_grad([1.0])
     with pytest.raises(ShapeError, match="got: argument 1 has 2, argument 2 has 1"):
         jit(lambda x, y: w * x * y, [w])([1.0, 2.0], [1.0])
+
+
+W = [0.1 * i - 0.3 for i in range(20)]
+OF_INTEGERS = {
+    "a dot product": (lambda xs, w: sum(p * q for p, q in zip(w, xs, strict=False))),
+    "a sum": (lambda xs, w: sum(xs) * w[0]),
+    "squares": (lambda xs, w: sum(x * x for x in xs) * w[0]),
+    "functions": (lambda xs, w: sum((p * x).tanh() for p, x in zip(w, xs, strict=False))),
+    "signs": (lambda xs, w: (-xs[0] - xs[-1]) * w[0]),
+    "products of products": (lambda xs, w: sum(sum(p * q for p, q in zip(w, xs, strict=False)) * x for x in xs)),
+}
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("name", OF_INTEGERS)
+def test_integers_are_numbers_wherever_floats_are(name: str, native: bool) -> None:
+    for size in (1, 3, 20):
+        for batch in (1, 2, 40):
+            x = np.random.default_rng(size).integers(-5, 9, (batch, size))
+            found = []
+            for given in (x, x.astype(float)):
+                w = [Value(v) for v in W]
+                compiled = jit(lambda xs, w=w: OF_INTEGERS[name](xs, w), w, backend=NumpyBackend(native=native))
+                found.append([*compiled(given), compiled.value_and_grad(given), *compiled.parameters.gradient])
+            assert found[0] == pytest.approx(found[1], rel=1e-5, abs=1e-5)

@@ -37,6 +37,8 @@ def kernels(home: Arrays, it: Instruction, batch: int) -> list[Kernel] | None:
         return _table(views)
     if it.op == "select":
         return _select(views)
+    if any(home.arrays[x.array].dtype != home.dtype for x in it.reads()):
+        return None  # whole numbers from the data
     if it.reduce == "sum" and (it.op == "mul" or (it.op in ("copy", "neg") and views.reduced())):
         return _product(views)
     return None

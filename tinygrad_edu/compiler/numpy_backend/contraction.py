@@ -22,6 +22,7 @@ from .buffers import Calls
 
 def contract(to: Calls, a: View, b: View, out: View, shape: Sequence[int]) -> None:
     """Add to ``to`` the calls that compute out = Σ a·b over the loops of ``shape`` that ``out`` lacks."""
+    a, b = (_converted(to, v, shape) for v in (a, b))
     in_a, in_b, in_out = ([bool(v.strides[d]) for d in range(len(shape))] for v in (a, b, out))
     dims = [d for d, n in enumerate(shape) if n > 1]
     lonely = [d for d in dims if not in_out[d] and in_a[d] != in_b[d]]
@@ -47,6 +48,20 @@ def contract(to: Calls, a: View, b: View, out: View, shape: Sequence[int]) -> No
         kept = [d for d in dims if in_out[d]]
         (array,) = merged([shape[d] for d in kept], [out.take(kept)])
         to.call(np.multiply, array, float(math.prod(shape[d] for d in nowhere)), array)
+
+
+def _converted(to: Calls, v: View, shape: Sequence[int]) -> View:
+    """Copy whole numbers from the data, which the BLAS does not multiply by others."""
+    if v.base.dtype == to.dtype:
+        return v
+    used = [d for d, n in enumerate(shape) if n > 1 and v.strides[d]]
+    scratch = to.scratch_like(v.take(used), [shape[d] for d in used])
+    sizes = [shape[d] for d in used]
+    to.call(np.copyto, scratch.array(sizes), v.take(used).array(sizes), "same_kind")
+    strides = [0] * len(shape)
+    for d, s in zip(used, scratch.strides, strict=True):
+        strides[d] = s
+    return View(scratch.base, strides)
 
 
 def _summed(to: Calls, v: View, gone: list[int], shape: Sequence[int]) -> View:

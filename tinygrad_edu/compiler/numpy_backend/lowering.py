@@ -186,7 +186,8 @@ class _Lowering(Calls):
             axes: Any = tuple(range(len(gone_shape)))
             result = target.array(kept_shape)
             n = gone_shape[0]
-            if ufunc is np.add and len(gone_shape) == 1 and n <= SMALL_SUM and _rows(array.T, result):
+            short = ufunc is np.add and len(gone_shape) == 1 and n <= SMALL_SUM and array.dtype == result.dtype
+            if short and _rows(array.T, result):
                 self.call(array.T.dot, np.ones(n, array.dtype), result)
             else:
                 self.call(ufunc.reduce, array, axes, None, result)
