@@ -74,7 +74,7 @@ def test_young_cycles_are_collected_as_usual(collections):
     for _ in range(20_000):
         Cycle()
         most = max(most, Cycle.alive)
-    assert most <= gc.get_threshold()[0] + 1
+    assert most <= 1.05 * gc.get_threshold()[0], "since 3.12 a collection waits for the next safe point"
     assert collections[0]
 
 
