@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from tinygrad_edu.compiler.llvm_backend import codegen, products, steps, text
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
@@ -75,8 +76,11 @@ def test_large_products_use_the_blas_if_it_is_found(
     shape: tuple[int, int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(products, "LARGE", 1)
-    _, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
+    runs, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
     assert close(found, expected, shape[2])
+    if any(library["internal_api"] == "openblas" for library in threadpoolctl.threadpool_info()) and min(shape) > 1:
+        texts = {step.text for step, _ in runs.steps if isinstance(step, codegen.Kernel)}
+        assert texts == {products.blas(dtype == "float64")}
     monkeypatch.setattr(steps, "blas", lambda double: 0)
     _, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
     assert close(found, expected, shape[2])
