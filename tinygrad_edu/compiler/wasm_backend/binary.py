@@ -42,9 +42,9 @@ def module(compiled: bytes, exports: Mapping[str, str], pages: int, data: bytes,
         else:
             raise AssertionError(f"section {kind} of an object")
     memory = [b"\1\1", _leb(pages), _leb(pages)]  # fixed size
-    stack = [b"\1\x7f\1\x41", _signed(STACK), b"\x0b"]  # one variable: i32, mutable
+    stack = [b"\1\x7f\1\x41", _leb(STACK, signed=True), b"\x0b"]  # one variable: i32, mutable
     listed = [_name("memory") + b"\2\0", *(_name(x) + b"\0" + _leb(numbers[own]) for x, own in exports.items())]
-    segment = [b"\1\0\x41", _signed(STACK), b"\x0b", _leb(len(data)), data]
+    segment = [b"\1\0\x41", _leb(STACK, signed=True), b"\x0b", _leb(len(data)), data]
     found |= {
         _MEMORY: b"".join(memory),
         _GLOBALS: b"".join(stack),
@@ -126,18 +126,10 @@ def _text(binary: bytes, at: int) -> tuple[str, int]:
     return binary[at : at + size].decode(), at + size
 
 
-def _leb(value: int) -> bytes:
+def _leb(value: int, signed: bool = False) -> bytes:
+    """Encode a non-negative number (LEB128); a signed one keeps a bit free for its sign."""
     found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def _signed(value: int) -> bytes:
-    """Encode a non-negative number as a signed one."""
-    found = bytearray()
-    while value >= 0x40:
+    while value >= (0x40 if signed else 0x80):
         found.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*found, value])
