@@ -49,14 +49,14 @@ __all__ = [
     "THEMES",
     "VALUE",
     "VALUE_TAB",
+    "EdgeLook",
     "Face",
-    "Line",
     "banner",
+    "edge_look",
     "face",
     "frame_title",
     "gradient",
     "legend",
-    "line",
     "listed",
     "number",
     "short",
@@ -401,7 +401,7 @@ def _full(box: Box, picture: Picture) -> list[str]:
 
 @brief
 @dataclass
-class Line:
+class EdgeLook:
     """The look of an edge: width in points, and the words on it as (text, color, bold)."""
 
     color: str = FAINT
@@ -415,9 +415,9 @@ class Line:
 _ORDERED = ("sub", "div", "pow")  # operations whose two inputs cannot be swapped
 
 
-def line(edge: Edge, picture: Picture, largest: float) -> Line:
+def edge_look(edge: Edge, picture: Picture, largest: float) -> EdgeLook:
     """Return the look of an edge; ``largest`` is the largest finite norm that flows along any edge of the picture."""
-    found = Line()
+    found = EdgeLook()
     local = "" if edge.local is None else number(edge.local)
     facts = []
     if edge.count > 1:

@@ -112,7 +112,7 @@ class Parameters:
         self.sizes.append(size)
         return len(self.names) - 1
 
-    def locate(self, value: Value) -> tuple[int, int]:
+    def tensor_and_place(self, value: Value) -> tuple[int, int]:
         """Return the tensor of a parameter and its position there; a new Value becomes a loose parameter."""
         place = self._places.get(value)
         if place is None:

@@ -325,7 +325,7 @@ def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: bool, between_rows: bool) -> None:
-    line = style.line(edge, picture, largest)
+    look = style.edge_look(edge, picture, largest)
     target = edge.target.id
     free = {"constraint": "false"} if between_rows else {}
     if lecture:
@@ -333,13 +333,13 @@ def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: boo
             target += "op"
         graph.edge(edge.source.id, target, **free)
         return
-    attributes = {**free, "color": line.color, "penwidth": f"{line.width:g}", "tooltip": _tooltip(line.tooltip)}
-    if line.dashed:
+    attributes = {**free, "color": look.color, "penwidth": f"{look.width:g}", "tooltip": _tooltip(look.tooltip)}
+    if look.dashed:
         attributes["style"] = "dashed"
-    if line.arrowhead != "normal":
-        attributes["arrowhead"] = line.arrowhead
-    if line.words:
-        words = "<BR/>".join(_font(f" {w} ", color=color, bold=bold) for w, color, bold in line.words)
+    if look.arrowhead != "normal":
+        attributes["arrowhead"] = look.arrowhead
+    if look.words:
+        words = "<BR/>".join(_font(f" {w} ", color=color, bold=bold) for w, color, bold in look.words)
         attributes["label"] = f"<{words}>"
         attributes["labeltooltip"] = attributes["tooltip"]
     graph.edge(edge.source.id, target, **attributes)

@@ -167,7 +167,7 @@ class Body:
                 self._floats[number] = node
             return node
         if x.op is None:
-            tensor, place = self.trace.parameters.locate(x)
+            tensor, place = self.trace.parameters.tensor_and_place(x)
             nodes = self._nodes_of(tensor, place + 1)
             if nodes[place] < 0:
                 nodes[place] = self._append(PARAMETER, (self.slot(tensor), place))
@@ -186,7 +186,7 @@ class Body:
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
         """Return the nodes of parameters that are neighbors in one tensor; None for any other vector."""
         values, parameters = self.trace.values, self.trace.parameters
-        tensor, first = parameters.locate(xs[0])
+        tensor, first = parameters.tensor_and_place(xs[0])
         start, end = parameters.start(tensor) + first, first + len(xs)
         if tensor == LOOSE or end > parameters.size(tensor) or values[start : start + len(xs)] != xs:
             return None

@@ -315,7 +315,7 @@ class _Writer(Text):
         axes = self._merged(self.group.outer, [place for place in self.places.values() if not place.local])
         self._outer_loops(axes, (NOWHERE,) if self.group.flat else self._take_strip(axes))
         for member in totals:
-            self._for_each_total(member, self._add_up)
+            self._for_each_total(member, self._store_total)
         attributes = '"prefer-vector-width"="512" "min-legal-vector-width"="512" nounwind'
         return "\n".join(
             [
@@ -401,7 +401,7 @@ class _Writer(Text):
         pointer = self.places[_total_of(member)].pointer
         self.line(f"store {self.vector} zeroinitializer, ptr {pointer}, align {memory.LINE}")
 
-    def _add_up(self, member: Member) -> None:
+    def _store_total(self, member: Member) -> None:
         """Store the sum of a vector as the result."""
         total, out = self.places[_total_of(member)].pointer, self.places[member.out].pointer
         result = self.formulas.across("sum", self.emit(f"load {self.vector}, ptr {total}, align {memory.LINE}"))

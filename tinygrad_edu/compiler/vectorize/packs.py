@@ -31,25 +31,20 @@ from .inline import inline_calls
 from .placement import Placement, on_grid, spread, term_grid
 
 
-class Block(Placement):
-    """A body as arrays and instructions; see :class:`Placement` for what it knows about every node."""
+class _Packing:
+    """Fill a block, the placement of a body, with the instructions of its packs; ``blocks`` has the inner ones."""
 
-    def __init__(self, normal: Normal, blocks: dict[int, Block], lines: list[str]) -> None:
-        super().__init__(normal, lines)
-        self.blocks = blocks
-        self._packs()
-
-    # --- packs ---------------------------------------------------------------------------------------------------
-
-    def _packs(self) -> None:
+    def __init__(self, block: Placement, blocks: dict[int, Placement]) -> None:
+        self.block, self.blocks = block, blocks
+        self.body, self.normal = block.body, block.normal
         levels: dict[int, list[Node]] = {}
         for node in self.normal.nodes:
             levels.setdefault(node.level, []).append(node)
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
             # Python reads its own lists far faster, but copying everything does not pay off for a few nodes.
-            few = 8 * sum(map(self._reads, levels[level])) < len(self.array)
-            of: Any = self.array if few else self.array.tolist()
+            few = 8 * sum(map(self._reads, levels[level])) < len(self.block.array)
+            of: Any = self.block.array if few else self.block.array.tolist()
             for node in levels[level]:
                 packs.setdefault(self._pack_key(node, of), []).append(node)
             for pack in packs.values():
@@ -98,7 +93,7 @@ class Block(Placement):
         """Return the array of each node, or the pair of arrays of each pair of nodes."""
         if not nodes:
             return []
-        arrays = self.array[np.array(nodes, np.int64)].tolist()
+        arrays = self.block.array[np.array(nodes, np.int64)].tolist()
         return list(map(tuple, arrays)) if isinstance(arrays[0], list) else arrays
 
     def _finish(self, pack: list[Node], box: tuple[IntArray, tuple[int, ...]], hole: float | None = None) -> int:
@@ -108,23 +103,23 @@ class Block(Placement):
         if len(pack) < math.prod(shape):
             mask = np.zeros(shape, bool)
             mask[tuple(places.T)] = True
-        out = self.new(Array(shape, mask=mask, hole=hole if mask is not None else None))
-        self.settle([node.result for node in pack], out, places)
+        out = self.block.new(Array(shape, mask=mask, hole=hole if mask is not None else None))
+        self.block.settle([node.result for node in pack], out, places)
         return out
 
     def _credit(self, pack: list[Node]) -> dict[str, Any]:
-        return {"nodes": sum(node.nodes for node in pack), "line": self.lines[pack[0].site]}
+        return {"nodes": sum(node.nodes for node in pack), "line": self.block.lines[pack[0].site]}
 
     # --- elementwise -------------------------------------------------------------------------------------------------
 
     def _elementwise_pack(self, pack: list[Node]) -> None:
         slots = [np.array([node.args[s] for node in pack], np.int64) for s in range(len(pack[0].args))]
-        box = self.layout(slots)
-        inputs = tuple(self.operand(on_grid(ids, box)) for ids in slots)
+        box = self.block.layout(slots)
+        inputs = tuple(self.block.operand(on_grid(ids, box)) for ids in slots)
         op = pack[0].op
         assert isinstance(op, ops.Op)
-        out = self._finish(pack, box, self.hole_value(op, inputs, box))
-        self.emit(op.name, box[1], identity(out, box[1]), inputs, **self._credit(pack))
+        out = self._finish(pack, box, self.block.hole_value(op, inputs, box))
+        self.block.emit(op.name, box[1], identity(out, box[1]), inputs, **self._credit(pack))
 
     # --- sums --------------------------------------------------------------------------------------------------------
 
@@ -141,20 +136,20 @@ class Block(Placement):
             found = self._pair_up(main)
             if found is None and self._split_by_tensor(pack):
                 return
-            box, grids = found if found is not None else (self.layout_first(main), None)
+            box, grids = found if found is not None else (self.block.layout_first(main), None)
         elif long_plain:
             main = max(long_plain, key=lambda s: sum(map(len, s)))
-            box, grids = self.layout_first(main), None
+            box, grids = self.block.layout_first(main), None
         else:
             singles = [np.array([t[0] for t in s], np.int64) for s in plain]
             singles += [np.array([t[0][side] for t in s], np.int64) for s in products for side in (0, 1)]
-            box, grids = self.layout(singles), None
+            box, grids = self.block.layout(singles), None
         out_later: list[tuple[str, tuple[int, ...], tuple[Operand, ...], int]] = []
         for segment in sorted(products, key=lambda s: s is not main):
             count = sum(map(len, segment))
             if segment is main and grids is not None:
                 left, right, loops = grids
-                a, b = self.operand(left[0], pad=0.0), self.operand(right[0], pad=0.0)
+                a, b = self.block.operand(left[0], pad=0.0), self.block.operand(right[0], pad=0.0)
                 if self._copies_tensors((a, b)) and self._split_by_tensor(pack):
                     return
                 out_later.append(
@@ -164,28 +159,28 @@ class Block(Placement):
                 grid_a = term_grid([[p[0] for p in t] for t in segment], box)
                 grid_b = term_grid([[p[1] for p in t] for t in segment], box)
                 ragged = (grid_a < 0).any() and grid_a.ndim > len(box[1])
-                a, b = self.operand(grid_a, pad=0.0 if ragged else None), self.operand(grid_b)
+                a, b = self.block.operand(grid_a, pad=0.0 if ragged else None), self.block.operand(grid_b)
                 out_later.append(("mul", grid_a.shape, (a, b), count))
         singles_left: list[Operand] = []
         for segment in sorted(plain, key=lambda s: s is not main):
             grid = term_grid(segment, box)
             if grid.ndim == len(box[1]):
-                singles_left.append(self.operand(grid))
+                singles_left.append(self.block.operand(grid))
             else:
-                out_later.append(("copy", grid.shape, (self.operand(grid, pad=0.0),), 0))
+                out_later.append(("copy", grid.shape, (self.block.operand(grid, pad=0.0),), 0))
         if not out_later and len(singles_left) > 1:
             out_later.append(("add", box[1], (singles_left.pop(0), singles_left.pop(0)), 0))
         out_later += [("copy", box[1], (x,), 0) for x in singles_left]
         hole = None
         if len(out_later) == 1 and out_later[0][1] == box[1]:
             op, _, inputs, _ = out_later[0]
-            hole = self.hole_value(ops.by_name(op), inputs, box) if op != "copy" else None
+            hole = self.block.hole_value(ops.by_name(op), inputs, box) if op != "copy" else None
         out = self._finish(pack, box, hole)
         credit = self._credit(pack)
         for number, (op, loops, inputs, count) in enumerate(out_later):
             target = spread(identity(out, box[1]), tuple(range(len(box[1]))), len(loops))
             assert isinstance(target, Access)
-            self.emit(op, loops, target, inputs, accumulate=number > 0, products=count, **credit)
+            self.block.emit(op, loops, target, inputs, accumulate=number > 0, products=count, **credit)
             credit["nodes"] = 0
 
     def _pair_up(self, segment: list[list[tuple[int, int]]]) -> Any:
@@ -227,9 +222,9 @@ class Block(Placement):
         for node in pack:
             first = node.products[0]
             owner = [
-                int(np.searchsorted(self.boundaries, self.at[x, 0], side="right"))
+                int(np.searchsorted(self.block.boundaries, self.block.at[x, 0], side="right"))
                 for x in first
-                if self.array[x] == self.parameter
+                if self.block.array[x] == self.block.parameter
             ]
             parts.setdefault(tuple(owner), []).append(node)
         if len(parts) < 2:
@@ -240,17 +235,19 @@ class Block(Placement):
 
     def _copies_tensors(self, operands: Iterable[Operand]) -> bool:
         """Return whether parameters would have to be copied together at every run."""
-        fresh = {it.out.array for it in self.instructions if any(x.array == self.parameter for x in it.reads())}
+        fresh = {
+            it.out.array for it in self.block.instructions if any(x.array == self.block.parameter for x in it.reads())
+        }
         return any(
             isinstance(x, Access)
             and x.array in fresh
-            and self.arrays[x.array].kind == "value"
+            and self.block.arrays[x.array].kind == "value"
             and not self._owned(x.array)
             for x in operands
         )
 
     def _owned(self, array: int) -> bool:
-        return bool((self.array == array).any())
+        return bool((self.block.array == array).any())
 
     # --- picks, extremes ---------------------------------------------------------------------------------------------
 
@@ -269,8 +266,8 @@ class Block(Placement):
         loops = (*shape, depth)
         index_axes = [axis for axis in kept if axis != 2]
         table_axes = [axis for axis in kept if axis != 1]
-        index_operand = self.operand(index.reshape([sizes[a] for a in index_axes]))
-        table_operand = self.operand(table.reshape([sizes[a] for a in table_axes] + [depth]))
+        index_operand = self.block.operand(index.reshape([sizes[a] for a in index_axes]))
+        table_operand = self.block.operand(table.reshape([sizes[a] for a in table_axes] + [depth]))
         inputs = (
             spread(index_operand, tuple(kept.index(a) for a in index_axes), len(loops)),
             spread(table_operand, (*[kept.index(a) for a in table_axes], len(shape)), len(loops)),
@@ -278,7 +275,7 @@ class Block(Placement):
         out = self._finish(pack, (places[:, kept], shape))
         target = spread(identity(out, shape), tuple(range(len(shape))), len(loops))
         assert isinstance(target, Access)
-        self.emit("select", loops, target, inputs, axis=len(shape), **self._credit(pack))
+        self.block.emit("select", loops, target, inputs, axis=len(shape), **self._credit(pack))
 
     def _extreme_pack(self, pack: list[Node]) -> None:
         op = pack[0].op
@@ -288,23 +285,23 @@ class Block(Placement):
             self._elementwise_pack(pack)
             return
         terms = [list(node.args) for node in pack]
-        box = self.layout_first(terms)
+        box = self.block.layout_first(terms)
         grid = term_grid(terms, box)
         largest = op is ops.MAXIMUM
         if grid.ndim == len(box[1]):
             grid = grid[..., None]
-        source = self.operand(grid, pad=-math.inf if largest else math.inf)
+        source = self.block.operand(grid, pad=-math.inf if largest else math.inf)
         out = self._finish(pack, box)
         target = spread(identity(out, box[1]), tuple(range(len(box[1]))), grid.ndim)
         assert isinstance(target, Access)
         reduce = "max" if largest else "min"
-        self.emit("copy", grid.shape, target, (source,), reduce=reduce, **self._credit(pack))
+        self.block.emit("copy", grid.shape, target, (source,), reduce=reduce, **self._credit(pack))
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def _call_pack(self, pack: list[Node]) -> None:
         calls = [self.body.calls[node.detail] for node in pack]
-        inline_calls(self, self.blocks[id(calls[0].body)], calls)
+        inline_calls(self.block, self.blocks[id(calls[0].body)], calls)
 
 
 def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
@@ -334,10 +331,10 @@ def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]
     return [list(segment) for segment in zip(*cut, strict=True)]
 
 
-def vectorize(normals: list[Normal], lines: list[str]) -> Block:
-    """Return all bodies, inner ones first; the last is the function itself."""
-    blocks: dict[int, Block] = {}
+def vectorize(normals: list[Normal], lines: list[str]) -> Placement:
+    """Return the last of these bodies, the function itself, as arrays and instructions; inner ones come first."""
+    blocks: dict[int, Placement] = {}
     for normal in normals:
-        block = blocks[id(normal.body)] = Block(normal, blocks, lines)
-    blocks.clear()  # every block refers to this dictionary: clearing it frees them as soon as they are not needed
+        block = blocks[id(normal.body)] = Placement(normal, lines)
+        _Packing(block, blocks)
     return block

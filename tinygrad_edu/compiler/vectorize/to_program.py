@@ -6,10 +6,10 @@ import numpy as np
 
 from ..program.ir import Access, Array, Program, check
 from ..program.passes import drop_dead, embed, spread_lanes
-from .packs import Block
+from .placement import Placement
 
 
-def to_program(block: Block) -> Program:
+def to_program(block: Placement) -> Program:
     """Turn the block of the whole function into a program whose output is one row of results."""
     access = block.operand(np.array(block.normal.outputs, np.int64))
     if not isinstance(access, Access):
