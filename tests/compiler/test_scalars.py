@@ -13,6 +13,8 @@ import pytest
 from tests.compiler.against_eager import agree, by_numpy, eager, error
 from tinygrad_edu import Value, maximum, minimum, ops
 from tinygrad_edu.compiler import Compiled, jit
+from tinygrad_edu.compiler.frontend import builtin_type
+from tinygrad_edu.compiler.frontend.tracers import dot
 from tinygrad_edu.compiler.llvm_backend.llvm_math import able
 from tinygrad_edu.compiler.numpy_backend import elementwise, scalars
 from tinygrad_edu.compiler.program import fusion
@@ -225,3 +227,53 @@ def test_twice_the_arrays_are_twice_the_work_for_the_layout_of_memory() -> None:
 
     once, twice = (lines_run(lambda n=n: lay_out(n)) for n in (1000, 2000))
     assert twice < 2.2 * once
+
+
+# --- sums of products -----------------------------------------------------------------------------------------------
+
+
+def _between(xs: Any) -> Any:
+    """The generator has begun: its first product is not part of the sum."""
+    pairs = (a * b for a, b in zip(w, xs, strict=True))
+    return next(pairs) * 2 + sum(pairs)
+
+
+w = [Value(0.5), Value(-1.5), Value(2.0)]
+SUMS: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "parameters first": (lambda xs: sum(a * x for a, x in zip(w, [x * w[0] for x in xs], strict=True)), 1),
+    "parameters last": (lambda xs: sum(y * a for y, a in zip([x * w[0] for x in xs], w, strict=True)), 1),
+    "the other way round": (lambda xs: sum(a * y for y, a in zip([x * w[0] for x in xs], w, strict=True)), 1),
+    "of different lengths": (lambda xs: sum(a * y for a, y in zip(w, [xs[0] * w[1], xs[1] * w[2]])), 1),  # noqa: B905
+    "arguments": (lambda xs: sum(a * x for a, x in zip(w, xs, strict=True)), 0),
+    "numbers among them": (lambda xs: sum(a * x for a, x in zip([w[0], 2.0, w[2]], [x * w[1] for x in xs])), 0),  # noqa: B905
+    "only arguments": (lambda xs: w[0] * sum(x * y for x, y in zip(xs, xs, strict=True)), 0),
+    "only parameters": (lambda xs: xs[0] * sum(a * b for a, b in zip(w, w, strict=True)), 0),
+    "nothing": (lambda xs: w[0] * xs[0] + sum(a * x for a, x in zip(w, [], strict=False)), 0),
+    "a start": (lambda xs: sum((a * (x * w[0]) for a, x in zip(w, xs, strict=True)), w[1]), 0),
+    "another expression": (lambda xs: sum(a * a + x for a, x in zip(w, xs, strict=True)), 0),
+    "begun": (_between, 0),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_products_are_dot_products(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, dots = SUMS[name]
+    counted: list[Any] = []
+    monkeypatch.setattr(builtin_type, "dot", lambda a, b: counted.append(a) or dot(a, b))
+    compiled, examples = jit(function, w, dtype="float64"), [[0.5, -1.0, 3.0], [2.0, 1.0, 0.25]]
+    for v in w:
+        v.zero_grad()
+    loss = sum(function(xs) for xs in examples) / 2
+    loss.backward()
+    assert compiled.value_and_grad(examples) == pytest.approx(loss.data, rel=1e-14)
+    assert compiled.parameters.gradient == pytest.approx([v.grad for v in w], rel=1e-14)
+    assert len(counted) == 2 * dots  # in each of the two traces
+
+
+def test_what_is_no_sum_of_pairs_is_an_error_as_without_the_compiler() -> None:
+    def triples(xs: Any) -> Any:
+        return sum(a * x for a, x in zip(w, xs, xs, strict=True))
+
+    for run in (triples, lambda xs: jit(triples, w)([xs])):
+        with pytest.raises(ValueError, match="too many values to unpack"):
+            run([1.0, 2.0, 3.0])

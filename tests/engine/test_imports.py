@@ -336,6 +336,11 @@ print(*sorted(loaded - set(sys.stdlib_module_names)))
     assert python(code).split() == ["tinygrad_edu"]
 
 
+def test_importing_the_compiler_loads_only_what_numpy_loads_itself():
+    code = "import sys, tinygrad_edu.compiler; print(*sys.modules.keys() & {'numpy.f2py', 'numpy.testing', 'llvmlite'})"
+    assert python(code).split() == []
+
+
 @pytest.mark.parametrize("package", ["gpt", "viz", "lessons"])
 def test_help_loads_no_command_and_nothing_large(package):
     code = f"""

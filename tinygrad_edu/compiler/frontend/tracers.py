@@ -554,7 +554,7 @@ def _with_numpy(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[
 
 
 #: What only numbers have; numpy looks up its functions by name in other objects.
-_OF_NUMPY = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
+_OF_NUMPY = {name for name, thing in vars(np).items() if isinstance(thing, np.ufunc)}  # not dir(), which loads more
 _OF_VALUES = {name for name in dir(Value) if not name.startswith("_")}.difference(dir(object))
 
 
