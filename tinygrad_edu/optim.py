@@ -162,7 +162,7 @@ class Adam(Optimizer):
             grad = p._grad
             m[i] = mi = beta1 * m[i] + (1.0 - beta1) * grad
             v[i] = vi = beta2 * v[i] + (1.0 - beta2) * grad * grad
-            p._number -= step_size * mi / (sqrt(vi) / root_correction + eps)
+            p._number -= step_size * mi / (sqrt(vi) / root_correction + eps or 1.0)  # 0 / 0, without eps: no step
 
 
 class AdamW(Adam):

@@ -176,6 +176,13 @@ def test_the_lowest_settings_are_allowed():
     assert p.data == 0.75
 
 
+def test_without_eps_a_parameter_without_a_gradient_only_decays():
+    still, moved = with_gradient(2.0, 0.0), with_gradient(3.0, -0.5)
+    optimizer = optim.AdamW([still, moved], lr=0.25, eps=0.0, weight_decay=0.5)
+    optimizer.step()
+    assert (still.data, moved.data) == (2.0 * 0.875, pytest.approx(3.0 * 0.875 + 0.25, rel=1e-15))
+
+
 def test_non_parameters_are_refused():
     for wrong, name in (([1.0], "float"), ([[Value(1.0)]], "list"), (["w"], "str")):
         with pytest.raises(TypeError, match=rf"moves Values, got {name}; pass model\.parameters\(\)"):

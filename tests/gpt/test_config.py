@@ -2,18 +2,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 import pytest
 
 from gpt.config import PRESETS, GPTConfig, TrainConfig, preset
 from gpt.errors import ConfigError
+from gpt.model import parameter_shapes
+
+#: Worked by hand for 65 tokens: the width of a head; the embedding of tokens (65·C) and of positions (T·C), per
+#: block the attention (4·C²) and the MLP (8·C²), gains of two norms a block and one more (C each), the head (65·C).
+PRESET_SIZES = {
+    "micro": (4, 65 * 16 + 16 * 16 + (1_024 + 2_048) + 65 * 16),  # 5,408
+    "tiny": (16, 65 * 32 + 32 * 32 + (4_096 + 8_192) + 65 * 32),  # 17,472
+    "small": (16, 65 * 64 + 64 * 64 + 2 * (16_384 + 32_768) + 65 * 64),  # 110,720
+    "nano": (32, 65 * 128 + 64 * 128 + 4 * (65_536 + 131_072) + 9 * 128),  # 804,096; the head is the embedding
+    "base": (40, 65 * 160 + 4 * (102_400 + 204_800)),  # 1,239,200; positions are rotations
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_valid(name: str) -> None:
-    GPTConfig(**preset(name).model)
-    TrainConfig(**preset(name).train)
+def test_presets_make_models_of_the_announced_size(name: str) -> None:
+    width, expected = PRESET_SIZES[name]
+    config, train = GPTConfig(vocab_size=65, **preset(name).model), TrainConfig(**preset(name).train)
+    size = sum(math.prod(shape) for _, shape in parameter_shapes(config))
+    assert (config.n_embd / config.n_head, size) == (width, expected)
+    assert f"width {config.n_embd}, {config.n_head} heads, context {config.block_size}" in preset(name).summary
+    assert re.match(rf"{config.n_layer} layers?, ", preset(name).summary)
+    assert (train.warmup_steps, train.lr / train.min_lr) == (100, pytest.approx(20 if name == "base" else 10))
 
 
 @pytest.mark.parametrize(

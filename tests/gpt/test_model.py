@@ -18,8 +18,7 @@ TOKENS, TARGETS = [1, 4, 4, 0, 6], [4, 4, 0, 6, 2]
 
 
 def test_parameter_counts() -> None:
-    assert len(GPT(GPTConfig()).parameters()) == 5_408
-    assert len(GPT(GPTConfig(n_embd=32, n_head=2, block_size=32)).parameters()) == 17_472
+    assert len(GPT(GPTConfig()).parameters()) == 5_408  # of the presets: test_config.py
     # TinyLM: vocabulary 40 or 65, width 32, 2 heads, ff 64 in the original; ours is four times the width.
     assert len(GPT(GPTConfig(vocab_size=40, n_embd=8, n_head=2)).parameters()) == 2 * 40 * 8 + 16 * 8 + 12 * 64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,12 +80,19 @@ def test_two_at_once_leave_one_complete_run(train_arguments: list[str], tmp_path
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
 def test_a_run_on_a_file_whose_name_is_not_utf_8_can_be_resumed(train_arguments: list[str], tmp_path: Path) -> None:
-    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")
-    os.rename(train_arguments[2], name)
-    arguments = ["train", "--data", name, *train_arguments[3:], "--steps", "2", "--out", str(tmp_path / "run")]
-    assert main(arguments) == 0
-    assert checkpoint.load_config(tmp_path / "run").data == name
-    assert main(["train", "--resume", str(tmp_path / "run"), "--steps", "4", "--no-draw"]) == 0
+    plain, odd = train_arguments[2], os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")
+    shutil.copy(plain, odd)
+    runs = []
+    for name, out in ((plain, tmp_path / "plain"), (odd, tmp_path / "odd")):
+        arguments = ["train", "--data", name, *train_arguments[3:], "--steps", "2", "--out", str(out)]
+        assert main(arguments) == 0
+        assert main(["train", "--resume", str(out), "--steps", "4", "--no-draw"]) == 0
+        config = checkpoint.load_config(out)
+        assert (config.data, config.train.steps, checkpoint.load_training_state(out).step) == (name, 4, 4)
+        runs.append(everything(out))
+        del runs[-1]["config.json"]
+    assert "model.safetensors" in runs[0]
+    assert runs[0] == runs[1]
 
 
 def test_a_folder_is_locked_inside_the_block(tmp_path: Path) -> None:

@@ -154,11 +154,15 @@ def test_code_is_shown_verbatim(lesson: Lesson) -> None:
             assert shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == cell.shown
 
 
-def test_search_results_lead_to_existing_places(course: Path) -> None:
+def entries(course: Path) -> list[dict[str, str]]:
+    """Return what the search of the overview looks through."""
     contents = (course / "index.html").read_text(encoding="utf-8")
-    entries = json.loads(re.search(r'id="entries">(.*?)</script>', contents, re.DOTALL)[1])
-    assert len(entries) > 60
-    for entry in entries:
+    return json.loads(re.search(r'id="entries">(.*?)</script>', contents, re.DOTALL)[1])
+
+
+def test_search_results_lead_to_existing_places(course: Path) -> None:
+    assert {entry["at"].partition("#")[0] for entry in entries(course)} == {*PAGES, "errata.html", "guide.html"}
+    for entry in entries(course):
         page, _, name = entry["at"].partition("#")
         assert f'id="{name}"' in (course / page).read_text(encoding="utf-8")
 
@@ -213,7 +217,6 @@ def test_the_stepper_fits_a_phone(browser: Browser, course: Path) -> None:
 def test_searching(browser: Browser, course: Path) -> None:
     browser.open((course / "index.html").as_uri() + "?q=saturated+sigmoid")
     assert browser.evaluate("document.getElementById('q').value") == "saturated sigmoid"
-    assert browser.evaluate("document.querySelectorAll('#results a').length") >= 1
     assert "03_neuron.html#" in browser.evaluate("document.querySelector('#results a').href")
     assert browser.evaluate("document.querySelector('#results mark').textContent.toLowerCase()") in (
         "saturated",
@@ -234,18 +237,67 @@ def test_searching(browser: Browser, course: Path) -> None:
         ("temperature top-p", "10_gpt.html"),
         ("KV cache", "10_gpt.html"),
         ("browser projector terminal", "guide.html"),
+        ("The", "10_gpt.html"),
     ],
 )
 def test_the_words_of_every_page_are_found(browser: Browser, course: Path, words: str, page: str) -> None:
     browser.open((course / "index.html").as_uri())
     browser.evaluate(f"{{const q = document.getElementById('q'); q.value = {words!r}; q.oninput()}}")
-    assert page in browser.evaluate("[...document.querySelectorAll('#results a')].map(a => a.href).join(' ')")
+    found = [
+        entry["at"]
+        for entry in entries(course)
+        if all(word.lower() in f"{entry['title']} {entry['text']}".lower() for word in words.split())
+    ]
+    assert page in {at.partition("#")[0] for at in found}
+    assert (len(found) > 60) == (words == "The")
+    shown = browser.evaluate("[...document.querySelectorAll('#results a')].map(a => a.getAttribute('href'))")
+    assert shown == found[:60]
+    count = f"{len(found)} places, the first 60:" if len(found) > 60 else f"{len(found)} places"
+    assert browser.evaluate("document.querySelector('#results p').textContent") == count
 
 
-def test_one_key_opens_the_search_box(browser: Browser, course: Path) -> None:
+def test_searching_with_the_keyboard_alone(browser: Browser, course: Path) -> None:
     browser.open((course / PAGES[0]).as_uri())
-    browser.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '/', bubbles: true}))")
-    assert browser.evaluate("document.activeElement.name") == "q"
+    browser.key("/", "/")
+    assert browser.evaluate("[document.activeElement.name, document.activeElement.value]") == ["q", ""]
+    browser.type("sigmoid")
+    browser.key("/", "/")  # inside the box it is a character
+    browser.type("wide")
+    browser.key("Enter", "\r")
+    browser.wait_for("location.pathname.endsWith('/index.html') && document.readyState === 'complete'")
+    assert browser.evaluate("document.getElementById('q').value") == "sigmoid/wide"
+    assert browser.evaluate("document.getElementById('results').textContent") == "0 places"
+    browser.key("/", "/")
+    browser.evaluate("document.activeElement.select()")
+    browser.type("saturated sigmoid")
+    first = browser.evaluate("document.querySelector('#results a').href")
+    for _ in range(2):  # past the button for the colors
+        browser.key("Tab")
+    assert browser.evaluate("document.activeElement.href") == first
+    browser.key("Enter", "\r")
+    browser.wait_for(f"location.href === {first!r} && document.readyState === 'complete'")
+    assert re.search(r"/03_neuron\.html#.", first)
+    assert browser.console == []
+
+
+def test_tab_reaches_everything_in_the_order_of_the_page(browser: Browser, course: Path) -> None:
+    browser.open((course / "02_line.html").as_uri())
+    names = browser.evaluate("""(() => {
+        const some = 'a[href], button, input, summary, [tabindex="0"]';
+        const all = [...document.querySelectorAll(some)].filter(part => part.checkVisibility());
+        return all.map((part, i) => part.dataset.name = `${i} ${part.tagName}`);
+    })()""")
+    kinds = {name.split()[1] for name in names}
+    assert kinds >= {"A", "BUTTON", "INPUT", "SUMMARY", "PRE", "FIGURE"}
+    reached = []
+    for _ in names:
+        browser.key("Tab")
+        reached.append(browser.evaluate("document.activeElement.dataset.name"))
+        assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", reached[-1]
+    assert reached == names
+    browser.evaluate("document.querySelector('details.solution summary').focus()")
+    browser.key("Enter", "\r")
+    assert browser.evaluate("document.querySelector('details.solution').open") is True
 
 
 def test_the_explorer_runs_in_the_lesson_and_follows_its_theme(browser: Browser, course: Path) -> None:

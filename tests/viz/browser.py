@@ -139,6 +139,6 @@ class Browser:
 
 
 _CODES = {
-    "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36, "ArrowLeft": 37,
-    "ArrowRight": 39, "F5": 116,
+    "Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36, "ArrowLeft": 37,
+    "ArrowRight": 39, "F5": 116, "/": 191,
 }  # fmt: skip

@@ -60,10 +60,24 @@ def test_a_link_opens_the_picture_it_was_made_on(opened):
     assert opened(CHOICES, "#1-2").evaluate(TITLE) == "picture 5"
 
 
-@pytest.mark.parametrize("fragment", ["#9-9", "#x", "#-1", "#1.5-", "#1-2-3"])
-def test_a_link_to_a_missing_picture_opens_another(opened, fragment):
+@pytest.mark.parametrize(
+    ("fragment", "layer", "head"),
+    [
+        ("#9-9", 1, 2),
+        ("#x", 0, 0),
+        ("#-1", 0, 1),
+        ("#0.6-1", 0, 1),
+        ("#1-2-3", 1, 2),
+        ("#1--2", 1, 0),
+        ("#1-x-1", 1, 0),
+    ],
+)
+def test_a_link_to_a_missing_picture_opens_the_nearest(opened, fragment, layer, head):
     browser = opened(CHOICES, fragment)
-    assert browser.evaluate(TITLE).startswith("picture")
+    assert browser.evaluate(TITLE) == f"picture {3 * layer + head}"
+    assert browser.evaluate("inputs.map(some => some.findIndex(input => input.checked))") == [layer, head]
+    assert browser.evaluate("$('shown').textContent") == f"layer {layer}, head {CHOICES['head'][head]}"
+    assert browser.evaluate("[document.title, document.querySelector('h1').textContent]") == ["Some <pictures>"] * 2
     assert browser.console == []
 
 

@@ -1,13 +1,18 @@
 """``python -m viz graph``: expressions on the command line."""
 
+import ast
 import contextlib
+import io
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import viz
@@ -57,11 +62,105 @@ def test_parts_without_a_name_are_labeled_with_their_text() -> None:
     assert labels[-2:] == ["", "c"]
 
 
+class AsFloats(ast.NodeTransformer):
+    """Python's own tree of a formula with every number as a float, and real powers: ``(-1)**0.5`` is an error."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.copy_location(ast.Constant(float(node.value)), node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Pow):
+            return node
+        return ast.copy_location(ast.Call(ast.Name("pow", ast.Load()), [node.left, node.right], []), node)
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute):  # x.tanh()
+            node.args, node.func = [node.func.value], ast.Name(node.func.attr, ast.Load())
+        return ast.fix_missing_locations(node)
+
+
+def power(a: float, b: float) -> float:
+    """Return a**b as IEEE has it: infinity beyond the largest number, where Python raises an error."""
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return math.copysign(math.inf, a) if b % 2 else math.inf
+
+
+def in_python(text: str, numbers: dict[str, float]) -> float | None:
+    """Return what Python computes for the last line of ``text``; None if that is an error."""
+    tree = AsFloats().visit(ast.parse("\n".join(line.strip() for line in text.strip().split("\n"))))
+    last = tree.body[-1]
+    tree.body[-1] = ast.copy_location(ast.Assign([ast.Name("result", ast.Store())], last.value), last)
+    functions = {name: getattr(math, name) for name in ("tanh", "exp", "sqrt", "log", "sin", "cos")}
+    known: dict[str, Any] = {**functions, "pow": power, "max": max, "min": min, "abs": abs, **numbers}
+    try:
+        exec(compile(ast.fix_missing_locations(tree), "formula", "exec"), known)
+    except (ArithmeticError, ValueError):
+        return None
+    return float(known["result"])
+
+
+def on_the_command_line(text: str, numbers: dict[str, float]) -> tuple[int, str, str]:
+    """Return the exit code of ``viz graph`` and what it printed on both streams."""
+    given = [f"{name}={number!r}" for name, number in numbers.items()]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(["graph", "--forward", "-o", "-", "--", text, *given])
+    return code, out.getvalue(), err.getvalue()
+
+
 @given(st.text(alphabet="ab()+-*/. 12=;,[]'tanh\n", max_size=30))
-def test_any_text_is_computed_or_refused(text: str) -> None:
-    with contextlib.suppress(viz.ExpressionError):
+@example("-a.tanh()**2")
+@example("a = 2; t = a*b\nt**-a")
+@example("(-1)**.5*a")
+@example("a//b")
+def test_any_text_is_computed_as_in_python_or_refused(text: str) -> None:
+    assume(not Path(text).is_dir())
+    numbers: dict[str, float] = {}
+    try:
         expression = parse(text)
-        expression.compute(dict.fromkeys(expression.inputs, 2.0))
+        numbers = dict(zip(expression.inputs, (1.5, -0.5, 3.0, 2.25, 0.75, -2.0, 7.0), strict=False))
+        found: float | str = expression.compute(numbers).data
+    except viz.ExpressionError as error:
+        found = str(error)
+    if not isinstance(found, str):
+        assert math.isnan(found) or found == in_python(text, numbers)
+        return
+    assert re.fullmatch(r"\S[^\n]+(\n  [^\n]*\n +\^)?", found)  # one sentence, perhaps with a mark below the text
+    if not numbers and ("/" in text or "." in text):
+        found += f"\n(read as an expression: there is no folder {text})"
+    assert on_the_command_line(text, numbers) == (2, "", f"viz: error: {found}\n")
+
+
+def grown(part: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.tuples(part, st.sampled_from([" + ", "-", "*", " / ", "**"]), part).map("".join),
+        part.map("({})".format),
+        part.map("-{}".format),
+        st.tuples(st.sampled_from(["tanh", "exp", "sqrt", "log", "sin", "cos", "abs"]), part).map(
+            "{0[0]}({0[1]})".format
+        ),
+        part.map("({}).tanh()".format),
+        st.tuples(st.sampled_from(["max", "min"]), part, part).map("{0[0]}({0[1]}, {0[2]})".format),
+    )
+
+
+@given(st.recursive(st.sampled_from(["a", "b", "c", "2", ".5", "1e-1", "3."]), grown, max_leaves=8))
+@example("a - b - c")
+@example("a / b * c")
+@example("-a**2")
+@example("a**b**c")
+@example("a**-b")
+def test_formulas_are_computed_as_in_python(formula: str) -> None:
+    numbers = {"a": 1.25, "b": -0.75, "c": 2.0}
+    used = {name: number for name, number in numbers.items() if re.search(rf"\b{name}\b", formula)}
+    for text in (formula, f"d = {formula}; d * d", f"{formula}\nd = 3\nd - ({formula})"):
+        expected = in_python(text, numbers)
+        if expected is None or not math.isfinite(expected):  # the engine has an answer for some overflows
+            continue
+        assert compute(text, used).data == expected, text
 
 
 @pytest.mark.parametrize(

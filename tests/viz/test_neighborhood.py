@@ -5,6 +5,7 @@ import pytest
 import viz
 from tests.viz.drawn_examples import Drawn, expression
 from tinygrad_edu import Value, topological_order
+from viz.rendering import beamer
 
 
 def weight(gpt: Drawn, name: str) -> Value:
@@ -14,6 +15,11 @@ def weight(gpt: Drawn, name: str) -> Value:
 
 def near(picture):
     return {box.name or box.op.symbol for box in picture.boxes if box.kind == "node"}
+
+
+def alone(picture):
+    """Return the numbers of the Values that have a box of their own."""
+    return {box.nodes[0] for box in picture.boxes if box.kind == "node"}
 
 
 def test_one_step_of_the_lecture():
@@ -52,12 +58,23 @@ def test_frames_show_the_modules_around_it(gpt: Drawn) -> None:
     assert "Near h.0.attn.q.weight[1][2]: 25 of 3,015 Values" in drawing.source
 
 
-def test_the_result_a_leaf_and_a_projector(gpt: Drawn) -> None:
+def test_the_result_has_nothing_after_it(gpt: Drawn) -> None:
     picture = viz.draw(gpt.loss, calls=gpt.calls, focus=gpt.loss, depth=1).picture
     assert [box.name for box in picture.boxes if box.kind == "rest"] == ["before and elsewhere"]
     assert picture.focus.root
-    drawing = viz.draw(gpt.loss, calls=gpt.calls, focus=weight(gpt, "wte.weight[0][0]"), preset="beamer")
-    assert len(drawing.picture.boxes) <= 40
+
+
+def test_a_projector_shows_as_much_as_can_be_read(gpt: Drawn) -> None:
+    focus = weight(gpt, "wte.weight[0][0]")
+    whole = viz.draw(gpt.loss, calls=gpt.calls, focus=focus)
+    shown = viz.draw(gpt.loss, calls=gpt.calls, focus=focus, preset="beamer")
+    larger = viz.draw(gpt.loss, calls=gpt.calls, focus=focus, budget=len(shown.picture.boxes) * 4 // 3 + 1)
+    assert len(shown.picture.boxes) < len(larger.picture.boxes) <= len(whole.picture.boxes) == 10
+    heights = [beamer.text_height(drawing.render_bytes("svg").decode()) for drawing in (shown, larger)]
+    assert heights[0] >= 24 > heights[1]
+    assert alone(shown.picture) < alone(whole.picture)
+    assert shown.picture.focus.name == "wte.weight[0][0]"
+    assert sum(len(box.nodes) for box in shown.picture.boxes) == shown.picture.total == 3_015
 
 
 def test_errors_of_pictures_that_cannot_be_made() -> None:

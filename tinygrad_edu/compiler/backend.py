@@ -120,11 +120,11 @@ class Backend:
             batch: the number of examples.
             often: whether it will run so often that any optimization pays off.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define executor(), which runs a program")
 
     def in_place(self, updates: Sequence[Update]) -> Callable[[], None]:
         """Return what makes all updates once, in arrays of its own: a step of an optimizer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define in_place(), which runs steps of optimizers")
 
 
 def checked(backend: Any) -> Backend:
