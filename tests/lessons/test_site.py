@@ -252,7 +252,7 @@ def test_the_words_of_every_page_are_found(browser: Browser, course: Path, words
     assert (len(found) > 60) == (words == "The")
     shown = browser.evaluate("[...document.querySelectorAll('#results a')].map(a => a.getAttribute('href'))")
     assert shown == found[:60]
-    count = f"{len(found)} places, the first 60:" if len(found) > 60 else f"{len(found)} places"
+    count = "1 place" if len(found) == 1 else f"{len(found)} places{', the first 60:' * (len(found) > 60)}"
     assert browser.evaluate("document.querySelector('#results p').textContent") == count
 
 
