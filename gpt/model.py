@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
-from tinygrad_edu.nested import shape, values_in
+from tinygrad_edu.nested import values_in
 from tinygrad_edu.nn import (
     Activation,
     AttentionHead,
@@ -294,7 +294,7 @@ class GPT(Module):
 
     def no_decay_parameters(self) -> list[Value]:
         """The parameters that weight decay does not apply to: biases and the weights of norms."""
-        return values_in([p for _, p in self.named_parameters() if len(shape(p)) < 2])
+        return values_in([p for _, p in self.named_parameters() if isinstance(p, Value) or isinstance(p[0], Value)])
 
 
 def parameter_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -57,8 +57,9 @@ def shape(thing: Any) -> tuple[int, ...]:
     thing = listed(thing)
     if not isinstance(thing, (list, tuple)):
         return ()
-    if not any(issubclass(kind, (list, tuple)) for kind in set(map(type, thing))):
-        return (len(thing),)
+    found = rectangle(thing, (Value, float, int))  # nearly always, and far faster
+    if found is not None:
+        return found[0]
     shapes = {shape(item) for item in thing}
     if len(shapes) > 1:
         raise ShapeError(f"rows of unequal shape: {', '.join(map(str, sorted(shapes)))}")

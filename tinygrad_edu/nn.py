@@ -142,9 +142,16 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield this module and every module below it with its path; this one's own path is ``prefix``."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child.named_modules(_join(prefix, name))
+        for path, module, _ in self._walk(prefix):
+            yield path, module
+
+    def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module, list[tuple[tuple[Any, ...], Any]]]]:
+        """Yield every module with its path and its contents, which are searched only once: they may be a million."""
+        contents = [*self._contents()]
+        yield prefix, self, contents
+        for path, thing in contents:
+            if isinstance(thing, Module):
+                yield from thing._walk(_join(prefix, ".".join(map(str, path))))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield every parameter with its path, each once: a parameter used in two places has the name of the first.
@@ -161,9 +168,9 @@ class Module:
     def _all_parameters(self) -> Iterator[tuple[str, Parameter]]:
         names: set[str] = set()
         modules, parameters, others = [], [], []
-        for prefix, module in self.named_modules():
+        for prefix, module, contents in self._walk():
             modules.append(module)
-            for path, thing in module._contents():
+            for path, thing in contents:
                 if not _is_found(thing):
                     others.append((_join(prefix, path[0]), thing))
                 elif not isinstance(thing, Module):
@@ -235,17 +242,20 @@ class Module:
         if missing or unknown:
             parts = [f"{word}: {', '.join(k)}" for word, k in (("missing", missing), ("unknown", unknown)) if k]
             raise StateDictError(f"these are not the parameters of this {type(self).__name__}; {'; '.join(parts)}")
-        new: list[tuple[Value, float]] = []
+        values: list[Value] = []
+        new: list[float] = []
         for name, parameter in own.items():
-            expected = shape(parameter)
+            expected, those = _flat(parameter)
+            found = rectangle(listed(state[name]), float)  # nearly always, without a call for each number
             try:
-                got = shape(state[name])
+                got, numbers = found or (shape(state[name]), _flat_numbers(name, state[name]))
             except ShapeError as error:
                 raise StateDictError(f"{name}: expected shape {expected}, got {error}") from None
             if expected != got:
                 raise StateDictError(f"{name}: expected shape {expected}, got {got}")
-            new += zip(values_in(parameter), _flat_numbers(name, state[name]), strict=True)
-        for value, number in new:
+            values += those
+            new += numbers
+        for value, number in zip(values, new, strict=True):
             value.data = number
 
     def __repr__(self) -> str:
@@ -377,17 +387,19 @@ def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
 
 
 def _numbers(parameter: Parameter) -> Numbers:
+    sizes, values = _flat(parameter)
+    return unflatten([value.data for value in values], sizes)  # type: ignore[no-any-return]
+
+
+def _flat(parameter: Parameter) -> tuple[tuple[int, ...], list[Value]]:
     found = rectangle(parameter)
     assert found is not None, "a parameter is a rectangle of Values"
-    return unflatten([value.data for value in found[1]], found[0])  # type: ignore[no-any-return]
+    return found
 
 
 def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:
     numbers = listed(numbers)
     if isinstance(numbers, (list, tuple)):
-        if set(map(type, numbers)) == {float}:  # a row, without a call for each of its numbers
-            yield from numbers
-            return
         for item in numbers:
             yield from _flat_numbers(name, item)
     else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from tinygrad_edu import Value, collector_paused
@@ -99,25 +100,40 @@ def draw(
     focused, expanded = parts.named(_words(focus)), parts.named(_words(expand))
     scope = Scope(parts, focused or None, expanded)
 
-    def at(budget: int, note: str) -> dot.Drawing:
+    def pictured(budget: int) -> fold.Picture:
         with collector_paused():
             if center is not None:
                 picture = neighborhood(whole, parts, center, budget=budget, depth=depth or DEPTH)
             else:
                 picture = fold.fold(whole, parts, budget=budget, depth=depth, scope=scope)
         picture.annotations, picture.age = found, words
+        return picture
 
-        def coarser(reason: str) -> dot.Drawing | None:
-            smaller = min(budget, len(picture.boxes)) // 4
-            return at(smaller, reason) if smaller >= (2 if center is None else 3) else None
+    at = partial(
+        _drawn,
+        pictured,
+        least=2 if center is None else 3,
+        direction=direction,
+        lecture=style == "micrograd",
+        legend=legend,
+    )
+    return beamer(at, budget) if preset == "beamer" else at(budget)
 
-        return dot.drawing(
-            picture, direction=direction, lecture=style == "micrograd", legend=legend, note=note, coarser=coarser
-        )
 
-    if preset == "beamer":
-        return beamer(lambda boxes: at(boxes, ""), budget)
-    return at(budget, "")
+def _drawn(
+    pictured: Callable[[int], fold.Picture], budget: int, *, least: int, note: str = "", **how: Any
+) -> dot.Drawing:
+    """Draw with at most ``budget`` boxes, or with a quarter of them, at least ``least``, if that turns out too much.
+
+    It is no function inside of :func:`draw`: one that calls itself is a cycle, and keeps a large graph in memory.
+    """
+    picture = pictured(budget)
+
+    def coarser(reason: str) -> dot.Drawing | None:
+        smaller = min(budget, len(picture.boxes)) // 4
+        return _drawn(pictured, smaller, least=least, note=reason, **how) if smaller >= least else None
+
+    return dot.drawing(picture, note=note, coarser=coarser, **how)
 
 
 def _words(words: str | Iterable[str]) -> list[str]:

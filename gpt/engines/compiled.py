@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from tinygrad_edu import Value, compiler
+from tinygrad_edu import compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Compiled
 from tinygrad_edu.gradient_stats import GradientStats
@@ -122,20 +122,17 @@ class CompiledEngine(Engine):
 
         The window is padded with zeros after the last token.
         """
-        block_size = self._model.config.block_size
-        if self._next is None:
-            self._next = compiler.jit(self._next_logits, self._parameters, watch=False)
+        model, block_size = self._model, self._model.config.block_size
+        if self._next is None:  # no method is compiled: it would hold the engine, which holds what is compiled of it
+            self._next = compiler.jit(lambda tokens, last: F.pick(model(tokens), last), self._parameters, watch=False)
         program = self._next
 
         def score(tokens: Sequence[int]) -> list[float]:
             window = [*tokens, *[0] * (block_size - len(tokens))]
-            logits = in_evaluation(self._model, program, program.flat, [window], [len(tokens) - 1])
+            logits = in_evaluation(model, program, program.flat, [window], [len(tokens) - 1])
             return logits[:, 0].tolist()  # type: ignore[no-any-return]
 
         return score
-
-    def _next_logits(self, tokens: Sequence[int], last: int) -> list[Value]:
-        return F.pick(self._model(tokens), last)
 
     def numbers(self) -> dict[str, Any]:
         """See :class:`Engine`."""

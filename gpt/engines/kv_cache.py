@@ -37,7 +37,8 @@ def in_evaluation(model: GPT, program: Compiled, call: Callable[..., Any], *batc
     try:
         return call(*batch)
     finally:
-        model.train(training)
+        if training:
+            model.train()
 
 
 class CachedScorer:
@@ -54,8 +55,9 @@ class CachedScorer:
     def __init__(self, model: GPT, parameters: Parameters) -> None:
         config = model.config
         self._model = model
-        self._window = compiler.jit(self._window_program, parameters, watch=False)
-        self._step = compiler.jit(self._step_program, parameters, watch=False)
+        programs = _Programs(model)
+        self._window = compiler.jit(programs.window, parameters, watch=False)
+        self._step = compiler.jit(programs.step, parameters, watch=False)
         #: What one token adds to the cache: keys and values of every layer, per head. # (2 · layers, nh, hs)
         self._rows = (2 * config.n_layer, config.n_head, config.n_embd // config.n_head)
         self._places = max(1, config.block_size - 1)
@@ -134,18 +136,6 @@ class CachedScorer:
         self._seen.append(token)
         return out[:size].tolist()  # type: ignore[no-any-return]
 
-    def _window_program(self, tokens: Sequence[int]) -> Any:
-        cache = KVCache(self._model.config)
-        self._model(tokens, cache)
-        # Number by number, each at all positions: that is their order in a program, and long rows are copied fastest.
-        parts = [(layer.keys, layer.values) for layer in cache.layers]
-        return [[[list(zip(*head, strict=True)) for head in part] for part in layer] for layer in parts]
-
-    def _step_program(self, token: int, position: int, mask: Mask, *kept: PerHead) -> Any:
-        cache = _GivenCache(self._model.config, position, mask, kept)
-        logits = self._model([token], cache)
-        return logits[0], [(layer.keys, layer.values) for layer in cache.layers]
-
 
 class _GivenLayer(LayerCache):
     """The cache of one layer: what one token adds to the keys and values that a program gets.
@@ -183,3 +173,26 @@ class _GivenCache(KVCache):
     def __init__(self, config: GPTConfig, position: int, mask: Mask, kept: Sequence[PerHead]) -> None:
         super().__init__(config)
         self.layers = [_GivenLayer(position, mask, *pair) for pair in zip(kept[0::2], kept[1::2], strict=True)]
+
+
+class _Programs:
+    """The functions that are compiled. They are not the scorer's, which holds what is compiled of them: a cycle would
+    keep the numbers in memory.
+    """
+
+    def __init__(self, model: GPT) -> None:
+        self._model = model
+
+    def window(self, tokens: Sequence[int]) -> Any:
+        """Return the keys and values of many tokens."""
+        cache = KVCache(self._model.config)
+        self._model(tokens, cache)
+        # Number by number, each at all positions: that is their order in a program, and long rows are copied fastest.
+        parts = [(layer.keys, layer.values) for layer in cache.layers]
+        return [[[list(zip(*head, strict=True)) for head in part] for part in layer] for layer in parts]
+
+    def step(self, token: int, position: int, mask: Mask, *kept: PerHead) -> Any:
+        """Return the logits after one more token, and its keys and values."""
+        cache = _GivenCache(self._model.config, position, mask, kept)
+        logits = self._model([token], cache)
+        return logits[0], [(layer.keys, layer.values) for layer in cache.layers]

@@ -136,6 +136,32 @@ class _Seen(Module):
             return heads, activations, self.block(x)
 
 
+class _Opened:
+    """A model that returns more than its logits. It is not the examination itself, which holds what is compiled of it:
+    a cycle would keep the numbers in memory.
+    """
+
+    def __init__(self, model: GPT) -> None:
+        self._model, self._blocks = model, [_Seen(block) for block in model.transformer.h]
+
+    def forward(self, tokens: Sequence[int]) -> Any:
+        """Return the weights of the heads, the inputs and the activations of the blocks, and the logits."""
+        blocks, heads, given, activations = iter(self._blocks), [], [], []
+
+        def watch(module: Module, args: Any, call: Callable[[], Any]) -> Any:
+            if not isinstance(module, Block):
+                return call()
+            weights, results, x = next(blocks)(args[0])
+            given.append(args[0])
+            heads.append(weights)
+            activations.append(results)
+            return x
+
+        with _watching((GPT, Transformer), watch):
+            logits = self._model(tokens)
+        return heads, given, activations, logits
+
+
 class Examination:
     """Examines a model while it reads rows from all parts of a text.
 
@@ -152,10 +178,9 @@ class Examination:
         self._model, self._text, self._end = model, text, end
         self._length, self._row = (min(n, model.config.block_size, len(text) - 1) for n in (length, WINDOW))
         self._probed = _Probed(model, self._row)
-        self._seen = [_Seen(block) for block in model.transformer.h]
         self._parameters = compiler.Parameters(self._probed)
         self._loss = compiler.jit(self._probed.loss, self._parameters, watch=False)
-        self._pass = compiler.jit(self._all, self._parameters, watch=False)
+        self._pass = compiler.jit(_Opened(model).forward, self._parameters, watch=False)
 
     def refresh(self) -> None:
         """Read the numbers of the model after they were changed."""
@@ -170,22 +195,6 @@ class Examination:
         count = min(count, 1 + last)
         starts = [last * i // max(1, count - 1) for i in range(count)]
         return [tuple(list(self._text[i + by : i + by + length]) for by in (0, 1)) for i in starts]
-
-    def _all(self, tokens: Sequence[int]) -> Any:
-        blocks, heads, given, activations = iter(self._seen), [], [], []
-
-        def watch(module: Module, args: Any, call: Callable[[], Any]) -> Any:
-            if not isinstance(module, Block):
-                return call()
-            weights, results, x = next(blocks)(args[0])
-            given.append(args[0])
-            heads.append(weights)
-            activations.append(results)
-            return x
-
-        with _watching((GPT, Transformer), watch):
-            logits = self._model(tokens)
-        return heads, given, activations, logits
 
     def forward(self, tokens: Sequence[int]) -> Forward:
         """See what happens to some tokens; a program is made for each number of tokens."""
@@ -215,7 +224,7 @@ class Examination:
         first = rows.some([0] * len(rows)) if isinstance(rows, Windows) else [rows[0]] * len(rows)
         self._loss.value_and_grad(*transposed(first))
         start = next(start for name, start, _ in tables if not name.startswith("model."))
-        layers, size = len(self._seen), n * self._model.config.n_embd
+        layers, size = self._model.config.n_layer, n * self._model.config.n_embd
         probes = self._parameters.gradient[start : start + layers * size].reshape(layers, size).tolist()
         blocks = {f"transformer.h.{i}": row for i, row in enumerate(probes)}
         return Gradients(own, [stats_of_array(*table) for table in own.items()], blocks, sum(map(predicted, rows)))
@@ -236,7 +245,7 @@ class Examination:
             f"transformer.h.{i}.mlp.act": Units(
                 len(dead[i]), int(dead[i].sum()), int(flat[i].sum()), sum(map(predicted, rows)), "character"
             )
-            for i in range(len(self._seen))
+            for i in range(self._model.config.n_layer)
         }
 
 

@@ -114,7 +114,6 @@ class Observer:
         """The model as it is now."""
         run = self._run
         self.examination.refresh()
-        run.model.eval()
         seen = self.examination.forward(self._read)
         probabilities = [distribution(row) for row in seen.logits.tolist()]
         surprises = [-math.log(max(row[t], 1e-300)) for row, t in zip(probabilities, self._following, strict=True)]

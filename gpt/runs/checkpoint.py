@@ -295,13 +295,13 @@ def numbers_of(model: GPT) -> dict[str, Any]:
 
 
 def _with_second_names(model: GPT, state: Mapping[str, Any]) -> dict[str, Any]:
-    first_name = {id(parameter): name for name, parameter in model.named_parameters()}
+    first: dict[int, str] = {}  # the name of each parameter, by identity
     second = {
-        name: first_name[id(parameter)]
-        for name, parameter in model._all_parameters()
-        if first_name[id(parameter)] != name and first_name[id(parameter)] in state
+        name: known
+        for name, parameter in [*model._all_parameters()]
+        if (known := first.setdefault(id(parameter), name)) != name and known in state
     }
-    return {**state, **{name: state[first] for name, first in second.items()}}
+    return {**state, **{name: state[known] for name, known in second.items()}}
 
 
 def load_parameters(model: GPT, state: Mapping[str, Any], source: Path, engine: str = "scalar") -> None:
@@ -311,8 +311,7 @@ def load_parameters(model: GPT, state: Mapping[str, Any], source: Path, engine: 
     except StateDictError as error:
         raise CheckpointError(f"{source} is of another model: {error}") from None
     largest = sys.float_info.max if engine == "scalar" else LARGEST_FLOAT32
-    numbers = np.array([value.data for value in model.parameters()])
-    if not (np.abs(numbers) <= largest).all():  # first, without making a million names
+    if not all((np.abs(np.asarray(table, float)) <= largest).all() for table in state.values()):  # not a million names
         broken, number = next((name, p.data) for name, p in model.named_scalars() if not abs(p.data) <= largest)
         what = "larger than 32-bit floats are" if math.isfinite(number) else "not finite"
         raise CheckpointError(f"{source} holds a number that is {what}: {broken}")
@@ -348,7 +347,7 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
     source = folder / name
     with reading.open_tensors(source) as file:
         check_shapes(config.model, file.shapes, source)
-        state, step = _lists(file), step_of(_metadata(file), source)
+        state, step = file.arrays(), step_of(_metadata(file), source)
     model = unfilled(config.model)
     load_parameters(model, state, source, config.train.engine)
     return model, config, tokenizer, step

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -77,11 +78,18 @@ class Parameters:
         self.lock = threading.RLock()  # held while a program runs or numbers are copied
         self.trace_lock = threading.RLock()  # held while a function is traced and compiled
         _all.add(self)
-        self._at_first: list[tuple[str, int]] = []  # the name and the size of every tensor in ``source``
-        for name, tensor in _tensors(source, ""):
-            values = values_in(tensor)
-            self._at_first.append((name, len(values)))
-            self.adopt(name, values)
+        tensors = _listed(source)
+        self._at_first = [(name, len(values)) for name, values in tensors]  # every tensor in ``source``
+        every = list(chain.from_iterable(values for _, values in tensors))
+        places = dict(zip(every, range(len(every)), strict=True))
+        if len(places) == len(every):  # nearly always: no Value is in two of them
+            self._places, self._listed = places, every
+            for number, (name, size) in enumerate(self._at_first):
+                self._number(name, len(self._owners), size)
+                self._owners += [number] * size
+        else:
+            for name, values in tensors:
+                self.adopt(name, values)
         self._count = len(self._listed)
 
     def adopt(self, name: str, values: list[Value]) -> int | None:
@@ -218,7 +226,7 @@ class Parameters:
 
         Raises CompileError if their number has changed.
         """
-        listed = [(name, values_in(tensor)) for name, tensor in _tensors(self.source, "")]
+        listed = _listed(self.source)
         values = list(dict.fromkeys(value for _, tensor in listed for value in tensor))
         if [(name, len(tensor)) for name, tensor in listed] != self._at_first or len(values) != self._count:
             raise CompileError(
@@ -287,6 +295,10 @@ class Parameters:
 
     def __repr__(self) -> str:
         return f"Parameters({len(self):,} numbers in {len(self.names)} tensors, {self.dtype})"
+
+
+def _listed(source: Any) -> list[tuple[str, list[Value]]]:
+    return [(name, values_in(tensor)) for name, tensor in _tensors(source, "")]
 
 
 def _tensors(source: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -150,18 +150,19 @@ def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> d
     """Group all calls by the path of their module; those of the kinds in ``split`` are numbered and kept separate."""
     groups: dict[str, list[ModuleCall]] = {}
 
-    def enter(call: ModuleCall, name: str) -> None:
+    left = [(call, call.path or call.kind) for call in reversed(calls)]  # a function that calls itself would be a cycle
+    while left:
+        call, name = left.pop()
         groups.setdefault(name, []).append(call)
         seen: dict[str, int] = {}
+        below = []
         for child in call.children:
             path = child.path or child.kind
             if child.kind in split:
                 seen[path] = seen.get(path, 0) + 1
                 path = f"{path} {seen[path]}"
-            enter(child, path)
-
-    for call in calls:
-        enter(call, call.path or call.kind)
+            below.append((child, path))
+        left += reversed(below)
     # A module that returns its inputs, such as dropout outside training, has nothing to show.
     return {name: group for name, group in groups.items() if any({*call.outputs} - {*call.inputs} for call in group)}
 
