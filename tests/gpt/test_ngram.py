@@ -56,11 +56,13 @@ def test_witten_bells_probabilities_sum_to_one(history: tuple[int, ...]) -> None
     n = len(history) + 1
     probabilities = [math.exp(-witten_bell(train, [*history, c], n, 4)) for c in range(4)]
     assert sum(probabilities) == pytest.approx(1.0)
-    assert min(probabilities) > 0
+    shorter = [math.exp(-witten_bell(train, [*history[1:], c], max(n - 1, 1), 4)) for c in range(4)]
+    assert 0 < probabilities[3] < shorter[3] if history and 3 not in history else probabilities == shorter
 
 
 def test_unseen_characters_still_have_a_probability() -> None:
-    assert math.isfinite(lidstone([0, 0, 0], [1, 2, 1], 2, 3))
+    # What follows 1 and 2 was never counted: α of 3 α each.
+    assert lidstone([0, 0, 0], [1, 2, 1], 2, 3) == pytest.approx(math.log(3), rel=1e-12)
 
 
 def test_the_baselines_fall_on_text_with_structure(text: str) -> None:

@@ -210,7 +210,9 @@ def test_the_flow_of_an_expression(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["flow", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "-o", str(tmp_path / "f.svg")]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["a", "1", "6", "6", "0%"] in rows
-    assert (tmp_path / "f.svg").exists()
+    loss = compute("L = (a*b + c) * f", {"a": 2, "b": -3, "c": 10, "f": -2}, label_parts=True)
+    loss.backward()
+    assert (tmp_path / "f.svg").read_text(encoding="utf-8") == viz.flow(loss).svg()
 
 
 def test_the_graph_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,7 +243,8 @@ def test_the_flow_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert float(row[-1]) == pytest.approx(updates["lm_head.weight"], rel=0.05)
     assert main(["flow", str(run), "--over-time", "-o", str(tmp_path / "over.html")]) == 0
     assert "mean |gradient|, after step" in capsys.readouterr().out
-    assert (tmp_path / "over.html").exists()
+    viz.flow_over(PicturedRun.open(run).flow(), title=f"Gradient flow in {run.name}").save(tmp_path / "same.html")
+    assert (tmp_path / "over.html").read_bytes() == (tmp_path / "same.html").read_bytes()
 
 
 @pytest.mark.parametrize(

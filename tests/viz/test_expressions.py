@@ -98,15 +98,24 @@ def test_numbers_and_inputs_must_agree():
     assert "there is no expression" in error("  \n ")
 
 
+LONG = "the expression has {} characters, at most 10,000 are read; build something that large in Python, from Values"
+DEEP = "this is nested too deeply; give parts of it names, on lines of their own: e = a*b"
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["a" * 20_000, "(" * 300 + "a" + ")" * 300, "+".join("a" * 4000), "a" + ".tanh()" * 1500, "-" * 5000 + "a", "a\0"],
+    ("text", "message"),
+    [
+        ("a" * 20_000, LONG.format("20,000")),
+        ("(" * 300 + "a" + ")" * 300, DEEP),
+        ("+".join("a" * 4000), DEEP),
+        ("a" + ".tanh()" * 1500, LONG.format("10,501")),
+        ("-" * 5000 + "a", DEEP),
+        ("a\0", "the expression contains a null character; type it again"),
+    ],
     ids=["long", "parentheses", "sum", "calls", "signs", "null"],
 )
-def test_enormous_input_is_refused_in_a_sentence(text):
-    message = error(text, a=1)
-    assert len(message) < 400
-    assert "too deeply" in message or "at most 10,000" in message or "null character" in message
+def test_enormous_input_is_refused_in_a_sentence(text, message):
+    assert error(text, a=1) == message
 
 
 def test_a_long_chain_of_calls_is_computed_or_refused_in_a_sentence():
@@ -118,7 +127,7 @@ def test_a_long_chain_of_calls_is_computed_or_refused_in_a_sentence():
         said = compute(text, {"a": 1.0}).data
     except ExpressionError as refusal:
         said = str(refusal)
-    assert said == value or "too deeply" in said
+    assert said in (value, DEEP)
 
 
 def test_nothing_is_ever_run_as_python():

@@ -113,9 +113,15 @@ def test_a_row_that_starts_later_has_a_gap_before():
 
 def test_written_in_every_format(tmp_path):
     chart = viz.flow_over([[line("a <&>", 1.0, update=1e-3)]], title="t")
+    written = {}
     for suffix in ("svg", "html", "txt"):
-        assert (tmp_path / f"c.{suffix}").exists() or chart.save(tmp_path / f"c.{suffix}")
-    ElementTree.fromstring((tmp_path / "c.svg").read_text(encoding="utf-8"))
+        path = tmp_path / f"c.{suffix}"
+        assert chart.save(path) == str(path)
+        written[suffix] = path.read_text(encoding="utf-8")
+    assert (written["svg"], written["txt"]) == (chart.svg(), f"{chart}\n")
+    ElementTree.fromstring(written["svg"])
+    assert "<title>t</title>" in written["html"]
+    assert chart.svg() in written["html"]
 
 
 def test_text_fits(browser, tmp_path):
