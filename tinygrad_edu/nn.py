@@ -141,12 +141,11 @@ class Module:
                 yield from _contents((name,), attribute)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Yield this module and every module below it with its path; this one's own path is ``prefix``."""
-        for path, module, _ in self._walk(prefix):
-            yield path, module
+        """Iterate over this module and every module below it with its path; its own path is ``prefix``."""
+        return ((path, module) for path, module, _ in self._walk(prefix))
 
     def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module, list[tuple[tuple[Any, ...], Any]]]]:
-        """Yield every module with its path and its contents, which are searched only once: they may be a million."""
+        """Yield modules with their contents, which are searched only once: they may be a million."""
         contents = [*self._contents()]
         yield prefix, self, contents
         for path, thing in contents:
@@ -245,16 +244,15 @@ class Module:
         values: list[Value] = []
         new: list[float] = []
         for name, parameter in own.items():
-            expected, those = _flat(parameter)
-            found = rectangle(listed(state[name]), float)  # nearly always, without a call for each number
+            expected, numbers = shape(parameter), listed(state[name])
             try:
-                got, numbers = found or (shape(state[name]), _flat_numbers(name, state[name]))
+                got = shape(numbers)
             except ShapeError as error:
                 raise StateDictError(f"{name}: expected shape {expected}, got {error}") from None
             if expected != got:
                 raise StateDictError(f"{name}: expected shape {expected}, got {got}")
-            values += those
-            new += numbers
+            values += values_in(parameter)
+            new += found[1] if (found := rectangle(numbers, float)) else _flat_numbers(name, numbers)
         for value, number in zip(values, new, strict=True):
             value.data = number
 
@@ -387,14 +385,7 @@ def _scalars_in(name: str, parameter: Parameter) -> Iterator[tuple[str, Value]]:
 
 
 def _numbers(parameter: Parameter) -> Numbers:
-    sizes, values = _flat(parameter)
-    return unflatten([value.data for value in values], sizes)  # type: ignore[no-any-return]
-
-
-def _flat(parameter: Parameter) -> tuple[tuple[int, ...], list[Value]]:
-    found = rectangle(parameter)
-    assert found is not None, "a parameter is a rectangle of Values"
-    return found
+    return unflatten([value.data for value in values_in(parameter)], shape(parameter))  # type: ignore[no-any-return]
 
 
 def _flat_numbers(name: str, numbers: Any) -> Iterator[float]:

@@ -109,24 +109,15 @@ def draw(
         picture.annotations, picture.age = found, words
         return picture
 
-    at = partial(
-        _drawn,
-        pictured,
-        least=2 if center is None else 3,
-        direction=direction,
-        lecture=style == "micrograd",
-        legend=legend,
-    )
+    least, how = 2 if center is None else 3, {"direction": direction, "lecture": style == "micrograd", "legend": legend}
+    at = partial(_drawn, pictured, least=least, **how)
     return beamer(at, budget) if preset == "beamer" else at(budget)
 
 
 def _drawn(
     pictured: Callable[[int], fold.Picture], budget: int, *, least: int, note: str = "", **how: Any
 ) -> dot.Drawing:
-    """Draw with at most ``budget`` boxes, or with a quarter of them, at least ``least``, if that turns out too much.
-
-    It is no function inside of :func:`draw`: one that calls itself is a cycle, and keeps a large graph in memory.
-    """
+    """Not inside of :func:`draw`: a function there that calls itself is a cycle, and keeps a large graph in memory."""
     picture = pictured(budget)
 
     def coarser(reason: str) -> dot.Drawing | None:

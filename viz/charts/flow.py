@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -154,14 +155,11 @@ def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> d
     while left:
         call, name = left.pop()
         groups.setdefault(name, []).append(call)
-        seen: dict[str, int] = {}
+        seen: Counter[str] = Counter()
         below = []
         for child in call.children:
-            path = child.path or child.kind
-            if child.kind in split:
-                seen[path] = seen.get(path, 0) + 1
-                path = f"{path} {seen[path]}"
-            below.append((child, path))
+            seen[path := child.path or child.kind] += 1
+            below.append((child, f"{path} {seen[path]}" if child.kind in split else path))
         left += reversed(below)
     # A module that returns its inputs, such as dropout outside training, has nothing to show.
     return {name: group for name, group in groups.items() if any({*call.outputs} - {*call.inputs} for call in group)}
