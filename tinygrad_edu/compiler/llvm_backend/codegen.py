@@ -222,6 +222,8 @@ class _Writer(Text):
         self.kept: list[Any] = []
         self.lanes = width // self.item
         self.formulas = Formulas(self.emit, home.dtype, self.lanes)
+        if not home.target.here:
+            self.formulas.loaded = self._loaded
         self.vector, self.scalar = self.formulas.vector, self.formulas.scalar
         self.places: dict[Elements, _Pointer] = {}
         self.asked: set[int] = set()  # accesses already prefetched
@@ -295,6 +297,20 @@ class _Writer(Text):
         if (kind, value) not in self.known:
             self.known[kind, value] = self._from_table(value, "i64")
         return self.known[kind, value]
+
+    def _loaded(self, number: float) -> str:
+        """Return a constant from the table: the engines of browsers would compute it anew each time it is used."""
+        bits = int(np.asarray(number, self.home.dtype).view(f"i{self.item}"))
+        if ("constant", bits) not in self.known:
+            value = self._from_table(bits, self.scalar)
+            name = f"{value}v"
+            zeros = f"<{self.lanes} x i32> zeroinitializer"
+            one = f"insertelement {self.vector} poison, {self.scalar} {value}, i64 0"
+            self.entry += [
+                f"  {name}1 = {one}", f"  {name} = shufflevector {self.vector} {name}1, {self.vector} poison, {zeros}"
+            ]  # fmt: skip
+            self.known["constant", bits] = name
+        return self.known["constant", bits]
 
     def _from_table(self, value: int, kind: str) -> str:
         n = len(self.table)

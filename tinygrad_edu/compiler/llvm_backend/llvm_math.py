@@ -51,7 +51,10 @@ _HALF_PI = _half_pi()
 
 
 class Formulas:
-    """Write formulas for vectors of ``lanes`` numbers; ``emit`` adds a line and returns the name of its value."""
+    """Write formulas for vectors of ``lanes`` numbers; ``emit`` adds a line and returns the name of its value.
+
+    ``loaded``, if set, returns the name of a vector of equal numbers, in place of a constant.
+    """
 
     def __init__(self, emit: Callable[[str], str], dtype: Any, lanes: int) -> None:
         self.emit, self.lanes = emit, lanes
@@ -62,6 +65,7 @@ class Formulas:
         self.integers = f"<{lanes} x {self.integer}>"
         self.bits = f"<{lanes} x i1>"
         self.suffix = f"v{lanes}f{64 if self.double else 32}"
+        self.loaded: Callable[[float], str] | None = None
         self._declared: dict[str, str] = {}
 
     # --- building blocks ---
@@ -85,6 +89,8 @@ class Formulas:
 
     def constant(self, x: float) -> str:
         """Write a number as LLVM expects it: the bits of a double, even for a float."""
+        if self.loaded and x:
+            return self.loaded(x)
         bits = np.float64(x if self.double else np.float32(x)).view(np.uint64)
         return f"splat ({self.scalar} 0x{int(bits):016X})"
 
@@ -142,12 +148,19 @@ class Formulas:
             result = c if result is None else self.call("fmuladd", result, x, c)
         return str(result)
 
-    def _split(self, x: str) -> tuple[str, str]:
-        """n and r with x = n·ln 2 + r, abs(r) ≤ ½·ln 2; ln 2 in two parts, of which n times the first is exact."""
+    def _split(self, x: str, bias: int) -> tuple[str, str]:
+        """n + bias, as integers, and r with x = n·ln 2 + r, abs(r) ≤ ½·ln 2; ln 2 in two parts, of which n times the
+        first is exact. In a number as large as ``magic`` the last bits are n."""
         high, low = self._ln2()
-        n = self.call("rint", self.two("fmul", x, 1.0 / math.log(2.0)))
+        magic = 1.5 * 2.0 ** (52 if self.double else 23)
+        sum_ = self.call("fmuladd", x, 1.0 / math.log(2.0), magic)
+        n = self.two("fsub", sum_, magic)
         r = self.call("fmuladd", n, -high, x)
-        return n, self.call("fmuladd", n, -low, r)
+        whole, zero = (
+            self.emit(f"bitcast {self.vector} {number} to {self.integers}")
+            for number in (sum_, self.constant(magic - bias))
+        )
+        return self.emit(f"sub {self.integers} {whole}, {zero}"), self.call("fmuladd", n, -low, r)
 
     def _ln2(self) -> tuple[float, float]:
         short = 32 if self.double else 9
@@ -158,11 +171,12 @@ class Formulas:
         # Frozen, because otherwise LLVM may turn a NaN into anything.
         return self.emit(f"freeze {self.integers} " + self.emit(f"fptosi {self.vector} {n} to {self.integers}"))
 
+    def _bias(self) -> int:
+        return 1023 if self.double else 127
+
     def _power_of_two(self, n: str) -> str:
-        """2^n for a vector of integers that an exponent can hold."""
-        bits, bias = (52, 1023) if self.double else (23, 127)
-        raised = self.emit(f"add {self.integers} {n}, splat ({self.integer} {bias})")
-        moved = self.emit(f"shl {self.integers} {raised}, splat ({self.integer} {bits})")
+        """2^n for a vector of integers n + bias that an exponent can hold."""
+        moved = self.emit(f"shl {self.integers} {n}, splat ({self.integer} {52 if self.double else 23})")
         return self.emit(f"bitcast {self.integers} {moved} to {self.vector}")
 
     def _terms(self) -> int:
@@ -175,9 +189,9 @@ class Formulas:
         x = self.choose(self.compare(x, "ogt", high), high, x)
         none = self.compare(x, "olt", low)
         x = self.choose(none, 0.0, x)  # subnormal numbers are a hundred times slower
-        n, r = self._split(x)
+        whole, r = self._split(x, 2 * self._bias())
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms(), -1, -1)])
-        whole = self._whole(n)  # 2^n itself may overflow or underflow: use two factors
+        # 2^n itself may overflow or underflow: use two factors
         half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")
         rest = self.emit(f"sub {self.integers} {whole}, {half}")
         result = self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
@@ -216,9 +230,9 @@ class Formulas:
 
     def expm1(self, x: str) -> str:
         """e^x − 1 for −50 ≤ x ≤ 0, exact where it is small: 2^n·(e^r − 1) + (2^n − 1)."""
-        n, r = self._split(x)
+        whole, r = self._split(x, self._bias())
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms() + 1, 0, -1)])
-        scale = self._power_of_two(self._whole(n))
+        scale = self._power_of_two(whole)
         return self.call("fmuladd", self.two("fmul", power, r), scale, self.two("fsub", scale, 1.0))
 
     def tanh(self, x: Any) -> str:
