@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.compiler.against_eager import agree, error
-from tinygrad_edu import Value, jit, maximum, nn
+from tests.compiler.handwritten_gpt import softmax
+from tinygrad_edu import Value, jit, nn
 from tinygrad_edu.errors import CompileError
 
 rng = random.Random(0)
@@ -23,13 +24,6 @@ state = {"rows": rows}
 offsets, names, matrix = [0, 1, 2], "abc", np.eye(3)
 flat = [value for row in rows for value in row]
 K = [[0, 1, 2], [1, 1, 0], [2, 0, 1], [1, 2, 1]]
-
-
-def softmax(logits: list[Any]) -> list[Any]:
-    largest = maximum(*logits).detach()
-    exps = [(val - largest).exp() for val in logits]
-    total = sum(exps)
-    return [e / total for e in exps]
 
 
 class Rows(nn.Module):

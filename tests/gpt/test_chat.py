@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpt.cli import main
+from tests.commands import refusal
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +117,9 @@ def test_input_in_another_encoding_is_one_line_and_code_2(
     reason: str,
     trained: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding=encoding))
-    assert main(["chat", str(trained), "--max-new-tokens", "12"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refusal(main, "chat", str(trained), "--max-new-tokens", "12")
     assert line.startswith(f"gpt: error: standard input is {reason}")
     assert "; convert it first: iconv" in line
 

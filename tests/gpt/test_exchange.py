@@ -16,6 +16,7 @@ from gpt.model import GPT
 from gpt.runs import checkpoint, convert
 from gpt.runs.checkpoint import RunConfig
 from gpt.tokenizer import CharTokenizer
+from tests.commands import refusal
 
 SHAPES: dict[str, dict[str, Any]] = {
     "nanoGPT's own": {"norm": "layernorm", "norm_weight": True, "activation": "gelu", "tied_head": True},
@@ -97,18 +98,14 @@ def bare(tmp_path: Path, **shape: Any) -> Path:
     return path
 
 
-def test_bare_tensors_need_the_number_of_heads_and_a_text_whose_characters_are_the_alphabet(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bare_tensors_need_the_number_of_heads_and_a_text_whose_characters_are_the_alphabet(tmp_path: Path) -> None:
     path = bare(tmp_path, **SHAPES["nanoGPT's own"])
     text = tmp_path / "text.txt"
     text.write_text("\néabcde" * 30, encoding="utf-8")
     command = ["import", str(path), str(tmp_path / "run")]
-    assert main(command) == 2
-    assert "give --data PATH or --dataset NAME" in capsys.readouterr().err
+    assert "give --data PATH or --dataset NAME" in refusal(main, *command)
     command += ["--data", str(text)]
-    assert main(command) == 2
-    assert "give --n-head N" in capsys.readouterr().err
+    assert "give --n-head N" in refusal(main, *command)
     assert not (tmp_path / "run").exists()
     assert main([*command, "--n-head", "2"]) == 0
     first, *_ = checkpoint.load_model(tmp_path / "source")
@@ -159,7 +156,7 @@ class Evil:
 )
 def test_bad_input_is_one_sentence_and_creates_nothing(
     name: str, content: Any, more: list[str], message: str,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     import numpy as np
     from safetensors.numpy import save
@@ -174,29 +171,23 @@ def test_bad_input_is_one_sentence_and_creates_nothing(
         Path(name).write_bytes(save({"weight": np.zeros(3, np.float32)}))
     elif content is not None:
         Path(name).write_bytes(content)
-    capsys.readouterr()
-    assert main(["import", name, "run", *more]) == 2
-    captured = capsys.readouterr()
-    assert message in captured.err
-    assert captured.err.count("\n") == 1
+    assert message in refusal(main, "import", name, "run", *more)
     assert not Path("run").exists()
 
 
-def test_a_run_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
     made_run(tmp_path / "run")
     out = str(tmp_path / "m.safetensors")
     assert main(["export", str(tmp_path / "run"), out]) == 0
-    assert main(["import", out, str(tmp_path / "run")]) == 2
-    assert "already holds a run" in capsys.readouterr().err
+    assert "already holds a run" in refusal(main, "import", out, str(tmp_path / "run"))
 
 
 def test_without_pytorch_the_extra_is_named_and_nothing_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     made_run(tmp_path / "run")
-    assert main(["export", str(tmp_path / "run"), str(tmp_path / "m.pt")]) == 2
-    assert "pip install 'tinygrad_edu[torch]'" in capsys.readouterr().err
+    assert "pip install 'tinygrad_edu[torch]'" in refusal(main, "export", str(tmp_path / "run"), str(tmp_path / "m.pt"))
     assert not (tmp_path / "m.pt").exists()
 
 
@@ -251,10 +242,11 @@ def test_a_folder_for_hugging_face_can_be_imported_again(shape: dict[str, Any], 
     assert logits(again, [3, 1])[1] == pytest.approx(logits(model, [3, 1])[1], abs=1e-5)
 
 
-def test_models_unlike_gpt2_are_not_exported_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_unlike_gpt2_are_not_exported_as_one(tmp_path: Path) -> None:
     made_run(tmp_path / "run", **SHAPES["rotary"])
-    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out"), "--hugging-face"]) == 2
-    assert "it has no positions rotary, norm rmsnorm" in capsys.readouterr().err
+    assert "it has no positions rotary, norm rmsnorm" in refusal(
+        main, "export", str(tmp_path / "run"), str(tmp_path / "out"), "--hugging-face"
+    )
     assert not (tmp_path / "out").exists()
 
 

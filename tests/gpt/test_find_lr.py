@@ -9,6 +9,7 @@ import pytest
 
 from gpt.cli import main
 from gpt.experiments.lr_range_test import LRRange, advice, exploded, smooth, table
+from tests.commands import refusal
 
 SIZE = ["--preset", "micro", "--n-embd", "4", "--n-head", "2", "--block-size", "6", "--batch-size", "2"]
 
@@ -99,13 +100,9 @@ def test_it_ends_when_the_loss_is_nan(
 )
 def test_bad_input(
     arguments: list[str], message: str, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     if "--data" not in arguments:
         arguments = ["--data", str(text_file), *arguments]
-    assert main(["find-lr", *arguments]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in refusal(main, "find-lr", *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

@@ -17,6 +17,7 @@ from gpt.engines.compiled import CompiledEngine
 from gpt.errors import CheckpointError
 from gpt.model import GPT
 from gpt.runs import checkpoint
+from tests.commands import refusal
 from tinygrad_edu import Value
 from tinygrad_edu.gradient_stats import GradientStats, explain_divergence
 from tinygrad_edu.nested import values_in
@@ -264,18 +265,15 @@ def test_the_command_shows_the_measurements(
     assert float(row.split()[-1]) == pytest.approx(last["lm_head.weight"], rel=0.05)
 
 
-def test_a_run_without_measurements_and_a_missing_run(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_without_measurements_and_a_missing_run(train_arguments: list[str], tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert main([*train_arguments, "--steps", "1", "--out", str(out)]) == 0
     (out / "flow.jsonl").unlink()
-    assert main(["flow", str(out), "--over-time"]) == 2
-    assert "has measured no gradients yet: flow.jsonl is empty; train some steps" in capsys.readouterr().err
-    assert main(["flow", str(tmp_path), "--over-time"]) == 2
-    assert "holds no checkpoint" in capsys.readouterr().err
-    assert main(["flow", str(out), "-o", "a.jpg"]) == 2
-    assert "unknown format: 'a.jpg' must end in one of" in capsys.readouterr().err
+    assert "has measured no gradients yet: flow.jsonl is empty; train some steps" in refusal(
+        main, "flow", str(out), "--over-time"
+    )
+    assert "holds no checkpoint" in refusal(main, "flow", str(tmp_path), "--over-time")
+    assert "unknown format: 'a.jpg' must end in one of" in refusal(main, "flow", str(out), "-o", "a.jpg")
 
 
 def test_flow_counts_dead_units_over_many_characters(

@@ -15,10 +15,7 @@ from gpt.config import TrainConfig
 from gpt.engines.compiled import CompiledEngine
 from gpt.runs import checkpoint, snapshots
 from gpt.runs.early_stopping import Explosion
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+from tests.gpt.kill_runs import everything
 
 
 def validations(folder: Path) -> dict[int, float]:

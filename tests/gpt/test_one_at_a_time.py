@@ -17,6 +17,7 @@ from gpt.errors import ConfigError
 from gpt.files import LOCK, in_use, locked
 from gpt.runs import checkpoint
 from gpt.runs.log_export import times
+from tests.commands import refusal
 from tests.gpt.kill_runs import Killer, everything
 
 HOLD = """
@@ -39,7 +40,7 @@ def holding(folder: Path) -> subprocess.Popen[str]:
 
 
 def test_a_second_training_of_a_folder_names_the_first_and_changes_nothing(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    train_arguments: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     assert main([*train_arguments, "--steps", "4", "--out", str(out)]) == 0
@@ -48,11 +49,7 @@ def test_a_second_training_of_a_folder_names_the_first_and_changes_nothing(
     holder = holding(out)
     try:
         for arguments in (["train", "--resume", str(out), "--steps", "8"], [*train_arguments, "--out", str(out)]):
-            capsys.readouterr()
-            assert main(arguments) == 2
-            error = capsys.readouterr().err
-            assert f"{out} is in use: process {holder.pid} writes there" in error
-            assert error.count("\n") == 1
+            assert f"{out} is in use: process {holder.pid} writes there" in refusal(main, *arguments)
         assert {path: path.read_bytes() for path in out.iterdir() if path.name != LOCK} == before
     finally:
         holder.kill()  # it cannot release the lock itself
@@ -280,8 +277,7 @@ def test_a_report_that_was_killed_leaves_nothing_and_two_at_once_do_not_mix(
     holder = holding(report)
     (report / ".graph.html.1.new").write_text("half")
     try:
-        assert main(["report", str(out)]) == 2
-        assert f"{report} is in use: process {holder.pid} writes there" in capsys.readouterr().err
+        assert f"{report} is in use: process {holder.pid} writes there" in refusal(main, "report", str(out))
         assert (report / ".graph.html.1.new").exists()
         # The training is kept, and the error names what is missing.
         drawn = [word for word in train_arguments if word != "--no-draw"]
@@ -311,13 +307,10 @@ def test_train_and_report_make_the_same_report(steps: str, train_arguments: list
     assert everything(tmp_path / "again") == everything(out / "report")
 
 
-def test_a_file_in_place_of_the_snapshots_folder_is_reported(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_in_place_of_the_snapshots_folder_is_reported(train_arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "snapshots").write_text("mine")
-    assert main([*train_arguments, "--steps", "4", "--keep", "2", "--out", str(tmp_path / "run")]) == 2
-    error = capsys.readouterr().err
+    error = refusal(main, *train_arguments, "--steps", "4", "--keep", "2", "--out", str(tmp_path / "run"))
     assert "snapshots cannot be written: it is a file, and must be a folder" in error
     assert "room" not in error
     assert (tmp_path / "run" / "snapshots").read_text() == "mine"

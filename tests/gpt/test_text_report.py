@@ -15,6 +15,7 @@ from gpt.data import text as text_module
 from gpt.data import text_report
 from gpt.data.text import Text
 from gpt.data.text_report import Position, report
+from tests.commands import refusal
 
 SOUND = "".join(f"{random.Random(i).getrandbits(100):x} to be or not\n" for i in range(3000))  # no two lines alike
 
@@ -143,17 +144,12 @@ def test_a_normalized_text_is_reported_as_the_model_will_see_it(
         (["--dataset", "nosuch"], "unknown data set: 'nosuch'"),
     ],
 )
-def test_bad_input_is_one_sentence(
-    arguments: list[str], message: str, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_one_sentence(arguments: list[str], message: str, text_file: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     (tmp_path / "empty.txt").write_bytes(b"")
     places = {"text": text_file, "missing": tmp_path / "missing", "folder": tmp_path}
-    assert main(["text", *(word.format(**places) for word in arguments)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in refusal(main, "text", *(word.format(**places) for word in arguments))
 
 
 def test_a_large_text_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

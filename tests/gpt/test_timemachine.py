@@ -20,6 +20,7 @@ from gpt.pictures.timemachine import chosen_sentence, page_of
 from gpt.runs import checkpoint, snapshots
 from gpt.runs.saved_run import SavedRun
 from gpt.tokenizer import CharTokenizer
+from tests.commands import refusal
 from tests.viz.browser import Browser
 from tinygrad_edu import record_calls
 
@@ -62,7 +63,7 @@ def attention_of(model: GPT, tokens: list[int]) -> list[list[list[float]]]:
     return heads
 
 
-def test_every_number_of_a_snapshot_matches_the_scalar_model(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_number_of_a_snapshot_matches_the_scalar_model(run: Path) -> None:
     this = observed(SavedRun.open(run))
     sentence = chosen_sentence(this, this.config, None)
     assert len(sentence) == this.config.model.block_size + 1
@@ -182,47 +183,35 @@ def test_the_sentence_is_the_first_line_that_is_long_enough() -> None:
     ],
 )
 def test_an_impossible_request_is_one_sentence(
-    more: list[str], words: str, train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str], words: str, train_arguments: list[str], tmp_path: Path
 ) -> None:
     run = trained(train_arguments, tmp_path / "run")
-    capsys.readouterr()
     before = sorted(run.rglob("*"))
-    assert main(["timemachine", str(run), *more]) == 2
-    error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
+    assert words in refusal(main, "timemachine", str(run), *more)
     assert sorted(run.rglob("*")) == before
 
 
-def test_a_run_without_snapshots_explains_how_to_get_them(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_without_snapshots_explains_how_to_get_them(train_arguments: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main([*train_arguments, "--out", str(run), "--steps", "4"]) == 0
-    capsys.readouterr()
-    assert main(["timemachine", str(run)]) == 2
-    assert "has no snapshots" in (error := capsys.readouterr().err)
+    error = refusal(main, "timemachine", str(run))
+    assert "has no snapshots" in error
     assert "gpt train --keep 20" in error
-    assert main(["timemachine", str(tmp_path)]) == 2
-    assert "expected a folder that gpt train has written" in capsys.readouterr().err
+    assert "expected a folder that gpt train has written" in refusal(main, "timemachine", str(tmp_path))
 
 
-def test_a_damaged_snapshot_is_named(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_snapshot_is_named(train_arguments: list[str], tmp_path: Path) -> None:
     run = trained(train_arguments, tmp_path / "run")
     snapshots.taken(run)[4].write_bytes(b"no")
-    assert main(["timemachine", str(run)]) == 2
-    assert "step-0000004.safetensors is damaged" in capsys.readouterr().err
+    assert "step-0000004.safetensors is damaged" in refusal(main, "timemachine", str(run))
 
 
-def test_a_snapshot_of_another_step_is_named(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_snapshot_of_another_step_is_named(train_arguments: list[str], tmp_path: Path) -> None:
     run = trained(train_arguments, tmp_path / "run")
     first, last = min(snapshots.taken(run)), max(snapshots.taken(run))
     taken = snapshots.taken(run)[first]
     snapshots.taken(run)[last].replace(taken)
-    assert main(["timemachine", str(run)]) == 2
-    assert f"{taken.name} is damaged: it was saved at step {last}; remove or rename it" in capsys.readouterr().err
+    assert f"{taken.name} is damaged: it was saved at step {last}; remove or rename it" in refusal(
+        main, "timemachine", str(run)
+    )
     assert not (run / "timemachine.html").exists()

@@ -25,6 +25,8 @@ from gpt.errors import DataError, UnknownCharacterError
 from gpt.pictures.run import PicturedRun
 from gpt.runs import checkpoint
 from gpt.tokenizer import CharTokenizer
+from tests.commands import refusal
+from tests.gpt.kill_runs import everything
 from tinygrad_edu.files import lock
 
 
@@ -150,16 +152,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     in_a_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
-    assert main([*train_arguments, "--out", str(tmp_path / "run")]) == 2
-    error = capsys.readouterr().err
-    assert "No space left on device; make room there, or name another folder" in error
-    assert error.count("\n") == 1
+    assert "No space left on device; make room there, or name another folder" in refusal(
+        main, *train_arguments, "--out", str(tmp_path / "run")
+    )
     assert list(in_a_file.iterdir()) == []
     assert not (tmp_path / "run").exists()
 
@@ -180,10 +180,6 @@ def test_only_partial_files_of_killed_processes_are_removed(text_file: Path, in_
 # --- whole runs ---------------------------------------------------------------------------------------------------
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_a_run_from_a_file_of_tokens_is_the_same_run(
     train_arguments: list[str], in_a_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,11 +192,11 @@ def test_a_run_from_a_file_of_tokens_is_the_same_run(
     assert main(["draw", "--checkpoint", str(tmp_path / "file"), "--out", str(tmp_path / "loss.dot")]) == 0
     monkeypatch.undo()
     assert main([*train_arguments, "--steps", "6", "--out", str(tmp_path / "memory")]) == 0
-    assert contents(tmp_path / "file") == contents(tmp_path / "memory")
+    assert everything(tmp_path / "file") == everything(tmp_path / "memory")
     whole = [*train_arguments, "--steps", "6", "--schedule", "constant", "--out", str(tmp_path / "whole")]
     assert main(whole) == 0
     for name in (checkpoint.MODEL, checkpoint.TRAINING):
-        assert contents(tmp_path / "half")[name] == contents(tmp_path / "whole")[name]
+        assert everything(tmp_path / "half")[name] == everything(tmp_path / "whole")[name]
 
 
 def test_a_run_on_a_folder_is_normalized_everywhere(
@@ -241,11 +237,9 @@ def test_a_run_on_a_folder_is_normalized_everywhere(
     capsys.readouterr()
     assert main(["info", str(out)]) == 0
     assert "the text is normalized: ascii-punctuation, lower" in capsys.readouterr().out
-    assert main(["train", "--resume", str(out), "--normalize", "none"]) == 2
-    assert "--normalize cannot change" in capsys.readouterr().err
+    assert "--normalize cannot change" in refusal(main, "train", "--resume", str(out), "--normalize", "none")
     (folder / "d.txt").write_text("one more", encoding="utf-8")
-    assert main(["train", "--resume", str(out), "--steps", "6"]) == 2
-    assert "the text is not the one that the run" in capsys.readouterr().err
+    assert "the text is not the one that the run" in refusal(main, "train", "--resume", str(out), "--steps", "6")
 
 
 def test_a_large_text_becomes_tokens_within_bounded_memory(cache: Path, tmp_path: Path) -> None:
@@ -263,9 +257,7 @@ def test_a_large_text_becomes_tokens_within_bounded_memory(cache: Path, tmp_path
     assert peak < 30e6  # less than the text has characters, and independent of how many they are
 
 
-def test_an_exported_model_includes_its_normalization(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_exported_model_includes_its_normalization(train_arguments: list[str], tmp_path: Path) -> None:
     run, file, again = (str(tmp_path / name) for name in ("run", "model.safetensors", "again"))
     assert main([*train_arguments, "--normalize", "lower", "--steps", "2", "--out", run]) == 0
     assert main(["export", run, file]) == 0
@@ -276,9 +268,9 @@ def test_an_exported_model_includes_its_normalization(
     assert main(["import", file, str(tmp_path / "other"), *data, "--normalize", "none"]) == 0
     assert checkpoint.load_config(Path(tmp_path / "other")).normalize == ()
     Path(data[1]).write_text("to be\n" * 100 + "to €", encoding="utf-8")
-    capsys.readouterr()
-    assert main(["import", file, str(tmp_path / "unknown"), *data]) == 2
-    assert "the character '€' (U+20AC) at position 603, line 101, is not in" in capsys.readouterr().err
+    assert "the character '€' (U+20AC) at position 603, line 101, is not in" in refusal(
+        main, "import", file, str(tmp_path / "unknown"), *data
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other ways")

@@ -22,6 +22,7 @@ from gpt.config import GPTConfig, TrainConfig
 from gpt.engines import make_engine
 from gpt.model import GPT
 from gpt.runs import checkpoint
+from tests.commands import refusal
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.errors import DomainError
@@ -275,23 +276,21 @@ def test_when_one_process_diverges_all_stop(train_arguments: list[str], tmp_path
 # --- bad input, with and without PyTorch -----------------------------------------------------------------------------
 
 
-def test_a_missing_device_is_one_sentence(
-    train_arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_device_is_one_sentence(train_arguments: list[str], tmp_path: Path) -> None:
     out = str(tmp_path / "run")
-    assert main([*train_arguments, "--device", "cuda", "--out", out]) == 2
-    assert "device cuda needs --engine torch" in capsys.readouterr().err
-    assert main([*train_arguments, "--engine", "torch", "--device", "tpu", "--out", out]) == 2
-    assert "device must be one of cpu, cuda" in capsys.readouterr().err
+    assert "device cuda needs --engine torch" in refusal(main, *train_arguments, "--device", "cuda", "--out", out)
+    assert "device must be one of cpu, cuda" in refusal(
+        main, *train_arguments, "--engine", "torch", "--device", "tpu", "--out", out
+    )
     if not HAS_TORCH:
-        assert main([*train_arguments, "--engine", "torch", "--out", out]) == 2
-        assert "pip install 'tinygrad_edu[torch]'" in capsys.readouterr().err
+        assert "pip install 'tinygrad_edu[torch]'" in refusal(main, *train_arguments, "--engine", "torch", "--out", out)
         return
     import torch
 
     if not torch.cuda.is_available():
-        assert main([*train_arguments, "--engine", "torch", "--device", "cuda", "--out", out]) == 2
-        assert "finds no CUDA GPU on this machine; use --device cpu" in capsys.readouterr().err
+        assert "finds no CUDA GPU on this machine; use --device cpu" in refusal(
+            main, *train_arguments, "--engine", "torch", "--device", "cuda", "--out", out
+        )
 
 
 @pytest.mark.torch

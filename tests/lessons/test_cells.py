@@ -11,6 +11,7 @@ import pytest
 from lessons.cells import Cell, load, parse, pasteable, whats_new
 from lessons.cli import main
 from lessons.errors import LessonError
+from tests.commands import refusal
 
 ROOT = Path(__file__).parents[2]
 OPENING = "# %% [markdown]\n# # Lesson 3: The neuron\n# **Question.** What can a line\n# not do?\n"
@@ -69,9 +70,8 @@ def test_new_lines_are_the_difference_between_models() -> None:
     assert whats_new(after, None) == ""
 
 
-def test_an_unknown_lesson_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["99"]) == 2
-    assert "lessons: error: there is no lesson '99' (must be one of 1" in capsys.readouterr().err
+def test_an_unknown_lesson_names_the_known_ones() -> None:
+    assert "lessons: error: there is no lesson '99' (must be one of 1" in refusal(main, "99")
 
 
 def test_the_list_says_what_to_type(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,8 @@ def test_a_lesson_is_an_ordinary_script_too(tmp_path: Path) -> None:
     assert "dL/da = 6" in result.stdout
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert main(["1", "--fast", "--out", str(tmp_path / "file" / "folder")]) == 2
-    assert capsys.readouterr().err.startswith("lessons: error: cannot write or read ")
+    folder = tmp_path / "file" / "folder"
+    error = refusal(main, "1", "--fast", "--out", str(folder))
+    assert error == f"lessons: error: cannot write or read {folder}: Not a directory\n"

@@ -14,6 +14,7 @@ from lessons.cells import load, parse
 from lessons.cli import main
 from lessons.present import Presenter
 from lessons.present_command import show
+from tests.commands import refusal
 from tinygrad_edu import Value
 
 TEXT = """# %% [markdown]
@@ -259,9 +260,8 @@ def test_the_live_view_shows_charts() -> None:
         view.close()
 
 
-def test_without_a_terminal_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["present", "1"]) == 2
-    assert "lessons: error: present needs a terminal with a keyboard; lesson 1" in capsys.readouterr().err
+def test_without_a_terminal_it_says_what_to_do() -> None:
+    assert "lessons: error: present needs a terminal with a keyboard; lesson 1" in refusal(main, "present", "1")
 
 
 @pytest.mark.tmux

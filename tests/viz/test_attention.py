@@ -8,6 +8,7 @@ import pytest
 
 import viz
 from gpt.pictures.run import PicturedRun
+from tests.commands import refusal
 from tests.viz.charts import AWKWARD, check_accessible, check_words_fit, titles, words
 from tests.viz.drawn_examples import GPT, Attention
 from tinygrad_edu import Value, no_grad, record_calls
@@ -273,6 +274,5 @@ def test_the_command(run, tmp_path, capsys):
         (["-o", "a.gif"], "unknown format: 'a.gif'"),
     ],
 )
-def test_errors_of_the_command(run, arguments, message, capsys):
-    assert main(["attention", str(run), *arguments]) == 2
-    assert message in capsys.readouterr().err
+def test_errors_of_the_command(run, arguments, message):
+    assert message in refusal(main, "attention", str(run), *arguments)

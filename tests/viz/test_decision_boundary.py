@@ -7,6 +7,7 @@ import re
 import pytest
 
 import viz
+from tests.commands import refusal
 from tests.viz.charts import AWKWARD, check_words_fit, words
 from tinygrad_edu import Value, nn
 from viz.cli import main
@@ -187,13 +188,13 @@ def test_the_command(tmp_path, capsys):
         (["log(x*y)"], "needs a positive number"),
     ],
 )
-def test_errors_of_the_command(arguments, message, capsys):
-    assert main(["boundary", *arguments]) == 2
-    assert message in capsys.readouterr().err
+def test_errors_of_the_command(arguments, message):
+    assert message in refusal(main, "boundary", *arguments)
 
 
-def test_an_invalid_line_of_the_examples_is_named(tmp_path, capsys):
+def test_an_invalid_line_of_the_examples_is_named(tmp_path):
     points = tmp_path / "points.csv"
     points.write_text("1 0 1\n1 b 0\n")
-    assert main(["boundary", "x-y", "--points", str(points)]) == 2
-    assert "line 2: expected two numbers and a label, such as 0.5, 1.2, 1; got '1 b 0'" in capsys.readouterr().err
+    assert "line 2: expected two numbers and a label, such as 0.5, 1.2, 1; got '1 b 0'" in refusal(
+        main, "boundary", "x-y", "--points", str(points)
+    )

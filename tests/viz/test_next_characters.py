@@ -8,6 +8,7 @@ import pytest
 import viz
 from gpt.pictures.run import PicturedRun
 from gpt.sample import distribution
+from tests.commands import refusal
 from tests.viz.charts import AWKWARD, check_words_fit, titles, words
 from tinygrad_edu import Value
 from viz.cli import main
@@ -120,6 +121,5 @@ def test_the_command(run, tmp_path, capsys):
         (["--most", "0"], "most must be at least 1, got 0"),
     ],
 )
-def test_errors_of_the_command(run, arguments, message, capsys):
-    assert main(["next", str(run), *arguments]) == 2
-    assert message in capsys.readouterr().err
+def test_errors_of_the_command(run, arguments, message):
+    assert message in refusal(main, "next", str(run), *arguments)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import viz
+from tests.commands import refusal
 from tinygrad_edu import Value, ops
 from tinygrad_edu.step_log import Chain, record
 from viz.cli import main
@@ -336,7 +337,9 @@ def test_the_command_writes_the_page(tmp_path, capsys):
     assert main(["step", LECTURE[0], *(f"{k}={v}" for k, v in LECTURE[1].items()), "-o", str(path)]) == 0
     assert capsys.readouterr().out == f"wrote {path}\n"
     assert path.read_text(encoding="utf-8") == step_page(log_of(*LECTURE)).html
-    assert main(["step", "a*a", "a=1", "-o", str(tmp_path / "no" / "L.html")]) == 2
+    missing = tmp_path / "no" / "L.html"
+    error = refusal(main, "step", "a*a", "a=1", "-o", str(missing))
+    assert error == f"viz: error: cannot write or read {missing}: No such file or directory\n"
 
 
 def test_errors_of_graphs_a_page_cannot_show(tmp_path):
