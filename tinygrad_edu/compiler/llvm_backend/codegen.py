@@ -303,13 +303,10 @@ class _Writer(Text):
         bits = int(np.asarray(number, self.home.dtype).view(f"i{self.item}"))
         if ("constant", bits) not in self.known:
             value = self._from_table(bits, self.scalar)
-            name = f"{value}v"
-            zeros = f"<{self.lanes} x i32> zeroinitializer"
-            one = f"insertelement {self.vector} poison, {self.scalar} {value}, i64 0"
-            self.entry += [
-                f"  {name}1 = {one}", f"  {name} = shufflevector {self.vector} {name}1, {self.vector} poison, {zeros}"
-            ]  # fmt: skip
-            self.known["constant", bits] = name
+            one, zeros = f"{value}o", f"<{self.lanes} x i32> zeroinitializer"
+            self.entry.append(f"  {one} = insertelement {self.vector} poison, {self.scalar} {value}, i64 0")
+            self.entry.append(f"  {value}v = shufflevector {self.vector} {one}, {self.vector} poison, {zeros}")
+            self.known["constant", bits] = f"{value}v"
         return self.known["constant", bits]
 
     def _from_table(self, value: int, kind: str) -> str:

@@ -61,7 +61,7 @@ class Formulas:
         self.double = np.dtype(dtype) == np.float64
         self.scalar = "double" if self.double else "float"
         self.vector = f"<{lanes} x {self.scalar}>"
-        self.integer = "i64" if self.double else "i32"
+        self.integer, self.bias = ("i64", 1023) if self.double else ("i32", 127)
         self.integers = f"<{lanes} x {self.integer}>"
         self.bits = f"<{lanes} x i1>"
         self.suffix = f"v{lanes}f{64 if self.double else 32}"
@@ -171,9 +171,6 @@ class Formulas:
         # Frozen, because otherwise LLVM may turn a NaN into anything.
         return self.emit(f"freeze {self.integers} " + self.emit(f"fptosi {self.vector} {n} to {self.integers}"))
 
-    def _bias(self) -> int:
-        return 1023 if self.double else 127
-
     def _power_of_two(self, n: str) -> str:
         """2^n for a vector of integers n + bias that an exponent can hold."""
         moved = self.emit(f"shl {self.integers} {n}, splat ({self.integer} {52 if self.double else 23})")
@@ -189,10 +186,9 @@ class Formulas:
         x = self.choose(self.compare(x, "ogt", high), high, x)
         none = self.compare(x, "olt", low)
         x = self.choose(none, 0.0, x)  # subnormal numbers are a hundred times slower
-        whole, r = self._split(x, 2 * self._bias())
+        whole, r = self._split(x, 2 * self.bias)
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms(), -1, -1)])
-        # 2^n itself may overflow or underflow: use two factors
-        half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")
+        half = self.emit(f"ashr {self.integers} {whole}, splat ({self.integer} 1)")  # two factors: 2^n may overflow
         rest = self.emit(f"sub {self.integers} {whole}, {half}")
         result = self.two("fmul", self.two("fmul", power, self._power_of_two(half)), self._power_of_two(rest))
         return self.choose(none, 0.0, result)
@@ -230,7 +226,7 @@ class Formulas:
 
     def expm1(self, x: str) -> str:
         """e^x − 1 for −50 ≤ x ≤ 0, exact where it is small: 2^n·(e^r − 1) + (2^n − 1)."""
-        whole, r = self._split(x, self._bias())
+        whole, r = self._split(x, self.bias)
         power = self.series(r, [1.0 / math.factorial(k) for k in range(self._terms() + 1, 0, -1)])
         scale = self._power_of_two(whole)
         return self.call("fmuladd", self.two("fmul", power, r), scale, self.two("fsub", scale, 1.0))
