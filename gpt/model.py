@@ -47,7 +47,6 @@ __all__ = [
     "apply_rotary",
     "parameter_shapes",
     "rotary_angles",
-    "rotate",
 ]
 
 Vector = list[Value]
@@ -102,21 +101,8 @@ def _norm(config: GPTConfig) -> Module:
     return LayerNorm(config.n_embd, config.norm_weight, config.norm_weight and config.bias)
 
 
-def rotate(x: Vector, position: int) -> Vector:
-    """Rotate pairs of numbers by angles that grow with the position.    # (hs) → (hs)
-
-    Number i and number i + hs/2 are a point in a plane, which is rotated by position · 10000^(−2i/hs): so the product
-    of a query and a key depends on how far apart they are, not on where (rotary position embedding, Su et al. 2021,
-    equations 13 to 16; the pairs are those of GPT-NeoX).
-
-    >>> [round(v.data, 4) for v in rotate([Value(1.0), Value(0.0)], 1)]
-    [0.5403, 0.8415]
-    """
-    return apply_rotary(x, rotary_angles(position, len(x) // 2))
-
-
 def rotary_angles(position: int, half: int) -> Angles:
-    """The cosines and sines of a position's angles.    # () → (hs/2), (hs/2)"""
+    """The cosines and sines of a position's angles, position · 10000^(−2i/hs).    # () → (hs/2), (hs/2)"""
     angles = [position * 10000.0 ** (-i / half) for i in range(half)]
     return [math.cos(a) for a in angles], [math.sin(a) for a in angles]
 
@@ -127,7 +113,15 @@ def _all_angles(positions: int, half: int) -> list[Angles]:
 
 
 def apply_rotary(x: Vector, angles: Angles) -> Vector:
-    """Rotate pairs of numbers by angles with known cosines and sines; see :func:`rotate`."""
+    """Rotate pairs of numbers by the angles of a position.    # (hs), ((hs/2), (hs/2)) → (hs)
+
+    Number i and number i + hs/2 are a point in a plane, which is rotated by the angle i: so the product of a query and
+    a key depends on how far apart they are, not on where (rotary position embedding, Su et al. 2021, equations 13 to
+    16; the pairs are those of GPT-NeoX).
+
+    >>> [round(v.data, 4) for v in apply_rotary([Value(1.0), Value(0.0)], rotary_angles(1, 1))]
+    [0.5403, 0.8415]
+    """
     half = len(x) // 2
     first = [a * c + b * -s for a, b, c, s in zip(x[:half], x[half:], *angles, strict=True)]
     second = [a * s + b * c for a, b, c, s in zip(x[:half], x[half:], *angles, strict=True)]

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from viz.stepping.stepper import NEXT, PREVIOUS, Look
+from viz.stepping.stepper import BLUE, BOLD, FAINT, GREEN, NEXT, ORANGE, PREVIOUS, REVERSE, Line, Look
 
 from . import practice
 from .cells import Cell, Lesson, parse
@@ -23,12 +23,7 @@ from .errors import LessonError
 from .runner import MOST_TEXT, Session
 from .script import WIDTH, plain
 
-__all__ = ["Line", "Presenter"]
-
-_BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
-
-#: One line of the screen, and its color codes.
-Line = tuple[str, tuple[str, ...]]
+__all__ = ["Presenter"]
 
 
 class Presenter:
@@ -167,12 +162,12 @@ class Presenter:
                 words = "" if result is None else self._on_result(result)
         except BaseException as error:  # exit() and Ctrl-C in a cell end the cell, not the lesson
             words = ""
-            lines = [(line, (_ORANGE,)) for line in _error(error, self.lesson, cell)]
+            lines = [(line, (ORANGE,)) for line in _error(error, self.lesson, cell)]
             if "check" in cell.tags:
                 self.message = f"a number in the text was not confirmed: {lines[-1][0]}"
         shown = printed.getvalue()[:MOST_TEXT].rstrip("\n")
         text = [line for part in (shown, words) if part for line in part.split("\n")]
-        self._shown[i] = [*((line, (_BLUE,)) for line in text), *lines]
+        self._shown[i] = [*((line, (BLUE,)) for line in text), *lines]
 
     def _again(self) -> None:
         """Run the current cell again, as it is now in the file."""
@@ -281,12 +276,12 @@ class Presenter:
         seconds = int(self._clock() - self._started)
         right = f"{self.position + 1}/{len(self.lesson.cells)}   {seconds // 60:02}:{seconds % 60:02} "
         left = f" {self.lesson.title}"[: width - len(right) - 1]
-        return (left.ljust(width - len(right)) + right, (_REVERSE,))
+        return (left.ljust(width - len(right)) + right, (REVERSE,))
 
     def _text(self, width: int) -> list[Line]:
         cell = self.lesson.cells[self.position]
         if not cell.is_code:
-            codes = (_BOLD,) if cell.asks else ()
+            codes = (BOLD,) if cell.asks else ()
             text = plain(cell.source, min(width, WIDTH)).split("\n")
             return [(row, codes) for line in text for row in _fold(line, width)]
         lines: list[Line] = [(row, ()) for line in self._code(cell).split("\n") for row in _fold(line, width)]
@@ -310,14 +305,14 @@ class Presenter:
             blank = self._blank()
             assert blank is not None
             keys = "enter checks · ? hint · ! show it · esc leave"
-            below += [(row, (_BOLD,)) for row in _fold(f"{blank.shown.strip()}    ← {self._typed}▌", width)]
+            below += [(row, (BOLD,)) for row in _fold(f"{blank.shown.strip()}    ← {self._typed}▌", width)]
         if self._busy or self.message:
-            color = _GREEN if self.message.startswith("✓") and not self._busy else _ORANGE
+            color = GREEN if self.message.startswith("✓") and not self._busy else ORANGE
             below += [(row, (color,)) for row in _fold(self._busy or self.message, width)[:3]]
         elif self._typed is None and self._unrun():
-            below.append(("space fills in the blank" if self._blank() else "space runs this cell", (_GREEN,)))
+            below.append(("space fills in the blank" if self._blank() else "space runs this cell", (GREEN,)))
         rows = textwrap.wrap(re.sub(r"(?<!·) (?!·)", "\x00", keys), width)  # a key and its meaning stay on one line
-        return [("", ()), *below, *((row.replace("\x00", " "), (_FAINT,)) for row in rows)]
+        return [("", ()), *below, *((row.replace("\x00", " "), (FAINT,)) for row in rows)]
 
     def _unrun(self) -> bool:
         return self.lesson.cells[self.position].is_code and self.position not in self._shown

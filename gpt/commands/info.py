@@ -21,7 +21,7 @@ from ..runs.checkpoint import RunConfig
 from ..runs.early_stopping import BestLoss
 from ..runs.saved_run import SavedRun
 from ..runs.wording import OF_DOCUMENTS, final_validation, judged
-from ..tokenizer import CharTokenizer, shortened
+from ..tokenizer import shortened
 from .common import best_flag
 
 _WIDTH = 80
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     log = [record for record in this.log() if record["step"] <= step]
     _print(f"{folder}: the model of step {step:,} of {config.train.steps:,}")
     _print(_text_seen(config, step, corpus))
-    _history(log, config, corpus, tokenizer)
+    _history(log, config, corpus)
     if config.documents:
         _print(OF_DOCUMENTS)
     if config.normalize:
@@ -100,9 +100,7 @@ def _text_seen(config: RunConfig, step: int, corpus: Corpus | None) -> str:
     )
 
 
-def _history(
-    log: Sequence[Mapping[str, Any]], config: RunConfig, corpus: Corpus | None, tokenizer: CharTokenizer
-) -> None:
+def _history(log: Sequence[Mapping[str, Any]], config: RunConfig, corpus: Corpus | None) -> None:
     validated = [record for record in log if record.get("val_loss") is not None]
     if not validated:
         print("no validation yet\n")

@@ -241,19 +241,19 @@ def _samples(subject: Subject) -> list[str]:
     samples = {frame.step: frame.sample for frame in spread(subject.frames, SAMPLES)}
     samples[subject.run.step] = subject.observation.sample
     parts = [written({f"after step {step:,}": sample for step, sample in samples.items()})]
-    return parts if subject.frames else [*parts, words(_no_snapshots(subject))]
+    return parts if subject.frames else [*parts, words(_no_snapshots())]
 
 
 def _time_machine(subject: Subject) -> list[str]:
     if not subject.frames:
-        return [words(_no_snapshots(subject))]
+        return [words(_no_snapshots())]
     page_from(subject.run, subject.frames, subject.observer.sentence).save(subject.folder / "timemachine.html")
     steps = ", ".join(f"{frame.step:,}" for frame in subject.frames[:20])
     about = f"{len(subject.frames)} snapshots: steps {steps}{' …' if len(subject.frames) > 20 else ''}"
     return [door("timemachine.html", "Open the time machine", about)]
 
 
-def _no_snapshots(subject: Subject) -> str:
+def _no_snapshots() -> str:
     return (
         f"This run kept no snapshots. A run that keeps twenty: "
         f"{command_line('train --keep 20 --report --out', Path('runs') / 'kept')}"

@@ -150,7 +150,7 @@ viz.draw(goal)
 # The gradient (3, 4) has length 5 after the rotation, and still has length 5 before it: rotations neither shrink nor
 # blow up gradients.
 #
-# `gpt train --positions rotary` trains our GPT with it (`rotate` in `gpt/model.py` pairs number i with number
+# `gpt train --positions rotary` trains our GPT with it (`apply_rotary` in `gpt/model.py` pairs number i with number
 # i + d/2, which is the same in another order), and the preset `base` uses it. Learned vectors know nothing about
 # position 65 if they were trained on 64; rotations are defined everywhere, though a model is less reliable beyond the
 # positions it was trained on.

@@ -9,7 +9,7 @@ import pytest
 
 from gpt.config import POSITIONS, GPTConfig
 from gpt.errors import ConfigError
-from gpt.model import GPT, KVCache, rotate
+from gpt.model import GPT, KVCache, apply_rotary, rotary_angles
 from tinygrad_edu import Value, no_grad
 from tinygrad_edu.nested import shape
 
@@ -72,12 +72,15 @@ def test_rotation_keeps_lengths_and_products_depend_only_on_distance() -> None:
     rng = random.Random(0)
     q, k = ([Value(rng.gauss(0, 1)) for _ in range(6)] for _ in range(2))
 
-    def product(i: int, j: int) -> float:
-        return sum(a.data * b.data for a, b in zip(rotate(q, i), rotate(k, j), strict=True))
+    def rotated(x: list[Value], position: int) -> list[float]:
+        return [v.data for v in apply_rotary(x, rotary_angles(position, 3))]
 
-    assert math.hypot(*(v.data for v in rotate(q, 7))) == pytest.approx(math.hypot(*(v.data for v in q)), rel=1e-12)
+    def product(i: int, j: int) -> float:
+        return sum(a * b for a, b in zip(rotated(q, i), rotated(k, j), strict=True))
+
+    assert math.hypot(*rotated(q, 7)) == pytest.approx(math.hypot(*(v.data for v in q)), rel=1e-12)
     assert product(9, 4) == pytest.approx(product(5, 0), rel=1e-12) != pytest.approx(product(4, 9), rel=1e-3)
-    assert [v.data for v in rotate(q, 0)] == [v.data for v in q]
+    assert rotated(q, 0) == [v.data for v in q]
 
 
 def test_rotary_positions_have_no_table_and_distinguish_positions() -> None:

@@ -1,5 +1,7 @@
 """Checks for every chart: its text stays inside the picture and does not overlap, whatever the text is."""
 
+import struct
+import zlib
 from xml.etree import ElementTree
 
 from tests.viz.browser import AXE
@@ -29,6 +31,19 @@ _MEASURE = """(() => {
 def words(chart):
     """Return every text of a chart, in order; fail unless the SVG is well formed."""
     return ["".join(element.itertext()) for element in ElementTree.fromstring(chart.svg()).iter(f"{SVG}text")]
+
+
+def chunks(png):
+    """Return the chunks of a PNG as (kind, data), after checking the checksum of each."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    at, found = 8, []
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        data = png[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", png, at + 8 + length) == (zlib.crc32(kind + data),), kind
+        found.append((kind, data))
+        at += length + 12
+    return found
 
 
 def titles(chart):

@@ -10,13 +10,13 @@ import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-import zlib
 
 import pytest
 from PIL import Image
 
 import viz
 from tests.viz.browser import Browser
+from tests.viz.charts import chunks
 from tinygrad_edu import Value
 from viz.errors import DrawingError, LayoutError, UnknownFormatError
 from viz.expressions import compute
@@ -73,19 +73,6 @@ def test_hostile_labels_are_text():
     assert any("<script>&" in (e.text or "") for e in ET.fromstring(text).iter())
 
 
-def frames(png):
-    """Yield the checked chunks of an APNG."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    at, found = 8, []
-    while at < len(png):
-        (length,) = struct.unpack_from(">I", png, at)
-        kind, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        assert struct.unpack_from(">I", png, at + 8 + length)[0] == zlib.crc32(kind + data)
-        found.append((kind, data))
-        at += length + 12
-    return found
-
-
 @pytest.fixture(scope="module")
 def stills():
     """Return an animation and its frames as RGB bytes."""
@@ -106,13 +93,13 @@ def test_animated_png(stills, tmp_path):
     animation, expected = stills
     assert animation.save(tmp_path / "b.png") == str(tmp_path / "b.png")
     data = (tmp_path / "b.png").read_bytes()
-    chunks = frames(data)
-    kinds = [kind for kind, _ in chunks]
+    parts = chunks(data)
+    kinds = [kind for kind, _ in parts]
     steps = len(animation.log.steps) + 1
     assert kinds[:3] == [b"IHDR", b"acTL", b"fcTL"]
     assert kinds[-1] == b"IEND"
-    assert struct.unpack(">II", chunks[1][1]) == (steps, 0)
-    numbers = [struct.unpack_from(">I", data)[0] for kind, data in chunks if kind in (b"fcTL", b"fdAT")]
+    assert struct.unpack(">II", parts[1][1]) == (steps, 0)
+    numbers = [struct.unpack_from(">I", data)[0] for kind, data in parts if kind in (b"fcTL", b"fdAT")]
     assert numbers == list(range(len(numbers)))
     image = Image.open(io.BytesIO(data))
     found = []

@@ -131,7 +131,6 @@ const edgeBetween = (x, user) => edgesInto(user).find(e => INPUT[e] === x);
 
 // --- names -------------------------------------------------------------------------------------------------------------
 const LABELS = new Map(META.labels), TABLES = [];
-const NODE_TABLE = new Map();  // the places in TABLE_NODES by node, filled when first asked for
 {
   let first = 0;
   for (const [name, shape] of META.tables) {

@@ -57,7 +57,7 @@ class Look:
 
 
 # Terminal codes: bright blue and yellow are nearest to the two colors of the drawings.
-_BOLD, _FAINT, _REVERSE, _BLUE, _ORANGE, _GREEN = "1", "2", "7", "94", "33", "32"
+BOLD, FAINT, REVERSE, BLUE, ORANGE, GREEN = "1", "2", "7", "94", "33", "32"
 
 
 #: One line of the screen, and its color codes.
@@ -177,10 +177,10 @@ class Stepper:
         look = look or Look()
         width, height = max(width, 20), max(height, 8)
         below = [*_wrapped(self._explanation(), width), ("", ()), *self._status()]
-        lines: list[Line] = [(self._headline(width), (_BOLD,)), ("─" * width, (_FAINT,))]
+        lines: list[Line] = [(self._headline(width), (BOLD,)), ("─" * width, (FAINT,))]
         room = height - len(lines) - len(below) - 2
         lines += self._table(max(room, 1), width)
-        lines.append(("─" * width, (_FAINT,)))
+        lines.append(("─" * width, (FAINT,)))
         lines += below
         return [look.paint(_cut(look.text(words), width), *codes) for words, codes in lines[:height]]
 
@@ -223,11 +223,11 @@ class Stepper:
         formula_width = max(8, min(34, width - 10 - name_width - 2 * number_width))
         yield (
             f"   {'':{name_width}}  {'':{formula_width}} {'data':>{number_width}} {'grad':>{number_width}}",
-            (_FAINT,),
+            (FAINT,),
         )
         for i in _window(rows, active, sources, room - 1):
             if i is None:
-                yield f"   {'⋮':{name_width}}", (_FAINT,)
+                yield f"   {'⋮':{name_width}}", (FAINT,)
                 continue
             node, data, gradient = log.nodes[i], state.data[i], state.gradients[i]
             formula = f"= {log.formula(i)}" if node.inputs else ""
@@ -241,16 +241,16 @@ class Stepper:
             )
             codes: tuple[str, ...] = ()
             if i == active:
-                codes = (_BOLD, _sign_code(gradient)) if gradient else (_BOLD,)
+                codes = (BOLD, _sign_code(gradient)) if gradient else (BOLD,)
             elif i in sources:
-                codes = (_BOLD,)
+                codes = (BOLD,)
             yield words, codes
 
     def _explanation(self) -> list[Line]:
         number = self.number
         if self._asking():
             step = self.log.steps[self.position]
-            lines: list[Line] = [(f" {answers.question(self.log, step)}", (_BOLD,))]
+            lines: list[Line] = [(f" {answers.question(self.log, step)}", (BOLD,))]
             if isinstance(step, Chain):
                 name = self.log.nodes[step.node].name
                 lines.append((f" {name} = {self.log.formula(step.node)}", ()))
@@ -259,25 +259,25 @@ class Stepper:
         if shown is None:
             leaves = "first forward: every value from its inputs; then backward, from the result to the leaves"
             return [(f" {leaves}", ())]
-        lines = [(f" {self.log.sentence(shown, number)}", (_BOLD,))]
+        lines = [(f" {self.log.sentence(shown, number)}", (BOLD,))]
         if isinstance(shown, Chain):
             lines.append((f" {self.log.why(shown, number)}", ()))
-            lines.append((f" {self.log.accumulation(shown, number)}".rstrip(), (_BOLD,)))
+            lines.append((f" {self.log.accumulation(shown, number)}".rstrip(), (BOLD,)))
         elif isinstance(shown, Seed):
             lines.append((" every number changes as fast as itself; from here gradients flow back", ()))
         return lines
 
     def _status(self) -> list[Line]:
         good = self.message.startswith("✓")
-        message = (f" {self.message}", (_GREEN if good else _ORANGE,) if self.message[:1] in "✓✗" else ())
+        message = (f" {self.message}", (GREEN if good else ORANGE,) if self.message[:1] in "✓✗" else ())
         if self._typed is not None:
             asked = "go to step" if self._going else "your answer"
             hint = " number, then Enter; Esc: back" if self._going else " Enter: check; empty Enter: show; Esc: back"
-            return [message, (f" {asked}: {self._typed}█", (_BOLD,)), (hint, (_FAINT,))]
+            return [message, (f" {asked}: {self._typed}█", (BOLD,)), (hint, (FAINT,))]
         keys = " → next  ← previous  f first  l last  b backward  g go to  t quiz  d digits  q"
         if self.position == len(self.log.steps) and not self.message:
             message = (" that was the last step: every gradient is complete", ())
-        return [message, ("", ()), (keys, (_FAINT,))]
+        return [message, ("", ()), (keys, (FAINT,))]
 
 
 def _wrapped(lines: list[Line], width: int) -> list[Line]:
@@ -290,7 +290,7 @@ def _wrapped(lines: list[Line], width: int) -> list[Line]:
 
 
 def _sign_code(x: float | None) -> str:
-    return _BLUE if x is not None and x > 0 else _ORANGE
+    return BLUE if x is not None and x > 0 else ORANGE
 
 
 def _cut(words: str, width: int) -> str:

@@ -66,7 +66,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
                 for axis in _axes(program, x, it.loops, loop, exact=False):
                     vote = votes.setdefault(find((x.array, axis)), _Votes())
                     if _is_product(it):
-                        vote.carried += _carried(program, it, x, loop)
+                        vote.carried += _carried(program, it, loop)
                         vote.batched = vote.batched or all(y.uses(loop) for y in (it.out, *it.reads()))
                     elif it.out.table is None and not it.out.uses(loop) and it.op != "select":
                         vote.reduced = vote.reduced or not _sums_lanes(program, it)
@@ -141,7 +141,7 @@ def _axes(program: Program, x: Access, loops: tuple[int, ...], loop: int, exact:
     ]
 
 
-def _carried(program: Program, it: Instruction, x: Access, loop: int) -> int:
+def _carried(program: Program, it: Instruction, loop: int) -> int:
     """Return how strongly a product favors this loop as innermost."""
     a, b = it.inputs
     assert isinstance(a, Access)

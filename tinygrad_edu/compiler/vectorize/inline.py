@@ -105,7 +105,7 @@ class _Inlined:
         if x.array == self.child.parameter:
             return self._parameters(x, loops)
         if array.kind == "constant":
-            bound = Access(self._array(x.array), (0,) * len(array.shape), _with_loops((), array.shape, self.count))
+            bound = Access(self._array(x.array), (0,) * len(array.shape), _with_loops(array.shape, self.count))
         else:
             bound = identity(self._array(x.array), (*self.shape, *array.shape))
         return self._through(bound, x, loops)
@@ -207,7 +207,7 @@ class _Inlined:
                 self.block.settle(mine.ravel(), self._array(a), index)
 
 
-def _with_loops(loops: tuple[int, ...], shape: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:
+def _with_loops(shape: tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:
     """Return the steps of an array that does not depend on the ``count`` outer loops."""
     n = len(shape)
     return tuple((*((0,) * count), *(int(a == loop) for loop in range(n))) for a in range(n))
