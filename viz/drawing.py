@@ -109,8 +109,8 @@ def draw(
         picture.annotations, picture.age = found, words
         return picture
 
-    least, how = 2 if center is None else 3, {"direction": direction, "lecture": style == "micrograd", "legend": legend}
-    at = partial(_drawn, pictured, least=least, **how)
+    how: dict[str, Any] = {"direction": direction, "lecture": style == "micrograd", "legend": legend}
+    at: Callable[[int], dot.Drawing] = partial(_drawn, pictured, least=2 if center is None else 3, **how)
     return beamer(at, budget) if preset == "beamer" else at(budget)
 
 

@@ -17,7 +17,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import ADD, CONSTANT, MUL
 
 from .. import style
-from .build import Graph, from_inputs
+from .build import Graph, from_inputs, read
 
 
 def sentences(graph: Graph) -> list[str]:
@@ -77,10 +77,8 @@ def _foreign(graph: Graph) -> list[str]:
     sent = _sent(graph)
     found = [
         node
-        for node, value in enumerate(values)
-        if abs((grad := value.grad) - sent[node]) > 1e-9 * abs(grad)
-        and grad is not NO_GRADIENT_YET
-        and value.op is not CONSTANT
+        for node, grad in enumerate(read(values, "_grad"))
+        if abs(grad - sent[node]) > 1e-9 * abs(grad) and grad is not NO_GRADIENT_YET and values[node].op is not CONSTANT
     ]
     if found:  # maybe only the last digits of what was added in another order
         sizes = dict.fromkeys(found, 0.0)
@@ -104,24 +102,18 @@ def _foreign(graph: Graph) -> list[str]:
 def _sent(graph: Graph) -> list[float]:
     """Return for each node the sum of what one backward() from the only result sends to it."""
     values, sent = graph.values, [0.0] * len(graph)
+    data, grads = read(values, "_number"), read(values, "_grad")
     for node in range(len(graph) - 1, -1, -1):
-        inputs = graph.inputs[node]
-        if not inputs:
+        if not (inputs := graph.inputs[node]):
             continue
-        value = values[node]
-        op = value.op
+        op, grad = values[node].op, grads[node]
         if op is not MUL and op is not ADD:
             for n, flow in zip(inputs, graph.contributions(node) or (), strict=False):
                 sent[n] += flow
-        elif (grad := value.grad) is not NO_GRADIENT_YET:  # most of a network: without a call of contributions()
+        elif grad is not NO_GRADIENT_YET:  # most of a network: without a call of contributions()
             a, b = inputs
-            if op is ADD:
-                sent[a] += grad
-                sent[b] += grad
-            else:
-                x, y = value.inputs
-                sent[a] += grad * y.data
-                sent[b] += grad * x.data
+            sent[a] += grad if op is ADD else grad * data[b]
+            sent[b] += grad if op is ADD else grad * data[a]
     sent[graph.roots[0]] = 1.0
     return sent
 

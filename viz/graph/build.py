@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu.console import visible
-from tinygrad_edu.engine import NO_GRADIENT_YET, topological_order
+from tinygrad_edu.engine import NO_GRADIENT_YET, topological_order, touch
 from tinygrad_edu.nested import values_in
-from tinygrad_edu.ops import ADD, CONSTANT, MUL, SUB
+from tinygrad_edu.ops import ADD, CONSTANT, MUL
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +57,15 @@ class Graph:
         Empty unless a number was changed after something had been computed from it.
         """
         found: set[int] = set()
+        data = read(self.values, "_number")
         for node, (value, inputs) in enumerate(zip(self.values, self.inputs, strict=True)):
             if inputs:
-                if value.op is MUL:  # nearly all of a network: without a call for each of a million
-                    a, b = value.inputs
-                    now = a.data * b.data
-                elif value.op is ADD:
-                    a, b = value.inputs
-                    now = a.data + b.data
+                if value.op is MUL or value.op is ADD:  # nearly all of a network: without a call for each of a million
+                    a, b = inputs
+                    now = data[a] * data[b] if value.op is MUL else data[a] + data[b]
                 else:
                     now = from_inputs(value)
-                is_same = now == value.data or (now != now and value.data != value.data)
+                is_same = now == data[node] or (now != now and data[node] != data[node])
                 if not is_same or (found and not found.isdisjoint(inputs)):
                     found.add(node)
         return frozenset(found)
@@ -105,15 +104,17 @@ class Graph:
 
 def from_inputs(value: Value) -> float:
     """Return what the operation of a computed Value gives for its current inputs; NaN if it has no result."""
-    op, inputs = value.op, value.inputs
-    assert op is not None
-    if op is MUL or op is ADD or op is SUB:  # nearly all operations of a network
-        x, y = inputs[0].data, inputs[1].data
-        return x * y if op is MUL else x + y if op is ADD else x - y
+    assert value.op is not None
     try:
-        return op.forward(*[x.data for x in inputs])
+        return value.op.forward(*[x.data for x in value.inputs])
     except (ArithmeticError, ValueError):
         return math.nan
+
+
+def read(values: Iterable[Value], slot: str) -> list[float]:
+    """Return ``_number`` or ``_grad`` of Values, without calling a property for each of a million."""
+    touch()
+    return [*map(attrgetter(slot), values)]
 
 
 def roots_in(value: Any) -> list[Value]:

@@ -16,11 +16,11 @@ from tinygrad_edu import Value
 from tinygrad_edu.calls import ModuleCall
 from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.gradient_stats import GradientStats, Units
-from tinygrad_edu.ops import CONSTANT
+from tinygrad_edu.ops import CONSTANT, MUL
 
 from .. import style
 from .annotations import BENT, DEAD_AFTER, Trouble, dead, saturated
-from .build import Graph
+from .build import Graph, read
 from .regions import Regions
 
 FINITE = sys.float_info.max  # the largest finite number
@@ -71,13 +71,15 @@ def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) ->
         given = ", ".join(style.number(x.data) for x in value.inputs)
         return f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
 
-    for node, value in enumerate(graph.values):
-        if not -largest <= value.data <= largest:  # like fine(), without a call for each of a million
-            number = style.number(value.data)
-            words = f"The first number that is {what} is {number}, {whose(node)}{place(node)}{made(node)}."
-            return Trouble(node, f"first {number}", words)
-    for node in range(len(graph) - 1, -1, -1):
-        grad = graph.values[node].grad
+    data = read(graph.values, "_number")
+    if not _all_within(data, largest):
+        node = next(node for node, x in enumerate(data) if not fine(x))
+        number = style.number(data[node])
+        words = f"The first number that is {what} is {number}, {whose(node)}{place(node)}{made(node)}."
+        return Trouble(node, f"first {number}", words)
+    grads = read(graph.values, "_grad")
+    for node in range(len(graph) - 1, -1, -1) if not _all_within(grads, largest) else ():
+        grad = grads[node]
         if not -largest <= grad <= largest and grad is not NO_GRADIENT_YET:
             words = f"The first gradient that is {what} is {style.number(grad)}, that of {whose(node)}{place(node)}"
             for user in range(node + 1, len(graph)):
@@ -87,6 +89,10 @@ def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) ->
                     break
             return Trouble(node, f"first gradient {style.number(grad)}", f"{words}.")
     return None
+
+
+def _all_within(numbers: Sequence[float], largest: float) -> bool:
+    return max(numbers) <= largest and min(numbers) >= -largest and not math.isnan(sum(numbers))
 
 
 def findings(
@@ -150,14 +156,14 @@ def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) 
             given[n] = own - {graph.index[v] for v in region.call.outputs if v in graph.index}
     borders = set[int]().union(*given.values())
     back: dict[int, dict[int, float]] = {}
+    data, grads = read(graph.values, "_number"), read(graph.values, "_grad")
     for node, inputs in enumerate(graph.inputs):
-        if borders.isdisjoint(inputs):
+        if borders.isdisjoint(inputs) or not (inside := call_of[home[node]]):
             continue
-        inside = call_of[home[node]]
-        sent = graph.contributions(node) if inside else None
-        if sent is None:
-            continue
-        for x, gradient in zip(inputs, sent, strict=True):
+        is_product = graph.values[node].op is MUL and grads[node] is not NO_GRADIENT_YET  # nearly all: no call for each
+        a, b, grad = inputs[0], inputs[-1], grads[node]
+        sent = (grad * data[b], grad * data[a]) if is_product else graph.contributions(node)
+        for x, gradient in zip(inputs, sent or (), strict=False):
             call = inside if x in borders else 0
             while call:
                 if x in given[call]:

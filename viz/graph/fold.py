@@ -349,6 +349,7 @@ def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -
     Given the ``partition`` of the boxes, it also finds modules whose calls feed each other.
     """
     found: dict[tuple[Box, Box, int], Edge] = {}
+    home = partition.regions.home if partition is not None else None
     outputs: dict[int, None] = dict.fromkeys(graph.roots)
     shows_flow = graph.has_gradients and not graph.old  # a product of old and new numbers is no derivative
     for node, inputs in enumerate(graph.inputs):
@@ -358,9 +359,9 @@ def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -
         for operand, x in enumerate(inputs):
             source = box_of[x]
             if source is target:
-                if target.kind == "call" and partition is not None and not target.repeats and graph.inputs[x]:
-                    home = partition.regions.home
-                    target.repeats = home[x] != home[node] and partition.closed(x) != partition.closed(node)
+                if graph.inputs[x] and home and home[x] != home[node] and target.kind == "call" and not target.repeats:
+                    assert partition is not None
+                    target.repeats = partition.closed(x) != partition.closed(node)
                 continue
             outputs[x] = None
             if not asked and shows_flow:
