@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 import threadpoolctl
 
+from gpt.config import GPTConfig
+from gpt.model import GPT
+from tests.compiler.interpreter_backend import InterpreterBackend
+from tinygrad_edu.compiler import NumpyBackend, jit
 from tinygrad_edu.compiler.llvm_backend import codegen, products, steps, text
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
+from tinygrad_edu.compiler.program import holes
 from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
 
 pytestmark = pytest.mark.native
 
 SHAPES = [
     (1, 1, 1), (1, 40, 3), (40, 1, 3), (3, 5, 1), (16, 16, 16), (48, 17, 33), (7, 65, 16), (65, 31, 64), (9, 33, 700),
-    (33, 130, 521),
+    (33, 130, 521), (40, 1024, 64),
 ]  # fmt: skip
 
 
@@ -62,6 +67,66 @@ def test_products_match_numpy(shape: tuple[int, int, int], dtype: str) -> None:
                 assert len(runs._calls) == 1
 
 
+def test_many_rows_and_many_terms_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _, _ = product(96, 40, 96, 2, "float32", shared=False, plus=True)
+    monkeypatch.setattr(products, "HIGH", 32)
+    monkeypatch.setattr(products, "DEEP", 48)
+    parts, found, expected = product(96, 40, 96, 2, "float32", shared=False, plus=True)
+    assert close(found, expected, 96)
+    entries = [runs.steps[0][0].table[0] for runs in (whole, parts)]
+    assert entries[1] == 6 * entries[0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)])
+@pytest.mark.parametrize("shape", [(96, 96, 96), (130, 40, 70), (21, 75, 50)])
+def test_points_behind_a_triangle_are_not_computed(
+    shape: tuple[int, int, int], order: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holes, "order", lambda program, known, it: order)
+    first, second = (np.arange(shape[axis]).reshape([-1 if n == axis else 1 for n in range(3)]) for axis in order)
+    for loops in ((0, 1, 2), (1, 0, 2)):  # both layouts of the result
+        draw = np.random.default_rng(0)
+        factors = {pair: draw.normal(size=[shape[axis] for axis in pair]) for pair in ((0, 2), (2, 1))}
+        gone = first > second
+        for pair, factor in factors.items():
+            if set(order) == set(pair):  # what is far behind is never read
+                hidden = np.broadcast_to(first - second, shape).take(0, axis=({0, 1, 2} - set(pair)).pop())
+                hidden = hidden if pair == (0, 2) else hidden.T
+                factor[hidden > 0] = 0.0
+                factor[hidden > 64] = np.nan
+        m, n, k = shape
+        it = Instruction("mul", shape, access(2, 3, *loops[:2]), (access(0, 3, 0, 2), access(1, 3, 2, 1)))
+        sizes = tuple(shape[loop] for loop in loops[:2])
+        arrays = (Array((m, k), "input", lanes=True), Array((k, n), "input", lanes=True), Array(sizes, lanes=True))
+        program = Program(arrays, (it,), ((identity(2, sizes), sizes),), 1)
+        runs = numpy_backend.NumpyExecutor(program, np.zeros(1), None, 2)
+        found = runs.run([np.stack([factor, factor]) for factor in factors.values()]).reshape(*sizes, 2)[..., 1]
+        found = found.transpose(loops[:2])
+        expected = np.nan_to_num(factors[0, 2]) @ np.nan_to_num(factors[2, 1])
+        if set(order) == {0, 1}:
+            assert not found[(first - second > 64)[..., 0]].any()
+            found, expected = (np.where(gone[..., 0], 0.0, x) for x in (found, expected))
+        assert close(found, expected, k)
+
+
+def test_attention_computes_half_of_its_scores() -> None:
+    model = GPT(GPTConfig(vocab_size=5, block_size=40, n_layer=1, n_head=2, n_embd=4), seed=1)
+    tokens = np.random.default_rng(0).integers(0, 5, (2, 41))
+    results = []
+    for backend in (NumpyBackend(), InterpreterBackend()):
+        compiled = jit(model.loss, model, backend=backend, dtype="float64")
+        loss = compiled.value_and_grad(tokens[:, :-1], tokens[:, 1:])
+        results.append((loss, compiled.parameters.gradient.copy()))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-12)
+    assert np.abs(results[0][1] - results[1][1]).max() < 1e-12
+    program = compiled.program
+    known = holes.zeros(program)
+    products = [it for it in program.instructions if it.op == "mul" and it.reduced()]
+    assert (
+        len([it for it in products if holes.order(program, known, it)]) == 6
+    )  # of two products forward, four backward
+
+
 @pytest.mark.parametrize("target", [text.SMALLER, text.SMALLEST, text.WASM], ids=["avx2", "sse", "wasm"])
 def test_tiles_of_other_processors_compute_the_same(target: text.Target, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codegen, "this_computer", lambda: replace(target, here=True))
@@ -75,7 +140,7 @@ def test_tiles_of_other_processors_compute_the_same(target: text.Target, monkeyp
 def test_large_products_use_the_blas_if_it_is_found(
     shape: tuple[int, int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "LARGE", 1)
+    monkeypatch.setattr(codegen, "this_computer", lambda: replace(text.HERE, large=1))
     runs, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
     assert close(found, expected, shape[2])
     if any(library["internal_api"] == "openblas" for library in threadpoolctl.threadpool_info()) and min(shape) > 1:

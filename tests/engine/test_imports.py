@@ -35,7 +35,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 COMPILER = "tinygrad_edu.compiler"
 #: The rooms of the compiler and the files in each, from the ground up. A file imports from what is listed before it.
 ROOMS = {
-    "program": ["ir", "interpreter", "passes", "autodiff", "updates", "fusion", "rematerialize"],
+    "program": ["ir", "interpreter", "passes", "autodiff", "updates", "fusion", "rematerialize", "holes"],
     "runtime": ["memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"],
     "backend": [],
     "llvm_backend": ["text", "llvm_math", "codegen", "moves", "products", "steps", "plain", "in_place"],

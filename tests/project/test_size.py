@@ -11,7 +11,7 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
     "tinygrad_edu": 4_320,  # without the compiler
-    "tinygrad_edu/compiler": 12_390,
+    "tinygrad_edu/compiler": 12_640,
     "gpt": 10_900,
     "viz": 15_210,
     "lessons": 8_400,

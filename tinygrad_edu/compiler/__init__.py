@@ -40,7 +40,8 @@ may import from which.
 
 ``program``: the language in between
     ``ir``; ``interpreter``: what a program means; ``autodiff``; ``passes``; ``fusion``: which instructions run as
-    one loop; ``rematerialize``: what is cheaper to recompute; ``updates``: steps of optimizers as programs
+    one loop; ``rematerialize``: what is cheaper to recompute; ``holes``: points of products that need no
+    multiplication; ``updates``: steps of optimizers as programs
 """
 
 from .backend import Backend, Executor

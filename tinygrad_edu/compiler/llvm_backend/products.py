@@ -3,7 +3,8 @@
 A product here is out[i,j] (+)= Σk a[i,k]·b[k,j] with any strides, many times: the offsets of every repetition
 (examples, heads) are in a list. A *tile* of the result, some rows of one or two vectors each, stays in registers while
 k runs (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication"); the vectors of b are read in
-place if their numbers are neighbors, or else from a packed copy. These kernels know no sizes: one text serves all.
+place if their numbers are neighbors, or else from a packed copy, and so are the numbers of a. While a tile is computed,
+the memory of the next columns is requested. These kernels know no sizes: one text serves all.
 """
 
 from __future__ import annotations
@@ -12,14 +13,27 @@ from functools import cache
 
 from .text import Target, Text, from_table
 
-#: Products of at least this many multiplications use the BLAS.
-LARGE = 1 << 27
-
 #: Sums are split into parts of at most about this many terms.
 DEEP = 256
 
+#: Results are split into parts of at most about this many rows.
+HIGH = 768
+
 #: With so many rows, and terms, columns that are far apart are packed, too.
 MANY_ROWS = 32
+
+
+#: Further than any index.
+_FAR = 1 << 40
+
+
+def bounds(order: tuple[int, int] | None) -> list[int]:
+    """Return the end of a table: if not None, only points matter where one index is not greater than another.
+
+    ``order`` has the numbers of both axes: 0 for the rows, 1 for the columns, 2 for the terms.
+    """
+    upper = [0 if order == pair else _FAR for pair in ((0, 1), (2, 1), (2, 0))]
+    return upper + [int(order == pair) for pair in ((1, 0), (1, 2), (0, 2))]
 
 
 @cache
@@ -56,28 +70,28 @@ def _entry(text: Text, entries: str, t: str, *starts: str) -> list[str]:
     return [*found, text.emit(f"icmp ne i64 {add}, 0")]
 
 
-class _Tiles:
-    def __init__(self, double: bool, target: Target) -> None:
-        self.scalar, self.item = ("double", 8) if double else ("float", 4)
-        self.rows, self.lanes = target.rows, target.tile // self.item
-        self.vector = f"<{self.lanes} x {self.scalar}>"
-        self.bits = f"<{self.lanes} x i1>"
-        self.suffix = f"v{self.lanes}f{8 * self.item}"
+class _Lanes:
+    """Vectors of some numbers: their types, and code to load, store and pack them."""
 
-    def text(self) -> str:
-        """Write all functions."""
+    def __init__(self, scalar: str, item: int, lanes: int) -> None:
+        self.scalar, self.item, self.lanes = scalar, item, lanes
+        self.size = lanes * item
+        self.vector = f"<{lanes} x {scalar}>"
+        self.bits = f"<{lanes} x i1>"
+        self.suffix = f"v{lanes}f{8 * item}"
+
+    def declared(self) -> list[str]:
+        """Return the declarations of the functions that its code calls."""
         v, bits, s = self.vector, self.bits, self.suffix
-        declared = [
+        return [
             f"declare {v} @llvm.fmuladd.{s}({v}, {v}, {v})",
             f"declare {v} @llvm.masked.load.{s}.p0(ptr, i32, {bits}, {v})",
             f"declare void @llvm.masked.store.{s}.p0({v}, ptr, i32, {bits})",
             f"declare {v} @llvm.masked.gather.{s}.v{self.lanes}p0(<{self.lanes} x ptr>, i32, {bits}, {v})",
         ]
-        blocks = [(2, False), (2, True), (1, True)]
-        tiles = [self._tile(rows, *block) for block in blocks for rows in self.rows]
-        return "\n".join([*declared, *tiles, *(self._columns(*block) for block in blocks), self._driver()])
 
-    def _masks(self, text: Text, vectors: int, masked: bool) -> list[str]:
+    def masks(self, text: Text, vectors: int, masked: bool) -> list[str]:
+        """Return which lanes of each vector are among the ``%left`` columns."""
         if not masked:
             return [f"{self.bits} splat (i1 true)"] * vectors
         left = text.spread(self.lanes, "i64", "%left")
@@ -87,7 +101,8 @@ class _Tiles:
             masks.append(f"{self.bits} " + text.emit(f"icmp slt <{self.lanes} x i64> <{numbers}>, {left}"))
         return masks
 
-    def _load(self, text: Text, pointer: str, mask: str) -> str:
+    def load(self, text: Text, pointer: str, mask: str = "splat") -> str:
+        """Load neighbors in memory."""
         if "splat" in mask:
             return text.emit(f"load {self.vector}, ptr {pointer}, align {self.item}")
         return text.emit(
@@ -95,7 +110,8 @@ class _Tiles:
             f"(ptr {pointer}, i32 {self.item}, {mask}, {self.vector} zeroinitializer)"
         )
 
-    def _store(self, text: Text, value: str, pointer: str, mask: str) -> None:
+    def store(self, text: Text, value: str, pointer: str, mask: str = "splat") -> None:
+        """Store neighbors in memory."""
         if "splat" in mask:
             text.line(f"store {self.vector} {value}, ptr {pointer}, align {self.item}")
         else:
@@ -104,119 +120,54 @@ class _Tiles:
                 f"({self.vector} {value}, ptr {pointer}, i32 {self.item}, {mask})"
             )
 
-    def _tile(self, rows: int, vectors: int, masked: bool) -> str:
-        """Write the code for some rows of the result, one or two vectors each."""
+    def pack(self, vectors: int, masked: bool) -> str:
+        """Write the function that copies ``%k`` terms of some columns, so that those of a term are neighbors."""
         text = Text()
-        masks = self._masks(text, vectors, masked)
-        width = self.lanes * self.item
-        starts = ["%a"]
-        for _ in range(rows - 1):
-            starts.append(text.moved(starts[-1], "%am"))
-        sums = [[text.variable(self.vector) for _ in masks] for _ in range(rows)]
-        for row in sums:
-            for place in row:
-                text.line(f"store {self.vector} zeroinitializer, ptr {place}")
-        with text.loop("%k") as k:
-            b = text.at("%b", "%bk", k)
-            offset = text.emit(f"mul nsw i64 %ak, {k}")
-            columns = [self._load(text, text.moved(b, str(n * width)), mask) for n, mask in enumerate(masks)]
-            for start, row in zip(starts, sums, strict=True):
-                number = text.emit(f"load {self.scalar}, ptr {text.moved(start, offset)}, align {self.item}")
-                number = text.spread(self.lanes, self.scalar, number)
-                for place, column in zip(row, columns, strict=True):
-                    total = text.emit(f"load {self.vector}, ptr {place}")
-                    v = self.vector
-                    total = text.emit(f"call {v} @llvm.fmuladd.{self.suffix}({v} {number}, {v} {column}, {v} {total})")
-                    text.line(f"store {v} {total}, ptr {place}")
-        with text.when("%add"):
-            for number_of_row, places in enumerate(sums):
-                c = text.at("%c", "%cm", str(number_of_row))
-                for n, (place, mask) in enumerate(zip(places, masks, strict=True)):
-                    before = self._load(text, text.moved(c, str(n * width)), mask)
-                    total = text.emit(f"load {self.vector}, ptr {place}")
-                    text.line(f"store {self.vector} {text.emit(f'fadd {self.vector} {before}, {total}')}, ptr {place}")
-        for number_of_row, places in enumerate(sums):
-            c = text.at("%c", "%cm", str(number_of_row))
-            for n, (place, mask) in enumerate(zip(places, masks, strict=True)):
-                total = text.emit(f"load {self.vector}, ptr {place}")
-                self._store(text, total, text.moved(c, str(n * width)), mask)
-        return text.function(
-            f"internal void @tile{rows}x{vectors}{'m' * masked}(ptr %a, ptr %b, ptr %c, i64 %k, i64 %am, i64 %ak, "
-            f"i64 %bk, i64 %cm, i64 %left, i1 %add) nounwind {_ATTRIBUTES}"
-        )
-
-    def _columns(self, vectors: int, masked: bool) -> str:
-        """Write the code for all rows of one or two vectors of columns."""
-        text = Text()
-        width = vectors * self.lanes * self.item
-        first, apart = text.variable("ptr"), text.variable("i64")
-        text.line(f"store ptr %b, ptr {first}")
-        text.line(f"store i64 %bk, ptr {apart}")
-        with text.when("%pack"):
-            self._pack(text, vectors, masked)
-            text.line(f"store ptr %scratch, ptr {first}")
-            text.line(f"store i64 {width}, ptr {apart}")
-        b, step = text.emit(f"load ptr, ptr {first}"), text.emit(f"load i64, ptr {apart}")
-        row = text.variable("i64")
-        text.line(f"store i64 0, ptr {row}")
-        for rows in self.rows:
-            with text.repeated(row, "%m", rows) as i:
-                a, c = text.at("%a", "%am", i), text.at("%c", "%cm", i)
-                text.line(
-                    f"call void @tile{rows}x{vectors}{'m' * masked}(ptr {a}, ptr {b}, ptr {c}, i64 %k, i64 %am, "
-                    f"i64 %ak, i64 {step}, i64 %cm, i64 %left, i1 %add)"
-                )
-        return text.function(
-            f"internal void @columns{vectors}{'m' * masked}(ptr %a, ptr %b, ptr %c, ptr %scratch, i64 %m, i64 %k, "
-            f"i64 %am, i64 %ak, i64 %bk, i64 %bn, i64 %cm, i64 %left, i1 %add, i1 %pack) nounwind {_ATTRIBUTES}"
-        )
-
-    def _pack(self, text: Text, vectors: int, masked: bool) -> None:
-        """Pack columns that are not contiguous in memory, row by row."""
-        width = vectors * self.lanes * self.item
+        width = vectors * self.size
         done = text.variable("i64")
         text.line(f"store i64 0, ptr {done}")
-        with text.when(text.emit(f"icmp eq i64 %bk, {self.item}")):  # then square blocks at a time
-            columns = [text.at("%b", "%bn", str(n)) for n in range(vectors * self.lanes)]
+        with text.when(text.emit(f"icmp eq i64 %near, {self.item}")):  # then square blocks at a time
+            columns = [text.at("%from", "%far", str(n)) for n in range(vectors * self.lanes)]
             if masked:  # the other lanes are never stored
                 columns = [
-                    text.emit(f"select i1 {text.emit(f'icmp slt i64 {n}, %left')}, ptr {column}, ptr %b")
+                    text.emit(f"select i1 {text.emit(f'icmp slt i64 {n}, %left')}, ptr {column}, ptr %from")
                     for n, column in enumerate(columns)
                 ]
             with text.repeated(done, "%k", self.lanes) as k:
                 offset = text.emit(f"mul nsw i64 {k}, {self.item}")
-                to = text.at("%scratch", str(width), k)
+                to = text.at("%to", str(width), k)
                 for v in range(vectors):
                     own = columns[v * self.lanes : (v + 1) * self.lanes]
-                    block = [
-                        text.emit(f"load {self.vector}, ptr {text.moved(column, offset)}, align {self.item}")
-                        for column in own
-                    ]
+                    block = [self.load(text, text.moved(column, offset)) for column in own]
                     for n, row in enumerate(self._transposed(text, block)):
-                        place = text.moved(to, str(n * width + v * self.lanes * self.item))
-                        text.line(f"store {self.vector} {row}, ptr {place}, align {self.item}")
-        masks = self._masks(text, vectors, masked)
-        bytes_of_vector = self.lanes * self.item
-        with text.when(text.emit(f"icmp eq i64 %bn, {self.item}")), text.repeated(done, "%k") as k:
-            start, to = text.at("%b", "%bk", k), text.at("%scratch", str(width), k)
+                        self.store(text, row, text.moved(to, str(n * width + v * self.size)))
+        masks = self.masks(text, vectors, masked)
+        with text.when(text.emit(f"icmp eq i64 %far, {self.item}")), text.repeated(done, "%k") as k:
+            start, to = text.at("%from", "%near", k), text.at("%to", str(width), k)
             for n, mask in enumerate(masks):
-                found = self._load(text, text.moved(start, str(n * bytes_of_vector)), mask)
-                place = text.moved(to, str(n * bytes_of_vector))
-                text.line(f"store {self.vector} {found}, ptr {place}, align {self.item}")
-        apart = text.spread(self.lanes, "i64", "%bn")
+                found = self.load(text, text.moved(start, str(n * self.size)), mask)
+                self.store(text, found, text.moved(to, str(n * self.size)))
+        apart = text.spread(self.lanes, "i64", "%far")
         numbers = ", ".join(f"i64 {lane}" for lane in range(self.lanes))
         offsets = text.emit(f"mul <{self.lanes} x i64> {apart}, <{numbers}>")
         with text.repeated(done, "%k") as k:  # the remainder
-            start, to = text.at("%b", "%bk", k), text.at("%scratch", str(width), k)
+            start, to = text.at("%from", "%near", k), text.at("%to", str(width), k)
             for n, mask in enumerate(masks):
-                first = text.at(start, "%bn", str(n * self.lanes))
+                first = text.at(start, "%far", str(n * self.lanes))
                 pointers = text.emit(f"getelementptr i8, ptr {first}, <{self.lanes} x i64> {offsets}")
                 found = text.emit(
                     f"call {self.vector} @llvm.masked.gather.{self.suffix}.v{self.lanes}p0(<{self.lanes} x ptr> "
                     f"{pointers}, i32 {self.item}, {mask}, {self.vector} zeroinitializer)"
                 )
-                place = text.moved(to, str(n * bytes_of_vector))
-                text.line(f"store {self.vector} {found}, ptr {place}, align {self.item}")
+                self.store(text, found, text.moved(to, str(n * self.size)))
+        return text.function(
+            f"internal void @{self.packing(vectors, masked)}(ptr %from, ptr %to, i64 %k, i64 %near, i64 %far, "
+            f"i64 %left) nounwind {_ATTRIBUTES}"
+        )
+
+    def packing(self, vectors: int, masked: bool) -> str:
+        """Return the name of this function."""
+        return f"pack{self.lanes}x{vectors}{'m' * masked}"
 
     def _transposed(self, text: Text, rows: list[str]) -> list[str]:
         """Transpose a square: interleave the first half of the rows with the second, again and
@@ -237,9 +188,128 @@ class _Tiles:
             ]
         return rows
 
+
+class _Tiles(_Lanes):
+    def __init__(self, double: bool, target: Target) -> None:
+        scalar, item = ("double", 8) if double else ("float", 4)
+        super().__init__(scalar, item, target.tile // item)
+        self.rows, self.ahead = target.rows, target.here
+        self.of_a = _Lanes(scalar, item, target.rows[0])
+
+    def text(self) -> str:
+        """Write all functions."""
+        blocks = [(2, False), (2, True), (1, True)]
+        return "\n".join(
+            [
+                "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+                *dict.fromkeys([*self.declared(), *self.of_a.declared()]),
+                *(self._tile(rows, *block) for block in blocks for rows in self.rows),
+                *(self.pack(*block) for block in blocks),
+                self.of_a.pack(1, False),
+                *(self._columns(*block) for block in blocks),
+                self._driver(),
+            ]
+        )
+
+    def _tile(self, rows: int, vectors: int, masked: bool) -> str:
+        """Write the code for some rows of the result, one or two vectors each."""
+        text = Text()
+        masks = self.masks(text, vectors, masked)
+        starts = ["%a"]
+        for _ in range(rows - 1):
+            starts.append(text.moved(starts[-1], "%am"))
+        sums = [[text.variable(self.vector) for _ in masks] for _ in range(rows)]
+        for row in sums:
+            for place in row:
+                text.line(f"store {self.vector} zeroinitializer, ptr {place}")
+        if self.ahead:
+            for number_of_row in range(rows):
+                self._prefetch(text, text.at("%c", "%cm", str(number_of_row)), vectors, 1)
+        with text.loop("%k") as k:
+            b = text.at("%b", "%bk", k)
+            offset = text.emit(f"mul nsw i64 %ak, {k}")
+            columns = [self.load(text, text.moved(b, str(n * self.size)), mask) for n, mask in enumerate(masks)]
+            for start, row in zip(starts, sums, strict=True):
+                number = text.emit(f"load {self.scalar}, ptr {text.moved(start, offset)}, align {self.item}")
+                number = text.spread(self.lanes, self.scalar, number)
+                for place, column in zip(row, columns, strict=True):
+                    total = text.emit(f"load {self.vector}, ptr {place}")
+                    v = self.vector
+                    total = text.emit(f"call {v} @llvm.fmuladd.{self.suffix}({v} {number}, {v} {column}, {v} {total})")
+                    text.line(f"store {v} {total}, ptr {place}")
+        with text.when("%add"):
+            for number_of_row, places in enumerate(sums):
+                c = text.at("%c", "%cm", str(number_of_row))
+                for n, (place, mask) in enumerate(zip(places, masks, strict=True)):
+                    before = self.load(text, text.moved(c, str(n * self.size)), mask)
+                    total = text.emit(f"load {self.vector}, ptr {place}")
+                    text.line(f"store {self.vector} {text.emit(f'fadd {self.vector} {before}, {total}')}, ptr {place}")
+        for number_of_row, places in enumerate(sums):
+            c = text.at("%c", "%cm", str(number_of_row))
+            for n, (place, mask) in enumerate(zip(places, masks, strict=True)):
+                total = text.emit(f"load {self.vector}, ptr {place}")
+                self.store(text, total, text.moved(c, str(n * self.size)), mask)
+        return text.function(
+            f"internal void @tile{rows}x{vectors}{'m' * masked}(ptr %a, ptr %b, ptr %c, i64 %k, i64 %am, i64 %ak, "
+            f"i64 %bk, i64 %cm, i64 %left, i1 %add) nounwind {_ATTRIBUTES}"
+        )
+
+    def _prefetch(self, text: Text, pointer: str, vectors: int, write: int) -> None:
+        for n in range(vectors):
+            arguments = f"ptr {text.moved(pointer, str(n * self.size))}, i32 {write}, i32 3, i32 1"
+            text.line(f"call void @llvm.prefetch.p0({arguments})")
+
+    def _columns(self, vectors: int, masked: bool) -> str:
+        """Write the code for all rows of one or two vectors of columns."""
+        text = Text()
+        first, apart = text.variable("ptr"), text.variable("i64")
+        text.line(f"store ptr %b, ptr {first}")
+        text.line(f"store i64 %bk, ptr {apart}")
+        with text.when("%pack"):
+            name = self.packing(vectors, masked)
+            text.line(f"call void @{name}(ptr %b, ptr %scratch, i64 %high, i64 %bk, i64 %bn, i64 %left)")
+            text.line(f"store ptr %scratch, ptr {first}")
+            text.line(f"store i64 {vectors * self.size}, ptr {apart}")
+        b, step = text.emit(f"load ptr, ptr {first}"), text.emit(f"load i64, ptr {apart}")
+        row = text.variable("i64")
+        text.line(f"store i64 0, ptr {row}")
+
+        def tiles(rows: int, a: str, apart: str, am: str, ak: str) -> None:
+            with text.repeated(row, "%m", rows) as i:
+                last = text.emit(f"add i64 {i}, {rows}")
+                low = text.largest("%low", text.emit(f"mul i64 {i}, %rising"))
+                high = text.smallest("%high", text.emit(f"add i64 {last}, %falling"))
+                used = [text.emit(f"icmp slt i64 {i}, %until"), text.emit(f"icmp sgt i64 {last}, %since")]
+                terms = text.emit(f"sub i64 {high}, {low}")
+                terms = text.emit(f"select i1 {text.emit(f'and i1 {used[0]}, {used[1]}')}, i64 {terms}, i64 0")
+                if self.ahead and rows == self.rows[0]:  # a share of the next columns
+                    shares = [text.emit(f"mul i64 {n}, %k") for n in (i, last)]
+                    begin, end = (text.emit(f"sdiv i64 {share}, %m") for share in shares)
+                    with text.loop(end, first=begin) as k:
+                        following = text.moved(text.at("%b", "%bk", k), str(vectors * self.size))
+                        self._prefetch(text, following, vectors, 0)
+                start, c = text.at(text.at(a, apart, i), ak, low), text.at("%c", "%cm", i)
+                text.line(
+                    f"call void @tile{rows}x{vectors}{'m' * masked}(ptr {start}, ptr {text.at(b, step, low)}, ptr {c}, "
+                    f"i64 {terms}, i64 {am}, i64 {ak}, i64 {step}, i64 %cm, i64 %left, i1 %add)"
+                )
+
+        with text.when(text.emit("icmp ne ptr %packed, null")):
+            apart = text.emit(f"mul nsw i64 %k, {self.item}")
+            tiles(self.rows[0], "%packed", apart, str(self.item), str(self.of_a.size))
+        for rows in self.rows:
+            tiles(rows, "%a", "%am", "%am", "%ak")
+        return text.function(
+            f"internal void @columns{vectors}{'m' * masked}(ptr %a, ptr %packed, ptr %b, ptr %c, ptr %scratch, i64 %m, "
+            f"i64 %k, i64 %am, i64 %ak, i64 %bk, i64 %bn, i64 %cm, i64 %left, i1 %add, i1 %pack, i64 %low, i64 %high, "
+            f"i64 %until, i64 %since, i64 %rising, i64 %falling) nounwind {_ATTRIBUTES}"
+        )
+
     def _driver(self) -> str:
         text = Text()
-        count, entries, a0, b0, c0, scratch_, m, n, k, am, ak, bk, bn, cm, pack = from_table(text, "ippppp" + "i" * 9)
+        table = from_table(text, "ipppppp" + "i" * 15)
+        count, entries, a0, b0, c0, scratch_, packed, m, n, k, am, ak, bk, bn, cm, pack, *limits = table
+        until, high, falling, since, low, rising = limits
         pack = text.emit(f"icmp ne i64 {pack}, 0")
         whole = 2 * self.lanes
         column = text.variable("i64")
@@ -248,13 +318,23 @@ class _Tiles:
             left = text.emit(f"sub i64 {n}, {j}")
             b = text.at(pointers[1], bn, j)
             c = text.at(pointers[2], str(self.item), j)
+            end = text.emit(f"add i64 {j}, {self.lanes * int(block[0])}")
+            ends = (text.emit(f"add i64 {end}, {limit}") for limit in (high, until))
+            begins = (text.emit(f"mul i64 {j}, {limit}") for limit in (low, since))
+            (terms, rows), (first_term, first_row) = ends, begins
+            terms = text.smallest(k, terms)
             text.line(
-                f"call void @columns{block}(ptr {pointers[0]}, ptr {b}, ptr {c}, ptr {scratch_}, i64 {m}, i64 {k}, "
-                f"i64 {am}, i64 {ak}, i64 {bk}, i64 {bn}, i64 {cm}, i64 {left}, i1 {add}, i1 {pack})"
+                f"call void @columns{block}(ptr {pointers[0]}, ptr {packed}, ptr {b}, ptr {c}, ptr {scratch_}, "
+                f"i64 {m}, i64 {k}, i64 {am}, i64 {ak}, i64 {bk}, i64 {bn}, i64 {cm}, i64 {left}, i1 {add}, i1 {pack}, "
+                f"i64 {first_term}, i64 {terms}, i64 {rows}, i64 {first_row}, i64 {rising}, i64 {falling})"
             )
 
         with text.loop(count) as t:
             *pointers, add = _entry(text, entries, t, a0, b0, c0)
+            with text.when(text.emit(f"icmp ne ptr {packed}, null")), text.loop(m, self.rows[0]) as i:
+                start, to = text.at(pointers[0], am, i), text.at(packed, text.emit(f"mul nsw i64 {k}, {self.item}"), i)
+                name = self.of_a.packing(1, False)
+                text.line(f"call void @{name}(ptr {start}, ptr {to}, i64 {k}, i64 {ak}, i64 {am}, i64 0)")
             text.line(f"store i64 0, ptr {column}")
             with text.repeated(column, n, whole) as j:
                 call("2", j)

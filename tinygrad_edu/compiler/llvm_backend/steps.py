@@ -30,8 +30,11 @@ LARGEST_PACKED = 1 << 14
 NEIGHBORS = 8
 
 
-def kernels(home: Arrays, it: Instruction, batch: int) -> list[Kernel] | None:
-    """Return the kernels of an instruction, or None if numpy should do it."""
+def kernels(home: Arrays, it: Instruction, batch: int, order: tuple[int, int] | None = None) -> list[Kernel] | None:
+    """Return the kernels of an instruction, or None if numpy should do it.
+
+    Only points matter where the first of the loops in ``order`` is not greater than the second.
+    """
     views = _Views(home, it, batch)
     if any(x.table is not None for x in (it.out, *it.reads())):
         return _table(views)
@@ -40,7 +43,7 @@ def kernels(home: Arrays, it: Instruction, batch: int) -> list[Kernel] | None:
     if any(home.arrays[x.array].dtype != home.dtype for x in it.reads()):
         return None  # whole numbers from the data
     if it.reduce == "sum" and (it.op == "mul" or (it.op in ("copy", "neg") and views.reduced())):
-        return _product(views)
+        return _product(views, order)
     return None
 
 
@@ -99,7 +102,7 @@ def _axes(shape: Sequence[int], views: Sequence[View], dims: list[int]) -> list[
     return sorted(zip(sizes, steps, strict=True), key=lambda axis: axis[0])
 
 
-def _product(views: _Views) -> list[Kernel] | None:
+def _product(views: _Views, order: tuple[int, int] | None) -> list[Kernel] | None:
     it, shape, item = views.it, views.shape, views.home.dtype.itemsize
     out = views.of(it.out)
     inputs = it.inputs if it.op == "mul" else (-1.0 if it.op == "neg" else 1.0, it.inputs[0])
@@ -120,11 +123,17 @@ def _product(views: _Views) -> list[Kernel] | None:
     n, column = columns.pop() if columns and columns[-1][1][0] == item else (1, (0, 0, item))
     inner.sort(key=lambda axis: (item in axis[1][:2], axis[0]))
     k, (ak, bk, _) = inner.pop()
-    large = m * n * k >= products.LARGE and views.home.target.here
-    parts = next((p for p in range(-(-k // products.DEEP), 2 * k // products.DEEP + 1) if k % p == 0), 1)
-    if parts > 1 and not large:  # packed data should stay in the fastest cache
+    axes = [(m, row), (n, column), (k, (0, ak, bk))]
+    own = [(shape[d], (out.strides[d], a.strides[d], b.strides[d])) for d in order or ()]
+    bounds = (axes.index(own[0]), axes.index(own[1])) if own and all(axis in axes for axis in own) else None
+    large = views.home.target.here and m * n * k >= views.home.target.large
+    if not large and bounds is None:  # packed numbers should stay in the fast caches
+        parts = _parts(k, products.DEEP)
         k //= parts
         inner.append((parts, (k * ak, k * bk, 0)))
+        parts = _parts(m, products.HIGH)
+        m //= parts
+        rest.append((parts, (m * row[0], m * row[1], 0)))
     rest += rows + columns
     if math.prod(size for size, _ in (*rest, *inner)) > LONGEST:
         return None
@@ -143,16 +152,24 @@ def _product(views: _Views) -> list[Kernel] | None:
         call = _for_blas(views.double, m, n, k, (row[1], ak), (bk, column[2]), row[0])
         if call is not None:
             return [Kernel(products.blas(views.double), [*start, *call], kept)]
-    pack = column[2] != item or (m >= products.MANY_ROWS and k >= products.MANY_ROWS)
-    start.append(0)
+    many = m >= products.MANY_ROWS and k >= products.MANY_ROWS
+    pack = column[2] != item or many
     if pack and k > LARGEST_PACKED:
         return None
+    place, size = 0, 2 * views.home.target.tile * k
     if pack:
-        scratch = views.home.local_memory(2 * views.home.target.tile * k)
+        scratch = views.home.local_memory(size + m * k * item)
         kept.append(scratch)
-        start[-1] = _address(scratch)
-    table = [*start, m, n, k, row[1], ak, bk, column[2], row[0], int(pack)]
+        place = _address(scratch)
+    pack_a = many and n > products.MANY_ROWS and (ak != item or row[1] % memory.CONFLICT == 0)
+    start += [place, place + size if pack_a else 0]
+    table = [*start, m, n, k, row[1], ak, bk, column[2], row[0], int(pack), *products.bounds(bounds)]
     return [Kernel(products.tiled(views.double, views.home.target), table, kept)]
+
+
+def _parts(size: int, most: int) -> int:
+    """Return in how many equal parts of about this size a loop is split; 1 if there are none."""
+    return next((p for p in range(-(-size // most), 2 * size // most + 1) if size % p == 0), 1)
 
 
 def _exchanged(axes: list[_Axis]) -> list[_Axis]:

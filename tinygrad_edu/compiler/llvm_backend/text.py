@@ -18,25 +18,27 @@ class Target:
         width: bytes of a value in fused loops: enough registers to hide the latency of an operation.
         tile: bytes of a vector of a matrix product's tile.
         rows: rows of these tiles, the largest first; two vectors of each row are in registers.
+        large: matrix products of at least this many multiplications use the BLAS, if there is one.
         here: whether it is this computer, which also has numpy and a BLAS.
     """
 
     width: int
     tile: int
     rows: tuple[int, ...]
+    large: int
     here: bool
 
 
 #: This computer: eight registers of the smallest vector processors, two of the largest; tiles for 32 registers of 64
 #: bytes.
-HERE = Target(width=128, tile=64, rows=(8, 4, 2, 1), here=True)
+HERE = Target(width=128, tile=64, rows=(8, 4, 2, 1), large=1 << 30, here=True)
 
 #: The tiles of smaller processors: 16 registers of 32 bytes, or 32 of 16; and 16 of 16.
-SMALLER, SMALLEST = (replace(HERE, tile=32, rows=rows) for rows in ((4, 2, 1), (2, 1)))
+SMALLER, SMALLEST = (replace(HERE, tile=32, rows=rows, large=1 << 27) for rows in ((4, 2, 1), (2, 1)))
 
 #: WebAssembly has sixteen registers of 16 bytes at best; its engines keep the rest of a loop's values in memory, which
 #: costs less than to wait for a result.
-WASM = Target(width=64, tile=32, rows=(2, 1), here=False)
+WASM = Target(width=64, tile=32, rows=(2, 1), large=0, here=False)
 
 
 class Text:
@@ -75,6 +77,14 @@ class Text:
     def at(self, pointer: str, step: str, index: str) -> str:
         """Return a pointer moved by some steps."""
         return self.moved(pointer, self.emit(f"mul nsw i64 {step}, {index}"))
+
+    def smallest(self, a: str, b: str) -> str:
+        """Return the smaller of two integers."""
+        return self.emit(f"select i1 {self.emit(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
+    def largest(self, a: str, b: str) -> str:
+        """Return the larger of two integers."""
+        return self.emit(f"select i1 {self.emit(f'icmp sgt i64 {a}, {b}')}, i64 {a}, i64 {b}")
 
     def spread(self, lanes: int, kind: str, value: str) -> str:
         """Return a vector with the same number in all lanes."""

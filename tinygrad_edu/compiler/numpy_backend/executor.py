@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..backend import Executor
 from ..llvm_backend import codegen as machine
 from ..llvm_backend import steps as kernels
 from ..llvm_backend.text import HERE, Target
-from ..program import fusion
+from ..program import fusion, holes
 from ..program.ir import Access, Instruction, Program
 from ..program.rematerialize import rematerialize
 from ..runtime import memory
@@ -86,7 +86,7 @@ class NumpyExecutor(Executor):
         if native:  # numpy would traverse a product with a constant in the order of the constant
             self.orders = align_constants(program, self.orders)
         self.residents = residents(program)
-        self._local = memory.empty((1 << 18,), np.uint8)
+        self._local = memory.empty((memory.PAGE // 2 - memory.LINE,), np.uint8)
         self.kept: list[Any] = []  # more local memory
         copied = {number for number, _ in self.residents.values()}
         self._few = _few(program, batch) if self.target.here else set()
@@ -124,7 +124,7 @@ class NumpyExecutor(Executor):
 
     def _alone(self, it: Instruction, buffers: Buffers, native: bool) -> Sequence[Step]:
         """Return what runs an instruction that is in no group."""
-        own = kernels.kernels(self, it, self.batch) if native and id(it) not in self._few else None
+        own = self._kernels(it) if native and id(it) not in self._few else None
         return lower(it, buffers) if own is None else own
 
     def _link(self) -> None:
@@ -139,6 +139,14 @@ class NumpyExecutor(Executor):
             return self._local
         self.kept.append(memory.empty((size,), np.uint8))
         return self.kept[-1]
+
+    @cached_property
+    def _zeros(self) -> holes.Holes:
+        return holes.zeros(self.program)
+
+    def _kernels(self, it: Instruction) -> Sequence[machine.Kernel] | None:
+        """Return the kernels of an instruction that is in no group; None if numpy should do it."""
+        return kernels.kernels(self, it, self.batch, holes.order(self.program, self._zeros, it))
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
@@ -155,6 +163,7 @@ class NumpyExecutor(Executor):
             first[it.out.array], last[it.out.array] = -1, 1 << 60
         line = memory.LINE // self.dtype.itemsize
         sizes: dict[int, int] = {}  # in whole cache lines
+        steps: dict[int, list[int]] = {}
         for number, array in enumerate(program.arrays):
             if array.kind == "parameter":
                 self.arrays[number] = parameters
@@ -165,7 +174,8 @@ class NumpyExecutor(Executor):
                 self.arrays[number] = self._logical(number, memory.copy(data.transpose(self.orders[number])))
             elif array.kind in ("value", "gradient"):
                 if number in first and number not in hidden:
-                    sizes[number] = -(-math.prod(self._shape(number)) // line) * line
+                    steps[number], size = memory.spread(self._shape(number), self.dtype.itemsize)
+                    sizes[number] = -(-size // line) * line
             elif number not in self.residents:
                 dtype = np.int64 if array.kind == "index" else self.dtype
                 fill = (1.0 if array.lanes else self.batch) / self.share.examples
@@ -173,9 +183,9 @@ class NumpyExecutor(Executor):
         places, total = allocate(sizes, first, last)
         self.memory = memory.zeros((total,), self.dtype)
         for number, place in places.items():
-            shape = self._shape(number)
-            flat = self.memory[place : place + math.prod(shape)]
-            self.arrays[number] = self._logical(number, flat.reshape(shape))
+            strides = [step * self.dtype.itemsize for step in steps[number]]
+            physical = np.lib.stride_tricks.as_strided(self.memory[place:], self._shape(number), strides)
+            self.arrays[number] = self._logical(number, physical)
         for number, (_, it) in self.residents.items():
             view = View.access(self.arrays[it.out.array], it.out, it.loops, True, True)
             self.arrays[number] = view.array((*it.loops, self.batch))

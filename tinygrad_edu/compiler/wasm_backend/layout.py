@@ -13,7 +13,6 @@ import numpy as np
 
 from ...errors import CompileError
 from ..llvm_backend import plain
-from ..llvm_backend import steps as kernels
 from ..llvm_backend.codegen import Kernel
 from ..llvm_backend.text import WASM
 from ..numpy_backend.buffers import Buffers
@@ -46,7 +45,7 @@ class WasmExecutor(NumpyExecutor):
         return found
 
     def _alone(self, it: Instruction, buffers: Buffers, native: bool) -> Sequence[Any]:
-        found = kernels.kernels(self, it, self.batch)
+        found: Sequence[Any] | None = self._kernels(it)
         if found is None:
             one = plain.kernel(self, it, self.batch)
             if one is None:
