@@ -198,7 +198,7 @@ class _Tiles(_Lanes):
 
     def text(self) -> str:
         """Write all functions."""
-        blocks = [(2, False), (2, True), (1, True)]
+        blocks = [(2, False), (1, True)]
         return "\n".join(
             [
                 "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
@@ -338,13 +338,8 @@ class _Tiles(_Lanes):
             text.line(f"store i64 0, ptr {column}")
             with text.repeated(column, n, whole) as j:
                 call("2", j)
-            j = text.emit(f"load i64, ptr {column}")
-            left = text.emit(f"sub i64 {n}, {j}")
-            with text.when(text.emit(f"icmp sgt i64 {left}, {self.lanes}")):
-                call("2m", j)
-            one = text.emit(f"icmp sgt i64 {left}, 0")
-            few = text.emit(f"icmp sle i64 {left}, {self.lanes}")
-            with text.when(text.emit(f"and i1 {one}, {few}")):
+            rest = text.emit(f"add i64 {n}, {self.lanes - 1}")
+            with text.repeated(column, rest, self.lanes) as j:
                 call("1m", j)
         return text.function(f"void @kernel(ptr noalias readonly %table) nounwind {_ATTRIBUTES}")
 

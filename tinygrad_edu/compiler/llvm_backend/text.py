@@ -31,7 +31,7 @@ class Target:
 
 #: This computer: eight registers of the smallest vector processors, two of the largest; tiles for 32 registers of 64
 #: bytes.
-HERE = Target(width=128, tile=64, rows=(8, 4, 2, 1), large=1 << 30, here=True)
+HERE = Target(width=128, tile=64, rows=(8, 4, 1), large=1 << 30, here=True)
 
 #: The tiles of smaller processors: 16 registers of 32 bytes, or 32 of 16; and 16 of 16.
 SMALLER, SMALLEST = (replace(HERE, tile=32, rows=rows, large=1 << 27) for rows in ((4, 2, 1), (2, 1)))
