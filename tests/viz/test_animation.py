@@ -313,5 +313,5 @@ def test_things_that_cannot_be_animated(tmp_path):
         viz.animate(y)
     with pytest.raises(DrawingError, match=r"seconds must be from 0\.02 to 60, got 0"):
         viz.animate(x, seconds=0)
-    with pytest.raises(UnknownFormatError, match=r"\.svg, \.png, \.apng or \.gif"):
+    with pytest.raises(UnknownFormatError, match=r"must end in one of \.svg, \.png, \.apng, \.gif$"):
         lecture().save(tmp_path / "L.webp")

@@ -74,7 +74,7 @@ def test_the_worksheet_as_a_page(tmp_path, capsys):
     assert text.count("<section>") == 4
     assert text == worksheet([exercise(3, 5000), exercise(3, 5001)]).html()
     assert "--count must be from 1 to 100, got 0" in refusal(main, "worksheet", "--count", "0")
-    with pytest.raises(UnknownFormatError, match=r"\.html or \.md"):
+    with pytest.raises(UnknownFormatError, match=r"unknown format: 'sheet.pdf' must end in one of \.html, \.md$"):
         worksheet([exercise()]).save(tmp_path / "sheet.pdf")
 
 

@@ -685,7 +685,7 @@ def test_the_page_is_one_small_file_without_addresses(micro, tmp_path):
     assert len(text) < 400_000  # for 152,593 values
     assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)\S+", text) == []
     assert "default-src 'none'" in text
-    with pytest.raises(UnknownFormatError, match=r"must end in \.html"):
+    with pytest.raises(UnknownFormatError, match=r"must end in one of \.html, \.htm$"):
         page.save(tmp_path / "x.svg")
 
 
@@ -767,7 +767,7 @@ def test_the_command_explores_a_run(run, tmp_path, capsys):
         (["RUN", "--text", ""], "the text is empty"),
         (["RUN", "--length", "0"], "a loss needs a character and the one that follows it"),
         (["RUN", "--text", "Ω"], "the character 'Ω' (U+03A9) at position 0, line 1, is not in the model's alphabet"),
-        (["a*a", "a=1", "-o", "x.svg"], "must end in .html"),
+        (["a*a", "a=1", "-o", "x.svg"], "unknown format: 'x.svg' must end in one of .html, .htm\n"),
         (["a*a", "a=1", "-o", "no/x.html"], "cannot write or read no/x.html: No such file or directory\n"),
     ],
 )

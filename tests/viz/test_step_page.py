@@ -348,5 +348,5 @@ def test_errors_of_graphs_a_page_cannot_show(tmp_path):
         y = y + x
     with pytest.raises(DrawingError, match=r"251 Values, a page shows at most 250; step through a part of it"):
         step_page(record(y))
-    with pytest.raises(UnknownFormatError, match=r"must end in \.html"):
+    with pytest.raises(UnknownFormatError, match=r"must end in one of \.html, \.htm$"):
         step_page(log_of(*LECTURE)).save(tmp_path / "L.svg")

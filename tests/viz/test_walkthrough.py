@@ -169,7 +169,7 @@ def test_files(tmp_path):
     assert "w\\[0\\]" in (tmp_path / "step.md").read_text(encoding="utf-8")
     assert "http" not in (tmp_path / "step.html").read_text(encoding="utf-8").replace("http-equiv", "")
     assert document.html() == viz.walkthrough(Neuron(1, rng=1), [1.0], 0.0).html()
-    with pytest.raises(UnknownFormatError, match=r"\.html, \.md or \.tex"):
+    with pytest.raises(UnknownFormatError, match=r"must end in one of \.html, \.md, \.tex$"):
         document.save(tmp_path / "step.pdf")
 
 

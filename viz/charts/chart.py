@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.console import visible
-from tinygrad_edu.files import write_atomically
 
-from ..errors import UnknownFormatError
+from ..rendering.formats import write_as
 from ..rendering.notebook import forms
 from ..rendering.picture_page import page
 from ..rendering.rasterize import rasterize
@@ -54,18 +52,14 @@ class Chart(ABC):
             LayoutError: no program on this machine can write this format; the message says what to install.
             OSError: the file cannot be written.
         """
-        path = Path(path)
-        kinds: dict[str, Callable[[], bytes]] = {
-            ".svg": lambda: self.svg().encode(),
-            ".html": lambda: self._page().encode(),
+        formats: dict[str, Callable[[], str | bytes]] = {
+            ".svg": self.svg,
+            ".html": self._page,
             ".png": lambda: rasterize(self._clean(), "png"),
             ".pdf": lambda: rasterize(self._clean(), "pdf"),
-            ".txt": lambda: visible(f"{self}\n").encode(),
+            ".txt": lambda: visible(f"{self}\n"),
         }
-        if path.suffix.lower() not in kinds:
-            raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(kinds)}")
-        write_atomically(path, kinds[path.suffix.lower()]())
-        return str(path)
+        return write_as(path, formats)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any

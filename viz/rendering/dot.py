@@ -16,21 +16,18 @@ import graphviz
 
 from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET
-from tinygrad_edu.files import write_atomically
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
-from ..errors import LayoutTimeout, UnknownFormatError
+from ..errors import LayoutTimeout
 from ..graph.fold import Box, Cluster, Edge, Picture
 from . import graphviz_program
+from .formats import write_as
 from .graphviz_program import text
 from .notebook import forms
 from .picture_page import page
 from .rows import split
 from .theme import themed
-
-PICTURE_FORMATS = ("svg", "png", "pdf", "html")
-TEXT_FORMATS = ("dot", "gv")
 
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no types
@@ -65,26 +62,18 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
         path = Path(directory or "", filename)
         if skip_existing and path.exists():
             return str(path)
-        format = path.suffix[1:].lower()
-        if format in TEXT_FORMATS:
-            data = self.source.encode()
-        elif format in PICTURE_FORMATS:
-            data = self._for_screens(format) if format in ("svg", "html") else self.render_bytes(format)
-        else:
-            raise UnknownFormatError(
-                f"unknown format: {path.name!r} must end in one of "
-                f"{', '.join(f'.{known}' for known in (*PICTURE_FORMATS, *TEXT_FORMATS))}"
-            )
-        write_atomically(path, data)
-        return str(path)
+        formats: dict[str, Callable[[], str | bytes]] = {
+            ".svg": self.svg,
+            ".png": lambda: self.render_bytes("png"),
+            ".pdf": lambda: self.render_bytes("pdf"),
+            ".html": lambda: page(self.svg(), self._words()),
+            **dict.fromkeys((".dot", ".gv"), lambda: self.source),
+        }
+        return write_as(path, formats)
 
     def svg(self) -> str:
         """The picture as SVG: dark on a dark screen, every number in full (see :mod:`viz.rendering.theme`)."""
         return themed(self.render_bytes("svg").decode(), self.picture)
-
-    def _for_screens(self, format: str) -> bytes:
-        svg = self.svg()
-        return (svg if format == "svg" else page(svg, self._words())).encode()
 
     def render_bytes(self, format: str, timeout: float | None = None) -> bytes:
         """The picture as ``"svg"``, ``"png"`` or ``"pdf"``; see :meth:`save` for what can go wrong."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygrad_edu.files import write_atomically
-
-from ..errors import UnknownFormatError
+from .formats import write_as
 from .notebook import framed
 
 
@@ -19,10 +17,7 @@ class Page:
 
     def save(self, path: str | Path) -> str:
         """Write the page; the name must end in ``.html``. Returns the path."""
-        if Path(path).suffix.lower() not in (".html", ".htm"):
-            raise UnknownFormatError(f"this is a page, which is HTML: {path} must end in .html")
-        write_atomically(path, self.html.encode())
-        return str(path)
+        return write_as(path, dict.fromkeys((".html", ".htm"), lambda: self.html))
 
     def __repr__(self) -> str:
         return f"Page({len(self.html):,} characters; .save('page.html') writes it)"

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu import Value
-from tinygrad_edu.files import write_atomically
 from tinygrad_edu.step_log import Chain, State, Step, StepLog, record
 
 from .. import style
-from ..errors import DrawingError, LayoutError, UnknownFormatError
+from ..errors import DrawingError, LayoutError
 from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
 from ..rendering import graphviz_program
+from ..rendering.formats import write_as
 from ..rendering.graphviz_program import text as dot_text
 from ..rendering.notebook import forms
 from ..rendering.templates import asset
@@ -51,17 +51,7 @@ class Animation:
 
     def save(self, path: str | Path) -> str:
         """Write it as ``.svg``, or as an animated ``.png`` (``.apng``) or ``.gif``. Returns the path."""
-        suffix = Path(path).suffix.lower()
-        if suffix == ".svg":
-            data = self.svg().encode()
-        elif suffix in (".png", ".apng"):
-            data = self.apng()
-        elif suffix == ".gif":
-            data = self.gif()
-        else:
-            raise UnknownFormatError(f"an animation is written as .svg, .png, .apng or .gif; got {path}")
-        write_atomically(path, data)
-        return str(path)
+        return write_as(path, {".svg": self.svg, ".png": self.apng, ".apng": self.apng, ".gif": self.gif})
 
     def __repr__(self) -> str:
         return f"Animation({len(self.log.steps):,} steps, {self.seconds:g} s each; .save('steps.svg') writes it)"

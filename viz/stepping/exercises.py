@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinygrad_edu.files import write_atomically
 from tinygrad_edu.step_log import Chain, StepLog, record, written_sum
 
 from .. import expressions, style
-from ..errors import DrawingError, ExpressionError, UnknownFormatError
+from ..errors import DrawingError, ExpressionError
+from ..rendering.formats import write_as
 from ..rendering.templates import asset, page
 from . import document_html, document_markdown
 
@@ -156,12 +156,7 @@ class Worksheet:
 
     def save(self, path: str | Path) -> str:
         """Write it as ``.html``, to print from a browser, or as ``.md``. Returns the path."""
-        suffix = Path(path).suffix.lower()
-        text = {".html": self.html, ".md": self.markdown}.get(suffix)
-        if text is None:
-            raise UnknownFormatError(f"a worksheet is written as .html or .md; got {path}")
-        write_atomically(path, text().encode())
-        return str(path)
+        return write_as(path, {".html": self.html, ".md": self.markdown})
 
     def markdown(self) -> str:
         """The text of the ``.md`` file."""

@@ -13,13 +13,13 @@ from typing import Any
 
 from tinygrad_edu import Value, no_grad, record_calls, topological_order
 from tinygrad_edu.calls import CallRecord
-from tinygrad_edu.files import write_atomically
 from tinygrad_edu.functional import cross_entropy, mse
 from tinygrad_edu.nested import values_in
 from tinygrad_edu.step_log import StepLog, record
 
 from .. import style
-from ..errors import DrawingError, UnknownFormatError
+from ..errors import DrawingError
+from ..rendering.formats import write_as
 from ..rendering.notebook import framed
 from . import document_html, document_latex, document_markdown
 from .calculation import Calculation, bracketed, origins_of
@@ -45,11 +45,7 @@ class Document:
 
     def save(self, path: str | Path) -> str:
         """Write it as ``.html``, ``.md`` or ``.tex``; returns the path."""
-        text = {".html": self.html, ".md": self.markdown, ".tex": self.latex}.get(Path(path).suffix.lower())
-        if text is None:
-            raise UnknownFormatError(f"a walk-through is written as .html, .md or .tex; got {path}")
-        write_atomically(path, text().encode())
-        return str(path)
+        return write_as(path, {".html": self.html, ".md": self.markdown, ".tex": self.latex})
 
     def markdown(self) -> str:
         """The text of the ``.md`` file."""
