@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+os.environ["TINYGRAD_EDU_KERNELS"] = ""  # tests compile everything, and leave nothing behind
 #: Lessons run in tests/lessons; their names are not module names.
 collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py"]
 if find_spec("torch") is None:  # an extra, not needed by the library and its tests

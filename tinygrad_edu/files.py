@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["OWN_FILE", "atomically", "is_at", "lock", "remove_leftovers", "write_atomically"]
+__all__ = ["OWN_FILE", "atomically", "cache_folder", "is_at", "lock", "remove_leftovers", "write_atomically"]
 
 OWN_FILE = getattr(os, "O_NOFOLLOW", 0)  # a link in a foreign folder may lead to any file
 _DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
@@ -48,6 +48,19 @@ else:
         except OSError:
             return unknown
         return True
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``$TINYGRAD_EDU_CACHE``, or that of the operating system."""
+    if chosen := os.environ.get("TINYGRAD_EDU_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "tinygrad_edu"
 
 
 def is_at(file: int, path: str | Path) -> bool:

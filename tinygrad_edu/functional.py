@@ -186,7 +186,7 @@ def add(a: Vector, b: Vector) -> list[Value]:
     except TypeError:
         vector(a, "add()"), vector(b, "add()")  # reports which operand is not a number
         raise
-    if set(map(type, sums)) != {Value}:
+    if not all(issubclass(kind, Value) for kind in set(map(type, sums))):
         vector(a, "add()"), vector(b, "add()")
         return [as_value(x) for x in sums]
     return sums

@@ -28,7 +28,7 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 
 from tinygrad_edu.errors import brief
-from tinygrad_edu.files import atomically, write_atomically
+from tinygrad_edu.files import atomically, cache_folder, write_atomically
 
 from ..errors import DataError
 from ..tokenizer import CharTokenizer
@@ -61,19 +61,6 @@ Sequences = Sequence[tuple[list[Any], ...]]
 
 
 # --- named texts ------------------------------------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """Return the folder of fetched texts: ``$TINYGRAD_EDU_CACHE``, or the operating system's folder for such files."""
-    if chosen := os.environ.get("TINYGRAD_EDU_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "tinygrad_edu"
 
 
 @brief

@@ -12,6 +12,7 @@ import pytest
 
 from tests.compiler.against_eager import agree, by_numpy, eager, error
 from tinygrad_edu import Value, maximum, minimum, ops
+from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Compiled, jit
 from tinygrad_edu.compiler.frontend import builtin_type
 from tinygrad_edu.compiler.frontend.tracers import dot
@@ -277,3 +278,12 @@ def test_what_is_no_sum_of_pairs_is_an_error_as_without_the_compiler() -> None:
     for run in (triples, lambda xs: jit(triples, w)([xs])):
         with pytest.raises(ValueError, match="too many values to unpack"):
             run([1.0, 2.0, 3.0])
+
+
+def test_a_dot_product_of_two_with_computed_constants() -> None:
+    a = Value(2.0)
+
+    def loss(x: float) -> Value:
+        return F.dot([Value(2.0) * Value(3.0), Value(1.0) * Value(5.0)], [x * a, x * a * a])
+
+    assert jit(loss, [a], dtype="float64")([1.0, -0.5]) == pytest.approx([loss(1.0).data, loss(-0.5).data]) == [32, -16]

@@ -38,7 +38,7 @@ ROOMS = {
     "program": ["ir", "interpreter", "passes", "autodiff", "updates", "fusion", "rematerialize", "holes"],
     "runtime": ["memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"],
     "backend": [],
-    "llvm_backend": ["text", "llvm_math", "codegen", "moves", "products", "steps", "plain", "in_place"],
+    "llvm_backend": ["text", "llvm_math", "code_cache", "codegen", "moves", "products", "steps", "plain", "in_place"],
     "numpy_backend": [
         "buffers",
         "elementwise",

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
-    "tinygrad_edu": 4_320,  # without the compiler
-    "tinygrad_edu/compiler": 12_640,
-    "gpt": 10_900,
+    "tinygrad_edu": 4_335,  # without the compiler
+    "tinygrad_edu/compiler": 12_810,
+    "gpt": 10_885,
     "viz": 15_210,
     "lessons": 8_400,
 }

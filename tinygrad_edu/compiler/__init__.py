@@ -10,9 +10,9 @@ may import from which.
     ``trace`` on ``tracers`` (the objects that stand in for numbers); ``module_templates``: calls of modules;
     ``structure``: how arguments and results are nested; ``simplify``: fewer, larger nodes, with a level each;
     ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``,
-    ``max`` and ``min``; ``indirect``: questions that a traced number cannot detect, such as ``(0.5).__lt__(x)``;
-    ``subscripts``: ``table[i]``; ``outside``: random numbers and clocks; ``surroundings``: what the function reads
-    besides its arguments
+    ``max``, ``min`` and ``sum``; ``indirect``: questions that a traced number cannot detect, such as
+    ``(0.5).__lt__(x)``; ``subscripts``: ``table[i]``; ``outside``: random numbers and clocks; ``surroundings``: what
+    the function reads besides its arguments
 
 ``vectorize``: packs of nodes become instructions
     ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their
@@ -26,8 +26,9 @@ may import from which.
 
 ``llvm_backend``: machine code, if llvmlite is installed
     ``text``: its words; ``llvm_math``: the operations in LLVM's language; ``codegen``: kernels of fused loops;
-    ``products``; ``moves``: look-ups in tables; ``steps``: which of them an instruction needs, and all in one call;
-    ``plain``: any instruction, one point after another; ``in_place``: a step of an optimizer as one kernel
+    ``code_cache``: machine code on disk; ``products``; ``moves``: look-ups in tables; ``steps``: which of them an
+    instruction needs, and all in one call; ``plain``: any instruction, one point after another; ``in_place``: a step
+    of an optimizer as one kernel
 
 ``wasm_backend``: the same kernels as a WebAssembly module, for browsers and Node
     ``binary``: the bytes of a module; ``layout``: its memory; ``texts``: the kernels in one text; ``module``: what

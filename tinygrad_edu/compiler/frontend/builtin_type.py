@@ -93,10 +93,13 @@ def _sum(*args: Any, **options: Any) -> Any:
 
 def _pairs(thing: Any) -> list[tuple[Any, Any]] | None:
     """Return x and y of a generator ``a * b for a, b in zip(x, y)`` that has not begun; None for anything else."""
-    if type(thing) is not GeneratorType or getgeneratorstate(thing) != GEN_CREATED:
+    if type(thing) is not GeneratorType:
         return None
-    swapped = _PRODUCTS.get(thing.gi_code.co_code)
-    pairs = thing.gi_frame.f_locals[".0"] if swapped is not None else None
+    try:
+        begun, swapped = getgeneratorstate(thing) != GEN_CREATED, _PRODUCTS.get(thing.gi_code.co_code)
+        pairs = None if begun or swapped is None else thing.gi_frame.f_locals[".0"]  # type: ignore[union-attr]
+    except PermissionError:  # where no code may be read, as in a lesson's practice
+        return None
     if type(pairs) is not zip:
         return None
     listed = list(pairs)
@@ -105,7 +108,7 @@ def _pairs(thing: Any) -> list[tuple[Any, Any]] | None:
     return [(y, x) for x, y in listed] if swapped else listed
 
 
-def _products(a: Any) -> tuple[GeneratorType[Any, Any, Any], ...]:
+def _products(a: Any) -> tuple[Any, Any]:
     return (x * y for x, y in a), (y * x for x, y in a)
 
 

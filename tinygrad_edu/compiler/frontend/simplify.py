@@ -11,9 +11,8 @@ each other; the packs of packs.py are made of them.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -33,7 +32,9 @@ from .tracers import (
 
 SUM = "sum"
 _REDUCTIONS = (SUM, ops.MAXIMUM, ops.MINIMUM)
+NEVER = 1 << 60  # later than any level
 _GIVEN = frozenset((INPUT, PARAMETER, RANDOM))
+_ABSORBED = frozenset((ops.ADD, ops.MUL, DOT))  # by a sum, if it alone uses them
 
 
 @dataclass(slots=True, eq=False)
@@ -154,17 +155,20 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
         node = made.get(i)
         return None if node is None else (node.op, node.site)
 
+    def kind_of_all(terms: tuple[int, ...]) -> Any:
+        first = kind(terms[0])
+        return first if first is not None and all(kind(t) == first for t in terms[1:]) else None
+
     plain: dict[
         int, tuple[Any, int, Any]
     ] = {}  # reductions whose terms are all of one kind: operation, line, that kind
     for node in nodes:
-        if node.op in _REDUCTIONS and not node.products:
-            terms = {kind(t) for t in node.args}
-            if len(terms) == 1 and None not in terms:
-                plain[node.result] = (node.op, node.site, terms.pop())
+        if node.op in _REDUCTIONS and not node.products and (terms := kind_of_all(node.args)) is not None:
+            plain[node.result] = (node.op, node.site, terms)
     sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of reductions there
     for node in nodes if plain else ():
-        if node.op not in (CALL, PICK) and not plain.keys().isdisjoint(_inputs(node)):
+        read = chain.from_iterable(node.products) if node.op is SUM else node.args
+        if node.op is not CALL and node.op is not PICK and not plain.keys().isdisjoint(read):
             for slot, x in _operands(node):
                 if x in plain:
                     sums.setdefault((node.op, node.site, slot), set()).add(plain[x])
@@ -225,12 +229,18 @@ def _share_and_fold(
     constants: dict[int, float] = {}
     constant_nodes: dict[str, int] = {}
     constant_ids: set[int] = set()
+    moved: set[int] = set()  # nodes that another one replaces: few
     seen: dict[tuple[Any, ...], int] = {}
     tables: list[tuple[int, ...]] = []
     inputs_of: list[tuple[int, ...]] = [()] * len(ops_)
 
+    def replace(i: int, by: int) -> None:
+        if by != i:
+            alias[i] = by
+            moved.add(i)
+
     def constant(i: int, number: float) -> None:
-        alias[i] = constant_nodes.setdefault(repr(number), i)
+        replace(i, constant_nodes.setdefault(repr(number), i))
         constants[alias[i]] = number
         constant_ids.add(alias[i])
 
@@ -246,9 +256,12 @@ def _share_and_fold(
             while len(tables) <= args[i][1]:
                 tables.append(tuple([alias[x] for x in body.tables[len(tables)]]))
             key = (PICK, alias[args[i][0]], tables[args[i][1]])
-            alias[i] = seen.setdefault(key, i)
+            replace(i, seen.setdefault(key, i))
         else:
-            inputs = inputs_of[i] = tuple([alias[x] for x in args[i]])
+            inputs = args[i]
+            if not moved.isdisjoint(inputs):
+                inputs = tuple([alias[x] for x in inputs])
+            inputs_of[i] = inputs
             if op is not DOT and not constant_ids.isdisjoint(inputs):
                 numbers = [constants.get(x) for x in inputs]
                 if None not in numbers:
@@ -258,12 +271,14 @@ def _share_and_fold(
                     except DomainError:
                         pass  # stays in the program, where running it reports the line
                 elif op is add and 0.0 in numbers:
-                    alias[i] = inputs[numbers.index(0.0) ^ 1]
+                    replace(i, inputs[numbers.index(0.0) ^ 1])
                     continue
                 elif op is mul and 1.0 in numbers and body.sites[i] not in scaling:
-                    alias[i] = inputs[numbers.index(1.0) ^ 1]
+                    replace(i, inputs[numbers.index(1.0) ^ 1])
                     continue
-            alias[i] = seen.setdefault((op, inputs), i)
+            first = seen.setdefault((op, inputs), i)
+            if first != i:
+                replace(i, first)
     while len(tables) < len(body.tables):
         tables.append(tuple([alias[x] for x in body.tables[len(tables)]]))
     return alias, constants, tables, inputs_of
@@ -275,12 +290,9 @@ def _scaling_lines(body: Body, written: list[int]) -> set[int]:
     Where such a line meets a 1 (the cosine of the first position's angle, say), the product stays: all executions of
     the line look the same then, and can be one instruction.
     """
-    ops_, args, constant = body.ops, body.args, ops.CONSTANT
-    return {
-        body.sites[i]
-        for i in written
-        if ops_[i] is ops.MUL and any(ops_[x] is constant and args[x][0] != 1.0 for x in args[i])
-    }
+    ops_, args, sites, mul = body.ops, body.args, body.sites, ops.MUL
+    scales = {i for i in written if ops_[i] is ops.CONSTANT and args[i][0] != 1.0}
+    return {sites[i] for i in written if ops_[i] is mul and not scales.isdisjoint(args[i])} if scales else set()
 
 
 def _sum(
@@ -293,6 +305,12 @@ def _sum(
 ) -> Node:
     """Collect the terms of a chain of additions that nothing else uses, from left to right."""
     ops_, add, mul = body.ops, ops.ADD, ops.MUL
+    if ops_[root] is not DOT:  # nearly always there is one operation
+        a, b = inputs_of[root]
+        if ops_[root] is mul:
+            return Node(root, SUM, (), [(a, b)], None, 1, body.sites[root])
+        if not (uses[a] == 1 and ops_[a] in _ABSORBED) and not (uses[b] == 1 and ops_[b] in _ABSORBED):
+            return Node(root, SUM, (a, b), [], None, 1, body.sites[root])
     products: list[tuple[int, int]] = []
     plain: list[int] = []
     count, site = 0, body.sites[root]
@@ -316,7 +334,12 @@ def _sum(
                 count += 2 * n - 1
                 continue
         plain.append(i)
-    if len(products) == 2 and not plain and all(a in constants or b in constants for a, b in products):
+    if (
+        len(products) == 2
+        and not plain
+        and ops_[root] is add
+        and all(a in constants or b in constants for a, b in products)
+    ):
         # x·c + y·s with constants c and s, as in a rotation, is work element by element: two products and their sum. As
         # a dot product of two terms it would be gathered from everywhere, and not become a matrix product.
         pair = inputs_of[root]
@@ -348,8 +371,12 @@ def _flatten_extreme(
 # --- the schedule --------------------------------------------------------------------------------------------------
 
 
-def _inputs(node: Node) -> Iterator[int]:
-    return chain(chain.from_iterable(node.products), node.args, node.detail if node.op is PICK else ())
+def _inputs(node: Node) -> Iterable[int]:
+    if node.op is PICK:
+        return node.args + node.detail  # type: ignore[no-any-return]
+    if len(node.products) < 2:
+        return node.products[0] + node.args if node.products else node.args
+    return chain(chain.from_iterable(node.products), node.args)
 
 
 def _kind(node: Node, body: Body) -> Any:
@@ -367,23 +394,33 @@ def _schedule(normal: Normal) -> None:
     level = [0] * len(body.ops)
     results = [body.calls[node.detail].outputs if node.op is CALL else [node.result] for node in normal.nodes]
     made = set(chain.from_iterable(results))
-    inputs = [made.intersection(_inputs(node)) for node in normal.nodes]  # what is given has no level
-    at: Counter[Any] = Counter()
+    inputs = [_made(node, made) for node in normal.nodes]
+    at: defaultdict[Any, int] = defaultdict(int)
     kinds = [_kind(node, body) for node in normal.nodes]
     for node, xs, outs, kind in zip(normal.nodes, inputs, results, kinds, strict=True):
-        node.level = 1 + max([level[x] for x in xs], default=0)
+        highest = 0
+        for x in xs:
+            if level[x] > highest:
+                highest = level[x]
+        node.level = highest = highest + 1
         for i in outs:
-            level[i] = node.level
-        at[kind, node.level] += 1
-    latest = [math.inf] * len(body.ops)
+            level[i] = highest
+        at[kind, highest] += 1
+    latest = [NEVER] * len(body.ops)
     for node, xs, outs, kind in zip(
         reversed(normal.nodes), reversed(inputs), reversed(results), reversed(kinds), strict=True
     ):
-        last = min(latest[i] for i in outs)
-        if last is not math.inf and last > node.level:
+        last = latest[outs[0]] if len(outs) == 1 else min([latest[i] for i in outs])
+        if node.level < last < NEVER:
             # max() keeps the first of several equal ones: the earliest level
-            node.level = max(range(node.level, int(last) + 1), key=lambda level, kind=kind: at[kind, level])  # type: ignore[misc]
+            node.level = max(range(node.level, last + 1), key=lambda level, kind=kind: at.get((kind, level), 0))  # type: ignore[misc]
         before = node.level - 1
         for x in xs:
             if latest[x] > before:
                 latest[x] = before
+
+
+def _made(node: Node, made: set[int]) -> Collection[int]:
+    """Return the inputs of a node that are computed; a few more do no harm, as what is given has no level."""
+    xs = _inputs(node)
+    return xs if type(xs) is tuple and len(xs) < 8 else made.intersection(xs)

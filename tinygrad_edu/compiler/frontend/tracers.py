@@ -686,14 +686,14 @@ def is_tracing() -> bool:
 def site_here(depth: int, body: Body | None = None) -> int:
     """The number of the place in the source that is being executed, ``depth`` frames up, in the record of ``body``."""
     frame = sys._getframe(depth)
-    while frame.f_globals.get("__name__") in transparent and frame.f_back is not None:
-        frame = frame.f_back
-    key = (frame.f_code, frame.f_lasti)
     trace = (body or current_body()).trace
-    number = trace.places.get(key)
-    if number is None:  # one line may have several positions: Python moves calls when it optimizes them
-        number = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
-        trace.places[key] = number
+    places = trace.places
+    while (number := places.get(key := (frame.f_code, frame.f_lasti))) is None:
+        if frame.f_globals.get("__name__") not in transparent or frame.f_back is None:
+            # One line may have several positions: Python moves calls when it optimizes them.
+            number = places[key] = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
+            break
+        frame = frame.f_back
     return number
 
 
@@ -703,7 +703,7 @@ transparent = {engine.__name__, __name__}
 
 def _record(op: Op, a: Any, b: Any) -> Any:
     """The two operations that make up nearly all of a network."""
-    body = current_body()
+    body = _body.get() or current_body()
     if type(a) is Tracer and a._body is body:
         i = a._node
     elif isinstance(a, (Value, Plain, Real)):

@@ -11,8 +11,10 @@ only in the table, so they share one kernel, which is compiled once.
 from __future__ import annotations
 
 import ctypes
-import itertools
+import hashlib
 import math
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -31,6 +33,7 @@ from ..program.fusion import (
 from ..program.ir import Access, Program
 from ..runtime import memory
 from ..runtime.views import View
+from . import code_cache
 from .llvm_math import Formulas, able
 from .text import HERE, SMALLER, SMALLEST, Target, Text
 
@@ -73,24 +76,51 @@ def available() -> bool:
     return _llvm() is not None
 
 
-_numbers = itertools.count()  # for names that differ, whichever threads compile
+#: The text already has vector loops: only its variables must move into registers. All the passes of a standard pipeline
+#: take ten times as long and produce code of the same speed.
+PASSES = ("sroa", "simplify_cfg", "instruction_combine")
+
+
+def _run_passes(module: Any, machine: Any, names: Sequence[str]) -> None:
+    llvm = _llvm()[0]
+    passes = llvm.create_new_module_pass_manager()
+    for name in names:
+        getattr(passes, f"add_{name}_pass")()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+
+
+@cache
+def _processor() -> str:
+    """Return what machine code depends on besides its text."""
+    llvm, machine, _ = _llvm()
+    features = llvm.get_host_cpu_features().flatten()
+    cpu = llvm.get_host_cpu_name()
+    return repr((sys.modules["llvmlite"].__version__, llvm.llvm_version_info, machine.triple, cpu, features, PASSES))
+
+
+_compiling = threading.RLock()
 
 
 @cache
 def _compiled(text: str) -> Callable[[int], None]:
     """Compile the function ``@kernel`` of a text; its argument is the address of its table."""
     llvm, machine, engine = _llvm()
-    name = f"kernel{next(_numbers)}"
-    module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
-    passes = llvm.create_new_module_pass_manager()
-    # The text already has vector loops: only its variables must move into registers. All the passes of a standard
-    # pipeline take ten times as long and produce code of the same speed.
-    passes.add_sroa_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_instruction_combine_pass()
-    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
-    engine.add_module(module)
-    engine.finalize_object()
+    kept = code_cache.folder() is not None
+    name = f"kernel_{hashlib.sha256(((_processor() if kept else '') + text).encode()).hexdigest()}"
+    with _compiling:
+        if not engine.get_function_address(name):  # another thread may have made it meanwhile
+            code = code_cache.find(name) if kept else None
+            if code is None:
+                module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
+                _run_passes(module, machine, PASSES)
+                if kept:
+                    code = machine.emit_object(module)
+                    code_cache.keep(name, code)
+                else:
+                    engine.add_module(module)
+            if code is not None:
+                engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+            engine.finalize_object()
     function: Callable[[int], None] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(name))
     return function
 
@@ -106,12 +136,7 @@ def wasm_object(text: str) -> bytes:
     machine = target.create_target_machine(opt=3, features="+simd128,+bulk-memory")
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
-    passes.add_sroa_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_instruction_combine_pass()
-    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    _run_passes(module, machine, ("always_inliner", *PASSES))
     return bytes(machine.emit_object(module))
 
 

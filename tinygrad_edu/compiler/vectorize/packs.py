@@ -43,7 +43,8 @@ class _Packing:
         for level in sorted(levels):
             packs: dict[Any, list[Node]] = {}
             # Python reads its own lists far faster, but copying everything does not pay off for a few nodes.
-            few = 8 * sum(map(self._reads, levels[level])) < len(self.block.array)
+            size = len(self.block.array)
+            few = 8 * len(levels[level]) < size and 8 * sum(map(self._reads, levels[level])) < size
             of: Any = self.block.array if few else self.block.array.tolist()
             for node in levels[level]:
                 packs.setdefault(self._pack_key(node, of), []).append(node)
@@ -69,25 +70,27 @@ class _Packing:
 
     def _pack_key(self, node: Node, of: Sequence[int]) -> Any:
         """Return what the nodes of a pack have in common; ``of`` is the array of every recorded node."""
-        if node.op is CALL:
+        op, args = node.op, node.args
+        if op is SUM:
+            products = node.products
+            if not products:
+                return (SUM, (), _runs([of[x] for x in args]))
+            arrays = [(of[a], of[b]) for a, b in products]
+            if any(a > b for a, b in (arrays if len(arrays) == 1 else set(arrays))):
+                # A product is written in the order of the arrays, so that x·w and w·x look the same.
+                node.products = [(x, y) if a <= b else (y, x) for (x, y), (a, b) in zip(products, arrays, strict=True)]
+                arrays = [(a, b) if a <= b else (b, a) for a, b in arrays]
+            return (SUM, _runs(arrays), _runs([of[x] for x in args]) if args else ())
+        if op is CALL:
             call = self.body.calls[node.detail]
             alias = self.normal.alias
             return (CALL, id(call.body), tuple(tuple(sorted({of[alias[x]] for x in port})) for port in call.inputs))
-        if node.op is PICK:
-            return (PICK, of[node.args[0]], len(node.detail), of[node.detail[0]])
-        if node.op is SUM:
-            arrays = [(of[a], of[b]) for a, b in node.products]
-            if any(a > b for a, b in set(arrays)):
-                # A product is written in the order of the arrays, so that x·w and w·x look the same.
-                node.products = [
-                    (x, y) if a <= b else (y, x) for (x, y), (a, b) in zip(node.products, arrays, strict=True)
-                ]
-                arrays = [(a, b) if a <= b else (b, a) for a, b in arrays]
-            return (SUM, _runs(arrays), _runs([of[x] for x in node.args]))
-        if node.op is ops.MAXIMUM or node.op is ops.MINIMUM:
-            runs = _runs([of[x] for x in node.args])
-            return (node.op, runs, len(runs) == len(node.args) == 2)
-        return (node.op, tuple([of[x] for x in node.args]))
+        if op is PICK:
+            return (PICK, of[args[0]], len(node.detail), of[node.detail[0]])
+        if op is ops.MAXIMUM or op is ops.MINIMUM:
+            runs = _runs([of[x] for x in args])
+            return (op, runs, len(runs) == len(args) == 2)
+        return (op, tuple([of[x] for x in args]))
 
     def _arrays(self, nodes: Sequence[Any]) -> list[Any]:
         """Return the array of each node, or the pair of arrays of each pair of nodes."""
@@ -311,9 +314,11 @@ def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
     return places, (n, 1, 1)
 
 
-def _runs(keys: Iterable[Any]) -> tuple[Any, ...]:
+def _runs(keys: list[Any]) -> tuple[Any, ...]:
     """Return the keys without immediate repetitions."""
-    return tuple(key for key, _ in groupby(keys))
+    if len(keys) < 3:
+        return tuple(keys[1:] if len(keys) == 2 and keys[0] == keys[1] else keys)
+    return tuple(map(itemgetter(0), groupby(keys)))
 
 
 def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]) -> list[list[list[Any]]]:

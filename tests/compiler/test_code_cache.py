@@ -1,0 +1,142 @@
+"""Machine code that one process keeps on disk for the next."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinygrad_edu.compiler import native
+from tinygrad_edu.compiler.llvm_backend import code_cache
+
+PROGRAM = """
+from tinygrad_edu import Value, jit
+from tinygrad_edu.compiler.llvm_backend import codegen, code_cache
+kept = []
+code_cache.keep, keep = lambda *what: kept.append(what) or keep(*what), code_cache.keep
+w = [Value(2.0), Value(-3.0)]
+loss = jit(lambda x: ((w[0] * x).tanh() + w[1] * x).exp(), w, dtype="float64")
+print(loss.value_and_grad([0.01 * i for i in range(50)]), loss.parameters.gradient.tolist(), len(kept))
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TINYGRAD_EDU_KERNELS", str(tmp_path / "kernels"))
+    return tmp_path / "kernels"
+
+
+def started() -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+
+
+def run() -> list[str]:
+    """Return the numbers that a fresh process finds, and how many kernels it compiled."""
+    process = started()
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    return out.rsplit(maxsplit=1)
+
+
+@pytest.mark.skipif(not native.available(), reason="needs llvmlite")
+def test_the_next_process_loads_what_one_has_compiled(place: Path) -> None:
+    numbers, count = run()
+    assert int(count) > 0
+    files = sorted(place.iterdir())
+    assert len(files) == int(count)
+    assert run() == [numbers, "0"]
+    # Damaged files are compiled and written again: cut off, changed, empty, or of another kernel.
+    content = [file.read_bytes() for file in files]
+    changed = bytes([*content[0][:-9], content[0][-9] ^ 1, *content[0][-8:]])
+    code_cache.keep("another", b"code")
+    another = (place / "another.o").read_bytes()
+    (place / "another.o").unlink()
+    for damaged in (content[0][:-1], changed, another, b"", b"\0" * 40):
+        for file in files:
+            file.write_bytes(damaged)
+        assert run() == [numbers, count]
+        assert [file.read_bytes() for file in files] == content
+        assert sorted(place.iterdir()) == files
+
+
+@pytest.mark.skipif(not native.available(), reason="needs llvmlite")
+def test_several_processes_at_once(place: Path) -> None:
+    processes = [started() for _ in range(3)]
+    found = {process.communicate()[0].rsplit(maxsplit=1)[0] for process in processes}
+    assert len(found) == 1
+    assert not list(place.glob("*.new"))
+    assert run() == [*found, "0"]
+
+
+@pytest.mark.skipif(not native.available(), reason="needs llvmlite")
+def test_without_a_folder_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").write_text("not a folder")
+    found = []
+    for chosen in ("", str(tmp_path / "file" / "inside")):
+        monkeypatch.setenv("TINYGRAD_EDU_KERNELS", chosen)
+        found.append(run()[0])
+        assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "expected"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/a"}, "/a/tinygrad_edu/kernels"),
+        ("linux", {"XDG_CACHE_HOME": ""}, "/home/me/.cache/tinygrad_edu/kernels"),
+        ("darwin", {}, "/home/me/Library/Caches/tinygrad_edu/kernels"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/tinygrad_edu/kernels"),
+        ("linux", {"TINYGRAD_EDU_CACHE": "/b"}, "/b/kernels"),
+        ("linux", {"TINYGRAD_EDU_CACHE": "/b", "TINYGRAD_EDU_KERNELS": "/c"}, "/c"),
+        ("linux", {"TINYGRAD_EDU_KERNELS": ""}, None),
+    ],
+    ids=lambda x: str(x) if isinstance(x, str) else None,
+)
+def test_the_folder(
+    system: str, variables: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TINYGRAD_EDU_KERNELS", "TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.setattr(sys, "platform", system)
+    found = code_cache.folder()
+    assert found == (None if expected is None else Path(expected))
+
+
+def test_the_folder_stays_small(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_cache, "LARGEST", 10_000)
+    monkeypatch.setattr(code_cache, "OFTEN", 2)
+    for n in range(12):
+        code_cache.keep(f"k{n}", bytes([n]) * 1_000)
+        os.utime(place / f"k{n}.o", (n, n))
+    left = [n for n in range(12) if code_cache.find(f"k{n}") == bytes([n]) * 1_000]
+    assert left == list(range(left[0], 12))  # the newest
+    assert 0 < left[0] < 8
+
+
+def test_the_name_has_everything_that_the_code_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not native.available():
+        pytest.skip("needs llvmlite")
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    native._processor.cache_clear()
+    before = native._processor()
+    for owner, name, other in (
+        (llvmlite, "__version__", "0.0"),
+        (llvm, "get_host_cpu_name", lambda: "another"),
+        (native, "PASSES", ("sroa",)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, other)
+            native._processor.cache_clear()
+            assert native._processor() != before
+    native._processor.cache_clear()
