@@ -113,6 +113,8 @@ def _product(views: _Views, order: tuple[int, int] | None) -> list[Kernel] | Non
     columns = _axes(shape, (out, a, b), [d for d in dims if used[d] == (True, False, True)])
     inner = _axes(shape, (a, b, out), [d for d in dims if not used[d][0]])
     rest = _axes(shape, (out, a, b), [d for d in dims if used[d] in ((True, True, True), (True, False, False))])
+    if not inner and rows and columns:  # each row times each column
+        inner = [(1, (0, 0, 0))]
     if not inner:
         return None
     if not any(steps[0] == item for _, steps in columns) and any(steps[0] == item for _, steps in rows):
