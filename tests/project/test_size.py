@@ -12,9 +12,9 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
     "tinygrad_edu/compiler": 12_810,
-    "gpt": 10_885,
-    "viz": 15_210,
-    "lessons": 8_400,
+    "gpt": 10_880,
+    "viz": 15_195,
+    "lessons": 8_375,
 }
 
 
