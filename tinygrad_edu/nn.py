@@ -244,15 +244,15 @@ class Module:
         values: list[Value] = []
         new: list[float] = []
         for name, parameter in own.items():
-            expected, numbers = shape(parameter), listed(state[name])
-            try:
-                got = shape(numbers)
+            expected, those = rectangle(parameter) or ((), [])
+            try:  # nearly always floats, without a call for each
+                got, floats = rectangle(its := listed(state[name]), float) or (shape(its), _flat_numbers(name, its))
             except ShapeError as error:
                 raise StateDictError(f"{name}: expected shape {expected}, got {error}") from None
             if expected != got:
                 raise StateDictError(f"{name}: expected shape {expected}, got {got}")
-            values += values_in(parameter)
-            new += found[1] if (found := rectangle(numbers, float)) else _flat_numbers(name, numbers)
+            values += those
+            new += floats
         for value, number in zip(values, new, strict=True):
             value.data = number
 

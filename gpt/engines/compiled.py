@@ -13,11 +13,10 @@ from tinygrad_edu import compiler
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Compiled
 from tinygrad_edu.gradient_stats import GradientStats
-from tinygrad_edu.nested import shape
 
 from ..config import TrainConfig
 from ..data.corpus import Sequences
-from ..model import GPT
+from ..model import GPT, parameter_shapes
 from ..sample import Scorer
 from .base import Engine, adamw_settings, transposed
 from .kv_cache import CachedScorer, in_evaluation
@@ -45,7 +44,7 @@ class CompiledEngine(Engine):
                 self._parameters.names, self._parameters.starts, self._parameters.sizes, strict=True
             )
         }
-        self._shapes = {name: shape(table) for name, table in model.named_parameters()}
+        self._shapes = dict(parameter_shapes(model.config))
         self.flow: list[GradientStats] = []
         self._train_loss = compiler.jit(model.loss, self._parameters, watch=False)
         # With dropout, training and evaluation are two programs.

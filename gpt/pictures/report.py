@@ -123,10 +123,10 @@ class Subject:
         model.eval()
         if this.first:
             end = LastBlocks(model, this.first)
-            compiled = compiler.jit(end.loss, compiler.Parameters(end))
+            compiled = compiler.jit(end.loss, compiler.Parameters(end), watch=False)
             compiled([[[v.data for v in row] for row in this.given]], [targets])
         else:
-            compiled = compiler.jit(model.loss, compiler.Parameters(model))
+            compiled = compiler.jit(model.loss, compiler.Parameters(model), watch=False)
             compiled([read], [targets])
         return compiled
 

@@ -71,16 +71,14 @@ def first_not_finite(graph: Graph, regions: Regions, largest: float = FINITE) ->
         given = ", ".join(style.number(x.data) for x in value.inputs)
         return f": {value.op.symbol} of {given}" if value.op is not None and value.inputs else ""
 
-    data = read(graph.values, "_number")
+    data, grads = read(graph.values, "_number"), read(graph.values, "_grad")
     if not _all_within(data, largest):
         node = next(node for node, x in enumerate(data) if not fine(x))
         number = style.number(data[node])
         words = f"The first number that is {what} is {number}, {whose(node)}{place(node)}{made(node)}."
         return Trouble(node, f"first {number}", words)
-    grads = read(graph.values, "_grad")
     for node in range(len(graph) - 1, -1, -1) if not _all_within(grads, largest) else ():
-        grad = grads[node]
-        if not -largest <= grad <= largest and grad is not NO_GRADIENT_YET:
+        if not -largest <= (grad := grads[node]) <= largest and grad is not NO_GRADIENT_YET:
             words = f"The first gradient that is {what} is {style.number(grad)}, that of {whose(node)}{place(node)}"
             for user in range(node + 1, len(graph)):
                 sent = graph.contributions(user) if node in graph.inputs[user] else None
@@ -152,24 +150,27 @@ def _gains(graph: Graph, regions: Regions, groups: dict[str, list[ModuleCall]]) 
     given: dict[int, set[int]] = {}
     for n, region in enumerate(tree):
         if region.call is not None:
-            own = {graph.index[v] for v in region.call.inputs if v in graph.index}
-            given[n] = own - {graph.index[v] for v in region.call.outputs if v in graph.index}
+            inputs_of = {graph.index[v] for v in region.call.inputs if v in graph.index}
+            given[n] = inputs_of - {graph.index[v] for v in region.call.outputs if v in graph.index}
     borders = set[int]().union(*given.values())
-    back: dict[int, dict[int, float]] = {}
+    into: dict[int, dict[int, float]] = {}  # what arrives at the borders, by the innermost call that sends it
     data, grads = read(graph.values, "_number"), read(graph.values, "_grad")
     for node, inputs in enumerate(graph.inputs):
         if borders.isdisjoint(inputs) or not (inside := call_of[home[node]]):
             continue
-        is_product = graph.values[node].op is MUL and grads[node] is not NO_GRADIENT_YET  # nearly all: no call for each
-        a, b, grad = inputs[0], inputs[-1], grads[node]
+        grad, a, b = grads[node], inputs[0], inputs[-1]
+        is_product = graph.values[node].op is MUL and grad is not NO_GRADIENT_YET  # nearly all: without a call for each
         sent = (grad * data[b], grad * data[a]) if is_product else graph.contributions(node)
+        its = into.setdefault(inside, {})
         for x, gradient in zip(inputs, sent or (), strict=False):
-            call = inside if x in borders else 0
-            while call:
-                if x in given[call]:
-                    its = back.setdefault(call, {})
-                    its[x] = its.get(x, 0.0) + gradient
-                call = call_of[tree[call].parent]
+            if x in borders:
+                its[x] = its.get(x, 0.0) + gradient
+    back: dict[int, dict[int, float]] = {}
+    for call, its in into.items():
+        while call:
+            own = back.setdefault(call, {})
+            own.update((x, own.get(x, 0.0) + gradient) for x, gradient in its.items() if x in given[call])
+            call = call_of[tree[call].parent]
     gains = {}
     for name, calls in groups.items():
         numbers = [number[id(call)] for call in calls if id(call) in number]

@@ -188,9 +188,9 @@ class Partition:
         common: dict[tuple[int, ...], int] = {}  # most leaves share their users with many others
         self._place: dict[int, int] = {}
         for leaf, calls in self.regions.users.items():
-            if calls not in common:
-                common[calls] = reduce(self._common, {group[call] for call in calls})
-            self._place[leaf] = common[calls]
+            if (place := common.get(calls)) is None:
+                place = common[calls] = reduce(self._common, {group[call] for call in calls})
+            self._place[leaf] = place
         for call, leaves in self.regions.given.items():
             outside = self.parent[group[call]]
             for leaf in leaves:
