@@ -5,7 +5,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 import viz
 from tests.viz.drawn_examples import gpt_loss
@@ -174,9 +174,13 @@ def test_a_chart_is_written(program, format, tmp_path):
 def test_a_chart_of_any_length_is_written(program, tmp_path):
     """Some versions of dot read no strings longer than 16,384 characters."""
     chart = viz.plot({"long": [float(i % 7) for i in range(3000)]})
+    [line] = re.findall(r'class="line" d="M([^"]*)"', chart._drawn())
+    points = [tuple(map(float, point.split(","))) for point in line.split(" L")]
+    assert len(points) == 3000
     rows = rows_of(rasterize(chart._drawn(), "png"))
-    blue = tuple(int(style.POSITIVE[i : i + 2], 16) for i in (1, 3, 5))
-    assert sum(blue == tuple(row[i : i + 3]) for row in rows[::7] for i in range(0, len(row), 3)) > 1000
+    blue = ImageColor.getrgb(style.POSITIVE)
+    assert all(blue in {pixel(rows, x, y + off) for off in (-1, 0, 1)} for x, y in points)
+    assert pixel(rows, points[0][0] - 10, 240.0) != blue != pixel(rows, points[-1][0] + 10, 240.0)
 
 
 def test_without_any_program_the_fix_is_named(monkeypatch, tmp_path):

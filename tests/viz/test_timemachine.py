@@ -153,8 +153,12 @@ def test_play_advances_by_itself_and_a_presenter_can_blank_the_screen(opened):
     check_shows(browser, FRAMES[0])
     browser.key("Escape")
     assert browser.evaluate("timer === null && $('play').getAttribute('aria-label') === 'play'")
+    look = "[document.querySelector('main'), document.body].map(e => getComputedStyle(e))"
+    shown = browser.evaluate(f"{look}.map(e => [e.visibility, e.backgroundColor])")
     browser.key(".")
-    assert browser.evaluate("document.body.classList.contains('blank')")
+    assert browser.evaluate(f"[{look}[0].visibility, {look}[1].backgroundColor]") == ["hidden", "rgb(0, 0, 0)"]
+    browser.key("Escape")
+    assert browser.evaluate(f"{look}.map(e => [e.visibility, e.backgroundColor])") == shown
 
 
 @pytest.mark.parametrize("width", [375, 900, 1400, 1920])
