@@ -28,7 +28,7 @@ from .frontend.structure import rebuild
 from .frontend.subscripts import own_subscripts
 from .frontend.surroundings import Surroundings
 from .frontend.trace import trace
-from .frontend.tracers import PARAMETER, Body, Trace, is_tracing
+from .frontend.tracers import Body, Trace, is_tracing
 from .numpy_backend.entry import NumpyBackend
 from .optim import AdamW, ArrayOptimizer
 from .parameters import FloatArray, Parameters
@@ -425,7 +425,7 @@ class Compiled:
         _all_slots(top, self.parameters)
         if not top.outputs:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
-        block = vectorize([simplify(body) for body in first.bodies], first.lines())
+        block = vectorize(map(simplify, first.bodies), first.lines())
         if self._watch and around.changed():  # by the function itself
             around = Surroundings(*self._roots)
         if around.uses("label"):
@@ -730,10 +730,6 @@ def _all_slots(top: Body, parameters: Parameters) -> None:
     """Give the outermost body one slot per tensor, in the order of the flat array."""
     order = [*range(len(parameters.names)), -1]
     number = [order.index(tensor) for tensor in top.slots]
-    for i, op in enumerate(top.ops):
-        if op is PARAMETER:
-            slot, place = top.args[i]
-            top.args[i] = (number[slot], place)
     for call in top.calls:
         call.slots = [number[s] for s in call.slots]
     top.slots = order
@@ -757,15 +753,21 @@ def _compare(first: Trace, second: Trace) -> None:
 
 
 def _differences(a: Body, b: Body) -> Iterator[tuple[int, str]]:
-    if a.ops == b.ops and a.args == b.args:
+    if a.ops == b.ops and a.args == b.args and a.parameters == b.parameters:
         return  # nearly always
+    own, other = _parameters(a), _parameters(b)
     for i, (x, y, p, q) in enumerate(zip(a.ops, b.ops, a.args, b.args, strict=False)):
         if x is not y:
             yield i, f"{_op_name(x)}, then {_op_name(y)}"
-        elif p != q and repr(p) != repr(q):
+        elif (p != q and repr(p) != repr(q)) or own.get(i) != other.get(i):
             yield i, f"{_args_text(x, p)}, then {_args_text(y, q)}"
     if len(a.ops) != len(b.ops):
         yield min(len(a.ops), len(b.ops)) - 1, f"{len(a.ops)} operations, then {len(b.ops)}"
+
+
+def _parameters(body: Body) -> dict[int, tuple[int, int]]:
+    """Return the tensor and the place of every node that is a parameter."""
+    return {node: (tensor, n) for tensor, nodes in body.parameters.items() for n, node in enumerate(nodes) if node >= 0}
 
 
 def _op_name(op: Any) -> str:

@@ -73,6 +73,11 @@ class Normal:
     constants: dict[int, float]
     operations: int  # recorded in the body itself, before anything was dropped
 
+    def free(self) -> None:
+        """Forget everything that has one entry for each node."""
+        for column in (self.nodes, self.alias, self.body.ops, self.body.args, self.body.sites):
+            column.clear()
+
 
 def simplify(body: Body) -> Normal:
     """Run all passes of this file over a body."""

@@ -41,10 +41,10 @@ from .diagnostics import (
 )
 
 #: What a node of a body is, where it is not an operation of the table. Its ``args`` are then:
-INPUT = "input"  # (port, place in it)
-PARAMETER = "parameter"  # (slot, place in it)
+INPUT = "input"  # (port,)
+PARAMETER = "parameter"  # nothing: they are listed in ``Body.parameters``
 PICK = "pick"  # (node of the index, number of the table of candidates)
-CALL = "call"  # (number of the call, which of its results)
+CALL = "call"  # (number of the call,)
 RANDOM = "random"  # (probability of 0, the other value)
 DOT = "dot"  # the nodes of one vector and then those of the other: the products and the sum, added from left to right
 # A constant has (the number,).
@@ -113,13 +113,13 @@ class Body:
         return self._tracer(self._append(op, args, site))
 
     def add_all(self, op: str, first: int, count: int, kind: Any = None) -> list[Any]:
-        """Record nodes with ``args`` (first, 0), (first, 1) …: those of a port, or the results of a call.
+        """Record nodes with ``args`` (first,): those of a port, or the results of a call.
 
         ``kind`` is the class of what stands for them, or a tuple with the class of each; Tracer unless said otherwise.
         """
         tracers: list[Any] = []
         kinds = kind if isinstance(kind, tuple) else repeat(kind or Tracer, count)
-        for node, kind in zip(self._append_all(op, first, range(count)), kinds, strict=True):
+        for node, kind in zip(self._append_all(op, (first,), count), kinds, strict=True):
             out = _new(kind)
             out._node = node
             out._body = self
@@ -138,11 +138,11 @@ class Body:
         self.sites.append(site)
         return len(self.ops) - 1
 
-    def _append_all(self, op: str, first: int, second: range) -> range:
+    def _append_all(self, op: str, args: tuple[int, ...], count: int) -> range:
         start = len(self.ops)
-        self.ops += [op] * len(second)
-        self.args += zip(repeat(first), second, strict=False)
-        self.sites += [0] * len(second)
+        self.ops += [op] * count
+        self.args += [args] * count
+        self.sites += [0] * count
         return range(start, len(self.ops))
 
     def slot(self, tensor: int) -> int:
@@ -170,7 +170,8 @@ class Body:
             tensor, place = self.trace.parameters.tensor_and_place(x)
             nodes = self._nodes_of(tensor, place + 1)
             if nodes[place] < 0:
-                nodes[place] = self._append(PARAMETER, (self.slot(tensor), place))
+                self.slot(tensor)
+                nodes[place] = self._append(PARAMETER, ())
             return nodes[place]
         if x.op is ops.CONSTANT:
             return self.number(x._number)
@@ -196,7 +197,8 @@ class Body:
             return row
         if max(row) >= 0 or any(map(_op_of, xs)):
             return None
-        known[first:end] = self._append_all(PARAMETER, self.slot(tensor), range(first, end))
+        self.slot(tensor)
+        known[first:end] = self._append_all(PARAMETER, (), len(xs))
         return known[first:end]
 
     def _nodes_of(self, tensor: int, end: int) -> list[int]:

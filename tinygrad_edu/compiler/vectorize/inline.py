@@ -190,7 +190,7 @@ class _Inlined:
         for a in dict.fromkeys(arrays.tolist()):
             among = np.flatnonzero(arrays == a)
             mine, shape = results[:, among], self.child.arrays[a].shape  # (calls, results in this array)
-            index = self.child.at[nodes[among], : len(shape)]
+            index = self.child.at[nodes[among], : len(shape)].astype(np.int64)
             if a < len(self.ports):
                 places = np.ravel_multi_index(tuple(index.T), shape).tolist() if shape else [0] * len(among)
                 given = np.array([[alias[call.inputs[a][p]] for p in places] for call in self.calls], np.int64)

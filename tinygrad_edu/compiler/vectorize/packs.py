@@ -336,10 +336,14 @@ def _segments(members: list[list[Any]], arrays: Callable[[list[Any]], list[Any]]
     return [list(segment) for segment in zip(*cut, strict=True)]
 
 
-def vectorize(normals: list[Normal], lines: list[str]) -> Placement:
-    """Return the last of these bodies, the function itself, as arrays and instructions; inner ones come first."""
+def vectorize(normals: Iterable[Normal], lines: list[str]) -> Placement:
+    """Return the last of these bodies, the function itself, as arrays and instructions; inner ones come first.
+
+    The records of all bodies are taken apart: only one is there as nodes, besides the others' arrays.
+    """
     blocks: dict[int, Placement] = {}
     for normal in normals:
         block = blocks[id(normal.body)] = Placement(normal, lines)
         _Packing(block, blocks)
+        normal.free()
     return block

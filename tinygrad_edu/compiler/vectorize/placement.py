@@ -36,7 +36,7 @@ class Placement:
         self.arrays: list[Array] = []
         self.instructions: list[Instruction] = []
         self.array = np.full(len(body.ops), -1, np.int64)
-        self.at = np.zeros((len(body.ops), _MAX_AXES), np.int64)
+        self.at = np.zeros((len(body.ops), _MAX_AXES), np.int32)  # most of the memory
         self.operations = normal.operations
         for port in body.ports:
             self.settle(port.nodes, self.new(Array(port.shape, port.kind)), grid(port.shape))
@@ -80,7 +80,7 @@ class Placement:
 
     def places_of(self, array: int, ids: IntArray) -> IntArray:
         """Return the indices of nodes that are all in this array."""
-        return self.at[ids, : len(self.arrays[array].shape)]
+        return self.at[ids, : len(self.arrays[array].shape)].astype(np.int64)
 
     def emit(self, op: str, loops: tuple[int, ...], out: Access, inputs: tuple[Operand, ...], **more: Any) -> None:
         """Add an instruction."""
