@@ -2,12 +2,17 @@
 
     python benchmarks/compile_time.py                # about a minute
     python benchmarks/compile_time.py --no-native    # as without llvmlite
+    python benchmarks/compile_time.py --start        # whole processes, from import to the last step; some minutes
 
 Programs without vectors (a chain, running sums, a sorting network, dynamic programming) are compiled in sizes that
 double, and for comparison three programs that the compiler is made for. For every size: the operations on Values of one
 call, the seconds to compile it with its gradient, and how long the compiled step (forward and gradient of one example)
 takes compared with the scalar engine. Each program ends with the exponent e of a fit, seconds = c · operations^e: 1 is
 linear. The steps alternate; all times are processor times. It is checked first that both find the same loss.
+
+``--start`` times whole processes: a thousand steps of a GPT on names, one name per step, written with lists as in a
+tutorial, with a program for each length or for names that are filled up to one; and one step of the GPTs of this
+project. Each runs without machine code on disk, and with what an earlier process has kept; the fastest of three counts.
 """
 
 from __future__ import annotations
@@ -15,21 +20,26 @@ from __future__ import annotations
 import argparse
 import datetime
 import gc
+import json
 import math
+import os
 import platform
 import random
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("TINYGRAD_EDU_KERNELS", "")  # everything is compiled, unless a measurement says otherwise
 
 from tinygrad_edu import Value, maximum, minimum, nn
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import Compiled, NumpyBackend, jit, native
+from tinygrad_edu.compiler import Adam, Compiled, NumpyBackend, jit, native
 
 #: A function of one example, its parameters, and the example.
 Program = tuple[Callable[[Any], Value], Any, list[float]]
@@ -209,17 +219,121 @@ def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
+# --- whole processes --------------------------------------------------------------------------------------------------
+
+
+def names(width: int, padded: bool) -> None:
+    """Train a GPT of one layer with four heads for 1,000 steps, on one name of 1 to 15 letters each."""
+    rng, end, positions, heads = random.Random(0), 26, 16, 4
+    size = width // heads
+
+    def matrix(rows: int, columns: int) -> list[list[Value]]:
+        return [[Value(rng.gauss(0.0, 0.08)) for _ in range(columns)] for _ in range(rows)]
+
+    token, place, head = matrix(27, width), matrix(positions, width), matrix(27, width)
+    query, key, value, out = (matrix(width, width) for _ in range(4))
+    wide, narrow = matrix(4 * width, width), matrix(width, 4 * width)
+
+    def linear(x: Any, w: Any) -> Any:
+        return [sum(a * b for a, b in zip(row, x, strict=True)) for row in w]
+
+    def softmax(xs: Any) -> Any:
+        largest = max(x.data for x in xs)
+        exps = [(x - largest).exp() for x in xs]
+        total = sum(exps)
+        return [e / total for e in exps]
+
+    def norm(x: Any) -> Any:
+        scale = (sum(a * a for a in x) / len(x) + 1e-5) ** -0.5
+        return [a * scale for a in x]
+
+    def losses(tokens: Any, count: int) -> Any:
+        keys: list[Any] = []
+        values: list[Any] = []
+        for t in range(count):
+            x = norm([a + b for a, b in zip(token[tokens[t]], place[t], strict=True)])
+            q, mixed = linear(norm(x), query), []
+            keys.append(linear(norm(x), key))
+            values.append(linear(norm(x), value))
+            for h in range(0, width, size):
+                scores = [sum(q[h + j] * k[h + j] for j in range(size)) / size**0.5 for k in keys]
+                share = softmax(scores)
+                mixed += [sum(share[i] * values[i][h + j] for i in range(t + 1)) for j in range(size)]
+            x = [a + b for a, b in zip(x, linear(mixed, out), strict=True)]
+            x = [a + b for a, b in zip(x, linear([a.relu() for a in linear(norm(x), wide)], narrow), strict=True)]
+            yield -softmax(linear(x, head))[tokens[t + 1]].log()
+
+    def loss(tokens: list[int]) -> Any:
+        return sum(losses(tokens, len(tokens) - 1)) / (len(tokens) - 1)
+
+    def padded_loss(tokens: list[int], weights: list[float]) -> Any:
+        return sum(a * w for a, w in zip(losses(tokens, positions), weights, strict=True))
+
+    model = [token, place, head, query, key, value, out, wide, narrow]
+    step = jit(padded_loss if padded else loss, model)
+    optimizer = Adam(step.parameters, lr=0.01)
+    for _ in range(1_000):
+        word = [end, *(rng.randrange(26) for _ in range(min(max(round(rng.gauss(6, 2)), 1), 15))), end]
+        rest = positions + 1 - len(word)
+        weights = [1 / (len(word) - 1)] * (len(word) - 1) + [0.0] * rest
+        step.value_and_grad(*([word + [0] * rest], [weights]) if padded else ([word],))
+        optimizer.step()
+
+
+def model(setting: str) -> None:
+    """Make a model of ``compiled.py`` and one step."""
+    import compiled as settings  # next to this file
+
+    made, tokens, targets = settings.make(setting)
+    jit(made.loss, made, watch=False).value_and_grad(tokens, targets)
+
+
+STARTS: dict[str, Callable[[], None]] = {
+    "names, width 16, a program per length": lambda: names(16, False),
+    "names, width 16, filled up": lambda: names(16, True),
+    "names, width 64, filled up": lambda: names(64, True),
+    "nano, batch 12": lambda: model("nano"),
+    "base, batch 16": lambda: model("base"),
+}
+
+
+def starts() -> None:
+    """Print the seconds of whole processes."""
+    print(f"{'':40}{'without':>10}{'with machine code on disk':>28}")
+    for name in STARTS:
+        fastest = []
+        with tempfile.TemporaryDirectory() as folder:
+            for kept in ("", folder):
+                environment = {**os.environ, "TINYGRAD_EDU_KERNELS": kept}
+                command = [sys.executable, __file__, "--only", name]
+                runs = [
+                    subprocess.run(command, env=environment, capture_output=True, check=True)
+                    for _ in range(4 if kept else 3)
+                ]
+                fastest.append(min(json.loads(run.stdout) for run in runs[bool(kept) :]))
+        print(f"{name:40}{fastest[0]:8.2f} s{fastest[1]:26.2f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", nargs="+", default=list(PROGRAMS), choices=list(PROGRAMS), help="which (all)")
     parser.add_argument("--turns", type=int, default=5, help="how often each step is timed (5)")
     parser.add_argument("--no-native", action="store_true", help="numpy only, as without llvmlite")
+    parser.add_argument("--start", action="store_true", help="time whole processes instead")
+    parser.add_argument("--only", choices=list(STARTS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.only:
+        STARTS[arguments.only]()
+        print(time.process_time())
+        return
     machine = native.available() and not arguments.no_native
     print(
         f"{datetime.date.today()}  {platform.python_implementation()} {platform.python_version()}, "
-        f"{'with' if machine else 'without'} llvmlite; processor time, one example"
+        f"{'with' if machine else 'without'} llvmlite; processor time"
     )
+    if arguments.start:
+        starts()
+        return
     print(f"{'':16}{'size':>6}{'operations':>12}{'compile':>10}{'eager':>12}{'compiled':>12}{'ratio':>8}")
     compiled(chain(10), machine)  # exclude what is made once per process
     for name in arguments.programs:

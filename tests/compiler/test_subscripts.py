@@ -173,3 +173,14 @@ def test_while_another_thread_traces_the_function_is_the_same() -> None:
     goes_on.set()
     thread.join()
     assert error(jit(loss, flat)([0, 1, 2]) * 2, expected) < 1e-6
+
+
+def test_a_table_in_a_list_of_parameters() -> None:
+    first, second = [[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]], [[Value(5.0)], [Value(6.0)]]
+
+    def loss(tokens: list[int]) -> Any:
+        return sum(first[t][0] * first[t][1] * second[t][0] for t in tokens)
+
+    for parameters in ([first, second], {"a": first, "b": [second]}, [*first, *second]):
+        compiled = jit(loss, parameters, dtype="float64")
+        assert compiled([[0, 1], [1, 1]]).tolist() == [loss([0, 1]).data, loss([1, 1]).data] == [82.0, 144.0]

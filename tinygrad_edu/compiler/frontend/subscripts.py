@@ -31,18 +31,21 @@ _held: dict[FunctionType, list[Any]] = {}  # how many traces use the other code 
 transparent.add(__name__)
 
 
+_ROWS = (list, tuple, TracedList)
+
+
 def choose(table: Any, index: Any) -> Any:
     """Do what ``table[index]`` does."""
     if type(index) not in TRACED:
         return table[index]
-    if type(index) is Index and type(table) in (list, tuple, TracedList) and table:
+    if type(index) is Index and type(table) in _ROWS and table:
         if all(isinstance(entry, Value) for entry in table):
             return index._pick_from(table)
-        if all(type(row) in (list, tuple) and row and all(isinstance(x, Value) for x in row) for row in table):
+        if all(type(row) in _ROWS and row and all(isinstance(x, Value) for x in row) for row in table):
             rows = [*table, chosen := index._pick_from(table)]
             chosen = tuple(chosen) if type(table[0]) is tuple else chosen
             if len({type(row) for row in table}) == 1:
-                current_body().trace.rows.update((id(row), (row, tuple(row))) for row in rows if type(row) is list)
+                current_body().trace.rows.update((id(row), (row, tuple(row))) for row in rows if isinstance(row, list))
                 return chosen
     try:
         return table[index]
