@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpt.config import GPTConfig
+from gpt.config import GPTConfig, preset
 from gpt.model import GPT
 from tests.compiler import in_node
 from tests.compiler.against_eager import eager, error
@@ -22,7 +22,7 @@ from tests.compiler.test_edges import CASES, IN_SINGLE, Swept, nearly_in_single,
 from tests.compiler.test_models import numbers, tokens
 from tinygrad_edu import Value, jit, nn
 from tinygrad_edu import functional as F
-from tinygrad_edu.compiler import SGD, AdamW
+from tinygrad_edu.compiler import SGD, AdamW, NumpyBackend
 from tinygrad_edu.compiler.wasm_backend import binary
 from tinygrad_edu.compiler.wasm_backend.module import Function, build
 from tinygrad_edu.errors import CompileError
@@ -100,6 +100,23 @@ def test_language_models(settings: Any) -> None:
     x, y = (tokens(2, config.block_size, vocab_size=config.vocab_size, seed=n) for n in (1, 2))
     model = GPT(config)
     agree(model.loss, model, x, y)
+
+
+@pytest.mark.parametrize(
+    ("activation", "dtype", "tolerance"), [("gelu", "float32", 1e-4), ("relu", "float64", 1e-9)], ids=["gelu", "relu"]
+)
+def test_every_tensor_of_nano(activation: str, dtype: str, tolerance: float) -> None:
+    """ReLU in double precision: in single, the sign of an input near 0 is another one by chance."""
+    model = GPT(GPTConfig(**{**preset("nano").model, "activation": activation}), seed=1)
+    batch = [tokens(1, model.config.block_size, vocab_size=model.config.vocab_size, seed=n) for n in (1, 2)]
+    plain = NumpyBackend(native=False)  # numpy's own functions: they share no text of a kernel
+    compiled = jit(model.loss, model, backend=plain, dtype=dtype, watch=False)
+    loss, own = compiled.value_and_grad(*batch), compiled.parameters
+    load(compiled.to_wasm(batch=1))
+    assert error(ask("step", batch), loss) < tolerance
+    found = ask("gradient")
+    for name, (start, shape) in own.tensors().items():
+        assert error(found[name], own.gradient[start : start + math.prod(shape)]) < tolerance, name
 
 
 @pytest.mark.parametrize("kind", ["AdamW", "SGD"])
