@@ -62,6 +62,17 @@ def test_the_next_process_loads_what_one_has_compiled(place: Path) -> None:
         assert sorted(place.iterdir()) == files
 
 
+@pytest.mark.skipif(not native.available() or os.name == "nt", reason="needs llvmlite, and permissions")
+def test_nothing_is_read_where_others_may_write(place: Path) -> None:
+    found = run()
+    assert run()[1] == "0"
+    for mode in (0o720, 0o702):
+        place.chmod(mode)
+        assert run() == found  # compiled once more
+    place.chmod(0o755)
+    assert run() == [found[0], "0"]
+
+
 @pytest.mark.skipif(not native.available(), reason="needs llvmlite")
 def test_several_processes_at_once(place: Path) -> None:
     processes = [started() for _ in range(3)]

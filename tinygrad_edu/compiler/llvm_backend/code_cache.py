@@ -5,8 +5,9 @@ It is in the folder ``kernels`` of :func:`tinygrad_edu.files.cache_folder`. The 
 any time.
 
 A file's name is a digest of everything that the code depends on, and its content begins with a digest of the name and
-the rest: what a damaged file had is compiled again. Files are renamed into place, so several processes may share the
-folder.
+the rest: what a damaged file had is compiled again. So nothing has to reach the disk before a file is renamed into
+place, as with ``files.atomically``, which would take longer than compiling; and several processes may share the folder.
+Nothing is read from a folder of another user, or from one in which others may write.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from ...files import cache_folder
@@ -46,6 +48,8 @@ def find(name: str) -> bytes | None:
     if place is None:
         return None
     try:
+        if not _is_own(place):
+            return None
         content = (place / f"{name}.o").read_bytes()
     except OSError:
         return None
@@ -72,6 +76,11 @@ def keep(name: str, code: bytes) -> None:
             _tidy(place)
     except OSError:
         pass  # a full or read-only disk: the program runs all the same
+
+
+def _is_own(place: Path) -> bool:
+    state = place.stat()
+    return sys.platform == "win32" or (state.st_uid == os.getuid() and not state.st_mode & 0o022)
 
 
 def _digest(name: str, code: bytes) -> bytes:
