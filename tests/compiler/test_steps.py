@@ -17,6 +17,7 @@ from tinygrad_edu.compiler.llvm_backend import codegen, products, steps, text
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
 from tinygrad_edu.compiler.program import holes
 from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
+from tinygrad_edu.compiler.runtime import memory
 
 pytestmark = pytest.mark.native
 
@@ -62,9 +63,18 @@ def test_products_match_numpy(shape: tuple[int, int, int], dtype: str) -> None:
         for shared in (False, True):
             runs, found, expected = product(*shape, batch, dtype, shared, plus=True)
             assert close(found, expected, shape[2])
+            assert runs.arrays[2].strides[0] % memory.CONFLICT or shape[0] <= memory.MANY_ROWS
             if max(shape[:2]) > 1 and (shape[2] > 1 or min(shape[:2]) > 8):
                 assert all(isinstance(step, codegen.Kernel) for step, _ in runs.steps)
                 assert len(runs._calls) == 1
+
+
+def test_each_row_times_each_column_has_a_kernel() -> None:
+    runs, _, expected = product(20, 30, 1, 1, "float32", shared=False, plus=False)
+    (kernel,) = steps.kernels(runs, runs.program.instructions[0], 1) or ()
+    runs.arrays[2][...] = 7.0
+    kernel.compiled()()
+    assert close(np.moveaxis(runs.outputs().reshape(20, 30, 1), -1, 0), expected, 1)
 
 
 def test_many_rows_and_many_terms_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,14 @@ def test_a_number_in_a_formula_is_placed_in_the_module_that_uses_it():
     assert sentence in legend(viz.draw(y, calls=calls))
 
 
+def test_a_nan_between_finite_numbers_is_marked():  # neither the largest nor the smallest of them is a NaN
+    b = Value(math.nan, label="b")
+    drawing = viz.draw(Value(2.0, label="a") * 3.0 + b * 0.5)
+    (mark,) = marked(drawing).values()
+    assert mark == (["‼ first NaN"], True)
+    assert "The first number that is not finite is NaN, b." in legend(drawing)
+
+
 def test_a_gradient_that_is_not_finite_is_marked_and_its_edges_are_not_gray():
     x = Value(0.0, label="x")
     y = x**0.5

@@ -158,12 +158,12 @@ def _product(views: _Views, order: tuple[int, int] | None) -> list[Kernel] | Non
     pack = column[2] != item or many
     if pack and k > LARGEST_PACKED:
         return None
+    pack_a = many and n > products.MANY_ROWS and (ak != item or row[1] % memory.CONFLICT == 0)
     place, size = 0, 2 * views.home.target.tile * k
     if pack:
-        scratch = views.home.local_memory(size + m * k * item)
+        scratch = views.home.local_memory(size + pack_a * m * k * item)
         kept.append(scratch)
         place = _address(scratch)
-    pack_a = many and n > products.MANY_ROWS and (ak != item or row[1] % memory.CONFLICT == 0)
     start += [place, place + size if pack_a else 0]
     table = [*start, m, n, k, row[1], ak, bk, column[2], row[0], int(pack), *products.bounds(bounds)]
     return [Kernel(products.tiled(views.double, views.home.target), table, kept)]

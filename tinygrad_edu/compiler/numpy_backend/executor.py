@@ -134,9 +134,10 @@ class NumpyExecutor(Executor):
         self._native = alone if isinstance(alone, machine.Kernel) else None
 
     def local_memory(self, size: int) -> Any:
-        """Return scratch memory for a kernel, shared by all kernels or separate."""
-        if size <= len(self._local):
-            return self._local
+        """Return scratch memory for a kernel: kernels that run one after another share it."""
+        for local in (self._local, *self.kept):
+            if size <= len(local):
+                return local
         self.kept.append(memory.empty((size,), np.uint8))
         return self.kept[-1]
 

@@ -18,17 +18,19 @@ Holes = dict[int, Any]
 def zeros(program: Program) -> Holes:
     """Return the masks of arrays whose other elements are exactly 0."""
     known: Holes = {n: a.mask for n, a in enumerate(program.arrays) if a.mask is not None and a.hole == 0.0}
+    written = set()
     for it in program.instructions:
         out = it.out.array
         if program.arrays[out].mask is not None:
             continue
         mask = None
-        if it.out.is_identity(program.arrays[out].shape, it.loops) and not it.accumulate:
+        if it.out.is_identity(program.arrays[out].shape, it.loops) and out not in written:
             if it.op == "fill" and it.value == 0.0:
                 mask = it.mask
             elif it.op in ("copy", "neg", "mul"):
                 mask = _kept(program, it, known)
         known.pop(out, None)
+        written.add(out)
         if mask is not None:
             known[out] = mask
     return known
