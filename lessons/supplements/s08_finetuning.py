@@ -254,7 +254,7 @@ final = kept[-1][1]
 assert final["answers"] > 0.85
 assert final["friendly"] > 0.85
 assert final["right"] > tuned["right"] - 0.15
-assert rewards[-1][0] > 0.1
+assert rewards[-1][0] > 0.2
 assert rewards[-1][1] < -3
 assert rewards[-1][0] < BETA * math.log(2) + 0.05
 

@@ -17,7 +17,7 @@ LINE = 64
 
 
 #: The length of a large page of memory. Linux gives them to arrays of numpy of at least two of them; with the usual
-#: pages of 4096 bytes, the processor loses half of its time looking up where the rows of a large matrix are.
+#: pages of 4096 bytes, the processor spends more of its time looking up where the rows of a large matrix are.
 PAGE = 1 << 21
 
 #: Rows that are a multiple of so many bytes apart compete for the same places in a cache.
