@@ -134,7 +134,7 @@ def test_the_page_s_text_matches_python_s(opened, case):
     log = log_of(*case)
     browser = opened(log)
     found = browser.evaluate(
-        """steps.map(s => [sentence(s), s.kind === "chain" ? why(s) : "", accumulation(s), question(s)])"""
+        """log.steps.map(s => [log.sentence(s), s.kind === "chain" ? log.why(s) : "", log.accumulation(s), log.question(s)])"""
     )
     for step, words in zip(log.steps, found, strict=True):
         chain = isinstance(step, Chain)
@@ -159,8 +159,8 @@ def test_what_if_equals_python(opened):
             now[name] = round(rng.uniform(-2.0, 2.0), rng.randint(0, 15))
             leaf = next(i for i, node in enumerate(log.nodes) if node.name == name)
             trouble, state, shown = browser.evaluate(f"""(box => {{
-                box.value = '{now[name]!r}'; box.dispatchEvent(new Event('change')); go(steps.length);
-                const s = state(steps.length);
+                box.value = '{now[name]!r}'; box.dispatchEvent(new Event('change')); go(log.steps.length);
+                const s = log.state(log.steps.length);
                 return [$('trouble').textContent, [s.data, s.gradients], {SHOWN}[{leaf}]]; }})"""
                 f"""(document.querySelector('[data-leaf="{leaf}"]'))""")  # fmt: skip
             assert trouble == ""
@@ -188,7 +188,7 @@ def test_what_if_refuses_undefined_results(opened):
         browser.evaluate(f"(box => {{ box.value = '{typed}'; box.dispatchEvent(new Event('change')); }})"
                          f"(document.querySelector('[data-leaf=\"{leaf}\"]'))")  # fmt: skip
         assert words in browser.evaluate("$('trouble').textContent")
-        assert browser.evaluate("data.slice(0, 2)") == [2, 4]
+        assert browser.evaluate("log.data.slice(0, 2)") == [2, 4]
     assert browser.console == []
 
 
@@ -268,7 +268,7 @@ def test_the_page_checks_answers_as_python_does(opened):
                 typed += [repr(step.after - term.contribution) for term in log.terms(step.input)]
             for answer in typed[:-1]:
                 mine = answers.judge(log, step, answer)
-                found = browser.evaluate(f"judge(steps[{i}], {json.dumps(answer)})")
+                found = browser.evaluate(f"log.judge(log.steps[{i}], {json.dumps(answer)})")
                 assert (found["right"], found["understood"]) == (mine.right, mine.understood), (answer, found, mine)
                 if mine.understood:
                     assert found["message"] == mine.message

@@ -54,7 +54,7 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
         "PICTURE": picture(log, positions(log)),
         "SENTENCES": f"<ol>{sentences}</ol>",
         "LOG": script_json(data),
-        "SCRIPT": asset("words.js") + slopes_in_javascript() + asset("step.js"),
+        "SCRIPT": asset("words.js") + slopes_in_javascript() + asset("steps.js") + asset("step.js"),
     }
     return Page(page("step.html", title or f"{name}, step by step", asset("step.css"), parts))
 
