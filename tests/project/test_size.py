@@ -13,7 +13,7 @@ BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
     "tinygrad_edu/compiler": 12_810,
     "gpt": 10_880,
-    "viz": 15_195,
+    "viz": 15_230,
     "lessons": 8_375,
 }
 

@@ -134,7 +134,8 @@ def test_the_page_s_text_matches_python_s(opened, case):
     log = log_of(*case)
     browser = opened(log)
     found = browser.evaluate(
-        """log.steps.map(s => [log.sentence(s), s.kind === "chain" ? log.why(s) : "", log.accumulation(s), log.question(s)])"""
+        """log.steps.map(s => [log.sentence(s), s.kind === "chain" ? log.why(s) : "", log.accumulation(s),
+            log.question(s)])"""
     )
     for step, words in zip(log.steps, found, strict=True):
         chain = isinstance(step, Chain)
