@@ -13,7 +13,8 @@ BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
     "tinygrad_edu/compiler": 12_810,
     "gpt": 10_880,
-    "viz": 15_230,
+    "viz": 15_230,  # without the playground
+    "viz/play": 6_000,
     "lessons": 8_375,
 }
 

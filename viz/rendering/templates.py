@@ -44,20 +44,20 @@ def page(name: str, title: str, style: str, parts: dict[str, str]) -> str:
     return fill(asset(name), {**common, **parts})
 
 
-def head(title: str, style: str, sources: str = "", nonce: str = "") -> str:
+def head(title: str, style: str, sources: str = "", nonce: str = "", scripts: str = "") -> str:
     """The head of a page, which may load nothing; ``sources`` are the exceptions, as in a Content-Security-Policy.
 
-    With a ``nonce``, only the styles and scripts that have it are used.
+    With a ``nonce``, only the styles and scripts that have it are used; ``scripts`` is what else may run.
     """
-    parts = {"TITLE": html.escape(title), "STYLE": page_colors() + style, "POLICY": policy(sources, nonce)}
+    parts = {"TITLE": html.escape(title), "STYLE": page_colors() + style, "POLICY": policy(sources, nonce, scripts)}
     parts["NONCE"] = f' nonce="{nonce}"' if nonce else ""
     return fill(asset("head.html"), parts)
 
 
-def policy(sources: str = "", nonce: str = "") -> str:
+def policy(sources: str = "", nonce: str = "", scripts: str = "") -> str:
     """The Content-Security-Policy of a page, as :func:`head` takes its parts."""
     inline = f"'nonce-{nonce}'" if nonce else "'unsafe-inline'"
-    return f"default-src 'none'; style-src {inline}; script-src {inline}; img-src data:{sources}"
+    return f"default-src 'none'; style-src {inline}; script-src {f'{inline} {scripts}'.strip()}; img-src data:{sources}"
 
 
 def script_json(data: object) -> str:

@@ -1,0 +1,1 @@
+"""The playground: the engine, training and a GPT in one offline page."""

@@ -1,0 +1,376 @@
+// The frame of all screens: settings and their controls, the address, the play bar, the Worker, what went wrong.
+const SCREENS = {};
+const FACTS = JSON.parse(document.getElementById("facts").textContent);
+const $ = id => document.getElementById(id);
+
+function screen(name, what) {
+  SCREENS[name] = { ...what, settings: { ...what.settings, seed: what.settings.seed ?? hidden("1"), speed: what.settings.speed ?? hidden("0", { live: true }) } };
+}
+
+// --- settings: how each is read from the address and shown ---------------------------------------------------------------
+const setting = (kind, label, value, more, read) => ({ kind, label, value, live: false, ...more, read });
+// A number on a scale; `log` for rates.
+function slider(label, value, more) {
+  return setting("slider", label, value, { step: 0.01, ...more }, text => within(Number(text), more));
+}
+function whole(label, value, more) {
+  return setting("whole", label, value, more, text => (Number.isInteger(Number(text)) ? within(Number(text), more) : undefined));
+}
+const within = (x, { min, max }) => (Number.isFinite(x) ? Math.min(max, Math.max(min, x)) : undefined);
+function choice(label, value, options, more) {
+  return setting("choice", label, value, { options, ...more }, text => (text in options ? text : undefined));
+}
+const tick = (label, value, more) => setting("tick", label, value, more, text => ({ 1: true, 0: false })[text]);
+const words = (label, value, more) => setting("words", label, value, more, text => text);
+// Without a control of its own.
+const hidden = (value, more) => setting("hidden", "", value, more, text => text);
+const written = x => (x === true ? "1" : x === false ? "0" : typeof x === "number" ? String(Number(x.toPrecision(12))) : x);
+
+// --- what is shown now ---------------------------------------------------------------------------------------------------
+const KEPT = {};  // the settings of screens that were left
+let now = null;  // { name, what, settings, view, worker, frame, … }
+const LOOKS = ["", "light", "dark", "beamer"];
+
+function address() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const names = Object.keys(SCREENS);
+  return { words, name: names.includes(words.get("screen")) ? words.get("screen") : names[0] };
+}
+function read(name, words) {
+  const settings = {};
+  for (const [key, one] of Object.entries(SCREENS[name].settings)) {
+    const text = words.get(key), given = text === null ? undefined : one.read(text);
+    settings[key] = given ?? one.value;
+  }
+  return settings;
+}
+function addressOf(name, settings, more = {}) {
+  const words = new URLSearchParams({ screen: name });
+  for (const [key, one] of Object.entries(SCREENS[name].settings)) if (settings[key] !== one.value) words.set(key, written(settings[key]));
+  for (const [key, value] of Object.entries(more)) if (value) words.set(key, value);
+  return `#${words}`;
+}
+const later = {};
+function soon(name, wait, act) {
+  clearTimeout(later[name]);
+  later[name] = setTimeout(act, wait);
+}
+let own = "";  // the address that this page wrote itself
+function remember() {
+  const { name, settings, step, running, view } = now;
+  const run = !running && step && view.repeats !== false ? step : "";
+  own = addressOf(name, settings, { run, theme: document.documentElement.dataset.theme, embed: document.body.dataset.embed });
+  history.replaceState(null, "", own);
+}
+
+// --- opening a screen ----------------------------------------------------------------------------------------------------
+function open() {
+  const { words, name } = address();
+  look(LOOKS.includes(words.get("theme")) ? words.get("theme") : "");
+  if (words.get("embed")) document.body.dataset.embed = "1";
+  if (now) { KEPT[now.name] = now.settings; now.worker?.terminate(); clearTimeout(later.make); clearTimeout(later.change); }
+  const what = SCREENS[name];
+  $("explained").hidden = true;
+  $("trouble").hidden = true;
+  now = { name, what, settings: read(name, words), questions: new Map(), step: 0, running: false, frame: null, locked: "" };
+  document.title = `${what.title} – playground`;
+  for (const link of $("tabs").children) link.toggleAttribute("aria-current", link.dataset.screen === name);
+  for (const link of $("tabs").children) if (link.hasAttribute("aria-current")) { link.setAttribute("aria-current", "page"); link.scrollIntoView({ block: "nearest", inline: "nearest" }); }
+  $("title").textContent = what.title;
+  $("lead").textContent = what.lead;
+  $("tasks").hidden = !what.tasks?.length;
+  $("tasks").open = false;
+  $("task-list").replaceChildren(...(what.tasks ?? []).map(text => element("li", {}, text)));
+  const place = $("place");
+  place.replaceChildren();
+  place.className = name;
+  LOOKED.clear();
+  Object.assign(document.body.dataset, { screen: name, step: "0", loss: "", val: "", error: "", busy: "1" });
+  now.worker = worker(now);
+  now.view = what.build(place, handle(now));
+  showState();
+  make(Number(words.get("run")) || 0);
+}
+function worker(mine) {
+  const made = new Worker(URL.createObjectURL(new Blob([$("worker").textContent], { type: "text/javascript" })));
+  made.onmessage = ({ data }) => { if (mine === now) HEARD[data.what](data, mine); };
+  made.onerror = event => fault(event.message);
+  return made;
+}
+function post(what, more = {}) {
+  now.worker.postMessage({ what, ...more });
+}
+function make(run = 0) {
+  $("trouble").hidden = true;
+  document.body.dataset.error = "";
+  document.body.dataset.busy = "1";
+  now.step = 0;
+  now.running = false;
+  post("make", { screen: now.name, settings: now.settings, run });
+  showState();
+}
+const HEARD = {
+  async asset({ name }) {
+    let bytes = null;
+    try { bytes = await asset(name); } catch { /* the Worker says what is missing */ }
+    now.worker.postMessage({ what: "asset", name, bytes });
+  },
+  frame(data, mine) {
+    Object.assign(mine, { frame: data.frame, step: data.step, running: data.running, loss: data.loss, val: data.val, undo: data.undo });
+    requestAnimationFrame(() => {
+      if (mine !== now) return;
+      try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
+      showState();
+      post("drawn");
+      if (!mine.running) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
+    });
+  },
+  trouble(data, mine) {
+    mine.running = false;
+    const text = data.step === undefined || /^step /.test(data.message) ? data.message : `Step ${data.step + 1}: ${data.message}`;
+    document.body.dataset.error = text;
+    document.body.dataset.busy = "";
+    $("trouble-text").textContent = text;
+    $("trouble-back").hidden = !("rate" in mine.settings) || !mine.undo;
+    $("trouble").hidden = false;
+    $("trouble").dataset.value = data.value ?? "";
+    showState();
+  },
+  fault({ message }) { fault(message); },
+  answer({ id, answer, error }, mine) {
+    const { resolve, reject } = mine.questions.get(id) ?? {};
+    mine.questions.delete(id);
+    error === undefined ? resolve?.(answer) : reject?.(new Error(error));
+  },
+};
+function fault(message) {
+  document.body.dataset.error = message;
+  document.body.dataset.busy = "";
+  $("trouble-text").textContent = `This page has a fault: ${message}`;
+  $("trouble-back").hidden = true;
+  $("trouble").hidden = false;
+}
+
+// Deflated bytes that stand in the page, or that a screen handed over.
+const HANDED = new Map();
+async function asset(name) {
+  if (HANDED.has(name)) return HANDED.get(name);
+  const place = $(`asset-${name}`);
+  if (!place) throw new Error(`this page has no ${name}`);
+  const text = atob(place.textContent), packed = Uint8Array.from(text, letter => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+const hasAsset = name => HANDED.has(name) || Boolean($(`asset-${name}`));
+
+// --- what a screen is given ----------------------------------------------------------------------------------------------
+let count = 0;
+function handle(mine) {
+  return {
+    get settings() { return mine.settings; },
+    get frame() { return mine.frame; },
+    get running() { return mine.running; },
+    get step() { return mine.step; },
+    get facts() { return FACTS; },
+    get locked() { return mine.locked; },
+    set locked(reason) { mine.locked = reason ?? ""; showState(); },
+    set, ask, edit: change => post("edit", { edit: change }), asset, hasAsset,
+    start, pause, reset: () => make(), undo: () => post("back"), once,
+    control, controls: (...names) => element("div", { class: "controls" }, names.map(control)),
+    explain, say: text => { $("said").textContent = text; },
+    hand(name, bytes) { HANDED.set(name, bytes); },
+    go(name, settings = {}) { location.hash = addressOf(name, { ...read(name, new URLSearchParams()), ...KEPT[name], ...settings }, { theme: document.documentElement.dataset.theme }); },
+  };
+}
+function ask(question) {
+  const id = ++count, { questions } = now;
+  post("ask", { id, question });
+  return new Promise((resolve, reject) => questions.set(id, { resolve, reject }));
+}
+function set(changes) {
+  const changed = Object.keys(changes).filter(key => now.settings[key] !== changes[key]);
+  if (!changed.length) return;
+  Object.assign(now.settings, changes);
+  for (const key of changed) for (const update of CONTROLS.get(key) ?? []) update(now.settings[key]);
+  const live = changed.every(key => now.what.settings[key].live);
+  if (changed.includes("speed")) post("speed", { speed: Number(now.settings.speed) });
+  if (live && changed.some(key => key !== "speed")) soon("change", 0, () => post("change", { settings: now.settings }));
+  if (!live) soon("make", 60, () => make());
+  showState();
+  soon("remember", 300, remember);
+}
+function start() {
+  if (now.locked || now.running) return;
+  $("trouble").hidden = true;
+  document.body.dataset.error = "";
+  document.body.dataset.busy = "1";
+  now.running = true;
+  post("start", { speed: Number(now.settings.speed) });
+  showState();
+}
+function pause() {
+  now.running = false;
+  post("pause");
+  showState();
+}
+function once() {
+  if (now.locked) return;
+  $("trouble").hidden = true;
+  document.body.dataset.error = "";
+  document.body.dataset.busy = "1";
+  post("step");
+}
+
+// --- controls ------------------------------------------------------------------------------------------------------------
+const CONTROLS = new Map();  // by setting: what shows a new value
+function control(name) {
+  const one = now.what.settings[name], id = `set-${name}`;
+  const give = value => set({ [name]: value });
+  const { input, update, more = [] } = INPUTS[one.kind](one, id, () => now.settings[name], give);
+  update(now.settings[name]);
+  CONTROLS.set(name, [update]);
+  const label = element("label", { for: id }, one.label);
+  const parts = one.kind === "tick" ? [input, label] : [label, input, ...more];
+  return element("div", { class: `control ${one.kind}`, title: one.help }, parts);
+}
+const INPUTS = {
+  slider(one, id, get, give) {
+    const { min, max, log, step } = one, places = 1000;
+    const to = x => (log ? (Math.log(x / min) / Math.log(max / min)) * places : x);
+    const from = t => (log ? Number((min * (max / min) ** (t / places)).toPrecision(2)) : Number(t));
+    const output = element("output", { for: id });
+    const range = log ? { min: 0, max: places, step: 1 } : { min, max, step };
+    const input = element("input", { id, type: "range", ...range, oninput: () => give(Math.min(max, Math.max(min, from(input.value)))) });
+    const update = x => { input.value = to(x); const text = one.text?.(x) ?? number(x); output.textContent = text; input.setAttribute("aria-valuetext", text); };
+    return { input, update, more: [output] };
+  },
+  whole(one, id, get, give) {
+    const input = element("input", { id, type: "number", min: one.min, max: one.max, step: 1, onchange: () => { const x = one.read(input.value); input.value = x ?? get(); if (x !== undefined) give(x); } });
+    const by = amount => element("button", { type: "button", "aria-label": `${one.label}: ${amount < 0 ? "one less" : "one more"}`, onclick: () => give(within(get() + amount, one)) }, amount < 0 ? "−" : "+");
+    return { input: element("span", { class: "stepper" }, by(-1), input, by(1)), update: x => { input.value = x; } };
+  },
+  choice(one, id, get, give) {
+    const input = element("select", { id, onchange: () => give(input.value) }, Object.entries(one.options).map(([value, text]) => element("option", { value }, text)));
+    return { input, update: x => { input.value = x; } };
+  },
+  tick(one, id, get, give) {
+    const input = element("input", { id, type: "checkbox", onchange: () => give(input.checked) });
+    return { input, update: x => { input.checked = x; } };
+  },
+  words(one, id, get, give) {
+    const input = element(one.rows ? "textarea" : "input", { id, rows: one.rows, placeholder: one.placeholder, maxlength: one.longest, spellcheck: "false", autocomplete: "off", oninput: () => give(input.value) });
+    return { input, update: x => { if (input.value !== x) input.value = x; } };
+  },
+  hidden: (one, id) => ({ input: element("span", { id }), update() {} }),
+};
+
+// --- play bar ------------------------------------------------------------------------------------------------------------
+const SPEEDS = { 0: "as fast as it goes", 60: "60 steps a second", 10: "10 steps a second", 2: "2 steps a second" };
+function showState() {
+  const { step, running, loss, val, undo, locked, view, what } = now;
+  const play = $("play");
+  play.textContent = running ? "❚❚" : "▶";
+  play.setAttribute("aria-label", running ? "pause" : "play");
+  play.disabled = $("step").disabled = Boolean(locked);
+  $("undo").disabled = !undo;
+  $("locked").textContent = locked;
+  const shown = loss === undefined ? "" : `${what.lossName ?? "loss"} ${number(loss)}${val === undefined ? "" : `, ${what.valName ?? "test"} ${number(val)}`}`;
+  $("status").textContent = view?.status?.() ?? `step ${step.toLocaleString("en-US")}${shown && `  ·  ${shown}`}`;
+  $("speed").value = now.settings.speed;
+  Object.assign(document.body.dataset, { step: String(step), loss: loss === undefined ? "" : String(loss), val: val === undefined ? "" : String(val) });
+}
+function look(theme) {
+  theme ? (document.documentElement.dataset.theme = theme) : delete document.documentElement.dataset.theme;
+  $("look").value = theme;
+  lookChanged();
+}
+$("play").onclick = () => (now.running ? pause() : start());
+$("step").onclick = once;
+$("undo").onclick = () => { $("trouble").hidden = true; document.body.dataset.error = ""; post("back"); };
+$("reset").onclick = () => make();
+$("new-seed").onclick = () => set({ seed: String(Number(now.settings.seed) + 1) });
+$("speed").append(...Object.entries(SPEEDS).sort(([a], [b]) => a - b || 0).map(([value, text]) => element("option", { value }, text)));
+$("speed").onchange = () => set({ speed: $("speed").value });
+$("look").onchange = () => { look($("look").value); remember(); };
+$("trouble-back").onclick = () => {
+  post("back", { count: 10 });
+  set({ rate: now.what.settings.rate.read(String(now.settings.rate / 2)) });
+  $("trouble").hidden = true;
+  document.body.dataset.error = "";
+};
+$("trouble-again").onclick = () => make();
+$("more").onclick = () => $("more").setAttribute("aria-expanded", String(document.querySelector("footer").classList.toggle("open")));
+$("link").onclick = async () => {
+  remember();
+  try { await navigator.clipboard.writeText(location.href); $("said").textContent = "The link to exactly this is in the clipboard."; }
+  catch { $("said").textContent = "Copy the address of this page: it holds all settings."; }
+};
+
+// --- the Python ----------------------------------------------------------------------------------------------------------
+$("python").onclick = () => {
+  $("python-text").textContent = now.view.python(now.settings, now.frame);
+  $("python-box").showModal();
+};
+$("python-copy").onclick = async () => {
+  const text = $("python-text");
+  try { await navigator.clipboard.writeText(text.textContent); $("python-copy").textContent = "Copied"; }
+  catch { getSelection().selectAllChildren(text); }
+  soon("copied", 1500, () => { $("python-copy").textContent = "Copy"; });
+};
+for (const close of document.querySelectorAll("dialog .close")) close.onclick = () => close.closest("dialog").close();
+
+// --- explanations: one number, where it comes from and where its gradient comes from ---------------------------------------
+let trail = [];
+async function explain(ref, back = false) {
+  const mine = now;
+  let told;
+  try { told = await ask({ what: "explain", ref }); } catch (error) { told = { title: "Nothing to explain", formula: error.message, rows: [], uses: [] }; }
+  if (mine !== now || !told) return;
+  if (!back) trail.push(ref);
+  const row = one => {
+    const inside = [element("span", { class: "what" }, one.text), element("span", { class: `value ${signWord(one.value)}` }, number(one.value)), one.grad === undefined ? null : element("span", { class: `value ${signWord(one.grad)}` }, number(one.grad))];
+    return element("li", {}, one.ref === undefined || one.ref === null ? element("div", {}, inside) : element("button", { type: "button", onclick: () => explain(one.ref) }, inside));
+  };
+  const part = (title, list) => (list?.length ? [element("h3", {}, title), element("ol", {}, list.map(row))] : []);
+  $("explained-body").replaceChildren(
+    element("h2", { id: "explained-title", tabindex: "-1" }, told.title),
+    element("p", { class: "big" }, `${number(told.value)}`, told.grad === undefined || told.grad === null ? null : element("small", {}, `  gradient ${number(told.grad)}`)),
+    ...(told.formula ? [element("p", { class: "formula" }, told.formula)] : []),
+    ...(told.numbers ? [element("p", { class: "formula" }, told.numbers)] : []),
+    ...part(told.rowsTitle ?? "computed from", told.rows),
+    ...part(told.usesTitle ?? "its gradient comes from", told.uses),
+    ...(told.more ? [element("p", {}, told.more)] : []),
+  );
+  const fresh = $("explained").hidden;
+  $("explained").hidden = false;
+  $("explained-back").disabled = trail.length < 2;
+  if (fresh) $("explained-title").focus();
+}
+$("explained-back").onclick = () => { trail.pop(); explain(trail.at(-1), true); };
+$("explained-close").onclick = () => { $("explained").hidden = true; trail = []; };
+
+// --- keys, tabs ------------------------------------------------------------------------------------------------------------
+addEventListener("keydown", event => {
+  const at = event.target;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (at.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], .keys")) return;
+  if (event.key === "Escape" && !$("explained").hidden) return $("explained-close").click();
+  const button = { " ": "play", ArrowRight: "step", ArrowLeft: "undo" }[event.key];
+  if (!button || (event.key === " " && at.closest?.("button, summary, a, input"))) return;
+  event.preventDefault();
+  if (!$(button).disabled) $(button).click();
+});
+document.addEventListener("visibilitychange", () => { if (document.hidden && now?.running) pause(); });
+addEventListener("hashchange", () => { if (location.hash !== own) open(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", lookChanged);
+$("tabs").addEventListener("click", event => {
+  const link = event.target.closest("[data-screen]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const { screen: name } = link.dataset;
+  if (name !== now.name) location.hash = addressOf(name, KEPT[name] ?? read(name, new URLSearchParams()), { theme: document.documentElement.dataset.theme, embed: document.body.dataset.embed });
+});
+function begin() {
+  Object.entries(SCREENS).forEach(([name, what], i) => $("tabs").append(element("a", { href: `#screen=${name}`, "data-screen": name }, element("span", { class: "nth" }, String(i + 1)), ` ${what.title}`)));
+  open();
+}

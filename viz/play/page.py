@@ -1,0 +1,90 @@
+"""The playground as one HTML file: no network, no server, nothing to install where it is opened.
+
+A screen has two halves: ``model_NAME.js`` computes, in a Worker, so that the page never freezes, and ``screen_NAME.js``
+shows. ``kit.js`` is the frame around all screens, ``worker.js`` counts the steps and keeps what undo needs.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from ..rendering.page import Page
+from ..rendering.templates import asset, fill, head, script_json
+
+__all__ = ["SCREENS", "play_page"]
+
+#: The screens, in the order of their tabs.
+SCREENS = tuple(
+    name
+    for name in ("point", "line", "network", "names", "read", "train")
+    if files("viz").joinpath("play", f"screen_{name}.js").is_file()
+)
+
+#: Scripts of the Worker before its models, and of the page before its screens.
+_WORKER = ("trouble.js", "chance.js", "scalars.js", "layers.js", "expression.js", "reader.js")
+_PAGE = ("plot.js", "kit.js")
+
+
+def play_page(
+    assets: Mapping[str, bytes] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    screens: Sequence[str] = SCREENS,
+    title: str = "Playground",
+) -> Page:
+    """Make the page.
+
+    Args:
+        assets: bytes by name that a screen asks for, such as a text or the weights of a model; deflated in the page.
+        facts: what the screens know about them, as JSON.
+        screens: those to put in; the first one is shown.
+        title: of the page.
+
+    >>> page = play_page(screens=["point"])
+    >>> page
+    Page(...characters; .save('page.html') writes it)
+    """
+    parts = {
+        "HEAD": head(
+            title, _script("play.css"), sources="; worker-src blob:; child-src blob:", scripts="'wasm-unsafe-eval'"
+        ),
+        "FACTS": script_json(dict(facts or {})),
+        "ASSETS": "".join(_asset(name, data) for name, data in (assets or {}).items()),
+        "WORKER": worker_script(screens),
+        "SCRIPT": page_script(screens),
+    }
+    return Page(fill(_script("play.html"), parts))
+
+
+def worker_script(screens: Sequence[str] = SCREENS) -> str:
+    """Return the program of the Worker, with the models of some screens."""
+    step = files("tinygrad_edu").joinpath("compiler", "wasm_backend", "step.js").read_text(encoding="utf-8")
+    models = [_script(f"model_{name}.js") for name in screens]
+    return "\n".join([asset("words.js"), _engine(), *map(_script, _WORKER), step, *models, _script("worker.js")])
+
+
+def _engine() -> str:
+    from . import engine  # type: ignore[attr-defined]
+
+    return str(engine.table_in_javascript() + engine.class_in_javascript())
+
+
+def page_script(screens: Sequence[str] = SCREENS) -> str:
+    """Return the program of the page, with some screens."""
+    return "\n".join(
+        [asset("words.js"), *map(_script, _PAGE), *(_script(f"screen_{name}.js") for name in screens), "begin();\n"]
+    )
+
+
+def _script(name: str) -> str:
+    file = files("viz").joinpath("play", name)
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _asset(name: str, data: bytes) -> str:
+    packed = base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+    return f'<script type="application/octet-stream" id="asset-{name}">{packed}</script>\n'

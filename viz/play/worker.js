@@ -1,0 +1,144 @@
+// In the Worker: one model of one screen at a time. It counts steps, plays, and keeps what undo needs.
+const RING = 200;  // steps that can be taken back
+const RING_BYTES = 64e6;
+const HISTORY = 2000;  // points of a curve; more are thinned out
+const SLICE = 12;  // milliseconds of training before the messages of the page are read
+
+let model = null, turn = 0, settings = {};
+let step = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
+let ring = [], history = { steps: [], losses: [], vals: [] }, speed = 0, due = 0;
+
+const WAITING = new Map();  // assets that were asked for
+function asset(name) {
+  return new Promise((resolve, reject) => { WAITING.set(name, { resolve, reject }); postMessage({ what: "asset", name }); });
+}
+
+onmessage = async ({ data }) => {
+  if (data.what === "asset") {
+    const { resolve, reject } = WAITING.get(data.name);
+    data.bytes ? resolve(data.bytes) : reject(new Trouble(`this page has no ${data.name}`));
+    return;
+  }
+  if (data.what === "drawn") { undrawn = false; return show(); }
+  try {
+    await ACTIONS[data.what](data);
+  } catch (error) {
+    report(error, data.id);
+  }
+};
+
+const ACTIONS = {
+  async make({ screen, settings: given, run }) {
+    const mine = ++turn;
+    running = false;
+    model = null;
+    settings = given;
+    const fresh = await (MODELS[screen].make ? MODELS[screen].make(given, asset) : new MODELS[screen](given));
+    if (mine !== turn) return;  // the page has asked for another one since
+    model = fresh;
+    step = 0;
+    ring = [];
+    history = { steps: [], losses: [], vals: [] };
+    note();
+    if (run > 0) { until = run; speed = 0; start(); } else show(true);
+  },
+  start({ speed: wanted }) { until = Infinity; speed = wanted; start(); },
+  speed({ speed: wanted }) { speed = wanted; due = performance.now(); },
+  pause() { running = false; show(true); },
+  async step() { running = false; await one(); show(true); },
+  back({ count = 1 }) {
+    running = false;
+    for (let n = 0; n < count && ring.length; n++) takeBack();
+    show(true);
+  },
+  async change({ settings: given }) { settings = given; await model?.change?.(given); show(true); },
+  async edit({ edit }) {
+    if (!model) return;
+    remember();
+    await model.edit(edit);
+    replaceLast();
+    show(true);
+  },
+  async ask({ id, question }) { postMessage({ what: "answer", id, answer: await model.ask(question) }); },
+};
+
+function start() {
+  if (running || !model) return;
+  running = true;
+  due = performance.now();
+  next();
+}
+const channel = new MessageChannel();
+channel.port1.onmessage = () => slice();
+const next = () => channel.port2.postMessage(0);
+
+async function slice() {
+  if (!running || busy) return;
+  busy = true;
+  const mine = turn, begun = performance.now();
+  try {
+    do {
+      if (step >= until) { running = false; break; }
+      if (speed && performance.now() < due) break;
+      due += speed ? 1000 / speed : 0;
+      await one();
+    } while (running && mine === turn && performance.now() - begun < SLICE);
+  } catch (error) {
+    running = false;
+    report(error);
+  }
+  busy = false;
+  if (mine !== turn) return running ? next() : undefined;
+  show(!running);
+  if (running) speed ? setTimeout(next, Math.max(0, due - performance.now())) : next();
+}
+async function one() {
+  if (!model) return;
+  remember();
+  await model.step();
+  step++;
+  if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
+  note();
+  changed = true;
+}
+function remember() {
+  const kept = model.keep();
+  if (kept === undefined) return;
+  ring.push({ kept, step, loss: model.loss, val: model.val });
+  const bytes = sizeOf(kept);
+  while (ring.length > RING || (ring.length > 2 && ring.length * bytes > RING_BYTES)) ring.shift();
+}
+const sizeOf = x => ArrayBuffer.isView(x) ? x.byteLength : x && typeof x === "object" ? Object.values(x).reduce((sum, y) => sum + sizeOf(y), 0) : 8;
+function takeBack() {
+  const last = ring.pop();
+  model.back(last.kept);
+  step = last.step;
+  [model.loss, model.val] = [last.loss, last.val];
+  while (history.steps.at(-1) > step) for (const list of Object.values(history)) list.pop();
+}
+function note() {
+  if (model.loss === undefined) return;
+  history.steps.push(step);
+  history.losses.push(model.loss);
+  history.vals.push(model.val ?? NaN);
+  if (history.steps.length > HISTORY) for (const [name, list] of Object.entries(history)) history[name] = list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
+}
+function replaceLast() {
+  if (history.steps.length && model.loss !== undefined) { history.losses[history.losses.length - 1] = model.loss; history.vals[history.vals.length - 1] = model.val ?? NaN; }
+}
+// One frame at a time: the next one is made when the page has drawn the last.
+function show(force = false) {
+  if (!model) return;
+  if (force) changed = true;
+  if (undrawn || !changed) return;
+  undrawn = true;
+  changed = false;
+  const frame = { ...model.frame(), history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
+  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, undo: ring.length });
+}
+function report(error, id) {
+  const sentence = error instanceof Trouble;
+  if (id !== undefined) postMessage({ what: "answer", id, error: error.message });
+  else postMessage({ what: sentence || error instanceof RangeError ? "trouble" : "fault", message: error.message, stack: error.stack, step, value: error.value ?? null });
+  if (model) show(true);
+}
