@@ -69,7 +69,7 @@ ROOMS_OF_GPT = [
 ]
 FLOOR_OF_GPT = {name: floor for floor, names in enumerate(ROOMS_OF_GPT) for name in names}
 #: The floors of viz, all of them folders: a file imports from its own folder and from lower ones.
-DRAWN = ["graph", "rendering", "charts", "pages", "stepping", "play", "commands"]
+DRAWN = ["graph", "rendering", "charts", "play", "pages", "stepping", "commands"]
 
 
 def imports(path, source):

@@ -1,59 +1,8 @@
-// The page replays a step log that Python recorded. When a leaf is changed, the same steps are recomputed here, by a
-// table with the same rows as tinygrad_edu/ops.py; a test keeps the two tables equal.
+// The page replays a step log that Python recorded. When a leaf is changed, the same steps are recomputed here, by the
+// table OPS, which the page gets from the library.
 const DATA = JSON.parse(document.getElementById("log").textContent);
+const fail = words => { throw new Trouble(words); };
 const number = x => typeof x === "string" ? Number(x) : x;  // JSON has no NaN: it comes as a word
-
-// --- the table of operations: value and local derivatives ------------------------------------------------------------
-function erfc(x) {
-  if (x < 0) return 2 - erfc(-x);
-  if (x < 2) {  // a series of positive terms: nothing cancels
-    let term = x, sum = x;
-    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) { term *= 2 * x * x / (2 * n + 1); sum += term; }
-    return 1 - 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
-  }
-  let fraction = 0;  // the continued fraction, from the outside in
-  for (let n = 200; n > 0; n--) fraction = n / 2 / (x + fraction);
-  return Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
-}
-const fail = words => { throw new Error(words); };
-const whole = x => Number.isInteger(x);
-function power(a, b) {
-  if (a === 0 && b < 0) fail(`${short(a)} ** ${short(b)}: zero to a negative power is a division by zero`);
-  if (a < 0 && !whole(b) && isFinite(a) && isFinite(b)) fail(`(${short(a)}) ** ${short(b)}: a negative base with a fractional exponent has no real answer`);
-  if (a === 1 || b === 0) return 1;  // as in IEEE arithmetic, which JavaScript leaves here
-  if (a === -1 && !isFinite(b) && b === b) return 1;
-  return Math.pow(a, b);
-}
-function extreme(pick) {
-  return { f: (...x) => x.some(v => v !== v) ? NaN : pick(...x),
-           d: (...x) => { const out = x.pop(); if (out !== out) return x.map(() => NaN); const share = 1 / (x.filter(v => v === out).length || 1); return x.map(v => v === out ? share : 0); } };
-}
-const sigmoid = a => a >= 0 ? 1 / (1 + Math.exp(-a)) : Math.exp(a) / (1 + Math.exp(a));
-const finite = name => a => isFinite(a) || a !== a ? Math[name](a) : fail(`${name} of infinity has no answer`);
-// What is computed; the local derivatives are those of SLOPES, which the page gets from the library, but for overrides.
-const OPS = {
-  add: { f: (a, b) => a + b },
-  sub: { f: (a, b) => a - b },
-  mul: { f: (a, b) => a * b },
-  div: { f: (a, b) => b === 0 ? fail(`${short(a)} / 0: division by zero has no answer`) : a / b },
-  pow: { f: power, d: (a, b, out) => [b === 0 ? 0 : a === 0 && b < 1 ? Infinity : b * power(a, b - 1), out * (a > 0 ? Math.log(a) : a === 0 ? 0 : NaN)] },
-  neg: { f: a => -a },
-  exp: { f: Math.exp },
-  log: { f: a => a <= 0 ? fail(`log(${short(a)}): the logarithm needs a positive number`) : Math.log(a) },
-  sqrt: { f: a => a < 0 ? fail(`sqrt(${short(a)}): the square root of a negative number is not real`) : Math.sqrt(a) },
-  tanh: { f: Math.tanh },
-  sigmoid: { f: sigmoid },
-  relu: { f: a => a > 0 || a !== a ? a : 0 },
-  gelu: { f: a => a === -Infinity ? 0 : 0.5 * a * erfc(-a * Math.SQRT1_2),
-          d: a => { const p = Math.exp(-0.5 * a * a) / Math.sqrt(2 * Math.PI); return [0.5 * erfc(-a * Math.SQRT1_2) + (p ? a * p : 0)]; } },
-  sin: { f: finite("sin") },
-  cos: { f: finite("cos") },
-  abs: { f: Math.abs },
-  maximum: extreme(Math.max),
-  minimum: extreme(Math.min),
-  detach: { f: a => a, d: null },
-};
-for (const name in OPS) OPS[name] = { d: SLOPES[name], ...OPS[name], ...DATA.ops[name] };
 
 // --- the log ---------------------------------------------------------------------------------------------------------
 const NODES = DATA.nodes.map(([name, data, op, inputs]) => ({ name, data: number(data), op, inputs, leaf: op === null, constant: op === "constant" }));

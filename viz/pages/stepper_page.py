@@ -9,12 +9,11 @@ from __future__ import annotations
 import html
 import math
 
-from tinygrad_edu import ops
-from tinygrad_edu.formulas import expression, slopes
 from tinygrad_edu.step_log import Node, StepLog
 
 from .. import style
 from ..errors import DrawingError
+from ..play.engine import table_in_javascript
 from ..rendering.page import Page
 from ..rendering.positions import Positions, lay_out
 from ..rendering.templates import asset, page, script_json
@@ -37,43 +36,15 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
             f"from a Value nearer to the leaves, or use the terminal, which takes any size"
         )
     data = {**log.as_data(), "quiz": quiz}
-    used = {node.op for node in log.nodes if node.op is not None and node.op is not ops.CONSTANT}
-    data["ops"] = {
-        op.name: {
-            "symbol": op.symbol,
-            "arity": op.arity,
-            "formula": op.formula,
-            "derivatives": list(op.derivative_formulas),
-        }
-        for op in ops.TABLE
-        if op in used
-    }
     sentences = "".join(f"<li>{html.escape(log.sentence(step))}</li>" for step in log.steps)
     name = style.visible(log.nodes[log.root].name)
     parts = {
         "PICTURE": picture(log, positions(log)),
         "SENTENCES": f"<ol>{sentences}</ol>",
         "LOG": script_json(data),
-        "SCRIPT": asset("words.js") + slopes_in_javascript() + asset("steps.js") + asset("step.js"),
+        "SCRIPT": asset("words.js") + table_in_javascript() + asset("steps.js") + asset("step.js"),
     }
     return Page(page("step.html", title or f"{name}, step by step", asset("step.css"), parts))
-
-
-_WORDS = {
-    **{word: f"({{}} {sign} {{}})".format for word, sign in zip(("add", "sub", "mul", "div"), "+-*/", strict=True)},
-    **{word: f"({{}} {sign} {{}})".format for word, sign in (("==", "==="), ("<", "<"), (">", ">"), ("<=", "<="))},
-    **{word: f"Math.{word}({{}})".format for word in ("exp", "log", "sqrt", "tanh", "sin", "cos", "abs")},
-    "neg": "(-{})".format, "if": "({} ? {} : {})".format,
-}  # fmt: skip
-
-
-def slopes_in_javascript() -> str:
-    """The local derivatives of the table for step.js: ``SLOPES.mul(a, b, out)`` is a list of two."""
-    rows: dict[tuple[str, str], list[str]] = {}
-    for name, tree, names in slopes(_WORDS):
-        rows.setdefault((name[:-2], ", ".join(names)), []).append(str(expression(tree, {x: x for x in names}, _WORDS)))
-    lines = [f"  {op}: ({x}) => [{', '.join(each)}],\n" for (op, x), each in rows.items() if len(each) == x.count(",")]
-    return f"const SLOPES = {{\n{''.join(lines)}}};\n"
 
 
 # --- the picture ------------------------------------------------------------------------------------------------------

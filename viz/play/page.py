@@ -14,6 +14,7 @@ from typing import Any
 
 from ..rendering.page import Page
 from ..rendering.templates import asset, fill, head, script_json
+from .engine import class_in_javascript, table_in_javascript
 
 __all__ = ["SCREENS", "play_page"]
 
@@ -25,7 +26,7 @@ SCREENS = tuple(
 )
 
 #: Scripts of the Worker before its models, and of the page before its screens.
-_WORKER = ("trouble.js", "chance.js", "scalars.js", "layers.js", "expression.js", "reader.js")
+_WORKER = ("chance.js", "scalars.js", "layers.js", "expression.js", "reader.js")
 _PAGE = ("plot.js", "kit.js")
 
 
@@ -62,15 +63,15 @@ def play_page(
 
 def worker_script(screens: Sequence[str] = SCREENS) -> str:
     """Return the program of the Worker, with the models of some screens."""
+    return worker_library(screens) + _script("worker.js")
+
+
+def worker_library(screens: Sequence[str] = SCREENS) -> str:
+    """Return the same without what listens to the page: the engine and the models."""
     step = files("tinygrad_edu").joinpath("compiler", "wasm_backend", "step.js").read_text(encoding="utf-8")
     models = [_script(f"model_{name}.js") for name in screens]
-    return "\n".join([asset("words.js"), _engine(), *map(_script, _WORKER), step, *models, _script("worker.js")])
-
-
-def _engine() -> str:
-    from . import engine  # type: ignore[attr-defined]
-
-    return str(engine.table_in_javascript() + engine.class_in_javascript())
+    engine = table_in_javascript() + class_in_javascript()
+    return "\n".join([asset("words.js"), engine, *map(_script, _WORKER), step, *models, ""])
 
 
 def page_script(screens: Sequence[str] = SCREENS) -> str:

@@ -1,0 +1,175 @@
+// The graph of scalars: every operation is a node, as a Value is in Python, in typed arrays instead of objects.
+const LEAF = 0, NUMBER = 1, NAMES_OF_OPS = ["leaf", "number", ...Object.keys(OPS)];
+const RANKS = { add: 1, sub: 1, mul: 2, div: 2, neg: 3, pow: 4 };  // what binds tighter needs no brackets
+
+// Operations has a method per operation, `compute` and `differentiate`; it is generated from the table of the library.
+class Tape extends Operations {
+  constructor(size = 4096) {
+    super();
+    this.length = 0;
+    this.used = 0;  // of the pool, which holds the inputs of operations with any number of them
+    this.wide = [];  // nodes with inputs in the pool
+    this.labels = [];
+    Object.assign(this, {
+      codes: new Uint8Array(size), first: new Int32Array(size), second: new Int32Array(size), pool: new Int32Array(size),
+      data: new Float64Array(size), grad: new Float64Array(size), reached: new Uint8Array(size),
+    });
+  }
+  grow(name) { const old = this[name]; this[name] = new old.constructor(2 * old.length); this[name].set(old); }
+  place(code, a, b = 0) {
+    const i = this.length;
+    if (i === this.codes.length) for (const name of ["codes", "first", "second", "data", "grad", "reached"]) this.grow(name);
+    this.codes[i] = code;
+    this.first[i] = a;
+    this.second[i] = b;
+    this.length = i + 1;
+    return i;
+  }
+  places(code, nodes) {  // the inputs are in the pool
+    if (!nodes.length) throw new Trouble(`${NAMES_OF_OPS[code]}() needs at least one number`);
+    const start = this.used;
+    for (const node of nodes) { if (this.used === this.pool.length) this.grow("pool"); this.pool[this.used++] = node; }
+    const i = this.place(code, start, nodes.length);
+    this.wide.push(i);
+    return i;
+  }
+  leaf(x, name = "") { const i = this.place(LEAF, 0); this.data[i] = x; if (name) this.labels[i] = name; return i; }
+  number(x) { const i = this.place(NUMBER, 0); this.data[i] = x; return i; }
+  named(node, name) { this.labels[node] = name; return node; }
+
+  // What stays: parameters. What comes after a mark is dropped and built again for the next example.
+  mark() { return this.length; }
+  clear(mark) {
+    if (this.labels.length > mark) this.labels.length = mark;
+    while (this.wide.length && this.wide.at(-1) >= mark) this.used = this.first[this.wide.pop()];
+    this.length = mark;
+  }
+  forward(from = 0) { this.compute(from, this.length); }
+  backward(root) {  // the engine's rules; what several nodes send is added from the last node to the first
+    this.grad.fill(0, 0, this.length);
+    this.reached.fill(0, 0, this.length);
+    this.grad[root] = 1;
+    this.reached[root] = 1;
+    this.differentiate(root);
+  }
+  op(node) { return NAMES_OF_OPS[this.codes[node]]; }
+  inputs(node) {
+    const row = OPS[this.op(node)];
+    if (!row) return [];
+    if (row.arity === null) return [...this.pool.subarray(this.first[node], this.first[node] + this.second[node])];
+    return row.arity === 1 ? [this.first[node]] : [this.first[node], this.second[node]];
+  }
+  numbers(node) { return this.inputs(node).map(i => this.data[i]); }
+  share(node, g, number) {
+    const inputs = this.inputs(node);
+    OPS[this.op(node)].d(...this.numbers(node), this.data[node]).forEach((d, k) => {
+      if (this.codes[inputs[k]] !== number) { this.grad[inputs[k]] += d !== 0 ? d * g : 0; this.reached[inputs[k]] = 1; }
+    });
+  }
+  blame(error, node) {
+    if (error instanceof Trouble && error.value === null) {
+      error.value = node;
+      error.message += ` (at ${this.name(node)})`;
+    }
+    return error;
+  }
+
+  // --- functions on lists of nodes: the operations of tinygrad_edu/functional.py in the same order ------------------
+  sum(nodes) { let total = nodes[0]; for (let i = 1; i < nodes.length; i++) total = this.add(total, nodes[i]); return total; }
+  mean(nodes) { return this.div(this.sum(nodes), this.number(nodes.length)); }
+  dot(a, b) {
+    let total = this.mul(a[0], b[0]);
+    for (let i = 1; i < a.length; i++) total = this.add(total, this.mul(a[i], b[i]));
+    return total;
+  }
+  linear(x, weight, bias) { return weight.map((row, i) => bias ? this.add(this.dot(row, x), bias[i]) : this.dot(row, x)); }
+  sums(a, b) { return a.map((x, i) => this.add(x, b[i])); }  // a residual connection
+  shifted(logits) { const largest = this.detach(this.maximum(...logits)); return logits.map(x => this.sub(x, largest)); }
+  softmax(logits) {
+    const powers = this.shifted(logits).map(x => this.exp(x)), total = this.sum(powers);
+    return powers.map(power => this.div(power, total));
+  }
+  logSoftmax(logits) {
+    const shifted = this.shifted(logits), total = this.log(this.sum(shifted.map(x => this.exp(x))));
+    return shifted.map(x => this.sub(x, total));
+  }
+  crossEntropy(logits, target) {
+    const shifted = this.shifted(logits);
+    return this.sub(this.log(this.sum(shifted.map(x => this.exp(x)))), shifted[target]);
+  }
+  mse(predictions, targets) { return this.mean(predictions.map((p, i) => this.pow(this.sub(p, targets[i]), this.number(2)))); }
+  scaled(x, weight, bias) {
+    if (weight) x = x.map((v, i) => this.mul(weight[i], v));
+    return bias ? this.sums(x, bias) : x;
+  }
+  rmsNorm(x, weight, eps = 1e-5) {
+    const square = this.div(this.dot(x, x), this.number(x.length));
+    const scale = this.pow(this.add(square, this.number(eps)), this.number(-0.5));
+    return this.scaled(x.map(v => this.mul(v, scale)), weight);
+  }
+  layerNorm(x, weight, bias, eps = 1e-5) {
+    const center = this.mean(x), centered = x.map(v => this.sub(v, center));
+    const square = this.div(this.dot(centered, centered), this.number(x.length));
+    const scale = this.pow(this.add(square, this.number(eps)), this.number(-0.5));
+    return this.scaled(centered.map(v => this.mul(v, scale)), weight, bias);
+  }
+  attentionWeights(query, keys) {
+    const scale = query.length ** -0.5;
+    return this.softmax(keys.map(key => this.mul(this.dot(query, key), this.number(scale))));
+  }
+  attend(query, keys, values) { return this.weightedSum(this.attentionWeights(query, keys), values); }
+  weightedSum(weights, rows) { return rows[0].map((_, i) => this.dot(weights, rows.map(row => row[i]))); }
+  activation(name, x) {
+    if (name === "linear") return x;
+    if (name === "relu2") { const positive = this.relu(x); return this.mul(positive, positive); }
+    if (name === "silu") return this.mul(x, this.sigmoid(x));
+    if (name === "clip") return this.maximum(this.minimum(x, this.number(1)), this.number(-1));
+    return this[name](x);
+  }
+
+  // --- words --------------------------------------------------------------------------------------------------------
+  name(node, most = 40) {  // the name that was given, or the formula in names, cut so that it is short
+    for (let depth = 6; ; depth--) { const text = this.words(node, depth); if (text.length <= most || depth === 0) return text; }
+  }
+  words(node, depth) {
+    if (this.labels[node] !== undefined) return this.labels[node];
+    if (this.codes[node] === NUMBER) return short(this.data[node]);
+    return this.codes[node] === LEAF ? `#${node}` : depth === 0 ? "…" : this.written(node, x => this.words(x, depth - 1));
+  }
+  formula(node, most = 80) {
+    for (let depth = 6; ; depth--) { const text = this.written(node, x => this.words(x, depth)); if (text.length <= most || depth === 0) return text; }
+  }
+  written(node, word) {
+    const op = this.op(node), rank = RANKS[op], inputs = this.inputs(node);
+    const words = inputs.map((x, k) => {
+      const inner = this.labels[x] === undefined && this.codes[x] > NUMBER ? RANKS[this.op(x)] ?? 9 : 9, text = word(x);
+      return / /.test(text) && (inner < rank || inner === rank && k === 1 && op !== "add" && op !== "mul") ? `(${text})` : text;
+    });
+    if (OPS[op].arity === null && words.length > 4) return `${OPS[op].symbol}(${words[0]}, … ${words.length} numbers)`;
+    return writeOperation(op, OPS[op], words, true);
+  }
+  // What the explanation panel shows: the formula in names and in numbers, each input, and each use that sends gradient.
+  explain(node, most = 12) {
+    const root = this.root ?? this.length - 1, loss = this.labels[root] ?? "L";
+    const inputs = this.inputs(node), computed = inputs.length > 0;
+    const uses = [];
+    let more = 0;
+    for (let user = node + 1; user < this.length; user++) {
+      const slots = this.codes[user] > NUMBER ? this.inputs(user) : [];
+      for (let k = 0; k < slots.length; k++) {
+        if (slots[k] !== node || !this.reached[user]) continue;
+        if (uses.length === most) { more++; continue; }
+        const slopes = OPS[this.op(user)].d?.(...this.numbers(user), this.data[user]);
+        const slope = slopes ? slopes[k] : 0, value = slope === 0 && !/^(add|mul)$/.test(this.op(user)) ? 0 : slope * this.grad[user];
+        uses.push({ text: `${short(this.grad[user])} · ${short(slope)}  from ${this.name(user)}`, value, ref: user });
+      }
+    }
+    return {
+      ref: node, title: this.name(node), value: this.data[node], grad: this.codes[node] === NUMBER ? null : this.grad[node],
+      formula: computed ? this.formula(node) : this.codes[node] === NUMBER ? "a number in the formula" : "a leaf: nothing computes it",
+      numbers: computed ? `${this.written(node, x => short(this.data[x]))} = ${short(this.data[node])}` : short(this.data[node]),
+      rows: inputs.map(x => ({ text: this.name(x), value: this.data[x], grad: this.codes[x] === NUMBER ? null : this.grad[x], ref: x })),
+      uses, more: more ? `… and ${more} more terms; all of them add up to ∂${loss}/∂${this.name(node)} = ${short(this.grad[node])}` : "",
+    };
+  }
+}
