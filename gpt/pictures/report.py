@@ -29,9 +29,11 @@ from ..inspection.observer import Observation, Observer, observed
 from ..model import GPT, parameter_shapes
 from ..runs import checkpoint, snapshots
 from ..runs.early_stopping import BestLoss
+from ..runs.saved_run import SavedRun
 from ..runs.wording import OF_DOCUMENTS, command_line, final_validation, judged
 from ..sample import distribution
 from ..train import Run
+from .playground import read_page, trained
 from .timemachine import chosen_sentence, frames_of, page_from
 
 FOLDER, PAGE = "report", "index.html"
@@ -253,6 +255,16 @@ def _time_machine(subject: Subject) -> list[str]:
     return [door("timemachine.html", "Open the time machine", about)]
 
 
+def _playground(subject: Subject) -> list[str]:
+    assets, facts = trained(SavedRun.open(subject.run.folder))
+    read_page(assets, facts).save(subject.folder / "playground.html")
+    about = "type a text: what the model expects next, where its heads look, what each part is good for, every number"
+    return [
+        words("The model itself, in a page that computes it for any text you type."),
+        door("playground.html", "Play with the model", about),
+    ]
+
+
 def _no_snapshots() -> str:
     return (
         f"This run kept no snapshots. A run that keeps twenty: "
@@ -375,6 +387,7 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (
     ("run", "The run", _run),
     ("loss", "Loss", _loss),
     ("samples", "What it wrote", _samples),
+    ("playground", "Your own text", _playground),
     ("time-machine", "Time machine", _time_machine),
     ("next", "The next character", _next),
     ("attention", "Attention", _attention),

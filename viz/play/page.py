@@ -51,7 +51,10 @@ def play_page(
     """
     parts = {
         "HEAD": head(
-            title, _script("play.css"), sources="; worker-src blob:; child-src blob:", scripts="'wasm-unsafe-eval'"
+            title,
+            "".join(map(_script, ["play.css", *(f"screen_{name}.css" for name in screens)])),
+            sources="; worker-src blob:; child-src blob:",
+            scripts="'wasm-unsafe-eval'",
         ),
         "FACTS": script_json(dict(facts or {})),
         "ASSETS": "".join(_asset(name, data) for name, data in (assets or {}).items()),
