@@ -129,7 +129,7 @@ const HEARD = {
     mine.running = false;
     const text = data.step === undefined || /^step /.test(data.message) ? data.message : `Step ${data.step + 1}: ${data.message}`;
     document.body.dataset.error = text;
-    document.body.dataset.busy = "";
+    if (!data.shown) document.body.dataset.busy = "";  // else a frame follows
     $("trouble-text").textContent = text;
     $("trouble-back").hidden = !("rate" in mine.settings) || !mine.undo;
     $("trouble").hidden = false;
@@ -293,7 +293,7 @@ $("speed").append(...Object.entries(SPEEDS).sort(([a], [b]) => a - b || 0).map((
 $("speed").onchange = () => set({ speed: $("speed").value });
 $("look").onchange = () => { look($("look").value); remember(); };
 $("trouble-back").onclick = () => {
-  post("back", { count: 10 });
+  post("back", { count: 11 });  // the one that went wrong, and ten more
   set({ rate: now.what.settings.rate.read(String(now.settings.rate / 2)) });
   $("trouble").hidden = true;
   document.body.dataset.error = "";

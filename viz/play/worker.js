@@ -96,8 +96,8 @@ async function one() {
   if (!model) return;
   remember();
   await model.step();
-  step++;
   if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
+  step++;
   note();
   changed = true;
 }
@@ -139,6 +139,6 @@ function show(force = false) {
 function report(error, id) {
   const sentence = error instanceof Trouble;
   if (id !== undefined) postMessage({ what: "answer", id, error: error.message });
-  else postMessage({ what: sentence || error instanceof RangeError ? "trouble" : "fault", message: error.message, stack: error.stack, step, value: error.value ?? null });
+  else postMessage({ what: sentence || error instanceof RangeError ? "trouble" : "fault", message: error.message, stack: error.stack, step, value: error.value ?? null, shown: model !== null });
   if (model) show(true);
 }

@@ -1,0 +1,236 @@
+"""The frame of the playground's screens, with a small screen of its own: one number that is trained towards 3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.viz.browser import Browser
+from viz.play import page
+
+pytestmark = pytest.mark.browser
+
+MODEL = """
+MODELS.demo = class {
+  constructor(settings) { this.settings = settings; this.w = Float64Array.of(settings.start); this.measure(); }
+  measure() { this.loss = (this.w[0] - 3) ** 2; }
+  step() {
+    if (this.settings.word === "stop") throw new Trouble("the word is stop: write another one", { value: 7 });
+    if (this.settings.word === "fault") this.nothing.at(0);
+    this.w[0] -= this.settings.rate * 2 * (this.w[0] - 3);
+    this.measure();
+  }
+  keep() { return this.w.slice(); }
+  back(kept) { this.w = kept; }
+  change(settings) { this.settings = settings; }
+  edit({ w }) { this.w[0] = w; this.measure(); }
+  ask({ ref }) {
+    if (ref === 9) throw new Trouble("nine has no explanation");
+    const rows = [{ text: "a", value: 1, ref: ref + 1 }];
+    return { title: `number ${ref}`, value: this.w[0], grad: -2, formula: "w", rows, uses: [] };
+  }
+  frame() { return { w: this.w[0] }; }
+};
+"""
+SCREEN = """
+screen("demo", {
+  title: "A demo", lead: "Train it.", tasks: ["Reach 3.", "Let it explode."],
+  settings: {
+    rate: slider("learning rate", 0.05, { min: 0.0001, max: 2, log: true, live: true }),
+    start: whole("start", 10, { min: -10, max: 20 }),
+    kind: choice("kind", "a", { a: "first", b: "second" }, { live: true }),
+    show: tick("show", true, { live: true }),
+    word: words("word", "go", { live: true }),
+  },
+  build(place, play) {
+    const out = element("p", { id: "w" });
+    const why = element("button", { type: "button", id: "why", onclick: () => play.explain(0) }, "why?");
+    place.append(play.controls("rate", "start", "kind", "show", "word"), out, why);
+    const chart = lossChart(place, { height: 150 });
+    window.play = play;
+    return {
+      draw(frame) {
+        out.textContent = number(frame.w);
+        const { steps: xs, losses: ys } = frame.history;
+        chart.draw({ series: [{ name: "training", color: "positive", xs, ys }] });
+      },
+      python: (settings) => `print(${settings.rate})`,
+    };
+  },
+});
+"""
+
+Open = Callable[..., Browser]
+
+
+@pytest.fixture
+def opened(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Open]:
+    """Open the page at a part of its address; in the end nothing may have been written to the console."""
+    own, script = {"model_demo.js": MODEL, "screen_demo.js": SCREEN}, page._script
+    monkeypatch.setattr(page, "_script", lambda name: own.get(name) or script(name))
+    file = tmp_path_factory.mktemp("demo") / "play.html"
+    page.play_page({"text": b"to be"}, {"answer": 42}, screens=["demo"]).save(file)
+    allowed: list[str] = []
+
+    def open_page(part: str = "", faults: bool = False) -> Browser:
+        allowed.extend(["fault"] * faults)
+        browser.open(file.as_uri() + part)
+        settle(browser)
+        return browser
+
+    yield open_page
+    assert allowed or browser.console == []
+    assert [r for r in browser.requests if not r.startswith(("blob:", "file:", "data:"))] == []
+
+
+def settle(browser: Browser) -> None:
+    browser.wait_for("document.body.dataset.busy === ''")
+
+
+def state(browser: Browser) -> dict[str, str]:
+    return dict(browser.evaluate("({...document.body.dataset})"))
+
+
+def click(browser: Browser, name: str) -> None:
+    browser.evaluate(f"document.getElementById({json.dumps(name)}).click()")
+
+
+def after(steps: int, rate: float = 0.05, w: float = 10.0) -> float:
+    for _ in range(steps):
+        w -= rate * 2 * (w - 3)
+    return (w - 3) ** 2
+
+
+def test_a_link_trains_so_many_steps_and_stops(opened: Open) -> None:
+    browser = opened("#screen=demo&rate=0.1&run=20")
+    browser.wait_for("document.body.dataset.step === '20'")
+    assert float(state(browser)["loss"]) == after(20, 0.1)
+    assert state(browser)["screen"] == "demo"
+
+
+def test_keys_play_step_and_undo(opened: Open) -> None:
+    browser = opened()
+    browser.key("ArrowRight")
+    browser.wait_for("document.body.dataset.step === '1'")
+    assert float(state(browser)["loss"]) == after(1)
+    browser.key("ArrowLeft")
+    browser.wait_for("document.body.dataset.step === '0'")
+    assert float(state(browser)["loss"]) == 49.0
+    browser.key(" ", " ")
+    browser.wait_for("Number(document.body.dataset.step) > 1000")
+    browser.key(" ", " ")
+    settle(browser)
+    steps = int(state(browser)["step"])
+    browser.key("ArrowLeft")
+    browser.wait_for(f"document.body.dataset.step === '{steps - 1}'")
+
+
+def test_the_address_is_the_state(opened: Open) -> None:
+    browser = opened("#screen=demo&run=5")
+    browser.evaluate("play.set({ rate: 0.2, word: 'a b&c', show: false })")
+    browser.wait_for("location.hash.includes('word')")
+    settle(browser)
+    part = browser.evaluate("location.hash")
+    assert "rate=0.2" in part
+    assert "run=5" in part
+    assert "start" not in part  # what is as at first is left out
+    again = opened(part)
+    assert again.evaluate("({...play.settings})") == {
+        "rate": 0.2, "start": 10, "kind": "a", "show": False, "word": "a b&c", "seed": "1", "speed": "0",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "part", ["#screen=nothing", "#screen=demo&rate=x&start=1.5&kind=z&show=yes", "#&=&%", "#run=-3"]
+)
+def test_a_damaged_link_opens_with_what_is_right_in_it(opened: Open, part: str) -> None:
+    browser = opened(part)
+    assert browser.evaluate("({...play.settings})")["rate"] == 0.05
+    assert state(browser)["step"] == "0"
+    assert state(browser)["error"] == ""
+
+
+def test_a_setting_that_is_not_live_begins_again(opened: Open) -> None:
+    browser = opened("#screen=demo&run=5")
+    browser.evaluate("play.set({ start: 4 })")
+    browser.wait_for("document.body.dataset.loss === '1'")
+    assert state(browser)["step"] == "0"
+
+
+def test_what_explodes_is_named_and_can_be_taken_back(opened: Open) -> None:
+    browser = opened("#screen=demo&rate=1.8")
+    click(browser, "play")
+    browser.wait_for("document.body.dataset.error !== ''")
+    settle(browser)
+    step = int(state(browser)["step"])
+    assert state(browser)["error"].startswith(f"Step {step + 1}: the loss became Infinity")
+    click(browser, "trouble-back")
+    browser.wait_for(f"document.body.dataset.step === '{step - 10}'")
+    assert browser.evaluate("play.settings.rate") == 0.9
+    assert state(browser)["error"] == ""
+    click(browser, "step")
+    browser.wait_for(f"document.body.dataset.step === '{step - 9}'")
+
+
+def test_a_refusal_of_a_model_is_its_sentence(opened: Open) -> None:
+    browser = opened("#screen=demo&word=stop")
+    click(browser, "step")
+    browser.wait_for("document.body.dataset.error !== ''")
+    assert state(browser)["error"] == "Step 1: the word is stop: write another one"
+    assert not browser.evaluate("document.getElementById('trouble').hidden")
+
+
+def test_a_fault_is_said_to_be_one(opened: Open) -> None:
+    browser = opened("#screen=demo&word=fault", faults=True)
+    click(browser, "step")
+    browser.wait_for("document.body.dataset.error !== ''")
+    assert browser.evaluate("document.getElementById('trouble-text').textContent").startswith("This page has a fault: ")
+
+
+def test_explanations_lead_on_and_back(opened: Open) -> None:
+    browser = opened()
+    click(browser, "why")
+    title = "document.getElementById('explained-title').textContent"
+    browser.wait_for(f"{title} === 'number 0'")
+    browser.evaluate("document.querySelector('#explained li button').click()")
+    browser.wait_for(f"{title} === 'number 1'")
+    click(browser, "explained-back")
+    browser.wait_for(f"{title} === 'number 0'")
+    browser.key("Escape")
+    assert browser.evaluate("document.getElementById('explained').hidden")
+    browser.evaluate("play.explain(9)")
+    browser.wait_for("document.getElementById('explained').textContent.includes('nine has no explanation')")
+
+
+def test_an_edit_can_be_taken_back(opened: Open) -> None:
+    browser = opened("#screen=demo&run=3")
+    browser.evaluate("play.edit({ w: 5 })")
+    browser.wait_for("document.body.dataset.loss === '4'")
+    click(browser, "undo")
+    browser.wait_for(f"document.body.dataset.loss === '{after(3)!r}'")
+    assert state(browser)["step"] == "3"
+
+
+def test_assets_and_facts_are_in_the_page(opened: Open) -> None:
+    browser = opened()
+    assert browser.evaluate("play.asset('text').then(bytes => new TextDecoder().decode(bytes))") == "to be"
+    assert browser.evaluate("play.facts.answer") == 42
+    assert browser.evaluate("play.hasAsset('nothing')") is False
+
+
+def test_embedded_pages_have_no_header(opened: Open) -> None:
+    browser = opened("#screen=demo&embed=1")
+    assert browser.evaluate("getComputedStyle(document.querySelector('header')).display") == "none"
+
+
+def test_a_speed_keeps_to_it(opened: Open) -> None:
+    browser = opened("#screen=demo&speed=10")
+    click(browser, "play")
+    browser.wait_for("Number(document.body.dataset.step) >= 3")
+    assert int(state(browser)["step"]) <= 6  # as fast as it goes it would be thousands
+    click(browser, "play")
+    settle(browser)

@@ -1,0 +1,95 @@
+"""What every screen of the playground must do, whatever it shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.viz.browser import Browser
+from tests.viz.charts import check_accessible
+from viz.play.page import SCREENS, play_page
+
+pytestmark = pytest.mark.browser
+
+TOOLS = (Path(__file__).parent / "meddle.js").read_text(encoding="utf-8")
+
+Open = Callable[..., Browser]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("play") / "play.html"
+    play_page().save(file)
+    return file
+
+
+@pytest.fixture
+def opened(browser: Browser, page: Path) -> Iterator[Open]:
+    def open_screen(name: str, more: str = "", width: int = 1280, height: int = 720) -> Browser:
+        browser.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        browser.open(f"{page.as_uri()}#screen={name}{more}")
+        browser.wait_for("document.body.dataset.busy === ''", 20)
+        return browser
+
+    yield open_screen
+    assert browser.console == []
+    assert [r for r in browser.requests if not r.startswith(("blob:", "file:", "data:"))] == []
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_the_page_keeps_to_its_size(page: Path) -> None:
+    assert page.stat().st_size < 600_000
+
+
+def test_the_page_loads_nothing(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*["']""", text) == []
+    assert "default-src 'none'" in text
+
+
+@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize("look", ["light", "dark", "beamer"])
+@pytest.mark.axe
+def test_a_screen_keeps_nobody_out(opened: Open, name: str, look: str) -> None:
+    check_accessible(opened(name, f"&theme={look}&run=3"))
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_fits_a_projector_and_a_phone(opened: Open, name: str) -> None:
+    browser = opened(name)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert browser.evaluate(f"{TOOLS}; small()") == []
+    browser = opened(name, width=375, height=812)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 375
+    assert browser.evaluate(f"{TOOLS}; tight()") == []
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_every_control_can_be_used(opened: Open, name: str) -> None:
+    browser = opened(name)
+    browser.evaluate(f"{TOOLS}; meddle().then((found) => {{ window.found = found; }}); 0")
+    browser.wait_for("window.found", 240)
+    assert browser.evaluate("window.found") == []
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_two_openings_are_the_same(opened: Open, name: str) -> None:
+    losses = []
+    for _ in range(2):
+        browser = opened(name, "&run=5")
+        browser.wait_for("document.body.dataset.busy === ''", 30)
+        losses.append((browser.evaluate("document.body.dataset.step"), browser.evaluate("document.body.dataset.loss")))
+    assert losses[0] == losses[1]
+
+
+def test_tabs_keep_what_was_set(opened: Open) -> None:
+    browser = opened(SCREENS[0], "&seed=7")
+    for name in (*SCREENS[1:], SCREENS[0]):
+        browser.evaluate(f"document.querySelector('#tabs [data-screen={name}]').click()")
+        browser.wait_for(f"document.body.dataset.screen === '{name}' && document.body.dataset.busy === ''", 20)
+    assert "seed=7" in browser.evaluate("location.hash")
