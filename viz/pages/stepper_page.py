@@ -44,7 +44,7 @@ def step_page(log: StepLog, title: str = "", *, quiz: bool = False) -> Page:
         "LOG": script_json(data),
         "SCRIPT": asset("words.js") + table_in_javascript() + asset("steps.js") + asset("step.js"),
     }
-    return Page(page("step.html", title or f"{name}, step by step", asset("step.css"), parts))
+    return Page(page("step.html", title or f"{name}, step by step", asset("step.css") + asset("boxes.css"), parts))
 
 
 # --- the picture ------------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def svg_start(log: StepLog, width: int, height: int) -> str:
     """Return the opening tag of a picture of a log."""
     name = html.escape(style.visible(log.nodes[log.root].name), quote=True)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="boxes" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="computation graph of {name}">'
     )
 

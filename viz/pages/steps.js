@@ -111,7 +111,7 @@ class StepLog {
       if (token === undefined) fail("this cannot be read: it ends too early");
       if (token === "(") { const x = sum(); need(")"); return x; }
       if (/^[\d.]/.test(token) && token !== ".") return Number(token);
-      if (token in OPS && tokens[at] === "(") { at++; const x = sum(); need(")"); return OPS[token].f(x); }
+      if (Object.hasOwn(OPS, token) && tokens[at] === "(") { at++; const x = sum(); need(")"); return OPS[token].f(x); }
       const i = this.nodes.findIndex(n => n.name === token && !n.constant);
       if (i < 0) fail(/^[\p{L}_]/u.test(token) ? `${token} is not a name here; type a number, a fraction or an expression` : `this cannot be read: ${token}`);
       return this.data[i];

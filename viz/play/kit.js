@@ -58,7 +58,7 @@ function soon(name, wait, act) {
 let own = "";  // the address that this page wrote itself
 function remember() {
   const { name, settings, step, running, view } = now;
-  const run = !running && step && view.repeats !== false ? step : "";
+  const run = running || view.repeats === false ? "" : (view.run?.() ?? step);
   own = addressOf(name, settings, { run, theme: document.documentElement.dataset.theme, embed: document.body.dataset.embed });
   history.replaceState(null, "", own);
 }

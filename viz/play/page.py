@@ -52,7 +52,7 @@ def play_page(
     parts = {
         "HEAD": head(
             title,
-            "".join(map(_script, ["play.css", *(f"screen_{name}.css" for name in screens)])),
+            asset("boxes.css") + "".join(map(_script, ["play.css", *(f"screen_{name}.css" for name in screens)])),
             sources="; worker-src blob:; child-src blob:",
             scripts="'wasm-unsafe-eval'",
         ),
@@ -74,13 +74,19 @@ def worker_library(screens: Sequence[str] = SCREENS) -> str:
     step = files("tinygrad_edu").joinpath("compiler", "wasm_backend", "step.js").read_text(encoding="utf-8")
     models = [_script(f"model_{name}.js") for name in screens]
     engine = table_in_javascript() + class_in_javascript()
-    return "\n".join([asset("words.js"), engine, *map(_script, _WORKER), step, *models, ""])
+    return "\n".join([asset("words.js"), engine, asset("steps.js"), *map(_script, _WORKER), step, *models, ""])
 
 
 def page_script(screens: Sequence[str] = SCREENS) -> str:
     """Return the program of the page, with some screens."""
     return "\n".join(
-        [asset("words.js"), *map(_script, _PAGE), *(_script(f"screen_{name}.js") for name in screens), "begin();\n"]
+        [
+            asset("words.js"),
+            asset("layout.js"),
+            *map(_script, _PAGE),
+            *(_script(f"screen_{name}.js") for name in screens),
+            "begin();\n",
+        ]
     )
 
 

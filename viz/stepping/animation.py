@@ -112,7 +112,7 @@ class Animation:
         return "\n".join(
             [
                 svg_start(log, width, height),
-                f"<style>{page_colors()}{asset('step.css')}{_STYLE}{windows.css()}</style>",
+                f"<style>{page_colors()}{asset('step.css')}{asset('boxes.css')}{_STYLE}{windows.css()}</style>",
                 f"<defs>{marker('tip', 'auto', 11)}{marker('back', 'auto-start-reverse', 24)}</defs>",
                 f'<rect width="{width}" height="{height}" fill="var(--paper)"/>',
                 f'<g transform="translate({shift:g},0)">',
