@@ -15,7 +15,7 @@ BUDGET = {
     "gpt": 11_000,
     "viz": 15_230,  # without the playground
     "viz/play": 6_000,
-    "lessons": 8_375,
+    "lessons": 8_435,  # with the playground in each lesson
 }
 
 
