@@ -26,7 +26,7 @@ SCREENS = tuple(
 )
 
 #: Scripts of the Worker before its models, and of the page before its screens.
-_WORKER = ("chance.js", "scalars.js", "layers.js", "expression.js", "reader.js")
+_WORKER = ("chance.js", "scalars.js", "layers.js", "gpt_scalars.js", "expression.js", "reader.js")
 _PAGE = ("plot.js", "kit.js")
 
 

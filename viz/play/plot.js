@@ -96,7 +96,7 @@ function ticks(low, high, wanted = 5) {
 }
 
 // Curves over steps, with named lines of what simple models reach. draw({series: [{name, color, xs, ys, dash}],
-// lines: [{name, y}], log, unit}); the pointer reads the curves.
+// lines: [{name, y}], log, from}); the pointer reads the curves.
 function lossChart(place, { height, label = "loss by step", log = false } = {}) {
   let data = { series: [], lines: [] }, pointer = null;
   const own = canvas(place, paint, { height, label });
@@ -114,7 +114,7 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     const right = Math.max(0, ...curves.map(one => one.xs.at(-1) ?? 0), 1);
     const shown = curves.flatMap(one => Array.from(one.ys)).filter(y => Number.isFinite(y) && (!scale || y > 0));
     const all = [...shown, ...data.lines.map(line => line.y)];
-    let low = scale ? Math.min(...all) : Math.min(0, ...all), high = Math.max(...all);
+    let low = data.from ?? (scale ? Math.min(...all) : Math.min(0, ...all)), high = Math.max(...all);
     if (!all.length) [low, high] = [scale ? 0.1 : 0, 1];
     if (high <= low) high = low + (Math.abs(low) || 1);
     const f = scale ? Math.log10 : y => y, [bottom, top] = [f(low), f(high)], margin = (top - bottom || 1) * 0.06;
@@ -134,7 +134,7 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     context.textAlign = "center";
     context.textBaseline = "alphabetic";
     for (const x of ticks(0, right, Math.max(2, Math.floor(width / 110)))) {
-      if (Number.isInteger(x)) context.fillText(number(x), Math.min(X(x), width - size), height - 4);
+      if (Number.isInteger(x)) context.fillText(number(x), Math.min(X(x), width - context.measureText(number(x)).width / 2), height - 4);
     }
     for (const { name, y } of data.lines) {
       context.strokeStyle = color("outline");
@@ -145,8 +145,8 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.textAlign = "right";
       context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
     }
-    context.lineWidth = 2.5;
     for (const one of curves) {
+      context.lineWidth = one.thin ? 1.2 : 2.5;
       context.strokeStyle = color(one.color ?? "ink");
       context.setLineDash(one.dash ?? []);
       context.beginPath();
