@@ -73,7 +73,7 @@ def test_a_screen_fits_a_projector_and_a_phone(opened: Open, name: str) -> None:
 def test_every_control_can_be_used(opened: Open, name: str) -> None:
     browser = opened(name)
     browser.evaluate(f"{TOOLS}; meddle().then((found) => {{ window.found = found; }}); 0")
-    browser.wait_for("window.found", 240)
+    browser.wait_for("window.found !== undefined", 240)
     assert browser.evaluate("window.found") == []
 
 
