@@ -44,6 +44,7 @@ SLOW = {
         "test_report", "test_sweep", "test_text_report", "test_timemachine", "test_tokens", "test_train",
     },
     "lessons": {"test_lessons", "test_practice", "test_site"},
+    "play": {"test_read"},
     "project": {"test_readme", "test_reprs", "test_terminal", "test_typing"},
     "viz": {"test_animation", "test_explorer", "test_labels", "test_notebook", "test_save"},
 }  # fmt: skip

@@ -17,9 +17,9 @@ MODELS.read = class {
   constructor(settings, facts, readers) {
     Object.assign(this, { facts, readers, settings, heard: 0, unknown: "", spare: new Map() });
     if (!facts) return;
-    const [first] = readers;
+    const [first] = readers, { alphabet } = first;
     this.opening = facts.end === null ? [] : [first.token.get(facts.end)];  // a document begins after an end
-    this.type(settings.text || facts.text);
+    this.type(settings.text || facts.text || [..."the "].filter(character => first.token.has(character)).join("") || alphabet[0]);
     this.change(settings);
   }
   // Characters that the model does not know are left out.
@@ -144,4 +144,4 @@ MODELS.read = class {
     return list;
   }
 };
-MODELS.read.LONGEST = 1000;  // characters
+MODELS.read.LONGEST = 600;  // characters

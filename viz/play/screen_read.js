@@ -16,6 +16,11 @@ function shade(t) {
   return COLORS.get(key);
 }
 
+// What is in the page already is left alone: a change makes the browser lay out everything again.
+const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const LABELS = new Set();  // what screen readers hear of a picture is written when it rests
+const relabel = (node, label) => (node.getAttribute("aria-label") ? LABELS.add(label) : label());
+
 // Numbers as cells that can be pointed at, chosen with the arrow keys, and explained by a click or Enter.
 function cells(place, play, hover, { title, caption = "", width, height = 84 }) {
   const card = element("div", { class: "stage" }, element("h3", {}, title));
@@ -69,11 +74,11 @@ function cells(place, play, hover, { title, caption = "", width, height = 84 }) 
       letters = given.letters ?? null;
       columns = given.columns(numbers.length);
       if (mark >= numbers.length) mark = -1;
-      canvasOf.style.width = `${Math.round(scale() * (given.width ?? width))}px`;
-      canvasOf.style.height = `${Math.round(scale() * height)}px`;
-      if (given.caption !== undefined) foot.textContent = given.caption;
-      if (given.title) card.firstChild.textContent = title = given.title;
-      label();
+      const size = `width: ${Math.round(scale() * (given.width ?? width))}px; height: ${Math.round(scale() * height)}px`;
+      if (canvasOf.getAttribute("style") !== size) canvasOf.setAttribute("style", size);
+      if (given.caption !== undefined) put(foot, given.caption);
+      if (given.title) put(card.firstChild, title = given.title);
+      relabel(canvasOf, label);
       own.redraw();
     },
   };
@@ -88,6 +93,7 @@ screen("read", {
     topP: slider("top-p", 1, { min: 0.05, max: 1, step: 0.05, live: true }),
     text: hidden("", { live: true }), view: hidden("flow", { live: true }), layer: hidden("0", { live: true }), head: hidden("0", { live: true }), position: hidden("-1", { live: true }),
     off: hidden("", { live: true }), at: hidden("", { live: true }), watch: hidden("", { live: true }), model: hidden("read"),
+    speed: hidden("10", { live: true }),  // characters a second: as fast as one reads
   },
   tasks: [
     "All heads: find a head that looks one character back. (Its squares lie just below the diagonal.)",
@@ -99,8 +105,10 @@ screen("read", {
   build(place, play) {
     let frame = null, pointed = -1, sent = 0, tried = null, asked = 0;
 
+    LABELS.clear();
+
     // --- the text ----------------------------------------------------------------------------------------------------
-    const typed = element("textarea", { id: "read-typed", rows: 2, spellcheck: "false", autocomplete: "off", maxlength: 1000, oninput: () => type(typed.value) });
+    const typed = element("textarea", { id: "read-typed", rows: 2, spellcheck: "false", autocomplete: "off", maxlength: 600, oninput: () => type(typed.value) });
     const type = text => play.edit({ text, nth: ++sent });
     const unknown = element("p", { class: "note", role: "status" });
     const seen = element("div", { class: "seen keys", tabindex: 0, role: "group" });
@@ -191,8 +199,8 @@ screen("read", {
         panel.append(top);
         return () => {
           const { config, layer, head, at, characters, from } = frame, stages = Object.fromEntries(frame.stages.map(stage => [stage.key, stage])), last = Boolean(stages.logits);
-          letter.children[1].textContent = shown(characters[from + at]);
-          letter.children[2].textContent = `position ${at}`;
+          put(letter.children[1], shown(characters[from + at]));
+          put(letter.children[2], `position ${at}`);
           const read = characters.slice(from, from + at + 1), grid = n => (n <= 32 ? 16 : Math.ceil(n / 4));
           for (const [key, own] of Object.entries(parts)) {
             const stage = stages[key];
@@ -200,14 +208,14 @@ screen("read", {
             if (!stage) continue;
             if (key === "scores" || key === "weights") own.show(stage, { columns: grid, letters: read });
             else if (key === "logits" || key === "chance") own.show(stage, { columns: n => Math.ceil(n / 4), letters: frame.alphabet, width: Math.max(120, 12 * Math.ceil(frame.alphabet.length / 4)) });
-            else if (["q", "k", "v", "mix"].includes(key)) own.show(stage, { columns: n => Math.ceil(n / 8) });
+            else if (["q", "k", "v"].includes(key)) own.show(stage, { columns: n => Math.ceil(n / 8) });
+            else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: `head ${layer}.${head}` });
             else own.show(stage, { columns: square, ...(key === "in" ? { caption: layer ? `from layer ${layer - 1}` : config.positions === "learned" ? "character + position" : "of the character" } : key === "act" ? { caption: `${4 * config.n_embd} times ${config.activation}` } : {}) });
           }
-          parts.mix.card.querySelector("h3").textContent = `head ${layer}.${head}`;
           const arrows = [...top.querySelectorAll(".arrow")];
           for (const one of arrows.slice(-2)) one.hidden = !last;
           on.hidden = last;
-          on.textContent = `layer ${layer + 1}`;
+          put(on, `layer ${layer + 1}`);
         };
       },
 
@@ -221,7 +229,9 @@ screen("read", {
             grid.replaceChildren();
             list.length = 0;
             for (let l = 0; l < config.n_layer; l++) for (let h = 0; h < config.n_head; h++) list.push(triangle(grid, l, h, told));
-            grid.style.setProperty("--columns", Math.min(8, config.n_head * (config.n_layer * config.n_head <= 8 ? config.n_layer : 1)));
+            const rows = Math.ceil(list.length / 8);
+            grid.style.setProperty("--columns", Math.min(8, Math.ceil(list.length / rows)));
+            grid.style.setProperty("--most", `${rows > 1 ? 128 : 240}px`);  // so that two rows fit on a laptop
           }
           list.forEach(one => one.show(frame.heads[one.layer][one.head], T));
         };
@@ -333,7 +343,7 @@ screen("read", {
         const best = far.indexOf(Math.max(...far));
         own.label(mark ? words(...mark) : `head ${layer}.${head}, attention of ${plural(T, "character")}; most of all ${best ? `${best} back` : "at itself"}: ${number(far[best])} on average`);
       }
-      return { layer, head, show(given, count) { numbers = given; T = count; if (mark && mark[0] >= T) mark = null; card.classList.toggle("chosen", layer === frame.layer && head === frame.head); label(); own.redraw(); } };
+      return { layer, head, show(given, count) { numbers = given; T = count; if (mark && mark[0] >= T) mark = null; card.classList.toggle("chosen", layer === frame.layer && head === frame.head); relabel(own.element, label); own.redraw(); } };
     }
 
     // --- what a frame changes ------------------------------------------------------------------------------------------
@@ -347,13 +357,15 @@ screen("read", {
         const p = Math.exp(-surprise[i]), level = i ? LEVELS.filter(bound => p < bound).length : 0;
         const text = character === "\n" ? "⏎\n" : character, name = `s${level}${i === from + at ? " at" : ""}${i < from ? " past" : ""}`;
         const look = i >= from && looks >= i - from && looks < T ? frame.looks[looks * T + i - from] : 0;
-        if (span.textContent !== text) span.textContent = text;
+        put(span, text);
         if (span.className !== name) span.className = name;
-        span.style.setProperty("--look", `${Math.round(100 * look)}%`);
+        const share = `${Math.round(100 * look)}%`;
+        if (span.look !== share) { span.look = share; span.style.setProperty("--look", share); }
       });
-      about.textContent = aboutText(pointed >= 0 ? pointed : from + at);
-      seen.setAttribute("aria-label", `your text, each character in the color of its surprise. ${about.textContent}`);
+      put(about, aboutText(pointed >= 0 ? pointed : from + at));
+      relabel(seen, labelText);
     }
+    const labelText = () => seen.setAttribute("aria-label", `your text, each character in the color of its surprise. ${about.textContent}`);
     function aboutText(i) {
       const { characters, surprise, from, layer, head } = frame, t = i - from, T = characters.length - from, words = [`“${shown(characters[i])}”, position ${t < 0 ? i : t}`];
       if (i > 0) words.push(`: probability ${percent(Math.exp(-surprise[i]))}, surprise ${number(surprise[i])}`);
@@ -371,7 +383,7 @@ screen("read", {
       const order = [...frame.raw.keys()].sort((a, b) => frame.raw[b] - frame.raw[a]), list = order.slice(0, MOST_BARS);
       bars(bar, list.map(token => ({ label: shown(frame.alphabet[token]), value: frame.chances[token], text: percent(frame.chances[token]), title: `append “${shown(frame.alphabet[token])}”`, onclick: () => append(frame.alphabet[token]) })), Math.max(...frame.chances));
       const others = frame.chances.reduce((sum, p, token) => (list.includes(token) ? sum : sum + p), 0);
-      rest.textContent = frame.alphabet.length > MOST_BARS ? `${frame.alphabet.length - MOST_BARS} others: ${percent(others)}` : "";
+      put(rest, frame.alphabet.length > MOST_BARS ? `${frame.alphabet.length - MOST_BARS} others: ${percent(others)}` : "");
     }
     const append = character => play.edit({ append: character, nth: ++sent });
     function showChoices() {
@@ -390,7 +402,7 @@ screen("read", {
       const [, input, output] = when.children;
       input.value = nth;
       input.setAttribute("aria-valuetext", `step ${snapshots[nth].step}`);
-      output.textContent = number(snapshots[nth].step);
+      put(output, number(snapshots[nth].step));
       for (const button of tabs.querySelectorAll("[data-set]")) button.setAttribute("aria-pressed", String(button.value === { view: view(), layer: String(layer), head: String(head) }[button.dataset.set]));
       which.hidden = view() === "off" || view() === "time";
     }
@@ -411,17 +423,18 @@ screen("read", {
         if (given.empty) return;
         frame = given;
         if (pointed >= frame.characters.length) pointed = -1;
-        unknown.textContent = frame.unknown ? `Left out: “${frame.unknown}”. This model knows ${frame.alphabet.length} characters: ${frame.alphabet.map(shown).join("")}` : "";
+        put(unknown, frame.unknown ? `Left out: “${frame.unknown}”. This model knows ${frame.alphabet.length} characters: ${frame.alphabet.map(shown).join("")}` : "");
         if (frame.heard >= sent) {  // else the learner has typed since
           if (typed.value !== frame.text) typed.value = frame.text;
           if (!play.running && play.settings.text !== frame.text) play.set({ text: frame.text });
         }
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
-        showText();
         showNext();
         showChoices();
+        showText();
         show();
+        soon("labels", 200, () => { for (const label of LABELS) label(); LABELS.clear(); });
       },
       status: () => (frame ? `${plural(frame.written, "character")} written  ·  loss of your text ${number(mean(frame.surprise))}${frame.snapshots[frame.nth].val ? `, of the validation text ${number(frame.snapshots[frame.nth].val)}` : ""}` : "no model"),
       python: (settings, now) => program(settings, now),

@@ -1,0 +1,349 @@
+"""The screen that reads a trained GPT, in Chromium: every control, and the same numbers as Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from gpt.pictures.playground import read_page, trained
+from gpt.runs.saved_run import SavedRun
+from tests.viz import runs
+from tests.viz.browser import Browser
+from tests.viz.charts import check_accessible
+from viz.play.page import play_page
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a run with three snapshots, whose context is six characters; read only."""
+    return runs.train(tmp_path_factory.mktemp("read"), steps=40, keep=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> Path:
+    path = run.parent / "playground.html"
+    read_page(*trained(SavedRun.open(run))).save(path)
+    return path
+
+
+def show(browser: Browser, page: Path, **settings: Any) -> None:
+    browser.open(f"{page.as_uri()}#{urlencode({'screen': 'read', **settings})}")
+    settled(browser)
+
+
+def settled(browser: Browser) -> None:
+    browser.wait_for("document.body.dataset.busy === '' && !now.running", 20)
+    browser.evaluate(
+        "new Promise(done => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 60))"
+    )
+
+
+def do(browser: Browser, script: str) -> Any:
+    found = browser.evaluate(script)
+    settled(browser)
+    return found
+
+
+def give(browser: Browser, name: str, value: Any) -> None:
+    """Give an input a value, as a person who types or drags."""
+    script = f"(e => {{ e.value = {json.dumps(value)}; e.dispatchEvent(new Event('input')); }})"
+    do(browser, f"void {script}(document.getElementById('{name}'))")
+
+
+def press(browser: Browser, words: str) -> None:
+    script = f"[...document.querySelectorAll('#place button')].find(b => b.textContent.startsWith({words!r})).click()"
+    do(browser, f"void {script}")
+
+
+def loss(browser: Browser) -> float:
+    return float(browser.evaluate("document.body.dataset.loss"))
+
+
+def clean(browser: Browser) -> None:
+    assert browser.console == []
+    assert [r for r in browser.requests if not r.startswith(("file:", "data:", "blob:"))] == []
+    assert browser.evaluate("document.body.dataset.error") == ""
+
+
+def in_python(browser: Browser, run: Path, folder: Path) -> tuple[str, float]:
+    """Run the program that the page shows; returns the text and the loss that it prints."""
+    browser.evaluate("document.getElementById('python').click()")
+    program = folder / "program.py"
+    program.write_text(browser.evaluate("document.getElementById('python-text').textContent"), encoding="utf-8")
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", str(program), str(run)], capture_output=True, encoding="utf-8", cwd=root,
+        env={"PYTHONPATH": root},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text, found = done.stdout.rsplit("loss", 1)
+    return text[:-1], float(found)
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"seed": 7, "temperature": 0.7, "topK": 5, "topP": 0.9, "at": 20, "text": "the question, not that"},
+    {"off": "h.0.head.1,h.1.mlp,positions"},
+    {"off": "h.0.bypass,h.1.attn", "temperature": 0},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: " ".join(settings) or "default")
+def test_twenty_characters_are_those_of_python(
+    browser: Browser, page: Path, run: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    show(browser, page, run=20, **settings)
+    text = browser.evaluate("document.getElementById('read-typed').value")
+    assert in_python(browser, run, tmp_path) == (text, pytest.approx(loss(browser), rel=1e-9))
+    assert len(text) == len(settings.get("text", "whether")) + 20 or not settings.get("text")
+    clean(browser)
+
+
+def test_documents_begin_after_an_end(browser: Browser, tmp_path: Path) -> None:
+    run = runs.train(tmp_path, steps=4, keep=0, documents="lines")
+    read_page(*trained(SavedRun.open(run))).save(tmp_path / "page.html")
+    show(browser, tmp_path / "page.html", run=20, text="to be")
+    text, found = in_python(browser, run, tmp_path)
+    assert found == pytest.approx(loss(browser), rel=1e-9)
+    assert text == "\n" + browser.evaluate("document.getElementById('read-typed').value")
+    give(browser, "read-typed", "")
+    assert browser.evaluate("now.frame.characters") == ["\n"]
+    clean(browser)
+
+
+def test_a_text_is_typed_clicked_written_and_taken_back(browser: Browser, page: Path) -> None:
+    show(browser, page, speed=0)
+    value = "document.getElementById('read-typed').value"
+    do(browser, "document.getElementById('read-typed').select()")
+    browser.type("to bé")
+    settled(browser)
+    assert browser.evaluate(value) == "to b"
+    assert "Left out: “é”" in browser.evaluate("document.querySelector('#place').textContent")
+    shown = browser.evaluate("[...document.querySelectorAll('.seen span')].map(s => s.textContent).join('')")
+    assert shown == "to b"
+    before = loss(browser)
+    likeliest = do(browser, "document.querySelector('.next .label').textContent")
+    do(browser, "document.querySelector('.next button').click()")
+    after = browser.evaluate(value)
+    assert after == "to b" + likeliest.replace("␣", " ")
+    do(browser, "document.getElementById('step').click()")
+    assert len(browser.evaluate(value)) == 6
+    do(browser, "document.getElementById('undo').click()")
+    assert browser.evaluate(value) == after
+    do(browser, "document.getElementById('undo').click()")
+    assert (browser.evaluate(value), loss(browser)) == ("to b", before)
+    browser.evaluate("document.activeElement.blur()")
+    browser.key("ArrowRight")
+    settled(browser)
+    browser.wait_for(f"{value}.length === 5")
+    browser.key(" ", " ")
+    browser.wait_for(f"{value}.length > 100", 20)
+    browser.key(" ", " ")
+    settled(browser)
+    written = browser.evaluate(value)
+    address = browser.evaluate("location.href")
+    kept = loss(browser)
+    browser.wait_for("new URLSearchParams(location.hash).get('text').length === now.frame.text.length")
+    address = browser.evaluate("location.href")
+    browser.open(address)
+    settled(browser)
+    assert (browser.evaluate(value), loss(browser)) == (written, pytest.approx(kept, rel=1e-12))
+    give(browser, "read-typed", "")
+    assert "Type at least one character" in browser.evaluate("document.querySelector('#place').textContent")
+    browser.evaluate("document.getElementById('step').click()")
+    browser.wait_for("document.body.dataset.error.includes('type at least one character')")
+    assert browser.console == []
+
+
+def test_every_view_shows_and_answers(browser: Browser, page: Path) -> None:
+    show(browser, page, text="whether")
+    views = browser.evaluate("[...document.querySelectorAll('[data-set=view]')].map(b => b.textContent)")
+    for view in views:
+        press(browser, view)
+        assert browser.evaluate("[...document.querySelectorAll('.panel')].filter(p => !p.hidden).length") == 1
+    press(browser, "Numbers")
+    do(browser, "document.querySelector('[data-set=layer][value=\"1\"]').click()")
+    do(browser, "document.querySelector('[data-set=head][value=\"1\"]').click()")
+    assert browser.evaluate("[now.frame.layer, now.frame.head]") == [1, 1]
+    do(browser, "document.querySelector('.seen').focus()")
+    browser.key("ArrowLeft")
+    settled(browser)
+    assert browser.evaluate("now.frame.at") == 2  # the model sees “ther”: windows overlap by half
+    labels = browser.evaluate("[...document.querySelectorAll('.flow canvas')].map(c => c.getAttribute('aria-label'))")
+    assert len(labels) == 17
+    for i in range(len(labels)):
+        browser.evaluate(f"document.querySelectorAll('.flow canvas')[{i}].focus()")
+        browser.key("ArrowRight")
+        browser.key("Enter")
+        browser.wait_for("!document.getElementById('explained').hidden")
+        settled(browser)
+    value = browser.evaluate("document.querySelector('#explained .big').textContent")
+    assert "probability of" in browser.evaluate("document.getElementById('explained-title').textContent")
+    assert value
+    steps = 0
+    while browser.evaluate("document.querySelectorAll('#explained-body li button').length"):
+        do(browser, "[...document.querySelectorAll('#explained-body li button')].at(-1).click()")
+        steps += 1
+        assert steps < 60
+    assert "training found this number" in browser.evaluate("document.getElementById('explained-body').textContent")
+    do(browser, "document.getElementById('explained-close').click()")
+    do(
+        browser,
+        """(c => { const r = c.getBoundingClientRect();
+          c.dispatchEvent(new PointerEvent('pointermove', { clientX: r.left + 9, clientY: r.top + 9 })); }
+        )(document.querySelectorAll('.flow canvas')[5])""",
+    )
+    browser.wait_for("!document.querySelector('.tip').hidden")
+    assert "query" in browser.evaluate("document.querySelector('.tip').textContent")
+    press(browser, "All heads")
+    for i in range(4):
+        browser.evaluate(f"document.querySelectorAll('.heads canvas')[{i}].focus()")
+        browser.key("ArrowLeft")
+        assert "looks at" in browser.evaluate("document.activeElement.getAttribute('aria-label')")
+    browser.key("Enter")
+    browser.wait_for("!document.getElementById('explained').hidden")
+    assert browser.evaluate("document.getElementById('explained-title').textContent").startswith("how much")
+    clean(browser)
+
+
+def test_parts_are_switched_off_and_tried(browser: Browser, page: Path) -> None:
+    show(browser, page, text="whether", view="off")
+    whole = loss(browser)
+    parts = browser.evaluate("[...document.querySelectorAll('[data-part]')].map(b => b.dataset.part)")
+    assert len(parts) == 2 * (2 + 3) + 1
+    press(browser, "Which head")
+    browser.wait_for("document.querySelectorAll('.switches .value:not(:empty)').length === 4")
+    press(browser, "Try every part")
+    browser.wait_for("document.querySelectorAll('.switches .value:not(:empty)').length === 11")
+    tried = browser.evaluate("[...document.querySelectorAll('[data-part]')].map(b => b.title)")
+    for part, title in zip(parts, tried, strict=True):
+        do(browser, f"document.querySelector('[data-part=\"{part}\"]').click()")
+        assert (
+            browser.evaluate(f"document.querySelector('[data-part=\"{part}\"]').getAttribute('aria-pressed')")
+            == "false"
+        )
+        said = browser.evaluate("document.querySelector('.panel .big:not([hidden])').textContent")
+        assert (
+            f"{browser.evaluate(f'number({whole})')} → {browser.evaluate(f'number({loss(browser)})')} without" in said
+        )
+        assert f"loss {browser.evaluate(f'number({loss(browser)})')} " in title
+        do(browser, f"document.querySelector('[data-part=\"{part}\"]').click()")
+        assert loss(browser) == whole
+    do(browser, "document.querySelector('[data-part=\"h.0.mlp\"]').click()")
+    press(browser, "Switch all on")
+    assert loss(browser) == whole
+    clean(browser)
+
+
+def test_the_training_again(browser: Browser, page: Path) -> None:
+    show(browser, page, text="th", view="time", watch="e")
+    losses = []
+    for i in range(3):
+        give(browser, "read-at", i)
+        losses.append(loss(browser))
+    rows = browser.evaluate(
+        "[...document.querySelectorAll('.scroll tr')].map(r => [...r.children].map(c => c.textContent))"
+    )
+    assert rows[0] == ["after step", "0", "20", "40"]
+    assert rows[1][1:] == [browser.evaluate(f"number({x})") for x in losses]
+    assert rows[2][0] == "probability of “e”"
+    assert losses[0] > losses[2]
+    give(browser, "read-watch", "h")
+    assert "probability of “h”" in browser.evaluate("document.querySelector('.scroll').textContent")
+    assert "watch=h" in browser.evaluate("new Promise(done => setTimeout(() => done(location.hash), 500))")
+    clean(browser)
+
+
+def test_sliders_change_the_bars(browser: Browser, page: Path) -> None:
+    show(browser, page)
+    bars = "[...document.querySelectorAll('.next .value')].map(b => b.textContent)"
+    before = browser.evaluate(bars)
+    give(browser, "set-temperature", 0.3)
+    assert browser.evaluate(bars) != before
+    give(browser, "set-topK", 3)
+    assert browser.evaluate(bars).count("0 %") == 4
+    give(browser, "set-topP", 0.05)
+    assert browser.evaluate(bars) == ["100 %"] + ["0 %"] * 6
+    give(browser, "set-topP", 1)
+    give(browser, "set-topK", 0)
+    give(browser, "set-temperature", 0)
+    assert browser.evaluate(bars) == ["100 %"] + ["0 %"] * 6
+    clean(browser)
+
+
+def test_a_model_of_another_screen_is_opened(browser: Browser, page: Path, run: Path) -> None:
+    show(browser, page, text="to be")
+    saved = SavedRun.open(run)
+    tables = saved.model.state_dict()
+    flat = {
+        name: [x for row in table for x in (row if isinstance(row, list) else [row])] for name, table in tables.items()
+    }
+    config = {name: getattr(saved.config.model, name) for name in vars(saved.config.model)}
+    given = {
+        "name": "mine",
+        "step": 5,
+        "config": config,
+        "alphabet": saved.tokenizer.alphabet,
+        "weights": flat,
+        "text": "to be",
+    }
+    expected = saved.model.loss(saved.tokenizer.encode("to b"), saved.tokenizer.encode("o be")).data
+    browser.evaluate(f"openInReader(handle(now), {json.dumps(given)})")
+    browser.wait_for("now.settings.model === 'mine' && now.frame")
+    settled(browser)
+    assert browser.evaluate("now.frame.name") == "mine"
+    assert loss(browser) == pytest.approx(expected, rel=1e-5)
+    clean(browser)
+
+
+def test_without_a_model_one_sentence_says_how_to_get_one(browser: Browser, tmp_path: Path) -> None:
+    play_page(screens=["read"]).save(tmp_path / "page.html")
+    show(browser, tmp_path / "page.html")
+    assert "There is no trained model in this page. Run “python3 run.py”" in browser.evaluate("document.body.innerText")
+    assert browser.evaluate("document.getElementById('play').disabled")
+    clean(browser)
+
+
+VIEWS = ("flow", "heads", "off", "time")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_it_fits_a_laptop_a_projector_and_a_telephone(browser: Browser, page: Path, view: str) -> None:
+    try:
+        for width, height, theme in ((1280, 720, "light"), (1280, 720, "beamer"), (375, 720, "light")):
+            browser.call(
+                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            )
+            show(browser, page, view=view, theme=theme, layer=1)
+            assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            if (width, theme) == (1280, "light"):
+                assert browser.evaluate("document.documentElement.scrollHeight <= innerHeight")
+            size = "e => parseFloat(getComputedStyle(e).fontSize)"
+            smallest = f"Math.min(...[...document.querySelectorAll('body *')].filter(e => e.offsetParent).map({size}))"
+            assert browser.evaluate(smallest) >= 14
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+@pytest.mark.axe
+@pytest.mark.parametrize("theme", ["light", "dark", "beamer"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_it_is_accessible(browser: Browser, page: Path, view: str, theme: str) -> None:
+    show(browser, page, view=view, theme=theme, layer=1)
+    check_accessible(browser)
+
+
+def test_no_control_makes_a_fault(browser: Browser, page: Path) -> None:
+    tools = (Path(__file__).parent / "meddle.js").read_text(encoding="utf-8")
+    for view in VIEWS:
+        show(browser, page, view=view, text="to", speed=0)
+        browser.evaluate(f"{tools}; window.found = undefined; meddle().then(found => {{ window.found = found; }}); 0")
+        browser.wait_for("window.found !== undefined", 120)
+        assert browser.evaluate("window.found") == []
+        assert browser.console == []
