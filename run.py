@@ -5,6 +5,7 @@
     python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
     python3 run.py gpt sample ...      the command line of the GPT
     python3 run.py viz graph ...       draw the graph of an expression
+    python3 run.py play                open the playground, one page to compute and train in; play RUN reads a model
     python3 run.py lesson 1            run a lesson of the course; without a number they are listed
     python3 run.py python              a Python that can import the packages
     python3 run.py test                run the tests; further words go to pytest: test -k engine
@@ -73,11 +74,14 @@ def main(words: list[str]) -> int:
     if command in ("lesson", "lessons"):
         set_up()
         return hand_over("-P", "-m", "lessons", *words[1:])
+    if command == "play":
+        set_up()
+        return hand_over("-P", "-m", "gpt", *words)
     if command in MODULES:
         set_up()
         return hand_over("-P", "-m", *words)
     if command and not command.startswith("-"):
-        known = ", ".join((*MODULES, "lesson", "python", "test", "lint", "docs"))
+        known = ", ".join((*MODULES, "play", "lesson", "python", "test", "lint", "docs"))
         print(f"run.py: unknown command: {command!r} (must be one of {known})", file=sys.stderr)
         return 2
     set_up()

@@ -108,6 +108,7 @@ class GPTConfig:
     )
     norm: str = _setting("rmsnorm", f"normalization before each part: {' or '.join(NORMS)}")
     norm_weight: bool = _setting(False, "give each norm a learned weight per feature")
+    mlp_ratio: int = _setting(4, "width of the MLP's hidden layer, in widths of the model")
     activation: str = _setting("relu", f"activation of the MLP: {', '.join(ACTIVATIONS)}")
     bias: bool = _setting(False, "add biases to linear layers (and to a layernorm that has weights)")
     tied_head: bool = _setting(False, "use the token embedding as output layer too (Press and Wolf 2017)")
@@ -115,7 +116,7 @@ class GPTConfig:
     init_std: float = _setting(0.08, "standard deviation of the weights at the start")
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "mlp_ratio"):
             _check_range(self, name, 1)
         _check_most(self)
         _check_range(self, "dropout", 0.0, 1.0, below=True)
@@ -135,7 +136,8 @@ class GPTConfig:
                 f"rotary positions turn pairs of numbers, so n_embd / n_head must be even; got n_embd {self.n_embd} "
                 f"and n_head {self.n_head}, which makes heads of {self.n_embd // self.n_head}"
             )
-        matrices = self.vocab_size * (2 - self.tied_head) + self.block_size + 12 * self.n_layer * self.n_embd
+        matrices = self.vocab_size * (2 - self.tied_head) + self.block_size
+        matrices += (4 + 2 * self.mlp_ratio) * self.n_layer * self.n_embd
         if matrices * self.n_embd > LARGEST:
             raise ConfigError(
                 f"this model would have {matrices * self.n_embd:,} parameters, each a Value of a hundred bytes; "
@@ -229,6 +231,19 @@ PRESETS: dict[str, Preset] = {
     "tiny": Preset(
         summary="1 layer, width 32, 2 heads, context 32",
         model={"n_layer": 1, "n_embd": 32, "n_head": 2, "block_size": 32, "activation": "relu2"},
+        train={},
+    ),
+    "tinylm": Preset(
+        summary="1 layer, width 32, 2 heads, context 32, an MLP of width 64, a tied head: the TinyLM of lesson 10",
+        model={
+            "n_layer": 1,
+            "n_embd": 32,
+            "n_head": 2,
+            "block_size": 32,
+            "mlp_ratio": 2,
+            "tied_head": True,
+            "init_std": 0.05,
+        },
         train={},
     ),
     "small": Preset(

@@ -171,14 +171,14 @@ class CausalSelfAttention(Module):
 
 
 class FeedForward(Module):
-    """The MLP, on each position separately: four times wider, activation, narrow again.    # (C) → (C)"""
+    """The MLP, on each position separately: wider (``mlp_ratio``), activation, narrow again.    # (C) → (C)"""
 
     def __init__(
         self, config: GPTConfig, *, residual_std: float, rng: random.Random, dropout_rng: random.Random
     ) -> None:
-        self.c_fc = Linear(config.n_embd, 4 * config.n_embd, config.bias, std=config.init_std, rng=rng)
+        self.c_fc = Linear(config.n_embd, config.mlp_ratio * config.n_embd, config.bias, std=config.init_std, rng=rng)
         self.act = Activation(config.activation)
-        self.c_proj = Linear(4 * config.n_embd, config.n_embd, config.bias, std=residual_std, rng=rng)
+        self.c_proj = Linear(config.mlp_ratio * config.n_embd, config.n_embd, config.bias, std=residual_std, rng=rng)
         self.dropout = Dropout(config.dropout, rng=dropout_rng)
 
     def forward(self, x: Vector) -> Vector:
@@ -319,8 +319,8 @@ def parameter_shapes(config: GPTConfig) -> Iterator[tuple[str, tuple[int, ...]]]
         yield from linear(f"{block}.attn.c_attn", width, 3 * width)
         yield from linear(f"{block}.attn.c_proj", width, width)
         yield from norm(f"{block}.ln_2")
-        yield from linear(f"{block}.mlp.c_fc", width, 4 * width)
-        yield from linear(f"{block}.mlp.c_proj", 4 * width, width)
+        yield from linear(f"{block}.mlp.c_fc", width, config.mlp_ratio * width)
+        yield from linear(f"{block}.mlp.c_proj", config.mlp_ratio * width, width)
     yield from norm("transformer.ln_f")
     if not config.tied_head:
         yield "lm_head.weight", (config.vocab_size, width)

@@ -20,6 +20,7 @@ COMMANDS = {
     "explore": ("explore", "an expression or a model's loss as one page: boxes open, down to one multiplication"),
     "boundary": ("boundary", "the value of an expression of two inputs at every point of a plane"),
     **{name: ("runs", f"for a trained model: the same as gpt {name}") for name in runs.COMMANDS},
+    "play": ("runs", "the playground, one page that computes, trains and reads models: the same as gpt play"),
 }
 
 

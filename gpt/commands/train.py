@@ -139,6 +139,7 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
     print(
         f"\nTry next:\n{look}"
         f"  {command_line('sample --checkpoint', folder)}{prompt}\n"
+        f"  {command_line('play', folder)}  to read the model in a page, and train there\n"
         f"  {command_line('info', folder)}\n"
         f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"
     )

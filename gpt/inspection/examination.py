@@ -200,7 +200,7 @@ class Examination:
         """See what happens to some tokens; a program is made for each number of tokens."""
         config, n = self._model.config, len(tokens)
         flat = in_evaluation(self._model, self._pass, self._pass.flat, [tokens])[:, 0]
-        shapes = [(config.n_layer, n, config.n_embd), (config.n_layer, n, 4 * config.n_embd), (n, -1)]
+        shapes = [(config.n_layer, n, config.n_embd), (config.n_layer, n, config.mlp_ratio * config.n_embd), (n, -1)]
         ends = np.cumsum([config.n_layer * config.n_head * n * (n + 1) // 2, *map(math.prod, shapes[:2])])
         weights, *arrays = np.split(flat, ends)
         left = iter(weights.tolist())

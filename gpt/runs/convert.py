@@ -77,7 +77,8 @@ OWN = "tinygrad_edu"  # the entry for what nanoGPT does not keep in a checkpoint
 NANOGPT_FIELDS = ("n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout")
 #: What is true for every model of nanoGPT, but not for every one of ours.
 NANOGPT_IS: dict[str, Any] = {
-    "positions": "learned", "norm": "layernorm", "norm_weight": True, "activation": "gelu", "tied_head": True,
+    "positions": "learned", "norm": "layernorm", "norm_weight": True, "mlp_ratio": 4, "activation": "gelu",
+    "tied_head": True,
 }  # fmt: skip
 #: The same text under two names.
 NANOGPT_DATASETS = {"shakespeare_char": "tinyshakespeare"}
@@ -261,7 +262,7 @@ def export_hugging_face(folder: Path, model: GPT, config: RunConfig, tokenizer: 
         "n_embd": shape.n_embd,
         "n_layer": shape.n_layer,
         "n_head": shape.n_head,
-        "n_inner": None,
+        "n_inner": None if shape.mlp_ratio == 4 else shape.mlp_ratio * shape.n_embd,
         "activation_function": next(k for k, v in _FROM_HUGGING_FACE.items() if v == shape.activation),
         "layer_norm_epsilon": 1e-5,
         "tie_word_embeddings": shape.tied_head,
@@ -390,12 +391,16 @@ def _from_hugging_face(content: Mapping[str, Any], source: Path) -> dict[str, An
     if not isinstance(activation, str) or activation not in _FROM_HUGGING_FACE:
         known = ", ".join(_FROM_HUGGING_FACE)
         raise CheckpointError(f"{source}: activation_function must be one of {known}; got {shown(activation)}")
-    for name, ours in (("layer_norm_epsilon", 1e-5), ("scale_attn_weights", True), ("n_inner", None)):
-        allowed = (ours, 4 * content["n_embd"]) if name == "n_inner" and type(content.get("n_embd")) is int else (ours,)
-        if content.get(name, ours) not in allowed:
+    for name, ours in (("layer_norm_epsilon", 1e-5), ("scale_attn_weights", True)):
+        if content.get(name, ours) != ours:
             raise CheckpointError(f"{source}: {name} must be {ours}, got {shown(content[name])}")
+    inner, width = content.get("n_inner"), content.get("n_embd")
+    if inner is not None and not (type(inner) is type(width) is int and inner > 0 < width and inner % width == 0):
+        raise CheckpointError(f"{source}: n_inner must be a multiple of n_embd, got {shown(inner)} and {shown(width)}")
     names = {"n_head": "n_head", "n_positions": "block_size", "resid_pdrop": "dropout"}
     args = {ours: content[theirs] for theirs, ours in names.items() if theirs in content}
+    if inner is not None:
+        args["mlp_ratio"] = inner // width
     own = content.get(OWN, {})
     step = own.get("iter_num", 0) if isinstance(own, dict) else 0
     return {"model_args": {"activation": _FROM_HUGGING_FACE[activation], **args}, "iter_num": step, OWN: own}
@@ -466,6 +471,7 @@ def _shape_of(state: Mapping[str, Any], tied: bool) -> dict[str, Any]:
     vocab_size, n_embd = state["transformer.wte.weight"].shape
     learned = "transformer.wpe.weight" in state
     layers = {name.split(".")[2] for name in state if name.startswith("transformer.h.")}
+    hidden = state.get("transformer.h.0.mlp.c_fc.weight")
     return {
         "vocab_size": vocab_size,
         "n_embd": n_embd,
@@ -474,6 +480,7 @@ def _shape_of(state: Mapping[str, Any], tied: bool) -> dict[str, Any]:
         "norm_weight": "transformer.ln_f.weight" in state,
         "positions": "learned" if learned else "rotary",
         "tied_head": tied,
+        **({} if hidden is None else {"mlp_ratio": hidden.shape[0] // n_embd}),
         **({"block_size": state["transformer.wpe.weight"].shape[0]} if learned else {}),
     }
 

@@ -16,6 +16,7 @@ from gpt.model import parameter_shapes
 PRESET_SIZES = {
     "micro": (4, 65 * 16 + 16 * 16 + (1_024 + 2_048) + 65 * 16),  # 5,408
     "tiny": (16, 65 * 32 + 32 * 32 + (4_096 + 8_192) + 65 * 32),  # 17,472
+    "tinylm": (16, 65 * 32 + 32 * 32 + (4_096 + 4_096)),  # 11,296, as lesson 10 counts; the head is the embedding
     "small": (16, 65 * 64 + 64 * 64 + 2 * (16_384 + 32_768) + 65 * 64),  # 110,720
     "nano": (32, 65 * 128 + 64 * 128 + 4 * (65_536 + 131_072) + 9 * 128),  # 804,096; the head is the embedding
     "base": (40, 65 * 160 + 4 * (102_400 + 204_800)),  # 1,239,200; positions are rotations
@@ -75,5 +76,5 @@ def test_settings_are_frozen_and_every_field_has_a_description() -> None:
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown preset: 'huge'.*micro, tiny, small, nano"):
+    with pytest.raises(ConfigError, match="unknown preset: 'huge'.*micro, tiny, tinylm, small, nano"):
         preset("huge")

@@ -11,11 +11,11 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
-    "tinygrad_edu/compiler": 12_810,
-    "gpt": 11_000,
+    "tinygrad_edu/compiler": 12_840,
+    "gpt": 11_190,
     "viz": 15_230,  # without the playground
     "viz/play": 6_000,
-    "lessons": 8_435,  # with the playground in each lesson
+    "lessons": 8_375,
 }
 
 

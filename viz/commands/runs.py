@@ -10,7 +10,7 @@ __all__ = ["COMMANDS", "hand_over"]
 #: The only place in this package that names gpt: its command line is looked up when it is needed, so that no drawing
 #: depends on a model.
 GPT = "gpt.cli"
-COMMANDS = ("attention", "next", "curve", "embeddings", "histogram", "compilation")  # the same as gpt's
+COMMANDS = ("attention", "next", "curve", "embeddings", "histogram", "compilation", "play")  # the same as gpt's
 
 
 def hand_over(words: Sequence[str]) -> int:

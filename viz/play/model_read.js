@@ -133,7 +133,7 @@ MODELS.read = class {
     one("attn", `${h}attn`, width);
     one("mid", `${h}mid`, width);
     one("ln_2", `${h}ln_2`, width);
-    one("act", `${h}act`, 4 * width);
+    one("act", `${h}act`, reader.wide);
     one("mlp", `${h}mlp`, width);
     one("out", `${h}out`, width);
     if (layer === reader.layers - 1) {

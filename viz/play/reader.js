@@ -24,7 +24,7 @@ class Reader {
     this.token = new Map(this.alphabet.map((character, i) => [character, i]));
     const { n_layer, n_head, n_embd: width, block_size, vocab_size } = config;
     if (this.alphabet.length !== vocab_size) throw new Error(`the model has ${vocab_size} characters, its alphabet ${this.alphabet.length}`);
-    Object.assign(this, { layers: n_layer, heads: n_head, width, size: width / n_head, block: block_size });
+    Object.assign(this, { layers: n_layer, heads: n_head, width, size: width / n_head, block: block_size, wide: (config.mlp_ratio ?? 4) * width });
     this.weights = {};
     for (const [name, count] of this.expected()) {
       if (weights[name]?.length !== count) throw new Error(`${name}: expected ${count} numbers, got ${weights[name]?.length ?? "none"}`);
@@ -48,7 +48,7 @@ class Reader {
       for (const part of ["scores", "weights"]) room(h + part, n_head, block_size, block_size);
       for (const part of ["mix", "attn", "mid"]) room(h + part, block_size, width);
       norm(`${h}ln_2`);
-      for (const part of ["fc", "act"]) room(h + part, block_size, 4 * width);
+      for (const part of ["fc", "act"]) room(h + part, block_size, this.wide);
       for (const part of ["mlp", "out"]) room(h + part, block_size, width);
     }
     norm("ln_f");
@@ -66,8 +66,8 @@ class Reader {
       linear(`${h}attn.c_attn`, w, 3 * w);
       linear(`${h}attn.c_proj`, w, w);
       norm(`${h}ln_2`);
-      linear(`${h}mlp.c_fc`, w, 4 * w);
-      linear(`${h}mlp.c_proj`, 4 * w, w);
+      linear(`${h}mlp.c_fc`, w, this.wide);
+      linear(`${h}mlp.c_proj`, this.wide, w);
     }
     norm("transformer.ln_f");
     if (!c.tied_head) list.push(["lm_head.weight", c.vocab_size * w]);
@@ -111,9 +111,9 @@ class Reader {
       plus(this.at(`${h}mid`), this.at(`${h}attn`));
       this.norm(`${h}ln_2`, x, from, to);
       const [fc, act] = [this.at(`${h}fc`), this.at(`${h}act`)];
-      this.linear(`${p}mlp.c_fc`, this.at(`${h}ln_2`), fc, from, to, w, 4 * w);
-      for (let k = from * 4 * w; k < to * 4 * w; k++) act[k] = this.act(fc[k]);
-      if (on(`${h}mlp`)) this.linear(`${p}mlp.c_proj`, act, this.at(`${h}mlp`), from, to, 4 * w, w);
+      this.linear(`${p}mlp.c_fc`, this.at(`${h}ln_2`), fc, from, to, w, this.wide);
+      for (let k = from * this.wide; k < to * this.wide; k++) act[k] = this.act(fc[k]);
+      if (on(`${h}mlp`)) this.linear(`${p}mlp.c_proj`, act, this.at(`${h}mlp`), from, to, this.wide, w);
       else this.at(`${h}mlp`).fill(0, from * w, to * w);
       plus(this.at(`${h}out`), this.at(`${h}mlp`));
     }
@@ -245,7 +245,7 @@ class Reader {
     if (name === "loss") return meanOf(this.text.surprise.slice(1));
     throw new RangeError(`there is no number ${ref}`);
   }
-  columns(name) { return name.endsWith("mlp.c_proj.weight") ? 4 * this.width : this.width; }
+  columns(name) { return name.endsWith("mlp.c_proj.weight") ? this.wide : this.width; }
   // The character at a position of the window, to be read.
   shown(t) { return visible(this.alphabet[this.tokens[t]]); }
   of(t) { return `“${this.shown(t)}” (position ${t})`; }
@@ -275,7 +275,7 @@ class Reader {
       case "qkv": return linear(`${h}ln_1`, `${p}attn.c_attn`, w);
       case "attn": return linear(`${h}mix`, `${p}attn.c_proj`, w);
       case "fc": return linear(`${h}ln_2`, `${p}mlp.c_fc`, w);
-      case "mlp": return linear(`${h}act`, `${p}mlp.c_proj`, 4 * w);
+      case "mlp": return linear(`${h}act`, `${p}mlp.c_proj`, this.wide);
       case "logits": return linear("ln_f", this.head, w);
       case "scores": { const [head, t, s] = at; return { title: this.title(ref), count: size,
         pair: i => [{ text: `q[${i}]`, ref: `${h}q[${t}][${head * size + i}]` }, { text: `k[${i}]`, ref: `${h}k[${s}][${head * size + i}]` }] }; }

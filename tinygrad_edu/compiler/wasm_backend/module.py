@@ -117,14 +117,14 @@ def build(
         for array in executor.work():
             layout.reserve(array)
     layout.reserve(gradient)
-    layout.put(parameters)
+    moving = [parameters, *(optimizer.numbers if optimizer else ()), *(optimizer.state.values() if optimizer else ())]
+    for array in moving:  # zeros need no place in the file
+        (layout.put if array.any() else layout.reserve)(array)
     for executor in runs.values():
         for array in executor.given():
             layout.put(array)
     calls = {name: Calls(layout, executor.kernels) for name, executor in runs.items()}
     if optimizer:
-        for array in (*optimizer.numbers, *optimizer.state.values()):
-            (layout.put if array.any() else layout.reserve)(array)
         updates = [in_place.kernel(u.program(u.size), list(u.arrays), WASM) for u in optimizer.updates if u.size]
         calls["update"] = Calls(layout, updates)
     layout.close()

@@ -2,11 +2,11 @@
 //
 //   const model = await load(bytes);              // or the answer of fetch("step.wasm"), or an address
 //   model.step([xs, ys]);                         // the loss of a batch; model.loss; its gradient is in model.gradient
-//   model.update({ lr: 0.001 });                  // moves model.parameters
+//   model.update({ lr: 0.001 });                  // moves model.parameters; model.steps and model.state are the optimizer's
 //   model.forward([xs, ys]);                      // the results of every example
 //   model.sample({ prompt: "To be", length: 100 });   // of a language model: text
 //
-// As a script in a page it defines `tinygrad.load`; in Node, `const { load } = require("./step.js")`.
+// As a script in a page it defines `tinygrad.load`; in Node, `const { load } = require("./step.js")`, too.
 "use strict";
 (function (root) {
   const ARRAYS = { float32: Float32Array, float64: Float64Array, int64: Int32Array };
@@ -48,6 +48,7 @@
   class Model {
     #exports;
     #memory;
+    #plans = new Map();
     #ready = false;
 
     constructor(instance, description) {
@@ -58,6 +59,9 @@
       this.steps = description.optimizer ? description.optimizer.steps : 0;
       this.parameters = this.#byName(description.parameters.offset);
       this.gradient = this.#byName(description.gradient.offset);
+      const { size } = description.parameters;
+      const states = Object.entries(description.optimizer?.state ?? {});
+      this.state = Object.fromEntries(states.map(([name, offset]) => [name, this.#view(offset, size)])); // of the optimizer
     }
 
     // The mean of the function over a batch; its gradient is then in `gradient`.
@@ -222,38 +226,55 @@
       return Array.from({ length: n }, (_, i) => Array.from({ length: lanes }, (_, j) => all[i * row + j * lane]));
     }
 
-    #write({ name, dtype, offset, shape, strides, limits }, given) {
-      const whole = dtype === "int64";
-      const wanted = `${name}: expected ${shape.join(" × ")} ${whole ? "whole numbers" : "numbers"} (the examples first)`;
-      if (given === undefined || given === null) throw new Error(`${wanted}, got nothing`);
-      const numbers = [];
+    // Checks the numbers of an argument, lists of lists or flat, and writes them where the program reads them.
+    #write(one, given) {
+      const plan = this.#plan(one);
+      const { whole, places, view, found, limits } = plan;
+      const wanted = () => `${one.name}: expected ${one.shape.join(" × ")} ${whole ? "whole numbers" : "numbers"} (the examples first)`;
+      if (given === undefined || given === null) throw new Error(`${wanted()}, got nothing`);
+      let count = 0, wrong = -1, odd;
       (function flatten(x) {
-        if (Array.isArray(x) || ArrayBuffer.isView(x)) for (const item of x) flatten(item);
-        else numbers.push(x);
-      })(given);
-      if (numbers.length !== count(shape)) throw new Error(`${wanted}, got ${numbers.length}`);
-      numbers.forEach((x, n) => {
-        if (typeof x !== "number" || (whole && !Number.isSafeInteger(x))) throw new Error(`${wanted}, got ${x} among them`);
-        const limit = limits?.[n % limits.length] ?? Infinity;
-        if (limits && limit < Infinity && (x < 0 || x >= limit)) {
-          throw new Error(`${name}: index ${x} is out of range for a table of ${limit} entries (0 to ${limit - 1})`);
+        for (let i = 0; i < x.length; i++) {
+          const item = x[i];
+          if (typeof item === "object" && (Array.isArray(item) || ArrayBuffer.isView(item))) flatten(item);
+          else {
+            if (wrong < 0 && (typeof item !== "number" || (whole && !Number.isSafeInteger(item)))) [wrong, odd] = [count, item];
+            found[count++] = typeof item === "number" ? item : NaN; // beyond its end, a typed array ignores it
+          }
         }
-      });
-      const type = ARRAYS[dtype];
-      const memory = new type(this.#memory);
-      const place = (n) => {
+      })(Array.isArray(given) || ArrayBuffer.isView(given) ? given : [given]);
+      if (count !== places.length) throw new Error(`${wanted()}, got ${count}`);
+      if (wrong >= 0) throw new Error(`${wanted()}, got ${odd} among them`);
+      for (let n = 0; limits && n < count; n++) {
+        const limit = limits[n % limits.length] ?? Infinity;
+        if (limit < Infinity && (found[n] < 0 || found[n] >= limit)) {
+          throw new Error(`${one.name}: index ${found[n]} is out of range for a table of ${limit} entries (0 to ${limit - 1})`);
+        }
+      }
+      if (whole) {
+        for (let n = 0; n < count; n++) {
+          view[places[n]] = found[n]; // 64 bits, the low half first
+          view[places[n] + 1] = Math.floor(found[n] / 2 ** 32);
+        }
+      } else for (let n = 0; n < count; n++) view[places[n]] = found[n];
+    }
+
+    // Where each number of an argument goes; made once.
+    #plan(one) {
+      if (this.#plans.has(one)) return this.#plans.get(one);
+      const { dtype, offset, shape, strides, limits } = one;
+      const view = new ARRAYS[dtype](this.#memory);
+      const places = Int32Array.from({ length: count(shape) }, (_, n) => {
         let at = offset;
         for (let axis = shape.length - 1; axis >= 0; axis--) {
           at += (n % shape[axis]) * strides[axis];
           n = Math.floor(n / shape[axis]);
         }
-        return at / type.BYTES_PER_ELEMENT;
-      };
-      numbers.forEach((x, n) => {
-        const at = place(n);
-        memory[at] = x;
-        if (whole) memory[at + 1] = Math.floor(x / 2 ** 32); // 64 bits, the low half first
+        return at / view.BYTES_PER_ELEMENT;
       });
+      const plan = { whole: dtype === "int64", places, view, found: new Float64Array(places.length), limits };
+      this.#plans.set(one, plan);
+      return plan;
     }
 
     #array(numbers) {
@@ -287,5 +308,5 @@
 
   const own = { load };
   if (typeof module === "object" && module.exports) module.exports = own;
-  else root.tinygrad = own;
+  root.tinygrad = own;
 })(globalThis);

@@ -1,0 +1,82 @@
+"""``python -m gpt play``: the playground, one page that computes, trains and reads models, without a network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from viz.play.page import play_page
+
+from ..data.corpus import DEFAULT_DATASET, Corpus, cache_folder, kept_text, open_text
+from ..errors import ConfigError, DataError
+from ..pictures import trainer
+from ..pictures.playground import trained
+from ..runs.saved_run import SavedRun
+from .common import best_flag, documents_chosen, text_flags
+
+PAGE = "play.html"
+_CONTEXT = 64  # the longest of the models that train in the page
+
+
+def add_play(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``gpt play``."""
+    command.set_defaults(run=run)
+    command.add_argument("folder", metavar="RUN", nargs="?", help="a trained model for the screen that reads one")
+    best_flag(command)
+    text_flags(command)
+    command.add_argument(
+        "-o", "--out", metavar="FILE", help=f"what to write (default: {PAGE}, in the folder of the run if one is given)"
+    )
+    command.add_argument("--no-open", action="store_true", help="do not open the page in a browser")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the page, and open it."""
+    this = SavedRun.open(options.folder, best=options.best) if options.folder else None
+    if options.best and this is None:
+        raise ConfigError("--best is about a run: give its folder, too")
+    assets, facts = trained(this) if this else ({}, {})
+    corpus, text, training = _text(options, this)
+    made, missing = trainer.steps(corpus)
+    page = play_page({**assets, **made, **(text if made else {})}, {**facts, "train": {**training, **missing}})
+    out = Path(options.out) if options.out else (this.folder if this else Path()) / PAGE
+    written = Path(page.save(out)).absolute()
+    print(f"Wrote {out} ({len(page.html.encode()) / 1e6:.1f} MB): {written.as_uri()}")
+    if missing:
+        print(missing["missing"])
+    elif not training:
+        print(f"It has no text to train on but what is typed there; --dataset {DEFAULT_DATASET} gets one")
+    if not options.no_open and _screen():
+        webbrowser.open(written.as_uri())
+    return 0
+
+
+def _text(options: argparse.Namespace, this: SavedRun | None) -> tuple[Corpus | None, dict[str, bytes], dict[str, Any]]:
+    """Return the text of the page: the one named, or that of the run or the default one, if they are on this machine.
+
+    A text that was named and does not fit is an error; another is left out.
+    """
+    named = options.data or options.dataset
+    data = str(Path(kept_text(options.data)).absolute()) if options.data else None
+    dataset = None if data else options.dataset or DEFAULT_DATASET
+    if this and not named:
+        dataset, data = this.config.dataset, this.config.data
+    try:
+        if named or data or (cache_folder() / f"{dataset}.txt").exists():  # nothing is downloaded unasked
+            text = this.config.text() if this and not named else open_text(dataset, data, (), documents_chosen(options))
+            corpus = Corpus.from_text(text, _CONTEXT)
+            return corpus, *trainer.text_asset(text, corpus, dataset, data)
+    except (ConfigError, DataError) as error:
+        if named:
+            raise
+        print(f"The page has no text: {error}", file=sys.stderr)
+    return None, {}, {}
+
+
+def _screen() -> bool:
+    """Return whether there is a screen for a browser; without one, a browser would take over the terminal."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

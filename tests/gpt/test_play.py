@@ -1,0 +1,374 @@
+"""The playground's screen "Train a GPT": the same losses as Python, undo, files, the page itself, and the command."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import io
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt.cli import main
+from gpt.commands import play
+from gpt.config import PRESETS, GPTConfig, TrainConfig
+from gpt.data.corpus import Corpus
+from gpt.data.text import Text
+from gpt.engines import make_engine
+from gpt.engines.wasm import untrained
+from gpt.model import GPT
+from gpt.pictures import trainer
+from gpt.runs import checkpoint
+from gpt.train import learning_rate
+from tests.commands import refusal
+from tests.gpt.test_exchange import made_run
+from tests.viz.browser import Browser
+from tests.viz.charts import check_accessible
+from tests.viz.play.in_node import run
+from viz import cli as viz_cli
+
+ROOM = 30  # characters of the models in these tests
+SHAPES: dict[str, dict[str, Any]] = {
+    "micro": {**PRESETS["micro"].model, "vocab_size": ROOM, "n_embd": 8, "n_head": 2, "block_size": 8},
+    "tinylm": {**PRESETS["tinylm"].model, "vocab_size": ROOM, "n_embd": 12, "block_size": 6},
+    "nano": {**PRESETS["nano"].model, "vocab_size": ROOM, "n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 8},
+}
+TRAIN: dict[str, Any] = {"batch_size": 5, "warmup_steps": 8, "eval_interval": 5, "eval_sequences": 12, "grad_clip": 0.5}
+SETTINGS = {
+    "size": "micro", "size2": "micro", "rate": 0.02, "rate2": 0.001, "steps": 40, "seed": "7", "seed2": 3,
+    "race": False, "every": 10, "temperature": 0.8, "prompt": "", "line": "the", "text": "own", "own": "",
+}  # fmt: skip
+
+#: Makes the model of the screen; `given` has the settings, and the bytes of assets in base64.
+MAKE = """
+const bytes = (name) => {
+  if (!given.assets[name]) throw new Error(name);
+  return Uint8Array.from(Buffer.from(given.assets[name], "base64"));
+};
+const model = await MODELS.train.make({ ...given.settings }, async (name) => bytes(name));
+const steps = (n) => Array.from({ length: n }, () => { model.keep(); model.step(); return model.loss; });
+"""
+
+
+def prose(characters: str, length: int = 1500, seed: int = 1) -> str:
+    """Return words of some characters."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices(characters, k=rng.randrange(1, 6))) for _ in range(30)]
+    return " ".join(rng.choices(words, k=length // 4))
+
+
+def lines(seed: int = 2) -> str:
+    """Return documents of several lengths, some beyond a context."""
+    rng = random.Random(seed)
+    return "\n".join("".join(rng.choices("abcdefg", k=rng.randrange(1, 13))) for _ in range(80))
+
+
+def asset(name: str) -> str:
+    """Return a module in base64."""
+    return base64.b64encode(untrained(GPTConfig(**SHAPES[name]), TrainConfig(**TRAIN)).bytes).decode()
+
+
+def python(size: str, text: Text, steps: int, rates: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
+    """Return the losses of training, and of validation, as Python computes them."""
+    shape, train = GPTConfig(**SHAPES[size]), TrainConfig(**TRAIN, lr=0.02, min_lr=0.002, steps=40, seed=7)
+    corpus = Corpus.from_text(text, shape.block_size)
+    engine = make_engine(GPT(shape, seed=train.seed), train)
+    check = corpus.validation(shape.block_size, train.eval_sequences)
+    losses, checks = [], [engine.evaluate(check)]
+    for step in range(steps):
+        rate = [rate for since, rate in rates if since <= step][-1]
+        batch = corpus.batch(shape.block_size, train.batch_size, train.seed, step)
+        lr = learning_rate(dataclasses.replace(train, lr=rate, min_lr=rate / 10), step)
+        losses.append(engine.step(batch, lr, "")[0])
+        if (step + 1) % train.eval_interval == 0:
+            checks.append(engine.evaluate(check))
+    return losses, checks
+
+
+@pytest.mark.native
+@pytest.mark.node
+@pytest.mark.parametrize("size", SHAPES)
+@pytest.mark.parametrize("documents", [False, True], ids=["text", "lines"])
+def test_losses_are_those_of_python(size: str, documents: bool) -> None:
+    text = lines() if documents else prose("abcdefghijkl,.")
+    given = {"settings": {**SETTINGS, "size": size, "own": text, "text": "lines" if documents else "own"}}
+    code = f"""{MAKE}
+    const losses = steps(12);
+    model.change({{ ...given.settings, rate: 0.005 }});
+    losses.push(...steps(8));
+    return {{ losses, checks: model.a.checks.losses, rates: model.a.rates, ladder: model.ladder }};"""
+    found = run(code, {**given, "assets": {f"step-{size}": asset(size)}}, screens=("train",))
+    own = Text("own", (text,), documents=documents)
+    losses, checks = python(size, own, 20, [(0, 0.02), (12, 0.005)])
+    assert found["losses"] == pytest.approx(losses, rel=1e-4)
+    assert found["checks"] == pytest.approx(checks, rel=1e-4)
+    assert losses[-1] < losses[0] - 0.1
+    counted = Corpus.from_text(own, 8).baselines()
+    assert [rung["y"] for rung in found["ladder"]] == pytest.approx([b.loss for b in counted], rel=1e-9)
+
+
+@pytest.mark.native
+@pytest.mark.node
+def test_undo_takes_every_number_back_and_a_second_run_is_one_of_its_own() -> None:
+    settings = {**SETTINGS, "own": prose("abcdefgh"), "race": True, "every": 2}
+    code = f"""{MAKE}
+    const kept = [], losses = [], second = [];
+    for (let n = 0; n < 9; n++) {{
+      kept.push(model.keep());
+      model.step();
+      losses.push(model.loss);
+      second.push(model.b.loss);
+    }}
+    model.a.every = 4;  // as for a large model, whose numbers are kept now and then
+    model.a.kept = model.a.kept.filter(({{ step }}) => step % 4 === 0);
+    model.back(kept[6]);
+    const again = [model.a.step, model.samples.length];
+    model.step();
+    return {{ losses, second, again, then: [model.loss, model.b.loss], curve: model.a.curve.losses.length }};"""
+    found = run(code, {"settings": settings, "assets": {"step-micro": asset("micro")}}, screens=("train",))
+    assert found["again"] == [6, 3]
+    assert found["then"] == [found["losses"][6], found["second"][6]]
+    assert found["curve"] == 7
+    assert found["losses"][3] != found["second"][3]
+
+
+@pytest.mark.native
+@pytest.mark.node
+def test_rare_characters_make_room_and_the_file_is_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = prose("abcdefghijklmnopqrstuvwxyzäöüß") + "Zürich: 1 2 3"
+    settings = {**SETTINGS, "size": "tinylm", "own": text}
+    code = f"""{MAKE}
+    steps(3);
+    const {{ text: about, attention }} = model.frame();
+    return {{ about, attention, parameters: model.a.model.parameters["transformer.h.0.mlp.c_fc.weight"], val: model.val,
+      file: Array.from(model.ask({{ what: "file", source: {{}} }})) }};"""
+    found = run(code, {"settings": settings, "assets": {"step-tinylm": asset("tinylm")}}, screens=("train",))
+    about = found["about"]
+    assert about["alphabet"] == ROOM
+    assert len(about["replaced"]) == len(set(text)) - ROOM + 1
+    assert set(about["whole"]) == set(text) - set(about["replaced"]) | {"□"}
+    assert len(about["whole"]) == len(text)
+    letters, first = found["attention"]["letters"], found["attention"]["heads"][0]["weights"]
+    assert sum(first[-len(letters) :]) == pytest.approx(1.0)  # the last row
+
+    file, kept = tmp_path / "model.safetensors", tmp_path / "text.txt"
+    file.write_bytes(bytes(found["file"]))
+    kept.write_text(about["whole"], encoding="utf-8")
+    assert main(["import", str(file), str(tmp_path / "run"), "--data", str(kept)]) == 0
+    model, config, tokenizer, step = checkpoint.load_model(tmp_path / "run")
+    assert (step, config.model.mlp_ratio, tokenizer.vocab_size, config.train.lr) == (3, 2, ROOM, 0.02)
+    hidden = model.transformer.h[0].mlp.c_fc.weight
+    assert [w.data for row in hidden for w in row] == pytest.approx(found["parameters"])
+    assert main(["sample", "--checkpoint", str(tmp_path / "run"), "--max-new-tokens", "5"]) == 0
+    assert main(["eval", "--checkpoint", str(tmp_path / "run")]) == 0
+    assert "knows all triples" in capsys.readouterr().out
+
+
+@pytest.mark.native
+@pytest.mark.node
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"own": " "}, "There is no text yet: paste one, or choose another"),
+        ({"own": "too short"}, "the text is too short: it has 9 characters, and a context of 8 needs at least 90"),
+        ({"own": "one", "text": "lines"}, "the text has fewer than two lines"),
+        ({"own": prose("abc"), "rate": 1e30}, "at a learning rate of 3.3e+29"),
+    ],
+    ids=["nothing", "short", "one line", "diverges"],
+)
+def test_what_cannot_be_trained_is_said(settings: dict[str, Any], sentence: str) -> None:
+    code = MAKE.replace("const model = await", "try { const model = await").replace(
+        "const steps",
+        "for (let n = 0; n < 9; n++) model.step(); } catch (error) { return [error.name, error.message]; } const steps",
+    )
+    given = {"settings": {**SETTINGS, **settings}, "assets": {"step-micro": asset("micro")}}
+    assert sentence in run(code, given, screens=("train",))[1]
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("play")
+    (folder / "own.txt").write_text(prose("abcdefghijklmnopqrstuvw", 6000), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            trainer, "SIZES", {name: {**trainer.SIZES[name], "eval_interval": 10} for name in ("micro", "tinylm")}
+        )
+        arguments = ["play", "--data", str(folder / "own.txt"), "-o", str(folder / "play.html"), "--no-open"]
+        assert main(arguments) == 0
+    return folder / "play.html"
+
+
+@pytest.fixture
+def opened(browser: Browser, page: Path) -> Iterator[Callable[..., Browser]]:
+    def open_screen(more: str = "", width: int = 1280, height: int = 720) -> Browser:
+        browser.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        browser.open(f"{page.as_uri()}#screen=train&text=text{more}")
+        browser.wait_for("document.body.dataset.screen === 'train' && document.body.dataset.busy === ''", 30)
+        return browser
+
+    yield open_screen
+    assert browser.console == []
+    assert [r for r in browser.requests if not r.startswith(("blob:", "file:", "data:"))] == []
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+@pytest.mark.browser
+@pytest.mark.native
+@pytest.mark.parametrize(
+    "more", ["", "&race=1&rate2=0.02&seed2=4", "&size=tinylm&text=names"], ids=["one", "two", "names"]
+)
+def test_the_page_and_its_python_print_the_same_losses(opened: Callable[..., Browser], more: str) -> None:
+    if "names" in more and not (Path(play.__file__).parents[2] / "viz" / "play" / "screen_names.js").exists():
+        pytest.skip("no list of names")
+    browser = opened(f"{more}&run=20")
+    browser.evaluate("document.getElementById('python').click()")
+    program = browser.evaluate("document.getElementById('python-text').textContent")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(program, "shown", "exec"), {})
+    for word, curve in (("loss", "curve"), ("validation", "checks")):
+        printed = [float(x) for x in re.findall(rf"{word} (\S+)", said.getvalue())]
+        shown = browser.evaluate(f"[now.frame.a, now.frame.b].filter(Boolean).flatMap((run) => run.{curve}.losses)")
+        assert shown == pytest.approx(printed, abs=1e-4)
+    assert float(browser.evaluate("document.body.dataset.loss")) == shown[-1] or len(printed)
+    assert browser.evaluate("document.body.dataset.step") == "20"
+
+
+@pytest.mark.browser
+@pytest.mark.native
+def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
+    browser = opened()
+    quiet = "document.body.dataset.busy === ''"
+    for key, step in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1)):
+        browser.key(key)
+        browser.wait_for(f"document.body.dataset.step === '{step}'")
+        browser.wait_for(quiet)
+    browser.key(" ", " ")
+    browser.wait_for("Number(document.body.dataset.step) > 30", 30)
+    browser.key(" ", " ")
+    browser.wait_for(quiet)
+    for change in ("size", "over"):
+        browser.evaluate(
+            f"{{ const it = document.getElementById('set-{change}'); it.value = it.options[1].value; "
+            "it.dispatchEvent(new Event('change', { bubbles: true })); }"
+        )
+        browser.wait_for(quiet, 30)
+    assert "size=tinylm" in browser.evaluate("addressOf('train', now.settings)")
+    assert browser.evaluate("now.settings.rate") == 0.01
+    for name in ("Write now", "Download"):
+        browser.evaluate(
+            f"[...document.querySelectorAll('#place button')].find((one) => one.textContent === '{name}').click()"
+        )
+    browser.wait_for("document.querySelector('.how').textContent.includes('gpt import tinylm-')")
+
+
+@pytest.mark.browser
+@pytest.mark.native
+@pytest.mark.axe
+@pytest.mark.parametrize("look", ["light", "dark", "beamer"])
+def test_the_page_keeps_nobody_out(opened: Callable[..., Browser], look: str) -> None:
+    check_accessible(opened(f"&theme={look}&run=3&race=1"))
+
+
+@pytest.mark.browser
+@pytest.mark.native
+def test_the_page_fits_a_projector_and_a_phone(opened: Callable[..., Browser]) -> None:
+    browser = opened("&run=12")
+    assert browser.evaluate(
+        "[document.documentElement.scrollWidth <= 1280, document.documentElement.scrollHeight <= 720]"
+    ) == [True, True]
+    assert opened("&run=3&race=1", width=375, height=812).evaluate("document.documentElement.scrollWidth") <= 375
+
+
+@pytest.mark.browser
+@pytest.mark.native
+def test_training_never_holds_up_the_page(opened: Callable[..., Browser]) -> None:
+    browser = opened()
+    browser.evaluate(
+        "window.long = []; document.getElementById('play').click();"
+        "new PerformanceObserver((list) => long.push(...list.getEntries())).observe({ type: 'longtask' })"
+    )
+    browser.wait_for("Number(document.body.dataset.step) > 300", 60)
+    assert browser.evaluate("now.frame.history.steps.length") > 100
+    assert json.loads(browser.evaluate("JSON.stringify(now.frame.flow.map((table) => table.size > 0))")) == [True] * 7
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "SIZES", {"micro": trainer.SIZES["micro"]})
+
+
+@pytest.mark.native
+def test_a_page_of_a_run_is_written_next_to_it(
+    one_size: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_run(tmp_path / "run")
+    for program, folder in ((main, "run"), (viz_cli.main, "run")):
+        assert program(["play", str(tmp_path / folder), "--no-open"]) == 0
+        written = tmp_path / "run" / "play.html"
+        assert written.absolute().as_uri() in capsys.readouterr().out
+        content = written.read_text(encoding="utf-8")
+        assert all(f'id="asset-{name}"' in content for name in ("read", "step-micro"))
+        written.unlink()
+
+
+@pytest.mark.native
+def test_nothing_is_downloaded_unasked(
+    one_size: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["play", "--no-open"]) == 0
+    said = capsys.readouterr().out
+    assert "--dataset shakespeare gets one" in said
+    assert 'id="asset-text"' not in (tmp_path / "play.html").read_text(encoding="utf-8")
+
+
+def test_without_llvmlite_the_page_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tinygrad_edu.compiler.native.available", lambda: False)
+    monkeypatch.setattr(play, "_screen", lambda: True)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert main(["play", "-o", str(tmp_path / "play.html")]) == 0
+    assert "made without llvmlite" in capsys.readouterr().out
+    content = (tmp_path / "play.html").read_text(encoding="utf-8")
+    assert "asset-step" not in content
+    assert "made without llvmlite" in content
+    assert opened == [(tmp_path / "play.html").as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--best"], "--best is about a run: give its folder, too"),
+        (["--data", "nowhere.txt"], "there is no file"),
+        (["--data", "short.txt"], "the text is too short"),
+        (["--data", "many.txt"], "has 300 different characters, and the models of the page know 256"),
+        (["nowhere"], "nowhere"),
+        (["-o", "play.txt"], "play.txt"),
+    ],
+    ids=["best", "no file", "short", "many", "no run", "name"],
+)
+def test_refusals(
+    one_size: None, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYGRAD_EDU_CACHE", str(tmp_path))
+    Path("short.txt").write_text("short")
+    Path("many.txt").write_text("".join(map(chr, range(0x4E00, 0x4E00 + 300))) * 5, encoding="utf-8")
+    assert words in refusal(main, "play", *arguments, "--no-open")

@@ -1,0 +1,271 @@
+// Screen 6 in the page: a GPT learns a text, by a compiled step in WebAssembly.
+(() => {
+const SIZES = { micro: "micro", tinylm: "TinyLM", small: "small", nano: "nano" };
+const RATES = { micro: 0.01, tinylm: 0.01, small: 0.005, nano: 0.002 };
+const ABOUT = {
+  micro: "one layer of width 16, context 16", tinylm: "one layer of width 32, context 32", small: "two layers of width 64, context 64", nano: "four layers of width 128, context 64",
+};
+const mine = FACTS.train ?? {};
+const GIVEN = mine.text ? "text" : mine.list ? "list" : "";  // the text that the page was made with
+const TEXTS = { ...(GIVEN ? { [GIVEN]: mine[GIVEN].title } : {}), ...(SCREENS.names ? { names: "first names" } : {}), own: "your own text", lines: "your own lines" };
+const TYPED = ["own", "lines"];
+const KNOWS = { uniform: "It beats guessing.", letters: "It knows more than how often each letter comes.", bigram: "It knows more than all pairs of letters.", trigram: "It knows more than all triples.", "5-gram": "It knows more than all runs of five letters." };
+const visible = text => text.replaceAll("\n", "⏎").replaceAll(" ", "␣");
+
+screen("train", {
+  title: "Train a GPT",
+  lead: "A language model begins with random weights. Press ▶ and watch how far it gets, and what it writes on the way.",
+  lossName: "training loss", valName: "validation loss",
+  settings: {
+    text: choice("text", Object.keys(TEXTS)[0], TEXTS),
+    own: words("your text", "", { rows: 3, longest: 50000, placeholder: "Paste at least a few thousand characters." }),
+    size: choice("model", "micro", SIZES),
+    rate: slider("learning rate", RATES.micro, { min: 0.0001, max: 1, log: true, live: true }),
+    steps: whole("steps", 2000, { min: 100, max: 20000, help: "after 100 steps of warm-up, the learning rate falls to a tenth over this many steps" }),
+    every: whole("every", 200, { min: 10, max: 5000, live: true, help: "steps" }),
+    temperature: slider("temperature", 0.8, { min: 0, max: 2, step: 0.05, live: true }),
+    prompt: words("goes on from", "", { live: true, longest: 60 }),
+    line: words("your line", "the king and the queen", { live: true, longest: 32 }),
+    race: tick("race a second run", false),
+    size2: choice("its model", "micro", SIZES),
+    rate2: slider("its rate", 0.001, { min: 0.0001, max: 1, log: true, live: true }),
+    seed2: whole("its seed", 1, { min: 0, max: 1e6 }),
+    over: choice("over", "steps", { steps: "steps", seconds: "seconds" }, { live: true }),
+  },
+  tasks: [
+    "Before the first step, what is the loss? (Every character is equally likely: ln of their number.) Then press ▶|.",
+    "Press ▶. At which step does it pass “letters”, “bigram”, “trigram”? Read what it writes at each of them.",
+    "Find the largest learning rate that still learns. Race it against a tenth of it.",
+    "Race micro against small, over seconds. Which one is ahead after 5 seconds, which after a minute?",
+    "Pause at step 100 and at step 2,000: where is the gradient largest? Which head looks at the character before?",
+    "Paste a text of yours, train TinyLM, and read the model in screen 5, or take it with you as a file.",
+  ],
+  build,
+});
+
+function build(place, play) {
+  // A size has its own usual rate.
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (!given.has("rate")) play.settings.rate = RATES[play.settings.size];
+  let { size, size2 } = play.settings, text;
+  const card = (title, ...inside) => element("section", { class: "card" }, element("h2", {}, title), ...inside);
+  const typed = element("div", { class: "typed" }, play.control("own"));
+  const rival = element("div", { class: "controls rival" }, play.control("size2"), play.control("rate2"), play.control("seed2"), play.control("over"));
+  const about = element("p", { class: "note" }), verdict = element("p", { class: "verdict", role: "status" });
+  const facts = element("p", { class: "facts" }), left = element("div"), right = element("div");
+  const chart = lossChart(left, { height: 194, label: "loss by step", log: true });
+  const written = element("pre", { class: "written", tabindex: "0", "aria-label": "what the model writes" });
+  const now = element("button", { type: "button", onclick: () => play.edit({ what: "write" }) }, "Write now");
+  const flow = element("div", { class: "flow" }), flowNote = element("p", { class: "note" });
+  const heads = element("div"), seen = canvas(heads, paint, { label: "attention" }), headsNote = element("p", { class: "note" });
+  const file = element("button", { type: "button", title: "the model as it is, as a .safetensors file", onclick: download }, "Download");
+  const read = element("button", { type: "button", "data-leaves": true, onclick: hand }, "Read it in screen 5");
+  const how = element("p", { class: "note how" });
+  let attention = null;
+
+  place.append(
+    element("div", { class: "controls" }, play.control("text"), play.control("size"), play.control("rate"), play.control("steps"), play.control("race")),
+    typed, rival, about,
+    element("div", { class: "columns" },
+      element("div", {},
+        element("section", { class: "card" }, element("h2", {}, "Loss, and what counting reaches"), left, verdict, facts),
+        element("section", { class: "card" },
+          element("div", { class: "top" }, element("h2", {}, "What it writes"), element("span", { class: "room" }), now, file, SCREENS.read ? read : null),
+          element("div", { class: "controls" }, play.control("temperature"), play.control("every"), play.control("prompt")), written, how)),
+      element("div", {},
+        card("Gradient, from the embedding to the head", flow, flowNote),
+        card("Attention on", play.control("line"), heads, headsNote))),
+  );
+  if (!play.hasAsset("step-micro")) {
+    const why = mine.missing ?? "This page was made without compiled models: `python -m gpt play` makes one with them.";
+    play.locked = "No compiled model here";
+    place.replaceChildren(element("p", { class: "missing" }, why));
+    return { draw() {}, python: () => `# ${why}\n`, repeats: false };
+  }
+  layout();
+  heads.firstChild.style.height = "132px";
+
+  function layout() {
+    const { settings } = play;
+    typed.hidden = !TYPED.includes(settings.text);
+    rival.hidden = !settings.race;
+  }
+
+  function draw(frame) {
+    const { settings } = play;
+    if (settings.size !== size) { size = settings.size; play.set({ rate: RATES[size] }); }
+    if (settings.size2 !== size2) { size2 = settings.size2; play.set({ rate2: RATES[size2] }); }
+    layout();
+    if (frame.missing) return;
+    if (frame.text.whole !== undefined) text = frame.text.whole;
+    const { a, b } = frame, rungs = frame.ladder ?? mine[GIVEN].ladder;
+    describe(frame);
+    const xs = curve => curve[settings.over === "seconds" && b ? "seconds" : "steps"], name = b ? "1 " : "";
+    const series = [
+      { name: `${name}training`, color: "faint", xs: xs(a.curve), ys: smooth(a.curve.losses) },
+      { name: `${name}validation`, color: "positive", xs: xs(a.checks), ys: a.checks.losses },
+    ];
+    if (b) series.push(
+      { name: "2 training", color: "faint", dash: [3, 3], xs: xs(b.curve), ys: smooth(b.curve.losses) },
+      { name: "2 validation", color: "negative", xs: xs(b.checks), ys: b.checks.losses },
+    );
+    const room = left.clientWidth > 500;  // the names of the curves are where guessing is
+    chart.draw({ series, lines: rungs.slice(room ? 0 : 1), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
+    judge(frame, rungs);
+    show(...frame.samples);
+    gradient(frame.flow);
+    attention = frame.attention;
+    looked();
+  }
+  function describe({ a, text: { alphabet, replaced, size: characters, documents } }) {
+    const { vocab_size } = a.config;
+    const parts = [
+      `${SIZES[size]}: ${plural(a.parameters, "parameter")}, ${ABOUT[size]}; a step reads ${a.train.batch_size} ${documents ? "lines" : "pieces of the text"}.`,
+      `Text: ${plural(characters, "character")}, ${alphabet} different ones, the last tenth for validation.`,
+    ];
+    if (replaced.length) parts.push(`It has room for ${vocab_size}: the ${plural(replaced.length, "rarest character")} became □ (${replaced.slice(0, 8).join(" ")}${replaced.length > 8 ? " …" : ""}).`);
+    const said = parts.join(" ");
+    if (about.textContent !== said) about.textContent = said;
+  }
+  function judge({ a, b, text: { alphabet } }, rungs) {
+    const beaten = loss => { let best = ""; for (const rung of rungs) { if (!(loss < rung.y)) break; best = rung.name; } return best; };
+    const words = KNOWS[beaten(a.val)] ?? "It does not beat guessing yet.";
+    const race = b && a.step ? ` ${a.val < b.val ? "The first run" : "The second run"} is ahead by ${number(Math.abs(a.val - b.val))}.` : "";
+    const said = `Validation loss ${number(a.val)}. ${words}${race}`;
+    if (verdict.textContent !== said) verdict.textContent = said;
+    const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
+    facts.textContent = a.step
+      ? `${speed.toLocaleString("en-US")} characters a second · ${number(a.step / a.seconds)} steps a second · ${duration(a.seconds)} of work · learning rate ${number(a.rate)}`
+      : `Not trained yet: all weights are random.${a.config.vocab_size > alphabet ? ` With room for ${a.config.vocab_size} characters, it begins at ln ${a.config.vocab_size} = ${number(Math.log(a.config.vocab_size))}.` : ""}`;
+  }
+  const duration = seconds => (seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`);
+  // Batches differ in how hard they are: a mean over neighbors shows where the loss goes.
+  function smooth(losses) {
+    const width = Math.min(12, Math.floor(losses.length / 40));
+    if (!width) return losses;
+    let sum = 0;
+    return losses.map((loss, i) => { sum += loss - (i >= width ? losses[i - width] : 0); return sum / Math.min(i + 1, width); });
+  }
+  function show(...samples) {
+    const said = samples.reverse().map(one => `— step ${one.step.toLocaleString("en-US")}, loss ${number(one.loss)} —\n${one.text}`).join("\n\n") || "Nothing yet. “Write now” asks the model as it is.";
+    if (written.textContent !== said) written.textContent = said;
+  }
+
+  // --- the gradient of each table ------------------------------------------------------------------------------------------
+  function gradient(tables) {
+    const rows = tables.filter(({ name }) => !/\.ln_|\.bias$/.test(name)), sizes = rows.map(row => row.size);
+    const middle = sizes.slice().sort((x, y) => x - y)[Math.floor(sizes.length / 2)], largest = Math.max(...sizes, 1e-30);
+    const word = size => (size === 0 ? "none" : size < middle / 1000 ? "vanishes" : size > middle * 1000 ? "explodes" : "");
+    bars(flow, rows.map(({ name, size }) => ({ label: called(name), value: 4 + Math.log10(Math.max(size / largest, 1e-4)), title: name, text: word(size) || number(size), color: word(size) ? "negative" : "" })), 4);
+    const odd = rows.filter(({ size }) => word(size));
+    flow.classList.toggle("many", rows.length > 9);
+    flowNote.textContent = !rows.length ? "The root mean square of each table’s gradient, after a step."
+      : odd.length ? `${odd.map(({ name, size }) => `${called(name)}: ${word(size)}`).join("; ")}.`
+      : "Root mean squares, logarithmic. None vanishes or explodes.";
+  }
+  function called(name) {
+    const layer = name.match(/h\.(\d+)\.(.*)\.weight/), parts = { "attn.c_attn": "q, k, v", "attn.c_proj": "heads", "mlp.c_fc": "MLP in", "mlp.c_proj": "MLP out" };
+    return layer ? `${Number(layer[1]) + 1} ${parts[layer[2]] ?? layer[2]}` : { "transformer.wte.weight": "characters", "transformer.wpe.weight": "positions", "lm_head.weight": "head" }[name] ?? name;
+  }
+
+  // --- attention -----------------------------------------------------------------------------------------------------------
+  function looked() {
+    const { letters, missing, heads: found, block } = attention, n = letters.length;
+    heads.hidden = !n;
+    const parts = [n ? "Row by row: how much each character looks at those before it." : "Type a line of characters that the text has."];
+    if (missing.length) parts.push(`Left out, as the text has none: ${[...new Set(missing)].map(visible).join(" ")}.`);
+    if (Array.from(play.settings.line).length - missing.length > n) parts.push(`Only the first ${Math.min(block, 32)}: its context.`);
+    headsNote.textContent = parts.join(" ");
+    seen.label(found.map(({ layer, head, weights }) => {
+      let best = 0;
+      for (let k = 1; k < n; k++) best += weights[k * n + k - 1];
+      return `layer ${layer + 1}, head ${head + 1}: ${Math.round(100 * best / Math.max(1, n - 1))} % on the character before`;
+    }).join("; ") || "attention");
+    seen.redraw();
+  }
+  function paint(context, width, height) {
+    if (!attention?.letters.length) return;
+    const { letters, heads: found } = attention, n = letters.length, columns = found.length > 4 ? Math.ceil(found.length / Math.max(2, Math.ceil(found.length / 8))) : found.length;
+    const rows = Math.ceil(found.length / columns), w = width / columns, h = height / rows, title = found.length > 8 ? 0 : 20;
+    found.forEach(({ layer, head, weights }, i) => {
+      const x = (i % columns) * w, y = Math.floor(i / columns) * h, side = Math.min(w - 8, h - title - 6);
+      if (title) {
+        context.fillStyle = color("faint");
+        context.textBaseline = "top";
+        context.fillText(found.length > 4 || found.some(one => one.layer) ? `${layer + 1}.${head + 1}` : `head ${head + 1}`, x + 2, y + 2);
+      }
+      heat(context, x + 2, y + title, side, side, weights, n, n, 1);
+      context.strokeStyle = color("frame-line");
+      context.strokeRect(x + 2, y + title, side, side);
+    });
+  }
+
+  // --- taking it away --------------------------------------------------------------------------------------------------------
+  const source = () => mine[play.settings.text]?.source ?? {};
+  async function asked(question) {
+    try { return await play.ask(question); } catch { how.textContent = "There is no model yet."; return null; }
+  }
+  async function download() {
+    const bytes = await asked({ what: "file", source: source() });
+    if (!bytes) return;
+    const name = `${size}-${play.step}.safetensors`;
+    const link = element("a", { href: URL.createObjectURL(new Blob([bytes])), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    const { dataset, data } = source(), typed = !dataset && !data, where = dataset ? "" : ` --data ${data ?? "text.txt"}`;
+    how.textContent = `Go on with it: python -m gpt import ${name} runs/mine${where}, then python -m gpt sample --checkpoint runs/mine${typed ? " (text.txt: the text, as “Show the Python” has it)" : ""}`;
+  }
+  async function hand() {
+    const model = await asked({ what: "reading" });
+    if (model) openInReader(play, { name: `${SIZES[size]}, step ${model.step}`, val: play.frame.a.val, ...model });
+  }
+
+  // --- Python ----------------------------------------------------------------------------------------------------------------
+  function python(settings, frame) {
+    if (!frame?.a) return "# not ready yet\n";
+    const { a, b } = frame;
+    return [
+      "# The same training in Python: it prints the losses of this page.", "from dataclasses import replace", "",
+      "from gpt.config import GPTConfig, TrainConfig", "from gpt.data.corpus import Corpus, open_text", "from gpt.data.text import Text", "from gpt.engines import make_engine", "from gpt.model import GPT", "from gpt.train import learning_rate", "",
+      `TEXT = ${opened(settings, frame)}`, "",
+      "def run(model, train, rates, steps):",
+      "    corpus = Corpus.from_text(TEXT, model.block_size)",
+      "    engine = make_engine(GPT(model, seed=train.seed), train)",
+      "    check = corpus.validation(model.block_size, train.eval_sequences)",
+      '    print(f"validation {engine.evaluate(check):.6f}")',
+      "    for step in range(steps):",
+      "        rate = [rate for since, rate in rates if since <= step][-1]  # as the slider was set",
+      "        now = replace(train, lr=rate, min_lr=rate / 10)",
+      "        batch = corpus.batch(model.block_size, train.batch_size, train.seed, step)",
+      '        loss, norm = engine.step(batch, learning_rate(now, step), "")',
+      '        print(f"step {step + 1} loss {loss:.6f}")',
+      "        if (step + 1) % train.eval_interval == 0:",
+      '            print(f"validation {engine.evaluate(check):.6f}")', "",
+      ...(b ? ["# The first run, then the second."] : []),
+      call(a), ...(b ? [call(b)] : []), "",
+      `# ${command(settings, frame)}`, "",
+    ].join("\n");
+  }
+  const USED = ["steps", "batch_size", "lr", "min_lr", "warmup_steps", "beta1", "beta2", "eps", "weight_decay", "grad_clip", "seed", "eval_interval", "eval_sequences"];
+  const literal = x => (x === true ? "True" : x === false ? "False" : typeof x === "string" ? JSON.stringify(x) : String(x));
+  const made = (kind, fields) => `${kind}(${Object.entries(fields).map(([name, value]) => `${name}=${literal(value)}`).join(", ")})`;
+  function call({ config, train, rates, step }) {
+    const settings = Object.fromEntries(USED.map(name => [name, train[name]]));
+    return `run(\n    ${made("GPTConfig", config)},\n    ${made("TrainConfig", settings)},\n    [${rates.map(({ from, rate }) => `(${from}, ${rate})`).join(", ")}],\n    ${step},\n)`;
+  }
+  function opened({ text: chosen }, frame) {
+    const { dataset, data, normalize } = source();
+    if (chosen === GIVEN) return `open_text(${dataset ? JSON.stringify(dataset) : "None"}, ${data ? JSON.stringify(data) : "None"}, ${normalize.length ? `tuple(${JSON.stringify(normalize)})` : "()"}, ${literal(frame.text.documents)})`;
+    return `Text("text", (${JSON.stringify(text ?? "")},), documents=${literal(frame.text.documents)})`;
+  }
+  // The command line of the same run, where the alphabet of the model is that of the text.
+  function command({ text: chosen }, { a, b, text: { alphabet } }) {
+    if (alphabet !== a.config.vocab_size) return `\`gpt train\` makes a model of ${alphabet} characters from this text, and this page one of ${a.config.vocab_size}: its numbers are others.`;
+    if (a.rates.length > 1 || b) return "`gpt train` trains one run, at one learning rate.";
+    const { dataset, data = "text.txt", normalize = [] } = source();
+    const { train: { lr, min_lr, steps, seed, eval_interval, eval_sequences } } = a;
+    return `On the command line:  python -m gpt train --preset ${size} ${dataset ? `--dataset ${dataset}` : `--data ${data}`} --lr ${lr} --min-lr ${min_lr} --steps ${steps} --seed ${seed} --eval-interval ${eval_interval} --eval-sequences ${eval_sequences}${normalize.length ? ` --normalize ${normalize}` : ""}`;
+  }
+  return { draw, python };
+}
+})();
