@@ -50,9 +50,14 @@ function geluSlope(a) {
   const density = Math.exp(-0.5 * a * a) / Math.sqrt(2 * Math.PI);
   return 0.5 * erfc(-a * Math.SQRT1_2) + (density ? a * density : 0);
 }
-function extreme(pick, ...x) {
-  for (const number of x) if (number !== number) return number;
-  return pick(...x);
+function extreme(sign, data, pool, start, count) {  // the largest or the smallest of a list, or of those at its places in the pool
+  let best = data[pool ? pool[start] : start];
+  for (let i = start; i < start + count; i++) {
+    const x = data[pool ? pool[i] : i];
+    if (x !== x) return x;
+    if (sign * x > sign * best) best = x;
+  }
+  return best;
 }
 function shares(out, x) {  // of the gradient, for the largest or the smallest of x
   if (out !== out) return x.map(() => out);

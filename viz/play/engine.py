@@ -24,7 +24,7 @@ _FORWARD = {
         ("sigmoid", "sigmoid"), ("relu", "relu"), ("gelu", "gelu"), ("detach", ""),
     )},
     "div": "divide({}, {})".format, "pow": "power({}, {})".format, "neg": "(-{})".format,
-    "maximum": "extreme(Math.max, {})".format, "minimum": "extreme(Math.min, {})".format,
+    "maximum": "extreme(1, {})".format, "minimum": "extreme(-1, {})".format,
 }  # fmt: skip
 #: The same for derivatives, which follow IEEE arithmetic.
 _WORDS = {
@@ -56,7 +56,7 @@ def table_in_javascript() -> str:
         texts = {"symbol": op.symbol, "arity": op.arity, "formula": op.formula, "derivatives": op.derivative_formulas}
         names = {x: x for x in ("a", "b", "out")}
         if op.arity is None:
-            f, d = f"(...x) => {_forward(op, '...x')}", "(...x) => shares(x.pop(), x)"
+            f, d = f"(...x) => {_forward(op, 'x, null, 0, x.length')}", "(...x) => shares(x.pop(), x)"
         else:
             given = ", ".join("ab"[: op.arity])
             f = f"({given}) => {_forward(op, *given.split(', '))}"
@@ -67,59 +67,89 @@ def table_in_javascript() -> str:
 
 
 def class_in_javascript() -> str:
-    """``class Operations``: a method per row, which adds a node to the tape, and two loops over all nodes.
+    """``class Operations``: a method per row, which adds a node to the tape, and loops over all nodes.
 
     The same formulas as in :func:`table_in_javascript`, each a case of a ``switch`` over typed arrays, which is what
-    is fast.
+    is fast. The loops for copies compute the same node of many examples at once: node ``i`` of copy k is
+    ``i + k * stride``.
     """
     lines = ["class Operations {"]
     for code, op in enumerate(ops.TABLE, _FIRST):
         inputs = {None: "...nodes", 1: "a", 2: "a, b"}[op.arity]
         make = f"this.places({code}, nodes)" if op.arity is None else f"this.place({code}, {inputs})"
-        given = ["...this.numbers(i)"] if op.arity is None else [f"this.data[{x}]" for x in "ab"[: op.arity]]
-        result = f"this.data[i] = {_forward(op, *given)};"
+        result = _forward(op, *_given(op, "this.", "a", "b"))
         if op.name in _REFUSING:
-            result = f"try {{ {result} }} catch (error) {{ throw this.blame(error, i); }}"
+            result = f"try {{ this.data[i] = {result}; }} catch (error) {{ throw this.blame(error, i); }}"
+        else:
+            result = f"this.data[i] = {result};"
         lines.append(f"  {op.name}({inputs}) {{ const i = {make}; {result} return i; }}")
-    lines += [
-        "  compute(i, end) {",
-        "    const { codes, first, second, data } = this;",
-        "    try {",
-        "      for (; i < end; i++) switch (codes[i]) {",
-        *(f"        case {code}: {_computed(op)} break;" for code, op in enumerate(ops.TABLE, _FIRST)),
-        "      }",
-        "    } catch (error) { throw this.blame(error, i); }",
+    forward = {op: f"data[i] = {_forward(op, *_given(op, '', 'a', 'b'))};" for op in ops.TABLE}
+    lines += _loop(
+        "compute(i, end)", "i", "for (; i < end; i++)", {op: _with_inputs(op, x) for op, x in forward.items()}
+    )
+    lines += _loop(
+        "computeCopies(start, stride, count, o = start)", "o", "for (; o < start + stride; o++)",
+        {op: f"{_steps(op)}for (let k = 0, i = o; k < count; k++, i += stride) {{ {_at_copy(op, x)} }}"
+         for op, x in forward.items()},
+    )  # fmt: skip
+    backward = {op: " ".join(_contributions(op)) for op in ops.TABLE if op.derivatives is not None}
+    guard = "if (!reached[i]) continue; const g = grad[i];"
+    lines += _loop(
+        "differentiate(i, end)", "i", "for (; i >= end; i--)",
+        {op: f"{guard} {_with_inputs(op, x)}" for op, x in backward.items()},
+    )  # fmt: skip
+    lines += _loop(
+        "differentiateCopies(start, stride, count, o = start + stride - 1)", "o", "for (; o >= start; o--)",
+        {op: f"{_steps(op)}for (let k = count - 1, i = o + k * stride; k >= 0; k--, i -= stride) "
+             f"{{ {guard} {_at_copy(op, x)} }}" for op, x in backward.items()},
+    )  # fmt: skip
+    return "\n".join([*lines, "}", ""])
+
+
+def _loop(name: str, node: str, over: str, cases: dict[ops.Op, str]) -> list[str]:
+    codes = {op: code for code, op in enumerate(ops.TABLE, _FIRST)}
+    return [
+        f"  {name} {{",
+        "    const { codes, first, second, pool, data, grad, reached } = this;",
+        f"    try {{ {over} switch (codes[{node}]) {{",
+        *(f"      case {codes[op]}: {{ {text} break; }}" for op, text in cases.items()),
+        f"    }} }} catch (error) {{ throw this.blame(error, {node}); }}",  # an operation may have no answer
         "  }",
-        "  differentiate(root) {",
-        "    const { codes, first, second, data, grad, reached } = this;",
-        "    for (let i = root; i >= 0; i--) {",
-        f"      if (codes[i] < {_FIRST} || !reached[i]) continue;",
-        "      const g = grad[i];",
-        "      switch (codes[i]) {",
-        *(
-            f"        case {code}: {{ {' '.join(_contributions(op))} break; }}"
-            for code, op in enumerate(ops.TABLE, _FIRST)
-            if op.derivatives is not None
-        ),
-        "      }",
-        "    }",
-        "  }",
-        "}",
     ]
-    return "\n".join(lines) + "\n"
 
 
-def _computed(op: ops.Op) -> str:
-    given = ["...this.numbers(i)"] if op.arity is None else ["data[first[i]]", "data[second[i]]"][: op.arity]
-    return f"data[i] = {_forward(op, *given)};"
+def _with_inputs(op: ops.Op, text: str) -> str:
+    names = ["a = first[i]", *(["b = second[i]"] if op.arity != 1 else [])]
+    return f"const {', '.join(names)}; {text}"
+
+
+def _steps(op: ops.Op) -> str:
+    """The inputs in the first copy, and how far they are from those of the next: not at all before the copies."""
+    if op.arity is None:
+        return ""
+    steps = [f"{x}0 = {of}[o], {x}1 = {x}0 >= start ? stride : 0" for x, of in (("a", "first"), ("b", "second"))]
+    return f"const {', '.join(steps[: op.arity])}; "
+
+
+def _at_copy(op: ops.Op, text: str) -> str:
+    if op.arity is None:
+        return _with_inputs(op, text)
+    return f"const {', '.join(f'{x} = {x}0 + k * {x}1' for x in 'ab'[: op.arity])}; {text}"
+
+
+def _given(op: ops.Op, of: str, *inputs: str) -> list[str]:
+    """The numbers that an operation gets; one with any number of inputs gets their places in the pool."""
+    if op.arity is None:
+        start, count = ("this.first[i]", "this.second[i]") if of else inputs
+        return [f"{of}data, {of}pool, {start}, {count}"]
+    return [f"{of}data[{x}]" for x in inputs[: op.arity]]
 
 
 def _contributions(op: ops.Op) -> Iterator[str]:
     """What a node sends back, as the engine does it: a derivative of 0 stops the gradient, but at + and ×."""
     if op.arity is None:
-        yield f"this.share(i, g, {_NUMBER});"
+        yield "this.share(i, g, a, b);"
         return
-    yield "const a = first[i]" + (", b = second[i];" if op.arity == 2 else ";")
     if op in (ops.ADD, ops.MUL):
         for k, x in enumerate("ab"):
             slope = _slope(op, k, {"a": "data[a]", "b": "data[b]", "out": "data[i]"})
@@ -135,7 +165,7 @@ def _contributions(op: ops.Op) -> Iterator[str]:
 
 
 def _forward(op: ops.Op, *given: str) -> str:
-    return _FORWARD[op.name](", ".join(given) if op.arity is None else given[0], *given[1:])
+    return _FORWARD[op.name](*given)
 
 
 def _slope(op: ops.Op, slot: int, names: dict[str, str]) -> str:

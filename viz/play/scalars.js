@@ -44,13 +44,19 @@ class Tape extends Operations {
     while (this.wide.length && this.wide.at(-1) >= mark) this.used = this.first[this.wide.pop()];
     this.length = mark;
   }
-  forward(from = 0) { this.compute(from, this.length); }
-  backward(root) {  // the engine's rules; what several nodes send is added from the last node to the first
-    this.grad.fill(0, 0, this.length);
-    this.reached.fill(0, 0, this.length);
+  forward(from = 0, end = this.length) { this.compute(from, end); }
+  forwardCopies({ start, stride, count }) { this.computeCopies(start, stride, count); }
+  // From the root to the leaves; a block of copies on the way is done at once.
+  backward(root, copies = null) {  // the engine's rules; what several nodes send is added from the last node to the first
+    this.root = root;
+    this.grad.fill(0, 0, root + 1);
+    this.reached.fill(0, 0, root + 1);
     this.grad[root] = 1;
     this.reached[root] = 1;
-    this.differentiate(root);
+    this.differentiate(root, copies ? copies.end : 0);
+    if (!copies) return;
+    this.differentiateCopies(copies.start, copies.stride, copies.count);
+    this.differentiate(copies.start - 1, 0);
   }
   op(node) { return NAMES_OF_OPS[this.codes[node]]; }
   inputs(node) {
@@ -60,11 +66,30 @@ class Tape extends Operations {
     return row.arity === 1 ? [this.first[node]] : [this.first[node], this.second[node]];
   }
   numbers(node) { return this.inputs(node).map(i => this.data[i]); }
-  share(node, g, number) {
-    const inputs = this.inputs(node);
-    OPS[this.op(node)].d(...this.numbers(node), this.data[node]).forEach((d, k) => {
-      if (this.codes[inputs[k]] !== number) { this.grad[inputs[k]] += d !== 0 ? d * g : 0; this.reached[inputs[k]] = 1; }
-    });
+  share(node, g, start, count) {  // what a maximum or minimum sends back
+    const { pool, data, grad, codes, reached } = this, out = data[node];
+    let equal = 0;
+    for (let i = start; i < start + count; i++) if (data[pool[i]] === out) equal++;
+    for (let i = start; i < start + count; i++) {
+      const x = pool[i];
+      if (codes[x] === NUMBER) continue;
+      if (out !== out) grad[x] += out * g;
+      else if (data[x] === out) grad[x] += g / equal;
+      reached[x] = 1;
+    }
+  }
+  // More copies of all nodes since `start`, each for an example of its own: node i of copy k is i + k · stride.
+  repeat(start, count, rename = (name, k) => name) {
+    const stride = this.length - start, moved = (x, k) => x < start ? x : x + k * stride;
+    for (let k = 1; k < count; k++) {
+      for (let i = start; i < start + stride; i++) {
+        const code = this.codes[i], wide = OPS[NAMES_OF_OPS[code]]?.arity === null;
+        const copy = wide ? this.places(code, this.inputs(i).map(x => moved(x, k))) : this.place(code, moved(this.first[i], k), moved(this.second[i], k));
+        this.data[copy] = this.data[i];
+        if (this.labels[i] !== undefined) this.labels[copy] = rename(this.labels[i], k);
+      }
+    }
+    return { start, stride, count, end: this.length };
   }
   blame(error, node) {
     if (error instanceof Trouble && error.value === null) {
@@ -123,7 +148,7 @@ class Tape extends Operations {
     if (name === "linear") return x;
     if (name === "relu2") { const positive = this.relu(x); return this.mul(positive, positive); }
     if (name === "silu") return this.mul(x, this.sigmoid(x));
-    if (name === "clip") return this.maximum(this.minimum(x, this.number(1)), this.number(-1));
+    if (name === "clip") return this.minimum(this.maximum(x, this.number(0)), this.number(1));
     return this[name](x);
   }
 
@@ -150,11 +175,11 @@ class Tape extends Operations {
   }
   // What the explanation panel shows: the formula in names and in numbers, each input, and each use that sends gradient.
   explain(node, most = 12) {
-    const root = this.root ?? this.length - 1, loss = this.labels[root] ?? "L";
+    const { root = this.length - 1 } = this, loss = this.labels[root] ?? "L";
     const inputs = this.inputs(node), computed = inputs.length > 0;
     const uses = [];
     let more = 0;
-    for (let user = node + 1; user < this.length; user++) {
+    for (let user = node + 1; user <= root; user++) {
       const slots = this.codes[user] > NUMBER ? this.inputs(user) : [];
       for (let k = 0; k < slots.length; k++) {
         if (slots[k] !== node || !this.reached[user]) continue;

@@ -205,7 +205,6 @@ def test_an_explanation_adds_up() -> None:
         """
         const t = new Tape(), w = t.leaf(-1.2, "w"), x = t.leaf(0.5, "x"), b = t.leaf(0.4, "b");
         const h = t.named(t.tanh(t.add(t.mul(w, x), b)), "h"), L = t.named(t.add(t.mul(h, h), w), "L");
-        t.root = L;
         t.backward(L);
         return [t.explain(w), t.explain(h), t.explain(t.number(3))];
         """

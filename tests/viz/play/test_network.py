@@ -1,0 +1,258 @@
+"""The screen "A network": the same numbers as Python, its picture, its parts, and what a learner does with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.viz.browser import Browser
+from tests.viz.play.in_node import run
+from tests.viz.play.screens import Opened, program
+
+SETTINGS = {
+    "data": "xor", "own": "", "count": "100", "noise": 0.05, "wrong": 0, "test": 0.4, "seed": "1", "shape": "4-2",
+    "activation": "tanh", "optimizer": "sgd", "dropout": 0, "batch": 10, "rate": 0.1, "decay": 0, "point": "0",
+}  # fmt: skip
+
+
+def network(code: str, **settings: Any) -> Any:
+    return run(f"const m = new MODELS.network(given);{code}", {**SETTINGS, **settings}, screens=["network"])
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "clip", "linear"])
+def test_a_batch_at_once_is_the_same_as_one_point_after_another(activation: str) -> None:
+    at_once, alone = network(
+        """
+        const t = m.tape, numbers = () => [t.data.slice(0, m.root + 1), t.grad.slice(0, m.root + 1)];
+        for (let i = 0; i < 30; i++) m.step();
+        const seen = numbers();
+        t.forward(m.parameters.length, m.root + 1);
+        t.backward(m.root);
+        return [seen, numbers()];
+        """,
+        activation=activation,
+        dropout=0.2,
+    )
+    assert at_once == alone
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("data", ["xor", "circles", "moons", "spiral"])
+def test_data_have_both_kinds_and_wrong_labels_only_where_it_learns(data: str) -> None:
+    right, wrong = network(
+        "return [m, new MODELS.network({ ...given, wrong: 3 })].map(x => [x.train, x.test]);", data=data
+    )
+    assert [len(part) for part in right] == [60, 40]
+    assert {label for _, _, label in right[0]} == {-1, 1}
+    assert all(abs(x) < 1.3 and abs(y) < 1.3 and round(x, 3) == x for part in right for x, y, _ in part)
+    assert sum(a != b for a, b in zip(right[0], wrong[0], strict=True)) == 3
+    assert right[1] == wrong[1]
+
+
+@pytest.mark.node
+def test_undo_takes_back_everything() -> None:
+    first, again, steps = network(
+        """
+        for (let i = 0; i < 7; i++) m.step();
+        const kept = m.keep(), steps = () => { for (let i = 0; i < 15; i++) m.step(); };
+        const go = () => { steps(); m.measure(); return [m.loss, m.val, ...m.frame().weights]; };
+        m.edit({ parameter: 2, value: 0.5 });
+        m.back(kept);
+        const first = go();
+        m.back(kept);
+        return [first, go(), m.frame().events.length];
+        """,
+        dropout=0.3,
+        optimizer="adam",
+    )
+    assert first == again
+    assert steps == 0
+
+
+@pytest.mark.node
+def test_dead_units_are_found_over_all_points_and_proved_by_the_gradient() -> None:
+    ill, gradients = network(
+        """
+        m.edit({ parameter: 2, value: -50 });
+        const frame = m.frame();
+        return [frame.ill, frame.grads.slice(0, 3)];
+        """,
+        activation="relu",
+    )
+    assert ill == [{"unit": 0, "name": "a₁", "kind": "dead"}]
+    assert gradients == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.node
+def test_what_becomes_nan_is_named() -> None:
+    message, value = network(
+        "try { m.edit({ parameter: 0, value: 1e200 }); m.edit({ parameter: 2, value: 1e308 });"
+        "m.edit({ parameter: 1, value: -1e308 }); for (let i = 0; i < 5; i++) m.step(); }"
+        "catch (error) { return [error.message, error.value]; }"
+        "return ['', 0];",
+        activation="linear",
+        rate=3,
+    )
+    assert "became" in message
+    assert "a lower learning rate helps" in message
+    assert value > 0
+
+
+@pytest.mark.node
+def test_an_explanation_names_units_weights_and_points() -> None:
+    told = network("return m.ask({ what: 'explain', ref: m.example.units[0] });")
+    assert told["title"] == "a₁[0]"
+    assert told["formula"] == "tanh(w(x₁→a₁) · x₁[0] + w(x₂→a₁) · x₂[0] + b(a₁))"
+    assert told["grad"] == pytest.approx(sum(use["value"] for use in told["uses"]))
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    return Opened(browser, tmp_path_factory.mktemp("network"), "network")
+
+
+@pytest.fixture
+def page(opened: Opened) -> Iterator[Opened]:
+    yield opened
+    opened.quiet()
+    opened.browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def compare(page: Opened) -> None:
+    """Check that the program that the page shows ends with the page's losses."""
+    losses = [float(line.split()[-1]) for line in program(page.python()).splitlines()]
+    shown = [float(page.data(name)) for name in ("loss", "val") if page.data(name)]
+    assert losses == pytest.approx(shown, rel=1e-9)
+    assert all(math.isfinite(x) for x in losses)
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    "as it opens": {},
+    "momentum and decay": {"optimizer": "momentum", "decay": 0.02, "data": "moons", "wrong": 3, "count": 20},
+    "Adam and dropout": {"optimizer": "adam", "dropout": 0.25, "decay": 0.1, "shape": "3-3", "seed": 4},
+    "all points at once": {"batch": 60, "data": "circles", "activation": "relu", "dropout": 0.2},
+    "clip": {"activation": "clip", "rate": 0.9, "shape": "5"},
+    "sigmoid, four layers": {"activation": "sigmoid", "shape": "2-2-2-2", "data": "spiral", "test": 0},
+    "a line": {"shape": "", "data": "own", "batch": 3},
+    "linear": {"activation": "linear", "shape": "8"},
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", RUNS)
+def test_twenty_steps_are_python_s(page: Opened, name: str) -> None:
+    page.open(run=20, **RUNS[name])
+    assert page.data("step") == "20"
+    compare(page)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_what_is_changed_on_the_way_is_in_the_program(page: Opened, optimizer: str) -> None:
+    page.open(run=5, optimizer=optimizer)
+    page.fill(".weight input", "0.75")
+    page.until("document.querySelector('.weight input').value === '0.75'")
+    page.slide("#set-rate", 500, 600)
+    page.slide("#set-decay", 0.1)
+    for step in range(6, 9):
+        page.press("#step")
+        page.until(f"document.body.dataset.step === '{step}' && document.body.dataset.busy === ''")
+    text = page.python()
+    assert "parameters[0].data = 0.75" in text
+    assert text.count("optimizer.lr = ") == 1
+    compare(page)
+
+
+@pytest.mark.browser
+def test_layers_and_neurons_come_and_go(page: Opened) -> None:
+    page.open()
+    assert page.count(".over .unit") == 7
+    page.press("[aria-label='one layer more']")
+    page.until("document.querySelectorAll('.over .unit').length === 9")
+    page.press("[aria-label='layer 1: one neuron less']")
+    page.until("document.querySelectorAll('.over .unit').length === 8")
+    assert "shape=3-2-2" in page.until("location.hash.includes('shape') && location.hash")
+    for left in (6, 4, 1):
+        page.press("[aria-label='one layer less']")
+        page.until(f"document.querySelectorAll('.over .unit').length === {left}")
+    assert page.evaluate("document.querySelector(\"[aria-label='one layer less']\").disabled")
+
+
+@pytest.mark.browser
+def test_pointing_at_a_neuron_or_a_line_shows_its_numbers(page: Opened) -> None:
+    page.open(run=10)
+    x, y = page.middle("[data-unit='0-1']")
+    page.browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    tip = page.until("!document.querySelector('.tip').hidden && document.querySelector('.tip').textContent")
+    assert tip.startswith("a₂ = tanh(")
+    assert "∂L/∂b = " in tip
+    x2, y2 = page.middle("[data-unit='1-0']")
+    page.browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=(x + x2) / 2, y=(y + y2) / 2)
+    tip = page.until(
+        "document.querySelector('.tip').textContent.startsWith('w(') && document.querySelector('.tip').textContent"
+    )
+    assert "∂L/∂w = " in tip
+    for kind in ("mousePressed", "mouseReleased"):
+        page.browser.call(
+            "Input.dispatchMouseEvent", type=kind, x=(x + x2) / 2, y=(y + y2) / 2, button="left", clickCount=1
+        )
+    assert page.evaluate("document.activeElement.closest('.fields') !== null")
+
+
+@pytest.mark.browser
+def test_slow_motion_shows_one_part_of_a_step_after_another(page: Opened) -> None:
+    page.open(run=3, slow=1)
+    for part, words in (("1 forward", "Forward:"), ("2 backward", "Backward:"), ("3 update", "Update: 25 of 25")):
+        page.evaluate(f"[...document.querySelectorAll('.slow button')].find(b => b.textContent === '{part}').click()")
+        page.until(f"document.querySelector('.story').textContent.includes('{words}')")
+    assert page.data("step") == "4"
+
+
+@pytest.mark.browser
+def test_points_are_painted_and_erased(page: Opened) -> None:
+    page.open(data="own")
+    start = page.evaluate("location.hash")
+    page.drag(".plane canvas", (0.1, 0.5), (0.4, 0.52))
+    page.until(f"location.hash !== {start!r}")
+    painted = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('own').length / 5")
+    assert painted > 13
+    page.evaluate("document.querySelectorAll('.pens button')[2].click()")
+    page.drag(".plane canvas", (0.1, 0.5), (0.4, 0.52))
+    page.until(f"new URLSearchParams(location.hash.slice(1)).get('own')?.length / 5 < {painted}")
+
+
+@pytest.mark.browser
+def test_the_hidden_plane_and_a_click_on_a_weight_s_name(page: Opened) -> None:
+    page.open(run=5, view="hidden")
+    assert page.count(".axes select") == 2
+    page.choose(".axes select", "2")
+    page.until("document.querySelector('.right .note').textContent.includes('a₃')")
+    page.press(".weight button")
+    page.until("!document.getElementById('explained').hidden")
+    assert page.text("#explained-title") == "w(x₁→a₁)"
+    assert page.count("#explained-body ol:last-of-type li") == 10
+
+
+@pytest.mark.browser
+def test_a_large_network_trains_and_pauses(page: Opened) -> None:
+    page.open(shape="8-8", data="spiral", optimizer="adam", rate=0.02)
+    page.press("#play")
+    page.until("Number(document.body.dataset.step) > 300")
+    page.press("#play")
+    page.until("document.body.dataset.busy === ''")
+    assert float(page.data("loss")) < 1.2
+    assert page.count(".strip .bar") == 3
+
+
+@pytest.mark.browser
+def test_it_fits_a_projector_and_fingers(page: Opened) -> None:
+    page.open(run=3)
+    assert page.evaluate("document.documentElement.scrollHeight <= 720")
+    page.open(phone=True, run=3)
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert Path(page.path).stat().st_size < 300_000

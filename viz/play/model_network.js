@@ -1,0 +1,234 @@
+// A network that tells two kinds of points apart, scalar by scalar. Between two steps the pass through the newest batch is
+// done already: every number and gradient that is shown belongs to the weights that are shown.
+const GRID = 40;  // points along each side of a plane
+const REACH = 1.3;  // a plane goes from −REACH to REACH
+const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉", unitName = (layer, unit) => `${"abcd"[layer]}${SUBSCRIPTS[unit + 1]}`;
+
+// Points as [x, y, label, is it for the test?], with three decimals, so that a program can hold them as they are.
+const SHAPES = {
+  xor(chance) {
+    const [x, y] = [chance.uniform(-1, 1), chance.uniform(-1, 1)].map(x => x + (x > 0 ? 0.08 : -0.08));
+    return [x, y, x * y > 0 ? 1 : -1];
+  },
+  circles(chance, i) {
+    const radius = i % 2 ? chance.uniform(0.7, 1) : chance.uniform(0, 0.5), angle = chance.uniform(0, 2 * Math.PI);
+    return [radius * Math.cos(angle), radius * Math.sin(angle), i % 2 ? -1 : 1];
+  },
+  moons(chance, i) {
+    const angle = Math.PI * chance.random(), [x, y] = [Math.cos(angle), Math.sin(angle)];
+    return i % 2 ? [(0.5 - x) / 1.5, (0.25 - y) / 1.5, 1] : [(x - 0.5) / 1.5, (y - 0.25) / 1.5, -1];
+  },
+  spiral(chance, i, count) {
+    const along = 0.05 + 0.95 * Math.floor(i / 2) / (count / 2), angle = 3.5 * Math.PI * along + (i % 2) * Math.PI;
+    return [along * Math.sin(angle), along * Math.cos(angle), i % 2 ? 1 : -1];
+  },
+};
+function pointsOf({ data, own, count, noise, wrong, test, seed }) {
+  const chance = new Chance(BigInt(seed)), size = Number(count), thousandths = x => Math.round(x * 1000) / 1000;
+  let points = data === "own" ? painted(own) : Array.from({ length: size }, (_, i) => SHAPES[data](chance, i, size));
+  if (data !== "own") points = points.map(([x, y, label]) => [x + noise * chance.gauss(), y + noise * chance.gauss(), label]);
+  points = chance.shuffle(points.map(([x, y, label]) => [thousandths(x), thousandths(y), label]));
+  const tests = Math.min(Math.round(points.length * test), Math.max(0, points.length - 2));
+  const split = [points.slice(tests), points.slice(0, tests)];
+  if (data !== "own") for (const i of chance.sample([...split[0].keys()], Math.min(wrong, split[0].length))) split[0][i][2] *= -1;
+  return split;
+}
+// Painted points in the address: two letters for each coordinate, + or − for the kind.
+const painted = text => [...text.matchAll(/([0-9a-z]{2})([0-9a-z]{2})([+-])/g)].map(([, x, y, sign]) => [...[x, y].map(t => (parseInt(t, 36) - 648) / 500), sign === "+" ? 1 : -1]);
+
+MODELS.network = class {
+  constructor(settings) {
+    this.settings = settings;
+    this.events = [];  // what the user changed on the way, for the Python
+    const { shape, activation, optimizer, dropout, seed } = settings, number = BigInt(seed);
+    const sizes = shape ? shape.split("-").map(Number) : [];
+    [this.train, this.test] = pointsOf(settings);
+    this.points = [...this.train, ...this.test];
+    this.batch = Math.min(settings.batch, this.train.length);
+    const tape = this.tape = new Tape();
+    this.mlp = new MLP(tape, 2, [...sizes, 1], { activation, last: "tanh", chance: new Chance(number) });
+    this.nameParameters(sizes);
+    const parameters = this.parameters = Int32Array.from(this.mlp.parameters());
+    this.optimizer = optimizer === "adam" ? new AdamW(tape, [...parameters], settings.rate, { weightDecay: settings.decay })
+      : new SGD(tape, [...parameters], settings.rate, { momentum: optimizer === "momentum" ? 0.9 : 0 });
+    this.dropout = new Dropout(tape, dropout, new Chance(number + 2n));
+    this.at = 0;  // of the shuffled order: how many are left
+    this.shuffler = new Chance(number + 1n);
+    this.example = this.pointOnTape("[0]", this.dropout);
+    this.copies = tape.repeat(this.example.start, this.batch, (name, k) => name.replace("[0]", `[${k}]`));
+    const each = node => Array.from({ length: this.batch }, (_, k) => node + k * this.copies.stride);
+    this.dropout.factors = each(0).flatMap(moved => this.dropout.factors.map(factor => factor + moved));
+    this.root = tape.named(tape.mse(each(this.example.out), each(this.example.target)), "L");
+    this.probe = this.pointOnTape("", new Dropout(tape, 0));  // points more, to ask what the network says anywhere
+    this.probes = tape.repeat(this.probe.start, GRID);
+    this.dropout.chance = new Chance(number + 2n);  // the draws while the graph was made do not count
+    this.dropout.draw();
+    this.before = tape.data.slice(0, parameters.length);
+    this.take();
+    this.pass();
+    this.measure();
+  }
+  nameParameters(sizes) {
+    this.names = sizes.map((n, l) => Array.from({ length: n }, (_, u) => unitName(l, u))).concat([["out"]]);
+    const sources = [["x₁", "x₂"], ...this.names];
+    this.mlp.layers.forEach((layer, l) => layer.neurons.forEach((neuron, u) => {
+      neuron.w.forEach((w, i) => this.tape.named(w, `w(${sources[l][i]}→${this.names[l][u]})`));
+      this.tape.named(neuron.b, `b(${this.names[l][u]})`);
+    }));
+  }
+  // The graph of one point: its coordinates, its target and every unit.
+  pointOnTape(mark, dropout) {
+    const { tape, mlp } = this, start = tape.length, x = ["x₁", "x₂"].map(name => tape.named(tape.number(0), name + mark));
+    const target = tape.named(tape.number(1), `target${mark}`), units = [], totals = [];
+    const note = layer => layer.neurons.forEach((neuron, u) => {
+      units.push(tape.named(neuron.out, `${this.names[mlp.layers.indexOf(layer)][u]}${mark}`));
+      totals.push(neuron.total);
+    });
+    let l = 0;
+    const [out] = mlp.forward(x, outs => { note(mlp.layers[l++]); return dropout.forward(outs); });
+    note(mlp.layers[l]);
+    return { start, x, target, units, totals, out };
+  }
+  put({ x, target }, moved, a, b, label) { const { data } = this.tape; data[x[0] + moved] = a; data[x[1] + moved] = b; data[target + moved] = label; }
+  // The next batch, in Python's order: all points in an order of their own, then again in another.
+  take() {
+    if (this.batch === this.train.length) this.chosen = [...this.train.keys()];
+    else {
+      if (this.at < this.batch) {
+        this.order = this.shuffler.shuffle([...this.train.keys()]);
+        this.shuffled = this.shuffler.state();
+        this.at = this.train.length;
+      }
+      this.chosen = this.order.slice(this.at - this.batch, this.at).reverse();
+      this.at -= this.batch;
+    }
+  }
+  pass() {
+    const { tape, example, copies, train, chosen } = this;
+    for (let k = 0; k < chosen.length; k++) { const [x, y, label] = train[chosen[k]]; this.put(example, k * copies.stride, x, y, label); }
+    tape.forwardCopies(copies);
+    tape.forward(copies.end, this.root + 1);
+    tape.backward(this.root, copies);
+    if (!Number.isFinite(tape.data[this.root])) this.complain();
+  }
+  complain() {
+    const { tape } = this, bad = tape.data.findIndex((x, i) => i <= this.root && !Number.isFinite(x));
+    throw new Trouble(`${tape.name(bad)} became ${short(tape.data[bad])}, and so did the loss: the steps are too large; a lower learning rate helps`, { value: bad });
+  }
+  // The loss over all points, and what each unit does at them, without dropout.
+  measure() {
+    const { tape, probe, points, train } = this, { data } = tape, { units, out } = probe, count = units.length;
+    const outs = this.outs = new Float64Array(points.length * count), sums = [0, 0];
+    this.everywhere(points.length, n => points[n], (n, moved) => {
+      sums[n < train.length ? 0 : 1] += (data[out + moved] - points[n][2]) ** 2;
+      for (let u = 0; u < count; u++) outs[n * count + u] = data[units[u] + moved];
+    });
+    this.loss = sums[0] / train.length;
+    this.val = this.test.length ? sums[1] / this.test.length : undefined;
+    this.measured = true;
+  }
+  // What the network says at any number of points, a row of a plane at a time.
+  everywhere(count, point, found) {
+    const { tape, probe, probes: { start, stride } } = this;
+    for (let from = 0; from < count; from += GRID) {
+      const some = Math.min(GRID, count - from);
+      for (let k = 0; k < some; k++) { const [x, y] = point(from + k); this.put(probe, k * stride, x, y, 0); }
+      tape.computeCopies(start, stride, some);
+      for (let k = 0; k < some; k++) found(from + k, k * stride);
+    }
+  }
+  step() {
+    const { settings, tape, parameters, optimizer } = this;
+    this.before.set(tape.data.subarray(0, parameters.length));
+    if (settings.optimizer !== "adam" && settings.decay) decay(tape, parameters, optimizer.lr * settings.decay);
+    optimizer.step();
+    this.take();
+    if (this.dropout.p) this.dropout.draw();
+    this.pass();
+    this.measured = false;
+    if (optimizer.steps < 200 || optimizer.steps % 10 === 0) this.measure();
+  }
+  keep() {
+    const { tape, parameters, optimizer, dropout, chosen, order, at, shuffled, before } = this, { data } = tape;
+    return {
+      weights: data.slice(0, parameters.length), before: before.slice(), optimizer: optimizer.state(), chosen, order, at, shuffled, events: this.events,
+      drops: dropout.p ? dropout.chance.state() : null, factors: dropout.p ? dropout.factors.map(f => data[f]) : null,
+    };
+  }
+  back({ weights, before, optimizer, chosen, order, at, shuffled, events, drops, factors }) {
+    const { data } = this.tape;
+    data.set(weights);
+    this.before.set(before);
+    this.optimizer.load(optimizer);
+    Object.assign(this, { chosen, order, at, shuffled, events });
+    if (shuffled) this.shuffler.load(shuffled);
+    if (drops) this.dropout.chance.load(drops);
+    if (factors) this.dropout.factors.forEach((f, i) => { data[f] = factors[i]; });
+    this.pass();
+    this.measure();
+  }
+  change(settings) {
+    const { optimizer } = this;
+    for (const name of ["rate", "decay"]) if (settings[name] !== this.settings[name]) this.event(name, { [name]: settings[name], [`${name}Before`]: this.settings[name] });
+    optimizer.lr = settings.rate;
+    optimizer.weightDecay = settings.decay;
+    this.settings = settings;
+  }
+  event(kind, what) {  // the last of several between two steps is the one that counts
+    const { optimizer: { steps: step }, events } = this, old = events.findIndex(one => one.step === step && one.kind === kind);
+    const first = old < 0 ? what : { ...what, [`${kind}Before`]: events[old][`${kind}Before`] };
+    this.events = [...events.filter((_, i) => i !== old), { step, kind, ...first }];
+  }
+  edit({ parameter, value }) {
+    if (!Number.isFinite(value)) throw new Trouble("a weight must be a number");
+    const { tape, parameters } = this;
+    this.before.set(tape.data.subarray(0, parameters.length));
+    tape.data[parameters[parameter]] = value;
+    this.event(`weight ${parameter}`, { parameter, value });
+    this.pass();
+    this.measure();
+  }
+  ask({ what, ref }) { return what === "explain" ? this.tape.explain(ref) : null; }
+
+  // --- what the page draws ------------------------------------------------------------------------------------------------
+  planes() {  // of every unit, from −127 to 127; `scales` is the number that 127 stands for
+    const { tape, probe } = this, { data } = tape, { units } = probe, cells = GRID * GRID;
+    const found = new Float32Array(units.length * cells), scales = new Float64Array(units.length).fill(1);
+    const along = i => REACH * (2 * (i + 0.5) / GRID - 1);
+    this.everywhere(cells, cell => [along(cell % GRID), -along(Math.floor(cell / GRID))], (cell, moved) => {
+      for (let u = 0; u < units.length; u++) {
+        const out = found[u * cells + cell] = data[units[u] + moved];
+        if (Math.abs(out) > scales[u]) scales[u] = Math.abs(out);
+      }
+    });
+    return { planes: Int8Array.from(found, (x, i) => 127 * x / scales[Math.floor(i / cells)]), scales };
+  }
+  frame() {
+    if (!this.measured) this.measure();
+    const { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, made = this.planes();
+    const at = Math.min(Number(settings.point) || 0, points.length - 1);
+    this.everywhere(1, () => points[at], () => {});
+    return {
+      ...made, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, outs: this.outs, chosen: this.chosen, at,
+      weights: data.slice(0, parameters.length), grads: grad.slice(0, parameters.length), before: this.before.slice(),
+      values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
+      refs: parameters, units: Int32Array.from(this.example.units), root: this.root, batchLoss: data[this.root],
+      unitGrads: Float64Array.from(this.example.units, u => grad[u]), layers: this.sizesOfGradients(), ill: this.ill(), events: this.events, steps: this.optimizer.steps,
+    };
+  }
+  sizesOfGradients() {
+    const { grad } = this.tape;
+    return this.mlp.layers.map(layer => { const ps = layer.parameters(); return ps.reduce((sum, p) => sum + Math.abs(grad[p]), 0) / ps.length; });
+  }
+  // Units that cannot learn, or whose numbers run away, judged over all points.
+  ill() {
+    const { activation } = this.settings, { outs, names, points } = this, flat = names.flat(), found = [];
+    const ends = { relu: x => x === 0, clip: x => x === 0 || x === 1, tanh: x => Math.abs(x) > 0.999, sigmoid: x => x < 0.001 || x > 0.999 }[activation];
+    flat.slice(0, -1).forEach((name, u) => {
+      const own = points.map((_, k) => outs[k * flat.length + u]), most = Math.max(...own.map(Math.abs));
+      if (ends && own.every(ends)) found.push({ unit: u, name, kind: activation === "relu" || activation === "clip" ? "dead" : "saturated" });
+      else if (most > 100) found.push({ unit: u, name, kind: "exploding", most });
+    });
+    return found;
+  }
+};

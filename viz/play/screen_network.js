@@ -1,0 +1,508 @@
+// The half of "A network" in the page: the network with a plane in every neuron, the points, the curves, the numbers.
+const NET_ACTIVATIONS = { tanh: "tanh", relu: "ReLU", sigmoid: "sigmoid", clip: "clip to 0…1", linear: "linear (none)" };
+const NET_WRITTEN = { tanh: "tanh", relu: "ReLU", sigmoid: "σ", clip: "clip", linear: "" };
+const NET_OWN = "8aqc+cgsf+9om6+oy9o+rqdu+m66w+qcrq-mvnk-t4nk-b2b2-6w8a-du7l-";  // painted points to begin with
+
+// Points that were painted, as letters; painted() in model_network.js reads them.
+const paintedText = points => points.map(([x, y, label]) => [x, y].map(t => Math.round(t * 500 + 648).toString(36).padStart(2, "0")).join("") + (label > 0 ? "+" : "-")).join("");
+
+// Colors of −127 … 127, as pixels.
+const netPalette = { look: "", pixels: new Uint32Array(255) };
+function pixels() {
+  const look = `${color("paper")}${color("positive")}${color("negative")}`;
+  if (netPalette.look !== look) {
+    netPalette.look = look;
+    const paper = rgb("paper"), inks = [rgb("negative"), rgb("positive")];
+    for (let i = -127; i <= 127; i++) {
+      const [r, g, b] = paper.map((p, k) => Math.round(p + (inks[i > 0 ? 1 : 0][k] - p) * 0.85 * Math.abs(i) / 127));
+      netPalette.pixels[i + 127] = (255 << 24) | (b << 16) | (g << 8) | r;
+    }
+  }
+  return netPalette.pixels;
+}
+const planeCanvas = document.createElement("canvas");
+function drawPlane(context, frame, unit, x, y, size) {
+  const n = frame.grid, colors = pixels(), own = planeCanvas.getContext("2d");
+  if (planeCanvas.width !== n) planeCanvas.width = planeCanvas.height = n;
+  const image = own.createImageData(n, n), words = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < n * n; i++) words[i] = colors[frame.planes[unit * n * n + i] + 127];
+  own.putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = true;
+  context.drawImage(planeCanvas, x, y, size, size);
+}
+// A point: a disc for +1, a triangle for −1; filled if the network learns from it, hollow if it only tests.
+function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = false } = {}) {
+  context.beginPath();
+  if (label > 0) context.arc(x, y, size, 0, 2 * Math.PI);
+  else { context.moveTo(x, y - size * 1.2); context.lineTo(x + size * 1.1, y + size * 0.8); context.lineTo(x - size * 1.1, y + size * 0.8); context.closePath(); }
+  context.fillStyle = hollow ? color("paper") : color(label > 0 ? "positive" : "negative");
+  context.strokeStyle = hollow ? color(label > 0 ? "positive" : "negative") : color("paper");
+  context.lineWidth = hollow ? 2 : 1.2;
+  context.fill();
+  context.stroke();
+  if (!ring) return;
+  context.beginPath();
+  context.arc(x, y, size + 4, 0, 2 * Math.PI);
+  context.strokeStyle = color("ink");
+  context.lineWidth = 1.5;
+  context.stroke();
+}
+
+// Where the units of a network are: columns of {x, y}, the inputs first; `params` are the numbers of a unit's parameters.
+function netPlaces(frame, width, height) {
+  const sizes = [2, ...frame.names.map(names => names.length)], top = 46, most = Math.max(...sizes);
+  const pitch = Math.min(76, (height - top - 6) / most), size = Math.max(18, Math.min(58, pitch - 6, width / sizes.length - 22));
+  const left = size / 2 + 4, step = (width - 2 * left) / (sizes.length - 1);
+  let parameter = 0, unit = 0;
+  const columns = sizes.map((n, c) => Array.from({ length: n }, (_, i) => {
+    const place = { x: left + c * step, y: top + (height - top) / 2 + (i - (n - 1) / 2) * pitch, layer: c - 1, index: i, name: c ? frame.names[c - 1][i] : ["x₁", "x₂"][i] };
+    if (c) { place.unit = unit++; place.parameter = parameter; place.inputs = sizes[c - 1]; parameter += sizes[c - 1] + 1; }
+    return place;
+  }));
+  return { columns, size, step };
+}
+const unitAt = (frame, layer, index) => { let parameter = 0, unit = 0, inputs = 2; for (let l = 0; l <= layer; l++) { const n = frame.names[l].length; if (l === layer) return { parameter: parameter + index * (inputs + 1), inputs, unit: unit + index }; parameter += n * (inputs + 1); unit += n; inputs = n; } return null; };
+const sourcesOf = (frame, layer) => (layer ? frame.names[layer - 1] : ["x₁", "x₂"]);
+function sumText(numbers, names) {
+  return numbers.map((w, i) => { const t = short(w, 3), name = names[i] ? `·${names[i]}` : ""; return i === 0 ? t + name : t.startsWith("−") ? ` − ${t.slice(1)}${name}` : ` + ${t}${name}`; }).join("");
+}
+function unitFormula(frame, settings, layer, index) {
+  const { parameter, inputs, unit } = unitAt(frame, layer, index), last = layer === frame.names.length - 1;
+  const word = last ? "tanh" : NET_WRITTEN[settings.activation], name = frame.names[layer][index];
+  const weights = Array.from(frame.weights.subarray(parameter, parameter + inputs + 1));
+  const numbers = word ? ` = ${word}(${short(frame.totals[unit], 3)})` : "";
+  return { left: `${name} = ${word}(${sumText(weights, sourcesOf(frame, layer))})`, right: `${numbers} = ${short(frame.values[unit], 3)}` };
+}
+const weightName = (frame, layer, index, input) => (input < sourcesOf(frame, layer).length ? `w(${sourcesOf(frame, layer)[input]}→${frame.names[layer][index]})` : `b(${frame.names[layer][index]})`);
+const ILLS = {
+  dead: name => `${name} is dead: its activation is flat at every point, so its weights get gradient 0.`,
+  saturated: name => `${name} is saturated: nearly flat at every point, so its weights hardly get a gradient.`,
+  exploding: (name, most) => `${name} is exploding: it reaches ${number(most)}.`,
+};
+
+screen("network", {
+  title: "A network", valName: "test",
+  lead: "Blue or orange? Press ▶ and watch the neurons bend the plane. Point at a line or a neuron for its numbers; click it to change them.",
+  settings: {
+    data: choice("data", "xor", { xor: "xor", circles: "circles", moons: "moons", spiral: "spiral", own: "paint your own" }),
+    count: choice("points", "100", { 20: "20", 50: "50", 100: "100", 200: "200" }),
+    noise: slider("noise", 0.05, { min: 0, max: 0.3, step: 0.01 }),
+    wrong: whole("wrong labels", 0, { min: 0, max: 9 }),
+    test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%` }),
+    batch: whole("batch", 10, { min: 1, max: 60 }),
+    shape: hidden("4-2"),
+    activation: choice("activation", "tanh", NET_ACTIVATIONS),
+    optimizer: choice("optimizer", "sgd", { sgd: "SGD", momentum: "momentum 0.9", adam: "Adam" }),
+    rate: slider("learning rate", 0.1, { min: 0.001, max: 3, log: true, live: true }),
+    decay: slider("decay", 0, { min: 0, max: 0.2, step: 0.005, live: true }),
+    dropout: slider("dropout", 0, { min: 0, max: 0.8, step: 0.05 }),
+    lines: choice("lines show", "weight", { weight: "weights", grad: "gradients" }, { live: true }),
+    view: choice("view", "plane", { plane: "the plane", hidden: "what layer 1 makes of it" }, { live: true }),
+    tests: tick("test points", true, { live: true }),
+    slow: tick("slow motion", false, { live: true }),
+    point: hidden("0", { live: true }),
+    pair: hidden("0-1", { live: true }),
+    own: hidden(NET_OWN),
+  },
+  tasks: [
+    "xor with as few neurons as you can: test loss below 0.1.",
+    "Kill a neuron: activation clip or ReLU, learning rate 3. Which number proves that it is dead?",
+    "Overfit: moons, 20 points, 3 wrong labels, layers of 8 and 8, Adam with rate 0.03. Then cure it in three ways.",
+    "Four layers of sigmoid neurons on circles: what do the gradients of layer 1 do? What with ReLU?",
+    "Set the weights of one neuron by hand so that it separates left from right.",
+  ],
+  build(place, play) {
+    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null;
+    const shape = () => (play.settings.shape ? play.settings.shape.split("-").map(Number) : []);
+    const reshape = sizes => play.set({ shape: sizes.join("-") });
+
+    // --- the network ---------------------------------------------------------------------------------------------------
+    const over = element("div", { class: "over" }), tip = element("div", { class: "tip", role: "tooltip" });
+    const netBox = element("div", { class: "net" });
+    const net = canvas(netBox, (context, width, height) => drawNet(context, width, height), { label: "the network" });
+    netBox.append(over, tip);
+    tip.hidden = true;
+    const layersLabel = element("span", {});
+    const fewer = element("button", { type: "button", "aria-label": "one layer less", onclick: () => reshape(shape().slice(0, -1)) }, "−");
+    const more = element("button", { type: "button", "aria-label": "one layer more", onclick: () => reshape([...shape(), 2]) }, "+");
+    const head = element("div", { class: "controls" }, element("span", { class: "stepper" }, fewer, more), layersLabel, play.control("lines"), play.control("slow"));
+
+    let built = "";
+    function buildOver() {  // a button for each neuron, and + and − for each layer
+      const key = frame.names.map(names => names.length).join("-");
+      places = netPlaces(frame, net.element.clientWidth, net.element.clientHeight);
+      if (built !== key) {
+        built = key;
+        const sizes = shape();
+        over.replaceChildren(
+          ...places.columns.flat().filter(at => at.layer >= 0).map(at => element("button", { type: "button", class: "unit", "aria-label": `neuron ${at.name}`, "data-unit": `${at.layer}-${at.index}`, onclick: () => select(at.layer, at.index), onfocus: () => hover(at), onblur: () => hover(null) })),
+          ...sizes.map((n, l) => {
+            const by = amount => element("button", { type: "button", disabled: n + amount < 1 || n + amount > 8, "aria-label": `layer ${l + 1}: one neuron ${amount < 0 ? "less" : "more"}`, onclick: () => reshape(sizes.map((m, k) => (k === l ? m + amount : m))) }, amount < 0 ? "−" : "+");
+            return element("span", { class: "layer stepper", "data-layer": l }, by(-1), by(1));
+          }));
+        fewer.disabled = !sizes.length;
+        more.disabled = sizes.length >= 4;
+        layersLabel.textContent = `${plural(sizes.length, "hidden layer")}`;
+        if (selected.layer >= frame.names.length || selected.index >= frame.names[selected.layer].length) selected = { layer: 0, index: 0 };
+      }
+      for (const at of places.columns.flat()) {
+        const button = over.querySelector(`[data-unit="${at.layer}-${at.index}"]`);
+        if (!button) continue;
+        Object.assign(button.style, { left: `${at.x}px`, top: `${at.y}px`, width: `${places.size}px`, height: `${places.size}px` });
+        button.setAttribute("aria-pressed", at.layer === selected.layer && at.index === selected.index);
+      }
+      over.querySelectorAll(".layer").forEach((span, l) => { span.style.left = `${places.columns[l + 1][0].x}px`; });
+    }
+    function drawNet(context, width, height) {
+      if (!frame) return;
+      buildOver();
+      const { columns, size } = places, flat = columns.flat(), by = play.settings.lines === "grad" ? frame.grads : frame.weights;
+      let largest = 1e-12;
+      for (const at of flat) if (at.layer >= 0) for (let i = 0; i < at.inputs; i++) largest = Math.max(largest, Math.abs(by[at.parameter + i]));
+      const scale = play.settings.lines === "grad" ? largest : Math.max(1, largest);
+      for (const at of flat) {
+        for (let i = 0; i < (at.inputs ?? 0); i++) {
+          const from = columns[at.layer][i], w = by[at.parameter + i], chosen = hovered && hovered.at === at && hovered.input === i;
+          const own = at.layer === selected.layer && at.index === selected.index, changed = phase === 3 && frame.before[at.parameter + i] !== frame.weights[at.parameter + i];
+          context.strokeStyle = chosen ? color("ink") : color(w < 0 ? "negative" : "positive");
+          context.globalAlpha = chosen || own || changed ? 1 : 0.6;
+          context.lineWidth = 0.6 + 6 * Math.min(1, Math.abs(w) / scale) + (chosen ? 1.5 : 0);
+          curve(context, from, at, size);
+        }
+      }
+      context.globalAlpha = 1;
+      const ills = new Map(frame.ill.map(one => [one.unit, one.kind]));
+      for (const at of flat) drawUnit(context, at, size, ills.get(at.unit));
+    }
+    const ends = (from, at, size) => [from.x + size / 2, from.y, at.x - size / 2, at.y];
+    function curve(context, from, at, size) {
+      const [x1, y1, x2, y2] = ends(from, at, size), half = (x2 - x1) / 2;
+      context.beginPath();
+      context.moveTo(x1, y1);
+      context.bezierCurveTo(x1 + half, y1, x2 - half, y2, x2, y2);
+      context.stroke();
+    }
+    function drawUnit(context, at, size, ill) {
+      const [x, y] = [at.x - size / 2, at.y - size / 2];
+      if (at.layer >= 0) drawPlane(context, frame, at.unit, x, y, size);
+      else {  // an input is its own coordinate
+        for (let i = 0; i < 12; i++) { context.fillStyle = tint(0.85 * ((at.index ? 11 - i : i) / 5.5 - 1)); at.index ? context.fillRect(x, y + i * size / 12, size, size / 12 + 0.5) : context.fillRect(x + i * size / 12, y, size / 12 + 0.5, size); }
+      }
+      const own = at.layer === selected.layer && at.index === selected.index;
+      context.strokeStyle = color(ill ? "text-negative" : own ? "ink" : "outline");
+      context.lineWidth = ill || own ? 3 : 1;
+      context.strokeRect(x, y, size, size);
+      const value = at.layer < 0 ? frame.points[frame.at][at.index] : phase === 2 ? frame.unitGrads[at.unit] : frame.values[at.unit];
+      const text = phase === 1 || phase === 2 ? `${phase === 2 && at.layer >= 0 ? "∂" : ""}${short(value, 2)}` : ill ? `${at.name} ${ill}` : at.name;
+      if (phase === 2 && at.layer < 0) return;
+      context.textAlign = "center";
+      context.textBaseline = "alphabetic";
+      const wide = context.measureText(text).width + 4, low = at.y + size / 2 + 3;
+      const middle = Math.min(net.element.clientWidth - wide / 2, Math.max(wide / 2, at.x));
+      context.globalAlpha = 0.82;
+      context.fillStyle = color("paper");
+      context.fillRect(middle - wide / 2, low - 14, wide, 16);
+      context.globalAlpha = 1;
+      context.fillStyle = color(ill ? "text-negative" : "ink");
+      context.fillText(text, middle, low);
+    }
+    // The unit or the line under the pointer.
+    function find(x, y) {
+      if (!places) return null;
+      const { columns, size } = places, flat = columns.flat();
+      const inside = flat.find(at => Math.abs(at.x - x) <= size / 2 && Math.abs(at.y - y) <= size / 2);
+      if (inside) return inside.layer >= 0 ? { at: inside } : null;
+      let best = null, nearest = 9;
+      for (const at of flat) {
+        for (let i = 0; i < (at.inputs ?? 0); i++) {
+          const [x1, y1, x2, y2] = ends(columns[at.layer][i], at, size);
+          if (x < x1 || x > x2) continue;
+          const t = inverse((x - x1) / (x2 - x1)), distance = Math.abs(y1 + (y2 - y1) * t * t * (3 - 2 * t) - y);
+          if (distance < nearest) { nearest = distance; best = { at, input: i }; }
+        }
+      }
+      return best;
+    }
+    const inverse = share => { let [low, high] = [0, 1]; for (let n = 0; n < 14; n++) { const t = (low + high) / 2, x = 1.5 * t * (1 - t) ** 2 + 1.5 * t * t * (1 - t) + t ** 3; x < share ? (low = t) : (high = t); } return low; };
+    function hover(what) {
+      hovered = what && what.layer !== undefined ? { at: what } : what;
+      net.redraw();
+      showTip();
+    }
+    function showTip() {
+      tip.hidden = !hovered || !frame;
+      if (tip.hidden) return;
+      const { at, input } = hovered, { layer, index } = at;
+      if (input === undefined) {
+        const { left, right } = unitFormula(frame, play.settings, layer, index), [x1, x2] = frame.points[frame.at];
+        tip.textContent = `${left}${right}\nat the point x₁ ${short(x1, 2)}, x₂ ${short(x2, 2)}; ∂L/∂b = ${short(frame.grads[at.parameter + at.inputs], 3)}`;
+      } else {
+        const w = frame.weights[at.parameter + input], g = frame.grads[at.parameter + input];
+        tip.textContent = `${weightName(frame, layer, index, input)} = ${short(w)}\n∂L/∂w = ${short(g)}: the next step makes it ${g > 0 ? "smaller" : g < 0 ? "larger" : "neither larger nor smaller"}`;
+      }
+      const width = netBox.clientWidth;
+      tip.style.left = `${Math.max(0, Math.min(width - tip.offsetWidth, at.x - tip.offsetWidth / 2))}px`;
+      tip.style.top = `${Math.min(at.y + places.size / 2 + 8, netBox.clientHeight - tip.offsetHeight)}px`;
+    }
+    netBox.addEventListener("pointermove", event => {
+      if (event.target.closest(".layer")) return;
+      const box = netBox.getBoundingClientRect(), found = find(event.clientX - box.x, event.clientY - box.y);
+      if (found?.at !== hovered?.at || found?.input !== hovered?.input) hover(found);
+      netBox.style.cursor = found ? "pointer" : "";
+    });
+    netBox.addEventListener("pointerleave", () => hover(null));
+    netBox.addEventListener("click", event => {
+      if (event.target.closest("button")) return;
+      const box = netBox.getBoundingClientRect(), found = find(event.clientX - box.x, event.clientY - box.y);
+      if (found) select(found.at.layer, found.at.index, found.input);
+    });
+    function select(layer, index, input) {
+      selected = { layer, index };
+      inspect(true);
+      net.redraw();
+      if (input !== undefined) { const field = fields.querySelectorAll("input")[input]; field?.focus(); field?.select(); }
+    }
+
+    // --- one neuron: its formula, its weights to edit --------------------------------------------------------------------
+    const formula = element("p", { class: "formula" }), illness = element("p", { class: "ill", role: "status" });
+    const fields = element("div", { class: "fields" });
+    const open = element("button", { type: "button", onclick: () => play.explain(frame.units[unitAt(frame, selected.layer, selected.index).unit]) }, "Open its scalars");
+    const openLoss = element("button", { type: "button", onclick: () => play.explain(frame.root) }, "Open the loss");
+    let inspected = "";
+    function inspect() {
+      if (!frame) return;
+      const { layer, index } = selected, { parameter, inputs } = unitAt(frame, layer, index), key = `${built}/${layer}-${index}`;
+      const { left, right } = unitFormula(frame, play.settings, layer, index);
+      formula.textContent = left + right;
+      if (inspected !== key) {
+        inspected = key;
+        fields.replaceChildren(...Array.from({ length: inputs + 1 }, (_, i) => {
+          const name = weightName(frame, layer, index, i);
+          const field = element("input", { type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": name, onchange: () => {
+            const value = Number(field.value.trim().replace("−", "-"));
+            if (field.value.trim() && Number.isFinite(value)) play.edit({ parameter: parameter + i, value });
+            else { play.say(`${name}: expected a number`); field.value = short(frame.weights[parameter + i]); }
+          } });
+          return element("div", { class: "weight" }, element("button", { type: "button", title: "where this number and its gradient come from", onclick: () => play.explain(frame.refs[parameter + i]) }, name), field, element("span", { class: "slope" }));
+        }));
+      }
+      [...fields.children].forEach((row, i) => {
+        const [, field, slope] = row.children, w = frame.weights[parameter + i], g = frame.grads[parameter + i];
+        if (document.activeElement !== field) field.value = short(w);
+        slope.textContent = `∂L ${short(g, 3)}`;
+        slope.className = `slope ${signWord(g)}`;
+      });
+      const said = frame.ill.map(one => ILLS[one.kind](one.name, one.most)).join(" ");
+      if (illness.textContent !== said) illness.textContent = said;
+    }
+
+    // --- slow motion: the same step, part by part ------------------------------------------------------------------------
+    const story = element("p", { class: "story", role: "status" });
+    const parts = ["1 forward", "2 backward", "3 update"].map((text, i) => element("button", { type: "button", onclick: () => go(i + 1) }, text));
+    const slow = element("div", { class: "slow" }, element("span", { class: "stepper" }, parts), story);
+    function go(to) {
+      if (to === 3) { waiting = true; play.once(); return; }
+      phase = to;
+      tell();
+    }
+    function tell() {
+      slow.hidden = !play.settings.slow;
+      if (slow.hidden) { phase = 0; return; }
+      parts.forEach((button, i) => { button.disabled = i !== phase % 3 || play.running; button.classList.toggle("now", phase === i + 1); });
+      const { settings } = play, all = frame.weights.length;
+      const order = [...frame.weights.keys()].sort((a, b) => Math.abs(frame.weights[b] - frame.before[b]) - Math.abs(frame.weights[a] - frame.before[a]));
+      const changed = order.filter(i => frame.weights[i] !== frame.before[i]);
+      const list = changed.slice(0, 4).map(i => `${parameterName(i)}: ${short(frame.before[i], 3)} → ${short(frame.weights[i], 3)}`).join(", ");
+      story.textContent = [
+        `${plural(frame.chosen.length, "point")} of the batch are next. Press 1.`,
+        `Forward: the batch goes through, and its loss is L = ${short(frame.batchLoss)}. Each neuron shows its value at one point.`,
+        `Backward: from L = ${short(frame.batchLoss)} every neuron gets its ∂L, and every weight, too (point at a line).`,
+        `Update: ${changed.length} of ${all} numbers changed${settings.optimizer === "sgd" && !settings.decay ? `, each by −${number(settings.rate)}·∂L` : ""}. Most: ${list}.`,
+      ][phase];
+      net.redraw();
+    }
+    function parameterName(i) {
+      for (let l = 0; l < frame.names.length; l++) for (let u = 0; u < frame.names[l].length; u++) { const { parameter, inputs } = unitAt(frame, l, u); if (i <= parameter + inputs) return weightName(frame, l, u, i - parameter); }
+      return "";
+    }
+
+    // --- the points ----------------------------------------------------------------------------------------------------
+    const planeBox = element("div", { class: "plane" });
+    const plane = canvas(planeBox, (context, width, height) => (play.settings.view === "plane" ? drawPoints : drawHidden)(context, width, height), { label: "the points" });
+    const under = element("p", { class: "note" });
+    const at = (x, size, reach) => (x / reach + 1) / 2 * size;
+    function drawPoints(context, width, height) {
+      if (!frame) return;
+      drawPlane(context, frame, frame.scales.length - 1, 0, 0, width);
+      const batch = new Set(play.settings.slow && !play.running ? frame.chosen : []);
+      [...frame.points, ...(stroke ?? [])].forEach(([x, y, label], i) => {
+        const hollow = i >= frame.trained && i < frame.points.length;
+        if (hollow && !play.settings.tests) return;
+        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), label, { hollow, ring: i === frame.at || batch.has(i) });
+      });
+    }
+    function drawHidden(context, width, height) {
+      if (!frame) return;
+      const units = frame.scales.length, first = frame.names[0].length, pair = hiddenPair(first);
+      const value = (k, u) => frame.outs[k * units + u], all = frame.points.flatMap((_, k) => pair.map(u => Math.abs(value(k, u))));
+      const reach = 1.1 * Math.max(1, ...all), names = pair.map(u => frame.names[0][u]);
+      context.strokeStyle = color("frame-line");
+      context.lineWidth = 1;
+      line(context, 0, height / 2, width, height / 2);
+      line(context, width / 2, 0, width / 2, height);
+      if (frame.names.length === 2 && first <= 2) drawBorder(context, width, height, reach, pair);
+      frame.points.forEach(([, , label], k) => {
+        if (k >= frame.trained && !play.settings.tests) return;
+        const [x, y] = pair.map(u => value(k, u));
+        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), label, { hollow: k >= frame.trained, ring: k === frame.at });
+      });
+      context.fillStyle = color("ink");
+      context.textAlign = "right";
+      context.textBaseline = "alphabetic";
+      context.fillText(`${names[0]} → ${short(reach, 2)}`, width - 4, height / 2 - 5);
+      context.textAlign = "left";
+      if (names[1]) context.fillText(`${names[1]} ↑ ${short(reach, 2)}`, width / 2 + 6, 16);
+    }
+    // Where the output is 0: a straight line here, whatever it looks like in the plane of the inputs.
+    function drawBorder(context, width, height, reach, pair) {
+      const { parameter } = unitAt(frame, 1, 0), [w1, w2, b] = pair.length > 1 ? frame.weights.subarray(parameter, parameter + 3) : [frame.weights[parameter], 0, frame.weights[parameter + 1]];
+      const steep = Math.abs(w1) > Math.abs(w2), ends = [-reach, reach].map(t => (steep ? [-(b + w2 * t) / w1, t] : [t, -(b + w1 * t) / w2]));
+      context.strokeStyle = color("ink");
+      context.lineWidth = 2;
+      context.setLineDash([6, 4]);
+      line(context, ...ends.flatMap(([x, y]) => [at(x, width, reach), height - at(y, height, reach)]));
+      context.setLineDash([]);
+    }
+    const hiddenPair = first => { const [a, b] = play.settings.pair.split("-").map(Number); return first < 2 ? [0] : a < first && b < first && a !== b ? [a, b] : [0, 1]; };
+    const axes = element("span", { class: "axes" });
+    let axesFor = "";
+    function showAxes() {
+      const first = frame.names[0].length, wanted = play.settings.view === "hidden" && first > 2, key = `${wanted}/${first}/${play.settings.pair}`;
+      if (axesFor === key) return;
+      axesFor = key;
+      const pair = hiddenPair(first);
+      axes.replaceChildren(...(wanted ? pair.map((u, side) => element("select", { "aria-label": ["across", "upwards"][side], onchange: event => { const fresh = [...pair]; fresh[side] = Number(event.target.value); play.set({ pair: fresh.join("-") }); } },
+        frame.names[0].map((name, i) => element("option", { value: i, selected: i === u, disabled: i === pair[1 - side] }, name)))) : []));
+    }
+    const where = event => { const box = plane.element.getBoundingClientRect(), { reach } = frame; return [(2 * (event.clientX - box.x) / box.width - 1) * reach, (1 - 2 * (event.clientY - box.y) / box.height) * reach]; };
+    const distance = ([a, b], [c, d]) => Math.hypot(a - c, b - d);
+    const painting = () => play.settings.data === "own" && play.settings.view === "plane";
+    function paint(event) {
+      const spot = where(event);
+      if (spot.some(t => Math.abs(t) > 1.28)) return;
+      if (pen === 0) {
+        const { points } = frame, left = points.filter(point => distance(point, spot) > 0.08);
+        if (left.length < points.length && left.length >= 2) play.set({ own: paintedText(left) });
+      } else if (!stroke.length || distance(stroke.at(-1), spot) > 0.1) { stroke.push([...spot, pen]); plane.redraw(); }
+    }
+    plane.element.addEventListener("pointerdown", event => {
+      if (!frame) return;
+      if (painting()) { plane.element.setPointerCapture(event.pointerId); stroke = []; return paint(event); }
+      if (play.settings.view !== "plane") return;
+      const spot = where(event), gaps = frame.points.map(point => distance(point, spot)), nearest = gaps.indexOf(Math.min(...gaps));
+      play.set({ point: String(nearest) });
+    });
+    plane.element.addEventListener("pointermove", event => {
+      if (!frame) return;
+      if (stroke) return paint(event);
+      if (play.settings.view !== "plane") return;
+      const [x, y] = where(event), n = frame.grid, cell = t => Math.min(n - 1, Math.max(0, Math.floor((t / frame.reach + 1) / 2 * n)));
+      const u = frame.scales.length - 1, out = frame.planes[u * n * n + cell(-y) * n + cell(x)] / 127 * frame.scales[u];
+      under.textContent = `here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}; the network says ${short(out, 2)}, ${out > 0 ? "blue" : "orange"}`;
+    });
+    const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; if (fresh.length) play.set({ own: paintedText([...frame.points, ...fresh].slice(-300)) }); };
+    plane.element.addEventListener("pointerup", finish);
+    plane.element.addEventListener("pointercancel", finish);
+    plane.element.addEventListener("pointerleave", () => { if (frame) caption(); });
+    const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [[1, "● blue"], [-1, "▲ orange"], [0, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": kind === pen, onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
+    const fresh = element("button", { type: "button", onclick: () => play.set({ own: NET_OWN }) }, "clear");
+    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, fresh);
+    function caption() {
+      const { points, trained } = frame, tests = points.length - trained;
+      under.textContent = play.settings.view === "plane" ? `${trained} points to learn from${tests ? `, ${tests} hollow ones to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`
+        : `each point at what ${hiddenPair(frame.names[0].length).map(u => frame.names[0][u]).join(" and ")} say about it`;
+      plane.label(`${points.length} points, ${points.filter(([, , label]) => label > 0).length} of them blue; training loss ${number(frame.history.losses.at(-1))}`);
+    }
+
+    // --- sizes of the gradients, curves ------------------------------------------------------------------------------------
+    const strip = element("div", { class: "strip" });
+    const log = x => Math.max(0, Math.min(1, (Math.log10(x) + 6) / 6.5)) || 0;
+    const data = element("div", { class: "card given" }, element("h2", {}, "Points"), play.controls("data", "count", "noise", "wrong", "test", "batch"), tools,
+      element("h2", {}, "Size of the gradients"), strip);
+    const chartBox = element("div", { class: "curves" });
+    place.append(
+      play.controls("activation", "optimizer", "rate", "decay", "dropout"),
+      data,
+      element("div", { class: "card middle" }, head, netBox, slow, illness, element("div", { class: "one" }, formula, open, openLoss), fields),
+      element("div", { class: "card right" }, element("div", { class: "controls" }, play.control("view"), axes, play.control("tests")), planeBox, under, chartBox),
+    );
+    place.firstChild.classList.add("training");
+    const chart = lossChart(chartBox, { label: "loss by step" });
+
+    return {
+      draw(given) {
+        frame = given;
+        if (waiting) { waiting = false; phase = 3; } else if (phase === 3 || play.running) phase = 0;
+        if (plot !== play.settings.data) { plot = play.settings.data; tools.hidden = plot !== "own"; for (const name of ["count", "noise", "wrong"]) data.querySelector(`#set-${name}`).closest(".control").hidden = plot === "own"; }
+        tell();
+        net.redraw();
+        net.label(`a network of ${["2 inputs", ...frame.names.map((names, l) => (l < frame.names.length - 1 ? plural(names.length, "neuron") : "1 output"))].join(", ")}`);
+        if (hovered) showTip();
+        inspect();
+        showAxes();
+        plane.redraw();
+        caption();
+        bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: number(size), title: "the mean size of ∂L/∂w, on a logarithmic scale" })), 1);
+        const { steps: xs, losses, vals } = frame.history, tests = frame.points.length > frame.trained;
+        chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])] });
+      },
+      python: netProgram,
+    };
+  },
+});
+
+// The same run as a program: the points as they are, the same seeds, and what was changed on the way.
+function netProgram(settings, frame) {
+  const { points, trained, steps, events } = frame, adam = settings.optimizer === "adam", sizes = [...(settings.shape ? settings.shape.split("-") : []), 1];
+  const { rate, decay } = { ...settings, ...firstOf(events) }, batch = Math.min(settings.batch, trained);
+  const list = some => some.map(([x, y, label]) => `    ((${x}, ${y}), ${label}),`).join("\n");
+  const lines = ["import random", ""];
+  lines.push("from tinygrad_edu import functional as F", "from tinygrad_edu import no_grad", `from tinygrad_edu.nn import ${settings.activation === "clip" ? "ACTIVATIONS, " : ""}MLP${settings.dropout ? ", Dropout" : ""}`);
+  lines.push(`from tinygrad_edu.optim import ${adam ? "AdamW" : "SGD"}`, "");
+  lines.push(`train = [\n${list(points.slice(0, trained))}\n]`, `test = [\n${list(points.slice(trained))}\n]`.replace("[\n\n]", "[]"), "");
+  if (settings.activation === "clip") lines.push(`ACTIVATIONS["clip"] = lambda z: z.maximum(0.0).minimum(1.0)`);
+  lines.push(`model = MLP(2, [${sizes.join(", ")}], "${settings.activation}", last_activation="tanh", rng=${settings.seed})`, "parameters = model.parameters()");
+  lines.push(adam ? `optimizer = AdamW(parameters, lr=${rate}, weight_decay=${decay})` : `optimizer = SGD(parameters, lr=${rate}${settings.optimizer === "momentum" ? ", momentum=0.9" : ""})`);
+  const shrinks = !adam && (decay || events.some(one => one.decay));
+  if (shrinks) lines.push(`weight_decay = ${decay}`);
+  const all = batch === trained;
+  if (!all) lines.push(`shuffler = random.Random(${Number(settings.seed) + 1})`, "order = []");
+  if (settings.dropout) lines.push(`drop = Dropout(${settings.dropout}, rng=${Number(settings.seed) + 2})`);
+  lines.push("", "", "def say(x, training=False):", `    """What the network says at a point: from -1 to 1."""`);
+  if (settings.dropout) lines.push("    for layer in model.layers[:-1]:", "        x = layer(x)", "        if training:", "            x = drop(x)", "    return model.layers[-1](x)[0]");
+  else lines.push("    return model(x)");
+  lines.push("", "", "def loss_of(points, training=False):", "    return F.mse([say(x, training) for x, _ in points], [label for _, label in points])", "", "");
+  lines.push(`for step in range(${steps}):`);
+  const changes = eventLines(events, steps, adam);
+  lines.push(...changes);
+  if (all) lines.push("    batch = train");
+  else lines.push(`    if len(order) < ${batch}:`, "        order = [*range(len(train))]", "        shuffler.shuffle(order)", `    batch = [train[order.pop()] for _ in range(${batch})]`);
+  lines.push("    loss = loss_of(batch, training=True)", "    optimizer.zero_grad()", "    loss.backward()");
+  if (shrinks) lines.push("    for p in parameters:", "        p.data *= 1 - optimizer.lr * weight_decay");
+  lines.push("    optimizer.step()", ...eventLines(events.filter(one => one.step === steps), Infinity, adam), "");
+  lines.push("with no_grad():", `    print("training loss", loss_of(train).data)`);
+  if (trained < points.length) lines.push(`    print("test loss", loss_of(test).data)`);
+  return `${lines.join("\n")}\n`;
+}
+// The rate and the decay that a run began with: an event says what was set later.
+function firstOf(events) {
+  const found = {};
+  for (const name of ["rate", "decay"]) { const first = events.find(one => one[name] !== undefined); if (first) found[name] = first[`${name}Before`]; }
+  return found;
+}
+function eventLines(events, before, adam) {
+  return events.filter(one => one.step < before).flatMap(one => {
+    const what = one.parameter !== undefined ? `parameters[${one.parameter}].data = ${one.value}` : one.rate !== undefined ? `optimizer.lr = ${one.rate}` : adam ? `optimizer.weight_decay = ${one.decay}` : `weight_decay = ${one.decay}`;
+    return before === Infinity ? [what] : [`    if step == ${one.step}:`, `        ${what}`];
+  });
+}
