@@ -378,7 +378,7 @@ class Reader {
           more: ours ? "" : "It was predicted in an earlier window of the text, whose other numbers are no longer kept." };
       }
       case "loss": return { title, formula: "the mean surprise of its characters", numbers: `sum / ${this.text.tokens.length - 1} = ${short(this.value(ref))}`,
-        rows: this.text.surprise.slice(1).map((value, i) => ({ text: `surprise at “${visible(this.alphabet[this.text.tokens[i + 1]])}”`, value, ref: `surprise[${i + 1}]` })).sort((a, b) => b.value - a.value), more: "The most surprising come first." };
+        rows: this.text.surprise.slice(1).map((value, i) => ({ text: `surprise at “${visible(this.alphabet[this.text.tokens[i + 1]])}” after “${this.text.tokens.slice(Math.max(0, i - 7), i + 1).map(token => visible(this.alphabet[token])).join("")}”`, value, ref: `surprise[${i + 1}]` })).sort((a, b) => b.value - a.value), more: "The most surprising come first." };
     }
     throw new RangeError(`there is no number ${ref}`);
   }

@@ -7,7 +7,7 @@ const FREE = 0.005;  // a change of the loss that nobody would notice
 const MOST_BARS = 7;
 const shown = character => ({ "\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍" })[character] ?? character;
 const percent = p => (p >= 0.995 || p === 0 ? `${Math.round(100 * p)} %` : p >= 0.1 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
-const change = x => `${x < 0 ? "−" : "+"}${number(Math.abs(Number(x.toFixed(3))))}`;
+const change = (x, places = 3) => `${x < 0 ? "−" : "+"}${number(Math.abs(Number(x.toFixed(places))))}`;
 const scale = () => fontSize() / 15;
 // The colors of numbers, 101 of them: thousands of cells are drawn at once. They are forgotten when the look changes.
 function shade(t) {
@@ -114,6 +114,9 @@ screen("read", {
     const seen = element("div", { class: "seen keys", tabindex: 0, role: "group" });
     const about = element("p", { class: "note about" });
     const legend = element("p", { class: "legend" }, "probability:", LEVEL_WORDS.map((text, i) => element("span", { class: `s${i}` }, text)));
+    const why = element("div", { class: "controls" },
+      element("button", { type: "button", onclick: () => play.explain(`surprise[${Math.max(1, frame.from + frame.at)}]`) }, "Explain this surprise"),
+      element("button", { type: "button", onclick: () => play.explain("loss") }, "Explain the loss"));
     const bar = element("div", { class: "next" }), rest = element("p", { class: "note" });
     seen.addEventListener("pointermove", event => lookFrom(Number(event.target.dataset?.i ?? -1)));
     seen.addEventListener("pointerleave", () => lookFrom(-1));
@@ -134,7 +137,7 @@ screen("read", {
     const tip = element("div", { class: "tip", hidden: true, "aria-hidden": "true" });
     const missing = element("p", { class: "card", hidden: true }, "There is no trained model in this page. Run “python3 run.py” on your machine: it trains one, and its report has this page with the model in it. Or train one in “Train a GPT” here, and open it from there.");
     const whole = element("div", { class: "whole" },
-      element("section", { class: "card mine" }, element("div", { class: "top" }, element("label", { for: "read-typed" }, "your text"), element("span", { class: "room" }), legend), typed, unknown, seen, about),
+      element("section", { class: "card mine" }, element("div", { class: "top" }, element("label", { for: "read-typed" }, "your text"), element("span", { class: "room" }), legend), typed, unknown, seen, about, why),
       element("section", { class: "card" }, element("div", { class: "top" }, element("h2", {}, "The next character"), element("span", { class: "room" }), rest), element("div", { class: "beside" }, bar, element("div", {}, play.controls("temperature", "topK", "topP"), element("p", { class: "note" }, "Temperature below 1 prefers the likeliest. Top-k keeps k of them; top-p as many as reach this sum.")))),
       tabs);
     place.append(missing, whole, tip);
@@ -231,7 +234,7 @@ screen("read", {
             for (let l = 0; l < config.n_layer; l++) for (let h = 0; h < config.n_head; h++) list.push(triangle(grid, l, h, told));
             const rows = Math.ceil(list.length / 8);
             grid.style.setProperty("--columns", Math.min(8, Math.ceil(list.length / rows)));
-            grid.style.setProperty("--most", `${rows > 1 ? 128 : 240}px`);  // so that two rows fit on a laptop
+            grid.style.setProperty("--most", `${rows > 1 ? 108 : 240}px`);  // so that two rows fit on a laptop
           }
           list.forEach(one => one.show(frame.heads[one.layer][one.head], T));
         };
@@ -242,23 +245,25 @@ screen("read", {
         const buttons = element("div", { class: "controls" },
           element("button", { type: "button", onclick: () => tryEach(false) }, "Which head may go?"), element("button", { type: "button", onclick: () => tryEach(true) }, "Try every part alone"),
           element("button", { type: "button", onclick: () => play.set({ off: "" }) }, "Switch all on"));
-        const note = element("p", { class: "note" }, "A head that is off gives zeros; attention and MLP that are off add nothing. Without its bypass a layer forgets what came before it. All of it is about your text only: another text may need the head.");
+        const found = element("p", { class: "found", role: "status" }), note = element("p", { class: "note" }, "A head that is off gives zeros; attention and MLP that are off add nothing. Without its bypass a layer forgets what came before it. All of it is about your text only: another text may need the head.");
+        buttons.append(found);
         panel.append(head, buttons, grid, note);
         return () => {
           const off = new Set(play.settings.off.split(",").filter(Boolean)), { config } = frame;
           const loss = mean(frame.surprise), before = frame.whole;
           head.textContent = off.size && before !== undefined ? `loss of your text ${number(before)} → ${number(loss)} without ${[...off].map(partName).join(", ")}  (${change(loss - before)})` : Number.isFinite(loss) ? `loss of your text ${number(loss)}, nothing is off` : "Type at least two characters: a loss needs one to read and one to expect.";
           const results = tried?.key === triedKey() ? tried.results : null;
+          put(found, results ? tried.said : "");
           const rows = Array.from({ length: config.n_layer }, (_, l) => [...Array.from({ length: config.n_head }, (_, h) => `h.${l}.head.${h}`), `h.${l}.attn`, `h.${l}.mlp`, `h.${l}.bypass`]);
           rows.push(["positions"]);
-          grid.style.setProperty("--columns", config.n_head + 3);
+          grid.style.setProperty("--columns", config.n_head + 4);
           const known = grid.children.length === rows.flat().length;
           if (!known) grid.replaceChildren(...rows.flat().map(part => element("button", { type: "button", "data-part": part, onclick: () => toggle(part) }, element("b", {}, partName(part)), element("span", { class: "state" }), element("span", { class: "value" }))));
           for (const button of grid.children) {
             const { part } = button.dataset, result = results?.get(part), by = result === undefined ? NaN : result - results.loss;
             button.setAttribute("aria-pressed", String(!off.has(part)));
-            button.children[1].textContent = off.has(part) ? "off" : "on";
-            button.children[2].textContent = Number.isFinite(by) ? (Math.abs(by) < FREE ? "free" : change(by)) : "";
+            button.children[1].textContent = off.has(part) ? "off" : "";
+            button.children[2].textContent = Number.isFinite(by) ? (Math.abs(by) < FREE ? "free" : change(by, 2)) : "";
             button.children[2].className = `value ${by < FREE ? "positive" : "negative"}`;
             button.title = Number.isFinite(by) ? `without this part alone: loss ${number(result)} (${change(by)})` : "";
           }
@@ -271,9 +276,12 @@ screen("read", {
         right.append(element("h2", {}, element("label", { for: "read-watch" }, "Probability of "), input, " after your text"));
         charts.append(left, right);
         const scroll = element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "each step in numbers" });
-        panel.append(charts, scroll);
+        const only = element("p", {}, "This page holds the model after one step of its training only. A run keeps more with “gpt train --keep 9”; of a large model a page holds the last one.");
+        panel.append(only, charts, scroll);
         const losses = lossChart(left, { height: 124, label: "loss of your text by step of the training" }), chances = lossChart(right, { height: 124, label: "probability by step of the training" });
         return () => {
+          only.hidden = frame.snapshots.length > 1;
+          charts.hidden = !only.hidden;
           const steps = frame.snapshots.map(one => one.step), watched = frame.alphabet.includes(play.settings.watch) ? play.settings.watch : likeliest(frame.raw), token = frame.alphabet.indexOf(watched);
           if (document.activeElement !== input) input.value = play.settings.watch;
           input.placeholder = shown(watched);
@@ -286,7 +294,7 @@ screen("read", {
             element("tr", {}, cell("th", "loss of your text", { scope: "row" }), frame.time.map((one, i) => cell("td", Number.isFinite(one.loss) ? number(one.loss) : "–", here(i)))),
             element("tr", {}, cell("th", `probability of “${shown(watched)}”`, { scope: "row" }), frame.time.map((one, i) => cell("td", percent(one.chances[token]), here(i)))),
             element("tr", {}, cell("th", "likeliest next", { scope: "row" }), frame.time.map((one, i) => cell("td", `${shown(likeliest(one.chances))} ${percent(Math.max(...one.chances))}`, here(i)))),
-            ...(steps.length < 2 ? [element("caption", {}, "This page has only one step of the training. A run keeps more with: gpt train --keep 9")] : [])));
+          ));
         };
       },
     };
@@ -298,12 +306,13 @@ screen("read", {
     async function tryEach(all) {
       if (frame.characters.length < 2) return;
       const key = triedKey(), parts = [...whole.querySelectorAll("[data-part]")].map(one => one.dataset.part).filter(part => all || part.includes(".head."));
-      play.say("Reading your text once for each part …");
+      put(whole.querySelector(".found"), "Reading your text once for each part …");
       const results = new Map((await play.ask({ what: "without", parts })).map(one => [one.part, one.loss]));
+      if (!frame || key !== triedKey()) return;
       results.loss = frame.whole ?? mean(frame.surprise);
-      if (frame && key === triedKey()) { tried = { key, results }; show(); }
-      const free = parts.filter(part => Math.abs(results.get(part) - results.loss) < FREE || results.get(part) < results.loss);
-      play.say(free.length ? `May go alone without loss on this text: ${free.map(partName).join(", ")}.` : `Each of these ${plural(parts.length, "part")} is needed for this text.`);
+      const free = parts.filter(part => results.get(part) - results.loss < FREE);
+      tried = { key, results, said: free.length ? `Each of these may go alone, and this text is no more surprising: ${free.map(partName).join(", ")}.` : `Your text is more surprising without any of these ${plural(parts.length, "part")}.` };
+      show();
     }
 
     // One head: a triangle of squares.
@@ -429,6 +438,7 @@ screen("read", {
           if (!play.running && play.settings.text !== frame.text) play.set({ text: frame.text });
         }
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
+        why.hidden = frame.characters.length < 2;  // nothing was predicted yet
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
         showNext();
         showChoices();
@@ -452,7 +462,7 @@ function program(settings, frame) {
     ...(off.some(part => part.endsWith("bypass")) ? ["from gpt.model import Block"] : []),
     "from gpt.runs.saved_run import SavedRun", "from gpt.sample import ScalarScorer, distribution, draw", "",
     `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(`runs/${frame.name}`)})`,
-    ...(one.file ? [`run = dataclasses.replace(run, file=${py(one.file)})  # after step ${one.step}`] : []),
+    ...(one.file && one.file !== "model.safetensors" ? [`run = dataclasses.replace(run, file=${py(one.file)})  # after step ${one.step}`] : []),
     "model, tokenizer, block = run.model, run.tokenizer, run.config.model.block_size",
   ];
   if (frame.bits === 16) lines.push("for p in model.parameters():  # the page holds 16 bits of each number", '    p.data = struct.unpack("e", struct.pack("e", p.data))[0]');
