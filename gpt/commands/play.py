@@ -19,6 +19,7 @@ from ..runs.saved_run import SavedRun
 from .common import best_flag, documents_chosen, text_flags
 
 PAGE = "play.html"
+_SNAPSHOTS = 4  # of the run: the page has to open quickly, and its report has all of them
 _CONTEXT = 64  # the longest of the models that train in the page
 
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     this = SavedRun.open(options.folder, best=options.best) if options.folder else None
     if options.best and this is None:
         raise ConfigError("--best is about a run: give its folder, too")
-    assets, facts = trained(this) if this else ({}, {})
+    assets, facts = trained(this, _SNAPSHOTS) if this else ({}, {})
     corpus, text, training = _text(options, this)
     made, missing = trainer.steps(corpus)
     page = play_page({**assets, **made, **(text if made else {})}, {**facts, "train": {**training, **missing}})

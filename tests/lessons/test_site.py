@@ -86,9 +86,9 @@ def test_every_snippet_works_when_pasted_from_the_pages(course: Path, tmp_path: 
 def test_pictures_are_inline_with_unique_names(course: Path) -> None:
     page = (course / "01_expression.html").read_text(encoding="utf-8")
     assert page.count('<svg role="img"') == 3
-    names = re.findall(r'\bid="([^"]+)"', page.partition("<iframe")[0])
+    names = re.findall(r'\bid="([^"]+)"', page.partition("<iframe srcdoc")[0])
     assert len(names) == len(set(names))
-    used = set(re.findall(r"url\(#([^)]+)\)", page.partition("<iframe")[0]))
+    used = set(re.findall(r"url\(#([^)]+)\)", page.partition("<iframe srcdoc")[0]))
     assert used <= set(names)
 
 

@@ -26,7 +26,7 @@ class Reader {
     if (this.alphabet.length !== vocab_size) throw new Error(`the model has ${vocab_size} characters, its alphabet ${this.alphabet.length}`);
     Object.assign(this, { layers: n_layer, heads: n_head, width, size: width / n_head, block: block_size, wide: (config.mlp_ratio ?? 4) * width });
     this.weights = {};
-    for (const [name, count] of this.expected()) {
+    for (const [name, count] of Reader.tables(config)) {
       if (weights[name]?.length !== count) throw new Error(`${name}: expected ${count} numbers, got ${weights[name]?.length ?? "none"}`);
       this.weights[name] = weights[name] instanceof Float64Array ? weights[name] : Float64Array.from(weights[name]);
     }
@@ -55,8 +55,8 @@ class Reader {
     for (const part of ["logits", "chance"]) room(part, block_size, vocab_size);
   }
   // Names and lengths of the tables: gpt.model.parameter_shapes.
-  expected() {
-    const { config: c, width: w } = this, list = [["transformer.wte.weight", c.vocab_size * w]];
+  static tables(c) {
+    const w = c.n_embd, wide = (c.mlp_ratio ?? 4) * w, list = [["transformer.wte.weight", c.vocab_size * w]];
     const norm = name => { if (c.norm_weight) { list.push([`${name}.weight`, w]); if (c.bias && c.norm === "layernorm") list.push([`${name}.bias`, w]); } };
     const linear = (name, n, m) => { list.push([`${name}.weight`, n * m]); if (c.bias) list.push([`${name}.bias`, m]); };
     if (c.positions === "learned") list.push(["transformer.wpe.weight", c.block_size * w]);
@@ -66,8 +66,8 @@ class Reader {
       linear(`${h}attn.c_attn`, w, 3 * w);
       linear(`${h}attn.c_proj`, w, w);
       norm(`${h}ln_2`);
-      linear(`${h}mlp.c_fc`, w, this.wide);
-      linear(`${h}mlp.c_proj`, this.wide, w);
+      linear(`${h}mlp.c_fc`, w, wide);
+      linear(`${h}mlp.c_proj`, wide, w);
     }
     norm("transformer.ln_f");
     if (!c.tied_head) list.push(["lm_head.weight", c.vocab_size * w]);
@@ -427,11 +427,11 @@ class Reader {
     return last;
   }
 
-  // --- tables in a page: one after the other in the order of expected() --------------------------------------------------
+  // --- tables in a page: one after the other in the order of tables() --------------------------------------------------
   // Floats of 2 bytes (IEEE half precision) or 4, little-endian.
   static unpack(bytes, config, alphabet, end, half) {
     const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const names = Reader.prototype.expected.call({ config, width: config.n_embd }), count = names.reduce((sum, [, n]) => sum + n, 0), size = half ? 2 : 4;
+    const names = Reader.tables(config), count = names.reduce((sum, [, n]) => sum + n, 0), size = half ? 2 : 4;
     if (bytes.byteLength !== size * count) throw new Error(`the weights in this page have ${bytes.byteLength} bytes, expected ${size * count}`);
     let at = 0;
     for (const [name, n] of names) {
