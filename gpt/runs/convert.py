@@ -394,7 +394,7 @@ def _from_hugging_face(content: Mapping[str, Any], source: Path) -> dict[str, An
     for name, ours in (("layer_norm_epsilon", 1e-5), ("scale_attn_weights", True)):
         if content.get(name, ours) != ours:
             raise CheckpointError(f"{source}: {name} must be {ours}, got {shown(content[name])}")
-    inner, width = content.get("n_inner"), content.get("n_embd")
+    inner, width = content.get("n_inner"), content.get("n_embd", 0)
     if inner is not None and not (type(inner) is type(width) is int and inner > 0 < width and inner % width == 0):
         raise CheckpointError(f"{source}: n_inner must be a multiple of n_embd, got {shown(inner)} and {shown(width)}")
     names = {"n_head": "n_head", "n_positions": "block_size", "resid_pdrop": "dropout"}

@@ -33,6 +33,7 @@ from tests.viz.charts import check_accessible
 from tests.viz.play.in_node import run
 from viz import cli as viz_cli
 
+TOOLS = (Path(__file__).parents[1] / "viz" / "play" / "meddle.js").read_text(encoding="utf-8")
 ROOM = 30  # characters of the models in these tests
 SHAPES: dict[str, dict[str, Any]] = {
     "micro": {**PRESETS["micro"].model, "vocab_size": ROOM, "n_embd": 8, "n_head": 2, "block_size": 8},
@@ -229,8 +230,6 @@ def opened(browser: Browser, page: Path) -> Iterator[Callable[..., Browser]]:
     "more", ["", "&race=1&rate2=0.02&seed2=4", "&size=tinylm&text=names"], ids=["one", "two", "names"]
 )
 def test_the_page_and_its_python_print_the_same_losses(opened: Callable[..., Browser], more: str) -> None:
-    if "names" in more and not (Path(play.__file__).parents[2] / "viz" / "play" / "screen_names.js").exists():
-        pytest.skip("no list of names")
     browser = opened(f"{more}&run=20")
     browser.evaluate("document.getElementById('python').click()")
     program = browser.evaluate("document.getElementById('python-text').textContent")
@@ -274,6 +273,15 @@ def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
 
 @pytest.mark.browser
 @pytest.mark.native
+def test_every_control_can_be_used(opened: Callable[..., Browser]) -> None:
+    browser = opened("&race=1")
+    browser.evaluate(f"{TOOLS}; window.found = null; meddle().then((all) => {{ window.found = all; }}); 0")
+    browser.wait_for("window.found !== null", 240)
+    assert browser.evaluate("window.found") == []
+
+
+@pytest.mark.browser
+@pytest.mark.native
 @pytest.mark.axe
 @pytest.mark.parametrize("look", ["light", "dark", "beamer"])
 def test_the_page_keeps_nobody_out(opened: Callable[..., Browser], look: str) -> None:
@@ -287,6 +295,7 @@ def test_the_page_fits_a_projector_and_a_phone(opened: Callable[..., Browser]) -
     assert browser.evaluate(
         "[document.documentElement.scrollWidth <= 1280, document.documentElement.scrollHeight <= 720]"
     ) == [True, True]
+    assert browser.evaluate(f"{TOOLS}; small()") == []
     assert opened("&run=3&race=1", width=375, height=812).evaluate("document.documentElement.scrollWidth") <= 375
 
 

@@ -38,7 +38,7 @@ screen("train", {
     "Find the largest learning rate that still learns. Race it against a tenth of it.",
     "Race micro against small, over seconds. Which one is ahead after 5 seconds, which after a minute?",
     "Pause at step 100 and at step 2,000: where is the gradient largest? Which head looks at the character before?",
-    "Paste a text of yours, train TinyLM, and read the model in screen 5, or take it with you as a file.",
+    "Paste a text of yours, train TinyLM, and read the model, or take it with you as a file.",
   ],
   build,
 });
@@ -56,10 +56,10 @@ function build(place, play) {
   const chart = lossChart(left, { height: 194, label: "loss by step", log: true });
   const written = element("pre", { class: "written", tabindex: "0", "aria-label": "what the model writes" });
   const now = element("button", { type: "button", onclick: () => play.edit({ what: "write" }) }, "Write now");
-  const flow = element("div", { class: "flow" }), flowNote = element("p", { class: "note" });
+  const flow = element("div", { class: "gradients" }), flowNote = element("p", { class: "note" });
   const heads = element("div"), seen = canvas(heads, paint, { label: "attention" }), headsNote = element("p", { class: "note" });
   const file = element("button", { type: "button", title: "the model as it is, as a .safetensors file", onclick: download }, "Download");
-  const read = element("button", { type: "button", "data-leaves": true, onclick: hand }, "Read it in screen 5");
+  const read = element("button", { type: "button", title: "opens it in the screen “Read a trained GPT”", "data-leaves": true, onclick: hand }, "Read this model");
   const how = element("p", { class: "note how" });
   let attention = null;
 
@@ -89,6 +89,7 @@ function build(place, play) {
     const { settings } = play;
     typed.hidden = !TYPED.includes(settings.text);
     rival.hidden = !settings.race;
+    about.hidden = settings.race;
   }
 
   function draw(frame) {
@@ -130,7 +131,7 @@ function build(place, play) {
   function judge({ a, b, text: { alphabet } }, rungs) {
     const beaten = loss => { let best = ""; for (const rung of rungs) { if (!(loss < rung.y)) break; best = rung.name; } return best; };
     const words = KNOWS[beaten(a.val)] ?? "It does not beat guessing yet.";
-    const race = b && a.step ? ` ${a.val < b.val ? "The first run" : "The second run"} is ahead by ${number(Math.abs(a.val - b.val))}.` : "";
+    const race = b && a.step ? ` Run ${a.val < b.val ? 1 : 2} is ahead by ${number(Math.abs(a.val - b.val))}.` : "";
     const said = `Validation loss ${number(a.val)}. ${words}${race}`;
     if (verdict.textContent !== said) verdict.textContent = said;
     const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
@@ -172,9 +173,9 @@ function build(place, play) {
   function looked() {
     const { letters, missing, heads: found, block } = attention, n = letters.length;
     heads.hidden = !n;
-    const parts = [n ? "Row by row: how much each character looks at those before it." : "Type a line of characters that the text has."];
+    const parts = [n ? "Each row: where a character looks, back to the first." : "Type a line of characters that the text has."];
     if (missing.length) parts.push(`Left out, as the text has none: ${[...new Set(missing)].map(visible).join(" ")}.`);
-    if (Array.from(play.settings.line).length - missing.length > n) parts.push(`Only the first ${Math.min(block, 32)}: its context.`);
+    if (Array.from(play.settings.line).length - missing.length > n) parts.push(`It reads ${Math.min(block, 32)} at once.`);
     headsNote.textContent = parts.join(" ");
     seen.label(found.map(({ layer, head, weights }) => {
       let best = 0;
