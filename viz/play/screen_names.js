@@ -57,7 +57,8 @@ screen("names", {
 
 function build(place, play) {
   const earlier = [];  // the held-out curves of runs before this one
-  let frame = null, pointed = null, cell = null, last = null, guess = null;
+  let frame = null, pointed = null, cell = null, last = null, guess = null, drawn = 0, shownTen = null;
+  const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
 
   // --- the model and its settings -----------------------------------------------------------------------------------------
   const kinds = element("div", { class: "kinds", role: "group", "aria-label": "model" }, Object.entries(MODEL_NAMES).map(([kind, name]) =>
@@ -157,21 +158,25 @@ function build(place, play) {
 
   // --- drawing ----------------------------------------------------------------------------------------------------------------
   function draw(given) {
-    const before = frame;
     frame = given;
-    const { settings } = play;
-    keepEarlier(settings);
-    for (const button of kinds.children) button.setAttribute("aria-pressed", String(button.dataset.kind === settings.model));
-    about.textContent = `${ABOUT[settings.model]}${frame.parameters ? ` ${frame.parameters.toLocaleString("en-US")} parameters.` : ""}`;
-    for (const [name, made] of Object.entries(controls)) made.hidden = !OF[settings.model].includes(name);
-    listed.textContent = `${frame.own ? "Your" : "Our"} ${plural(frame.names.length, "name")}, ${frame.held} held out`;
-    said.textContent = frame.said.map(one => `${one}.`).join(" ");
-    drawLoss();
+    if (play.running && performance.now() - drawn < 50) return;  // twenty times a second is enough for eyes
+    drawn = performance.now();
+    keepEarlier(play.settings);
+    drawLoss();  // canvases first: their size is known as long as nothing else has changed
     drawing.redraw();
+    showSettings();
     showCell();
-    if (before?.written !== frame.written) showTen();
+    showTen();
     showLetters();
     showNext();
+  }
+  function showSettings() {
+    const { settings } = play;
+    for (const button of kinds.children) give(button, { "aria-pressed": String(button.dataset.kind === settings.model) });
+    put(about, `${ABOUT[settings.model]}${frame.parameters ? ` ${frame.parameters.toLocaleString("en-US")} parameters.` : ""}`);
+    for (const [name, made] of Object.entries(controls)) made.hidden = !OF[settings.model].includes(name);
+    put(listed, `${frame.own ? "Your" : "Our"} ${plural(frame.names.length, "name")}, ${frame.held} held out`);
+    put(said, frame.said.map(one => `${one}.`).join(" "));
   }
   // What runs before this one reached stays in the chart, thin: two widths side by side.
   function keepEarlier(settings) {
@@ -201,16 +206,16 @@ function build(place, play) {
     const val = last.ys.at(-1);
     guessing.hidden = steps.length > 0 && guess === null;
     verdict.hidden = steps.length === 0;
-    if (val === undefined) { verdict.textContent = "The lines are what counting reaches on the held-out names."; showGuess(); return; }
+    if (val === undefined) { put(verdict, "The lines are what counting reaches on the held-out names."); showGuess(); return; }
     const beaten = ladder.filter(one => val < one.loss).map(one => one.name), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
-    verdict.textContent = `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}`;
+    put(verdict, `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}`);
     showGuess();
   }
   function showGuess() {
     const first = frame?.history.losses[0], exact = frame && Math.log(frame.alphabet.length);
     guessed.disabled = first !== undefined;
     guessing.querySelector("button").hidden = first !== undefined;
-    guessSaid.textContent = guess === null ? "" : first === undefined ? "Now press “one step” (→)." : `You said ${number(guess)}; it was ${number(first)}. ln ${frame.alphabet.length} = ${number(exact)}: all ${frame.alphabet.length} signs equally likely.`;
+    put(guessSaid, guess === null ? "" : first === undefined ? "Now press “one step” (→)." : `You said ${number(guess)}; it was ${number(first)}. ln ${frame.alphabet.length} = ${number(exact)}: all ${frame.alphabet.length} signs equally likely.`);
   }
   const margin = size => Math.round(size * 1.9);
   function drawPicture(context, width, height) {
@@ -249,21 +254,22 @@ function build(place, play) {
     const view = play.settings.view, first = ["gpt", "mlp"].includes(play.settings.model);
     if (!frame) return;
     if (view === "map") {
-      read.textContent = "Each letter is a vector; near ones are used alike. Vowels are orange, · is begin and end.";
+      put(read, "Each letter is a vector; near ones are used alike. Vowels are orange, · is begin and end.");
       drawing.label("map of the letters: near ones are used alike");
       return;
     }
     const count = frame.alphabet.length;
     if (cell && frame.table) {
       const [a, b] = cell, all = frame.pairs.slice(a * count, (a + 1) * count).reduce((x, y) => x + y, 0), name = a === 0 ? "at the beginning" : `after ${glyph(frame.alphabet[a])}`;
-      read.textContent = `${name}: ${b === 0 ? "the end" : glyph(frame.alphabet[b])} ${percent(frame.table[a * count + b])}; in the list ${frame.pairs[a * count + b]} of ${all} times${all ? ` = ${percent(frame.pairs[a * count + b] / all)}` : ""}`;
-    } else read.textContent = first ? "Row: the letter a name begins with. Column: what comes next. Point at a cell." : "Row: a letter. Column: what comes next. Point at a cell.";
+      put(read, `${name}: ${b === 0 ? "the end" : glyph(frame.alphabet[b])} ${percent(frame.table[a * count + b])}; in the list ${frame.pairs[a * count + b]} of ${all} times${all ? ` = ${percent(frame.pairs[a * count + b] / all)}` : ""}`);
+    } else put(read, first ? "Row: the letter a name begins with. Column: what comes next. Point at a cell." : "Row: a letter. Column: what comes next. Point at a cell.");
     drawing.label(`table of probabilities: what comes after each letter. ${cell ? read.textContent : "Arrow keys move through it, Enter explains"}`);
   }
   function openCell() { if (cell && frame?.table) play.explain(`cell:${cell[0]}:${cell[1]}`); }
 
   function showTen() {
-    const { step, names } = frame.written;
+    if (frame.written === shownTen || JSON.stringify(frame.written) === JSON.stringify(shownTen)) return;
+    const { step, names } = shownTen = frame.written;
     ten.replaceChildren(...names.map(({ name, known }) => element("li", { class: known ? "known" : "" }, element("button", { type: "button", title: known ? "in the list" : "new", onclick: () => play.set({ name }) }, name || "(no letter)"), known ? element("small", {}, " in the list") : null)));
     since.textContent = `Step ${step.toLocaleString("en-US")}: ${names.filter(one => !one.known).length} of 10 are new. Click one.`;
   }
@@ -290,22 +296,22 @@ function build(place, play) {
       button.classList.toggle("chosen", i + 1 === at);
       button.querySelector(".stick").style.height = `${100 * surprise[i] / largest}%`;
       const amount = number(Number((surprise[i] / unit).toPrecision(2)));
-      button.querySelector(".amount").textContent = amount;
+      put(button.querySelector(".amount"), amount);
       button.setAttribute("aria-label", `${i + 2 === tokens.length ? "end" : button.querySelector("b").textContent}: ${amount} ${play.settings.unit}`);
     });
     letters.querySelectorAll(".look").forEach(button => {
       const [l, h, j] = button.dataset.look.split(":").map(Number), { from, weights } = looks[l][h][at - 1], w = weights[j - from];
       button.style.background = w === undefined ? "transparent" : `color-mix(in srgb, var(--positive) ${Math.round(100 * w)}%, var(--paper))`;
       button.style.color = w > 0.5 ? "var(--paper)" : "var(--ink)";
-      button.textContent = w === undefined ? "" : String(Math.round(100 * w));
+      put(button, w === undefined ? "" : String(Math.round(100 * w)));
       button.disabled = w === undefined;
       button.setAttribute("aria-label", w === undefined ? "not seen" : `layer ${l + 1}, head ${h + 1}: ${Math.round(100 * w)} % on letter ${j}`);
     });
     const { plain } = frame.next[at - 1], best = plain.indexOf(Math.max(...plain)), real = tokens[at], say = token => (token === 0 ? "the end" : glyph(frame.alphabet[token]));
     const before = tokens.slice(1, at).map(token => glyph(frame.alphabet[token])).join("");
-    sentence.textContent = `${before ? `After “${before}” it` : "First it"} expected ${say(best)} (${percent(plain[best])})${best === real ? `, and that is right: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit}.` : `; ${say(real)} had ${percent(plain[real])}: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit} of surprise.`}`;
+    put(sentence, `${before ? `After “${before}” it` : "First it"} expected ${say(best)} (${percent(plain[best])})${best === real ? `, and that is right: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit}.` : `; ${say(real)} had ${percent(plain[real])}: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit} of surprise.`}`);
     const total = surprise.reduce((a, b) => a + b, 0);
-    whole.textContent = `${name ? `${name}: ` : "No letter yet: "}${number(Number((total / unit).toPrecision(3)))} ${play.settings.unit} in all, ${number(Number((total / unit / surprise.length).toPrecision(3)))} a letter; the model writes it ${oneIn(total)} times.${strange.length ? ` Not in the list, so the model cannot read it: ${strange.join(" ")}` : ""}`;
+    put(whole, `${name ? `${name}: ` : "No letter yet: "}${number(Number((total / unit).toPrecision(3)))} ${play.settings.unit} in all, ${number(Number((total / unit / surprise.length).toPrecision(3)))} a letter; the model writes it ${oneIn(total)} times.${strange.length ? ` Not in the list, so the model cannot read it: ${strange.join(" ")}` : ""}`);
   }
   function openLook(l, h, j) {
     const at = chosen(), { from } = frame.typed.looks[l][h][at - 1];
@@ -317,7 +323,7 @@ function build(place, play) {
   }
   function showNext() {
     const at = chosen(), { plain, shown } = frame.next[at - 1], { tokens } = frame.typed, before = tokens.slice(1, at).map(token => glyph(frame.alphabet[token])).join("");
-    nextTitle.textContent = before ? `What comes after “${before}”` : "What comes first";
+    put(nextTitle, before ? `What comes after “${before}”` : "What comes first");
     const order = [...plain.keys()].sort((a, b) => plain[b] - plain[a]).slice(0, 6);
     if (!order.includes(tokens[at])) order[order.length - 1] = tokens[at];
     bars(rows, order.map(token => ({
