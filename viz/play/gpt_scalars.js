@@ -19,30 +19,33 @@ class ScalarGPT {
   // Keys and values of the positions read so far, by layer and head.
   memory() { return this.h.map(() => Array.from({ length: this.heads }, () => ({ keys: [], values: [] }))); }
   // Reads one more token; returns the scores of the next one. `t` is the tape, or Plain, which gives numbers.
-  // `see(layer, head, weights)` is told where each head looks.
+  // `see(what, nodes, layer, head)` is told the parts on the way.
   read(t, token, memory, see) {
     const { width, heads } = this, size = width / heads, place = memory[0][0].keys.length;
     const row = nodes => (t.leaves ? t.leaves(nodes) : nodes);
     let x = this.positions ? t.sums(row(this.wte[token]), row(this.wpe[place])) : row(this.wte[token]);
+    const told = (what, nodes, layer, head) => { see?.(what, nodes, layer, head); return nodes; };
+    told("vector", x);
     this.h.forEach((block, layer) => {
-      const qkv = t.linear(t.rmsNorm(x), block.c_attn), mixed = [];
+      const qkv = t.linear(told("scaled vector", t.rmsNorm(x), layer), block.c_attn), mixed = [];
       for (let h = 0; h < heads; h++) {
-        const part = k => qkv.slice(k * width + h * size, k * width + (h + 1) * size), { keys, values } = memory[layer][h];
+        const { keys, values } = memory[layer][h];
+        const part = k => told(["query", "key", "value"][k], qkv.slice(k * width + h * size, k * width + (h + 1) * size), layer, h);
         keys.push(part(1));
         values.push(part(2));
-        const weights = t.attentionWeights(part(0), keys);
-        see?.(layer, h, weights);
-        mixed.push(...t.weightedSum(weights, values));
+        const weights = told("weights", t.attentionWeights(part(0), keys), layer, h);
+        mixed.push(...told("mix", t.weightedSum(weights, values), layer, h));
       }
-      x = t.sums(x, t.linear(mixed, block.c_proj));
-      x = t.sums(x, t.linear(t.linear(t.rmsNorm(x), block.c_fc).map(v => t.relu(v)), block.out));
+      x = told("vector after attention", t.sums(x, t.linear(mixed, block.c_proj)), layer);
+      const hidden = t.linear(told("scaled vector after attention", t.rmsNorm(x), layer), block.c_fc).map(v => t.relu(v));
+      x = told("vector after the MLP", t.sums(x, t.linear(told("hidden", hidden, layer), block.out)), layer);
     });
-    return t.linear(t.rmsNorm(x), this.lm_head);
+    return t.linear(told("scaled vector at the end", t.rmsNorm(x)), this.lm_head);
   }
   // The scores after each token, a row per token.
   scores(t, tokens, see) {
     const memory = this.memory();
-    return tokens.map((token, place) => this.read(t, token, memory, see && ((layer, head, weights) => see(layer, head, place, weights))));
+    return tokens.map((token, place) => this.read(t, token, memory, see && ((what, nodes, layer, head) => see(what, nodes, place, layer, head))));
   }
 }
 

@@ -296,7 +296,8 @@ MODELS.names = class {
   // Choices come as words.
   static numbers(settings) {
     const found = { ...settings };
-    for (const key of ["width", "heads", "layers", "context", "window", "embedding", "hidden", "batch", "every", "seed"]) found[key] = Number(settings[key]);
+    for (const key of ["width", "heads", "layers", "context", "window", "embedding", "hidden", "batch", "every"]) found[key] = Number(settings[key]);
+    found.seed = Math.trunc(Number(settings.seed)) || 0;
     return found;
   }
   encode(name) { return [0, ...Array.from(name, letter => this.token.get(letter)), 0]; }
@@ -369,9 +370,8 @@ MODELS.names = class {
   }
   frame() {
     const { name, strange } = this.typed(), tokens = this.encode(name), looks = [], { view } = this.settings;
-    const rows = this.windows(tokens).flatMap((part, w) => this.scores(part.slice(0, -1), (layer, head, place, weights) => {
-      (looks[layer] ??= [])[head] ??= [];
-      looks[layer][head].push({ from: w * (this.model.gpt?.context ?? 0), weights: Float64Array.from(weights) });
+    const rows = this.windows(tokens).flatMap((part, w) => this.scores(part.slice(0, -1), (what, weights, place, layer, head) => {
+      if (what === "weights") ((looks[layer] ??= [])[head] ??= []).push({ from: w * (this.model.gpt?.context ?? 0), weights: Float64Array.from(weights) });
     }));
     if (view === "map") { const { points, axes } = Names.plane(this.model.vectors(), this.axes); this.axes = axes; this.points = points; }
     return {
@@ -411,9 +411,13 @@ MODELS.names = class {
     const before = i => tokens.slice(0, i + 1).map(token => this.letter(token)).join("");
     const surprises = model.windows(tokens).flatMap((part, w) => {
       const start = w * (model.gpt?.context ?? 0);
-      return model.scores(t, part.slice(0, -1), (layer, head, place, weights) => {
-        ((looks[layer] ??= [])[head] ??= []).push(weights);
-        weights.forEach((node, j) => call(node, `weight of “${this.letter(part[j])}” for “${this.letter(part[place])}”, head ${head + 1}${model.gpt.layers > 1 ? ` of layer ${layer + 1}` : ""}`));
+      return model.scores(t, part.slice(0, -1), (what, nodes, place, layer, head) => {
+        const letter = `“${this.letter(part[place])}”`, parts = [head !== undefined && `head ${head + 1}`, layer !== undefined && model.gpt.layers > 1 && `layer ${layer + 1}`];
+        const at = parts.filter(Boolean).map(part => `, ${part}`).join("");
+        if (what === "weights") {
+          ((looks[layer] ??= [])[head] ??= []).push(nodes);
+          nodes.forEach((node, j) => call(node, `weight of “${this.letter(part[j])}” for ${letter}${at}`));
+        } else nodes.forEach((node, k) => call(node, `${what} of ${letter}${at} [${k}]`));
       }).map((row, i) => {
         scores.push(row);
         row.forEach((node, token) => call(node, `score of “${this.letter(token)}” after ${before(start + i)}`));

@@ -38,16 +38,22 @@ function color(name) {
 const LOOKED = new Set();  // what to draw again when the look changes
 function lookChanged() {
   COLORS.clear();
+  TINTS.clear();
   for (const redraw of LOOKED) redraw();
 }
 function rgb(name) {
   const hex = color(name).replace("#", ""), full = hex.length === 3 ? [...hex].map(c => c + c).join("") : hex;
   return [0, 2, 4].map(i => parseInt(full.slice(i, i + 2), 16));
 }
-// Blue for 1, vermillion for −1, the paper for 0.
+// Blue for 1, vermillion for −1, the paper for 0: one of 201 colors.
+const TINTS = new Map();
 function tint(t) {
-  const [ink, paper] = [rgb(t < 0 ? "negative" : "positive"), rgb("paper")], share = Math.min(1, Math.abs(t) || 0);
-  return `rgb(${paper.map((p, i) => Math.round(p + (ink[i] - p) * share)).join(" ")})`;
+  const percent = Math.round(100 * Math.max(-1, Math.min(1, t || 0)));
+  if (!TINTS.has(percent)) {
+    const [ink, paper] = [rgb(percent < 0 ? "negative" : "positive"), rgb("paper")];
+    TINTS.set(percent, `rgb(${paper.map((p, i) => Math.round(p + ((ink[i] - p) * Math.abs(percent)) / 100)).join(" ")})`);
+  }
+  return TINTS.get(percent);
 }
 const signWord = x => (x > 0 ? "positive" : x < 0 ? "negative" : "");
 
@@ -141,9 +147,6 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.setLineDash([3, 4]);
       line(context, left, Y(y), width, Y(y));
       context.setLineDash([]);
-      context.fillStyle = color("faint");
-      context.textAlign = "right";
-      context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
     }
     for (const one of curves) {
       context.lineWidth = one.thin ? 1.2 : 2.5;
@@ -159,6 +162,15 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.stroke();
     }
     context.setLineDash([]);
+    context.textAlign = "right";
+    context.lineWidth = 4;
+    context.lineJoin = "round";
+    for (const { name, y } of data.lines) {  // with a halo, so that a curve behind the words does no harm
+      context.strokeStyle = color("paper");
+      context.strokeText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
+      context.fillStyle = color("faint");
+      context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
+    }
     if (curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X);
   }
   function names(context, curves, left, size, pointer, X) {

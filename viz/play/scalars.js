@@ -154,11 +154,13 @@ class Tape extends Operations {
 
   // --- words --------------------------------------------------------------------------------------------------------
   name(node, most = 40) {  // the name that was given, or the formula in names, cut so that it is short
-    for (let depth = 6; ; depth--) { const text = this.words(node, depth); if (text.length <= most || depth === 0) return text; }
+    for (let depth = 6; ; depth--) { const text = this.words(node, depth); if (text.length <= most || depth === 0) return text === "…" ? this.written(node, () => "…") : text; }
   }
   words(node, depth) {
     if (this.labels[node] !== undefined) return this.labels[node];
     if (this.codes[node] === NUMBER) return short(this.data[node]);
+    const terms = this.op(node) === "add" ? this.terms(node) : null;
+    if (terms) return `a sum of ${terms.length} terms`;
     return this.codes[node] === LEAF ? `#${node}` : depth === 0 ? "…" : this.written(node, x => this.words(x, depth - 1));
   }
   formula(node, most = 80) {
@@ -173,10 +175,27 @@ class Tape extends Operations {
     if (OPS[op].arity === null && words.length > 4) return `${OPS[op].symbol}(${words[0]}, … ${words.length} numbers)`;
     return writeOperation(op, OPS[op], words, true);
   }
+  // The terms of a sum of four or more: what is added by additions without names of their own.
+  terms(node) {
+    const found = [];
+    let at = node;
+    while (this.op(at) === "add" && (at === node || this.labels[at] === undefined)) { found.unshift(this.second[at]); at = this.first[at]; }
+    return found.length > 2 ? [at, ...found] : null;
+  }
+  // The sum that an addition without a name is part of.
+  whole(node) {
+    for (;;) {
+      if (this.op(node) !== "add" || this.labels[node] !== undefined) return node;
+      let user = node + 1;
+      while (user < this.length && !(this.op(user) === "add" && this.first[user] === node)) user++;
+      if (user === this.length) return node;
+      node = user;
+    }
+  }
   // What the explanation panel shows: the formula in names and in numbers, each input, and each use that sends gradient.
   explain(node, most = 12) {
     const { root = this.length - 1 } = this, loss = this.labels[root] ?? "L";
-    const inputs = this.inputs(node), computed = inputs.length > 0;
+    const terms = this.terms(node), inputs = terms ?? this.inputs(node), computed = inputs.length > 0;
     const uses = [];
     let more = 0;
     for (let user = node + 1; user <= root; user++) {
@@ -186,14 +205,15 @@ class Tape extends Operations {
         if (uses.length === most) { more++; continue; }
         const slopes = OPS[this.op(user)].d?.(...this.numbers(user), this.data[user]);
         const slope = slopes ? slopes[k] : 0, value = slope === 0 && !/^(add|mul)$/.test(this.op(user)) ? 0 : slope * this.grad[user];
-        uses.push({ text: `${short(this.grad[user])} · ${short(slope)}  from ${this.name(user)}`, value, ref: user });
+        const whole = this.terms(this.whole(user)) ? this.whole(user) : user;  // through a sum a gradient goes unchanged
+        uses.push({ text: `${short(this.grad[user])} · ${short(slope)}  from ${this.name(whole, 60)}`, value, ref: whole });
       }
     }
     return {
-      ref: node, title: this.name(node), value: this.data[node], grad: this.codes[node] === NUMBER ? null : this.grad[node],
-      formula: computed ? this.formula(node) : this.codes[node] === NUMBER ? "a number in the formula" : "a leaf: nothing computes it",
-      numbers: computed ? `${this.written(node, x => short(this.data[x]))} = ${short(this.data[node])}` : short(this.data[node]),
-      rows: inputs.map(x => ({ text: this.name(x), value: this.data[x], grad: this.codes[x] === NUMBER ? null : this.grad[x], ref: x })),
+      ref: node, title: this.name(node, 80), value: this.data[node], grad: this.codes[node] === NUMBER ? null : this.grad[node],
+      formula: terms ? `a sum of ${terms.length} terms` : computed ? this.formula(node) : this.codes[node] === NUMBER ? "a number in the formula" : "a leaf: nothing computes it",
+      numbers: terms ? `${sumOf(terms.map(x => this.data[x]))} = ${short(this.data[node])}` : computed ? `${this.written(node, x => short(this.data[x]))} = ${short(this.data[node])}` : short(this.data[node]),
+      rows: inputs.map(x => ({ text: this.name(x, 80), value: this.data[x], grad: this.codes[x] === NUMBER ? null : this.grad[x], ref: x })),
       uses, more: more ? `… and ${more} more terms; all of them add up to ∂${loss}/∂${this.name(node)} = ${short(this.grad[node])}` : "",
     };
   }

@@ -27,8 +27,8 @@ screen("names", {
     layers: choice("layers", "1", counts(1, 2, 3)),
     context: choice("context", "16", counts(2, 4, 8, 16), { help: "how many letters it sees at once" }),
     positions: tick("positions", true, { help: "whether it is told where each letter stands" }),
-    window: choice("letters seen", "3", counts(1, 2, 3, 4, 5, 6)),
-    embedding: choice("numbers each", "8", counts(2, 4, 8, 16), { help: "numbers per letter" }),
+    window: choice("window", "3", counts(1, 2, 3, 4, 5, 6), { help: "how many letters it sees" }),
+    embedding: choice("vector", "8", counts(2, 4, 8, 16), { help: "numbers per letter" }),
     hidden: choice("hidden", "32", counts(8, 16, 32, 64), { help: "neurons of the hidden layer" }),
     smooth: slider("added to every count", 1, { min: 0.01, max: 10, log: true, live: true }),
     rate: slider("learning rate", 0.005, { min: 0.0001, max: 1, log: true, live: true }),
@@ -107,10 +107,10 @@ function build(place, play) {
 
   // --- your name ----------------------------------------------------------------------------------------------------------------
   const letters = element("div", { class: "letters", role: "group", "aria-label": "the letters of the name" });
-  const sentence = element("p", { class: "sentence" }), whole = element("p", { class: "note whole" });
+  const sentence = element("p", { class: "sentence" }), why = element("button", { type: "button", "aria-label": "why: explain this surprise", onclick: () => play.explain(`surprise:${chosen() - 1}`) }, "Why?"), whole = element("p", { class: "note whole" });
   const own = element("section", { class: "card own-name" },
     element("div", { class: "head" }, element("h2", {}, "Surprise"), play.control("name"), play.control("unit"), element("button", { type: "button", onclick: openRanks }, "Least likely names")),
-    letters, sentence, whole);
+    letters, element("div", { class: "head" }, sentence, why), whole);
 
   // --- the next letter --------------------------------------------------------------------------------------------------------
   const nextTitle = element("h2", {}), rows = element("div", {});
@@ -200,8 +200,9 @@ function build(place, play) {
     const [, letters, pairs, triples] = ladder, close = Math.abs(pairs.loss - triples.loss) < 0.05;
     const lines = [ladder[0], letters, ...(close ? [] : [triples])].map(({ name, loss }) => ({ name, y: loss }));
     lines.push({ name: close ? `triples ${number(triples.loss)}, pairs` : "pairs", y: pairs.loss });
-    const series = [...earlier.map((one, i) => ({ name: one.name, color: "faint", dash: i ? [2, 3] : [6, 3], thin: true, xs: one.xs, ys: one.ys })), { name: "training", color: "positive", xs: steps, ys: smooth }];
+    const series = [{ name: "training", color: "positive", xs: steps, ys: smooth }];
     if (last.xs.length) series.push({ name: "held-out", color: "negative", xs: last.xs, ys: last.ys });
+    earlier.forEach((one, i) => series.push({ name: one.name, color: "mixed", dash: i ? [2, 3] : [6, 3], thin: true, xs: one.xs, ys: one.ys }));
     chart.draw({ series, lines, from: Math.min(...ladder.map(one => one.loss), ...series.flatMap(one => one.ys.slice(-1))) - 0.15 });
     const val = last.ys.at(-1);
     guessing.hidden = steps.length > 0 && guess === null;
@@ -286,7 +287,7 @@ function build(place, play) {
       letters.replaceChildren(element("span", { class: "row-name" }, "surprise"), ...tokens.map((token, i) => {
         const letter = i === 0 ? "begin" : i === tokens.length - 1 ? "end" : glyph(frame.alphabet[token]);
         if (i === 0) return element("span", { class: "letter first" }, element("span", { class: "bar-room" }), element("b", {}, "·"));
-        return element("button", { type: "button", class: "letter", "data-place": i, onclick: () => { play.set({ place: String(i) }); play.explain(`surprise:${i - 1}`); },
+        return element("button", { type: "button", class: "letter", "data-place": i, onclick: () => play.set({ place: String(i) }),
           onpointerenter: () => point(i), onpointerleave: () => point(null), onfocus: () => point(i), onblur: () => point(null) },
         element("span", { class: "bar-room" }, element("span", { class: "amount" }), element("span", { class: "stick" })), element("b", {}, letter === "end" ? "·" : letter));
       }), ...heads.flatMap(({ l, h }) => [element("span", { class: "row-name" }, looks.length > 1 ? `layer ${l + 1} head ${h + 1}` : `head ${h + 1}`),
@@ -311,7 +312,7 @@ function build(place, play) {
     const before = tokens.slice(1, at).map(token => glyph(frame.alphabet[token])).join("");
     put(sentence, `${before ? `After “${before}” it` : "First it"} expected ${say(best)} (${percent(plain[best])})${best === real ? `, and that is right: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit}.` : `; ${say(real)} had ${percent(plain[real])}: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit} of surprise.`}`);
     const total = surprise.reduce((a, b) => a + b, 0);
-    put(whole, `${name ? `${name}: ` : "No letter yet: "}${number(Number((total / unit).toPrecision(3)))} ${play.settings.unit} in all, ${number(Number((total / unit / surprise.length).toPrecision(3)))} a letter; the model writes it ${oneIn(total)} times.${strange.length ? ` Not in the list, so the model cannot read it: ${strange.join(" ")}` : ""}`);
+    put(whole, `${name ? `${name}: ` : "No letter yet: "}${number(Number((total / unit).toPrecision(3)))} ${play.settings.unit} in all, ${number(Number((total / unit / surprise.length).toPrecision(3)))} a letter; probability ${oneIn(total)}.${strange.length ? ` Not in the list, so the model cannot read it: ${strange.join(" ")}` : ""}`);
   }
   function openLook(l, h, j) {
     const at = chosen(), { from } = frame.typed.looks[l][h][at - 1];
@@ -336,7 +337,7 @@ function build(place, play) {
 
 // --- the same in Python ---------------------------------------------------------------------------------------------------
 function python(settings, frame, steps) {
-  const { model, seed, batch, rate } = settings, lines = [], spaced = frame.names.some(name => /\s/.test(name)), glue = spaced ? ", " : " ";
+  const { model, batch, rate } = settings, seed = Math.trunc(Number(settings.seed)) || 0, lines = [], spaced = frame.names.some(name => /\s/.test(name)), glue = spaced ? ", " : " ";
   let row = "";
   for (const name of frame.names) { if (row.length + name.length > 100) { lines.push(row); row = ""; } row += name + glue; }
   lines.push(row.slice(0, -glue.length));

@@ -258,7 +258,9 @@ def test_explanations_lead_from_a_surprise_to_a_weight() -> None:
         + """
         const explain = ref => model.ask({ what: "explain", ref }), path = [explain("surprise:2")];
         for (let i = 0; i < 40 && path.at(-1).rows.length; i++) path.push(explain(path.at(-1).rows.at(-1).ref));
-        return { path, cell: explain("cell:1:2"), look: explain("look:0:1:3:2"), score: explain("score:1:13"), frame };
+        const score = explain("score:1:13"), product = explain(score.rows[3].ref);
+        const weight = explain(product.rows[0].ref);
+        return { path, cell: explain("cell:1:2"), look: explain("look:0:1:3:2"), score, product, weight, frame };
         """,
         SMALL,
         screens=SCREENS,
@@ -272,6 +274,17 @@ def test_explanations_lead_from_a_surprise_to_a_weight() -> None:
     assert found["look"]["value"] == pytest.approx(frame["typed"]["looks"][0][1][3]["weights"][2], abs=1e-12)
     assert found["score"]["title"] == "score of “m” after ·e"
     assert found["cell"]["title"] == "score of “b” after ·a"
+    terms = found["score"]["rows"]  # a score is a dot product: all of its terms at once, not one addition after another
+    assert len(terms) == 8
+    assert terms[3]["text"] == "lm_head.weight[13][3] · scaled vector at the end of “e” [3]"
+    assert sum(row["value"] for row in terms) == pytest.approx(found["score"]["value"])
+    product = found["product"]
+    assert [row["text"] for row in product["rows"]] == terms[3]["text"].split(" · ")
+    assert product["value"] == pytest.approx(product["rows"][0]["value"] * product["rows"][1]["value"])
+    weight = found["weight"]  # it serves at all five places: its gradient is the sum of what each sends
+    assert len(weight["uses"]) == 5
+    assert sum(use["value"] for use in weight["uses"]) == pytest.approx(weight["grad"])
+    assert product["grad"] * product["rows"][1]["value"] in [pytest.approx(use["value"]) for use in weight["uses"]]
 
 
 def test_the_counts_are_explained_by_hand_worked_numbers() -> None:
