@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_840,
     "gpt": 11_190,
     "viz": 15_230,  # without the playground
-    "viz/play": 6_650,
+    "viz/play": 6_900,
     "lessons": 8_375,
 }
 

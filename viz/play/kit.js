@@ -131,7 +131,7 @@ const HEARD = {
     document.body.dataset.error = text;
     if (!data.shown) document.body.dataset.busy = "";  // else a frame follows
     $("trouble-text").textContent = text;
-    $("trouble-back").hidden = !("rate" in mine.settings) || !mine.undo;
+    $("trouble-back").hidden = !("rate" in mine.settings) || !data.undo;
     $("trouble").hidden = false;
     $("trouble").dataset.value = data.value ?? "";
     showState();

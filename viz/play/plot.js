@@ -135,7 +135,7 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       line(context, left, Y(y), width, Y(y));
       context.fillStyle = color("faint");
       context.textAlign = "right";
-      context.fillText(number(y), left - 6, Y(y));
+      context.fillText(scale && y >= 1e4 ? short(y) : number(y), left - 6, Y(y));
     }
     context.textAlign = "center";
     context.textBaseline = "alphabetic";

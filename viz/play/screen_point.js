@@ -39,7 +39,7 @@ function leafRows(place, { change, choose, trouble }) {
       slider.value = value;
       slider.dataset.value = value;
       slider.setAttribute("aria-valuetext", short(value));
-      if (document.activeElement !== field) field.value = written(Number(value.toPrecision(6))).replace("-", "−");
+      if (document.activeElement !== field) field.value = written(Number(value.toPrecision(5))).replace("-", "−");
       slope.textContent = `∂${result} ${grad === null ? "–" : signed(grad)}`;
       slope.title = `∂${result}/∂${name} = ${grad}: how fast ${result} changes when ${name} grows`;
       slope.className = `slope ${signWord(grad)}`;

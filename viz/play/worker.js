@@ -139,6 +139,6 @@ function show(force = false) {
 function report(error, id) {
   const sentence = error instanceof Trouble;
   if (id !== undefined) postMessage({ what: "answer", id, error: error.message });
-  else postMessage({ what: sentence || error instanceof RangeError ? "trouble" : "fault", message: error.message, stack: error.stack, step, value: error.value ?? null, shown: model !== null });
+  else postMessage({ what: sentence || error instanceof RangeError ? "trouble" : "fault", message: error.message, stack: error.stack, step, undo: ring.length, value: error.value ?? null, shown: model !== null });
   if (model) show(true);
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,12 +20,13 @@ class Opened:
         browser: the browser of the tests.
         folder: where the page is saved.
         name: of the screen.
+        also: other screens in the page.
     """
 
-    def __init__(self, browser: Browser, folder: Path, name: str) -> None:
+    def __init__(self, browser: Browser, folder: Path, name: str, *, also: Sequence[str] = ()) -> None:
         self.browser, self.name = browser, name
         self.path = folder / "play.html"
-        play_page(screens=[name]).save(self.path)
+        play_page(screens=[*also, name]).save(self.path)
 
     def open(self, *, phone: bool = False, **settings: Any) -> None:
         """Open it with settings, and wait until it stands still."""
@@ -69,9 +71,9 @@ class Opened:
             }})(document.querySelector({selector!r}))""")
         )
 
-    def press(self, selector: str) -> None:
+    def press(self, selector: str, share: tuple[float, float] = (0.5, 0.5)) -> None:
         """Click with the mouse, where the element is."""
-        x, y = self.middle(selector)
+        x, y = self.middle(selector, share)
         hit = self.evaluate(f"document.querySelector({selector!r}).contains(document.elementFromPoint({x}, {y}))")
         assert hit, f"{selector} is covered"
         for kind in ("mousePressed", "mouseReleased"):
@@ -80,6 +82,14 @@ class Opened:
     def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float], *, touch: bool = False) -> None:
         """Drag from one point of an element to another, in shares of its width and height."""
         (x1, y1), (x2, y2) = self.middle(selector, start), self.middle(selector, end)
+        self._drag(x1, y1, x2, y2, touch)
+
+    def drag_by(self, selector: str, by: tuple[float, float], *, touch: bool = False) -> None:
+        """Drag an element by some pixels."""
+        x, y = self.middle(selector)
+        self._drag(x, y, x + by[0], y + by[1], touch)
+
+    def _drag(self, x1: float, y1: float, x2: float, y2: float, touch: bool) -> None:
         way = [(x1 + (x2 - x1) * k / 6, y1 + (y2 - y1) * k / 6) for k in range(7)]
         if touch:
             for i, (x, y) in enumerate(way):
