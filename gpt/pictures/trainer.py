@@ -37,7 +37,7 @@ def steps(corpus: Corpus | None) -> tuple[dict[str, bytes], dict[str, Any]]:
     for name, changes in SIZES.items():
         shape = GPTConfig(**{**PRESETS[name].model, "vocab_size": vocab_size})
         train = TrainConfig(**{**PRESETS[name].train, **changes, "threads": 1})
-        found[f"step-{name}"] = untrained(shape, train).bytes
+        found[f"step-{name}"] = untrained(shape, train).packed()
     return found, {}
 
 

@@ -234,6 +234,8 @@ def test_a_module_is_the_same_every_time_and_describes_itself(tmp_path: Path) ->
     compiled = small()
     first, second = (compiled.to_wasm(batch=2) for _ in range(2))
     assert first.bytes == second.bytes
+    ask("load", base64.b64encode(first.packed()).decode())
+    assert ask("description") == json.loads(json.dumps(first.description))
     first.save(tmp_path / "new")
     assert (tmp_path / "new" / "step.wasm").read_bytes() == first.bytes
     assert json.loads((tmp_path / "new" / "step.json").read_text()) == json.loads(json.dumps(first.description))

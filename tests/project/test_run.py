@@ -94,7 +94,7 @@ def test_the_installed_command_names_the_three(
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
     assert (
-        "unknown command: 'dance' (must be one of gpt, viz, lesson, python, test, lint, docs)"
+        "unknown command: 'dance' (must be one of gpt, viz, play, lesson, python, test, lint, docs)"
         in capsys.readouterr().err
     )
     assert actions == []

@@ -15,7 +15,7 @@ from ..llvm_backend.text import WASM
 from ..program.ir import Program
 from ..program.updates import Update
 from ..runtime.index_range import NO_LIMIT, index_limits
-from .binary import PAGE, module
+from .binary import PAGE, module, sections
 from .layout import Calls, Layout, WasmExecutor
 from .texts import joined
 
@@ -23,6 +23,8 @@ __all__ = ["Function", "Optimizer", "WasmModule", "build"]
 
 #: The custom section of a module with its description.
 SECTION = "tinygrad_edu"
+_DATA = 11  # the kind of the section with the initial memory
+_PACKED = b"tgew"  # how packed modules begin
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,20 @@ class WasmModule:
         write_atomically(where / "step.wasm", self.bytes)
         write_atomically(where / "step.json", json.dumps(self.description, indent=1) + "\n")
         write_atomically(where / "step.js", (Path(__file__).parent / "step.js").read_bytes())
+
+    def packed(self) -> bytes:
+        """Return the module for pages that hold it deflated, at two thirds of the size; ``load`` unpacks it.
+
+        Most of a module is tables of 64-bit numbers that are small: the first bytes of all come first, then the second
+        ones, and so on.
+        """
+        body = next(body for kind, body in sections(self.bytes) if kind == _DATA)
+        count = len(body) // 8
+        end = self.bytes.rindex(body) + len(body)
+        start = end - 8 * count
+        places = (number.to_bytes(4, "little") for number in (start, count))
+        tables = (self.bytes[start + byte : end : 8] for byte in range(8))
+        return b"".join([_PACKED, *places, self.bytes[:start], *tables, self.bytes[end:]])
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,21 @@
     throw new Error("load expects the bytes of step.wasm, a response, or an address");
   }
 
+  // A module as `WasmModule.packed` writes it: the bytes of its tables are sorted by their place in a number.
+  function unpacked(source) {
+    const view = ArrayBuffer.isView(source) ? source : new Uint8Array(source);
+    const packed = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    if (String.fromCharCode(...packed.subarray(0, 4)) !== "tgew") return source;
+    const numbers = new DataView(packed.buffer, packed.byteOffset);
+    const [start, count, bytes] = [numbers.getUint32(4, true), numbers.getUint32(8, true), packed.slice(12)];
+    for (let byte = 0, from = 12 + start; byte < 8; byte++) {
+      for (let n = 0; n < count; n++) bytes[start + 8 * n + byte] = packed[from++];
+    }
+    return bytes;
+  }
+
   async function load(source) {
-    const bytes = await bytesOf(source);
+    const bytes = unpacked(await bytesOf(source));
     let module;
     try {
       module = await WebAssembly.compile(bytes);
