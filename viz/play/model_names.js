@@ -227,6 +227,9 @@ class NameTable extends NameScalars {
     for (const tokens of train) for (let i = 0; i + 1 < tokens.length; i++) { const pair = tokens[i] * vocab + tokens[i + 1]; counts.set(pair, (counts.get(pair) ?? 0) + 1); }
     const pairs = [...counts].sort((a, b) => a[0] - b[0]), total = pairs.reduce((sum, [, count]) => sum + count, 0);
     this.pairs = pairs.map(([pair, count]) => ({ a: Math.floor(pair / vocab), b: pair % vocab, share: count / total }));
+    const rows = new Float64Array(vocab);
+    for (const { a, share } of this.pairs) rows[a] += share;
+    this.counted = this.pairs.reduce((sum, { a, share }) => sum - share * Math.log(share / rows[a]), 0);  // what no table can be below
   }
   build({ vocab }) { this.table = Array.from({ length: vocab }, (_, a) => Array.from({ length: vocab }, (_, b) => this.tape.leaf(0, `table.weight[${a}][${b}]`))); }
   scores(t, tokens) { return tokens.map(token => (t.leaves ? t.leaves(this.table[token]) : this.table[token])); }
@@ -376,7 +379,7 @@ MODELS.names = class {
     if (view === "map") { const { points, axes } = Names.plane(this.model.vectors(), this.axes); this.axes = axes; this.points = points; }
     return {
       names: this.names, own: this.own, said: this.said, alphabet: this.alphabet, held: this.held.length, ladder: this.ladder, beat: this.beat,
-      parameters: this.model.base ?? 0, written: this.written, pairs: this.pairs,
+      parameters: this.model.base ?? 0, counted: this.model.counted, written: this.written, pairs: this.pairs,
       typed: { name, strange, tokens, surprise: rows.map((row, i) => Names.surprise(row, tokens[i + 1])), looks },
       next: rows.map(row => ({ plain: Names.distribution(row), shown: Names.distribution(row, this.sampling()) })),
       table: view === "table" ? this.table() : null, points: view === "map" ? this.points : null,

@@ -48,7 +48,7 @@ screen("names", {
     "Train, and pause as soon as the held-out loss is below “pairs”. Then go on: does it stay there?",
     "Whose name is least likely? Compare yours with your neighbor’s, then open “Least likely names”.",
     "Set the temperature to 0.1, then to 3. What happens to the bars and to the ten names?",
-    "Train with width 4, then with width 32. Which one ends lower? The earlier curve stays, thin.",
+    "Train with width 4, then with width 32. Which one ends lower on the held-out names, and which in training? The earlier curve stays, thin.",
     "Switch “positions” off and train again. How much is lost? Why can it still do so well?",
   ],
   build,
@@ -196,20 +196,22 @@ function build(place, play) {
   function drawLoss() {
     const { steps, losses } = frame.history, { ladder } = frame, smooth = [];
     let sum = 0;
-    losses.forEach((loss, i) => { sum += loss - (i >= 25 ? losses[i - 25] : 0); smooth.push(sum / Math.min(i + 1, 25)); });
+    const width = frame.counted === undefined ? 25 : 1;  // one name says little; all names need no mean
+    losses.forEach((loss, i) => { sum += loss - (i >= width ? losses[i - width] : 0); smooth.push(sum / Math.min(i + 1, width)); });
     const [, letters, pairs, triples] = ladder, close = Math.abs(pairs.loss - triples.loss) < 0.05;
     const lines = [ladder[0], letters, ...(close ? [] : [triples])].map(({ name, loss }) => ({ name, y: loss }));
     lines.push({ name: close ? `triples ${number(triples.loss)}, pairs` : "pairs", y: pairs.loss });
+    if (frame.counted !== undefined) lines.push({ name: "counted, training names", y: frame.counted });
     const series = [{ name: "training", color: "positive", xs: steps, ys: smooth }];
     if (last.xs.length) series.push({ name: "held-out", color: "negative", xs: last.xs, ys: last.ys });
     earlier.forEach((one, i) => series.push({ name: one.name, color: "mixed", dash: i ? [2, 3] : [6, 3], thin: true, xs: one.xs, ys: one.ys }));
-    chart.draw({ series, lines, from: Math.min(...ladder.map(one => one.loss), ...series.flatMap(one => one.ys.slice(-1))) - 0.15 });
+    chart.draw({ series, lines, from: Math.min(...lines.map(one => one.y), ...series.flatMap(one => one.ys.slice(-1))) - 0.15 });
     const val = last.ys.at(-1);
     guessing.hidden = steps.length > 0 && guess === null;
     verdict.hidden = steps.length === 0;
     if (val === undefined) { put(verdict, "The lines are what counting reaches on the held-out names."); showGuess(); return; }
     const beaten = ladder.filter(one => val < one.loss).map(one => one.name), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
-    put(verdict, `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}`);
+    put(verdict, frame.counted !== undefined && losses.at(-1) < frame.counted + 0.02 ? `The gradient has found what counting finds: ${number(losses.at(-1))}; counted ${number(frame.counted)} on the same names.` : `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}`);
     showGuess();
   }
   function showGuess() {
@@ -291,7 +293,7 @@ function build(place, play) {
           onpointerenter: () => point(i), onpointerleave: () => point(null), onfocus: () => point(i), onblur: () => point(null) },
         element("span", { class: "bar-room" }, element("span", { class: "amount" }), element("span", { class: "stick" })), element("b", {}, letter === "end" ? "·" : letter));
       }), ...heads.flatMap(({ l, h }) => [element("span", { class: "row-name" }, looks.length > 1 ? `layer ${l + 1} head ${h + 1}` : `head ${h + 1}`),
-        ...tokens.map((_, j) => (j === tokens.length - 1 ? element("span", {}) : element("button", { type: "button", class: "look", "data-look": `${l}:${h}:${j}`, tabindex: "-1", onclick: () => openLook(l, h, j) })))]));
+        ...tokens.map((_, j) => (j === tokens.length - 1 ? element("span", {}) : element("button", { type: "button", class: "look", "data-look": `${l}:${h}:${j}`, onclick: () => openLook(l, h, j) })))]));
     }
     letters.querySelectorAll(".letter[data-place]").forEach((button, i) => {
       button.classList.toggle("chosen", i + 1 === at);

@@ -313,7 +313,7 @@ def test_training_the_table_arrives_at_counting() -> None:
         for (let i = 0; i < 1500; i++) model.step();
         const counts = new Float64Array(model.vocab ** 2);
         for (const t of model.train) for (let i = 0; i + 1 < t.length; i++) counts[t[i] * model.vocab + t[i + 1]]++;
-        return { counts, table: model.table(), loss: model.loss };
+        return { counts, table: model.table(), loss: model.loss, counted: model.frame().counted };
         """,
         {"model": "bigram", "rate": 0.1, "every": "1000"},
         screens=SCREENS,
@@ -323,6 +323,7 @@ def test_training_the_table_arrives_at_counting() -> None:
     assert np.abs(counted - table).max() < 0.02
     entropy = -(counts[counts > 0] * np.log(counted[counts > 0])).sum() / counts.sum()
     assert found["loss"] == pytest.approx(entropy, abs=0.003)
+    assert found["counted"] == pytest.approx(entropy)
 
 
 def test_the_map_is_the_plane_of_the_two_largest_components() -> None:
