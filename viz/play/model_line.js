@@ -71,7 +71,7 @@ MODELS.line = class {
     const [dw, db] = this.grads, { rate } = this.settings, before = this.loss;
     this.move(this.w - rate * dw, this.b - rate * db);
     this.since++;
-    this.rising = this.loss > before ? this.rising + 1 : 0;
+    this.rising = this.loss > before * (1 + 1e-9) ? this.rising + 1 : 0;  // not by rounding
     const { run } = this, last = run.path.at(-1), { w, b } = this.ranges();
     run.steps.push(this.since);
     run.losses.push(this.loss);

@@ -207,7 +207,7 @@ screen("line", {
     points: hidden("1,2.1 2,3.9 3,6.1 4,7.8 5,10", { live: true }),
     w: hidden("0", { live: true }),
     b: hidden("0", { live: true }),
-    rate: slider("learning rate", 0.01, { min: 0.0001, max: 0.2, log: true, live: true }),
+    rate: slider("learning rate", 0.01, { min: 0.0001, max: 1, log: true, live: true }),
     error: choice("error", "squared", { squared: "squared", absolute: "absolute" }, { live: true }),
     squares: tick("errors", true, { live: true }),
     least: tick("best line", false, { live: true }),
@@ -224,7 +224,7 @@ screen("line", {
   ],
   build(place, play) {
     const TRIES = 12, SECONDS = 5;
-    let now = null, hand = null, map = null, asked = "", tries = [], began = 0, record = { key: "", loss: Infinity }, found = "", chosen = -1;
+    let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Infinity }, found = "", chosen = -1;
     const problem = element("p", { class: "problem", role: "alert" }), score = element("p", { class: "score" }), told = element("p", { class: "told", role: "status" });
     const free = () => Boolean(play.settings.tried) || play.step > 0;
     function unlock() { if (!play.settings.tried) play.set({ tried: "1" }); play.locked = ""; }
@@ -268,6 +268,14 @@ screen("line", {
     play.locked = "Try w and b by hand first.";
     if (play.settings.tried) play.locked = "";
 
+    async function askMap() {  // one at a time
+      if (asking || map?.key === now.key) return;
+      asking = true;
+      map = await play.ask({ what: "map" });
+      asking = false;
+      drawMap(now, map, tries);
+      askMap();
+    }
     function words(frame) {
       const { since, loss, best, limit, exploding } = frame, key = `${frame.text} ${frame.error}`;
       if (record.key !== key) record = { key, loss: Infinity };
@@ -301,7 +309,7 @@ screen("line", {
         plot.draw(frame, { squares: settings.squares, least: settings.least });
         drawRows([{ name: "w", value: frame.w, grad: frame.dw, low: -frame.ranges.w, high: frame.ranges.w }, { name: "b", value: frame.b, grad: frame.db, low: -frame.ranges.b, high: frame.ranges.b }], "loss");
         words(frame);
-        if (free() && asked !== frame.key) { asked = frame.key; play.ask({ what: "map" }).then(grid => { map = grid; if (now) drawMap(now, map, tries); }); }
+        if (free()) askMap();
         drawMap(frame, free() ? map : null, tries);
         chart.draw({ series: [{ name: "loss", color: "ink", xs: frame.curve.steps, ys: frame.curve.losses }], lines: [{ name: "best possible", y: frame.best.loss }] });
       },

@@ -56,7 +56,7 @@ function graphPicture(place, { explain, choose }) {
   function build(frame) {
     const across = place.clientWidth > 560;
     const boxes = frame.nodes.map((n, first) => ({ frame: "top", first, height: n.constant ? 34 : 82,
-      width: n.constant ? Math.max(38, 12 * n.name.length + 14) : Math.max(140, 10.6 * title(n).length + 24 + (n.symbol ? 12 * (symbols[n.symbol] ?? n.symbol).length + 22 : 0)) }));
+      width: n.constant ? Math.max(38, 12 * n.name.length + 14) : Math.max(across ? 150 : 126, 10.6 * title(n).length + 24 + (n.symbol ? 12 * (symbols[n.symbol] ?? n.symbol).length + 22 : 0)) }));
     const edges = frame.edges.map(edge => ({ a: edge.input, b: edge.node, apart: edge.operand, text: across && !frame.nodes[edge.input].constant ? "+0.0" : "" }));
     const { width, height, lines } = arrange(boxes, edges, new Map(), "top", across, across ? 40 : 46);
     const svg = drawn("svg", { viewBox: `-6 -6 ${width + 12} ${height + 12}`, class: "boxes", role: "group", "aria-label": `computation graph of ${frame.result}` });
@@ -100,8 +100,8 @@ function graphPicture(place, { explain, choose }) {
   function fit() {
     if (!drawnAs || !place.clientWidth) return;
     const { svg, width, height, across } = drawnAs, [w, h] = [(place.clientWidth - 4) / width, (place.clientHeight - 4) / height];
-    const scale = across ? Math.max(0.7, Math.min(w, h, 1.3)) : Math.max(0.72, Math.min(w, 1.1));
-    give(svg, { width: width * scale, height: height * scale });
+    const scale = across ? Math.max(0.64, Math.min(w, h, 1.3)) : Math.max(0.72, Math.min(w, 1.1));
+    if (svg.getAttribute("width") !== String(width * scale)) give(svg, { width: width * scale, height: height * scale });
   }
   new ResizeObserver(() => { if (latest) draw(latest); }).observe(place);
   const brief = x => (x === null ? "–" : /e/.test(short(x)) ? short(x, 2) : short(x));

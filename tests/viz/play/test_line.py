@@ -234,7 +234,7 @@ def test_by_hand_on_the_map_and_by_field(screen: Opened) -> None:
 def test_an_exploding_rate_tells_the_largest_stable_one(screen: Opened) -> None:
     screen.open(tried=1, rate="0.02", speed=0)
     assert "0.0845" not in screen.text(".told")
-    screen.slide("#set-rate", 980)
+    screen.slide("#set-rate", 800)
     screen.press("#play")
     screen.until("document.body.dataset.error !== ''")
     assert "leaps over the valley" in screen.text("#trouble-text")

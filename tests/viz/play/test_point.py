@@ -261,6 +261,24 @@ def test_numbers_move_by_slider_field_curve_and_undo(screen: Opened) -> None:
 
 
 @pytest.mark.browser
+def test_a_link_made_after_a_move_and_steps_shows_the_same(screen: Opened) -> None:
+    screen.open(rate="0.02")
+    screen.press("#downhill")
+    screen.until("document.body.dataset.step === '1'")
+    screen.slide('[data-leaf="b"] input', 1.5)
+    screen.until("location.hash.includes('b%3D1.5') && !location.hash.includes('run')")
+    for count in ("2", "3"):
+        screen.press("#step")
+        screen.until(f"document.body.dataset.step === '{count}'")
+    screen.until("location.hash.includes('run=2')")
+    loss, address, python = screen.data("loss"), screen.evaluate("location.href"), screen.python()
+    screen.browser.open(address)
+    screen.until("document.body.dataset.step === '2' && document.body.dataset.busy === ''")
+    assert screen.data("loss") == loss
+    assert float(program(python)) == pytest.approx(float(loss), rel=1e-12)
+
+
+@pytest.mark.browser
 def test_a_typed_formula(screen: Opened) -> None:
     screen.open()
     screen.fill("#set-formula", "L = (a*b + c) * ")
