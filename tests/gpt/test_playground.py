@@ -74,8 +74,8 @@ def test_the_reader_in_the_page_finds_the_loss_of_the_rounded_model(folder: Path
         p.data = struct.unpack("e", struct.pack("e", p.data))[0]
     with no_grad():
         expected = saved.model.loss(tokens[:-1], tokens[1:]).data
-    code = """const { about, bytes, tokens } = given, { config, alphabet, end } = about;
-      return new Reader(Reader.unpack(Uint8Array.from(bytes), config, alphabet, end, true)).loss(tokens)"""
+    code = """const { about, bytes, tokens } = given;
+      return new Reader(Reader.unpack(Uint8Array.from(bytes), about)).loss(tokens)"""
     assert run(code, {"about": told, "bytes": bytes_of, "tokens": tokens}) == pytest.approx(expected, rel=1e-12)
 
 
@@ -83,9 +83,8 @@ def test_the_reader_in_the_page_finds_the_loss_of_the_rounded_model(folder: Path
 def test_every_half_float_is_decoded() -> None:
     numbers = [0.0, -0.0, 1.0, -1.5, 65504.0, 6e-8, -6.1e-5, 6.104e-5, 0.1, 1 / 3]
     halves = np.array(numbers, "<f2")
-    config = {"n_embd": 1, "vocab_size": len(numbers), "n_layer": 0, "positions": "rotary", "tied_head": True}
-    code = "Reader.unpack(Uint8Array.from(given.bytes), given.config, '', null, true).weights['transformer.wte.weight']"
-    assert run(code, {"bytes": list(halves.tobytes()), "config": config}) == halves.astype(float).tolist()
+    code = "Reader.unpack(Uint8Array.from(given), { bits: 16, tables: [['all', given.length / 2]] }).weights.all"
+    assert run(code, list(halves.tobytes())) == halves.astype(float).tolist()
 
 
 def test_a_number_too_large_for_half_a_float_makes_all_of_them_32_bits(folder: Path, tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 //
 // The assets: "read", JSON {name, config, alphabet, end, bits, text, snapshots: [{step, asset, val}]}, and by the names
 // in it the numbers of parameter_shapes() one after the other, little-endian floats of 16 or 32 bits. "mine" is the same
-// for a model that another screen handed over.
+// for a model that another screen handed over, with {tables: [[name, length]]} in the order of that screen.
 MODELS.read = class {
   static async make(settings, assets) {
     for (const name of settings.model === "mine" ? ["mine", "read"] : ["read", "mine"]) {
       let facts;
       try { facts = JSON.parse(new TextDecoder().decode(await assets(name))); } catch { continue; }
-      const { config, alphabet, end = null, bits = 32 } = facts, readers = [];
-      for (const { asset } of facts.snapshots) readers.push(new Reader(Reader.unpack(await assets(asset), config, alphabet, end, bits === 16)));
+      const readers = [];
+      for (const { asset } of facts.snapshots) readers.push(new Reader(Reader.unpack(await assets(asset), facts)));
       return new this(settings, facts, readers);
     }
     return new this(settings, null, []);

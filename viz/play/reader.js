@@ -24,7 +24,7 @@ class Reader {
     this.token = new Map(this.alphabet.map((character, i) => [character, i]));
     const { n_layer, n_head, n_embd: width, block_size, vocab_size } = config;
     if (this.alphabet.length !== vocab_size) throw new Error(`the model has ${vocab_size} characters, its alphabet ${this.alphabet.length}`);
-    Object.assign(this, { layers: n_layer, heads: n_head, width, size: width / n_head, block: block_size, wide: (config.mlp_ratio ?? 4) * width });
+    Object.assign(this, { layers: n_layer, heads: n_head, width, size: width / n_head, block: block_size, wide: config.mlp_ratio * width });
     this.weights = {};
     for (const [name, count] of Reader.tables(config)) {
       if (weights[name]?.length !== count) throw new Error(`${name}: expected ${count} numbers, got ${weights[name]?.length ?? "none"}`);
@@ -56,7 +56,7 @@ class Reader {
   }
   // Names and lengths of the tables: gpt.model.parameter_shapes.
   static tables(c) {
-    const w = c.n_embd, wide = (c.mlp_ratio ?? 4) * w, list = [["transformer.wte.weight", c.vocab_size * w]];
+    const w = c.n_embd, wide = c.mlp_ratio * w, list = [["transformer.wte.weight", c.vocab_size * w]];
     const norm = name => { if (c.norm_weight) { list.push([`${name}.weight`, w]); if (c.bias && c.norm === "layernorm") list.push([`${name}.bias`, w]); } };
     const linear = (name, n, m) => { list.push([`${name}.weight`, n * m]); if (c.bias) list.push([`${name}.bias`, m]); };
     if (c.positions === "learned") list.push(["transformer.wpe.weight", c.block_size * w]);
@@ -427,14 +427,15 @@ class Reader {
     return last;
   }
 
-  // --- tables in a page: one after the other in the order of tables() --------------------------------------------------
-  // Floats of 2 bytes (IEEE half precision) or 4, little-endian.
-  static unpack(bytes, config, alphabet, end, half) {
-    const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const names = Reader.tables(config), count = names.reduce((sum, [, n]) => sum + n, 0), size = half ? 2 : 4;
+  // --- a model in a page -----------------------------------------------------------------------------------------------
+  // Its tables one after the other, those of tables() or [name, length] as told: floats of 2 bytes (IEEE half
+  // precision) or 4, little-endian.
+  static unpack(bytes, { config, alphabet, end = null, bits = 32, tables = Reader.tables(config) }) {
+    const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), half = bits === 16;
+    const count = tables.reduce((sum, [, n]) => sum + n, 0), size = bits / 8;
     if (bytes.byteLength !== size * count) throw new Error(`the weights in this page have ${bytes.byteLength} bytes, expected ${size * count}`);
     let at = 0;
-    for (const [name, n] of names) {
+    for (const [name, n] of tables) {
       const table = weights[name] = new Float32Array(n);
       for (let i = 0; i < n; i++, at += size) table[i] = half ? halfFloat(view.getUint16(at, true)) : view.getFloat32(at, true);
     }

@@ -213,7 +213,7 @@ screen("read", {
             else if (key === "logits" || key === "chance") own.show(stage, { columns: n => Math.ceil(n / 4), letters: frame.alphabet, width: Math.max(120, 12 * Math.ceil(frame.alphabet.length / 4)) });
             else if (["q", "k", "v"].includes(key)) own.show(stage, { columns: n => Math.ceil(n / 8) });
             else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: `head ${layer}.${head}` });
-            else own.show(stage, { columns: square, ...(key === "in" ? { caption: layer ? `from layer ${layer - 1}` : config.positions === "learned" ? "character + position" : "of the character" } : key === "act" ? { caption: `${4 * config.n_embd} times ${config.activation}` } : {}) });
+            else own.show(stage, { columns: square, ...(key === "in" ? { caption: layer ? `from layer ${layer - 1}` : config.positions === "learned" ? "character + position" : "of the character" } : key === "act" ? { caption: `${config.mlp_ratio * config.n_embd} times ${config.activation}` } : {}) });
           }
           const arrows = [...top.querySelectorAll(".arrow")];
           for (const one of arrows.slice(-2)) one.hidden = !last;
@@ -503,17 +503,9 @@ function switched(off, config) {
 // Open a model in this screen: {name, step, config, alphabet, weights, end, val}, the weights by their names. For the
 // screen that trains. Numbers are handed over as floats of 32 bits.
 function openInReader(play, { name, step, config, alphabet, weights, end = null, val = null, text = "" }) {
-  const tables = readerTables(config).map(table => weights[table]), all = new Float32Array(tables.reduce((sum, table) => sum + table.length, 0));
-  let at = 0;
-  for (const table of tables) { all.set(table, at); at += table.length; }
-  const about = { name, config, alphabet, end, bits: 32, text, snapshots: [{ step, asset: "mine-weights", file: null, val }] };
+  const all = Float32Array.from(Object.values(weights).flatMap(table => [...table])), tables = Object.entries(weights).map(([table, numbers]) => [table, numbers.length]);
+  const about = { name, config, alphabet, end, bits: 32, tables, text, snapshots: [{ step, asset: "mine-weights", file: null, val }] };
   play.hand("mine", new TextEncoder().encode(JSON.stringify(about)));
   play.hand("mine-weights", new Uint8Array(all.buffer));
   play.go("read", { model: "mine" });
-}
-// The names of gpt.model.parameter_shapes, in its order.
-function readerTables(config) {
-  const norm = name => (config.norm_weight ? [`${name}.weight`, ...(config.bias && config.norm === "layernorm" ? [`${name}.bias`] : [])] : []), linear = name => [`${name}.weight`, ...(config.bias ? [`${name}.bias`] : [])];
-  const blocks = Array.from({ length: config.n_layer }, (_, i) => `transformer.h.${i}.`).flatMap(h => [...norm(`${h}ln_1`), ...linear(`${h}attn.c_attn`), ...linear(`${h}attn.c_proj`), ...norm(`${h}ln_2`), ...linear(`${h}mlp.c_fc`), ...linear(`${h}mlp.c_proj`)]);
-  return ["transformer.wte.weight", ...(config.positions === "learned" ? ["transformer.wpe.weight"] : []), ...blocks, ...norm("transformer.ln_f"), ...(config.tied_head ? [] : ["lm_head.weight"])];
 }

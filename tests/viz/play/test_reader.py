@@ -58,6 +58,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"norm_weight": True, "bias": True, "tied_head": True},
     *({"activation": name, "n_layer": 1} for name in ACTIVATIONS),
     {"dropout": 0.5},
+    {"mlp_ratio": 2, "bias": True},
 ]
 TOKENS = [4, 1, 2, 2, 6, 3]
 
