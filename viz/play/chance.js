@@ -21,18 +21,23 @@ class Chance {
     this.at = 624;
     this.spare = null;  // the second of two normal numbers
   }
-  state() { return { words: this.words.slice(), at: this.at, spare: this.spare }; }
-  load({ words, at, spare }) { this.words = words.slice(); this.at = at; this.spare = spare; }
+  // Words are never changed once they are made: a state is a few references.
+  state() { return { words: this.words, at: this.at, spare: this.spare }; }
+  load({ words, at, spare }) { this.words = words; this.at = at; this.spare = spare; }
+  renew() {
+    const words = this.words.slice(), mixed = (i, next, far) => {
+      const y = words[i] & 0x80000000 | words[next] & 0x7fffffff;
+      words[i] = words[far] ^ y >>> 1 ^ (y & 1 ? 0x9908b0df : 0);
+    };
+    for (let i = 0; i < 227; i++) mixed(i, i + 1, i + 397);
+    for (let i = 227; i < 623; i++) mixed(i, i + 1, i - 227);
+    mixed(623, 0, 396);
+    this.words = words;
+    this.at = 0;
+  }
   word() {  // 32 bits (Matsumoto and Nishimura 1998)
-    const words = this.words;
-    if (this.at === 624) {
-      for (let i = 0; i < 624; i++) {
-        const y = words[i] & 0x80000000 | words[(i + 1) % 624] & 0x7fffffff;
-        words[i] = words[(i + 397) % 624] ^ y >>> 1 ^ (y & 1 ? 0x9908b0df : 0);
-      }
-      this.at = 0;
-    }
-    let y = words[this.at++];
+    if (this.at === 624) this.renew();
+    let y = this.words[this.at++];
     y ^= y >>> 11;
     y ^= y << 7 & 0x9d2c5680;
     y ^= y << 15 & 0xefc60000;
@@ -45,10 +50,9 @@ class Chance {
     return (this.word() >>> 64 - bits) * 4294967296 + low;
   }
   below(n) {
-    let bits = 0;
-    for (let left = n; left >= 1; left /= 2) bits++;
     let found;
-    do found = this.getrandbits(bits); while (found >= n);
+    if (n < 4294967296) { const rest = Math.clz32(n); do found = this.word() >>> rest; while (found >= n); }
+    else { const bits = Math.floor(Math.log2(n)) + 1; do found = this.getrandbits(bits); while (found >= n); }
     return found;
   }
   randrange(start, stop) { return stop === undefined ? this.below(start) : start + this.below(stop - start); }
@@ -66,7 +70,7 @@ class Chance {
     return mean + z * deviation;
   }
   shuffle(list) {
-    for (let i = list.length - 1; i > 0; i--) { const j = this.below(i + 1); [list[i], list[j]] = [list[j], list[i]]; }
+    for (let i = list.length - 1; i > 0; i--) { const j = this.below(i + 1), one = list[i]; list[i] = list[j]; list[j] = one; }
     return list;
   }
   sample(list, k) {

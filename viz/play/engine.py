@@ -7,6 +7,7 @@ generated from the formulas of :mod:`tinygrad_edu.ops`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 
@@ -71,7 +72,8 @@ def class_in_javascript() -> str:
 
     The same formulas as in :func:`table_in_javascript`, each a case of a ``switch`` over typed arrays, which is what
     is fast. The loops for copies compute the same node of many examples at once: node ``i`` of copy k is
-    ``i + k * stride``.
+    ``i + k * stride``. A gradient reaches all copies of a node or none;
+    only the first copy is marked as reached.
     """
     lines = ["class Operations {"]
     for code, op in enumerate(ops.TABLE, _FIRST):
@@ -89,10 +91,10 @@ def class_in_javascript() -> str:
     )
     lines += _loop(
         "computeCopies(start, stride, count, o = start)", "o", "for (; o < start + stride; o++)",
-        {op: f"{_steps(op)}for (let k = 0, i = o; k < count; k++, i += stride) {{ {_at_copy(op, x)} }}"
-         for op, x in forward.items()},
+        {op: _copies(op, x) for op, x in forward.items()},
     )  # fmt: skip
     backward = {op: " ".join(_contributions(op)) for op in ops.TABLE if op.derivatives is not None}
+    unmarked = {op: re.sub(r" reached\[[ab]\] = 1;", "", x) for op, x in backward.items()}  # once for all copies
     guard = "if (!reached[i]) continue; const g = grad[i];"
     lines += _loop(
         "differentiate(i, end)", "i", "for (; i >= end; i--)",
@@ -100,8 +102,8 @@ def class_in_javascript() -> str:
     )  # fmt: skip
     lines += _loop(
         "differentiateCopies(start, stride, count, o = start + stride - 1)", "o", "for (; o >= start; o--)",
-        {op: f"{_steps(op)}for (let k = count - 1, i = o + k * stride; k >= 0; k--, i -= stride) "
-             f"{{ {guard} {_at_copy(op, x)} }}" for op, x in backward.items()},
+        {op: f"if (!reached[o]) continue; {_marks(op)}{_copies(op, f'const g = grad[i]; {x}', back=True)}"
+         for op, x in unmarked.items()},
     )  # fmt: skip
     return "\n".join([*lines, "}", ""])
 
@@ -123,18 +125,37 @@ def _with_inputs(op: ops.Op, text: str) -> str:
     return f"const {', '.join(names)}; {text}"
 
 
-def _steps(op: ops.Op) -> str:
-    """The inputs in the first copy, and how far they are from those of the next: not at all before the copies."""
-    if op.arity is None:
-        return ""
-    steps = [f"{x}0 = {of}[o], {x}1 = {x}0 >= start ? stride : 0" for x, of in (("a", "first"), ("b", "second"))]
-    return f"const {', '.join(steps[: op.arity])}; "
+#: Which input of + and × is mostly the same number for all copies, such as a weight: it stays in a register.
+_SHARED = {ops.MUL: "a", ops.ADD: "b"}
 
 
-def _at_copy(op: ops.Op, text: str) -> str:
+def _copies(op: ops.Op, text: str, *, back: bool = False) -> str:
+    """The text for each copy: the first one first, or the last one first, which is the order on the whole tape."""
+    move = "-=" if back else "+="
     if op.arity is None:
-        return _with_inputs(op, text)
-    return f"const {', '.join(f'{x} = {x}0 + k * {x}1' for x in 'ab'[: op.arity])}; {text}"
+        from_end = " + (count - 1) * stride" if back else ""
+        return f"for (let k = 0, i = o{from_end}; k < count; k++, i {move} stride) {{ {_with_inputs(op, text)} }}"
+    inputs = "ab"[: op.arity]
+    arrays = {"a": "first", "b": "second"}
+    lets = "".join(f", {x} = {arrays[x]}[o]" for x in inputs)
+    steps = ", ".join(f"{x}1 = {x} >= start ? stride : 0" for x in inputs)
+    to_end = "".join(f" {x} += (count - 1) * {x}1;" for x in inputs) if back else ""
+    moves = "".join(f" {x} {move} {x}1;" for x in inputs)
+    begin = f"let i = o{' + (count - 1) * stride' if back else ''}{lets}; const {steps};{to_end} "
+    loop = f"for (let k = 0; k < count; k++) {{ {text} i {move} stride;{moves} }}"
+    shared = _SHARED.get(op)
+    if shared is None:
+        return begin + loop
+    kept = loop.replace(f"data[{shared}]", "x").replace(f"grad[{shared}]", "sum")
+    kept = kept.replace(f" {shared} {move} {shared}1;", "")
+    before = f"let sum = grad[{shared}];" if back else ""
+    after = f" grad[{shared}] = sum;" if back else ""
+    return f"{begin}if ({shared}1 === 0) {{ const x = data[{shared}]; {before} {kept}{after} }} else {{ {loop} }}"
+
+
+def _marks(op: ops.Op) -> str:
+    marks = {"a": "reached[first[o]] = 1; ", "b": "reached[second[o]] = 1; "}
+    return "".join(marks[x] for x in "ab"[: op.arity]) if op.arity else ""
 
 
 def _given(op: ops.Op, of: str, *inputs: str) -> list[str]:

@@ -2,6 +2,10 @@
 // done already: every number and gradient that is shown belongs to the weights that are shown.
 const GRID = 40;  // points along each side of a plane
 const REACH = 1.3;  // a plane goes from −REACH to REACH
+const CELLS = Float64Array.from({ length: 3 * GRID * GRID }, (_, i) => {  // their places, row by row from above, as points
+  const cell = Math.floor(i / 3), along = n => REACH * (2 * (n + 0.5) / GRID - 1);
+  return [along(cell % GRID), -along(Math.floor(cell / GRID)), 1][i % 3];
+});
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉", unitName = (layer, unit) => `${"abcd"[layer]}${SUBSCRIPTS[unit + 1]}`;
 
 // Points as [x, y, label, is it for the test?], with three decimals, so that a program can hold them as they are.
@@ -44,6 +48,7 @@ MODELS.network = class {
     const sizes = shape ? shape.split("-").map(Number) : [];
     [this.train, this.test] = pointsOf(settings);
     this.points = [...this.train, ...this.test];
+    this.flat = Float64Array.from(this.points.flat());
     this.batch = Math.min(settings.batch, this.train.length);
     const tape = this.tape = new Tape();
     this.mlp = new MLP(tape, 2, [...sizes, 1], { activation, last: "tanh", chance: new Chance(number) });
@@ -52,13 +57,15 @@ MODELS.network = class {
     this.optimizer = optimizer === "adam" ? new AdamW(tape, [...parameters], settings.rate, { weightDecay: settings.decay })
       : new SGD(tape, [...parameters], settings.rate, { momentum: optimizer === "momentum" ? 0.9 : 0 });
     this.dropout = new Dropout(tape, dropout, new Chance(number + 2n));
-    this.at = 0;  // of the shuffled order: how many are left
+    this.all = [...this.train.keys()];
+    this.order = [];
+    this.at = 0;
     this.shuffler = new Chance(number + 1n);
     this.example = this.pointOnTape("[0]", this.dropout);
     this.copies = tape.repeat(this.example.start, this.batch, (name, k) => name.replace("[0]", `[${k}]`));
     const each = node => Array.from({ length: this.batch }, (_, k) => node + k * this.copies.stride);
     this.dropout.factors = each(0).flatMap(moved => this.dropout.factors.map(factor => factor + moved));
-    this.root = tape.named(tape.mse(each(this.example.out), each(this.example.target)), "L");
+    this.root = tape.named(tape.mean(each(this.example.square)), "L");
     this.probe = this.pointOnTape("", new Dropout(tape, 0));  // points more, to ask what the network says anywhere
     this.probes = tape.repeat(this.probe.start, GRID);
     this.dropout.chance = new Chance(number + 2n);  // the draws while the graph was made do not count
@@ -87,25 +94,29 @@ MODELS.network = class {
     let l = 0;
     const [out] = mlp.forward(x, outs => { note(mlp.layers[l++]); return dropout.forward(outs); });
     note(mlp.layers[l]);
-    return { start, x, target, units, totals, out };
+    return { start, units, totals, out, square: tape.pow(tape.sub(out, target), tape.number(2)) };
   }
-  put({ x, target }, moved, a, b, label) { const { data } = this.tape; data[x[0] + moved] = a; data[x[1] + moved] = b; data[target + moved] = label; }
+  put({ start }, moved, point, from = this.flat) {  // the first three numbers of a point on the tape
+    const { data } = this.tape, to = start + moved;
+    data[to] = from[3 * point];
+    data[to + 1] = from[3 * point + 1];
+    data[to + 2] = from[3 * point + 2];
+  }
   // The next batch, in Python's order: all points in an order of their own, then again in another.
   take() {
-    if (this.batch === this.train.length) this.chosen = [...this.train.keys()];
+    if (this.batch === this.train.length) this.chosen = this.all;
     else {
-      if (this.at < this.batch) {
-        this.order = this.shuffler.shuffle([...this.train.keys()]);
+      if (this.at + this.batch > this.order.length) {
+        this.order = this.shuffler.shuffle(this.all.slice()).reverse();  // Python takes them from the end
         this.shuffled = this.shuffler.state();
-        this.at = this.train.length;
+        this.at = 0;
       }
-      this.chosen = this.order.slice(this.at - this.batch, this.at).reverse();
-      this.at -= this.batch;
+      this.chosen = this.order.slice(this.at, this.at += this.batch);
     }
   }
   pass() {
-    const { tape, example, copies, train, chosen } = this;
-    for (let k = 0; k < chosen.length; k++) { const [x, y, label] = train[chosen[k]]; this.put(example, k * copies.stride, x, y, label); }
+    const { tape, example, copies, chosen } = this;
+    for (let k = 0; k < chosen.length; k++) this.put(example, k * copies.stride, chosen[k]);
     tape.forwardCopies(copies);
     tape.forward(copies.end, this.root + 1);
     tape.backward(this.root, copies);
@@ -115,31 +126,34 @@ MODELS.network = class {
     const { tape } = this, bad = tape.data.findIndex((x, i) => i <= this.root && !Number.isFinite(x));
     throw new Trouble(`${tape.name(bad)} became ${short(tape.data[bad])}, and so did the loss: the steps are too large; a lower learning rate helps`, { value: bad });
   }
-  // The loss over all points, and what each unit does at them, without dropout.
+  // The losses over all points, without dropout.
   measure() {
-    const { tape, probe, points, train } = this, { data } = tape, { units, out } = probe, count = units.length;
-    const outs = this.outs = new Float64Array(points.length * count), sums = [0, 0];
-    this.everywhere(points.length, n => points[n], (n, moved) => {
-      sums[n < train.length ? 0 : 1] += (data[out + moved] - points[n][2]) ** 2;
-      for (let u = 0; u < count; u++) outs[n * count + u] = data[units[u] + moved];
-    });
-    this.loss = sums[0] / train.length;
-    this.val = this.test.length ? sums[1] / this.test.length : undefined;
+    const { tape: { data }, probe: { square }, points, train, flat } = this;
+    let sum = 0, rest = 0;
+    this.everywhere(points.length, flat, (n, moved) => { n < train.length ? (sum += data[square + moved]) : (rest += data[square + moved]); });
+    this.loss = sum / train.length;
+    this.val = this.test.length ? rest / this.test.length : undefined;
     this.measured = true;
   }
+  // What each unit says at each point.
+  judge() {
+    const { tape: { data }, probe: { units }, points, flat } = this, outs = new Float64Array(points.length * units.length);
+    this.everywhere(points.length, flat, (n, moved) => { for (let u = 0; u < units.length; u++) outs[n * units.length + u] = data[units[u] + moved]; });
+    return outs;
+  }
   // What the network says at any number of points, a row of a plane at a time.
-  everywhere(count, point, found) {
+  everywhere(count, spots, found) {
     const { tape, probe, probes: { start, stride } } = this;
     for (let from = 0; from < count; from += GRID) {
       const some = Math.min(GRID, count - from);
-      for (let k = 0; k < some; k++) { const [x, y] = point(from + k); this.put(probe, k * stride, x, y, 0); }
+      for (let k = 0; k < some; k++) this.put(probe, k * stride, from + k, spots);
       tape.computeCopies(start, stride, some);
       for (let k = 0; k < some; k++) found(from + k, k * stride);
     }
   }
   step() {
     const { settings, tape, parameters, optimizer } = this;
-    this.before.set(tape.data.subarray(0, parameters.length));
+    for (let i = 0; i < parameters.length; i++) this.before[i] = tape.data[i];
     if (settings.optimizer !== "adam" && settings.decay) decay(tape, parameters, optimizer.lr * settings.decay);
     optimizer.step();
     this.take();
@@ -149,16 +163,16 @@ MODELS.network = class {
     if (optimizer.steps < 200 || optimizer.steps % 10 === 0) this.measure();
   }
   keep() {
-    const { tape, parameters, optimizer, dropout, chosen, order, at, shuffled, before } = this, { data } = tape;
+    const { tape, parameters, optimizer, dropout, chosen, order, at, shuffled } = this, { data } = tape;
     return {
-      weights: data.slice(0, parameters.length), before: before.slice(), optimizer: optimizer.state(), chosen, order, at, shuffled, events: this.events,
+      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), chosen, order, at, shuffled, events: this.events,
       drops: dropout.p ? dropout.chance.state() : null, factors: dropout.p ? dropout.factors.map(f => data[f]) : null,
     };
   }
-  back({ weights, before, optimizer, chosen, order, at, shuffled, events, drops, factors }) {
+  back({ weights, optimizer, chosen, order, at, shuffled, events, drops, factors }) {
     const { data } = this.tape;
     data.set(weights);
-    this.before.set(before);
+    this.before.set(weights);
     this.optimizer.load(optimizer);
     Object.assign(this, { chosen, order, at, shuffled, events });
     if (shuffled) this.shuffler.load(shuffled);
@@ -194,8 +208,7 @@ MODELS.network = class {
   planes() {  // of every unit, from −127 to 127; `scales` is the number that 127 stands for
     const { tape, probe } = this, { data } = tape, { units } = probe, cells = GRID * GRID;
     const found = new Float32Array(units.length * cells), scales = new Float64Array(units.length).fill(1);
-    const along = i => REACH * (2 * (i + 0.5) / GRID - 1);
-    this.everywhere(cells, cell => [along(cell % GRID), -along(Math.floor(cell / GRID))], (cell, moved) => {
+    this.everywhere(cells, CELLS, (cell, moved) => {
       for (let u = 0; u < units.length; u++) {
         const out = found[u * cells + cell] = data[units[u] + moved];
         if (Math.abs(out) > scales[u]) scales[u] = Math.abs(out);
@@ -205,15 +218,15 @@ MODELS.network = class {
   }
   frame() {
     if (!this.measured) this.measure();
-    const { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, made = this.planes();
+    const outs = this.judge(), { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, made = this.planes();
     const at = Math.min(Number(settings.point) || 0, points.length - 1);
-    this.everywhere(1, () => points[at], () => {});
+    this.everywhere(1, this.flat.subarray(3 * at), () => {});
     return {
-      ...made, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, outs: this.outs, chosen: this.chosen, at,
+      ...made, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, outs, chosen: this.chosen, at,
       weights: data.slice(0, parameters.length), grads: grad.slice(0, parameters.length), before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
       refs: parameters, units: Int32Array.from(this.example.units), root: this.root, batchLoss: data[this.root],
-      unitGrads: Float64Array.from(this.example.units, u => grad[u]), layers: this.sizesOfGradients(), ill: this.ill(), events: this.events, steps: this.optimizer.steps,
+      unitGrads: Float64Array.from(this.example.units, u => grad[u]), layers: this.sizesOfGradients(), ill: this.ill(outs), events: this.events, steps: this.optimizer.steps,
     };
   }
   sizesOfGradients() {
@@ -221,8 +234,8 @@ MODELS.network = class {
     return this.mlp.layers.map(layer => { const ps = layer.parameters(); return ps.reduce((sum, p) => sum + Math.abs(grad[p]), 0) / ps.length; });
   }
   // Units that cannot learn, or whose numbers run away, judged over all points.
-  ill() {
-    const { activation } = this.settings, { outs, names, points } = this, flat = names.flat(), found = [];
+  ill(outs) {
+    const { activation } = this.settings, { names, points } = this, flat = names.flat(), found = [];
     const ends = { relu: x => x === 0, clip: x => x === 0 || x === 1, tanh: x => Math.abs(x) > 0.999, sigmoid: x => x < 0.001 || x > 0.999 }[activation];
     flat.slice(0, -1).forEach((name, u) => {
       const own = points.map((_, k) => outs[k * flat.length + u]), most = Math.max(...own.map(Math.abs));

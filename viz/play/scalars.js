@@ -49,6 +49,7 @@ class Tape extends Operations {
   // From the root to the leaves; a block of copies on the way is done at once.
   backward(root, copies = null) {  // the engine's rules; what several nodes send is added from the last node to the first
     this.root = root;
+    this.copies = copies;
     this.grad.fill(0, 0, root + 1);
     this.reached.fill(0, 0, root + 1);
     this.grad[root] = 1;
@@ -192,6 +193,10 @@ class Tape extends Operations {
       node = user;
     }
   }
+  isReached(node) {  // by a gradient; of copies only the first is marked
+    const { start, stride, end } = this.copies ?? { start: 0, end: 0 };
+    return Boolean(this.reached[node >= start && node < end ? start + (node - start) % stride : node]);
+  }
   // What the explanation panel shows: the formula in names and in numbers, each input, and each use that sends gradient.
   explain(node, most = 12) {
     const { root = this.length - 1 } = this, loss = this.labels[root] ?? "L";
@@ -201,7 +206,7 @@ class Tape extends Operations {
     for (let user = node + 1; user <= root; user++) {
       const slots = this.codes[user] > NUMBER ? this.inputs(user) : [];
       for (let k = 0; k < slots.length; k++) {
-        if (slots[k] !== node || !this.reached[user]) continue;
+        if (slots[k] !== node || !this.isReached(user)) continue;
         if (uses.length === most) { more++; continue; }
         const slopes = OPS[this.op(user)].d?.(...this.numbers(user), this.data[user]);
         const slope = slopes ? slopes[k] : 0, value = slope === 0 && !/^(add|mul)$/.test(this.op(user)) ? 0 : slope * this.grad[user];
