@@ -375,7 +375,8 @@ return class {
   step() {
     if (!this.a) throw new Trouble("this page has no compiled model");
     this.a.next();
-    this.b?.next();
+    if (this.b && this.settings.over === "seconds") while (this.b.seconds < this.a.seconds) this.b.next();  // as much time for each
+    else this.b?.next();
     [this.loss, this.val] = [this.a.loss, this.a.val];
     if (this.settings.every && this.a.step % this.settings.every === 0) this.write();
   }
@@ -441,5 +442,5 @@ return class {
     };
   }
 };
-function copied(curve) { return Object.fromEntries(Object.entries(curve).map(([name, list]) => [name, list.slice()])); }
+function copied(curve) { return Object.fromEntries(Object.entries(curve).map(([name, list]) => [name, Float64Array.from(list)])); }
 })();

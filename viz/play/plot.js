@@ -187,8 +187,8 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.lineWidth = 1;
       line(context, X(step), 0, X(step), 1e4);
       context.fillStyle = color("faint");
-      context.fillText(`step ${number(step)}`, x, size);
-      x += context.measureText(`step ${number(step)}   `).width;
+      context.fillText(`${data.unit ?? "step"} ${number(step)}`, x, size);
+      x += context.measureText(`${data.unit ?? "step"} ${number(step)}   `).width;
     }
     for (const one of curves) {
       const text = `${one.name} ${number(one.ys[at(one)])}   `;

@@ -61,7 +61,7 @@ function build(place, play) {
   const file = element("button", { type: "button", title: "the model as it is, as a .safetensors file", onclick: download }, "Download");
   const read = element("button", { type: "button", title: "opens it in the screen “Read a trained GPT”", "data-leaves": true, onclick: hand }, "Read this model");
   const how = element("p", { class: "note how" });
-  let attention = null;
+  let attention = null, calm = 0;
 
   place.append(
     element("div", { class: "controls" }, play.control("text"), play.control("size"), play.control("rate"), play.control("steps"), play.control("race")),
@@ -112,6 +112,8 @@ function build(place, play) {
     );
     const room = left.clientWidth > 500;  // the names of the curves are where guessing is
     chart.draw({ series, lines: rungs.slice(room ? 0 : 1), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
+    if (play.running && performance.now() < calm) return;  // nobody reads sixty numbers a second
+    calm = performance.now() + 100;
     judge(frame, rungs);
     show(...frame.samples);
     gradient(frame.flow);
@@ -175,7 +177,7 @@ function build(place, play) {
     heads.hidden = !n;
     const parts = [n ? "Each row: where a character looks, back to the first." : "Type a line of characters that the text has."];
     if (missing.length) parts.push(`Left out, as the text has none: ${[...new Set(missing)].map(visible).join(" ")}.`);
-    if (Array.from(play.settings.line).length - missing.length > n) parts.push(`It reads ${Math.min(block, 32)} at once.`);
+    if (Array.from(play.settings.line).length - missing.length > n) parts.push(`Only the first ${Math.min(block, 32)}.`);
     headsNote.textContent = parts.join(" ");
     seen.label(found.map(({ layer, head, weights }) => {
       let best = 0;
