@@ -350,22 +350,29 @@ async function once(name, make) {
 return class {
   static async make(settings, asset) {
     const made = new this(settings);
-    const { text, own, size, rate, steps, seed, race, size2, rate2, seed2 } = settings;
+    try {
+      await made.begin(settings, asset);
+    } catch (error) {
+      if (!(error instanceof Trouble)) throw error;
+      made.waiting = error.message;  // for a text that can be trained on, or for a page with compiled models
+      made.a = made.b = undefined;
+    }
+    return made;
+  }
+  async begin({ text, own, size, rate, steps, seed, race, size2, rate2, seed2 }, asset) {
     const bytes = name => once(`step-${name}`, () => asset(`step-${name}`));
     const load = async name => tinygrad.load(await bytes(name));
-    try { await bytes(size); } catch { return made; }  // the page says why there is none
     const first = await load(size);
     const { vocab_size } = first.description.notes.config, typed = text === "own" || text === "lines", given = text === "text" || text === "list";
     const words = typed ? own : text === "names" ? Names.LIST.trim().split(/\s+/).join(END) : await once(text, async () => new TextDecoder().decode(await asset(text)));
-    if (!words.trim()) throw new Trouble("There is no text yet: paste one, or choose another");
+    if (!words.trim()) throw new Trouble("there is no text yet: paste one, or choose another");
     const corpus = () => new Corpus(words, vocab_size, ["names", "lines", "list"].includes(text));
-    made.corpus = typed ? corpus() : await once(`corpus of ${text}`, corpus);
-    made.ladder = given ? null : ladder(made.corpus);
-    made.text = given ? undefined : made.corpus.text ?? words;
-    made.a = new Run(first, made.corpus, { rate, steps, seed });
-    if (race) made.b = new Run(await load(size2), made.corpus, { rate: rate2, steps, seed: seed2 });
-    made.val = made.a.val;
-    return made;
+    this.corpus = typed ? corpus() : await once(`corpus of ${text}`, corpus);
+    this.ladder = given ? null : ladder(this.corpus);
+    this.text = given ? undefined : this.corpus.text ?? words;
+    this.a = new Run(first, this.corpus, { rate, steps, seed });
+    if (race) this.b = new Run(await load(size2), this.corpus, { rate: rate2, steps, seed: seed2 });
+    this.val = this.a.val;
   }
   constructor(settings) {
     this.settings = settings;
@@ -373,7 +380,7 @@ return class {
     this.line = { at: -Infinity };
   }
   step() {
-    if (!this.a) throw new Trouble("this page has no compiled model");
+    if (!this.a) throw new Trouble(this.waiting);
     this.a.next();
     if (this.b && this.settings.over === "seconds") while (this.b.seconds < this.a.seconds) this.b.next();  // as much time for each
     else this.b?.next();
@@ -398,7 +405,7 @@ return class {
     this.a?.change(settings.rate);
     this.b?.change(settings.rate2);
   }
-  edit() { this.write(); }
+  edit() { if (this.a) this.write(); }
   ask({ what, source }) {
     if (what === "file") return safetensors(this.a, source);
     if (what === "reading") return this.a.reading();
@@ -428,7 +435,7 @@ return class {
     return found;
   }
   frame() {
-    if (!this.a) return { missing: true };
+    if (!this.a) return { waiting: this.waiting };
     const part = run => run && {
       curve: copied(run.curve), checks: copied(run.checks), val: run.val, loss: run.loss, step: run.step, seconds: run.seconds, rate: run.rate(Math.max(0, run.step - 1)),
       rates: run.rates, config: run.config, train: run.train, parameters: run.parameters, norm: run.norm,

@@ -97,7 +97,13 @@ function build(place, play) {
     if (settings.size !== size) { size = settings.size; play.set({ rate: RATES[size] }); }
     if (settings.size2 !== size2) { size2 = settings.size2; play.set({ rate2: RATES[size2] }); }
     layout();
-    if (frame.missing) return;
+    const { waiting } = frame;
+    if (play.locked !== (waiting ? "no text yet" : "")) play.locked = waiting ? "no text yet" : "";
+    if (waiting) {
+      about.textContent = `${waiting[0].toUpperCase()}${waiting.slice(1)}.`;
+      about.hidden = false;
+      return;
+    }
     if (frame.text.whole !== undefined) text = frame.text.whole;
     const { a, b } = frame, rungs = frame.ladder ?? mine[GIVEN].ladder;
     describe(frame);
