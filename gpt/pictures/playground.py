@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from viz.pages.timemachine import spread
 from viz.play.page import play_page
 from viz.rendering.page import Page
 
@@ -42,7 +41,7 @@ def trained(run: SavedRun, most: int = MOST_SNAPSHOTS) -> tuple[dict[str, bytes]
     model, step = _numbers(run, run.file)
     files = {at: f"{snapshots.FOLDER}/{path.name}" for at, path in snapshots.taken(run.folder).items() if at < step}
     files[step] = run.file
-    chosen = spread(sorted(files), most) if 2 * len(model) <= ALL_UP_TO and most > 1 else [step]
+    chosen = _early(sorted(files), most) if 2 * len(model) <= ALL_UP_TO and most > 1 else [step]
     kept = {at: model if at == step else _numbers(run, files[at])[0] for at in chosen}
     with np.errstate(over="ignore"):
         half = all(np.isfinite(numbers.astype("<f2")).all() for numbers in kept.values())
@@ -66,6 +65,13 @@ def trained(run: SavedRun, most: int = MOST_SNAPSHOTS) -> tuple[dict[str, bytes]
 def read_page(assets: Mapping[str, bytes], facts: Mapping[str, Any]) -> Page:
     """Make the playground with this one screen, for the report of a run, of what :func:`trained` returned."""
     return play_page(assets, facts, screens=["read"], title=f"{facts['read']}: read the model")
+
+
+def _early(steps: list[int], most: int) -> list[int]:
+    """Choose the first, the last and some between, more of them early: most is learned there."""
+    if len(steps) <= most:
+        return steps
+    return [steps[max(i, round((len(steps) - 1) * (i / (most - 1)) ** 2))] for i in range(most)]
 
 
 def _numbers(run: SavedRun, file: str) -> tuple[Any, int]:

@@ -114,6 +114,11 @@ screen("read", {
     const seen = element("div", { class: "seen keys", tabindex: 0, role: "group" });
     const about = element("p", { class: "note about" });
     const legend = element("p", { class: "legend" }, "probability:", LEVEL_WORDS.map((text, i) => element("span", { class: `s${i}` }, text)));
+    // Which model reads it: that of the page, or the one that was trained here.
+    const both = play.hasAsset("read") && play.hasAsset("mine");
+    const by = element("span", { class: "by" }, both ? element("select", { "aria-label": "model", onchange: event => play.set({ model: event.target.value }) },
+      element("option", { value: "read" }, `read by ${play.facts.read ?? "the run"}`), element("option", { value: "mine" }, "read by the model trained here")) : "");
+    if (both) by.firstChild.value = play.settings.model;
     const why = element("div", { class: "controls" },
       element("button", { type: "button", onclick: () => play.explain(`surprise[${Math.max(1, frame.from + frame.at)}]`) }, "Explain this surprise"),
       element("button", { type: "button", onclick: () => play.explain("loss") }, "Explain the loss"));
@@ -137,7 +142,7 @@ screen("read", {
     const tip = element("div", { class: "tip", hidden: true, "aria-hidden": "true" });
     const missing = element("p", { class: "card", hidden: true }, "There is no trained model in this page. Run “python3 run.py” on your machine: it trains one, and its report has this page with the model in it. Or train one in “Train a GPT” here, and open it from there.");
     const whole = element("div", { class: "whole" },
-      element("section", { class: "card mine" }, element("div", { class: "top" }, element("label", { for: "read-typed" }, "your text"), element("span", { class: "room" }), legend), typed, unknown, seen, about, why),
+      element("section", { class: "card mine" }, element("div", { class: "top" }, element("label", { for: "read-typed" }, "your text"), by, element("span", { class: "room" }), legend), typed, unknown, seen, about, why),
       element("section", { class: "card" }, element("div", { class: "top" }, element("h2", {}, "The next character"), element("span", { class: "room" }), rest), element("div", { class: "beside" }, bar, element("div", {}, play.controls("temperature", "topK", "topP"), element("p", { class: "note" }, "Temperature below 1 prefers the likeliest. Top-k keeps k of them; top-p as many as reach this sum.")))),
       tabs);
     place.append(missing, whole, tip);
@@ -278,7 +283,7 @@ screen("read", {
         const scroll = element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "each step in numbers" });
         const only = element("p", {}, "This page holds the model after one step of its training only. A run keeps more with “gpt train --keep 9”; of a large model a page holds the last one.");
         panel.append(only, charts, scroll);
-        const losses = lossChart(left, { height: 124, label: "loss of your text by step of the training" }), chances = lossChart(right, { height: 124, label: "probability by step of the training" });
+        const losses = lossChart(left, { height: 112, label: "loss of your text by step of the training" }), chances = lossChart(right, { height: 112, label: "probability by step of the training" });
         return () => {
           only.hidden = frame.snapshots.length > 1;
           charts.hidden = !only.hidden;
@@ -440,6 +445,7 @@ screen("read", {
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
         why.hidden = frame.characters.length < 2;  // nothing was predicted yet
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
+        if (!both) put(by, `read by ${frame.name}`);
         showNext();
         showChoices();
         showText();
@@ -458,10 +464,11 @@ function program(settings, frame) {
   if (!frame || frame.empty) return "# There is no trained model in this page. Train one: python3 run.py\n";
   const { temperature, topK, topP, seed } = settings, off = settings.off.split(",").filter(Boolean), one = frame.snapshots[frame.nth];
   const lines = [
+    ...(one.file ? [] : ["# First download the model where it was trained, and import it: python3 run.py gpt import FILE runs/mine"]),
     "# python3 run.py python this_file.py FOLDER: the folder of the run, as train wrote it", "import dataclasses", "import math", "import random", ...(frame.bits === 16 ? ["import struct"] : []), "import sys", "",
     ...(off.some(part => part.endsWith("bypass")) ? ["from gpt.model import Block"] : []),
     "from gpt.runs.saved_run import SavedRun", "from gpt.sample import ScalarScorer, distribution, draw", "",
-    `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(`runs/${frame.name}`)})`,
+    `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(`runs/${one.file ? frame.name : "mine"}`)})`,
     ...(one.file && one.file !== "model.safetensors" ? [`run = dataclasses.replace(run, file=${py(one.file)})  # after step ${one.step}`] : []),
     "model, tokenizer, block = run.model, run.tokenizer, run.config.model.block_size",
   ];

@@ -298,7 +298,11 @@ def test_a_model_of_another_screen_is_opened(browser: Browser, page: Path, run: 
     browser.wait_for("now.settings.model === 'mine' && now.frame")
     settled(browser)
     assert browser.evaluate("now.frame.name") == "mine"
+    assert browser.evaluate("document.querySelector('.by select').value") == "mine"
     assert loss(browser) == pytest.approx(expected, rel=1e-5)
+    select = "document.querySelector('.by select')"
+    do(browser, f"void ({select}.value = 'read', {select}.dispatchEvent(new Event('change')))")
+    browser.wait_for("now.frame.name === 'run'")
     clean(browser)
 
 
@@ -335,7 +339,7 @@ def test_it_fits_a_laptop_a_projector_and_a_telephone(browser: Browser, page: Pa
 @pytest.mark.parametrize("theme", ["light", "dark", "beamer"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_it_is_accessible(browser: Browser, page: Path, view: str, theme: str) -> None:
-    show(browser, page, view=view, theme=theme, layer=1)
+    show(browser, page, view=view, theme=theme, layer=1, text="question not")  # longer than the context
     check_accessible(browser)
 
 
