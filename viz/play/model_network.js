@@ -11,7 +11,7 @@ const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉", unitName = (layer, unit) =>
 // Points as [x, y, label, is it for the test?], with three decimals, so that a program can hold them as they are.
 const SHAPES = {
   xor(chance) {
-    const [x, y] = [chance.uniform(-1, 1), chance.uniform(-1, 1)].map(x => x + (x > 0 ? 0.08 : -0.08));
+    const [x, y] = [chance.uniform(-1, 1), chance.uniform(-1, 1)].map(x => x + (x > 0 ? 0.12 : -0.12));
     return [x, y, x * y > 0 ? 1 : -1];
   },
   circles(chance, i) {
@@ -202,7 +202,11 @@ MODELS.network = class {
     this.pass();
     this.measure();
   }
-  ask({ what, ref }) { return what === "explain" ? this.tape.explain(ref) : null; }
+  ask({ ref }) {
+    const told = this.tape.explain(ref), points = this.batch;
+    told.more = [told.more, `[0], [1], … are the points of the newest batch, ${points} in all; L is their mean loss.`].filter(Boolean).join(" ");
+    return told;
+  }
 
   // --- what the page draws ------------------------------------------------------------------------------------------------
   planes() {  // of every unit, from −127 to 127; `scales` is the number that 127 stands for
@@ -216,17 +220,21 @@ MODELS.network = class {
     });
     return { planes: Int8Array.from(found, (x, i) => 127 * x / scales[Math.floor(i / cells)]), scales };
   }
-  frame() {
+  frame(running = false) {
     if (!this.measured) this.measure();
-    const outs = this.judge(), { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, made = this.planes();
+    const { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, begun = performance.now();
+    if (!running || !this.pictures || begun > this.pictures.until) {  // training goes on meanwhile: at most a quarter of the time is for planes
+      const outs = this.judge(), { planes, scales } = this.planes(), ill = this.ill(outs), now = performance.now();
+      this.pictures = { planes, scales, outs, ill, until: now + 3 * (now - begun) };
+    }
     const at = Math.min(Number(settings.point) || 0, points.length - 1);
     this.everywhere(1, this.flat.subarray(3 * at), () => {});
     return {
-      ...made, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, outs, chosen: this.chosen, at,
+      ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.chosen, at,
       weights: data.slice(0, parameters.length), grads: grad.slice(0, parameters.length), before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
       refs: parameters, units: Int32Array.from(this.example.units), root: this.root, batchLoss: data[this.root],
-      unitGrads: Float64Array.from(this.example.units, u => grad[u]), layers: this.sizesOfGradients(), ill: this.ill(outs), events: this.events, steps: this.optimizer.steps,
+      unitGrads: Float64Array.from(this.example.units, u => grad[u]), layers: this.sizesOfGradients(), events: this.events, steps: this.optimizer.steps,
     };
   }
   sizesOfGradients() {

@@ -50,7 +50,7 @@ function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = fals
 
 // Where the units of a network are: columns of {x, y}, the inputs first; `params` are the numbers of a unit's parameters.
 function netPlaces(frame, width, height) {
-  const sizes = [2, ...frame.names.map(names => names.length)], top = 46, most = Math.max(...sizes);
+  const sizes = [2, ...frame.names.map(names => names.length)], top = width < 560 ? 82 : 46, most = Math.max(...sizes);
   const pitch = Math.min(76, (height - top - 6) / most), size = Math.max(18, Math.min(58, pitch - 6, width / sizes.length - 22));
   const left = size / 2 + 4, step = (width - 2 * left) / (sizes.length - 1);
   let parameter = 0, unit = 0;
@@ -86,7 +86,7 @@ screen("network", {
   settings: {
     data: choice("data", "xor", { xor: "xor", circles: "circles", moons: "moons", spiral: "spiral", own: "paint your own" }),
     count: choice("points", "100", { 20: "20", 50: "50", 100: "100", 200: "200" }),
-    noise: slider("noise", 0.05, { min: 0, max: 0.3, step: 0.01 }),
+    noise: slider("noise", 0.03, { min: 0, max: 0.3, step: 0.01 }),
     wrong: whole("wrong labels", 0, { min: 0, max: 9 }),
     test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%` }),
     batch: whole("batch", 10, { min: 1, max: 60 }),
@@ -105,14 +105,14 @@ screen("network", {
     own: hidden(NET_OWN),
   },
   tasks: [
-    "xor with as few neurons as you can: test loss below 0.1.",
-    "Kill a neuron: activation clip or ReLU, learning rate 3. Which number proves that it is dead?",
-    "Overfit: moons, 20 points, 3 wrong labels, layers of 8 and 8, Adam with rate 0.03. Then cure it in three ways.",
-    "Four layers of sigmoid neurons on circles: what do the gradients of layer 1 do? What with ReLU?",
-    "Set the weights of one neuron by hand so that it separates left from right.",
+    "xor with as few neurons as you can: training loss below 0.05. What does the test loss say?",
+    "Kill a neuron: ReLU or clip, learning rate 3. Which number proves that it is dead?",
+    "Overfit: moons, 50 points, 60% for testing, 3 wrong labels, two layers of 8, Adam, learning rate 0.03. Then cure it in three ways.",
+    "Four layers of sigmoid neurons on circles, lines show gradients: how large are those of layer 1? And with ReLU?",
+    "Solve two painted clouds by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
-    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null;
+    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null, said = 0;
     const shape = () => (play.settings.shape ? play.settings.shape.split("-").map(Number) : []);
     const reshape = sizes => play.set({ shape: sizes.join("-") });
 
@@ -127,10 +127,13 @@ screen("network", {
     const more = element("button", { type: "button", "aria-label": "one layer more", onclick: () => reshape([...shape(), 2]) }, "+");
     const head = element("div", { class: "controls" }, element("span", { class: "stepper" }, fewer, more), layersLabel, play.control("lines"), play.control("slow"));
 
-    let built = "";
+    let built = "", placedAs = "";
     function buildOver() {  // a button for each neuron, and + and − for each layer
       const key = frame.names.map(names => names.length).join("-");
       places = netPlaces(frame, net.element.clientWidth, net.element.clientHeight);
+      const placed = `${key}/${net.element.clientWidth}/${net.element.clientHeight}/${selected.layer}-${selected.index}`;
+      if (placed === placedAs) return;
+      placedAs = placed;
       if (built !== key) {
         built = key;
         const sizes = shape();
@@ -307,7 +310,7 @@ screen("network", {
     }
     function tell() {
       slow.hidden = !play.settings.slow;
-      if (slow.hidden) { phase = 0; return; }
+      if (slow.hidden) return;
       parts.forEach((button, i) => { button.disabled = i !== phase % 3 || play.running; button.classList.toggle("now", phase === i + 1); });
       const { settings } = play, all = frame.weights.length;
       const order = [...frame.weights.keys()].sort((a, b) => Math.abs(frame.weights[b] - frame.before[b]) - Math.abs(frame.weights[a] - frame.before[a]));
@@ -319,7 +322,7 @@ screen("network", {
         `Backward: from L = ${short(frame.batchLoss)} every neuron gets its ∂L, and every weight, too (point at a line).`,
         `Update: ${changed.length} of ${all} numbers changed${settings.optimizer === "sgd" && !settings.decay ? `, each by −${number(settings.rate)}·∂L` : ""}. Most: ${list}.`,
       ][phase];
-      net.redraw();
+      if (phase) net.redraw();
     }
     function parameterName(i) {
       for (let l = 0; l < frame.names.length; l++) for (let u = 0; u < frame.names[l].length; u++) { const { parameter, inputs } = unitAt(frame, l, u); if (i <= parameter + inputs) return weightName(frame, l, u, i - parameter); }
@@ -442,19 +445,21 @@ screen("network", {
     return {
       draw(given) {
         frame = given;
-        if (waiting) { waiting = false; phase = 3; } else if (phase === 3 || play.running) phase = 0;
+        if (waiting) { waiting = false; phase = 3; } else if (phase === 3 || play.running || !play.settings.slow) phase = 0;
+        net.redraw();  // pictures first: they ask for their sizes, which costs time once a text has changed
+        plane.redraw();
+        if (play.running && performance.now() - said < 100) return;  // numbers that change faster cannot be read
+        const { steps: xs, losses, vals } = frame.history, tests = frame.points.length > frame.trained;
+        chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])] });
+        said = performance.now();
         if (plot !== play.settings.data) { plot = play.settings.data; tools.hidden = plot !== "own"; for (const name of ["count", "noise", "wrong"]) data.querySelector(`#set-${name}`).closest(".control").hidden = plot === "own"; }
         tell();
-        net.redraw();
         net.label(`a network of ${["2 inputs", ...frame.names.map((names, l) => (l < frame.names.length - 1 ? plural(names.length, "neuron") : "1 output"))].join(", ")}`);
         if (hovered) showTip();
         inspect();
         showAxes();
-        plane.redraw();
         caption();
         bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: number(size), title: "the mean size of ∂L/∂w, on a logarithmic scale" })), 1);
-        const { steps: xs, losses, vals } = frame.history, tests = frame.points.length > frame.trained;
-        chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])] });
       },
       python: netProgram,
     };

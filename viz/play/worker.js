@@ -133,7 +133,7 @@ function show(force = false) {
   if (undrawn || !changed) return;
   undrawn = true;
   changed = false;
-  const frame = { ...model.frame(), history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
+  const frame = { ...model.frame(running), history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
   postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, undo: ring.length });
 }
 function report(error, id) {
