@@ -11,10 +11,8 @@ each other; the packs of packs.py are made of them.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ... import ops
@@ -31,8 +29,9 @@ from .tracers import (
 )
 
 SUM = "sum"
-_REDUCTIONS = (SUM, ops.MAXIMUM, ops.MINIMUM)
+_REDUCTIONS = frozenset((SUM, ops.MAXIMUM, ops.MINIMUM))
 NEVER = 1 << 60  # later than any level
+Row = tuple[int, ...]
 _GIVEN = frozenset((INPUT, PARAMETER, RANDOM))
 _ABSORBED = frozenset((ops.ADD, ops.MUL, DOT))  # by a sum, if it alone uses them
 
@@ -45,7 +44,7 @@ class Node:
         result: the number of the node in the body; for a call, that of its first result.
         op: a row of the table, or ``SUM``, ``PICK``, ``CALL``.
         args: the nodes that it is computed from; for a sum, its plain terms; for a pick, the index; for a call, all.
-        products: for a sum, the pairs that are multiplied.
+        left, right: for a sum, what is multiplied, term by term: rows that many nodes may share.
         detail: for a pick, its candidates; for a call, its number.
         nodes: how many recorded operations it stands for.
         site: its position in the source.
@@ -55,7 +54,8 @@ class Node:
     result: int
     op: Op | str
     args: tuple[int, ...]
-    products: list[tuple[int, int]] = field(default_factory=list)
+    left: Row = ()
+    right: Row = ()
     detail: Any = None
     nodes: int = 1
     site: int = 0
@@ -84,7 +84,7 @@ def simplify(body: Body) -> Normal:
     ops_, args = body.ops, body.args
     written = [i for i, op in enumerate(ops_) if op not in _GIVEN]  # most nodes are given
     inner = [i for i in written if ops_[i] is not ops.CONSTANT]
-    operations = sum(len(args[i]) - 1 if ops_[i] is DOT else ops_[i] is not CALL for i in inner)
+    operations = sum(2 * len(args[i][0]) - 1 if ops_[i] is DOT else ops_[i] is not CALL for i in inner)
     alias, constants, tables, inputs_of = _share_and_fold(body, written)
     outputs = [alias[i] for i in body.outputs]
     # --- dead code: count the uses of what the outputs need ---
@@ -92,6 +92,7 @@ def simplify(body: Body) -> Normal:
     for i in outputs:
         uses[i] += 2  # a result must stay a separate node
     computed = set(inner)
+    seen: set[Row] = set()
     call_used = [False] * len(body.calls)
     for i in reversed(inner):
         if not uses[i]:
@@ -111,6 +112,12 @@ def simplify(body: Body) -> Normal:
             for x in inputs:
                 uses[x] += 2
             inputs_of[i] = inputs
+        elif op is DOT:
+            for row in inputs_of[i]:
+                if row not in seen:
+                    seen.add(row)
+                    for x in row if not computed.isdisjoint(row) else ():
+                        uses[x] += 2  # a factor is never absorbed
         elif not computed.isdisjoint(inputs_of[i]):  # the number of uses of a given one does not matter
             for x in inputs_of[i]:
                 uses[x] += 1
@@ -154,40 +161,43 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
     line is mostly a sum of terms of some kind, and here is directly of that kind, it becomes a sum of one term; then
     all executions of the line look the same.
     """
-    made = {node.result: node for node in nodes}
-
-    def kind(i: int) -> Any:
-        node = made.get(i)
-        return None if node is None else (node.op, node.site)
-
-    def kind_of_all(terms: tuple[int, ...]) -> Any:
-        first = kind(terms[0])
-        return first if first is not None and all(kind(t) == first for t in terms[1:]) else None
-
-    plain: dict[
-        int, tuple[Any, int, Any]
-    ] = {}  # reductions whose terms are all of one kind: operation, line, that kind
+    numbers: dict[Any, int] = {}  # of a kind, which is an operation at a line
+    kind: list[int | None] = [None] * len(body.ops)
     for node in nodes:
-        if node.op in _REDUCTIONS and not node.products and (terms := kind_of_all(node.args)) is not None:
-            plain[node.result] = (node.op, node.site, terms)
+        kind[node.result] = numbers.setdefault((node.op, node.site), len(numbers))
+    plain: dict[int, tuple[int, int]] = {}  # reductions whose terms are all of one kind: their kind, and that one
+    for node in nodes:
+        if node.op in _REDUCTIONS and not node.left:
+            terms = {kind[x] for x in node.args}
+            if len(terms) == 1 and (term := terms.pop()) is not None:
+                plain[node.result] = numbers[node.op, node.site], term
+    found: dict[Row, set[Any]] = {}
     sums: dict[Any, set[Any]] = {}  # (line, operand): kinds of reductions there
     for node in nodes if plain else ():
-        read = chain.from_iterable(node.products) if node.op is SUM else node.args
-        if node.op is not CALL and node.op is not PICK and not plain.keys().isdisjoint(read):
-            for slot, x in _operands(node):
-                if x in plain:
-                    sums.setdefault((node.op, node.site, slot), set()).add(plain[x])
+        if node.op is SUM:
+            slots: Iterable[tuple[Any, Row]] = (("left", node.left), ("right", node.right)) if node.left else ()
+        elif node.op is CALL or node.op is PICK:
+            continue
+        else:
+            slots = enumerate([(x,) for x in node.args])
+        for slot, row in slots:
+            if row not in found:
+                found[row] = {plain[x] for x in row if x in plain}
+            if found[row]:
+                sums.setdefault((kind[node.result], slot), set()).update(found[row])
     if not sums:
         return
-    lines = {key[:2] for key in sums}
+    of = list(numbers)
+    wanted = {key: sorted(those, key=lambda those: (of[those[0]][1], those)) for key, those in sums.items()}
+    lines = {line for line, _ in wanted}
     wrapped: dict[tuple[int, int], Node] = {}
     out: list[Node] = []
     for node in nodes:
         replaced: dict[tuple[Any, int], int] = {}
-        for slot, x in _operands(node) if (node.op, node.site) in lines else ():
-            own = kind(x)
-            for op, site, term in sorted(sums.get((node.op, node.site, slot), ()), key=lambda s: s[1]):
-                if own is not None and own == term:
+        for slot, x in _operands(node) if kind[node.result] in lines else ():
+            for reduction, term in wanted.get((kind[node.result], slot), ()):
+                if kind[x] == term:
+                    op, site = of[reduction]
                     key = (x, site)
                     if key not in wrapped:
                         new = body.add(ops.ADD, (x,), site)._node
@@ -196,16 +206,17 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
                         out.append(wrapped[key])
                     replaced[slot, x] = wrapped[key].result
         if replaced:
-            node.products = [(replaced.get(("left", a), a), replaced.get(("right", b), b)) for a, b in node.products]
+            node.left = tuple([replaced.get(("left", x), x) for x in node.left])
+            node.right = tuple([replaced.get(("right", x), x) for x in node.right])
             if node.op is not SUM:
-                node.args = tuple(replaced.get((slot, x), x) for slot, x in enumerate(node.args))
+                node.args = tuple([replaced.get((slot, x), x) for slot, x in enumerate(node.args)])
         out.append(node)
     nodes[:] = out
 
 
 def _operands(node: Node) -> Iterator[tuple[Any, int]]:
     """Return the operands of a node, each with its role; the plain terms of a sum have none."""
-    for a, b in node.products:
+    for a, b in zip(node.left, node.right, strict=True):
         yield "left", a
         yield "right", b
     if node.op is not SUM:
@@ -223,11 +234,11 @@ def _one_node_per_call(backwards: list[Node]) -> list[Node]:
 
 def _share_and_fold(
     body: Body, written: list[int]
-) -> tuple[list[int], dict[int, float], list[tuple[int, ...]], list[tuple[int, ...]]]:
+) -> tuple[list[int], dict[int, float], list[Row], list[tuple[Any, ...]]]:
     """Find the node that replaces each node: an earlier one that computes the same, or a constant.
 
     ``written`` are the nodes that are not given to the body. Also returns the tables of candidates, and the inputs of
-    every operation of the table, as nodes that stand for them.
+    every operation of the table, as nodes that stand for them; of a dot product the two rows.
     """
     ops_, args = body.ops, body.args
     alias = list(range(len(ops_)))
@@ -236,8 +247,9 @@ def _share_and_fold(
     constant_ids: set[int] = set()
     moved: set[int] = set()  # nodes that another one replaces: few
     seen: dict[tuple[Any, ...], int] = {}
-    tables: list[tuple[int, ...]] = []
-    inputs_of: list[tuple[int, ...]] = [()] * len(ops_)
+    tables: list[Row] = []
+    inputs_of: list[tuple[Any, ...]] = [()] * len(ops_)
+    rows: dict[Row, Row] = {}
 
     def replace(i: int, by: int) -> None:
         if by != i:
@@ -262,12 +274,18 @@ def _share_and_fold(
                 tables.append(tuple([alias[x] for x in body.tables[len(tables)]]))
             key = (PICK, alias[args[i][0]], tables[args[i][1]])
             replace(i, seen.setdefault(key, i))
+        elif op is DOT:
+            for row in args[i]:
+                if row not in rows:
+                    rows[row] = row if moved.isdisjoint(row) else tuple([alias[x] for x in row])
+            inputs_of[i] = rows[args[i][0]], rows[args[i][1]]
+            replace(i, seen.setdefault(inputs_of[i], i))
         else:
             inputs = args[i]
             if not moved.isdisjoint(inputs):
                 inputs = tuple([alias[x] for x in inputs])
             inputs_of[i] = inputs
-            if op is not DOT and not constant_ids.isdisjoint(inputs):
+            if not constant_ids.isdisjoint(inputs):
                 numbers = [constants.get(x) for x in inputs]
                 if None not in numbers:
                     try:
@@ -303,59 +321,52 @@ def _scaling_lines(body: Body, written: list[int]) -> set[int]:
 def _sum(
     root: int,
     body: Body,
-    inputs_of: list[tuple[int, ...]],
+    inputs_of: list[tuple[Any, ...]],
     uses: list[int],
     absorbed: list[bool],
     constants: dict[int, float],
 ) -> Node:
     """Collect the terms of a chain of additions that nothing else uses, from left to right."""
     ops_, add, mul = body.ops, ops.ADD, ops.MUL
-    if ops_[root] is not DOT:  # nearly always there is one operation
-        a, b = inputs_of[root]
-        if ops_[root] is mul:
-            return Node(root, SUM, (), [(a, b)], None, 1, body.sites[root])
-        if not (uses[a] == 1 and ops_[a] in _ABSORBED) and not (uses[b] == 1 and ops_[b] in _ABSORBED):
-            return Node(root, SUM, (a, b), [], None, 1, body.sites[root])
-    products: list[tuple[int, int]] = []
+    a, b = inputs_of[root]
+    if ops_[root] is DOT:
+        return Node(root, SUM, (), a, b, None, 2 * len(a) - 1, body.sites[root])
+    if ops_[root] is mul:
+        return Node(root, SUM, (), (a,), (b,), None, 1, body.sites[root])
+    if not (uses[a] == 1 and ops_[a] in _ABSORBED) and not (uses[b] == 1 and ops_[b] in _ABSORBED):
+        return Node(root, SUM, (a, b), (), (), None, 1, body.sites[root])
+    left: list[int] = []
+    right: list[int] = []
     plain: list[int] = []
     count, site = 0, body.sites[root]
     stack = [root]
     while stack:
         i = stack.pop()
-        if i == root or uses[i] == 1:
-            if ops_[i] is add:
-                a, b = inputs_of[i]
-                stack.append(b)
-                stack.append(a)
-                absorbed[i] = True
-                count += 1
-                continue
-            if ops_[i] is mul or ops_[i] is DOT:
-                if not products:
-                    site = body.sites[i]
-                n = len(inputs_of[i]) // 2
-                products += zip(inputs_of[i][:n], inputs_of[i][n:], strict=True)
-                absorbed[i] = True
-                count += 2 * n - 1
-                continue
-        plain.append(i)
-    if (
-        len(products) == 2
-        and not plain
-        and ops_[root] is add
-        and all(a in constants or b in constants for a, b in products)
-    ):
+        if i != root and (uses[i] != 1 or ops_[i] not in _ABSORBED):
+            plain.append(i)
+            continue
+        a, b = inputs_of[i]
+        absorbed[i] = True
+        if ops_[i] is add:
+            stack += (b, a)
+            count += 1
+            continue
+        if not left:
+            site = body.sites[i]
+        left += (a,) if ops_[i] is mul else a
+        right += (b,) if ops_[i] is mul else b
+        count += 1 if ops_[i] is mul else 2 * len(a) - 1
+    if len(left) == 2 and not plain and all(a in constants or b in constants for a, b in zip(left, right, strict=True)):
         # x·c + y·s with constants c and s, as in a rotation, is work element by element: two products and their sum. As
         # a dot product of two terms it would be gathered from everywhere, and not become a matrix product.
-        pair = inputs_of[root]
-        for i in pair:
+        for i in inputs_of[root]:
             absorbed[i] = False
-        return Node(root, SUM, pair, nodes=1, site=body.sites[root])
-    return Node(root, SUM, tuple(plain), products, nodes=count, site=site)
+        return Node(root, SUM, inputs_of[root], nodes=1, site=body.sites[root])
+    return Node(root, SUM, tuple(plain), tuple(left), tuple(right), nodes=count, site=site)
 
 
 def _flatten_extreme(
-    root: int, body: Body, inputs_of: list[tuple[int, ...]], uses: list[int], absorbed: list[bool]
+    root: int, body: Body, inputs_of: list[tuple[Any, ...]], uses: list[int], absorbed: list[bool]
 ) -> None:
     """Turn max(max(a, b), c) into max(a, b, c), in place."""
     op = body.ops[root]
@@ -376,16 +387,12 @@ def _flatten_extreme(
 # --- the schedule --------------------------------------------------------------------------------------------------
 
 
-def _inputs(node: Node) -> Iterable[int]:
-    if node.op is PICK:
-        return node.args + node.detail  # type: ignore[no-any-return]
-    if len(node.products) < 2:
-        return node.products[0] + node.args if node.products else node.args
-    return chain(chain.from_iterable(node.products), node.args)
+#: Rows of at least this many nodes are visited once, not once for each node that reads them.
+_LONG = 8
 
 
-def _kind(node: Node, body: Body) -> Any:
-    return (CALL, id(body.calls[node.detail].body)) if node.op is CALL else (node.op, node.site)
+def _rows(node: Node) -> tuple[Row, ...]:
+    return (node.args, node.detail) if node.op is PICK else (node.args, node.left, node.right)
 
 
 def _schedule(normal: Normal) -> None:
@@ -395,37 +402,48 @@ def _schedule(normal: Normal) -> None:
     and all that follows would be one level ahead of the other positions. So every node with slack moves to the level
     within its slack where most nodes of its kind are.
     """
-    body = normal.body
-    level = [0] * len(body.ops)
-    results = [body.calls[node.detail].outputs if node.op is CALL else [node.result] for node in normal.nodes]
-    made = set(chain.from_iterable(results))
-    inputs = [_made(node, made) for node in normal.nodes]
-    at: defaultdict[Any, int] = defaultdict(int)
-    kinds = [_kind(node, body) for node in normal.nodes]
-    for node, xs, outs, kind in zip(normal.nodes, inputs, results, kinds, strict=True):
+    calls = normal.body.calls
+    level = [0] * len(normal.body.ops)
+    rows = [*map(_rows, normal.nodes)]
+    kinds: dict[Any, dict[int, int]] = {}  # how many nodes of a kind are at each level
+    counts: list[dict[int, int]] = []
+    top: dict[Row, int] = {}
+    for node, inputs in zip(normal.nodes, rows, strict=True):
         highest = 0
-        for x in xs:
-            if level[x] > highest:
-                highest = level[x]
+        for row in inputs:
+            if len(row) < _LONG:
+                for x in row:
+                    if level[x] > highest:
+                        highest = level[x]
+                continue
+            if row not in top:
+                top[row] = max(map(level.__getitem__, row))
+            if top[row] > highest:
+                highest = top[row]
         node.level = highest = highest + 1
-        for i in outs:
-            level[i] = highest
-        at[kind, highest] += 1
-    latest = [NEVER] * len(body.ops)
-    for node, xs, outs, kind in zip(
-        reversed(normal.nodes), reversed(inputs), reversed(results), reversed(kinds), strict=True
-    ):
-        last = latest[outs[0]] if len(outs) == 1 else min([latest[i] for i in outs])
+        if node.op is CALL:
+            key: Any = calls[node.detail].body
+            for i in calls[node.detail].outputs:
+                level[i] = highest
+        else:
+            key = (node.op, node.site)
+            level[node.result] = highest
+        own = kinds.setdefault(key, {})
+        own[highest] = own.get(highest, 0) + 1
+        counts.append(own)
+    latest = [NEVER] * len(level)
+    bound: dict[Row, int] = {}
+    for node, inputs, own in zip(reversed(normal.nodes), reversed(rows), reversed(counts), strict=True):
+        last = min([latest[i] for i in calls[node.detail].outputs]) if node.op is CALL else latest[node.result]
         if node.level < last < NEVER:
             # max() keeps the first of several equal ones: the earliest level
-            node.level = max(range(node.level, last + 1), key=lambda level, kind=kind: at.get((kind, level), 0))  # type: ignore[misc]
+            node.level = max(range(node.level, last + 1), key=lambda level, own=own: own.get(level, 0))  # type: ignore[misc]
         before = node.level - 1
-        for x in xs:
-            if latest[x] > before:
-                latest[x] = before
-
-
-def _made(node: Node, made: set[int]) -> Collection[int]:
-    """Return the inputs of a node that are computed; a few more do no harm, as what is given has no level."""
-    xs = _inputs(node)
-    return xs if type(xs) is tuple and len(xs) < 8 else made.intersection(xs)
+        for row in inputs:
+            if len(row) >= _LONG:
+                if bound.get(row, NEVER) <= before:
+                    continue
+                bound[row] = before
+            for x in row:
+                if latest[x] > before:
+                    latest[x] = before

@@ -46,7 +46,7 @@ PARAMETER = "parameter"  # nothing: they are listed in ``Body.parameters``
 PICK = "pick"  # (node of the index, number of the table of candidates)
 CALL = "call"  # (number of the call,)
 RANDOM = "random"  # (probability of 0, the other value)
-DOT = "dot"  # the nodes of one vector and then those of the other: the products and the sum, added from left to right
+DOT = "dot"  # (nodes of one vector, nodes of the other): the products and the sum, added from left to right
 # A constant has (the number,).
 
 _new = object.__new__
@@ -105,6 +105,7 @@ class Body:
         self.structure: Any = None
         self._floats: dict[float, int] = {}  # constants once more, by number
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
+        self._rows: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.constants: set[int] = set()  # the nodes that are numbers of the program
         self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
 
@@ -183,6 +184,11 @@ class Body:
         if type(xs[0]) is Value and xs[0].op is None and (row := self._row(xs)) is not None:
             return row
         return [x._node if type(x) is Tracer and x._body is self else self.number(x) for x in xs]
+
+    def row(self, xs: Sequence[Any]) -> tuple[int, ...]:
+        """Return the same, as the one tuple that all dot products with this vector share."""
+        nodes = tuple(self.vector(xs))
+        return self._rows.setdefault(nodes, nodes)
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
         """Return the nodes of parameters that are neighbors in one tensor; None for any other vector."""
@@ -735,9 +741,9 @@ def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     _check_recording()
     if not any(issubclass(type(x), Value) for x in chain(a, b)):
         return sum([x * y for x, y in zip(a, b, strict=True)])._as_value()
-    left, right = body.vector(a), body.vector(b)
+    left, right = body.row(a), body.row(b)
     if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
-        return body.add(DOT, (*left, *right), site)
+        return body.add(DOT, (left, right), site)
     total = None  # with numbers in it, which the next passes will visit one by one
     for pair in zip(left, right, strict=True):
         product = body.add(ops.MUL, pair, site)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
-from ..frontend.simplify import SUM, Node, Normal
+from ..frontend.simplify import SUM, Node, Normal, Row
 from ..frontend.tracers import CALL, PICK
 from ..program.ir import Access, Array, Operand, identity
 from .affine import IntArray, longest, pairs
@@ -66,21 +66,25 @@ class _Packing:
         """Estimate how many other nodes :meth:`_pack_key` visits."""
         if node.op is CALL:
             return sum(map(len, self.body.calls[node.detail].inputs))
-        return len(node.args) + 2 * len(node.products)
+        return len(node.args) + 2 * len(node.left)
 
     def _pack_key(self, node: Node, of: Sequence[int]) -> Any:
         """Return what the nodes of a pack have in common; ``of`` is the array of every recorded node."""
         op, args = node.op, node.args
         if op is SUM:
-            products = node.products
-            if not products:
+            left, right = node.left, node.right
+            if not left:
                 return (SUM, (), _runs([of[x] for x in args]))
-            arrays = [(of[a], of[b]) for a, b in products]
-            if any(a > b for a, b in (arrays if len(arrays) == 1 else set(arrays))):
+            one, two = {of[x] for x in left}, {of[x] for x in right}
+            if len(one) == 1 == len(two):
+                pair = one.pop(), two.pop()
                 # A product is written in the order of the arrays, so that x·w and w·x look the same.
-                node.products = [(x, y) if a <= b else (y, x) for (x, y), (a, b) in zip(products, arrays, strict=True)]
-                arrays = [(a, b) if a <= b else (b, a) for a, b in arrays]
-            return (SUM, _runs(arrays), _runs([of[x] for x in args]) if args else ())
+                if pair[0] > pair[1]:
+                    node.left, node.right, pair = right, left, pair[::-1]
+                return (SUM, (pair,), _runs([of[x] for x in args]) if args else ())
+            pairs = [(x, y) if of[x] <= of[y] else (y, x) for x, y in zip(left, right, strict=True)]
+            node.left, node.right = zip(*pairs, strict=True)
+            return (SUM, _runs([(of[x], of[y]) for x, y in pairs]), _runs([of[x] for x in args]) if args else ())
         if op is CALL:
             call = self.body.calls[node.detail]
             alias = self.normal.alias
@@ -127,29 +131,27 @@ class _Packing:
     # --- sums --------------------------------------------------------------------------------------------------------
 
     def _sum_pack(self, pack: list[Node]) -> None:
-        products = _segments([node.products for node in pack], self._arrays)
+        products = self._factors(pack)
         plain = _segments([list(node.args) for node in pack], self._arrays)
         if len(plain) > 4:  # terms from everywhere: copied together first
             plain = [[list(node.args) for node in pack]]
-        long_products = [s for s in products if max(map(len, s)) > 1]
+        long_products = [s for s in products if max(map(len, s[0])) > 1]
         long_plain = [s for s in plain if max(map(len, s)) > 1]
         main: Any = None
         if long_products:
-            main = max(long_products, key=lambda s: sum(map(len, s)))
-            found = self._pair_up(main)
+            main = max(long_products, key=lambda s: sum(map(len, s[0])))
+            found = self._pair_up(*main)
             if found is None and self._split_by_tensor(pack):
                 return
-            box, grids = found if found is not None else (self.block.layout_first(main), None)
+            box, grids = found if found is not None else (self.block.layout([*map(_first, main)]), None)
         elif long_plain:
             main = max(long_plain, key=lambda s: sum(map(len, s)))
-            box, grids = self.block.layout_first(main), None
+            box, grids = self.block.layout([_first(main)]), None
         else:
-            singles = [np.array([t[0] for t in s], np.int64) for s in plain]
-            singles += [np.array([t[0][side] for t in s], np.int64) for s in products for side in (0, 1)]
-            box, grids = self.block.layout(singles), None
+            box, grids = self.block.layout([*map(_first, [*plain, *chain.from_iterable(products)])]), None
         out_later: list[tuple[str, tuple[int, ...], tuple[Operand, ...], int]] = []
         for segment in sorted(products, key=lambda s: s is not main):
-            count = sum(map(len, segment))
+            count = sum(map(len, segment[0]))
             if segment is main and grids is not None:
                 left, right, loops = grids
                 a, b = self.block.operand(left[0], pad=0.0), self.block.operand(right[0], pad=0.0)
@@ -159,8 +161,7 @@ class _Packing:
                     ("mul", loops, (spread(a, left[1], len(loops)), spread(b, right[1], len(loops))), count)
                 )
             else:
-                grid_a = term_grid([[p[0] for p in t] for t in segment], box)
-                grid_b = term_grid([[p[1] for p in t] for t in segment], box)
+                grid_a, grid_b = (term_grid(side, box) for side in segment)
                 ragged = (grid_a < 0).any() and grid_a.ndim > len(box[1])
                 a, b = self.block.operand(grid_a, pad=0.0 if ragged else None), self.block.operand(grid_b)
                 out_later.append(("mul", grid_a.shape, (a, b), count))
@@ -186,11 +187,18 @@ class _Packing:
             self.block.emit(op, loops, target, inputs, accumulate=number > 0, products=count, **credit)
             credit["nodes"] = 0
 
-    def _pair_up(self, segment: list[list[tuple[int, int]]]) -> Any:
+    def _factors(self, pack: list[Node]) -> list[tuple[Sequence[Row], Sequence[Row]]]:
+        """Cut the products of every member where the arrays change: the left and the right factors of each segment."""
+        if not pack[0].left:
+            return []
+        if len(_runs(self._arrays([*zip(pack[0].left, pack[0].right, strict=True)]))) == 1:  # nearly always
+            return [([node.left for node in pack], [node.right for node in pack])]
+        cut = _segments([[*zip(node.left, node.right, strict=True)] for node in pack], self._arrays)
+        return [tuple(zip(*[zip(*terms, strict=True) for terms in segment], strict=True)) for segment in cut]
+
+    def _pair_up(self, lefts: Sequence[Row], rights: Sequence[Row]) -> Any:
         """Arrange a pack of dot products as matrix products: its box, and the nodes of the left and of the right
         side."""
-        lefts = [tuple([p[0] for p in terms]) for terms in segment]
-        rights = [tuple([p[1] for p in terms]) for terms in segment]
         lengths = [len(t) for t in lefts]
         choices = [(lefts, rights)]
         if min(lengths) != max(lengths):
@@ -223,7 +231,7 @@ class _Packing:
         """If a pack mixes tensors without a common order, make one pack for each instead."""
         parts: dict[Any, list[Node]] = {}
         for node in pack:
-            first = node.products[0]
+            first = node.left[0], node.right[0]
             owner = [
                 int(np.searchsorted(self.block.boundaries, self.block.at[x, 0], side="right"))
                 for x in first
@@ -288,7 +296,7 @@ class _Packing:
             self._elementwise_pack(pack)
             return
         terms = [list(node.args) for node in pack]
-        box = self.block.layout_first(terms)
+        box = self.block.layout([_first(terms)])
         grid = term_grid(terms, box)
         largest = op is ops.MAXIMUM
         if grid.ndim == len(box[1]):
@@ -312,6 +320,10 @@ def pairs_one_by_one(n: int) -> tuple[IntArray, tuple[int, int, int]]:
     places = np.zeros((n, 3), np.int64)
     places[:, 0] = np.arange(n)
     return places, (n, 1, 1)
+
+
+def _first(terms: Sequence[Sequence[int]]) -> IntArray:
+    return np.array([t[0] for t in terms], np.int64)
 
 
 def _runs(keys: list[Any]) -> tuple[Any, ...]:

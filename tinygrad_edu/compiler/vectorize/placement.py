@@ -193,12 +193,6 @@ class Placement:
                 return nested
         return boxes[0] if boxes else (np.arange(n, dtype=np.int64)[:, None], (n,))
 
-    def layout_first(self, segment: list[list[Any]]) -> tuple[IntArray, tuple[int, ...]]:
-        """Make the box for a pack of reductions: where their first terms are."""
-        if isinstance(segment[0][0], tuple):
-            return self.layout([np.array([t[0][side] for t in segment], np.int64) for side in (0, 1)])
-        return self.layout([np.array([t[0] for t in segment], np.int64)])
-
     def hole_value(self, op: ops.Op, inputs: Sequence[Operand], box: tuple[IntArray, tuple[int, ...]]) -> float | None:
         """Return what an element-wise operation leaves in the holes of its box, if known."""
         places, shape = box
@@ -271,7 +265,7 @@ def on_grid(ids: IntArray, box: tuple[IntArray, tuple[int, ...]]) -> IntArray:
     return grid
 
 
-def term_grid(terms: list[list[int]], box: tuple[IntArray, tuple[int, ...]]) -> IntArray:
+def term_grid(terms: Sequence[Sequence[int]], box: tuple[IntArray, tuple[int, ...]]) -> IntArray:
     """Return the members' terms, along one more axis than the box has, unless every member has just one."""
     longest_one = max(map(len, terms))
     if longest_one == 1:
