@@ -113,10 +113,12 @@ def trace(
 
     ``arguments`` are (kind, shape) pairs, kind being "input" or "index"; ``careful`` says whether it
     catches errors, and how; ``questions`` is the code that may ask what the tracers do not hear, as in indirect.py;
-    of an ``earlier`` trace, which still exists, is taken over how modules are built, where that has not changed.
+    of an ``earlier`` trace, which still exists, is taken over how modules are built, where that has not changed: the
+    record is to be compared with it, and has no lines of its own.
     """
     record = Trace(parameters, values=parameters.values, careful=careful)
     if earlier is not None:
+        record.places = None
         record.children.update(earlier.children)
         record.signatures = {key: known for key, known in earlier.signatures.items() if known.tensors is not None}
     body = Body(record, None, name, module_paths(getattr(function, "__self__", function), record))

@@ -273,7 +273,8 @@ class Trace:
 
     Attributes:
         parameters: where the parameters are.
-        sites: the numbers of source lines, by (code, line); ``places``: by (code, instruction), for speed.
+        sites: the numbers of source lines, by (code, line); ``places``: by (identity of code, instruction), for speed,
+            or None in a record that is only compared with another one.
         bodies: every body, the function's own last.
         values: the parameters as they were when the trace began, in the order of their array.
         kept: Values that must live as long as the trace, since the record refers to their identity.
@@ -287,7 +288,7 @@ class Trace:
 
     parameters: Parameters
     sites: dict[tuple[Any, int], int] = field(default_factory=dict)
-    places: dict[tuple[Any, int], int] = field(default_factory=dict)
+    places: dict[tuple[int, int], int] | None = field(default_factory=dict)
     bodies: list[Body] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
@@ -311,6 +312,30 @@ class Trace:
 # --- what the function sees instead of Values and indices --------------------------------------------------------
 
 
+def _recorder(op: Op, reflected: bool = False) -> Callable[[Tracer, Any], Any]:
+    """Return the method for one of the two operations that make up nearly all of a network."""
+
+    def method(self: Tracer, other: Any) -> Any:
+        body = _body.get() or current_body()
+        if type(other) is Tracer and other._body is body:
+            j = other._node
+        elif isinstance(other, (Value, Plain, Real)):
+            j = body.number(other)
+        else:
+            return NotImplemented
+        i = self._node if self._body is body else body.number(self)
+        _check_recording()
+        out = _new(Tracer)
+        out._node = len(body.ops)
+        out._body = body
+        body.ops.append(op)
+        body.args.append((j, i) if reflected else (i, j))
+        body.sites.append(site_here(2, body))
+        return out
+
+    return method
+
+
 @refusing("a number that depends on the arguments", Value)
 class Tracer(Traced, Value):
     """A Value without a number: it only knows its place in the record."""
@@ -319,19 +344,10 @@ class Tracer(Traced, Value):
     _body: Body
     _node: int
 
-    def __add__(self, other: Any) -> Any:
-        return _record(ops.ADD, self, other)
+    __add__, __mul__, __rmul__ = _recorder(ops.ADD), _recorder(ops.MUL), _recorder(ops.MUL, reflected=True)
 
-    def __radd__(self, other: Any) -> Any:
-        if type(other) is int and other == 0:
-            return self  # as in the engine: where sum() begins
-        return _record(ops.ADD, other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return _record(ops.MUL, self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _record(ops.MUL, other, self)
+    def __radd__(self, other: Any, add: Any = _recorder(ops.ADD, reflected=True)) -> Any:
+        return self if type(other) is int and other == 0 else add(self, other)  # as in the engine: where sum() begins
 
     def __pow__(self, other: Any, *modulus: Any) -> Any:
         if modulus:
@@ -693,10 +709,13 @@ def is_tracing() -> bool:
 
 def site_here(depth: int, body: Body | None = None) -> int:
     """The number of the place in the source that is being executed, ``depth`` frames up, in the record of ``body``."""
-    frame = sys._getframe(depth)
     trace = (body or current_body()).trace
     places = trace.places
-    while (number := places.get(key := (frame.f_code, frame.f_lasti))) is None:
+    if places is None:
+        return 0
+    frame = sys._getframe(depth)
+    # By the identity of the code, whose hash is that of all its instructions; ``sites`` keeps it.
+    while (number := places.get(key := (id(frame.f_code), frame.f_lasti))) is None:
         if frame.f_globals.get("__name__") not in transparent or frame.f_back is None:
             # One line may have several positions: Python moves calls when it optimizes them.
             number = places[key] = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
@@ -707,31 +726,6 @@ def site_here(depth: int, body: Body | None = None) -> int:
 
 #: The modules whose frames are never the source position: trace.py adds itself.
 transparent = {engine.__name__, __name__}
-
-
-def _record(op: Op, a: Any, b: Any) -> Any:
-    """The two operations that make up nearly all of a network."""
-    body = _body.get() or current_body()
-    if type(a) is Tracer and a._body is body:
-        i = a._node
-    elif isinstance(a, (Value, Plain, Real)):
-        i = body.number(a)
-    else:
-        return NotImplemented
-    if type(b) is Tracer and b._body is body:
-        j = b._node
-    elif isinstance(b, (Value, Plain, Real)):
-        j = body.number(b)
-    else:
-        return NotImplemented
-    _check_recording()
-    out = _new(Tracer)
-    out._node = len(body.ops)
-    out._body = body
-    body.ops.append(op)
-    body.args.append((i, j))
-    body.sites.append(site_here(3, body))
-    return out
 
 
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
@@ -751,8 +745,8 @@ def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     return total
 
 
-def _check_recording() -> None:
-    if not engine.is_recording():
+def _check_recording(recording: Callable[[], bool] = engine.is_recording) -> None:
+    if not recording():
         refuse("no_grad() inside of a compiled function", "use .detach() on the Values that pass no gradient")
 
 
