@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import GEN_CREATED, getgeneratorstate
 from types import CellType, FunctionType, GeneratorType
@@ -81,18 +81,18 @@ def _extreme(chosen: Callable[..., Any], op: ops.Op) -> Callable[..., Any]:
 
 
 def _sum(*args: Any, **options: Any) -> Any:
-    pairs = _pairs(args[0]) if len(args) == 1 and not options else None
-    if pairs is None:
+    vectors = _factors(args[0]) if len(args) == 1 and not options else None
+    if vectors is None:
         return sum(*args, **options)
-    left, right = [x for x, _ in pairs], [y for _, y in pairs]
-    kinds = {*map(type, left), *map(type, right)}
+    kinds = {*map(type, vectors[0]), *map(type, vectors[1])}
     if Tracer in kinds and kinds <= {Tracer, Value}:
-        return dot(left, right)
-    return sum([x * y for x, y in pairs])
+        return dot(*vectors)
+    return sum([x * y for x, y in zip(*vectors, strict=True)])
 
 
-def _pairs(thing: Any) -> list[tuple[Any, Any]] | None:
-    """Return x and y of a generator ``a * b for a, b in zip(x, y)`` that has not begun; None for anything else."""
+def _factors(thing: Any) -> Sequence[Sequence[Any]] | None:
+    """Return all x and all y of a generator ``a * b for a, b in zip(x, y)`` that has not begun; None for anything
+    else."""
     if type(thing) is not GeneratorType:
         return None
     try:
@@ -102,10 +102,22 @@ def _pairs(thing: Any) -> list[tuple[Any, Any]] | None:
         return None
     if type(pairs) is not zip:
         return None
+    found = [*map(_whole, pairs.__reduce__()[1])]  # type: ignore[arg-type]
     listed = list(pairs)
-    if listed and len(listed[0]) != 2:
-        return [(x, y) for x, y in listed]  # raises what the generator would
-    return [(y, x) for x, y in listed] if swapped else listed
+    if len(found) != 2 or {*map(len, found)} != {len(listed)}:
+        found = [*zip(*[(x, y) for x, y in listed], strict=True)] or [(), ()]  # raises what the generator would
+    return found[::-1] if swapped else found
+
+
+def _whole(iterator: Any) -> list[Any]:
+    """Return the list that an iterator is about to begin: all sums with this list are seen to have the same vector."""
+    if type(iterator) is not _LIST_ITERATOR:
+        return []
+    _, (items,), *place = iterator.__reduce__()
+    return items if place == [0] else []
+
+
+_LIST_ITERATOR = type(iter([]))
 
 
 def _products(a: Any) -> tuple[Any, Any]:

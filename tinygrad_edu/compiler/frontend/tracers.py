@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from numbers import Number, Real
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any, NoReturn
 
 import numpy as np
@@ -105,7 +105,8 @@ class Body:
         self.structure: Any = None
         self._floats: dict[float, int] = {}  # constants once more, by number
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
-        self._rows: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._rows: dict[tuple[int, ...], tuple[tuple[int, ...], bool]] = {}
+        self._last: list[Any] = [([], None)] * 2
         self.constants: set[int] = set()  # the nodes that are numbers of the program
         self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
 
@@ -185,10 +186,16 @@ class Body:
             return row
         return [x._node if type(x) is Tracer and x._body is self else self.number(x) for x in xs]
 
-    def row(self, xs: Sequence[Any]) -> tuple[int, ...]:
-        """Return the same, as the one tuple that all dot products with this vector share."""
-        nodes = tuple(self.vector(xs))
-        return self._rows.setdefault(nodes, nodes)
+    def row(self, xs: Sequence[Any], side: int) -> tuple[tuple[int, ...], bool]:
+        """Return the same, as the one tuple that all dot products with this vector share, and whether it has no numbers
+        of the program; the last vector of each side is remembered."""
+        last, row = self._last[side]
+        if len(last) != len(xs) or not all(map(is_, last, xs)):
+            nodes = tuple(self.vector(xs))
+            if (row := self._rows.get(nodes)) is None:
+                row = self._rows[nodes] = nodes, self.constants.isdisjoint(nodes)
+            self._last[side] = [*xs], row
+        return row
 
     def _row(self, xs: Sequence[Any]) -> Sequence[int] | None:
         """Return the nodes of parameters that are neighbors in one tensor; None for any other vector."""
@@ -735,8 +742,8 @@ def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     _check_recording()
     if not any(issubclass(type(x), Value) for x in chain(a, b)):
         return sum([x * y for x, y in zip(a, b, strict=True)])._as_value()
-    left, right = body.row(a), body.row(b)
-    if not body.constants or (body.constants.isdisjoint(left) and body.constants.isdisjoint(right)):
+    (left, one), (right, other) = body.row(a, 0), body.row(b, 1)
+    if one and other:
         return body.add(DOT, (left, right), site)
     total = None  # with numbers in it, which the next passes will visit one by one
     for pair in zip(left, right, strict=True):
