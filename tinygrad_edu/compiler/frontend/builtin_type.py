@@ -19,7 +19,9 @@ from ...engine import Value
 from ...errors import CompileError
 from .catching import codes
 from .diagnostics import refuse_number
-from .tracers import Plain, Tracer, dot, extreme
+from .tracers import Plain, Tracer, dot, extreme, transparent
+
+transparent.add(__name__)
 
 
 class _Type:

@@ -352,9 +352,10 @@ class Tracer(Traced, Value):
     _node: int
 
     __add__, __mul__, __rmul__ = _recorder(ops.ADD), _recorder(ops.MUL), _recorder(ops.MUL, reflected=True)
+    _after = _recorder(ops.ADD, reflected=True)
 
-    def __radd__(self, other: Any, add: Any = _recorder(ops.ADD, reflected=True)) -> Any:
-        return self if type(other) is int and other == 0 else add(self, other)  # as in the engine: where sum() begins
+    def __radd__(self, other: Any) -> Any:
+        return self if type(other) is int and other == 0 else self._after(other)  # as in the engine: where sum() begins
 
     def __pow__(self, other: Any, *modulus: Any) -> Any:
         if modulus:
