@@ -313,6 +313,7 @@ class Trace:
         """Break the reference cycles between bodies, so that millions of small objects are freed at once."""
         for body in self.bodies:
             body.calls.clear()
+            body._last.clear()
         self.bodies.clear()
 
 
