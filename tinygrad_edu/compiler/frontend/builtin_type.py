@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from inspect import GEN_CREATED, getgeneratorstate
 from types import CellType, FunctionType, GeneratorType
@@ -92,7 +92,7 @@ def _sum(*args: Any, **options: Any) -> Any:
     return sum([x * y for x, y in zip(*vectors, strict=True)])
 
 
-def _factors(thing: Any) -> Sequence[Sequence[Any]] | None:
+def _factors(thing: Any) -> list[list[Any]] | None:
     """Return all x and all y of a generator ``a * b for a, b in zip(x, y)`` that has not begun; None for anything
     else."""
     if type(thing) is not GeneratorType:
@@ -104,22 +104,11 @@ def _factors(thing: Any) -> Sequence[Sequence[Any]] | None:
         return None
     if type(pairs) is not zip:
         return None
-    found = [*map(_whole, pairs.__reduce__()[1])]  # type: ignore[arg-type]
     listed = list(pairs)
-    if len(found) != 2 or {*map(len, found)} != {len(listed)}:
-        found = [*zip(*[(x, y) for x, y in listed], strict=True)] or [(), ()]  # raises what the generator would
+    if listed and len(listed[0]) != 2:
+        listed = [(x, y) for x, y in listed]  # raises what the generator would
+    found = [*map(list, zip(*listed, strict=True))] or [[], []]
     return found[::-1] if swapped else found
-
-
-def _whole(iterator: Any) -> list[Any]:
-    """Return the list that an iterator is about to begin: all sums with this list are seen to have the same vector."""
-    if type(iterator) is not _LIST_ITERATOR:
-        return []
-    _, (items,), *place = iterator.__reduce__()
-    return items if place == [0] else []
-
-
-_LIST_ITERATOR = type(iter([]))
 
 
 def _products(a: Any) -> tuple[Any, Any]:
