@@ -284,7 +284,7 @@ class Trace:
             or None in a record that is only compared with another one.
         bodies: every body, the function's own last.
         values: the parameters as they were when the trace began, in the order of their array.
-        kept: Values that must live as long as the trace, since the record refers to their identity.
+        kept: what must live as long as the trace, since the record refers to its identity.
         careful: whether the function catches errors, so that an operation without an answer would be a decision: how,
             as :func:`tinygrad_edu.compiler.frontend.catching.catches` says.
         tensors: by identity of a list its shape and its number.
@@ -723,10 +723,11 @@ def site_here(depth: int, body: Body | None = None) -> int:
     if places is None:
         return 0
     frame = sys._getframe(depth)
-    # By the identity of the code, whose hash is that of all its instructions; ``sites`` keeps it.
+    # By the identity of the code, whose hash is that of all its instructions.
     while (number := places.get(key := (id(frame.f_code), frame.f_lasti))) is None:
         if frame.f_globals.get("__name__") not in transparent or frame.f_back is None:
             # One line may have several positions: Python moves calls when it optimizes them.
+            trace.kept.append(frame.f_code)
             number = places[key] = trace.sites.setdefault((frame.f_code, frame.f_lineno), len(trace.sites) + 1)
             break
         frame = frame.f_back
