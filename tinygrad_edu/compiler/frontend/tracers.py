@@ -189,10 +189,12 @@ class Body:
     def row(self, xs: Sequence[Any], side: int) -> tuple[tuple[int, ...], bool]:
         """Return the same, as the one tuple that all dot products with this vector share, and whether it has no numbers
         of the program; the last vector of each side is remembered."""
+        row: tuple[tuple[int, ...], bool] | None
         last, row = self._last[side]
-        if len(last) != len(xs) or not all(map(is_, last, xs)):
+        if row is None or len(last) != len(xs) or not all(map(is_, last, xs)):
             nodes = tuple(self.vector(xs))
-            if (row := self._rows.get(nodes)) is None:
+            row = self._rows.get(nodes)
+            if row is None:
                 row = self._rows[nodes] = nodes, self.constants.isdisjoint(nodes)
             self._last[side] = [*xs], row
         return row

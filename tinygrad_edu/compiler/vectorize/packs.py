@@ -161,13 +161,13 @@ class _Packing:
                     ("mul", loops, (spread(a, left[1], len(loops)), spread(b, right[1], len(loops))), count)
                 )
             else:
-                grid_a, grid_b = (term_grid(side, box) for side in segment)
+                grid_a, grid_b = term_grid(segment[0], box), term_grid(segment[1], box)
                 ragged = (grid_a < 0).any() and grid_a.ndim > len(box[1])
                 a, b = self.block.operand(grid_a, pad=0.0 if ragged else None), self.block.operand(grid_b)
                 out_later.append(("mul", grid_a.shape, (a, b), count))
         singles_left: list[Operand] = []
-        for segment in sorted(plain, key=lambda s: s is not main):
-            grid = term_grid(segment, box)
+        for terms in sorted(plain, key=lambda s: s is not main):
+            grid = term_grid(terms, box)
             if grid.ndim == len(box[1]):
                 singles_left.append(self.block.operand(grid))
             else:
