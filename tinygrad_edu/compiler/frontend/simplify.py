@@ -11,7 +11,7 @@ each other; the packs of packs.py are made of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,35 +192,28 @@ def _complete_sums(body: Body, nodes: list[Node], alias: list[int]) -> None:
     lines = {line for line, _ in wanted}
     wrapped: dict[tuple[int, int], Node] = {}
     out: list[Node] = []
+
+    def completed(line: Any, slot: Any, x: int) -> int:
+        result = x
+        for reduction, term in wanted.get((line, slot), ()):
+            if kind[x] == term:
+                op, site = of[reduction]
+                if (x, site) not in wrapped:
+                    new = body.add(ops.ADD, (x,), site)._node
+                    alias.append(new)
+                    wrapped[x, site] = Node(new, op, (x,), nodes=0, site=site)
+                    out.append(wrapped[x, site])
+                result = wrapped[x, site].result
+        return result
+
     for node in nodes:
-        replaced: dict[tuple[Any, int], int] = {}
-        for slot, x in _operands(node) if kind[node.result] in lines else ():
-            for reduction, term in wanted.get((kind[node.result], slot), ()):
-                if kind[x] == term:
-                    op, site = of[reduction]
-                    key = (x, site)
-                    if key not in wrapped:
-                        new = body.add(ops.ADD, (x,), site)._node
-                        alias.append(new)
-                        wrapped[key] = Node(new, op, (x,), nodes=0, site=site)
-                        out.append(wrapped[key])
-                    replaced[slot, x] = wrapped[key].result
-        if replaced:
-            node.left = tuple([replaced.get(("left", x), x) for x in node.left])
-            node.right = tuple([replaced.get(("right", x), x) for x in node.right])
-            if node.op is not SUM:
-                node.args = tuple([replaced.get((slot, x), x) for slot, x in enumerate(node.args)])
+        if (line := kind[node.result]) in lines:
+            node.left = tuple([completed(line, "left", x) for x in node.left])
+            node.right = tuple([completed(line, "right", x) for x in node.right])
+            if node.op is not SUM:  # the plain terms of a sum have no role
+                node.args = tuple([completed(line, slot, x) for slot, x in enumerate(node.args)])
         out.append(node)
     nodes[:] = out
-
-
-def _operands(node: Node) -> Iterator[tuple[Any, int]]:
-    """Return the operands of a node, each with its role; the plain terms of a sum have none."""
-    for a, b in zip(node.left, node.right, strict=True):
-        yield "left", a
-        yield "right", b
-    if node.op is not SUM:
-        yield from enumerate(node.args)
 
 
 def _one_node_per_call(backwards: list[Node]) -> list[Node]:
