@@ -11,7 +11,7 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
-    "tinygrad_edu/compiler": 12_860,
+    "tinygrad_edu/compiler": 12_895,
     "gpt": 11_190,
     "viz": 15_230,  # without the playground
     "viz/play": 6_900,
