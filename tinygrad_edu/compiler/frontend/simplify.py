@@ -75,7 +75,7 @@ class Normal:
 
     def free(self) -> None:
         """Forget everything that has one entry for each node."""
-        for column in (self.nodes, self.alias, self.body.ops, self.body.args, self.body.sites):
+        for column in (self.nodes, self.alias, self.body.ops, self.body.args, self.body.sites, self.body.rows):
             column.clear()
 
 

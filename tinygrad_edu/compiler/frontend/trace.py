@@ -129,6 +129,7 @@ def trace(
             result = function(*leaves)
             subscripts.check(record.rows.values())
         close(body, result)
+    record.values.clear()
     return record
 
 

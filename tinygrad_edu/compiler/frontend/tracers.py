@@ -105,7 +105,7 @@ class Body:
         self.structure: Any = None
         self._floats: dict[float, int] = {}  # constants once more, by number
         self._known: dict[Any, int] = {}  # constants, imported and captured Values, tables: their number
-        self._rows: dict[tuple[int, ...], tuple[tuple[int, ...], bool]] = {}
+        self.rows: dict[tuple[int, ...], tuple[tuple[int, ...], bool]] = {}  # see row()
         self._last: list[Any] = [([], None)] * 2
         self.constants: set[int] = set()  # the nodes that are numbers of the program
         self.parameters: dict[int, list[int]] = {}  # the nodes by tensor and place; −1 where none is recorded
@@ -193,9 +193,9 @@ class Body:
         last, row = self._last[side]
         if row is None or len(last) != len(xs) or not all(map(is_, last, xs)):
             nodes = tuple(self.vector(xs))
-            row = self._rows.get(nodes)
+            row = self.rows.get(nodes)
             if row is None:
-                row = self._rows[nodes] = nodes, self.constants.isdisjoint(nodes)
+                row = self.rows[nodes] = nodes, self.constants.isdisjoint(nodes)
             self._last[side] = [*xs], row
         return row
 
