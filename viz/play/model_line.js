@@ -5,6 +5,7 @@ MODELS.line = class {
 
   constructor(settings) {
     this.settings = { ...settings };
+    this.asked = settings;  // what the page said last; undo changes this.settings
     this.version = 0;
     this.put(readPoints(settings.points) ?? readPoints("1,2.1 2,3.9 3,6.1 4,7.8 5,10"), Number(settings.w), Number(settings.b));
   }
@@ -54,10 +55,11 @@ MODELS.line = class {
   change(settings) {
     const before = this.settings;
     this.settings = { ...settings };
+    this.asked = settings;
     const points = settings.points !== before.points && settings.points !== writtenPoints(this.points) ? readPoints(settings.points) : null;
     if (points) this.put(points);
-    else if (settings.error !== before.error) this.put(this.points);
     else if (settings.seed !== before.seed) this.put(this.drawn(settings.seed));
+    else if (settings.error !== before.error) this.put(this.points);
     const w = Number(settings.w), b = Number(settings.b);
     if ((settings.w !== before.w || settings.b !== before.b) && Number.isFinite(w + b) && (w !== this.start.w || b !== this.start.b)) this.place(w, b);
   }
@@ -136,7 +138,7 @@ MODELS.line = class {
     const { points, w, b, loss, start, since, run, best, settings, exploding } = this, [dw, db] = this.grads;
     return {
       points: points.map(point => [...point]), text: writtenPoints(points), w, b, dw, db, loss, start, since, best, least: this.leastSquares(), limit: this.limit(), exploding, key: this.key(), ranges: this.ranges(),
-      path: run.path.map(point => [...point]), curve: { steps: [...run.steps], losses: [...run.losses] }, error: settings.error, echo: { points: settings.points, w: settings.w, b: settings.b },
+      path: run.path.map(point => [...point]), curve: { steps: [...run.steps], losses: [...run.losses] }, error: settings.error, echo: { points: this.asked.points, w: this.asked.w, b: this.asked.b, error: this.asked.error },
     };
   }
 };

@@ -30,8 +30,8 @@ MODELS.point = class {
     this.loss = tape.data[root];
     this.log = StepLog.record(nodes, order.indexOf(root), order.map(node => tape.data[node]));
     for (const name of this.formula.inputs) {
-      const wanted = Math.max(5, 1.2 * Math.abs(this.values[name]));
-      if (!(this.ranges[name] >= wanted)) this.ranges[name] = [5, 10, 20, 50].find(x => x >= wanted) ?? 10 ** Math.ceil(Math.log10(wanted));
+      const size = Math.abs(this.values[name]), wanted = Math.max(2, 1.4 * size);
+      if (!(this.ranges[name] >= size)) this.ranges[name] = [2, 5, 10, 20, 50].find(x => x >= wanted) ?? 10 ** Math.ceil(Math.log10(wanted));
     }
   }
   get leaf() { return this.formula.inputs.includes(this.settings.leaf) ? this.settings.leaf : this.formula.inputs[0]; }

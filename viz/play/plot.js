@@ -129,13 +129,14 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     const Y = y => floor - ((f(y) - bottom + (scale ? margin : 0)) / (top - bottom + 2 * margin || 1)) * (floor - 6);
     context.textBaseline = "middle";
     context.lineWidth = 1;
-    const marks = scale ? ticks(bottom, top, 3).map(t => 10 ** t) : ticks(low, high, Math.max(2, Math.floor(height / 50)));
+    const powers = scale ? ticks(bottom, top, Math.min(4, Math.ceil(top - bottom) || 1)).filter(Number.isInteger).map(t => 10 ** t) : [];
+    const marks = powers.length > 1 ? powers : ticks(low, high, scale ? 3 : Math.max(2, Math.floor(height / 50)));
     for (const y of marks) {
       context.strokeStyle = color("frame-1");
       line(context, left, Y(y), width, Y(y));
       context.fillStyle = color("faint");
       context.textAlign = "right";
-      context.fillText(scale && y >= 1e4 ? short(y) : number(y), left - 6, Y(y));
+      context.fillText(scale ? short(y, 3) : number(y), left - 6, Y(y));
     }
     context.textAlign = "center";
     context.textBaseline = "alphabetic";

@@ -210,7 +210,7 @@ screen("line", {
     rate: slider("learning rate", 0.01, { min: 0.0001, max: 1, log: true, live: true }),
     error: choice("error", "squared", { squared: "squared", absolute: "absolute" }, { live: true }),
     squares: tick("errors", true, { live: true }),
-    least: tick("best line", false, { live: true }),
+    least: tick("least squares", false, { live: true }),
     tried: hidden("", { live: true }),
     seed: hidden("1", { live: true }),
     speed: hidden("10", { live: true }),
@@ -297,7 +297,7 @@ screen("line", {
         if (echo.points !== settings.points) frame.points = placed();
         if (echo.w !== settings.w || echo.b !== settings.b) [frame.w, frame.b] = [Number(settings.w), Number(settings.b)];
         now = frame;
-        if (echo.points === settings.points && echo.w === settings.w && echo.b === settings.b) {
+        if (Object.entries(echo).every(([name, value]) => settings[name] === value)) {
           hand = { w: frame.w, b: frame.b };
           const wanted = { points: frame.text, w: String(start.w), b: String(start.b), error: frame.error };
           if (Object.entries(wanted).some(([name, value]) => settings[name] !== value)) play.set(wanted);

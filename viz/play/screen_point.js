@@ -4,7 +4,7 @@ const FORMULAS = {
   "a used twice": ["b = a + a\nL = a * b", "a=3"],
   "a yes-or-no loss": ["p = sigmoid(w*2 + b)\nL = -log(p)", "w=-1 b=0.5"],
   "two bends": ["L = x**3 - 3*x", "x=-0.5"],
-  "two valleys": ["L = x**4 - 3*x**2 + x", "x=-0.5"],
+  "two valleys": ["L = 5*x**4 - 10*x**2 + x", "x=-0.5"],
 };
 const FIRST_FORMULA = FORMULAS["(a·b + c)·f"];
 
@@ -40,7 +40,7 @@ function leafRows(place, { change, choose, trouble }) {
       slider.dataset.value = value;
       slider.setAttribute("aria-valuetext", short(value));
       if (document.activeElement !== field) field.value = written(Number(value.toPrecision(5))).replace("-", "−");
-      slope.textContent = `∂${result} ${grad === null ? "–" : signed(grad)}`;
+      slope.textContent = `∂${result} ${grad === null ? "–" : signed(grad + 0)}`;
       slope.title = `∂${result}/∂${name} = ${grad}: how fast ${result} changes when ${name} grows`;
       slope.className = `slope ${signWord(grad)}`;
       if (choose) button.setAttribute("aria-pressed", name === chosen);
@@ -90,10 +90,10 @@ function graphPicture(place, { explain, choose }) {
     });
     const focused = [...place.querySelectorAll(".node")].indexOf(document.activeElement);
     place.replaceChildren(svg);
-    for (const { path, text } of lineOf) {
-      const middle = path.getPointAtLength(path.getTotalLength() / 2);
-      give(text, { x: middle.x, y: middle.y - 6 });
-    }
+    lineOf.forEach(({ path, text }, i) => {
+      const middle = path.getPointAtLength(path.getTotalLength() / 2), twin = edges.findIndex(edge => edge.a === edges[i].a && edge.b === edges[i].b);
+      give(text, { x: middle.x, y: middle.y + (twin < i ? 19 : -6) });  // the second of two edges between the same boxes has it below
+    });
     if (focused >= 0) svg.querySelectorAll(".node")[focused]?.focus();
     drawnAs = { svg, width: width + 12, height: height + 12, across, lineOf, boxOf };
   }
@@ -104,7 +104,7 @@ function graphPicture(place, { explain, choose }) {
     if (svg.getAttribute("width") !== String(width * scale)) give(svg, { width: width * scale, height: height * scale });
   }
   new ResizeObserver(() => { if (latest) draw(latest); }).observe(place);
-  const brief = x => (x === null ? "–" : /e/.test(short(x)) ? short(x, 2) : short(x));
+  const brief = x => (x === null ? "–" : /e/.test(short(x)) ? short(x, 2) : short(x + 0));  // + 0: no −0
   const word = (x, more = "") => `number ${more} ${x > 0 ? "positive" : x < 0 ? "negative" : ""}`;
   function draw(frame) {
     latest = frame;
@@ -148,7 +148,9 @@ function curvePicture(place, move) {
     if (!data) return;
     const size = fontSize(), { xs, ys, range, slope } = data, left = 40, floor = height - size * 1.5;
     const sorted = Array.from(ys).filter(Number.isFinite).sort((a, b) => a - b), at = share => sorted[Math.round(share * (sorted.length - 1))];
-    let low = Math.min(at(0.02) ?? 0, data.y), high = Math.max(at(0.98) ?? 1, data.y);
+    let low = at(0.02) ?? 0, high = at(0.98) ?? 1;
+    const middle = at(0.5) ?? 0, [down, up] = [middle - low, high - middle];  // of what grows fast, the beginning
+    [low, high] = [Math.min(data.y, up > 0 ? Math.max(low, middle - 3 * up) : low), Math.max(data.y, down > 0 ? Math.min(high, middle + 3 * down) : high)];
     if (!(high - low > 1e-12 * Math.abs(high))) { low -= 1; high += 1; }
     const margin = (high - low) * 0.12;
     [low, high] = [low - margin, high + margin];
@@ -159,7 +161,7 @@ function curvePicture(place, move) {
       context.strokeStyle = color(Math.abs(y) < 1e-9 ? "faint" : "frame-1");
       line(context, left, Y(y), width, Y(y));
       context.fillStyle = color("faint");
-      context.fillText(number(Number(y.toPrecision(6))), left - 4, Y(y));
+      context.fillText(short(y, 3), left - 4, Y(y));
     }
     context.textBaseline = "alphabetic";
     context.textAlign = "center";
@@ -329,7 +331,7 @@ screen("point", {
         } else moved.textContent = "";
         drawWalk();
       },
-      status: () => (now ? `${plural(play.step, "step")} downhill  ·  ${result} = ${short(now.value)}` : ""),
+      status: () => (now ? `${plural(now.since, "step")} downhill  ·  ${result} = ${short(now.value + 0)}` : ""),
       run: () => now?.since ?? 0,  // steps since the numbers in the address
       python: (settings, frame) => pythonOfPoint(settings, frame),
     };

@@ -238,7 +238,7 @@ def test_an_exploding_rate_tells_the_largest_stable_one(screen: Opened) -> None:
     screen.press("#play")
     screen.until("document.body.dataset.error !== ''")
     assert "leaps over the valley" in screen.text("#trouble-text")
-    assert "= 0.0845" in screen.text(".told")
+    screen.until("document.querySelector('.told').textContent.includes('= 0.0845')")
     screen.press("#trouble-back")
     screen.until("document.querySelector('#trouble').hidden && /rate=0.0[78]/.test(location.hash)")
     assert "= 0.0845" in screen.text(".told")
