@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--best is about a run: give its folder, too")
     assets, facts = trained(this, _SNAPSHOTS) if this else ({}, {})
     corpus, text, training = _text(options, this)
-    print("Compiling the models that train in the page ...", flush=True)
+    print("Making the page; the first time, models are compiled for it ...", flush=True)
     made, missing = trainer.steps(corpus)
     page = play_page({**assets, **made, **(text if made else {})}, {**facts, "train": {**training, **missing}})
     out = Path(options.out) if options.out else (this.folder if this else Path()) / PAGE

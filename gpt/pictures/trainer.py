@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import compiler
+from tinygrad_edu.files import cache_folder, write_atomically
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data.corpus import Corpus
@@ -37,8 +42,24 @@ def steps(corpus: Corpus | None) -> tuple[dict[str, bytes], dict[str, Any]]:
     for name, changes in SIZES.items():
         shape = GPTConfig(**{**PRESETS[name].model, "vocab_size": vocab_size})
         train = TrainConfig(**{**PRESETS[name].train, **changes, "threads": 1})
-        found[f"step-{name}"] = untrained(shape, train).packed()
+        found[f"step-{name}"] = _kept(shape, train)
     return found, {}
+
+
+def _kept(shape: GPTConfig, train: TrainConfig) -> bytes:
+    """Return a module from the cache folder, where it is kept until the code that makes it changes."""
+    digest = hashlib.sha256(f"{version('llvmlite')} {shape!r} {train!r}".encode())
+    for package in (compiler.__file__, __file__):
+        for source in sorted(Path(package).parents[1].rglob("*.py")):
+            digest.update(source.read_bytes())
+    kept = cache_folder() / "play" / f"{digest.hexdigest()}.wasm"
+    with contextlib.suppress(OSError):
+        return kept.read_bytes()
+    made = untrained(shape, train).packed()
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, made)
+    return made
 
 
 def text_asset(

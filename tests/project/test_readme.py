@@ -49,6 +49,8 @@ def test_commands_work(command: str, folder: Path) -> None:
         words += [] if "--out" in words else ["--out", "runs/shakespeare-small"]
     if "--resume" in words:
         words = [*_without(words, "--steps"), "--steps", "4"]
+    if words[0] == "play":
+        words = ["gpt", *words, "--data", "my.txt", "--no-open"]
     if words[0] == "lesson":
         words = ["lessons", *words[1:], *["--fast"] * (len(words) > 1 and words[1] not in ("export", "errata"))]
         words += ["--only", "1", "2"] * ("site" in words)  # the other lessons are tested elsewhere

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class WasmModule:
         write_atomically(where / "step.json", json.dumps(self.description, indent=1) + "\n")
         write_atomically(where / "step.js", (Path(__file__).parent / "step.js").read_bytes())
 
-    def packed(self) -> bytes:
+    def packed(self) -> builtins.bytes:
         """Return the module for pages that hold it deflated, at two thirds of the size; ``load`` unpacks it.
 
         Most of a module is tables of 64-bit numbers that are small: the first bytes of all come first, then the second
