@@ -274,7 +274,7 @@ function build(place, play) {
     if (frame.written === shownTen || JSON.stringify(frame.written) === JSON.stringify(shownTen)) return;
     const { step, names } = shownTen = frame.written;
     ten.replaceChildren(...names.map(({ name, known }) => element("li", { class: known ? "known" : "" }, element("button", { type: "button", title: known ? "in the list" : "new", onclick: () => play.set({ name }) }, name || "(no letter)"), known ? element("small", {}, " in the list") : null)));
-    since.textContent = `Step ${step.toLocaleString("en-US")}: ${names.filter(one => !one.known).length} of 10 are new. Click one.`;
+    since.textContent = `Step ${step.toLocaleString("en-US")}: ${names.filter(one => !one.known).length} of 10 are new.`;
   }
 
   // The letters of the typed name: a bar of surprise above each, and below where each head looks when it predicts the letter.
@@ -304,8 +304,7 @@ function build(place, play) {
     });
     letters.querySelectorAll(".look").forEach(button => {
       const [l, h, j] = button.dataset.look.split(":").map(Number), { from, weights } = looks[l][h][at - 1], w = weights[j - from];
-      button.style.background = w === undefined ? "transparent" : `color-mix(in srgb, var(--positive) ${Math.round(100 * w)}%, var(--paper))`;
-      button.style.color = w > 0.5 ? "var(--paper)" : "var(--ink)";
+      button.style.background = w === undefined ? "transparent" : `color-mix(in srgb, var(--positive) ${Math.round(50 * w)}%, var(--paper))`;  // at most half: the number stays readable
       put(button, w === undefined ? "" : String(Math.round(100 * w)));
       button.disabled = w === undefined;
       button.setAttribute("aria-label", w === undefined ? "not seen" : `layer ${l + 1}, head ${h + 1}: ${Math.round(100 * w)} % on letter ${j}`);
