@@ -3,6 +3,14 @@
 {
 const VIEWS = { flow: "Numbers, left to right", heads: "All heads", off: "Switch parts off", time: "While it learned" };
 const LEVELS = [0.5, 0.2, 0.05, 0.01], LEVEL_WORDS = ["over 50 %", "20 %", "5 %", "1 %", "less"];
+// What is computed at one position: key, title, width, caption.
+const FLOW = [
+  ["in", "vector", 84, ""], ["ln_1", "norm", 84, "one size for all"], ["q", "query", 44, "seeks"], ["k", "key", 44, "is found"], ["v", "value", 44, "gives"],
+  ["scores", "query · key", 200, "one score for each character"], ["weights", "softmax", 200, "how much it looks where"], ["mix", "mix", 44, "Σ w · v"],
+  ["attn", "attention", 84, "of all heads"], ["mid", "vector +", 84, "bypass + attention"], ["ln_2", "norm", 84, "one size for all"], ["act", "MLP units", 180, ""],
+  ["mlp", "MLP", 84, "what it adds"], ["out", "vector +", 84, "bypass + MLP"], ["ln_f", "last norm", 84, "one size for all"],
+  ["logits", "scores", 200, "one for each character"], ["chance", "softmax", 200, "probability of each"],
+];
 const FREE = 0.005;  // a change of the loss that nobody would notice
 const MOST_BARS = 7;
 const shown = character => ({ "\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍" })[character] ?? character;
@@ -33,7 +41,7 @@ function cells(place, play, hover, { title, caption = "", width, height = 84 }) 
       const [left, top] = [(i % columns) * cw, Math.floor(i / columns) * ch];
       context.fillStyle = shade((letters ? 0.55 : 1) * x / most);
       context.fillRect(left, top, cw + 0.4, ch + 0.4);
-      if (letters) {
+      if (letters && cw >= 8 * scale()) {
         context.fillStyle = color("ink");
         context.font = `${14 * scale()}px "DejaVu Sans Mono", Menlo, Consolas, monospace`;
         context.textAlign = "center";
@@ -164,44 +172,15 @@ screen("read", {
     // --- views ---------------------------------------------------------------------------------------------------------
     const PANELS = {
       flow(panel) {
-        const top = element("div", { class: "flow" }), parts = {}, groups = {};
-        const arrow = text => top.append(element("span", { class: "arrow", "aria-hidden": "true" }, text));
-        const add = (key, title, width, caption, into = top) => { parts[key] = cells(into, play, hover, { title, width, caption }); };
+        const top = element("div", { class: "flow" }), parts = {}, trio = element("div", { class: "trio" });
         const square = count => { const rows = [16, 12, 10, 8, 6, 5, 4, 3, 2].find(n => count % n === 0 && count / n >= n) ?? 1; return count / Math.min(rows, 8 * Math.ceil(count / 256)); };
         const letter = element("div", { class: "stage" }, element("h3", {}, "character"), element("div", { class: "letter" }), element("p", {}, ""));
         top.append(letter);
-        arrow("→");
-        add("in", "vector", 84, "character + position");
-        arrow("→");
-        add("ln_1", "norm", 84, "one size for all");
-        arrow("→");
-        groups.qkv = element("div", { class: "trio" });
-        top.append(groups.qkv);
-        for (const [key, title, caption] of [["q", "query", "seeks"], ["k", "key", "is found"], ["v", "value", "gives"]]) add(key, title, 44, caption, groups.qkv);
-        arrow("→");
-        add("scores", "query · key", 200, "one score for each character");
-        arrow("→");
-        add("weights", "softmax", 200, "how much it looks where");
-        arrow("→");
-        add("mix", "mix", 44, "Σ w · v");
-        arrow("→");
-        add("attn", "attention", 84, "of all heads");
-        arrow("→");
-        add("mid", "vector +", 84, "bypass + attention");
-        arrow("→");
-        add("ln_2", "norm", 84, "one size for all");
-        arrow("→");
-        add("act", "MLP units", 180, "");
-        arrow("→");
-        add("mlp", "MLP", 84, "what it adds");
-        arrow("→");
-        add("out", "vector +", 84, "bypass + MLP");
-        arrow("→");
-        add("ln_f", "last norm", 84, "one size for all");
-        arrow("→");
-        add("logits", "scores", 200, "one for each character");
-        arrow("→");
-        add("chance", "softmax", 200, "probability of each");
+        for (const [key, title, width, caption] of FLOW) {
+          const into = "qkv".includes(key) ? trio : top;
+          if (!"kv".includes(key)) top.append(element("span", { class: "arrow", "aria-hidden": "true" }, "→"), ...(key === "q" ? [trio] : []));
+          parts[key] = cells(into, play, hover, { title, width, caption });
+        }
         const on = element("button", { type: "button", class: "on", onclick: () => play.set({ layer: String(frame.layer + 1) }) });
         top.append(on);
         panel.append(top);
@@ -215,7 +194,7 @@ screen("read", {
             own.card.hidden = !stage;
             if (!stage) continue;
             if (key === "scores" || key === "weights") own.show(stage, { columns: grid, letters: read });
-            else if (key === "logits" || key === "chance") own.show(stage, { columns: n => Math.ceil(n / 4), letters: frame.alphabet, width: Math.max(120, 12 * Math.ceil(frame.alphabet.length / 4)) });
+            else if (key === "logits" || key === "chance") own.show(stage, { columns: n => Math.ceil(n / 4), letters: frame.alphabet, width: Math.max(120, Math.min(400, 12 * Math.ceil(frame.alphabet.length / 4))) });
             else if (["q", "k", "v"].includes(key)) own.show(stage, { columns: n => Math.ceil(n / 8) });
             else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: `head ${layer}.${head}` });
             else own.show(stage, { columns: square, ...(key === "in" ? { caption: layer ? `from layer ${layer - 1}` : config.positions === "learned" ? "character + position" : "of the character" } : key === "act" ? { caption: `${config.mlp_ratio * config.n_embd} times ${config.activation}` } : {}) });
