@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_895,
     "gpt": 11_190,
     "viz": 15_230,  # without the playground
-    "viz/play": 6_900,
+    "viz/play": 7_000,
     "lessons": 8_375,
 }
 

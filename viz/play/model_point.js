@@ -137,7 +137,7 @@ MODELS.point = class {
     }
     return {
       text: formula.text, problem: this.problem, echo: { formula: this.settings.formula, numbers: this.settings.numbers }, undone: this.undone,
-      start: writtenNumbers(this.start), since: this.since, python: formula.python(), root: log.root, value: this.loss, result: log.name(log.root), moved: this.moved, leaf: this.leaf,
+      start: writtenNumbers(this.start), since: this.since, python: formula.python(), root: log.root, value: this.loss, result: log.nodes[log.root].constant ? "the result" : log.name(log.root), moved: this.moved, leaf: this.leaf,
       inputs: formula.inputs.map((name, i) => ({ name, value: this.values[name], grad: graph.tape.grad[graph.inputs[i]], range: this.ranges[name], node: used(name) })),
       nodes: log.nodes.map((n, i) => ({
         name: log.name(i), op: n.op, symbol: n.inputs.length ? OPS[n.op].symbol : "", leaf: n.leaf, constant: n.constant, value: shown.data[i], grad: shown.gradients[i],

@@ -17,7 +17,7 @@ function pointPlot(place, { change, select }) {
     const { X, Y } = view;
     grid.replaceChildren(
       ...ticks(x1, x2, width / 90).flatMap(x => [lineAt(X(x), 0, X(x), height, x ? "grid" : "axis"), text(X(x) + 4, height - 5, number(Number(x.toPrecision(6))), "start")]),
-      ...ticks(y1, y2, height / 60).flatMap(y => [lineAt(0, Y(y), width, Y(y), y ? "grid" : "axis"), text(4, Y(y) - 4, number(Number(y.toPrecision(6))), "start")]));
+      ...ticks(y1, y2, height / 60).flatMap(y => [lineAt(0, Y(y), width, Y(y), y ? "grid" : "axis"), ...(Y(y) > 18 ? [text(4, Y(y) - 4, number(Number(y.toPrecision(6))), "start")] : [])]));
   }
   const rounded = (x, range) => { const unit = 10 ** Math.floor(Math.log10(range / 100)); return Number((Math.round(x / unit) * unit).toPrecision(8)); };
   const at = event => { const box = svg.getBoundingClientRect(); return [rounded(view.x(event.clientX - box.x), view.x2 - view.x1), rounded(view.y(event.clientY - box.y), view.y2 - view.y1)]; };
@@ -313,6 +313,7 @@ screen("line", {
         drawMap(frame, free() ? map : null, tries);
         chart.draw({ series: [{ name: "loss", color: "ink", xs: frame.curve.steps, ys: frame.curve.losses }], lines: [{ name: "best possible", y: frame.best.loss }] });
       },
+      status: () => (now ? `step ${now.since.toLocaleString("en-US")}  ·  loss ${short(now.loss)}` : ""),
       run: () => now?.since ?? 0,
       python: (settings, frame) => pythonOfLine(settings, frame),
     };

@@ -52,13 +52,14 @@ function leafRows(place, { change, choose, trouble }) {
 function graphPicture(place, { explain, choose }) {
   let key = "", drawnAs = null, latest = null;
   const symbols = { "*": "×", "-": "−", "/": "÷", neg: "−a", "**": "^" };
-  const title = n => (n.formula && n.formula.length <= 14 ? `${n.name} = ${n.formula}` : n.name);
-  function build(frame) {
-    const across = place.clientWidth > 560;
+  // Titles are formulas as long as there is room for them.
+  function build(frame, full = true) {
+    const across = place.clientWidth > 560, title = n => (full && n.formula && n.formula.length <= 14 ? `${n.name} = ${n.formula}` : n.name);
     const boxes = frame.nodes.map((n, first) => ({ frame: "top", first, height: n.constant ? 34 : 82,
-      width: n.constant ? Math.max(38, 12 * n.name.length + 14) : Math.max(across ? 150 : 126, 10.6 * title(n).length + 24 + (n.symbol ? 12 * (symbols[n.symbol] ?? n.symbol).length + 22 : 0)) }));
+      width: n.constant ? Math.max(38, 12 * n.name.length + 14) : Math.max(across ? 142 : 126, 10.6 * title(n).length + 24 + (n.symbol ? 12 * (symbols[n.symbol] ?? n.symbol).length + 22 : 0)) }));
     const edges = frame.edges.map(edge => ({ a: edge.input, b: edge.node, apart: edge.operand, text: across && !frame.nodes[edge.input].constant ? "+0.0" : "" }));
     const { width, height, lines } = arrange(boxes, edges, new Map(), "top", across, across ? 40 : 46);
+    if (full && across && place.clientWidth / width < 0.74) return build(frame, false);
     const svg = drawn("svg", { viewBox: `-6 -6 ${width + 12} ${height + 12}`, class: "boxes", role: "group", "aria-label": `computation graph of ${frame.result}` });
     const tip = drawn("marker", { id: "graph-tip", viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 11, markerHeight: 11, orient: "auto", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
     const back = drawn("marker", { id: "back", viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 22, markerHeight: 22, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
@@ -161,7 +162,7 @@ function curvePicture(place, move) {
       context.strokeStyle = color(Math.abs(y) < 1e-9 ? "faint" : "frame-1");
       line(context, left, Y(y), width, Y(y));
       context.fillStyle = color("faint");
-      context.fillText(short(y, 3), left - 4, Y(y));
+      context.fillText(short(y + 0, 3), left - 4, Y(y));
     }
     context.textBaseline = "alphabetic";
     context.textAlign = "center";
