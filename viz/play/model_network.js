@@ -165,16 +165,17 @@ MODELS.network = class {
   keep() {
     const { tape, parameters, optimizer, dropout, chosen, order, at, shuffled } = this, { data } = tape;
     return {
-      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), chosen, order, at, shuffled, events: this.events,
+      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), chosen, order, at, shuffled, events: this.events, settings: this.settings,
       drops: dropout.p ? dropout.chance.state() : null, factors: dropout.p ? dropout.factors.map(f => data[f]) : null,
     };
   }
-  back({ weights, optimizer, chosen, order, at, shuffled, events, drops, factors }) {
+  back({ weights, optimizer, chosen, order, at, shuffled, events, settings, drops, factors }) {
     const { data } = this.tape;
     data.set(weights);
     this.before.set(weights);
     this.optimizer.load(optimizer);
     Object.assign(this, { chosen, order, at, shuffled, events });
+    this.note(settings);  // the controls stay where they are
     if (shuffled) this.shuffler.load(shuffled);
     if (drops) this.dropout.chance.load(drops);
     if (factors) this.dropout.factors.forEach((f, i) => { data[f] = factors[i]; });
@@ -183,10 +184,14 @@ MODELS.network = class {
   }
   change(settings) {
     const { optimizer } = this;
-    for (const name of ["rate", "decay"]) if (settings[name] !== this.settings[name]) this.event(name, { [name]: settings[name], [`${name}Before`]: this.settings[name] });
     optimizer.lr = settings.rate;
     optimizer.weightDecay = settings.decay;
+    const before = this.settings;
     this.settings = settings;
+    this.note(before);
+  }
+  note(before) {  // what is another rate or decay than before
+    for (const name of ["rate", "decay"]) if (this.settings[name] !== before[name]) this.event(name, { [name]: this.settings[name], [`${name}Before`]: before[name] });
   }
   event(kind, what) {  // the last of several between two steps is the one that counts
     const { optimizer: { steps: step }, events } = this, old = events.findIndex(one => one.step === step && one.kind === kind);

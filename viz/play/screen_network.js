@@ -80,6 +80,9 @@ const ILLS = {
   exploding: (name, most) => `${name} is exploding: it reaches ${number(most)}.`,
 };
 
+// A setting without a control; what does not look so in an address is left out.
+const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
+
 screen("network", {
   title: "A network", valName: "test",
   lead: "Blue or orange? Press ▶ and watch the neurons bend the plane. Point at a line or a neuron for its numbers; click it to change them.",
@@ -90,7 +93,7 @@ screen("network", {
     wrong: whole("wrong labels", 0, { min: 0, max: 9 }),
     test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%` }),
     batch: whole("batch", 10, { min: 1, max: 60 }),
-    shape: hidden("4-2"),
+    shape: pattern("4-2", /^([1-8](-[1-8]){0,3})?$/),
     activation: choice("activation", "tanh", NET_ACTIVATIONS),
     optimizer: choice("optimizer", "sgd", { sgd: "SGD", momentum: "momentum 0.9", adam: "Adam" }),
     rate: slider("learning rate", 0.1, { min: 0.001, max: 3, log: true, live: true }),
@@ -100,9 +103,10 @@ screen("network", {
     view: choice("view", "plane", { plane: "the plane", hidden: "what layer 1 makes of it" }, { live: true }),
     tests: tick("test points", true, { live: true }),
     slow: tick("slow motion", false, { live: true }),
-    point: hidden("0", { live: true }),
-    pair: hidden("0-1", { live: true }),
-    own: hidden(NET_OWN),
+    point: pattern("0", /^\d{1,3}$/, { live: true }),
+    pair: pattern("0-1", /^\d-\d$/, { live: true }),
+    own: pattern(NET_OWN, /^([0-9a-z]{4}[+-]){2,300}$/),
+    seed: pattern("1", /^\d{1,15}$/),
   },
   tasks: [
     "xor with as few neurons as you can: training loss below 0.05. What does the test loss say?",
@@ -129,11 +133,12 @@ screen("network", {
 
     let built = "", placedAs = "";
     function buildOver() {  // a button for each neuron, and + and − for each layer
-      const key = frame.names.map(names => names.length).join("-");
-      places = netPlaces(frame, net.element.clientWidth, net.element.clientHeight);
-      const placed = `${key}/${net.element.clientWidth}/${net.element.clientHeight}/${selected.layer}-${selected.index}`;
+      const key = frame.names.map(names => names.length).join("-"), { clientWidth: width, clientHeight: height } = net.element;
+      const placed = `${key}/${width}/${height}/${selected.layer}-${selected.index}`;
       if (placed === placedAs) return;
       placedAs = placed;
+      places = netPlaces(frame, width, height);
+      hovered = null;
       if (built !== key) {
         built = key;
         const sizes = shape();
@@ -462,6 +467,7 @@ screen("network", {
         bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: number(size), title: "the mean size of ∂L/∂w, on a logarithmic scale" })), 1);
       },
       python: netProgram,
+      get repeats() { return !frame?.events.length; },  // a link cannot say what was changed on the way
     };
   },
 });

@@ -166,6 +166,22 @@ def test_what_is_changed_on_the_way_is_in_the_program(page: Opened, optimizer: s
     assert "parameters[0].data = 0.75" in text
     assert text.count("optimizer.lr = ") == 1
     compare(page)
+    while page.evaluate("now.step") != 4:  # what was set can be taken back as well
+        undo = page.evaluate("now.undo")
+        page.press("#undo")
+        page.until(f"now.undo === {undo - 1}")
+    page.press("#step")
+    page.until("document.body.dataset.step === '5' && document.body.dataset.busy === ''")
+    assert "step == 4:" in page.python()  # from here on with the rate that was set later
+    compare(page)
+    assert "run=" not in page.evaluate("location.hash")
+
+
+@pytest.mark.browser
+def test_nonsense_in_the_address_is_left_out(page: Opened) -> None:
+    page.open(run=2, shape="99-a", seed="x", own="!!", point="-1", pair="z", batch=1e9, rate="high", data="stars")
+    assert page.data("error") == ""
+    assert page.count(".over .unit") == 7
 
 
 @pytest.mark.browser
