@@ -282,6 +282,18 @@ def test_every_control_can_be_used(opened: Callable[..., Browser]) -> None:
 
 @pytest.mark.browser
 @pytest.mark.native
+def test_the_model_is_read_in_another_screen(opened: Callable[..., Browser]) -> None:
+    browser = opened("&size=tinylm&run=20")
+    browser.evaluate("document.querySelector('[data-leaves]').click()")
+    browser.wait_for("document.body.dataset.screen === 'read' && document.body.dataset.busy === ''", 30)
+    assert browser.evaluate("document.body.dataset.error") == ""
+    assert browser.evaluate("now.frame.config.mlp_ratio") == 2
+    assert browser.evaluate("now.frame.snapshots[0].step") == 20
+    assert browser.evaluate("now.frame.chances.length") == 24  # a row per character of the text
+
+
+@pytest.mark.browser
+@pytest.mark.native
 @pytest.mark.axe
 @pytest.mark.parametrize("look", ["light", "dark", "beamer"])
 def test_the_page_keeps_nobody_out(opened: Callable[..., Browser], look: str) -> None:

@@ -170,7 +170,7 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.strokeStyle = color("paper");
       context.strokeText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
       context.fillStyle = color("faint");
-      context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
+      context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4);
     }
     if (curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X);
   }

@@ -33,7 +33,7 @@ screen("train", {
     over: choice("over", "steps", { steps: "steps", seconds: "seconds" }, { live: true }),
   },
   tasks: [
-    "Before the first step, what is the loss? (Every character is equally likely: ln of their number.) Then press ▶|.",
+    "What is the loss before the first step, and why that? (To it, all characters are equally likely: ln of their number.)",
     "Press ▶. At which step does it pass “letters”, “bigram”, “trigram”? Read what it writes at each of them.",
     "Find the largest learning rate that still learns. Race it against a tenth of it.",
     "Race micro against small, over seconds. Which one is ahead after 5 seconds, which after a minute?",
