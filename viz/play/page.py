@@ -19,11 +19,7 @@ from .engine import class_in_javascript, table_in_javascript
 __all__ = ["SCREENS", "play_page"]
 
 #: The screens, in the order of their tabs.
-SCREENS = tuple(
-    name
-    for name in ("point", "line", "network", "names", "read", "train")
-    if files("viz").joinpath("play", f"screen_{name}.js").is_file()
-)
+SCREENS = ("point", "line", "network", "names", "read", "train")
 
 #: Scripts of the Worker before its models, and of the page before its screens.
 _WORKER = ("chance.js", "scalars.js", "layers.js", "gpt_scalars.js", "expression.js", "reader.js")
@@ -91,8 +87,7 @@ def page_script(screens: Sequence[str] = SCREENS) -> str:
 
 
 def _script(name: str) -> str:
-    file = files("viz").joinpath("play", name)
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    return files("viz").joinpath("play", name).read_text(encoding="utf-8")
 
 
 def _asset(name: str, data: bytes) -> str:

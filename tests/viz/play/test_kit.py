@@ -70,8 +70,9 @@ def opened(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Open]:
     """Open the page at a part of its address; in the end nothing may have been written to the console."""
-    own, script = {"model_demo.js": MODEL, "screen_demo.js": SCREEN}, page._script
-    monkeypatch.setattr(page, "_script", lambda name: own.get(name) or script(name))
+    script = page._script
+    own = {"model_demo.js": MODEL, "screen_demo.js": SCREEN, "screen_demo.css": ""}
+    monkeypatch.setattr(page, "_script", lambda name: own[name] if name in own else script(name))
     file = tmp_path_factory.mktemp("demo") / "play.html"
     page.play_page({"text": b"to be"}, {"answer": 42}, screens=["demo"]).save(file)
     allowed: list[str] = []
