@@ -155,6 +155,10 @@ assert 0.01 * (6**2 + 4**2 + 2**2 + 4**2) == 0.72
 # changed a little. Keep this in mind: it is the reason why learning takes many small steps, and not one large one.
 
 # %% [markdown]
+# **Play.** The same expression with sliders, in the playground that `python3 run.py play` opens: move a leaf and watch
+# every gradient, then find numbers for which `L` is exactly 0 (`play.html#screen=point`).
+
+# %% [markdown]
 # ## When a number is used twice
 #
 # **Predict.** `b = a + a`, and `a` is 3. What is `∂b/∂a`: 1, 2, 3, or 6?

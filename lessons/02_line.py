@@ -145,6 +145,9 @@ viz.flow(loss, calls=calls)
 # Both are negative: more of either makes the loss smaller. And `w` is the one with more leverage, because each error
 # reaches it multiplied by its `x`, up to 5.
 #
+# **Play.** Find the best line with your own hands before a computer may: your points, your `w`, your `b`
+# (`play.html#screen=line`).
+#
 # ## Train it
 
 

@@ -146,6 +146,10 @@ assert min(said[:2]) > 0.8 > 0.2 > max(said[2:])
 assert unseen > 0.9
 
 # %% [markdown]
+# **Play.** A single neuron draws a straight border. Which of the four clouds of points can it divide, and which not?
+# (`play.html#screen=network&layers=0`).
+
+# %% [markdown]
 # ## A hard activation, and how it dies
 #
 # Some teach this example with a harder activation: cut the sum off below 0 and above 1. It is easy to compute by hand.

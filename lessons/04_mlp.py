@@ -231,6 +231,9 @@ assert moments[-1].right == 4
 # The loss begins at 0.25: an answer of 0.5 to everything is wrong by 0.5 each time, and 0.5² = 0.25. A loss that stays
 # at such a number means that a network has learned nothing yet but the average.
 #
+# **Play.** Learn exclusive or with as few neurons as you can, and look at the picture in each of them
+# (`play.html#screen=network&data=xor`).
+#
 # ## Two moons, and three wrong labels
 #
 # Now something closer to life: two clouds of points in the shape of half moons. There are twenty points to learn from;

@@ -331,6 +331,10 @@ assert sure[doubtful] < 0.7
 assert FAST or sum(s > 0.9 for s in sure) > 75
 
 # %% [markdown]
+# **Play.** A spiral needs more layers. Find a network that follows its arms, and watch which layers get a gradient
+# (`play.html#screen=network&data=spiral`).
+
+# %% [markdown]
 # ## Exercises
 #
 # **Exercise 1.** By hand: the scores are 0, ln 2 and ln 5. The three probabilities? The loss if the third is right, and

@@ -267,6 +267,9 @@ assert 4 < mean_length < 8
 # Some can be pronounced, hardly one is a name. The model does not know how long a name is already, nor what came two
 # characters before. It has no memory.
 #
+# **Play.** Paste the names of your own class, train the table, and look up how surprising your own name is
+# (`play.html#screen=names&model=bigram`).
+#
 # ## The held-out names
 #
 # **Predict.** What is the loss of the counted table on the 200 names that it has not seen: lower, a little higher, or

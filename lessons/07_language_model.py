@@ -236,6 +236,9 @@ assert FAST or sum(within) / len(within) < 0.65 * sum(between) / len(between)
 # them is alike, so training has pushed them the same way. (The picture is a shadow: four dimensions, seen from the
 # direction in which they differ most.)
 #
+# **Play.** The same model in the playground: letters that move on their map while it learns
+# (`play.html#screen=names&model=mlp`).
+#
 # ## Let it write
 
 

@@ -348,6 +348,9 @@ viz.flow(loss, calls=calls, split=["Head"])
 # The letter and number tables get their gradient along two paths: through what the called letter asks for, and through
 # what the cards answer.
 #
+# **Play.** A GPT that reads names: point at a letter and see which earlier letters each head looks at
+# (`play.html#screen=names&model=gpt`).
+#
 # ## Which one wins?
 #
 # As in the lessons before, `jit` runs the same scalar program for many games at once; in single scalars this training

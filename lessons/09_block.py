@@ -419,6 +419,9 @@ viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of
 # *Bypass* alone spends its time on becoming quieter. *Both* plays the game.
 
 # %% [markdown]
+# **Play.** Train a GPT on Shakespeare in this page, and race two learning rates (`play.html#screen=train`).
+
+# %% [markdown]
 # ## Exercises
 #
 # **Exercise 1.** Three layers with the slopes 0.5, −1 and 2 in a row. By hand: what remains of a gradient of 1 without

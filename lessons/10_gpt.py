@@ -397,6 +397,10 @@ with record_calls() as calls:
 viz.attention(calls, list(line), kind="Head")
 
 # %% [markdown]
+# **Play.** Train one here, then open it: type a text, see what it expects, and switch a head off
+# (`play.html#screen=train`).
+
+# %% [markdown]
 # ## Keeping keys and values
 #
 # To write the next character, the model reads all earlier ones again. But causal means: nothing later changes what an

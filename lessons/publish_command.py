@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from viz.play.page import play_page
+
 from . import notebook, site
 from .cells import load, load_all
 from .runner import run_all
@@ -55,5 +57,6 @@ def _site(options: argparse.Namespace) -> None:
         start = time.monotonic()
         written.append(site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+    play_page().save(folder / site.PLAYGROUND)
     more = [*site.write_guide(folder), *site.write_errata(folder)]
     print(f"wrote {site.write_contents(written, folder, more)}")

@@ -21,7 +21,7 @@ from . import errata, highlight, markdown
 from .cells import FOLDER, Lesson, lesson_before, whats_new
 from .runner import Shown, page_in_frame
 
-__all__ = ["Entry", "Written", "write_contents", "write_errata", "write_guide", "write_lesson"]
+__all__ = ["PLAYGROUND", "Entry", "Written", "write_contents", "write_errata", "write_guide", "write_lesson"]
 
 Entry = dict[str, str]
 
@@ -44,6 +44,11 @@ class Written:
 
 _IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
 _SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
+#: The page of the playground, in the same folder.
+PLAYGROUND = "play.html"
+_PLAY = re.compile(
+    rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
+)
 _ROOT = 18.0  # pixels of site.css's 1rem
 _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
 _LEAST_SCALE = 0.62  # of a picture's own size: smaller text than this cannot be read, so the reader scrolls instead
@@ -177,7 +182,7 @@ class _Writer:
             if cell.asks:
                 before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
                 words = f'{before}<div class="predict">{mark}{question}</div>'
-            return f'<section class="prose" id="{name}">{words}</section>'
+            return f'<section class="prose" id="{name}">{_with_playground(words)}</section>'
         self._note(name, " ".join(cell.shown.split()))
         code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
         output = "" if shown is None else self._output(i, shown)
@@ -223,6 +228,18 @@ class _Writer:
             f'<figure class="page"><iframe srcdoc="{html.escape(page)}" title="{words}" loading="lazy"></iframe>'
             f'<figcaption><a href="{own}">{words}, on a separate page</a></figcaption></figure>'
         )
+
+
+def _with_playground(words: str) -> str:
+    """HTML with the playground below each paragraph that begins with **Play.** and names an address in it."""
+    return _PLAY.sub(
+        lambda found: (
+            f'<div class="play">{found[1]}<a href="{found[3]}">{PLAYGROUND}</a>{found[4]}</div>'
+            f'<figure class="page"><iframe src="{found[3]}&amp;embed=1" title="the playground" loading="lazy"></iframe>'
+            f'<figcaption><a href="{found[3]}">the playground, on a separate page</a></figcaption></figure>'
+        ),
+        words,
+    )
 
 
 def _folded(kind: str, name: str, summary: str, content: str) -> str:

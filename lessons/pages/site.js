@@ -9,6 +9,7 @@ const paint = theme => {
   for (const frame of document.querySelectorAll("iframe")) {
     const inside = frame.contentDocument?.documentElement;
     if (inside) inside.dataset.theme = theme;
+    else frame.contentWindow?.postMessage({ look: theme }, "*");  // a file of its own: the playground
   }
 };
 document.getElementById("theme").onclick = () => {

@@ -362,6 +362,7 @@ addEventListener("keydown", event => {
 });
 document.addEventListener("visibilitychange", () => { if (document.hidden && now?.running) pause(); });
 addEventListener("hashchange", () => { if (location.hash !== own) open(); });
+addEventListener("message", ({ data }) => { if (parent !== window && LOOKS.includes(data?.look)) look(data.look); });  // the page around this one
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", lookChanged);
 $("tabs").addEventListener("click", event => {
   const link = event.target.closest("[data-screen]");
