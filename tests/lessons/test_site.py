@@ -120,6 +120,16 @@ def test_pages_load_nothing_from_elsewhere(course: Path) -> None:
         assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
 
 
+def test_every_lesson_has_a_screen_of_the_playground(course: Path) -> None:
+    assert (course / "play.html").is_file()
+    for name in PAGES:
+        page = (course / name).read_text(encoding="utf-8")
+        inside, links = (re.findall(rf'{what}="play.html#screen=(\w+)', page) for what in ("src", "href"))
+        assert len(inside) == 1
+        assert {*inside} == {*links}
+        assert inside[0] in ("point", "line", "network", "names", "read", "train")
+
+
 def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
     text = "# %% [markdown]\n# # Lesson 1: A\n# **Question.** Why?\n\n# %%\nx = 1\ny = x / 0\n"
     with pytest.raises(Exception, match=r"01_a.py, line 7: ZeroDivisionError: division by zero"):
@@ -181,15 +191,17 @@ def test_it_opens_without_errors_requests_or_sideways_scrolling(
     size(browser, width, height)
     browser.open((course / name).as_uri())
     assert browser.console == []
-    assert [address for address in browser.requests if not address.startswith(("file:", "data:", "about:"))] == []
+    assert [
+        address for address in browser.requests if not address.startswith(("file:", "data:", "about:", "blob:"))
+    ] == []
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, course: Path) -> None:
     size(browser, 1280, 800)
     browser.open((course / "01_expression.html").as_uri())
-    browser.evaluate("document.querySelector('iframe').scrollIntoView()")
-    inside = "document.querySelector('iframe').contentDocument"
+    browser.evaluate("document.querySelector('iframe[srcdoc]').scrollIntoView()")
+    inside = "document.querySelector('iframe[srcdoc]').contentDocument"
     browser.wait_for(f"{inside}?.querySelector('#where')?.textContent.includes('0')")
     browser.evaluate("document.getElementById('theme').click()")
     assert browser.evaluate(f"{inside}.documentElement.dataset.theme") == "dark"
@@ -303,8 +315,8 @@ def test_tab_reaches_everything_in_the_order_of_the_page(browser: Browser, cours
 def test_the_explorer_runs_in_the_lesson_and_follows_its_theme(browser: Browser, course: Path) -> None:
     size(browser, 1280, 800)
     browser.open((course / "10_gpt.html").as_uri())
-    browser.evaluate("document.querySelector('iframe').scrollIntoView()")
-    inside = "document.querySelector('iframe').contentDocument"
+    browser.evaluate("document.querySelector('iframe[srcdoc]').scrollIntoView()")
+    inside = "document.querySelector('iframe[srcdoc]').contentDocument"
     boxes = f"{inside}?.querySelectorAll('.box').length"
     browser.wait_for(f"{boxes} > 1")
     assert "TinyLM" in browser.evaluate(f"{inside}.body.textContent")

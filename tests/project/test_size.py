@@ -15,7 +15,7 @@ BUDGET = {
     "gpt": 11_190,
     "viz": 15_230,  # without the playground
     "viz/play": 7_000,
-    "lessons": 8_375,
+    "lessons": 8_440,  # with the playground in each lesson
 }
 
 
