@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from gpt.cli import main as gpt
 from viz.play.page import play_page
 
 from . import notebook, site
@@ -57,6 +58,9 @@ def _site(options: argparse.Namespace) -> None:
         start = time.monotonic()
         written.append(site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
-    play_page().save(folder / site.PLAYGROUND)
+    if options.fast:
+        play_page().save(folder / site.PLAYGROUND)  # without the compiled steps
+    else:
+        gpt(["play", "--out", str(folder / site.PLAYGROUND), "--no-open"])
     more = [*site.write_guide(folder), *site.write_errata(folder)]
     print(f"wrote {site.write_contents(written, folder, more)}")
