@@ -4,7 +4,8 @@ const FACTS = JSON.parse(document.getElementById("facts").textContent);
 const $ = id => document.getElementById(id);
 
 function screen(name, what) {
-  SCREENS[name] = { ...what, settings: { ...what.settings, seed: what.settings.seed ?? hidden("1"), speed: what.settings.speed ?? hidden("0", { live: true }) } };
+  const seed = { ...(what.settings.seed ?? hidden("1")), read: text => (/^\d{1,12}$/.test(text) ? text : undefined) };
+  SCREENS[name] = { ...what, settings: { ...what.settings, seed, speed: what.settings.speed ?? hidden("0", { live: true }) } };
 }
 
 // --- settings: how each is read from the address and shown ---------------------------------------------------------------

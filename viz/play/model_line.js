@@ -7,7 +7,7 @@ MODELS.line = class {
     this.settings = { ...settings };
     this.asked = settings;  // what the page said last; undo changes this.settings
     this.version = 0;
-    this.put(readPoints(settings.points) ?? readPoints("1,2.1 2,3.9 3,6.1 4,7.8 5,10"), Number(settings.w), Number(settings.b));
+    this.put(readPoints(settings.points) ?? readPoints("1,2.1 2,3.9 3,6.1 4,7.8 5,10"), lineNumber(settings.w) ?? 0, lineNumber(settings.b) ?? 0);
   }
   // Other points or another kind of error; w and b stay where they are.
   put(points, w = this.w, b = this.b) {
@@ -60,8 +60,8 @@ MODELS.line = class {
     if (points) this.put(points);
     else if (settings.seed !== before.seed) this.put(this.drawn(settings.seed));
     else if (settings.error !== before.error) this.put(this.points);
-    const w = Number(settings.w), b = Number(settings.b);
-    if ((settings.w !== before.w || settings.b !== before.b) && Number.isFinite(w + b) && (w !== this.start.w || b !== this.start.b)) this.place(w, b);
+    const w = lineNumber(settings.w) ?? this.w, b = lineNumber(settings.b) ?? this.b;
+    if ((settings.w !== before.w || settings.b !== before.b) && (w !== this.start.w || b !== this.start.b)) this.place(w, b);
   }
   // Points near some line, with noise.
   drawn(seed) {
@@ -146,4 +146,5 @@ function readPoints(text) {
   const points = text.trim().split(/\s+/).map(part => part.split(",").map(Number));
   return points.length && points.length <= 60 && points.every(point => point.length === 2 && point.every(x => Math.abs(x) <= 1e4)) ? points : null;
 }
+const lineNumber = text => (Math.abs(Number(text)) <= 1e6 ? Number(text) : undefined);  // of w and b
 const writtenPoints = points => points.map(point => point.join(",")).join(" ");

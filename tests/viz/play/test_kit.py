@@ -146,7 +146,8 @@ def test_the_address_is_the_state(opened: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["#screen=nothing", "#screen=demo&rate=x&start=1.5&kind=z&show=yes", "#&=&%", "#run=-3"]
+    "part",
+    ["#screen=nothing", "#screen=demo&rate=x&start=1.5&kind=z&show=yes", "#&=&%", "#run=-3", "#screen=demo&seed=1.5"],
 )
 def test_a_damaged_link_opens_with_what_is_right_in_it(opened: Open, part: str) -> None:
     browser = opened(part)

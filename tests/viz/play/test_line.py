@@ -143,6 +143,15 @@ def test_twenty_steps_equal_python_s(screen: Opened) -> None:
 
 
 @pytest.mark.browser
+def test_damaged_links_open_with_what_is_right_in_them(screen: Opened) -> None:
+    for settings in ({"w": "abc"}, {"w": "1e300"}, {"points": "zz"}, {"seed": "q"}, {"error": "zz"}):
+        screen.open(**settings)
+        assert (screen.data("loss"), screen.data("error")) == ("43.534", "")
+        screen.until("location.hash === '#screen=line'")
+        screen.quiet()
+
+
+@pytest.mark.browser
 def test_training_begins_after_trying(screen: Opened) -> None:
     screen.open()
     assert screen.evaluate("document.querySelector('#play').disabled")

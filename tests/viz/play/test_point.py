@@ -279,6 +279,26 @@ def test_a_link_made_after_a_move_and_steps_shows_the_same(screen: Opened) -> No
 
 
 @pytest.mark.browser
+def test_damaged_links_open_with_what_is_right_in_them(screen: Opened) -> None:
+    for settings in (
+        {"seed": "abc"},
+        {"at": "x"},
+        {"leaf": "q"},
+        {"rate": "x"},
+        {"formula": "(a*b +"},
+        {"formula": ""},
+    ):
+        screen.open(**settings)
+        assert (screen.data("loss"), screen.data("error")) == ("-8", "")
+        assert (screen.text(".problem") != "") == ("formula" in settings)
+        screen.quiet()
+    for formula, loss in (("5", "5"), ("detach(a)", "2"), ("exp(a*400)", "Infinity")):
+        screen.open(formula=formula, numbers="a=2", run=1 if formula == "5" else 0)
+        assert (screen.data("loss"), screen.data("error")) == (loss, "")
+        screen.quiet()
+
+
+@pytest.mark.browser
 def test_a_typed_formula(screen: Opened) -> None:
     screen.open()
     screen.fill("#set-formula", "L = (a*b + c) * ")
