@@ -154,6 +154,7 @@ screen("read", {
       element("section", { class: "card" }, element("div", { class: "top" }, element("h2", {}, "The next character"), element("span", { class: "room" }), rest), element("div", { class: "beside" }, bar, element("div", {}, play.controls("temperature", "topK", "topP"), element("p", { class: "note" }, "Temperature below 1 prefers the likeliest. Top-k keeps k of them; top-p as many as reach this sum.")))),
       tabs);
     place.append(missing, whole, tip);
+    why.hidden = tabs.hidden = true;  // until there is a frame
 
     // What the pointer is on, with today's numbers.
     async function hover(ref, event, on) {
