@@ -294,6 +294,23 @@ def test_the_model_is_read_in_another_screen(opened: Callable[..., Browser]) -> 
 
 @pytest.mark.browser
 @pytest.mark.native
+def test_a_training_that_diverges_goes_back_ten_steps(opened: Callable[..., Browser]) -> None:
+    browser = opened("&size=tinylm&run=15")
+    browser.evaluate("now.settings.rate = 1e30; post('change', { settings: now.settings }); start()")
+    browser.wait_for("document.body.dataset.error !== ''", 20)
+    said, step = browser.evaluate("[document.body.dataset.error, Number(document.body.dataset.step)]")
+    assert re.match(rf"Step {step + 1}: the (loss|gradient) became \w+ at a learning rate of", said)
+    browser.evaluate("document.getElementById('trouble-back').click()")
+    browser.wait_for(f"Number(document.body.dataset.step) <= {step} - 9", 20)
+    assert browser.evaluate("now.settings.rate") == 1  # the largest that the slider has
+    browser.key("ArrowRight")
+    browser.wait_for(f"Number(document.body.dataset.step) > {step} - 10 && document.body.dataset.busy === ''", 20)
+    assert browser.evaluate("document.body.dataset.error") == ""
+    assert browser.evaluate("now.frame.a.rates.at(-1).rate") == 1
+
+
+@pytest.mark.browser
+@pytest.mark.native
 @pytest.mark.axe
 @pytest.mark.parametrize("look", ["light", "dark", "beamer"])
 def test_the_page_keeps_nobody_out(opened: Callable[..., Browser], look: str) -> None:
