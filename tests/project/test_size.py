@@ -12,7 +12,7 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
     "tinygrad_edu/compiler": 12_895,
-    "gpt": 11_190,
+    "gpt": 11_210,
     "viz": 15_230,  # without the playground
     "viz/play": 7_000,
     "lessons": 8_440,  # with the playground in each lesson
