@@ -36,13 +36,13 @@ function sigmoid(a) {
 const relu = a => a > 0 || a !== a ? a : 0;
 function erfc(x) {
   if (x < 0) return 2 - erfc(-x);
-  if (x < 2) {  // a series of positive terms: nothing cancels
+  if (x < 1.5) {  // a series of positive terms: nothing cancels
     let term = x, sum = x;
     for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) { term *= 2 * x * x / (2 * n + 1); sum += term; }
     return 1 - 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
   }
   let fraction = 0;  // the continued fraction, from the outside in
-  for (let n = 200; n > 0; n--) fraction = n / 2 / (x + fraction);
+  for (let n = Math.ceil(10 + 240 / (x * x)); n > 0; n--) fraction = n / 2 / (x + fraction);
   return Math.exp(-x * x) / Math.sqrt(Math.PI) / (x + fraction);
 }
 const gelu = a => a === -Infinity ? 0 : 0.5 * a * erfc(-a * Math.SQRT1_2);
