@@ -253,7 +253,7 @@ MODELS.network = class {
     flat.slice(0, -1).forEach((name, u) => {
       const own = points.map((_, k) => outs[k * flat.length + u]), most = Math.max(...own.map(Math.abs));
       if (ends && own.every(ends)) found.push({ unit: u, name, kind: activation === "relu" || activation === "clip" ? "dead" : "saturated" });
-      else if (most > 100) found.push({ unit: u, name, kind: "exploding", most });
+      else if (most > 100) found.push({ unit: u, name, kind: "exploding" });
     });
     return found;
   }

@@ -75,10 +75,16 @@ function unitFormula(frame, settings, layer, index) {
 }
 const weightName = (frame, layer, index, input) => (input < sourcesOf(frame, layer).length ? `w(${sourcesOf(frame, layer)[input]}→${frame.names[layer][index]})` : `b(${frame.names[layer][index]})`);
 const ILLS = {
-  dead: name => `${name} is dead: its activation is flat at every point, so its weights get gradient 0.`,
-  saturated: name => `${name} is saturated: nearly flat at every point, so its weights hardly get a gradient.`,
-  exploding: (name, most) => `${name} is exploding: it reaches ${number(most)}.`,
+  dead: "dead: flat at every point, so no weight that leads there gets a gradient.",
+  saturated: "saturated: nearly flat at every point, so the weights that lead there hardly get a gradient.",
+  exploding: "exploding: more than 100 at some point.",
 };
+function illText(ill) {
+  return Object.keys(ILLS).flatMap(kind => {
+    const names = ill.filter(one => one.kind === kind).map(one => one.name);
+    return names.length ? [`${names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)} are` : `${names[0]} is`} ${ILLS[kind]}`] : [];
+  }).join(" ");
+}
 
 // A setting without a control; what does not look so in an address is left out.
 const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
@@ -116,7 +122,7 @@ screen("network", {
     "Solve two painted clouds by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
-    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null, said = 0;
+    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null, said = 0, spot = [0, 0];
     const shape = () => (play.settings.shape ? play.settings.shape.split("-").map(Number) : []);
     const reshape = sizes => play.set({ shape: sizes.join("-") });
 
@@ -139,6 +145,7 @@ screen("network", {
       placedAs = placed;
       places = netPlaces(frame, width, height);
       hovered = null;
+      tip.hidden = true;
       if (built !== key) {
         built = key;
         const sizes = shape();
@@ -246,15 +253,18 @@ screen("network", {
         tip.textContent = `${left}${right}\nat the point x₁ ${short(x1, 2)}, x₂ ${short(x2, 2)}; ∂L/∂b = ${short(frame.grads[at.parameter + at.inputs], 3)}`;
       } else {
         const w = frame.weights[at.parameter + input], g = frame.grads[at.parameter + input];
-        tip.textContent = `${weightName(frame, layer, index, input)} = ${short(w)}\n∂L/∂w = ${short(g)}: the next step makes it ${g > 0 ? "smaller" : g < 0 ? "larger" : "neither larger nor smaller"}`;
+        tip.textContent = `${weightName(frame, layer, index, input)} = ${short(w)}\n∂L/∂w = ${short(g)}: the next step makes it ${g > 0 ? "smaller" : "larger"}`;
+        if (g === 0) tip.textContent = tip.textContent.replace(/:.*/, ": no step downhill changes it");
       }
-      const width = netBox.clientWidth;
-      tip.style.left = `${Math.max(0, Math.min(width - tip.offsetWidth, at.x - tip.offsetWidth / 2))}px`;
-      tip.style.top = `${Math.min(at.y + places.size / 2 + 8, netBox.clientHeight - tip.offsetHeight)}px`;
+      const [x, y] = input === undefined ? [at.x, at.y + places.size / 2 - 6] : spot, low = y + 14;
+      tip.style.left = `${Math.max(0, Math.min(netBox.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2))}px`;
+      tip.style.top = `${low + tip.offsetHeight > netBox.clientHeight && y > tip.offsetHeight + 14 ? y - tip.offsetHeight - (input === undefined ? places.size : 14) : low}px`;
     }
     netBox.addEventListener("pointermove", event => {
       if (event.target.closest(".layer")) return;
-      const box = netBox.getBoundingClientRect(), found = find(event.clientX - box.x, event.clientY - box.y);
+      const box = netBox.getBoundingClientRect();
+      spot = [event.clientX - box.x, event.clientY - box.y];
+      const found = find(...spot);
       if (found?.at !== hovered?.at || found?.input !== hovered?.input) hover(found);
       netBox.style.cursor = found ? "pointer" : "";
     });
@@ -300,8 +310,8 @@ screen("network", {
         slope.textContent = `∂L ${short(g, 3)}`;
         slope.className = `slope ${signWord(g)}`;
       });
-      const said = frame.ill.map(one => ILLS[one.kind](one.name, one.most)).join(" ");
-      if (illness.textContent !== said) illness.textContent = said;
+      const text = illText(frame.ill);
+      if (illness.textContent !== text) illness.textContent = text;
     }
 
     // --- slow motion: the same step, part by part ------------------------------------------------------------------------
