@@ -32,6 +32,7 @@ from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tests.viz.play.in_node import run
 from viz import cli as viz_cli
+from viz.play.page import play_page
 
 TOOLS = (Path(__file__).parents[1] / "viz" / "play" / "meddle.js").read_text(encoding="utf-8")
 ROOM = 30  # characters of the models in these tests
@@ -342,6 +343,13 @@ def test_training_never_holds_up_the_page(opened: Callable[..., Browser]) -> Non
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.native
+def test_the_page_keeps_to_its_size_with_all_compiled_steps() -> None:
+    assets, facts = trainer.steps(None)
+    assert list(assets) == [f"step-{name}" for name in trainer.SIZES]
+    assert len(play_page(assets, {"train": facts}).html.encode()) < 600_000
 
 
 @pytest.fixture
