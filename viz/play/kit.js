@@ -92,8 +92,9 @@ function open() {
   showState();
   make(Number(words.get("run")) || 0);
 }
+let program;  // the address of the Worker's script, which stands deflated in the page
 function worker(mine) {
-  const made = new Worker(URL.createObjectURL(new Blob([$("worker").textContent], { type: "text/javascript" })));
+  const made = new Worker(program);
   made.onmessage = ({ data }) => { if (mine === now) HEARD[data.what](data, mine); };
   made.onerror = event => fault(event.message);
   return made;
@@ -372,7 +373,8 @@ $("tabs").addEventListener("click", event => {
   const { screen: name } = link.dataset;
   if (name !== now.name) location.hash = addressOf(name, KEPT[name] ?? read(name, new URLSearchParams()), { theme: document.documentElement.dataset.theme, embed: document.body.dataset.embed });
 });
-function begin() {
+async function begin() {
+  program = URL.createObjectURL(new Blob([await asset("worker")], { type: "text/javascript" }));
   Object.entries(SCREENS).forEach(([name, what], i) => $("tabs").append(element("a", { href: `#screen=${name}`, "data-screen": name }, element("span", { class: "nth" }, String(i + 1)), ` ${what.title}`)));
   open();
 }

@@ -7,7 +7,6 @@ shows. ``kit.js`` is the frame around all screens, ``worker.js`` counts the step
 from __future__ import annotations
 
 import base64
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -54,9 +53,10 @@ def play_page(
             scripts="'wasm-unsafe-eval'",
         ),
         "FACTS": script_json(dict(facts or {})),
-        "ASSETS": "".join(_asset(name, data) for name, data in (assets or {}).items()),
-        "WORKER": _without_comments(worker_script(screens)),
-        "SCRIPT": _without_comments(page_script(screens)),
+        "ASSETS": "".join(
+            _asset(name, data) for name, data in {"worker": worker_script(screens).encode(), **(assets or {})}.items()
+        ),
+        "SCRIPT": page_script(screens),
     }
     return Page(fill(_script("play.html"), parts))
 
@@ -85,11 +85,6 @@ def page_script(screens: Sequence[str] = SCREENS) -> str:
             "begin();\n",
         ]
     )
-
-
-def _without_comments(script: str) -> str:
-    """Leave out lines that are comments: a page must be small."""
-    return re.sub(r"(?m)^ *//.*\n", "", script)
 
 
 def _script(name: str) -> str:
