@@ -57,8 +57,8 @@ MODELS.network = class {
     this.optimizer = optimizer === "adam" ? new AdamW(tape, [...parameters], settings.rate, { weightDecay: settings.decay })
       : new SGD(tape, [...parameters], settings.rate, { momentum: optimizer === "momentum" ? 0.9 : 0 });
     this.dropout = new Dropout(tape, dropout, new Chance(number + 2n));
-    this.all = [...this.train.keys()];
-    this.order = [];
+    this.all = Int32Array.from(this.train.keys());
+    this.order = this.all.subarray(0, 0);
     this.at = 0;
     this.shuffler = new Chance(number + 1n);
     this.example = this.pointOnTape("[0]", this.dropout);
@@ -104,19 +104,16 @@ MODELS.network = class {
   }
   // The next batch, in Python's order: all points in an order of their own, then again in another.
   take() {
-    if (this.batch === this.train.length) this.chosen = this.all;
-    else {
-      if (this.at + this.batch > this.order.length) {
-        this.order = this.shuffler.shuffle(this.all.slice()).reverse();  // Python takes them from the end
-        this.shuffled = this.shuffler.state();
-        this.at = 0;
-      }
-      this.chosen = this.order.slice(this.at, this.at += this.batch);
-    }
+    if (this.batch === this.train.length) this.order = this.all;
+    else if (this.at + this.batch > this.order.length) {
+      this.order = this.shuffler.shuffle(this.all.slice()).reverse();  // Python takes them from the end
+      this.shuffled = this.shuffler.state();
+    } else { this.at += this.batch; return; }
+    this.at = this.batch;
   }
   pass() {
-    const { tape, example, copies, chosen } = this;
-    for (let k = 0; k < chosen.length; k++) this.put(example, k * copies.stride, chosen[k]);
+    const { tape, example, copies, order, batch } = this, first = this.at - batch;
+    for (let k = 0; k < batch; k++) this.put(example, k * copies.stride, order[first + k]);
     tape.forwardCopies(copies);
     tape.forward(copies.end, this.root + 1);
     tape.backward(this.root, copies);
@@ -163,19 +160,19 @@ MODELS.network = class {
     if (optimizer.steps < 200 || optimizer.steps % 10 === 0) this.measure();
   }
   keep() {
-    const { tape, parameters, optimizer, dropout, chosen, order, at, shuffled } = this, { data } = tape;
+    const { tape, parameters, optimizer, dropout, order, at, shuffled } = this, { data } = tape;
     return {
-      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), chosen, order, at, shuffled, events: this.events, settings: this.settings,
+      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), order, at, shuffled, events: this.events, rate: this.settings.rate, decay: this.settings.decay,
       drops: dropout.p ? dropout.chance.state() : null, factors: dropout.p ? dropout.factors.map(f => data[f]) : null,
     };
   }
-  back({ weights, optimizer, chosen, order, at, shuffled, events, settings, drops, factors }) {
+  back({ weights, optimizer, order, at, shuffled, events, rate, decay, drops, factors }) {
     const { data } = this.tape;
     data.set(weights);
     this.before.set(weights);
     this.optimizer.load(optimizer);
-    Object.assign(this, { chosen, order, at, shuffled, events });
-    this.note(settings);  // the controls stay where they are
+    Object.assign(this, { order, at, shuffled, events });
+    this.note({ rate, decay });  // the controls stay where they are
     if (shuffled) this.shuffler.load(shuffled);
     if (drops) this.dropout.chance.load(drops);
     if (factors) this.dropout.factors.forEach((f, i) => { data[f] = factors[i]; });
@@ -235,7 +232,7 @@ MODELS.network = class {
     const at = Math.min(Number(settings.point) || 0, points.length - 1);
     this.everywhere(1, this.flat.subarray(3 * at), () => {});
     return {
-      ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.chosen, at,
+      ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.at - this.batch, this.at), at,
       weights: data.slice(0, parameters.length), grads: grad.slice(0, parameters.length), before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
       refs: parameters, units: Int32Array.from(this.example.units), root: this.root, batchLoss: data[this.root],

@@ -50,7 +50,7 @@ function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = fals
 
 // Where the units of a network are: columns of {x, y}, the inputs first; `params` are the numbers of a unit's parameters.
 function netPlaces(frame, width, height) {
-  const sizes = [2, ...frame.names.map(names => names.length)], top = width < 560 ? 82 : 46, most = Math.max(...sizes);
+  const sizes = [2, ...frame.names.map(names => names.length)], top = width < 560 ? 92 : 46, most = Math.max(...sizes);
   const pitch = Math.min(76, (height - top - 6) / most), size = Math.max(18, Math.min(58, pitch - 6, width / sizes.length - 22));
   const left = size / 2 + 4, step = (width - 2 * left) / (sizes.length - 1);
   let parameter = 0, unit = 0;
@@ -163,7 +163,8 @@ screen("network", {
       for (const at of places.columns.flat()) {
         const button = over.querySelector(`[data-unit="${at.layer}-${at.index}"]`);
         if (!button) continue;
-        Object.assign(button.style, { left: `${at.x}px`, top: `${at.y}px`, width: `${places.size}px`, height: `${places.size}px` });
+        const wide = `${width < 560 ? Math.max(40, places.size) : places.size}px`;  // for a finger
+        Object.assign(button.style, { left: `${at.x}px`, top: `${at.y}px`, width: wide, height: wide });
         button.setAttribute("aria-pressed", at.layer === selected.layer && at.index === selected.index);
       }
       over.querySelectorAll(".layer").forEach((span, l) => { span.style.left = `${places.columns[l + 1][0].x}px`; });

@@ -271,4 +271,8 @@ def test_it_fits_a_projector_and_fingers(page: Opened) -> None:
     assert page.evaluate("document.documentElement.scrollHeight <= 720")
     page.open(phone=True, run=3)
     assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert page.small_targets() == []
+    page.open(phone=True, run=3, shape="8-8-8-8", slow=1, view="hidden", data="own")
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert page.small_targets() == []
     assert Path(page.path).stat().st_size < 300_000
