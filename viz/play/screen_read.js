@@ -420,12 +420,13 @@ screen("read", {
         put(unknown, frame.unknown ? `Left out: “${frame.unknown}”. This model knows ${frame.alphabet.length} characters: ${frame.alphabet.map(shown).join("")}` : "");
         if (frame.heard >= sent) {  // else the learner has typed since
           if (typed.value !== frame.text) typed.value = frame.text;
-          if (!play.running && play.settings.text !== frame.text) play.set({ text: frame.text });
+          if (!play.running) play.set({ text: frame.text === frame.opening ? "" : frame.text });
         }
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
         why.hidden = frame.characters.length < 2;  // nothing was predicted yet
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
         if (!both) put(by, `read by ${frame.name}`);
+        by.title = frame.bits === 16 ? "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes." : "Its weights are floats of 32 bits.";
         showNext();
         showChoices();
         showText();

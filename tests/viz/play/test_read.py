@@ -191,7 +191,9 @@ def test_every_view_shows_and_answers(browser: Browser, page: Path) -> None:
         do(browser, "[...document.querySelectorAll('#explained-body li button')].at(-1).click()")
         steps += 1
         assert steps < 60
-    assert "training found this number" in browser.evaluate("document.getElementById('explained-body').textContent")
+    told = browser.evaluate("document.getElementById('explained-body').textContent")
+    assert "training found this number" in told
+    assert "In this page it is rounded to 16 bits." in told
     do(browser, "document.getElementById('explained-close').click()")
     do(
         browser,
@@ -264,6 +266,7 @@ def test_sliders_change_the_bars(browser: Browser, page: Path) -> None:
     show(browser, page)
     bars = "[...document.querySelectorAll('.next .value')].map(b => b.textContent)"
     before = browser.evaluate(bars)
+    assert "text=" not in browser.evaluate("location.hash")  # the address leaves out what is so anyway
     give(browser, "set-temperature", 0.3)
     assert browser.evaluate(bars) != before
     give(browser, "set-topK", 3)
