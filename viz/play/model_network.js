@@ -44,8 +44,8 @@ MODELS.network = class {
   constructor(settings) {
     this.settings = settings;
     this.events = [];  // what the user changed on the way, for the Python
-    const { shape, activation, optimizer, dropout, seed } = settings, number = BigInt(seed);
-    const sizes = shape ? shape.split("-").map(Number) : [];
+    const { layers, activation, optimizer, dropout, seed } = settings, number = BigInt(seed);
+    const sizes = layers === "0" ? [] : layers.split("-").map(Number);
     [this.train, this.test] = pointsOf(settings);
     this.points = [...this.train, ...this.test];
     this.flat = Float64Array.from(this.points.flat());

@@ -1,7 +1,7 @@
 // The half of "A network" in the page: the network with a plane in every neuron, the points, the curves, the numbers.
 const NET_ACTIVATIONS = { tanh: "tanh", relu: "ReLU", sigmoid: "sigmoid", clip: "clip to 0…1", linear: "linear (none)" };
 const NET_WRITTEN = { tanh: "tanh", relu: "ReLU", sigmoid: "σ", clip: "clip", linear: "" };
-const NET_OWN = "8aqc+cgsf+9om6+oy9o+rqdu+m66w+qcrq-mvnk-t4nk-b2b2-6w8a-du7l-";  // painted points to begin with
+const NET_OWN = "ksui+o9r1+sfoy+qctt+uisf+mvnk+7lm6-b2gm-f8d5-9oad-je8a-5if8-", NET_TWO = "oyoy+b2b2-";  // painted points to begin with, and after "clear"
 
 // Points that were painted, as letters; painted() in model_network.js reads them.
 const paintedText = points => points.map(([x, y, label]) => [x, y].map(t => Math.round(t * 500 + 648).toString(36).padStart(2, "0")).join("") + (label > 0 ? "+" : "-")).join("");
@@ -86,6 +86,7 @@ function illText(ill) {
   }).join(" ");
 }
 
+const layerSizes = ({ layers }) => (layers === "0" ? [] : layers.split("-").map(Number));
 // A setting without a control; what does not look so in an address is left out.
 const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
 
@@ -99,7 +100,7 @@ screen("network", {
     wrong: whole("wrong labels", 0, { min: 0, max: 9 }),
     test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%` }),
     batch: whole("batch", 10, { min: 1, max: 60 }),
-    shape: pattern("4-2", /^([1-8](-[1-8]){0,3})?$/),
+    layers: pattern("4-2", /^(0|[1-8](-[1-8]){0,3})$/),  // neurons of each; 0 for none
     activation: choice("activation", "tanh", NET_ACTIVATIONS),
     optimizer: choice("optimizer", "sgd", { sgd: "SGD", momentum: "momentum 0.9", adam: "Adam" }),
     rate: slider("learning rate", 0.1, { min: 0.001, max: 3, log: true, live: true }),
@@ -119,12 +120,12 @@ screen("network", {
     "Kill a neuron: ReLU or clip, learning rate 3. Which number proves that it is dead?",
     "Overfit: moons, 50 points, 60% for testing, 3 wrong labels, two layers of 8, Adam, learning rate 0.03. Then cure it in three ways.",
     "Four layers of sigmoid neurons on circles, lines show gradients: how large are those of layer 1? And with ReLU?",
-    "Solve two painted clouds by hand: no hidden layer, and the three numbers of “out”.",
+    "Paint two clouds and divide them by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
     let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null, said = 0, spot = [0, 0];
-    const shape = () => (play.settings.shape ? play.settings.shape.split("-").map(Number) : []);
-    const reshape = sizes => play.set({ shape: sizes.join("-") });
+    const shape = () => layerSizes(play.settings);
+    const reshape = sizes => play.set({ layers: sizes.join("-") || "0" });
 
     // --- the network ---------------------------------------------------------------------------------------------------
     const over = element("div", { class: "over" }), tip = element("div", { class: "tip", role: "tooltip" });
@@ -434,12 +435,12 @@ screen("network", {
     plane.element.addEventListener("pointercancel", finish);
     plane.element.addEventListener("pointerleave", () => { if (frame) caption(); });
     const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [[1, "● blue"], [-1, "▲ orange"], [0, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": kind === pen, onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
-    const fresh = element("button", { type: "button", onclick: () => play.set({ own: NET_OWN }) }, "clear");
+    const fresh = element("button", { type: "button", onclick: () => play.set({ own: NET_TWO }) }, "clear");
     const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, fresh);
     function caption() {
       const { points, trained } = frame, tests = points.length - trained;
       under.textContent = play.settings.view === "plane" ? `${trained} points to learn from${tests ? `, ${tests} hollow ones to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`
-        : `each point at what ${hiddenPair(frame.names[0].length).map(u => frame.names[0][u]).join(" and ")} say about it`;
+        : `what layer 1 says about each point: across ${hiddenPair(frame.names[0].length).map(u => frame.names[0][u]).join(", upwards ")}`;
       plane.label(`${points.length} points, ${points.filter(([, , label]) => label > 0).length} of them blue; training loss ${number(frame.history.losses.at(-1))}`);
     }
 
@@ -485,7 +486,7 @@ screen("network", {
 
 // The same run as a program: the points as they are, the same seeds, and what was changed on the way.
 function netProgram(settings, frame) {
-  const { points, trained, steps, events } = frame, adam = settings.optimizer === "adam", sizes = [...(settings.shape ? settings.shape.split("-") : []), 1];
+  const { points, trained, steps, events } = frame, adam = settings.optimizer === "adam", sizes = [...layerSizes(settings), 1];
   const { rate, decay } = { ...settings, ...firstOf(events) }, batch = Math.min(settings.batch, trained);
   const list = some => some.map(([x, y, label]) => `    ((${x}, ${y}), ${label}),`).join("\n");
   const lines = ["import random", ""];

@@ -14,7 +14,7 @@ from tests.viz.play.in_node import run
 from tests.viz.play.screens import Opened, program
 
 SETTINGS = {
-    "data": "xor", "own": "", "count": "100", "noise": 0.05, "wrong": 0, "test": 0.4, "seed": "1", "shape": "4-2",
+    "data": "xor", "own": "", "count": "100", "noise": 0.05, "wrong": 0, "test": 0.4, "seed": "1", "layers": "4-2",
     "activation": "tanh", "optimizer": "sgd", "dropout": 0, "batch": 10, "rate": 0.1, "decay": 0, "point": "0",
 }  # fmt: skip
 
@@ -134,12 +134,12 @@ def compare(page: Opened) -> None:
 RUNS: dict[str, dict[str, Any]] = {
     "as it opens": {},
     "momentum and decay": {"optimizer": "momentum", "decay": 0.02, "data": "moons", "wrong": 3, "count": 20},
-    "Adam and dropout": {"optimizer": "adam", "dropout": 0.25, "decay": 0.1, "shape": "3-3", "seed": 4},
+    "Adam and dropout": {"optimizer": "adam", "dropout": 0.25, "decay": 0.1, "layers": "3-3", "seed": 4},
     "all points at once": {"batch": 60, "data": "circles", "activation": "relu", "dropout": 0.2},
-    "clip": {"activation": "clip", "rate": 0.9, "shape": "5"},
-    "sigmoid, four layers": {"activation": "sigmoid", "shape": "2-2-2-2", "data": "spiral", "test": 0},
-    "a line": {"shape": "", "data": "own", "batch": 3},
-    "linear": {"activation": "linear", "shape": "8"},
+    "clip": {"activation": "clip", "rate": 0.9, "layers": "5"},
+    "sigmoid, four layers": {"activation": "sigmoid", "layers": "2-2-2-2", "data": "spiral", "test": 0},
+    "a line": {"layers": "0", "data": "own", "batch": 3},
+    "linear": {"activation": "linear", "layers": "8"},
 }
 
 
@@ -179,7 +179,7 @@ def test_what_is_changed_on_the_way_is_in_the_program(page: Opened, optimizer: s
 
 @pytest.mark.browser
 def test_nonsense_in_the_address_is_left_out(page: Opened) -> None:
-    page.open(run=2, shape="99-a", seed="x", own="!!", point="-1", pair="z", batch=1e9, rate="high", data="stars")
+    page.open(run=2, layers="99-a", seed="x", own="!!", point="-1", pair="z", batch=1e9, rate="high", data="stars")
     assert page.data("error") == ""
     assert page.count(".over .unit") == 7
 
@@ -192,7 +192,7 @@ def test_layers_and_neurons_come_and_go(page: Opened) -> None:
     page.until("document.querySelectorAll('.over .unit').length === 9")
     page.press("[aria-label='layer 1: one neuron less']")
     page.until("document.querySelectorAll('.over .unit').length === 8")
-    assert "shape=3-2-2" in page.until("location.hash.includes('shape') && location.hash")
+    assert "layers=3-2-2" in page.until("location.hash.includes('layers') && location.hash")
     for left in (6, 4, 1):
         page.press("[aria-label='one layer less']")
         page.until(f"document.querySelectorAll('.over .unit').length === {left}")
@@ -238,6 +238,7 @@ def test_points_are_painted_and_erased(page: Opened) -> None:
     painted = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('own').length / 5")
     assert painted > 13
     page.evaluate("document.querySelectorAll('.pens button')[2].click()")
+    page.until("document.body.dataset.busy === ''")
     page.drag(".plane canvas", (0.1, 0.5), (0.4, 0.52))
     page.until(f"new URLSearchParams(location.hash.slice(1)).get('own')?.length / 5 < {painted}")
 
@@ -256,7 +257,7 @@ def test_the_hidden_plane_and_a_click_on_a_weight_s_name(page: Opened) -> None:
 
 @pytest.mark.browser
 def test_a_large_network_trains_and_pauses(page: Opened) -> None:
-    page.open(shape="8-8", data="spiral", optimizer="adam", rate=0.02)
+    page.open(layers="8-8", data="spiral", optimizer="adam", rate=0.02)
     page.press("#play")
     page.until("Number(document.body.dataset.step) > 300")
     page.press("#play")
@@ -272,7 +273,7 @@ def test_it_fits_a_projector_and_fingers(page: Opened) -> None:
     page.open(phone=True, run=3)
     assert page.evaluate("document.documentElement.scrollWidth") == 375
     assert page.small_targets() == []
-    page.open(phone=True, run=3, shape="8-8-8-8", slow=1, view="hidden", data="own")
+    page.open(phone=True, run=3, layers="8-8-8-8", slow=1, view="hidden", data="own")
     assert page.evaluate("document.documentElement.scrollWidth") == 375
     assert page.small_targets() == []
     assert Path(page.path).stat().st_size < 300_000
