@@ -190,6 +190,12 @@ screen("read", {
           put(letter.children[1], shown(characters[from + at]));
           put(letter.children[2], `position ${at}`);
           const read = characters.slice(from, from + at + 1), grid = n => (n <= 32 ? 16 : Math.ceil(n / 4));
+          const parted = play.settings.off.split(","), off = part => parted.includes(`h.${layer}.${part}`), bypass = part => (off("bypass") ? `${part} only` : `bypass + ${part}`);
+          const captions = {
+            in: layer ? `from layer ${layer - 1}` : config.positions === "learned" && !parted.includes("positions") ? "character + position" : "of the character",
+            mix: off(`head.${head}`) ? "is off" : "Σ w · v", attn: off("attn") ? "is off" : "of all heads", mid: bypass("attention"),
+            act: `${config.mlp_ratio * config.n_embd} times ${config.activation}`, mlp: off("mlp") ? "is off" : "what it adds", out: bypass("MLP"),
+          };
           for (const [key, own] of Object.entries(parts)) {
             const stage = stages[key];
             own.card.hidden = !stage;
@@ -197,8 +203,8 @@ screen("read", {
             if (key === "scores" || key === "weights") own.show(stage, { columns: grid, letters: read });
             else if (key === "logits" || key === "chance") own.show(stage, { columns: n => Math.ceil(n / 4), letters: frame.alphabet, width: Math.max(120, Math.min(400, 12 * Math.ceil(frame.alphabet.length / 4))) });
             else if (["q", "k", "v"].includes(key)) own.show(stage, { columns: n => Math.ceil(n / 8) });
-            else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: `head ${layer}.${head}` });
-            else own.show(stage, { columns: square, ...(key === "in" ? { caption: layer ? `from layer ${layer - 1}` : config.positions === "learned" ? "character + position" : "of the character" } : key === "act" ? { caption: `${config.mlp_ratio * config.n_embd} times ${config.activation}` } : {}) });
+            else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: `head ${layer}.${head}`, caption: captions.mix });
+            else own.show(stage, { columns: square, caption: captions[key] });
           }
           const arrows = [...top.querySelectorAll(".arrow")];
           for (const one of arrows.slice(-2)) one.hidden = !last;
@@ -433,7 +439,7 @@ screen("read", {
         show();
         soon("labels", 200, () => { for (const label of LABELS) label(); LABELS.clear(); });
       },
-      status: () => (frame ? `${plural(frame.written, "character")} written  ·  loss of your text ${number(mean(frame.surprise))}${frame.snapshots[frame.nth].val ? `, of the validation text ${number(frame.snapshots[frame.nth].val)}` : ""}` : "no model"),
+      status: () => (frame ? `${plural(frame.written, "character")} written  ·  loss of your text ${number(mean(frame.surprise))}${frame.snapshots[frame.nth].val ? `, of the validation text ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
       python: (settings, now) => program(settings, now),
       repeats: false,  // the address holds the text as it is, not how it was written
     };

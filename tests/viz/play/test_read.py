@@ -238,6 +238,10 @@ def test_parts_are_switched_off_and_tried(browser: Browser, page: Path) -> None:
         do(browser, f"document.querySelector('[data-part=\"{part}\"]').click()")
         assert loss(browser) == whole
     do(browser, "document.querySelector('[data-part=\"h.0.mlp\"]').click()")
+    assert "1 part off" in browser.evaluate("document.getElementById('status').textContent")
+    press(browser, "Numbers")
+    assert "is off" in browser.evaluate("document.querySelector('.flow').innerText")
+    press(browser, "Switch parts")
     press(browser, "Switch all on")
     assert loss(browser) == whole
     clean(browser)
