@@ -263,6 +263,7 @@ def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
             "it.dispatchEvent(new Event('change', { bubbles: true })); }"
         )
         browser.wait_for(quiet, 30)
+    browser.wait_for(f"now.frame.a.config.mlp_ratio === 2 && {quiet}", 30)  # a new model is made a little later
     assert "size=tinylm" in browser.evaluate("addressOf('train', now.settings)")
     assert browser.evaluate("now.settings.rate") == 0.01
     for name in ("Write now", "Download"):
