@@ -439,7 +439,7 @@ screen("read", {
         show();
         soon("labels", 200, () => { for (const label of LABELS) label(); LABELS.clear(); });
       },
-      status: () => (frame ? `${plural(frame.written, "character")} written  ·  loss of your text ${number(mean(frame.surprise))}${frame.snapshots[frame.nth].val ? `, of the validation text ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
+      status: () => (frame ? `${plural(frame.written, "character")} written  ·  loss of your text ${number(mean(frame.surprise))}${frame.snapshots[frame.nth].val ? ` (validation ${number(frame.snapshots[frame.nth].val)})` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
       python: (settings, now) => program(settings, now),
       repeats: false,  // the address holds the text as it is, not how it was written
     };
