@@ -140,7 +140,9 @@ function build(place, play) {
     const beaten = loss => { let best = ""; for (const rung of rungs) { if (!(loss < rung.y)) break; best = rung.name; } return best; };
     const words = KNOWS[beaten(a.val)] ?? "It does not beat guessing yet.";
     const race = b && a.step ? ` Run ${a.val < b.val ? 1 : 2} is ahead by ${number(Math.abs(a.val - b.val))}.` : "";
-    const said = `Validation loss ${number(a.val)}. ${words}${race}`;
+    const lowest = Math.min(...a.checks.losses), since = a.checks.steps[a.checks.losses.indexOf(lowest)];
+    const heart = a.val > lowest + 0.05 && a.loss < a.val - 0.1;
+    const said = `Validation loss ${number(a.val)}${heart ? `; it was ${number(lowest)} at step ${number(since)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
     if (verdict.textContent !== said) verdict.textContent = said;
     const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
     facts.textContent = a.step
