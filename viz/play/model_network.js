@@ -6,7 +6,7 @@ const CELLS = Float64Array.from({ length: 3 * GRID * GRID }, (_, i) => {  // the
   const cell = Math.floor(i / 3), along = n => REACH * (2 * (n + 0.5) / GRID - 1);
   return [along(cell % GRID), -along(Math.floor(cell / GRID)), 1][i % 3];
 });
-const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉", unitName = (layer, unit) => `${"abcd"[layer]}${SUBSCRIPTS[unit + 1]}`;
+const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉", unitName = (layer, unit) => `${"abcdefghij"[layer]}${SUBSCRIPTS[unit + 1]}`;
 
 // Points as [x, y, label, is it for the test?], with three decimals, so that a program can hold them as they are.
 const SHAPES = {
@@ -34,8 +34,9 @@ function pointsOf({ data, own, count, noise, wrong, test, seed }) {
   points = chance.shuffle(points.map(([x, y, label]) => [thousandths(x), thousandths(y), label]));
   const tests = Math.min(Math.round(points.length * test), Math.max(0, points.length - 2));
   const split = [points.slice(tests), points.slice(0, tests)];
-  if (data !== "own") for (const i of chance.sample([...split[0].keys()], Math.min(wrong, split[0].length))) split[0][i][2] *= -1;
-  return split;
+  const turned = data === "own" ? [] : chance.sample([...split[0].keys()], Math.min(wrong, split[0].length));
+  for (const i of turned) split[0][i][2] *= -1;
+  return [...split, turned];
 }
 // Painted points in the address: two letters for each coordinate, + or − for the kind.
 const painted = text => [...text.matchAll(/([0-9a-z]{2})([0-9a-z]{2})([+-])/g)].map(([, x, y, sign]) => [...[x, y].map(t => (parseInt(t, 36) - 648) / 500), sign === "+" ? 1 : -1]);
@@ -46,7 +47,7 @@ MODELS.network = class {
     this.events = [];  // what the user changed on the way, for the Python
     const { layers, activation, optimizer, dropout, seed } = settings, number = BigInt(seed);
     const sizes = layers === "0" ? [] : layers.split("-").map(Number);
-    [this.train, this.test] = pointsOf(settings);
+    [this.train, this.test, this.wrong] = pointsOf(settings);
     this.points = [...this.train, ...this.test];
     this.flat = Float64Array.from(this.points.flat());
     this.batch = Math.min(settings.batch, this.train.length);
@@ -67,6 +68,7 @@ MODELS.network = class {
     this.dropout.factors = each(0).flatMap(moved => this.dropout.factors.map(factor => factor + moved));
     this.root = tape.named(tape.mean(each(this.example.square)), "L");
     this.probe = this.pointOnTape("", new Dropout(tape, 0));  // points more, to ask what the network says anywhere
+    tape.named(this.probe.square, "L here");
     this.probes = tape.repeat(this.probe.start, GRID);
     this.dropout.chance = new Chance(number + 2n);  // the draws while the graph was made do not count
     this.dropout.draw();
@@ -130,7 +132,6 @@ MODELS.network = class {
     this.everywhere(points.length, flat, (n, moved) => { n < train.length ? (sum += data[square + moved]) : (rest += data[square + moved]); });
     this.loss = sum / train.length;
     this.val = this.test.length ? rest / this.test.length : undefined;
-    this.measured = true;
   }
   // What each unit says at each point.
   judge() {
@@ -156,7 +157,7 @@ MODELS.network = class {
     this.take();
     if (this.dropout.p) this.dropout.draw();
     this.pass();
-    this.measured = false;
+    this.loss = this.val = undefined;  // the next frame measures; so does every tenth step, for the curve
     if (optimizer.steps < 200 || optimizer.steps % 10 === 0) this.measure();
   }
   keep() {
@@ -204,10 +205,25 @@ MODELS.network = class {
     this.pass();
     this.measure();
   }
+  // A neuron is explained at the ringed point, as if the loss were this point's alone; weights and L with the batch.
   ask({ ref }) {
-    const told = this.tape.explain(ref), points = this.batch;
-    told.more = [told.more, `[0], [1], … are the points of the newest batch, ${points} in all; L is their mean loss.`].filter(Boolean).join(" ");
+    const { tape, probe, batch, train } = this;
+    const here = ref >= probe.start && ref <= probe.square;
+    if (here) this.ring();
+    const told = here ? this.alone(() => tape.explain(ref)) : tape.explain(ref);
+    const about = here ? "All numbers are about the ringed point; gradients are those of L here, its own squared error."
+      : `[0], [1], … are the points of the newest batch, ${batch} in all; L is their mean loss, and every gradient is that of L. The loss below the page is the mean over all ${train.length} points to learn from.`;
+    told.more = [told.more, about].filter(Boolean).join(" ");
     return told;
+  }
+  ring() {  // what the network says at the ringed point
+    const at = Math.min(Number(this.settings.point) || 0, this.points.length - 1);
+    this.everywhere(1, this.flat.subarray(3 * at), () => {});
+    return at;
+  }
+  alone(found) {
+    this.tape.backward(this.probe.square);
+    try { return found(); } finally { this.pass(); }
   }
 
   // --- what the page draws ------------------------------------------------------------------------------------------------
@@ -223,20 +239,19 @@ MODELS.network = class {
     return { planes: Int8Array.from(found, (x, i) => 127 * x / scales[Math.floor(i / cells)]), scales };
   }
   frame(running = false) {
-    if (!this.measured) this.measure();
+    if (this.loss === undefined) this.measure();
     const { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, begun = performance.now();
     if (!running || !this.pictures || begun > this.pictures.until) {  // training goes on meanwhile: at most a quarter of the time is for planes
       const outs = this.judge(), { planes, scales } = this.planes(), ill = this.ill(outs), now = performance.now();
       this.pictures = { planes, scales, outs, ill, until: now + 3 * (now - begun) };
     }
-    const at = Math.min(Number(settings.point) || 0, points.length - 1);
-    this.everywhere(1, this.flat.subarray(3 * at), () => {});
+    const at = this.ring(), grads = grad.slice(0, parameters.length), layers = this.sizesOfGradients();
+    const unitGrads = settings.slow && Number.isFinite(data[this.root]) ? this.alone(() => Float64Array.from(probe.units, u => grad[u])) : null;
     return {
       ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.at - this.batch, this.at), at,
-      weights: data.slice(0, parameters.length), grads: grad.slice(0, parameters.length), before: this.before.slice(),
+      weights: data.slice(0, parameters.length), grads, wrong: this.wrong, before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
-      refs: parameters, units: Int32Array.from(this.example.units), root: this.root, batchLoss: data[this.root],
-      unitGrads: Float64Array.from(this.example.units, u => grad[u]), layers: this.sizesOfGradients(), events: this.events, steps: this.optimizer.steps,
+      refs: parameters, units: Int32Array.from(probe.units), root: this.root, batchLoss: data[this.root], unitGrads, layers, events: this.events, steps: this.optimizer.steps,
     };
   }
   sizesOfGradients() {

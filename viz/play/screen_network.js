@@ -100,7 +100,7 @@ screen("network", {
     wrong: whole("wrong labels", 0, { min: 0, max: 9 }),
     test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%` }),
     batch: whole("batch", 10, { min: 1, max: 60 }),
-    layers: pattern("4-2", /^(0|[1-8](-[1-8]){0,3})$/),  // neurons of each; 0 for none
+    layers: pattern("4-2", /^(0|[1-8](-[1-8]){0,9})$/),  // neurons of each; 0 for none
     activation: choice("activation", "tanh", NET_ACTIVATIONS),
     optimizer: choice("optimizer", "sgd", { sgd: "SGD", momentum: "momentum 0.9", adam: "Adam" }),
     rate: slider("learning rate", 0.1, { min: 0.001, max: 3, log: true, live: true }),
@@ -119,16 +119,16 @@ screen("network", {
     "xor with as few neurons as you can: training loss below 0.05. What does the test loss say?",
     "Kill a neuron: ReLU or clip, learning rate 3. Which number proves that it is dead?",
     "Overfit: moons, 50 points, 60% for testing, 3 wrong labels, two layers of 8, Adam, learning rate 0.03. Then cure it in three ways.",
-    "Four layers of sigmoid neurons on circles, lines show gradients: how large are those of layer 1? And with ReLU?",
+    "Ten layers of 2 sigmoid neurons on circles: watch the bars under “Size of the gradients” fade from the output to layer 1. And with ReLU?",
     "Paint two clouds and divide them by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
     let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null, said = 0, spot = [0, 0];
     const shape = () => layerSizes(play.settings);
-    const reshape = sizes => play.set({ layers: sizes.join("-") || "0" });
+    const reshape = sizes => { if (sizes.length <= 10) play.set({ layers: sizes.join("-") || "0" }); };
 
     // --- the network ---------------------------------------------------------------------------------------------------
-    const over = element("div", { class: "over" }), tip = element("div", { class: "tip", role: "tooltip" });
+    const units = element("div", {}), steppers = element("div", {}), over = element("div", { class: "over" }, units, steppers), tip = element("div", { class: "tip", role: "tooltip" });
     const netBox = element("div", { class: "net" });
     const net = canvas(netBox, (context, width, height) => drawNet(context, width, height), { label: "the network" });
     netBox.append(over, tip);
@@ -139,6 +139,21 @@ screen("network", {
     const head = element("div", { class: "controls" }, element("span", { class: "stepper" }, fewer, more), layersLabel, play.control("lines"), play.control("slow"));
 
     let built = "", placedAs = "";
+    const unitButton = id => {
+      const [layer, index] = id.split("-").map(Number), place = () => places.columns[layer + 1][index];
+      return element("button", { type: "button", class: "unit", "data-unit": id, onclick: () => select(layer, index), onfocus: event => { if (event.target.matches(":focus-visible")) hover(place()); }, onblur: () => hover(null) });
+    };
+    // From the settings, which may be a click ahead of the picture.
+    const layerButton = (l, amount) => element("button", { type: "button", "aria-label": `layer ${l + 1}: one neuron ${amount < 0 ? "less" : "more"}`, onclick: () => {
+      const sizes = shape(), n = sizes[l] + amount;
+      if (n >= 1 && n <= 8) reshape(sizes.map((m, k) => (k === l ? n : m)));
+    } }, amount < 0 ? "−" : "+");
+    function allow() {
+      const sizes = shape();
+      fewer.disabled = !sizes.length;
+      more.disabled = sizes.length >= 10;
+      [...steppers.children].forEach((span, l) => [...span.children].forEach((button, i) => { button.disabled = sizes[l] === (i ? 8 : 1); }));
+    }
     function buildOver() {  // a button for each neuron, and + and − for each layer
       const key = frame.names.map(names => names.length).join("-"), { clientWidth: width, clientHeight: height } = net.element;
       const placed = `${key}/${width}/${height}/${selected.layer}-${selected.index}`;
@@ -149,18 +164,20 @@ screen("network", {
       tip.hidden = true;
       if (built !== key) {
         built = key;
-        const sizes = shape();
-        over.replaceChildren(
-          ...places.columns.flat().filter(at => at.layer >= 0).map(at => element("button", { type: "button", class: "unit", "aria-label": `neuron ${at.name}`, "data-unit": `${at.layer}-${at.index}`, onclick: () => select(at.layer, at.index), onfocus: () => hover(at), onblur: () => hover(null) })),
-          ...sizes.map((n, l) => {
-            const by = amount => element("button", { type: "button", disabled: n + amount < 1 || n + amount > 8, "aria-label": `layer ${l + 1}: one neuron ${amount < 0 ? "less" : "more"}`, onclick: () => reshape(sizes.map((m, k) => (k === l ? m + amount : m))) }, amount < 0 ? "−" : "+");
-            return element("span", { class: "layer stepper", "data-layer": l }, by(-1), by(1));
-          }));
-        fewer.disabled = !sizes.length;
-        more.disabled = sizes.length >= 4;
-        layersLabel.textContent = `${plural(sizes.length, "hidden layer")}`;
+        const sizes = frame.names.slice(0, -1).map(names => names.length), flat = places.columns.flat().filter(at => at.layer >= 0);
+        // Buttons stay while they are of use: a click that begins before and ends after a change counts.
+        const ids = flat.map(at => `${at.layer}-${at.index}`);
+        for (const button of [...units.children]) if (!ids.includes(button.dataset.unit)) button.remove();
+        ids.forEach((id, i) => {
+          if (units.children[i]?.dataset.unit !== id) units.insertBefore(unitButton(id), units.children[i] ?? null);
+          units.children[i].setAttribute("aria-label", `neuron ${flat[i].name}`);
+        });
+        while (steppers.children.length > sizes.length) steppers.lastChild.remove();
+        for (let l = steppers.children.length; l < sizes.length; l++) steppers.append(element("span", { class: "layer stepper", "data-layer": l }, layerButton(l, -1), layerButton(l, 1)));
+        layersLabel.textContent = plural(sizes.length, "hidden layer");
         if (selected.layer >= frame.names.length || selected.index >= frame.names[selected.layer].length) selected = { layer: 0, index: 0 };
       }
+      allow();
       for (const at of places.columns.flat()) {
         const button = over.querySelector(`[data-unit="${at.layer}-${at.index}"]`);
         if (!button) continue;
@@ -168,7 +185,7 @@ screen("network", {
         Object.assign(button.style, { left: `${at.x}px`, top: `${at.y}px`, width: wide, height: wide });
         button.setAttribute("aria-pressed", at.layer === selected.layer && at.index === selected.index);
       }
-      over.querySelectorAll(".layer").forEach((span, l) => { span.style.left = `${places.columns[l + 1][0].x}px`; });
+      [...steppers.children].forEach((span, l) => { span.style.left = `${places.columns[l + 1][0].x}px`; });
     }
     function drawNet(context, width, height) {
       if (!frame) return;

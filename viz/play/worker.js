@@ -123,8 +123,11 @@ function note() {
   history.vals.push(model.val ?? NaN);
   if (history.steps.length > HISTORY) for (const [name, list] of Object.entries(history)) history[name] = list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
 }
-function replaceLast() {
-  if (history.steps.length && model.loss !== undefined) { history.losses[history.losses.length - 1] = model.loss; history.vals[history.vals.length - 1] = model.val ?? NaN; }
+function replaceLast() {  // a frame or an edit measures: the curve ends with the loss that is shown
+  if (!Number.isFinite(model.loss)) return;
+  if (history.steps.at(-1) !== step) return note();
+  history.losses[history.losses.length - 1] = model.loss;
+  history.vals[history.vals.length - 1] = model.val ?? NaN;
 }
 // One frame at a time: the next one is made when the page has drawn the last.
 function show(force = false) {
@@ -133,7 +136,9 @@ function show(force = false) {
   if (undrawn || !changed) return;
   undrawn = true;
   changed = false;
-  const frame = { ...model.frame(running), history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
+  const drawn = model.frame(running);
+  replaceLast();
+  const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
   postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, undo: ring.length });
 }
 function report(error, id) {

@@ -105,10 +105,38 @@ def test_what_becomes_nan_is_named() -> None:
 
 @pytest.mark.node
 def test_an_explanation_names_units_weights_and_points() -> None:
-    told = network("return m.ask({ what: 'explain', ref: m.example.units[0] });")
-    assert told["title"] == "a₁[0]"
-    assert told["formula"] == "tanh(w(x₁→a₁) · x₁[0] + w(x₂→a₁) · x₂[0] + b(a₁))"
+    told, weight, frame, again = network(
+        """
+        m.change({ ...given, slow: true, point: "7" });
+        const frame = m.frame(), seen = () => [...m.frame().grads, m.tape.data[m.root]], before = seen();
+        const told = m.ask({ what: "explain", ref: frame.units[1] });
+        const weight = m.ask({ what: 'explain', ref: frame.refs[3] });
+        return [told, weight, frame, String(seen()) === String(before)];
+        """,
+        point="7",
+    )
+    assert told["title"] == "a₂"
+    assert told["formula"] == "tanh(w(x₁→a₂) · x₁ + w(x₂→a₂) · x₂ + b(a₂))"
     assert told["grad"] == pytest.approx(sum(use["value"] for use in told["uses"]))
+    x, y, label = frame["points"][7]  # the ringed point, as the formula on the page
+    w1, w2, b = frame["weights"][3:6]
+    assert told["value"] == frame["values"][1] == pytest.approx(math.tanh(w1 * x + w2 * y + b))
+    out, outs, units = (
+        frame["values"][6],
+        frame["values"][4:6],
+        [frame["weights"][12 + 5 * i : 17 + 5 * i] for i in (0, 1)],
+    )
+    by_hand = (
+        2
+        * (out - label)
+        * (1 - out**2)
+        * sum(frame["weights"][22 + i] * (1 - outs[i] ** 2) * units[i][1] for i in (0, 1))
+    )
+    assert told["grad"] == frame["unitGrads"][1] == pytest.approx(by_hand)
+    assert "ringed point" in told["more"]
+    assert weight["grad"] == frame["grads"][3]
+    assert "newest batch, 10 in all" in weight["more"]
+    assert again  # asking changes nothing
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +206,21 @@ def test_what_is_changed_on_the_way_is_in_the_program(page: Opened, optimizer: s
 
 
 @pytest.mark.browser
+def test_the_footer_the_curve_and_the_program_agree_at_any_step(page: Opened) -> None:
+    page.open(run=217)  # later than the steps that are all measured
+    for step, button in ((217, ""), (218, "#step"), (217, "#undo")):
+        if button:
+            page.press(button)
+            page.until(f"document.body.dataset.step === '{step}' && document.body.dataset.busy === ''")
+        compare(page)
+        steps, losses, vals = page.evaluate(
+            "[now.frame.history.steps, now.frame.history.losses, now.frame.history.vals]"
+        )
+        assert steps == sorted(set(steps))
+        assert [steps[-1], losses[-1], vals[-1]] == [step, float(page.data("loss")), float(page.data("val"))]
+
+
+@pytest.mark.browser
 def test_nonsense_in_the_address_is_left_out(page: Opened) -> None:
     page.open(run=2, layers="99-a", seed="x", own="!!", point="-1", pair="z", batch=1e9, rate="high", data="stars")
     assert page.data("error") == ""
@@ -197,6 +240,22 @@ def test_layers_and_neurons_come_and_go(page: Opened) -> None:
         page.press("[aria-label='one layer less']")
         page.until(f"document.querySelectorAll('.over .unit').length === {left}")
     assert page.evaluate("document.querySelector(\"[aria-label='one layer less']\").disabled")
+
+
+@pytest.mark.browser
+def test_quick_clicks_all_count(page: Opened) -> None:
+    page.open(layers="6-2")
+    for _ in range(3):  # quicker than a new network is there
+        page.press("[aria-label='layer 1: one neuron less']")
+    page.until("document.querySelectorAll('.over .unit').length === 6")
+    x, y = page.middle("[aria-label='layer 1: one neuron more']")
+    page.browser.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+    page.evaluate("set({ layers: '3-4' })")  # the picture changes under a finger that is down
+    page.until("document.querySelectorAll('.over .unit').length === 8")
+    page.browser.call("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, button="left", clickCount=1)
+    page.until("document.querySelectorAll('.over .unit').length === 9")
+    names = "[...document.querySelectorAll('.over .unit')].map(one => one.dataset.unit)"
+    assert page.evaluate(names) == ["0-0", "0-1", "0-2", "0-3", "1-0", "1-1", "1-2", "1-3", "2-0"]
 
 
 @pytest.mark.browser
