@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def opened(browser: Browser, page: Path) -> Iterator[Open]:
 
 def test_the_page_keeps_to_its_size(page: Path) -> None:
     assert page.stat().st_size < 600_000
+
+
+def test_the_looks_of_a_screen_do_not_reach_another() -> None:
+    """All styles are in one page: a class without its screen in front of it must be that screen's alone."""
+    play = files("viz") / "play"
+    used = {name: (play / f"screen_{name}.js").read_text(encoding="utf-8") for name in SCREENS}
+    for name in SCREENS:
+        text = re.sub(r"@media[^{]*{|{[^{}]*}", "\n", (play / f"screen_{name}.css").read_text(encoding="utf-8"))
+        bare = {match for match in re.findall(r"(?:^|,)\s*\.([\w-]+)", text, re.M) if match.split("-")[0] != name}
+        for other in set(SCREENS) - {name}:
+            classes = {word for found in re.findall(r'class: "([^"]*)"', used[other]) for word in found.split()}
+            assert bare & classes == set(), f"screen_{name}.css reaches into {other}"
 
 
 def test_the_page_loads_nothing(page: Path) -> None:
