@@ -107,7 +107,7 @@ function make(run = 0) {
   document.body.dataset.error = "";
   document.body.dataset.busy = "1";
   now.step = 0;
-  now.running = false;
+  now.running = now.done = false;
   post("make", { screen: now.name, settings: now.settings, run });
   showState();
 }
@@ -118,7 +118,7 @@ const HEARD = {
     now.worker.postMessage({ what: "asset", name, bytes });
   },
   frame(data, mine) {
-    Object.assign(mine, { frame: data.frame, step: data.step, running: data.running, loss: data.loss, val: data.val, undo: data.undo });
+    Object.assign(mine, { frame: data.frame, step: data.step, running: data.running, loss: data.loss, val: data.val, undo: data.undo, done: data.done });
     requestAnimationFrame(() => {
       if (mine !== now) return;
       try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
@@ -202,7 +202,7 @@ function set(changes) {
   soon("remember", 300, remember);
 }
 function start() {
-  if (now.locked || now.running) return;
+  if (now.locked || now.running || now.done) return;
   $("trouble").hidden = true;
   document.body.dataset.error = "";
   document.body.dataset.busy = "1";
@@ -216,7 +216,7 @@ function pause() {
   showState();
 }
 function once() {
-  if (now.locked) return;
+  if (now.locked || now.done) return;
   $("trouble").hidden = true;
   document.body.dataset.error = "";
   document.body.dataset.busy = "1";
@@ -269,11 +269,11 @@ const INPUTS = {
 // --- play bar ------------------------------------------------------------------------------------------------------------
 const SPEEDS = { 0: "as fast as it goes", 60: "60 steps a second", 10: "10 steps a second", 2: "2 steps a second" };
 function showState() {
-  const { step, running, loss, val, undo, locked, view, what } = now;
+  const { step, running, loss, val, undo, done, locked, view, what } = now;
   const play = $("play");
   play.textContent = running ? "❚❚" : "▶";
   play.setAttribute("aria-label", running ? "pause" : "play");
-  play.disabled = $("step").disabled = Boolean(locked);
+  play.disabled = $("step").disabled = Boolean(locked || done);
   $("undo").disabled = !undo;
   $("locked").textContent = locked;
   const shown = loss === undefined ? "" : `${what.lossName ?? "loss"} ${number(loss)}${val === undefined ? "" : `, ${what.valName ?? "test"} ${number(val)}`}`;
@@ -336,7 +336,7 @@ async function explain(ref, back = false) {
   const part = (title, list) => (list?.length ? [element("h3", {}, title), element("ol", {}, list.map(row))] : []);
   $("explained-body").replaceChildren(
     element("h2", { id: "explained-title", tabindex: "-1" }, told.title),
-    element("p", { class: "big" }, `${number(told.value)}`, told.grad === undefined || told.grad === null ? null : element("small", {}, `  gradient ${number(told.grad)}`)),
+    element("p", { class: "big" }, `${number(told.value)}${told.unit ? ` ${told.unit}` : ""}`, told.grad === undefined || told.grad === null ? null : element("small", {}, `  gradient ${number(told.grad)}`)),
     ...(told.formula ? [element("p", { class: "formula" }, told.formula)] : []),
     ...(told.numbers ? [element("p", { class: "formula" }, told.numbers)] : []),
     ...part(told.rowsTitle ?? "computed from", told.rows),

@@ -291,7 +291,7 @@ MODELS.names = class {
     this.kind = { counting: NameCounts, bigram: NameTable, mlp: NameWindow, gpt: NameGPT }[settings.model];
     this.model = new this.kind(settings, vocab, this.train);
     this.settings = settings;
-    this.done = 0;
+    this.steps = 0;
     this.beat = null;  // the first step that was better than counting pairs
     this.moved();
     this.write();
@@ -308,25 +308,26 @@ MODELS.names = class {
 
   step() {
     const { batch, every } = this.settings, { order } = this;
-    const documents = Array.from({ length: batch }, (_, i) => order[(this.done * batch + i) % order.length]);
+    const documents = Array.from({ length: batch }, (_, i) => order[(this.steps * batch + i) % order.length]);
     this.loss = this.model.learn(documents, order.length);
     this.moved();
-    this.done++;
-    if (this.done === 1 || this.done % 50 === 0) this.measure();
-    if (this.done % every === 0) this.write();
+    this.steps++;
+    if (this.steps === 1 || this.steps % 50 === 0 || this.done) this.measure();
+    if (this.steps % every === 0 || this.done) this.write();
   }
+  get done() { return this.settings.model === "counting" && this.model.read >= this.order.length; }  // all names are counted
   measure() {
     this.val = meanOf(this.held.flatMap(tokens => this.surprises(tokens)));
     if (!Number.isFinite(this.val)) throw new Trouble(`the loss on the held-out names became ${this.val}; go back, and try a smaller learning rate`);
-    if (this.beat === null && this.val < this.ladder[2].loss) this.beat = this.done;
+    if (this.beat === null && this.val < this.ladder[2].loss) this.beat = this.steps;
   }
-  keep() { return { model: this.model.keep(), done: this.done, beat: this.beat, written: this.written }; }
+  keep() { return { model: this.model.keep(), steps: this.steps, beat: this.beat, written: this.written }; }
   back({ model, ...rest }) { this.model.back(model); Object.assign(this, rest); this.moved(); }
   change(given) {
     const before = this.settings, settings = this.settings = MODELS.names.numbers(given);
     this.model.change?.(settings);
     if (["temperature", "topK", "topP", "smooth"].some(key => before[key] !== settings[key])) this.write();
-    if (before.smooth !== settings.smooth && this.done && settings.model === "counting") this.measure();
+    if (before.smooth !== settings.smooth && this.steps && settings.model === "counting") this.measure();
   }
 
   // --- what the model says about names ------------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ MODELS.names = class {
   sampling() { const { temperature, topK, topP } = this.settings; return { temperature, topP, topK: topK >= this.vocab || topK >= 30 ? null : topK }; }
   // Ten names, the same for the same seed and step.
   write() {
-    const chance = new Chance(this.settings.seed * 1000003 + this.done), names = [];
+    const chance = new Chance(this.settings.seed * 1000003 + this.steps), names = [];
     while (names.length < 10) {
       const tokens = [0];
       let read = null;
@@ -348,7 +349,7 @@ MODELS.names = class {
       const name = tokens.slice(1).map(token => this.alphabet[token]).join("");
       names.push({ name, known: this.known.has(name) });
     }
-    this.written = { step: this.done, names };
+    this.written = { step: this.steps, names };
   }
   // The scores after some tokens; a GPT goes on where it stopped as long as the text fits its context.
   after(tokens, before) {
@@ -389,7 +390,7 @@ MODELS.names = class {
     if (what === "explain") return this.explain(ref);
     if (what === "read") return { ...Names.list(ref), given: Names.read(ref).names.length };
     const ranked = this.names.map((name, i) => { const surprises = this.surprises(this.encode(name)); return { name, total: surprises.reduce((a, b) => a + b), mean: meanOf(surprises) }; });
-    return { step: this.done, ranked: ranked.sort((a, b) => b.total - a.total) };
+    return { step: this.steps, ranked: ranked.sort((a, b) => b.total - a.total) };
   }
   letter(token) { return token === 0 ? "·" : this.alphabet[token]; }
 

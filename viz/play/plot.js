@@ -102,7 +102,8 @@ function ticks(low, high, wanted = 5) {
 }
 
 // Curves over steps, with named lines of what simple models reach. draw({series: [{name, color, xs, ys, dash}],
-// lines: [{name, y}], log, from}); the pointer reads the curves.
+// lines: [{name, y}], log, from, legend}); the pointer reads the curves. `legend(step or null, [a number of each series])` is
+// called when the screen names the curves itself, outside of the chart.
 function lossChart(place, { height, label = "loss by step", log = false } = {}) {
   let data = { series: [], lines: [] }, pointer = null;
   const own = canvas(place, paint, { height, label });
@@ -172,7 +173,7 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.fillStyle = color("faint");
       context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4);
     }
-    if (curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X);
+    if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X);
   }
   function names(context, curves, left, size, pointer, X) {
     context.textAlign = "left";
@@ -191,6 +192,7 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.fillText(`${data.unit ?? "step"} ${number(step)}`, x, size);
       x += context.measureText(`${data.unit ?? "step"} ${number(step)}   `).width;
     }
+    if (data.legend) return data.legend(pointer === null || !curves.length ? null : curves[0].xs[at(curves[0])], data.series.map(one => one.ys[at(one)]));
     for (const one of curves) {
       const text = `${one.name} ${number(one.ys[at(one)])}   `;
       context.fillStyle = color(one.color === "negative" ? "text-negative" : one.color ?? "ink");

@@ -1,4 +1,5 @@
-// In the Worker: one model of one screen at a time. It counts steps, plays, and keeps what undo needs.
+// In the Worker: one model of one screen at a time. It counts steps, plays, and keeps what undo needs. A model that has an end
+// says so (`get done()`): then no step is made.
 const RING = 200;  // steps that can be taken back
 const RING_BYTES = 64e6;
 const HISTORY = 2000;  // points of a curve; more are thinned out
@@ -78,7 +79,7 @@ async function slice() {
   const mine = turn, begun = performance.now();
   try {
     do {
-      if (step >= until) { running = false; break; }
+      if (step >= until || model.done) { running = false; break; }
       if (speed && performance.now() < due) break;
       due += speed ? 1000 / speed : 0;
       await one();
@@ -93,7 +94,7 @@ async function slice() {
   if (running) speed ? setTimeout(next, Math.max(0, due - performance.now())) : next();
 }
 async function one() {
-  if (!model) return;
+  if (!model || model.done) return;
   remember();
   await model.step();
   if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
@@ -139,7 +140,7 @@ function show(force = false) {
   const drawn = model.frame(running);
   replaceLast();
   const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
-  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, undo: ring.length });
+  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, done: Boolean(model.done), undo: ring.length });
 }
 function report(error, id) {
   const sentence = error instanceof Trouble;

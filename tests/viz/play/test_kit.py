@@ -22,6 +22,7 @@ MODELS.demo = class {
     this.w[0] -= this.settings.rate * 2 * (this.w[0] - 3);
     this.measure();
   }
+  get done() { return this.settings.word === "near" && Math.abs(this.w[0] - 3) < 6; }
   keep() { return this.w.slice(); }
   back(kept) { this.w = kept; }
   change(settings) { this.settings = settings; }
@@ -206,6 +207,18 @@ def test_explanations_lead_on_and_back(opened: Open) -> None:
     assert browser.evaluate("document.getElementById('explained').hidden")
     browser.evaluate("play.explain(9)")
     browser.wait_for("document.getElementById('explained').textContent.includes('nine has no explanation')")
+
+
+def test_a_model_with_an_end_stops_by_itself(opened: Open) -> None:
+    b = opened("#screen=demo&word=near")
+    b.evaluate("document.getElementById('play').click()")
+    b.wait_for("document.body.dataset.busy === ''", 10)
+    assert b.evaluate("document.body.dataset.step") == "2"  # 3 + 7 · 0.9²: nearer than 6
+    buttons = "['play', 'step'].map(id => document.getElementById(id).disabled)"
+    assert b.evaluate(buttons) == [True, True]
+    b.key("ArrowLeft")
+    b.wait_for("document.body.dataset.step === '1'", 10)
+    assert b.evaluate(buttons) == [False, False]
 
 
 def test_an_edit_can_be_taken_back(opened: Open) -> None:

@@ -99,6 +99,14 @@ def test_the_first_loss_is_guessed_before_it_is_seen(screen: Screen) -> None:
     assert float(screen.data("loss")) == pytest.approx(math.log(27))
 
 
+def test_counting_ends_when_all_names_are_read(screen: Screen) -> None:
+    screen.open("&model=counting")
+    screen.press("#play")
+    screen.quiet()
+    assert screen.data("step") == "535"
+    assert screen.text(".written .note").startswith("Step 535")
+
+
 def test_a_letter_under_the_pointer_shows_its_surprise_and_where_the_heads_look(screen: Screen) -> None:
     screen.open(f"{QUICK}&run=10&name=anna")
     screen.browser.evaluate(
