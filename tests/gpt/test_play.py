@@ -177,18 +177,42 @@ def test_rare_characters_make_room_and_the_file_is_a_run(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"own": " "}, "there is no text yet: paste one, or choose another"),
+        ({"own": " "}, "there is no text yet: paste at least 90 characters"),
+        ({"own": "", "text": "lines"}, "there is no text yet: paste at least two lines"),
         ({"own": "too short"}, "the text is too short: it has 9 characters, and a context of 8 needs at least 90"),
         ({"own": "one", "text": "lines"}, "the text has fewer than two lines"),
         ({"own": prose("abc"), "rate": 1e30}, "at a learning rate of 3.3e+29"),
     ],
-    ids=["nothing", "short", "one line", "diverges"],
+    ids=["nothing", "no lines", "short", "one line", "diverges"],
 )
 def test_what_cannot_be_trained_is_said(settings: dict[str, Any], sentence: str) -> None:
     code = f"""{MAKE}
     try {{ steps(9); return ""; }} catch (error) {{ return [error.name, error.message]; }}"""
     given = {"settings": {**SETTINGS, **settings}, "assets": {"step-micro": asset("micro")}}
     assert sentence in run(code, given, screens=("train",))[1]
+
+
+@pytest.mark.native
+@pytest.mark.node
+def test_steps_end_a_training_and_a_second_run_begins_at_any_time() -> None:
+    settings = {**SETTINGS, "own": prose("abcdefgh"), "seed2": 7, "rate2": 0.02}
+    code = f"""{MAKE}
+    const alone = steps(6), seen = [];
+    await model.change({{ ...given.settings, race: true }});
+    const first = model.b.step;
+    while (model.b.step < model.a.step || model.a.step < 7) model.step();
+    const second = Array.from(model.b.curve.losses);
+    await model.change({{ ...given.settings, race: true, steps: 12 }});
+    while (!model.done) model.step();
+    seen.push(model.at, model.b.step, model.a.rates.at(-1).steps);
+    await model.change({{ ...given.settings, race: true, steps: 14 }});
+    while (!model.done) model.step();
+    return {{ alone, first, second, seen, then: model.at }};"""
+    found = run(code, {"settings": settings, "assets": {"step-micro": asset("micro")}}, screens=("train",))
+    assert found["first"] == 0
+    assert found["second"][:6] == found["alone"]  # the same seed and rate
+    assert found["seen"] == [12, 12, 12]
+    assert found["then"] == 14
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -271,6 +295,34 @@ def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
             f"[...document.querySelectorAll('#place button')].find((one) => one.textContent === '{name}').click()"
         )
     browser.wait_for("document.querySelector('.how').textContent.includes('gpt import tinylm-')")
+
+
+@pytest.mark.browser
+@pytest.mark.native
+def test_a_text_of_ones_own_is_pasted_and_undo_brings_the_last_model_back(opened: Callable[..., Browser]) -> None:
+    browser = opened("&run=12&rate=0.03")
+    choose = (
+        "(([id, value, kind]) => { const it = document.getElementById(id); it.value = value; "
+        "it.dispatchEvent(new Event(kind, { bubbles: true })); })"
+    )
+    before = browser.evaluate("document.body.dataset.loss")
+    browser.evaluate(f"{choose}(['set-text', 'own', 'change'])")
+    browser.wait_for("now.frame.waiting && document.body.dataset.busy === ''", 20)
+    assert browser.evaluate("document.activeElement.id") == "set-own"
+    assert "at least 170 characters" in browser.evaluate("document.getElementById('place').innerText")
+    browser.evaluate(f"{choose}(['set-own', {json.dumps(prose('abcdefg'))}, 'input'])")
+    browser.wait_for("now.frame.a && !now.locked && document.body.dataset.busy === ''", 20)
+    assert "◀ brings back the model you had, of 12 steps" in browser.evaluate("document.body.innerText")
+    browser.evaluate("document.getElementById('undo').click()")
+    browser.wait_for("document.body.dataset.step === '12' && document.body.dataset.busy === ''", 20)
+    assert browser.evaluate("document.body.dataset.loss") == before
+    assert browser.evaluate("[now.settings.text, now.settings.rate]") == ["text", 0.03]
+    browser.evaluate(f"{choose}(['set-steps', '1', 'change'])")
+    assert "from 100 to 20,000" in browser.evaluate("document.getElementById('said').textContent")
+    browser.evaluate("document.getElementById('play').click()")
+    browser.wait_for("!now.running && document.body.dataset.busy === ''", 60)
+    assert browser.evaluate("document.body.dataset.step") == "100"
+    assert "all 100 steps are made" in browser.evaluate("document.getElementById('locked').textContent")
 
 
 @pytest.mark.browser

@@ -118,7 +118,7 @@ const HEARD = {
     now.worker.postMessage({ what: "asset", name, bytes });
   },
   frame(data, mine) {
-    Object.assign(mine, { frame: data.frame, step: data.step, running: data.running, loss: data.loss, val: data.val, undo: data.undo, done: data.done });
+    Object.assign(mine, { frame: data.frame, step: data.step, running: data.running, loss: data.loss, val: data.val, undo: data.undo, done: data.done, before: data.before });
     requestAnimationFrame(() => {
       if (mine !== now) return;
       try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
@@ -126,6 +126,11 @@ const HEARD = {
       post("drawn");
       if (!mine.running) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
     });
+  },
+  settings({ settings }, mine) {  // those of a model that undo brought back
+    Object.assign(mine.settings, settings);
+    for (const key of Object.keys(settings)) for (const update of CONTROLS.get(key) ?? []) update(settings[key]);
+    mine.view.brought?.(settings);
   },
   trouble(data, mine) {
     mine.running = false;
@@ -173,6 +178,7 @@ function handle(mine) {
     get frame() { return mine.frame; },
     get running() { return mine.running; },
     get step() { return mine.step; },
+    get before() { return mine.before; },  // the steps of the model that undo brings back
     get facts() { return FACTS; },
     get locked() { return mine.locked; },
     set locked(reason) { mine.locked = reason ?? ""; showState(); },
@@ -247,7 +253,13 @@ const INPUTS = {
     return { input, update, more: [output] };
   },
   whole(one, id, get, give) {
-    const input = element("input", { id, type: "number", min: one.min, max: one.max, step: 1, onchange: () => { const x = one.read(input.value); input.value = x ?? get(); if (x !== undefined) give(x); } });
+    const input = element("input", { id, type: "number", min: one.min, max: one.max, step: 1, onchange: () => {
+      const x = one.read(input.value);
+      if (Number(input.value) !== x) $("said").textContent = `${one.label}: a whole number from ${number(one.min)} to ${number(one.max)}.`;
+      input.value = x ?? get();
+      if (x !== undefined) give(x);
+    } });
+    input.style.width = `${Math.max(3.4, 1.5 + 0.6 * String(one.max).length)}em`;
     const by = amount => element("button", { type: "button", "aria-label": `${one.label}: ${amount < 0 ? "one less" : "one more"}`, onclick: () => give(within(get() + amount, one)) }, amount < 0 ? "−" : "+");
     return { input: element("span", { class: "stepper" }, by(-1), input, by(1)), update: x => { input.value = x; } };
   },

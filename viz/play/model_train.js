@@ -6,6 +6,8 @@ const OTHER = "□";  // stands for characters that have no place in the alphabe
 const UNDO = 200, UNDO_BYTES = 100e6;  // steps that can be taken back, and what is kept for that
 const POINTS = 1000;  // of a curve
 const SAMPLE = 120;  // characters
+const CATCH_UP = 20;  // milliseconds of a step in which a second run makes up for its later start
+let runs = 0;
 const bytesOf = text => new TextEncoder().encode(text);
 
 // --- Python's random.Random("words"): the words, followed by their SHA-512, as one large number ---------------------------
@@ -150,17 +152,19 @@ function ladder({ train, val, alphabet: { length: V }, end }) {
   return found;
 }
 
+const leastText = block => 10 * block + 10;  // a tenth of it is for validation
+
 // --- one run ---------------------------------------------------------------------------------------------------------------
 class Run {
   constructor(model, corpus, { rate, steps, seed }) {
     const { config, train } = model.description.notes;
-    Object.assign(this, { model, corpus, config, seed, step: 0, seconds: 0 });
+    Object.assign(this, { model, corpus, config, seed, step: 0, seconds: 0, id: ++runs });
     this.train = { ...train, lr: rate, min_lr: rate / 10, steps, seed: Number(seed) };
-    const { block_size: block } = config, need = 10 * block + 10;
+    const { block_size: block } = config, need = leastText(block);
     if (corpus.end === null && corpus.val.length <= block) throw new Trouble(`the text is too short: it has ${plural(corpus.size, "character")}, and a context of ${block} needs at least ${need}; paste a longer text, or choose a smaller model`);
     const alphabet = [...corpus.alphabet, ...Array(config.vocab_size - corpus.alphabet.length).fill("·")];
     model.description.notes.sampling = { ...model.description.notes.sampling, alphabet, end: corpus.end === null ? undefined : END };
-    this.rates = [{ from: 0, rate }];
+    this.rates = [{ from: 0, rate, steps }];
     this.curve = { steps: [], losses: [], seconds: [] };
     this.checks = { steps: [], losses: [], seconds: [] };
     this.kept = [];
@@ -191,14 +195,16 @@ class Run {
     return min_lr + 0.5 * (1 + Math.cos(Math.PI * done)) * (lr - min_lr);
   }
   #peak(step) {
-    const { rate } = this.rates.findLast(({ from }) => from <= step);
-    return { lr: rate, min_lr: rate / 10 };
+    const { rate, steps } = this.rates.findLast(({ from }) => from <= step);
+    return { lr: rate, min_lr: rate / 10, steps };
   }
-  change(rate) {
+  get done() { return this.step >= this.rates.at(-1).steps; }
+  change(rate, steps) {
     this.rates = this.rates.filter(({ from }) => from <= this.step);
-    if (this.rates.at(-1).rate === rate) return;
+    if (this.rates.at(-1).rate === rate && this.rates.at(-1).steps === steps) return;
     if (this.rates.at(-1).from === this.step) this.rates.pop();
-    this.rates.push({ from: this.step, rate });
+    this.rates.push({ from: this.step, rate, steps });
+    if (!this.rates[0].from && this.rates.length === 1) Object.assign(this.train, this.#peak(0));
   }
   // Puts a window of a part into the batch.
   #put(row, part, start, count, weight) {
@@ -273,9 +279,10 @@ class Run {
       this.kept.push({ step: this.step, steps, numbers: [...Object.values(parameters), ...Object.values(state)].map(list => list.slice()) });
       if (this.kept.length > UNDO / this.every + 1) this.kept.shift();
     }
-    return { step: this.step, loss: this.loss, val: this.val };
+    return { id: this.id, step: this.step, loss: this.loss, val: this.val };
   }
-  back({ step, loss, val }) {
+  back({ id, step, loss, val }) {
+    if (id !== this.id) return;  // a run that another one took the place of
     while (this.kept.length > 1 && this.kept.at(-1).step > step) this.kept.pop();
     const kept = this.kept.at(-1), { parameters, state } = this.model;
     [...Object.values(parameters), ...Object.values(state)].forEach((list, i) => list.set(kept.numbers[i]));
@@ -348,6 +355,7 @@ async function once(name, make) {
   return READ.get(name);
 }
 return class {
+  static comesBack = true;  // a model is minutes of work: undo brings it back after a setting that makes another
   static async make(settings, asset) {
     const made = new this(settings);
     try {
@@ -359,34 +367,57 @@ return class {
     }
     return made;
   }
-  async begin({ text, own, size, rate, steps, seed, race, size2, rate2, seed2 }, asset) {
+  async begin({ text, own, size, rate, steps, seed }, asset) {
     const bytes = name => once(`step-${name}`, () => asset(`step-${name}`));
-    const load = async name => tinygrad.load(await bytes(name));
-    const first = await load(size);
-    const { vocab_size } = first.description.notes.config, typed = text === "own" || text === "lines", given = text === "text" || text === "list";
+    this.load = async name => tinygrad.load(await bytes(name));
+    const first = await this.load(size);
+    const { vocab_size, block_size } = first.description.notes.config, typed = text === "own" || text === "lines", given = text === "text" || text === "list";
     const words = typed ? own : text === "names" ? Names.LIST.trim().split(/\s+/).join(END) : await once(text, async () => new TextDecoder().decode(await asset(text)));
-    if (!words.trim()) throw new Trouble("there is no text yet: paste one, or choose another");
+    if (!words.trim()) throw new Trouble(`there is no text yet: paste ${text === "lines" ? "at least two lines, and better some hundred" : `at least ${leastText(block_size)} characters, and better some thousand`}, open a file, or choose another text`);
     const corpus = () => new Corpus(words, vocab_size, ["names", "lines", "list"].includes(text));
     this.corpus = typed ? corpus() : await once(`corpus of ${text}`, corpus);
     this.ladder = given ? null : ladder(this.corpus);
-    this.text = given ? undefined : this.corpus.text ?? words;
+    this.whole = given ? undefined : this.corpus.text ?? words;
+    this.again();
     this.a = new Run(first, this.corpus, { rate, steps, seed });
-    if (race) this.b = new Run(await load(size2), this.corpus, { rate: rate2, steps, seed: seed2 });
+    await this.#race();
     this.val = this.a.val;
   }
+  // The second run, beside the first: begun when it is asked for, or asked for as another.
+  async #race() {
+    const { race, size2, rate2, seed2, steps } = this.settings, key = race ? `${size2} ${seed2}` : "";
+    if (this.raced === key) return;
+    this.raced = key;
+    this.b = undefined;
+    const model = race && await this.load(size2);
+    if (model && this.raced === key) this.b = new Run(model, this.corpus, { rate: rate2, steps, seed: seed2 });
+  }
+  again() { this.text = this.whole; }
   constructor(settings) {
     this.settings = settings;
+    this.raced = "";
     this.samples = [];
     this.line = { at: -Infinity };
   }
   step() {
     if (!this.a) throw new Trouble(this.waiting);
-    this.a.next();
-    if (this.b && this.settings.over === "seconds") while (this.b.seconds < this.a.seconds) this.b.next();  // as much time for each
-    else this.b?.next();
+    const begun = this.a.step;
+    if (!this.a.done) this.a.next();
+    const until = performance.now() + CATCH_UP;
+    while (this.behind) {
+      this.b.next();
+      if (performance.now() > until) break;
+    }
     [this.loss, this.val] = [this.a.loss, this.a.val];
-    if (this.settings.every && this.a.step % this.settings.every === 0) this.write();
+    if (this.a.step > begun && this.settings.every && this.a.step % this.settings.every === 0) this.write();
   }
+  // Whether the second run has made fewer steps than the first, or used less time.
+  get behind() {
+    const { a, b } = this;
+    return Boolean(b) && !b.done && (this.settings.over === "seconds" ? b.seconds < a.seconds : b.step < a.step);
+  }
+  get done() { return Boolean(this.a?.done) && !this.behind; }
+  get at() { return this.a.step; }
   write() {
     const { temperature, prompt } = this.settings;
     this.samples.push({ step: this.a.step, loss: this.a.loss, text: this.a.sample({ temperature, prompt }) });
@@ -394,7 +425,7 @@ return class {
   keep() { return this.a && { a: this.a.keep(), b: this.b?.keep(), written: this.samples.length }; }
   back({ a, b, written }) {
     this.a.back(a);
-    this.b?.back(b);
+    if (b) this.b?.back(b);
     this.samples.length = Math.min(written, this.samples.length);
     this.line.at = -Infinity;
     this.change(this.settings);
@@ -402,8 +433,9 @@ return class {
   change(settings) {
     if (settings.line !== this.settings.line) this.line.at = -Infinity;
     this.settings = settings;
-    this.a?.change(settings.rate);
-    this.b?.change(settings.rate2);
+    this.a?.change(settings.rate, settings.steps);
+    this.b?.change(settings.rate2, settings.steps);
+    if (this.a) return this.#race();
   }
   edit() { if (this.a) this.write(); }
   ask({ what, source }) {
@@ -444,7 +476,7 @@ return class {
     const { corpus, text } = this, { end } = corpus;
     this.text = undefined;  // the page keeps it
     return {
-      ladder: this.ladder, a: part(this.a), b: part(this.b), flow: this.a.flow(), samples: this.samples.slice(-3), attention: this.attention(),
+      ladder: this.ladder, done: this.done, a: part(this.a), b: part(this.b), flow: this.a.flow(), samples: this.samples.slice(-3), attention: this.attention(),
       text: { alphabet: corpus.alphabet.length, replaced: corpus.replaced, size: corpus.size, documents: end !== null, whole: text },
     };
   }

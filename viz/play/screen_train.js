@@ -8,6 +8,7 @@ const ABOUT = {
 const mine = FACTS.train ?? {};
 const GIVEN = mine.text ? "text" : mine.list ? "list" : "";  // the text that the page was made with
 const TEXTS = { ...(GIVEN ? { [GIVEN]: mine[GIVEN].title } : {}), ...(SCREENS.names ? { names: "first names" } : {}), own: "your own text", lines: "your own lines" };
+const LONGEST = 50000;  // characters that are pasted
 const TYPED = ["own", "lines"];
 const KNOWS = { uniform: "It beats guessing.", letters: "It knows more than how often each letter comes.", bigram: "It knows more than all pairs of letters.", trigram: "It knows more than all triples.", "5-gram": "It knows more than all runs of five letters." };
 const visible = text => text.replaceAll("\n", "⏎").replaceAll(" ", "␣");
@@ -18,18 +19,18 @@ screen("train", {
   lossName: "training loss", valName: "validation loss",
   settings: {
     text: choice("text", Object.keys(TEXTS)[0], TEXTS),
-    own: words("your text", "", { rows: 3, longest: 50000, placeholder: "Paste at least a few thousand characters." }),
+    own: words("your text", "", { rows: 3, longest: LONGEST, placeholder: "Paste a text here: some thousand characters, or more." }),
     size: choice("model", "micro", SIZES),
     rate: slider("learning rate", RATES.micro, { min: 0.0001, max: 1, log: true, live: true }),
-    steps: whole("steps", 2000, { min: 100, max: 20000, help: "after 100 steps of warm-up, the learning rate falls to a tenth over this many steps" }),
-    every: whole("every", 200, { min: 10, max: 5000, live: true, help: "steps" }),
+    steps: whole("steps", 2000, { min: 100, max: 20000, live: true, help: "the training stops there; after 100 steps of warm-up, the learning rate falls to a tenth over these steps" }),
+    every: whole("every", 200, { min: 10, max: 5000, live: true, help: "it writes once in so many steps" }),
     temperature: slider("temperature", 0.8, { min: 0, max: 2, step: 0.05, live: true }),
     prompt: words("goes on from", "", { live: true, longest: 60 }),
     line: words("your line", "the king and the queen", { live: true, longest: 32 }),
-    race: tick("race a second run", false),
-    size2: choice("its model", "micro", SIZES),
+    race: tick("race a second run", false, { live: true }),
+    size2: choice("its model", "micro", SIZES, { live: true }),
     rate2: slider("its rate", 0.001, { min: 0.0001, max: 1, log: true, live: true }),
-    seed2: whole("its seed", 1, { min: 0, max: 1e6 }),
+    seed2: whole("its seed", 1, { min: 0, max: 1e6, live: true }),
     over: choice("over", "steps", { steps: "steps", seconds: "seconds" }, { live: true }),
   },
   tasks: [
@@ -49,7 +50,8 @@ function build(place, play) {
   if (!given.has("rate")) play.settings.rate = RATES[play.settings.size];
   let { size, size2 } = play.settings, text;
   const card = (title, ...inside) => element("section", { class: "card" }, element("h2", {}, title), ...inside);
-  const typed = element("div", { class: "typed" }, play.control("own"));
+  const opener = element("input", { type: "file", id: "own-file", accept: "text/*,.txt,.md,.csv", onchange: openFile });
+  const typed = element("div", { class: "typed" }, play.control("own"), element("div", { class: "control" }, element("label", { for: "own-file" }, "or open a file"), opener, element("span", { class: "note" }, "It is read in this page only.")));
   const rival = element("div", { class: "controls rival" }, play.control("size2"), play.control("rate2"), play.control("seed2"), play.control("over"));
   const about = element("p", { class: "note" }), verdict = element("p", { class: "verdict", role: "status" });
   const facts = element("p", { class: "facts" }), left = element("div"), right = element("div");
@@ -61,12 +63,12 @@ function build(place, play) {
   const file = element("button", { type: "button", title: "the model as it is, as a .safetensors file", onclick: download }, "Download");
   const read = element("button", { type: "button", title: "opens it in the screen “Read a trained GPT”", "data-leaves": true, onclick: hand }, "Read this model");
   const how = element("p", { class: "note how" });
-  let attention = null, calm = 0;
+  let attention = null, calm = 0, columns;
 
   place.append(
     element("div", { class: "controls" }, play.control("text"), play.control("size"), play.control("rate"), play.control("steps"), play.control("race")),
     typed, rival, about,
-    element("div", { class: "columns" },
+    columns = element("div", { class: "columns" },
       element("div", {},
         element("section", { class: "card" }, element("h2", {}, "Loss, and what counting reaches"), left, verdict, facts),
         element("section", { class: "card" },
@@ -87,18 +89,29 @@ function build(place, play) {
 
   function layout() {
     const { settings } = play;
-    typed.hidden = !TYPED.includes(settings.text);
+    const hidden = !TYPED.includes(settings.text), fresh = typed.hidden && !hidden;
+    typed.hidden = hidden;
+    if (fresh && !settings.own) document.getElementById("set-own").focus();
     rival.hidden = !settings.race;
     about.hidden = settings.race;
   }
 
+  async function openFile() {
+    const [chosen] = opener.files;
+    if (!chosen) return;
+    const all = await chosen.text(), letters = all.slice(0, LONGEST);
+    play.say(all.length > LONGEST ? `${chosen.name} has ${plural(all.length, "character")}: these are the first ${LONGEST.toLocaleString("en-US")}.` : `${plural(all.length, "character")} of ${chosen.name}.`);
+    play.set({ own: letters });
+  }
   function draw(frame) {
     const { settings } = play;
     if (settings.size !== size) { size = settings.size; play.set({ rate: RATES[size] }); }
     if (settings.size2 !== size2) { size2 = settings.size2; play.set({ rate2: RATES[size2] }); }
     layout();
     const { waiting } = frame;
-    if (play.locked !== (waiting ? "no text yet" : "")) play.locked = waiting ? "no text yet" : "";
+    const locked = waiting ? "no text yet" : frame.done ? `all ${frame.a.step.toLocaleString("en-US")} steps are made; for more of them, raise “steps”` : "";
+    if (play.locked !== locked) play.locked = locked;
+    columns.hidden = Boolean(waiting);
     if (waiting) {
       about.textContent = `${waiting[0].toUpperCase()}${waiting.slice(1)}.`;
       about.hidden = false;
@@ -147,7 +160,7 @@ function build(place, play) {
     const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
     facts.textContent = a.step
       ? `${speed.toLocaleString("en-US")} characters a second · ${number(a.step / a.seconds)} steps a second · ${duration(a.seconds)} of work · learning rate ${number(a.rate)}`
-      : `Not trained yet: all weights are random.${a.config.vocab_size > alphabet ? ` With room for ${a.config.vocab_size} characters, it begins at ln ${a.config.vocab_size} = ${number(Math.log(a.config.vocab_size))}.` : ""}`;
+      : `Not trained yet: all weights are random.${play.before ? ` ◀ brings back the model you had, of ${plural(play.before, "step")}.` : ""}${a.config.vocab_size > alphabet ? ` With room for ${a.config.vocab_size} characters, it begins at ln ${a.config.vocab_size} = ${number(Math.log(a.config.vocab_size))}.` : ""}`;
   }
   const duration = seconds => (seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`);
   // Batches differ in how hard they are: a mean over neighbors shows where the loss goes.
@@ -245,8 +258,8 @@ function build(place, play) {
       "    check = corpus.validation(model.block_size, train.eval_sequences)",
       '    print(f"validation {engine.evaluate(check):.6f}")',
       "    for step in range(steps):",
-      "        rate = [rate for since, rate in rates if since <= step][-1]  # as the slider was set",
-      "        now = replace(train, lr=rate, min_lr=rate / 10)",
+      "        rate, last = [now for since, *now in rates if since <= step][-1]  # as it was set",
+      "        now = replace(train, lr=rate, min_lr=rate / 10, steps=last)",
       "        batch = corpus.batch(model.block_size, train.batch_size, train.seed, step)",
       '        loss, norm = engine.step(batch, learning_rate(now, step), "")',
       '        print(f"step {step + 1} loss {loss:.6f}")',
@@ -262,7 +275,7 @@ function build(place, play) {
   const made = (kind, fields) => `${kind}(${Object.entries(fields).map(([name, value]) => `${name}=${literal(value)}`).join(", ")})`;
   function call({ config, train, rates, step }) {
     const settings = Object.fromEntries(USED.map(name => [name, train[name]]));
-    return `run(\n    ${made("GPTConfig", config)},\n    ${made("TrainConfig", settings)},\n    [${rates.map(({ from, rate }) => `(${from}, ${rate})`).join(", ")}],\n    ${step},\n)`;
+    return `run(\n    ${made("GPTConfig", config)},\n    ${made("TrainConfig", settings)},\n    [${rates.map(one => `(${one.from}, ${one.rate}, ${one.steps})`).join(", ")}],  # from which step on: learning rate, steps\n    ${step},\n)`;
   }
   function opened({ text: chosen }, frame) {
     const { dataset, data, normalize } = source();
@@ -272,11 +285,11 @@ function build(place, play) {
   // The command line of the same run, where the alphabet of the model is that of the text.
   function command({ text: chosen }, { a, b, text: { alphabet } }) {
     if (alphabet !== a.config.vocab_size) return `\`gpt train\` makes a model of ${alphabet} characters from this text, and this page one of ${a.config.vocab_size}: its numbers are others.`;
-    if (a.rates.length > 1 || b) return "`gpt train` trains one run, at one learning rate.";
+    if (a.rates.length > 1 || b) return "`gpt train` trains one run, at one learning rate, for as many steps as were set first.";
     const { dataset, data = "text.txt", normalize = [] } = source();
     const { train: { lr, min_lr, steps, seed, eval_interval, eval_sequences } } = a;
     return `On the command line:  python -m gpt train --preset ${size} ${dataset ? `--dataset ${dataset}` : `--data ${data}`} --lr ${lr} --min-lr ${min_lr} --steps ${steps} --seed ${seed} --eval-interval ${eval_interval} --eval-sequences ${eval_sequences}${normalize.length ? ` --normalize ${normalize}` : ""}`;
   }
-  return { draw, python };
+  return { draw, python, brought(settings) { ({ size, size2 } = settings); } };
 }
 })();

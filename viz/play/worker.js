@@ -7,6 +7,7 @@ const SLICE = 12;  // milliseconds of training before the messages of the page a
 
 let model = null, turn = 0, settings = {};
 let step = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
+let before = null;  // the model that the newest one took the place of, where undo brings it back
 let ring = [], history = { steps: [], losses: [], vals: [] }, speed = 0, due = 0;
 
 const WAITING = new Map();  // assets that were asked for
@@ -32,6 +33,7 @@ const ACTIONS = {
   async make({ screen, settings: given, run }) {
     const mine = ++turn;
     running = false;
+    if (model && step && MODELS[screen].comesBack) before = { model, settings, step, ring, history };
     model = null;
     settings = given;
     const fresh = await (MODELS[screen].make ? MODELS[screen].make(given, asset) : new MODELS[screen](given));
@@ -49,6 +51,8 @@ const ACTIONS = {
   async step() { running = false; await one(); show(true); },
   back({ count = 1 }) {
     running = false;
+    if (!model) return;
+    if (count === 1 && before && !step && !ring.length) return bringBack();
     for (let n = 0; n < count && ring.length; n++) takeBack();
     show(true);
   },
@@ -98,7 +102,7 @@ async function one() {
   remember();
   await model.step();
   if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
-  step++;
+  step = model.at ?? step + 1;
   note();
   changed = true;
 }
@@ -116,6 +120,14 @@ function takeBack() {
   step = last.step;
   [model.loss, model.val] = [last.loss, last.val];
   while (history.steps.at(-1) > step) for (const list of Object.values(history)) list.pop();
+}
+function bringBack() {
+  ({ model, settings, step, ring, history } = before);
+  before = null;
+  turn++;
+  model.again?.();  // the page has forgotten what was said once
+  postMessage({ what: "settings", settings });
+  show(true);
 }
 function note() {
   if (model.loss === undefined) return;
@@ -140,7 +152,7 @@ function show(force = false) {
   const drawn = model.frame(running);
   replaceLast();
   const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
-  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, done: Boolean(model.done), undo: ring.length });
+  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, done: Boolean(model.done), undo: ring.length || (before && !step ? 1 : 0), before: step ? undefined : before?.step });
 }
 function report(error, id) {
   const sentence = error instanceof Trouble;
