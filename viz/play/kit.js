@@ -124,7 +124,7 @@ const HEARD = {
       try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
       showState();
       post("drawn");
-      if (!mine.running) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
+      if (!mine.running && !data.running) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
     });
   },
   settings({ settings }, mine) {  // those of a model that undo brought back
