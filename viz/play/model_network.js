@@ -60,7 +60,7 @@ MODELS.network = class {
     this.dropout = new Dropout(tape, dropout, new Chance(number + 2n));
     this.all = Int32Array.from(this.train.keys());
     this.order = this.all.subarray(0, 0);
-    this.at = 0;
+    this.taken = 0;
     this.shuffler = new Chance(number + 1n);
     this.example = this.pointOnTape("[0]", this.dropout);
     this.copies = tape.repeat(this.example.start, this.batch, (name, k) => name.replace("[0]", `[${k}]`));
@@ -107,14 +107,14 @@ MODELS.network = class {
   // The next batch, in Python's order: all points in an order of their own, then again in another.
   take() {
     if (this.batch === this.train.length) this.order = this.all;
-    else if (this.at + this.batch > this.order.length) {
+    else if (this.taken + this.batch > this.order.length) {
       this.order = this.shuffler.shuffle(this.all.slice()).reverse();  // Python takes them from the end
       this.shuffled = this.shuffler.state();
-    } else { this.at += this.batch; return; }
-    this.at = this.batch;
+    } else { this.taken += this.batch; return; }
+    this.taken = this.batch;
   }
   pass() {
-    const { tape, example, copies, order, batch } = this, first = this.at - batch;
+    const { tape, example, copies, order, batch } = this, first = this.taken - batch;
     for (let k = 0; k < batch; k++) this.put(example, k * copies.stride, order[first + k]);
     tape.forwardCopies(copies);
     tape.forward(copies.end, this.root + 1);
@@ -161,18 +161,18 @@ MODELS.network = class {
     if (optimizer.steps < 200 || optimizer.steps % 10 === 0) this.measure();
   }
   keep() {
-    const { tape, parameters, optimizer, dropout, order, at, shuffled } = this, { data } = tape;
+    const { tape, parameters, optimizer, dropout, order, taken, shuffled } = this, { data } = tape;
     return {
-      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), order, at, shuffled, events: this.events, rate: this.settings.rate, decay: this.settings.decay,
+      weights: data.slice(0, parameters.length), optimizer: optimizer.state(), order, taken, shuffled, events: this.events, rate: this.settings.rate, decay: this.settings.decay,
       drops: dropout.p ? dropout.chance.state() : null, factors: dropout.p ? dropout.factors.map(f => data[f]) : null,
     };
   }
-  back({ weights, optimizer, order, at, shuffled, events, rate, decay, drops, factors }) {
+  back({ weights, optimizer, order, taken, shuffled, events, rate, decay, drops, factors }) {
     const { data } = this.tape;
     data.set(weights);
     this.before.set(weights);
     this.optimizer.load(optimizer);
-    Object.assign(this, { order, at, shuffled, events });
+    Object.assign(this, { order, taken, shuffled, events });
     this.note({ rate, decay });  // the controls stay where they are
     if (shuffled) this.shuffler.load(shuffled);
     if (drops) this.dropout.chance.load(drops);
@@ -248,7 +248,7 @@ MODELS.network = class {
     const at = this.ring(), grads = grad.slice(0, parameters.length), layers = this.sizesOfGradients();
     const unitGrads = settings.slow && Number.isFinite(data[this.root]) ? this.alone(() => Float64Array.from(probe.units, u => grad[u])) : null;
     return {
-      ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.at - this.batch, this.at), at,
+      ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.taken - this.batch, this.taken), at,
       weights: data.slice(0, parameters.length), grads, wrong: this.wrong, before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
       refs: parameters, units: Int32Array.from(probe.units), root: this.root, batchLoss: data[this.root], unitGrads, layers, events: this.events, steps: this.optimizer.steps,
