@@ -316,7 +316,7 @@ $("trouble-again").onclick = () => make();
 $("more").onclick = () => $("more").setAttribute("aria-expanded", String(document.querySelector("footer").classList.toggle("open")));
 $("link").onclick = async () => {
   remember();
-  try { await navigator.clipboard.writeText(location.href); $("said").textContent = "The link to exactly this is in the clipboard."; }
+  try { await navigator.clipboard.writeText(location.href); $("said").textContent = now.view.link?.() ?? "The link to exactly this is in the clipboard."; }
   catch { $("said").textContent = "Copy the address of this page: it holds all settings."; }
 };
 

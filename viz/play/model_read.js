@@ -10,7 +10,7 @@ MODELS.read = class {
       try { facts = JSON.parse(new TextDecoder().decode(await assets(name))); } catch { continue; }
       const readers = [];
       for (const { asset } of facts.snapshots) readers.push(new Reader(Reader.unpack(await assets(asset), facts)));
-      return new this(settings, facts, readers);
+      return new this(settings, { ...facts, own: name === "mine", lost: settings.model === "mine" && name !== "mine" }, readers);
     }
     return new this(settings, null, []);
   }
@@ -58,7 +58,7 @@ MODELS.read = class {
   }
   chances() {
     const { temperature, topK, topP } = this.settings;
-    return Reader.distribution(this.reader.next(), temperature, topK, topP);
+    return Reader.distribution(this.reader.next(), temperature, topK > 40 ? 0 : topK, topP);  // 41: all
   }
   step() {
     if (!this.facts) throw new Trouble("there is no trained model in this page");
@@ -85,7 +85,9 @@ MODELS.read = class {
   // --- questions ---------------------------------------------------------------------------------------------------------
   ask({ what, ref, parts }) {
     if (what === "explain") {
-      const told = this.reader.explain(ref);
+      const told = this.reader.explain(ref), table = /^transformer\.(?:h\.\d+\.)?(\w+)|^lm_head/.exec(ref);
+      if (/^(surprise|loss)/.test(ref)) told.unit = "nats";
+      if (table) told.more += ` ${MODELS.read.TABLES[ref.match(/c_attn|attn\.c_proj|mlp\.c_proj|c_fc|wte|wpe|ln_1|ln_2|ln_f|lm_head/)?.[0]] ?? ""}`;
       if (this.facts.bits === 16 && ref.endsWith("]") && this.reader.weights[ref.split("[")[0]]) told.more += " In this page it is rounded to 16 bits.";
       return told;
     }
@@ -102,7 +104,7 @@ MODELS.read = class {
   frame() {
     if (!this.facts) return { empty: true };
     const { reader, facts, tokens, settings } = this, { name, snapshots, config, bits } = facts;
-    const shared = { name, bits, config, opening: facts.text, alphabet: reader.alphabet, end: reader.end, text: this.text, began: reader.decode(tokens.slice(this.opening.length, this.began)), written: this.written, heard: this.heard, unknown: this.unknown,
+    const shared = { name, bits, own: facts.own, lost: facts.lost, config, opening: facts.text, alphabet: reader.alphabet, end: reader.end, text: this.text, began: reader.decode(tokens.slice(this.opening.length, this.began)), written: this.written, heard: this.heard, unknown: this.unknown,
       snapshots, nth: this.nth, characters: tokens.map(token => reader.alphabet[token]) };
     if (!tokens.length) return { ...shared, surprise: [] };
     const T = reader.tokens.length, layer = Math.min(Number(settings.layer), reader.layers - 1), head = Math.min(Number(settings.head), reader.heads - 1);
@@ -149,3 +151,9 @@ MODELS.read = class {
   }
 };
 MODELS.read.LONGEST = 600;  // characters
+// What the tables of a run are, by their names.
+MODELS.read.TABLES = {
+  wte: "wte: the vectors of the characters.", wpe: "wpe: the vectors of the positions.", lm_head: "lm_head: from the last vector to a score for each character.",
+  c_attn: "c_attn: makes query, key and value of a vector.", "attn.c_proj": "attn.c_proj: mixes what the heads gathered.", c_fc: "c_fc: from a vector to the units of the MLP.", "mlp.c_proj": "mlp.c_proj: from the units back to a vector.",
+  ln_1: "ln_1: the norm before attention.", ln_2: "ln_2: the norm before the MLP.", ln_f: "ln_f: the last norm.",
+};

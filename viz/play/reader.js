@@ -254,7 +254,7 @@ class Reader {
     const [whole, term] = ref.split("*"), [name, ...at] = parse(whole);
     if (term !== undefined) return this.product(ref, this.sum(whole), +term);
     const found = this.weights[name] ? this.parameter(ref, name, at) : this.computed(whole, name, at);
-    return { ref, value: this.value(ref), grad: null, rows: [], uses: [], more: "", numbers: "", ...found };
+    return { ref, value: this.value(ref), grad: null, rows: [], uses: [], more: "", ...found, numbers: (found.numbers ?? "").replaceAll("+ −", "− ") };
   }
   parameter(ref, name, at) {
     return { title: ref.replace("transformer.", ""), formula: "a weight: training found this number; nothing computes it",

@@ -11,8 +11,10 @@ const FLOW = [
   ["mlp", "MLP", 84, "what it adds"], ["out", "vector +", 84, "bypass + MLP"], ["ln_f", "last norm", 84, "one size for all"],
   ["logits", "scores", 200, "one for each character"], ["chance", "softmax", 200, "probability of each"],
 ];
+const LOST = "This link was made with a model that was trained in a page. A link does not hold the model: here is the one of this page.";
 const FREE = 0.005;  // a change of the loss that nobody would notice
 const MOST_BARS = 7;
+const ALL = 41;  // of top-k: none is left out
 const shown = character => ({ "\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍" })[character] ?? character;
 const percent = p => (p >= 0.995 || p === 0 ? `${Math.round(100 * p)} %` : p >= 0.1 ? `${(100 * p).toFixed(0)} %` : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
 const change = (x, places = 3) => `${x < 0 ? "−" : "+"}${number(Math.abs(Number(x.toFixed(places))))}`;
@@ -97,7 +99,7 @@ screen("read", {
   lead: "Type a text: what does the model expect next? Click a bar to append it, or let it write on. Then look inside.",
   settings: {
     temperature: slider("temperature", 1, { min: 0, max: 2, step: 0.05, live: true }),
-    topK: slider("top-k", 0, { min: 0, max: 40, step: 1, live: true, text: k => (k ? String(k) : "all") }),
+    topK: slider("top-k", ALL, { min: 1, max: ALL, step: 1, live: true, text: k => (k < ALL ? String(k) : "all") }),
     topP: slider("top-p", 1, { min: 0.05, max: 1, step: 0.05, live: true }),
     text: hidden("", { live: true }), view: hidden("flow", { live: true }), layer: hidden("0", { live: true }), head: hidden("0", { live: true }), position: hidden("-1", { live: true }),
     off: hidden("", { live: true }), at: hidden("", { live: true }), watch: hidden("", { live: true }), model: hidden("read"),
@@ -107,8 +109,8 @@ screen("read", {
     "All heads: find a head that looks one character back. (Its squares lie just below the diagonal.)",
     "Type the most surprising text you can think of: how large can you make the loss? And how small?",
     "Switch parts off: which head may be removed for free? Which one must stay?",
-    "Type “th” and open “While it learned”: at which step did the model learn that “e” follows?",
-    "Click one number of the last scores, and follow it down to a single multiplication and its weight.",
+    "Type “th” and open “While it learned”: between which two of its steps did the model learn that “e” follows?",
+    "Numbers: press the last layer, click one number of the last scores, and follow it down to a single multiplication and its weight.",
   ],
   build(place, play) {
     let frame = null, pointed = -1, sent = 0, tried = null, asked = 0;
@@ -125,7 +127,7 @@ screen("read", {
     // Which model reads it: that of the page, or the one that was trained here.
     const both = play.hasAsset("read") && play.hasAsset("mine");
     const by = element("span", { class: "by" }, both ? element("select", { "aria-label": "model", onchange: event => play.set({ model: event.target.value }) },
-      element("option", { value: "read" }, `read by ${play.facts.read ?? "the run"}`), element("option", { value: "mine" }, "read by the model trained here")) : "");
+      element("option", { value: "read" }, `read by ${play.facts.read ?? "the run"}`), element("option", { value: "mine" }, "read by your model, trained in this page")) : "");
     if (both) by.firstChild.value = play.settings.model;
     const why = element("div", { class: "controls" },
       element("button", { type: "button", onclick: () => play.explain(`surprise[${Math.max(1, frame.from + frame.at)}]`) }, "Explain this surprise"),
@@ -153,7 +155,8 @@ screen("read", {
       element("section", { class: "card mine" }, element("div", { class: "top" }, element("label", { for: "read-typed" }, "your text"), by, element("span", { class: "room" }), legend), typed, unknown, seen, about, why),
       element("section", { class: "card" }, element("div", { class: "top" }, element("h2", {}, "The next character"), element("span", { class: "room" }), rest), element("div", { class: "beside" }, bar, element("div", {}, play.controls("temperature", "topK", "topP"), element("p", { class: "note" }, "Temperature below 1 prefers the likeliest. Top-k keeps k of them; top-p as many as reach this sum.")))),
       tabs);
-    place.append(missing, whole, tip);
+    const lost = element("p", { class: "card", hidden: true, role: "status" }, LOST);
+    place.append(missing, lost, whole, tip);
     why.hidden = tabs.hidden = true;  // until there is a frame
 
     // What the pointer is on, with today's numbers.
@@ -194,7 +197,7 @@ screen("read", {
           const captions = {
             in: layer ? `from layer ${layer - 1}` : config.positions === "learned" && !parted.includes("positions") ? "character + position" : "of the character",
             mix: off(`head.${head}`) ? "is off" : "Σ w · v", attn: off("attn") ? "is off" : "of all heads", mid: bypass("attention"),
-            act: `${config.mlp_ratio * config.n_embd} times ${config.activation}`, mlp: off("mlp") ? "is off" : "what it adds", out: bypass("MLP"),
+            act: `${config.mlp_ratio * config.n_embd} times ${config.activation === "relu2" ? "ReLU²" : config.activation}`, mlp: off("mlp") ? "is off" : "what it adds", out: bypass("MLP"),
           };
           for (const [key, own] of Object.entries(parts)) {
             const stage = stages[key];
@@ -272,6 +275,7 @@ screen("read", {
         const losses = lossChart(left, { height: 112, label: "loss of your text by step of the training" }), chances = lossChart(right, { height: 112, label: "probability by step of the training" });
         return () => {
           only.hidden = frame.snapshots.length > 1;
+          put(left.firstChild, `Loss of your text, at the ${plural(frame.snapshots.length, "step")} that this page holds`);
           charts.hidden = !only.hidden;
           const steps = frame.snapshots.map(one => one.step), watched = frame.alphabet.includes(play.settings.watch) ? play.settings.watch : likeliest(frame.raw), token = frame.alphabet.indexOf(watched);
           if (document.activeElement !== input) input.value = play.settings.watch;
@@ -302,7 +306,7 @@ screen("read", {
       if (!frame || key !== triedKey()) return;
       results.loss = frame.whole ?? mean(frame.surprise);
       const free = parts.filter(part => results.get(part) - results.loss < FREE);
-      tried = { key, results, said: free.length ? `Each of these may go alone, and this text is no more surprising: ${free.map(partName).join(", ")}.` : `Your text is more surprising without any of these ${plural(parts.length, "part")}.` };
+      tried = { key, results, said: free.length ? `Without any one of these, the loss of your text stays as it is: ${free.map(partName).join(", ")}.` : `Each of these ${plural(parts.length, "part")} is needed: without it the loss of your text grows.` };
       show();
     }
 
@@ -368,7 +372,7 @@ screen("read", {
     const labelText = () => seen.setAttribute("aria-label", `your text, each character in the color of its surprise. ${about.textContent}`);
     function aboutText(i) {
       const { characters, surprise, from, layer, head } = frame, t = i - from, T = characters.length - from, words = [`“${shown(characters[i])}”, position ${t < 0 ? i : t}`];
-      if (i > 0) words.push(`: probability ${percent(Math.exp(-surprise[i]))}, surprise ${number(surprise[i])}`);
+      if (i > 0) words.push(`: probability ${percent(Math.exp(-surprise[i]))}, surprise ${number(surprise[i])} nats (${number(surprise[i] / Math.LN2)} bits)`);
       if (t < 0) return `${words.join("")}. The model no longer sees it: its context is ${frame.config.block_size} characters.`;
       const row = Array.from({ length: t + 1 }, (_, s) => [frame.looks[t * T + s], s]).sort((a, b) => b[0] - a[0]).slice(0, 2);
       return `${words.join("")}. Head ${layer}.${head} looks at ${row.map(([w, s]) => `“${shown(characters[from + s])}” ${s === t ? "(itself)" : `(${t - s} back)`} ${number(w)}`).join(", ")}.`;
@@ -381,7 +385,7 @@ screen("read", {
     }
     function showNext() {
       const order = [...frame.raw.keys()].sort((a, b) => frame.raw[b] - frame.raw[a]), list = order.slice(0, MOST_BARS);
-      bars(bar, list.map(token => ({ label: shown(frame.alphabet[token]), value: frame.chances[token], text: percent(frame.chances[token]), title: `append “${shown(frame.alphabet[token])}”`, onclick: () => append(frame.alphabet[token]) })), Math.max(...frame.chances));
+      bars(bar, list.map(token => ({ label: shown(frame.alphabet[token]), value: frame.chances[token], text: percent(frame.chances[token]), title: `append “${shown(frame.alphabet[token])}”; the full width is 100 %`, onclick: () => append(frame.alphabet[token]) })), 1);
       const others = frame.chances.reduce((sum, p, token) => (list.includes(token) ? sum : sum + p), 0);
       put(rest, frame.alphabet.length > MOST_BARS ? `${frame.alphabet.length - MOST_BARS} others: ${percent(others)}` : "");
     }
@@ -431,7 +435,8 @@ screen("read", {
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
         why.hidden = frame.characters.length < 2;  // nothing was predicted yet
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
-        if (!both) put(by, `read by ${frame.name}`);
+        if (!both) put(by, `read by ${frame.own ? `your model: ${frame.name}` : frame.name}`);
+        lost.hidden = !frame.lost;
         by.title = frame.bits === 16 ? "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes." : "Its weights are floats of 32 bits.";
         showNext();
         showChoices();
@@ -439,8 +444,9 @@ screen("read", {
         show();
         soon("labels", 200, () => { for (const label of LABELS) label(); LABELS.clear(); });
       },
-      status: () => (frame ? `${plural(frame.written, "character")} written  ·  loss of your text ${number(mean(frame.surprise))}${frame.snapshots[frame.nth].val ? ` (validation ${number(frame.snapshots[frame.nth].val)})` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
+      status: () => (frame ? `${plural(frame.written, "character")} written${Number.isFinite(mean(frame.surprise)) ? `  ·  loss of your text ${number(mean(frame.surprise))} nats` : ""}${frame.snapshots[frame.nth].val ? `  ·  validation ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
       python: (settings, now) => program(settings, now),
+      link: () => (frame?.own ? "The link is in the clipboard. It does not hold your model: elsewhere it opens with the model of that page. To keep yours, download it in “Train a GPT”." : null),
       repeats: false,  // the address holds the text as it is, not how it was written
     };
   },
@@ -471,7 +477,7 @@ function program(settings, frame) {
     `for n in range(1, ${frame.characters.length}):`,
     "    scores = score(tokens[start(n) : n])",
     `    if n == len(tokens):  # the text is read: write on`,
-    `        tokens.append(draw(distribution(scores, ${temperature}, ${topK || "None"}, ${topP < 1 ? topP : "None"}), rng))`,
+    `        tokens.append(draw(distribution(scores, ${temperature}, ${topK < ALL ? topK : "None"}, ${topP < 1 ? topP : "None"}), rng))`,
     "    surprises.append(-math.log(distribution(scores)[tokens[n]]))",
     'print(tokenizer.decode(tokens))', 'print("loss", math.fsum(surprises) / len(surprises))', "");
   return lines.join("\n");

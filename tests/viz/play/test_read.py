@@ -278,7 +278,7 @@ def test_sliders_change_the_bars(browser: Browser, page: Path) -> None:
     give(browser, "set-topP", 0.05)
     assert browser.evaluate(bars) == ["100 %"] + ["0 %"] * 6
     give(browser, "set-topP", 1)
-    give(browser, "set-topK", 0)
+    give(browser, "set-topK", 41)
     give(browser, "set-temperature", 0)
     assert browser.evaluate(bars) == ["100 %"] + ["0 %"] * 6
     clean(browser)
@@ -307,9 +307,26 @@ def test_a_model_of_another_screen_is_opened(browser: Browser, page: Path, run: 
     assert browser.evaluate("now.frame.name") == "mine"
     assert browser.evaluate("document.querySelector('.by select').value") == "mine"
     assert loss(browser) == pytest.approx(expected, rel=1e-5)
+    assert "does not hold your model" in browser.evaluate("now.view.link()")
     select = "document.querySelector('.by select')"
     do(browser, f"void ({select}.value = 'read', {select}.dispatchEvent(new Event('change')))")
     browser.wait_for("now.frame.name === 'run'")
+    clean(browser)
+
+
+def test_a_link_to_a_model_of_a_page_says_that_it_is_not_here(browser: Browser, page: Path) -> None:
+    told = "document.getElementById('place').innerText"
+    show(browser, page)
+    assert "A link does not hold the model" not in browser.evaluate(told)
+    show(browser, page, model="mine", text="to be")
+    assert "A link does not hold the model" in browser.evaluate(told)
+    width = browser.evaluate("parseFloat(document.querySelector('.next .fill').style.width)")
+    assert width == pytest.approx(100 * browser.evaluate("Math.max(...now.frame.chances)"), abs=0.01)
+    for text in ("", "ß€"):
+        give(browser, "read-typed", text)
+        said = browser.evaluate("document.getElementById('status').textContent")
+        assert "NaN" not in said
+        assert "loss of your text" not in said
     clean(browser)
 
 
