@@ -42,6 +42,7 @@ zara zelda zoe`,
   MOST: 2000,
   LONGEST: 24,  // letters
   LETTERS: 60,  // different ones
+  PLAIN: { "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "’": "'" },
 
   // Names from any text: cleaned, each once; `said` are sentences about what was left out.
   read(text) {
@@ -291,6 +292,7 @@ MODELS.names = class {
     this.kind = { counting: NameCounts, bigram: NameTable, mlp: NameWindow, gpt: NameGPT }[settings.model];
     this.model = new this.kind(settings, vocab, this.train);
     this.settings = settings;
+    this.made = { ...given, run: MODELS.names.runs = (MODELS.names.runs ?? 0) + 1 };  // what the curve of this run is called after
     this.steps = 0;
     this.beat = null;  // the first step that was better than counting pairs
     this.moved();
@@ -361,10 +363,16 @@ MODELS.names = class {
     for (const token of rest) scores = gpt.read(plain, token, memory);
     return { scores, memory: fits ? memory : null };
   }
-  // The name that the user typed, as far as the alphabet goes.
+  // The name that the user typed, as far as the alphabet goes: a letter with an accent is read without it if the list has none.
   typed() {
-    const all = [...this.settings.name.normalize("NFC").toLowerCase()], letters = all.filter(letter => this.token.has(letter)).slice(0, Names.LONGEST);
-    return { name: letters.join(""), strange: [...new Set(all.filter(letter => !this.token.has(letter) && letter.trim()))] };
+    const letters = [], strange = new Set(), instead = new Map();
+    for (const letter of this.settings.name.normalize("NFC").toLowerCase()) {
+      const plain = Names.PLAIN[letter] ?? letter.normalize("NFD").replace(/\p{M}/gu, "");
+      if (this.token.has(letter)) letters.push(letter);
+      else if (plain && [...plain].every(part => this.token.has(part))) { letters.push(...plain); instead.set(letter, plain); }
+      else if (letter.trim()) strange.add(letter);
+    }
+    return { name: letters.slice(0, Names.LONGEST).join(""), strange: [...strange], instead: [...instead] };
   }
   // What follows a letter: of a GPT and of an MLP, a letter with which a name begins.
   table() {
@@ -373,15 +381,15 @@ MODELS.names = class {
     return found;
   }
   frame() {
-    const { name, strange } = this.typed(), tokens = this.encode(name), looks = [], { view } = this.settings;
+    const { name, strange, instead } = this.typed(), tokens = this.encode(name), looks = [], { view } = this.settings;
     const rows = this.windows(tokens).flatMap((part, w) => this.scores(part.slice(0, -1), (what, weights, place, layer, head) => {
       if (what === "weights") ((looks[layer] ??= [])[head] ??= []).push({ from: w * (this.model.gpt?.context ?? 0), weights: Float64Array.from(weights) });
     }));
     if (view === "map") { const { points, axes } = Names.plane(this.model.vectors(), this.axes); this.axes = axes; this.points = points; }
     return {
-      names: this.names, own: this.own, said: this.said, alphabet: this.alphabet, held: this.held.length, ladder: this.ladder, beat: this.beat,
+      names: this.names, made: this.made, all: this.done, own: this.own, said: this.said, alphabet: this.alphabet, held: this.held.length, ladder: this.ladder, beat: this.beat,
       parameters: this.model.base ?? 0, counted: this.model.counted, written: this.written, pairs: this.pairs,
-      typed: { name, strange, tokens, surprise: rows.map((row, i) => Names.surprise(row, tokens[i + 1])), looks },
+      typed: { name, strange, instead, tokens, surprise: rows.map((row, i) => Names.surprise(row, tokens[i + 1])), looks },
       next: rows.map(row => ({ plain: Names.distribution(row), shown: Names.distribution(row, this.sampling()) })),
       table: view === "table" ? this.table() : null, points: view === "map" ? this.points : null,
     };
@@ -436,18 +444,20 @@ MODELS.names = class {
   told(name, node) {
     this.graph(name);
     const own = row => ({ ...row, ref: `node:${name}:${row.ref}` }), told = this.model.tape.explain(node);
-    return { ...told, ref: `node:${name}:${node}`, rows: told.rows.map(own), uses: told.uses.map(own) };
+    const unit = /^(surprise|loss) /.test(told.title) ? this.unit(told.value) : undefined;
+    return { ...told, unit, ref: `node:${name}:${node}`, rows: told.rows.map(own), uses: told.uses.map(own) };
   }
+  unit(nats) { return `nats (${short(nats / Math.LN2)} bits)`; }
   explainCount(kind, [i, j], tokens) {
     const { model, vocab } = this, say = token => `“${this.letter(token)}”`;
     if (kind === "loss") {
       const surprises = this.surprises(tokens);
-      return { ref: kind, title: "loss of this name", value: meanOf(surprises), formula: "the mean surprise per letter", uses: [],
+      return { ref: kind, title: "loss of this name", value: meanOf(surprises), unit: this.unit(meanOf(surprises)), formula: "the mean surprise per letter", uses: [],
         rows: surprises.map((value, at) => ({ text: `surprise at ${say(tokens[at + 1])} after ${say(tokens[at])}`, value, ref: `surprise:${at}` })) };
     }
     const [a, b] = kind === "cell" ? [i, j] : [tokens[i], kind === "surprise" ? tokens[i + 1] : j], p = model.chance(a, b);
     if (kind === "surprise") {
-      return { ref: `surprise:${i}`, title: `surprise at ${say(b)} after ${say(a)}`, value: -Math.log(p), formula: "−ln p", numbers: `−ln ${short(p)} = ${short(-Math.log(p))}`, uses: [],
+      return { ref: `surprise:${i}`, title: `surprise at ${say(b)} after ${say(a)}`, value: -Math.log(p), unit: this.unit(-Math.log(p)), formula: "−ln p", numbers: `−ln ${short(p)} = ${short(-Math.log(p))}`, uses: [],
         rows: [{ text: `p, the probability of ${say(b)} after ${say(a)}`, value: p, ref: `cell:${a}:${b}` }] };
     }
     const count = model.counts[a * vocab + b], all = model.sums[a], { smooth } = model;

@@ -11,6 +11,9 @@ const ABOUT = {
   mlp: "The last letters as vectors, through a hidden layer.",
   gpt: "Looks back at all letters so far.",
 };
+// The models of counting as the field calls them, too.
+const RUNGS = { guessing: "guessing (uniform)", letters: "letters (unigram)", pairs: "pairs (bigram)", triples: "triples (trigram)" };
+const MEAN = 25;  // steps: one name says little
 const counts = (...numbers) => Object.fromEntries(numbers.map(n => [n, String(n)]));
 const glyph = letter => (letter === "\n" ? "·" : letter === " " ? "␣" : letter);
 const percent = p => (p === 0 ? "0 %" : p < 0.001 ? "< 0.1 %" : p < 0.1 ? `${(100 * p).toFixed(1)} %` : `${Math.round(100 * p)} %`);
@@ -19,7 +22,7 @@ const oneIn = nats => { const n = Math.exp(nats); return n < 1e6 ? `1 in ${Numbe
 screen("names", {
   title: "Names",
   lead: "A model learns to write names, letter by letter. Press ▶, watch what it writes, then type your own name.",
-  valName: "held-out",
+  lossName: "training", valName: "held-out",
   settings: {
     model: choice("model", "gpt", MODEL_NAMES),
     width: choice("width", "16", counts(4, 8, 16, 32), { help: "numbers per letter" }),
@@ -37,18 +40,18 @@ screen("names", {
     temperature: slider("temperature", 1, { min: 0, max: 3, step: 0.05, live: true }),
     topK: slider("top-k", 30, { min: 1, max: 30, step: 1, live: true, text: k => (k >= 30 ? "all" : String(k)) }),
     topP: slider("top-p", 1, { min: 0.05, max: 1, step: 0.05, live: true }),
-    view: choice("picture", "table", { table: "what follows each letter", map: "map of the letters" }, { live: true }),
-    unit: choice("in", "bits", { bits: "bits", nats: "nats" }, { live: true }),
+    view: choice("picture", "table", { table: "table: what comes next", map: "map of the letters" }, { live: true }),
+    unit: choice("in", "nats", { nats: "nats", bits: "bits" }, { live: true, help: "1 nat = 1.443 bits; the loss is in nats" }),
     name: words("your name", "emma", { live: true, longest: 40 }),
     place: hidden("3", { live: true }),
     names: hidden(""),
   },
   tasks: [
-    "Before the first step: what will the first loss be, when the model knows nothing? Type your guess, then press “one step”.",
-    "Train, and pause as soon as the held-out loss is below “pairs”. Then go on: does it stay there?",
+    "Before the first step: what will the first loss be, when the model knows nothing? Type your guess, then press ▶|, one step.",
+    "Train, and pause as soon as the held-out loss is below “pairs (bigram)”. Then go on: does it stay there?",
     "Whose name is least likely? Compare yours with your neighbor’s, then open “Least likely names”.",
     "Set the temperature to 0.1, then to 3. What happens to the bars and to the ten names?",
-    "Train with width 4, then with width 32. Which one ends lower on the held-out names, and which in training? The earlier curve stays, thin.",
+    "Train with width 4, then with width 32. Which one ends lower on the held-out names, and which in training? The earlier run stays in the chart.",
     "Switch “positions” off and train again. How much is lost? Why can it still do so well?",
   ],
   build,
@@ -56,7 +59,7 @@ screen("names", {
 });
 
 function build(place, play) {
-  const earlier = [];  // the held-out curves of runs before this one
+  let earlier = null;  // the curves of the run before this one
   let frame = null, pointed = null, cell = null, last = null, guess = null, drawn = 0, shownTen = null;
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
 
@@ -73,11 +76,12 @@ function build(place, play) {
   // --- loss ---------------------------------------------------------------------------------------------------------------
   const chartPlace = element("div", { class: "chart-place" }), verdict = element("p", { class: "verdict" });
   const chart = lossChart(chartPlace, { label: "surprise per letter by step, in nats" });
-  const guessed = element("input", { id: "guess", type: "number", step: "any", min: "0", max: "20", inputmode: "decimal" });
+  const legend = element("ul", { class: "curves" });
+  const guessed = element("input", { id: "guess", inputmode: "decimal", autocomplete: "off", maxlength: 8 });
   const guessSaid = element("span", { role: "status" });
-  const guessing = element("form", { class: "guess", onsubmit: event => { event.preventDefault(); if (guessed.value !== "") { guess = Number(guessed.value); showGuess(); } } },
-    element("label", { for: "guess" }, "Your guess of the first loss"), guessed, element("button", { type: "submit" }, "That is my guess"), guessSaid);
-  const losses = element("section", { class: "card losses", "aria-label": "loss" }, chartPlace, verdict, guessing);
+  const guessing = element("form", { class: "guess", onsubmit: event => { event.preventDefault(); takeGuess(); } },
+    element("label", { for: "guess" }, "Your guess of the first loss, in nats"), guessed, element("button", { type: "submit" }, "That is my guess"), guessSaid);
+  const losses = element("section", { class: "card losses", "aria-label": "loss" }, chartPlace, legend, verdict, guessing);
 
   // --- table or map ---------------------------------------------------------------------------------------------------------
   const read = element("p", { class: "read", role: "status" });
@@ -107,10 +111,10 @@ function build(place, play) {
 
   // --- your name ----------------------------------------------------------------------------------------------------------------
   const letters = element("div", { class: "letters", role: "group", "aria-label": "the letters of the name" });
-  const sentence = element("p", { class: "sentence" }), why = element("button", { type: "button", "aria-label": "why: explain this surprise", onclick: () => play.explain(`surprise:${chosen() - 1}`) }, "Why?"), whole = element("p", { class: "note whole" });
+  const sentence = element("p", { class: "sentence" }), why = element("button", { type: "button", "aria-label": "why: explain this surprise", onclick: () => play.explain(`surprise:${chosen() - 1}`) }, "Why?"), whole = element("p", { class: "note whole" }), misread = element("p", { class: "said misread", role: "status" });
   const own = element("section", { class: "card own-name" },
-    element("div", { class: "head" }, element("h2", {}, "Surprise"), play.control("name"), play.control("unit"), element("button", { type: "button", onclick: openRanks }, "Least likely names")),
-    letters, element("div", { class: "head" }, sentence, why), whole);
+    element("div", { class: "head" }, element("h2", {}, "Surprise"), play.control("name"), play.control("unit"), element("button", { type: "button", onclick: openRanks }, "Least likely names")), misread,
+    letters, element("div", { class: "head because" }, sentence, why), whole);
 
   // --- the next letter --------------------------------------------------------------------------------------------------------
   const nextTitle = element("h2", {}), rows = element("div", {});
@@ -132,7 +136,7 @@ function build(place, play) {
   function openList() {
     area.value = frame?.own ? play.settings.names : (frame?.names ?? []).join("\n");
     listSaid.textContent = "";
-    listBox.showModal();
+    show(listBox);
   }
   async function useList() {
     const text = area.value.slice(0, 60000), told = text.trim() ? await play.ask({ what: "read", ref: text }) : { own: false, names: [], said: [] };
@@ -142,6 +146,8 @@ function build(place, play) {
     play.say(told.own ? `${plural(told.names.length, "name")} to learn from. ${told.said.map(one => `${one}.`).join(" ")}` : "The list is ours again.");
   }
   async function openRanks() {
+    const ran = play.running;
+    if (ran) play.pause();
     const { step, ranked } = await play.ask({ what: "rank" }), mine = frame.typed.name;
     const unit = play.settings.unit === "bits" ? Math.LN2 : 1;
     const row = (one, i) => element("li", {}, element("button", { type: "button", onclick: () => { ranksBox.close(); play.set({ name: one.name }); } },
@@ -153,7 +159,12 @@ function build(place, play) {
       element("div", { class: "two" },
         element("div", {}, element("h3", {}, "Least likely"), element("ol", {}, ranked.slice(0, 12).map(row))),
         element("div", {}, element("h3", {}, "Most likely"), element("ol", {}, ranked.slice(-12).reverse().map((one, i) => row(one, i))))));
-    ranksBox.showModal();
+    show(ranksBox, ran);
+  }
+  function show(box, ran = play.running) {  // what is read there must not change
+    if (ran) play.pause();
+    box.showModal();
+    box.addEventListener("close", () => { if (ran) play.start(); }, { once: true });
   }
 
   // --- drawing ----------------------------------------------------------------------------------------------------------------
@@ -161,7 +172,7 @@ function build(place, play) {
     frame = given;
     if (play.running && performance.now() - drawn < 50) return;  // twenty times a second is enough for eyes
     drawn = performance.now();
-    keepEarlier(play.settings);
+    keepEarlier(frame);
     drawLoss();  // canvases first: their size is known as long as nothing else has changed
     drawing.redraw();
     showSettings();
@@ -178,47 +189,64 @@ function build(place, play) {
     put(listed, `${frame.own ? "Your" : "Our"} ${plural(frame.names.length, "name")}, ${frame.held} held out`);
     put(said, frame.said.map(one => `${one}.`).join(" "));
   }
-  // What runs before this one reached stays in the chart, thin: two widths side by side.
-  function keepEarlier(settings) {
-    const { steps, vals } = frame.history, words = { gpt: `width ${settings.width}${settings.positions ? "" : ", no positions"}`, mlp: `${settings.hidden} hidden`, bigram: "pairs, trained", counting: "counting" }[settings.model];
-    const name = `${settings.model === "gpt" ? "GPT, " : ""}${words}`, run = JSON.stringify([name, settings.seed, settings.heads, settings.layers, settings.names]);
-    if (last && (last.run !== run || steps.length < last.xs.length / 4) && last.names === settings.names && last.xs.at(-1) >= 50) {
-      earlier.unshift(last);
-      earlier.length = Math.min(earlier.length, 2);
-    }
-    if (last && last.names !== settings.names) earlier.length = 0;
-    last = { run, name, names: settings.names, ...changes(steps, vals) };
+  // What the run before this one reached stays in the chart, thin: two widths side by side. A curve is called after the
+  // settings with which its own model was made. Losses over another list cannot be compared.
+  function keepEarlier({ made, history }) {
+    const key = JSON.stringify({ ...made, run: 0, ...Object.fromEntries(["name", "place", "unit", "view", "every", "temperature", "topK", "topP", "speed"].map(name => [name, 0])) });
+    if (last && last.run !== made.run && last.key !== key && last.xs.at(-1) >= 50) earlier = last;
+    if (earlier && (earlier.names !== made.names || earlier.key === key)) earlier = null;
+    last = { run: made.run, key, names: made.names, title: titleOf(made), training: smoothed(history), ...changes(history.steps, history.vals) };
+  }
+  const titleOf = ({ model, width, layers, positions, hidden }) => ({ gpt: `GPT, width ${width}${layers === "1" ? "" : `, ${layers} layers`}${positions ? "" : ", no positions"}`, mlp: `MLP, ${hidden} hidden`, bigram: "pairs, trained", counting: "counting" })[model];
+  function smoothed({ losses }) {
+    const width = frame.counted === undefined ? MEAN : 1, found = [];  // the table reads all names in each step
+    let sum = 0;
+    losses.forEach((loss, i) => { sum += loss - (i >= width ? losses[i - width] : 0); found.push(sum / Math.min(i + 1, width)); });
+    return found;
   }
   function changes(xs, ys) {  // the held-out loss, where it was measured
     const at = xs.map((_, i) => i).filter(i => Number.isFinite(ys[i]) && ys[i] !== ys[i - 1]);
     return { xs: at.map(i => xs[i]), ys: at.map(i => ys[i]) };
   }
   function drawLoss() {
-    const { steps, losses } = frame.history, { ladder } = frame, smooth = [];
-    let sum = 0;
-    const width = frame.counted === undefined ? 25 : 1;  // one name says little; all names need no mean
-    losses.forEach((loss, i) => { sum += loss - (i >= width ? losses[i - width] : 0); smooth.push(sum / Math.min(i + 1, width)); });
+    const { steps, losses } = frame.history, { ladder } = frame;
+    if (guess && guess.run !== frame.made.run) { guess = null; guessed.value = ""; put(guessSaid, ""); }
     const [, letters, pairs, triples] = ladder, close = Math.abs(pairs.loss - triples.loss) < 0.05;
-    const lines = [ladder[0], letters, ...(close ? [] : [triples])].map(({ name, loss }) => ({ name, y: loss }));
-    lines.push({ name: close ? `triples ${number(triples.loss)}, pairs` : "pairs", y: pairs.loss });
+    const lines = [...(steps.length || guess ? [ladder[0]] : []), letters, ...(close ? [] : [triples])].map(({ name, loss }) => ({ name: RUNGS[name], y: loss }));  // guessing would give the answer away
+    lines.push({ name: close ? `triples ${number(triples.loss)}, ${RUNGS.pairs}` : RUNGS.pairs, y: pairs.loss });
     if (frame.counted !== undefined) lines.push({ name: "counted, training names", y: frame.counted });
-    const series = [{ name: "training", color: "positive", xs: steps, ys: smooth }];
-    if (last.xs.length) series.push({ name: "held-out", color: "negative", xs: last.xs, ys: last.ys });
-    earlier.forEach((one, i) => series.push({ name: one.name, color: "mixed", dash: i ? [2, 3] : [6, 3], thin: true, xs: one.xs, ys: one.ys }));
-    chart.draw({ series, lines, from: Math.min(...lines.map(one => one.y), ...series.flatMap(one => one.ys.slice(-1))) - 0.15 });
+    const series = [{ name: frame.counted === undefined ? "training, smoothed" : "training", color: "positive", xs: steps, ys: last.training }, { name: "held-out (validation)", color: "negative", xs: last.xs, ys: last.ys }];
+    if (earlier) series.push({ name: `before: ${earlier.title}, training ${number(earlier.training.at(-1))}, held-out`, color: "mixed", dash: [6, 3], thin: true, xs: earlier.xs, ys: earlier.ys });
+    chart.draw({ series, lines, from: Math.min(...lines.map(one => one.y), ...series.flatMap(one => one.ys.slice(-1))) - 0.15,
+      legend: (step, values) => {
+        while (legend.children.length > series.length) legend.lastChild.remove();
+        series.forEach(({ name, dash }, i) => {
+          if (!legend.children[i]) legend.append(element("li", { class: `curve${i}` }));
+          put(legend.children[i], values[i] === undefined ? "" : `${name} ${number(values[i])}${i ? "" : " nats a letter"}${step === null || i ? "" : ` (step ${number(step)})`}`);
+        });
+      } });
     const val = last.ys.at(-1);
     guessing.hidden = steps.length > 0 && guess === null;
     verdict.hidden = steps.length === 0;
-    if (val === undefined) { put(verdict, "The lines are what counting reaches on the held-out names."); showGuess(); return; }
-    const beaten = ladder.filter(one => val < one.loss).map(one => one.name), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
-    put(verdict, frame.counted !== undefined && losses.at(-1) < frame.counted + 0.02 ? `The gradient has found what counting finds: ${number(losses.at(-1))}; counted ${number(frame.counted)} on the same names.` : `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}`);
     showGuess();
+    if (val === undefined) { put(verdict, ""); return; }
+    const beaten = ladder.filter(one => val < one.loss).map(one => one.name), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
+    put(verdict, frame.counted !== undefined && losses.at(-1) < frame.counted + 0.02 ? `The gradient has found what counting finds: ${number(losses.at(-1))}; counted ${number(frame.counted)} on the same names.`
+      : `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}${frame.all ? " All names are counted." : ""}`);
+  }
+  function takeGuess() {
+    const text = guessed.value.trim().replace(",", "."), value = Number(text);
+    if (text === "" || !(value >= 0 && value <= 100)) { put(guessSaid, "Type a number from 0 to 100, such as 1.5."); return; }
+    guess = { value, run: frame.made.run };
+    drawLoss();
   }
   function showGuess() {
-    const first = frame?.history.losses[0], exact = frame && Math.log(frame.alphabet.length);
+    const first = frame.history.losses[0], count = frame.alphabet.length, exact = Math.log(count), { batch } = frame.made;
     guessed.disabled = first !== undefined;
-    guessing.querySelector("button").hidden = first !== undefined;
-    put(guessSaid, guess === null ? "" : first === undefined ? "Now press “one step” (→)." : `You said ${number(guess)}; it was ${number(first)}. ln ${frame.alphabet.length} = ${number(exact)}: all ${frame.alphabet.length} signs equally likely.`);
+    guessing.querySelector("label").hidden = guessed.hidden = guessing.querySelector("button").hidden = first !== undefined;
+    if (!guess) return;
+    const why = Math.abs(first - exact) < 0.0005 ? "" : ` The first step saw only ${batch === "1" ? "one name" : `${batch} names`}, and the weights begin at random, not at 0.`;
+    put(guessSaid, first === undefined ? "Now press ▶|, one step." : `You said ${number(guess.value)}; it was ${number(first)}. All ${count} signs equally likely: ln ${count} = ${number(exact)}.${why}`);
   }
   const margin = size => Math.round(size * 1.9);
   function drawPicture(context, width, height) {
@@ -265,7 +293,7 @@ function build(place, play) {
     if (cell && frame.table) {
       const [a, b] = cell, all = frame.pairs.slice(a * count, (a + 1) * count).reduce((x, y) => x + y, 0), name = a === 0 ? "at the beginning" : `after ${glyph(frame.alphabet[a])}`;
       put(read, `${name}: ${b === 0 ? "the end" : glyph(frame.alphabet[b])} ${percent(frame.table[a * count + b])}; in the list ${frame.pairs[a * count + b]} of ${all} times${all ? ` = ${percent(frame.pairs[a * count + b] / all)}` : ""}`);
-    } else put(read, first ? "Row: the letter a name begins with. Column: what comes next. Point at a cell." : "Row: a letter. Column: what comes next. Point at a cell.");
+    } else put(read, first ? "Row: the first letter of a name. Column: the next letter. Point at a cell." : "Row: a letter. Column: the next letter. Point at a cell.");
     drawing.label(`table of probabilities: what comes after each letter. ${cell ? read.textContent : "Arrow keys move through it, Enter explains"}`);
   }
   function openCell() { if (cell && frame?.table) play.explain(`cell:${cell[0]}:${cell[1]}`); }
@@ -273,20 +301,21 @@ function build(place, play) {
   function showTen() {
     if (frame.written === shownTen || JSON.stringify(frame.written) === JSON.stringify(shownTen)) return;
     const { step, names } = shownTen = frame.written;
-    ten.replaceChildren(...names.map(({ name, known }) => element("li", { class: known ? "known" : "" }, element("button", { type: "button", title: known ? "in the list" : "new", onclick: () => play.set({ name }) }, name || "(no letter)"), known ? element("small", {}, " in the list") : null)));
-    since.textContent = `Step ${step.toLocaleString("en-US")}: ${names.filter(one => !one.known).length} of 10 are new.`;
+    ten.replaceChildren(...names.map(({ name, known }) => element("li", { class: known ? "known" : "" }, element("button", { type: "button", title: known ? "in the list" : "new", onclick: () => play.set({ name }) }, `${name || "(no letter)"}${known ? " ✓" : ""}`))));
+    const fresh = new Set(names.filter(one => !one.known).map(one => one.name)).size, different = new Set(names.map(one => one.name)).size;
+    since.textContent = `Step ${step.toLocaleString("en-US")}: ${different === 1 ? `ten times the same, ${fresh ? "new" : "in the list"}` : `${fresh} new${different === names.length ? "" : `, ${different} different`}`}.${names.some(one => one.known) ? " ✓ in the list." : ""}`;
   }
 
   // The letters of the typed name: a bar of surprise above each, and below where each head looks when it predicts the letter.
   const chosen = () => Math.min(Math.max(pointed ?? (Number(play.settings.place) || 1), 1), frame.typed.tokens.length - 1);
   function showLetters() {
-    const { tokens, surprise, looks, strange, name } = frame.typed, unit = play.settings.unit === "bits" ? Math.LN2 : 1, at = chosen();
+    const { tokens, surprise, looks, strange, instead, name } = frame.typed, unit = play.settings.unit === "bits" ? Math.LN2 : 1, at = chosen();
     const largest = Math.max(Math.log(frame.alphabet.length), ...surprise), heads = looks.flatMap((layer, l) => layer.map((places, h) => ({ places, l, h })));
     const key = `${tokens}/${heads.length}`;
     if (letters.dataset.key !== key) {
       letters.dataset.key = key;
       letters.style.gridTemplateColumns = `auto repeat(${tokens.length}, minmax(1.9em, 3.4em))`;
-      letters.replaceChildren(element("span", { class: "row-name" }, "surprise"), ...tokens.map((token, i) => {
+      letters.replaceChildren(element("span", { class: "row-name surprise" }, element("span", {}, "surprise"), element("span", {}, "letter")), ...tokens.map((token, i) => {
         const letter = i === 0 ? "begin" : i === tokens.length - 1 ? "end" : glyph(frame.alphabet[token]);
         if (i === 0) return element("span", { class: "letter first" }, element("span", { class: "bar-room" }), element("b", {}, "·"));
         return element("button", { type: "button", class: "letter", "data-place": i, onclick: () => play.set({ place: String(i) }),
@@ -297,8 +326,8 @@ function build(place, play) {
     }
     letters.querySelectorAll(".letter[data-place]").forEach((button, i) => {
       button.classList.toggle("chosen", i + 1 === at);
-      button.querySelector(".stick").style.height = `${100 * surprise[i] / largest}%`;
-      const amount = number(Number((surprise[i] / unit).toPrecision(2)));
+      button.querySelector(".stick").style.setProperty("--share", surprise[i] / largest);  // one scale for all bars
+      const amount = (surprise[i] / unit).toFixed(1);
       put(button.querySelector(".amount"), amount);
       button.setAttribute("aria-label", `${i + 2 === tokens.length ? "end" : button.querySelector("b").textContent}: ${amount} ${play.settings.unit}`);
     });
@@ -313,7 +342,8 @@ function build(place, play) {
     const before = tokens.slice(1, at).map(token => glyph(frame.alphabet[token])).join("");
     put(sentence, `${before ? `After “${before}” it` : "First it"} expected ${say(best)} (${percent(plain[best])})${best === real ? `, and that is right: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit}.` : `; ${say(real)} had ${percent(plain[real])}: ${number(Number((surprise[at - 1] / unit).toPrecision(2)))} ${play.settings.unit} of surprise.`}`);
     const total = surprise.reduce((a, b) => a + b, 0);
-    put(whole, `${name ? `${name}: ` : "No letter yet: "}${number(Number((total / unit).toPrecision(3)))} ${play.settings.unit} in all, ${number(Number((total / unit / surprise.length).toPrecision(3)))} a letter; probability ${oneIn(total)}.${strange.length ? ` Not in the list, so the model cannot read it: ${strange.join(" ")}` : ""}`);
+    put(whole, `${name ? `${name}: ` : "No letter yet: "}${number(Number((total / unit).toPrecision(3)))} ${play.settings.unit} in all, ${number(Number((total / unit / surprise.length).toPrecision(3)))} a letter; probability ${oneIn(total)}.`);
+    put(misread, [...instead.map(([letter, plain]) => `${letter} is read as ${plain}.`), ...(strange.length ? [`Not in the list, so the model cannot read it: ${strange.join(" ")}`] : [])].join(" "));
   }
   function openLook(l, h, j) {
     const at = chosen(), { from } = frame.typed.looks[l][h][at - 1];
@@ -333,7 +363,8 @@ function build(place, play) {
       title: `without the sliders ${percent(plain[token])}`, onclick: () => play.explain(`score:${at - 1}:${token}`),
     })), 1);
   }
-  return { draw, python: (settings, given) => python(settings, given, play.step) };
+  const status = () => `step ${play.step.toLocaleString("en-US")}${play.step && last?.training.length ? `  ·  training ${number(last.training.at(-1))}, held-out ${number(last.ys.at(-1))}${fontSize() > 15 ? "" : " nats"}` : ""}`;  // the beamer has no room for it
+  return { draw, status, python: (settings, given) => python(settings, given, play.step) };
 }
 
 // --- the same in Python ---------------------------------------------------------------------------------------------------

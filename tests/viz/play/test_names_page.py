@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,6 +99,45 @@ def test_the_first_loss_is_guessed_before_it_is_seen(screen: Screen) -> None:
     screen.step()
     screen.until("document.querySelector('.guess').innerText.includes('You said 3; it was 3.296')")
     assert float(screen.data("loss")) == pytest.approx(math.log(27))
+    screen.press("[data-kind=mlp]")  # a guess is made for one run only
+    screen.until("document.body.dataset.step === '0' && !document.getElementById('guess').hidden")
+    assert screen.browser.evaluate("document.getElementById('guess').value") == ""
+    screen.browser.evaluate("document.getElementById('guess').focus()")
+    screen.browser.type("banana")
+    screen.browser.key("Enter", "\r")
+    assert "Type a number" in screen.text(".guess")
+    assert "3.296" not in screen.text(".losses")
+    screen.browser.evaluate("document.getElementById('guess').value = '3,2'")
+    screen.browser.key("Enter", "\r")
+    screen.step()
+    screen.until("document.querySelector('.guess').innerText.includes('You said 3.2; it was')")
+    assert "saw only one name" in screen.text(".guess")
+
+
+def test_a_bar_is_as_tall_as_its_surprise(browser: Browser, tmp_path: Path) -> None:
+    """Looked at in the page with all screens, which share one style sheet."""
+    play_page().save(tmp_path / "play.html")
+    screen = Screen(browser, tmp_path / "play.html")
+    screen.open("&model=counting&run=100&name=christopher")
+    tall = screen.browser.evaluate(
+        "[...document.querySelectorAll('.stick')].map(e => e.getBoundingClientRect().height)"
+    )
+    surprise = screen.browser.evaluate("now.frame.typed.surprise")
+    scale = max(tall) / max(surprise)
+    assert tall == pytest.approx([scale * x for x in surprise], abs=1)
+    wide = screen.browser.evaluate(
+        "[...document.querySelectorAll('.amount')].map(e => e.getBoundingClientRect()).map(r => [r.left, r.right])"
+    )
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(wide))
+    assert [text.count(".") for text in screen.texts(".amount")] == [1] * 12
+
+
+@pytest.mark.parametrize("more", ["", "&run=60&layers=3&name=maximilian&temperature=0&unit=bits", "&model=counting"])
+def test_all_of_it_is_seen_at_once(screen: Screen, more: str) -> None:
+    screen.browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=720, deviceScaleFactor=1, mobile=False)
+    screen.open(f"&theme=light{more}")
+    assert screen.browser.evaluate("document.documentElement.scrollHeight") == 720
+    screen.browser.call("Emulation.clearDeviceMetricsOverride")
 
 
 def test_counting_ends_when_all_names_are_read(screen: Screen) -> None:
@@ -172,15 +213,43 @@ def test_a_class_brings_its_own_names(screen: Screen) -> None:
     screen.until("location.hash.includes('names=')")
     screen.open("&model=counting&names=ada+ben+cleo+dora+émile+finn+gus+hanna+ida+jürgen&name=xaver")
     assert screen.text(".listed") == "Your 10 names, 1 held out"
-    assert "Not in the list, so the model cannot read it: x v" in screen.text(".whole")
+    assert "Not in the list, so the model cannot read it: x v" in screen.text(".misread")
+    screen.open("&model=counting&name=Zoë+Weiß")
+    assert screen.text(".misread") == "ë is read as e. ß is read as ss."
+    assert screen.browser.evaluate("now.frame.typed.name") == "zoeweiss"
     assert address
 
 
-def test_an_earlier_run_stays_in_the_chart(screen: Screen) -> None:
+def test_an_earlier_run_keeps_its_name(screen: Screen) -> None:
     screen.open("&model=mlp&hidden=8&run=100")
-    screen.set("hidden", "16", "change")
+    assert screen.text(".curve1").startswith("held-out (validation) ")
+    screen.press("#play")
+    screen.until("Number(document.body.dataset.step) > 110")
+    for hidden in ("16", "32", "64"):  # with the arrow keys, one after the other, while it plays
+        screen.set("hidden", hidden, "change")
     screen.until("document.body.dataset.step === '0' && document.body.dataset.busy === ''")
-    assert "8 hidden" in screen.browser.evaluate("document.querySelector('.losses canvas').getAttribute('aria-label')")
+    assert screen.text(".curve2").startswith("before: MLP, 8 hidden, training ")
+    screen.step()
+    assert screen.text(".curve2").startswith("before: MLP, 8 hidden, training ")
+    screen.press(".own button")
+    names = "Ada, Ben, Cleo, Dora, Emil, Finn, Gus, Hanna, Ida, Jana"
+    screen.browser.evaluate(f"document.getElementById('list').value = {names!r}")
+    screen.press("dialog[open] .use")  # the losses over another list cannot be compared
+    screen.until("document.querySelector('.listed').innerText === 'Your 10 names, 1 held out'")
+    assert screen.browser.evaluate("document.querySelector('.curve2')") is None
+
+
+def test_training_pauses_while_a_list_is_read(screen: Screen) -> None:
+    screen.open(QUICK)
+    screen.press("#play")
+    screen.until("Number(document.body.dataset.step) > 5")
+    screen.press(".own button")
+    screen.quiet()
+    step = screen.data("step")
+    screen.press("dialog[open] .close")
+    screen.until(f"Number(document.body.dataset.step) > {step}")
+    screen.press("#play")
+    screen.quiet()
 
 
 def test_the_table_is_read_with_keys_and_explained(screen: Screen) -> None:
@@ -200,6 +269,7 @@ def test_from_a_surprise_to_one_multiplication(screen: Screen) -> None:
     screen.press(".own-name [aria-label^=why]")
     screen.until("document.querySelectorAll('#explained li button').length > 1")
     assert screen.text("#explained-title") == "surprise at “m” after ·em"
+    assert re.fullmatch(r"[\d.]+ nats \([\d.]+ bits\).*", screen.text("#explained .big"), re.S)
     screen.press(".next .bar")
     screen.until("document.getElementById('explained-title').innerText.startsWith('score of')")
     assert "a sum of 4 terms" in screen.text("#explained")
