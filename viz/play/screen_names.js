@@ -230,9 +230,9 @@ function build(place, play) {
     verdict.hidden = steps.length === 0;
     showGuess();
     if (val === undefined) { put(verdict, ""); return; }
-    const beaten = ladder.filter(one => val < one.loss).map(one => one.name), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
+    const beaten = ladder.filter(one => val < one.loss).map(one => one.name), counted = beaten.filter(name => name !== "guessing"), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
     put(verdict, frame.counted !== undefined && losses.at(-1) < frame.counted + 0.02 ? `The gradient has found what counting finds: ${number(losses.at(-1))}; counted ${number(frame.counted)} on the same names.`
-      : `Held-out ${number(val)}: ${beaten.length ? `better than ${beaten.at(-1) === "guessing" ? "guessing" : `counting ${beaten.slice(1).join(", ")}`}` : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}${frame.all ? " All names are counted." : ""}`);
+      : `Held-out ${number(val)}: ${counted.length ? `better than counting ${counted.join(", ")}` : beaten.length ? "better than guessing" : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}${frame.all ? " All names are counted." : ""}`);
   }
   function takeGuess() {
     const text = guessed.value.trim().replace(",", "."), value = Number(text);
