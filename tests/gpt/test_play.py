@@ -295,6 +295,10 @@ def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
             f"[...document.querySelectorAll('#place button')].find((one) => one.textContent === '{name}').click()"
         )
     browser.wait_for("document.querySelector('.how').textContent.includes('gpt import tinylm-')")
+    browser.key("ArrowRight")
+    browser.evaluate("set({ prompt: 'aß' })")
+    browser.wait_for("document.querySelector('.written').textContent.includes('the text has no ß')")
+    assert "layer 1: q, k, v" in browser.evaluate("document.querySelector('.gradients').textContent")
 
 
 @pytest.mark.browser
@@ -320,7 +324,7 @@ def test_a_text_of_ones_own_is_pasted_and_undo_brings_the_last_model_back(opened
     browser.evaluate(f"{choose}(['set-steps', '1', 'change'])")
     assert "from 100 to 20,000" in browser.evaluate("document.getElementById('said').textContent")
     browser.evaluate("document.getElementById('play').click()")
-    browser.wait_for("!now.running && document.body.dataset.busy === ''", 60)
+    browser.wait_for("now.done && !now.running && document.body.dataset.busy === ''", 60)
     assert browser.evaluate("document.body.dataset.step") == "100"
     assert "all 100 steps are made" in browser.evaluate("document.getElementById('locked').textContent")
 

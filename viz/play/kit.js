@@ -289,7 +289,7 @@ function showState() {
   $("undo").disabled = !undo;
   $("locked").textContent = locked;
   const shown = loss === undefined ? "" : `${what.lossName ?? "loss"} ${number(loss)}${val === undefined ? "" : `, ${what.valName ?? "test"} ${number(val)}`}`;
-  $("status").textContent = view?.status?.() ?? `step ${step.toLocaleString("en-US")}${shown && `  ·  ${shown}`}`;
+  $("status").textContent = !now.frame && !document.body.dataset.error ? "loading …" : view?.status?.() ?? `step ${step.toLocaleString("en-US")}${shown && `  ·  ${shown}`}`;
   $("speed").value = now.settings.speed;
   Object.assign(document.body.dataset, { step: String(step), loss: loss === undefined ? "" : String(loss), val: val === undefined ? "" : String(val) });
 }

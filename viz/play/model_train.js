@@ -477,7 +477,7 @@ return class {
     this.text = undefined;  // the page keeps it
     return {
       ladder: this.ladder, done: this.done, a: part(this.a), b: part(this.b), flow: this.a.flow(), samples: this.samples.slice(-3), attention: this.attention(),
-      text: { alphabet: corpus.alphabet.length, replaced: corpus.replaced, size: corpus.size, documents: end !== null, whole: text },
+      text: { alphabet: corpus.alphabet.length, replaced: corpus.replaced, size: corpus.size, documents: end !== null, whole: text, missing: [...new Set(this.settings.prompt)].filter(letter => !corpus.number.has(letter)) },
     };
   }
 };

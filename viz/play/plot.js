@@ -167,11 +167,14 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     context.textAlign = "right";
     context.lineWidth = 4;
     context.lineJoin = "round";
-    for (const { name, y } of data.lines) {  // with a halo, so that a curve behind the words does no harm
+    let last = -Infinity;
+    for (const { name, y } of [...data.lines].sort((a, b) => b.y - a.y)) {  // with a halo, so that a curve behind the words does no harm
+      if (!name) continue;
+      const at = last = Math.max(last + size, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4);  // and never on each other
       context.strokeStyle = color("paper");
-      context.strokeText(`${name} ${number(y)}`, width - 4, Y(y) - 4);
+      context.strokeText(`${name} ${number(y)}`, width - 4, at);
       context.fillStyle = color("faint");
-      context.fillText(`${name} ${number(y)}`, width - 4, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4);
+      context.fillText(`${name} ${number(y)}`, width - 4, at);
     }
     if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X);
   }

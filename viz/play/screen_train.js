@@ -10,6 +10,11 @@ const GIVEN = mine.text ? "text" : mine.list ? "list" : "";  // the text that th
 const TEXTS = { ...(GIVEN ? { [GIVEN]: mine[GIVEN].title } : {}), ...(SCREENS.names ? { names: "first names" } : {}), own: "your own text", lines: "your own lines" };
 const LONGEST = 50000;  // characters that are pasted
 const TYPED = ["own", "lines"];
+const CALLED = { uniform: "guessing", bigram: "pairs (bigram)", trigram: "triples (trigram)" };  // as in the screen of names
+const GLOSS = {
+  "transformer.wte.weight": "wte: the vectors of the characters", "transformer.wpe.weight": "wpe: the vectors of the positions", "lm_head.weight": "lm_head: from the last vector to a score for each character",
+  "attn.c_attn": "makes query, key and value of each vector", "attn.c_proj": "mixes what the heads gathered", "mlp.c_fc": "from a vector to the units of the MLP", "mlp.c_proj": "from the units back to a vector",
+};
 const KNOWS = { uniform: "It beats guessing.", letters: "It knows more than how often each letter comes.", bigram: "It knows more than all pairs of letters.", trigram: "It knows more than all triples.", "5-gram": "It knows more than all runs of five letters." };
 const visible = text => text.replaceAll("\n", "⏎").replaceAll(" ", "␣");
 
@@ -35,10 +40,10 @@ screen("train", {
   },
   tasks: [
     "What is the loss before the first step, and why that? (To it, all characters are equally likely: ln of their number.)",
-    "Press ▶. At which step does it pass “letters”, “bigram”, “trigram”? Read what it writes at each of them.",
-    "Find the largest learning rate that still learns. Race it against a tenth of it.",
-    "Race micro against small, over seconds. Which one is ahead after 5 seconds, which after a minute?",
-    "Pause at step 100 and at step 2,000: where is the gradient largest? Which head looks at the character before?",
+    "Press ▶. At which step does it pass “letters”, “pairs”, “triples”? Read what it writes at each of them.",
+    "Find the largest learning rate that still learns (below “pairs” in 500 steps). Race it against a tenth of it.",
+    "Race micro against small, over seconds. Which one is ahead after 5 seconds of work, which after a minute?",
+    "Set “steps” to 100, then to 2,000; it stops there: where is the gradient largest? Which head looks at the character before?",
     "Paste a text of yours, train TinyLM, and read the model, or take it with you as a file.",
   ],
   build,
@@ -49,7 +54,7 @@ function build(place, play) {
   const given = new URLSearchParams(location.hash.slice(1));
   if (!given.has("rate")) play.settings.rate = RATES[play.settings.size];
   let { size, size2 } = play.settings, text;
-  const card = (title, ...inside) => element("section", { class: "card" }, element("h2", {}, title), ...inside);
+  const TITLES = ["What it writes", "Gradient, from the embedding to the head", "Attention on"], titles = TITLES.map(title => element("h2", {}, title));
   const opener = element("input", { type: "file", id: "own-file", accept: "text/*,.txt,.md,.csv", onchange: openFile });
   const typed = element("div", { class: "typed" }, play.control("own"), element("div", { class: "control" }, element("label", { for: "own-file" }, "or open a file"), opener, element("span", { class: "note" }, "It is read in this page only.")));
   const rival = element("div", { class: "controls rival" }, play.control("size2"), play.control("rate2"), play.control("seed2"), play.control("over"));
@@ -70,13 +75,13 @@ function build(place, play) {
     typed, rival, about,
     columns = element("div", { class: "columns" },
       element("div", {},
-        element("section", { class: "card" }, element("h2", {}, "Loss, and what counting reaches"), left, verdict, facts),
+        element("section", { class: "card" }, element("h2", {}, "Loss in nats, and what counting reaches"), left, verdict, facts),
         element("section", { class: "card" },
-          element("div", { class: "top" }, element("h2", {}, "What it writes"), element("span", { class: "room" }), now, file, SCREENS.read ? read : null),
-          element("div", { class: "controls" }, play.control("temperature"), play.control("every"), play.control("prompt")), written, how)),
+          element("div", { class: "top" }, titles[0], element("span", { class: "room" }), now, file, SCREENS.read ? read : null),
+          element("div", { class: "controls" }, play.control("temperature"), play.control("every"), play.control("prompt")), how, written)),
       element("div", {},
-        card("Gradient, from the embedding to the head", flow, flowNote),
-        card("Attention on", play.control("line"), heads, headsNote))),
+        element("section", { class: "card" }, titles[1], flow, flowNote),
+        element("section", { class: "card" }, titles[2], play.control("line"), heads, headsNote))),
   );
   if (!play.hasAsset("step-micro")) {
     const why = mine.missing ?? "This page was made without compiled models: `python -m gpt play` makes one with them.";
@@ -84,6 +89,8 @@ function build(place, play) {
     place.replaceChildren(element("p", { class: "missing" }, why));
     return { draw() {}, python: () => `# ${why}\n`, repeats: false };
   }
+  columns.hidden = true;  // until there is something to show: nothing jumps
+  about.textContent = "Loading the text and the compiled model …";
   layout();
   heads.firstChild.style.height = "132px";
 
@@ -94,6 +101,7 @@ function build(place, play) {
     if (fresh && !settings.own) document.getElementById("set-own").focus();
     rival.hidden = !settings.race;
     about.hidden = settings.race;
+    titles.forEach((title, i) => { const said = `${TITLES[i]}${settings.race ? " (run 1)" : ""}`; if (title.textContent !== said) title.textContent = said; });
   }
 
   async function openFile() {
@@ -130,7 +138,7 @@ function build(place, play) {
       { name: "2 validation", color: "negative", xs: xs(b.checks), ys: b.checks.losses },
     );
     const room = left.clientWidth > 500;  // the names of the curves are where guessing is
-    chart.draw({ series, lines: rungs.slice(room ? 0 : 1), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
+    chart.draw({ series, lines: rungs.map((rung, i) => ({ ...rung, name: i || room ? CALLED[rung.name] ?? rung.name : "" })), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
     if (play.running && performance.now() < calm) return;  // nobody reads sixty numbers a second
     calm = performance.now() + 100;
     judge(frame, rungs);
@@ -151,11 +159,13 @@ function build(place, play) {
   }
   function judge({ a, b, text: { alphabet } }, rungs) {
     const beaten = loss => { let best = ""; for (const rung of rungs) { if (!(loss < rung.y)) break; best = rung.name; } return best; };
-    const words = KNOWS[beaten(a.val)] ?? "It does not beat guessing yet.";
+    const best = beaten(a.val), rung = rungs.find(({ name }) => name === best), since = rung && a.checks.steps[a.checks.losses.findIndex(loss => loss < rung.y)];
+    const slow = a.step >= 500 && !(a.val < (rungs.find(({ name }) => name === "bigram")?.y ?? Infinity));
+    const words = `${KNOWS[best]?.replace(".", `, since step ${number(since)}.`) ?? "It does not beat guessing yet."}${slow ? " That is little after so many steps: the learning rate may be too high, or too low." : ""}`;
     const race = b && a.step ? ` Run ${a.val < b.val ? 1 : 2} is ahead by ${number(Math.abs(a.val - b.val))}.` : "";
-    const lowest = Math.min(...a.checks.losses), since = a.checks.steps[a.checks.losses.indexOf(lowest)];
+    const lowest = Math.min(...a.checks.losses), at = a.checks.steps[a.checks.losses.indexOf(lowest)];
     const heart = a.val > lowest + 0.05 && a.loss < a.val - 0.1;
-    const said = `Validation loss ${number(a.val)}${heart ? `; it was ${number(lowest)} at step ${number(since)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
+    const said = `Validation loss ${number(a.val)}${heart ? `; it was ${number(lowest)} at step ${number(at)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
     if (verdict.textContent !== said) verdict.textContent = said;
     const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
     facts.textContent = a.step
@@ -172,7 +182,8 @@ function build(place, play) {
   }
   function show(...samples) {
     const said = samples.reverse().map(one => `— step ${one.step.toLocaleString("en-US")}, loss ${number(one.loss)} —\n${one.text}`).join("\n\n") || "Nothing yet. “Write now” asks the model as it is.";
-    if (written.textContent !== said) written.textContent = said;
+    const missing = play.frame.text.missing, all = `${missing.length ? `“goes on from”: the text has no ${missing.map(visible).join(" ")}, which is left out.\n\n` : ""}${said}`;
+    if (written.textContent !== all) written.textContent = all;
   }
 
   // --- the gradient of each table ------------------------------------------------------------------------------------------
@@ -180,16 +191,17 @@ function build(place, play) {
     const rows = tables.filter(({ name }) => !/\.ln_|\.bias$/.test(name)), sizes = rows.map(row => row.size);
     const middle = sizes.slice().sort((x, y) => x - y)[Math.floor(sizes.length / 2)], largest = Math.max(...sizes, 1e-30);
     const word = size => (size === 0 ? "none" : size < middle / 1000 ? "vanishes" : size > middle * 1000 ? "explodes" : "");
-    bars(flow, rows.map(({ name, size }) => ({ label: called(name), value: 4 + Math.log10(Math.max(size / largest, 1e-4)), title: name, text: word(size) || number(size), color: word(size) ? "negative" : "" })), 4);
+    bars(flow, rows.map(({ name, size }) => ({ label: called(name), value: 4 + Math.log10(Math.max(size / largest, 1e-4)), title: `${name}: ${gloss(name)}`, text: word(size) || number(size), color: word(size) ? "negative" : "" })), 4);
     const odd = rows.filter(({ size }) => word(size));
     flow.classList.toggle("many", rows.length > 9);
-    flowNote.textContent = !rows.length ? "The root mean square of each table’s gradient, after a step."
+    flowNote.textContent = !rows.length ? "How large the gradient of each table is, after a step."
       : odd.length ? `${odd.map(({ name, size }) => `${called(name)}: ${word(size)}`).join("; ")}.`
-      : "Root mean squares, logarithmic. None vanishes or explodes.";
+      : "The usual size of its numbers (root mean square): a quarter of the width less is ten times less. None vanishes or explodes.";
   }
+  const gloss = name => (GLOSS[name] ?? GLOSS[name.match(/h\.\d+\.(.*)\.weight/)?.[1]] ?? "").replace(/^\w+: /, "");
   function called(name) {
     const layer = name.match(/h\.(\d+)\.(.*)\.weight/), parts = { "attn.c_attn": "q, k, v", "attn.c_proj": "heads", "mlp.c_fc": "MLP in", "mlp.c_proj": "MLP out" };
-    return layer ? `${Number(layer[1]) + 1} ${parts[layer[2]] ?? layer[2]}` : { "transformer.wte.weight": "characters", "transformer.wpe.weight": "positions", "lm_head.weight": "head" }[name] ?? name;
+    return layer ? `layer ${Number(layer[1]) + 1}: ${parts[layer[2]] ?? layer[2]}` : { "transformer.wte.weight": "characters", "transformer.wpe.weight": "positions", "lm_head.weight": "head" }[name] ?? name;
   }
 
   // --- attention -----------------------------------------------------------------------------------------------------------
