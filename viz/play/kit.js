@@ -254,10 +254,10 @@ const INPUTS = {
   },
   whole(one, id, get, give) {
     const input = element("input", { id, type: "number", min: one.min, max: one.max, step: 1, onchange: () => {
-      const x = one.read(input.value);
-      if (Number(input.value) !== x) $("said").textContent = `${one.label}: a whole number from ${number(one.min)} to ${number(one.max)}.`;
-      input.value = x ?? get();
-      if (x !== undefined) give(x);
+      const x = input.value === "" ? NaN : Number(input.value), fits = Number.isInteger(x) && x >= one.min && x <= one.max;
+      if (!fits) $("said").textContent = `${one.label}: expected a whole number from ${number(one.min)} to ${number(one.max)}; it stays at ${number(get())}.`;
+      input.value = fits ? x : get();
+      if (fits) give(x);
     } });
     input.style.width = `${Math.max(3.4, 1.5 + 0.6 * String(one.max).length)}em`;
     const by = amount => element("button", { type: "button", "aria-label": `${one.label}: ${amount < 0 ? "one less" : "one more"}`, onclick: () => give(within(get() + amount, one)) }, amount < 0 ? "−" : "+");

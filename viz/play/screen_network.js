@@ -30,16 +30,21 @@ function drawPlane(context, frame, unit, x, y, size) {
   context.imageSmoothingEnabled = true;
   context.drawImage(planeCanvas, x, y, size, size);
 }
-// A point: a disc for +1, a triangle for −1; filled if the network learns from it, hollow if it only tests.
-function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = false } = {}) {
+// A point: a disc for +1, a triangle for −1; filled if the network learns from it, an outline if it only tests; a cross on a wrong label.
+function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = false, wrong = false } = {}) {
   context.beginPath();
   if (label > 0) context.arc(x, y, size, 0, 2 * Math.PI);
   else { context.moveTo(x, y - size * 1.2); context.lineTo(x + size * 1.1, y + size * 0.8); context.lineTo(x - size * 1.1, y + size * 0.8); context.closePath(); }
-  context.fillStyle = hollow ? color("paper") : color(label > 0 ? "positive" : "negative");
-  context.strokeStyle = hollow ? color(label > 0 ? "positive" : "negative") : color("paper");
-  context.lineWidth = hollow ? 2 : 1.2;
-  context.fill();
+  context.fillStyle = color(label > 0 ? "positive" : "negative");
+  context.strokeStyle = color("ink");
+  context.lineWidth = hollow ? 1.6 : 1;
+  if (!hollow) context.fill();
   context.stroke();
+  if (wrong) {
+    context.lineWidth = 2;
+    line(context, x - size - 3, y - size - 3, x + size + 3, y + size + 3);
+    line(context, x - size - 3, y + size + 3, x + size + 3, y - size - 3);
+  }
   if (!ring) return;
   context.beginPath();
   context.arc(x, y, size + 4, 0, 2 * Math.PI);
@@ -49,8 +54,9 @@ function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = fals
 }
 
 // Where the units of a network are: columns of {x, y}, the inputs first; `params` are the numbers of a unit's parameters.
-function netPlaces(frame, width, height) {
-  const sizes = [2, ...frame.names.map(names => names.length)], top = width < 560 ? 92 : 46, most = Math.max(...sizes);
+function netPlaces(frame, width, height, finger) {
+  const sizes = [2, ...frame.names.map(names => names.length)], stacked = finger || width / sizes.length < 76;  // + under −
+  const top = finger ? 92 : stacked ? 72 : 46, most = Math.max(...sizes);
   const pitch = Math.min(76, (height - top - 6) / most), size = Math.max(18, Math.min(58, pitch - 6, width / sizes.length - 22));
   const left = size / 2 + 4, step = (width - 2 * left) / (sizes.length - 1);
   let parameter = 0, unit = 0;
@@ -59,7 +65,7 @@ function netPlaces(frame, width, height) {
     if (c) { place.unit = unit++; place.parameter = parameter; place.inputs = sizes[c - 1]; parameter += sizes[c - 1] + 1; }
     return place;
   }));
-  return { columns, size, step };
+  return { columns, size, stacked };
 }
 const unitAt = (frame, layer, index) => { let parameter = 0, unit = 0, inputs = 2; for (let l = 0; l <= layer; l++) { const n = frame.names[l].length; if (l === layer) return { parameter: parameter + index * (inputs + 1), inputs, unit: unit + index }; parameter += n * (inputs + 1); unit += n; inputs = n; } return null; };
 const sourcesOf = (frame, layer) => (layer ? frame.names[layer - 1] : ["x₁", "x₂"]);
@@ -86,6 +92,9 @@ function illText(ill) {
   }).join(" ");
 }
 
+addEventListener("keydown", event => {
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.closest?.("input, textarea")) document.querySelector(".network .tools:not([hidden]) .back")?.click();
+});
 const layerSizes = ({ layers }) => (layers === "0" ? [] : layers.split("-").map(Number));
 // A setting without a control; what does not look so in an address is left out.
 const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
@@ -97,15 +106,15 @@ screen("network", {
     data: choice("data", "xor", { xor: "xor", circles: "circles", moons: "moons", spiral: "spiral", own: "paint your own" }),
     count: choice("points", "100", { 20: "20", 50: "50", 100: "100", 200: "200" }),
     noise: slider("noise", 0.03, { min: 0, max: 0.3, step: 0.01 }),
-    wrong: whole("wrong labels", 0, { min: 0, max: 9 }),
-    test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%` }),
-    batch: whole("batch", 10, { min: 1, max: 60 }),
+    wrong: whole("wrong labels", 0, { min: 0, max: 9, help: "points to learn from that get the other color on purpose; a cross marks them" }),
+    test: slider("for testing", 0.4, { min: 0, max: 0.8, step: 0.1, text: x => `${Math.round(100 * x)}%`, help: "points that no step learns from: only the test loss looks at them" }),
+    batch: whole("batch", 10, { min: 1, max: 60, help: "how many points one step looks at" }),
     layers: pattern("4-2", /^(0|[1-8](-[1-8]){0,9})$/),  // neurons of each; 0 for none
-    activation: choice("activation", "tanh", NET_ACTIVATIONS),
-    optimizer: choice("optimizer", "sgd", { sgd: "SGD", momentum: "momentum 0.9", adam: "Adam" }),
-    rate: slider("learning rate", 0.1, { min: 0.001, max: 3, log: true, live: true }),
-    decay: slider("decay", 0, { min: 0, max: 0.2, step: 0.005, live: true }),
-    dropout: slider("dropout", 0, { min: 0, max: 0.8, step: 0.05 }),
+    activation: choice("activation", "tanh", NET_ACTIVATIONS, { help: "what a hidden neuron does with its weighted sum" }),
+    optimizer: choice("optimizer", "sgd", { sgd: "SGD", momentum: "momentum 0.9", adam: "Adam" }, { help: "how a step uses the gradients. SGD: minus learning rate times gradient. Momentum: part of the last step comes along. Adam: a step size of its own for each weight, from the gradients so far." }),
+    rate: slider("learning rate", 0.1, { min: 0.001, max: 3, log: true, live: true, help: "how far a step goes along the gradient" }),
+    decay: slider("decay", 0, { min: 0, max: 0.2, step: 0.005, live: true, help: "weight decay: each step also shrinks every weight, by learning rate times this; large weights cost" }),
+    dropout: slider("dropout", 0, { min: 0, max: 0.8, step: 0.05, help: "the share of hidden neurons that each step leaves out, at random, for each point" }),
     lines: choice("lines show", "weight", { weight: "weights", grad: "gradients" }, { live: true }),
     view: choice("view", "plane", { plane: "the plane", hidden: "what layer 1 makes of it" }, { live: true }),
     tests: tick("test points", true, { live: true }),
@@ -129,7 +138,7 @@ screen("network", {
 
     // --- the network ---------------------------------------------------------------------------------------------------
     const units = element("div", {}), steppers = element("div", {}), over = element("div", { class: "over" }, units, steppers), tip = element("div", { class: "tip", role: "tooltip" });
-    const netBox = element("div", { class: "net" });
+    const netBox = element("div", {}), scroll = element("div", { class: "net" }, netBox);  // a deep network is wider than a telephone
     const net = canvas(netBox, (context, width, height) => drawNet(context, width, height), { label: "the network" });
     netBox.append(over, tip);
     tip.hidden = true;
@@ -159,7 +168,10 @@ screen("network", {
       const placed = `${key}/${width}/${height}/${selected.layer}-${selected.index}`;
       if (placed === placedAs) return;
       placedAs = placed;
-      places = netPlaces(frame, width, height);
+      const finger = scroll.clientWidth < 560;
+      places = netPlaces(frame, width, height, finger);
+      over.classList.toggle("stacked", places.stacked);
+      netBox.style.setProperty("--least", `${46 * places.columns.length}px`);
       hovered = null;
       tip.hidden = true;
       if (built !== key) {
@@ -181,7 +193,7 @@ screen("network", {
       for (const at of places.columns.flat()) {
         const button = over.querySelector(`[data-unit="${at.layer}-${at.index}"]`);
         if (!button) continue;
-        const wide = `${width < 560 ? Math.max(40, places.size) : places.size}px`;  // for a finger
+        const wide = `${finger ? Math.max(40, places.size) : places.size}px`;  // for a finger
         Object.assign(button.style, { left: `${at.x}px`, top: `${at.y}px`, width: wide, height: wide });
         button.setAttribute("aria-pressed", at.layer === selected.layer && at.index === selected.index);
       }
@@ -303,8 +315,9 @@ screen("network", {
     // --- one neuron: its formula, its weights to edit --------------------------------------------------------------------
     const formula = element("p", { class: "formula" }), illness = element("p", { class: "ill", role: "status" });
     const fields = element("div", { class: "fields" });
-    const open = element("button", { type: "button", onclick: () => play.explain(frame.units[unitAt(frame, selected.layer, selected.index).unit]) }, "Open its scalars");
-    const openLoss = element("button", { type: "button", onclick: () => play.explain(frame.root) }, "Open the loss");
+    const open = element("button", { type: "button", title: "the scalars (single numbers) that make this neuron at the ringed point, each with its gradient", onclick: () => play.explain(frame.units[unitAt(frame, selected.layer, selected.index).unit]) }, "Open its scalars");
+    const openLoss = element("button", { type: "button", title: "L, the mean loss of the newest batch: from which scalars it is computed", onclick: () => play.explain(frame.root) }, "Open the loss");
+    const whose = element("p", { class: "note whose" });
     let inspected = "";
     function inspect() {
       if (!frame) return;
@@ -318,7 +331,7 @@ screen("network", {
           const field = element("input", { type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": name, onchange: () => {
             const value = Number(field.value.trim().replace("−", "-"));
             if (field.value.trim() && Number.isFinite(value)) play.edit({ parameter: parameter + i, value });
-            else { play.say(`${name}: expected a number`); field.value = short(frame.weights[parameter + i]); }
+            else { field.value = short(frame.weights[parameter + i]); field.nextSibling.textContent = "expected a number"; field.nextSibling.className = "slope negative"; }
           } });
           return element("div", { class: "weight" }, element("button", { type: "button", title: "where this number and its gradient come from", onclick: () => play.explain(frame.refs[parameter + i]) }, name), field, element("span", { class: "slope" }));
         }));
@@ -329,6 +342,7 @@ screen("network", {
         slope.textContent = `∂L ${short(g, 3)}`;
         slope.className = `slope ${signWord(g)}`;
       });
+      whose.textContent = `The formula: at the ringed point. ∂L: gradient of the mean loss of ${frame.chosen.length === frame.trained ? `all ${frame.trained} points to learn from` : `the newest batch, ${plural(frame.chosen.length, "point")}`}.`;
       const text = illText(frame.ill);
       if (illness.textContent !== text) illness.textContent = text;
     }
@@ -370,12 +384,14 @@ screen("network", {
     const at = (x, size, reach) => (x / reach + 1) / 2 * size;
     function drawPoints(context, width, height) {
       if (!frame) return;
+      context.globalAlpha = 0.55;  // paler than the points
       drawPlane(context, frame, frame.scales.length - 1, 0, 0, width);
+      context.globalAlpha = 1;
       const batch = new Set(play.settings.slow && !play.running ? frame.chosen : []);
       [...frame.points, ...(stroke ?? [])].forEach(([x, y, label], i) => {
         const hollow = i >= frame.trained && i < frame.points.length;
         if (hollow && !play.settings.tests) return;
-        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), label, { hollow, ring: i === frame.at || batch.has(i) });
+        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), label, { hollow, ring: i === frame.at || batch.has(i), wrong: frame.wrong.includes(i) });
       });
     }
     function drawHidden(context, width, height) {
@@ -391,14 +407,17 @@ screen("network", {
       frame.points.forEach(([, , label], k) => {
         if (k >= frame.trained && !play.settings.tests) return;
         const [x, y] = pair.map(u => value(k, u));
-        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), label, { hollow: k >= frame.trained, ring: k === frame.at });
+        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), label, { hollow: k >= frame.trained, ring: k === frame.at, wrong: frame.wrong.includes(k) });
       });
       context.fillStyle = color("ink");
       context.textAlign = "right";
       context.textBaseline = "alphabetic";
-      context.fillText(`${names[0]} → ${short(reach, 2)}`, width - 4, height / 2 - 5);
+      context.strokeStyle = color("paper");  // a halo: points may be below
+      context.lineWidth = 4;
+      const write = (text, x, y) => { context.strokeText(text, x, y); context.fillText(text, x, y); };
+      write(`${names[0]} → ${short(reach, 2)}`, width - 4, height / 2 - 5);
       context.textAlign = "left";
-      if (names[1]) context.fillText(`${names[1]} ↑ ${short(reach, 2)}`, width / 2 + 6, 16);
+      if (names[1]) write(`${names[1]} ↑ ${short(reach, 2)}`, width / 2 + 6, 16);
     }
     // Where the output is 0: a straight line here, whatever it looks like in the plane of the inputs.
     function drawBorder(context, width, height, reach, pair) {
@@ -428,13 +447,13 @@ screen("network", {
       const spot = where(event);
       if (spot.some(t => Math.abs(t) > 1.28)) return;
       if (pen === 0) {
-        const { points } = frame, left = points.filter(point => distance(point, spot) > 0.08);
-        if (left.length < points.length && left.length >= 2) play.set({ own: paintedText(left) });
+        const points = play.settings.own.match(/.{5}/g), left = points.filter(one => distance([0, 2].map(i => (parseInt(one.slice(i, i + 2), 36) - 648) / 500), spot) > 0.08);
+        if (left.length < points.length && left.length >= 2) play.set({ own: left.join("") });
       } else if (!stroke.length || distance(stroke.at(-1), spot) > 0.1) { stroke.push([...spot, pen]); plane.redraw(); }
     }
     plane.element.addEventListener("pointerdown", event => {
       if (!frame) return;
-      if (painting()) { plane.element.setPointerCapture(event.pointerId); stroke = []; return paint(event); }
+      if (painting()) { plane.element.setPointerCapture(event.pointerId); stroke = []; ownBefore = play.settings.own; return paint(event); }
       if (play.settings.view !== "plane") return;
       const spot = where(event), gaps = frame.points.map(point => distance(point, spot)), nearest = gaps.indexOf(Math.min(...gaps));
       play.set({ point: String(nearest) });
@@ -447,30 +466,34 @@ screen("network", {
       const u = frame.scales.length - 1, out = frame.planes[u * n * n + cell(-y) * n + cell(x)] / 127 * frame.scales[u];
       under.textContent = `here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}; the network says ${short(out, 2)}, ${out > 0 ? "blue" : "orange"}`;
     });
-    const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; if (fresh.length) play.set({ own: paintedText([...frame.points, ...fresh].slice(-300)) }); };
+    const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; if (fresh.length) play.set({ own: (play.settings.own + paintedText(fresh)).slice(-1500) }); kept(ownBefore); };  // 300 points
+    const strokes = [];  // what was painted before each
+    let ownBefore = "";
+    const kept = before => { if (before !== play.settings.own) strokes.push(before); back.disabled = !strokes.length; };
+    const back = element("button", { type: "button", class: "back", disabled: true, title: "take the last stroke back (Ctrl+Z)", onclick: () => { play.set({ own: strokes.pop() }); back.disabled = !strokes.length; } }, "undo");
     plane.element.addEventListener("pointerup", finish);
     plane.element.addEventListener("pointercancel", finish);
     plane.element.addEventListener("pointerleave", () => { if (frame) caption(); });
-    const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [[1, "● blue"], [-1, "▲ orange"], [0, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": kind === pen, onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
-    const fresh = element("button", { type: "button", onclick: () => play.set({ own: NET_TWO }) }, "clear");
-    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, fresh);
+    const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [[1, "● blue"], [-1, "▲ orange"], [0, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": String(kind === pen), onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
+    const fresh = element("button", { type: "button", title: "leave one point of each kind", onclick: () => { const before = play.settings.own; play.set({ own: NET_TWO }); kept(before); } }, "clear");
+    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, back, fresh);
     function caption() {
-      const { points, trained } = frame, tests = points.length - trained;
-      under.textContent = play.settings.view === "plane" ? `${trained} points to learn from${tests ? `, ${tests} hollow ones to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`
+      const { points, trained, wrong } = frame, tests = points.length - trained;
+      under.textContent = play.settings.view === "plane" ? `${trained} filled points to learn from${wrong.length ? ` (crosses: ${plural(wrong.length, "wrong label")})` : ""}${tests ? `, ${tests} outlines to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`
         : `what layer 1 says about each point: across ${hiddenPair(frame.names[0].length).map(u => frame.names[0][u]).join(", upwards ")}`;
       plane.label(`${points.length} points, ${points.filter(([, , label]) => label > 0).length} of them blue; training loss ${number(frame.history.losses.at(-1))}`);
     }
 
     // --- sizes of the gradients, curves ------------------------------------------------------------------------------------
     const strip = element("div", { class: "strip" });
-    const log = x => Math.max(0, Math.min(1, (Math.log10(x) + 6) / 6.5)) || 0;
+    const log = x => Math.max(0, Math.min(1, 1 + Math.log10(x) / 10)) || 0;  // from 10⁻¹⁰ to 1, whatever the network is
     const data = element("div", { class: "card given" }, element("h2", {}, "Points"), play.controls("data", "count", "noise", "wrong", "test", "batch"), tools,
-      element("h2", {}, "Size of the gradients"), strip);
+      element("h2", {}, "Size of the gradients"), strip, element("p", { class: "note" }, "Mean |∂L/∂w| of the batch; a tenth of a bar is a factor of 10."));
     const chartBox = element("div", { class: "curves" });
     place.append(
       play.controls("activation", "optimizer", "rate", "decay", "dropout"),
       data,
-      element("div", { class: "card middle" }, head, netBox, slow, illness, element("div", { class: "one" }, formula, open, openLoss), fields),
+      element("div", { class: "card middle" }, head, scroll, slow, illness, element("div", { class: "one" }, formula, open, openLoss), fields, whose),
       element("div", { class: "card right" }, element("div", { class: "controls" }, play.control("view"), axes, play.control("tests")), planeBox, under, chartBox),
     );
     place.firstChild.classList.add("training");
@@ -493,7 +516,7 @@ screen("network", {
         inspect();
         showAxes();
         caption();
-        bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: number(size), title: "the mean size of ∂L/∂w, on a logarithmic scale" })), 1);
+        bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: short(size, 2), title: `the mean size of ∂L/∂w: ${number(size)}; the bar goes from 10⁻¹⁰ to 1` })), 1);
       },
       python: netProgram,
       get repeats() { return !frame?.events.length; },  // a link cannot say what was changed on the way

@@ -303,6 +303,72 @@ def test_points_are_painted_and_erased(page: Opened) -> None:
 
 
 @pytest.mark.browser
+def test_strokes_can_be_taken_back_and_none_is_lost(page: Opened) -> None:
+    page.open(data="own")
+    own = "now.settings.own.length / 5"
+    start = page.evaluate(own)
+    page.drag(".plane canvas", (0.1, 0.5), (0.4, 0.52))
+    first = page.evaluate(own)
+    page.drag(".plane canvas", (0.1, 0.9), (0.4, 0.92))  # before the picture of the first is there
+    both = page.evaluate(own)
+    assert start < first < both
+    page.evaluate("[...document.querySelectorAll('.tools button')].at(-1).click()")
+    assert page.evaluate(own) == 2
+    for points in (both, first):
+        page.evaluate("document.querySelector('.tools .back').click()")
+        assert page.evaluate(own) == points
+    page.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'z', ctrlKey: true, bubbles: true }))")
+    assert page.evaluate(own) == start
+    assert page.evaluate("document.querySelector('.tools .back').disabled")
+    page.until("document.body.dataset.busy === '' && now.frame.points.length === " + str(int(start)))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("text", ["", "2.5", "1000000000", "-1"], ids=["empty", "half", "large", "negative"])
+def test_nonsense_in_a_field_changes_nothing(page: Opened, text: str) -> None:
+    page.open(wrong=3)
+    page.evaluate(f"""(e => {{ e.value = "{text}"; e.dispatchEvent(new Event("change", {{ bubbles: true }})); }})(
+        document.querySelector("#set-wrong"))""")
+    assert page.evaluate("[document.querySelector('#set-wrong').value, now.settings.wrong]") == ["3", 3]
+    assert "from 0 to 9; it stays at 3" in page.text("#said")
+    page.fill(".weight input", "abc")
+    assert page.text(".weight .slope") == "expected a number"
+    assert page.evaluate("document.querySelector('.weight input').value") == page.evaluate(
+        "short(now.frame.weights[0])"
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("phone", [False, True], ids=["projector", "phone"])
+@pytest.mark.parametrize("layers", ["4-2", "8-8-8-8", "-".join("8" * 10)])
+def test_no_button_lies_on_a_neuron(page: Opened, layers: str, phone: bool) -> None:
+    page.open(run=1, layers=layers, phone=phone)
+    covered = page.evaluate("""[...document.querySelectorAll(".over button:not(:disabled)")].filter(button => {
+        button.scrollIntoView({ block: "center", inline: "center" });
+        const box = button.getBoundingClientRect();
+        return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) !== button;
+    }).map(button => button.ariaLabel)""")
+    assert covered == []
+    assert page.evaluate("document.documentElement.scrollWidth") == page.evaluate(
+        "document.documentElement.clientWidth"
+    )
+
+
+@pytest.mark.browser
+def test_ten_layers_of_sigmoid_neurons_show_how_gradients_fade(page: Opened) -> None:
+    page.open(run=1, layers="-".join("2" * 10), activation="sigmoid", data="circles")
+    shares = page.evaluate("[...document.querySelectorAll('.strip .fill')].map(bar => parseFloat(bar.style.width))")
+    assert len(shares) == 11
+    assert shares[0] < 20 < 60 < shares[-1]
+    compare(page)
+    page.open(run=1, wrong=2)
+    wrong, points = page.evaluate("[now.frame.wrong, now.frame.points]")
+    page.open(run=1)
+    right = page.evaluate("now.frame.points")
+    assert sorted(wrong) == [i for i in range(len(right)) if right[i] != points[i]]
+
+
+@pytest.mark.browser
 def test_the_hidden_plane_and_a_click_on_a_weight_s_name(page: Opened) -> None:
     page.open(run=5, view="hidden")
     assert page.count(".axes select") == 2
