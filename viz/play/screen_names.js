@@ -211,9 +211,7 @@ function build(place, play) {
   function drawLoss() {
     const { steps, losses } = frame.history, { ladder } = frame;
     if (guess && guess.run !== frame.made.run) { guess = null; guessed.value = ""; put(guessSaid, ""); }
-    const [, letters, pairs, triples] = ladder, close = Math.abs(pairs.loss - triples.loss) < 0.05;
-    const lines = [...(steps.length || guess ? [ladder[0]] : []), letters, ...(close ? [] : [triples])].map(({ name, loss }) => ({ name: RUNGS[name], y: loss }));  // guessing would give the answer away
-    lines.push({ name: close ? `triples ${number(triples.loss)}, ${RUNGS.pairs}` : RUNGS.pairs, y: pairs.loss });
+    const lines = ladder.slice(steps.length || guess ? 0 : 1).map(({ name, loss }) => ({ name: RUNGS[name], y: loss }));  // guessing would give the answer away
     if (frame.counted !== undefined) lines.push({ name: "counted, training names", y: frame.counted });
     const series = [{ name: frame.counted === undefined ? "training, smoothed" : "training", color: "positive", xs: steps, ys: last.training }, { name: "held-out (validation)", color: "negative", xs: last.xs, ys: last.ys }];
     if (earlier) series.push({ name: `before: ${earlier.title}, training ${number(earlier.training.at(-1))}, held-out`, color: "mixed", dash: [6, 3], thin: true, xs: earlier.xs, ys: earlier.ys });
