@@ -198,22 +198,24 @@ function ask(question) {
 function set(changes) {
   const changed = Object.keys(changes).filter(key => now.settings[key] !== changes[key]);
   if (!changed.length) return;
+  const paceBefore = pace();
   Object.assign(now.settings, changes);
   for (const key of changed) for (const update of CONTROLS.get(key) ?? []) update(now.settings[key]);
   const live = changed.every(key => now.what.settings[key].live);
-  if (changed.includes("speed")) post("speed", { speed: Number(now.settings.speed) });
+  if (pace() !== paceBefore) post("speed", { speed: pace() });
   if (live && changed.some(key => key !== "speed")) soon("change", 0, () => post("change", { settings: now.settings }));
   if (!live) soon("make", 60, () => make());
   showState();
   soon("remember", 300, remember);
 }
+const pace = () => now.view?.pace?.() ?? Number(now.settings.speed);  // steps a second; 0 for as many as it can
 function start() {
   if (now.locked || now.running || now.done) return;
   $("trouble").hidden = true;
   document.body.dataset.error = "";
   document.body.dataset.busy = "1";
   now.running = true;
-  post("start", { speed: Number(now.settings.speed) });
+  post("start", { speed: pace() });
   showState();
 }
 function pause() {

@@ -95,6 +95,7 @@ function illText(ill) {
 addEventListener("keydown", event => {
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.closest?.("input, textarea")) document.querySelector(".network .tools:not([hidden]) .back")?.click();
 });
+const PART = 2000;  // milliseconds for each part of a step in slow motion
 const layerSizes = ({ layers }) => (layers === "0" ? [] : layers.split("-").map(Number));
 // A setting without a control; what does not look so in an address is left out.
 const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
@@ -132,7 +133,7 @@ screen("network", {
     "Paint two clouds and divide them by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
-    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, waiting = false, pen = 1, stroke = null, plot = null, said = 0, spot = [0, 0];
+    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, pen = 1, stroke = null, plot = null, said = 0, spot = [0, 0];
     const shape = () => layerSizes(play.settings);
     const reshape = sizes => { if (sizes.length <= 10) play.set({ layers: sizes.join("-") || "0" }); };
 
@@ -238,7 +239,7 @@ screen("network", {
       context.strokeStyle = color(ill ? "text-negative" : own ? "ink" : "outline");
       context.lineWidth = ill || own ? 3 : 1;
       context.strokeRect(x, y, size, size);
-      const value = at.layer < 0 ? frame.points[frame.at][at.index] : phase === 2 ? frame.unitGrads[at.unit] : frame.values[at.unit];
+      const value = at.layer < 0 ? frame.points[frame.at][at.index] : phase === 2 ? frame.unitGrads?.[at.unit] ?? 0 : frame.values[at.unit];
       const text = phase === 1 || phase === 2 ? `${phase === 2 && at.layer >= 0 ? "∂" : ""}${short(value, 2)}` : ill ? `${at.name} ${ill}` : at.name;
       if (phase === 2 && at.layer < 0) return;
       context.textAlign = "center";
@@ -351,8 +352,16 @@ screen("network", {
     const story = element("p", { class: "story", role: "status" });
     const parts = ["1 forward", "2 backward", "3 update"].map((text, i) => element("button", { type: "button", onclick: () => go(i + 1) }, text));
     const slow = element("div", { class: "slow" }, element("span", { class: "stepper" }, parts), story);
+    // A step has been made, or playing has begun: the parts of the next one follow by themselves.
+    function follow(steps) {
+      const { slow } = play.settings, playing = play.running && slow;
+      if (steps || !slow) phase = slow && steps > 0 ? 3 : 0;
+      else if (playing && phase % 3 === 0) phase = 1;
+      const later = (to, wait) => soon(`part ${to}`, wait, () => { if (play.running && play.settings.slow && frame) { phase = to; net.redraw(); tell(); } });
+      if (playing && steps) { later(1, PART); later(2, 2 * PART); } else if (playing) later(2, 1.5 * PART);
+    }
     function go(to) {
-      if (to === 3) { waiting = true; play.once(); return; }
+      if (to === 3) { play.once(); return; }
       phase = to;
       tell();
     }
@@ -366,8 +375,8 @@ screen("network", {
       const list = changed.slice(0, 4).map(i => `${parameterName(i)}: ${short(frame.before[i], 3)} → ${short(frame.weights[i], 3)}`).join(", ");
       story.textContent = [
         `${plural(frame.chosen.length, "point")} of the batch are next. Press 1.`,
-        `Forward: the batch goes through, and its loss is L = ${short(frame.batchLoss)}. Each neuron shows its value at one point.`,
-        `Backward: from L = ${short(frame.batchLoss)} every neuron gets its ∂L, and every weight, too (point at a line).`,
+        `Forward: the batch goes through, and its loss is L = ${short(frame.batchLoss)}. Each neuron shows its value at the ringed point.`,
+        `Backward: from L = ${short(frame.batchLoss)} every weight gets its ∂L (point at a line). Each neuron shows ∂ of the ringed point's own loss.`,
         `Update: ${changed.length} of ${all} numbers changed${settings.optimizer === "sgd" && !settings.decay ? `, each by −${number(settings.rate)}·∂L` : ""}. Most: ${list}.`,
       ][phase];
       if (phase) net.redraw();
@@ -501,11 +510,12 @@ screen("network", {
 
     return {
       draw(given) {
+        const steps = given.steps - (frame ?? given).steps;
         frame = given;
-        if (waiting) { waiting = false; phase = 3; } else if (phase === 3 || play.running || !play.settings.slow) phase = 0;
+        follow(steps);
         net.redraw();  // pictures first: they ask for their sizes, which costs time once a text has changed
         plane.redraw();
-        if (play.running && performance.now() - said < 100) return;  // numbers that change faster cannot be read
+        if (play.running && !play.settings.slow && performance.now() - said < 100) return;  // numbers that change faster cannot be read
         const { steps: xs, losses, vals } = frame.history, tests = frame.points.length > frame.trained;
         chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])] });
         said = performance.now();
@@ -518,6 +528,7 @@ screen("network", {
         caption();
         bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: short(size, 2), title: `the mean size of ∂L/∂w: ${number(size)}; the bar goes from 10⁻¹⁰ to 1` })), 1);
       },
+      pace: () => (play.settings.slow ? 1000 / (3 * PART) : undefined),
       python: netProgram,
       get repeats() { return !frame?.events.length; },  // a link cannot say what was changed on the way
     };

@@ -46,7 +46,7 @@ const ACTIONS = {
     if (run > 0) { until = run; speed = 0; start(); } else show(true);
   },
   start({ speed: wanted }) { until = Infinity; speed = wanted; start(); },
-  speed({ speed: wanted }) { speed = wanted; due = performance.now(); },
+  speed({ speed: wanted }) { speed = wanted; begin(); },
   pause() { running = false; show(true); },
   async step() { running = false; await one(); show(true); },
   back({ count = 1 }) {
@@ -70,12 +70,28 @@ const ACTIONS = {
 function start() {
   if (running || !model) return;
   running = true;
-  due = performance.now();
+  begin();
+}
+// A pace of less than a step a second begins with the wait: the page shows what the step will be made of.
+function begin() {
+  const wait = speed && speed < 1 ? 1000 / speed : 0;
+  due = performance.now() + wait;
+  if (!running) return;
+  if (wait) show(true);
   next();
 }
 const channel = new MessageChannel();
-channel.port1.onmessage = () => slice();
-const next = () => channel.port2.postMessage(0);
+let queued = false, timer = 0;  // one slice is awaited, however often it is asked for
+channel.port1.onmessage = () => { queued = false; slice(); };
+function next() {
+  clearTimeout(timer);
+  if (!queued) channel.port2.postMessage(0);
+  queued = true;
+}
+function nextAt(time) {
+  clearTimeout(timer);
+  timer = setTimeout(next, Math.max(0, time - performance.now()));
+}
 
 async function slice() {
   if (!running || busy) return;
@@ -95,7 +111,7 @@ async function slice() {
   busy = false;
   if (mine !== turn) return running ? next() : undefined;
   show(!running);
-  if (running) speed ? setTimeout(next, Math.max(0, due - performance.now())) : next();
+  if (running) speed ? nextAt(due) : next();
 }
 async function one() {
   if (!model || model.done) return;

@@ -289,6 +289,20 @@ def test_slow_motion_shows_one_part_of_a_step_after_another(page: Opened) -> Non
 
 
 @pytest.mark.browser
+def test_slow_motion_plays_part_by_part(page: Opened) -> None:
+    page.open(slow=1)
+    page.press("#play")
+    for step, words in ((0, "Forward:"), (0, "Backward:"), (1, "Update: 25 of 25")):
+        page.until(f"document.querySelector('.story').textContent.includes('{words}')")
+        assert page.data("step") == str(step)
+    page.evaluate("document.querySelector('#set-slow').click()")  # goes on at once at full speed
+    page.until("Number(document.body.dataset.step) > 20")
+    page.press("#play")
+    page.until("document.body.dataset.busy === ''")
+    compare(page)
+
+
+@pytest.mark.browser
 def test_points_are_painted_and_erased(page: Opened) -> None:
     page.open(data="own")
     start = page.evaluate("location.hash")
