@@ -274,6 +274,7 @@ class NameGPT extends NameScalars {
 const meanOf = list => { let sum = 0; for (const x of list) sum += x; return sum / list.length; };
 
 MODELS.names = class {
+  static comesBack = true;  // another width makes another model: undo brings the one before back
   constructor(given) {
     const settings = MODELS.names.numbers(given), { names, said, own } = Names.list(settings.names), { train, held } = Names.split(names);
     this.names = names;

@@ -231,6 +231,11 @@ def test_an_earlier_run_keeps_its_name(screen: Screen) -> None:
         screen.set("hidden", hidden, "change")
     screen.until("document.body.dataset.step === '0' && document.body.dataset.busy === ''")
     assert screen.text(".curve2").startswith("before: MLP, 8 hidden, training ")
+    screen.press("#undo")  # the model itself comes back, too, and is no longer an earlier one
+    screen.until("Number(document.body.dataset.step) > 110 && document.querySelector('.curve2') === null")
+    assert screen.browser.evaluate("document.getElementById('set-hidden').value") == "8"
+    screen.set("hidden", "64", "change")
+    screen.until("document.body.dataset.step === '0' && document.body.dataset.busy === ''")
     screen.step()
     assert screen.text(".curve2").startswith("before: MLP, 8 hidden, training ")
     screen.press(".own button")
