@@ -323,6 +323,7 @@ def test_a_text_of_ones_own_is_pasted_and_undo_brings_the_last_model_back(opened
     assert browser.evaluate("[now.settings.text, now.settings.rate]") == ["text", 0.03]
     browser.evaluate(f"{choose}(['set-steps', '1', 'change'])")
     assert "from 100 to 20,000" in browser.evaluate("document.getElementById('said').textContent")
+    browser.evaluate(f"{choose}(['set-steps', '100', 'change'])")
     browser.evaluate("document.getElementById('play').click()")
     browser.wait_for("now.done && !now.running && document.body.dataset.busy === ''", 60)
     assert browser.evaluate("document.body.dataset.step") == "100"

@@ -376,6 +376,7 @@ addEventListener("keydown", event => {
   event.preventDefault();
   if (!$(button).disabled) $(button).click();
 });
+addEventListener("pointerdown", ({ target }) => { if (!target.closest?.("#tasks")) $("tasks").open = false; });  // they cover what they are about
 document.addEventListener("visibilitychange", () => { if (document.hidden && now?.running) pause(); });
 addEventListener("hashchange", () => { if (location.hash !== own) open(); });
 addEventListener("message", ({ data }) => { if (parent !== window && LOOKS.includes(data?.look)) look(data.look); });  // the page around this one

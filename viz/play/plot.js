@@ -167,10 +167,12 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     context.textAlign = "right";
     context.lineWidth = 4;
     context.lineJoin = "round";
-    let last = -Infinity;
-    for (const { name, y } of [...data.lines].sort((a, b) => b.y - a.y)) {  // with a halo, so that a curve behind the words does no harm
-      if (!name) continue;
-      const at = last = Math.max(last + size, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4);  // and never on each other
+    // Names with a halo, so that a curve behind the words does no harm; one below the other, and above the axis.
+    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), places = [];
+    for (const { y } of named) places.push(Math.max((places.at(-1) ?? -Infinity) + size, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4));
+    for (let i = places.length - 1, lowest = floor - 3; i >= 0; i--) lowest = (places[i] = Math.min(places[i], lowest)) - size;
+    for (const [i, { name, y }] of named.entries()) {
+      const at = places[i];
       context.strokeStyle = color("paper");
       context.strokeText(`${name} ${number(y)}`, width - 4, at);
       context.fillStyle = color("faint");

@@ -270,7 +270,7 @@ screen("read", {
         right.append(element("h2", {}, element("label", { for: "read-watch" }, "Probability of "), input, " after your text"));
         charts.append(left, right);
         const scroll = element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "each step in numbers" });
-        const only = element("p", {}, "This page holds the model after one step of its training only. A run keeps more with “gpt train --keep 9”; of a large model a page holds the last one.");
+        const only = element("p", {}, "This page holds one moment of the training only, not the steps before it. A run keeps more with “gpt train --keep 9”; of a large model a page holds the last one.");
         panel.append(only, charts, scroll);
         const losses = lossChart(left, { height: 112, label: "loss of your text by step of the training" }), chances = lossChart(right, { height: 112, label: "probability by step of the training" });
         return () => {
@@ -435,7 +435,7 @@ screen("read", {
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
         why.hidden = frame.characters.length < 2;  // nothing was predicted yet
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
-        if (!both) put(by, `read by ${frame.own ? `your model: ${frame.name}` : frame.name}`);
+        if (!both) put(by, `read by ${frame.own ? "your " : ""}${frame.name}`);
         lost.hidden = !frame.lost;
         by.title = frame.bits === 16 ? "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes." : "Its weights are floats of 32 bits.";
         showNext();

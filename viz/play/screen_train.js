@@ -56,7 +56,7 @@ function build(place, play) {
   let { size, size2 } = play.settings, text;
   const TITLES = ["What it writes", "Gradient, from the embedding to the head", "Attention on"], titles = TITLES.map(title => element("h2", {}, title));
   const opener = element("input", { type: "file", id: "own-file", accept: "text/*,.txt,.md,.csv", onchange: openFile });
-  const typed = element("div", { class: "typed" }, play.control("own"), element("div", { class: "control" }, element("label", { for: "own-file" }, "or open a file"), opener, element("span", { class: "note" }, "It is read in this page only.")));
+  const typed = element("div", { class: "typed" }, play.control("own"), element("div", { class: "control file" }, element("label", { for: "own-file" }, "or open a file"), opener, element("span", { class: "note" }, "It is read in this page only.")));
   const rival = element("div", { class: "controls rival" }, play.control("size2"), play.control("rate2"), play.control("seed2"), play.control("over"));
   const about = element("p", { class: "note" }), verdict = element("p", { class: "verdict", role: "status" });
   const facts = element("p", { class: "facts" }), left = element("div"), right = element("div");
@@ -101,6 +101,7 @@ function build(place, play) {
     if (fresh && !settings.own) document.getElementById("set-own").focus();
     rival.hidden = !settings.race;
     about.hidden = settings.race;
+    place.classList.toggle("race", settings.race);
     titles.forEach((title, i) => { const said = `${TITLES[i]}${settings.race ? " (run 1)" : ""}`; if (title.textContent !== said) title.textContent = said; });
   }
 
