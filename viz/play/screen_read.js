@@ -458,7 +458,7 @@ function program(settings, frame) {
   const { temperature, topK, topP, seed } = settings, off = settings.off.split(",").filter(Boolean), one = frame.snapshots[frame.nth];
   const lines = [
     ...(one.file ? [] : ["# First download the model where it was trained, and import it: python3 run.py gpt import FILE runs/mine"]),
-    "# python3 run.py python this_file.py FOLDER: the folder of the run, as train wrote it", "import dataclasses", "import math", "import random", ...(frame.bits === 16 ? ["import struct"] : []), "import sys", "",
+    "# Save this as read_it.py in the folder of the project, then: python3 run.py python read_it.py", "# (or, for a run in another folder: python3 run.py python read_it.py FOLDER)", "import dataclasses", "import math", "import random", ...(frame.bits === 16 ? ["import struct"] : []), "import sys", "",
     ...(off.some(part => part.endsWith("bypass")) ? ["from gpt.model import Block"] : []),
     "from gpt.runs.saved_run import SavedRun", "from gpt.sample import ScalarScorer, distribution, draw", "",
     `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(`runs/${one.file ? frame.name : "mine"}`)})`,
