@@ -124,6 +124,7 @@ screen("network", {
     pair: pattern("0-1", /^\d-\d$/, { live: true }),
     own: pattern(NET_OWN, /^([0-9a-z]{4}[+-]){2,300}$/),
     seed: pattern("1", /^\d{1,15}$/),
+    speed: hidden("60", { live: true }),  // faster, the good moment is over before one sees it
   },
   tasks: [
     "xor with as few neurons as you can: training loss below 0.05. What does the test loss say?",
@@ -497,7 +498,7 @@ screen("network", {
     const strip = element("div", { class: "strip" });
     const log = x => Math.max(0, Math.min(1, 1 + Math.log10(x) / 10)) || 0;  // from 10⁻¹⁰ to 1, whatever the network is
     const data = element("div", { class: "card given" }, element("h2", {}, "Points"), play.controls("data", "count", "noise", "wrong", "test", "batch"), tools,
-      element("h2", {}, "Size of the gradients"), strip, element("p", { class: "note" }, "Mean |∂L/∂w| of the batch; a tenth of a bar is a factor of 10."));
+      element("h2", {}, "Size of the gradients"), strip, element("p", { class: "note" }, "Mean |∂L/∂w| of the batch; a tenth of a bar: a factor 10."));
     const chartBox = element("div", { class: "curves" });
     place.append(
       play.controls("activation", "optimizer", "rate", "decay", "dropout"),
