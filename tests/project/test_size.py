@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_895,
     "gpt": 11_210,
     "viz": 15_230,  # without the playground
-    "viz/play": 7_200,
+    "viz/play": 7_250,
     "lessons": 8_440,  # with the playground in each lesson
 }
 

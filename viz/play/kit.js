@@ -56,6 +56,10 @@ function soon(name, wait, act) {
   clearTimeout(later[name]);
   later[name] = setTimeout(act, wait);
 }
+function say(text) {  // for a few seconds
+  $("said").textContent = text;
+  soon("said", 6000, () => { $("said").textContent = ""; });
+}
 let own = "";  // the address that this page wrote itself
 function remember() {
   const { name, settings, step, running, view } = now;
@@ -73,6 +77,7 @@ function open() {
   const what = SCREENS[name];
   $("explained").hidden = true;
   $("trouble").hidden = true;
+  say("");
   now = { name, what, settings: read(name, words), questions: new Map(), step: 0, running: false, frame: null, locked: "" };
   document.title = `${what.title} – playground`;
   for (const link of $("tabs").children) link.toggleAttribute("aria-current", link.dataset.screen === name);
@@ -124,6 +129,7 @@ const HEARD = {
       try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
       showState();
       post("drawn");
+      if (!$("explained").hidden) later.explain ||= setTimeout(() => { later.explain = 0; explain(trail.at(-1), true, true); }, 250);
       if (!mine.running && !data.running) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
     });
   },
@@ -185,7 +191,7 @@ function handle(mine) {
     set, ask, edit: change => post("edit", { edit: change }), asset, hasAsset,
     start, pause, reset: () => make(), undo: () => post("back"), once,
     control, controls: (...names) => element("div", { class: "controls" }, names.map(control)),
-    explain, say: text => { $("said").textContent = text; },
+    explain, say,
     hand(name, bytes) { HANDED.set(name, bytes); },
     go(name, settings = {}) { location.hash = addressOf(name, { ...read(name, new URLSearchParams()), ...KEPT[name], ...settings }, { theme: document.documentElement.dataset.theme }); },
   };
@@ -244,20 +250,25 @@ function control(name) {
   return element("div", { class: `control ${one.kind}`, title: one.help }, parts);
 }
 const INPUTS = {
-  slider(one, id, get, give) {
-    const { min, max, log, step } = one, places = 1000;
-    const to = x => (log ? (Math.log(x / min) / Math.log(max / min)) * places : x);
-    const from = t => (log ? Number((min * (max / min) ** (t / places)).toPrecision(2)) : Number(t));
-    const output = element("output", { for: id });
-    const range = log ? { min: 0, max: places, step: 1 } : { min, max, step };
-    const input = element("input", { id, type: "range", ...range, oninput: () => give(Math.min(max, Math.max(min, from(input.value)))) });
-    const update = x => { input.value = to(x); const text = one.text?.(x) ?? number(x); output.textContent = text; input.setAttribute("aria-valuetext", text); };
-    return { input, update, more: [output] };
+  slider(one, id, get, give) {  // a log one stops at each number of two digits; the number can be typed, unless words show it
+    const { min, max, log, step, text = number } = one;
+    const to = x => { if (!log) return x; const e = Math.floor(Math.log10(x) + 1e-9); return 90 * e + 10 * (x / 10 ** e) - 10; };
+    const from = t => (log ? Number(`${10 + (((t % 90) + 90) % 90)}e${Math.floor(t / 90) - 1}`) : Number(t));
+    const range = log ? { min: Math.round(to(min)), max: Math.round(to(max)), step: 1 } : { min, max, step };
+    const input = element("input", { id, type: "range", ...range, oninput: () => give(within(from(Number(input.value)), one)) });
+    const shown = one.text ? element("output", { for: id }) : element("input", { type: "text", class: "exact", inputmode: "decimal", autocomplete: "off", "aria-label": `${one.label}, as a number`, onchange: () => {
+      const typed = shown.value.trim().replace("−", "-"), x = typed === "" ? undefined : one.read(typed);
+      if (x === undefined) say(`${one.label}: expected a number from ${number(min)} to ${number(max)}, got “${typed.slice(0, 20)}”`);
+      else give(x);
+      update(get());
+    } });
+    const update = x => { input.value = to(x); shown[one.text ? "textContent" : "value"] = text(x); input.setAttribute("aria-valuetext", text(x)); };
+    return { input, update, more: [shown] };
   },
   whole(one, id, get, give) {
     const input = element("input", { id, type: "number", min: one.min, max: one.max, step: 1, onchange: () => {
       const x = input.value === "" ? NaN : Number(input.value), fits = Number.isInteger(x) && x >= one.min && x <= one.max;
-      if (!fits) $("said").textContent = `${one.label}: expected a whole number from ${number(one.min)} to ${number(one.max)}; it stays at ${number(get())}.`;
+      if (!fits) say(`${one.label}: expected a whole number from ${number(one.min)} to ${number(one.max)}; it stays at ${number(get())}.`);
       input.value = fits ? x : get();
       if (fits) give(x);
     } });
@@ -309,7 +320,7 @@ $("speed").append(...Object.entries(SPEEDS).sort(([a], [b]) => a - b || 0).map((
 $("speed").onchange = () => set({ speed: $("speed").value });
 $("look").onchange = () => { look($("look").value); remember(); };
 $("trouble-back").onclick = () => {
-  post("back", { count: 11 });  // the one that went wrong, and ten more
+  post("back", { count: 10 });
   set({ rate: now.what.settings.rate.read(String(now.settings.rate / 2)) });
   $("trouble").hidden = true;
   document.body.dataset.error = "";
@@ -318,8 +329,8 @@ $("trouble-again").onclick = () => make();
 $("more").onclick = () => $("more").setAttribute("aria-expanded", String(document.querySelector("footer").classList.toggle("open")));
 $("link").onclick = async () => {
   remember();
-  try { await navigator.clipboard.writeText(location.href); $("said").textContent = now.view.link?.() ?? "The link to exactly this is in the clipboard."; }
-  catch { $("said").textContent = "Copy the address of this page: it holds all settings."; }
+  try { await navigator.clipboard.writeText(location.href); say(now.view.link?.() ?? "The link to exactly this is in the clipboard."); }
+  catch { say("Copy the address of this page: it holds all settings."); }
 };
 
 // --- the Python ----------------------------------------------------------------------------------------------------------
@@ -337,12 +348,18 @@ for (const close of document.querySelectorAll("dialog .close")) close.onclick = 
 
 // --- explanations: one number, where it comes from and where its gradient comes from ---------------------------------------
 let trail = [];
-async function explain(ref, back = false) {
+let explained = "";  // what the panel shows
+async function explain(ref, back = false, again = false) {  // again: the same with the numbers of a new frame
   const mine = now;
   let told;
-  try { told = await ask({ what: "explain", ref }); } catch (error) { told = { title: "Nothing to explain", formula: error.message, rows: [], uses: [] }; }
-  if (mine !== now || !told) return;
+  try { told = await ask({ what: "explain", ref }); } catch (error) {
+    if (again) return $("explained-close").click();  // it is no more
+    told = { title: "Nothing to explain", formula: error.message, rows: [], uses: [] };
+  }
+  if (mine !== now || !told || (again && ($("explained").hidden || trail.at(-1) !== ref || explained === JSON.stringify(told)))) return;
+  explained = JSON.stringify(told);
   if (!back) trail.push(ref);
+  const buttons = () => [...$("explained-body").querySelectorAll("button, h2")], focused = again ? buttons().indexOf(document.activeElement) : -1;
   const row = one => {
     const inside = [element("span", { class: "what" }, one.text), element("span", { class: `value ${signWord(one.value)}` }, number(one.value)), one.grad === undefined ? null : element("span", { class: `value ${signWord(one.grad)}` }, number(one.grad))];
     return element("li", {}, one.ref === undefined || one.ref === null ? element("div", {}, inside) : element("button", { type: "button", onclick: () => explain(one.ref) }, inside));
@@ -357,8 +374,10 @@ async function explain(ref, back = false) {
     ...part(told.usesTitle ?? "its gradient comes from", told.uses),
     ...(told.more ? [element("p", {}, told.more)] : []),
   );
+  buttons()[focused]?.focus();
   const fresh = $("explained").hidden;
   $("explained").hidden = false;
+  for (const [name, tag] of [["--above", "header"], ["--below", "footer"]]) document.body.style.setProperty(name, `${document.querySelector(tag).offsetHeight}px`);
   $("explained-back").disabled = trail.length < 2;
   if (fresh) $("explained-title").focus();
 }

@@ -1,7 +1,7 @@
 // A line through points: w and b on a tape, trained by gradients; closed formulas only say how good it could be.
 MODELS.line = class {
   static GRID = 61;  // of the map of the loss, in each direction
-  static KEPT = 2000;  // points of the path and of the curve of the loss
+  static KEPT = 2000;  // points of the path
 
   constructor(settings) {
     this.settings = { ...settings };
@@ -34,7 +34,7 @@ MODELS.line = class {
     this.since = 0;
     this.rising = 0;
     this.move(w, b);
-    this.run = { first: this.loss, steps: [0], losses: [this.loss], path: [[w, b, 0]] };
+    this.run = { first: this.loss, curve: { steps: [0], losses: [this.loss] }, path: [[w, b, 0]] };
   }
   move(w, b) {
     const { tape, root } = this.graph;
@@ -58,7 +58,7 @@ MODELS.line = class {
     this.asked = settings;
     const points = settings.points !== before.points && settings.points !== writtenPoints(this.points) ? readPoints(settings.points) : null;
     if (points) this.put(points);
-    else if (settings.seed !== before.seed) this.put(this.drawn(settings.seed));
+    else if (settings.seed !== before.seed) this.put(this.drawn(settings.seed), 0, 0);
     else if (settings.error !== before.error) this.put(this.points);
     const w = lineNumber(settings.w) ?? this.w, b = lineNumber(settings.b) ?? this.b;
     if ((settings.w !== before.w || settings.b !== before.b) && (w !== this.start.w || b !== this.start.b)) this.place(w, b);
@@ -75,11 +75,9 @@ MODELS.line = class {
     this.since++;
     this.rising = this.loss > before * (1 + 1e-9) ? this.rising + 1 : 0;  // not by rounding
     const { run } = this, last = run.path.at(-1), { w, b } = this.ranges();
-    run.steps.push(this.since);
-    run.losses.push(this.loss);
+    note(run.curve, { steps: this.since, losses: this.loss });
     if (Math.hypot((this.w - last[0]) / w, (this.b - last[1]) / b) > 1e-3) run.path.push([this.w, this.b, this.since]);
     const { KEPT } = MODELS.line;
-    if (run.steps.length > KEPT) for (const name of ["steps", "losses"]) run[name] = run[name].filter((_, i) => i % 2 === 0 || i === run[name].length - 1);
     if (run.path.length > KEPT) run.path = run.path.filter((_, i) => i % 2 === 0);
     if (!(this.loss < 1e9)) {
       throw new Trouble(`the loss has grown to ${short(this.loss, 2)} (w = ${short(this.w, 2)}): every step leaps over the valley and lands higher on the other side. `
@@ -94,9 +92,12 @@ MODELS.line = class {
   }
   back({ w, b, start, since, rising, run, points, error }) {
     if (points !== this.points || error !== this.settings.error) { this.settings = { ...this.settings, error }; this.put(points); }
-    for (const [list, stepOf] of [[run.steps, x => x], [run.path, x => x[2]]]) while (list.length > 1 && stepOf(list.at(-1)) > since) { list.pop(); if (list === run.steps) run.losses.pop(); }
+    const { curve, path } = run;
+    while (path.length > 1 && path.at(-1)[2] > since) path.pop();
     Object.assign(this, { start, since, rising, run });
     this.move(w, b);
+    while (curve.steps.at(-1) >= since) for (const list of Object.values(curve)) list.pop();
+    note(curve, { steps: since, losses: this.loss });
   }
   edit() {}  // what is to be undone comes next, as a change of the settings
 
@@ -137,8 +138,8 @@ MODELS.line = class {
   frame() {
     const { points, w, b, loss, start, since, run, best, settings, exploding } = this, [dw, db] = this.grads;
     return {
-      points: points.map(point => [...point]), text: writtenPoints(points), w, b, dw, db, loss, start, since, best, least: this.leastSquares(), limit: this.limit(), exploding, key: this.key(), ranges: this.ranges(),
-      path: run.path.map(point => [...point]), curve: { steps: [...run.steps], losses: [...run.losses] }, error: settings.error, echo: { points: this.asked.points, w: this.asked.w, b: this.asked.b, error: this.asked.error },
+      points: points.map(point => [...point]), text: writtenPoints(points), w, b, dw, db, loss, start, since, best, limit: this.limit(), exploding, key: this.key(), ranges: this.ranges(),
+      path: run.path.map(point => [...point]), curve: { steps: [...run.curve.steps], losses: [...run.curve.losses] }, error: settings.error, echo: { points: this.asked.points, w: this.asked.w, b: this.asked.b, error: this.asked.error },
     };
   }
 };

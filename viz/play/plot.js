@@ -78,7 +78,7 @@ function canvas(place, draw, { height, label = "" } = {}) {
   LOOKED.add(redraw);
   return own;
 }
-const fontSize = () => (document.documentElement.dataset.theme === "beamer" ? 19 : 15);
+const fontSize = () => 15 * Number(color("size"));
 
 // Numbers row by row as colored cells, `largest` in full color.
 function heat(context, x, y, width, height, numbers, rows, columns, largest) {

@@ -39,6 +39,8 @@ function pointPlot(place, { change, select }) {
     choose(i);
     draw(frame, shown);
   });
+  // touch-action of a part of an SVG is not heeded everywhere: without this, the page takes the finger away after 10 pixels.
+  svg.addEventListener("touchstart", event => { if (indexOf(event) >= 0) event.preventDefault(); }, { passive: false });
   svg.addEventListener("click", event => {
     if (!frame || indexOf(event) >= 0 || justMoved || frame.points.length >= 60) return;
     const where = at(event);
@@ -86,7 +88,7 @@ function pointPlot(place, { change, select }) {
       return drawn("rect", { class: "error", x: right ? X(x) : X(x) - wide, y: top, width: wide, height: side });
     }) : []));
     const through = (w, b, kind) => drawn("line", { class: kind, x1: X(x1), y1: far(Y(w * x1 + b)), x2: X(x2), y2: far(Y(w * x2 + b)) });
-    lines.replaceChildren(...(options.least ? [through(frame.least.w, frame.least.b, "least")] : []), through(w, b, "model"));
+    lines.replaceChildren(...(options.least ? [through(frame.best.w, frame.best.b, "least")] : []), through(w, b, "model"));
     while (dots.children.length > points.length) dots.lastChild.remove();
     while (dots.children.length < points.length) dots.append(drawn("g", { tabindex: 0, role: "button" }, drawn("circle", { r: 20, class: "near" }), drawn("circle", { r: 9, class: "mark" })));
     points.forEach(([x, y], i) => {
@@ -182,7 +184,7 @@ function lossMap(place, move) {
     context.fillText("w", whole - 8, tall - 5);
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const y of ticks(-b, b, 5)) if (Math.abs(y) < b) context.fillText(number(Number(y.toPrecision(6))), left - 5, Y(y));
+    for (const y of ticks(-b, b, 5)) if (Math.abs(y) < b && Y(y) > 1.6 * fontSize()) context.fillText(number(Number(y.toPrecision(6))), left - 5, Y(y));
     context.fillText("b", left - 5, 9);
     context.strokeStyle = color("frame-line");
     context.strokeRect(left + 0.5, 0.5, width - 1, height - 1);
@@ -210,20 +212,20 @@ screen("line", {
     rate: slider("learning rate", 0.01, { min: 0.0001, max: 1, log: true, live: true }),
     error: choice("error", "squared", { squared: "squared", absolute: "absolute" }, { live: true }),
     squares: tick("errors", true, { live: true }),
-    least: tick("least squares", false, { live: true }),
+    least: tick("best line", false, { live: true, help: "the line with the smallest error of the kind that is chosen" }),
     tried: hidden("", { live: true }),
     seed: hidden("1", { live: true }),
     speed: hidden("10", { live: true }),
   },
   tasks: [
-    "Beat the machine: get the loss below 0.05 by hand.",
+    "Beat the machine: get the loss below 0.05 by hand. Then press “Let it train”: it begins at w = 0, b = 0. How many steps does it need?",
     "Let it train. Watch the path on the map: why does it turn?",
     "Find the largest learning rate that does not explode, to two digits.",
     "Drag one point far away. How far does the line follow?",
     "Press “Mistype a point”, then choose the absolute error. Which line is better, and why?",
   ],
   build(place, play) {
-    const TRIES = 12, SECONDS = 5;
+    const TRIES = 3, SECONDS = 5;
     let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Infinity }, found = "", chosen = -1;
     const problem = element("p", { class: "problem", role: "alert" }), score = element("p", { class: "score" }), told = element("p", { class: "told", role: "status" });
     const free = () => Boolean(play.settings.tried) || play.step > 0;
@@ -258,7 +260,7 @@ screen("line", {
       point(points, true);
     } }, "Mistype a point");
     const rows = element("div"), drawRows = leafRows(rows, { change: (name, value, begins) => byHand({ [name]: value }, begins), trouble: text => { problem.textContent = text; } });
-    const letGo = element("button", { type: "button", id: "line-train", onclick: () => { unlock(); play.start(); } }, "Let it train");
+    const letGo = element("button", { type: "button", id: "line-train", title: "from w = 0, b = 0", onclick: () => { unlock(); play.edit("mark"); play.set({ w: "0", b: "0" }); play.start(); } }, "Let it train");
     const mapTitle = element("h2", {}, "Loss over w and b"), mapCard = element("section", { class: "card map" }, mapTitle);
     const drawMap = lossMap(mapCard, byHand);
     const chartCard = element("section", { class: "card" }), chart = lossChart(chartCard, { label: "loss by step", log: true });
@@ -282,12 +284,12 @@ screen("line", {
       if (!since) record.loss = Math.min(record.loss, loss);
       const mine = Number.isFinite(record.loss) ? `, your best ${short(record.loss)}` : "";
       const ahead = since && Number.isFinite(record.loss) ? (record.loss < loss ? " You are ahead." : " The machine is ahead.") : "";
-      score.textContent = `${since ? `machine ${short(loss)}` : `yours ${short(loss)}`}${mine}, best possible ${short(best.loss)}.${ahead}`;
-      if (exploding) found = key;
-      const largest = found === key && frame.error === "squared" ? ` The largest stable rate here is 2 ÷ ${short(limit.curvature)} (the largest curvature) = ${short(limit.rate, 3)}.` : "";
-      told.textContent = exploding ? `It explodes: each step lands higher on the other side of the valley.${largest}`
-        : largest ? largest.trim()
-          : !free() ? "The map appears when you have tried for a few seconds."
+      score.textContent = `${since ? `machine ${short(loss)} after ${plural(since, "step")}` : `yours ${short(loss)}`}${mine}, best possible ${short(best.loss)}.${ahead}`;
+      const { rate } = play.settings;  // the answer is told when it was found to two digits
+      if (since >= 20 && !exploding && rate >= 0.98 * limit.rate && rate <= limit.rate) found = key;
+      told.textContent = exploding ? "It explodes: each step lands higher on the other side of the valley."
+        : found === key && frame.error === "squared" ? `The largest stable rate is 2 ÷ ${short(limit.curvature)} = ${short(limit.rate, 3)}: 2 ÷ the curvature of the steepest direction, which says how fast the slope changes there.`
+          : !free() ? "Move w and b for five seconds; then the map of the loss appears."
             : frame.error === "absolute" && since ? "Absolute error: every step is equally long, so it does not explode, but it zigzags." : "";
     }
     return {
@@ -304,10 +306,9 @@ screen("line", {
         }
         if (free() && play.locked) play.locked = "";
         if (!free()) tries = tries.slice(-200); else tries = [];
-        letGo.hidden = free();
         remove.disabled = chosen < 0 || chosen >= frame.points.length || frame.points.length < 2;
         plot.draw(frame, { squares: settings.squares, least: settings.least });
-        drawRows([{ name: "w", value: frame.w, grad: frame.dw, low: -frame.ranges.w, high: frame.ranges.w }, { name: "b", value: frame.b, grad: frame.db, low: -frame.ranges.b, high: frame.ranges.b }], "loss");
+        drawRows([{ name: "w", value: frame.w, grad: frame.dw, low: -frame.ranges.w, high: frame.ranges.w }, { name: "b", value: frame.b, grad: frame.db, low: -frame.ranges.b, high: frame.ranges.b }], "loss", "", ", over all points");
         words(frame);
         if (free()) askMap();
         drawMap(frame, free() ? map : null, tries);

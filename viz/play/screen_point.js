@@ -28,7 +28,7 @@ function leafRows(place, { change, choose, trouble }) {
     return { made, slider, field, slope, button };
   }
   // leaves: {name, value, grad, range or low and high}; names of gradients are ∂result/∂name.
-  return function draw(leaves, result, chosen) {
+  return function draw(leaves, result, chosen, about = "") {
     if ([...rows.keys()].join(" ") !== leaves.map(leaf => leaf.name).join(" ")) {
       rows = new Map(leaves.map(leaf => [leaf.name, row(leaf.name)]));
       place.replaceChildren(...[...rows.values()].map(one => one.made));
@@ -41,7 +41,7 @@ function leafRows(place, { change, choose, trouble }) {
       slider.setAttribute("aria-valuetext", short(value));
       if (document.activeElement !== field) field.value = written(Number(value.toPrecision(5))).replace("-", "−");
       slope.textContent = `∂${result} ${grad === null ? "–" : signed(grad + 0)}`;
-      slope.title = `∂${result}/∂${name} = ${grad}: how fast ${result} changes when ${name} grows`;
+      slope.title = `∂${result}/∂${name}${grad === null ? "" : ` = ${grad}`}: how fast ${result} changes when ${name} grows${about}`;
       slope.className = `slope ${signWord(grad)}`;
       if (choose) button.setAttribute("aria-pressed", name === chosen);
     }
@@ -198,7 +198,7 @@ function curvePicture(place, move) {
   return (given, result) => {
     data = given;
     made.hidden = !data;
-    if (data) picture.label(`curve of ${result} over ${data.leaf} from ${short(-data.range)} to ${short(data.range)}; at ${data.leaf} = ${short(data.x)} it is ${short(data.y)} and its slope is ${short(data.slope)}`);
+    if (data) picture.label(`curve of ${result} over ${data.leaf} from ${short(-data.range)} to ${short(data.range)}; at ${data.leaf} = ${short(data.x)} it is ${short(data.y)} and its slope is ${Number.isFinite(data.slope) ? short(data.slope) : "not known yet"}`);
     picture.redraw();
   };
 }
@@ -239,7 +239,7 @@ screen("point", {
     const choose = name => play.set({ leaf: name });
     const rows = element("div"), rates = element("div", { class: "downhill" }), moved = element("p", { class: "said", role: "status" });
     const drawRows = leafRows(rows, { change: move, choose, trouble: text => { say.textContent = text; } });
-    rates.append(play.control("rate"), element("button", { type: "button", id: "downhill", onclick: () => play.once() }, "One step downhill"), element("span", { class: "note" }, "every leaf moves by −rate · its gradient"));
+    rates.append(play.control("rate"), element("button", { type: "button", id: "downhill", onclick: () => play.once() }, "One step downhill"), element("span", { class: "note" }, "every leaf (a number you choose) moves by −rate · its gradient"));
     const graph = element("div", { class: "graph card" });
     const drawGraph = graphPicture(graph, { explain: ref => play.explain(ref), choose });
 
@@ -287,6 +287,7 @@ screen("point", {
       verdict.className = `verdict ${found.right ? "right" : "wrong"}`;
     } }, question, answer, element("button", {}, "check"), element("button", { type: "button", id: "walk-show", onclick: reveal }, "show"));
     walk.append(element("h2", {}, "Step by step", where), buttons, sentence, why, terms, form, verdict, spoken);
+    buttons.addEventListener("change", event => { if (event.target.checked && now.steps.at === null) go(0); });
     walk.addEventListener("keydown", event => {
       const act = { ArrowRight: next, ArrowLeft: () => go((now.steps.at ?? now.steps.total) - 1) }[event.key];
       if (act && !event.target.matches("input:not([type=checkbox])")) { event.preventDefault(); act(); }
@@ -318,14 +319,17 @@ screen("point", {
         examples.value = Object.keys(FORMULAS).find(name => FORMULAS[name][0] === settings.formula) ?? "";
         showProblem(say, frame.problem, settings.formula);
         $("set-formula").setAttribute("aria-invalid", Boolean(frame.problem));
-        drawRows(frame.inputs, result, leaf);
+        // To be predicted, a gradient is not yet to be seen: neither as a number nor as a slope.
+        const secret = settings.predict && frame.steps.at !== null, inputs = secret ? frame.inputs.map(one => ({ ...one, grad: frame.nodes[one.node]?.grad ?? null })) : frame.inputs;
+        const known = inputs.find(one => one.name === leaf)?.grad !== null, curve = frame.curve && { ...frame.curve, slope: known ? frame.curve.slope : NaN };
+        drawRows(inputs, result, leaf);
         drawGraph(frame);
-        drawCurve(frame.curve, result);
-        nudge.disabled = !leaf;
+        drawCurve(curve, result);
+        nudge.disabled = !leaf || !known;
         nudge.textContent = leaf ? `Nudge ${leaf} by 0.001` : "Nudge";
-        curveTitle.textContent = leaf ? `${result} over ${leaf}, slope ${short(frame.curve.slope)}` : "No name, no curve";
+        curveTitle.textContent = leaf ? `${result} over ${leaf}, slope ${known ? short(frame.curve.slope) : "?"}` : "No name, no curve";
         const about = JSON.stringify([frame.text, leaf, frame.inputs.map(one => one.value)]);
-        if (about !== toldFor) { toldFor = about; told.textContent = leaf ? TRUTH : "Use a name in the formula; then it can be moved."; }
+        if (about !== toldFor) { toldFor = about; verdict.textContent = ""; told.textContent = leaf ? TRUTH : "Use a name in the formula; then it can be moved."; }
         if (frame.moved) {
           const { before, after } = frame.moved;
           moved.textContent = `${result}: ${short(before)} → ${short(after)}. ${after < before ? "Downhill." : after > before ? "Uphill! The step was too long." : "Flat: it did not move."}`;

@@ -2,7 +2,6 @@
 // says so (`get done()`): then no step is made.
 const RING = 200;  // steps that can be taken back
 const RING_BYTES = 64e6;
-const HISTORY = 2000;  // points of a curve; more are thinned out
 const SLICE = 12;  // milliseconds of training before the messages of the page are read
 
 let model = null, turn = 0, settings = {};
@@ -42,7 +41,7 @@ const ACTIONS = {
     step = 0;
     ring = [];
     history = { steps: [], losses: [], vals: [] };
-    note();
+    noteStep();
     if (run > 0) { until = run; speed = 0; start(); } else show(true);
   },
   start({ speed: wanted }) { until = Infinity; speed = wanted; start(); },
@@ -59,9 +58,7 @@ const ACTIONS = {
   async change({ settings: given }) { settings = given; await model?.change?.(given); show(true); },
   async edit({ edit }) {
     if (!model) return;
-    remember();
-    await model.edit(edit);
-    replaceLast();
+    await attempt(() => model.edit(edit));
     show(true);
   },
   async ask({ id, question }) { postMessage({ what: "answer", id, answer: await model.ask(question) }); },
@@ -115,19 +112,31 @@ async function slice() {
 }
 async function one() {
   if (!model || model.done) return;
-  remember();
-  await model.step();
-  if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
+  await attempt(async () => {
+    await model.step();
+    if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
+  });
   step = model.at ?? step + 1;
-  note();
+  noteStep();
   changed = true;
+}
+// What ends in trouble has not happened: the model is as it was, and there is nothing to undo.
+async function attempt(act) {
+  const mine = model, kept = remember();
+  try {
+    await act();
+  } catch (error) {
+    if (kept && mine === model) takeBack();
+    throw error;
+  }
 }
 function remember() {
   const kept = model.keep();
-  if (kept === undefined) return;
+  if (kept === undefined) return false;
   ring.push({ kept, step, loss: model.loss, val: model.val });
   const bytes = sizeOf(kept);
   while (ring.length > RING || (ring.length > 2 && ring.length * bytes > RING_BYTES)) ring.shift();
+  return true;
 }
 const sizeOf = x => ArrayBuffer.isView(x) ? x.byteLength : x && typeof x === "object" ? Object.values(x).reduce((sum, y) => sum + sizeOf(y), 0) : 8;
 function takeBack() {
@@ -135,7 +144,7 @@ function takeBack() {
   model.back(last.kept);
   step = last.step;
   [model.loss, model.val] = [last.loss, last.val];
-  while (history.steps.at(-1) > step) for (const list of Object.values(history)) list.pop();
+  noteStep();
 }
 function bringBack() {
   ({ model, settings, step, ring, history } = before);
@@ -145,18 +154,10 @@ function bringBack() {
   postMessage({ what: "settings", settings });
   show(true);
 }
-function note() {
-  if (model.loss === undefined) return;
-  history.steps.push(step);
-  history.losses.push(model.loss);
-  history.vals.push(model.val ?? NaN);
-  if (history.steps.length > HISTORY) for (const [name, list] of Object.entries(history)) history[name] = list.filter((_, i) => i % 2 === 0 || i === list.length - 1);
-}
-function replaceLast() {  // a frame or an edit measures: the curve ends with the loss that is shown
+function noteStep() {  // once for a step: what is known of it now
   if (!Number.isFinite(model.loss)) return;
-  if (history.steps.at(-1) !== step) return note();
-  history.losses[history.losses.length - 1] = model.loss;
-  history.vals[history.vals.length - 1] = model.val ?? NaN;
+  while (history.steps.at(-1) >= step) for (const list of Object.values(history)) list.pop();
+  note(history, { steps: step, losses: model.loss, vals: model.val ?? NaN });
 }
 // One frame at a time: the next one is made when the page has drawn the last.
 function show(force = false) {
@@ -166,7 +167,7 @@ function show(force = false) {
   undrawn = true;
   changed = false;
   const drawn = model.frame(running);
-  replaceLast();
+  noteStep();  // some models measure the loss over all points only for a frame
   const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
   postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, done: Boolean(model.done), undo: ring.length || (before && !step ? 1 : 0), before: step ? undefined : before?.step });
 }

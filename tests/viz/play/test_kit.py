@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 
@@ -32,7 +33,7 @@ MODELS.demo = class {
     const rows = [{ text: "a", value: 1, ref: ref + 1 }];
     return { title: `number ${ref}`, value: this.w[0], grad: -2, formula: "w", rows, uses: [] };
   }
-  frame() { return { w: this.w[0] }; }
+  frame() { if (this.settings.word === "late") this.loss = 7; return { w: this.w[0] }; }
 };
 """
 SCREEN = """
@@ -179,6 +180,73 @@ def test_what_explodes_is_named_and_can_be_taken_back(opened: Open) -> None:
     browser.wait_for(f"document.body.dataset.step === '{step - 9}'")
 
 
+def test_a_step_into_trouble_has_not_happened(opened: Open) -> None:
+    browser = opened("#screen=demo&rate=1.8")
+    click(browser, "play")
+    browser.wait_for("document.body.dataset.error !== ''")
+    settle(browser)
+    before = state(browser)
+    click(browser, "step")  # into the same trouble
+    settle(browser)
+    assert state(browser) == before
+    assert float(before["loss"]) == after(int(before["step"]), 1.8)
+    click(browser, "undo")
+    browser.wait_for(f"document.body.dataset.step === '{int(before['step']) - 1}'")
+    assert float(state(browser)["loss"]) == after(int(before["step"]) - 1, 1.8)
+
+
+def test_a_long_curve_keeps_its_first_steps(opened: Open) -> None:
+    browser = opened("#screen=demo&run=20000&rate=0.0002")
+    browser.wait_for("document.body.dataset.step === '20000'")
+    settle(browser)
+
+    def curve() -> tuple[list[int], list[float]]:
+        history = browser.evaluate("play.frame.history")
+        return history["steps"], history["losses"]
+
+    steps, losses = curve()
+    assert steps[:251] == list(range(251))
+    assert steps[-1] == 20000
+    assert all((new - old) * 250 >= new for old, new in itertools.pairwise(steps[:-1]))
+    assert all((new - old) * 250 <= new + 250 for old, new in itertools.pairwise(steps))
+    assert len(steps) < 1500
+    assert losses[100] == after(100, 0.0002)
+    click(browser, "undo")
+    browser.wait_for("document.body.dataset.step === '19999'")
+    settle(browser)
+    assert curve()[0] == [*(step for step in steps if step < 19999), 19999]
+    assert curve()[1][-1] == float(state(browser)["loss"])
+
+
+def test_footer_and_curve_show_the_same_loss(opened: Open) -> None:
+    browser = opened("#screen=demo&word=late&run=3")  # measured only when it is shown
+    browser.wait_for("document.body.dataset.step === '3'")
+    settle(browser)
+    assert state(browser)["loss"] == "7"
+    assert browser.evaluate("play.frame.history.losses.at(-1)") == 7
+
+
+def test_a_number_on_a_scale_can_be_typed(opened: Open) -> None:
+    browser = opened()
+    for typed, rate in (("0.0845", 0.0845), ("9", 2), ("x", 2), ("", 2), ("−1", 0.0001), ("3e-3", 0.003)):
+        browser.evaluate("document.querySelector('.exact').focus(); document.querySelector('.exact').select()")
+        browser.type(typed) if typed else browser.key("Backspace")
+        browser.key("Enter", "\r")
+        assert browser.evaluate("[play.settings.rate, Number(document.querySelector('.exact').value)]") == [rate, rate]
+    browser.evaluate("document.getElementById('set-rate').focus()")
+    for rate in (0.0031, 0.0032):  # each press is one more in the second digit
+        browser.key("ArrowRight")
+        assert browser.evaluate("play.settings.rate") == rate
+
+
+def test_what_is_said_leaves_the_footer_as_it_is(opened: Open) -> None:
+    browser = opened()
+    height = "document.querySelector('footer').offsetHeight"
+    before = browser.evaluate(height)
+    browser.evaluate("play.say('a long sentence. '.repeat(9))")
+    assert browser.evaluate(height) == before
+
+
 def test_a_refusal_of_a_model_is_its_sentence(opened: Open) -> None:
     browser = opened("#screen=demo&word=stop")
     click(browser, "step")
@@ -203,6 +271,12 @@ def test_explanations_lead_on_and_back(opened: Open) -> None:
     browser.wait_for(f"{title} === 'number 1'")
     click(browser, "explained-back")
     browser.wait_for(f"{title} === 'number 0'")
+    browser.evaluate("document.querySelector('#explained li button').focus()")
+    browser.evaluate("play.edit({ w: 4 })")  # the panel follows
+    browser.wait_for("document.querySelector('#explained .big').textContent.startsWith('4')")
+    assert browser.evaluate("document.activeElement.closest('#explained li') !== null")
+    below = "document.querySelector('footer').getBoundingClientRect().top"
+    assert browser.evaluate(f"document.getElementById('explained').getBoundingClientRect().bottom <= {below} + 1")
     browser.key("Escape")
     assert browser.evaluate("document.getElementById('explained').hidden")
     browser.evaluate("play.explain(9)")

@@ -202,7 +202,7 @@ def test_what_is_changed_on_the_way_is_in_the_program(page: Opened, optimizer: s
     page.until("document.body.dataset.step === '5' && document.body.dataset.busy === ''")
     assert "step == 4:" in page.python()  # from here on with the rate that was set later
     compare(page)
-    assert "run=" not in page.evaluate("location.hash")
+    page.until("!location.hash.includes('run=')")  # which is written a little later
 
 
 @pytest.mark.browser

@@ -346,6 +346,9 @@ def test_walking_through_and_predicting(screen: Opened) -> None:
     screen.press("#walk-first")
     screen.press("#set-predict")
     screen.until("location.hash.includes('predict=1')")
+    slopes = "[...document.querySelectorAll('.leaf-row .slope')].map(e => e.textContent)"
+    assert screen.evaluate(slopes) == ["∂L –"] * 4
+    assert "slope ?" in screen.text(".below h2")
     screen.press("#walk-next")
     assert screen.text(".walk form label") == "v1 = a · b = ?"
     for answer, verdict in (
