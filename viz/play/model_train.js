@@ -4,7 +4,6 @@ const END = "\n";
 const SHUFFLED = 42;  // gpt/data/corpus.py: the order of documents is that of every run
 const OTHER = "□";  // stands for characters that have no place in the alphabet
 const UNDO = 200, UNDO_BYTES = 100e6;  // steps that can be taken back, and what is kept for that
-const POINTS = 1000;  // of a curve
 const SAMPLE = 120;  // characters
 const CATCH_UP = 20;  // milliseconds of a step in which a second run makes up for its later start
 let runs = 0;
@@ -248,14 +247,8 @@ class Run {
     const begun = performance.now();
     this.advance();
     this.seconds += (performance.now() - begun) / 1000;
-    this.#note(this.curve, this.loss);
+    note(this.curve, { steps: this.step, losses: this.loss, seconds: this.seconds });
     if (this.step % this.train.eval_interval === 0) this.validate();
-  }
-  #note(curve, loss) {
-    curve.steps.push(this.step);
-    curve.losses.push(loss);
-    curve.seconds.push(this.seconds);
-    if (curve.steps.length > POINTS) for (const [name, list] of Object.entries(curve)) curve[name] = list.filter((_, i) => i % 2 === 1);
   }
   validate() {
     const { eval_sequences, batch_size } = this.train, { val } = this.corpus, { block_size: block } = this.config, windows = this.windows?.[1];
@@ -270,7 +263,7 @@ class Run {
       for (const [loss] of this.model.forward(this.batch).slice(0, count - from)) total += loss;
     }
     this.val = total / count;
-    this.#note(this.checks, this.val);
+    note(this.checks, { steps: this.step, losses: this.val, seconds: this.seconds });
   }
   // Undo: the numbers of every few steps, from which the steps after them are made again, exactly.
   keep() {
