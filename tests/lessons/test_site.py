@@ -304,6 +304,10 @@ def test_tab_reaches_everything_in_the_order_of_the_page(browser: Browser, cours
     reached = []
     for _ in names:
         browser.key("Tab")
+        for _ in range(100):  # through the playground, a page of its own, and out of it again
+            if browser.evaluate("document.activeElement.tagName") != "IFRAME":
+                break
+            browser.key("Tab")
         reached.append(browser.evaluate("document.activeElement.dataset.name"))
         assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", reached[-1]
     assert reached == names
