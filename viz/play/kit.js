@@ -104,16 +104,22 @@ function worker(mine) {
   made.onerror = event => fault(event.message);
   return made;
 }
+let count = 0;  // of questions and orders
 function post(what, more = {}) {
   now.worker.postMessage({ what, ...more });
 }
-function make(run = 0) {
+// The same for what ends with a frame; until the Worker has heard it, frames say nothing about it.
+function act(what, more) {
   $("trouble").hidden = true;
   document.body.dataset.error = "";
   document.body.dataset.busy = "1";
+  now.asked = ++count;
+  post(what, { ...more, asked: count });
+}
+function make(run = 0) {
   now.step = 0;
   now.running = now.done = false;
-  post("make", { screen: now.name, settings: now.settings, run });
+  act("make", { screen: now.name, settings: now.settings, run });
   showState();
 }
 const HEARD = {
@@ -123,14 +129,15 @@ const HEARD = {
     now.worker.postMessage({ what: "asset", name, bytes });
   },
   frame(data, mine) {
-    Object.assign(mine, { frame: data.frame, step: data.step, running: data.running, loss: data.loss, val: data.val, undo: data.undo, done: data.done, before: data.before });
+    const late = data.heard < mine.asked;
+    Object.assign(mine, { frame: data.frame, step: data.step, running: late ? mine.running : data.running, loss: data.loss, val: data.val, undo: data.undo, done: data.done, before: data.before });
     requestAnimationFrame(() => {
       if (mine !== now) return;
       try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
       showState();
       post("drawn");
       if (!$("explained").hidden) later.explain ||= setTimeout(() => { later.explain = 0; explain(trail.at(-1), true, true); }, 250);
-      if (!mine.running && !data.running) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
+      if (!mine.running && !data.running && !late) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
     });
   },
   settings({ settings }, mine) {  // those of a model that undo brought back
@@ -177,7 +184,6 @@ async function asset(name) {
 const hasAsset = name => HANDED.has(name) || Boolean($(`asset-${name}`));
 
 // --- what a screen is given ----------------------------------------------------------------------------------------------
-let count = 0;
 function handle(mine) {
   return {
     get settings() { return mine.settings; },
@@ -217,11 +223,8 @@ function set(changes) {
 const pace = () => now.view?.pace?.() ?? Number(now.settings.speed);  // steps a second; 0 for as many as it can
 function start() {
   if (now.locked || now.running || now.done) return;
-  $("trouble").hidden = true;
-  document.body.dataset.error = "";
-  document.body.dataset.busy = "1";
   now.running = true;
-  post("start", { speed: pace() });
+  act("start", { speed: pace() });
   showState();
 }
 function pause() {
@@ -231,10 +234,7 @@ function pause() {
 }
 function once() {
   if (now.locked || now.done) return;
-  $("trouble").hidden = true;
-  document.body.dataset.error = "";
-  document.body.dataset.busy = "1";
-  post("step");
+  act("step");
 }
 
 // --- controls ------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ const RING_BYTES = 64e6;
 const SLICE = 12;  // milliseconds of training before the messages of the page are read
 
 let model = null, turn = 0, settings = {};
-let step = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
+let step = 0, heard = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
 let before = null;  // the model that the newest one took the place of, where undo brings it back
 let ring = [], history = { steps: [], losses: [], vals: [] }, speed = 0, due = 0;
 
@@ -22,6 +22,7 @@ onmessage = async ({ data }) => {
   }
   if (data.what === "drawn") { undrawn = false; return show(); }
   try {
+    heard = data.asked ?? heard;
     await ACTIONS[data.what](data);
   } catch (error) {
     report(error, data.id);
@@ -169,7 +170,7 @@ function show(force = false) {
   const drawn = model.frame(running);
   noteStep();  // some models measure the loss over all points only for a frame
   const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
-  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, done: Boolean(model.done), undo: ring.length || (before && !step ? 1 : 0), before: step ? undefined : before?.step });
+  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, heard, done: Boolean(model.done), undo: ring.length || (before && !step ? 1 : 0), before: step ? undefined : before?.step });
 }
 function report(error, id) {
   const sentence = error instanceof Trouble;

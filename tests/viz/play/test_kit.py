@@ -311,9 +311,64 @@ def test_assets_and_facts_are_in_the_page(opened: Open) -> None:
     assert browser.evaluate("play.hasAsset('nothing')") is False
 
 
+def test_only_the_page_around_an_embedded_one_chooses_its_look(opened: Open) -> None:
+    browser = opened()
+    own = "dispatchEvent(new MessageEvent('message', { data: { look: 'dark' } }))"
+    theme = "document.documentElement.dataset.theme ?? ''"
+    browser.evaluate(f"{own}; 0")
+    assert browser.evaluate(theme) == ""  # nothing is around it
+    browser.evaluate(f"window.parent = {{}}; {own}; 0")
+    assert browser.evaluate(theme) == "dark"
+
+
 def test_embedded_pages_have_no_header(opened: Open) -> None:
     browser = opened("#screen=demo&embed=1")
     assert browser.evaluate("getComputedStyle(document.querySelector('header')).display") == "none"
+
+
+def test_a_link_to_the_state_is_copied(opened: Open) -> None:
+    browser = opened("#screen=demo&rate=0.2&run=4")
+    browser.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }; 0")
+    click(browser, "link")
+    browser.wait_for("window.copied")
+    copied = browser.evaluate("window.copied")
+    assert copied.startswith("file:")
+    assert copied == browser.evaluate("location.href")
+    assert "rate=0.2" in copied
+    assert "run=4" in copied
+
+
+def test_a_hidden_page_does_not_train(opened: Open) -> None:
+    browser = opened()
+    click(browser, "play")
+    browser.wait_for("Number(document.body.dataset.step) > 10")
+    browser.evaluate("""Object.defineProperty(document, "hidden", { value: true, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange")); 0""")
+    settle(browser)
+    step = state(browser)["step"]
+    browser.evaluate("delete document.hidden; new Promise((done) => setTimeout(done, 200))")
+    assert state(browser)["step"] == step
+
+
+def test_negative_numbers_are_vermillion_and_positive_ones_blue(opened: Open) -> None:
+    browser = opened("#screen=demo&theme=light")
+    found = browser.evaluate("[tint(-1), tint(0), tint(1)].map((text) => text.match(/[0-9]+/g).map(Number))")
+    assert found == [[0xD5, 0x5E, 0x00], [255, 255, 255], [0x00, 0x72, 0xB2]]
+
+
+def test_a_frame_made_before_an_order_says_nothing_about_it(opened: Open) -> None:
+    browser = opened()
+    late = "{ ...now.frame, history: now.frame.history }"
+    browser.evaluate("start(); 0")
+    stay = browser.evaluate(
+        f"""HEARD.frame({{ frame: {late}, step: 0, running: false, heard: now.asked - 1 }}, now);
+        const after = (act) => requestAnimationFrame(() => requestAnimationFrame(act));
+        new Promise((done) => after(() => done(document.body.dataset.busy)))"""
+    )
+    assert stay == "1"
+    browser.wait_for("Number(document.body.dataset.step) > 10")
+    click(browser, "play")
+    settle(browser)
 
 
 def test_a_speed_keeps_to_it(opened: Open) -> None:
