@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from viz.play.page import play_page
+from viz.rendering.formats import check_ending
+from viz.rendering.page import ENDINGS
 
 from ..data.corpus import DEFAULT_DATASET, Corpus, cache_folder, kept_text, open_text
 from ..errors import ConfigError, DataError
@@ -40,12 +42,13 @@ def run(options: argparse.Namespace) -> int:
     this = SavedRun.open(options.folder, best=options.best) if options.folder else None
     if options.best and this is None:
         raise ConfigError("--best is about a run: give its folder, too")
+    out = Path(options.out) if options.out else (this.folder if this else Path()) / PAGE
+    check_ending(out, ENDINGS)
     assets, facts = trained(this, _SNAPSHOTS) if this else ({}, {})
     corpus, text, training = _text(options, this)
     print("Making the page; the first time, models are compiled for it ...", flush=True)
     made, missing = trainer.steps(corpus)
     page = play_page({**assets, **made, **(text if made else {})}, {**facts, "train": {**training, **missing}})
-    out = Path(options.out) if options.out else (this.folder if this else Path()) / PAGE
     written = Path(page.save(out)).absolute()
     print(f"Wrote {out} ({len(page.html.encode()) / 1e6:.1f} MB): {written.as_uri()}")
     if missing:

@@ -31,6 +31,7 @@ from tests.gpt.test_exchange import made_run
 from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tests.viz.play.in_node import run
+from tests.viz.play.screens import opening
 from viz import cli as viz_cli
 from viz.play.page import play_page
 
@@ -233,18 +234,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Browser, page: Path) -> Iterator[Callable[..., Browser]]:
-    def open_screen(more: str = "", width: int = 1280, height: int = 720) -> Browser:
-        browser.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
-        browser.open(f"{page.as_uri()}#screen=train&text=text{more}")
-        browser.wait_for("document.body.dataset.screen === 'train' && document.body.dataset.busy === ''", 30)
-        return browser
-
-    yield open_screen
-    assert browser.console == []
-    assert [r for r in browser.requests if not r.startswith(("blob:", "file:", "data:"))] == []
-    browser.call("Emulation.clearDeviceMetricsOverride")
+    with opening(browser, page) as open_screen:
+        yield lambda more="", **size: open_screen(f"train&text=text{more}", **size)
 
 
 @pytest.mark.browser
@@ -353,10 +344,24 @@ def test_the_model_is_read_in_another_screen(opened: Callable[..., Browser]) -> 
 
 @pytest.mark.browser
 @pytest.mark.native
+@pytest.mark.parametrize(
+    ("factor", "word"), [(1, "None vanishes or explodes"), (1e-9, ": vanishes."), (1e9, ": explodes.")]
+)
+def test_a_gradient_that_vanishes_or_explodes_is_named(
+    opened: Callable[..., Browser], factor: float, word: str
+) -> None:
+    browser = opened("&size=tinylm&run=5")
+    flow = f"now.frame.flow.map((one, i) => (i ? one : {{ ...one, size: one.size * {factor} }}))"
+    browser.evaluate(f"now.view.draw({{ ...now.frame, flow: {flow} }})")
+    assert word in browser.evaluate("document.getElementById('place').innerText")
+
+
+@pytest.mark.browser
+@pytest.mark.native
 def test_a_training_that_diverges_goes_back_ten_steps(opened: Callable[..., Browser]) -> None:
     browser = opened("&size=tinylm&run=15")
     browser.evaluate("now.settings.rate = 1e30; post('change', { settings: now.settings }); start()")
-    browser.wait_for("document.body.dataset.error !== ''", 20)
+    browser.wait_for("document.body.dataset.error !== '' && document.body.dataset.busy === ''", 20)
     said, step = browser.evaluate("[document.body.dataset.error, Number(document.body.dataset.step)]")
     assert re.match(rf"Step {step + 1}: the (loss|gradient) became \w+ at a learning rate of", said)
     browser.evaluate("document.getElementById('trouble-back').click()")
@@ -427,6 +432,20 @@ def test_a_page_of_a_run_is_written_next_to_it(
         content = written.read_text(encoding="utf-8")
         assert all(f'id="asset-{name}"' in content for name in ("read", "step-micro"))
         written.unlink()
+
+
+def test_a_page_keeps_four_snapshots_of_a_run(tmp_path: Path, train_in: Callable[..., Path]) -> None:
+    run = train_in(tmp_path, "--steps", "12", "--keep", "7")
+    assert main(["play", str(run), "--no-open"]) == 0
+    content = (run / "play.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'id="asset-read-\d+"', content)) == 4
+
+
+def test_a_name_that_no_page_can_have_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "steps", lambda corpus: pytest.fail("compiled for nothing"))
+    assert "must end in one of .html, .htm" in refusal(main, "play", "-o", str(tmp_path / "page.txt"), "--no-open")
 
 
 @pytest.mark.native

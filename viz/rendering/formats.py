@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from tinygrad_edu.files import write_atomically
@@ -16,10 +16,15 @@ def write_as(path: str | os.PathLike[str], formats: Mapping[str, Callable[[], st
 
     Raises UnknownFormatError, with the known endings, for another one.
     """
+    check_ending(path, formats)
     path = Path(path)
-    make = formats.get(path.suffix.lower())
-    if make is None:
-        raise UnknownFormatError(f"unknown format: {path.name!r} must end in one of {', '.join(formats)}")
-    content = make()
+    content = formats[path.suffix.lower()]()
     write_atomically(path, content.encode() if isinstance(content, str) else content)
     return str(path)
+
+
+def check_ending(path: str | os.PathLike[str], formats: Collection[str]) -> None:
+    """Raise UnknownFormatError unless ``path`` ends in one of them: before work that would be for nothing."""
+    name = Path(path).name
+    if Path(name).suffix.lower() not in formats:
+        raise UnknownFormatError(f"unknown format: {name!r} must end in one of {', '.join(formats)}")

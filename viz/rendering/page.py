@@ -8,6 +8,8 @@ from pathlib import Path
 from .formats import write_as
 from .notebook import framed
 
+ENDINGS = (".html", ".htm")
+
 
 @dataclass(frozen=True)
 class Page:
@@ -17,7 +19,7 @@ class Page:
 
     def save(self, path: str | Path) -> str:
         """Write the page; the name must end in ``.html``. Returns the path."""
-        return write_as(path, dict.fromkeys((".html", ".htm"), lambda: self.html))
+        return write_as(path, dict.fromkeys(ENDINGS, lambda: self.html))
 
     def __repr__(self) -> str:
         return f"Page({len(self.html):,} characters; .save('page.html') writes it)"

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from tests.viz.browser import Browser
 from viz.play.page import play_page
+
+
+@contextmanager
+def opening(browser: Browser, page: Path) -> Iterator[Callable[..., Browser]]:
+    """Open screens of a page by a part of its address; in the end nothing may have been written, or asked for."""
+
+    def open_screen(part: str, width: int = 1280, height: int = 720) -> Browser:
+        browser.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        browser.open(f"{page.as_uri()}#screen={part}")
+        browser.wait_for("document.body.dataset.screen && document.body.dataset.busy === ''", 30)
+        return browser
+
+    yield open_screen
+    assert browser.console == []
+    assert [r for r in browser.requests if not r.startswith(("blob:", "file:", "data:"))] == []
+    browser.call("Emulation.clearDeviceMetricsOverride")
 
 
 class Opened:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
+from tests.viz.play.screens import opening
 from viz.play.page import SCREENS, play_page
 
 pytestmark = pytest.mark.browser
@@ -29,18 +30,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(browser: Browser, page: Path) -> Iterator[Open]:
-    def open_screen(name: str, more: str = "", width: int = 1280, height: int = 720) -> Browser:
-        browser.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
-        browser.open(f"{page.as_uri()}#screen={name}{more}")
-        browser.wait_for("document.body.dataset.busy === ''", 20)
-        return browser
-
-    yield open_screen
-    assert browser.console == []
-    assert [r for r in browser.requests if not r.startswith(("blob:", "file:", "data:"))] == []
-    browser.call("Emulation.clearDeviceMetricsOverride")
+    with opening(browser, page) as open_screen:
+        yield lambda name, more="", **size: open_screen(f"{name}{more}", **size)
 
 
 def test_the_page_keeps_to_its_size(page: Path) -> None:
