@@ -125,6 +125,7 @@ def test_every_lesson_has_a_screen_of_the_playground(course: Path) -> None:
     for name in PAGES:
         page = (course / name).read_text(encoding="utf-8")
         inside, links = (re.findall(rf'{what}="play.html#screen=(\w+)', page) for what in ("src", "href"))
+        assert re.search(r'src="play.html#[^"]*&amp;embed=1"', page)
         assert len(inside) == 1
         assert {*inside} == {*links}
         assert inside[0] in ("point", "line", "network", "names", "read", "train")
