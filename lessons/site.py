@@ -17,9 +17,9 @@ from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.rendering.templates import fill, head, script_json
 
-from . import errata, highlight, markdown
+from . import errata, highlight, markdown, output
 from .cells import FOLDER, Lesson, lesson_before, whats_new
-from .runner import Shown, page_in_frame
+from .runner import Shown
 
 __all__ = ["PLAYGROUND", "Entry", "Written", "write_contents", "write_errata", "write_guide", "write_lesson"]
 
@@ -42,16 +42,12 @@ class Written:
     preview: str
 
 
-_IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
-_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
 #: The page of the playground, in the same folder.
 PLAYGROUND = "play.html"
 _PLAY = re.compile(
     rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
 )
-_ROOT = 18.0  # pixels of site.css's 1rem
 _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
-_LEAST_SCALE = 0.62  # of a picture's own size: smaller text than this cannot be read, so the reader scrolls instead
 
 
 def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> Written:
@@ -185,49 +181,26 @@ class _Writer:
             return f'<section class="prose" id="{name}">{_with_playground(words)}</section>'
         self._note(name, " ".join(cell.shown.split()))
         code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
-        output = "" if shown is None else self._output(i, shown)
+        result = "" if shown is None else output.to_html(i, shown, self._frame)
         if "check" in cell.tags:
             return _folded("check", name, "checked by code", code)
         if "solution" in cell.tags:
-            return _folded("solution", name, "Solution", code + output)
-        if output and i and self.lesson.cells[i - 1].asks:
-            output = _folded("reveal", f"{name}-answer", "I have made my prediction: show me", output)
-        return f'<section class="cell {"model" * ("model" in cell.tags)}" id="{name}">{code}{output}</section>'
+            return _folded("solution", name, "Solution", code + result)
+        if result and i and self.lesson.cells[i - 1].asks:
+            result = _folded("reveal", f"{name}-answer", "I have made my prediction: show me", result)
+        return f'<section class="cell {"model" * ("model" in cell.tags)}" id="{name}">{code}{result}</section>'
 
     def _note(self, name: str, words: str) -> None:
         at = f"{_page(self.lesson)}#{name}"
         title = self.lesson.title + (f": {markdown.plain(self._heading)}" if self._heading else "")
         self.entries.append({"at": at, "title": title, "text": words})
 
-    def _output(self, i: int, shown: Shown) -> str:
-        parts = []
-        if shown.text:
-            parts.append(f'<pre class="out" tabindex="0">{html.escape(shown.text.rstrip())}</pre>')
-        bundle = shown.bundle
-        words = bundle.get("text/plain", "")
-        if "image/svg+xml" in bundle:
-            parts.append(_picture(bundle["image/svg+xml"], f"p{i + 1}-", words))
-        elif "text/html" in bundle:
-            parts.append(self._frame(i, bundle["text/html"]))
-        elif "image/png" in bundle:
-            source = f"data:image/png;base64,{bundle['image/png'].strip()}"
-            parts.append(f'<figure tabindex="0"><img src="{source}" alt="{html.escape(words)}"></figure>')
-        elif words:
-            parts.append(f'<pre class="out" tabindex="0">{html.escape(words)}</pre>')
-        return "".join(parts)
-
-    def _frame(self, i: int, markup: str) -> str:
-        page = page_in_frame(markup)
-        if page is None:
-            return f'<figure class="html" tabindex="0">{markup}</figure>'
+    def _frame(self, i: int, page: str) -> str:
+        """Write a page also to a file of its own; returns what is shown below it."""
         own = f"{self.lesson.path.stem}-{i + 1:02}.html"
         write_atomically(self.folder / own, page)
-        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
-        words = title[1] if title else "an interactive page"
-        return (
-            f'<figure class="page"><iframe srcdoc="{html.escape(page)}" title="{words}" loading="lazy"></iframe>'
-            f'<figcaption><a href="{own}">{words}, on a separate page</a></figcaption></figure>'
-        )
+        words = output.title(page)
+        return f'<figcaption><a href="{own}">{words}, on a separate page</a></figcaption>'
 
 
 def _with_playground(words: str) -> str:
@@ -244,21 +217,6 @@ def _with_playground(words: str) -> str:
 
 def _folded(kind: str, name: str, summary: str, content: str) -> str:
     return f'<details class="{kind}" id="{name}"><summary>{summary}</summary>{content}</details>'
-
-
-def _picture(svg: str, prefix: str, words: str) -> str:
-    """Prepare an SVG for a page with others: its ids become unique, its size at most that of the column."""
-    svg = svg[svg.index("<svg") :]
-    svg = _IDS.sub(rf"\g<1>{prefix}", svg)
-    size = _SIZE.search(svg)
-    look = ""
-    if size is not None:
-        width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
-        width /= _ROOT  # in units of the text size, so that both grow on a projector
-        look = f"width:{width:.1f}rem;min-width:{min(width, max(width * _LEAST_SCALE, 15)):.1f}rem"
-    label = html.escape(" ".join(words.split())[:300])
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)
-    return f'<figure tabindex="0">{svg}</figure>'
 
 
 def _diff(diff: str) -> str:

@@ -24,6 +24,10 @@ from ..errors import LayoutError, LayoutTimeout
 #: Seconds after which a layout is stopped.
 TIMEOUT = 5.0
 
+#: Lays out where no program can be started, as in a browser: takes DOT text, a format and an engine, and returns the
+#: picture; raises LayoutError.
+in_process: Callable[[str, str, str], str] | None = None
+
 _T = TypeVar("_T")
 
 _HOW_TO_INSTALL = (
@@ -86,6 +90,9 @@ def renderers(format: str, *, text: str = ".dot") -> list[Renderer]:
 
 
 def _installed() -> Iterator[Renderer]:
+    if in_process is not None:
+        yield Renderer("Graphviz", frozenset({"svg"}), narrow=True)
+        return
     dot = shutil.which("dot")
     if dot:
         yield Renderer(dot, frozenset({"svg", "png", "pdf"}))
@@ -140,6 +147,8 @@ def render(source: str, format: str, program: Renderer, timeout: float, *, engin
     if program.narrow and format == "svg":
         for characters, room in _WIDER:
             source = characters.sub(rf"\g<0>{room}", source)
+    if in_process is not None:
+        return _finished(in_process(source, format, engine).encode(), format, program)
     command = [program.path, f"-K{engine}", *(["-n2"] if engine == "neato" else []), f"-T{format}"]
     try:
         done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout)
@@ -158,9 +167,13 @@ def render(source: str, format: str, program: Renderer, timeout: float, *, engin
         failed = f"exit code {done.returncode}" if done.returncode else f"it wrote no whole {format}"
         words = done.stderr.decode(errors="replace").strip() or failed
         raise LayoutError(f"{program.path} failed: {words}; save as .dot to look at the graph's text")
+    return _finished(done.stdout, format, program)
+
+
+def _finished(picture: bytes, format: str, program: Renderer) -> bytes:
     if format != "svg":
-        return done.stdout  # binary data, not text
-    drawn = done.stdout.replace(_ROOM.encode(), b"") if program.narrow else done.stdout
+        return picture  # binary data, not text
+    drawn = picture.replace(_ROOM.encode(), b"") if program.narrow else picture
     # A browser without that font should use a similar one, not one with serifs.
     return drawn.replace(b'font-family="Arial"', b'font-family="Arial,Helvetica,sans-serif"')
 

@@ -1,0 +1,65 @@
+"""The output of a cell as HTML: for the pages of the course, and for cells that are run in them."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+
+from .runner import Shown, page_in_frame
+
+__all__ = ["title", "to_html"]
+
+_IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
+_SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
+_ROOT = 18.0  # pixels of site.css's 1rem
+_LEAST_SCALE = 0.62  # of a picture's own size: smaller text than this cannot be read, so the reader scrolls instead
+
+
+def to_html(i: int, shown: Shown, caption: Callable[[int, str], str] = lambda i, page: "") -> str:
+    """Return what the cell of number ``i``, from 0, has printed, and its result.
+
+    ``caption`` takes the number and a page inside the output, and returns the caption below that page.
+    """
+    parts = []
+    if shown.text:
+        parts.append(f'<pre class="out" tabindex="0">{html.escape(shown.text.rstrip())}</pre>')
+    bundle = shown.bundle
+    words = bundle.get("text/plain", "")
+    if "image/svg+xml" in bundle:
+        parts.append(_picture(bundle["image/svg+xml"], f"p{i + 1}-", words))
+    elif "text/html" in bundle:
+        markup = bundle["text/html"]
+        page = page_in_frame(markup)
+        if page is None:
+            parts.append(f'<figure class="html" tabindex="0">{markup}</figure>')
+        else:
+            frame = f'<iframe srcdoc="{html.escape(page)}" title="{title(page)}" loading="lazy"></iframe>'
+            parts.append(f'<figure class="page">{frame}{caption(i, page)}</figure>')
+    elif "image/png" in bundle:
+        source = f"data:image/png;base64,{bundle['image/png'].strip()}"
+        parts.append(f'<figure tabindex="0"><img src="{source}" alt="{html.escape(words)}"></figure>')
+    elif words:
+        parts.append(f'<pre class="out" tabindex="0">{html.escape(words)}</pre>')
+    return "".join(parts)
+
+
+def title(page: str) -> str:
+    """Return the title of a page as HTML."""
+    found = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+    return found[1] if found else "an interactive page"
+
+
+def _picture(svg: str, prefix: str, words: str) -> str:
+    """Prepare an SVG for a page with others: its ids become unique, its size at most that of the column."""
+    svg = svg[svg.index("<svg") :]
+    svg = _IDS.sub(rf"\g<1>{prefix}", svg)
+    size = _SIZE.search(svg)
+    look = ""
+    if size is not None:
+        width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
+        width /= _ROOT  # in units of the text size, so that both grow on a projector
+        look = f"width:{width:.1f}rem;min-width:{min(width, max(width * _LEAST_SCALE, 15)):.1f}rem"
+    label = html.escape(" ".join(words.split())[:300])
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)
+    return f'<figure tabindex="0">{svg}</figure>'
