@@ -15,7 +15,7 @@ BUDGET = {
     "gpt": 11_210,
     "viz": 15_230,  # without the playground
     "viz/play": 7_250,
-    "lessons": 8_440,  # with the playground in each lesson
+    "lessons": 9_300,  # with the playground in each lesson, and cells that run in the browser
 }
 
 
