@@ -8,12 +8,12 @@
 #
 #     L = (a·b + c)·f
 #
-# At the end you will have differentiated it three times: by nudging, by hand, and with a program of seven lines. The
-# third way is the one that trains language models.
+# At the end you will have differentiated it three times: by nudging, by hand, and with one call, `backward()`. The
+# third way is the one that trains language models; in Lesson 1b you write it yourself.
 
 # %%
 import viz
-from tinygrad_edu import Value, central_difference, topological_order
+from tinygrad_edu import Value, central_difference
 
 FAST = globals().get("FAST", False)
 
@@ -184,61 +184,37 @@ viz.draw(b)
 # %% [markdown]
 # ## Which goes first?
 #
-# The obvious program: start at the result, give each input its part of the gradient, then do the same at each input.
-
+# The same once more, on top of itself: `b` is twice `a`, and `c` is twice `b`.
 
 # %%
-def naive_backward(value):
-    value._backward()  # each input's grad grows by local derivative times value.grad
-    for x in value.inputs:
-        naive_backward(x)
-
-
 a = Value(1.0, label="a")
 b = a + a
+b.label = "b"
 c = b + b
-c.grad = 1.0
+c.label = "c"
 
 # %% [markdown]
-# Now `b` is twice `a`, and `c` is twice `b`.
-#
-# **Predict.** What should `∂c/∂a` be? And what does the naive program say?
+# **Predict.** What is `∂c/∂a`? Go backward with the pencil: `c` sends something to `b`, along two lines; `b` sends
+# something to `a`, along two lines.
 
 # %%
-naive_backward(c)
-naive = a.grad
-naive
-
-# %% tags=["check"]
-assert naive == 8.0
-
-# %% [markdown]
-# It says 8; the truth is 4. Two lines lead to `b`, so the naive program visits `b` twice, and the second time passes on
-# what it has already passed on. The rule that fixes it: **no Value passes its gradient on before all of it has
-# arrived.** An order in which every Value comes after all its inputs is called *topological*; go through it backward,
-# and each Value's gradient is complete when its turn comes.
-
-
-# %%
-def backward(result):
-    order = topological_order(result)
-    for value in order:
-        value.grad = 0.0
-    result.grad = 1.0
-    for value in reversed(order):
-        value._backward()
-
-
-backward(c)
+c.backward()
 a.grad
 
 # %% tags=["check"]
-assert a.grad == 4.0
-assert central_difference(lambda a: (a + a) + (a + a), [1.0], 0) - 4.0 < 1e-6
+assert (c.grad, b.grad, a.grad) == (1.0, 2.0, 4.0)
+assert abs(central_difference(lambda a: (a + a) + (a + a), [1.0], 0) - 4.0) < 1e-6
+
+# %%
+viz.draw(c)
 
 # %% [markdown]
-# These seven lines are the engine of every neural network. `Value.backward` does the same, with a little
-# more care for speed.
+# It is 4, if you have waited. `c` sends 1 along each line, so `b` has 2, and sends 2 along each of its own. If you
+# send from `b` as soon as the *first* 1 is there, and again when the second one arrives, you get a wrong number. The
+# rule: **no Value passes its gradient on before all of it has arrived.**
+#
+# An order in which every Value comes after all its inputs is called *topological*; go through it backward, and each
+# gradient is complete when its turn comes. How a program finds that order is the heart of the next lesson.
 
 # %% [markdown]
 # ## Exercises
@@ -266,8 +242,8 @@ assert (a.grad, b.grad) == (-3.0, -8.0)
 
 # %% [markdown]
 # **Exercise 3.** This expression comes with a well-known library, micrograd, and means nothing; it only uses every
-# operation often. Compute `g` and its slopes by `a` and `b` with our `backward` of seven lines, and check one of them
-# by nudging: `central_difference(f, [-4.0, 2.0], 0)`.
+# operation often. Compute `g` and its slopes by `a` and `b`, and check one of them by nudging:
+# `central_difference(f, [-4.0, 2.0], 0)`.
 #
 #     c = a + b
 #     d = a*b + b**3
@@ -295,7 +271,7 @@ def long_expression(a, b):
 
 a, b = Value(-4.0, label="a"), Value(2.0, label="b")
 g = long_expression(a, b)
-backward(g)
+g.backward()
 print(f"g = {g.data:.4f}, dg/da = {a.grad:.4f}, dg/db = {b.grad:.4f}")
 assert (round(g.data, 4), round(a.grad, 4), round(b.grad, 4)) == (24.7041, 138.8338, 645.5773)
 assert abs(central_difference(long_expression, [-4.0, 2.0], 0) - a.grad) < 1e-4
@@ -311,4 +287,5 @@ assert abs(central_difference(long_expression, [-4.0, 2.0], 0) - a.grad) < 1e-4
 # - All gradients together cost about as much as computing the result once more; nudging costs one calculation for
 #   each.
 #
-# Next: two of the numbers become *parameters*, and the gradients teach them to fit a line through points.
+# Next: Lesson 1b, where you write `Value` yourself. In a hurry? Lesson 2 goes on from here: two of the numbers become
+# *parameters*, and the gradients teach them to fit a line.

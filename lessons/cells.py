@@ -95,7 +95,7 @@ class Lesson:
 
     Attributes:
         path: the path of the file.
-        name: ``"3"`` for the third lesson, ``"s2"`` for the second supplement.
+        name: ``"3"`` for the third lesson, ``"1b"`` for the one after the first, ``"s2"`` for the second supplement.
         cells: the cells in order.
     """
 
@@ -105,7 +105,7 @@ class Lesson:
 
     @property
     def is_supplement(self) -> bool:
-        """Whether it is not one of the ten lessons."""
+        """Whether it is not one of the lessons in a row."""
         return self.name.startswith("s")
 
     @property
@@ -221,8 +221,8 @@ def whats_new(lesson: Lesson, before: Lesson | None) -> str:
 
 
 def lesson_before(lesson: Lesson) -> Lesson | None:
-    """Return the lesson with the number before; None for the first lesson and for supplements."""
-    if lesson.is_supplement or int(lesson.name) < 2:
+    """Return the lesson with the number before; None for the first lesson, 1b and supplements."""
+    if not lesson.name.isdigit() or lesson.name == "1":
         return None
     wanted = str(int(lesson.name) - 1)
     return load(wanted) if any(_name(path) == wanted for path in _paths()) else None
@@ -235,8 +235,8 @@ def _paths() -> list[Path]:
 def _name(path: Path) -> str:
     """Return the name of the lesson in a file name.
 
-    >>> _name(Path("03_neuron.py")), _name(Path("s02_cells.py"))
-    ('3', 's2')
+    >>> _name(Path("03_neuron.py")), _name(Path("01b_value.py")), _name(Path("s02_cells.py"))
+    ('3', '1b', 's2')
     """
     digits = path.stem.partition("_")[0].removeprefix("s")
     return ("s" if path.stem.startswith("s") else "") + digits.lstrip("0")

@@ -15,7 +15,8 @@ BUDGET = {
     "gpt": 11_210,
     "viz": 15_230,  # without the playground
     "viz/play": 7_250,
-    "lessons": 9_300,  # with the playground in each lesson, and cells that run in the browser
+    "lessons": 7_800,  # with the playground in each lesson, and cells that run in the browser
+    "lessons/supplements": 1_960,
 }
 
 
