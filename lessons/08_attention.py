@@ -250,9 +250,24 @@ print(f"largest change: {change:.1e}")
 assert change < 1e-12
 
 # %% [markdown]
-# Nothing (but for rounding: it adds up in another order). A sum has no order, so attention sees a bag of words. "Dog
-# bites man", "man bites dog": the same. The remedy is simple: each *position* gets its own learned vector, too, which
-# is added to the vector of the word there. A query can then ask for what, or for where, or for both.
+# Nothing (but for rounding: it adds up in another order). A sum has no order: for the last position, one attention
+# layer is a bag of words. "Dog bites man", "man bites dog": the same. With two layers in a row it is not quite so: the
+# mask lets the first position see one word and the third position three, so the first layer treats them differently,
+# and the second can tell.
+
+# %%
+second = Attention(16, 1, random.Random(2))
+before = [v.data for v in second(one(x))[-1]]
+after = [v.data for v in second(one([x[2], x[1], x[0], *x[3:]]))[-1]]
+change = max(abs(a - b) for a, b in zip(before, after, strict=True))
+print(f"two layers, largest change: {change:.3f}")
+
+# %% tags=["check"]
+assert change > 0.001
+
+# %% [markdown]
+# A faint trace, and hard to use. The remedy is simple: each *position* gets its own learned vector, too, which is added
+# to the vector of the word there. A query can then ask for what, or for where, or for both.
 #
 # ## A game of cards
 #
@@ -495,7 +510,7 @@ assert norms[0] < norms[-1] / 100
 # - **√d** keeps the scores near 1, so that the softmax has not made up its mind before it has learned.
 # - **Causal mask:** position t sees the positions up to t; each row is a separate softmax and sums to 1.
 # - **Heads** cut the vectors into pieces that attend on their own. They cost no parameters: 4·C² with any number.
-# - Attention alone knows no order; vectors for **positions** tell it.
+# - One layer of attention knows no order, and the mask alone says little; vectors for **positions** tell it.
 # - It looks things up wherever they are; a window of fixed positions cannot.
 #
 # Next: many attention layers in a row, and why that needs residual connections.

@@ -95,7 +95,8 @@ def layer_norm(row):
     mean = sum(row) / len(row)
     centered = [x - mean for x in row]
     variance = F.dot(centered, centered) / len(row)
-    return [x * (variance + 1e-5) ** -0.5 for x in centered]
+    scale = (variance + 1e-5) ** -0.5
+    return [x * scale for x in centered]
 
 
 # %% [markdown]
@@ -115,7 +116,37 @@ for norm, library in ((rms_norm, F.rms_norm), (layer_norm, F.layer_norm)):
     assert all(abs(a.data - b.data) < 1e-5 for a, b in zip(norm(row), norm(loud), strict=True))
 
 # %% [markdown]
-# A hundred times as loud, and the same comes out. Many pages write ε outside the root, `/ (√variance + ε)`. For
+# A hundred times as loud, and the same comes out. Large models today have the first of the two: it is cheaper. How much
+# cheaper? Count the boxes of both graphs, which are the operations.
+#
+# **Predict.** A row of 64 numbers, two norms. Without the mean, what share of the operations is left?
+
+
+# %%
+def operations(results):
+    waiting, found = list(results), {}
+    while waiting:
+        value = waiting.pop()
+        if value._prev and id(value) not in found:
+            found[id(value)] = value
+            waiting += value._prev
+    return len(found)
+
+
+wide = [Value(float(i)) for i in range(64)]
+counted = {norm.__name__: operations(norm(wide)) for norm in (rms_norm, layer_norm)}
+print(counted, f"{counted['rms_norm'] / counted['layer_norm']:.0%}")
+
+# %% tags=["check"]
+assert counted == {"rms_norm": 3 * 64 + 2, "layer_norm": 5 * 64 + 2}
+
+# %% [markdown]
+# Three operations for each number instead of five. In a whole model that is little, since the tables do far more work:
+# 12·d² multiplications per position and block, against 2·d saved at each of two norms. (On a real processor a norm
+# waits for memory more than for arithmetic: Zhang and Sennrich, who proposed it in 2019, measured from 7% to 64% less
+# time for whole models.)
+#
+# Many pages write ε outside the root, `/ (√variance + ε)`. For
 # ordinary rows the difference is small. But take a row of equal numbers, where the variance is 0, and ask for the
 # gradient: the slope of a root at 0 is infinite.
 
@@ -247,11 +278,11 @@ def deal(count, rng):
 
 
 class Tower(Module):
-    def __init__(self, rng, bypass, norm, loudness=1.0):
+    def __init__(self, rng, bypass, norm, loudness=1.0, depth=DEPTH):
         self.letter = Embedding(LETTERS, WIDTH, std=0.5, rng=rng)
         self.number = Embedding(NUMBERS + 1, WIDTH, std=0.5, rng=rng)
         self.position = Embedding(CARDS + 1, WIDTH, std=0.5, rng=rng)
-        self.blocks = [Block(WIDTH, 2, 2 * WIDTH, rng, bypass, norm) for _ in range(DEPTH)]
+        self.blocks = [Block(WIDTH, 2, 2 * WIDTH, rng, bypass, norm) for _ in range(depth)]
         self.answer = Linear(WIDTH, NUMBERS, rng=rng)
         self.norm = norm
         for block in self.blocks:
@@ -414,9 +445,43 @@ assert curves["bypass"][-1] > 1.5
 viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of 20 steps", log=True)
 
 # %% [markdown]
-# *Neither* stays at guessing, as its ladder promised. *Norm* alone has gradients everywhere, and learns nothing either:
-# after eight replacements nothing remains of what the cards said. (A healthy gradient is necessary, not sufficient.)
-# *Bypass* alone spends its time on becoming quieter. *Both* plays the game.
+# *Neither* and *norm* stay at guessing, though a gradient arrives at their first block: a third of it in the first, a
+# twenty-eighth in the second. (Twice as loud, *neither* does not vanish; look at its ladder once more.) After eight
+# replacements nothing remains of what the cards said. A gradient that arrives is necessary, not sufficient. *Bypass*
+# alone spends its time on becoming quieter. *Both* plays the game.
+#
+# ## Is deeper better?
+#
+# A deeper network can do all that a shallow one can: its upper blocks need only pass on what they get. So it should
+# never be worse.
+#
+# **Predict.** Towers of one, two, four and eight blocks, with neither and with both. Which learn the game?
+
+# %%
+depths = {"neither": [], "both": []}
+for name, found in depths.items():
+    for depth in (1, 2, 4):
+        shallow = train(Tower(random.Random(3), *VARIANTS[name], loudness=2, depth=depth), steps)
+        found.append((depth, shallow[-1]))
+    found.append((8, curves[name][-1]))
+    print(f"{name:8}", "  ".join(f"depth {depth}: {loss:.2f}" for depth, loss in found))
+
+# %% tags=["check"]
+plain = [loss for _, loss in depths["neither"]]
+assert plain == sorted(plain)
+assert plain[0] < (1 if FAST else 0.1)
+assert plain[2] > 1.4
+assert all(loss < (1.5 if FAST else 0.5) for _, loss in depths["both"])
+
+# %%
+viz.plot(depths, title="Deeper, and worse", x="blocks", y="loss at the end")
+
+# %% [markdown]
+# One plain block plays the game, and so do two; with four it hardly begins to, with eight it does not at all. This is
+# no overfitting: each step deals new cards, so there is nothing to memorize. The deep network contains the good shallow
+# one, and training does not find it. It has a name, **degradation**: in 2015 a plain network of 56 layers had more
+# errors *on its training data* than one of 20 (He et al. 2015), and that is what the bypass was invented for. With it,
+# doing nothing is easy: a block whose last table is 0 passes on what it gets.
 
 # %% [markdown]
 # **Play.** Train a GPT on Shakespeare in this page, and race two learning rates (`play.html#screen=train`).
@@ -485,7 +550,8 @@ assert 1 < down(quiet) < 2
 # - **RMS norm** divides by the root of the mean square, **layer norm** also subtracts the mean; ε is inside the root.
 # - **Pre-norm:** the norm is on the branch, not in the stream.
 # - A **block**: positions talk (attention), then each position thinks (feed-forward). 12·d² parameters in GPT-2.
-# - Without bypass the gradient dies, without norm it may explode; with both the ladder is level, however it starts.
+# - Without bypass the gradient may die, without norm it may explode; with both the ladder is level, however it starts.
 # - A gradient that arrives is necessary for learning, not sufficient.
+# - Without bypass a deeper network is worse, even on its training data: **degradation**.
 #
 # Next: letters in, blocks, letters out. A GPT.

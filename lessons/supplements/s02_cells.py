@@ -178,5 +178,8 @@ viz.plot(reach, title="What an input hears, so many steps later", x="steps back"
 # %% [markdown]
 # Below 1 it **vanishes**, a millionth after twenty steps; above 1 it **explodes**. (All inputs are 0 here, where tanh
 # has its slope of 1; elsewhere it vanishes faster.) That is the problem of recurrent networks with long texts. Gated
-# cells keep a path on which nothing is multiplied, as the residual stream of Lesson 9 does, and attention (Lesson 8)
-# takes one step from any position to any other.
+# cells multiply the state by a *gate* at each step, a number between 0 and 1 that the cell itself computes: a gate near
+# 1 keeps the path open, a gate near 0 forgets. (The first LSTM, of 1997, had no such gate: its state was only added to,
+# as the residual stream of Lesson 9 is.) Attention (Lesson 8) takes one step from any position to any other.
+#
+# Next: Supplement 16 trains such cells, and lets them compete with attention.

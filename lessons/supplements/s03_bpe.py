@@ -65,8 +65,8 @@ assert "".join(tokens) == text
 assert " the " in "".join(tokens)
 
 # %% [markdown]
-# Twice `a` + `t` is in half of the words here. Soon whole words are tokens, with the space before or after them: the
-# program was never told what a word is.
+# `a` + `t` comes first: *cat*, *sat*, *mat*, and more of their kind. Soon whole words are tokens, with the space before
+# or after them: the program was never told what a word is.
 
 # %%
 print("|".join(tokens[:40]))

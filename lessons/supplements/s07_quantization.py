@@ -149,8 +149,9 @@ assert 0.12 < size(trained, 4) / size(trained, 32) < 0.17
 #
 # Why a scale for every row? One for the whole table would save a few bytes. But then the largest weight of the *table*
 # sets the step for all, and a row of small weights gets only a few of the levels. Worst is an **outlier**. In large
-# models some of the numbers are up to twenty times as large as the others (Dettmers et al. 2022). We make one: a single
-# weight in the first table of the MLP becomes twenty times as large as a typical one.
+# models a few *activations*, always in the same columns, are up to twenty times as large as the others (Dettmers et al.
+# 2022), which ruins a scale that they share with the rest. The same happens to a table of weights. We make an outlier
+# there: a single weight in the first table of the MLP becomes twenty times as large as a typical one.
 #
 # **Predict.** Four bits, and that one weight. What does it cost with a scale per row, and with one per table?
 
