@@ -67,6 +67,9 @@ viz.plot({"w": path}, title="100 steps toward 3", x="step", y="w")
 #
 # Five points, measured with a little noise. We look for the line `y = w·x + b` that passes them best: `w` says how
 # steep it is, `b` how high. Numbers of a model that training may change are called **parameters**.
+#
+# To predict a number is called **regression**, and with a line it is **linear regression**. To choose one of a few
+# classes is **classification**; that begins in Lesson 3.
 
 # %%
 xs = [1.0, 2.0, 3.0, 4.0, 5.0]

@@ -20,9 +20,11 @@ rents = [520.0, 690.0, 880.0, 910.0, 1130.0, 1410.0]
 # %% [markdown]
 # ## The formula
 #
-# The mean squared error is a bowl, and at its bottom all slopes are 0. Write down "the slope of each weight is 0" and
-# you have as many linear equations as weights, the **normal equations**: `XᵀX w = Xᵀy`, where each row of `X` is a flat
-# with a 1 for `b`. Linear equations are solved by elimination, as in school.
+# To predict a number from features with such a sum is **linear regression**. (To choose one of a few classes is
+# classification, which begins in Lesson 3.) The mean squared error is a bowl, and at its bottom all slopes are 0. Write
+# down "the slope of each weight is 0" and you have as many linear equations as weights, the **normal equations**:
+# `XᵀX w = Xᵀy`, where each row of `X` is a flat with a 1 for `b`. Linear equations are solved by elimination, as in
+# school.
 
 
 # %%
