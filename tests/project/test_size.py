@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_895,
     "gpt": 11_210,
     "viz": 15_230,  # without the playground
-    "viz/play": 7_250,
+    "viz/play": 7_400,
     "lessons": 7_800,  # with the playground in each lesson, and cells that run in the browser
     "lessons/supplements": 2_900,
 }

@@ -7,6 +7,7 @@ import select
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -74,6 +75,28 @@ class Browser:
                 assert "error" not in answer, answer
                 return answer["result"]
 
+    @contextmanager
+    def recording_tasks(self):
+        """Record what the page's main thread does.
+
+        Yields:
+            a list that holds in the end, for each task, the milliseconds of CPU time it took: what other programs do on
+            this machine is not in them.
+        """
+        times = []
+        self._traced, self._tracing = [], True
+        self.call("Tracing.start", traceConfig={"includedCategories": ["toplevel", "blink.user_timing"]})
+        self.evaluate("performance.mark('the main thread'); 0")
+        try:
+            yield times
+        finally:
+            self.call("Tracing.end")
+            while self._tracing:
+                self._receive(30)
+        where = next((one["pid"], one["tid"]) for one in self._traced if one["name"] == "the main thread")
+        tasks = (one for one in self._traced if (one["pid"], one["tid"]) == where and one["name"].endswith("RunTask"))
+        times.extend(one["tdur"] / 1000 for one in tasks if "tdur" in one)
+
     def _receive(self, seconds):
         """Return the next message, and record events before it."""
         end = time.monotonic() + seconds
@@ -92,6 +115,10 @@ class Browser:
                 self.console.append(message["params"]["entry"]["text"])
             case "Network.requestWillBeSent":
                 self.requests.append(message["params"]["request"]["url"])
+            case "Tracing.dataCollected":
+                self._traced += message["params"]["value"]
+            case "Tracing.tracingComplete":
+                self._tracing = False
         return message
 
     def open(self, address):

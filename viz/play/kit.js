@@ -51,11 +51,18 @@ function addressOf(name, settings, more = {}) {
   for (const [key, value] of Object.entries(more)) if (value) words.set(key, value);
   return `#${words}`;
 }
-const later = {};
+const later = {}, awaited = {};
 function soon(name, wait, act) {
   clearTimeout(later[name]);
-  later[name] = setTimeout(act, wait);
+  awaited[name] = act;
+  later[name] = setTimeout(() => hurry(name), wait);
 }
+function hurry(name) {  // now, if it is awaited
+  const act = awaited[name];
+  forget(name);
+  act?.();
+}
+function forget(name) { clearTimeout(later[name]); delete awaited[name]; }
 function say(text) {  // for a few seconds
   $("said").textContent = text;
   soon("said", 6000, () => { $("said").textContent = ""; });
@@ -73,7 +80,7 @@ function open() {
   const { words, name } = address();
   look(LOOKS.includes(words.get("theme")) ? words.get("theme") : "");
   if (words.get("embed")) document.body.dataset.embed = "1";
-  if (now) { KEPT[now.name] = now.settings; now.worker?.terminate(); clearTimeout(later.make); clearTimeout(later.change); }
+  if (now) { KEPT[now.name] = now.settings; now.worker?.terminate(); forget("make"); forget("change"); }
   const what = SCREENS[name];
   $("explained").hidden = true;
   $("trouble").hidden = true;
@@ -106,6 +113,7 @@ function worker(mine) {
 }
 let count = 0;  // of questions and orders
 function post(what, more = {}) {
+  if (what !== "change") hurry("change");  // the Worker hears of everything in the order in which it was done
   now.worker.postMessage({ what, ...more });
 }
 // The same for what ends with a frame; until the Worker has heard it, frames say nothing about it.
@@ -122,6 +130,10 @@ function make(run = 0) {
   act("make", { screen: now.name, settings: now.settings, run });
   showState();
 }
+// A screen whose pictures take long draws them in turns: its draw() is a generator, and at each `yield` the browser shows what is there.
+function* inTurns(view, frame) {
+  yield* view.draw(frame) ?? [];
+}
 const HEARD = {
   async asset({ name }) {
     let bytes = null;
@@ -131,14 +143,15 @@ const HEARD = {
   frame(data, mine) {
     const late = data.heard < mine.asked;
     Object.assign(mine, { frame: data.frame, step: data.step, running: late ? mine.running : data.running, loss: data.loss, val: data.val, undo: data.undo, done: data.done, before: data.before });
-    requestAnimationFrame(() => {
+    const parts = inTurns(mine.view, data.frame), draw = () => {
       if (mine !== now) return;
-      try { mine.view.draw(data.frame); } catch (error) { fault(error.message); throw error; }
+      try { if (!parts.next().done) return requestAnimationFrame(draw); } catch (error) { fault(error.message); throw error; }
       showState();
       post("drawn");
       if (!$("explained").hidden) later.explain ||= setTimeout(() => { later.explain = 0; explain(trail.at(-1), true, true); }, 250);
       if (!mine.running && !data.running && !late) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
-    });
+    };
+    requestAnimationFrame(draw);
   },
   settings({ settings }, mine) {  // those of a model that undo brought back
     Object.assign(mine.settings, settings);

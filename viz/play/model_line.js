@@ -131,7 +131,25 @@ MODELS.line = class {
   map() {
     const { GRID } = MODELS.line, { w, b } = this.ranges(), losses = new Float64Array(GRID * GRID), at = (range, i) => range * (2 * i / (GRID - 1) - 1);
     for (let r = 0; r < GRID; r++) for (let c = 0; c < GRID; c++) losses[r * GRID + c] = this.lossAt(at(w, c), at(b, r));
-    return { size: GRID, w, b, losses, key: this.key() };
+    return { size: GRID, w, b, losses, contours: this.contours(losses), key: this.key() };
+  }
+  // Lines on which the loss has one value, as [column, row] of both ends: through each cell of the grid at most two of each.
+  contours(losses) {
+    const { GRID } = MODELS.line, low = this.best.loss, high = losses.reduce((most, x) => Math.max(most, x)), power = this.settings.error === "squared" ? 2 : 1, ends = [];
+    for (let k = 0; k < 11; k++) {
+      const level = low + (high - low) * ((k + 0.6) / 14) ** power;
+      for (let r = 0; r < GRID - 1; r++) for (let c = 0; c < GRID - 1; c++) {
+        const corners = [[c, r], [c + 1, r], [c + 1, r + 1], [c, r + 1]], values = corners.map(([c, r]) => losses[r * GRID + c] - level), crossed = [];
+        for (let k = 0; k < 4; k++) {
+          const [p, q] = [values[k], values[(k + 1) % 4]];
+          if (p < 0 === q < 0) continue;
+          const t = p / (p - q), [[c1, r1], [c2, r2]] = [corners[k], corners[(k + 1) % 4]];
+          crossed.push(c1 + t * (c2 - c1), r1 + t * (r2 - r1));
+        }
+        ends.push(...crossed);  // two ends or four
+      }
+    }
+    return Float32Array.from(ends);
   }
   key() { const { w, b } = this.ranges(); return `${this.version} ${w} ${b}`; }
 

@@ -111,27 +111,10 @@ function lossMap(place, move) {
   made.addEventListener("pointerdown", event => { if (frame) { made.setPointerCapture(event.pointerId); move(at(event), true); from = true; } });
   made.addEventListener("pointermove", event => { if (from) move(at(event), false); });
   for (const end of ["pointerup", "pointercancel"]) made.addEventListener(end, () => { from = null; });
-  const levels = () => {
-    const low = frame.best.loss, high = Math.max(...map.losses), power = frame.error === "squared" ? 2 : 1;
-    return Array.from({ length: 11 }, (_, k) => low + (high - low) * ((k + 0.6) / 14) ** power);
-  };
-  // Where the loss has one value: through each cell of the grid at most two lines.
   function contours(width, height) {
-    const { size, losses } = map, X = c => left + c / (size - 1) * width, Y = r => (1 - r / (size - 1)) * height;
-    return levels().map(level => {
-      const path = new Path2D();
-      for (let r = 0; r < size - 1; r++) for (let c = 0; c < size - 1; c++) {
-        const corners = [[r, c], [r, c + 1], [r + 1, c + 1], [r + 1, c]], values = corners.map(([r, c]) => losses[r * size + c] - level), crossed = [];
-        for (let k = 0; k < 4; k++) {
-          const [p, q] = [values[k], values[(k + 1) % 4]];
-          if (p < 0 === q < 0) continue;
-          const t = p / (p - q), [[r1, c1], [r2, c2]] = [corners[k], corners[(k + 1) % 4]];
-          crossed.push([X(c1 + t * (c2 - c1)), Y(r1 + t * (r2 - r1))]);
-        }
-        for (let k = 0; k + 1 < crossed.length; k += 2) { path.moveTo(...crossed[k]); path.lineTo(...crossed[k + 1]); }
-      }
-      return path;
-    });
+    const path = new Path2D(), { size, contours: ends } = map, X = c => left + c / (size - 1) * width, Y = r => (1 - r / (size - 1)) * height;
+    for (let i = 0; i < ends.length; i += 4) { path.moveTo(X(ends[i]), Y(ends[i + 1])); path.lineTo(X(ends[i + 2]), Y(ends[i + 3])); }
+    return path;
   }
   function shades() {
     const { size, losses } = map, small = element("canvas", { width: size, height: size }), context = small.getContext("2d"), image = context.createImageData(size, size);
@@ -158,7 +141,7 @@ function lossMap(place, move) {
       context.drawImage(cached.shade, left, 0, width, height);
       context.strokeStyle = color("outline");
       context.lineWidth = 1;
-      for (const path of cached.lines) context.stroke(path);
+      context.stroke(cached.lines);
       cross(context, X(frame.best.w), Y(frame.best.b));
     }
     for (const one of tried) { context.fillStyle = color("faint"); context.beginPath(); context.arc(X(one.w), Y(one.b), 3, 0, 7); context.fill(); }
@@ -293,7 +276,7 @@ screen("line", {
             : frame.error === "absolute" && since ? "Absolute error: every step is equally long, so it does not explode, but it zigzags." : "";
     }
     return {
-      draw(frame) {
+      *draw(frame) {
         const { settings } = play, { echo, start } = frame;
         // What was moved meanwhile is shown where it is now, not where it was.
         if (echo.points !== settings.points) frame.points = placed();
@@ -310,8 +293,10 @@ screen("line", {
         plot.draw(frame, { squares: settings.squares, least: settings.least });
         drawRows([{ name: "w", value: frame.w, grad: frame.dw, low: -frame.ranges.w, high: frame.ranges.w }, { name: "b", value: frame.b, grad: frame.db, low: -frame.ranges.b, high: frame.ranges.b }], "loss", "", ", over all points");
         words(frame);
+        yield;
         if (free()) askMap();
-        drawMap(frame, free() ? map : null, tries);
+        drawMap(now, free() ? map : null, tries);
+        yield;
         chart.draw({ series: [{ name: "loss", color: "ink", xs: frame.curve.steps, ys: frame.curve.losses }], lines: [{ name: "best possible", y: frame.best.loss }] });
       },
       status: () => (now ? `step ${now.since.toLocaleString("en-US")}  ·  loss ${short(now.loss)}` : ""),

@@ -168,13 +168,15 @@ function build(place, play) {
   }
 
   // --- drawing ----------------------------------------------------------------------------------------------------------------
-  function draw(given) {
+  function* draw(given) {
     frame = given;
     if (play.running && performance.now() - drawn < 50) return;  // twenty times a second is enough for eyes
     drawn = performance.now();
     keepEarlier(frame);
     drawLoss();  // canvases first: their size is known as long as nothing else has changed
+    yield;
     drawing.redraw();
+    yield;
     showSettings();
     showCell();
     showTen();

@@ -20,15 +20,21 @@ function pixels() {
   }
   return netPalette.pixels;
 }
-const planeCanvas = document.createElement("canvas");
+// All planes, one below the other, colored once for each set of planes and each look.
+const planeSheet = { canvas: document.createElement("canvas"), made: null, look: "" };
+function colorPlanes({ grid: n, planes, made }) {
+  const colors = pixels(), { canvas } = planeSheet, units = planes.length / (n * n);
+  if (planeSheet.made === made && planeSheet.look === netPalette.look) return canvas;
+  Object.assign(planeSheet, { made, look: netPalette.look });
+  Object.assign(canvas, { width: n, height: n * units });
+  const context = canvas.getContext("2d"), image = context.createImageData(n, n * units), words = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < planes.length; i++) words[i] = colors[planes[i] + 127];
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
 function drawPlane(context, frame, unit, x, y, size) {
-  const n = frame.grid, colors = pixels(), own = planeCanvas.getContext("2d");
-  if (planeCanvas.width !== n) planeCanvas.width = planeCanvas.height = n;
-  const image = own.createImageData(n, n), words = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < n * n; i++) words[i] = colors[frame.planes[unit * n * n + i] + 127];
-  own.putImageData(image, 0, 0);
   context.imageSmoothingEnabled = true;
-  context.drawImage(planeCanvas, x, y, size, size);
+  context.drawImage(colorPlanes(frame), 0, unit * frame.grid, frame.grid, frame.grid, x, y, size, size);
 }
 // A point: a disc for +1, a triangle for −1; filled if the network learns from it, an outline if it only tests; a cross on a wrong label.
 function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = false, wrong = false } = {}) {
@@ -510,13 +516,15 @@ screen("network", {
     const chart = lossChart(chartBox, { label: "loss by step" });
 
     return {
-      draw(given) {
+      *draw(given) {
         const steps = given.steps - (frame ?? given).steps;
         frame = given;
         follow(steps);
         net.redraw();  // pictures first: they ask for their sizes, which costs time once a text has changed
+        yield;
         plane.redraw();
         if (play.running && !play.settings.slow && performance.now() - said < 100) return;  // numbers that change faster cannot be read
+        yield;
         const { steps: xs, losses, vals } = frame.history, tests = frame.points.length > frame.trained;
         chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])] });
         said = performance.now();

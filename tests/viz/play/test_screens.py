@@ -91,6 +91,41 @@ def test_two_openings_are_the_same(opened: Open, name: str) -> None:
     assert losses[0] == losses[1]
 
 
+#: Counts the pictures (canvases) that are drawn in a frame of the browser; each begins by clearing all of itself.
+COUNT = """
+var pictures = 0, most = 0;
+{ const own = CanvasRenderingContext2D.prototype, clear = own.clearRect;
+  own.clearRect = function (...box) { most = Math.max(most, ++pictures); clear.apply(this, box); };
+  const next = () => { pictures = 0; requestAnimationFrame(next); };
+  requestAnimationFrame(next); }
+0"""
+
+#: Arithmetic that takes about 20 ms on the usual machine.
+SPIN = "(() => { let x = 1; for (let i = 0; i < 2.5e6; i++) x = Math.tanh(x + i); return x; })()"
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["line&tried=1", "network", "network&layers=8-8-8-8", "network&data=spiral&layers=8-8&speed=0", "names"],
+)
+def test_the_page_stays_free_while_it_trains(opened: Open, part: str) -> None:
+    """One picture at a time; and no task takes 50 ms, of CPU time and on a machine as fast as the usual one."""
+    browser = opened(part)
+    with browser.recording_tasks() as spun:  # the machine's own pace
+        for _ in range(3):
+            browser.evaluate(SPIN)
+    browser.evaluate(COUNT)
+    with browser.recording_tasks() as tasks:
+        browser.evaluate("start(); 0")
+        browser.wait_for("Number(document.body.dataset.step) >= 40", 60)
+        browser.evaluate("pause(); 0")
+        browser.wait_for("document.body.dataset.busy === ''", 30)
+    # In names, a text may change the size of a second one.
+    assert browser.evaluate("most") <= (2 if part == "names" else 1)
+    assert len(tasks) > 40
+    assert max(tasks) < max(50, 2.5 * max(spun))
+
+
 def test_tabs_keep_what_was_set(opened: Open) -> None:
     browser = opened(SCREENS[0], "&seed=7")
     for name in (*SCREENS[1:], SCREENS[0]):
