@@ -10,8 +10,9 @@ from pathlib import Path
 from gpt.cli import main as gpt
 from viz.play.page import play_page
 
-from . import notebook, site
+from . import live, notebook, site
 from .cells import load, load_all
+from .errors import LessonError
 from .runner import run_all
 
 __all__ = ["add_export", "add_site"]
@@ -32,13 +33,18 @@ def add_site(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``lessons site``."""
     command.set_defaults(run=_site)
     command.description = (
-        "Run every lesson and write pages with all results, for any browser, without a server or network. "
+        "Run every lesson and write pages with all results, for any browser, without a server or network. With --live "
+        "the cells of the pages can be changed and run; then a server is needed, such as that of --serve. "
         "Complete training takes minutes; --fast writes the same pages with less training."
     )
     command.epilog = "example: %(prog)s course; then open course/index.html"
     command.add_argument("folder", metavar="DIR", help="the folder; made if it does not exist")
     command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="only these lessons, such as 1 2 s1")
     command.add_argument("--fast", action="store_true", help="train less")
+    command.add_argument("--live", action="store_true", help="cells that run in the page; needs npm, and a server")
+    command.add_argument("--assets", type=Path, metavar="DIR", help="with --live: the packages, instead of npm")
+    command.add_argument("--serve", action="store_true", help="serve the folder to this computer; ends with Ctrl-C")
+    command.add_argument("--port", type=int, default=8000, help="with --serve: the port (default: %(default)s)")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -53,10 +59,16 @@ def _site(options: argparse.Namespace) -> None:
     course = [load(name) for name in options.only] or load_all()
     folder = Path(options.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if options.assets and not options.live:
+        raise LessonError("--assets is for pages whose cells run: give --live, too")
+    if options.live:
+        live.write_assets(folder, options.assets)
     written = []
     for lesson in course:
         start = time.monotonic()
-        written.append(site.write_lesson(lesson, run_all(lesson, fast=options.fast), course, folder))
+        shown = run_all(lesson, fast=options.fast)
+        data = live.page_data(lesson, shown, fast=options.fast) if options.live else ""
+        written.append(site.write_lesson(lesson, shown, course, folder, data))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
     if options.fast:
         play_page().save(folder / site.PLAYGROUND)  # without the compiled steps
@@ -64,3 +76,15 @@ def _site(options: argparse.Namespace) -> None:
         gpt(["play", "--out", str(folder / site.PLAYGROUND), "--no-open"])
     more = [*site.write_guide(folder), *site.write_errata(folder)]
     print(f"wrote {site.write_contents(written, folder, more)}")
+    if options.serve:
+        _serve(folder, options.port)
+
+
+def _serve(folder: Path, port: int) -> None:
+    try:
+        server = live.server(folder, port)
+    except (OSError, OverflowError) as error:
+        raise LessonError(f"port {port} cannot be used: {error}; give another one with --port") from None
+    with server:
+        print(f"open http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+        server.serve_forever()

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ __all__ = [
     "MOST_TEXT",
     "Session",
     "Shown",
+    "cut",
+    "execute",
     "mime_bundle",
     "page_in_frame",
     "picture",
@@ -61,13 +64,18 @@ class Session:
     def run(self, cell: Cell) -> Any:
         """Run a cell of code and return its result: None if it does not end in an expression."""
         # Line numbers are those of the file, so that tracebacks, inspect and the compiler's messages find the line.
-        tree = ast.parse("\n" * (cell.line - 1) + cell.source, str(self.lesson.path))
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, str(self.lesson.path), "exec"), self.namespace)
-        if last is None:
-            return None
-        assert isinstance(last, ast.Expr)
-        return eval(compile(ast.Expression(last.value), str(self.lesson.path), "eval"), self.namespace)
+        return execute("\n" * (cell.line - 1) + cell.source, str(self.lesson.path), self.namespace)
+
+
+def execute(source: str, name: str, namespace: dict[str, Any]) -> Any:
+    """Run code of a file and return the value of its last expression: None if it does not end in one."""
+    tree = ast.parse(source, name)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, name, "exec"), namespace)
+    if last is None:
+        return None
+    assert isinstance(last, ast.Expr)
+    return eval(compile(ast.Expression(last.value), name, "eval"), namespace)
 
 
 def _one_thread() -> None:
@@ -152,22 +160,27 @@ class Shown:
     Attributes:
         text: what it printed, cut after :data:`MOST_TEXT` characters.
         bundle: its result in every form, empty if there is none.
+        seconds: how long it took, with its pictures.
     """
 
     text: str
     bundle: dict[str, str]
+    seconds: float = 0.0
 
 
 def run_captured(session: Session, cell: Cell) -> Shown:
     """Run a cell and capture its output instead of printing it."""
-    printed = io.StringIO()
+    printed, start = io.StringIO(), time.process_time()
     with contextlib.redirect_stdout(printed):
         result = session.run(cell)
         bundle = {} if result is None else mime_bundle(result)
-    text = printed.getvalue()
-    if len(text) > MOST_TEXT:
-        text = f"{text[:MOST_TEXT]}\n… and {len(text) - MOST_TEXT:,} more characters\n"
-    return Shown(text, bundle)
+    return Shown(cut(printed.getvalue()), bundle, time.process_time() - start)
+
+
+def cut(text: str) -> str:
+    """Return what a cell has printed, without what is after :data:`MOST_TEXT` characters."""
+    more = len(text) - MOST_TEXT
+    return f"{text[:MOST_TEXT]}\n… and {more:,} more characters\n" if more > 0 else text
 
 
 def run_all(lesson: Lesson, *, fast: bool = False) -> list[Shown | None]:

@@ -50,7 +50,9 @@ _PLAY = re.compile(
 _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
 
 
-def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path) -> Written:
+def write_lesson(
+    lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path, live: str = ""
+) -> Written:
     """Write the page of a lesson, and the pages inside it.
 
     Args:
@@ -58,6 +60,7 @@ def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson]
         shown: the output of each of its cells.
         course: all lessons, for the links to the previous and the next one.
         folder: where to.
+        live: of :func:`lessons.live.page_data`, for a page whose cells run.
     """
     writer = _Writer(lesson, folder)
     body = "\n".join(writer.cell(i, shown[i]) for i in range(len(lesson.cells)))
@@ -69,7 +72,9 @@ def write_lesson(lesson: Lesson, shown: list[Shown | None], course: list[Lesson]
     for words, other in (("← {}", course[at - 1] if at else None), ("{} →", (*course, None)[at + 1])):
         if other is not None:
             around.append(f'<a href="{_page(other)}">{html.escape(words.format(other.title))}</a>')
-    page = _fill("lesson.html", lesson.title, BODY=body, AROUND=" ".join(around))
+    if live:
+        body += f'\n<script type="application/json" id="live">{live}</script>'
+    page = _fill("lesson.html", lesson.title, live=bool(live), BODY=body, AROUND=" ".join(around))
     write_atomically(folder / _page(lesson), page)
     drawn = (
         of_cell.bundle.get("image/svg+xml", "")
@@ -231,7 +236,10 @@ def _page(lesson: Lesson) -> str:
     return f"{lesson.path.stem}.html"
 
 
-def _fill(template: str, title: str, **parts: str) -> str:
-    read = {name: (FOLDER / "pages" / name).read_text(encoding="utf-8") for name in (template, "site.css", "site.js")}
-    top = head(title, read["site.css"], "; frame-src 'self'" if template == "lesson.html" else "")
-    return fill(read[template], {**parts, "HEAD": top, "SCRIPT": read["site.js"]})
+def _fill(template: str, title: str, *, live: bool = False, **parts: str) -> str:
+    def read(*names: str) -> str:
+        return "".join((FOLDER / "pages" / name).read_text(encoding="utf-8") for name in names)
+
+    frames = "; frame-src 'self'" if template == "lesson.html" else ""
+    top = head(title, read("site.css", *["live.css"] * live), frames + "; worker-src 'self'" * live)
+    return fill(read(template), {**parts, "HEAD": top, "SCRIPT": read("site.js", *["live.js"] * live)})

@@ -26,6 +26,7 @@ NEEDS = {
     "micrograd": ("micrograd", installed("micrograd")),
     "native": ("llvmlite", installed("llvmlite")),
     "node": ("Node", shutil.which("node") is not None),
+    "npm": ("npm", shutil.which("npm") is not None),
     "notebook": ("Jupyter", installed("nbclient", "nbformat", "ipykernel")),
     "pandas": ("pandas", installed("pandas")),
     "pure": ("graphviz-pure", any("graphviz-pure" in program.path for program in graphviz_program._installed())),

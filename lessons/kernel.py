@@ -1,0 +1,125 @@
+"""Run the cells of a lesson inside its page: ``pages/live_worker.js`` calls this in Pyodide, in a Worker.
+
+It needs nothing but the standard library, the ``graphviz`` package and what is here; :mod:`lessons.live` packs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import linecache
+import time
+import traceback
+from collections.abc import Callable
+
+from tinygrad_edu import Value
+from viz import draw
+from viz.errors import LayoutError
+from viz.rendering import graphviz_program
+
+from .cells import load
+from .output import to_html
+from .runner import MOST_TEXT, Session, Shown, cut, execute, mime_bundle
+
+__all__ = ["Kernel", "calibrate"]
+
+
+class Kernel:
+    """A lesson in its page: one namespace, until it is reset.
+
+    Args:
+        name: of the lesson, such as ``"3"``.
+        fast: whether the page was made with less training.
+        say: takes what a cell prints, as it prints it.
+        layout: Graphviz: takes DOT text, a format and an engine, returns the picture.
+    """
+
+    def __init__(
+        self, name: str, fast: bool, say: Callable[[str], None], layout: Callable[[str, str, str], str]
+    ) -> None:
+        self.lesson, self._fast, self._say = load(name), fast, say
+        graphviz_program.in_process = lambda *asked: _laid_out(layout, *asked)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that cells have defined."""
+        self._session = Session(self.lesson, fast=self._fast)
+
+    def warm_up(self) -> None:
+        """Load what the first picture needs; raises only KeyboardInterrupt."""
+        with contextlib.suppress(Exception):
+            draw(Value(1.0) * 2.0).svg()
+
+    def run(self, i: int, source: str) -> str:
+        """Run the text of the cell of number ``i``, from 0.
+
+        Returns JSON: ``html``, the whole output; ``error``, lines that say what went wrong, if anything did;
+        ``seconds``, how long it took.
+        """
+        name = f"cell-{i + 1}"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        printed = _Printed(self._say)
+        bundle: dict[str, str] = {}
+        error: list[str] = []
+        start = time.perf_counter()
+        try:
+            with contextlib.redirect_stdout(printed):
+                result = execute(source, name, self._session.namespace)
+                bundle = {} if result is None else mime_bundle(result)
+        except BaseException as raised:  # exit() and a stop end the cell, not Python
+            error = _lines(raised, name)
+        seconds = time.perf_counter() - start
+        html = to_html(i, Shown(cut(printed.getvalue()), bundle))
+        return json.dumps({"html": html, "error": error, "seconds": seconds})
+
+
+def calibrate() -> float:
+    """Return the seconds of a small computation on Values, the fastest of three: how fast Python is here."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        for _ in range(20):
+            x = y = Value(0.5)
+            for _ in range(100):
+                y = (y * x + 1.0).tanh()
+            y.backward()
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(3))
+
+
+class _Printed(io.StringIO):
+    """Keeps what is printed, and passes on the beginning of it at once."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say_it, self._said = say, 0
+
+    def write(self, text: str) -> int:
+        if self._said < MOST_TEXT:
+            self._said += len(text)
+            self._say_it(text)
+        return super().write(text)
+
+
+def _laid_out(layout: Callable[[str, str, str], str], source: str, format: str, engine: str) -> str:
+    try:
+        return layout(source, format, engine)
+    except Exception as error:  # of JavaScript
+        raise LayoutError(f"the graph could not be laid out: {str(error).splitlines()[0][:200]}") from None
+
+
+def _lines(error: BaseException, name: str) -> list[str]:
+    """Say what went wrong and where, short enough for a class."""
+    if isinstance(error, KeyboardInterrupt):
+        return ["stopped"]
+    words = str(error)
+    if isinstance(error, SyntaxError) and error.filename == name:
+        line, words = error.lineno or 1, error.msg
+    else:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("cell-")]
+        name, line = (frames[-1].filename, frames[-1].lineno or 1) if frames else (name, 1)
+    code = linecache.getline(name, line).strip()
+    where = f"line {line}" if not code else f"line {line}: {code}"
+    return [where, f"{type(error).__name__}{': ' if words else ''}{words}"]

@@ -1,0 +1,189 @@
+"""``lessons site --live``: what pages need to run their cells, and a server for them.
+
+Pyodide, which is Python as WebAssembly, and Graphviz come from npm: exactly these versions, whose files have these
+hashes. Nothing of them is part of this project. Pages that hold them must be served; any server of files will do. One
+that also sends :data:`HEADERS` lets a running cell be stopped without losing what it has computed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.util
+import io
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tinygrad_edu.files import write_atomically
+from viz.rendering.templates import script_json
+
+from .cells import FOLDER, Lesson
+from .errors import LessonError
+from .kernel import calibrate
+from .runner import Shown
+
+__all__ = ["HEADERS", "PACKAGES", "Package", "page_data", "server", "write_assets"]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of npm.
+
+    Attributes:
+        name, version: which.
+        integrity: the SHA-512 of its file, in base64, as npm itself writes it.
+        files: what is taken from it: the name in the package, and here.
+    """
+
+    name: str
+    version: str
+    integrity: str
+    files: dict[str, str]
+
+    @property
+    def file(self) -> str:
+        """The name of its file, as ``npm pack`` writes it."""
+        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
+
+
+PACKAGES = (
+    Package(
+        "pyodide",
+        "314.0.7",
+        "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A==",
+        {
+            "package/pyodide.mjs": "pyodide.mjs",
+            "package/pyodide.asm.mjs": "pyodide.asm.mjs",
+            "package/pyodide.asm.wasm": "pyodide.asm.wasm",
+            "package/python_stdlib.zip": "python_stdlib.zip",
+            "package/pyodide-lock.json": "pyodide-lock.json",
+            "package/package.json": "pyodide-package.json",  # names its license
+        },
+    ),
+    Package(
+        "@hpcc-js/wasm-graphviz",
+        "1.29.2",
+        "AkArBAZERT5OxH52/+kvCHB07cZ6ZNd9GnOvjw+S880bR88D6i27XfK6xj4dBhUDxNA2QPPMdgEcky3x4TJ3KA==",
+        {"package/dist/index.js": "graphviz.js", "package/LICENSE": "graphviz-LICENSE"},
+    ),
+)
+#: What a server should send with every file: then pages may share memory with their Worker.
+HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+
+_PARTS = ("tinygrad_edu", "viz", "gpt", "lessons")  # of this project, beside the graphviz package
+
+
+def write_assets(folder: Path, assets: Path | None = None) -> None:
+    """Write ``folder/live``: Pyodide, Graphviz, and the packages that lessons import.
+
+    The npm packages come from the folder ``assets``, as ``npm pack`` leaves them, or from npm itself.
+
+    Raises LessonError if there are none, or if one is not the file that it should be.
+    """
+    own = folder / "live"
+    own.mkdir(parents=True, exist_ok=True)
+    for package, content in zip(PACKAGES, _packed(assets), strict=True):
+        digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
+        if digest != package.integrity:
+            raise LessonError(
+                f"{package.file} is not used: expected the SHA-512 {package.integrity[:16]}…, got {digest[:16]}…"
+            )
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            for there, here in package.files.items():
+                member = archive.extractfile(there)
+                assert member is not None, "the hash is right"
+                write_atomically(own / here, member.read())
+    write_atomically(own / "packages.zip", _python())
+    write_atomically(own / "live_worker.js", (FOLDER / "pages" / "live_worker.js").read_text(encoding="utf-8"))
+
+
+def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> str:
+    """Return what ``live.js`` needs to know about a lesson, as JSON for a script element.
+
+    Args:
+        lesson: which.
+        shown: the output of each of its cells, with the time it took.
+        fast: whether they ran with less training.
+    """
+    seconds = [0.0 if of_cell is None else round(of_cell.seconds, 3) for of_cell in shown]
+    return script_json(
+        {
+            "lesson": lesson.name,
+            "fast": fast,
+            "seconds": seconds,
+            "reference": calibrate(),
+            "serve": "python3 run.py lesson site FOLDER --live --serve",
+        }
+    )
+
+
+def server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
+    """Return a server of a folder for this computer alone, with :data:`HEADERS`; port 0 takes any that is free."""
+    return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_Handler, directory=str(folder)))
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+    def end_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a class has many pages."""
+
+
+def _packed(assets: Path | None) -> Iterator[bytes]:
+    """Return the files of the npm packages."""
+    if assets is not None:
+        for package in PACKAGES:
+            path = assets / package.file
+            if not path.is_file():
+                raise LessonError(f"--assets: expected {package.file} in {assets}; npm pack {_spec(package)} makes it")
+            yield path.read_bytes()
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        files = " and ".join(_spec(package) for package in PACKAGES)
+        raise LessonError(f"--live needs npm, which comes with Node.js, or --assets DIR with {files} from npm pack")
+    with tempfile.TemporaryDirectory() as folder:
+        specs = [_spec(package) for package in PACKAGES]
+        command = [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", folder, *specs]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        if done.returncode:
+            why = done.stderr.strip().splitlines() or ["no reason given"]
+            raise LessonError(f"npm could not get {' and '.join(specs)}: {why[-1]}; is there a network?")
+        for package in PACKAGES:
+            yield (Path(folder) / package.file).read_bytes()
+
+
+def _spec(package: Package) -> str:
+    return f"{package.name}@{package.version}"
+
+
+def _python() -> bytes:
+    """Return a zip file of the Python packages; the same content gives the same file."""
+    found = importlib.util.find_spec("graphviz")
+    assert found is not None
+    assert found.origin is not None
+    roots = [*(FOLDER.parent / part for part in _PARTS), Path(found.origin).parent]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for root in roots:
+            for path in sorted(root.rglob("*")):
+                if path.suffix not in (".py", ".html", ".css", ".js", ".txt") or "__pycache__" in path.parts:
+                    continue
+                name = zipfile.ZipInfo(path.relative_to(root.parent).as_posix())
+                name.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(name, path.read_bytes())
+    return packed.getvalue()

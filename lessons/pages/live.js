@@ -1,0 +1,269 @@
+// Cells that run: an editor and buttons at each, and Python in a Worker (live_worker.js). Comes after site.js.
+(() => {
+  const data = JSON.parse(document.getElementById("live").textContent);
+  const make = (tag, settings = {}, ...inside) => {
+    const element = Object.assign(document.createElement(tag), settings);
+    element.append(...inside);
+    return element;
+  };
+  const button = (text, act, title = "") => make("button", { type: "button", textContent: text, onclick: act, title });
+  const span = seconds => seconds < 1 ? `${Math.round(1000 * seconds)} ms`
+    : seconds < 10 ? `${seconds.toFixed(1)} s` : seconds < 100 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+
+  // --- the bar at the foot of the page
+
+  const says = make("span", { className: "says" });
+  says.setAttribute("role", "status");
+  const stopper = button("Stop", () => stop());
+  stopper.hidden = true;
+  const bar = make("aside", { id: "python" }, says, stopper,
+    button("Reset page", () => resetPage(), "the page as it was, and a new Python"));
+  bar.setAttribute("aria-label", "Python");
+  document.body.append(bar);
+
+  if (location.protocol === "file:") {
+    says.textContent = `Cells run when this folder is served: ${data.serve}`;
+    bar.lastChild.remove();
+    return;
+  }
+
+  // --- Python
+
+  let worker, ready, interrupt, waiting, running, ratio = 0, since, hurry;
+
+  const launch = () => {
+    says.textContent = "Python is starting …";
+    interrupt = self.crossOriginIsolated ? new Uint8Array(new SharedArrayBuffer(1)) : undefined;
+    worker = new Worker("live/live_worker.js", { type: "module" });
+    worker.onmessage = ({ data: answer }) => {
+      if (answer.type === "said") running?.said(answer.text);
+      else waiting?.(answer);
+    };
+    worker.onerror = event => {
+      event.preventDefault();
+      waiting?.({ type: "failed", why: event.message || "a file of the folder live/ is missing" });
+    };
+    ready = ask({ type: "start", lesson: data.lesson, fast: data.fast, interrupt }).then(answer => {
+      if (answer.type === "failed") {
+        says.textContent = `Python does not start in this browser: ${answer.why}`;
+        return false;
+      }
+      ratio = answer.seconds / data.reference;
+      for (const cell of cells) cell.estimate();
+      idle();
+      return true;
+    });
+  };
+  const ask = message => new Promise(answer => {
+    waiting = found => { waiting = undefined; answer(found); };
+    worker.postMessage(message);
+  });
+  const idle = () => {
+    running = undefined;
+    stopper.hidden = true;
+    clearInterval(since);
+    clearTimeout(hurry);
+    says.textContent = "Python is ready. Change any cell, and run it: Shift+Enter.";
+  };
+
+  // One after another: each call waits for those before it; a stop empties the line.
+  let line = Promise.resolve(true), turn = 0;
+  const inTurn = work => {
+    const own = turn;
+    return line = line.then(async () => (await ready) && own === turn ? work() : false);
+  };
+  const execute = async (cell, type, words) => {
+    running = cell;
+    stopper.hidden = false;
+    const start = performance.now();
+    const tick = () => {
+      const passed = (performance.now() - start) / 1000;
+      says.textContent = `Python is running${passed < 1 ? "" : `: ${Math.round(passed)} s${cell.expected > 2 ? ` of about ${span(cell.expected)}` : ""}`} …`;
+    };
+    tick();
+    since = setInterval(tick, 500);
+    if (interrupt) interrupt[0] = 0;
+    const answer = await ask({ type, words });
+    idle();
+    return answer;
+  };
+  const stop = () => {
+    turn += 1;
+    if (!running) return;
+    if (interrupt) {
+      interrupt[0] = 2;  // Python looks at it between two instructions, and raises KeyboardInterrupt
+      hurry = setTimeout(restart, 2000);
+    } else restart();
+  };
+  const restart = () => {
+    worker.terminate();
+    for (const cell of cells) cell.forget();
+    const answer = waiting;
+    ready = new Promise(() => {});
+    answer?.({ type: "done", html: "", seconds: 0,
+      error: ["stopped", "Python had to be started again: the names of all cells are gone. Press Run all above."] });
+    launch();
+  };
+  const resetPage = () => {
+    turn += 1;
+    for (const cell of cells) cell.reset();
+    if (running) restart(); else inTurn(() => ask({ type: "reset" }));
+    for (const cell of cells) cell.forget();
+  };
+
+  // --- the editor: a textarea over its own text in color
+
+  const TOKEN = new RegExp("(#[^\\n]*)|((?:\\b[fFrRbBuU]{1,2})?(?:\"\"\"[^]*?(?:\"\"\"|$)|'''[^]*?(?:'''|$)|\"(?:\\\\.|[^\"\\\\\\n])*\"?|'(?:\\\\.|[^'\\\\\\n])*'?))|"
+    + "\\b(False|None|True|and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|nonlocal|not|or|pass|raise|return|try|while|with|yield)\\b", "g");
+  const colored = text => {
+    const parts = new DocumentFragment();
+    let done = 0;
+    for (const found of text.matchAll(TOKEN)) {
+      const tag = found[1] ? "i" : found[2] ? "span" : "b";
+      parts.append(text.slice(done, found.index), make(tag, { textContent: found[0] }));
+      done = found.index + found[0].length;
+    }
+    parts.append(text.slice(done) + (text.endsWith("\n") || !text ? " " : ""));
+    return parts;
+  };
+  const memory = {  // what was typed, until it is reset
+    name: i => `live ${location.pathname} ${i}`,
+    read(i) { try { return JSON.parse(localStorage.getItem(this.name(i))); } catch { return null; } },
+    write(i, was, now) {
+      try {
+        if (was === now) localStorage.removeItem(this.name(i));
+        else localStorage.setItem(this.name(i), JSON.stringify([was, now]));
+      } catch { /* a browser that keeps nothing */ }
+    },
+  };
+
+  class Cell {
+    constructor(root) {
+      this.root = root;
+      this.i = Number(root.id.slice(5)) - 1;
+      this.kind = root.classList.contains("check") ? "check" : root.classList.contains("solution") ? "solution" : "cell";
+      this.expected = 0;
+      const block = root.querySelector(".code"), pre = block.querySelector("pre");
+      this.code = pre.querySelector("code");
+      this.was = this.code.textContent;
+      this.html = this.code.innerHTML;
+      this.before = [...root.children].filter(child => child !== block && child.tagName !== "SUMMARY");
+      this.area = make("textarea", { value: this.was, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off", rows: 1 });
+      this.area.setAttribute("aria-label", "code; Shift+Enter runs it, Escape and then Tab leaves it");
+      this.area.setAttribute("autocorrect", "off");
+      pre.removeAttribute("tabindex");
+      const stack = make("div", { className: "edit" });
+      pre.before(stack);
+      stack.append(pre, this.area);
+      this.area.oninput = () => this.changed();
+      this.area.onkeydown = event => this.key(event);
+      this.undo = button("Reset", () => this.reset(), "the cell as it was");
+      this.state = make("small", { className: "state" });
+      const copy = block.querySelector("button");
+      this.tools = make("div", { className: "tools" }, button("Run", () => this.run(), "Shift+Enter"),
+        button("Run all above", () => runAbove(this), "every cell before this one, in order"), this.undo, copy, this.state);
+      this.out = make("div", { className: "live" });
+      block.after(this.tools, this.out);
+      const kept = memory.read(this.i);
+      if (kept?.[0] === this.was) this.area.value = kept[1];
+      this.changed();
+    }
+
+    changed() {
+      const edited = this.area.value !== this.was;
+      if (edited) this.code.replaceChildren(colored(this.area.value)); else this.code.innerHTML = this.html;
+      this.undo.hidden = !edited;
+      memory.write(this.i, this.was, this.area.value);
+      this.estimate();
+    }
+
+    key(event) {
+      const { area } = this, insert = text => document.execCommand("insertText", false, text);  // it can be undone
+      if (event.key === "Enter" && (event.shiftKey || event.ctrlKey || event.metaKey)) {
+        event.preventDefault();
+        this.run();
+        if (event.shiftKey) cells[cells.indexOf(this) + 1]?.focus();
+      } else if (event.key === "Enter") {
+        event.preventDefault();
+        const before = area.value.slice(0, area.selectionStart).split("\n").at(-1);
+        insert("\n" + before.match(/^ */)[0] + (/:\s*(#.*)?$/.test(before) ? "    " : ""));
+      } else if (event.key === "Tab" && !event.shiftKey && !this.leaving) {
+        event.preventDefault();
+        insert("    ");
+      }
+      this.leaving = event.key === "Escape";
+    }
+
+    focus() { if (this.area.checkVisibility?.() ?? true) this.area.focus(); }
+
+    estimate() {
+      this.expected = ratio * data.seconds[this.i];
+      if (!this.ran) this.state.textContent = this.expected > 2 ? `takes about ${span(this.expected)} here` : "";
+    }
+
+    said(text) {
+      if (!this.printed) this.out.replaceChildren(this.printed = make("pre", { className: "out" }));
+      this.printed.append(text);
+    }
+
+    // Whether it ran to its end.
+    run() {
+      this.state.textContent = "waits …";
+      return inTurn(async () => {
+        for (const child of this.before) child.hidden = true;
+        this.printed = undefined;
+        this.out.replaceChildren();
+        this.state.textContent = "runs …";
+        const answer = await execute(this, "run", [this.i, this.area.value]);
+        this.ran = true;
+        this.show(answer.type === "failed" ? { html: "", error: ["stopped", answer.why], seconds: 0 } : answer);
+        return answer.type !== "failed" && !answer.error.length;
+      });
+    }
+
+    show({ html, error, seconds }) {
+      this.out.replaceChildren(document.createRange().createContextualFragment(html));
+      for (const frame of this.out.querySelectorAll("iframe"))
+        frame.addEventListener("load", () => { if (root.dataset.theme) paint(root.dataset.theme); });
+      const failed = error.length > 0;
+      if (failed) {
+        const above = cells.slice(0, cells.indexOf(this)).some(cell => cell.kind === "cell" && !cell.ran);
+        const hint = error[1]?.startsWith("NameError") && above ? ["Cells above have not run yet: press Run all above."] : [];
+        this.out.append(make("pre", { className: "out wrong", textContent: [...error, ...hint].join("\n") }));
+      }
+      this.state.textContent = failed ? "" : this.kind === "check" ? "confirmed" : `took ${span(seconds)}`;
+      if (failed && this.root.tagName === "DETAILS") this.root.open = true;
+    }
+
+    forget() {
+      this.ran = false;
+      this.estimate();
+    }
+
+    reset() {
+      this.area.value = this.was;
+      this.changed();
+      this.out.replaceChildren();
+      for (const child of this.before) child.hidden = false;
+      this.forget();
+    }
+  }
+
+  // Checks run, too, since later cells may use their names; one that fails is shown, and ends nothing.
+  const runAbove = async last => {
+    turn += 1;
+    const above = cells.slice(0, cells.indexOf(last)).filter(cell => cell.kind !== "solution");
+    for (const cell of above) {
+      const own = turn;
+      if (!await cell.run() && cell.kind === "cell") {
+        if (own === turn) cell.root.scrollIntoView({ block: "center" });
+        break;
+      }
+    }
+    for (const cell of above) if (!cell.ran) cell.estimate();
+  };
+
+  const cells = [...document.querySelectorAll("section.cell, details.check, details.solution")]
+    .filter(root => /^cell-\d+$/.test(root.id)).map(root => new Cell(root));
+  launch();
+})();

@@ -1,0 +1,329 @@
+"""Cells that run in the page: Python in a browser shows what the page shows, and can be stopped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import io
+import json
+import re
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lessons import live
+from lessons.cells import load
+from lessons.cli import main
+from lessons.errors import LessonError
+from lessons.kernel import Kernel
+from tests.viz.browser import Browser
+from viz.rendering import graphviz_program
+
+SAYS = "document.querySelector('#python .says').textContent"
+READY = f"{SAYS}.includes('is ready')"
+
+
+# --- without a browser ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Return a kernel's ``run`` for lesson 1, with parsed answers; ``said`` in it is what was printed."""
+    monkeypatch.setattr(graphviz_program, "in_process", None)
+    said: list[str] = []
+    made = Kernel("1", True, said.append, lambda source, format, engine: '<svg width="9pt"></svg>')
+
+    def run(source: str, i: int = 0) -> Any:
+        return json.loads(made.run(i, source))
+
+    run.said = said  # type: ignore[attr-defined]
+    run.kernel = made  # type: ignore[attr-defined]
+    yield run
+    graphviz_program.in_process = None
+
+
+def test_a_kernel_shows_what_is_printed_at_once_and_the_result_as_the_page_does(kernel: Any) -> None:
+    answer = kernel("x = 3\nprint('<three>')\nx * 2")
+    assert answer["html"] == '<pre class="out" tabindex="0">&lt;three&gt;</pre><pre class="out" tabindex="0">6</pre>'
+    assert (answer["error"], "".join(kernel.said)) == ([], "<three>\n")
+    assert "<svg" in kernel("import viz\nfrom tinygrad_edu import Value\nviz.draw(Value(2.0))")["html"]
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("a = 1\nb = a + c", ["line 2: b = a + c", "NameError: name 'c' is not defined"]),
+        ("def f():\n    return 1 / 0\n\n\nf()", ["line 2: return 1 / 0", "ZeroDivisionError: division by zero"]),
+        ("raise KeyboardInterrupt", ["stopped"]),
+        ("exit(3)", ["line 1: exit(3)", "SystemExit: 3"]),
+        ("'''", ["line 1: '''", "SyntaxError: unterminated triple-quoted string literal (detected at line 1)"]),
+        ("x = (", ["line 1: x = (", "SyntaxError: '(' was never closed"]),
+    ],
+)
+def test_an_error_is_the_line_and_the_reason(kernel: Any, source: str, lines: list[str]) -> None:
+    assert kernel(source)["error"] == lines
+
+
+def test_what_was_printed_before_an_error_stays_and_much_of_it_is_cut(kernel: Any) -> None:
+    assert "before" in kernel("print('before')\n1 / 0")["html"]
+    answer = kernel("for i in range(100_000):\n    print(i)")
+    assert "more characters" in answer["html"]
+    assert len(answer["html"]) < 21_000
+    assert sum(map(len, kernel.said)) < 21_000
+
+
+def test_a_reset_forgets_all_names(kernel: Any) -> None:
+    kernel("x = 3")
+    kernel.kernel.reset()
+    assert kernel("x")["error"][1] == "NameError: name 'x' is not defined"
+    assert kernel("FAST")["html"] == '<pre class="out" tabindex="0">True</pre>'
+
+
+def test_without_npm_and_folder_one_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main(["site", str(tmp_path), "--live"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--live needs npm, which comes with Node.js, or --assets DIR with pyodide@" in said
+
+
+def test_only_packages_with_the_right_hash_are_used(tmp_path: Path) -> None:
+    with pytest.raises(LessonError, match=re.escape(f"expected pyodide-{live.PACKAGES[0].version}.tgz in")):
+        live.write_assets(tmp_path / "site", tmp_path)
+    (tmp_path / live.PACKAGES[0].file).write_bytes(b"another")
+    with pytest.raises(LessonError, match=r"is not used: expected the SHA-512 0YvXxEhf"):
+        live.write_assets(tmp_path / "site", tmp_path)
+    assert not list((tmp_path / "site" / "live").iterdir())
+
+
+def test_a_folder_with_the_packages_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = []
+    for package in live.PACKAGES:
+        with tarfile.open(tmp_path / package.file, "w:gz") as archive:
+            for name in package.files:
+                archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+        digest = base64.b64encode(hashlib.sha512((tmp_path / package.file).read_bytes()).digest()).decode()
+        packages.append(live.Package(package.name, package.version, digest, package.files))
+    monkeypatch.setattr(live, "PACKAGES", packages)
+    live.write_assets(tmp_path / "site", tmp_path)
+    written = {path.name for path in (tmp_path / "site" / "live").iterdir()}
+    assert written >= {"pyodide.mjs", "pyodide.asm.wasm", "graphviz.js", "packages.zip", "live_worker.js"}
+
+
+def test_a_served_file_may_share_memory_and_is_for_this_computer_alone(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("hello", encoding="utf-8")
+    with serving(live.server(tmp_path)) as address:
+        assert address.startswith("http://127.0.0.1:")
+        connection = http.client.HTTPConnection(address[7:-1])
+        connection.request("GET", "/page.html")
+        answer = connection.getresponse()
+        assert answer.read() == b"hello"
+        assert {name: answer.headers[name] for name in live.HEADERS} == live.HEADERS
+        connection.close()
+
+
+def test_pages_without_live_load_nothing(tmp_path: Path) -> None:
+    assert main(["site", str(tmp_path), "--fast", "--only", "1"]) == 0
+    page = (tmp_path / "01_expression.html").read_text(encoding="utf-8")
+    assert "worker-src" not in page
+    assert 'id="live"' not in page
+    assert not (tmp_path / "live").exists()
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+
+class serving:
+    """Serve in a thread; gives the address."""
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self.server = server
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}/"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with what npm has."""
+    folder = tmp_path_factory.mktemp("live")
+    try:
+        live.write_assets(folder)
+    except LessonError as error:
+        if "network" not in str(error):
+            raise
+        pytest.skip("npm reaches no registry")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(npm: Path) -> Path:
+    write_pages(npm, "1", "2")
+    return npm
+
+
+def write_pages(folder: Path, *names: str) -> None:
+    from lessons import site
+    from lessons.runner import run_all
+
+    course = [load(name) for name in names]
+    for lesson in course:
+        shown = run_all(lesson, fast=True)
+        site.write_lesson(lesson, shown, course, folder, live.page_data(lesson, shown, fast=True))
+
+
+def type_into(browser: Browser, cell: str, code: str) -> None:
+    browser.evaluate(f"document.querySelector('#{cell} textarea').select()")
+    browser.evaluate(f"document.querySelector('#{cell} textarea').focus()")
+    browser.type(code)
+
+
+def press(browser: Browser, cell: str, word: str) -> None:
+    pressed = browser.evaluate(
+        f"(() => {{ const found = [...document.querySelectorAll('#{cell} .tools button')]"
+        f".find(button => button.textContent === {word!r} && !button.hidden); found?.click(); return !!found; }})()"
+    )
+    assert pressed, f"{cell} has no button {word}"
+
+
+def output(browser: Browser, cell: str) -> str:
+    return str(browser.evaluate(f"document.querySelector('#{cell} .live').innerText"))
+
+
+def wait_until_done(browser: Browser, cell: str, seconds: float = 60) -> None:
+    state = f"document.querySelector('#{cell} .state').textContent"
+    browser.wait_for(f"!['waits …', 'runs …'].includes({state}) && {READY}", seconds)
+
+
+@pytest.fixture
+def lesson(npm: Path, pages: Path, browser: Browser) -> Iterator[Browser]:
+    """Open lesson 1, served with the headers, and wait for Python."""
+    with serving(live.server(pages)) as address:
+        browser.open(f"{address}01_expression.html")
+        browser.evaluate("localStorage.clear()")
+        browser.wait_for(READY, 120)
+        yield browser
+        browser.evaluate("localStorage.clear()")
+        assert browser.console == []
+
+
+#: What a cell shows, in words: of a picture and a page those in it, since its own Graphviz places them elsewhere.
+WORDS = """(elements => elements.map(element => {
+  const copy = element.cloneNode(true);
+  for (const frame of copy.querySelectorAll("iframe")) frame.replaceWith(frame.title);
+  for (const other of copy.querySelectorAll("style, script, title, figcaption, summary")) other.remove();
+  return copy.textContent.match(/\\S+/g) ?? [];
+}).flat().sort().join(" "))"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [str(n) for n in range(1, 6)])
+def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: Browser, name: str) -> None:
+    write_pages(npm, name)
+    with serving(live.server(npm)) as address:
+        browser.open(f"{address}{load(name).path.stem}.html")
+        browser.wait_for(READY, 120)
+        cells = browser.evaluate("[...document.querySelectorAll('.tools')].map(tools => tools.parentElement.id)")
+        for cell in cells:
+            own = f"document.getElementById('{cell}')"
+            shown = browser.evaluate(
+                f"{WORDS}([...{own}.children].filter(x => !x.matches('.code, .tools, .live, summary')))"
+            )
+            press(browser, cell, "Run")
+            wait_until_done(browser, cell, 300)
+            assert browser.evaluate(f"{WORDS}([{own}.querySelector('.live')])") == shown, cell
+        assert len(cells) > 15
+        assert browser.console == []
+
+
+def test_an_edited_cell_runs_and_is_reset(lesson: Browser) -> None:
+    press(lesson, "cell-5", "Run all above")
+    lesson.wait_for("document.querySelector('#cell-4 .state').textContent.startsWith('took')", 60)
+    type_into(lesson, "cell-5", "expression(1.0, 2.0, 3.0, 4.0)")
+    lesson.call(
+        "Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13, modifiers=2
+    )
+    wait_until_done(lesson, "cell-5")
+    assert output(lesson, "cell-5").strip() == "20.0"
+    press(lesson, "cell-5", "Reset")
+    assert output(lesson, "cell-5") == ""
+    assert "-8.0" in lesson.evaluate("document.querySelector('#cell-5').innerText")
+    assert lesson.evaluate("document.querySelector('#cell-5 textarea').value") == "expression(2.0, -3.0, 10.0, -2.0)"
+
+
+def test_a_cell_before_its_time_says_what_to_press(lesson: Browser) -> None:
+    press(lesson, "cell-5", "Run")
+    wait_until_done(lesson, "cell-5")
+    assert "NameError: name 'expression' is not defined" in output(lesson, "cell-5")
+    assert "press Run all above" in output(lesson, "cell-5")
+
+
+def test_an_endless_loop_is_stopped_and_nothing_is_lost(lesson: Browser) -> None:
+    type_into(lesson, "cell-2", "kept = 7\nprint('begun')\nwhile True:\n    pass")
+    press(lesson, "cell-2", "Run")
+    lesson.wait_for("document.querySelector('#cell-2 .live').innerText.includes('begun')", 60)
+    lesson.evaluate("document.querySelector('#python button').click()")
+    wait_until_done(lesson, "cell-2")
+    assert output(lesson, "cell-2").split() == ["begun", "stopped"]
+    type_into(lesson, "cell-4", "kept")
+    press(lesson, "cell-4", "Run")
+    wait_until_done(lesson, "cell-4")
+    assert output(lesson, "cell-4").strip() == "7"
+
+
+class Plain(SimpleHTTPRequestHandler):
+    """Any static host: without the headers."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_on_any_host_a_loop_is_stopped_by_a_new_python_which_says_so(npm: Path, pages: Path, browser: Browser) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *words: Plain(*words, directory=str(pages)))
+    with serving(server) as address:
+        browser.open(f"{address}01_expression.html")
+        browser.evaluate("localStorage.clear()")
+        browser.wait_for(READY, 120)
+        assert not browser.evaluate("crossOriginIsolated")
+        type_into(browser, "cell-2", "while True: pass")
+        press(browser, "cell-2", "Run")
+        browser.wait_for(f"{SAYS}.includes('running')")
+        browser.evaluate("document.querySelector('#python button').click()")
+        browser.wait_for(READY, 120)
+        assert "the names of all cells are gone. Press Run all above" in output(browser, "cell-2")
+        press(browser, "cell-2", "Reset")
+        press(browser, "cell-7", "Run all above")
+        browser.wait_for("document.querySelector('#cell-5 .live').innerText.trim() === '-8.0'", 60)
+        assert browser.console == []
+
+
+def test_what_was_typed_is_there_after_a_reload_until_the_page_is_reset(lesson: Browser) -> None:
+    type_into(lesson, "cell-5", "# mine")
+    lesson.call("Page.reload")
+    lesson.wait_for(f"document.readyState === 'complete' && {READY}", 120)
+    assert lesson.evaluate("document.querySelector('#cell-5 textarea').value") == "# mine"
+    lesson.evaluate("document.querySelector('#python button:last-child').click()")
+    assert lesson.evaluate("document.querySelector('#cell-5 textarea').value").startswith("expression(")
+    assert lesson.evaluate("localStorage.length") == 0
+
+
+def test_from_disk_the_page_says_how_its_cells_run(npm: Path, pages: Path, browser: Browser) -> None:
+    browser.open((pages / "01_expression.html").as_uri())
+    assert "Cells run when this folder is served" in browser.evaluate(SAYS)
+    assert browser.evaluate("document.querySelectorAll('textarea').length") == 0
+    assert browser.console == []
