@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.rendering.templates import script_json
 
@@ -33,6 +34,7 @@ from .runner import Shown
 __all__ = ["HEADERS", "PACKAGES", "Package", "page_data", "server", "write_assets"]
 
 
+@brief
 @dataclass(frozen=True)
 class Package:
     """A package of npm.

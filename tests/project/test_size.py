@@ -15,7 +15,7 @@ BUDGET = {
     "gpt": 11_210,
     "viz": 15_230,  # without the playground
     "viz/play": 7_400,
-    "lessons": 7_800,  # with the playground in each lesson, and cells that run in the browser
+    "lessons": 8_700,  # with the playground in each lesson, and cells that run in the browser
     "lessons/supplements": 3_290,
 }
 
