@@ -16,7 +16,7 @@ BUDGET = {
     "viz": 15_230,  # without the playground
     "viz/play": 7_400,
     "lessons": 8_700,  # with the playground in each lesson, and cells that run in the browser
-    "lessons/supplements": 3_290,
+    "lessons/supplements": 3_902,
 }
 
 
