@@ -1,4 +1,5 @@
-// A network that tells two kinds of points apart, scalar by scalar. Between two steps the pass through the newest batch is
+// A network that tells two or three kinds of points apart, scalar by scalar: two by one output from −1 to 1 and its squared
+// error, three by a score for each and cross-entropy. Between two steps the pass through the newest batch is
 // done already: every number and gradient that is shown belongs to the weights that are shown.
 const GRID = 40;  // points along each side of a plane
 const REACH = 1.3;  // a plane goes from −REACH to REACH
@@ -26,20 +27,26 @@ const SHAPES = {
     const along = 0.05 + 0.95 * Math.floor(i / 2) / (count / 2), angle = 3.5 * Math.PI * along + (i % 2) * Math.PI;
     return [along * Math.sin(angle), along * Math.cos(angle), i % 2 ? 1 : -1];
   },
+  arms(chance, i, count) {
+    const along = 0.05 + 0.95 * Math.floor(i / 3) / (count / 3), angle = 4.5 * along + (i % 3) * 2 * Math.PI / 3;
+    return [along * Math.sin(angle), along * Math.cos(angle), i % 3];
+  },
 };
+const KINDS = ["blue", "orange", "green"];  // of labels 0, 1, 2; where there are two, labels are 1 and −1
+const hasThree = ({ data, own }) => data === "arms" || (data === "own" && own.includes("*"));
 function pointsOf({ data, own, count, noise, wrong, test, seed }) {
-  const chance = new Chance(BigInt(seed)), size = Number(count), thousandths = x => Math.round(x * 1000) / 1000;
-  let points = data === "own" ? painted(own) : Array.from({ length: size }, (_, i) => SHAPES[data](chance, i, size));
+  const chance = new Chance(BigInt(seed)), size = Number(count), three = hasThree({ data, own }), thousandths = x => Math.round(x * 1000) / 1000;
+  let points = data === "own" ? painted(own, three) : Array.from({ length: size }, (_, i) => SHAPES[data](chance, i, size));
   if (data !== "own") points = points.map(([x, y, label]) => [x + noise * chance.gauss(), y + noise * chance.gauss(), label]);
   points = chance.shuffle(points.map(([x, y, label]) => [thousandths(x), thousandths(y), label]));
   const tests = Math.min(Math.round(points.length * test), Math.max(0, points.length - 2));
   const split = [points.slice(tests), points.slice(0, tests)];
   const turned = data === "own" ? [] : chance.sample([...split[0].keys()], Math.min(wrong, split[0].length));
-  for (const i of turned) split[0][i][2] *= -1;
+  for (const i of turned) split[0][i][2] = three ? (split[0][i][2] + 1) % 3 : -split[0][i][2];
   return [...split, turned];
 }
-// Painted points in the address: two letters for each coordinate, + or − for the kind.
-const painted = text => [...text.matchAll(/([0-9a-z]{2})([0-9a-z]{2})([+-])/g)].map(([, x, y, sign]) => [...[x, y].map(t => (parseInt(t, 36) - 648) / 500), sign === "+" ? 1 : -1]);
+// Painted points in the address: two letters for each coordinate, then + for blue, − for orange, * for green.
+const painted = (text, three) => [...text.matchAll(/([0-9a-z]{2})([0-9a-z]{2})([+*-])/g)].map(([, x, y, kind]) => [...[x, y].map(t => (parseInt(t, 36) - 648) / 500), three ? "+-*".indexOf(kind) : kind === "+" ? 1 : -1]);
 
 MODELS.network = class {
   constructor(settings) {
@@ -49,10 +56,11 @@ MODELS.network = class {
     const sizes = layers === "0" ? [] : layers.split("-").map(Number);
     [this.train, this.test, this.wrong] = pointsOf(settings);
     this.points = [...this.train, ...this.test];
+    this.three = hasThree(settings);
     this.flat = Float64Array.from(this.points.flat());
     this.batch = Math.min(settings.batch, this.train.length);
     const tape = this.tape = new Tape();
-    this.mlp = new MLP(tape, 2, [...sizes, 1], { activation, last: "tanh", chance: new Chance(number) });
+    this.mlp = new MLP(tape, 2, [...sizes, this.three ? 3 : 1], { activation, last: this.three ? "linear" : "tanh", chance: new Chance(number) });
     this.nameParameters(sizes);
     const parameters = this.parameters = Int32Array.from(this.mlp.parameters());
     this.optimizer = optimizer === "adam" ? new AdamW(tape, [...parameters], settings.rate, { weightDecay: settings.decay })
@@ -66,9 +74,9 @@ MODELS.network = class {
     this.copies = tape.repeat(this.example.start, this.batch, (name, k) => name.replace("[0]", `[${k}]`));
     const each = node => Array.from({ length: this.batch }, (_, k) => node + k * this.copies.stride);
     this.dropout.factors = each(0).flatMap(moved => this.dropout.factors.map(factor => factor + moved));
-    this.root = tape.named(tape.mean(each(this.example.square)), "L");
+    this.root = tape.named(tape.mean(each(this.example.loss)), "L");
     this.probe = this.pointOnTape("", new Dropout(tape, 0));  // points more, to ask what the network says anywhere
-    tape.named(this.probe.square, "L here");
+    tape.named(this.probe.loss, "L here");
     this.probes = tape.repeat(this.probe.start, GRID);
     this.dropout.chance = new Chance(number + 2n);  // the draws while the graph was made do not count
     this.dropout.draw();
@@ -78,7 +86,7 @@ MODELS.network = class {
     this.measure();
   }
   nameParameters(sizes) {
-    this.names = sizes.map((n, l) => Array.from({ length: n }, (_, u) => unitName(l, u))).concat([["out"]]);
+    this.names = sizes.map((n, l) => Array.from({ length: n }, (_, u) => unitName(l, u))).concat([this.three ? KINDS : ["out"]]);
     const sources = [["x₁", "x₂"], ...this.names];
     this.mlp.layers.forEach((layer, l) => layer.neurons.forEach((neuron, u) => {
       neuron.w.forEach((w, i) => this.tape.named(w, `w(${sources[l][i]}→${this.names[l][u]})`));
@@ -88,21 +96,27 @@ MODELS.network = class {
   // The graph of one point: its coordinates, its target and every unit.
   pointOnTape(mark, dropout) {
     const { tape, mlp } = this, start = tape.length, x = ["x₁", "x₂"].map(name => tape.named(tape.number(0), name + mark));
-    const target = tape.named(tape.number(1), `target${mark}`), units = [], totals = [];
+    const targets = (this.three ? KINDS.map(kind => `is ${kind}`) : ["target"]).map(name => tape.named(tape.number(1), name + mark)), units = [], totals = [];
     const note = layer => layer.neurons.forEach((neuron, u) => {
       units.push(tape.named(neuron.out, `${this.names[mlp.layers.indexOf(layer)][u]}${mark}`));
       totals.push(neuron.total);
     });
     let l = 0;
-    const [out] = mlp.forward(x, outs => { note(mlp.layers[l++]); return dropout.forward(outs); });
+    const outs = mlp.forward(x, outs => { note(mlp.layers[l++]); return dropout.forward(outs); });
     note(mlp.layers[l]);
-    return { start, units, totals, out, square: tape.pow(tape.sub(out, target), tape.number(2)) };
+    const loss = this.three ? this.surprise(outs, targets) : tape.pow(tape.sub(outs[0], targets[0]), tape.number(2));
+    return { start, units, totals, loss };
   }
-  put({ start }, moved, point, from = this.flat) {  // the first three numbers of a point on the tape
-    const { data } = this.tape, to = start + moved;
+  surprise(scores, targets) {  // cross-entropy; a target is 1 for the right kind and 0 for the others, so that one graph is for all
+    const { tape } = this, shifted = tape.shifted(scores);
+    return tape.sub(tape.log(tape.sum(shifted.map(x => tape.exp(x)))), tape.dot(shifted, targets));
+  }
+  put({ start }, moved, point, from = this.flat) {  // the first numbers of a point on the tape: where it is, and its label
+    const { data } = this.tape, to = start + moved, label = from[3 * point + 2];
     data[to] = from[3 * point];
     data[to + 1] = from[3 * point + 1];
-    data[to + 2] = from[3 * point + 2];
+    if (!this.three) data[to + 2] = label;
+    else for (let kind = 0; kind < 3; kind++) data[to + 2 + kind] = kind === label ? 1 : 0;
   }
   // The next batch, in Python's order: all points in an order of their own, then again in another.
   take() {
@@ -127,9 +141,9 @@ MODELS.network = class {
   }
   // The losses over all points, without dropout.
   measure() {
-    const { tape: { data }, probe: { square }, points, train, flat } = this;
+    const { tape: { data }, probe: { loss }, points, train, flat } = this;
     let sum = 0, rest = 0;
-    this.everywhere(points.length, flat, (n, moved) => { n < train.length ? (sum += data[square + moved]) : (rest += data[square + moved]); });
+    this.everywhere(points.length, flat, (n, moved) => { n < train.length ? (sum += data[loss + moved]) : (rest += data[loss + moved]); });
     this.loss = sum / train.length;
     this.val = this.test.length ? rest / this.test.length : undefined;
   }
@@ -208,10 +222,10 @@ MODELS.network = class {
   // A neuron is explained at the ringed point, as if the loss were this point's alone; weights and L with the batch.
   ask({ ref }) {
     const { tape, probe, batch, train } = this;
-    const here = ref >= probe.start && ref <= probe.square;
+    const here = ref >= probe.start && ref <= probe.loss;
     if (here) this.ring();
     const told = here ? this.alone(() => tape.explain(ref)) : tape.explain(ref);
-    const about = here ? "All numbers are about the ringed point; gradients are those of L here, its own squared error."
+    const about = here ? "All numbers are about the ringed point; gradients are those of L here, its own loss."
       : `[0], [1], … are the points of the newest batch, ${batch} in all; L is their mean loss, and every gradient is that of L. The loss below the page is the mean over all ${train.length} points to learn from.`;
     told.more = [told.more, about].filter(Boolean).join(" ");
     return told;
@@ -222,33 +236,37 @@ MODELS.network = class {
     return at;
   }
   alone(found) {
-    this.tape.backward(this.probe.square);
+    this.tape.backward(this.probe.loss);
     try { return found(); } finally { this.pass(); }
   }
 
   // --- what the page draws ------------------------------------------------------------------------------------------------
   planes() {  // of every unit, from −127 to 127; `scales` is the number that 127 stands for
     const { tape, probe } = this, { data } = tape, { units } = probe, cells = GRID * GRID;
-    const found = new Float32Array(units.length * cells), scales = new Float64Array(units.length).fill(1);
+    const found = new Float32Array(units.length * cells), scales = new Float64Array(units.length).fill(1), outs = units.slice(-3);
+    const likeliest = this.three ? new Uint8Array(cells) : null;  // 64 · kind + its probability, from 1/3 to 1, as 0 … 63
     this.everywhere(cells, CELLS, (cell, moved) => {
       for (let u = 0; u < units.length; u++) {
         const out = found[u * cells + cell] = data[units[u] + moved];
         if (Math.abs(out) > scales[u]) scales[u] = Math.abs(out);
       }
+      if (!likeliest) return;
+      const scores = outs.map(u => data[u + moved]), most = Math.max(...scores), probability = 1 / scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
+      likeliest[cell] = 64 * scores.indexOf(most) + Math.round(63 * (1.5 * probability - 0.5));
     });
-    return { planes: Int8Array.from(found, (x, i) => 127 * x / scales[Math.floor(i / cells)]), scales };
+    return { planes: Int8Array.from(found, (x, i) => 127 * x / scales[Math.floor(i / cells)]), scales, likeliest };
   }
   frame(running = false) {
     if (this.loss === undefined) this.measure();
     const { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, begun = performance.now();
     if (!running || !this.pictures || begun > this.pictures.until) {  // training goes on meanwhile: at most a quarter of the time is for planes
-      const outs = this.judge(), { planes, scales } = this.planes(), ill = this.ill(outs), now = performance.now();
-      this.pictures = { made: `${performance.timeOrigin} ${now}`, planes, scales, outs, ill, until: now + 3 * (now - begun) };
+      const outs = this.judge(), planes = this.planes(), ill = this.ill(outs), now = performance.now();
+      this.pictures = { made: `${performance.timeOrigin} ${now}`, ...planes, outs, ill, until: now + 3 * (now - begun) };
     }
     const at = this.ring(), grads = grad.slice(0, parameters.length), layers = this.sizesOfGradients();
     const unitGrads = settings.slow && Number.isFinite(data[this.root]) ? this.alone(() => Float64Array.from(probe.units, u => grad[u])) : null;
     return {
-      ...this.pictures, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.taken - this.batch, this.taken), at,
+      ...this.pictures, three: this.three, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.taken - this.batch, this.taken), at,
       weights: data.slice(0, parameters.length), grads, wrong: this.wrong, before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
       refs: parameters, units: Int32Array.from(probe.units), root: this.root, batchLoss: data[this.root], unitGrads, layers, events: this.events, steps: this.optimizer.steps,
@@ -262,7 +280,7 @@ MODELS.network = class {
   ill(outs) {
     const { activation } = this.settings, { names, points } = this, flat = names.flat(), found = [];
     const ends = { relu: x => x === 0, clip: x => x === 0 || x === 1, tanh: x => Math.abs(x) > 0.999, sigmoid: x => x < 0.001 || x > 0.999 }[activation];
-    flat.slice(0, -1).forEach((name, u) => {
+    flat.slice(0, -names.at(-1).length).forEach((name, u) => {
       const own = points.map((_, k) => outs[k * flat.length + u]), most = Math.max(...own.map(Math.abs));
       if (ends && own.every(ends)) found.push({ unit: u, name, kind: activation === "relu" || activation === "clip" ? "dead" : "saturated" });
       else if (most > 100) found.push({ unit: u, name, kind: "exploding" });

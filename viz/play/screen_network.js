@@ -4,31 +4,34 @@ const NET_WRITTEN = { tanh: "tanh", relu: "ReLU", sigmoid: "σ", clip: "clip", l
 const NET_OWN = "ksui+o9r1+sfoy+qctt+uisf+mvnk+7lm6-b2gm-f8d5-9oad-je8a-5if8-", NET_TWO = "oyoy+b2b2-";  // painted points to begin with, and after "clear"
 
 // Points that were painted, as letters; painted() in model_network.js reads them.
-const paintedText = points => points.map(([x, y, label]) => [x, y].map(t => Math.round(t * 500 + 648).toString(36).padStart(2, "0")).join("") + (label > 0 ? "+" : "-")).join("");
+const paintedText = points => points.map(([x, y, kind]) => [x, y].map(t => Math.round(t * 500 + 648).toString(36).padStart(2, "0")).join("") + "+-*"[kind]).join("");
+// Kinds of points: a color, a shape and a name; the labels of two kinds are 1 and −1.
+const NET_KINDS = [["positive", "blue", "●"], ["negative", "orange", "▲"], ["third", "green", "■"]];
+const kindOf = ({ three }, label) => (three ? label : label > 0 ? 0 : 1);
 
-// Colors of −127 … 127, as pixels.
-const netPalette = { look: "", pixels: new Uint32Array(255) };
+// Colors of −127 … 127, as pixels; and of the likeliest kind, paler where it is less likely.
+const netPalette = { look: "", pixels: new Uint32Array(255), kinds: new Uint32Array(192) };
 function pixels() {
   const look = `${color("paper")}${color("positive")}${color("negative")}`;
   if (netPalette.look !== look) {
     netPalette.look = look;
-    const paper = rgb("paper"), inks = [rgb("negative"), rgb("positive")];
-    for (let i = -127; i <= 127; i++) {
-      const [r, g, b] = paper.map((p, k) => Math.round(p + (inks[i > 0 ? 1 : 0][k] - p) * 0.85 * Math.abs(i) / 127));
-      netPalette.pixels[i + 127] = (255 << 24) | (b << 16) | (g << 8) | r;
-    }
+    const paper = rgb("paper"), inks = NET_KINDS.map(([name]) => rgb(name));
+    const mixed = (kind, share) => { const [r, g, b] = paper.map((p, k) => Math.round(p + (inks[kind][k] - p) * 0.85 * share)); return (255 << 24) | (b << 16) | (g << 8) | r; };
+    for (let i = -127; i <= 127; i++) netPalette.pixels[i + 127] = mixed(i > 0 ? 0 : 1, Math.abs(i) / 127);
+    for (let i = 0; i < 192; i++) netPalette.kinds[i] = mixed(i >> 6, (i & 63) / 63);
   }
   return netPalette.pixels;
 }
 // All planes, one below the other, colored once for each set of planes and each look.
 const planeSheet = { canvas: document.createElement("canvas"), made: null, look: "" };
-function colorPlanes({ grid: n, planes, made }) {
-  const colors = pixels(), { canvas } = planeSheet, units = planes.length / (n * n);
+function colorPlanes({ grid: n, planes, likeliest, made }) {
+  const colors = pixels(), { canvas } = planeSheet, units = (planes.length + (likeliest?.length ?? 0)) / (n * n);
   if (planeSheet.made === made && planeSheet.look === netPalette.look) return canvas;
   Object.assign(planeSheet, { made, look: netPalette.look });
   Object.assign(canvas, { width: n, height: n * units });
   const context = canvas.getContext("2d"), image = context.createImageData(n, n * units), words = new Uint32Array(image.data.buffer);
   for (let i = 0; i < planes.length; i++) words[i] = colors[planes[i] + 127];
+  likeliest?.forEach((of, i) => { words[planes.length + i] = netPalette.kinds[of]; });
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -36,12 +39,13 @@ function drawPlane(context, frame, unit, x, y, size) {
   context.imageSmoothingEnabled = true;
   context.drawImage(colorPlanes(frame), 0, unit * frame.grid, frame.grid, frame.grid, x, y, size, size);
 }
-// A point: a disc for +1, a triangle for −1; filled if the network learns from it, an outline if it only tests; a cross on a wrong label.
-function drawPoint(context, x, y, label, { hollow = false, size = 5, ring = false, wrong = false } = {}) {
+// A point: a disc, a triangle or a square; filled if the network learns from it, an outline if it only tests; a cross on a wrong label.
+function drawPoint(context, x, y, kind, { hollow = false, size = 5, ring = false, wrong = false } = {}) {
   context.beginPath();
-  if (label > 0) context.arc(x, y, size, 0, 2 * Math.PI);
+  if (kind === 0) context.arc(x, y, size, 0, 2 * Math.PI);
+  else if (kind === 2) context.rect(x - size * 0.9, y - size * 0.9, size * 1.8, size * 1.8);
   else { context.moveTo(x, y - size * 1.2); context.lineTo(x + size * 1.1, y + size * 0.8); context.lineTo(x - size * 1.1, y + size * 0.8); context.closePath(); }
-  context.fillStyle = color(label > 0 ? "positive" : "negative");
+  context.fillStyle = color(NET_KINDS[kind][0]);
   context.strokeStyle = color("ink");
   context.lineWidth = hollow ? 1.6 : 1;
   if (!hollow) context.fill();
@@ -80,7 +84,7 @@ function sumText(numbers, names) {
 }
 function unitFormula(frame, settings, layer, index) {
   const { parameter, inputs, unit } = unitAt(frame, layer, index), last = layer === frame.names.length - 1;
-  const word = last ? "tanh" : NET_WRITTEN[settings.activation], name = frame.names[layer][index];
+  const word = last ? (frame.three ? "" : "tanh") : NET_WRITTEN[settings.activation], name = frame.names[layer][index];
   const weights = Array.from(frame.weights.subarray(parameter, parameter + inputs + 1));
   const numbers = word ? ` = ${word}(${short(frame.totals[unit], 3)})` : "";
   return { left: `${name} = ${word}(${sumText(weights, sourcesOf(frame, layer))})`, right: `${numbers} = ${short(frame.values[unit], 3)}` };
@@ -108,9 +112,9 @@ const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text =>
 
 screen("network", {
   title: "A network", valName: "test",
-  lead: "Blue or orange? Press ▶ and watch the neurons bend the plane. Point at a line or a neuron for its numbers; click it to change them.",
+  lead: "Which color belongs where? Press ▶ and watch the neurons bend the plane. Point at a line or a neuron for its numbers; click it to change them.",
   settings: {
-    data: choice("data", "xor", { xor: "xor", circles: "circles", moons: "moons", spiral: "spiral", own: "paint your own" }),
+    data: choice("data", "xor", { xor: "xor", circles: "circles", moons: "moons", spiral: "spiral", arms: "three arms", own: "paint your own" }),
     count: choice("points", "100", { 20: "20", 50: "50", 100: "100", 200: "200" }),
     noise: slider("noise", 0.03, { min: 0, max: 0.3, step: 0.01 }),
     wrong: whole("wrong labels", 0, { min: 0, max: 9, help: "points to learn from that get the other color on purpose; a cross marks them" }),
@@ -128,7 +132,7 @@ screen("network", {
     slow: tick("slow motion", false, { live: true }),
     point: pattern("0", /^\d{1,3}$/, { live: true }),
     pair: pattern("0-1", /^\d-\d$/, { live: true }),
-    own: pattern(NET_OWN, /^([0-9a-z]{4}[+-]){2,300}$/),
+    own: pattern(NET_OWN, /^([0-9a-z]{4}[+*-]){2,300}$/),
     seed: pattern("1", /^\d{1,15}$/),
     speed: hidden("60", { live: true }),  // faster, the good moment is over before one sees it
   },
@@ -140,7 +144,7 @@ screen("network", {
     "Paint two clouds and divide them by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
-    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, pen = 1, stroke = null, plot = null, said = 0, spot = [0, 0];
+    let frame = null, selected = { layer: 0, index: 0 }, hovered = null, places = null, phase = 0, pen = 0, stroke = null, plot = null, said = 0, spot = [0, 0];
     const shape = () => layerSizes(play.settings);
     const reshape = sizes => { if (sizes.length <= 10) play.set({ layers: sizes.join("-") || "0" }); };
 
@@ -401,13 +405,13 @@ screen("network", {
     function drawPoints(context, width, height) {
       if (!frame) return;
       context.globalAlpha = 0.55;  // paler than the points
-      drawPlane(context, frame, frame.scales.length - 1, 0, 0, width);
+      drawPlane(context, frame, frame.scales.length - (frame.three ? 0 : 1), 0, 0, width);
       context.globalAlpha = 1;
       const batch = new Set(play.settings.slow && !play.running ? frame.chosen : []);
-      [...frame.points, ...(stroke ?? [])].forEach(([x, y, label], i) => {
+      [...frame.points.map(([x, y, label]) => [x, y, kindOf(frame, label)]), ...(stroke ?? [])].forEach(([x, y, kind], i) => {
         const hollow = i >= frame.trained && i < frame.points.length;
         if (hollow && !play.settings.tests) return;
-        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), label, { hollow, ring: i === frame.at || batch.has(i), wrong: frame.wrong.includes(i) });
+        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), kind, { hollow, ring: i === frame.at || batch.has(i), wrong: frame.wrong.includes(i) });
       });
     }
     function drawHidden(context, width, height) {
@@ -419,11 +423,11 @@ screen("network", {
       context.lineWidth = 1;
       line(context, 0, height / 2, width, height / 2);
       line(context, width / 2, 0, width / 2, height);
-      if (frame.names.length === 2 && first <= 2) drawBorder(context, width, height, reach, pair);
+      if (frame.names.length === 2 && first <= 2 && !frame.three) drawBorder(context, width, height, reach, pair);
       frame.points.forEach(([, , label], k) => {
         if (k >= frame.trained && !play.settings.tests) return;
         const [x, y] = pair.map(u => value(k, u));
-        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), label, { hollow: k >= frame.trained, ring: k === frame.at, wrong: frame.wrong.includes(k) });
+        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), kindOf(frame, label), { hollow: k >= frame.trained, ring: k === frame.at, wrong: frame.wrong.includes(k) });
       });
       context.fillStyle = color("ink");
       context.textAlign = "right";
@@ -462,7 +466,7 @@ screen("network", {
     function paint(event) {
       const spot = where(event);
       if (spot.some(t => Math.abs(t) > 1.28)) return;
-      if (pen === 0) {
+      if (pen < 0) {
         const points = play.settings.own.match(/.{5}/g), left = points.filter(one => distance([0, 2].map(i => (parseInt(one.slice(i, i + 2), 36) - 648) / 500), spot) > 0.08);
         if (left.length < points.length && left.length >= 2) play.set({ own: left.join("") });
       } else if (!stroke.length || distance(stroke.at(-1), spot) > 0.1) { stroke.push([...spot, pen]); plane.redraw(); }
@@ -479,8 +483,9 @@ screen("network", {
       if (stroke) return paint(event);
       if (play.settings.view !== "plane") return;
       const [x, y] = where(event), n = frame.grid, cell = t => Math.min(n - 1, Math.max(0, Math.floor((t / frame.reach + 1) / 2 * n)));
-      const u = frame.scales.length - 1, out = frame.planes[u * n * n + cell(-y) * n + cell(x)] / 127 * frame.scales[u];
-      under.textContent = `here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}; the network says ${short(out, 2)}, ${out > 0 ? "blue" : "orange"}`;
+      const u = frame.scales.length - 1, place = cell(-y) * n + cell(x), out = frame.planes[u * n * n + place] / 127 * frame.scales[u], of = frame.likeliest?.[place];
+      const said = frame.three ? `${NET_KINDS[of >> 6][1]}, with probability ${short((1 + 2 * (of & 63) / 63) / 3, 2)}` : `${short(out, 2)}, ${out > 0 ? "blue" : "orange"}`;
+      under.textContent = `here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}; the network says ${said}`;
     });
     const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; if (fresh.length) play.set({ own: (play.settings.own + paintedText(fresh)).slice(-1500) }); kept(ownBefore); };  // 300 points
     const strokes = [];  // what was painted before each
@@ -490,14 +495,14 @@ screen("network", {
     plane.element.addEventListener("pointerup", finish);
     plane.element.addEventListener("pointercancel", finish);
     plane.element.addEventListener("pointerleave", () => { if (frame) caption(); });
-    const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [[1, "● blue"], [-1, "▲ orange"], [0, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": String(kind === pen), onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
+    const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [...NET_KINDS.map(([, name, sign], kind) => [kind, `${sign} ${name}`]), [-1, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": String(kind === pen), onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
     const fresh = element("button", { type: "button", title: "leave one point of each kind", onclick: () => { const before = play.settings.own; play.set({ own: NET_TWO }); kept(before); } }, "clear");
     const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, back, fresh);
     function caption() {
       const { points, trained, wrong } = frame, tests = points.length - trained;
       under.textContent = play.settings.view === "plane" ? `${trained} filled points to learn from${wrong.length ? ` (crosses: ${plural(wrong.length, "wrong label")})` : ""}${tests ? `, ${tests} outlines to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`
         : `what layer 1 says about each point: across ${hiddenPair(frame.names[0].length).map(u => frame.names[0][u]).join(", upwards ")}`;
-      plane.label(`${points.length} points, ${points.filter(([, , label]) => label > 0).length} of them blue; training loss ${number(frame.history.losses.at(-1))}`);
+      plane.label(`${points.length} points, ${NET_KINDS.slice(0, frame.three ? 3 : 2).map(([, name], kind) => `${points.filter(([, , label]) => kindOf(frame, label) === kind).length} ${name}`).join(", ")}; training loss ${number(frame.history.losses.at(-1))}`);
     }
 
     // --- sizes of the gradients, curves ------------------------------------------------------------------------------------
@@ -526,11 +531,11 @@ screen("network", {
         if (play.running && !play.settings.slow && performance.now() - said < 100) return;  // numbers that change faster cannot be read
         yield;
         const { steps: xs, losses, vals } = frame.history, tests = frame.points.length > frame.trained;
-        chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])] });
+        chart.draw({ series: [{ name: "training", color: "positive", xs, ys: losses }, ...(tests ? [{ name: "test", color: "negative", dash: [6, 3], xs, ys: vals }] : [])], lines: frame.three ? [{ name: "ln 3 =", y: Math.log(3) }] : [] });
         said = performance.now();
         if (plot !== play.settings.data) { plot = play.settings.data; tools.hidden = plot !== "own"; for (const name of ["count", "noise", "wrong"]) data.querySelector(`#set-${name}`).closest(".control").hidden = plot === "own"; }
         tell();
-        net.label(`a network of ${["2 inputs", ...frame.names.map((names, l) => (l < frame.names.length - 1 ? plural(names.length, "neuron") : "1 output"))].join(", ")}`);
+        net.label(`a network of ${["2 inputs", ...frame.names.map((names, l) => (l < frame.names.length - 1 ? plural(names.length, "neuron") : plural(names.length, "output")))].join(", ")}`);
         if (hovered) showTip();
         inspect();
         showAxes();
@@ -546,7 +551,7 @@ screen("network", {
 
 // The same run as a program: the points as they are, the same seeds, and what was changed on the way.
 function netProgram(settings, frame) {
-  const { points, trained, steps, events } = frame, adam = settings.optimizer === "adam", sizes = [...layerSizes(settings), 1];
+  const { points, trained, steps, events } = frame, adam = settings.optimizer === "adam", sizes = [...layerSizes(settings), frame.three ? 3 : 1];
   const { rate, decay } = { ...settings, ...firstOf(events) }, batch = Math.min(settings.batch, trained);
   const list = some => some.map(([x, y, label]) => `    ((${x}, ${y}), ${label}),`).join("\n");
   const lines = ["import random", ""];
@@ -554,17 +559,17 @@ function netProgram(settings, frame) {
   lines.push(`from tinygrad_edu.optim import ${adam ? "AdamW" : "SGD"}`, "");
   lines.push(`train = [\n${list(points.slice(0, trained))}\n]`, `test = [\n${list(points.slice(trained))}\n]`.replace("[\n\n]", "[]"), "");
   if (settings.activation === "clip") lines.push(`ACTIVATIONS["clip"] = lambda z: z.maximum(0.0).minimum(1.0)`);
-  lines.push(`model = MLP(2, [${sizes.join(", ")}], "${settings.activation}", last_activation="tanh", rng=${settings.seed})`, "parameters = model.parameters()");
+  lines.push(`model = MLP(2, [${sizes.join(", ")}], "${settings.activation}"${frame.three ? "" : `, last_activation="tanh"`}, rng=${settings.seed})`, "parameters = model.parameters()");
   lines.push(adam ? `optimizer = AdamW(parameters, lr=${rate}, weight_decay=${decay})` : `optimizer = SGD(parameters, lr=${rate}${settings.optimizer === "momentum" ? ", momentum=0.9" : ""})`);
   const shrinks = !adam && (decay || events.some(one => one.decay));
   if (shrinks) lines.push(`weight_decay = ${decay}`);
   const all = batch === trained;
   if (!all) lines.push(`shuffler = random.Random(${Number(settings.seed) + 1})`, "order = []");
   if (settings.dropout) lines.push(`drop = Dropout(${settings.dropout}, rng=${Number(settings.seed) + 2})`);
-  lines.push("", "", "def say(x, training=False):", `    """What the network says at a point: from -1 to 1."""`);
-  if (settings.dropout) lines.push("    for layer in model.layers[:-1]:", "        x = layer(x)", "        if training:", "            x = drop(x)", "    return model.layers[-1](x)[0]");
+  lines.push("", "", "def say(x, training=False):", `    """What the network says at a point: ${frame.three ? "a score for blue, orange and green" : "from -1 to 1"}."""`);
+  if (settings.dropout) lines.push("    for layer in model.layers[:-1]:", "        x = layer(x)", "        if training:", "            x = drop(x)", `    return model.layers[-1](x)${frame.three ? "" : "[0]"}`);
   else lines.push("    return model(x)");
-  lines.push("", "", "def loss_of(points, training=False):", "    return F.mse([say(x, training) for x, _ in points], [label for _, label in points])", "", "");
+  lines.push("", "", "def loss_of(points, training=False):", frame.three ? "    return F.mean([F.cross_entropy(say(x, training), label) for x, label in points])" : "    return F.mse([say(x, training) for x, _ in points], [label for _, label in points])", "", "");
   lines.push(`for step in range(${steps}):`);
   const changes = eventLines(events, steps, adam);
   lines.push(...changes);

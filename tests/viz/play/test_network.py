@@ -24,8 +24,9 @@ def network(code: str, **settings: Any) -> Any:
 
 
 @pytest.mark.node
+@pytest.mark.parametrize("data", ["xor", "arms"])
 @pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "clip", "linear"])
-def test_a_batch_at_once_is_the_same_as_one_point_after_another(activation: str) -> None:
+def test_a_batch_at_once_is_the_same_as_one_point_after_another(activation: str, data: str) -> None:
     at_once, alone = network(
         """
         const t = m.tape, numbers = () => [t.data.slice(0, m.root + 1), t.grad.slice(0, m.root + 1)];
@@ -36,19 +37,20 @@ def test_a_batch_at_once_is_the_same_as_one_point_after_another(activation: str)
         return [seen, numbers()];
         """,
         activation=activation,
+        data=data,
         dropout=0.2,
     )
     assert at_once == alone
 
 
 @pytest.mark.node
-@pytest.mark.parametrize("data", ["xor", "circles", "moons", "spiral"])
-def test_data_have_both_kinds_and_wrong_labels_only_where_it_learns(data: str) -> None:
+@pytest.mark.parametrize("data", ["xor", "circles", "moons", "spiral", "arms"])
+def test_data_have_all_kinds_and_wrong_labels_only_where_it_learns(data: str) -> None:
     right, wrong = network(
         "return [m, new MODELS.network({ ...given, wrong: 3 })].map(x => [x.train, x.test]);", data=data
     )
     assert [len(part) for part in right] == [60, 40]
-    assert {label for _, _, label in right[0]} == {-1, 1}
+    assert {label for _, _, label in right[0]} == ({0, 1, 2} if data == "arms" else {-1, 1})
     assert all(abs(x) < 1.3 and abs(y) < 1.3 and round(x, 3) == x for part in right for x, y, _ in part)
     assert sum(a != b for a, b in zip(right[0], wrong[0], strict=True)) == 3
     assert right[1] == wrong[1]
@@ -168,6 +170,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "sigmoid, four layers": {"activation": "sigmoid", "layers": "2-2-2-2", "data": "spiral", "test": 0},
     "a line": {"layers": "0", "data": "own", "batch": 3},
     "linear": {"activation": "linear", "layers": "8"},
+    "three kinds": {"data": "arms", "layers": "8-8", "wrong": 2},
+    "three kinds by Adam, with dropout": {"data": "arms", "optimizer": "adam", "dropout": 0.2, "decay": 0.02},
+    "three kinds that were painted": {"data": "own", "own": "oyoy+b2b2-oyb2*b2oy*oyo0+f2b2-", "layers": "0", "test": 0},
 }
 
 
@@ -302,6 +307,19 @@ def test_slow_motion_plays_part_by_part(page: Opened) -> None:
     compare(page)
 
 
+@pytest.mark.node
+def test_the_plane_of_three_kinds_shows_the_likeliest_one() -> None:
+    likeliest, weights, grid, reach = network(
+        "const f = m.frame(); return [f.likeliest, f.weights, f.grid, f.reach];", data="arms", layers="0"
+    )
+    for cell in (0, 39, 777, 1599):
+        x, y = (reach * (2 * (n + 0.5) / grid - 1) for n in (cell % grid, grid - 1 - cell // grid))
+        powers = [math.exp(weights[3 * k] * x + weights[3 * k + 1] * y + weights[3 * k + 2]) for k in range(3)]
+        kind, level = divmod(likeliest[cell], 64)
+        assert powers[kind] == max(powers)
+        assert (1 + 2 * level / 63) / 3 == pytest.approx(max(powers) / sum(powers), abs=0.006)
+
+
 @pytest.mark.browser
 def test_points_are_painted_and_erased(page: Opened) -> None:
     page.open(data="own")
@@ -310,7 +328,7 @@ def test_points_are_painted_and_erased(page: Opened) -> None:
     page.until(f"location.hash !== {start!r}")
     painted = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('own').length / 5")
     assert painted > 13
-    page.evaluate("document.querySelectorAll('.pens button')[2].click()")
+    page.evaluate("document.querySelectorAll('.pens button')[3].click()")
     page.until("document.body.dataset.busy === ''")
     page.drag(".plane canvas", (0.1, 0.5), (0.4, 0.52))
     page.until(f"new URLSearchParams(location.hash.slice(1)).get('own')?.length / 5 < {painted}")
