@@ -83,7 +83,7 @@ MODELS.read = class {
   }
 
   // --- questions ---------------------------------------------------------------------------------------------------------
-  ask({ what, ref, parts }) {
+  ask({ what, ref, parts, files }) {
     if (what === "explain") {
       const told = this.reader.explain(ref), table = /^transformer\.(?:h\.\d+\.)?(\w+)|^lm_head/.exec(ref);
       if (/^(surprise|loss)/.test(ref)) told.unit = "nats";
@@ -91,6 +91,7 @@ MODELS.read = class {
       if (this.facts.bits === 16 && ref.endsWith("]") && this.reader.weights[ref.split("[")[0]]) told.more += " In this page it is rounded to 16 bits.";
       return told;
     }
+    if (what === "open") return Safetensors.read(files);
     if (what === "without") return this.other().without(this.tokens, parts);
     throw new Error(`unknown question: ${what}`);
   }
@@ -104,7 +105,7 @@ MODELS.read = class {
   frame() {
     if (!this.facts) return { empty: true };
     const { reader, facts, tokens, settings } = this, { name, snapshots, config, bits } = facts;
-    const shared = { name, bits, own: facts.own, lost: facts.lost, config, opening: facts.text, alphabet: reader.alphabet, end: reader.end, text: this.text, began: reader.decode(tokens.slice(this.opening.length, this.began)), written: this.written, heard: this.heard, unknown: this.unknown,
+    const shared = { name, bits, opened: facts.opened, own: facts.own, lost: facts.lost, config, opening: facts.text, alphabet: reader.alphabet, end: reader.end, text: this.text, began: reader.decode(tokens.slice(this.opening.length, this.began)), written: this.written, heard: this.heard, unknown: this.unknown,
       snapshots, nth: this.nth, characters: tokens.map(token => reader.alphabet[token]) };
     if (!tokens.length) return { ...shared, surprise: [] };
     const T = reader.tokens.length, layer = Math.min(Number(settings.layer), reader.layers - 1), head = Math.min(Number(settings.head), reader.heads - 1);

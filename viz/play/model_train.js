@@ -316,31 +316,6 @@ class Run {
 const plain = x => String(Number(x.toPrecision(2)));
 const plural = (count, word) => `${count.toLocaleString("en-US")} ${word}${count === 1 ? "" : "s"}`;
 
-// --- .safetensors, as `gpt export` writes it: gpt/runs/convert.py -----------------------------------------------------------
-const NANOGPT = ["n_layer", "n_head", "n_embd", "block_size", "bias", "vocab_size", "dropout"];
-const NANOGPT_IS = { positions: "learned", norm: "layernorm", norm_weight: true, mlp_ratio: 4, activation: "gelu", tied_head: true };
-function safetensors(run, source) {
-  const { config, alphabet, weights, end } = run.reading(), shape = name => {
-    const { length } = weights[name], columns = /mlp\.c_proj/.test(name) ? config.mlp_ratio * config.n_embd : config.n_embd;
-    return /\.ln_|bias$/.test(name) ? [length] : [length / columns, columns];
-  };
-  const model_args = Object.fromEntries(Object.entries(config).filter(([name, value]) => NANOGPT.includes(name) || (name in NANOGPT_IS && value !== NANOGPT_IS[name])));
-  const { engine, device, threads, ...train } = run.train;
-  const own = { alphabet, dataset: source.dataset ?? null, text_sha256: source.sha256 ?? null, normalize: [], ...(end === null ? {} : { documents: "lines" }), train };
-  const about = { model_args, iter_num: run.step, config: { dataset: source.dataset ?? "page" }, tinygrad_edu: own };
-  const header = { __metadata__: { tinygrad_edu: JSON.stringify(about) } };
-  let at = 0;
-  for (const [name, numbers] of Object.entries(weights)) header[name] = { dtype: "F32", shape: shape(name), data_offsets: [at, at += 4 * numbers.length] };
-  let text = bytesOf(JSON.stringify(header));
-  text = Uint8Array.from([...text, ...Array(-text.length & 7).fill(32)]);
-  const file = new Uint8Array(8 + text.length + at);
-  new DataView(file.buffer).setUint32(0, text.length, true);
-  file.set(text, 8);
-  let place = 8 + text.length;
-  for (const numbers of Object.values(weights)) { file.set(new Uint8Array(numbers.buffer, 0, 4 * numbers.length), place); place += 4 * numbers.length; }
-  return file;
-}
-
 // --- the screen ------------------------------------------------------------------------------------------------------------
 const READ = new Map();  // assets and texts of this Worker
 async function once(name, make) {
@@ -432,7 +407,7 @@ return class {
   }
   edit() { if (this.a) this.write(); }
   ask({ what, source }) {
-    if (what === "file") return safetensors(this.a, source);
+    if (what === "file") return Safetensors.write(this.a.reading(), this.a.train, source);
     if (what === "reading") return this.a.reading();
     throw new Error(`no answer to ${what}`);
   }

@@ -429,15 +429,15 @@ class Reader {
 
   // --- a model in a page -----------------------------------------------------------------------------------------------
   // Its tables one after the other, those of tables() or [name, length] as told: floats of 2 bytes (IEEE half
-  // precision) or 4, little-endian.
+  // precision), 4, or 8, little-endian.
   static unpack(bytes, { config, alphabet, end = null, bits = 32, tables = Reader.tables(config) }) {
-    const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), half = bits === 16;
+    const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), get = { 16: at => halfFloat(view.getUint16(at, true)), 32: at => view.getFloat32(at, true), 64: at => view.getFloat64(at, true) }[bits];
     const count = tables.reduce((sum, [, n]) => sum + n, 0), size = bits / 8;
     if (bytes.byteLength !== size * count) throw new Error(`the weights in this page have ${bytes.byteLength} bytes, expected ${size * count}`);
     let at = 0;
     for (const [name, n] of tables) {
-      const table = weights[name] = new Float32Array(n);
-      for (let i = 0; i < n; i++, at += size) table[i] = half ? halfFloat(view.getUint16(at, true)) : view.getFloat32(at, true);
+      const table = weights[name] = new Float64Array(n);
+      for (let i = 0; i < n; i++, at += size) table[i] = get(at);
     }
     return { config, alphabet, weights, end };
   }
@@ -462,5 +462,5 @@ function flat(shape, at) {
   if (at.length !== shape.length || at.some((i, axis) => !(i >= 0 && i < shape[axis]))) throw new RangeError(`there is no number at [${at.join("][")}] of ${shape.join("×")}`);
   return at.reduce((sum, i, axis) => sum * shape[axis] + i, 0);
 }
-return Object.assign(Reader, { visible });
+return Object.assign(Reader, { visible, ACTIVATIONS: Object.keys(ACTIVATIONS) });
 })();

@@ -13,6 +13,8 @@ const FLOW = [
 ];
 const LOST = "This link was made with a model that was trained in a page. A link does not hold the model: here is the one of this page.";
 const FREE = 0.005;  // a change of the loss that nobody would notice
+const LARGEST = 100e6;  // bytes of a file
+const MODEL = { at: "", off: "", layer: "0", head: "0", position: "-1" };  // what is about one model, and not about another
 const MOST_BARS = 7;
 const ALL = 41;  // of top-k: none is left out
 const shown = character => ({ "\n": "⏎", " ": "␣", "\t": "⇥", "\r": "␍" })[character] ?? character;
@@ -124,14 +126,50 @@ screen("read", {
     const seen = element("div", { class: "seen keys", tabindex: 0, role: "group" });
     const about = element("p", { class: "note about" });
     const legend = element("p", { class: "legend" }, "probability:", LEVEL_WORDS.map((text, i) => element("span", { class: `s${i}` }, text)));
-    // Which model reads it: that of the page, or the one that was trained here.
-    const both = play.hasAsset("read") && play.hasAsset("mine");
-    const by = element("span", { class: "by" }, both ? element("select", { "aria-label": "model", onchange: event => play.set({ model: event.target.value }) },
-      element("option", { value: "read" }, `read by ${play.facts.read ?? "the run"}`), element("option", { value: "mine" }, "read by your model, trained in this page")) : "");
-    if (both) by.firstChild.value = play.settings.model;
+    // Which model reads it: that of the page, or one of the learner's, trained here or opened from a file.
+    const by = element("span", { class: "by" }), shipped = play.facts.read ?? "the run";
+    const back = element("button", { type: "button", hidden: true, onclick: () => play.set({ ...MODEL, model: "read" }) }, `Back to ${shipped}`);
+    const opener = id => {
+      const input = element("input", { type: "file", id, multiple: true, accept: ".safetensors,.json", onchange: async () => { await openFiles(input.files); input.value = ""; } });
+      return element("label", { class: "opener", title: "a .safetensors file of this page or of “gpt export”, or model.safetensors, config.json and tokenizer.json of a run; dropping them here does the same" }, "Open a model file …", input);
+    };
+    const refused = element("p", { class: "card refused", role: "alert", hidden: true });
+    async function openFiles(list) {
+      const large = Array.from(list).find(file => file.size > LARGEST);
+      try {
+        if (large) throw new Error(`${large.name} has ${number(large.size / 1e6)} MB, and this page opens files of up to ${LARGEST / 1e6} MB: choose a smaller model`);
+        const files = await Promise.all(Array.from(list, async file => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })));
+        if (!files.length) return;
+        const { file, run, step, numbers, ...model } = await play.ask({ what: "open", files });
+        handModel(play, { ...model, from: `opened from ${file}`, run, opened: file, snapshots: [{ step, file: run ? file : null, val: null }] }, numbers);
+        refused.hidden = true;
+        const again = play.settings.model === "mine";
+        play.set({ ...MODEL, model: "mine" });
+        if (again) play.reset();
+        play.say(`${file} is open: it reads your text now.`);
+      } catch (error) { refused.hidden = false; refused.textContent = `${error.message}.`; }
+    }
+    // Files may be dropped anywhere on this screen.
+    const files = event => place.classList.contains("read") && [...event.dataTransfer.types].includes("Files");
+    document.body.ondragover = event => { if (files(event)) { event.preventDefault(); place.classList.add("drops"); } };
+    document.body.ondragleave = event => { if (!event.relatedTarget) place.classList.remove("drops"); };
+    document.body.ondrop = event => { if (files(event)) { event.preventDefault(); place.classList.remove("drops"); openFiles(event.dataTransfer.files); } };
+    function showModel() {
+      const both = play.hasAsset("read") && play.hasAsset("mine"), mine = `${YOURS.name}, your model ${YOURS.from}`;
+      const key = both ? mine : `read by ${frame.own ? mine : frame.name}`;
+      if (by.dataset.key !== key) {
+        by.dataset.key = key;
+        by.replaceChildren(both ? element("select", { "aria-label": "model", onchange: event => play.set({ ...MODEL, model: event.target.value }) },
+          element("option", { value: "read" }, `read by ${shipped}, the model of this page`), element("option", { value: "mine" }, `read by ${mine}`)) : key);
+      }
+      if (both) by.firstChild.value = frame.own ? "mine" : "read";
+      back.hidden = !both || !frame.own;
+      by.title = { 16: "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes.", 32: "Its weights are floats of 32 bits.", 64: "Its weights are floats of 64 bits." }[frame.bits];
+    }
     const why = element("div", { class: "controls" },
       element("button", { type: "button", onclick: () => play.explain(`surprise[${Math.max(1, frame.from + frame.at)}]`) }, "Explain this surprise"),
-      element("button", { type: "button", onclick: () => play.explain("loss") }, "Explain the loss"));
+      element("button", { type: "button", onclick: () => play.explain("loss") }, "Explain the loss"),
+      opener("read-file"), back);
     const bar = element("div", { class: "next" }), rest = element("p", { class: "note" });
     seen.addEventListener("pointermove", event => lookFrom(Number(event.target.dataset?.i ?? -1)));
     seen.addEventListener("pointerleave", () => lookFrom(-1));
@@ -150,13 +188,13 @@ screen("read", {
     const views = group("view", "show", Object.entries(VIEWS));
     const tabs = element("div", { class: "controls views" }, views, which, when);
     const tip = element("div", { class: "tip", hidden: true, "aria-hidden": "true" });
-    const missing = element("p", { class: "card", hidden: true }, "There is no trained model in this page. Run “python3 run.py” on your machine: it trains one, and its report has this page with the model in it. Or train one in “Train a GPT” here, and open it from there.");
+    const missing = element("p", { class: "card", hidden: true }, "There is no trained model in this page. Run “python3 run.py” on your machine: it trains one, and its report has this page with the model in it. Or train one in “Train a GPT” here, and open it from there. ", opener("read-first"));
     const whole = element("div", { class: "whole" },
       element("section", { class: "card mine" }, element("div", { class: "top" }, element("label", { for: "read-typed" }, "your text"), by, element("span", { class: "room" }), legend), typed, unknown, seen, about, why),
       element("section", { class: "card" }, element("div", { class: "top" }, element("h2", {}, "The next character"), element("span", { class: "room" }), rest), element("div", { class: "beside" }, bar, element("div", {}, play.controls("temperature", "topK", "topP"), element("p", { class: "note" }, "Temperature below 1 prefers the likeliest. Top-k keeps k of them; top-p as many as reach this sum.")))),
       tabs);
     const lost = element("p", { class: "card", hidden: true, role: "status" }, LOST);
-    place.append(missing, lost, whole, tip);
+    place.append(refused, missing, lost, whole, tip);
     why.hidden = tabs.hidden = true;  // until there is a frame
 
     // What the pointer is on, with today's numbers.
@@ -435,9 +473,8 @@ screen("read", {
         bar.hidden = seen.hidden = tabs.hidden = !frame.characters.length;
         why.hidden = frame.characters.length < 2;  // nothing was predicted yet
         if (!frame.characters.length) { about.textContent = "Type at least one character, which the model continues."; rest.textContent = ""; for (const { own } of Object.values(made)) own.hidden = true; return; }
-        if (!both) put(by, `read by ${frame.own ? "your " : ""}${frame.name}`);
+        showModel();
         lost.hidden = !frame.lost;
-        by.title = frame.bits === 16 ? "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes." : "Its weights are floats of 32 bits.";
         showNext();
         showChoices();
         showText();
@@ -457,11 +494,12 @@ function program(settings, frame) {
   if (!frame || frame.empty) return "# There is no trained model in this page. Train one: python3 run.py\n";
   const { temperature, topK, topP, seed } = settings, off = settings.off.split(",").filter(Boolean), one = frame.snapshots[frame.nth];
   const lines = [
-    ...(one.file ? [] : ["# First download the model where it was trained, and import it: python3 run.py gpt import FILE runs/mine"]),
+    ...(one.file ? [] : [`# First ${frame.opened ? "" : "download the model where it was trained, and "}import it: python3 run.py gpt import ${frame.opened ?? "FILE"} runs/mine`]),
+    ...(frame.opened && one.file ? ["# FOLDER: that of the run whose files were opened"] : []),
     "# Save this as read_it.py in the folder of the project, then: python3 run.py python read_it.py", "# (or, for a run in another folder: python3 run.py python read_it.py FOLDER)", "import dataclasses", "import math", "import random", ...(frame.bits === 16 ? ["import struct"] : []), "import sys", "",
     ...(off.some(part => part.endsWith("bypass")) ? ["from gpt.model import Block"] : []),
     "from gpt.runs.saved_run import SavedRun", "from gpt.sample import ScalarScorer, distribution, draw", "",
-    `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(`runs/${one.file ? frame.name : "mine"}`)})`,
+    `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(one.file && !frame.opened ? `runs/${frame.name}` : one.file ? "FOLDER" : "runs/mine")})`,
     ...(one.file && one.file !== "model.safetensors" ? [`run = dataclasses.replace(run, file=${py(one.file)})  # after step ${one.step}`] : []),
     "model, tokenizer, block = run.model, run.tokenizer, run.config.model.block_size",
   ];
@@ -502,10 +540,14 @@ function switched(off, config) {
 
 // Open a model in this screen: {name, step, config, alphabet, weights, end, val}, the weights by their names. For the
 // screen that trains. Numbers are handed over as floats of 32 bits.
-function openInReader(play, { name, step, config, alphabet, weights, end = null, val = null, text = "" }) {
+function openInReader(play, { step, weights, val = null, ...model }) {
   const all = Float32Array.from(Object.values(weights).flatMap(table => [...table])), tables = Object.entries(weights).map(([table, numbers]) => [table, numbers.length]);
-  const about = { name, config, alphabet, end, bits: 32, tables, text, snapshots: [{ step, asset: "mine-weights", file: null, val }] };
-  play.hand("mine", new TextEncoder().encode(JSON.stringify(about)));
-  play.hand("mine-weights", new Uint8Array(all.buffer));
-  play.go("read", { model: "mine" });
+  handModel(play, { ...model, from: "trained in this page", bits: 32, tables, snapshots: [{ step, file: null, val }] }, new Uint8Array(all.buffer));
+  play.go("read", { model: "mine", at: "", off: "", layer: "0", head: "0", position: "-1" });
+}
+const YOURS = { name: "", from: "" };
+function handModel(play, { snapshots: [only], ...about }, numbers) {
+  Object.assign(YOURS, { name: about.name, from: about.from });
+  play.hand("mine", new TextEncoder().encode(JSON.stringify({ end: null, text: "", ...about, snapshots: [{ ...only, asset: "mine-weights" }] })));
+  play.hand("mine-weights", numbers);
 }

@@ -24,7 +24,7 @@ var meddle = async () => {
     for (const it of document.querySelectorAll("#place :is(button, input, select, textarea, summary), footer button")) {
       const name = `${it.tagName} ${it.id} ${it.getAttribute("aria-label") ?? it.textContent.trim()} ${it.title}`;
       if (!it.isConnected || it.disabled || !it.getClientRects().length || seen.has(name)) continue;
-      if (it.matches("[data-leaves]")) continue;  // goes to another screen
+      if (it.matches("[data-leaves], [type=file]")) continue;  // goes to another screen, or to a window of the browser
       seen.add(name);
       await use(it);
       if ($("play").getAttribute("aria-label") === "pause") { await wait(200); $("play").click(); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gpt.cli import main
 from gpt.pictures.playground import read_page, trained
 from gpt.runs.saved_run import SavedRun
 from tests.viz import runs
@@ -311,6 +313,91 @@ def test_a_model_of_another_screen_is_opened(browser: Browser, page: Path, run: 
     select = "document.querySelector('.by select')"
     do(browser, f"void ({select}.value = 'read', {select}.dispatchEvent(new Event('change')))")
     browser.wait_for("now.frame.name === 'run'")
+    clean(browser)
+
+
+def pick(browser: Browser, *files: Path) -> None:
+    """Choose files, as in the window that the button opens."""
+    field = browser.call("Runtime.evaluate", expression="document.getElementById('read-file')")["result"]["objectId"]
+    browser.call("DOM.setFileInputFiles", files=[str(file) for file in files], objectId=field)
+
+
+def drop(browser: Browser, name: str, content: bytes) -> None:
+    """Drop a file on the page."""
+    packed = base64.b64encode(content).decode()
+    browser.evaluate(f"""(data => {{
+        const bytes = Uint8Array.from(atob({packed!r}), letter => letter.charCodeAt(0)), how = {{ bubbles: true }};
+        data.items.add(new File([bytes], {name!r}));
+        document.getElementById("place").dispatchEvent(new DragEvent("drop", {{ dataTransfer: data, ...how }}));
+    }})(new DataTransfer())""")
+
+
+def test_a_file_is_opened_and_the_model_of_the_page_comes_back(
+    browser: Browser, page: Path, run: Path, tmp_path: Path
+) -> None:
+    exported = tmp_path / "mine-40.safetensors"
+    assert main(["export", str(run), str(exported)]) == 0
+    show(browser, page, text="to be", off="h.0.mlp", at=20)
+    saved = SavedRun.open(run)
+    tokens = saved.tokenizer.encode("to be")
+    expected = saved.model.loss(tokens[:-1], tokens[1:]).data
+    inside = "document.getElementById('place').innerText"
+    for files, precise in (
+        ([exported], 1e-6), ([run / name for name in ("model.safetensors", "config.json", "tokenizer.json")], 1e-12),
+    ):  # fmt: skip
+        pick(browser, *files)
+        browser.wait_for(f"now.frame?.opened === '{files[0].name}' && document.body.dataset.busy === ''")
+        settled(browser)
+        assert loss(browser) == pytest.approx(expected, rel=precise)
+        assert browser.evaluate("[now.settings.off, now.frame.snapshots[0].step]") == ["", 40]
+        assert f"your model opened from {files[0].name}" in browser.evaluate(inside)
+        folder = tmp_path / "mine"
+        if files == [exported]:
+            assert main(["import", str(exported), str(folder), "--data", str(run.parent / "text.txt")]) == 0
+        assert in_python(browser, folder if files == [exported] else run, tmp_path)[1] == pytest.approx(
+            loss(browser), rel=1e-9
+        )
+        browser.evaluate("document.querySelector('dialog .close').click()")
+    press(browser, "Back to run")
+    browser.wait_for("now.frame.name === 'run' && !now.frame.own")
+    settled(browser)
+    drop(browser, exported.name, exported.read_bytes())
+    browser.wait_for("now.frame?.own && now.frame.opened === 'mine-40.safetensors'")
+    settled(browser)
+    clean(browser)
+
+
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(browser: Browser, run: Path, tmp_path: Path) -> None:
+    play_page(screens=["read"]).save(tmp_path / "page.html")
+    show(browser, tmp_path / "page.html")
+    good = (run / "model.safetensors").read_bytes()
+    header = int.from_bytes(good[:8], "little")
+    tables = {**json.loads(good[8 : 8 + header]), "__metadata__": {"tinygrad_edu": json.dumps({"model_args": {}})}}
+    bare = json.dumps(tables).encode()
+    no_alphabet = len(bare).to_bytes(8, "little") + bare + good[8 + header :]
+    export = tmp_path / "exported.safetensors"
+    assert main(["export", str(run), str(export)]) == 0
+    content = export.read_bytes()
+    for name, given, words in (
+        ("model.pt", b"x", "expected a .safetensors file, got model.pt: “python3 run.py gpt export"),
+        ("a.safetensors", b"x", "expected at least 10 bytes, got 1"),
+        ("a.safetensors", b"x" * 40, "its header is longer than the file"),
+        ("a.safetensors", content[:-4], "bytes, got"),
+        ("a.safetensors", content.replace(b"transformer.wpe.weight", b"transformer.wpq.weight"), "wpq.weight, which"),
+        ("a.safetensors", content.replace(b'head\\": 2', b'head\\": 3'), "expected n_head to be a divisor of n_embd 4"),
+        ("a.safetensors", content.replace(b'size\\": 6', b'size\\": 5'), "should be 5 × 4 numbers, got 6 × 4"),
+        ("a.safetensors", content.replace(b'"F32"', b'"I32"'), "numbers of type I32"),
+        ("a.safetensors", no_alphabet, "which characters its model knows"),
+        ("model.safetensors", good, "choose config.json and tokenizer.json together with it"),
+    ):  # fmt: skip
+        browser.evaluate("document.querySelector('.refused').textContent = ''")
+        drop(browser, name, given)
+        browser.wait_for(f"document.querySelector('.refused').innerText.includes({json.dumps(words)})")
+    pick(browser, run / "model.safetensors", run / "best.safetensors")
+    browser.wait_for("document.querySelector('.refused').innerText.includes('expected one .safetensors file, got')")
+    drop(browser, "a.safetensors", content)
+    browser.wait_for("now.frame?.own && document.querySelector('.refused').hidden")
+    settled(browser)
     clean(browser)
 
 
