@@ -73,6 +73,11 @@ def _text(options: argparse.Namespace, this: SavedRun | None) -> tuple[Corpus | 
     try:
         if named or data or (cache_folder() / f"{dataset}.txt").exists():  # nothing is downloaded unasked
             text = this.config.text() if this and not named else open_text(dataset, data, (), documents_chosen(options))
+            if not text.documents and text.facts.characters < 10 * _CONTEXT + 10:  # else Corpus speaks of other flags
+                raise DataError(
+                    f"the text is too short: it has {text.facts.characters} characters, and the models of the page "
+                    f"need at least {10 * _CONTEXT + 10}; use a longer text"
+                )
             corpus = Corpus.from_text(text, _CONTEXT)
             return corpus, *trainer.text_asset(text, corpus, dataset, data)
     except (ConfigError, DataError) as error:

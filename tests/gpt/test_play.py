@@ -124,18 +124,18 @@ def test_undo_takes_every_number_back_and_a_second_run_is_one_of_its_own() -> No
     const kept = [], losses = [], second = [];
     for (let n = 0; n < 9; n++) {{
       kept.push(model.keep());
-      model.step();
+      await model.step();
       losses.push(model.loss);
       second.push(model.b.loss);
     }}
     model.a.every = 4;  // as for a large model, whose numbers are kept now and then
     model.a.kept = model.a.kept.filter(({{ step }}) => step % 4 === 0);
-    model.back(kept[6]);
-    const again = [model.a.step, model.samples.length];
-    model.step();
+    await model.back(kept[6]);
+    const again = [model.a.step, model.b.step, model.samples.length];
+    await model.step();
     return {{ losses, second, again, then: [model.loss, model.b.loss], curve: model.a.curve.losses.length }};"""
     found = run(code, {"settings": settings, "assets": {"step-micro": asset("micro")}}, screens=("train",))
-    assert found["again"] == [6, 3]
+    assert found["again"] == [6, 6, 3]
     assert found["then"] == [found["losses"][6], found["second"][6]]
     assert found["curve"] == 7
     assert found["losses"][3] != found["second"][3]
@@ -201,13 +201,13 @@ def test_steps_end_a_training_and_a_second_run_begins_at_any_time() -> None:
     const alone = steps(6), seen = [];
     await model.change({{ ...given.settings, race: true }});
     const first = model.b.step;
-    while (model.b.step < model.a.step || model.a.step < 7) model.step();
+    while (model.b.step < model.a.step || model.a.step < 7) await model.step();
     const second = Array.from(model.b.curve.losses);
     await model.change({{ ...given.settings, race: true, steps: 12 }});
-    while (!model.done) model.step();
+    while (!model.done) await model.step();
     seen.push(model.at, model.b.step, model.a.rates.at(-1).steps);
     await model.change({{ ...given.settings, race: true, steps: 14 }});
-    while (!model.done) model.step();
+    while (!model.done) await model.step();
     return {{ alone, first, second, seen, then: model.at }};"""
     found = run(code, {"settings": settings, "assets": {"step-micro": asset("micro")}}, screens=("train",))
     assert found["first"] == 0
@@ -290,6 +290,25 @@ def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
     browser.evaluate("set({ prompt: 'aß' })")
     browser.wait_for("document.querySelector('.written').textContent.includes('the text has no ß')")
     assert "layer 1: q, k, v" in browser.evaluate("document.querySelector('.gradients').textContent")
+
+
+@pytest.mark.browser
+@pytest.mark.native
+def test_the_first_loss_is_shown_after_a_guess_or_a_step(opened: Callable[..., Browser]) -> None:
+    inside, footer = "document.getElementById('place').innerText", "document.getElementById('status').textContent"
+    for answered in ("document.querySelector('#place form button').click()", "document.getElementById('step').click()"):
+        browser = opened()
+        shown = f"{float(browser.evaluate('document.body.dataset.val')):.4g}"
+        assert shown not in browser.evaluate(f"{inside} + {footer}")
+        assert "guessing" not in browser.evaluate("document.querySelector('#place canvas').getAttribute('aria-label')")
+        browser.evaluate("document.getElementById('train-guess').value = 'four'")
+        browser.evaluate("document.querySelector('#place form button').click()")
+        assert "Type a number from 0 to 100" in browser.evaluate(inside)
+        browser.evaluate("document.getElementById('train-guess').value = '3,5'")
+        browser.evaluate(answered)
+        browser.wait_for(f"{inside}.includes('Validation loss {shown}') && document.body.dataset.busy === ''")
+        assert browser.evaluate("document.getElementById('train-guess').closest('form').hidden")
+        assert ("You said 3.5; it is " in browser.evaluate(inside)) == (answered.find("step") < 0)
 
 
 @pytest.mark.browser
@@ -480,7 +499,7 @@ def test_without_llvmlite_the_page_says_what_is_missing(
     [
         (["--best"], "--best is about a run: give its folder, too"),
         (["--data", "nowhere.txt"], "there is no file"),
-        (["--data", "short.txt"], "the text is too short"),
+        (["--data", "short.txt"], "the models of the page need at least 650; use a longer text"),
         (["--data", "many.txt"], "has 300 different characters, and the models of the page know 256"),
         (["nowhere"], "nowhere"),
         (["-o", "play.txt"], "play.txt"),

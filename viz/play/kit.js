@@ -80,7 +80,7 @@ function open() {
   const { words, name } = address();
   look(LOOKS.includes(words.get("theme")) ? words.get("theme") : "");
   if (words.get("embed")) document.body.dataset.embed = "1";
-  if (now) { KEPT[now.name] = now.settings; now.worker?.terminate(); forget("make"); forget("change"); }
+  if (now) { KEPT[now.name] = now.settings; now.worker?.terminate(); now.helper?.terminate(); forget("make"); forget("change"); }
   const what = SCREENS[name];
   $("explained").hidden = true;
   $("trouble").hidden = true;
@@ -135,6 +135,12 @@ function* inTurns(view, frame) {
   yield* view.draw(frame) ?? [];
 }
 const HEARD = {
+  helper(data, mine) {  // a second thread for the first one, and a line between them
+    const { port1, port2 } = new MessageChannel();
+    mine.helper = new Worker(program);
+    mine.helper.onerror = event => fault(event.message);
+    for (const [one, port] of [[mine.helper, port1], [mine.worker, port2]]) one.postMessage({ what: "port", port }, [port]);
+  },
   async asset({ name }) {
     let bytes = null;
     try { bytes = await asset(name); } catch { /* the Worker says what is missing */ }

@@ -6,6 +6,7 @@ const OTHER = "□";  // stands for characters that have no place in the alphabe
 const UNDO = 200, UNDO_BYTES = 100e6;  // steps that can be taken back, and what is kept for that
 const SAMPLE = 120;  // characters
 const CATCH_UP = 20;  // milliseconds of a step in which a second run makes up for its later start
+const AHEAD = 0.05;  // seconds of work that one run of a race may be ahead of the other
 let runs = 0;
 const bytesOf = text => new TextEncoder().encode(text);
 
@@ -173,6 +174,7 @@ class Run {
     const numbers = Object.values(model.parameters).reduce((sum, one) => sum + one.length, 0);
     this.parameters = numbers;
     this.every = Math.ceil(UNDO * numbers * 12 / UNDO_BYTES);
+    this.unkept = 0;
     this.#begin();
     this.validate();
   }
@@ -265,23 +267,23 @@ class Run {
     this.val = total / count;
     note(this.checks, { steps: this.step, losses: this.val, seconds: this.seconds });
   }
-  // Undo: the numbers of every few steps, from which the steps after them are made again, exactly.
+  // Undo: now and then all numbers, from which the steps after them are made again, exactly.
   keep() {
-    if (this.step % this.every === 0 && this.kept.at(-1)?.step !== this.step) {
+    if (this.kept.at(-1)?.step !== this.step && this.unkept++ % this.every === 0) {
       const { parameters, state, steps } = this.model;
       this.kept.push({ step: this.step, steps, numbers: [...Object.values(parameters), ...Object.values(state)].map(list => list.slice()) });
       if (this.kept.length > UNDO / this.every + 1) this.kept.shift();
     }
-    return { id: this.id, step: this.step, loss: this.loss, val: this.val };
+    return { id: this.id, step: this.step, loss: this.loss, val: this.val, seconds: this.seconds };
   }
-  back({ id, step, loss, val }) {
+  back({ id, step, loss, val, seconds }) {
     if (id !== this.id) return;  // a run that another one took the place of
     while (this.kept.length > 1 && this.kept.at(-1).step > step) this.kept.pop();
     const kept = this.kept.at(-1), { parameters, state } = this.model;
     [...Object.values(parameters), ...Object.values(state)].forEach((list, i) => list.set(kept.numbers[i]));
     [this.step, this.model.steps] = [kept.step, kept.steps];
     while (this.step < step) this.advance();
-    [this.loss, this.val] = [loss, val];
+    Object.assign(this, { loss, val, seconds });
     for (const curve of [this.curve, this.checks]) while (curve.steps.at(-1) > step) for (const list of Object.values(curve)) list.pop();
   }
   // Root mean square of the gradient of each table, before clipping.
@@ -313,6 +315,81 @@ class Run {
     return { step: this.step, config: { ...this.config, vocab_size: length }, alphabet: this.corpus.alphabet.join(""), end: this.corpus.end === null ? null : END, weights };
   }
 }
+// --- a second run: in a thread of its own, so that both have a core, and a race over seconds is fair ---------------------
+// There: the run, what it tells, and what undo needs.
+const RACED = new Map();  // by number
+const told = ({ run }) => ({ step: run.step, loss: run.loss, val: run.val, seconds: run.seconds, lr: run.rate(Math.max(0, run.step - 1)), norm: run.norm, rates: run.rates, train: run.train });
+function found(id) {
+  if (!RACED.has(id)) throw new Trouble("the second run is no longer kept: begin it again with “race a second run”");
+  return RACED.get(id);
+}
+const DO = {
+  async begin({ id, bytes, corpus, settings }) {
+    const run = new Run(await tinygrad.load(bytes), new Corpus(...corpus), settings), one = { run, marks: new Map() };
+    RACED.set(id, one);
+    if (RACED.size > 3) RACED.delete(RACED.keys().next().value);
+    return { ...told(one), config: run.config, parameters: run.parameters };
+  },
+  change({ id, rate, steps }) { const one = found(id); one.run.change(rate, steps); return told(one); },
+  keep({ id, mark }) { const { run, marks } = found(id); marks.set(mark, run.keep()).delete(mark - UNDO - 1); },
+  back({ id, mark }) {
+    const one = found(id);
+    if (one.marks.has(mark)) one.run.back(one.marks.get(mark));
+    return told(one);
+  },
+  // Until so many steps, or seconds of work, but not for longer than `most` milliseconds: a point of the curves for each.
+  go({ id, steps = Infinity, seconds = Infinity, most }) {
+    const one = found(id), { run } = one, until = performance.now() + most, points = [];
+    while (!run.done && run.step < steps && run.seconds < seconds) {
+      const before = run.checks.steps.at(-1);
+      run.next();
+      points.push([run.step, run.loss, run.seconds, run.checks.steps.at(-1) === before ? undefined : run.val]);
+      if (performance.now() > until) break;
+    }
+    return { ...told(one), points };
+  },
+};
+let helper;
+// Here: the same curves, and orders. Where there are no threads (in Node), what is ordered is done at once.
+class Twin {
+  static async begin(bytes, corpus, settings) {
+    const twin = new Twin();
+    Object.assign(twin, { id: ++runs, marks: 0, curve: { steps: [], losses: [], seconds: [] }, checks: { steps: [], losses: [], seconds: [] } });
+    await twin.order({ what: "begin", bytes, corpus, settings });
+    note(twin.checks, { steps: 0, losses: twin.val, seconds: 0 });
+    return twin;
+  }
+  async order(order) {
+    const mine = { ...order, id: this.id };
+    const { points = [], ...now } = await (typeof Worker === "undefined" ? DO[order.what](mine) : (helper ??= new Helper("train")).ask(mine)) ?? {};
+    Object.assign(this, now);
+    for (const [steps, losses, seconds, val] of points) {
+      note(this.curve, { steps, losses, seconds });
+      if (val !== undefined) note(this.checks, { steps, losses: val, seconds });
+    }
+  }
+  get done() { return this.step >= this.rates.at(-1).steps; }
+  rate() { return this.lr; }
+  change(rate, steps) { return this.order({ what: "change", rate, steps }).catch(this.caught); }
+  keep() {
+    this.order({ what: "keep", mark: ++this.marks }).catch(this.caught);
+    return { id: this.id, mark: this.marks };
+  }
+  async back({ id, mark }) {
+    if (id !== this.id) return;  // a run that another one took the place of
+    await this.order({ what: "back", mark }).catch(this.caught);
+    for (const curve of [this.curve, this.checks]) while (curve.steps.at(-1) > this.step) for (const list of Object.values(curve)) list.pop();
+  }
+  // One order at a time; while it is done, the first run makes its step.
+  go(order) { return this.going ??= this.order({ what: "go", ...order }).catch(this.caught).finally(() => { this.going = null; }); }
+  caught = error => { this.trouble = error; };
+  // What went wrong there, told once, by the step that finds it.
+  check() {
+    const { trouble } = this;
+    this.trouble = null;
+    if (trouble) throw new Trouble(`run 2: ${trouble.message}`);
+  }
+}
 const plain = x => String(Number(x.toPrecision(2)));
 const plural = (count, word) => `${count.toLocaleString("en-US")} ${word}${count === 1 ? "" : "s"}`;
 
@@ -323,6 +400,7 @@ async function once(name, make) {
   return READ.get(name);
 }
 return class {
+  static help(order) { return DO[order.what](order); }
   static comesBack = true;  // a model is minutes of work: undo brings it back after a setting that makes another
   static async make(settings, asset) {
     const made = new this(settings);
@@ -337,12 +415,13 @@ return class {
   }
   async begin({ text, own, size, rate, steps, seed }, asset) {
     const bytes = name => once(`step-${name}`, () => asset(`step-${name}`));
-    this.load = async name => tinygrad.load(await bytes(name));
-    const first = await this.load(size);
+    this.bytes = bytes;
+    const first = await tinygrad.load(await bytes(size));
     const { vocab_size, block_size } = first.description.notes.config, typed = text === "own" || text === "lines", given = text === "text" || text === "list";
     const words = typed ? own : text === "names" ? Names.LIST.trim().split(/\s+/).join(END) : await once(text, async () => new TextDecoder().decode(await asset(text)));
     if (!words.trim()) throw new Trouble(`there is no text yet: paste ${text === "lines" ? "at least two lines, and better some hundred" : `at least ${leastText(block_size)} characters, and better some thousand`}, open a file, or choose another text`);
-    const corpus = () => new Corpus(words, vocab_size, ["names", "lines", "list"].includes(text));
+    this.read = [words, vocab_size, ["names", "lines", "list"].includes(text)];
+    const corpus = () => new Corpus(...this.read);
     this.corpus = typed ? corpus() : await once(`corpus of ${text}`, corpus);
     this.ladder = given ? null : ladder(this.corpus);
     this.whole = given ? undefined : this.corpus.text ?? words;
@@ -357,28 +436,35 @@ return class {
     if (this.raced === key) return;
     this.raced = key;
     this.b = undefined;
-    const model = race && await this.load(size2);
-    if (model && this.raced === key) this.b = new Run(model, this.corpus, { rate: rate2, steps, seed: seed2 });
+    if (!race) return;
+    const twin = await Twin.begin(await this.bytes(size2), this.read, { rate: rate2, steps, seed: seed2 });
+    if (this.raced === key) this.b = twin;
   }
   again() { this.text = this.whole; }
   constructor(settings) {
     this.settings = settings;
     this.raced = "";
+    this.last = 0;  // seconds of the newest step
     this.samples = [];
     this.line = { at: -Infinity };
   }
+  // The first run makes a step here, and the second one works at the same time. With steps to count, both make one; with
+  // seconds, the one that has worked for longer waits.
   step() {
     if (!this.a) throw new Trouble(this.waiting);
-    const begun = this.a.step;
-    if (!this.a.done) this.a.next();
-    const until = performance.now() + CATCH_UP;
-    while (this.behind) {
-      this.b.next();
-      if (performance.now() > until) break;
+    const { a, b } = this, begun = a.step, over = this.settings.over === "seconds", { seconds } = a;
+    b?.check();
+    const going = b && !b.done && b.go(over ? { seconds: seconds + this.last, most: Math.max(CATCH_UP, 2000 * this.last) } : { steps: a.done ? a.step : begun + 1, most: CATCH_UP });
+    const waits = () => over && !b.done && a.seconds > b.seconds + AHEAD;
+    if (!a.done && !(going && waits())) {
+      a.next();
+      this.last = a.seconds - seconds;
     }
-    [this.loss, this.val] = [this.a.loss, this.a.val];
-    if (this.a.step > begun && this.settings.every && this.a.step % this.settings.every === 0) this.write();
+    [this.loss, this.val] = [a.loss, a.val];
+    if (a.step > begun && this.settings.every && a.step % this.settings.every === 0) this.write();
+    if (going && (!over || a.done || waits())) return going.then(() => b.check());
   }
+  rest() { return this.b?.going; }
   // Whether the second run has made fewer steps than the first, or used less time.
   get behind() {
     const { a, b } = this;
@@ -391,18 +477,18 @@ return class {
     this.samples.push({ step: this.a.step, loss: this.a.loss, text: this.a.sample({ temperature, prompt }) });
   }
   keep() { return this.a && { a: this.a.keep(), b: this.b?.keep(), written: this.samples.length }; }
-  back({ a, b, written }) {
+  async back({ a, b, written }) {
     this.a.back(a);
-    if (b) this.b?.back(b);
+    if (b) await this.b?.back(b);
     this.samples.length = Math.min(written, this.samples.length);
     this.line.at = -Infinity;
-    this.change(this.settings);
+    return this.change(this.settings);
   }
-  change(settings) {
+  async change(settings) {
     if (settings.line !== this.settings.line) this.line.at = -Infinity;
     this.settings = settings;
     this.a?.change(settings.rate, settings.steps);
-    this.b?.change(settings.rate2, settings.steps);
+    await this.b?.change(settings.rate2, settings.steps);
     if (this.a) return this.#race();
   }
   edit() { if (this.a) this.write(); }

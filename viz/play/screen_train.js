@@ -10,7 +10,7 @@ const GIVEN = mine.text ? "text" : mine.list ? "list" : "";  // the text that th
 const TEXTS = { ...(GIVEN ? { [GIVEN]: mine[GIVEN].title } : {}), ...(SCREENS.names ? { names: "first names" } : {}), own: "your own text", lines: "your own lines" };
 const LONGEST = 50000;  // characters that are pasted
 const TYPED = ["own", "lines"];
-const CALLED = { uniform: "guessing", bigram: "pairs (bigram)", trigram: "triples (trigram)" };  // as in the screen of names
+const CALLED = { uniform: "guessing", letters: "letters (unigram)", bigram: "pairs (bigram)", trigram: "triples (trigram)" };  // as in the screen of names
 const GLOSS = {
   "transformer.wte.weight": "wte: the vectors of the characters", "transformer.wpe.weight": "wpe: the vectors of the positions", "lm_head.weight": "lm_head: from the last vector to a score for each character",
   "attn.c_attn": "makes query, key and value of each vector", "attn.c_proj": "mixes what the heads gathered", "mlp.c_fc": "from a vector to the units of the MLP", "mlp.c_proj": "from the units back to a vector",
@@ -39,7 +39,7 @@ screen("train", {
     over: choice("over", "steps", { steps: "steps", seconds: "seconds" }, { live: true }),
   },
   tasks: [
-    "What is the loss before the first step, and why that? (To it, all characters are equally likely: ln of their number.)",
+    "What is the loss before the first step, when the model knows nothing? Type your guess below the chart; the answer says why.",
     "Press ▶. At which step does it pass “letters”, “pairs”, “triples”? Read what it writes at each of them.",
     "Find the largest learning rate that still learns (below “pairs” in 500 steps). Race it against a tenth of it.",
     "Race micro against small, over seconds. Which one is ahead after 5 seconds of work, which after a minute?",
@@ -58,6 +58,12 @@ function build(place, play) {
   const opener = element("input", { type: "file", id: "own-file", accept: "text/*,.txt,.md,.csv", onchange: openFile });
   const typed = element("div", { class: "typed" }, play.control("own"), element("div", { class: "control file" }, element("label", { for: "own-file" }, "or open a file"), opener, element("span", { class: "note" }, "It is read in this page only.")));
   const rival = element("div", { class: "controls rival" }, play.control("size2"), play.control("rate2"), play.control("seed2"), play.control("over"));
+  // The loss before the first step is shown when it was guessed, or after a step.
+  let known = false;
+  const guessed = element("input", { id: "train-guess", inputmode: "decimal", autocomplete: "off", maxlength: 8, size: 5 });
+  const guessing = element("form", { class: "controls", onsubmit: event => { event.preventDefault(); takeGuess(); } },
+    element("label", { for: "train-guess" }, "Your guess of the loss before the first step, in nats:"), guessed, element("button", { type: "submit" }, "That is my guess"));
+  const answer = element("p", { role: "status" });
   const about = element("p", { class: "note" }), verdict = element("p", { class: "verdict", role: "status" });
   const facts = element("p", { class: "facts" }), left = element("div"), right = element("div");
   const chart = lossChart(left, { height: 194, label: "loss by step", log: true });
@@ -75,7 +81,7 @@ function build(place, play) {
     typed, rival, about,
     columns = element("div", { class: "columns" },
       element("div", {},
-        element("section", { class: "card" }, element("h2", {}, "Loss in nats, and what counting reaches"), left, verdict, facts),
+        element("section", { class: "card" }, element("h2", {}, "Loss in nats, and what counting reaches"), left, guessing, answer, verdict, facts),
         element("section", { class: "card" },
           element("div", { class: "top" }, titles[0], element("span", { class: "room" }), now, file, SCREENS.read ? read : null),
           element("div", { class: "controls" }, play.control("temperature"), play.control("every"), play.control("prompt")), how, written)),
@@ -128,18 +134,22 @@ function build(place, play) {
     }
     if (frame.text.whole !== undefined) text = frame.text.whole;
     const { a, b } = frame, rungs = frame.ladder ?? mine[GIVEN].ladder;
+    if (a.step && !known) { known = true; answer.textContent = ""; }
+    guessing.hidden = known;
+    verdict.hidden = facts.hidden = !known;
+    answer.hidden = !answer.textContent || a.step > 0;
     describe(frame);
     const xs = curve => curve[settings.over === "seconds" && b ? "seconds" : "steps"], name = b ? "1 " : "";
     const series = [
       { name: `${name}training`, color: "faint", xs: xs(a.curve), ys: smooth(a.curve.losses) },
-      { name: `${name}validation`, color: "positive", xs: xs(a.checks), ys: a.checks.losses },
+      { name: `${name}validation`, color: "positive", xs: known ? xs(a.checks) : [], ys: known ? a.checks.losses : [] },
     ];
     if (b) series.push(
       { name: "2 training", color: "faint", dash: [3, 3], xs: xs(b.curve), ys: smooth(b.curve.losses) },
       { name: "2 validation", color: "negative", xs: xs(b.checks), ys: b.checks.losses },
     );
     const room = left.clientWidth > 500;  // the names of the curves are where guessing is
-    chart.draw({ series, lines: rungs.map((rung, i) => ({ ...rung, name: i || room ? CALLED[rung.name] ?? rung.name : "" })), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
+    chart.draw({ series, lines: rungs.slice(known ? 0 : 1).map((rung, i) => ({ ...rung, name: i || !known || room ? CALLED[rung.name] ?? rung.name : "" })), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
     if (play.running && performance.now() < calm) return;  // nobody reads sixty numbers a second
     calm = performance.now() + 100;
     judge(frame, rungs);
@@ -147,6 +157,15 @@ function build(place, play) {
     gradient(frame.flow);
     attention = frame.attention;
     looked();
+  }
+  function takeGuess() {
+    const value = Number(guessed.value.trim().replace(",", "."));
+    if (!guessed.value.trim() || !(value >= 0 && value <= 100)) { answer.hidden = false; answer.textContent = "Type a number from 0 to 100, such as 1.5."; return; }
+    const { val, config: { vocab_size: count } } = play.frame.a;
+    known = true;
+    answer.textContent = `You said ${number(value)}; it is ${number(val)}. To a model that knows nothing, all ${count} characters are about equally likely: ln ${count} = ${number(Math.log(count))}. Its random weights make it prefer some, and that costs the rest.`;
+    calm = 0;
+    draw(play.frame);
   }
   function describe({ a, text: { alphabet, replaced, size: characters, documents } }) {
     const { vocab_size } = a.config;
@@ -163,7 +182,8 @@ function build(place, play) {
     const best = beaten(a.val), rung = rungs.find(({ name }) => name === best), since = rung && a.checks.steps[a.checks.losses.findIndex(loss => loss < rung.y)];
     const slow = a.step >= 500 && !(a.val < (rungs.find(({ name }) => name === "bigram")?.y ?? Infinity));
     const words = `${KNOWS[best]?.replace(".", `, since step ${number(since)}.`) ?? "It does not beat guessing yet."}${slow ? " That is little after so many steps: the learning rate may be too high, or too low." : ""}`;
-    const race = b && a.step ? ` Run ${a.val < b.val ? 1 : 2} is ahead by ${number(Math.abs(a.val - b.val))}.` : "";
+    const after = b && play.settings.over === "seconds" ? `after ${duration(Math.min(a.seconds, b.seconds))} of work each: ${number(a.step)} and ${plural(b.step, "step")}` : "";
+    const race = b && a.step ? ` Run ${a.val < b.val ? 1 : 2} is ahead by ${number(Math.abs(a.val - b.val))}${after && `, ${after}`}.` : "";
     const lowest = Math.min(...a.checks.losses), at = a.checks.steps[a.checks.losses.indexOf(lowest)];
     const heart = a.val > lowest + 0.05 && a.loss < a.val - 0.1;
     const said = `Validation loss ${number(a.val)}${heart ? `; it was ${number(lowest)} at step ${number(at)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
@@ -303,6 +323,7 @@ function build(place, play) {
     const { train: { lr, min_lr, steps, seed, eval_interval, eval_sequences } } = a;
     return `On the command line:  python -m gpt train --preset ${size} ${dataset ? `--dataset ${dataset}` : `--data ${data}`} --lr ${lr} --min-lr ${min_lr} --steps ${steps} --seed ${seed} --eval-interval ${eval_interval} --eval-sequences ${eval_sequences}${normalize.length ? ` --normalize ${normalize}` : ""}`;
   }
-  return { draw, python, brought(settings) { ({ size, size2 } = settings); } };
+  const status = () => (known || !play.frame?.a ? null : `step 0  ·  the loss is shown after your guess, or a step`);
+  return { draw, python, status, brought(settings) { ({ size, size2 } = settings); } };
 }
 })();

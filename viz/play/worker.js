@@ -14,6 +14,31 @@ function asset(name) {
   return new Promise((resolve, reject) => { WAITING.set(name, { resolve, reject }); postMessage({ what: "asset", name }); });
 }
 
+// Another thread with this same program, for a model that has work for two: there MODELS[screen].help(order) is done, one
+// order after the other, and answered. The page makes it, for a Worker of a file may not.
+let ours = null;  // is given the port to it
+class Helper {
+  constructor(screen) {
+    Object.assign(this, { screen, count: 0, asked: new Map(), port: new Promise(resolve => { ours = resolve; }) });
+    postMessage({ what: "helper" });
+    this.port.then(port => { port.onmessage = ({ data }) => this.#answered(data); });
+  }
+  #answered({ id, answer, error }) {
+    const { resolve, reject } = this.asked.get(id);
+    this.asked.delete(id);
+    error === undefined ? resolve(answer) : reject(new Trouble(error));
+  }
+  ask(order) {
+    const id = ++this.count;
+    this.port.then(port => port.postMessage({ id, screen: this.screen, order }));
+    return new Promise((resolve, reject) => this.asked.set(id, { resolve, reject }));
+  }
+}
+let helped = Promise.resolve();
+function help(port, { id, screen, order }) {
+  helped = helped.then(() => MODELS[screen].help(order)).then(answer => port.postMessage({ id, answer }), error => port.postMessage({ id, error: error.message }));
+}
+
 onmessage = async ({ data }) => {
   if (data.what === "asset") {
     const { resolve, reject } = WAITING.get(data.name);
@@ -47,13 +72,13 @@ const ACTIONS = {
   },
   start({ speed: wanted }) { until = Infinity; speed = wanted; start(); },
   speed({ speed: wanted }) { speed = wanted; begin(); },
-  pause() { running = false; show(true); },
+  async pause() { running = false; await model?.rest?.(); show(true); },
   async step() { running = false; await one(); show(true); },
-  back({ count = 1 }) {
+  async back({ count = 1 }) {
     running = false;
     if (!model) return;
     if (count === 1 && before && !step && !ring.length) return bringBack();
-    for (let n = 0; n < count && ring.length; n++) takeBack();
+    for (let n = 0; n < count && ring.length; n++) await takeBack();
     show(true);
   },
   async change({ settings: given }) { settings = given; await model?.change?.(given); show(true); },
@@ -62,6 +87,7 @@ const ACTIONS = {
     await attempt(() => model.edit(edit));
     show(true);
   },
+  port({ port }) { if (ours) ours(port); else port.onmessage = ({ data }) => help(port, data); },
   async ask({ id, question }) { postMessage({ what: "answer", id, answer: await model.ask(question) }); },
 };
 
@@ -107,16 +133,20 @@ async function slice() {
     report(error);
   }
   busy = false;
+  if (!running) await model?.rest?.();  // what a second thread still does
   if (mine !== turn) return running ? next() : undefined;
   show(!running);
   if (running) speed ? nextAt(due) : next();
 }
 async function one() {
   if (!model || model.done) return;
+  const mine = model;
   await attempt(async () => {
-    await model.step();
+    await mine.step();
+    if (mine !== model) return;  // the page has another one now
     if (model.loss !== undefined && !Number.isFinite(model.loss)) throw new Trouble(`the loss became ${model.loss}: the learning rate may be too high`);
   });
+  if (mine !== model) return;
   step = model.at ?? step + 1;
   noteStep();
   changed = true;
@@ -127,7 +157,7 @@ async function attempt(act) {
   try {
     await act();
   } catch (error) {
-    if (kept && mine === model) takeBack();
+    if (kept && mine === model) await takeBack();
     throw error;
   }
 }
@@ -140,9 +170,10 @@ function remember() {
   return true;
 }
 const sizeOf = x => ArrayBuffer.isView(x) ? x.byteLength : x && typeof x === "object" ? Object.values(x).reduce((sum, y) => sum + sizeOf(y), 0) : 8;
-function takeBack() {
-  const last = ring.pop();
-  model.back(last.kept);
+async function takeBack() {
+  const last = ring.pop(), mine = model;
+  await model.back(last.kept);
+  if (mine !== model) return;
   step = last.step;
   [model.loss, model.val] = [last.loss, last.val];
   noteStep();
