@@ -14,6 +14,7 @@ import numpy as np
 from viz.play.page import play_page
 from viz.rendering.page import Page
 
+from ..config import GPTConfig
 from ..inspection.observer import first_sentence
 from ..model import parameter_shapes
 from ..runs import checkpoint, snapshots
@@ -23,14 +24,18 @@ __all__ = ["MOST_SNAPSHOTS", "read_page", "trained"]
 
 MOST_SNAPSHOTS = 9
 ALL_UP_TO = 300_000  # bytes of one snapshot; of a larger model only the last is kept: a page must open quickly
+#: From how many parameters on numbers are rounded to whole ones from -127 to 127, or from -47 to 47, times the scale of
+#: their row: with a text and compiled steps, a page of any preset stays below 2.5 MB.
+LEVELS = ((900_000, 47), (300_000, 127))
 OPENING = 40  # characters of the text that the page opens with
 
 
 def trained(run: SavedRun, most: int = MOST_SNAPSHOTS) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return what the screen "Read a trained GPT" needs: the assets of the page, and the facts about them.
 
-    The numbers are rounded to 16 bits (IEEE half precision), or to 32 if one of them is too large for that. The page
-    computes with the rounded numbers, and the Python that it shows rounds in the same way.
+    The numbers are rounded to 16 bits (IEEE half precision), or to 32 if one of them is too large for that; those of a
+    large model to 8 bits and a scale for each row. The page says so, computes with the rounded numbers, and the Python
+    that it shows rounds in the same way.
 
     Args:
         run: the run.
@@ -43,6 +48,7 @@ def trained(run: SavedRun, most: int = MOST_SNAPSHOTS) -> tuple[dict[str, bytes]
     files[step] = run.file
     chosen = _early(sorted(files), most) if 2 * len(model) <= ALL_UP_TO and most > 1 else [step]
     kept = {at: model if at == step else _numbers(run, files[at])[0] for at in chosen}
+    levels = next((few for count, few in LEVELS if len(model) >= count), None)
     with np.errstate(over="ignore"):
         half = all(np.isfinite(numbers.astype("<f2")).all() for numbers in kept.values())
     validation = {r["step"]: r.get("watched_loss", r["val_loss"]) for r in run.log() if r.get("val_loss") is not None}
@@ -51,14 +57,18 @@ def trained(run: SavedRun, most: int = MOST_SNAPSHOTS) -> tuple[dict[str, bytes]
         "config": asdict(run.config.model),
         "alphabet": run.tokenizer.alphabet,
         "end": None if run.end is None else run.tokenizer.decode([run.end]),
-        "bits": 16 if half else 32,
+        "bits": 8 if levels else 16 if half else 32,
+        "levels": levels,
         "text": _opening(run),
         "snapshots": [
             {"step": at, "asset": f"read-{at}", "file": files[at], "val": _finite(validation.get(at))} for at in kept
         ],
     }
     kind = "<f2" if half else "<f4"
-    assets = {f"read-{at}": numbers.astype(kind).tobytes() for at, numbers in kept.items()}
+    assets = {
+        f"read-{at}": _rounded(run.config.model, numbers, levels) if levels else numbers.astype(kind).tobytes()
+        for at, numbers in kept.items()
+    }
     return {"read": json.dumps(about).encode(), **assets}, {"read": about["name"]}
 
 
@@ -81,6 +91,18 @@ def _numbers(run: SavedRun, file: str) -> tuple[Any, int]:
     checkpoint.check_shapes(run.config.model, {name: np.shape(table) for name, table in tables.items()}, path)
     numbers = np.concatenate([np.ravel(tables[name]) for name, _ in parameter_shapes(run.config.model)])
     return numbers, checkpoint.step_of(metadata, path)
+
+
+def _rounded(config: GPTConfig, numbers: Any, levels: int) -> bytes:
+    """Return the scale of each row as 32-bit floats, then all numbers in units of that, as bytes."""
+    scales, whole, at = [], [], 0
+    for _, sizes in parameter_shapes(config):
+        rows = numbers[at : at + math.prod(sizes)].reshape(-1, sizes[-1])
+        at += rows.size
+        scale = (np.abs(rows).max(axis=1) / levels).astype("<f4").astype(float)
+        scales.append(scale)
+        whole.append(np.round(rows / np.where(scale, scale, 1.0)[:, None]).astype("i1"))
+    return np.concatenate(scales).astype("<f4").tobytes() + b"".join(rows.tobytes() for rows in whole)
 
 
 def _opening(run: SavedRun) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpt.config import PRESETS, GPTConfig
 from gpt.errors import CheckpointError
 from gpt.model import parameter_shapes
 from gpt.pictures import playground
@@ -98,6 +101,17 @@ def test_a_number_too_large_for_half_a_float_makes_all_of_them_32_bits(folder: P
     assets, _ = trained(SavedRun.open(copy))
     assert about(assets)["bits"] == 32
     assert 1e6 in np.frombuffer(assets["read-8"], "<f4")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_weights_of_every_preset_leave_room_for_the_rest_of_a_page(name: str) -> None:
+    config = GPTConfig(**{**PRESETS[name].model, "vocab_size": 65})
+    count = sum(math.prod(sizes) for _, sizes in parameter_shapes(config))
+    numbers = np.random.default_rng(1).standard_normal(count)
+    levels = next((few for least, few in playground.LEVELS if count >= least), None)
+    bytes_of = playground._rounded(config, numbers, levels) if levels else numbers.astype("<f2").tobytes()
+    kept = 4 if 2 * count <= playground.ALL_UP_TO else 1
+    assert kept * 4 / 3 * len(zlib.compress(bytes_of, 9)) < 1_350_000
 
 
 def test_a_run_of_documents_begins_after_an_end(train_in: Callable[..., Path], tmp_path: Path) -> None:

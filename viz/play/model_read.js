@@ -88,7 +88,7 @@ MODELS.read = class {
       const told = this.reader.explain(ref), table = /^transformer\.(?:h\.\d+\.)?(\w+)|^lm_head/.exec(ref);
       if (/^(surprise|loss)/.test(ref)) told.unit = "nats";
       if (table) told.more += ` ${MODELS.read.TABLES[ref.match(/c_attn|attn\.c_proj|mlp\.c_proj|c_fc|wte|wpe|ln_1|ln_2|ln_f|lm_head/)?.[0]] ?? ""}`;
-      if (this.facts.bits === 16 && ref.endsWith("]") && this.reader.weights[ref.split("[")[0]]) told.more += " In this page it is rounded to 16 bits.";
+      if (this.facts.bits < 32 && ref.endsWith("]") && this.reader.weights[ref.split("[")[0]]) told.more += ` In this page it is rounded to ${this.facts.bits} bits.`;
       return told;
     }
     if (what === "open") return Safetensors.read(files);
@@ -105,7 +105,7 @@ MODELS.read = class {
   frame() {
     if (!this.facts) return { empty: true };
     const { reader, facts, tokens, settings } = this, { name, snapshots, config, bits } = facts;
-    const shared = { name, bits, opened: facts.opened, own: facts.own, lost: facts.lost, config, opening: facts.text, alphabet: reader.alphabet, end: reader.end, text: this.text, began: reader.decode(tokens.slice(this.opening.length, this.began)), written: this.written, heard: this.heard, unknown: this.unknown,
+    const shared = { name, bits, opened: facts.opened, levels: facts.levels, own: facts.own, lost: facts.lost, config, opening: facts.text, alphabet: reader.alphabet, end: reader.end, text: this.text, began: reader.decode(tokens.slice(this.opening.length, this.began)), written: this.written, heard: this.heard, unknown: this.unknown,
       snapshots, nth: this.nth, characters: tokens.map(token => reader.alphabet[token]) };
     if (!tokens.length) return { ...shared, surprise: [] };
     const T = reader.tokens.length, layer = Math.min(Number(settings.layer), reader.layers - 1), head = Math.min(Number(settings.head), reader.heads - 1);

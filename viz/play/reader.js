@@ -73,6 +73,11 @@ class Reader {
     if (!c.tied_head) list.push(["lm_head.weight", c.vocab_size * w]);
     return list;
   }
+  // The shape of a table of so many numbers.
+  static shape(name, count, { mlp_ratio, n_embd }) {
+    const columns = (name.endsWith("mlp.c_proj.weight") ? mlp_ratio : 1) * n_embd;
+    return /\.ln_|bias$/.test(name) ? [count] : [count / columns, columns];
+  }
   encode(text) {
     return [...text].map((character, i) => {
       const token = this.token.get(character);
@@ -429,16 +434,19 @@ class Reader {
 
   // --- a model in a page -----------------------------------------------------------------------------------------------
   // Its tables one after the other, those of tables() or [name, length] as told: floats of 2 bytes (IEEE half
-  // precision), 4, or 8, little-endian.
+  // precision), 4, or 8, little-endian; or a scale for each row, floats of 4 bytes, and then all numbers in units of it.
   static unpack(bytes, { config, alphabet, end = null, bits = 32, tables = Reader.tables(config) }) {
-    const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), get = { 16: at => halfFloat(view.getUint16(at, true)), 32: at => view.getFloat32(at, true), 64: at => view.getFloat64(at, true) }[bits];
-    const count = tables.reduce((sum, [, n]) => sum + n, 0), size = bits / 8;
-    if (bytes.byteLength !== size * count) throw new Error(`the weights in this page have ${bytes.byteLength} bytes, expected ${size * count}`);
-    let at = 0;
-    for (const [name, n] of tables) {
-      const table = weights[name] = new Float64Array(n);
-      for (let i = 0; i < n; i++, at += size) table[i] = get(at);
-    }
+    const weights = {}, view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const get = { 8: at => view.getInt8(at), 16: at => halfFloat(view.getUint16(at, true)), 32: at => view.getFloat32(at, true), 64: at => view.getFloat64(at, true) }[bits];
+    const rows = tables.map(([name, n]) => { const shape = bits === 8 ? Reader.shape(name, n, config) : []; return shape.length > 1 ? shape[0] : 1; });
+    const count = tables.reduce((sum, [, n]) => sum + n, 0), size = bits / 8, scales = bits === 8 ? 4 * rows.reduce((a, b) => a + b) : 0;
+    if (bytes.byteLength !== scales + size * count) throw new Error(`the weights in this page have ${bytes.byteLength} bytes, expected ${scales + size * count}`);
+    let at = scales, row = 0;
+    tables.forEach(([name, n], nth) => {
+      const table = weights[name] = new Float64Array(n), columns = n / rows[nth];
+      for (let i = 0; i < n; i++, at += size) table[i] = get(at) * (scales ? view.getFloat32(4 * (row + Math.floor(i / columns)), true) : 1);
+      row += rows[nth];
+    });
     return { config, alphabet, weights, end };
   }
 }

@@ -6,10 +6,6 @@ const MOST = 10e6;  // parameters: a page reads with every key that is typed
 const BYTES = { F64: 8, F32: 4, F16: 2 };
 const utf8 = text => new TextEncoder().encode(text);
 
-function shapeOf(name, count, { mlp_ratio, n_embd }) {
-  const columns = (/mlp\.c_proj/.test(name) ? mlp_ratio : 1) * n_embd;
-  return /\.ln_|bias$/.test(name) ? [count] : [count / columns, columns];
-}
 // A model as Run.reading() tells it, how it was trained, and on what.
 function write({ config, alphabet, weights, end, step }, { engine, device, threads, ...train }, source) {
   const model_args = Object.fromEntries(Object.entries(config).filter(([name, value]) => NANOGPT.includes(name) || (name in NANOGPT_IS && value !== NANOGPT_IS[name])));
@@ -17,7 +13,7 @@ function write({ config, alphabet, weights, end, step }, { engine, device, threa
   const about = { model_args, iter_num: step, config: { dataset: source.dataset ?? "page" }, tinygrad_edu: own };
   const header = { __metadata__: { tinygrad_edu: JSON.stringify(about) } };
   let at = 0;
-  for (const [name, numbers] of Object.entries(weights)) header[name] = { dtype: "F32", shape: shapeOf(name, numbers.length, config), data_offsets: [at, at += 4 * numbers.length] };
+  for (const [name, numbers] of Object.entries(weights)) header[name] = { dtype: "F32", shape: Reader.shape(name, numbers.length, config), data_offsets: [at, at += 4 * numbers.length] };
   let text = utf8(JSON.stringify(header));
   text = Uint8Array.from([...text, ...Array(-text.length & 7).fill(32)]);
   const file = new Uint8Array(8 + text.length + at);
@@ -55,7 +51,7 @@ function read(files) {
   const size = BYTES[kinds[0]], numbers = new Uint8Array(size * count), begin = bytes.length - Math.max(...Object.values(header).map(({ data_offsets: [, stop] }) => stop));
   let at = 0;
   for (const [table, n] of tables) {
-    const { shape = [], data_offsets: [from, to] = [0, 0] } = header[table] ?? {}, expected = shapeOf(table, n, config);
+    const { shape = [], data_offsets: [from, to] = [0, 0] } = header[table] ?? {}, expected = Reader.shape(table, n, config);
     if (shape.join() !== expected.join() || to - from !== size * n) throw new Trouble(`${name} does not hold the model that its settings describe: ${table} should be ${expected.join(" × ")} numbers, got ${header[table] ? shape.join(" × ") : "none"}; choose files of one and the same run`);
     numbers.set(bytes.subarray(begin + from, begin + to), at);
     at += to - from;

@@ -164,12 +164,14 @@ screen("read", {
       }
       if (both) by.firstChild.value = frame.own ? "mine" : "read";
       back.hidden = !both || !frame.own;
-      by.title = { 16: "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes.", 32: "Its weights are floats of 32 bits.", 64: "Its weights are floats of 64 bits." }[frame.bits];
+      put(rounded, frame.bits === 8 ? "weights rounded to 8 bits" : "");
+      by.title = { 8: "Its weights are rounded to 8 bits in this page, in units of the largest of their row: two digits of each. The loss hardly changes.", 16: "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes.", 32: "Its weights are floats of 32 bits.", 64: "Its weights are floats of 64 bits." }[frame.bits];
     }
+    const rounded = element("span", { class: "note" });
     const why = element("div", { class: "controls" },
       element("button", { type: "button", onclick: () => play.explain(`surprise[${Math.max(1, frame.from + frame.at)}]`) }, "Explain this surprise"),
       element("button", { type: "button", onclick: () => play.explain("loss") }, "Explain the loss"),
-      opener("read-file"), back);
+      opener("read-file"), back, rounded);
     const bar = element("div", { class: "next" }), rest = element("p", { class: "note" });
     seen.addEventListener("pointermove", event => lookFrom(Number(event.target.dataset?.i ?? -1)));
     seen.addEventListener("pointerleave", () => lookFrom(-1));
@@ -496,7 +498,7 @@ function program(settings, frame) {
   const lines = [
     ...(one.file ? [] : [`# First ${frame.opened ? "" : "download the model where it was trained, and "}import it: python3 run.py gpt import ${frame.opened ?? "FILE"} runs/mine`]),
     ...(frame.opened && one.file ? ["# FOLDER: that of the run whose files were opened"] : []),
-    "# Save this as read_it.py in the folder of the project, then: python3 run.py python read_it.py", "# (or, for a run in another folder: python3 run.py python read_it.py FOLDER)", "import dataclasses", "import math", "import random", ...(frame.bits === 16 ? ["import struct"] : []), "import sys", "",
+    "# Save this as read_it.py in the folder of the project, then: python3 run.py python read_it.py", "# (or, for a run in another folder: python3 run.py python read_it.py FOLDER)", "import dataclasses", "import math", "import random", ...(frame.bits < 32 ? ["import struct"] : []), "import sys", "",
     ...(off.some(part => part.endsWith("bypass")) ? ["from gpt.model import Block"] : []),
     "from gpt.runs.saved_run import SavedRun", "from gpt.sample import ScalarScorer, distribution, draw", "",
     `run = SavedRun.open(sys.argv[1] if len(sys.argv) > 1 else ${py(one.file && !frame.opened ? `runs/${frame.name}` : one.file ? "FOLDER" : "runs/mine")})`,
@@ -504,6 +506,7 @@ function program(settings, frame) {
     "model, tokenizer, block = run.model, run.tokenizer, run.config.model.block_size",
   ];
   if (frame.bits === 16) lines.push("for p in model.parameters():  # the page holds 16 bits of each number", '    p.data = struct.unpack("e", struct.pack("e", p.data))[0]');
+  if (frame.bits === 8) lines.push("for _, table in model.named_parameters():  # the page holds 8 bits of each number", "    for row in table if isinstance(table[0], list) else [table]:", `        unit = struct.unpack("f", struct.pack("f", max(abs(p.data) for p in row) / ${frame.levels}))[0]`, "        for p in row:", "            p.data = round(p.data / (unit or 1.0)) * unit");
   if (off.length) lines.push("", ...switched(off, frame.config));
   lines.push("",
     `tokens = ${frame.end === null ? "" : "[run.end] + "}tokenizer.encode(${py(frame.began)})`,

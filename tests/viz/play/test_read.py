@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gpt.cli import main
+from gpt.pictures import playground
 from gpt.pictures.playground import read_page, trained
 from gpt.runs.saved_run import SavedRun
 from tests.viz import runs
@@ -104,6 +105,18 @@ def test_twenty_characters_are_those_of_python(
     text = browser.evaluate("document.getElementById('read-typed').value")
     assert in_python(browser, run, tmp_path) == (text, pytest.approx(loss(browser), rel=1e-9))
     assert len(text) == len(settings.get("text", "whether")) + 20 or not settings.get("text")
+    clean(browser)
+
+
+def test_a_model_of_eight_bits_is_that_of_python(
+    browser: Browser, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playground, "LEVELS", ((0, 47),))
+    read_page(*trained(SavedRun.open(run))).save(tmp_path / "page.html")
+    show(browser, tmp_path / "page.html", run=20)
+    assert "weights rounded to 8 bits" in browser.evaluate("document.getElementById('place').innerText")
+    text = browser.evaluate("document.getElementById('read-typed').value")
+    assert in_python(browser, run, tmp_path) == (text, pytest.approx(loss(browser), rel=1e-9))
     clean(browser)
 
 
