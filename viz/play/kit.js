@@ -118,16 +118,18 @@ function post(what, more = {}) {
 }
 // The same for what ends with a frame; until the Worker has heard it, frames say nothing about it.
 function act(what, more) {
+  if (what !== "make") hurry("make");
   $("trouble").hidden = true;
   document.body.dataset.error = "";
   document.body.dataset.busy = "1";
   now.asked = ++count;
   post(what, { ...more, asked: count });
 }
-function make(run = 0) {
+function make(run = 0, goesOn = false) {
   now.step = 0;
   now.running = now.done = false;
-  act("make", { screen: now.name, settings: now.settings, run });
+  act("make", { screen: now.name, settings: now.settings, run, goesOn });
+  if (!goesOn) now.madeBy = "";
   showState();
 }
 // A screen whose pictures take long draws them in turns: its draw() is a generator, and at each `yield` the browser shows what is there.
@@ -161,6 +163,7 @@ const HEARD = {
   },
   settings({ settings }, mine) {  // those of a model that undo brought back
     Object.assign(mine.settings, settings);
+    mine.madeBy = "";
     for (const key of Object.keys(settings)) for (const update of CONTROLS.get(key) ?? []) update(settings[key]);
     mine.view.brought?.(settings);
   },
@@ -214,7 +217,7 @@ function handle(mine) {
     get locked() { return mine.locked; },
     set locked(reason) { mine.locked = reason ?? ""; showState(); },
     set, ask, edit: change => post("edit", { edit: change }), asset, hasAsset,
-    start, pause, reset: () => make(), undo: () => post("back"), once,
+    start, pause, reset: () => make(), undo: () => $("undo").click(), once,
     control, controls: (...names) => element("div", { class: "controls" }, names.map(control)),
     explain, say,
     hand(name, bytes) { HANDED.set(name, bytes); },
@@ -235,7 +238,11 @@ function set(changes) {
   const live = changed.every(key => now.what.settings[key].live);
   if (pace() !== paceBefore) post("speed", { speed: pace() });
   if (live && changed.some(key => key !== "speed")) soon("change", 0, () => post("change", { settings: now.settings }));
-  if (!live) soon("make", 60, () => make());
+  if (!live) {  // dragging a slider makes many models, but is one thing to take back
+    const by = changed.join(), goesOn = now.madeBy === by, kind = now.what.settings[by]?.kind;
+    soon("make", 60, () => { make(0, goesOn); now.madeBy = kind === "slider" ? by : ""; });
+    if (kind !== "slider" && kind !== "words") hurry("make");
+  }
   showState();
   soon("remember", 300, remember);
 }
@@ -332,7 +339,7 @@ function look(theme) {
 }
 $("play").onclick = () => (now.running ? pause() : start());
 $("step").onclick = once;
-$("undo").onclick = () => { $("trouble").hidden = true; document.body.dataset.error = ""; post("back"); };
+$("undo").onclick = () => { $("trouble").hidden = true; document.body.dataset.error = ""; hurry("make"); post("back"); };
 $("reset").onclick = () => make();
 $("new-seed").onclick = () => set({ seed: String(Number(now.settings.seed) + 1) });
 $("speed").append(...Object.entries(SPEEDS).sort(([a], [b]) => a - b || 0).map(([value, text]) => element("option", { value }, text)));
@@ -404,8 +411,15 @@ $("explained-back").onclick = () => { trail.pop(); explain(trail.at(-1), true); 
 $("explained-close").onclick = () => { $("explained").hidden = true; trail = []; };
 
 // --- keys, tabs ------------------------------------------------------------------------------------------------------------
+let typed = null;  // a field with a text that is not taken yet
+addEventListener("input", ({ target }) => { typed = target; }, true);
+for (const end of ["change", "focusout"]) addEventListener(end, () => { typed = null; }, true);
 addEventListener("keydown", event => {
   const at = event.target;
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.shiftKey && typed !== at && !document.querySelector("dialog[open]")) {
+    event.preventDefault();
+    return $("undo").disabled || $("undo").click();
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   if (at.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], .keys")) return;
   if (event.key === "Escape" && !$("explained").hidden) return $("explained-close").click();

@@ -49,6 +49,7 @@ function pointsOf({ data, own, count, noise, wrong, test, seed }) {
 const painted = (text, three) => [...text.matchAll(/([0-9a-z]{2})([0-9a-z]{2})([+*-])/g)].map(([, x, y, kind]) => [...[x, y].map(t => (parseInt(t, 36) - 648) / 500), three ? "+-*".indexOf(kind) : kind === "+" ? 1 : -1]);
 
 MODELS.network = class {
+  static comesBack = 20;  // other points or another shape make another network; undo brings the ones before back
   constructor(settings) {
     this.settings = settings;
     this.events = [];  // what the user changed on the way, for the Python

@@ -102,9 +102,6 @@ function illText(ill) {
   }).join(" ");
 }
 
-addEventListener("keydown", event => {
-  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.target.closest?.("input, textarea")) document.querySelector(".network .tools:not([hidden]) .back")?.click();
-});
 const PART = 2000;  // milliseconds for each part of a step in slow motion
 const layerSizes = ({ layers }) => (layers === "0" ? [] : layers.split("-").map(Number));
 // A setting without a control; what does not look so in an address is left out.
@@ -350,7 +347,7 @@ screen("network", {
       }
       [...fields.children].forEach((row, i) => {
         const [, field, slope] = row.children, w = frame.weights[parameter + i], g = frame.grads[parameter + i];
-        if (document.activeElement !== field) field.value = short(w);
+        if (document.activeElement !== field || (typed !== field && !play.running)) field.value = short(w);
         slope.textContent = `∂L ${short(g, 3)}`;
         slope.className = `slope ${signWord(g)}`;
       });
@@ -410,7 +407,7 @@ screen("network", {
       const batch = new Set(play.settings.slow && !play.running ? frame.chosen : []);
       [...frame.points.map(([x, y, label]) => [x, y, kindOf(frame, label)]), ...(stroke ?? [])].forEach(([x, y, kind], i) => {
         const hollow = i >= frame.trained && i < frame.points.length;
-        if (hollow && !play.settings.tests) return;
+        if ((hollow && !play.settings.tests) || (painting() && stroke?.gone.some(spot => distance(spot, [x, y]) < 0.08))) return;
         drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), kind, { hollow, ring: i === frame.at || batch.has(i), wrong: frame.wrong.includes(i) });
       });
     }
@@ -467,13 +464,16 @@ screen("network", {
       const spot = where(event);
       if (spot.some(t => Math.abs(t) > 1.28)) return;
       if (pen < 0) {
-        const points = play.settings.own.match(/.{5}/g), left = points.filter(one => distance([0, 2].map(i => (parseInt(one.slice(i, i + 2), 36) - 648) / 500), spot) > 0.08);
-        if (left.length < points.length && left.length >= 2) play.set({ own: left.join("") });
+        const left = stroke.left.filter(one => distance([0, 2].map(i => (parseInt(one.slice(i, i + 2), 36) - 648) / 500), spot) > 0.08);
+        if (left.length < 2 || left.length === stroke.left.length) return;
+        stroke.left = left;
+        stroke.gone.push(spot);
+        plane.redraw();
       } else if (!stroke.length || distance(stroke.at(-1), spot) > 0.1) { stroke.push([...spot, pen]); plane.redraw(); }
     }
     plane.element.addEventListener("pointerdown", event => {
       if (!frame) return;
-      if (painting()) { plane.element.setPointerCapture(event.pointerId); stroke = []; ownBefore = play.settings.own; return paint(event); }
+      if (painting()) { plane.element.setPointerCapture(event.pointerId); stroke = Object.assign([], { left: play.settings.own.match(/.{5}/g), gone: [] }); return paint(event); }
       if (play.settings.view !== "plane") return;
       const spot = where(event), gaps = frame.points.map(point => distance(point, spot)), nearest = gaps.indexOf(Math.min(...gaps));
       play.set({ point: String(nearest) });
@@ -487,17 +487,13 @@ screen("network", {
       const said = frame.three ? `${NET_KINDS[of >> 6][1]}, with probability ${short((1 + 2 * (of & 63) / 63) / 3, 2)}` : `${short(out, 2)}, ${out > 0 ? "blue" : "orange"}`;
       under.textContent = `here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}; the network says ${said}`;
     });
-    const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; if (fresh.length) play.set({ own: (play.settings.own + paintedText(fresh)).slice(-1500) }); kept(ownBefore); };  // 300 points
-    const strokes = [];  // what was painted before each
-    let ownBefore = "";
-    const kept = before => { if (before !== play.settings.own) strokes.push(before); back.disabled = !strokes.length; };
-    const back = element("button", { type: "button", class: "back", disabled: true, title: "take the last stroke back (Ctrl+Z)", onclick: () => { play.set({ own: strokes.pop() }); back.disabled = !strokes.length; } }, "undo");
+    const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; play.set({ own: (fresh.left.join("") + paintedText(fresh)).slice(-1500) }); };  // 300 points
     plane.element.addEventListener("pointerup", finish);
     plane.element.addEventListener("pointercancel", finish);
     plane.element.addEventListener("pointerleave", () => { if (frame) caption(); });
     const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [...NET_KINDS.map(([, name, sign], kind) => [kind, `${sign} ${name}`]), [-1, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": String(kind === pen), onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
-    const fresh = element("button", { type: "button", title: "leave one point of each kind", onclick: () => { const before = play.settings.own; play.set({ own: NET_TWO }); kept(before); } }, "clear");
-    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, back, fresh);
+    const fresh = element("button", { type: "button", title: "leave one point of each kind", onclick: () => play.set({ own: NET_TWO }) }, "clear");
+    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, fresh);
     function caption() {
       const { points, trained, wrong } = frame, tests = points.length - trained;
       under.textContent = play.settings.view === "plane" ? `${trained} filled points to learn from${wrong.length ? ` (crosses: ${plural(wrong.length, "wrong label")})` : ""}${tests ? `, ${tests} outlines to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`

@@ -6,7 +6,7 @@ const SLICE = 12;  // milliseconds of training before the messages of the page a
 
 let model = null, turn = 0, settings = {};
 let step = 0, heard = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
-let before = null;  // the model that the newest one took the place of, where undo brings it back
+let earlier = [];  // models that another one took the place of: undo brings them back; as many as `comesBack` of the model says
 let ring = [], history = { steps: [], losses: [], vals: [] }, speed = 0, due = 0;
 
 const WAITING = new Map();  // assets that were asked for
@@ -55,10 +55,11 @@ onmessage = async ({ data }) => {
 };
 
 const ACTIONS = {
-  async make({ screen, settings: given, run }) {
-    const mine = ++turn;
+  async make({ screen, settings: given, run, goesOn }) {  // goesOn: a slider that is still being dragged
+    const mine = ++turn, most = Number(MODELS[screen].comesBack ?? 0);
     running = false;
-    if (model && step && MODELS[screen].comesBack) before = { model, settings, step, ring, history };
+    const other = most > 1 && (ring.length || (!goesOn && JSON.stringify(settings) !== JSON.stringify(given)));
+    if (model && most && (step || other)) earlier = [...earlier, { model, settings, step, ring, history }].slice(-most);
     model = null;
     settings = given;
     const fresh = await (MODELS[screen].make ? MODELS[screen].make(given, asset) : new MODELS[screen](given));
@@ -77,7 +78,7 @@ const ACTIONS = {
   async back({ count = 1 }) {
     running = false;
     if (!model) return;
-    if (count === 1 && before && !step && !ring.length) return bringBack();
+    if (count === 1 && earlier.length && !step && !ring.length) return bringBack();
     for (let n = 0; n < count && ring.length; n++) await takeBack();
     show(true);
   },
@@ -179,8 +180,7 @@ async function takeBack() {
   noteStep();
 }
 function bringBack() {
-  ({ model, settings, step, ring, history } = before);
-  before = null;
+  ({ model, settings, step, ring, history } = earlier.pop());
   turn++;
   model.again?.();  // the page has forgotten what was said once
   postMessage({ what: "settings", settings });
@@ -201,7 +201,7 @@ function show(force = false) {
   const drawn = model.frame(running);
   noteStep();  // some models measure the loss over all points only for a frame
   const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
-  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, heard, done: Boolean(model.done), undo: ring.length || (before && !step ? 1 : 0), before: step ? undefined : before?.step });
+  postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, heard, done: Boolean(model.done), undo: ring.length || (earlier.length && !step ? 1 : 0), before: step ? undefined : earlier.at(-1)?.step });
 }
 function report(error, id) {
   const sentence = error instanceof Trouble;

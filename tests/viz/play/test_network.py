@@ -341,18 +341,48 @@ def test_strokes_can_be_taken_back_and_none_is_lost(page: Opened) -> None:
     start = page.evaluate(own)
     page.drag(".plane canvas", (0.1, 0.5), (0.4, 0.52))
     first = page.evaluate(own)
-    page.drag(".plane canvas", (0.1, 0.9), (0.4, 0.92))  # before the picture of the first is there
+    page.until("document.body.dataset.busy === ''")
+    page.press("#step")
+    page.until("document.body.dataset.step === '1' && document.body.dataset.busy === ''")
+    page.drag(".plane canvas", (0.1, 0.9), (0.4, 0.92))
     both = page.evaluate(own)
     assert start < first < both
+    page.until("document.body.dataset.busy === ''")
     page.evaluate("[...document.querySelectorAll('.tools button')].at(-1).click()")
-    assert page.evaluate(own) == 2
-    for points in (both, first):
-        page.evaluate("document.querySelector('.tools .back').click()")
-        assert page.evaluate(own) == points
+    page.until("now.frame.points.length === 2")
+    page.press("#undo")
+    page.until(f"now.frame.points.length === {both}")
+    assert page.evaluate(own) == both
     page.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'z', ctrlKey: true, bubbles: true }))")
+    page.until(f"now.frame.points.length === {first} && document.body.dataset.step === '1'")
+    page.press("#undo")
+    page.until("document.body.dataset.step === '0'")
+    page.press("#undo")
+    page.until(f"now.frame.points.length === {start} && document.querySelector('#undo').disabled")
     assert page.evaluate(own) == start
-    assert page.evaluate("document.querySelector('.tools .back').disabled")
-    page.until("document.body.dataset.busy === '' && now.frame.points.length === " + str(int(start)))
+
+
+@pytest.mark.browser
+def test_one_undo_is_for_weights_shapes_and_sliders(page: Opened) -> None:
+    page.open()
+    undo = (
+        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'z', ctrlKey: true, bubbles: true }))"
+    )
+    weight = page.evaluate("now.frame.weights[0]")
+    page.fill(".weight input", "0.75")  # which keeps the focus
+    page.until("now.frame.weights[0] === 0.75 && !document.querySelector('#undo').disabled")
+    page.evaluate(undo)
+    page.until(f"now.frame.weights[0] === {weight} && document.querySelector('.weight input').value !== '0.75'")
+    page.press("[aria-label='one layer more']")
+    page.until("now.frame.names.length === 4")
+    for value in (0.1, 0.2, 0.3):  # one drag, and many networks
+        page.slide("#set-noise", value)
+        page.until(f"document.body.dataset.busy === '' && location.hash.includes('noise={value}')")
+    page.evaluate(undo)
+    page.until("now.settings.noise === 0.03 && now.frame.names.length === 4")
+    page.evaluate(undo)
+    page.until("now.frame.names.length === 3 && document.querySelector('#undo').disabled")
+    compare(page)
 
 
 @pytest.mark.browser
