@@ -101,6 +101,13 @@ viz.draw(L)
 #
 # **Predict.** Take a pencil. `L` moves as fast as itself, so `∂L/∂L = 1`. Go backward: what are `∂L/∂d`, `∂L/∂f`,
 # `∂L/∂e`, `∂L/∂c`, and at last `∂L/∂a` and `∂L/∂b`?
+#
+# answer ∂L/∂d: d.grad
+# answer ∂L/∂f: f.grad
+# answer ∂L/∂e: e.grad
+# answer ∂L/∂c: c.grad
+# answer ∂L/∂a: a.grad
+# answer ∂L/∂b: b.grad
 
 # %%
 L.backward()
@@ -139,6 +146,9 @@ viz.step_page(L)
 #     0.01 · (6² + 4² + 2² + 4²) = 0.72
 #
 # **Predict.** `L` is −8. What will it be after this step: exactly −7.28, a little more, or a little less?
+#
+# answer it will be: "exactly −7.28" if abs(stepped + 7.28) < 1e-9 else (
+#     "a little less", "a little more")[stepped > -7.28] | exactly −7.28 | a little more | a little less
 
 # %%
 for value in (a, b, c, f):
@@ -162,6 +172,8 @@ assert 0.01 * (6**2 + 4**2 + 2**2 + 4**2) == 0.72
 # ## When a number is used twice
 #
 # **Predict.** `b = a + a`, and `a` is 3. What is `∂b/∂a`: 1, 2, 3, or 6?
+#
+# answer ∂b/∂a: a.grad
 
 # %%
 a = Value(3.0, label="a")
@@ -196,6 +208,8 @@ c.label = "c"
 # %% [markdown]
 # **Predict.** What is `∂c/∂a`? Go backward with the pencil: `c` sends something to `b`, along two lines; `b` sends
 # something to `a`, along two lines.
+#
+# answer ∂c/∂a: a.grad
 
 # %%
 c.backward()

@@ -94,6 +94,8 @@ assert [x.grad for x in (a, b, c, f)] == [6.0, -4.0, -2.0, 4.0]
 #
 # **Predict.** `pass_on(b)` goes through the two inputs of `b`, which are the same Value. What does it leave in
 # `a.grad`?
+#
+# answer a.grad: a.grad
 
 # %%
 a = Value(3.0)
@@ -146,6 +148,8 @@ c.grad = 1.0
 
 # %% [markdown]
 # **Predict.** `c` is 4 times `a`, so the gradient of `a` should be 4. What does this program say?
+#
+# answer it says: a.grad
 
 # %%
 naive_backward(c)
@@ -316,6 +320,8 @@ print(f"{difference:.0e}")
 # %% [markdown]
 # **Predict.** Bring the first trap back, with `=` in place of `+=`. In how many of a hundred such calculations is at
 # least one gradient wrong: 5, 50, or nearly all?
+#
+# answer wrong: sum(wrong >= most for most in (25, 75)) | about 5 | about 50 | nearly all
 
 
 # %%

@@ -40,6 +40,9 @@ for step in range(100):
 # %% [markdown]
 # **Predict.** `w` began at 0 and has made 100 steps with learning rate 0.01. Where is it now: at 3? Near it? On the
 # way?
+#
+# answer w is: "at 3" if abs(w.data - 3) < 0.0005 else "near 3" if abs(w.data - 3) < 0.05 else "on the way"
+#   | at 3 | near 3 | on the way
 
 # %%
 round(w.data, 3)
@@ -125,6 +128,10 @@ viz.draw(one_error)
 # %% [markdown]
 # **Predict.** At w = 0 and b = 0 the line is flat and below all five points. Which signs do the gradients of `w` and
 # `b` have, and which of the two is larger?
+#
+# answer the gradient of w is: line.w.grad > 0 | positive | negative
+# answer the gradient of b is: line.b.grad > 0 | positive | negative
+# answer the larger one is that of: abs(line.w.grad) > abs(line.b.grad) | w | b
 
 # %%
 line.zero_grad()
@@ -192,6 +199,9 @@ viz.plot({"y = 1.97x + 0.07": fitted}, points={"measured": measured}, title="Lea
 #
 # **Predict.** We try the learning rates 0.001, 0.05 and 0.09 for 50 steps each. The first loss is 43.5. Order them by
 # their last loss.
+#
+# answer the smallest last loss: min(curves, key=lambda name: curves[name][-1]) | lr 0.001 | lr 0.05 | lr 0.09
+# answer the largest last loss: max(curves, key=lambda name: curves[name][-1]) | lr 0.001 | lr 0.05 | lr 0.09
 
 # %%
 curves = {f"lr {lr}": train(lr, 50)[1] for lr in (0.001, 0.05, 0.09)}

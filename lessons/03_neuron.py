@@ -73,6 +73,11 @@ o.data
 #
 # **Predict.** The gradient at the sum is 0.5. What arrives at `w1` (its adviser said 2), at `w2` (its adviser said
 # 0), at `x1` and at `x2`?
+#
+# answer w1: w1.grad
+# answer w2: w2.grad
+# answer x1: x1.grad
+# answer x2: x2.grad
 
 # %%
 o.backward()
@@ -135,6 +140,8 @@ print([round(soft(photo).data, 2) for photo in photos])
 # has never seen?
 #
 # **Predict.** Width 0.50, glass 0.55: above or below 0.9?
+#
+# answer it is: unseen > 0.9 | above 0.9 | below 0.9
 
 # %%
 unseen = soft((0.50, 0.55)).data
@@ -174,6 +181,9 @@ assert round(hard((0.50, 0.55)).data, 2) == 0.98
 # It learns, and gives the unseen photograph 0.98. Now we are impatient and take a learning rate of 0.9.
 #
 # **Predict.** What happens to the loss: faster, up and down, or something else?
+#
+# answer the loss: "does something else" if len(set(dead_losses[1:])) == 1 else "goes up and down"
+#   | falls faster | goes up and down | does something else
 
 # %%
 dead = Neuron([0.5, 0.5], 0.0, activation=clip)

@@ -71,6 +71,8 @@ class MLP(Module):
 #
 # **Predict.** A network with 3 inputs, two hidden layers of 4, and 2 outputs. Every neuron has a weight per input and a
 # bias. How many parameters are there? (Count each layer.)
+#
+# answer parameters: len(network.parameters())
 
 # %%
 network = MLP([3, 4, 4, 2])
@@ -141,6 +143,9 @@ viz.draw(E, calls=calls, budget=24)
 # **Predict.** The first layer is farther from `E`: what arrives there has also passed a weight of about a half and
 # one more sigmoid, whose slope is at most 0.25; and a weight's gradient is multiplied by what its input said, here 0.05
 # or 0.10. Are the first layer's gradients about as large as the second's, 7 times smaller, 70, or 700?
+#
+# answer they are: min(range(4), key=lambda i: abs(math.log(second / first / (1, 7, 70, 700)[i])))
+#   | about as large | 7 times smaller | 70 times smaller | 700 times smaller
 
 # %%
 weights = [[w for neuron in layer.neurons for w in neuron.w] for layer in net.layers]
@@ -300,6 +305,9 @@ plain_learned, plain_new = train(plain, steps)
 # %% [markdown]
 # **Predict.** Draw two curves on paper: the loss on the twenty points that it learns from, and the loss on the sixty
 # that it never sees. Both begin near 0.16.
+#
+# answer the loss on the sixty new points: plain_new[-1][1] < 1.05 * min(loss for _, loss in plain_new)
+#   | falls and stays low | falls, then rises again
 
 # %%
 curves = {"training": plain_learned, "validation": plain_new}
@@ -361,6 +369,11 @@ _, dropping_new = train(dropping, steps)
 # %% [markdown]
 # **Predict.** On the same paper: where will the two new validation curves end? And the two training losses, above or
 # below the one without a remedy?
+#
+# answer the new validation curves end: max(decaying_new[-1][1], dropping_new[-1][1]) > plain_new[-1][1]
+#   | above the one without a remedy | below it
+# answer the new training losses end: mean_squared_error(decaying, points, labels).data > plain_learned[-1][1]
+#   | above the one without a remedy | below it
 
 # %%
 models = {"no remedy": plain, "weight decay": decaying, "dropout": dropping}

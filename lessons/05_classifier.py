@@ -50,6 +50,9 @@ scores = [Value(z, label=f"z{i}") for i, z in enumerate((2.0, 1.0, 0.1), 1)]
 # %% [markdown]
 # **Predict.** The scores are 2, 1 and 0.1. What is the probability of the first: about a third, a half, two thirds, or
 # nine tenths?
+#
+# answer it is about: min(range(4), key=lambda i: abs(probabilities[0].data - (1 / 3, 1 / 2, 2 / 3, 9 / 10)[i]))
+#   | a third | a half | two thirds | nine tenths
 
 # %%
 probabilities = naive_softmax(scores)
@@ -65,6 +68,9 @@ assert abs(probabilities[0].data / probabilities[1].data - math.e) < 1e-12
 #
 # **Predict.** Now the scores are 1002, 1001 and 1000.1. Their differences are the same as before. What does
 # `naive_softmax` say?
+#
+# answer it says: math.isnan(naive_softmax(large)[0].data) + 1
+#   | the same as before | nearly 1, 0 and 0 | not a number
 
 # %%
 large = [Value(1002.0), Value(1001.0), Value(1000.1)]
@@ -130,6 +136,10 @@ assert round(cross_entropy([Value(0.0)] * 3, 1).data, 4) == round(math.log(3), 4
 #
 # **Predict.** To make the right answer likelier, its score must rise: what sign has `∂L/∂z1`? And which of the two
 # wrong scores is pushed down harder? Bonus: find the three numbers by looking at [0.659, 0.242, 0.099].
+#
+# answer ∂L/∂z1 is: scores[0].grad > 0 | positive | negative
+# answer pushed down harder: scores[1].grad > scores[2].grad | z2, which is 1 | z3, which is 0.1
+# answer ∂L/∂z1 in numbers: scores[0].grad
 
 # %%
 loss.backward()
@@ -171,6 +181,8 @@ assert abs(z.grad + 1) < 1e-4
 # order. It is the knob with which a language model is made adventurous or careful.
 #
 # **Predict.** With T = 0.5, the probabilities for 2, 1 and 0.1 become 0.864, 0.117 and 0.019. And with T = 100?
+#
+# answer the first of the three, with T = 100: probabilities[0].data ± 0.01
 
 # %%
 for temperature in (0.1, 0.5, 1.0, 2.0, 100.0):
@@ -272,6 +284,9 @@ def right(points, labels):
 # %% [markdown]
 # **Predict.** A network that knows nothing and admits it would have a loss of ln 3 = 1.0986. This one has random
 # weights. Is its loss below, above, or exactly there?
+#
+# answer it is: (at_first < math.log(3) - 0.01) + 2 * (abs(at_first - math.log(3)) <= 0.01)
+#   | above | below | exactly there
 
 # %%
 at_first = mean_loss(points, labels).data

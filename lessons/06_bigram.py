@@ -73,6 +73,11 @@ def counted(first, second):
 
 # %% [markdown]
 # **Predict.** What follows a `q` in first names, and with what probability? What follows a `y` most often?
+#
+# answer after q comes most often: max(alphabet, key=lambda second: counted(index["q"], index[second])) | a | i | u
+# answer with the probability: max(counted(index["q"], index[second]) for second in alphabet) ± 0.1
+# answer after y comes most often (the dot is the end):
+#   max(alphabet, key=lambda second: counted(index["y"], index[second])) | a | n | .
 
 # %%
 for first in "qy":
@@ -132,6 +137,9 @@ len(model.parameters())
 # all scores equal, no preference at all.
 #
 # **Predict.** What is the loss, to four decimals? And how many of the 729 parameters will get a gradient that is not 0?
+#
+# answer loss: loss.data ± 0.0001
+# answer parameters with a gradient: len(touched)
 
 # %%
 loss.backward()
@@ -183,6 +191,9 @@ assert 112 * len(examples) > 1_000_000
 # %% [markdown]
 # **Predict.** We train on all pairs. Counting has reached 2.3389. Will the training loss end above that, there, or
 # below?
+#
+# answer it will end: "there" if abs(losses[-1] - counted_loss) < 0.01
+#   else ("below", "above")[losses[-1] > counted_loss] | above | there | below
 
 # %%
 optimizer = Adam(compiled.parameters, lr=0.5)
@@ -274,6 +285,9 @@ assert 4 < mean_length < 8
 #
 # **Predict.** What is the loss of the counted table on the 200 names that it has not seen: lower, a little higher, or
 # something special?
+#
+# answer it is: "something special" if never else "a little higher"
+#   | lower | a little higher | something special
 
 # %%
 new = pairs(validation)

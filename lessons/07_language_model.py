@@ -87,6 +87,9 @@ class LanguageModel(Module):
 #
 # **Predict.** How many parameters does `LanguageModel(27, 3, 4, 64)` have? Count the table, the hidden layer and the
 # last layer. And what is its loss before training?
+#
+# answer parameters: len(model.parameters())
+# answer loss before training: loss.data ± 0.1
 
 # %%
 model = LanguageModel(27, 3, 4, 64)
@@ -167,6 +170,9 @@ assert abs(for_one - model.loss(contexts[0], targets[0]).data) < 1e-5
 # %% [markdown]
 # **Predict.** On the new names, counted pairs reached 2.3944 and counted triples 2.1631, with a tenth added to each
 # count. Where will 2,695 parameters end?
+#
+# answer they will end: sum(new[-1][1] < counted for counted in (2.3944, 2.1631))
+#   | above the pairs | between the two | below the triples
 
 # %%
 learned, new = train(compiled, contexts, targets, 300 if FAST else 2400)
@@ -215,6 +221,15 @@ assert losses.mean() < (2.9 if FAST else 2.5)
 # The model was never told what a vowel is.
 #
 # **Predict.** Which characters will be near `a`? And what about `y`, and the dot?
+#
+# answer nearest to a is: min(
+#     alphabet.replace("a", ""),
+#     key=lambda x: math.dist(*([v.data for v in model.table.weight[index[y]]] for y in (x, "a")))) in "eiou"
+#   | another vowel | a consonant or the dot
+# answer nearest to y is: min(
+#     alphabet.replace("y", ""),
+#     key=lambda x: math.dist(*([v.data for v in model.table.weight[index[y]]] for y in (x, "y")))) in "aeiou"
+#   | a vowel | a consonant or the dot
 
 # %%
 viz.embeddings(model.table.weight, alphabet, title="The map")

@@ -72,6 +72,10 @@ print([round(w.data, 4) for w in weights])
 # *bank* carries the meaning of *river*".
 #
 # **Predict.** Which two numbers come out of the mixture of [0.9, 0.1], [0.5, 0.5] and [0.1, 0.9]? Has *bank* changed?
+#
+# answer the first number: result[0].data
+# answer the second number: result[1].data
+# answer bank has: abs(result[0].data - 0.5) > 1e-9 | changed | not changed
 
 # %%
 result = mix(weights, values)
@@ -129,6 +133,10 @@ assert all(q.grad != 0 for q in query)
 #
 # **Predict.** With d = 64: how large is a typical dot product, and how much of the attention does the best of 8 keys
 # get, without the root and with it?
+#
+# answer a typical product: typical ± 1
+# answer the best key without the root (%): 100 * best["without"] ± 10
+# answer the best key with the root (%): 100 * best["with"] ± 10
 
 # %%
 rng = random.Random(1)
@@ -205,6 +213,9 @@ class Attention(Module):
 
 # %% [markdown]
 # **Predict.** The width is 16. How many parameters does an attention layer have with one head? And with four?
+#
+# answer with one head: len(one.parameters())
+# answer with four heads: len(four.parameters())
 
 # %%
 one, four = Attention(16, 1, random.Random(1)), Attention(16, 4, random.Random(1))
@@ -239,6 +250,9 @@ assert all(abs(sum(row) - 1) < 1e-12 for head in heads for row in head.rows)
 # ## It does not know any order
 #
 # **Predict.** We swap the first and the third of the five vectors. What happens to the result at the *last* position?
+#
+# answer it: change < 1e-9
+#   | stays the same | changes a little | becomes that of the first position
 
 # %%
 before = [v.data for v in one(x)[-1]]
@@ -397,6 +411,10 @@ def share_won(player, games):
 # %% [markdown]
 # **Predict.** 32 games per step, 400 steps. How many of the new games does each win: the window, attention without
 # positions, attention with positions? (Guessing wins one in six.)
+#
+# answer the window wins (%): 100 * won["window"] ± 10
+# answer attention without positions (%): 100 * won["attention"] ± 10
+# answer attention with positions (%): 100 * won["attention + positions"] ± 10
 
 # %%
 players = {

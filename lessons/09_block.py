@@ -30,6 +30,9 @@ FAST = globals().get("FAST", False)
 #
 # **Predict.** What remains of a gradient of 1? And when each layer *adds* its result to its input, instead of replacing
 # it: `y = y + 0.1·y`?
+#
+# answer without the sum: plain ± 1e-10
+# answer with the sum: bypassed ± 0.15
 
 # %%
 x = Value(1.0, label="x")
@@ -101,6 +104,10 @@ def layer_norm(row):
 
 # %% [markdown]
 # **Predict.** `[1, 2, 3, 4]`: which numbers come out of each norm? And out of `[100, 200, 300, 400]`?
+#
+# answer rms_norm, the first of the four: rms_norm(row)[0].data ± 0.01
+# answer layer_norm, the first of the four: layer_norm(row)[0].data ± 0.01
+# answer layer_norm of the hundredfold, the first: layer_norm(loud)[0].data ± 0.01
 
 # %%
 row = [Value(x) for x in (1.0, 2.0, 3.0, 4.0)]
@@ -120,6 +127,8 @@ for norm, library in ((rms_norm, F.rms_norm), (layer_norm, F.layer_norm)):
 # cheaper? Count the boxes of both graphs, which are the operations.
 #
 # **Predict.** A row of 64 numbers, two norms. Without the mean, what share of the operations is left?
+#
+# answer the share that is left (%): 100 * counted["rms_norm"] / counted["layer_norm"] ± 5
 
 
 # %%
@@ -245,6 +254,9 @@ class Block(Module):
 # %% [markdown]
 # **Predict.** Attention has four tables of width × width. With a hidden layer of 2 · width, how many parameters has a
 # block of width 8? And one of GPT-2, whose hidden layer is 4 · width, for any width d?
+#
+# answer width 8: len(block.parameters())
+# answer GPT-2, times d²: len(Block(8, 2, 32, random.Random(1)).parameters()) / 8**2
 
 # %%
 block = Block(8, 2, 16, random.Random(1))
@@ -322,6 +334,11 @@ def down(rungs):
 # loss, so it starts at block 8 and climbs down to block 1; `down` is what remains of it there.
 #
 # **Predict.** For each of the four: does it shrink, stay, or grow on the way down from block 8 to block 1?
+#
+# answer neither: sum(down(ladders["neither"]) > x for x in (0.3, 3)) | shrinks | stays | grows
+# answer norm: sum(down(ladders["norm"]) > x for x in (0.3, 3)) | shrinks | stays | grows
+# answer bypass: sum(down(ladders["bypass"]) > x for x in (0.3, 3)) | shrinks | stays | grows
+# answer both: sum(down(ladders["both"]) > x for x in (0.3, 3)) | shrinks | stays | grows
 
 # %%
 games = {name: one_game(Tower(random.Random(3), *switches)) for name, switches in VARIANTS.items()}
@@ -344,6 +361,10 @@ viz.plot(ladders, title="The gradient at each block", x="block", y="length of th
 # last. Then the norm would not be needed? Make all weights of the blocks twice as large at the start.
 #
 # **Predict.** The same four once more, twice as loud. Which ones are in trouble now?
+#
+# answer norm: 0.3 < down(loud_ladders["norm"]) < 3 | fine | in trouble
+# answer bypass: 0.3 < down(loud_ladders["bypass"]) < 3 | fine | in trouble
+# answer both: 0.3 < down(loud_ladders["both"]) < 3 | fine | in trouble
 
 # %%
 loud_games = {name: one_game(Tower(random.Random(3), *switches, loudness=2)) for name, switches in VARIANTS.items()}
@@ -428,6 +449,11 @@ def train(tower, steps):
 
 # %% [markdown]
 # **Predict.** Four towers, twice as loud, the same games. Guessing costs ln 6 = 1.79. Which ones get below?
+#
+# answer neither: curves["neither"][-1] < 1.5 | gets below | does not
+# answer norm: curves["norm"][-1] < 1.5 | gets below | does not
+# answer bypass: curves["bypass"][-1] < 1.5 | gets below | does not
+# answer both: curves["both"][-1] < 1.5 | gets below | does not
 
 # %%
 steps = 200 if FAST else 600
@@ -456,6 +482,9 @@ viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of
 # never be worse.
 #
 # **Predict.** Towers of one, two, four and eight blocks, with neither and with both. Which learn the game?
+#
+# answer with neither, up to so many blocks: max((depth for depth, loss in depths["neither"] if loss < 1.2), default=0)
+# answer with both, up to so many blocks: max((depth for depth, loss in depths["both"] if loss < 1.5), default=0)
 
 # %%
 depths = {"neither": [], "both": []}

@@ -140,6 +140,9 @@ class TinyLM(Module):
 # %% [markdown]
 # **Predict.** Width 32, 2 heads, a hidden layer of 64, a context of 32 positions. How many parameters does it have with
 # 40 characters? With 65? (Two tables of vectors, four of the attention, two of the feed-forward.)
+#
+# answer with 40 characters: len(TinyLM(40).parameters())
+# answer with 65 characters: len(TinyLM(65).parameters())
 
 # %%
 for vocabulary in (40, 65):
@@ -154,6 +157,8 @@ assert len(TinyLM(65).parameters()) == 65 * 32 + 32 * 32 + 4 * 32 * 32 + 2 * 32 
 # each one has probability 1/V, and its surprise is −ln(1/V) = ln V.
 #
 # **Predict.** The loss of a model with 65 characters before its first step?
+#
+# answer loss: start ± 0.1
 
 # %%
 chance = random.Random(0)
@@ -217,6 +222,9 @@ viz.explore(loss, calls=calls, tokens=[text[here + i] for i in range(8)], title=
 # numbers, and packs them into *one* instruction on arrays. It knows no layer: it finds the matrix products.
 #
 # **Predict.** How many array instructions does this model become?
+#
+# answer instructions: sum(small.stats().instructions >= most for most in (100, 1000, 10_000))
+#   | fewer than a hundred | hundreds | thousands | more than ten thousand
 
 # %%
 small = jit(model.loss, dtype="float64")
@@ -286,6 +294,9 @@ def distribution(scores, temperature=1.0, top_k=None, top_p=1.0):
 # %% [markdown]
 # **Predict.** Four characters have the probabilities 0.5, 0.3, 0.15 and 0.05. How many take part at top-p 0.9? And with
 # 0.95 and 0.05?
+#
+# answer with top-p 0.9: sum(p > 0 for p in distribution(logs, top_p=0.9))
+# answer of 0.95 and 0.05: sum(p > 0 for p in distribution([math.log(0.95), math.log(0.05)], top_p=0.9))
 
 # %%
 logs = [math.log(p) for p in (0.5, 0.3, 0.15, 0.05)]
@@ -409,6 +420,10 @@ viz.attention(calls, list(line), kind="Head")
 #
 # **Predict.** To write 32 characters from an empty page: how many positions are computed without the cache, and how
 # many with it? How many numbers does the cache of our model hold in the end?
+#
+# answer positions without the cache: sum(range(1, 33))
+# answer positions with it: len(range(1, 33))
+# answer numbers in the cache: sum(len(row) for keys, values in kept for row in keys + values) * 32 / len(line)
 
 
 # %%

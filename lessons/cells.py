@@ -12,7 +12,8 @@
 
 Tags: ``check``, assertions about what the prose says; ``solution``, the answer to an exercise; ``model``, the
 definition that the lesson is about, compared with the lesson before (:func:`whats_new`). The learner fills in a line
-that ends in ``# key: ...`` when practicing; the words after ``key:`` are the hint.
+that ends in ``# key: ...`` when practicing; the words after ``key:`` are the hint. A paragraph that begins with
+**Predict.** is followed by its answers: see :mod:`lessons.predict`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from tinygrad_edu.errors import brief
 
+from . import predict
 from .errors import LessonError
 
 __all__ = ["FOLDER", "TAGS", "Cell", "Lesson", "lesson_before", "load", "load_all", "parse", "pasteable", "whats_new"]
@@ -48,12 +50,16 @@ class Cell:
         source: its text; for markdown, without the leading ``#``.
         line: the line in the file where it starts, counted from 1.
         tags: from :data:`TAGS`.
+        questions: what readers predict before they go on; their lines are not part of ``source``.
+        is_open: whether it asks for a prediction that has no right answer.
     """
 
     kind: str
     source: str
     line: int
     tags: frozenset[str] = frozenset()
+    questions: tuple[predict.Question, ...] = ()
+    is_open: bool = False
 
     @property
     def is_code(self) -> bool:
@@ -85,7 +91,7 @@ class Cell:
     @property
     def asks(self) -> bool:
         """Whether readers should write down a number before they go on."""
-        return not self.is_code and "**Predict.**" in self.source
+        return not self.is_code and predict.MARK in self.source
 
 
 @brief
@@ -164,7 +170,14 @@ def parse(text: str, path: Path) -> Lesson:
                 ast.parse("\n".join(body))
             except SyntaxError as error:
                 raise wrong(first - 1 + (error.lineno or 1), f"Python cannot read this: {error.msg}") from None
-        cells.append(Cell("markdown" if header[1] else "code", "\n".join(body), first, tags))
+            cells.append(Cell("code", "\n".join(body), first, tags))
+            continue
+        shown, answers = predict.split("\n".join(body))
+        try:
+            questions = predict.find(answers)
+        except ValueError as error:
+            raise wrong(first + shown.count("\n") + 2, str(error)) from None
+        cells.append(Cell("markdown", shown, first, tags, questions, bool(answers) and not questions))
     opening = cells[0].source
     if cells[0].is_code or not opening.startswith("# ") or not _QUESTION.search(opening):
         raise wrong(1, 'the first cell must be markdown with a heading "# # ..." and a line "# **Question.** ..."')

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.errors import DrawingError
 
+from . import predict
 from .cells import Cell, Lesson
 from .errors import LessonError
 
@@ -65,6 +66,19 @@ class Session:
         """Run a cell of code and return its result: None if it does not end in an expression."""
         # Line numbers are those of the file, so that tracebacks, inspect and the compiler's messages find the line.
         return execute("\n" * (cell.line - 1) + cell.source, str(self.lesson.path), self.namespace)
+
+    def rights(self, number: int) -> tuple[predict.Right, ...]:
+        """Return the right answers to the questions in the cell before ``number``, which has just been run.
+
+        Raises LessonError for an expression that does not work.
+        """
+        cell = self.lesson.cells[number - 1] if number else None
+        try:
+            return tuple(predict.right(question, self.namespace) for question in cell.questions) if cell else ()
+        except Exception as error:
+            assert cell is not None
+            where = f"{self.lesson.path.name}, line {cell.line}"
+            raise LessonError(f"{where}: an answer cannot be computed: {type(error).__name__}: {error}") from error
 
 
 def execute(source: str, name: str, namespace: dict[str, Any]) -> Any:
@@ -161,11 +175,13 @@ class Shown:
         text: what it printed, cut after :data:`MOST_TEXT` characters.
         bundle: its result in every form, empty if there is none.
         seconds: how long it took, with its pictures.
+        rights: the right answers to the questions in the cell before.
     """
 
     text: str
     bundle: dict[str, str]
     seconds: float = 0.0
+    rights: tuple[predict.Right, ...] = ()
 
 
 def run_captured(session: Session, cell: Cell) -> Shown:
@@ -190,9 +206,11 @@ def run_all(lesson: Lesson, *, fast: bool = False) -> list[Shown | None]:
     """
     session = Session(lesson, fast=fast)
     shown: list[Shown | None] = []
-    for cell in lesson.cells:
+    for i, cell in enumerate(lesson.cells):
         try:
-            shown.append(run_captured(session, cell) if cell.is_code else None)
+            shown.append(replace(run_captured(session, cell), rights=session.rights(i)) if cell.is_code else None)
+        except LessonError:
+            raise
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             line = next((f.lineno for f in reversed(frames) if f.filename == str(lesson.path)), cell.line)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.rendering.templates import fill, head, script_json
 
-from . import errata, highlight, markdown, output
-from .cells import FOLDER, Lesson, lesson_before, whats_new
+from . import errata, highlight, markdown, output, predict
+from .cells import FOLDER, Cell, Lesson, lesson_before, whats_new
 from .runner import Shown
 
 __all__ = ["PLAYGROUND", "Entry", "Written", "write_contents", "write_errata", "write_guide", "write_lesson"]
@@ -63,7 +64,7 @@ def write_lesson(
         live: of :func:`lessons.live.page_data`, for a page whose cells run.
     """
     writer = _Writer(lesson, folder)
-    body = "\n".join(writer.cell(i, shown[i]) for i in range(len(lesson.cells)))
+    body = "\n".join(writer.cell(i, shown[i]) for i in range(len(lesson.cells))) + writer.unfold()
     diff = whats_new(lesson, lesson_before(lesson))
     if diff:
         body += f'\n<section class="prose" id="new"><h2>What is new</h2>{_diff(diff)}</section>'
@@ -171,19 +172,13 @@ class _Writer:
         self.lesson, self.folder = lesson, folder
         self.entries: list[Entry] = []
         self._heading = ""
+        self._asked = self._folds = 0  # predictions so far, and those that hide what comes now
 
     def cell(self, i: int, shown: Shown | None) -> str:
         """Write one cell with its output."""
         cell, name = self.lesson.cells[i], f"cell-{i + 1}"
         if not cell.is_code:
-            headings = re.findall(r"^#+ (.*)$", cell.source, re.MULTILINE)
-            self._heading = headings[0] if headings and i else self._heading
-            self._note(name, markdown.plain(cell.source))
-            words = markdown.to_html(cell.source)
-            if cell.asks:
-                before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
-                words = f'{before}<div class="predict">{mark}{question}</div>'
-            return f'<section class="prose" id="{name}">{_with_playground(words)}</section>'
+            return "\n".join(self._prose(i, part, n) for n, part in enumerate(_sections(cell.source), 1))
         self._note(name, " ".join(cell.shown.split()))
         code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.shown)}</code></pre></div>'
         result = "" if shown is None else output.to_html(i, shown, self._frame)
@@ -191,9 +186,46 @@ class _Writer:
             return _folded("check", name, "checked by code", code)
         if "solution" in cell.tags:
             return _folded("solution", name, "Solution", code + result)
-        if result and i and self.lesson.cells[i - 1].asks:
-            result = _folded("reveal", f"{name}-answer", "I have made my prediction: show me", result)
-        return f'<section class="cell {"model" * ("model" in cell.tags)}" id="{name}">{code}{result}</section>'
+        question = ""
+        if i and self.lesson.cells[i - 1].asks:
+            question = self._ask(self.lesson.cells[i - 1], () if shown is None else shown.rights)
+        return (
+            f'{question}<section class="cell {"model" * ("model" in cell.tags)}" id="{name}">{code}{result}</section>'
+        )
+
+    def _prose(self, i: int, source: str, n: int) -> str:
+        """Write one section of a cell of prose; a heading ends what waits for predictions."""
+        name = f"cell-{i + 1}" + (f"-{n}" if n > 1 else "")
+        ends = ""
+        if source.startswith("#"):
+            ends = self.unfold()
+            self._heading = source.split("\n")[0].lstrip("# ") if i else self._heading
+        self._note(name, markdown.plain(source))
+        words = markdown.to_html(source)
+        if predict.MARK in source:
+            before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
+            words = f'{before}<div class="predict">{mark}{question}</div>'
+        return f'{ends}<section class="prose" id="{name}">{_with_playground(words)}</section>'
+
+    def _ask(self, cell: Cell, rights: Sequence[predict.Right]) -> str:
+        """Write the form for a prediction, and begin what stays folded until it is made."""
+        self._asked += 1
+        self._folds += 1
+        name = f"predict-{self._asked}"
+        fields = "".join(_field(right, f"{name}-{n}") for n, right in enumerate(rights, 1))
+        key = f"{zlib.crc32(repr((cell.source, [right.question for right in rights])).encode()):08x}"
+        first = '<button class="check">check</button> <button type="button" class="show">show me</button>'
+        if not rights:
+            first = '<button type="button" class="show">I have thought about it: show me</button>'
+        return (
+            f'<form class="guess" id="{name}" data-key="{key}" autocomplete="off" hidden>{fields}'
+            f'<p>{first}</p><p class="verdict" role="status"></p></form>\n<div class="answer" id="{name}-answer">'
+        )
+
+    def unfold(self) -> str:
+        """End everything that waits for predictions."""
+        ends, self._folds = "</div>" * self._folds, 0
+        return ends
 
     def _note(self, name: str, words: str) -> None:
         at = f"{_page(self.lesson)}#{name}"
@@ -206,6 +238,32 @@ class _Writer:
         write_atomically(self.folder / own, page)
         words = output.title(page)
         return f'<figcaption><a href="{own}">{words}, on a separate page</a></figcaption>'
+
+
+def _sections(source: str) -> list[str]:
+    """Split prose before each heading.
+
+    >>> _sections("Seven.\\n\\n## Next\\nMore.")
+    ['Seven.', '## Next\\nMore.']
+    """
+    return [part.strip("\n") for part in re.split(r"^(?=#+ )", source, flags=re.MULTILINE) if part.strip()]
+
+
+def _field(right: predict.Right, name: str) -> str:
+    """Write the part of a form that asks for one number or offers some options."""
+    question = right.question
+    judged = f'data-right="{right.value!r}" data-within="{right.within!r}" data-words="{html.escape(right.words)}"'
+    label = html.escape(question.label or "your answer")
+    if not question.options:
+        box = f'<input id="{name}" {judged} inputmode="text" spellcheck="false" aria-describedby="{name}-mark">'
+        return f'<p class="field"><label for="{name}">{label}</label> {box} <span id="{name}-mark"></span></p>'
+    options = "".join(
+        f'<label><input type="radio" name="{name}" value="{i}">{html.escape(words)}</label>'
+        for i, words in enumerate(question.options)
+    )
+    return (
+        f'<fieldset class="field" {judged}><legend>{label}</legend>{options} <span id="{name}-mark"></span></fieldset>'
+    )
 
 
 def _with_playground(words: str) -> str:
@@ -242,4 +300,7 @@ def _fill(template: str, title: str, *, live: bool = False, **parts: str) -> str
 
     frames = "; frame-src 'self'" if template == "lesson.html" else ""
     top = head(title, read("site.css", *["live.css"] * live), frames + "; worker-src 'self'" * live)
-    return fill(read(template), {**parts, "HEAD": top, "SCRIPT": read("site.js", *["live.js"] * live)})
+    return fill(
+        read(template),
+        {**parts, "HEAD": top, "SCRIPT": read("site.js", *["live.js"] * live), "PREDICT": read("predict.js")},
+    )

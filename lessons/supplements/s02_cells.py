@@ -45,6 +45,8 @@ assert [e.data for e in convolve(signal, kernel[::-1])] == [1.0, 3.0, -1.0, -3.0
 #
 # **Predict.** Add all five results up and go backward. The gradient of the first weight is a sum of five numbers from
 # the signal. Which sum?
+#
+# answer the sum: kernel[0].grad
 
 # %%
 total = sum(edges)
@@ -158,6 +160,9 @@ viz.draw(h)
 # earlier step: it is multiplied by `u` and by a slope of tanh (at most 1) at each step back.
 #
 # **Predict.** With u = 0.5: how much of the gradient remains 20 steps back, at most? And with u = 1.5?
+#
+# answer with u = 0.5: reach["u = 0.5"][20] ± 2e-7
+# answer with u = 1.5: reach["u = 1.5"][20] ± 400
 
 # %%
 reach = {}

@@ -53,6 +53,10 @@ def learn(text, count):
 
 # %% [markdown]
 # **Predict.** Which pair is merged first: `th`, `he`, `at`, or one with a space? Count in the text.
+#
+# answer first comes: max(("".join(merges[0]), "one with a space"),
+#     key=lambda pair: pair in ("th", "he", "at"))
+#   | th | he | at | one with a space
 
 # %%
 merges, tokens = learn(text, 16)
@@ -103,6 +107,8 @@ assert "b" in encode("the bat sat", merges)
 # has a row for each token, and a rare token is seen too rarely to learn its row.
 #
 # **Predict.** After 60 merges: how many characters does a token stand for, on average, in this little text?
+#
+# answer characters per token: lengths[-1][1] ± 0.7
 
 # %%
 counts = [0, 1, 2, 4, 8, 16, 30, 60]

@@ -79,6 +79,10 @@ viz.plot(
 
 # %% [markdown]
 # **Predict.** Take the dot product of the vectors of two positions: 3 and 7, or 20 and 24. Which product is larger?
+#
+# answer the larger one is that of: round(
+#     product(sinusoid(3, 16), sinusoid(7, 16)) - product(sinusoid(20, 16), sinusoid(24, 16)),
+#     9) == 0 | neither: they are equal | 3 and 7 | 20 and 24
 
 
 # %%

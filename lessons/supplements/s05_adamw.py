@@ -28,6 +28,10 @@ from tinygrad_edu.optim import SGD, Adam, AdamW
 # The gradient is divided by its own usual size. So its unit cancels out, and every parameter gets steps of about lr.
 #
 # **Predict.** The loss is p², p begins at 1, so the gradient is 2; lr 0.1, λ 0.1. What are m, v, and p after one step?
+#
+# answer m: (1 - beta1) * 2
+# answer v: (1 - beta2) * 2**2
+# answer p: by_hand[0]
 
 # %%
 lr, beta1, beta2, eps, decay = 0.1, 0.9, 0.999, 1e-8, 0.1
@@ -67,6 +71,8 @@ assert max(abs(a - b) for a, b in zip(by_hand, library, strict=True)) < 1e-12
 # Both means start at 0. In the first step m has only a tenth of g, and v a thousandth of g².
 #
 # **Predict.** Without the hats, how long is the first step, measured in lr: shorter or longer?
+#
+# answer it is: lengths["without"][0][1] > 1 | longer | shorter
 
 # %%
 lengths = {"with hats": [], "without": []}
@@ -133,6 +139,9 @@ assert abs(lost["decoupled"][0] - lost["decoupled"][1]) < 1e-6
 # side (Supplement 1).
 #
 # **Predict.** Forty steps each, from (−8, 1). How often does each jump to the other side of the valley?
+#
+# answer descent: sum(a[1] * b[1] < 0 for a, b in pairwise(paths["descent, lr 0.077"])) ± 2
+# answer Adam: sum(a[1] * b[1] < 0 for a, b in pairwise(paths["Adam, lr 0.5"])) ± 2
 
 
 # %%
@@ -175,6 +184,8 @@ assert crossings == [40, 5]
 # ## What it costs
 #
 # **Predict.** Two more numbers per parameter, 4 bytes each. How much memory is that for a model of 7 billion?
+#
+# answer GB: 7e9 * 2 * 4 / 1e9
 
 # %%
 print(f"{7e9 * 2 * 4 / 1e9:.0f} GB, in addition to {7e9 * 4 / 1e9:.0f} GB for the weights")

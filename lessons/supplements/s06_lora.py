@@ -66,6 +66,9 @@ print(f"{len(model.parameters()):,} parameters, loss {base[0]:.2f} → {sum(base
 # W is frozen. Only A and B learn. B begins with zeros, so that nothing changes at first.
 #
 # **Predict.** With r = 2: how many numbers learn for this layer, instead of how many?
+#
+# answer numbers that learn: len(layer.parameters())
+# answer instead of: full
 
 
 # %%
@@ -152,6 +155,8 @@ print(f"new names {before[0]:.2f}, new names backward {before[1]:.2f}")
 # Backward it is worse than guessing blindly among 27 characters, which costs ln 27 = 3.30: it is sure, and wrong.
 #
 # **Predict.** We train on backward names only. Where will its loss on *ordinary* names go?
+#
+# answer the loss on ordinary names: after[0] > before[0] + 0.1 | rises | falls
 
 # %%
 tuning = train(compiled, tokens([name[::-1] for name in names[:1800]]), 300 if FAST else 800, lr=0.02)
@@ -214,6 +219,8 @@ assert all(abs(a - b) < 1e-5 for a, b in zip(losses(compiled), before, strict=Tr
 # replace W.
 #
 # **Predict.** How far apart are the scores of the merged model and of the model with LoRA?
+#
+# answer they are: apart < 1e-6 | the same but for rounding | a little different | very different
 
 # %%
 set_B(learned)

@@ -40,6 +40,10 @@ row = [0.31, -0.08, 0.70, -0.52, 0.04]
 
 # %% [markdown]
 # **Predict.** With 4 bits: what is the scale, and which levels do these five weights get?
+#
+# answer the scale: quantized(row, 4)[1]
+# answer the level of 0.31: quantized(row, 4)[0][0]
+# answer the level of −0.52: quantized(row, 4)[0][3]
 
 # %%
 for bits in (8, 4, 3, 2):
@@ -107,6 +111,9 @@ print(f"{len(model.parameters()):,} weights, loss {full:.3f}; guessing costs ln 
 #
 # **Predict.** At how many bits does the loss begin to rise? With 2 bits there are only the levels −1, 0 and 1: is
 # that still a model, or is it noise?
+#
+# answer it has clearly risen, by 0.05, at: max(bits for bits in costs if costs[bits] > 0.05)
+# answer 2 bits are: costs[2] < (math.log(27) - full) / 2 | still a model | mostly noise
 
 
 # %%
@@ -154,6 +161,9 @@ assert 0.12 < size(trained, 4) / size(trained, 32) < 0.17
 # there: a single weight in the first table of the MLP becomes twenty times as large as a typical one.
 #
 # **Predict.** Four bits, and that one weight. What does it cost with a scale per row, and with one per table?
+#
+# answer it costs more with: curves["per row, outlier"][4][1] > curves["per table, outlier"][4][1]
+#   | a scale per row | one per table
 
 
 # %%

@@ -82,6 +82,8 @@ def drawn(curve, low, high):
 #
 # **Predict.** One neuron has four numbers, the line has two. Will the neuron's typical error be about 15 centimeters,
 # 10, or 3?
+#
+# answer it will be about: (neuron_error < 0.06**2) + (neuron_error < 0.12**2) | 15 cm | 10 cm | 3 cm
 
 # %%
 mean = sum(heights) / 12
@@ -117,6 +119,9 @@ assert round(100 * neuron_error**0.5) == 3
 #
 # **Predict.** Take a pencil, or a calculator: σ(4) is 0.982, and σ(−4) is 0.018. How high is the bump at x = 0? And at
 # x = 3?
+#
+# answer at 0: bump(Value(0.0)).data
+# answer at 3: bump(Value(3.0)).data ± 0.01
 
 
 # %%
@@ -212,6 +217,10 @@ viz.plot(
 # %% [markdown]
 # **Predict.** Bars are clumsy. When the neurons may *learn* where to stand, how many of them do as well as 96 neurons
 # that stand in bars: about 50, 20, or fewer than 10?
+#
+# answer as many as 96 bars are: min(
+#     [n for n, (_, error) in trained.items() if error < bar_errors[96]], default=20) >= 10
+#   | about 20 or 50 | fewer than 10
 
 # %%
 starts = 1 if FAST else 3
@@ -241,6 +250,8 @@ if not FAST:
 #
 # **Predict.** The eight neurons have seen x from −2.8 to 2.8. The curve goes up and down forever. What do the neurons
 # say at x = 10, where the curve is at 4.91?
+#
+# answer they are: abs(outside - wave(10.0)) < 1 | right | clearly wrong
 
 # %%
 outside = trained[8][0](10.0).data

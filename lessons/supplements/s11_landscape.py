@@ -35,6 +35,9 @@ viz.plot({"loss": ground}, title="A deep valley and a shallow one", x="w", y="lo
 #
 # **Predict.** We start at w = 2 and take one step with learning rate 0.01. What is the gradient there, and where are
 # we then? Take a pencil.
+#
+# answer the gradient: w.grad
+# answer then w is: w.data - 0.01 * w.grad ± 0.001
 
 # %%
 w = Value(2.0, label="w")
@@ -69,6 +72,9 @@ print(sorted({round(end, 2) for end in walked.values()}))
 # %% [markdown]
 # **Predict.** They end in two places. Which of them end in the shallow valley, on the right: the starts right of 0,
 # right of 0.5, or right of 1?
+#
+# answer the starts right of: min(range(3), key=lambda i: abs((0, 0.5, 1)[i] + 0.25 -
+#     min(s for s, end in walked.items() if end > 0))) | 0 | 0.5 | 1
 
 # %%
 print([start for start, end in walked.items() if end > 0])
@@ -99,6 +105,8 @@ assert landscape(-1.47) < landscape(1.35) - 2.5
 #
 # **Predict.** The first step from 2 leads to 1.83, as before. The gradient there is 10.87. Where is the ball after its
 # second step?
+#
+# answer w after the second step: descend(2.0, keep=0.9, steps=2)[2] ± 0.002
 
 # %%
 ball, walker = descend(2.25, keep=0.9), descend(2.25)
@@ -115,6 +123,8 @@ viz.plot({"gradient descent": walker[:120], "ball": ball[:120]}, title="Both sta
 # From 2.25 the ball rolls through the shallow valley, over the hill, and comes to rest in the deep one.
 #
 # **Predict.** Does momentum always help? Of the 21 starts, 11 ended in the deep valley without it. How many with it?
+#
+# answer of the 21, with it: sum(end < 0 for end in rolled.values())
 
 # %%
 rolled = {start: descend(start, keep=0.9)[-1] for start in starts}
@@ -160,6 +170,10 @@ def escapes(batch, tries=5 if FAST else 20):
 # %% [markdown]
 # **Predict.** We start at the bottom of the shallow valley. After 1,000 steps, which share has come into the deep
 # valley with all 1,000 examples in each step? With batches of 32, of 8, of 4?
+#
+# answer with all 1,000 (%): 100 * shares[1000] ± 5
+# answer with batches of 32 (%): 100 * shares[32] ± 5
+# answer batches of 4 or of 8 escape more often: shares[4] > shares[8] | of 4 | of 8
 
 # %%
 shares = {batch: escapes(batch) for batch in (1000, 32, 8, 4)}
@@ -192,6 +206,10 @@ if not FAST:
 #
 # **Predict.** 1,000 examples in batches of 32: how many iterations make an epoch? How large is the last batch? And how
 # many steps are 100 epochs?
+#
+# answer iterations in an epoch: len(batches)
+# answer examples in the last batch: len(batches[-1])
+# answer steps in 100 epochs: 100 * len(batches)
 
 # %%
 order = list(range(1000))
@@ -215,6 +233,8 @@ assert sorted(i for batch in batches for i in batch) == list(range(1000))
 #
 # **Predict.** Some starts get stuck where two of the four points are answered rightly, and the other two with "a half".
 # What is the mean squared error there?
+#
+# answer the loss there: found[stuck[0]][1] ± 0.005
 
 # %%
 points, answers = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]

@@ -67,6 +67,11 @@ print(f"{supervised} of 40 right")
 #
 # **Predict.** The numbers 1, 2, 3 and 10, with centers at 0 and 4. Where are the centers after one round, and where
 # after two?
+#
+# answer after one round, the left center: rounds[1][0][0]
+# answer the right one: rounds[1][1][0]
+# answer after two, the left center: rounds[2][0][0]
+# answer the right one, then: rounds[2][1][0]
 
 
 # %%
@@ -120,6 +125,8 @@ viz.plot(ways, points=clouds, title="Without names: two groups", x="price", y="w
 #
 # **Predict.** A center has 20 things, and their mean is 0.1 to its right. What is the gradient of the loss in that
 # direction? (The slope of one squared distance is twice the distance.)
+#
+# answer the gradient: first.grad
 
 # %%
 first = Value(found[0][0] - 0.1, label="price of center 1")
@@ -155,6 +162,10 @@ assert abs(first.data - first.grad / (2 * len(mine)) - found[0][0]) < 1e-9
 #
 # **Predict.** All scores are 0, the average is 0, the agent pulls the first machine and wins. The gradient of −log p is
 # "p minus one-hot". What are the three gradients?
+#
+# answer of the first score: scores[0].grad
+# answer of the second: scores[1].grad
+# answer of the third: scores[2].grad
 
 # %%
 scores = [Value(0.0, label=f"score {i + 1}") for i in range(3)]
@@ -175,6 +186,8 @@ assert all(abs(s.grad - g) < 1e-12 for s, g in zip(scores, (-2 / 3, 1 / 3, 1 / 3
 #
 # **Predict.** It will win some on the second machine as well. Will it stay with the first machine that pays, or find
 # the best?
+#
+# answer it will: max(range(3), key=lambda i: policy[-1][i]) != 2 | stay with the first that pays | find the best
 
 # %%
 chances = (0.2, 0.5, 0.8)
@@ -265,6 +278,9 @@ for r in range(4):
 #
 # **Predict.** The same with another seed, so other luck in the first episodes. An agent that has seen many holes and no
 # goal: what might it learn instead?
+#
+# answer at first it learns: sum(total > 0 for total in unlucky[160:200]) > 20
+#   | to reach the goal | to hide from the holes
 
 # %%
 _, unlucky = learn(0, 200 if FAST else 600)
@@ -302,6 +318,9 @@ if not FAST:
 #
 # **Predict.** To guess always the most frequent letter is right for about one gap in eight. How often is the table
 # right: one in five, one in three, or nine in ten?
+#
+# answer the table is right in: min(range(3), key=lambda i: abs(share - (0.2, 0.33, 0.9)[i]))
+#   | one in five | one in three | nine in ten
 
 # %%
 listed = (Path(lessons.__file__).parent / "data" / "names.txt").read_text(encoding="utf-8").split()

@@ -128,6 +128,10 @@ class Attention(Module):
 # and the new content is n = tanh(1) = 0.7616.
 #
 # **Predict.** What are the new c and h? And how much of a gradient at the new c reaches the old one?
+#
+# answer c: kept.data ± 0.01
+# answer h: shown.data ± 0.01
+# answer of a gradient of 1 reaches the old c: c.grad ± 0.005
 
 # %%
 c = Value(2.0, label="c")
@@ -159,6 +163,9 @@ viz.draw(shown)
 # memory reaches before it has learned anything.
 #
 # **Predict.** What is left after 24 steps with a forget bias of 0, and with 3? (σ(0) = 0.5, σ(3) = 0.9526.)
+#
+# answer with a bias of 0: 0.5**24 ± 4e-8
+# answer with a bias of 3: Value(3.0).sigmoid().data ** 24 ± 0.03
 
 # %%
 DISTANCES = (1, 8, 16, 24)
@@ -205,6 +212,11 @@ viz.plot(reaches, title="What the first letter hears", x="distance", y="length o
 #
 # **Predict.** Up to which distance does each of them learn the game: RNN, LSTM with a forget bias of 1, of 3,
 # attention?
+#
+# answer the RNN: losses["RNN"][-1][1] < 0.7 | the longest, too | fails at the longest
+# answer LSTM with a bias of 1: losses["LSTM, bias 1"][-1][1] < 0.5 | the longest, too | fails at the longest
+# answer LSTM with a bias of 3: losses["LSTM, bias 3"][-1][1] < 0.5 | the longest, too | fails at the longest
+# answer attention: losses["attention"][-1][1] < 0.5 | the longest, too | fails at the longest
 
 
 # %%
@@ -249,6 +261,9 @@ viz.plot(losses, title="Which letter was it?", x="distance", y="loss after 250 b
 # it again.
 #
 # **Predict.** Which of them can be held without harm: forget at 1, forget at 0.5, input at 0.5, output at 1?
+#
+# answer forget at 1: held["forget", 1.0] > 0.85 | without harm | it loses games
+# answer forget at 0.5: held["forget", 0.5] > 0.85 | without harm | it loses games
 
 
 # %%
@@ -296,6 +311,10 @@ assert min(held["input", 0.5], held["output", 1.0]) > held["forget", 0.5]
 #
 # **Predict.** 100 words and a state for each: how long is the chain of an RNN, compared with that of 10 words? And that
 # of attention? Who does more operations?
+#
+# answer the chain of an RNN is longer by a factor of: 100 // 10
+# answer more operations for long texts: cost["RNN", lengths[-1]][1] / cost["RNN", 10][1] >
+#   cost["attention", lengths[-1]][1] / cost["attention", 10][1] | the RNN | attention
 
 
 # %%

@@ -56,6 +56,9 @@ for letters, numbers, a, b, answer in zip(*deal(3, random.Random(5)), strict=Tru
 # 3, 4, 3, 2 and 1 have the differences −3 to 3.
 #
 # **Predict.** What is the loss of that guess? And of somebody who knows the first number and not the second?
+#
+# answer the guess: blind ± 0.02
+# answer one number known: one_known ± 0.02
 
 # %%
 blind = -sum(n / 16 * math.log(n / 16) for n in (1, 2, 3, 4, 3, 2, 1))
@@ -113,6 +116,11 @@ def train(player, deal=deal, steps=500):
 
 # %% [markdown]
 # **Predict.** One head, two heads, four: which have more parameters, and what will be their losses?
+#
+# answer most parameters has: 3 if len({len(player.parameters()) for player in players.values()}) == 1 else 2
+#   | one head | two heads | four heads | none: they have the same number
+# answer the loss with one head: curves["heads: 1"][-1] ± 0.15
+# answer the loss with two: curves["heads: 2"][-1] ± 0.05
 
 # %%
 players = {heads: Player(random.Random(2), heads) for heads in (1, 2, 4)}
@@ -177,6 +185,9 @@ assert jobs[1 - first_head][1] > 0.9
 #
 # **Predict.** Without the head that looks at the first card: what does the player still know? Keep the second number
 # and change the first one; keep the first and change the second. Which of these changes the answer?
+#
+# answer without it the answer depends more on: depends_on(two, [first_head], 0) > depends_on(two, [first_head], 1)
+#   | the first number | the second number
 
 
 # %%
@@ -229,6 +240,8 @@ assert depends_on(two, [1 - first_head], 1) < 0.3 < 0.9 < depends_on(two, [1 - f
 # scalar graph, without the tables before and after.
 #
 # **Predict.** A text twice as long: how many times the operations?
+#
+# answer times: counted[64] / counted[32] ± 0.1
 
 
 # %%
@@ -274,6 +287,9 @@ print(f"twice as long a text took {clock[1] / clock[0]:.1f} times as long")
 #
 # **Predict.** GPT-3 has d = 12,288 and T = 2,048. Which share of its multiplications is attention? At which T would it
 # be one half?
+#
+# answer the share (%): 100 * share(2048, 12288) ± 0.2
+# answer one half at T =: 12 * 12288
 
 
 # %%

@@ -27,6 +27,9 @@ FAST = globals().get("FAST", False)
 #
 # **Predict.** *Bank* has the scores 1/√2, 2/√2 and 1/√2 for the three words. What are its weights without the mask, and
 # with it?
+#
+# answer bank without the mask: both_sides[1].data ± 0.01
+# answer bank with the mask: left_only[1].data ± 0.01
 
 # %%
 keys = {"river": [1.0, 0.0], "bank": [1.0, 1.0], "overflowed": [0.0, 1.0]}
@@ -148,6 +151,10 @@ def train(model, loss, example, steps=400 if FAST else 1000):
 # %% [markdown]
 # **Predict.** Before training, what do both losses have to be? (There are 27 characters.) Which will fall lower: the
 # gap or the next character?
+#
+# answer both losses: math.log(27)
+# answer the lower one will be that of: curves["encoder: the gap"][-1] < curves["decoder: the next"][-1]
+#   | the gap | the next character
 
 # %%
 decoder = Transformer(16, random.Random(1))
@@ -173,6 +180,9 @@ viz.plot(curves, title="Two games", x="50 steps", y="loss")
 #
 # **Predict.** Who is best, who is worst? And what if the mask is switched the wrong way: the encoder's weights with a
 # mask, the decoder's without?
+#
+# answer best is: min(means, key=means.get)
+#   | encoder, both sides | decoder, left side | decoder, 26 names | encoder with a mask | decoder without
 
 # %%
 gaps = [with_gap(random.Random(i), held_out) for i in range(400)]
@@ -234,6 +244,9 @@ assert gain[0] > 0.15
 # ## Play the game
 #
 # **Predict.** Three gaps: `al_x`, `_aria`, `s_ephen`. Which letter do you say, and what does each of the two say?
+#
+# answer in al_x, seeing both sides, the encoder says: guesses["al_x"][0][0][1] in "aeiouy" | a vowel | a consonant
+# answer from al alone, the decoder would also say: "l" in [letter for _, letter in guesses["al_x"][1]] | l | x | q
 
 
 # %%
@@ -266,6 +279,9 @@ assert "l" in only
 # Could an encoder not learn to guess the next character, without a mask? Let us train one.
 #
 # **Predict.** What will its loss be, and what will it write?
+#
+# answer its loss: cheating[-1] ± 0.2
+# answer it will write: sum(len(name) > 2 for name in written["cheat"]) > 1 | names | hardly anything
 
 # %%
 cheat = Transformer(16, random.Random(1))

@@ -225,6 +225,7 @@ WORDS = """(elements => elements.map(element => {
   const copy = element.cloneNode(true);
   for (const frame of copy.querySelectorAll("iframe")) frame.replaceWith(frame.title);
   for (const other of copy.querySelectorAll("style, script, title, figcaption, summary")) other.remove();
+  for (const block of copy.querySelectorAll("pre, figure")) block.append(" ");
   return copy.textContent.match(/\\S+/g) ?? [];
 }).flat().sort().join(" "))"""
 

@@ -95,9 +95,10 @@ def test_pictures_are_inline_with_unique_names(course: Path) -> None:
 def test_answers_and_solutions_are_folded(course: Path) -> None:
     page = (course / "01_expression.html").read_text(encoding="utf-8")
     assert page.count('<details class="solution"') == 3
-    folded = re.findall(r'<details class="reveal".*?</details>', page, re.DOTALL)
-    assert any("dL/da = 6" in answer for answer in folded)
-    assert "dL/da = 6" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+    [folded] = re.findall(r'<div class="answer" id="predict-1-answer">.*?(?=<section[^>]*><h2>)', page, re.DOTALL)
+    assert "dL/da = 6" in folded
+    assert "is the slope that nudging gave us" in folded  # the paragraph that gives the answer away
+    assert page.count("dL/da = 6") == 1
 
 
 def test_only_the_question_itself_is_marked_as_a_question(course: Path) -> None:

@@ -15,7 +15,7 @@ BUDGET = {
     "gpt": 11_210,
     "viz": 15_230,  # without the playground
     "viz/play": 7_750,  # models from files, a race of two Workers, gradients of what a GPT reads
-    "lessons": 8_700,  # with the playground in each lesson, and cells that run in the browser
+    "lessons": 9_300,  # with predictions that are judged, the playground, and cells that run in the browser
     "lessons/supplements": 4_294,
 }
 
