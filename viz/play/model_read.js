@@ -83,12 +83,13 @@ MODELS.read = class {
   }
 
   // --- questions ---------------------------------------------------------------------------------------------------------
-  ask({ what, ref, parts, files }) {
+  ask({ what, ref, parts, files, quick }) {
     if (what === "explain") {
-      const told = this.reader.explain(ref), table = /^transformer\.(?:h\.\d+\.)?(\w+)|^lm_head/.exec(ref);
+      const told = { ...this.reader.explain(ref), grad: quick ? null : this.reader.grad(ref) }, table = /^transformer\.(?:h\.\d+\.)?(\w+)|^lm_head/.exec(ref);
       if (/^(surprise|loss)/.test(ref)) told.unit = "nats";
       if (table) told.more += ` ${MODELS.read.TABLES[ref.match(/c_attn|attn\.c_proj|mlp\.c_proj|c_fc|wte|wpe|ln_1|ln_2|ln_f|lm_head/)?.[0]] ?? ""}`;
       if (this.facts.bits < 32 && ref.endsWith("]") && this.reader.weights[ref.split("[")[0]]) told.more += ` In this page it is rounded to ${this.facts.bits} bits.`;
+      if (told.grad !== null) told.more += " Gradient: how fast the loss of your text grows when this number grows.";
       return told;
     }
     if (what === "open") return Safetensors.read(files);

@@ -22,7 +22,16 @@ __all__ = ["SCREENS", "play_page"]
 SCREENS = ("point", "line", "network", "names", "read", "train")
 
 #: Scripts of the Worker before its models, and of the page before its screens.
-_WORKER = ("chance.js", "scalars.js", "layers.js", "gpt_scalars.js", "expression.js", "reader.js", "safetensors.js")
+_WORKER = (
+    "chance.js",
+    "scalars.js",
+    "layers.js",
+    "gpt_scalars.js",
+    "expression.js",
+    "reader.js",
+    "reader_backward.js",
+    "safetensors.js",
+)
 _PAGE = ("plot.js", "kit.js")
 
 

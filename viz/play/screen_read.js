@@ -204,7 +204,7 @@ screen("read", {
       const mine = ++asked;
       if (ref === null || !play.frame) { tip.hidden = true; return; }
       let told;
-      try { told = await play.ask({ what: "explain", ref }); } catch { return; }
+      try { told = await play.ask({ what: "explain", ref, quick: true }); } catch { return; }
       if (mine !== asked) return;
       tip.replaceChildren(element("b", {}, told.title), element("span", {}, told.formula), element("span", {}, told.numbers), element("i", {}, "click: where it comes from"));
       tip.hidden = false;

@@ -209,6 +209,8 @@ def test_every_view_shows_and_answers(browser: Browser, page: Path) -> None:
     told = browser.evaluate("document.getElementById('explained-body').textContent")
     assert "training found this number" in told
     assert "In this page it is rounded to 16 bits." in told
+    assert "  gradient " in browser.evaluate("document.querySelector('#explained .big').textContent")
+    assert "Gradient: how fast the loss of your text grows when this number grows." in told
     do(browser, "document.getElementById('explained-close').click()")
     do(
         browser,

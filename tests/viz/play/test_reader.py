@@ -217,6 +217,56 @@ def test_every_number_is_explained_by_the_numbers_it_is_made_of() -> None:
         assert {"x", "h.0.scores*", "h.1.mix*", "ln_f.scale", "chance", "surprise", "logits*"} <= set(kinds)
 
 
+@pytest.mark.parametrize("config", [c for c in CONFIGS if c.get("block_size") != 1], ids=named)
+def test_gradients_of_all_weights_are_those_of_the_scalars(config: dict[str, Any]) -> None:
+    model = made(**config)
+    model.loss(TOKENS[:-1], TOKENS[1:]).backward()
+    found = in_node(f"reader => {{ reader.surprise({TOKENS}); return reader.gradients(true); }}", as_data(model))
+    for name, table in model.named_parameters():
+        assert close(found[name], [p.grad for p in values_in([table])]), name
+
+
+@pytest.mark.parametrize("off", ["", "h.0.head.1,h.1.attn", "h.0.mlp,h.1.bypass", "positions"])
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_gradients_of_a_long_text_with_parts_off_are_differences_of_its_loss(off: str, positions: str) -> None:
+    model = as_data(made(positions=positions, bias=True, norm="layernorm", norm_weight=True), end="\n")
+    text = [4, 1, 2, 2, 6, 3, 1, 1, 5, 2, 0, 4, 6, 1, 2]  # three windows, and the end of a document
+    ask = f"""reader => {{
+      const tokens = {text}, off = new Set({off.split(",")!r}.filter(Boolean)), pairs = [], step = 1e-5;
+      reader.surprise(tokens, off);
+      const found = reader.gradients(true), ends = [reader.from, [...reader.tokens]];
+      for (const [name, numbers] of Object.entries(reader.weights)) for (let i = 0; i < numbers.length; i += 7) {{
+        const at = by => {{
+          const weights = {{ ...reader.weights, [name]: numbers.map((x, k) => k === i ? x + by : x) }};
+          return new Reader({{ ...given, weights }}).loss(tokens, off);
+        }};
+        pairs.push([(at(step) - at(-step)) / (2 * step), found[name][i]]);
+      }}
+      return [pairs, ends[0] === reader.from && ends[1].join() === reader.tokens.join()]; }}"""
+    pairs, same = in_node(ask, model)
+    assert same
+    assert len(pairs) > 100
+    assert [found for _, found in pairs] == pytest.approx([expected for expected, _ in pairs], rel=1e-5, abs=1e-8)
+
+
+def test_gradients_of_numbers_on_the_way_fit_those_of_the_weights() -> None:
+    """A bias adds to each position: its gradient is the sum of theirs. The same holds for a position's own vector."""
+    ask = f"""reader => {{
+      reader.surprise({TOKENS});
+      const T = {len(TOKENS)}, rows = n => Array.from({{ length: n }}, (_, i) => i), g = ref => reader.grad(ref);
+      const sum = (name, i) => rows(T).reduce((total, t) => total + g(`${{name}}[${{t}}][${{i}}]`), 0);
+      const pairs = [[g("h.1.scores[0][3][2]*1") * 2, g("h.1.scores[0][3][2]")]];
+      for (const [name, table] of [["qkv", "attn.c_attn"], ["attn", "attn.c_proj"], ["fc", "mlp.c_fc"], ["mlp", "mlp.c_proj"]])
+        for (const i of rows(8)) pairs.push([sum(`h.0.${{name}}`, i), g(`transformer.h.0.${{table}}.bias[${{i}}]`)]);
+      for (const i of rows(8)) pairs.push([sum("h.0.ln_1", i), g(`transformer.h.0.ln_1.bias[${{i}}]`)], [g(`x[2][${{i}}]`), g(`transformer.wpe.weight[2][${{i}}]`)]);
+      const first = g(`chance[0][${{reader.text.tokens[1]}}]`), p = reader.value(`chance[0][${{reader.text.tokens[1]}}]`);
+      pairs.push([first, -1 / p / (T - 1)], [g("loss"), 1], [g("surprise[2]"), 1 / (T - 1)]);
+      pairs.push([g("ln_f.scale[1]"), rows(8).reduce((s, i) => s + g(`ln_f[1][${{i}}]`) * (reader.value(`h.1.out[1][${{i}}]`) - reader.value("ln_f.mean[1]")) * reader.weights["transformer.ln_f.weight"][i], 0)]);
+      return pairs; }}"""  # noqa: E501
+    for a, b in in_node(ask, as_data(made(bias=True, norm="layernorm", norm_weight=True))):
+        assert close(a, b)
+
+
 def test_it_draws_the_characters_that_python_draws() -> None:
     rng = random.Random(5)
     cases = [
