@@ -63,6 +63,13 @@ function build(place, play) {
   let frame = null, pointed = null, cell = null, last = null, guess = null, drawn = 0, shownTen = null;
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
 
+  // On a telephone a card is folded to its first line, so that what changes while it learns comes before what is set.
+  function folded(card, title, first = null) {
+    const button = element("button", { type: "button", class: "fold", "aria-expanded": "false", onclick: () => button.setAttribute("aria-expanded", String(card.classList.toggle("open"))) }, title);
+    card.classList.add("folded");
+    first ? first.after(button) : card.prepend(button);
+    return card;
+  }
   // --- the model and its settings -----------------------------------------------------------------------------------------
   const kinds = element("div", { class: "kinds", role: "group", "aria-label": "model" }, Object.entries(MODEL_NAMES).map(([kind, name]) =>
     element("button", { type: "button", "data-kind": kind, onclick: () => play.set({ model: kind, rate: RATES[kind] }) }, name)));
@@ -120,7 +127,7 @@ function build(place, play) {
   const nextTitle = element("h2", {}), rows = element("div", {});
   const next = element("section", { class: "card next" }, nextTitle, play.controls("temperature", "topK", "topP"), rows);
 
-  place.append(element("div", {}, model, written), element("div", {}, losses, own), element("div", {}, learned, next));
+  place.append(element("div", {}, folded(model, "Settings and names", kinds), written), element("div", {}, losses, own), element("div", {}, folded(learned, "What it has learned"), folded(next, "The next letter")));
 
   // --- the list, in a dialog ----------------------------------------------------------------------------------------------------
   const area = element("textarea", { id: "list", rows: 12, spellcheck: "false", autocomplete: "off" }), listSaid = element("p", { role: "status" });

@@ -142,6 +142,25 @@ def test_all_of_it_is_seen_at_once(screen: Screen, more: str) -> None:
     screen.browser.call("Emulation.clearDeviceMetricsOverride")
 
 
+def test_a_telephone_shows_the_loss_first_and_folds_what_is_set(screen: Screen) -> None:
+    call = screen.browser.call
+    call("Emulation.setDeviceMetricsOverride", width=375, height=812, deviceScaleFactor=1, mobile=True)
+    try:
+        screen.open(f"{QUICK}&run=3")
+        tops = "['losses', 'written', 'own-name', 'model', 'view'].map(name => document.querySelector(`.${name}`).getBoundingClientRect().top)"  # noqa: E501
+        found = screen.browser.evaluate(tops)
+        assert found == sorted(found)
+        assert screen.browser.evaluate("document.documentElement.scrollHeight") < 1800
+        slider = "document.getElementById('set-temperature').getClientRects().length"
+        for there in (1, 0):
+            screen.press(".next .fold")
+            assert screen.browser.evaluate(slider) == there
+            pressed = screen.browser.evaluate("document.querySelector('.next .fold').getAttribute('aria-expanded')")
+            assert pressed == ("true" if there else "false")
+    finally:
+        call("Emulation.clearDeviceMetricsOverride")
+
+
 def test_counting_ends_when_all_names_are_read(screen: Screen) -> None:
     screen.open("&model=counting")
     screen.press("#play")
