@@ -91,8 +91,8 @@ function open() {
   for (const link of $("tabs").children) if (link.hasAttribute("aria-current")) { link.setAttribute("aria-current", "page"); link.scrollIntoView({ block: "nearest", inline: "nearest" }); }
   $("title").textContent = what.title;
   $("lead").textContent = what.lead;
-  $("tasks").hidden = !what.tasks?.length;
-  $("tasks").open = false;
+  $("tasks-open").hidden = !what.tasks?.length;
+  showTasks(false);
   $("task-list").replaceChildren(...(what.tasks ?? []).map(text => element("li", {}, text)));
   const place = $("place");
   place.replaceChildren();
@@ -403,9 +403,9 @@ async function explain(ref, back = false, again = false) {  // again: the same w
   buttons()[focused]?.focus();
   const fresh = $("explained").hidden;
   $("explained").hidden = false;
-  for (const [name, tag] of [["--above", "header"], ["--below", "footer"]]) document.body.style.setProperty(name, `${document.querySelector(tag).offsetHeight}px`);
   $("explained-back").disabled = trail.length < 2;
-  if (fresh) $("explained-title").focus();
+  if (fresh) { $("explained-title").focus({ preventScroll: true }); touched?.scrollIntoView({ block: "nearest" }); }
+  if (!again) $("side").scrollTop = 0;
 }
 $("explained-back").onclick = () => { trail.pop(); explain(trail.at(-1), true); };
 $("explained-close").onclick = () => { $("explained").hidden = true; trail = []; };
@@ -428,7 +428,18 @@ addEventListener("keydown", event => {
   event.preventDefault();
   if (!$(button).disabled) $(button).click();
 });
-addEventListener("pointerdown", ({ target }) => { if (!target.closest?.("#tasks")) $("tasks").open = false; });  // they cover what they are about
+function showTasks(shown) {
+  $("tasks").hidden = !shown;
+  $("tasks-open").setAttribute("aria-expanded", String(shown));
+}
+$("tasks-open").onclick = () => showTasks($("tasks").hidden);
+$("tasks-close").onclick = () => { showTasks(false); $("tasks-open").focus(); };
+let touched = null;  // what an explanation is about: on a telephone it must not cover that
+addEventListener("pointerdown", ({ target }) => { if (target.closest?.("#place")) touched = target; }, true);
+for (const [name, tag] of [["--above", "header"], ["--below", "footer"]]) {
+  const part = document.querySelector(tag);
+  new ResizeObserver(() => document.documentElement.style.setProperty(name, `${part.offsetHeight}px`)).observe(part);
+}
 document.addEventListener("visibilitychange", () => { if (document.hidden && now?.running) pause(); });
 addEventListener("hashchange", () => { if (location.hash !== own) open(); });
 addEventListener("message", ({ data }) => { if (parent !== window && LOOKS.includes(data?.look)) look(data.look); });  // the page around this one

@@ -178,9 +178,9 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.fillStyle = color("faint");
       context.fillText(`${name} ${number(y)}`, width - 4, at);
     }
-    if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X);
+    if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X, width);
   }
-  function names(context, curves, left, size, pointer, X) {
+  function names(context, curves, left, size, pointer, X, width) {
     context.textAlign = "left";
     let x = left + 8;
     const at = one => {
@@ -198,8 +198,10 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       x += context.measureText(`${data.unit ?? "step"} ${number(step)}   `).width;
     }
     if (data.legend) return data.legend(pointer === null || !curves.length ? null : curves[0].xs[at(curves[0])], data.series.map(one => one.ys[at(one)]));
-    for (const one of curves) {
-      const text = `${one.name} ${number(one.ys[at(one)])}   `;
+    const texts = curves.map(one => `${one.name} ${number(one.ys[at(one)])}   `), room = width - context.measureText(texts.join("").trimEnd()).width - 4;
+    if (pointer === null) x = Math.max(4, Math.min(x, room));
+    for (const [i, one] of curves.entries()) {
+      const text = texts[i];
       context.fillStyle = color(one.color === "negative" ? "text-negative" : one.color ?? "ink");
       context.fillText(text, x, size);
       x += context.measureText(text).width;

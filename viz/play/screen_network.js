@@ -397,7 +397,7 @@ screen("network", {
     // --- the points ----------------------------------------------------------------------------------------------------
     const planeBox = element("div", { class: "plane" });
     const plane = canvas(planeBox, (context, width, height) => (play.settings.view === "plane" ? drawPoints : drawHidden)(context, width, height), { label: "the points" });
-    const under = element("p", { class: "note" });
+    const under = element("p", { class: "note under" });
     const at = (x, size, reach) => (x / reach + 1) / 2 * size;
     function drawPoints(context, width, height) {
       if (!frame) return;
@@ -485,7 +485,7 @@ screen("network", {
       const [x, y] = where(event), n = frame.grid, cell = t => Math.min(n - 1, Math.max(0, Math.floor((t / frame.reach + 1) / 2 * n)));
       const u = frame.scales.length - 1, place = cell(-y) * n + cell(x), out = frame.planes[u * n * n + place] / 127 * frame.scales[u], of = frame.likeliest?.[place];
       const said = frame.three ? `${NET_KINDS[of >> 6][1]}, with probability ${short((1 + 2 * (of & 63) / 63) / 3, 2)}` : `${short(out, 2)}, ${out > 0 ? "blue" : "orange"}`;
-      under.textContent = `here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}; the network says ${said}`;
+      under.textContent = `The network says ${said}, here: x₁ ${short(x, 2)}, x₂ ${short(y, 2)}`;
     });
     const finish = () => { if (!stroke) return; const fresh = stroke; stroke = null; play.set({ own: (fresh.left.join("") + paintedText(fresh)).slice(-1500) }); };  // 300 points
     plane.element.addEventListener("pointerup", finish);

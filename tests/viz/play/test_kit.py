@@ -262,6 +262,27 @@ def test_a_fault_is_said_to_be_one(opened: Open) -> None:
     assert browser.evaluate("document.getElementById('trouble-text').textContent").startswith("This page has a fault: ")
 
 
+@pytest.mark.parametrize("width", [1280, 375])
+def test_tasks_and_explanations_cover_nothing(opened: Open, width: int) -> None:
+    browser = opened()
+    height = 720 if width > 1000 else 812
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    box = "(id => document.getElementById(id).getBoundingClientRect().toJSON())"
+    click(browser, "tasks-open")
+    assert browser.evaluate("document.getElementById('task-list').children.length") == 2
+    browser.evaluate("document.getElementById('why').focus(); play.explain(0)")
+    browser.wait_for("!document.getElementById('explained').hidden")
+    side, place, explained = (browser.evaluate(f"{box}('{name}')") for name in ("side", "place", "explained"))
+    assert place["right"] <= side["left"] if width > 1000 else side["top"] > 812 * 0.4
+    assert explained["top"] < side["top"] + 4  # the newest comes first
+    click(browser, "explained-close")
+    assert browser.evaluate("document.getElementById('side').getClientRects().length") == 1
+    click(browser, "tasks-close")
+    assert browser.evaluate("document.getElementById('side').getClientRects().length") == 0
+    assert browser.evaluate("document.activeElement.id") == "tasks-open"
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
 def test_explanations_lead_on_and_back(opened: Open) -> None:
     browser = opened()
     click(browser, "why")

@@ -73,6 +73,16 @@ def test_a_screen_fits_a_projector_and_a_phone(opened: Open, name: str) -> None:
     assert browser.evaluate(f"{TOOLS}; tight()") == []
 
 
+@pytest.mark.parametrize("look", ["light", "beamer"])
+@pytest.mark.parametrize("part", ["point", "line&tried=1", "network", "network&data=arms", "read", "train"])
+def test_a_screen_and_its_tasks_need_no_scrolling(opened: Open, part: str, look: str) -> None:
+    browser = opened(part, f"&theme={look}&run=3")
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert browser.evaluate(size) == [1280, 720]
+    browser.evaluate("document.getElementById('tasks-open').click()")
+    assert browser.evaluate(size) == [1280, 720]
+
+
 @pytest.mark.parametrize("name", SCREENS)
 def test_every_control_can_be_used(opened: Open, name: str) -> None:
     browser = opened(name)
