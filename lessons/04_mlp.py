@@ -345,7 +345,8 @@ if not FAST:
 # - **Early stopping.** Watch the validation loss, and keep the network as it was when that was lowest. It costs
 #   nothing.
 # - **Weight decay.** Add a pull toward 0 to every gradient. A sharp turn of the border takes large weights; now only
-#   those weights grow that many examples pull at.
+#   those weights grow that many examples pull at. (The biases are pulled as well here, to keep the program short.
+#   Usually they are left out; Supplement 14 says why.)
 # - **Dropout.** While training, set each hidden output to 0 with a chance of, here, 40 %, and scale up the others. No
 #   neuron can rely on one particular other neuron anymore; what is learned must be spread over many.
 

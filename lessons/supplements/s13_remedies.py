@@ -78,6 +78,9 @@ eager_curves, (_, best_state, best_step), eager_test = train(eager, few)
 #
 # **Predict.** Draw four curves on paper: for each student the loss on the thirty points, and the loss on the validation
 # points.
+#
+# answer at the last step, the lowest curve: min(curves, key=lambda name: curves[name][-1][1])
+#   | neuron, training | neuron, validation | 337 parameters, training | 337 parameters, validation
 
 # %%
 curves = {f"neuron, {name}": line for name, line in simple_curves.items()}
@@ -126,6 +129,8 @@ if not FAST:
 #
 # **Predict.** A weight that no example pulls at: how much of it is left after 45 steps, about a half, a tenth, or
 # nothing?
+#
+# answer there is left: min(range(3), key=lambda i: abs(0.95**45 - (0.5, 0.1, 0)[i])) | a half | a tenth | nothing
 
 # %%
 0.95**45
@@ -172,6 +177,9 @@ class Dropping(Module):
 #
 # **Predict.** Order them by their last loss on the test points: no remedy, weight decay, augmentation, dropout, early
 # stopping.
+#
+# answer the lowest: min(tested, key=tested.get) | no remedy | weight decay | augmentation | dropout | early stopping
+# answer the highest: max(tested, key=tested.get) | no remedy | weight decay | augmentation | dropout | early stopping
 
 # %%
 ways = {
@@ -211,13 +219,15 @@ if not FAST:
 
 # %% [markdown]
 # Augmentation is best here, because we know something true about these points: a little to the side, the answer is the
-# same. Dropout helps least: 30 examples and 32 hidden neurons are small for it. Which remedy is best depends on the
-# task. That a remedy helps is measured, not assumed.
+# same. Dropout helps least, and in the curves of the validation points not at all: 30 examples and 32 hidden neurons
+# are little for it. Which remedy is best depends on the task. That a remedy helps is measured, not assumed.
 #
 # ## The best remedy: more data
 #
 # **Predict.** With ten times as many points, 300 instead of 30, of which again every tenth has a wrong label: where
 # does the test loss of the same network end?
+#
+# answer the test loss: by_size[max(by_size)][1] ± 0.03
 
 # %%
 sizes = (30, 100) if FAST else (30, 100, 300)
@@ -252,6 +262,8 @@ if not FAST:
 #
 # **Predict.** Is that true to the last digit, or about true? (One hidden layer; we compare the sum that goes into the
 # last sigmoid. With p = 0.5, what stays is doubled.)
+#
+# answer it is: difference < 1e-9 | true to the last digit | about true
 
 # %%
 dropped = Dropping(0.5, 8)
