@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import textwrap
 from pathlib import Path
 
@@ -23,6 +25,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("lesson", help="its number, or s and a number for a supplement")
     command.add_argument("--fast", action="store_true", help="train less, to check quickly that everything works")
     command.add_argument("--solutions", action="store_true", help="also run the solutions of the exercises")
+    command.add_argument("--no-stop", action="store_true", help="do not wait for predictions")
     command.add_argument("--out", default="lessons-out", metavar="DIR", help="folder for pictures")
 
 
@@ -40,4 +43,18 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    script.run(load(options.lesson), Path(options.out), fast=options.fast, solutions=options.solutions)
+    ask = None if options.no_stop or not _somebody_is_there() else _line
+    script.run(load(options.lesson), Path(options.out), fast=options.fast, solutions=options.solutions, ask=ask)
+
+
+def _somebody_is_there() -> bool:
+    """Whether questions can be answered: not in a pipe, nor where a program runs programs (CI)."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
+
+
+def _line(prompt: str) -> str:
+    print(prompt, end="", flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.strip()

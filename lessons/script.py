@@ -3,32 +3,64 @@ files."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tinygrad_edu import console
 
-from .cells import Lesson, lesson_before, whats_new
+from . import predict
+from .cells import Cell, Lesson, lesson_before, whats_new
 from .runner import Session, mime_bundle, runnable, save_picture
 
-__all__ = ["WIDTH", "plain", "run"]
+__all__ = ["WIDTH", "plain", "prompt", "run"]
 
 WIDTH = 100
-_KEEP = re.compile(r"[-*|>]|\d+\. |    |```|#")  # lines that are not joined with the ones above: lists, tables, code
+_ITEM = re.compile(r"([-*>]|\d+\.) +")  # what begins an item of a list, or a quotation; *emphasis* does not
 
 
-def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = False) -> None:
-    """Run every cell and print its output; pictures go to the folder ``out``. Raises the errors of the code."""
+def run(
+    lesson: Lesson,
+    out: Path,
+    *,
+    fast: bool = False,
+    solutions: bool = False,
+    ask: Callable[[str], str] | None = None,
+) -> None:
+    """Run every cell and print its output; pictures go to the folder ``out``. Raises the errors of the code.
+
+    ``ask`` takes a prompt and returns what the learner types at a prediction; it raises EOFError when there is no more.
+    Without it nothing waits.
+    """
     session = Session(lesson, fast=fast)
+    score: list[bool] = []
     for number, cell in runnable(lesson, solutions=solutions):
         if not cell.is_code:
-            print(f"\n{plain(cell.source)}")
+            print(f"\n{plain(cell.source)}", flush=True)
             continue
         console.end_if_unread()
-        if "check" not in cell.tags:
-            print("\n" + textwrap.indent(cell.shown, "    ") + "\n", flush=True)
-        result = session.run(cell)
+        code = textwrap.indent(cell.shown, "    ")
+        before = lesson.cells[number - 2] if number > 1 else cell
+        if ask is not None and before.asks:
+            typed = _ask(before, ask)
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):  # until the second try
+                result = session.run(cell)
+            try:
+                score += [] if typed is None else _judge(session.rights(number - 1), typed, ask)
+            except EOFError:
+                typed = None
+            if typed is None:
+                ask = None
+                print()
+            print(f"\n{code}\n\n{printed.getvalue()}", end="", flush=True)
+        else:
+            if "check" not in cell.tags:
+                print(f"\n{code}\n", flush=True)
+            result = session.run(cell)
         if result is None or "check" in cell.tags:
             continue
         bundle = mime_bundle(result)
@@ -37,43 +69,111 @@ def run(lesson: Lesson, out: Path, *, fast: bool = False, solutions: bool = Fals
     diff = whats_new(lesson, lesson_before(lesson))
     if diff:
         print(f"\nWHAT IS NEW\n\n{textwrap.indent(diff, '    ')}")
+    if score:
+        print(f"\nYou predicted {sum(score)} of {len(score)}.")
+
+
+def _ask(cell: Cell, ask: Callable[[str], str]) -> list[str] | None:
+    """Ask every question of a stop once; returns None if there is nobody to answer."""
+    print()
+    try:
+        if not cell.questions:
+            ask("  (think; Enter goes on) ")
+        return [ask(prompt(question)) for question in cell.questions]
+    except EOFError:
+        return None
+
+
+def prompt(question: predict.Question) -> str:
+    """The words before an answer: what is asked for, and the options."""
+    lines = [f"      {words}" for words in predict.letters(question.options)]
+    label = question.label or "your answer"
+    return "\n".join([f"  {label}", *lines, "  > "]) if lines else f"  {label}: "
+
+
+def _judge(rights: Sequence[predict.Right], typed: list[str], ask: Callable[[str], str]) -> list[bool]:
+    """Judge the answers of a stop, asking a second time for wrong ones; returns whether all were right, if any."""
+    wrong = False
+    for right, answer in zip(rights, typed, strict=True):
+        verdict = predict.judge(right, answer)
+        name = f"{right.question.label}: " if right.question.label else ""
+        tries = 1
+        while answer.strip() and not verdict.right and tries < predict.TRIES:
+            tries += verdict.understood
+            print(f"  ✗ {name}{verdict.message}; once more (Enter shows it)")
+            answer = ask(prompt(right.question))
+            verdict = predict.judge(right, answer)
+        wrong = wrong or not verdict.right
+        print(f"  ✓ {name}{verdict.message}" if verdict.right else f"  ✗ {name}it is {right.words}")
+    return [not wrong] if rights else []
 
 
 def plain(markdown: str, width: int = WIDTH) -> str:
     """Convert Markdown for a terminal: headings in capitals, paragraphs of at most ``width`` characters, no asterisks.
 
-    >>> print(plain("## The chain\\nrule *is* **this**:\\n\\n- one `x*y*z`\\n- two"))
+    >>> print(plain("## The chain\\nrule is\\n*really* **this,\\nno more**:\\n\\n- one `x*y`\\n  and more\\n- two", 14))
     THE CHAIN
     <BLANKLINE>
-    rule is this:
+    rule is really
+    this, no more:
     <BLANKLINE>
-    - one x*y*z
+    - one x*y and
+      more
     - two
     """
-    blocks: list[list[str]] = [[]]
-    fenced = False
-    for line in markdown.split("\n"):
-        if line.startswith("```"):
-            fenced = not fenced
-            continue
-        if fenced or line.startswith("    "):
-            blocks.append(["    " + line.removeprefix("    ")])
-            blocks.append([])
-        elif line.startswith("#"):
-            blocks += [[_words(line.lstrip("#").strip()).upper()], [""], []]
-        elif not line.strip():
-            blocks += [[""], []]
-        elif _KEEP.match(line):
-            blocks.append([_words(line)])
-        else:
-            blocks[-1].append(_words(line))
     lines: list[str] = []
-    for block in blocks:
-        if block and block[0].startswith(("    ", "|")):
-            lines += block
-        elif block:
-            lines += textwrap.wrap(" ".join(block), width, break_long_words=False) or [""]
+    paragraph: list[str] = []
+    table: list[list[str]] = []
+
+    def end() -> None:
+        if table and not line.startswith("|"):
+            lines.extend(_table(table, width))
+            table.clear()
+        if paragraph:
+            text = _words(" ".join(line.strip() for line in paragraph))
+            mark = _ITEM.match(text)
+            after = " " * len(mark[0]) if mark else ""
+            lines.extend(textwrap.wrap(text, width, subsequent_indent=after, break_long_words=False) or [""])
+            paragraph.clear()
+
+    fenced = False
+    for line in [*markdown.split("\n"), ""]:
+        if line.startswith("```"):
+            end()
+            fenced = not fenced
+        elif fenced or (line.startswith("    ") and not paragraph):
+            lines.append(("    " + line.removeprefix("    ")).rstrip())
+        elif line.startswith("#"):
+            end()
+            lines += [_words(line.lstrip("#").strip()).upper(), ""]
+        elif not line.strip():
+            end()
+            lines.append("")
+        elif line.startswith("|"):
+            end()
+            table.append([_words(cell.strip()) for cell in line.strip("|").split("|")])
+        else:
+            if _ITEM.match(line):
+                end()
+            paragraph.append(line)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+def _table(rows: list[list[str]], width: int) -> list[str]:
+    """Align the columns of a table; the widest are wrapped until it fits."""
+    rows = [row for row in rows if not all(set(cell) <= set("-:") for cell in row)]
+    wide = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    while sum(wide) + 3 * len(wide) - 3 > width and max(wide) > 8:
+        wide[wide.index(max(wide))] -= 1
+    lines = []
+    for i, row in enumerate(rows):
+        parts = [textwrap.wrap(cell, most) or [""] for cell, most in zip(row, wide, strict=True)]
+        for at in range(max(map(len, parts))):
+            cells = [(part[at] if at < len(part) else "").ljust(most) for part, most in zip(parts, wide, strict=True)]
+            lines.append("   ".join(cells).rstrip())
+        if i == 0:
+            lines.append("   ".join("─" * most for most in wide))
+    return lines
 
 
 def _words(text: str) -> str:
