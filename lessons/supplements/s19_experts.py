@@ -85,9 +85,8 @@ class FeedForward(Module):
 
     def forward(self, x):
         if self.gate:
-            h = [
-                silu(g) * u for g, u in zip(self.gate(x), self.up(x), strict=True)
-            ]  # key: one opens, one is let through
+            gates, values = self.gate(x), self.up(x)
+            h = [silu(g) * u for g, u in zip(gates, values, strict=True)]  # key: opened, and let through
         else:
             h = [functions[self._kind](z) for z in self.up(x)]
         return self.down(h)
