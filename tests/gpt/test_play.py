@@ -286,6 +286,14 @@ def test_controls_keys_and_undo(opened: Callable[..., Browser]) -> None:
             f"[...document.querySelectorAll('#place button')].find((one) => one.textContent === '{name}').click()"
         )
     browser.wait_for("document.querySelector('.how').textContent.includes('gpt import tinylm-')")
+    browser.evaluate("document.querySelector('[aria-label=\"steps: 100 more\"]').click()")
+    assert browser.evaluate("now.settings.steps") == 2100
+    x, y = browser.evaluate(
+        "(picture => { const box = picture.getBoundingClientRect(); return [box.x + 5, box.y + 23]; })"
+        "(document.querySelector('canvas[aria-label^=\"layer 1, head 1\"]'))"
+    )
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    browser.wait_for("document.getElementById('place').innerText.includes('looks at “t”, itself: 1.')")
     browser.key("ArrowRight")
     browser.evaluate("set({ prompt: 'aß' })")
     browser.wait_for("document.querySelector('.written').textContent.includes('the text has no ß')")

@@ -299,7 +299,7 @@ const INPUTS = {
       if (fits) give(x);
     } });
     input.style.width = `${Math.max(3.4, 1.5 + 0.6 * String(one.max).length)}em`;
-    const by = amount => element("button", { type: "button", "aria-label": `${one.label}: ${amount < 0 ? "one less" : "one more"}`, onclick: () => give(within(get() + amount, one)) }, amount < 0 ? "−" : "+");
+    const by = sign => element("button", { type: "button", "aria-label": `${one.label}: ${one.by ?? "one"} ${sign < 0 ? "less" : "more"}`, onclick: () => give(within(get() + sign * (one.by ?? 1), one)) }, sign < 0 ? "−" : "+");
     return { input: element("span", { class: "stepper" }, by(-1), input, by(1)), update: x => { input.value = x; } };
   },
   choice(one, id, get, give) {

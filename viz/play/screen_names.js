@@ -193,7 +193,8 @@ function build(place, play) {
   function showSettings() {
     const { settings } = play;
     for (const button of kinds.children) give(button, { "aria-pressed": String(button.dataset.kind === settings.model) });
-    put(about, `${ABOUT[settings.model]}${frame.parameters ? ` ${frame.parameters.toLocaleString("en-US")} parameters.` : ""}`);
+    const still = settings.model === "gpt" && !settings.positions && play.step >= 500 ? " It still knows the newest letter, whose vector goes straight to the scores, and which letters came before, but not where." : "";
+    put(about, `${ABOUT[settings.model]}${still}${frame.parameters ? ` ${frame.parameters.toLocaleString("en-US")} parameters.` : ""}`);
     for (const [name, made] of Object.entries(controls)) made.hidden = !OF[settings.model].includes(name);
     put(listed, `${frame.own ? "Your" : "Our"} ${plural(frame.names.length, "name")}, ${frame.held} held out`);
     put(said, frame.said.map(one => `${one}.`).join(" "));

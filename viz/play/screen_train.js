@@ -27,8 +27,8 @@ screen("train", {
     own: words("your text", "", { rows: 3, longest: LONGEST, placeholder: "Paste a text here: some thousand characters, or more." }),
     size: choice("model", "micro", SIZES),
     rate: slider("learning rate", RATES.micro, { min: 0.0001, max: 1, log: true, live: true }),
-    steps: whole("steps", 2000, { min: 100, max: 20000, live: true, help: "the training stops there; after 100 steps of warm-up, the learning rate falls to a tenth over these steps" }),
-    every: whole("every", 200, { min: 10, max: 5000, live: true, help: "it writes once in so many steps" }),
+    steps: whole("steps", 2000, { min: 100, max: 20000, by: 100, live: true, help: "the training stops there; after 100 steps of warm-up, the learning rate falls to a tenth over these steps" }),
+    every: whole("every", 200, { min: 10, max: 5000, by: 10, live: true, help: "it writes once in so many steps" }),
     temperature: slider("temperature", 0.8, { min: 0, max: 2, step: 0.05, live: true }),
     prompt: words("goes on from", "", { live: true, longest: 60 }),
     line: words("your line", "the king and the queen", { live: true, longest: 32 }),
@@ -74,7 +74,9 @@ function build(place, play) {
   const file = element("button", { type: "button", title: "the model as it is, as a .safetensors file", onclick: download }, "Download");
   const read = element("button", { type: "button", title: "opens it in the screen “Read a trained GPT”", "data-leaves": true, onclick: hand }, "Read this model");
   const how = element("p", { class: "note how" });
-  let attention = null, calm = 0, columns;
+  let attention = null, calm = 0, columns, pointer = null;
+  seen.element.addEventListener("pointermove", ({ offsetX, offsetY }) => { pointer = [offsetX, offsetY]; looked(); });
+  seen.element.addEventListener("pointerleave", () => { pointer = null; looked(); });
 
   place.append(
     element("div", { class: "controls" }, play.control("text"), play.control("size"), play.control("rate"), play.control("steps"), play.control("race")),
@@ -227,12 +229,13 @@ function build(place, play) {
 
   // --- attention -----------------------------------------------------------------------------------------------------------
   function looked() {
+    if (!attention) return;
     const { letters, missing, heads: found, block } = attention, n = letters.length;
     heads.hidden = !n;
     const parts = [n ? "Each row: where a character looks, back to the first." : "Type a line of characters that the text has."];
     if (missing.length) parts.push(`Left out, as the text has none: ${[...new Set(missing)].map(visible).join(" ")}.`);
     if (Array.from(play.settings.line).length - missing.length > n) parts.push(`Only the first ${Math.min(block, 32)}.`);
-    headsNote.textContent = parts.join(" ");
+    headsNote.textContent = (n && pointer && square(pointer)) || parts.join(" ");
     seen.label(found.map(({ layer, head, weights }) => {
       let best = 0;
       for (let k = 1; k < n; k++) best += weights[k * n + k - 1];
@@ -240,12 +243,24 @@ function build(place, play) {
     }).join("; ") || "attention");
     seen.redraw();
   }
+  // Where each head stands in the picture.
+  function places(width, height) {
+    const { heads: found } = attention, columns = found.length > 4 ? Math.ceil(found.length / Math.max(2, Math.ceil(found.length / 8))) : found.length;
+    const rows = Math.ceil(found.length / columns), w = width / columns, h = height / rows, title = found.length > 8 ? 0 : 20;
+    return found.map((one, i) => ({ ...one, x: (i % columns) * w, y: Math.floor(i / columns) * h, side: Math.min(w - 8, h - title - 6), title }));
+  }
+  function square([x, y]) {
+    const { letters } = attention, n = letters.length;
+    for (const one of places(seen.element.clientWidth, seen.element.clientHeight)) {
+      const [s, t] = [x - one.x - 2, y - one.y - one.title].map(at => Math.floor(at / one.side * n));
+      if (s >= 0 && t >= s && t < n) return `Layer ${one.layer + 1}, head ${one.head + 1}: “${visible(letters[t])}” looks at “${visible(letters[s])}”, ${t === s ? "itself" : `${t - s} back`}: ${number(one.weights[t * n + s])}.`;
+    }
+    return "";
+  }
   function paint(context, width, height) {
     if (!attention?.letters.length) return;
-    const { letters, heads: found } = attention, n = letters.length, columns = found.length > 4 ? Math.ceil(found.length / Math.max(2, Math.ceil(found.length / 8))) : found.length;
-    const rows = Math.ceil(found.length / columns), w = width / columns, h = height / rows, title = found.length > 8 ? 0 : 20;
-    found.forEach(({ layer, head, weights }, i) => {
-      const x = (i % columns) * w, y = Math.floor(i / columns) * h, side = Math.min(w - 8, h - title - 6);
+    const { letters, heads: found } = attention, n = letters.length;
+    places(width, height).forEach(({ layer, head, weights, x, y, side, title }) => {
       if (title) {
         context.fillStyle = color("faint");
         context.textBaseline = "top";
@@ -270,7 +285,7 @@ function build(place, play) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     const { dataset, data } = source(), typed = !dataset && !data, where = dataset ? "" : ` --data ${data ?? "text.txt"}`;
-    how.textContent = `Go on with it: python -m gpt import ${name} runs/mine${where}, then python -m gpt sample --checkpoint runs/mine${typed ? " (text.txt: the text, as “Show the Python” has it)" : ""}`;
+    how.textContent = `Open it again in “Read a trained GPT”, or go on with it in Python: python -m gpt import ${name} runs/mine${where}, then python -m gpt sample --checkpoint runs/mine${typed ? " (text.txt: the text, as “Show the Python” has it)" : ""}`;
   }
   async function hand() {
     const model = await asked({ what: "reading" });
@@ -323,7 +338,7 @@ function build(place, play) {
     const { train: { lr, min_lr, steps, seed, eval_interval, eval_sequences } } = a;
     return `On the command line:  python -m gpt train --preset ${size} ${dataset ? `--dataset ${dataset}` : `--data ${data}`} --lr ${lr} --min-lr ${min_lr} --steps ${steps} --seed ${seed} --eval-interval ${eval_interval} --eval-sequences ${eval_sequences}${normalize.length ? ` --normalize ${normalize}` : ""}`;
   }
-  const status = () => (known || !play.frame?.a ? null : `step 0  ·  the loss is shown after your guess, or a step`);
+  const status = () => (known || !play.frame?.a ? null : "step 0  ·  guess the loss, or press ▶");
   return { draw, python, status, brought(settings) { ({ size, size2 } = settings); } };
 }
 })();
