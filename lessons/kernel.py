@@ -12,17 +12,19 @@ import linecache
 import time
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 from tinygrad_edu import Value
 from viz import draw
 from viz.errors import LayoutError
 from viz.rendering import graphviz_program
 
-from .cells import load
+from . import practice, sandbox
+from .cells import Lesson, load
 from .output import to_html
-from .runner import MOST_TEXT, Session, Shown, cut, execute, mime_bundle
+from .runner import MOST_TEXT, Session, Shown, cut, execute, mime_bundle, runnable
 
-__all__ = ["Kernel", "calibrate"]
+__all__ = ["Kernel", "answers", "calibrate"]
 
 
 class Kernel:
@@ -51,6 +53,25 @@ class Kernel:
         with contextlib.suppress(Exception):
             draw(Value(1.0) * 2.0).svg()
 
+    def check(self, i: int, line: int, typed: str, wanted: str) -> str:
+        """Judge what was typed for a line to fill in, by its value, in a lesson of its own that trains less.
+
+        ``wanted`` is JSON, of :func:`answers`. Returns JSON: ``right``, and ``message``, a sentence.
+        """
+        blank = next(blank for blank in practice.blanks(self.lesson, i) if blank.line == line)
+        seen: list[Any] = []
+        try:
+            code = blank.with_answer(typed)
+            with contextlib.redirect_stdout(io.StringIO()):
+                sandbox.run_line(self.lesson, i, line, blank.target, code, seen)
+        except BaseException as raised:
+            error = str(raised) if isinstance(raised, ValueError) and not seen else sandbox.why_not(raised)
+            error = "stopped" if isinstance(raised, KeyboardInterrupt) else error
+        else:
+            error = ""
+        verdict = practice.judge({"seen": json.loads(wanted), "error": ""}, {"seen": seen, "error": error})
+        return json.dumps({"right": verdict.right, "message": verdict.message})
+
     def run(self, i: int, source: str) -> str:
         """Run the text of the cell of number ``i``, from 0.
 
@@ -72,6 +93,35 @@ class Kernel:
         seconds = time.perf_counter() - start
         html = to_html(i, Shown(cut(printed.getvalue()), bundle))
         return json.dumps({"html": html, "error": error, "seconds": seconds})
+
+
+def answers(lesson: Lesson) -> dict[tuple[int, int], list[Any]]:
+    """Return what each line to fill in is worth, each time it is run, by the numbers of its cell and line.
+
+    Solutions, which nobody fills in here, are not run.
+    """
+    session, found, open_ones = Session(lesson, fast=True), {}, []
+    for number, cell in runnable(lesson):
+        if not cell.is_code:
+            continue
+        own = practice.blanks(lesson, number - 1)
+        for blank in own:
+            seen: list[Any] = []
+            found[blank.cell, blank.line] = seen
+            open_ones.append((blank.line, seen))
+            session.namespace[f"__seen_{blank.line}__"] = sandbox.recorder(seen)
+        if not own:
+            session.run(cell)
+        else:
+            tree = sandbox.watched(cell, {blank.line: blank.target for blank in own})
+            exec(compile(tree, str(lesson.path), "exec"), session.namespace)
+        for line, seen in open_ones:
+            if seen:  # as in `run_line`: nothing after the first cell that reaches it counts
+                session.namespace[f"__seen_{line}__"] = lambda value: value
+        open_ones = [(line, seen) for line, seen in open_ones if not seen]
+        if not open_ones and not any(cell.keys for cell in lesson.cells[number:]):
+            break
+    return found
 
 
 def calibrate() -> float:

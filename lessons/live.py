@@ -8,10 +8,13 @@ that also sends :data:`HEADERS` lets a running cell be stopped without losing wh
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import io
+import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -26,9 +29,10 @@ from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.rendering.templates import script_json
 
+from . import practice
 from .cells import FOLDER, Lesson
 from .errors import LessonError
-from .kernel import calibrate
+from .kernel import answers, calibrate
 from .runner import Shown
 
 __all__ = ["HEADERS", "PACKAGES", "Package", "page_data", "server", "write_assets"]
@@ -80,6 +84,8 @@ PACKAGES = (
 #: What a server should send with every file: then pages may share memory with their Worker.
 HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
+#: Lessons that compile need numpy, which the pyodide package of npm does not contain.
+_COMPILES = re.compile(r"\bjit\b")
 _PARTS = ("tinygrad_edu", "viz", "gpt", "lessons")  # of this project, beside the graphviz package
 
 
@@ -115,6 +121,14 @@ def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> s
         shown: the output of each of its cells, with the time it took.
         fast: whether they ran with less training.
     """
+    with contextlib.redirect_stdout(io.StringIO()):
+        wanted = {} if _COMPILES.search(lesson.path.read_text(encoding="utf-8")) else answers(lesson)
+    blanks = [
+        {"cell": b.cell, "line": b.line, "code": b.code, "shown": b.shown, "hint": b.hint, "wanted": json.dumps(seen)}
+        for i in range(len(lesson.cells))
+        for b in practice.blanks(lesson, i)
+        if (seen := wanted.get((b.cell, b.line)))
+    ]
     seconds = [0.0 if of_cell is None else round(of_cell.seconds, 3) for of_cell in shown]
     return script_json(
         {
@@ -122,6 +136,7 @@ def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> s
             "fast": fast,
             "seconds": seconds,
             "reference": calibrate(),
+            "blanks": blanks,
             "serve": "python3 run.py lesson site FOLDER --live --serve",
         }
     )

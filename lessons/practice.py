@@ -25,7 +25,7 @@ from tinygrad_edu.errors import brief
 from .cells import Lesson
 from .errors import LessonError
 
-__all__ = ["BLANK", "SECONDS", "Blank", "Verdict", "blanks", "check", "difference"]
+__all__ = ["BLANK", "SECONDS", "Blank", "Verdict", "blanks", "check", "difference", "judge"]
 
 SECONDS = 30.0  # that a line may take together with all that comes before it
 BLANK = "____"
@@ -127,8 +127,11 @@ def check(lesson: Lesson, blank: Blank, typed: str) -> Verdict:
         code = blank.with_answer(typed)
     except ValueError as error:
         return Verdict(False, str(error))
-    wanted = _wanted(str(lesson.path), blank)
-    given = _outcome(str(lesson.path), blank, code)
+    return judge(_wanted(str(lesson.path), blank), _outcome(str(lesson.path), blank, code))
+
+
+def judge(wanted: dict[str, Any], given: dict[str, Any]) -> Verdict:
+    """Compare what the lesson's line and the learner's line were seen to do."""
     if given["error"] and not given["seen"]:
         return Verdict(False, given["error"])
     if not given["seen"]:

@@ -27,19 +27,31 @@ import os
 import pkgutil
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
 
-import viz
-from tinygrad_edu import Value, compiler, jit, topological_order
+from tinygrad_edu import Value, topological_order
 from tinygrad_edu.ops import CONSTANT
 
-from .cells import parse
+from .cells import Cell, Lesson, parse
 from .runner import Session, runnable
 
-__all__ = ["ANSWER", "CPU_SECONDS", "MEMORY", "MOST_SEEN", "MOST_VALUES", "ask_the_kernel", "main", "snapshot"]
+__all__ = [
+    "ANSWER",
+    "CPU_SECONDS",
+    "MEMORY",
+    "MOST_SEEN",
+    "MOST_VALUES",
+    "ask_the_kernel",
+    "main",
+    "recorder",
+    "run_line",
+    "snapshot",
+    "watched",
+    "why_not",
+]
 
 CPU_SECONDS = 20
 MEMORY = 4 << 30  # bytes of address space; numpy's threads reserve much that they never use
@@ -76,6 +88,9 @@ _HARMLESS = frozenset(
 
 def main() -> None:
     """Read one request, write one answer."""
+    import viz
+    from tinygrad_edu import compiler, jit
+
     leave = os._exit
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # discard what the learner prints
@@ -92,14 +107,8 @@ def main() -> None:
     error = ""
     try:
         _run(request, seen)
-    except SystemExit:
-        error = "this line ends the whole program"
-    except MemoryError:
-        error = "this needs more memory than there is"
-    except RecursionError:
-        error = "RecursionError: it calls itself without an end"
     except BaseException as raised:
-        error = f"{type(raised).__name__}: {str(raised)[:300]}"
+        error = why_not(raised)
     json.dump({"seen": seen, "error": error}, answer)
     answer.flush()
     leave(0)  # despite threads or exit handlers that the line has started
@@ -127,29 +136,72 @@ def _run(request: Mapping[str, Any], seen: list[Any]) -> None:
     """
     path = Path(request["path"]).absolute()
     lesson = parse(path.read_text(encoding="utf-8"), path)
-    session = Session(lesson, fast=True)
-    for number, cell in runnable(lesson, solutions="solution" in lesson.cells[request["cell"]].tags):
-        i = number - 1
-        if not cell.is_code or (i > request["cell"] and seen):
-            continue
-        if i != request["cell"]:
-            session.run(cell)
-            continue
-        lines = cell.source.split("\n")
-        lines[request["line"]] = request["code"]
-        tree = ast.parse("\n".join(lines))
-        _Watch(request["line"] + 1, request["target"]).visit(tree)
 
-        def look(value: Any) -> Any:
-            if len(seen) < MOST_SEEN:
-                seen.append(snapshot(value))
-            return value
-
-        session.namespace["__seen__"] = look
+    def fence() -> None:
         os.environ.clear()
         ask_the_kernel([str(path.parent)])
         _only_compute(str(path.parent))
-        exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), session.namespace)
+
+    run_line(lesson, request["cell"], request["line"], request["target"], request["code"], seen, fence)
+
+
+def run_line(
+    lesson: Lesson,
+    of_cell: int,
+    line: int,
+    target: str,
+    code: str,
+    seen: list[Any],
+    fence: Callable[[], None] = lambda: None,
+) -> None:
+    """Run a lesson up to the cell of number ``of_cell`` with its ``line`` replaced by ``code``; fill ``seen``.
+
+    ``fence`` is called before that cell.
+    """
+    session = Session(lesson, fast=True)
+    for number, cell in runnable(lesson, solutions="solution" in lesson.cells[of_cell].tags):
+        i = number - 1
+        if not cell.is_code or (i > of_cell and seen):
+            continue
+        if i != of_cell:
+            session.run(cell)
+            continue
+        lines = cell.source.split("\n")
+        lines[line] = code
+        watching = watched(Cell(cell.kind, "\n".join(lines), cell.line, cell.tags), {line: target})
+        session.namespace[f"__seen_{line}__"] = recorder(seen)
+        fence()
+        exec(compile(watching, str(lesson.path), "exec"), session.namespace)
+
+
+def recorder(seen: list[Any]) -> Callable[[Any], Any]:
+    """Return a function that adds a snapshot of its argument to ``seen``, and returns the argument."""
+
+    def look(value: Any) -> Any:
+        if len(seen) < MOST_SEEN:
+            seen.append(snapshot(value))
+        return value
+
+    return look
+
+
+def watched(cell: Cell, targets: Mapping[int, str]) -> ast.Module:
+    """Return a cell that calls ``__seen_<line>__`` with the value of each of these lines, whose targets are given."""
+    tree = ast.parse("\n" * (cell.line - 1) + cell.source)  # the line numbers of the file: the compiler reads it
+    for line, target in targets.items():
+        _Watch(cell.line + line, target, f"__seen_{line}__").visit(tree)
+    return ast.fix_missing_locations(tree)
+
+
+def why_not(raised: BaseException) -> str:
+    """Say in a sentence for the learner why a line ended with an error."""
+    if isinstance(raised, SystemExit):
+        return "this line ends the whole program"
+    if isinstance(raised, MemoryError):
+        return "this needs more memory than there is"
+    if isinstance(raised, RecursionError):
+        return "RecursionError: it calls itself without an end"
+    return f"{type(raised).__name__}: {str(raised)[:300]}"
 
 
 def _only_compute(folder: str) -> None:
@@ -238,8 +290,8 @@ def ask_the_kernel(folders: Sequence[str]) -> bool:
 class _Watch(ast.NodeTransformer):
     """Records what the statement on a line has set, or its value."""
 
-    def __init__(self, line: int, target: str) -> None:
-        self.line, self.target = line, target
+    def __init__(self, line: int, target: str, name: str) -> None:
+        self.line, self.target, self.name = line, target, name
 
     def visit(self, node: ast.AST) -> Any:
         """Return the statement on the line with a record of its value; everything else unchanged."""
@@ -248,9 +300,9 @@ class _Watch(ast.NodeTransformer):
         ):
             return self.generic_visit(node)
         if self.target:
-            return [node, ast.copy_location(ast.parse(f"__seen__({self.target})").body[0], node)]
+            return [node, ast.copy_location(ast.parse(f"{self.name}({self.target})").body[0], node)]
         if isinstance(node, (ast.Expr, ast.Return)) and node.value is not None:
-            node.value = ast.Call(ast.Name("__seen__", ast.Load()), [node.value], [])
+            node.value = ast.Call(ast.Name(self.name, ast.Load()), [node.value], [])
         return node
 
 

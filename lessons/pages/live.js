@@ -16,7 +16,10 @@
   says.setAttribute("role", "status");
   const stopper = button("Stop", () => stop());
   stopper.hidden = true;
-  const bar = make("aside", { id: "python" }, says, stopper,
+  const practicing = button("Fill in lines", () => practice(practicing.ariaPressed !== "true"), "leave out the key lines, and write them yourself");
+  practicing.ariaPressed = "false";
+  practicing.hidden = !data.blanks.length;
+  const bar = make("aside", { id: "python" }, says, stopper, practicing,
     button("Reset page", () => resetPage(), "the page as it was, and a new Python"));
   bar.setAttribute("aria-label", "Python");
   document.body.append(bar);
@@ -24,6 +27,7 @@
   if (location.protocol === "file:") {
     says.textContent = `Cells run when this folder is served: ${data.serve}`;
     bar.lastChild.remove();
+    practicing.remove();
     return;
   }
 
@@ -106,6 +110,7 @@
   };
   const resetPage = () => {
     turn += 1;
+    practice(false);
     for (const cell of cells) cell.reset();
     if (running) restart(); else inTurn(() => ask({ type: "reset" }));
     for (const cell of cells) cell.forget();
@@ -177,6 +182,11 @@
       this.estimate();
     }
 
+    write(text) {
+      this.area.value = text;
+      this.changed();
+    }
+
     key(event) {
       const { area } = this, insert = text => document.execCommand("insertText", false, text);  // it can be undone
       if (event.key === "Enter" && (event.shiftKey || event.ctrlKey || event.metaKey)) {
@@ -228,7 +238,8 @@
       const failed = error.length > 0;
       if (failed) {
         const above = cells.slice(0, cells.indexOf(this)).some(cell => cell.kind === "cell" && !cell.ran);
-        const hint = error[1]?.startsWith("NameError") && above ? ["Cells above have not run yet: press Run all above."] : [];
+        const hint = error[1]?.startsWith("NameError") && above && !error[1].includes("'____'") ? ["Cells above have not run yet: press Run all above."] : [];
+        if (error[1]?.includes("'____'")) hint.push("Fill in the line below the cell first.");
         this.out.append(make("pre", { className: "out wrong", textContent: [...error, ...hint].join("\n") }));
       }
       this.state.textContent = failed ? "" : this.kind === "check" ? "confirmed" : `took ${span(seconds)}`;
@@ -241,13 +252,65 @@
     }
 
     reset() {
-      this.area.value = this.was;
-      this.changed();
+      for (const blank of blanks) if (blank.cell === this) blank.close();
+      this.write(this.was);
       this.out.replaceChildren();
       for (const child of this.before) child.hidden = false;
       this.forget();
     }
   }
+
+  // --- lines to fill in, judged by their value
+
+  class Blank {
+    constructor(blank, cell) {
+      Object.assign(this, { blank, cell });
+      this.input = make("input", { spellcheck: false, autocapitalize: "off", autocomplete: "off" });
+      this.input.setAttribute("aria-label", blank.hint);
+      this.says = make("small", { className: "verdict" });
+      this.says.setAttribute("role", "status");
+      const [before] = blank.shown.trimStart().split("____");
+      this.form = make("form", { className: "blank", onsubmit: event => { event.preventDefault(); this.check(); } },
+        make("label", {}, `${blank.hint}: `, make("code", { textContent: before }), this.input),
+        button("Check", () => this.check()), this.says);
+    }
+
+    // Leaves the line out of its cell, unless the reader has changed it.
+    open() {
+      const lines = this.cell.area.value.split("\n"), at = lines.indexOf(this.blank.code);
+      if (at < 0) return;
+      lines[at] = this.blank.shown;
+      this.cell.write(lines.join("\n"));
+      this.input.value = "";
+      this.says.textContent = "";
+      this.cell.tools.before(this.form);
+    }
+
+    close() {
+      if (!this.form.isConnected) return;
+      this.form.remove();
+      this.fill(this.blank.code);
+    }
+
+    fill(code) { this.cell.write(this.cell.area.value.split("\n").map(line => line === this.blank.shown ? code : line).join("\n")); }
+
+    check() {
+      const typed = this.input.value;
+      this.says.textContent = "checks …";
+      this.says.className = "verdict";
+      inTurn(async () => {
+        const { cell, line, wanted, shown } = this.blank;
+        const answer = await execute(this, "check", [cell, line, typed, wanted]);
+        this.says.textContent = answer.message ?? "stopped";
+        this.says.classList.toggle("right", answer.right === true);
+        if (answer.right) this.fill(/^\s*[\w.[\]]+\s*[-+*/]?=[^=]/.test(typed) ? shown.match(/^ */)[0] + typed.trim() : shown.replace("____", typed.trim()));
+      });
+    }
+  }
+  const practice = on => {
+    practicing.ariaPressed = String(on);
+    for (const blank of blanks) if (on) blank.open(); else blank.close();
+  };
 
   // Checks run, too, since later cells may use their names; one that fails is shown, and ends nothing.
   const runAbove = async last => {
@@ -265,5 +328,6 @@
 
   const cells = [...document.querySelectorAll("section.cell, details.check, details.solution")]
     .filter(root => /^cell-\d+$/.test(root.id)).map(root => new Cell(root));
+  const blanks = data.blanks.map(blank => new Blank(blank, cells.find(cell => cell.i === blank.cell))).filter(blank => blank.cell);
   launch();
 })();

@@ -184,3 +184,14 @@ def test_a_table_in_a_list_of_parameters() -> None:
     for parameters in ([first, second], {"a": first, "b": [second]}, [*first, *second]):
         compiled = jit(loss, parameters, dtype="float64")
         assert compiled([[0, 1], [1, 1]]).tolist() == [loss([0, 1]).data, loss([1, 1]).data] == [82.0, 144.0]
+
+
+def test_functions_of_one_def_share_their_code_and_both_come_back() -> None:
+    def scaled(by: float) -> Callable[[int], Any]:
+        return lambda i: flat[i] * by
+
+    twice, thrice = scaled(2.0), scaled(3.0)
+    codes = [twice.__code__, thrice.__code__]
+    compiled = jit(lambda i: twice(i) + thrice(i), flat, dtype="float64")
+    assert compiled([0, 3]) == pytest.approx([5 * flat[0].data, 5 * flat[3].data])
+    assert [twice.__code__, thrice.__code__] == codes

@@ -21,7 +21,7 @@ from lessons import live
 from lessons.cells import load
 from lessons.cli import main
 from lessons.errors import LessonError
-from lessons.kernel import Kernel
+from lessons.kernel import Kernel, answers
 from tests.viz.browser import Browser
 from viz.rendering import graphviz_program
 
@@ -83,6 +83,28 @@ def test_a_reset_forgets_all_names(kernel: Any) -> None:
     kernel.kernel.reset()
     assert kernel("x")["error"][1] == "NameError: name 'x' is not defined"
     assert kernel("FAST")["html"] == '<pre class="out" tabindex="0">True</pre>'
+
+
+@pytest.mark.parametrize(
+    ("cell", "line", "typed", "right", "message"),
+    [
+        (10, 4, "b * a", True, "right"),
+        (10, 4, "a * b * 2", False, "it is -12.0; that is not the number"),
+        (10, 4, "-6.0", False, "this is a plain number; it must be computed from the Values"),
+        (10, 4, "exit()", False, "this line ends the whole program"),
+        (10, 4, "a *", False, "Python cannot read this"),
+        (22, 1, "value.data += value.grad * 0.01", True, "right"),
+        (22, 1, "0.01 * value.data", False, "that is not the number"),
+    ],
+)
+def test_a_line_is_judged_by_its_value(
+    kernel: Any, cell: int, line: int, typed: str, right: bool, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphviz_program, "in_process", None)  # the lesson draws
+    wanted = json.dumps(answers(load("1"))[cell, line])
+    verdict = json.loads(kernel.kernel.check(cell, line, typed, wanted))
+    assert verdict["right"] == right
+    assert message in verdict["message"]
 
 
 def test_without_npm_and_folder_one_sentence_says_what_to_install(
@@ -280,6 +302,21 @@ def test_a_cell_before_its_time_says_what_to_press(lesson: Browser) -> None:
     wait_until_done(lesson, "cell-5")
     assert "NameError: name 'expression' is not defined" in output(lesson, "cell-5")
     assert "press Run all above" in output(lesson, "cell-5")
+
+
+def test_a_line_is_filled_in_and_judged_by_its_value(lesson: Browser) -> None:
+    lesson.evaluate(
+        "[...document.querySelectorAll('#python button')].find(b => b.textContent === 'Fill in lines').click()"
+    )
+    assert "e = ____" in lesson.evaluate("document.querySelector('#cell-11 textarea').value")
+    verdict = "document.querySelector('#cell-11 .verdict').textContent"
+    for typed, said in (("a + b", "it is -1.0; that is not the number"), ("-6.0", "plain number"), ("b * a", "right")):
+        lesson.evaluate(f"document.querySelector('#cell-11 .blank input').value = {typed!r}")
+        lesson.evaluate("document.querySelector('#cell-11 .blank button').click()")
+        lesson.wait_for(f"{verdict}.includes({said!r})", 60)
+    assert "e = b * a\n" in lesson.evaluate("document.querySelector('#cell-11 textarea').value")
+    lesson.evaluate("document.querySelector('#python button:last-child').click()")
+    assert "e = a * b\n" in lesson.evaluate("document.querySelector('#cell-11 textarea').value")
 
 
 def test_an_endless_loop_is_stopped_and_nothing_is_lost(lesson: Browser) -> None:

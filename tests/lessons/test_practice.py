@@ -128,7 +128,7 @@ def test_every_wrong_answer_gets_a_reason(lesson: Lesson, which: int, typed: str
         ("__import__('ctypes').string_at(0)", "may only compute"),
         ("(" * 5000 + ")" * 5000, "Python cannot read this"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("__seen__(Value(1.0))", "something changed how often"),
+        ("__seen_2__(Value(1.0))", "something changed how often"),
     ],
 )
 def test_hostile_answers_do_no_harm(lesson: Lesson, typed: str, message: str) -> None:

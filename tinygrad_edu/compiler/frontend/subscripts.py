@@ -145,5 +145,7 @@ def own_subscripts(functions: Iterable[FunctionType]) -> Iterator[None]:
             for function in found:
                 _held[function][0] -= 1
                 if _held[function][0] == 0:
-                    del originals[id(function.__code__)]
+                    other = function.__code__
                     _, function.__code__ = _held.pop(function)
+                    if not any(another.__code__ is other for another in _held):  # functions of one def share it
+                        del originals[id(other)]
