@@ -267,7 +267,7 @@
       Object.assign(this, { blank, cell });
       this.input = make("input", { spellcheck: false, autocapitalize: "off", autocomplete: "off" });
       this.input.setAttribute("aria-label", blank.hint);
-      this.says = make("small", { className: "verdict" });
+      this.says = make("small", { className: "told" });
       this.says.setAttribute("role", "status");
       const [before] = blank.shown.trimStart().split("____");
       this.form = make("form", { className: "blank", onsubmit: event => { event.preventDefault(); this.check(); } },
@@ -297,7 +297,7 @@
     check() {
       const typed = this.input.value;
       this.says.textContent = "checks …";
-      this.says.className = "verdict";
+      this.says.className = "told";
       inTurn(async () => {
         const { cell, line, wanted, shown } = this.blank;
         const answer = await execute(this, "check", [cell, line, typed, wanted]);

@@ -309,7 +309,7 @@ def test_a_line_is_filled_in_and_judged_by_its_value(lesson: Browser) -> None:
         "[...document.querySelectorAll('#python button')].find(b => b.textContent === 'Fill in lines').click()"
     )
     assert "e = ____" in lesson.evaluate("document.querySelector('#cell-11 textarea').value")
-    verdict = "document.querySelector('#cell-11 .verdict').textContent"
+    verdict = "document.querySelector('#cell-11 .told').textContent"
     for typed, said in (("a + b", "it is -1.0; that is not the number"), ("-6.0", "plain number"), ("b * a", "right")):
         lesson.evaluate(f"document.querySelector('#cell-11 .blank input').value = {typed!r}")
         lesson.evaluate("document.querySelector('#cell-11 .blank button').click()")
