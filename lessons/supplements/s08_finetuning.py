@@ -124,7 +124,8 @@ assert untaught["answers"] < 0.02
 # ## Fine-tuning
 #
 # Now show it questions *with* answers, in both styles: `3+4?7.` or `3+4?7 :)`. Same loss, same program, a few steps.
-# Only 35 of the questions are ever shown.
+# Only 35 of the questions are ever shown. (The loss counts the question's characters, too. Supplement 21 leaves them
+# out, as is usual.)
 #
 # **Predict.** How many of the 20 others, which it has never seen answered, will it answer correctly?
 #
