@@ -166,6 +166,7 @@ MODELS.network = class {
   }
   step() {
     const { settings, tape, parameters, optimizer } = this;
+    if (settings.slow) this.made = { grads: tape.grad.slice(0, parameters.length), layers: this.sizesOfGradients(), chosen: this.chosen(), rate: optimizer.lr };
     for (let i = 0; i < parameters.length; i++) this.before[i] = tape.data[i];
     if (settings.optimizer !== "adam" && settings.decay) decay(tape, parameters, optimizer.lr * settings.decay);
     optimizer.step();
@@ -189,6 +190,7 @@ MODELS.network = class {
     this.optimizer.load(optimizer);
     Object.assign(this, { order, taken, shuffled, events });
     this.note({ rate, decay });  // the controls stay where they are
+    this.made = null;
     if (shuffled) this.shuffler.load(shuffled);
     if (drops) this.dropout.chance.load(drops);
     if (factors) this.dropout.factors.forEach((f, i) => { data[f] = factors[i]; });
@@ -200,6 +202,7 @@ MODELS.network = class {
     optimizer.lr = settings.rate;
     optimizer.weightDecay = settings.decay;
     const before = this.settings;
+    if (!settings.slow) this.made = null;  // what the newest step was made of: in slow motion it is shown after the step
     this.settings = settings;
     this.note(before);
   }
@@ -215,6 +218,7 @@ MODELS.network = class {
     if (!Number.isFinite(value)) throw new Trouble("a weight must be a number");
     const { tape, parameters } = this;
     this.before.set(tape.data.subarray(0, parameters.length));
+    this.made = null;
     tape.data[parameters[parameter]] = value;
     this.event(`weight ${parameter}`, { parameter, value });
     this.pass();
@@ -267,12 +271,13 @@ MODELS.network = class {
     const at = this.ring(), grads = grad.slice(0, parameters.length), layers = this.sizesOfGradients();
     const unitGrads = settings.slow && Number.isFinite(data[this.root]) ? this.alone(() => Float64Array.from(probe.units, u => grad[u])) : null;
     return {
-      ...this.pictures, three: this.three, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.order.slice(this.taken - this.batch, this.taken), at,
+      ...this.pictures, three: this.three, names: this.names, grid: GRID, reach: REACH, points, trained: train.length, chosen: this.chosen(), at, made: this.made,
       weights: data.slice(0, parameters.length), grads, wrong: this.wrong, before: this.before.slice(),
       values: Float64Array.from(probe.units, u => data[u]), totals: Float64Array.from(probe.totals, u => data[u]),
       refs: parameters, units: Int32Array.from(probe.units), root: this.root, batchLoss: data[this.root], unitGrads, layers, events: this.events, steps: this.optimizer.steps,
     };
   }
+  chosen() { return this.order.slice(this.taken - this.batch, this.taken); }
   sizesOfGradients() {
     const { grad } = this.tape;
     return this.mlp.layers.map(layer => { const ps = layer.parameters(); return ps.reduce((sum, p) => sum + Math.abs(grad[p]), 0) / ps.length; });

@@ -211,7 +211,7 @@ screen("network", {
     function drawNet(context, width, height) {
       if (!frame) return;
       buildOver();
-      const { columns, size } = places, flat = columns.flat(), by = play.settings.lines === "grad" ? frame.grads : frame.weights;
+      const { columns, size } = places, flat = columns.flat(), by = play.settings.lines === "grad" ? pass()?.grads ?? new Float64Array(frame.weights.length) : frame.weights;
       let largest = 1e-12;
       for (const at of flat) if (at.layer >= 0) for (let i = 0; i < at.inputs; i++) largest = Math.max(largest, Math.abs(by[at.parameter + i]));
       const scale = play.settings.lines === "grad" ? largest : Math.max(1, largest);
@@ -290,11 +290,10 @@ screen("network", {
       const { at, input } = hovered, { layer, index } = at;
       if (input === undefined) {
         const { left, right } = unitFormula(frame, play.settings, layer, index), [x1, x2] = frame.points[frame.at];
-        tip.textContent = `${left}${right}\nat the point x₁ ${short(x1, 2)}, x₂ ${short(x2, 2)}; ∂L/∂b = ${short(frame.grads[at.parameter + at.inputs], 3)}`;
+        tip.textContent = `${left}${right}\nat the point x₁ ${short(x1, 2)}, x₂ ${short(x2, 2)}; ∂L/∂b ${slope(at.parameter + at.inputs)}`;
       } else {
-        const w = frame.weights[at.parameter + input], g = frame.grads[at.parameter + input];
-        tip.textContent = `${weightName(frame, layer, index, input)} = ${short(w)}\n∂L/∂w = ${short(g)}: the next step makes it ${g > 0 ? "smaller" : "larger"}`;
-        if (g === 0) tip.textContent = tip.textContent.replace(/:.*/, ": no step downhill changes it");
+        const w = frame.weights[at.parameter + input], g = pass()?.grads[at.parameter + input];
+        tip.textContent = `${weightName(frame, layer, index, input)} = ${short(w)}\n∂L/∂w ${slope(at.parameter + input)}${g === undefined ? "" : g === 0 ? ": no step downhill changes it" : `: downhill it gets ${g > 0 ? "smaller" : "larger"}`}`;
       }
       const [x, y] = input === undefined ? [at.x, at.y + places.size / 2 - 6] : spot, low = y + 14;
       tip.style.left = `${Math.max(0, Math.min(netBox.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2))}px`;
@@ -346,32 +345,48 @@ screen("network", {
         }));
       }
       [...fields.children].forEach((row, i) => {
-        const [, field, slope] = row.children, w = frame.weights[parameter + i], g = frame.grads[parameter + i];
+        const [name, field, slope] = row.children, w = frame.weights[parameter + i], g = pass()?.grads[parameter + i];
+        name.disabled = !explains();
         if (document.activeElement !== field || (typed !== field && !play.running)) field.value = short(w);
-        slope.textContent = `∂L ${short(g, 3)}`;
+        slope.textContent = `∂L ${g === undefined ? "–" : short(g, 3)}`;
         slope.className = `slope ${signWord(g)}`;
       });
-      whose.textContent = `The formula: at the ringed point. ∂L: gradient of the mean loss of ${frame.chosen.length === frame.trained ? `all ${frame.trained} points to learn from` : `the newest batch, ${plural(frame.chosen.length, "point")}`}.`;
+      open.disabled = openLoss.disabled = !explains();
+      if (!explains()) document.getElementById("explained-close").click();
+      whose.textContent = !pass() ? "The formula: at the ringed point. ∂L is not known before the backward pass." : `The formula: at the ringed point. ∂L: gradient of the mean loss of ${frame.chosen.length === frame.trained ? `all ${frame.trained} points to learn from` : `${phase === 3 ? "the batch that made the step" : "the newest batch"}, ${plural(frame.chosen.length, "point")}`}.`;
       const text = illText(frame.ill);
       if (illness.textContent !== text) illness.textContent = text;
     }
 
     // --- slow motion: the same step, part by part ------------------------------------------------------------------------
+    // The Worker has done forward and backward for the weights that are shown; each part shows what is known by then. After
+    // the update, that is the pass which made it: the next one is done already, with another batch.
+    const pass = () => (!play.settings.slow || phase === 2 ? frame : phase === 3 ? frame.made : null);
+    const explains = () => !play.settings.slow || phase === 2;
+    const slope = i => (pass() ? `= ${short(pass().grads[i], 3)}` : "is not known before the backward pass");
+    function refresh() {
+      net.redraw();
+      plane.redraw();
+      tell();
+      inspect();
+      showStrip();
+      if (hovered) showTip();
+    }
     const story = element("p", { class: "story", role: "status" });
     const parts = ["1 forward", "2 backward", "3 update"].map((text, i) => element("button", { type: "button", onclick: () => go(i + 1) }, text));
     const slow = element("div", { class: "slow" }, element("span", { class: "stepper" }, parts), story);
     // A step has been made, or playing has begun: the parts of the next one follow by themselves.
     function follow(steps) {
       const { slow } = play.settings, playing = play.running && slow;
-      if (steps || !slow) phase = slow && steps > 0 ? 3 : 0;
+      if (steps || !slow || (phase === 3 && !frame.made)) phase = slow && steps > 0 && frame.made ? 3 : 0;
       else if (playing && phase % 3 === 0) phase = 1;
-      const later = (to, wait) => soon(`part ${to}`, wait, () => { if (play.running && play.settings.slow && frame) { phase = to; net.redraw(); tell(); } });
+      const later = (to, wait) => soon(`part ${to}`, wait, () => { if (play.running && play.settings.slow && frame) { phase = to; refresh(); } });
       if (playing && steps) { later(1, PART); later(2, 2 * PART); } else if (playing) later(2, 1.5 * PART);
     }
     function go(to) {
       if (to === 3) { play.once(); return; }
       phase = to;
-      tell();
+      refresh();
     }
     function tell() {
       slow.hidden = !play.settings.slow;
@@ -380,14 +395,13 @@ screen("network", {
       const { settings } = play, all = frame.weights.length;
       const order = [...frame.weights.keys()].sort((a, b) => Math.abs(frame.weights[b] - frame.before[b]) - Math.abs(frame.weights[a] - frame.before[a]));
       const changed = order.filter(i => frame.weights[i] !== frame.before[i]);
-      const list = changed.slice(0, 4).map(i => `${parameterName(i)}: ${short(frame.before[i], 3)} → ${short(frame.weights[i], 3)}`).join(", ");
+      const list = changed.slice(0, 2).map(i => `${parameterName(i)}: ${short(frame.before[i], 3)} → ${short(frame.weights[i], 3)}`).join(", ");
       story.textContent = [
-        `${plural(frame.chosen.length, "point")} of the batch are next. Press 1.`,
+        `${plural(frame.chosen.length, "point")} of the batch are next.${play.running ? "" : " Press 1."}`,
         `Forward: the batch goes through, and its loss is L = ${short(frame.batchLoss)}. Each neuron shows its value at the ringed point.`,
         `Backward: from L = ${short(frame.batchLoss)} every weight gets its ∂L (point at a line). Each neuron shows ∂ of the ringed point's own loss.`,
-        `Update: ${changed.length} of ${all} numbers changed${settings.optimizer === "sgd" && !settings.decay ? `, each by −${number(settings.rate)}·∂L` : ""}. Most: ${list}.`,
+        `Update: ${changed.length} of ${all} numbers changed${settings.optimizer === "sgd" && !settings.decay ? `, each by −${number(frame.made?.rate)}·∂L` : ""}. Most: ${list}.`,
       ][phase];
-      if (phase) net.redraw();
     }
     function parameterName(i) {
       for (let l = 0; l < frame.names.length; l++) for (let u = 0; u < frame.names[l].length; u++) { const { parameter, inputs } = unitAt(frame, l, u); if (i <= parameter + inputs) return weightName(frame, l, u, i - parameter); }
@@ -404,7 +418,7 @@ screen("network", {
       context.globalAlpha = 0.55;  // paler than the points
       drawPlane(context, frame, frame.scales.length - (frame.three ? 0 : 1), 0, 0, width);
       context.globalAlpha = 1;
-      const batch = new Set(play.settings.slow && !play.running ? frame.chosen : []);
+      const batch = new Set(play.settings.slow ? (pass() ?? frame).chosen : []);
       [...frame.points.map(([x, y, label]) => [x, y, kindOf(frame, label)]), ...(stroke ?? [])].forEach(([x, y, kind], i) => {
         const hollow = i >= frame.trained && i < frame.points.length;
         if ((hollow && !play.settings.tests) || (painting() && stroke?.gone.some(spot => distance(spot, [x, y]) < 0.08))) return;
@@ -506,6 +520,10 @@ screen("network", {
     const log = x => Math.max(0, Math.min(1, 1 + Math.log10(x) / 10)) || 0;  // from 10⁻¹⁰ to 1, whatever the network is
     const data = element("div", { class: "card given" }, element("h2", {}, "Points"), play.controls("data", "count", "noise", "wrong", "test", "batch"), tools,
       element("h2", {}, "Size of the gradients"), strip, element("p", { class: "note" }, "Mean |∂L/∂w| of the batch; a tenth of a bar: a factor 10."));
+    function showStrip() {
+      const known = pass()?.layers;
+      bars(strip, frame.layers.map((_, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: known ? log(known[l]) : 0, text: known ? short(known[l], 2) : "–", title: known ? `the mean size of ∂L/∂w: ${number(known[l])}; the bar goes from 10⁻¹⁰ to 1` : "not known before the backward pass" })), 1);
+    }
     const chartBox = element("div", { class: "curves" });
     place.append(
       play.controls("activation", "optimizer", "rate", "decay", "dropout"),
@@ -536,7 +554,7 @@ screen("network", {
         inspect();
         showAxes();
         caption();
-        bars(strip, frame.layers.map((size, l) => ({ label: l < frame.layers.length - 1 ? `layer ${l + 1}` : "output", value: log(size), text: short(size, 2), title: `the mean size of ∂L/∂w: ${number(size)}; the bar goes from 10⁻¹⁰ to 1` })), 1);
+        showStrip();
       },
       pace: () => (play.settings.slow ? 1000 / (3 * PART) : undefined),
       python: netProgram,

@@ -294,6 +294,43 @@ def test_slow_motion_shows_one_part_of_a_step_after_another(page: Opened) -> Non
 
 
 @pytest.mark.browser
+def test_slow_motion_shows_only_what_is_true_by_then(page: Opened) -> None:
+    """No gradient before the backward pass; after the update, those that made it, and w − rate · ∂L is the new w."""
+    page.open(slow=1)
+
+    def part(n: int) -> None:
+        page.evaluate(f"document.querySelectorAll('.slow button')[{n - 1}].click()")
+
+    slopes = "[...document.querySelectorAll('.weight .slope')].map(one => one.textContent)"
+    rings = "now.frame.chosen.join()"
+    for n in (0, 1):
+        if n:
+            part(n)
+        assert set(page.evaluate(slopes)) == {"∂L –"}
+        assert page.text(".strip .value") == "–"
+        assert page.evaluate("[...document.querySelectorAll('.one button')].every(one => one.disabled)")
+    part(2)
+    before, grads, chosen, told = page.evaluate(f"[now.frame.weights, now.frame.grads, {rings}, {slopes}]")
+    before, grads = (list(x.values()) if isinstance(x, dict) else x for x in (before, grads))
+    assert "∂L –" not in told
+    page.press(".one button")
+    page.until("!document.getElementById('explained').hidden")
+    part(3)
+    page.until("document.body.dataset.step === '1' && document.querySelector('.story').textContent.includes('Update')")
+    assert page.evaluate("document.getElementById('explained').hidden")  # the pass that it explained is over
+    made, after, used = page.evaluate(
+        "[[...now.frame.made.grads], [...now.frame.weights], now.frame.made.chosen.join()]"
+    )
+    assert made == grads
+    assert used == chosen != page.evaluate(rings)
+    assert after == pytest.approx([w - 0.1 * g for w, g in zip(before, grads, strict=True)], rel=1e-12)
+    assert page.evaluate(slopes) == told
+    page.fill(".weight input", "0.5")  # by hand: not a step
+    page.until("document.querySelector('.story').textContent.includes('are next')")
+    assert set(page.evaluate(slopes)) == {"∂L –"}
+
+
+@pytest.mark.browser
 def test_slow_motion_plays_part_by_part(page: Opened) -> None:
     page.open(slow=1)
     page.press("#play")
