@@ -7,6 +7,7 @@
     python3 run.py viz graph ...       draw the graph of an expression
     python3 run.py play                open the playground, one page to compute and train in; play RUN reads a model
     python3 run.py lesson 1            run a lesson of the course; without a number they are listed
+    python3 run.py course.zip          write the course as two archives of pages: for the class, and for its teacher
     python3 run.py python              a Python that can import the packages
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py test --fast         leave out the slow ones: about two minutes
@@ -74,6 +75,9 @@ def main(words: list[str]) -> int:
     if command in ("lesson", "lessons"):
         set_up()
         return hand_over("-P", "-m", "lessons", *words[1:])
+    if command == "course.zip":
+        set_up()
+        return hand_over("-P", "-m", "lessons", "archive", *words)
     if command == "play":
         set_up()
         return hand_over("-P", "-m", "gpt", *words)
@@ -81,7 +85,7 @@ def main(words: list[str]) -> int:
         set_up()
         return hand_over("-P", "-m", *words)
     if command and not command.startswith("-"):
-        known = ", ".join((*MODULES, "play", "lesson", "python", "test", "lint", "docs"))
+        known = ", ".join((*MODULES, "play", "lesson", "course.zip", "python", "test", "lint", "docs"))
         print(f"run.py: unknown command: {command!r} (must be one of {known})", file=sys.stderr)
         return 2
     set_up()

@@ -18,6 +18,7 @@ COMMANDS = {
     "errata": ("run_command", "figures that tutorials quote, and the correct ones"),
     "present": ("present_command", "step through a lesson in the terminal"),
     "export": ("publish_command", "write notebooks"),
+    "archive": ("publish_command", "write the course as archives: for the class, and for its teacher"),
     "site": ("publish_command", "write the course as web pages"),
 }
 

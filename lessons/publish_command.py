@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import io
+import shutil
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 from gpt.cli import main as gpt
+from tinygrad_edu.files import write_atomically
 from viz.play.page import play_page
 
 from . import live, notebook, site
-from .cells import load, load_all
+from .cells import Lesson, load, load_all
 from .errors import LessonError
 from .runner import run_all
 
-__all__ = ["add_export", "add_site"]
+__all__ = ["add_archive", "add_export", "add_site"]
+
+
+def add_archive(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``lessons archive``."""
+    command.set_defaults(run=_archive)
+    command.description = (
+        "Run every lesson and write two archives of the pages that `site` writes: NAME.zip for the class, without the "
+        "teacher's guide and the solutions, and NAME-teacher.zip with both."
+    )
+    command.epilog = "example: %(prog)s course.zip"
+    command.add_argument("file", metavar="FILE", help="the first archive, such as course.zip")
+    command.add_argument("--only", nargs="+", default=[], metavar="LESSON", help="only these lessons, such as 1 2 s1")
+    command.add_argument("--fast", action="store_true", help="train less")
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
@@ -63,21 +81,60 @@ def _site(options: argparse.Namespace) -> None:
         raise LessonError("--assets is for pages whose cells run: give --live, too")
     if options.live:
         live.write_assets(folder, options.assets)
-    written = []
-    for lesson in course:
-        start = time.monotonic()
-        shown = run_all(lesson, fast=options.fast)
-        data = live.page_data(lesson, shown, fast=options.fast) if options.live else ""
-        written.append(site.write_lesson(lesson, shown, course, folder, data))
-        print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
-    if options.fast:
-        play_page().save(folder / site.PLAYGROUND)  # without the compiled steps
-    else:
-        gpt(["play", "--out", str(folder / site.PLAYGROUND), "--no-open"])
-    more = [*site.write_guide(folder), *site.write_errata(folder)]
-    print(f"wrote {site.write_contents(written, folder, more)}")
+    print(f"wrote {_write(course, [folder], fast=options.fast, cells_run=options.live)}")
     if options.serve:
         _serve(folder, options.port)
+
+
+def _write(course: list[Lesson], folders: list[Path], *, fast: bool, cells_run: bool = False) -> Path:
+    """Run the lessons and write their pages, into a second folder without guide and solutions; returns the contents."""
+    written: list[list[site.Written]] = [[] for _ in folders]
+    for lesson in course:
+        start = time.monotonic()
+        shown = run_all(lesson, fast=fast)
+        data = live.page_data(lesson, shown, fast=fast) if cells_run else ""
+        for n, folder in enumerate(folders):
+            written[n].append(site.write_lesson(lesson, shown, course, folder, data, solutions=n == 0))
+        print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+    play = folders[0] / site.PLAYGROUND
+    if fast:
+        play_page().save(play)  # without the compiled steps
+    else:
+        gpt(["play", "--out", str(play), "--no-open"])
+    contents = []
+    for n, folder in enumerate(folders):
+        if n:
+            shutil.copyfile(play, folder / site.PLAYGROUND)
+        more = [*([] if n else site.write_guide(folder)), *site.write_errata(folder)]
+        contents.append(site.write_contents(written[n], folder, more, guide=n == 0))
+    return contents[0]
+
+
+def _archive(options: argparse.Namespace) -> None:
+    file = Path(options.file)
+    if file.suffix != ".zip":
+        raise LessonError(f"the archive must be a .zip file, got {options.file!r}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    course = [load(name) for name in options.only] or load_all()
+    archives = (file.with_stem(f"{file.stem}-teacher"), file)
+    with tempfile.TemporaryDirectory() as place:
+        folders = [Path(place) / archive.stem for archive in archives]
+        for folder in folders:
+            folder.mkdir()
+        _write(course, folders, fast=options.fast)
+        for archive, folder in zip(archives, folders, strict=True):
+            write_atomically(archive, _zipped(folder))
+            print(f"wrote {archive}")
+
+
+def _zipped(folder: Path) -> bytes:
+    """Return an archive with one folder in it; the same pages give the same file."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            name = zipfile.ZipInfo(f"{folder.name}/{path.name}")
+            archive.writestr(name, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
 
 
 def _serve(folder: Path, port: int) -> None:

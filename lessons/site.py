@@ -52,7 +52,13 @@ _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is
 
 
 def write_lesson(
-    lesson: Lesson, shown: list[Shown | None], course: list[Lesson], folder: Path, live: str = ""
+    lesson: Lesson,
+    shown: list[Shown | None],
+    course: list[Lesson],
+    folder: Path,
+    live: str = "",
+    *,
+    solutions: bool = True,
 ) -> Written:
     """Write the page of a lesson, and the pages inside it.
 
@@ -62,9 +68,12 @@ def write_lesson(
         course: all lessons, for the links to the previous and the next one.
         folder: where to.
         live: of :func:`lessons.live.page_data`, for a page whose cells run.
+        solutions: whether to show the solutions of exercises, and the checks of them.
     """
     writer = _Writer(lesson, folder)
-    body = "\n".join(writer.cell(i, shown[i]) for i in range(len(lesson.cells))) + writer.unfold()
+    left_out = set() if solutions else _solutions(lesson)
+    cells = [writer.cell(i, shown[i]) for i in range(len(lesson.cells)) if i not in left_out]
+    body = "\n".join(cells) + writer.unfold()
     diff = whats_new(lesson, lesson_before(lesson))
     if diff:
         body += f'\n<section class="prose" id="new"><h2>What is new</h2>{_diff(diff)}</section>'
@@ -86,10 +95,19 @@ def write_lesson(
     return Written(lesson, writer.entries, preview)
 
 
-def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = ()) -> Path:
+def _solutions(lesson: Lesson) -> set[int]:
+    """Return the numbers of the cells with solutions, and of the checks that follow them."""
+    found: set[int] = set()
+    for i, cell in enumerate(lesson.cells):
+        if "solution" in cell.tags or ("check" in cell.tags and i - 1 in found):
+            found.add(i)
+    return found
+
+
+def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = (), *, guide: bool = True) -> Path:
     """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is.
 
-    ``more`` can be searched in addition to the lessons.
+    ``more`` can be searched in addition to the lessons; ``guide`` says whether the teacher's guide is in the folder.
     """
     stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
     supplements = "".join(_station(page) for page in course if page.lesson.is_supplement)
@@ -99,7 +117,14 @@ def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = 
     # The path leads to the GPT if its last lesson is there.
     whole = any(page.lesson.name == "10" for page in course)
     end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
-    parts = {"END": end, "STATIONS": stations, "SUPPLEMENTS": supplements, "ENTRIES": script_json(entries)}
+    teacher = '<p><a href="guide.html">The teacher\'s guide</a></p>' if guide else ""
+    parts = {
+        "GUIDE": teacher,
+        "END": end,
+        "STATIONS": stations,
+        "SUPPLEMENTS": supplements,
+        "ENTRIES": script_json(entries),
+    }
     page = _fill("index.html", "From one number to a language model", **parts)
     path = folder / "index.html"
     write_atomically(path, page)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lessons.cli import main
 from lessons.runner import run_all
 from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
+from viz.rendering.templates import script_json
 
 TEN = [lesson for lesson in load_all() if not lesson.is_supplement]
 PAGES = [f"{lesson.path.stem}.html" for lesson in TEN]
@@ -349,3 +351,27 @@ def test_copying_gives_the_code(browser: Browser, course: Path) -> None:
 def test_pages_use_only_colors_of_the_style() -> None:
     css = (Path(site.FOLDER) / "pages" / "site.css").read_text(encoding="utf-8")
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;\s}])", css) == []
+
+
+def test_the_archive_for_the_class_has_no_guide_and_no_solutions(tmp_path: Path) -> None:
+    assert main(["archive", str(tmp_path / "course.zip"), "--fast", "--only", "1", "2"]) == 0
+    pages = {}
+    for name in ("course", "course-teacher"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+            pages[name] = {path: archive.read(path).decode() for path in archive.namelist()}
+        assert {path.split("/")[0] for path in pages[name]} == {name}
+    for_all, for_teacher = ("\n".join(pages[name].values()) for name in pages)
+    solutions = [cell for cell in load("1").cells if "solution" in cell.tags]
+    assert solutions
+    for cell in solutions:
+        assert highlight.to_html(cell.shown) in for_teacher
+        assert highlight.to_html(cell.shown) not in for_all
+        first = script_json(" ".join(cell.shown.split())[:40])[1:-1]  # what is searched
+        assert first in for_teacher
+        assert first not in for_all
+    assert 'class="solution"' in for_teacher
+    assert 'class="solution"' not in for_all
+    assert "course-teacher/guide.html" in pages["course-teacher"]
+    assert "guide.html" not in for_all
+    assert {"course/index.html", "course/01_expression.html", "course/play.html"} <= {*pages["course"]}
+    assert main(["archive", str(tmp_path / "course.tar")]) == 2

@@ -33,6 +33,7 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         (["python", "-c", "1"], ["set up base", ("-c", "1")]),
         (["viz", "graph", "a*b"], ["set up base", ("-P", "-m", "viz", "graph", "a*b")]),
         (["lesson", "4"], ["set up base", ("-P", "-m", "lessons", "4")]),
+        (["course.zip", "--fast"], ["set up base", ("-P", "-m", "lessons", "archive", "course.zip", "--fast")]),
         (["test"], ["set up test", ("-m", "pytest", *run.ALL_TESTS)]),
         (["test", "-k", "engine"], ["set up test", ("-m", "pytest", "-k", "engine")]),
         (["test", "--fast"], ["set up test", ("-m", "pytest", "--fast", *run.ALL_TESTS)]),
@@ -94,7 +95,7 @@ def test_the_installed_command_names_the_three(
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
     assert (
-        "unknown command: 'dance' (must be one of gpt, viz, play, lesson, python, test, lint, docs)"
+        "unknown command: 'dance' (must be one of gpt, viz, play, lesson, course.zip, python, test, lint, docs)"
         in capsys.readouterr().err
     )
     assert actions == []

@@ -11,7 +11,7 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
-    "tinygrad_edu/compiler": 12_895,
+    "tinygrad_edu/compiler": 12_900,
     "gpt": 11_250,  # weights of large models in 8 bits, for a page of any preset
     "viz": 15_230,  # without the playground
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
