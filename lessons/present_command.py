@@ -26,6 +26,7 @@ def add_present(command: argparse.ArgumentParser) -> None:
     command.add_argument("lesson", help="its number, or s and a number for a supplement")
     command.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
     command.add_argument("--fast", action="store_true", help="train less")
+    command.add_argument("--from", type=int, default=1, dest="start", metavar="N", help="begin at cell N")
     command.add_argument("--no-browser", action="store_true", help="do not open the page, only show its address")
     command.add_argument("--no-live", action="store_true", help="no page; write pictures as files")
     command.add_argument("--out", default="lessons-out", metavar="DIR", help="folder for files")
@@ -37,6 +38,8 @@ def _present(options: argparse.Namespace) -> None:
     from viz.stepping import terminal
 
     lesson = load(options.lesson)
+    if not 1 <= options.start <= len(lesson.cells):
+        raise LessonError(f"--from: expected a cell from 1 to {len(lesson.cells)}, got {options.start}")
     if not terminal.is_interactive():
         raise LessonError(f"present needs a terminal with a keyboard; lesson {lesson.name} prints the whole lesson")
     try:
@@ -44,19 +47,33 @@ def _present(options: argparse.Namespace) -> None:
     except DrawingError as error:
         raise LessonError(f"no live view: {error}; use --no-live to do without") from None
 
+    drawing = False
+
+    def redraw() -> None:
+        if drawing:
+            terminal.draw(presenter, sys.__stdout__ or sys.stdout)
+
     presenter = Presenter(
         lesson,
         fast=options.fast,
         practicing=options.practice,
         on_result=lambda result: show(result, view, Path(options.out), lesson.path.stem),
-        redraw=lambda: terminal.draw(presenter, sys.__stdout__ or sys.stdout),
+        redraw=redraw,
+        view=view,
     )
-    presenter.message = f"pictures appear at {view.address}" if view else f"pictures are written to {options.out}"
+    if options.start > 1:
+        print(f"running the cells before {options.start} …", flush=True)
+        presenter.start_at(options.start)
+    where = f"pictures appear at {view.address}" if view else f"pictures are written to {options.out}"
+    presenter.message = presenter.message or where
+    drawing = True
     try:
         terminal.run(presenter, every=1.0)
     finally:
         if view is not None:
             view.close()
+    number = presenter.position + 1
+    print(f"left at cell {number} of {len(presenter.lesson.cells)}; --from {number} continues there")
 
 
 def show(result: Any, view: Any, out: Path, name: str) -> str:

@@ -16,6 +16,7 @@ from lessons.present import Presenter
 from lessons.present_command import show
 from tests.commands import refusal
 from tinygrad_edu import Value
+from viz.stepping.stepper import Look
 
 TEXT = """# %% [markdown]
 # # Lesson 1: A test
@@ -123,7 +124,9 @@ def test_an_error_is_shown_with_its_line_and_the_presenter_continues(lesson) -> 
     assert "line 24: 1 / 0" in shown
     assert "ZeroDivisionError: division by zero" in shown
     assert "this was the last cell" in press(presenter, "space")
-    assert press(presenter, "q")
+    assert "leave the lesson?" in press(presenter, "q")
+    assert not presenter.done
+    press(presenter, "y")
     assert presenter.done
 
 
@@ -227,6 +230,191 @@ def test_checking_can_be_stopped(lesson, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "✗ stopped" in type_in(presenter, "x * 3")
 
 
+# --- leaving, asking, predicting --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["q", "escape", "interrupt"])
+def test_one_key_never_ends_the_lesson(lesson, key: str) -> None:
+    presenter = Presenter(lesson)
+    press(presenter, "space", "space")
+    assert "leave the lesson? y leaves" in press(presenter, key)
+    assert "leave the lesson?" not in press(presenter, key)  # the same key twice stays
+    assert not presenter.done
+    assert "\n6" in text(presenter)
+    press(presenter, key, "y")
+    assert presenter.done
+
+
+def test_what_was_typed_for_a_blank_is_no_command(lesson) -> None:
+    now = [0.0]
+    presenter = Presenter(lesson, practicing=True, clock=lambda: now[0])
+    now[0] = 60.0
+    press(presenter, "space", "t", "q", "R")
+    assert not presenter.done
+    assert "01:00" in text(presenter)
+    assert "← tqR▌" in text(presenter)
+
+
+def test_a_question_runs_in_the_namespace_and_is_forgotten_by_starting_over(lesson) -> None:
+    presenter = Presenter(lesson)
+    press(presenter, "space", "space", ":")
+    assert ">>> x + 40" in type_in(presenter, "x + 40")
+    assert "\n42" in text(presenter)
+    type_in(presenter, "x = 7")
+    assert "\n7" in type_in(presenter, "x")
+    assert ">>> x▌" in press(presenter, "up")
+    assert ">>> x = 7▌" in press(presenter, "up")
+    press(presenter, "down", "down")
+    assert "ZeroDivisionError: division by zero" in type_in(presenter, "1 / 0")
+    assert "SyntaxError" in type_in(presenter, "x +")
+    assert "SystemExit" in type_in(presenter, "exit(3)")
+    press(presenter, "escape", "R", ":")
+    assert "\n2" in type_in(presenter, "x")
+    assert lesson.path.read_text(encoding="utf-8") == TEXT
+
+
+class View:
+    """Stands for the live view."""
+
+    def __init__(self) -> None:
+        self.picture = ""
+        self.seen: list[str] = []
+
+    def show(self, value: object) -> str:
+        self.picture = repr(value)
+        self.seen.append(self.picture)
+        return "shown"
+
+    def bring_back(self, picture: str) -> None:
+        self.picture = picture
+
+
+GRAPH = """# %% [markdown]
+# # Lesson 1: A test
+# **Question.** Why?
+
+# %%
+from tinygrad_edu import Value
+
+a = Value(2.0, label="a")
+L = a * 3.0
+L.backward()
+L
+
+# %% [markdown]
+# ## Next
+
+# %%
+a + 1.0
+"""
+
+
+def graph(tmp_path: Path) -> tuple[Presenter, View]:
+    path = tmp_path / "01_test.py"
+    path.write_text(GRAPH, encoding="utf-8")
+    view = View()
+    return Presenter(parse(GRAPH, path), view=view, on_result=view.show), view
+
+
+def test_going_back_brings_the_picture_back(tmp_path: Path) -> None:
+    presenter, view = graph(tmp_path)
+    press(presenter, "space", "space")
+    first = view.picture
+    press(presenter, "space", "space", "space")
+    assert "7" not in view.picture
+    assert view.picture != first
+    press(presenter, "left")
+    assert view.picture == first
+    press(presenter, "space")
+    assert view.picture != first
+
+
+def test_a_changed_number_is_never_half_in_the_picture(tmp_path: Path) -> None:
+    presenter, view = graph(tmp_path)
+    press(presenter, "space", "space", ":")
+    assert "data=6.0" in view.picture
+    assert "recomputed from the numbers as they are now" in type_in(presenter, "a.data = 5.0")
+    assert "data=15.0" in view.picture
+    assert "data=6.0" in repr(presenter._session.namespace["L"])  # the lesson's own number is as it was
+    assert "a was a Value and is now a plain number" in type_in(presenter, "a = 5")
+    press(presenter, "escape", "R")
+    assert "data=6.0" in view.picture
+
+
+def test_earlier_cells_stay_above_faint_and_code_has_colors(lesson) -> None:
+    presenter = Presenter(lesson)
+    press(presenter, *["space"] * 3)
+    screen = presenter.screen(80, 30, Look(color=True))
+    code = next(line for line in screen if "y = x" in line)
+    assert code.startswith("\x1b[2m")
+    presenter.press("left")
+    code = next(line for line in presenter.screen(80, 30, Look(color=True)) if "y = x" in line)
+    assert "\x1b[36m3\x1b[0m" in code
+
+
+def test_beginning_at_a_cell_runs_what_comes_before(lesson) -> None:
+    presenter = Presenter(lesson)
+    presenter.start_at(6)
+    assert presenter.position == 5
+    assert "x = x + 1" in text(presenter)
+    assert "\n3" in press(presenter, "space")
+
+
+STOP = """# %% [markdown]
+# # Lesson 1: A test
+# **Question.** Why?
+#
+# **Predict.** Two things.
+#
+# answer one: x
+# answer it is: x > 0 | positive | negative
+
+# %%
+x = 1.5
+print("the result")
+"""
+
+
+@pytest.fixture
+def stop(tmp_path: Path) -> Presenter:
+    path = tmp_path / "01_test.py"
+    path.write_text(STOP, encoding="utf-8")
+    return Presenter(parse(STOP, path))
+
+
+def test_a_prediction_is_taken_judged_and_tried_again(stop: Presenter) -> None:
+    press(stop)
+    stop._arrive()
+    assert "one: ▌" in text(stop)
+    assert "A positive" in type_in(stop, "2")
+    shown = type_in(stop, "A")
+    assert "✗ one: 2 is not it; once more" in shown
+    assert "the result" not in shown
+    shown = type_in(stop, "3/2")
+    assert "✓ right, the second time: one: 1.5; it is: positive   (1 of 1 predicted)" in " ".join(shown.split("\n"))
+    assert 'print("the result")' in shown
+    assert "\nthe result" not in shown
+    assert "space shows the result" in text(stop) or "✓" in shown
+    assert "\nthe result" in press(stop, "space")
+
+
+def test_a_prediction_can_be_wrong_or_left_out(stop: Presenter) -> None:
+    stop._arrive()
+    type_in(stop, "2")
+    type_in(stop, "negative")
+    type_in(stop, "4")
+    assert "✗ one: it is 1.5; it is: it is positive" in " ".join(type_in(stop, "B").split("\n"))
+    press(stop, "home")
+    assert stop.position == 0
+
+
+def test_space_goes_on_without_a_prediction(stop: Presenter) -> None:
+    stop._arrive()
+    assert "x = 1.5" in press(stop, "space")
+    assert "\nthe result" in press(stop, "space")
+    assert not stop.done
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -286,7 +474,12 @@ def test_in_a_real_terminal(tmp_path: Path) -> None:
         wait_for("NUDGE IT")
         subprocess.run([*tmux, "send-keys", " ", " ", " ", " "], check=True)
         wait_for("-8.0")
-        subprocess.run([*tmux, "send-keys", "q"], check=True)
+        subprocess.run([*tmux, "send-keys", "C-c"], check=True)  # with no cell running
+        wait_for("leave the lesson?")
+        subprocess.run([*tmux, "send-keys", "n", "q"], check=True)
+        wait_for("leave the lesson?")
+        subprocess.run([*tmux, "send-keys", "y"], check=True)
+        wait_for("--from 5 continues there")
         wait_for("LEFT")
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)

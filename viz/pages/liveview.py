@@ -140,6 +140,18 @@ class LiveView:
             self._version += 1
             self._changed.notify_all()
 
+    @property
+    def picture(self) -> str:
+        """What is shown, for :meth:`bring_back`; empty at the beginning."""
+        return self._event
+
+    def bring_back(self, picture: str) -> None:
+        """Show an earlier picture as it was."""
+        with self._changed:
+            self._event = picture
+            self._version += 1
+            self._changed.notify_all()
+
     def show_again(self) -> None:
         """Redraw what was shown last."""
         if self._last is not None:

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -77,13 +77,17 @@ def run(screens: Screens, *, every: float | None = None) -> None:
     out = console.raw(sys.stdout)
     out.write(_ENTER)
     try:
-        with _keys(every) as keys:
+        with _keys(every) as read:
             while not screens.done:
-                draw(screens, out)
-                for key in next(keys):
-                    screens.press(key)
-    except KeyboardInterrupt:
-        pass
+                try:
+                    draw(screens, out)
+                    keys = read()
+                    if keys is None:  # the terminal is gone
+                        break
+                    for key in keys:
+                        screens.press(key)
+                except KeyboardInterrupt:
+                    screens.press("interrupt")
     finally:
         out.write(_LEAVE)
         out.flush()
@@ -118,25 +122,23 @@ def split_keys(text: str) -> list[str]:
 if sys.platform == "win32":
 
     @contextmanager
-    def _keys(every: float | None) -> Iterator[Iterator[list[str]]]:
+    def _keys(every: float | None) -> Iterator[Callable[[], list[str] | None]]:
         import msvcrt
 
         os.system("")  # makes the console understand escape codes
 
-        def read() -> Iterator[list[str]]:
-            while True:
-                character = msvcrt.getwch()
-                if character in "\0\xe0":
-                    yield [_WINDOWS.get(msvcrt.getwch(), "unknown")]
-                else:
-                    yield [_CHARACTERS.get(character, character)]
+        def read() -> list[str] | None:
+            character = msvcrt.getwch()
+            if character in "\0\xe0":
+                return [_WINDOWS.get(msvcrt.getwch(), "unknown")]
+            return [_CHARACTERS.get(character, character)]
 
-        yield read()
+        yield read
 
 else:
 
     @contextmanager
-    def _keys(every: float | None) -> Iterator[Iterator[list[str]]]:
+    def _keys(every: float | None) -> Iterator[Callable[[], list[str] | None]]:
         import select
         import termios
         import tty
@@ -145,23 +147,20 @@ else:
         before = termios.tcgetattr(handle)
         decoder = codecs.getincrementaldecoder(sys.stdin.encoding or "utf-8")(errors="replace")
 
-        def read() -> Iterator[list[str]]:
+        def read() -> list[str] | None:
             size = shutil.get_terminal_size()
             drawn = time.monotonic()
             while True:
                 ready, _, _ = select.select([handle], [], [], 0.3)
                 if ready:
                     sent = os.read(handle, 1024)
-                    if not sent:
-                        yield ["interrupt"]
-                    yield split_keys(decoder.decode(sent))
-                elif shutil.get_terminal_size() != size or (every and time.monotonic() - drawn >= every):
-                    size = shutil.get_terminal_size()  # the window has a new size, or the clock went on: redraw
-                    drawn = time.monotonic()
-                    yield []
+                    return split_keys(decoder.decode(sent)) if sent else None
+                # The window has a new size, or the clock went on: redraw.
+                if shutil.get_terminal_size() != size or (every and time.monotonic() - drawn >= every):
+                    return []
 
         tty.setcbreak(handle)
         try:
-            yield read()
+            yield read
         finally:
             termios.tcsetattr(handle, termios.TCSADRAIN, before)
