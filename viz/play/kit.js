@@ -93,6 +93,8 @@ function open() {
   $("lead").textContent = what.lead;
   $("tasks-open").hidden = !what.tasks?.length;
   showTasks(false);
+  document.querySelector("footer").classList.remove("open");
+  $("more").setAttribute("aria-expanded", "false");
   $("task-list").replaceChildren(...(what.tasks ?? []).map(text => element("li", {}, text)));
   const place = $("place");
   place.replaceChildren();
@@ -453,6 +455,6 @@ $("tabs").addEventListener("click", event => {
 });
 async function begin() {
   program = URL.createObjectURL(new Blob([await asset("worker")], { type: "text/javascript" }));
-  Object.entries(SCREENS).forEach(([name, what], i) => $("tabs").append(element("a", { href: `#screen=${name}`, "data-screen": name }, element("span", { class: "nth" }, String(i + 1)), ` ${what.title}`)));
+  Object.entries(SCREENS).forEach(([name, what], i) => $("tabs").append(element("a", { href: `#screen=${name}`, "data-screen": name }, element("span", { class: "nth" }, String(i + 1)), element("span", { class: "word" }, ` ${what.title}`))));
   open();
 }

@@ -300,7 +300,7 @@ screen("network", {
       tip.style.top = `${low + tip.offsetHeight > netBox.clientHeight && y > tip.offsetHeight + 14 ? y - tip.offsetHeight - (input === undefined ? places.size : 14) : low}px`;
     }
     netBox.addEventListener("pointermove", event => {
-      if (event.target.closest(".layer")) return;
+      if (event.target.closest(".layer") || event.pointerType === "touch") return;  // a tip would stay where the finger was
       const box = netBox.getBoundingClientRect();
       spot = [event.clientX - box.x, event.clientY - box.y];
       const found = find(...spot);
@@ -532,6 +532,9 @@ screen("network", {
       element("div", { class: "card right" }, element("div", { class: "controls" }, play.control("view"), axes, play.control("tests")), planeBox, under, chartBox),
     );
     place.firstChild.classList.add("training");
+    const narrow = matchMedia("(max-width: 1000px)"), seat = () => (narrow.matches ? planeBox : data.children[1]).after(tools);  // near what they paint
+    narrow.onchange = seat;
+    seat();
     const chart = lossChart(chartBox, { label: "loss by step" });
 
     return {

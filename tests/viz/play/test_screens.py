@@ -83,6 +83,26 @@ def test_a_screen_and_its_tasks_need_no_scrolling(opened: Open, part: str, look:
     assert browser.evaluate(size) == [1280, 720]
 
 
+def test_an_explosion_leaves_the_curve_in_sight(opened: Open) -> None:
+    browser = opened("line", "&tried=1&rate=0.3")
+    browser.evaluate("start(); 0")
+    browser.wait_for("document.body.dataset.error !== '' && document.body.dataset.busy === ''")
+    assert browser.evaluate("document.documentElement.scrollHeight") == 720
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_all_tabs_are_in_sight_on_a_telephone(opened: Open, name: str) -> None:
+    browser = opened(name, width=375, height=812)
+    assert browser.evaluate(
+        "[...document.querySelectorAll('#tabs a')].every(a => a.getBoundingClientRect().right < 376)"
+    )
+    browser.evaluate("document.getElementById('more').click()")
+    other = "line" if name == "point" else "point"
+    browser.evaluate(f"document.querySelector('#tabs [data-screen={other}]').click()")
+    browser.wait_for(f"document.body.dataset.screen === '{other}' && document.body.dataset.busy === ''", 20)
+    assert browser.evaluate("document.getElementById('more').getAttribute('aria-expanded')") == "false"
+
+
 @pytest.mark.parametrize("name", SCREENS)
 def test_every_control_can_be_used(opened: Open, name: str) -> None:
     browser = opened(name)
