@@ -416,6 +416,8 @@ def test_the_page_fits_a_projector_and_a_phone(opened: Callable[..., Browser]) -
         "[document.documentElement.scrollWidth <= 1280, document.documentElement.scrollHeight <= 720]"
     ) == [True, True]
     assert browser.evaluate(f"{TOOLS}; small()") == []
+    for more in ("&run=12", "&run=12&race=1", ""):
+        assert opened(f"{more}&theme=beamer").evaluate("document.documentElement.scrollHeight") == 720
     assert opened("&run=3&race=1", width=375, height=812).evaluate("document.documentElement.scrollWidth") <= 375
 
 

@@ -137,7 +137,9 @@ def test_all_of_it_is_seen_at_once(screen: Screen, more: str) -> None:
     screen.browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=720, deviceScaleFactor=1, mobile=False)
     screen.open(f"&theme=light{more}")
     assert screen.browser.evaluate("document.documentElement.scrollHeight") == 720
-    screen.open(f"&theme=beamer{more}")  # larger: it scrolls, but not sideways
+    screen.open("&theme=beamer&run=60")
+    assert screen.browser.evaluate("document.documentElement.scrollHeight") == 720
+    screen.open(f"&theme=beamer{more}")  # of more layers it scrolls, but not sideways
     assert screen.browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     screen.browser.call("Emulation.clearDeviceMetricsOverride")
 
