@@ -14,8 +14,10 @@ from pathlib import Path
 
 import lessons
 import viz
+from gpt.config import GPTConfig
 from gpt.data import ngram
 from gpt.data.corpus import DataError, named_text
+from gpt.model import GPT
 from tinygrad_edu import functional as F
 from tinygrad_edu import jit, no_grad, record_calls, topological_order
 from tinygrad_edu.compiler import Adam
@@ -473,6 +475,9 @@ assert 2 * 12 * 1024 * 768 * 4 == 75_497_472
 #
 # | here | in `gpt/model.py` |
 # |---|---|
+# | `TinyLM` | `GPT`, which holds a `Transformer` and the head |
+# | `Block`, `Attention`, `FeedForward` | `Block`, `CausalSelfAttention`, `FeedForward` |
+# | `Head`, `look_at`, `mix` | `AttentionHead` in `tinygrad_edu/nn.py`, `F.attend` |
 # | `token`, `position` | `wte`, `wpe`: the token and the position embedding |
 # | `blocks` | `h` |
 # | `rms_norm` before attention, before feed-forward, at the end | `ln_1`, `ln_2`, `ln_f` |
@@ -483,6 +488,38 @@ assert 2 * 12 * 1024 * 768 * 4 == 75_497_472
 # | `up`, `down` | `c_fc`, `c_proj` in `mlp` |
 # | the tied head | `lm_head`: a separate table, unless it is tied as here |
 # | `width`, `heads`, `layers`, `context` | `n_embd`, `n_head`, `n_layer`, `block_size` |
+#
+# Is the table right? Put your trained numbers under the other names, and ask both models the same.
+
+# %%
+theirs = GPT(
+    GPTConfig(vocab_size=len(alphabet), block_size=32, n_layer=1, n_head=2, n_embd=32, mlp_ratio=2, tied_head=True)
+)
+transformer, mine, other = theirs.transformer, model.blocks[0], theirs.transformer.h[0]
+renamed = [
+    (model.token.weight, transformer.wte.weight),
+    (model.position.weight, transformer.wpe.weight),
+    (mine.attention.query.weight + mine.attention.key.weight + mine.attention.value.weight, other.attn.c_attn.weight),
+    (mine.attention.out.weight, other.attn.c_proj.weight),
+    (mine.feed_forward.up.weight, other.mlp.c_fc.weight),
+    (mine.feed_forward.down.weight, other.mlp.c_proj.weight),
+]
+for ours, table in renamed:
+    for row, other_row in zip(ours, table, strict=True):
+        for number, other_number in zip(row, other_row, strict=True):
+            other_number.data = number.data
+
+question = [alphabet.index(character) for character in "ROMEO:"]
+with no_grad():
+    answers = [[score.data for row in network(question) for score in row] for network in (model, theirs)]
+
+apart = max(abs(a - b) for a, b in zip(*answers, strict=True))
+print(f"{len(answers[0])} scores, largest difference {apart:.0e}")
+
+# %% tags=["check"]
+assert len(theirs.parameters()) == len(model.parameters())
+assert len(answers[0]) == 6 * len(alphabet)
+assert apart < 1e-9
 
 # %% [markdown]
 # ## Exercises
