@@ -28,6 +28,9 @@ def add_present(command: argparse.ArgumentParser) -> None:
     command.add_argument("--fast", action="store_true", help="train less")
     command.add_argument("--from", type=int, default=1, dest="start", metavar="N", help="begin at cell N")
     command.add_argument("--no-browser", action="store_true", help="do not open the page, only show its address")
+    command.add_argument(
+        "--share", action="store_true", help="let students on this network watch the page; see the warning"
+    )
     command.add_argument("--no-live", action="store_true", help="no page; write pictures as files")
     command.add_argument("--out", default="lessons-out", metavar="DIR", help="folder for files")
 
@@ -40,10 +43,12 @@ def _present(options: argparse.Namespace) -> None:
     lesson = load(options.lesson)
     if not 1 <= options.start <= len(lesson.cells):
         raise LessonError(f"--from: expected a cell from 1 to {len(lesson.cells)}, got {options.start}")
+    if options.share and options.no_live:
+        raise LessonError("--share shares the page of pictures, and --no-live has none; leave one of them out")
     if not terminal.is_interactive():
         raise LessonError(f"present needs a terminal with a keyboard; lesson {lesson.name} prints the whole lesson")
     try:
-        view = None if options.no_live else liveview.live(open_browser=not options.no_browser)
+        view = None if options.no_live else liveview.live(open_browser=not options.no_browser, share=options.share)
     except DrawingError as error:
         raise LessonError(f"no live view: {error}; use --no-live to do without") from None
 
@@ -61,10 +66,13 @@ def _present(options: argparse.Namespace) -> None:
         redraw=redraw,
         view=view,
     )
+    if view is not None and view.shared:
+        print("Enter begins the lesson.")
+        sys.stdin.readline()  # so that the link and the warning are read
     if options.start > 1:
         print(f"running the cells before {options.start} …", flush=True)
         presenter.start_at(options.start)
-    where = f"pictures appear at {view.address}" if view else f"pictures are written to {options.out}"
+    where = f"pictures appear at {view.shared or view.address}" if view else f"pictures are written to {options.out}"
     presenter.message = presenter.message or where
     drawing = True
     try:

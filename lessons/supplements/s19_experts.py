@@ -30,6 +30,12 @@ FAST = globals().get("FAST", False)
 #
 # **Predict.** Φ(1) = 0.8413. What are GELU(1) and GELU(−1)? Can a GELU be negative? What are the slopes of the three at
 # −1?
+#
+# answer GELU(1): functions["GELU"](Value(1.0)).data
+# answer GELU(−1): functions["GELU"](Value(-1.0)).data ± 0.005
+# answer the slope of ReLU at −1: slopes["ReLU"]
+# answer the slope of GELU: slopes["GELU"] ± 0.02
+# answer the slope of SiLU: slopes["SiLU"] ± 0.02
 
 
 # %%
@@ -73,6 +79,9 @@ viz.plot(curves, title="Three activation functions", x="z", y="f(z)")
 #
 # **Predict.** Three tables instead of two: how wide may the hidden layer be, if the parameters are to stay the same?
 # And in LLaMA-7B, with d = 4,096, where two tables would be 4·d wide?
+#
+# answer as a share of the width before: 2 / 3 ± 0.01
+# answer in LLaMA-7B: 4 * 4096 * 2 / 3 ± 100
 
 
 # %% tags=["model"]
@@ -149,6 +158,8 @@ assert products["SwiGLU"] < products["GELU"] / 3
 # %% [markdown]
 # **Predict.** And in a language model? The names of Lesson 7, three characters of context, one feed-forward part of
 # 2,304 weights with its bypass and norm. Which of the three wins, and by how much?
+#
+# answer: open
 
 # %%
 ALPHABET, WIDTH = ".abcdefghijklmnopqrstuvwxyz", 24
@@ -260,6 +271,9 @@ assert [round(one.data, 9) for one in four.chosen(shares)] == [1.0, 0.0, 0.0, 0.
 #     balance = N · Σ fᵢ · Pᵢ
 #
 # **Predict.** Four experts: what is it when all are used alike, and when one gets all tokens with probability 1?
+#
+# answer all alike: balance([0.25] * 4, [0.25] * 4).data
+# answer one gets all: balance([1.0, 0, 0, 0], [1.0, 0, 0, 0]).data
 
 
 # %%
@@ -278,6 +292,8 @@ assert balance([1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]).data == 4.0
 #
 # **Predict.** Four experts with 24 hidden units each, one at a time. Where will the loss be: with one network of 24
 # (the same work), or with one of 96 (the same parameters)?
+#
+# answer: open
 
 
 # %%

@@ -28,6 +28,10 @@ FAST = globals().get("FAST", False)
 #     cos(a, b) = a · b / (|a| · |b|)
 #
 # **Predict.** What is the cosine of [3, 4] and [4, 3]? Of [1, 2] and [10, 20]? Of [1, 2] and [2, −1]?
+#
+# answer of the first two: cosine([3, 4], [4, 3])
+# answer of the second: cosine([1, 2], [10, 20])
+# answer of the third: cosine([1, 2], [2, -1])
 
 
 # %%
@@ -99,6 +103,9 @@ assert not any(len(set(text) & set(PERSONS)) > 1 for text in texts)  # no senten
 # By hand: the partner has a cosine of 0.9, three negatives have 0.1, 0.1 and −0.2.
 #
 # **Predict.** What is the loss with τ = 0.5, roughly? And with τ = 0.1?
+#
+# answer with τ = 0.5: soft.data ± 0.1
+# answer with τ = 0.1: sharp.data ± 0.05
 
 
 # %%
@@ -188,6 +195,8 @@ viz.plot({"InfoNCE": curve}, title="Which word is the partner?", x="step", y="lo
 #
 # **Predict.** There are many such questions among the eight persons: all a, b, c, d for which the properties add up.
 # What share is answered rightly? And with vectors that have learned nothing?
+#
+# answer: open
 
 # %%
 BITS = {name: [p in ("royal", "female", "young") for p in owned.split()] for name, owned in PERSONS.items()}
@@ -255,6 +264,9 @@ assert min(parallel) > 0.8
 #
 # **Predict.** How many questions are still answered rightly? And how many if the three words of the question may be
 # answers, too?
+#
+# answer by custom (%): 100 * by_custom ± 15
+# answer if all words may be answers (%): 100 * of_all ± 10
 
 # %%
 found = {True: [], False: []}

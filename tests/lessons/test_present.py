@@ -450,6 +450,8 @@ def test_the_live_view_shows_charts() -> None:
 
 def test_without_a_terminal_it_says_what_to_do() -> None:
     assert "lessons: error: present needs a terminal with a keyboard; lesson 1" in refusal(main, "present", "1")
+    assert "--from: expected a cell from 1 to" in refusal(main, "present", "1", "--from", "0")
+    assert "--share shares the page of pictures" in refusal(main, "present", "1", "--share", "--no-live")
 
 
 @pytest.mark.tmux

@@ -113,6 +113,40 @@ def test_two_host_names_are_refused(view):
     assert answer(view, f"GET {path} HTTP/1.1\r\n{own}\r\n\r\n".encode()).startswith("HTTP/1.1 200")
 
 
+def test_a_shared_view_can_be_watched_with_its_link_and_nothing_more(capsys):
+    view = viz.live(open_browser=False, share=True)
+    try:
+        out = capsys.readouterr().out
+        assert f"students on this network: {view.shared}" in out
+        assert "warning: everybody on this network who has this link" in out
+        link = urlsplit(view.shared)
+        assert view._server.server_address[0] == "0.0.0.0"
+        assert ask(view, link.path, host=link.netloc)[0] == 200
+        assert ask(view, "/", host=link.netloc)[0] == 403
+        assert ask(view, link.path, host=f"evil.example:{link.port}") == (403, f"this page answers to {view.name} only")
+        post = f"POST {link.path} HTTP/1.1\r\nHost: {link.netloc}\r\nContent-Length: 0\r\n\r\n"
+        assert answer(view, post.encode()).startswith("HTTP/1.1 501")  # nothing but looking
+    finally:
+        view.close()
+
+
+def test_a_view_for_this_machine_is_not_shared_silently(view):
+    assert view.shared == view.warning == ""
+    with pytest.raises(DrawingError, match=r"for this machine only; close\(\) it, then live\(share=True\)"):
+        viz.live(open_browser=False, share=True)
+
+
+def test_an_earlier_picture_comes_back(view):
+    listener = Listener(view)
+    viz.show(Value(1.0, "one"))
+    first = view.picture
+    assert listener.next()["words"] == "one = 1"
+    viz.show(Value(2.0, "two"))
+    assert listener.next()["words"] == "two = 2"
+    view.bring_back(first)
+    assert listener.next()["words"] == "one = 1"
+
+
 def test_it_listens_on_this_machine_only(view):
     assert view._server.server_address[0] == "127.0.0.1"
     try:

@@ -8,11 +8,11 @@ True
 >>> show(Value(2.0, label="a") * 3.0)
 >>> view.close()
 
-The view is private: the server listens on this machine only, the address contains a secret, and requests under another
-host name are refused, so that no web page can reach it through a name that points here (DNS rebinding). A
-connection that has not sent the secret after some seconds is closed, and so is the oldest such connection if there
-are too many, so viewers cannot be locked out. A view belongs to the process that opened it; in a forked child it is
-closed.
+The view is private: unless it is shared, the server listens on this machine only. The address contains a secret, and
+requests under another host name are refused, so that no web page can reach it through a name that points here (DNS
+rebinding). A connection that has not sent the secret after some seconds is closed, and so is the oldest such connection
+if there are too many, so viewers cannot be locked out. A view belongs to the process that opened it; in a forked child
+it is closed.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from ..rendering.theme import picture_rules
 _HEARTBEAT = 10.0  # seconds between signs of life, without which a closed browser would go unnoticed
 
 _PATIENCE = 10.0  # seconds in which a connection must send the secret, and a browser must take an answer
-_MOST = 64  # connections at a time
+_MOST = 128  # connections at a time: a class and its teacher
 
 _current: LiveView | None = None
 _open: weakref.WeakSet[LiveView] = weakref.WeakSet()
 
 
-def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
+def live(*, port: int = 0, open_browser: bool = True, share: bool = False) -> LiveView:
     """Serve a page on this machine that redraws whenever :func:`show` is called; in IPython also after every cell.
 
     There is one view per session: a second call returns the first view. It ends with the session.
@@ -63,16 +63,22 @@ def live(*, port: int = 0, open_browser: bool = True) -> LiveView:
     Args:
         port: the port to listen on; 0 takes any free port.
         open_browser: whether to open the page.
+        share: whether other machines on this network may watch, too, as students in a class. They need the link that is
+            printed, and can change nothing; but the link and the pictures are not encrypted on their way.
 
-    Raises DrawingError if the port is taken.
+    Raises DrawingError if the port is taken, or if a view is already open that is not shared as wanted.
     """
     global _current
     if not 0 <= port <= 65_535:
         raise ValueError(f"port must be from 0 to 65,535, got {port}")
     if _current is None or _current.is_closed:
-        _current = LiveView(port)
+        _current = LiveView(port, share=share)
         _follow_cells(_current)
         print(f"live at {_current.address}")
+        if share:
+            print(_current.warning)
+    elif share and not _current.shared:
+        raise DrawingError("the live view is open for this machine only; close() it, then live(share=True)")
     if open_browser:
         webbrowser.open(_current.address)
     return _current
@@ -93,9 +99,10 @@ class LiveView:
 
     Attributes:
         address: the address of the page, with its secret.
+        shared: the same for other machines on this network; empty if they may not watch.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, share: bool = False) -> None:
         self._token = secrets.token_urlsafe(16)
         self._changed = threading.Condition()
         self._version = 0
@@ -103,17 +110,33 @@ class LiveView:
         self._last: tuple[Any, dict[str, Any]] | None = None
         self.is_closed = False
         try:
-            self._server = _Server(("127.0.0.1", port), _Handler)
+            self._server = _Server(("0.0.0.0" if share else "127.0.0.1", port), _Handler)
         except (OSError, OverflowError) as error:
             raise DrawingError(f"cannot listen on port {port}: {error}; port=0 takes a free one") from None
         self._server.view = self
-        self.address = f"http://127.0.0.1:{self._server.server_port}/{self._token}/"
+        hosts = ["127.0.0.1", "localhost", *([_own_address()] if share else [])]
+        #: The names under which it answers; no other, so that no web page can reach it through a name (DNS rebinding).
+        self.hosts = [f"{host}:{self._server.server_port}" for host in hosts]
+        self.name = hosts[-1] if share else hosts[0]
+        self.address = f"http://{self.hosts[0]}/{self._token}/"
+        self.shared = f"http://{self.hosts[-1]}/{self._token}/" if share else ""
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="viz.live", daemon=True).start()
         atexit.register(self.close)
         _open.add(self)
 
     def __repr__(self) -> str:
         return f"LiveView({self.address!r}{', closed' if self.is_closed else ''})"
+
+    @property
+    def warning(self) -> str:
+        """What somebody who shares the view has to know; empty if it is not shared."""
+        if not self.shared:
+            return ""
+        return (
+            f"students on this network: {self.shared}\n"
+            "warning: everybody on this network who has this link sees every picture, until the session ends. They can "
+            "change nothing. Nothing is encrypted: share it in a class, not on a network of strangers."
+        )
 
     def show(self, value: Any, **options: Any) -> None:
         """Draw ``value`` for all viewers; a finished drawing or chart is shown as it is.
@@ -181,6 +204,16 @@ class LiveView:
         with self._changed:
             self._changed.wait_for(lambda: self._version != seen or self.is_closed, _HEARTBEAT)
             return self._version, self._event
+
+
+def _own_address() -> str:
+    """The address of this machine on its network; that of the machine itself if there is no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: this only asks which way packets would take
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 def _words(value: Value) -> str:
@@ -269,9 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         view = self.server.view
-        port = self.server.server_port
-        if self.headers.get_all("Host") not in ([f"127.0.0.1:{port}"], [f"localhost:{port}"]):
-            return self._refuse(HTTPStatus.FORBIDDEN, "this page answers to 127.0.0.1 only")
+        if self.headers.get_all("Host") not in [[host] for host in view.hosts]:
+            return self._refuse(HTTPStatus.FORBIDDEN, f"this page answers to {view.name} only")
         token, _, path = self.path.removeprefix("/").partition("/")
         if not secrets.compare_digest(token.encode(), view._token.encode()):
             return self._refuse(HTTPStatus.FORBIDDEN, "the address needs the secret that viz.live() printed")
