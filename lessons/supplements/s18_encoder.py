@@ -9,9 +9,10 @@
 # %%
 import math
 import random
+from pathlib import Path
 
+import lessons
 import viz
-from lessons.cells import FOLDER
 from tinygrad_edu import Value, jit
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Adam
@@ -108,7 +109,8 @@ assert len(encoder.parameters()) == 3147
 # labels: both make their own questions from a text (**self-supervised** learning).
 
 # %%
-names = [n for n in (FOLDER / "data" / "names.txt").read_text().split() if len(n) < LENGTH]
+listed = (Path(lessons.__file__).parent / "data" / "names.txt").read_text(encoding="utf-8").split()
+names = [name for name in listed if len(name) < LENGTH]
 random.Random(0).shuffle(names)
 held_out, read = names[:400], names[400:]
 

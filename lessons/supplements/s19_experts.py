@@ -10,9 +10,10 @@
 import math
 import random
 from itertools import combinations
+from pathlib import Path
 
+import lessons
 import viz
-from lessons.cells import FOLDER
 from tinygrad_edu import Value, jit, maximum, minimum
 from tinygrad_edu import functional as F
 from tinygrad_edu.compiler import Adam
@@ -163,7 +164,7 @@ assert products["SwiGLU"] < products["GELU"] / 3
 
 # %%
 ALPHABET, WIDTH = ".abcdefghijklmnopqrstuvwxyz", 24
-names = (FOLDER / "data" / "names.txt").read_text().split()
+names = (Path(lessons.__file__).parent / "data" / "names.txt").read_text(encoding="utf-8").split()
 random.Random(0).shuffle(names)
 
 
