@@ -57,6 +57,8 @@ for seed in range(3):
 # - the **input gate** i: how much of the new is written;
 # - the **output gate** o: how much of the memory is shown.
 #
+# With n, the new content, a step is:
+#
 #     n = tanh(…)    c = f·c + i·n    h = o·tanh(c)
 
 
