@@ -539,8 +539,9 @@ class Presenter:
             typing = [f"{blank.shown.strip()}    ← {self._typed}▌"]
         elif self._typed is not None and self._asks == "predict":
             keys = "enter takes the answer · space goes on without one · : question · esc other keys"
-            question = self.lesson.cells[self.position].questions[self._open[0]]
-            typing = [f"{line}{self._typed}▌" if last else line for line, last in _last(prompt(question).split("\n"))]
+            if self._open:  # not while the answers are judged
+                question = self.lesson.cells[self.position].questions[self._open[0]]
+                typing = f"{prompt(question)}{self._typed}▌".split("\n")
         elif self._typed is not None:
             keys = "enter runs this line · ↑↓ earlier ones · esc leaves · R forgets what it has changed"
             typing = [f">>> {self._typed}▌"]
@@ -557,10 +558,6 @@ class Presenter:
 
     def _unrun(self) -> bool:
         return self.lesson.cells[self.position].is_code and self.position not in self._shown
-
-
-def _last(lines: list[str]) -> list[tuple[str, bool]]:
-    return [(line, i == len(lines) - 1) for i, line in enumerate(lines)]
 
 
 def _words(row: Row) -> str:
