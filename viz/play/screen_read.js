@@ -147,7 +147,7 @@ screen("read", {
         play.set({ ...MODEL, model: "mine" });
         if (again) play.reset();
         play.say(`${file} is open: it reads your text now.`);
-      } catch (error) { refused.hidden = false; refused.textContent = `${error.message}.`; }
+      } catch (error) { refused.hidden = false; refused.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`; }
     }
     // Files may be dropped anywhere on this screen.
     const files = event => place.classList.contains("read") && [...event.dataTransfer.types].includes("Files");
@@ -155,12 +155,12 @@ screen("read", {
     document.body.ondragleave = event => { if (!event.relatedTarget) place.classList.remove("drops"); };
     document.body.ondrop = event => { if (files(event)) { event.preventDefault(); place.classList.remove("drops"); openFiles(event.dataTransfer.files); } };
     function showModel() {
-      const both = play.hasAsset("read") && play.hasAsset("mine"), mine = `${YOURS.name}, your model ${YOURS.from}`;
+      const both = play.hasAsset("read") && play.hasAsset("mine"), mine = `your model ${YOURS.name}, ${YOURS.from}`;
       const key = both ? mine : `read by ${frame.own ? mine : frame.name}`;
       if (by.dataset.key !== key) {
         by.dataset.key = key;
-        by.replaceChildren(both ? element("select", { "aria-label": "model", onchange: event => play.set({ ...MODEL, model: event.target.value }) },
-          element("option", { value: "read" }, `read by ${shipped}, the model of this page`), element("option", { value: "mine" }, `read by ${mine}`)) : key);
+        by.replaceChildren(both ? element("select", { "aria-label": "the model that reads it", onchange: event => play.set({ ...MODEL, model: event.target.value }) },
+          element("option", { value: "read" }, `${shipped}, the model of this page`), element("option", { value: "mine" }, mine)) : key);
       }
       if (both) by.firstChild.value = frame.own ? "mine" : "read";
       back.hidden = !both || !frame.own;
@@ -168,7 +168,7 @@ screen("read", {
       by.title = { 8: "Its weights are rounded to 8 bits in this page, in units of the largest of their row: two digits of each. The loss hardly changes.", 16: "Its weights are rounded to 16 bits in this page: three digits of each. The loss hardly changes.", 32: "Its weights are floats of 32 bits.", 64: "Its weights are floats of 64 bits." }[frame.bits];
     }
     const rounded = element("span", { class: "note" });
-    const why = element("div", { class: "controls" },
+    const why = element("div", { class: "controls why" },
       element("button", { type: "button", onclick: () => play.explain(`surprise[${Math.max(1, frame.from + frame.at)}]`) }, "Explain this surprise"),
       element("button", { type: "button", onclick: () => play.explain("loss") }, "Explain the loss"),
       opener("read-file"), back, rounded);

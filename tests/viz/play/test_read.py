@@ -365,7 +365,7 @@ def test_a_file_is_opened_and_the_model_of_the_page_comes_back(
         settled(browser)
         assert loss(browser) == pytest.approx(expected, rel=precise)
         assert browser.evaluate("[now.settings.off, now.frame.snapshots[0].step]") == ["", 40]
-        assert f"your model opened from {files[0].name}" in browser.evaluate(inside)
+        assert f", opened from {files[0].name}" in browser.evaluate(inside)
         folder = tmp_path / "mine"
         if files == [exported]:
             assert main(["import", str(exported), str(folder), "--data", str(run.parent / "text.txt")]) == 0
@@ -394,7 +394,7 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(browser: Browser, run:
     assert main(["export", str(run), str(export)]) == 0
     content = export.read_bytes()
     for name, given, words in (
-        ("model.pt", b"x", "expected a .safetensors file, got model.pt: “python3 run.py gpt export"),
+        ("model.pt", b"x", "Expected a .safetensors file, got model.pt: “python3 run.py gpt export"),
         ("a.safetensors", b"x", "expected at least 10 bytes, got 1"),
         ("a.safetensors", b"x" * 40, "its header is longer than the file"),
         ("a.safetensors", content[:-4], "bytes, got"),
@@ -409,7 +409,7 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(browser: Browser, run:
         drop(browser, name, given)
         browser.wait_for(f"document.querySelector('.refused').innerText.includes({json.dumps(words)})")
     pick(browser, run / "model.safetensors", run / "best.safetensors")
-    browser.wait_for("document.querySelector('.refused').innerText.includes('expected one .safetensors file, got')")
+    browser.wait_for("document.querySelector('.refused').innerText.includes('Expected one .safetensors file, got')")
     drop(browser, "a.safetensors", content)
     browser.wait_for("now.frame?.own && document.querySelector('.refused').hidden")
     settled(browser)
