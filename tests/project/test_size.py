@@ -16,7 +16,7 @@ BUDGET = {
     "viz": 15_230,  # without the playground
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 9_600,  # with predictions that are judged, the playground, and cells that run in the browser
-    "lessons/supplements": 7_034,
+    "lessons/supplements": 7_207,
 }
 
 
