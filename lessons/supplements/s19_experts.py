@@ -160,7 +160,8 @@ assert products["SwiGLU"] < products["GELU"] / 3
 # **Predict.** And in a language model? The names of Lesson 7, three characters of context, one feed-forward part of
 # 2,304 weights with its bypass and norm. Which of the three wins, and by how much?
 #
-# answer: open
+# answer from the best loss to the worst there are: max(three.values()) - min(three.values()) > 0.05
+#   | more than 0.05 nats | less than 0.05 nats
 
 # %%
 ALPHABET, WIDTH = ".abcdefghijklmnopqrstuvwxyz", 24
@@ -294,7 +295,9 @@ assert balance([1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]).data == 4.0
 # **Predict.** Four experts with 24 hidden units each, one at a time. Where will the loss be: with one network of 24
 # (the same work), or with one of 96 (the same parameters)?
 #
-# answer: open
+# answer with load balance it is: 1 if balanced >= dense[24] else 2 if balanced <= dense[96] else 0
+#   | between the two | worse than both | better than both
+# answer without load balance, the busiest of the four gets (%): 100 * max(fractions["free"]) ± 10
 
 
 # %%

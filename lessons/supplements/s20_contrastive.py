@@ -29,7 +29,7 @@ FAST = globals().get("FAST", False)
 #
 # **Predict.** What is the cosine of [3, 4] and [4, 3]? Of [1, 2] and [10, 20]? Of [1, 2] and [2, −1]?
 #
-# answer of the first two: cosine([3, 4], [4, 3])
+# answer of the first: cosine([3, 4], [4, 3])
 # answer of the second: cosine([1, 2], [10, 20])
 # answer of the third: cosine([1, 2], [2, -1])
 
@@ -196,7 +196,8 @@ viz.plot({"InfoNCE": curve}, title="Which word is the partner?", x="step", y="lo
 # **Predict.** There are many such questions among the eight persons: all a, b, c, d for which the properties add up.
 # What share is answered rightly? And with vectors that have learned nothing?
 #
-# answer: open
+# answer learned vectors (%): 100 * share_right(vectors) ± 10
+# answer random vectors (%): 100 * share_right(untrained) ± 6
 
 # %%
 BITS = {name: [p in ("royal", "female", "young") for p in owned.split()] for name, owned in PERSONS.items()}
