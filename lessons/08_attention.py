@@ -531,4 +531,7 @@ assert norms[0] < norms[-1] / 100
 # - One layer of attention knows no order, and the mask alone says little; vectors for **positions** tell it.
 # - It looks things up wherever they are; a window of fixed positions cannot.
 #
+# On paper: the page [by_hand.html](by_hand.html), which `lesson by-hand -o by_hand.pdf` prints, writes out one training
+# step of a transformer with two tokens: Q, K, V, scores, weights, forward and backward, every product.
+#
 # Next: many attention layers in a row, and why that needs residual connections.

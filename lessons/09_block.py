@@ -583,4 +583,6 @@ assert 1 < down(quiet) < 2
 # - A gradient that arrives is necessary for learning, not sufficient.
 # - Without bypass a deeper network is worse, even on its training data: **degradation**.
 #
+# A whole block with all numbers, forward and backward: [by_hand.html](by_hand.html), on a terminal `lesson by-hand`.
+#
 # Next: letters in, blocks, letters out. A GPT.

@@ -210,6 +210,9 @@ viz.draw(loss, calls=calls, budget=20)
 viz.flow(loss, calls=calls, split=["Head"])
 
 # %% [markdown]
+# The same model with two numbers per vector and two characters fits on paper: [by_hand.html](by_hand.html), or
+# `lesson by-hand` on a terminal, has every product of one training step, and ends in the new weights and the new loss.
+#
 # On the next page every box opens, from the model down to one multiplication and its chain rule.
 
 # %%

@@ -179,5 +179,6 @@ def _table(rows: list[list[str]], width: int) -> list[str]:
 def _words(text: str) -> str:
     """Remove the marks of emphasis; code spans, such as ``a*b*c``, stay as they are."""
     parts = re.split(r"`([^`]*)`", text)
+    parts[::2] = [re.sub(r"\[([^\]]+)\]\([^)\s]+\)", r"\1", part) for part in parts[::2]]  # of a link, its words
     parts[::2] = [re.sub(r"\*\*|(?<![\w*])\*(?=[^\s*])|(?<=[^\s*])\*(?![\w*])", "", part) for part in parts[::2]]
     return "".join(parts)

@@ -6,17 +6,21 @@ import html
 from collections.abc import Sequence
 
 from ..rendering.templates import asset, page
-from .document import Section
+from .document import Grid, Section
 
 
-def write(title: str, sections: Sequence[Section]) -> str:
-    """Return the text of the page."""
+def write(title: str, sections: Sequence[Section], intro: str = "") -> str:
+    """Return the text of the page; ``intro`` is HTML below the title."""
     contents = "".join(
         f'<li><a href="#s{i}">{html.escape(section.title)}</a></li>'
         for i, section in enumerate(sections)
         if section.level == 2
     )
-    parts = {"CONTENTS": contents, "SECTIONS": "".join(_section(f"s{i}", x) for i, x in enumerate(sections))}
+    parts = {
+        "INTRO": intro,
+        "CONTENTS": contents,
+        "SECTIONS": "".join(_section(f"s{i}", x) for i, x in enumerate(sections)),
+    }
     return page("walkthrough.html", title, asset("walkthrough.css"), parts)
 
 
@@ -31,12 +35,31 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def _section(name: str, section: Section) -> str:
     parts = [f'<section id="{name}"><h{section.level}>{html.escape(section.title)}</h{section.level}>']
+    if section.words:
+        parts.append(f"<p>{html.escape(section.words)}</p>")
+    if section.equation:
+        parts.append(f'<div class="equation">{"".join(map(_drawn, section.equation))}</div>')
     if section.table:
         parts.append(table(section.table))
+    if section.fold:
+        parts.append(f"<details><summary>{html.escape(section.fold)}</summary><div>")
     for line in section.lines:
         if line.inside:
             inner = "".join(f"<p>{html.escape(step)}</p>" for step in line.inside)
             parts.append(f"<details><summary>{html.escape(line.text)}</summary><div>{inner}</div></details>")
         else:
             parts.append(f"<p>{html.escape(line.text)}</p>")
-    return "".join([*parts, "</section>"])
+    return "".join([*parts, "</div></details>" * bool(section.fold), "</section>"])
+
+
+def _drawn(part: Grid | str) -> str:
+    if isinstance(part, str):
+        return f"<span>{html.escape(part)}</span>"
+    heads = part.heads or [""] * len(part.rows)
+    rows = (
+        (f'<th scope="row">{html.escape(head)}</th>' if head else "")
+        + "".join(f"<td>{html.escape(number)}</td>" for number in row)
+        for head, row in zip(heads, part.rows, strict=True)
+    )
+    lines = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<table class="matrix"><caption>{html.escape(part.name)}</caption>{lines}</table>'
