@@ -4,7 +4,7 @@
 # **Question.** `backward()` found every gradient in one call. How little code does that take, and can you write it?
 #
 # It takes about forty lines, and you type every one of them today. On the way there are two traps that everyone falls
-# into once. You fall into both on purpose, see the wrong number, and mend it. At the end your `Value` and the library's
+# into once. You fall into both on purpose, see the wrong number, and fix it. At the end your `Value` and the library's
 # agree on five hundred random calculations.
 
 # %%
@@ -109,7 +109,7 @@ assert a.grad == 1.0
 
 # %% [markdown]
 # It leaves 1. The second contribution has overwritten the first. Contributions must be *added* to what is already
-# there. The mend is one character:
+# there. The fix is one character:
 
 
 # %%

@@ -21,9 +21,9 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## Supervised: answers by people
 #
-# Forty things from a shop, each with its price and weight, scaled to about 0 to 1. (Made up, like everything with round
-# numbers.) Half of them are glasses, half are rings. For **supervised learning** somebody has written the name next to
-# each.
+# Forty things from a shop, each with its price and weight, scaled to about 0 to 1. (They are made up: two clouds of
+# random numbers.) Half of them are glasses, half are rings. For **supervised learning** somebody has written the name
+# next to each.
 
 # %%
 rng = random.Random(4)
