@@ -6,11 +6,14 @@ It needs nothing but the standard library, the ``graphviz`` package and what is 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import linecache
+import sys
 import time
 import traceback
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -21,10 +24,11 @@ from viz.rendering import graphviz_program
 
 from . import practice, sandbox
 from .cells import Lesson, load
+from .errors import LessonError
 from .output import to_html
 from .runner import MOST_TEXT, Session, Shown, cut, execute, mime_bundle, runnable
 
-__all__ = ["Kernel", "answers", "calibrate"]
+__all__ = ["NEED_NUMPY", "Kernel", "answers", "calibrate"]
 
 
 class Kernel:
@@ -41,6 +45,9 @@ class Kernel:
         self, name: str, fast: bool, say: Callable[[str], None], layout: Callable[[str, str, str], str]
     ) -> None:
         self.lesson, self._fast, self._say = load(name), fast, say
+        if importlib.util.find_spec("numpy") is None:
+            for missing in NEED_NUMPY:
+                sys.modules[missing] = _Missing(missing)
         graphviz_program.in_process = lambda *asked: _laid_out(layout, *asked)
         self.reset()
 
@@ -93,6 +100,26 @@ class Kernel:
         seconds = time.perf_counter() - start
         html = to_html(i, Shown(cut(printed.getvalue()), bundle))
         return json.dumps({"html": html, "error": error, "seconds": seconds})
+
+
+#: Modules that lessons import and that need numpy, which the pyodide package of npm does not contain.
+NEED_NUMPY = ("tinygrad_edu.compiler", "gpt.data.corpus", "gpt.data.ngram")
+
+
+class _Missing(types.ModuleType):
+    """Stands for a module that needs numpy: it can be imported, and says what it needs when something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise LessonError(f"{name} needs numpy, {_ELSEWHERE}")
+
+        return type(name, (Exception,), {"__init__": refuse, "__module__": self.__name__})
+
+
+_ELSEWHERE = "which the Python in this page does not have; on your computer, python3 run.py lesson runs it"
 
 
 def answers(lesson: Lesson) -> dict[tuple[int, int], list[Any]]:
@@ -165,6 +192,8 @@ def _lines(error: BaseException, name: str) -> list[str]:
     if isinstance(error, KeyboardInterrupt):
         return ["stopped"]
     words = str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == "numpy":
+        words = f"this needs numpy, {_ELSEWHERE}"
     if isinstance(error, SyntaxError) and error.filename == name:
         line, words = error.lineno or 1, error.msg
     else:

@@ -7,6 +7,7 @@ that also sends :data:`HEADERS` lets a running cell be stopped without losing wh
 
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
 import functools
@@ -14,7 +15,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import re
 import shutil
 import subprocess
 import tarfile
@@ -32,10 +32,10 @@ from viz.rendering.templates import script_json
 from . import practice
 from .cells import FOLDER, Lesson
 from .errors import LessonError
-from .kernel import answers, calibrate
+from .kernel import NEED_NUMPY, answers, calibrate
 from .runner import Shown
 
-__all__ = ["HEADERS", "PACKAGES", "Package", "page_data", "server", "write_assets"]
+__all__ = ["HEADERS", "PACKAGES", "Package", "need_numpy", "page_data", "server", "write_assets"]
 
 
 @brief
@@ -84,8 +84,7 @@ PACKAGES = (
 #: What a server should send with every file: then pages may share memory with their Worker.
 HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
-#: Lessons that compile need numpy, which the pyodide package of npm does not contain.
-_COMPILES = re.compile(r"\bjit\b")
+_ARRAY_PICTURES = ("embeddings", "histogram")  # of viz: those that need numpy
 _PARTS = ("tinygrad_edu", "viz", "gpt", "lessons")  # of this project, beside the graphviz package
 
 
@@ -121,8 +120,9 @@ def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> s
         shown: the output of each of its cells, with the time it took.
         fast: whether they ran with less training.
     """
+    needs = need_numpy(lesson)
     with contextlib.redirect_stdout(io.StringIO()):
-        wanted = {} if _COMPILES.search(lesson.path.read_text(encoding="utf-8")) else answers(lesson)
+        wanted = {} if needs else answers(lesson)
     blanks = [
         {"cell": b.cell, "line": b.line, "code": b.code, "shown": b.shown, "hint": b.hint, "wanted": json.dumps(seen)}
         for i in range(len(lesson.cells))
@@ -137,9 +137,45 @@ def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> s
             "seconds": seconds,
             "reference": calibrate(),
             "blanks": blanks,
+            "needs": needs,
             "serve": "python3 run.py lesson site FOLDER --live --serve",
         }
     )
+
+
+def need_numpy(lesson: Lesson) -> list[int]:
+    """Return the numbers of the cells that use what needs numpy, or a name of a cell that does.
+
+    A cell that only imports it runs; a cell counts even if it uses it only inside a function.
+    """
+    tainted: set[str] = set()
+    found = []
+    for i, cell in enumerate(lesson.cells):
+        if not cell.is_code:
+            continue
+        names: set[str] = set()
+        loaded: set[str] = set()
+        imports = False
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}  # missing if one is
+            if isinstance(node, ast.ImportFrom):
+                modules = {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+                if modules & {*NEED_NUMPY, "tinygrad_edu.jit"}:
+                    own = {alias.asname or alias.name for alias in node.names}
+                    tainted |= own if node.module in NEED_NUMPY else own & {"jit", "ngram", "corpus"}
+            elif isinstance(node, ast.Import):
+                imports |= any(alias.name == "numpy" for alias in node.names)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "viz":
+                imports |= node.attr in _ARRAY_PICTURES
+            elif isinstance(node, ast.Name):
+                (loaded if isinstance(node.ctx, ast.Load) else names).add(node.id)
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                names.add(node.name)
+        if imports or loaded & tainted:
+            found.append(i)
+            tainted |= names
+    return found
 
 
 def server(folder: Path, port: int = 0) -> ThreadingHTTPServer:

@@ -208,7 +208,8 @@
 
     estimate() {
       this.expected = ratio * data.seconds[this.i];
-      if (!this.ran) this.state.textContent = this.expected > 2 ? `takes about ${span(this.expected)} here` : "";
+      if (data.needs.includes(this.i)) this.state.textContent = "needs numpy, which is not in this page's Python";
+      else if (!this.ran) this.state.textContent = this.expected > 2 ? `takes about ${span(this.expected)} here` : "";
     }
 
     said(text) {

@@ -8,6 +8,7 @@ import http.client
 import io
 import json
 import re
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from lessons import live
 from lessons.cells import load
 from lessons.cli import main
 from lessons.errors import LessonError
-from lessons.kernel import Kernel, answers
+from lessons.kernel import NEED_NUMPY, Kernel, _Missing, answers
 from tests.viz.browser import Browser
 from viz.rendering import graphviz_program
 
@@ -115,6 +116,28 @@ def test_without_npm_and_folder_one_sentence_says_what_to_install(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "--live needs npm, which comes with Node.js, or --assets DIR with pyodide@" in said
+
+
+def test_cells_that_need_numpy_are_marked_and_the_others_are_not() -> None:
+    assert all(live.need_numpy(load(name)) == [] for name in ("1", "1b", "2", "3", "4", "5"))
+    lesson = load("6")
+    marked = live.need_numpy(lesson)
+    assert marked[0] == next(i for i, cell in enumerate(lesson.cells) if "jit(" in cell.source and cell.is_code)
+    assert marked == [i for i in marked if lesson.cells[i].is_code]
+    cells = load("s9").cells
+    imports = next(i for i, cell in enumerate(cells) if cell.is_code)
+    uses = [i for i, cell in enumerate(cells) if cell.is_code and "np." in cell.source]
+    assert {imports, *uses} <= {*live.need_numpy(load("s9"))}
+
+
+def test_a_cell_that_needs_numpy_says_so(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NEED_NUMPY:
+        monkeypatch.setitem(sys.modules, name, _Missing(name))
+    assert kernel("from tinygrad_edu.compiler import jit\nfrom gpt.data.corpus import DataError")["error"] == []
+    where, why = kernel("jit(abs)")["error"]
+    assert where == "line 1: jit(abs)"
+    assert "jit needs numpy, which the Python in this page does not have; on your computer" in why
+    assert kernel("try:\n    1 / 0\nexcept (DataError, ZeroDivisionError):\n    print('caught')")["error"] == []
 
 
 def test_only_packages_with_the_right_hash_are_used(tmp_path: Path) -> None:
@@ -256,24 +279,29 @@ def are_the_same(a: str, b: str) -> bool:
     """Compare word by word; the last digit of a number depends on the system's mathematical library."""
 
     def plain(text: str) -> list[str]:
+        text = re.sub(r"\b\d(\.\d+)?e-1[5-9]\b", "0", text)
         return sorted(re.sub(r"\d\.\d{12,}", lambda found: f"{float(found[0]):.12f}", text).split())
 
     return plain(a) == plain(b)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [str(n) for n in range(1, 6)])
+@pytest.mark.parametrize("name", ["1", "1b", *(str(n) for n in range(2, 11))])
 def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: Browser, name: str) -> None:
     write_pages(npm, name)
     with serving(live.server(npm)) as address:
         browser.open(f"{address}{load(name).path.stem}.html")
         browser.wait_for(READY, 120)
+        marked = live.need_numpy(load(name))
         cells = browser.evaluate("[...document.querySelectorAll('.tools')].map(tools => tools.parentElement.id)")
         for cell in cells:
             own = f"document.getElementById('{cell}')"
             shown = browser.evaluate(
                 f"{WORDS}([...{own}.children].filter(x => !x.matches('.code, .tools, .live, summary')))"
             )
+            if int(cell[5:]) - 1 in marked:
+                assert "needs numpy" in browser.evaluate(f"{own}.querySelector('.state').textContent")
+                continue
             press(browser, cell, "Run")
             wait_until_done(browser, cell, 300)
             found = browser.evaluate(f"{WORDS}([{own}.querySelector('.live')])")
