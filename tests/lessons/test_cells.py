@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lessons.cells import Cell, load, parse, pasteable, whats_new
+from lessons.cells import Cell, load, load_all, parse, pasteable, whats_new
 from lessons.cli import main
 from lessons.errors import LessonError
 from tests.commands import refusal
@@ -119,3 +119,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "file" / "folder"
     error = refusal(main, "1", "--fast", "--out", str(folder))
     assert error == f"lessons: error: cannot write or read {folder}: Not a directory\n"
+
+
+def test_the_lesson_in_which_students_write_value_stands_after_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [lesson.name for lesson in load_all()][:3] == ["1", "1b", "2"]
+    assert load("01B").title == load("1b").title
+    assert main(["1b", "--fast", "--out", str(tmp_path)]) == 0
+    assert "THE SECOND TRAP" in capsys.readouterr().out
