@@ -512,7 +512,8 @@ class Presenter:
             if len(rows) >= most:
                 break
             if not hidden & self.lesson.cells[i].tags:
-                rows = [*([(words, (FAINT,)) for words, _ in row] for row in self._text(i, width)), [], *rows]
+                faint: list[Row] = [[(words, (FAINT,)) for words, _ in row] for row in self._text(i, width)]
+                rows = [*faint, [], *rows]
         return rows
 
     def _code(self, i: int) -> str:

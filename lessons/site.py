@@ -125,7 +125,7 @@ def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = 
         "SUPPLEMENTS": supplements,
         "ENTRIES": script_json(entries),
     }
-    page = _fill("index.html", "From one number to a language model", **parts)
+    page = _fill("index.html", "From one number to a language model", live=False, **parts)
     path = folder / "index.html"
     write_atomically(path, page)
     return path
@@ -286,9 +286,8 @@ def _field(right: predict.Right, name: str) -> str:
         f'<label><input type="radio" name="{name}" value="{i}">{html.escape(words)}</label>'
         for i, words in enumerate(question.options)
     )
-    return (
-        f'<fieldset class="field" {judged}><legend>{label}</legend>{options} <span id="{name}-mark"></span></fieldset>'
-    )
+    legend = f'<legend>{label} <span id="{name}-mark"></span></legend>'
+    return f'<fieldset class="field" {judged}>{legend}{options}</fieldset>'
 
 
 def _with_playground(words: str) -> str:
