@@ -152,7 +152,7 @@ assert c.grad == f.data
 assert round(c.grad, 4) == 0.7311
 
 # %%
-viz.draw(shown)
+viz.draw(kept)
 
 # %% [markdown]
 # c = 0.7311·2 + 0.5·0.7616 = 1.8429, h = 0.8808·tanh(1.8429) = 0.8377. And the gradient is multiplied by the forget

@@ -168,7 +168,8 @@ for name, curve in curves.items():
     print(f"{name:18} {curve[0]:.2f} → {curve[-1]:.2f}   (guessing: {math.log(27):.2f})")
 
 # %%
-viz.plot(curves, title="Two games", x="50 steps", y="loss")
+steps = {name: [(50 * i, loss) for i, loss in enumerate(curve)] for name, curve in curves.items()}
+viz.plot(steps, title="Two games", x="step", y="loss, mean of 50 steps")
 
 # %% [markdown]
 # Do not compare these two: the games are different. (The filling after the end of a name is easy to guess, and only the
@@ -265,7 +266,7 @@ def guess(name):
 
 guesses = {name: guess(name) for name in ("al_x", "_aria", "s_ephen")}
 for name, (both, only) in guesses.items():
-    print(f"{name:8} both sides {both}   left side {only}")
+    print(f"{name:8}", " | ".join(" ".join(f"{letter} {p:.2f}" for p, letter in three) for three in (both, only)))
 
 # %% tags=["check"]
 both, only = ({letter for _, letter in three} for three in guesses["al_x"])

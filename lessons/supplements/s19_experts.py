@@ -27,7 +27,8 @@ FAST = globals().get("FAST", False)
 # ReLU multiplies z by 0 or by 1. **GELU** (Hendrycks and Gimpel 2016; GPT-2, BERT) multiplies it by the probability
 # that a normal random number is smaller than z, and **SiLU**, also called swish, by a sigmoid:
 #
-#     GELU(z) = z · Φ(z) = z · (1 + erf(z/√2)) / 2          SiLU(z) = z · σ(z)
+#     GELU(z) = z · Φ(z) = z · (1 + erf(z/√2)) / 2
+#     SiLU(z) = z · σ(z)
 #
 # **Predict.** Φ(1) = 0.8413. What are GELU(1) and GELU(−1)? Can a GELU be negative? What are the slopes of the three at
 # −1?

@@ -98,9 +98,10 @@ assert not any(len(set(text) & set(PERSONS)) > 1 for text in texts)  # no senten
 # partner among them. That is a classifier (Lesson 5) whose scores are cosines, divided by a temperature τ. The loss is
 # called **InfoNCE** (van den Oord et al. 2018):
 #
-#     loss = −log( exp(cos(q, partner)/τ) / Σ exp(cos(q, k)/τ) )          over the partner and all negatives k
+#     loss = −log( exp(cos(q, partner)/τ) / Σ exp(cos(q, k)/τ) )
 #
-# By hand: the partner has a cosine of 0.9, three negatives have 0.1, 0.1 and −0.2.
+# The sum is over the partner and all negatives k. By hand: the partner has a cosine of 0.9, three negatives have 0.1,
+# 0.1 and −0.2.
 #
 # **Predict.** What is the loss with τ = 0.5, roughly? And with τ = 0.1?
 #
