@@ -159,7 +159,7 @@ def mean_tilt(batch, seed):
     draw = random.Random(seed)
     if batch == 1000:
         return lambda: 0.0
-    return lambda: sum(tilts[draw.randrange(1000)] for _ in range(batch)) / batch
+    return lambda: sum(draw.choices(tilts, k=batch)) / batch
 
 
 def escapes(batch, tries=5 if FAST else 20):
