@@ -182,7 +182,7 @@ assert sft["friendly"] < 0.6
 #
 # **Predict.** At T = 1 most secret questions are refused. At T = 0.5, and at T = 2?
 #
-# answer at T = 0.5: firmness[0.5]["refused"] < sft["refused"] | more are refused | fewer are refused
+# answer at T = 0.5: firmness[0.5]["refused"] > sft["refused"] | more are refused | fewer are refused
 # answer at T = 2, the share refused: firmness[2.0]["refused"] ± 0.15
 
 # %%
@@ -403,7 +403,7 @@ def reinforce(beta, rounds, batch=64):
 # **Predict.** First without a price, β = 0. The reward model's reward will rise. And our own points, which are at
 # most 2?
 #
-# answer our points: free[-1][3] < free[0][3] | rise | fall
+# answer our points: free[-1][3] > free[0][3] | rise | fall
 
 # %%
 rounds = 40 if FAST else 50
