@@ -50,12 +50,12 @@ round(w.data, 3)
 # %% tags=["check"]
 assert round(w.data, 3) == 2.602
 assert abs(w.data - 3 * (1 - 0.98**100)) < 1e-12
-steps = 100
-while abs(w.data - 3) > 0.005:
-    w.data -= 0.01 * 2 * (w.data - 3)
-    steps += 1
+further, reached = 100, w.data
+while abs(reached - 3) > 0.005:
+    reached -= 0.01 * 2 * (reached - 3)
+    further += 1
 
-assert steps == 317
+assert further == 317
 
 # %%
 viz.plot({"w": path}, title="100 steps toward 3", x="step", y="w")
