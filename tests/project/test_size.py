@@ -16,7 +16,7 @@ BUDGET = {
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 10_100,  # with predictions that are judged, the playground, and cells that run in the browser
-    "lessons/supplements": 7_921,
+    "lessons/supplements": 8_399,
 }
 
 
