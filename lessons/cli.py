@@ -16,6 +16,7 @@ COMMANDS = {
     "list": ("run_command", "list all lessons, as without a command"),
     "run": ("run_command", "run a lesson: prose, code, results; pictures become files"),
     "errata": ("run_command", "figures that tutorials quote, and the correct ones"),
+    "find": ("finding", "where the course is about something"),
     "by-hand": ("by_hand", "one training step of a small transformer, every product written out"),
     "present": ("present_command", "step through a lesson in the terminal"),
     "export": ("publish_command", "write notebooks"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,5 +57,13 @@ def inline(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The words alone, for searching."""
-    return " ".join(re.sub(r"\*\*|[`#>|]", " ", text).split())
+    """The words alone, for searching.
+
+    >>> plain("## A *bend*\\n\\nIt is **`a*b`**, see [this](page.html).")
+    'A bend It is a*b, see this.'
+    """
+    words = []
+    for block in _MARKDOWN.parse(text):
+        inline = block.children or ([block] if block.type in ("fence", "code_block") else [])
+        words.append("".join(" " if token.type.endswith("break") else token.content for token in inline))
+    return " ".join(" ".join(words).split())

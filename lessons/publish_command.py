@@ -15,7 +15,7 @@ from gpt.cli import main as gpt
 from tinygrad_edu.files import write_atomically
 from viz.play.page import play_page
 
-from . import by_hand, live, notebook, site
+from . import by_hand, finding, live, notebook, site
 from .cells import Lesson, load, load_all
 from .errors import LessonError
 from .runner import run_all
@@ -107,7 +107,10 @@ def _write(course: list[Lesson], folders: list[Path], *, fast: bool, cells_run: 
             shutil.copyfile(play, folder / site.PLAYGROUND)
         write_atomically(folder / "by_hand.html", by_hand.as_html("index.html"))
         more = [*([] if n else site.write_guide(folder)), *site.write_errata(folder)]
-        contents.append(site.write_contents(written[n], folder, more, guide=n == 0))
+        entries = [entry for page in written[n] for entry in page.entries]
+        terms = finding.write_glossary(course, entries, folder)
+        finding.write_topics(course, folder)
+        contents.append(site.write_contents(written[n], folder, more, terms, guide=n == 0))
     return contents[0]
 
 

@@ -22,7 +22,18 @@ from . import errata, highlight, markdown, output, predict
 from .cells import FOLDER, Cell, Lesson, lesson_before, whats_new
 from .runner import Shown
 
-__all__ = ["PLAYGROUND", "Entry", "Written", "write_contents", "write_errata", "write_guide", "write_lesson"]
+__all__ = [
+    "PLAYGROUND",
+    "Entry",
+    "Written",
+    "page_name",
+    "searchable",
+    "write_contents",
+    "write_errata",
+    "write_guide",
+    "write_lesson",
+    "write_page",
+]
 
 Entry = dict[str, str]
 
@@ -81,11 +92,11 @@ def write_lesson(
     around = []
     for words, other in (("← {}", course[at - 1] if at else None), ("{} →", (*course, None)[at + 1])):
         if other is not None:
-            around.append(f'<a href="{_page(other)}">{html.escape(words.format(other.title))}</a>')
+            around.append(f'<a href="{page_name(other)}">{html.escape(words.format(other.title))}</a>')
     if live:
         body += f'\n<script type="application/json" id="live">{live}</script>'
     page = _fill("lesson.html", lesson.title, live=bool(live), BODY=body, AROUND=" ".join(around))
-    write_atomically(folder / _page(lesson), page)
+    write_atomically(folder / page_name(lesson), page)
     drawn = (
         of_cell.bundle.get("image/svg+xml", "")
         for cell, of_cell in zip(lesson.cells, shown, strict=True)
@@ -104,14 +115,17 @@ def _solutions(lesson: Lesson) -> set[int]:
     return found
 
 
-def write_contents(course: list[Written], folder: Path, more: Sequence[Entry] = (), *, guide: bool = True) -> Path:
+def write_contents(
+    course: list[Written], folder: Path, more: Sequence[Entry] = (), first: Sequence[Entry] = (), *, guide: bool = True
+) -> Path:
     """Write ``index.html``, with a map of the lessons and everything that can be searched; returns where it is.
 
-    ``more`` can be searched in addition to the lessons; ``guide`` says whether the teacher's guide is in the folder.
+    ``first`` and ``more`` can be searched in addition to the lessons, before and after them; ``guide`` says whether the
+    teacher's guide is in the folder.
     """
     stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
     supplements = "".join(_station(page) for page in course if page.lesson.is_supplement)
-    entries = [*(entry for page in course for entry in page.entries), *more]
+    entries = [*first, *(entry for page in course for entry in page.entries), *more]
     if supplements:
         supplements = f'<h2>Supplements</h2><ol class="map supplements">{supplements}</ol>'
     # The path leads to the GPT if its last lesson is there.
@@ -137,8 +151,7 @@ def write_guide(folder: Path) -> list[Entry]:
     sections = [
         f'<section class="prose" id="part-{i}">{markdown.to_html(part)}</section>' for i, part in enumerate(parts)
     ]
-    page = _fill("lesson.html", "The teacher's guide", BODY="\n".join(sections), AROUND="")
-    write_atomically(folder / "guide.html", page)
+    write_page(folder / "guide.html", "The teacher's guide", "\n".join(sections))
     return [
         {"at": f"guide.html#part-{i}", "title": "The teacher's guide", "text": markdown.plain(part)}
         for i, part in enumerate(parts)
@@ -157,12 +170,24 @@ def write_errata(folder: Path) -> list[Entry]:
         "<h2>Right as quoted</h2>",
         *(_erratum(f"row-{i}", row) for i, row in enumerate(right, len(wrong) + 1)),
     ]
-    page = _fill("lesson.html", "Errata", BODY=f'<div class="errata">{"".join(parts)}</div>', AROUND="")
-    write_atomically(folder / "errata.html", page)
+    write_page(folder / "errata.html", "Errata", f'<div class="errata">{"".join(parts)}</div>')
     return [
         {"at": f"errata.html#row-{i}", "title": "Figures often quoted", "text": f"{row.about} {row.quoted} {row.true}"}
         for i, row in enumerate([*wrong, *right], 1)
     ]
+
+
+def write_page(path: Path, title: str, body: str) -> None:
+    """Write a page of the course that is not a lesson."""
+    write_atomically(path, _fill("lesson.html", title, BODY=body, AROUND=""))
+
+
+def searchable(lesson: Lesson) -> list[Entry]:
+    """Return what can be searched in a lesson, without running it."""
+    writer = _Writer(lesson, FOLDER)
+    for i in range(len(lesson.cells)):
+        writer.cell(i, None)
+    return writer.entries
 
 
 def _erratum(name: str, row: errata.Row) -> str:
@@ -184,7 +209,7 @@ def _station(page: Written) -> str:
         source = base64.b64encode(page.preview[page.preview.index("<svg") :].encode()).decode()
         preview = f'<img src="data:image/svg+xml;base64,{source}" alt="">'
     return (
-        f'<li><a href="{_page(lesson)}"><span class="number" aria-hidden="true">{lesson.name}</span>'
+        f'<li><a href="{page_name(lesson)}"><span class="number" aria-hidden="true">{lesson.name}</span>'
         f'<span class="words"><span class="title">{html.escape(title)}</span>'
         f'<span class="question">{markdown.inline(lesson.question)}</span></span>{preview}</a></li>'
     )
@@ -253,7 +278,7 @@ class _Writer:
         return ends
 
     def _note(self, name: str, words: str) -> None:
-        at = f"{_page(self.lesson)}#{name}"
+        at = f"{page_name(self.lesson)}#{name}"
         title = self.lesson.title + (f": {markdown.plain(self._heading)}" if self._heading else "")
         self.entries.append({"at": at, "title": title, "text": words})
 
@@ -314,7 +339,8 @@ def _diff(diff: str) -> str:
     return f'<pre class="diff" tabindex="0">{chr(10).join(rows)}</pre>'
 
 
-def _page(lesson: Lesson) -> str:
+def page_name(lesson: Lesson) -> str:
+    """Return the file of a lesson's page."""
     return f"{lesson.path.stem}.html"
 
 

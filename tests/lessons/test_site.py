@@ -178,7 +178,7 @@ def test_search_results_lead_to_existing_places(course: Path) -> None:
     assert {entry["at"].partition("#")[0] for entry in entries(course)} == {*PAGES, "errata.html", "guide.html"}
     for entry in entries(course):
         page, _, name = entry["at"].partition("#")
-        assert f'id="{name}"' in (course / page).read_text(encoding="utf-8")
+        assert not name or f'id="{name}"' in (course / page).read_text(encoding="utf-8")
 
 
 def size(browser: Browser, width: int, height: int) -> None:
@@ -188,7 +188,9 @@ def size(browser: Browser, width: int, height: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(375, 700), (1920, 1080)])
-@pytest.mark.parametrize("name", ["index.html", "guide.html", "errata.html", *PAGES])
+@pytest.mark.parametrize(
+    "name", ["index.html", "guide.html", "errata.html", "glossary.html", "topics.html", "by_hand.html", *PAGES]
+)
 def test_it_opens_without_errors_requests_or_sideways_scrolling(
     browser: Browser, course: Path, name: str, width: int, height: int
 ) -> None:
