@@ -150,3 +150,38 @@ viz.plot(
 # formula solves, while the gradient works there unchanged. But the lesson about scale stays: it is why networks begin
 # with weights of a suitable size, why their layers are normalized (Lesson 9), and why Adam gives each weight its own
 # step size (Supplement 5).
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** What rent does the line say for 60 square meters with 2 rooms? By the formula, and by the weights that
+# the scaled descent has found.
+
+# %% tags=["solution"]
+flat = (60.0, 2.0, 1.0)
+by_formula = sum(w * x for w, x in zip(formula, flat, strict=True))
+by_descent = sum(w * x for w, x in zip((w1, w2, b), flat, strict=True))
+print(round(by_formula, 2), round(by_descent, 2))
+assert round(by_formula) == round(by_descent) == 735
+
+# %% [markdown]
+# **Exercise 2.** Instead of the rooms, take the area in square feet, which is 10.76 times that in square meters. What
+# becomes of the formula, and why? What would the descent do?
+
+# %% tags=["solution"]
+twice = [[area, 10.76 * area, 1.0] for area, _ in flats]
+feet = list(zip(*twice, strict=True))
+products = [[sum(p * q for p, q in zip(u, v, strict=True)) for v in feet] for u in feet]
+determinant = products[0][0] * products[1][1] - products[0][1] ** 2
+print(f"{determinant / (products[0][0] * products[1][1]):.0e}")  # 0 but for rounding: no single solution
+assert abs(determinant) < 1e-9 * products[0][0] * products[1][1]
+# The bottom of the bowl is a whole line of weights. The formula divides by 0; the descent stops somewhere on that line.
+
+# %% [markdown]
+# ## Summary
+#
+# - **Least squares:** the loss of a line is a bowl; the **normal equations** `XᵀX w = Xᵀy` find its bottom at once.
+# - One learning rate has to suit the steepest direction, and then the flat ones crawl.
+# - **Feature scaling** (standardization): minus the mean, divided by the standard deviation; all directions get equally
+#   steep.
+# - The formula ends with the line. The gradient goes on to every network.

@@ -188,3 +188,41 @@ viz.plot(reach, title="What an input hears, so many steps later", x="steps back"
 # as the residual stream of Lesson 9 is.) Attention (Lesson 8) takes one step from any position to any other.
 #
 # Next: Supplement 16 trains such cells, and lets them compete with attention.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** A picture of 28 × 28 and a kernel of 3 × 3: how many weights has the kernel, how many results does it
+# give, and how many weights would a layer have that gives as many results from all pixels, without biases?
+
+# %% tags=["solution"]
+results = (28 - 3 + 1) ** 2
+print(3 * 3, results, 28 * 28 * results)
+assert (results, 28 * 28 * results) == (676, 529_984)
+
+# %% [markdown]
+# **Exercise 2.** Which kernel of two weights turns the running total 1, 3, 6, 10 back into 2, 3, 4?
+
+# %% tags=["solution"]
+steps_of = convolve([1.0, 3.0, 6.0, 10.0], [Value(-1.0), Value(1.0)])
+print([step.data for step in steps_of])
+assert [step.data for step in steps_of] == [2.0, 3.0, 4.0]
+
+# %% [markdown]
+# **Exercise 3.** A cell with u = 0.9, inputs 0: how many steps back is less than a hundredth of the gradient left?
+
+# %% tags=["solution"]
+inputs = [Value(0.0) for _ in range(61)]
+Cell(1.0, 0.9, 0.0)(inputs).backward()
+left = [abs(x.grad) for x in reversed(inputs)]
+back = next(steps for steps, gradient in enumerate(left) if gradient < 0.01)
+print(back)
+assert back == math.ceil(math.log(0.01) / math.log(0.9)) == 44
+
+# %% [markdown]
+# ## Summary
+#
+# - **Convolution:** the same few weights at every place. It finds a pattern wherever it is, with few weights.
+# - **Recurrence:** the same few weights at every step, and a state that is passed on.
+# - Weights that are used often get a gradient from every use, and these add up.
+# - Through time a gradient is multiplied by u at each step: below 1 it **vanishes**, above 1 it **explodes**.

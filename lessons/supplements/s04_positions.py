@@ -158,3 +158,32 @@ viz.draw(goal)
 # i + d/2, which is the same in another order), and the preset `base` uses it. Learned vectors know nothing about
 # position 65 if they were trained on 64; rotations are defined everywhere, though a model is less reliable beyond the
 # positions it was trained on.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** A vector of 4 has two hands. After how many positions has each of them gone around once?
+
+# %% tags=["solution"]
+rounds = [2 * math.pi / angle for angle in angles(1, 4)]
+print([round(r, 1) for r in rounds])
+assert [round(r, 1) for r in rounds] == [6.3, 628.3]
+
+# %% [markdown]
+# **Exercise 2.** Turn a key by its position, and the query not at all. Does the score still depend on the distance
+# alone?
+
+# %% tags=["solution"]
+half_turned = [F.dot(query, turn(key, t)).data for t in (0, 5)]
+also_five = [F.dot(turn(query, t + 5), turn(key, t)).data for t in (0, 5)]
+print([round(s, 3) for s in half_turned], [round(s, 3) for s in also_five])
+assert abs(half_turned[0] - half_turned[1]) > 0.01  # no: it depends on where the key is
+assert abs(also_five[0] - also_five[1]) < 1e-9
+
+# %% [markdown]
+# ## Summary
+#
+# - Attention without **positional encoding** sees a heap.
+# - **Sinusoids** are added to the vectors: fast and slow hands, as on a clock. Their products depend on the distance.
+# - **Rotary positions (RoPE)** turn query and key instead; every score depends on the distance alone.
+# - A rotation changes no length, neither forward nor backward.

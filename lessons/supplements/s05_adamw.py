@@ -196,3 +196,46 @@ assert 7_000_000_000 * 2 * 4 == 56_000_000_000
 # %% [markdown]
 # 56 GB: twice the weights themselves, and the gradients come on top. Supplement 6 shows how to train a large model with
 # hardly any of it.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** The gradient is 2 in the first step and −2 in the second. How long is the second step, in units of lr?
+
+# %% tags=["solution"]
+m, v = 0.0, 0.0
+for t, g in ((1, 2.0), (2, -2.0)):
+    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    step_length = m / (1 - beta1**t) / math.sqrt(v / (1 - beta2**t))
+
+print(round(step_length, 4))  # short, and back: the two gradients nearly cancel
+assert round(step_length, 4) == round((0.9 * 0.1 * 2 - 0.1 * 2) / 0.19 / 2, 4) == -0.0526
+
+# %% [markdown]
+# **Exercise 2.** The gradients of one parameter are all a thousand times as large as those of another, otherwise the
+# same. What does Adam do with them, and what does plain descent do?
+
+# %% tags=["solution"]
+ends = {}
+for name, optimizer_of in (("Adam", lambda p: Adam([p], lr=0.1)), ("descent", lambda p: SGD([p], lr=0.1))):
+    for scale in (0.001, 1.0):
+        p = Value(1.0)
+        optimizer = optimizer_of(p)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (scale * p).backward()
+            optimizer.step()
+        ends[name, scale] = 1 - p.data
+
+print({key: round(moved, 4) for key, moved in ends.items()})
+assert abs(ends["Adam", 0.001] - ends["Adam", 1.0]) < 1e-4  # the same steps
+assert math.isclose(ends["descent", 1.0], 1000 * ends["descent", 0.001], rel_tol=1e-6)
+
+# %% [markdown]
+# ## Summary
+#
+# - **Adam** keeps a mean of the gradient (m) and of its square (v); a step is about lr long, whatever the gradient's
+#   unit.
+# - **Bias correction** (the hats) undoes the zeros at the start.
+# - **Weight decay** in the loss is divided away; **decoupled** (AdamW) it reaches every weight equally.
+# - It costs two more numbers for each parameter.

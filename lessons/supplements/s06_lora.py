@@ -250,3 +250,35 @@ assert not any(isinstance(part, LoRA) for _, part in model.named_modules())
 assert 4096 * 4096 / (2 * 2 * 4096) == 1024
 assert round(7e9 / 1024 * 2 * 4 / 1e6) == 55
 assert 12_288 * 12_288 / (2 * 2 * 12_288) == 3072
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** At which rank does LoRA have as many numbers as the table of 32 × 32 itself?
+
+# %% tags=["solution"]
+rank = next(r for r in range(1, 100) if r * (32 + 32) >= 32 * 32)
+print(rank)
+assert rank == 16  # half of the width: beyond it nothing is saved
+
+# %% [markdown]
+# **Exercise 2.** B begins with zeros and A at random. What would happen the other way round, and if both were 0?
+
+# %% tags=["solution"]
+moved = {}
+for start_a, start_b in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
+    part_a, part_b = Value(start_a), Value(start_b)
+    (part_b * (part_a * 2.0)).backward()
+    moved[start_a, start_b] = (part_a.grad, part_b.grad)
+
+print(moved)
+assert moved == {(1.0, 0.0): (0.0, 2.0), (0.0, 1.0): (2.0, 0.0), (0.0, 0.0): (0.0, 0.0)}
+# The other way round works, too: only one of the two must not be 0. With both at 0 nothing ever moves.
+
+# %% [markdown]
+# ## Summary
+#
+# - **LoRA:** W stays frozen; the change is a product of two small tables, B·A, of low **rank**.
+# - Less than a tenth of the numbers learn here, in large models a thousandth; the optimizer needs as little.
+# - Switched off, the old model is back, exactly. **Merged**, it costs no time.
+# - Fine-tuning on one style alone can spoil another.

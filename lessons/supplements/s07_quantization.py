@@ -212,3 +212,30 @@ viz.plot(curves, title="What rounding costs", x="bits per weight", y="loss added
 assert 7e9 * 32 / 8 == 28e9
 assert 7e9 * 4 / 8 == 3.5e9
 assert len(model.parameters()) == 14_528
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** Round the row 0.9, −0.3, 0.1 to 3 bits by hand: the scale, the levels, the numbers that come out.
+
+# %% tags=["solution"]
+levels, scale = quantized([0.9, -0.3, 0.1], 3)
+print(levels, round(scale, 2), [round(level * scale, 2) for level in levels])
+assert (levels, round(scale, 2)) == ([3, -1, 0], 0.3)
+
+# %% [markdown]
+# **Exercise 2.** Four bits, and a scale of 16 bits for each group of 32 weights: how many bits does a weight take? How
+# large is a model of 7 billion?
+
+# %% tags=["solution"]
+bits = 4 + 16 / 32
+print(bits, f"{7e9 * bits / 8 / 1e9:.2f} GB")
+assert bits == 4.5
+assert round(7e9 * bits / 8 / 1e9, 2) == 3.94
+
+# %% [markdown]
+# ## Summary
+#
+# - **Quantization:** a scale for each row, and a small whole number for each weight. The error is at most half a step.
+# - Eight bits are free here, four cost little, two destroy the model.
+# - An **outlier** widens the step for all that share its scale; so scales are for rows or small groups.

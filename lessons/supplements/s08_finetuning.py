@@ -311,3 +311,36 @@ assert 0.35 < sum(kl) / len(kl) < math.log(2) + 0.05
 # ln 2 = 0.69, and our model has gone most of that way. A probability of one half can only double, so the reward of the
 # chosen answer stops near β · ln 2 = 0.35, while that of the rejected one can fall forever. β sets the price of leaving
 # the reference.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** The loss of DPO is −log σ(β · d), where d says how much more the chosen answer has gained than the
+# rejected one. What is it at d = 0, and what is its slope in d there, with β = 0.5?
+
+# %% tags=["solution"]
+d = Value(0.0, label="d")
+at_start = -(0.5 * d).sigmoid().log()
+at_start.backward()
+print(round(at_start.data, 4), d.grad)
+assert math.isclose(at_start.data, math.log(2))
+assert math.isclose(d.grad, -0.25)
+
+# %% [markdown]
+# **Exercise 2.** The chosen answer becomes half as likely, the rejected one a hundred times less likely. Is the loss of
+# DPO content? (β = 1.)
+
+# %% tags=["solution"]
+difference = math.log(1 / 2) - math.log(1 / 100)
+content = -math.log(1 / (1 + math.exp(-difference)))
+print(round(content, 3))
+assert content < 0.03 < math.log(2)  # yes: it sees the difference alone. That is why it needs an anchor.
+
+# %% [markdown]
+# ## Summary
+#
+# - **Pre-training** on text knows much and answers nothing; **supervised fine-tuning (SFT)** on questions with answers
+#   teaches the form.
+# - **DPO** learns from pairs of a better and a worse answer; it sees only their difference.
+# - Alone it destroys what it knew; an **anchor** on the chosen answers keeps it.
+# - The distance from the reference is measured in nats (**KL divergence**).

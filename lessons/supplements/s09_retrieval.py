@@ -222,3 +222,31 @@ assert "(Lesson " in answer("Who won the football match?")
 # %% [markdown]
 # It always finds *something*: the nearest is the nearest, however far away. To say "I do not know" is a separate task.
 # And what was found is only as good as the library. But there is a source, and you can look it up.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1.** The dot product of (1, 2) and (2, 4), and their cosine similarity? And that of (1, 2) and (−2, 1)?
+
+# %% tags=["solution"]
+u, v, w = np.array([1.0, 2.0]), np.array([2.0, 4.0]), np.array([-2.0, 1.0])
+cosines = [float(u @ other / np.linalg.norm(u) / np.linalg.norm(other)) for other in (v, w)]
+print(u @ v, [round(c, 6) + 0.0 for c in cosines])
+assert u @ v == 10
+assert np.allclose(cosines, [1, 0])
+
+# %% [markdown]
+# **Exercise 2.** A library of a million paragraphs with 300 numbers each: how many multiplications does one question
+# take, if every paragraph is compared?
+
+# %% tags=["solution"]
+print(f"{1_000_000 * 300:,}")  # so large libraries compare only with what is likely to be near
+assert 1_000_000 * 300 == 300_000_000
+
+# %% [markdown]
+# ## Summary
+#
+# - Words that occur in the same company get similar vectors; a paragraph gets the mean of its words.
+# - **Cosine similarity** compares directions, so that long texts have no advantage.
+# - **Retrieval-augmented generation (RAG):** find first, then answer from what was found, with the source.
+# - It always finds something; that it is the right thing must be checked.

@@ -69,6 +69,18 @@ def test_it_has_the_required_parts(lesson: Lesson) -> None:
 
 
 @each_lesson
+def test_it_ends_in_exercises_with_solutions_and_a_summary(lesson: Lesson) -> None:
+    sources = [cell.source for cell in lesson.cells]
+    [summary] = [i for i, source in enumerate(sources) if source.startswith("## Summary")]
+    exercises = [i for i, source in enumerate(sources) if "**Exercise " in source]
+    assert len(exercises) >= 2
+    assert max(exercises) < summary
+    for i in exercises:
+        assert "solution" in lesson.cells[i + 1].tags, f"line {lesson.cells[i].line} has no solution"
+    assert any("assert" in sources[i + 1] or "assert" in sources[i + 2] for i in exercises)
+
+
+@each_lesson
 def test_key_lines_are_whole_statements(lesson: Lesson) -> None:
     for cell in lesson.cells:
         for number, line, _ in cell.keys:
