@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,22 @@ from typing import Any
 
 import viz
 from tinygrad_edu import Value, collector_paused, compiler
-from tinygrad_edu.files import remove_leftovers
+from tinygrad_edu.files import remove_leftovers, write_atomically
 from viz.charts.attention import Attention, AttentionMap
 from viz.graph.regions import shared
-from viz.pages.report_page import Section, door, folded, picture, report_page, table, warning, words, written
+from viz.pages.report_page import (
+    Section,
+    door,
+    folded,
+    look_for,
+    picture,
+    report_page,
+    table,
+    warning,
+    with_hint,
+    words,
+    written,
+)
 from viz.pages.timemachine import Frame, spread
 from viz.style import visible
 
@@ -172,6 +185,9 @@ def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> 
                 raise
             except Exception as error:  # whatever it is: hours of training must not end with the error of a picture
                 parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
+            else:
+                parts = [look_for(LOOK_FOR[name]), *parts]
+                _hint(subject, name, parts)
             sections.append(Section(name, title, parts))
         page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
         return Path(page.save(subject.folder / PAGE))
@@ -399,6 +415,35 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Subject], list[str]]]] = (
     ("explorer", "The graph to walk through", _explorer),
     ("program", "The compiled program", _program),
 )
+
+
+#: By section, what to see in it: the end of a sentence that begins with "Look for".
+LOOK_FOR = {
+    "run": "the number of parameters, how often the text was read, and the loss on text that was never trained on.",
+    "loss": "the steps at which the curve crosses a horizontal line, and whether the validation loss rises again: "
+    "then the model learns its text by heart.",
+    "samples": "what comes first: the frequent letters, then the lengths of words, then words, then who speaks.",
+    "playground": "a text that surprises the model, and a head without which the loss rises most.",
+    "time-machine": "the step at which a bar becomes long: from there on the model knows that character.",
+    "next": "how the bars become fewer from row to row: each filter leaves only likelier characters.",
+    "attention": "diagonals and columns: a diagonal looks a fixed distance back, a column always at one place.",
+    "embeddings": "neighbors: vowels, capitals and marks lie in groups that nobody told the model about.",
+    "weights": "tables that are much wider than at the start, and gradients that are all near 0: those learn nothing.",
+    "flow": "bars of one length from top to bottom: a ladder that shrinks downward means that the first layers learn "
+    "little.",
+    "flow-over-time": "lines that stay apart or drop: a table whose gradient vanishes has stopped learning.",
+    "graph": "the residual stream, from the characters to the loss: every block reads from it and adds to it.",
+    "explorer": "one weight: open boxes down to it, and follow its two numbers, value and gradient, to the loss.",
+    "program": "how few instructions are left: thousands of multiplications have become one matrix product.",
+}
+
+
+def _hint(subject: Subject, name: str, parts: Sequence[str]) -> None:
+    """Say what to look for on the separate pages of a section, too; the playground has tasks of its own."""
+    for file in dict.fromkeys(re.findall(r'href="([\w-]+\.html)"', "".join(parts))):
+        path = subject.folder / file
+        if file != "playground.html" and path.is_file():
+            write_atomically(path, with_hint(path.read_text(encoding="utf-8"), LOOK_FOR[name]))
 
 
 def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:

@@ -55,6 +55,18 @@ def words(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
+def look_for(text: str, indent: str = "0") -> str:
+    """A paragraph that says what to see in what follows; ``text`` ends the sentence "Look for …"."""
+    margin = f"margin: .3em 1em .3em {indent}"
+    return f'<p class="look" style="{margin}"><strong>Look for</strong> {html.escape(text)}</p>'
+
+
+def with_hint(page: str, text: str) -> str:
+    """Put :func:`look_for` below the header of a finished page."""
+    top, header, rest = page.partition("</header>")
+    return f"{top}{header}{look_for(text, '1em')}{rest}" if header else page
+
+
 def warning(text: str) -> str:
     """Make a paragraph that says what is missing."""
     return f'<p class="missing">{html.escape(text)}</p>'
