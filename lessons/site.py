@@ -59,6 +59,7 @@ PLAYGROUND = "play.html"
 _PLAY = re.compile(
     rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
 )
+_WORDS, _LINES = 150, 8  # that are read, and typed, in a minute
 _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
 
 
@@ -86,6 +87,7 @@ def write_lesson(
     cells = [writer.cell(i, shown[i]) for i in range(len(lesson.cells)) if i not in left_out]
     body = "\n".join(cells) + writer.unfold()
     diff = whats_new(lesson, lesson_before(lesson))
+    headings = [*writer.headings, *[("new", "What is new")] * bool(diff)]
     if diff:
         body += f'\n<section class="prose" id="new"><h2>What is new</h2>{_diff(diff)}</section>'
     at = course.index(lesson)
@@ -95,7 +97,14 @@ def write_lesson(
             around.append(f'<a href="{page_name(other)}">{html.escape(words.format(other.title))}</a>')
     if live:
         body += f'\n<script type="application/json" id="live">{live}</script>'
-    page = _fill("lesson.html", lesson.title, live=bool(live), BODY=body, AROUND=" ".join(around))
+    page = _fill(
+        "lesson.html",
+        lesson.title,
+        live=bool(live),
+        CONTENTS=_contents(lesson, headings),
+        BODY=body,
+        AROUND=" ".join(around),
+    )
     write_atomically(folder / page_name(lesson), page)
     drawn = (
         of_cell.bundle.get("image/svg+xml", "")
@@ -104,6 +113,20 @@ def write_lesson(
     )
     preview = next((svg for svg in drawn if 0 < len(svg) <= _LARGEST_PREVIEW), "")
     return Written(lesson, writer.entries, preview)
+
+
+def _contents(lesson: Lesson, headings: Sequence[tuple[str, str]]) -> str:
+    """Return the list of the parts of a lesson, with the time that it takes."""
+    words = sum(len(cell.source.split()) for cell in lesson.cells if not cell.is_code)
+    lines = sum(
+        cell.shown.count("\n") + 1 for cell in lesson.cells if cell.is_code and not cell.tags & {"check", "solution"}
+    )
+    minutes = 5 * max(1, round((words / _WORDS + lines / _LINES) / 5))
+    links = "".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>' for name, title in headings)
+    return (
+        '<details class="contents"><summary>Contents<span id="here"></span></summary>'
+        f"<p>about {minutes} minutes to read and type</p><ol>{links}</ol></details>\n"
+    )
 
 
 def _solutions(lesson: Lesson) -> set[int]:
@@ -221,6 +244,7 @@ class _Writer:
     def __init__(self, lesson: Lesson, folder: Path) -> None:
         self.lesson, self.folder = lesson, folder
         self.entries: list[Entry] = []
+        self.headings: list[tuple[str, str]] = []  # the name in links, and the words
         self._heading = ""
         self._asked = self._folds = 0  # predictions so far, and those that hide what comes now
 
@@ -250,6 +274,8 @@ class _Writer:
         if source.startswith("#"):
             ends = self.unfold()
             self._heading = source.split("\n")[0].lstrip("# ") if i else self._heading
+            if source.startswith("## "):
+                self.headings.append((name, markdown.plain(self._heading)))
         self._note(name, markdown.plain(source))
         words = markdown.to_html(source)
         if predict.MARK in source:
@@ -349,8 +375,13 @@ def _fill(template: str, title: str, *, live: bool = False, **parts: str) -> str
         return "".join((FOLDER / "pages" / name).read_text(encoding="utf-8") for name in names)
 
     frames = "; frame-src 'self'" if template == "lesson.html" else ""
-    top = head(title, read("site.css", *["live.css"] * live), frames + "; worker-src 'self'" * live)
+    top = head(title, read("site.css", "contents.css", *["live.css"] * live), frames + "; worker-src 'self'" * live)
     return fill(
         read(template),
-        {**parts, "HEAD": top, "SCRIPT": read("site.js", *["live.js"] * live), "PREDICT": read("predict.js")},
+        {
+            **parts,
+            "HEAD": top,
+            "SCRIPT": read("site.js", "contents.js", *["live.js"] * live),
+            "PREDICT": read("predict.js"),
+        },
     )

@@ -380,3 +380,27 @@ def test_the_archive_for_the_class_has_no_guide_and_no_solutions(tmp_path: Path)
     assert "guide.html" not in for_all
     assert {"course/index.html", "course/01_expression.html", "course/play.html"} <= {*pages["course"]}
     assert main(["archive", str(tmp_path / "course.tar")]) == 2
+
+
+def test_the_contents_say_where_the_reader_is(browser: Browser, course: Path) -> None:
+    size(browser, 1280, 720)
+    browser.open((course / "03_neuron.html").as_uri())
+    current = "document.querySelector('.contents a[aria-current]')?.textContent"
+    assert browser.evaluate("document.querySelector('.contents').open") is True
+    assert browser.evaluate(f"{current} ?? ''") == ""
+    headings = browser.evaluate("[...document.querySelectorAll('main h2')].map(heading => heading.textContent)")
+    assert browser.evaluate("[...document.querySelectorAll('.contents a')].map(a => a.textContent)") == headings
+    assert re.search(r"about \d+ minutes", browser.evaluate("document.querySelector('.contents p').textContent"))
+    for heading in (2, 0):
+        browser.evaluate(f"document.querySelectorAll('main h2')[{heading}].scrollIntoView()")
+        browser.wait_for(f"{current} === {headings[heading]!r}")
+    browser.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    browser.wait_for(f"{current} === {headings[-1]!r} && document.getElementById('progress').offsetWidth > 1200")
+    assert browser.evaluate("document.querySelector('.contents').getBoundingClientRect().top > 0")  # it stays
+    size(browser, 375, 700)
+    browser.wait_for("!document.querySelector('.contents').open")  # folded on a phone
+    browser.evaluate("document.querySelector('.contents summary').click()")
+    browser.evaluate("document.querySelectorAll('.contents a')[1].click()")
+    browser.wait_for(f"{current} === {headings[1]!r} && !document.querySelector('.contents').open")
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.console == []
