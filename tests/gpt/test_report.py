@@ -78,6 +78,18 @@ def test_every_section_is_made_and_every_link_has_a_target(trained: Path) -> Non
     assert len(page.ids) == len(set(page.ids)), "a name that occurs twice"
 
 
+def test_every_section_and_every_page_says_what_to_look_for(trained: Path) -> None:
+    assert list(report.LOOK_FOR) == NAMES
+    look = "<strong>Look for</strong>"
+    for path in (trained / "report").iterdir():
+        content = path.read_text(encoding="utf-8")
+        if path.name == "index.html":
+            assert content.count(look) == len(NAMES)
+        elif path.name != "playground.html":  # that has tasks
+            assert content.count(look) == 1, path.name
+            assert content.index("</header>") < content.index(look)
+
+
 def test_it_shows_the_settings_and_results_of_the_run(trained: Path) -> None:
     content = (trained / "report" / "index.html").read_text(encoding="utf-8")
     model, config, _, _ = checkpoint.load_model(trained)

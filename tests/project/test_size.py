@@ -12,11 +12,11 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 BUDGET = {
     "tinygrad_edu": 4_335,  # without the compiler
     "tinygrad_edu/compiler": 12_900,
-    "gpt": 11_250,  # weights of large models in 8 bits, for a page of any preset
+    "gpt": 11_300,  # weights of large models in 8 bits, for a page of any preset
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 10_100,  # with predictions that are judged, the playground, and cells that run in the browser
-    "lessons/supplements": 8_399,
+    "lessons/supplements": 8_700,
 }
 
 
