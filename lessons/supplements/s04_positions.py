@@ -187,3 +187,5 @@ assert abs(also_five[0] - also_five[1]) < 1e-9
 # - **Sinusoids** are added to the vectors: fast and slow hands, as on a clock. Their products depend on the distance.
 # - **Rotary positions (RoPE)** turn query and key instead; every score depends on the distance alone.
 # - A rotation changes no length, neither forward nor backward.
+#
+# Next: how far beyond its training such a model reads, and what helps, in Supplement 25.

@@ -344,3 +344,5 @@ assert content < 0.03 < math.log(2)  # yes: it sees the difference alone. That i
 # - **DPO** learns from pairs of a better and a worse answer; it sees only their difference.
 # - Alone it destroys what it knew; an **anchor** on the chosen answers keeps it.
 # - The distance from the reference is measured in nats (**KL divergence**).
+#
+# Next: several answers, a reward model and PPO instead of pairs, in Supplement 21.

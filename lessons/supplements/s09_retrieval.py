@@ -250,3 +250,5 @@ assert 1_000_000 * 300 == 300_000_000
 # - **Cosine similarity** compares directions, so that long texts have no advantage.
 # - **Retrieval-augmented generation (RAG):** find first, then answer from what was found, with the source.
 # - It always finds something; that it is the right thing must be checked.
+#
+# Next: a small model that reads what was found, in Supplement 23.

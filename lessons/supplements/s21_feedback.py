@@ -239,7 +239,8 @@ print(f"{len(comparisons)} comparisons, such as", *[[answer_in(row) for row in p
 # %% [markdown]
 # The ranking says which is better, not by how much. The **reward model** gives each answer a number r, so that
 #
-#     probability that the first is preferred = σ( r(first) − r(second) )      loss = −log of it
+#     probability that the first is preferred = σ( r(first) − r(second) )
+#     loss = −log of that probability
 #
 # (Bradley and Terry 1952, for players of games: the same formula ranks chess players.) It is a classifier whose score
 # is a difference.

@@ -174,7 +174,7 @@ viz.plot(
 #
 # ## How does it do that?
 #
-# Look at both layers, at the text `C2 A0 C2 B1 A`. The dark squares say where each position looks.
+# Look at both layers, 0 and 1, at the text `C2 A0 C2 B1 A`. The dark squares say where each position looks.
 
 # %%
 example = written([2, 0, 2, 1, 0], [2, 0, 2, 1, 0])[:-1]
@@ -186,8 +186,8 @@ seen = viz.attention(calls, names)
 seen
 
 # %% [markdown]
-# The last row is the second `A`. Over many texts: how much attention goes from a number to the letter just before it
-# (first layer), and from a letter to the numbers that stood behind *the same letter* (second layer)?
+# The last row is the second `A`. Over eight texts: how much attention goes from a number to the letter just before it
+# (layer 0), and from a letter to the numbers that stood behind *the same letter* (layer 1)?
 
 # %%
 one_back, same_letter = [], []
@@ -204,7 +204,7 @@ for _ in range(8):
             same_letter.append(sum(second[2 * k][2 * i + 1] for i in range(k) if letters[i] == letter))
 
 on_before, on_same = sum(one_back) / len(one_back), sum(same_letter) / len(same_letter)
-print(f"first layer, on the letter before: {on_before:.0%}; second layer, on numbers of the same letter: {on_same:.0%}")
+print(f"layer 0, on the letter before: {on_before:.0%}; layer 1, on numbers of the same letter: {on_same:.0%}")
 
 # %% tags=["check"]
 assert on_before > 0.6
@@ -213,8 +213,8 @@ assert on_same > 0.6
 # %% [markdown]
 # So that is the mechanism, an **induction head** (Olsson et al. 2022), in two steps:
 #
-# 1. *First layer:* every number looks one position back, and writes into its row which letter stood before it.
-# 2. *Second layer:* a letter asks: who stands behind a letter like me? It finds that number, and copies it.
+# 1. *Layer 0:* every number looks one position back, and writes into its row which letter stood before it.
+# 2. *Layer 1:* a letter asks: who stands behind a letter like me? It finds that number, and copies it.
 #
 # One layer cannot do it. There, the key of a number says what the number is and where it stands, not what stood
 # before it; and the letters have keys that fit, but they do not know their number. Two steps need two layers. In
@@ -227,7 +227,9 @@ assert on_same > 0.6
 # gives, with its carry, as we do at school:
 #
 #     583+467=1050
-#     583+467=10 15 10 1050     (3+7 = 10; 8+6+1 = 15; 5+4+1 = 10; without the spaces)
+#     583+467=10 15 10 1050      (it is written without spaces)
+#
+# The columns are 3+7 = 10, then 8+6+1 = 15, then 5+4+1 = 10.
 #
 # **Predict.** What are the three columns of 265 + 178?
 #

@@ -112,15 +112,11 @@ def read(prompts):
 
 def right(chunks):
     said = read([prompt(chunk, *asked) for chunk, asked in zip(chunks, questions, strict=True)])
-    return (
-        sum(
-            word == truth[name][4 if kind == "where" else 2] for word, (kind, name) in zip(said, questions, strict=True)
-        )
-        / 32
-    )
+    wanted = [truth[name][4 if kind == "where" else 2] for kind, name in questions]
+    return sum(a == b for a, b in zip(said, wanted, strict=True)) / len(questions)
 
 
-print(" ".join(pages[0]))
+print(" ".join(pages[0][:16]), "...")
 
 # %% [markdown]
 # **Predict.** First with the book closed: the prompt has six dots and the question. How many of the 32 answers are
@@ -239,11 +235,11 @@ class SmallWorld:
     def __init__(self, vectors, links=6):
         self.vectors, self.neighbors, self.compared = vectors, [set() for _ in vectors], 0
         for i in range(1, len(vectors)):
-            for _, j in self.search(vectors[i], wide=12, among=i)[:links]:
+            for _, j in self.search(vectors[i], wide=12)[:links]:
                 self.neighbors[i].add(j)
                 self.neighbors[j].add(i)
 
-    def search(self, wanted, wide, among=None):
+    def search(self, wanted, wide):
         """The nearest that a walk finds; `wide` is how many candidates it keeps."""
         first = float(self.vectors[0] @ wanted)
         seen, todo, best = {0}, [(-first, 0)], [(first, 0)]
@@ -428,7 +424,8 @@ assert honest == 2
 
 # %% [markdown]
 # A model with some ten thousand weights, one block, and no idea of addition gives right sums about people it has
-# never heard of. It only has to know *what to ask for*, and to copy. Without the tools it invents.
+# never heard of. It only has to know *what to ask for*, and to copy. Without the tools it has nothing to
+# copy, and ends with *unknown* or with something wrong.
 #
 # Large assistants work in the same way (Toolformer, Schick et al. 2023; ReAct, Yao et al. 2022), with search engines,
 # programs and files as tools. Two things to remember: the words of a tool come into the prompt like any other words,

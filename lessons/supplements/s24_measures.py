@@ -36,7 +36,9 @@ FAST = globals().get("FAST", False)
 # **Accuracy** is the share of right answers. **Precision:** of those it calls ill, how many are? **Recall:** of the
 # ill, how many does it find? **F1** joins the last two, so that it is low if either is low:
 #
-#     precision = TP / (TP + FP)    recall = TP / (TP + FN)    F1 = 2 · precision · recall / (precision + recall)
+#     precision = TP / (TP + FP)
+#     recall = TP / (TP + FN)
+#     F1 = 2 · precision · recall / (precision + recall)
 #
 # **Predict.** What are these four numbers?
 #
@@ -145,7 +147,8 @@ viz.plot(
 # %%
 best = max(thresholds, key=lambda t: table[t][3])
 for threshold in (0.1, 0.2, 0.5, 0.8):
-    print(f"threshold {threshold}: " + ", ".join(f"{x:.2f}" for x in table[threshold]))
+    row = zip(("accuracy", "precision", "recall", "F1"), table[threshold], strict=True)
+    print(f"threshold {threshold}: " + ", ".join(f"{name} {x:.2f}" for name, x in row))
 print(
     f"best F1 at {best}: {table[best][3]:.2f}; accuracy of saying no to all: {1 - sum(i for _, i in others) / 2000:.2f}"
 )
@@ -262,7 +265,7 @@ E, A, alpha = power_law(by_size)
 print(f"loss = {E:.2f} + {A:.1f} / N^{alpha:.2f}")
 
 # %%
-law = [(n, E + A / n**alpha) for n in (100, 200, 500, 1000, 2000, 5000, 10000, 20000)]
+law = [(n, E + A / n**alpha) for n in (100 * 2 ** (i / 4) for i in range(31))]
 viz.plot(
     {"the law": [(math.log10(n), loss) for n, loss in law]},
     points={"trained": [(math.log10(n), loss) for n, loss in by_size]},

@@ -426,16 +426,18 @@ print("  ".join(f"{loss:.2f}" for loss in beyond["as trained"]))
 assert beyond["as trained"][-1] > beyond["as trained"][1] + 0.4
 
 # %% [markdown]
-# From position 17 on it meets distances that it has never seen. The fast hands have gone round many times, and all
-# their angles are familiar. The slow ones have moved only a little in 16 positions, and now stand where they never
+# From position 17 on it meets distances that it has never seen. The fastest hand has gone round more than twice, and
+# all its angles are familiar. The slow ones have moved only a little in 16 positions, and now stand where they never
 # were. Two remedies, both without training:
 #
 # - **Position interpolation** (Chen et al. 2023): divide all positions by 3. No hand leaves what it knows; but
 #   neighbors, which used to be one step apart, are now a third of a step apart, and the fast hands knew that well.
 # - **NTK-aware scaling** (named for a theory; found by a user of a forum in 2023): leave the fastest hand, slow the
-#   slowest one down by 3, those between by something between. Only the base changes:
+#   slowest one down by 3, those between by something between.
 #
-#     base′ = base · s^(d / (d − 2))      s = 3, d = 8 numbers per head
+# Only the base of the angles changes. With d numbers per head (here 8) and s times the length (here 3):
+#
+#     base′ = base · s^(d / (d − 2))
 #
 # **Predict.** What is the new base? The slowest of the four hands moved by base^(−6/8) = 0.001 per position. What is
 # it now, times 1,000?
