@@ -145,8 +145,17 @@ print(f"dL/dw = {line.w.grad:.2f}, dL/db = {line.b.grad:.2f}")
 assert abs(line.w.grad - (-43.76)) < 1e-9
 assert abs(line.b.grad - (-11.96)) < 1e-9
 
+# %% [markdown]
+# `record_calls` has noted which part of the program computed which number. Given these notes, a drawing can fold parts
+# into boxes; `budget=40` allows at most 40 boxes.
+
 # %%
 viz.draw(loss, calls=calls, budget=40)
+
+# %% [markdown]
+# `viz.flow` leaves out the graph and draws one mark for each parameter or module: how large the gradient is that
+# arrives there. Each line of its scale is ten times the one before. With two parameters there is little to see yet;
+# with many layers it will tell which of them learn.
 
 # %%
 viz.flow(loss, calls=calls)

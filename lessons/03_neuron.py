@@ -97,6 +97,7 @@ viz.draw(o)
 # %% [markdown]
 # `w2` gets 0: its adviser said nothing, so it cannot be blamed. In a product each factor's gradient is the *other
 # factor*. Remember that; it is why inputs that are always 0 never teach their weights anything.
+# In the chart of the gradients this is a share: half of `w`, one weight of two, gets exactly 0.
 
 # %%
 viz.flow(o, calls=calls)

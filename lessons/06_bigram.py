@@ -271,7 +271,8 @@ print("colder:", *(write(rng, temperature=0.5) for _ in range(10)))
 
 # %% tags=["check"]
 assert len(written) == 10 and set("".join(written)) <= set(alphabet)
-mean_length = sum(len(write(rng)) for _ in range(50 if FAST else 400)) / (50 if FAST else 400)
+count = 50 if FAST else 400
+mean_length = sum(len(write(rng)) for _ in range(count)) / count
 assert 4 < mean_length < 8
 
 # %% [markdown]

@@ -194,9 +194,8 @@ loss.backward()
 print(f"{len(topological_order(loss)):,} Values, loss {loss.data:.4f}")
 
 # %% tags=["check"]
-scalar_loss = loss.data
 scalar_gradient = [parameter.grad for parameter in model.parameters()]
-assert abs(scalar_loss - math.log(len(alphabet))) < 0.15
+assert abs(loss.data - math.log(len(alphabet))) < 0.15
 assert len(topological_order(loss)) > 100_000
 
 # %%
@@ -235,10 +234,10 @@ viz.explore(loss, calls=calls, tokens=[text[here + i] for i in range(8)], title=
 small = jit(model.loss, dtype="float64")
 small_loss = small.value_and_grad([eight], [next_eight])
 print(small.summary())
-print(f"scalars {scalar_loss:.12f}, arrays {small_loss:.12f}")
+print(f"scalars {loss.data:.12f}, arrays {small_loss:.12f}")
 
 # %% tags=["check"]
-assert abs(small_loss - scalar_loss) < 1e-12
+assert abs(small_loss - loss.data) < 1e-12
 assert max(abs(a - b) for a, b in zip(small.parameters.gradient, scalar_gradient, strict=True)) < 1e-12
 assert small.stats().instructions < 100
 assert small.stats().scalar_operations > 50_000
@@ -261,8 +260,9 @@ baselines = ngram.baselines(training, validation, len(alphabet))
 for baseline in baselines:
     print(f"{baseline.name:8} {baseline.loss:.3f}  perplexity {math.exp(baseline.loss):5.1f}  knows {baseline.counts}")
 
-# %% tags=["check"]
 losses_of = {baseline.name: baseline.loss for baseline in baselines}
+
+# %% tags=["check"]
 assert losses_of["uniform"] == math.log(len(alphabet))
 assert losses_of["uniform"] > losses_of["unigram"] > losses_of["bigram"]
 if len(text) > 1_000_000:  # the nine plays
@@ -385,8 +385,7 @@ for step, sample in samples.items():
 # %% tags=["check"]
 pairs = {text[i : i + 2] for i in range(len(text) - 1)}
 known = [sum(sample[i : i + 2] in pairs for i in range(8, 107)) / 99 for sample in samples.values()]
-print([round(share, 2) for share in known])  # of the pairs of characters in a sample: how many the text has, too
-assert known[0] < 0.7
+assert known[0] < 0.7  # of the pairs of characters in a sample: how many the text has, too
 assert known[-1] > 0.9
 
 # %% [markdown]

@@ -22,6 +22,7 @@ import ast
 import difflib
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,10 @@ TAGS = ("check", "solution", "model")
 
 _HEADER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[.*\]))?")
 _KEY = re.compile(r"^(.*?\S)  # key: (.+)$")
+_SHORTENED = re.compile(r"^( *)if not FAST:\n((?:\1    .*\n?|\n)+)", re.MULTILINE)
+_SHORTER = re.compile(
+    r"^FAST = globals\(\).*\n?|\bFAST or | and not FAST\b|(?:\([^()]*\)|[\w.]+) if FAST else ", re.MULTILINE
+)
 _QUESTION = re.compile(r"\*\*Question\.\*\*\s+(.+?)(?:\n\n|\Z)", re.DOTALL)
 
 
@@ -68,17 +73,19 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """The source as readers see it: without the hints for practicing, and ready to paste at a prompt.
+        """The source as readers see it: ready to paste, without hints for practicing and what shortens tests.
 
-        >>> print(Cell("code", "for i in 1, 2:\\n    e = a * i  # key: a product\\nprint(e)", 1).shown)
-        for i in 1, 2:
+        >>> print(Cell("code", "for i in range(1 if FAST else 9):\\n    e = a * i  # key: product\\ne", 1).shown)
+        for i in range(9):
             e = a * i
         <BLANKLINE>
-        print(e)
+        e
         """
         if not self.is_code:
             return self.source
-        return pasteable("\n".join(_KEY.sub(r"\1", line) for line in self.source.split("\n")))
+        full = _SHORTENED.sub(lambda found: textwrap.indent(textwrap.dedent(found[2]), found[1]), self.source)
+        full = _SHORTER.sub("", full).strip("\n")
+        return pasteable("\n".join(_KEY.sub(r"\1", line) for line in full.split("\n")))
 
     @property
     def keys(self) -> list[tuple[int, str, str]]:

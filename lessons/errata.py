@@ -102,7 +102,19 @@ def _attention_of_bank() -> str:
     )
 
 
-def glasses_or_ring(lr: float, epochs: int, *, clip: bool = True, halved: bool = True) -> list[float]:
+#: Width and glass of two pairs of glasses and two rings, and what they are.
+PICTURES = [([0.55, 0.48], 1), ([0.45, 0.72], 1), ([0.35, 0.03], 0), ([0.20, 0.03], 0)]
+
+
+def glasses_or_ring(
+    lr: float,
+    epochs: int,
+    *,
+    clip: bool = True,
+    halved: bool = True,
+    pictures: Sequence[tuple[list[float], int]] = PICTURES,
+    weights: list[Value] | None = None,
+) -> list[float]:
     """Compute the losses of a neuron that tells glasses from rings by width and glass, with a step after every picture.
 
     Args:
@@ -111,13 +123,14 @@ def glasses_or_ring(lr: float, epochs: int, *, clip: bool = True, halved: bool =
         clip: cut the output to 0…1.
         halved: the delta rule, lr · (y − ŷ) · x; else the gradient of the squared error, which is twice as long. The
             delta rule does not ask whether the clip is flat where the output is; the gradient does.
+        pictures: their features, and 1 for glasses or 0 for a ring.
+        weights: takes the two weights and the bias, which are trained.
     """
-    xs, ys = [[0.55, 0.48], [0.45, 0.72], [0.35, 0.03], [0.20, 0.03]], [1, 1, 0, 0]
-    w, b = [Value(0.5), Value(0.5)], Value(0.0)
+    *w, b = trained = [Value(0.5), Value(0.5), Value(0.0)]
     losses = []
     for _ in range(epochs):
         losses.append(0.0)
-        for x, y in zip(xs, ys, strict=True):
+        for x, y in pictures:
             z = F.dot(w, x) + b
             out = z.maximum(0.0).minimum(1.0) if clip else z
             loss = (out - y) ** 2
@@ -132,6 +145,8 @@ def glasses_or_ring(lr: float, epochs: int, *, clip: bool = True, halved: bool =
                 steps = [-lr * p.grad for p in (*w, b)]
             for p, step in zip((*w, b), steps, strict=True):
                 p.data += step
+    if weights is not None:
+        weights += trained
     return losses
 
 
@@ -145,6 +160,52 @@ def _glasses() -> str:
     by_delta, by_gradient = ([losses[i] for i in (0, 25, 50, 75, 99)] for losses in (delta, honest))
     same = "the same" if listed(by_delta, 6) == listed(by_gradient, 6) else "others"
     return f"{listed(by_delta, 6)} by the delta rule, and {same} by gradients with half the rate"
+
+
+@_row(
+    "the same neuron: its two weights after the first epoch, and in the end",
+    "0.618 0.523",
+    "0.528 0.546 after the first epoch, 0.863 1.472 after 100; never 0.618 0.523",
+)
+def _glasses_weights() -> str:
+    seen = []
+    for epochs in range(1, 101):
+        found: list[Value] = []
+        glasses_or_ring(0.1, epochs, weights=found)
+        seen.append(listed(found[:2], 3))
+    never = "never 0.618 0.523" if "0.618 0.523" not in seen else "on the way 0.618 0.523"
+    return f"{seen[0]} after the first epoch, {seen[-1]} after 100; {never}"
+
+
+@_row(
+    "the same neuron with a fifth picture that contradicts the first: what that shows",
+    "overfitting in miniature",
+    "the opposite: no weights fit both, and the loss ends at 0.63 instead of 0.016. Overfitting would fit both",
+)
+def _contradiction() -> str:
+    [(x, y), *_] = PICTURES
+    with_it = glasses_or_ring(0.1, 100, pictures=[*PICTURES, (x, 1 - y)])[-1]
+    without = glasses_or_ring(0.1, 100)[-1]
+    # Whatever the output p for the picture with both labels, (p − 1)² + p² is at least a half.
+    opposite = "the opposite" if with_it > min(2 * p * p - 2 * p + 1 for p in (0.4, 0.5, 0.6)) else "just that"
+    return (
+        f"{opposite}: no weights fit both, and the loss ends at {with_it:.2f} instead of {without:.3f}. Overfitting "
+        "would fit both"
+    )
+
+
+@_row(
+    "updates in an epoch of 1,000 examples, in batches of 32; and in 100 epochs",
+    "about 31; 3,100",
+    "32, the last one of 8 examples; 3,200. Without the incomplete batch 31; 3,100",
+)
+def _iterations() -> str:
+    sizes = [min(32, 1000 - start) for start in range(0, 1000, 32)]
+    full = sizes.count(32)
+    return (
+        f"{len(sizes)}, the last one of {sizes[-1]} examples; {100 * len(sizes):,}. "
+        f"Without the incomplete batch {full}; {100 * full:,}"
+    )
 
 
 @_row(
@@ -279,6 +340,53 @@ def _mask() -> str:
 
 
 @_row(
+    "an attention matrix of *the bank by the river overflowed*, printed as what a softmax gives",
+    "rows that sum to 1.80, 2.14 and 2.26",
+    "every row sums to 1.00, whatever the scores: scores of 0, 2, 1, 0, 3, 1 give 0.03 0.21 0.08 0.03 0.58 0.08",
+)
+def _rows_sum_to_one() -> str:
+    row = F.softmax([Value(x) for x in (0.0, 2.0, 1.0, 0.0, 3.0, 1.0)])
+    return (
+        f"every row sums to {sum(row).data:.2f}, whatever the scores: scores of 0, 2, 1, 0, 3, 1 give {listed(row, 2)}"
+    )
+
+
+@_row(
+    "how numpy.linalg.lstsq fits a line",
+    "by QR",
+    "by SVD (LAPACK's gelsd). For two equal columns it reports singular values 5.29 0.00 and rank 1, and halves the "
+    "weight: 1.00 1.00; QR without pivoting divides by 0 there",
+)
+def _least_squares() -> str:
+    import numpy as np
+
+    x = np.array([1.0, 2.0, 3.0])
+    weights, _, rank, singular = np.linalg.lstsq(np.stack([x, x], axis=1), 2 * x, rcond=None)
+    last = np.linalg.qr(np.stack([x, x], axis=1)).R[1, 1]
+    divides = "divides by 0 there" if abs(last) < 1e-12 else "works there"
+    return (
+        f"by SVD (LAPACK's gelsd). For two equal columns it reports singular values {listed(singular.tolist(), 2)} and "
+        f"rank {rank}, and halves the weight: {listed(weights.tolist(), 2)}; QR without pivoting {divides}"
+    )
+
+
+@_row(
+    "parameters of LLaMA 7B, from 12 d² in each of 32 blocks of width 4,096",
+    "about 6.7 billion",
+    "12 d² × 32 is 6.44 billion. It has 6.74: 4 d² and an MLP of 3 × 4,096 × 11,008 in each block, two tables of "
+    "32,000 tokens, and its norms",
+)
+def _llama() -> str:
+    d, blocks, wide, tokens = 4096, 32, 11_008, 32_000
+    simple = 12 * d**2 * blocks
+    exact = blocks * (4 * d**2 + 3 * d * wide + 2 * d) + 2 * tokens * d + d
+    return (
+        f"12 d² × 32 is {simple / 1e9:.2f} billion. It has {exact / 1e9:.2f}: 4 d² and an MLP of 3 × {d:,} × {wide:,} "
+        f"in each block, two tables of {tokens:,} tokens, and its norms"
+    )
+
+
+@_row(
     "memory of a KV cache",
     "layers × positions × width",
     "2 × layers × positions × width, for keys and values: 4 layers of width 8 keep 640 numbers of 10 positions",
@@ -292,21 +400,6 @@ def _kv_cache() -> str:
     kept = sum(len(v) for layer in cache.layers for part in (layer.keys, layer.values) for head in part for v in head)
     formula = "2 × layers × positions × width, for keys and values" if kept == 2 * 4 * 10 * 8 else "something else"
     return f"{formula}: 4 layers of width 8 keep {kept} numbers of 10 positions"
-
-
-@_row(
-    "parameters of TinyLM (one layer, width 32, 2 heads, MLP of 64, context 32)",
-    "10 to 15 thousand",
-    "10,496 with an alphabet of 40; 11,296 with 65 characters",
-)
-def _tiny_lm() -> str:
-    def count(V: int, C: int = 32, T: int = 32, wide: int = 64) -> int:
-        # No biases, norms without weights, and the token embedding is the output layer too.
-        parts: list[Module] = [Embedding(V, C), Embedding(T, C), Linear(C, 3 * C, False), Linear(C, C, False)]
-        parts += [Linear(C, wide, False), Linear(wide, C, False)]
-        return sum(len(part.parameters()) for part in parts)
-
-    return f"{count(40):,} with an alphabet of 40; {count(65):,} with 65 characters"
 
 
 @_row(
@@ -377,6 +470,20 @@ def _block_weights() -> str:
         )
         counts.append((two - one) / d**2)
     return f"{counts[0]:.0f} d²" if counts[0] == counts[1] else str(counts)
+
+
+@_right(
+    "parameters of TinyLM (one layer, width 32, 2 heads, MLP of 64, context 32): 10 to 15 thousand",
+    "10,496 with an alphabet of 40; 11,296 with 65 characters",
+)
+def _tiny_lm() -> str:
+    def count(V: int, C: int = 32, T: int = 32, wide: int = 64) -> int:
+        # No biases, norms without weights, and the token embedding is the output layer too.
+        parts: list[Module] = [Embedding(V, C), Embedding(T, C), Linear(C, 3 * C, False), Linear(C, C, False)]
+        parts += [Linear(C, wide, False), Linear(wide, C, False)]
+        return sum(len(part.parameters()) for part in parts)
+
+    return f"{count(40):,} with an alphabet of 40; {count(65):,} with 65 characters"
 
 
 @_right("AdamW's two means for 7 billion parameters, in numbers of 32 bits", "56 GB")

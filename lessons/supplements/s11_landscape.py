@@ -250,7 +250,8 @@ def trained(seed, steps=1000):
     return network, loss
 
 
-found = {seed: trained(seed) for seed in ((0, 7) if FAST else range(20))}
+seeds = (0, 7) if FAST else range(20)
+found = {seed: trained(seed) for seed in seeds}
 stuck = [seed for seed, (_, loss) in found.items() if loss > 0.1]
 print(f"{len(stuck)} of {len(found)} stuck, at a loss of {found[stuck[0]][1]:.3f}")
 

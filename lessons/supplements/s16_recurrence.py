@@ -240,8 +240,9 @@ for (name, T), model in trained.items():
 for name, found in losses.items():
     print(f"{name:13}", "  ".join(f"distance {T}: {loss:.2f}" for T, loss in found))
 
-# %% tags=["check"]
 ends = {name: dict(found) for name, found in losses.items()}
+
+# %% tags=["check"]
 assert all(found[2] < 0.1 for found in ends.values())
 assert ends["RNN"][distances[-1]] > 1.2
 assert ends["LSTM, bias 3"][16] < 0.2

@@ -174,8 +174,9 @@ for letters, numbers, a, b, _ in games:
 for h, (on_first, on_second) in enumerate(jobs):
     print(f"head {h}: {on_first:.0%} on the first card, {on_second:.0%} on the second")
 
-# %% tags=["check"]
 first_head = max((0, 1), key=lambda h: jobs[h][0])
+
+# %% tags=["check"]
 assert jobs[first_head][0] > 0.9
 assert jobs[1 - first_head][1] > 0.9
 

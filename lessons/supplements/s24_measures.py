@@ -262,6 +262,7 @@ def power_law(points):
 
 
 E, A, alpha = power_law(by_size)
+sizes, losses = zip(*by_size, strict=True)
 print(f"loss = {E:.2f} + {A:.1f} / N^{alpha:.2f}")
 
 # %%
@@ -275,7 +276,6 @@ viz.plot(
 )
 
 # %% tags=["check"]
-sizes, losses = zip(*by_size, strict=True)
 assert list(losses) == sorted(losses, reverse=True)
 gains = [a - b for a, b in pairwise(losses)]
 assert gains == sorted(gains, reverse=True)

@@ -16,7 +16,7 @@ def test_every_row_has_the_right_result(row: errata.Row) -> None:
 
 
 def test_most_rows_correct_something() -> None:
-    assert sum(not row.is_right for row in errata.ROWS) >= 16
+    assert sum(not row.is_right for row in errata.ROWS) >= 21
     assert len({row.about for row in errata.ROWS}) == len(errata.ROWS)
 
 

@@ -46,6 +46,30 @@ def test_it_can_be_pasted_into_an_interpreter(lesson: Lesson) -> None:
             assert not more, f"{lesson.path.name}, line {cell.line}: the cell does not end"
 
 
+@each_lesson
+def test_a_learner_who_types_what_is_shown_misses_no_name(lesson: Lesson) -> None:
+    hidden: set[str] = set()  # what only checks define
+    seen: set[str] = set()
+    prints: set[int] = set()
+    after_solution = False
+    for cell in lesson.cells:
+        if not cell.is_code:
+            continue
+        tree = ast.parse(cell.shown)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        if "check" in cell.tags:
+            hidden |= stored
+            prints |= {cell.line} if "print(" in cell.source and not after_solution else set()
+            continue
+        after_solution = "solution" in cell.tags
+        seen |= stored | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        missing = {name.id for name in names if isinstance(name.ctx, ast.Load)} & (hidden - seen)
+        assert not missing, f"line {cell.line}: {missing} are defined in a hidden cell"
+        assert "FAST" not in cell.shown
+    assert not prints, "a check that nobody sees prints"
+
+
 @each_numbered
 def test_it_has_the_required_parts(lesson: Lesson) -> None:
     prose = "\n\n".join(cell.source for cell in lesson.cells if not cell.is_code)
