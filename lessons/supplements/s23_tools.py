@@ -247,7 +247,7 @@ class SmallWorld:
         while todo:
             far, i = heapq.heappop(todo)
             if len(best) == wide and -far < best[0][0]:
-                break  # key: none of those left is nearer than the worst that is kept
+                break  # none of those left is nearer than the worst that is kept
             for j in sorted(self.neighbors[i] - seen):
                 seen.add(j)
                 near = float(self.vectors[j] @ wanted)
