@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Lesson 1: One expression
 #
-# **Question.** If I nudge one number at the start of a calculation, how far does the result move, and who works that
-# out for a calculation with a million numbers?
+# **Question.** If I nudge one number at the start of a calculation, how far does the result move, and how is that
+# worked out for a calculation with a million numbers?
 #
 # Everything in this course is made of single numbers. Today there are four of them, and one formula:
 #
@@ -48,8 +48,8 @@ assert abs(slope - 6.0) < 1e-9
 
 # %% [markdown]
 # That works for every formula, and it needs to know nothing about calculus. But it runs the whole calculation again
-# for every single knob. A small GPT has a hundred thousand knobs; a large one has a hundred thousand million. We need
-# all slopes at once, for about the price of one more calculation. That is what *backpropagation* does.
+# for every single knob. A small GPT has a hundred thousand knobs; a large one has hundreds of billions. We need all
+# slopes at once, for about the price of one more calculation. That is what *backpropagation* does.
 
 # %% [markdown]
 # ## Numbers that remember

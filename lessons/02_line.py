@@ -6,7 +6,7 @@
 #
 # In the first lesson the four numbers were given, and we asked which way each of them moves the result. Now we turn the
 # question around: two numbers are *ours to choose*, and we choose them by listening to the gradients. That is all that
-# training is, here and in a model with a hundred thousand million numbers.
+# training is, here and in a model with hundreds of billions of numbers.
 
 # %%
 import viz
@@ -63,7 +63,7 @@ viz.plot({"w": path}, title="100 steps toward 3", x="step", y="w")
 # %% [markdown]
 # Only 2.602. Each step covers 2 % of the remaining way, because the slope there, `2·(w − 3)`, shrinks as the
 # valley becomes flat. To come within 0.005 of the goal takes 317 steps. (Pages that show this example often print
-# "3.0" after 100 steps. They were never run.)
+# "3.0" after 100 steps; `lesson errata` has the numbers.)
 
 # %% [markdown]
 # ## Two knobs: a line

@@ -83,7 +83,7 @@ assert len(network.parameters()) == 4 * (3 + 1) + 4 * (4 + 1) + 2 * (4 + 1) == 4
 assert len(network([1.0, 2.0, 3.0])) == 2
 
 # %% [markdown]
-# 16 + 20 + 10 = 46. (A much-copied picture of this network says 42. It forgets four of the ten biases.)
+# 16 + 20 + 10 = 46. (Some pages say 42: they leave out four of the ten biases.)
 #
 # ## Exclusive or, made by hand
 #
@@ -201,9 +201,8 @@ untrained = [model(point)[0].data for point in points]
 print([round(answer, 2) for answer in untrained])
 
 # %% [markdown]
-# Untrained, it answers nearly a half to everything. (You may find such an untrained network's border in tutorials,
-# presented as the solution.) Where the answer crosses 0.5, the network changes its mind: that line is its **decision
-# boundary**. We keep a picture of it every now and then.
+# Untrained, it answers nearly a half to everything. Where the answer crosses 0.5, the network changes its mind: that
+# line is its **decision boundary**. We keep a picture of it every now and then.
 
 # %%
 losses, moments = [], []

@@ -73,10 +73,11 @@ viz.draw(y)
 # growing sum that runs through the whole tower is the **residual stream**: every layer reads from it and adds to it,
 # none replaces it.
 #
-# ## A volume control
+# ## Normalization: a volume control
 #
-# A sum that grows at every layer may get loud, and a loud input is a long step. So before a layer listens, the volume
-# is set: the numbers of a position are divided by their typical size. **RMS norm** (root mean square) does just that:
+# A sum that grows at every layer gets large, and large inputs make long steps. So before a layer reads them, they are
+# brought to one size: the numbers of a position are divided by their typical size. **RMS norm** (root mean square) does
+# just that:
 #
 #     xᵢ / √(mean of x² + ε)
 #
@@ -107,24 +108,24 @@ def layer_norm(row):
 #
 # answer rms_norm, the first of the four: rms_norm(row)[0].data ± 0.01
 # answer layer_norm, the first of the four: layer_norm(row)[0].data ± 0.01
-# answer layer_norm of the hundredfold, the first: layer_norm(loud)[0].data ± 0.01
+# answer layer_norm of the hundredfold, the first: layer_norm(larger)[0].data ± 0.01
 
 # %%
 row = [Value(x) for x in (1.0, 2.0, 3.0, 4.0)]
-loud = [x * 100 for x in row]
+larger = [x * 100 for x in row]
 for norm in (rms_norm, layer_norm):
-    print(norm.__name__, [round(x.data, 4) for x in norm(row)], [round(x.data, 4) for x in norm(loud)])
+    print(norm.__name__, [round(x.data, 4) for x in norm(row)], [round(x.data, 4) for x in norm(larger)])
 
 # %% tags=["check"]
 assert [round(x.data, 4) for x in rms_norm(row)] == [0.3651, 0.7303, 1.0954, 1.4606]
 assert [round(x.data, 4) for x in layer_norm(row)] == [-1.3416, -0.4472, 0.4472, 1.3416]
 for norm, library in ((rms_norm, F.rms_norm), (layer_norm, F.layer_norm)):
     assert all(abs(a.data - b.data) < 1e-12 for a, b in zip(norm(row), library(row), strict=True))
-    assert all(abs(a.data - b.data) < 1e-5 for a, b in zip(norm(row), norm(loud), strict=True))
+    assert all(abs(a.data - b.data) < 1e-5 for a, b in zip(norm(row), norm(larger), strict=True))
 
 # %% [markdown]
-# A hundred times as loud, and the same comes out. Large models today have the first of the two: it is cheaper. How much
-# cheaper? Count the boxes of both graphs, which are the operations.
+# A hundred times as large, and the same comes out. Large models today have the first of the two: it is cheaper. How
+# much cheaper? Count the boxes of both graphs, which are the operations.
 #
 # **Predict.** A row of 64 numbers, two norms. Without the mean, what share of the operations is left?
 #
@@ -175,15 +176,15 @@ assert round(equal[0].grad) == 75000
 assert math.isnan(variance.grad)
 
 # %% [markdown]
-# Inside the root, ε limits the loudness to 1/√ε = 316 times. Outside it is 1/ε = 100,000 times, and the variance gets
-# 0 · ∞, which is *not a number*.
+# Inside the root, ε limits the enlargement to 1/√ε = 316 times. Outside it is 1/ε = 100,000 times, and the variance
+# gets 0 · ∞, which is *not a number*.
 
 # %% [markdown]
 # ## The block
 #
 # One block does two things. **Attention** (last lesson, unchanged) lets the positions talk to each other. A small
 # **feed-forward** network, an MLP, then lets each position think about what it has heard, on its own: wider,
-# activation, narrow again. Each of the two has the volume control before it, and the bypass around it.
+# activation, narrow again. Each of the two has a norm before it, and the bypass around it.
 #
 #     x = x + attention(norm(x))
 #     x = x + feed_forward(norm(x))
@@ -252,8 +253,8 @@ class Block(Module):
 
 
 # %% [markdown]
-# **Predict.** Attention has four tables of width × width. With a hidden layer of 2 · width, how many parameters has a
-# block of width 8? And one of GPT-2, whose hidden layer is 4 · width, for any width d?
+# **Predict.** Attention has four tables of width × width. With a hidden layer of 2 · width, how many parameters does
+# a block of width 8 have? And one of GPT-2, whose hidden layer is 4 · width, for any width d?
 #
 # answer width 8: len(block.parameters())
 # answer GPT-2, times d²: len(Block(8, 2, 32, random.Random(1)).parameters()) / 8**2
@@ -272,7 +273,7 @@ assert len(Block(8, 2, 32, random.Random(1)).parameters()) == 12 * 8**2
 # ## Four towers
 #
 # The card game of the last lesson, and eight blocks instead of one attention. (One was enough for this game; we want to
-# see whether eight can be trained *at all*.) `loudness` multiplies all weights at the start.
+# see whether eight can be trained *at all*.) `scale` multiplies all weights of the blocks at the start.
 
 # %%
 LETTERS, NUMBERS, CARDS, WIDTH, DEPTH = 4, 6, 4, 8, 8
@@ -290,7 +291,7 @@ def deal(count, rng):
 
 
 class Tower(Module):
-    def __init__(self, rng, bypass, norm, loudness=1.0, depth=DEPTH):
+    def __init__(self, rng, bypass, norm, scale=1.0, depth=DEPTH):
         self.letter = Embedding(LETTERS, WIDTH, std=0.5, rng=rng)
         self.number = Embedding(NUMBERS + 1, WIDTH, std=0.5, rng=rng)
         self.position = Embedding(CARDS + 1, WIDTH, std=0.5, rng=rng)
@@ -299,7 +300,7 @@ class Tower(Module):
         self.norm = norm
         for block in self.blocks:
             for parameter in block.parameters():
-                parameter.data *= loudness
+                parameter.data *= scale
 
     def forward(self, letters, numbers):
         x = [F.add(self.letter(a), self.number(n)) for a, n in zip(letters, numbers, strict=True)]
@@ -357,34 +358,34 @@ assert 0.5 < ratio["both"] < 2
 viz.plot(ladders, title="The gradient at each block", x="block", y="length of the gradient", log=True)
 
 # %% [markdown]
-# With neither, a two-thousand-millionth arrives. With the bypass the gradient is as long at the first block as at the
+# With neither, half a billionth arrives. With the bypass the gradient is as long at the first block as at the
 # last. Then the norm would not be needed? Make all weights of the blocks twice as large at the start.
 #
-# **Predict.** The same four once more, twice as loud. Which ones are in trouble now?
+# **Predict.** The same four once more, with weights twice as large. Which ones are in trouble now?
 #
-# answer norm: 0.3 < down(loud_ladders["norm"]) < 3 | fine | in trouble
-# answer bypass: 0.3 < down(loud_ladders["bypass"]) < 3 | fine | in trouble
-# answer both: 0.3 < down(loud_ladders["both"]) < 3 | fine | in trouble
+# answer norm: 0.3 < down(scaled_ladders["norm"]) < 3 | fine | in trouble
+# answer bypass: 0.3 < down(scaled_ladders["bypass"]) < 3 | fine | in trouble
+# answer both: 0.3 < down(scaled_ladders["both"]) < 3 | fine | in trouble
 
 # %%
-loud_games = {name: one_game(Tower(random.Random(3), *switches, loudness=2)) for name, switches in VARIANTS.items()}
-loud_ladders = {name: ladder(blocks) for name, (_, _, blocks) in loud_games.items()}
-for name, rungs in loud_ladders.items():
-    loss = loud_games[name][0].data
+scaled_games = {name: one_game(Tower(random.Random(3), *switches, scale=2)) for name, switches in VARIANTS.items()}
+scaled_ladders = {name: ladder(blocks) for name, (_, _, blocks) in scaled_games.items()}
+for name, rungs in scaled_ladders.items():
+    loss = scaled_games[name][0].data
     print(f"{name:8} block 8: {rungs[-1][1]:.1e}   block 1: {rungs[0][1]:.1e}   loss {loss:.2f}")
 
 # %% tags=["check"]
-loud_ratio = {name: down(rungs) for name, rungs in loud_ladders.items()}
-assert 50 < loud_ratio["bypass"] < 200
-assert loud_games["bypass"][0].data > 100
-assert loud_ratio["norm"] < 0.1
-assert 0.5 < loud_ratio["both"] < 2
+scaled_ratio = {name: down(rungs) for name, rungs in scaled_ladders.items()}
+assert 50 < scaled_ratio["bypass"] < 200
+assert scaled_games["bypass"][0].data > 100
+assert scaled_ratio["norm"] < 0.1
+assert 0.5 < scaled_ratio["both"] < 2
 
 # %%
-viz.plot(loud_ladders, title="Twice as loud", x="block", y="length of the gradient", log=True)
+viz.plot(scaled_ladders, title="Weights twice as large", x="block", y="length of the gradient", log=True)
 
 # %% [markdown]
-# Bypass without norm: every layer makes the stream louder, eight of them make it roar; the gradient
+# Bypass without norm: every layer enlarges the stream, and after eight of them it is huge. The gradient
 # grows a hundredfold on its way down, and the loss before any training is near 300. With both, nothing has changed:
 # whatever the weights are, the ladder is level. That is what makes deep networks easy: not that you *can* find good
 # initial weights, but that you need not search.
@@ -402,10 +403,10 @@ flows["neither"]
 flows["norm"]
 
 # %% [markdown]
-# Only the bypass, twice as loud:
+# Only the bypass, with weights twice as large:
 
 # %%
-loss, _, blocks = loud_games["bypass"]
+loss, _, blocks = scaled_games["bypass"]
 viz.flow(loss, calls=CallRecord(blocks))
 
 # %% tags=["check"]
@@ -415,10 +416,10 @@ assert flows["norm"].findings == []
 assert finding.startswith("The gradient explodes on its way back: at blocks.0 it is 110 times as long as at blocks.7")
 
 # %% [markdown]
-# Both, twice as loud:
+# Both, with weights twice as large:
 
 # %%
-loss, calls, blocks = loud_games["both"]
+loss, calls, blocks = scaled_games["both"]
 viz.flow(loss, calls=CallRecord(blocks))
 
 # %% [markdown]
@@ -448,7 +449,7 @@ def train(tower, steps):
 
 
 # %% [markdown]
-# **Predict.** Four towers, twice as loud, the same games. Guessing costs ln 6 = 1.79. Which ones get below?
+# **Predict.** Four towers, weights twice as large, the same games. Guessing costs ln 6 = 1.79. Which ones get below?
 #
 # answer neither: curves["neither"][-1] < 1.5 | gets below | does not
 # answer norm: curves["norm"][-1] < 1.5 | gets below | does not
@@ -457,7 +458,7 @@ def train(tower, steps):
 
 # %%
 steps = 200 if FAST else 600
-curves = {name: train(Tower(random.Random(3), *switches, loudness=2), steps) for name, switches in VARIANTS.items()}
+curves = {name: train(Tower(random.Random(3), *switches, scale=2), steps) for name, switches in VARIANTS.items()}
 for name, curve in curves.items():
     print(f"{name:8} {curve[0]:.2f} → {curve[-1]:.2f}")
 
@@ -472,9 +473,9 @@ viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of
 
 # %% [markdown]
 # *Neither* and *norm* stay at guessing, though a gradient arrives at their first block: a third of it in the first, a
-# twenty-eighth in the second. (Twice as loud, *neither* does not vanish; look at its ladder once more.) After eight
-# replacements nothing remains of what the cards said. A gradient that arrives is necessary, not sufficient. *Bypass*
-# alone spends its time on becoming quieter. *Both* plays the game.
+# twenty-eighth in the second. (With weights twice as large, *neither* does not vanish; look at its ladder once more.)
+# After eight replacements nothing remains of what the cards said. A gradient that arrives is necessary, not sufficient.
+# *Bypass* alone spends its steps on making its weights smaller. *Both* learns the game.
 #
 # ## Is deeper better?
 #
@@ -490,7 +491,7 @@ viz.plot(curves, title="Four towers of eight blocks", x="step", y="loss, mean of
 depths = {"neither": [], "both": []}
 for name, found in depths.items():
     for depth in (1, 2, 4):
-        shallow = train(Tower(random.Random(3), *VARIANTS[name], loudness=2, depth=depth), steps)
+        shallow = train(Tower(random.Random(3), *VARIANTS[name], scale=2, depth=depth), steps)
         found.append((depth, shallow[-1]))
     found.append((8, curves[name][-1]))
     print(f"{name:8}", "  ".join(f"depth {depth}: {loss:.2f}" for depth, loss in found))
@@ -506,8 +507,8 @@ assert all(loss < (1.5 if FAST else 0.5) for _, loss in depths["both"])
 viz.plot(depths, title="Deeper, and worse", x="blocks", y="loss at the end")
 
 # %% [markdown]
-# One plain block plays the game, and so do two; with four it hardly begins to, with eight it does not at all. This is
-# no overfitting: each step deals new cards, so there is nothing to memorize. The deep network contains the good shallow
+# One plain block learns the game, and so do two; four hardly begin to, and eight do not learn it at all. This is not
+# overfitting: each step deals new cards, so there is nothing to memorize. The deep network contains the good shallow
 # one, and training does not find it. It has a name, **degradation**: in 2015 a plain network of 56 layers had more
 # errors *on its training data* than one of 20 (He et al. 2015), and that is what the bypass was invented for. With it,
 # doing nothing is easy: a block whose last table is 0 passes on what it gets.
@@ -536,7 +537,7 @@ assert ends == [-1.0, 0.0]
 
 # %% [markdown]
 # **Exercise 2.** The first transformer (2017) had the norm in the stream, after the sum: `x = norm(x + layer(x))`,
-# "post-norm". Build that block, and compare its ladder with *both*, twice as loud.
+# "post-norm". Build that block, and compare its ladder with *both*, at twice the scale.
 
 
 # %% tags=["solution"]
@@ -548,7 +549,7 @@ class Block(PreNormBlock):
         return [rms_norm(F.add(old, more)) for old, more in zip(x, layer(x), strict=True)]
 
 
-_, _, blocks = one_game(Tower(random.Random(3), True, True, loudness=2))
+_, _, blocks = one_game(Tower(random.Random(3), True, True, scale=2))
 post = ladder(blocks)
 Block = PreNormBlock
 print(" ".join(f"{rung:.2g}" for _, rung in post))  # the norms in the stream take a little at every block
@@ -556,11 +557,11 @@ assert 10 < 1 / down(post) < 30
 
 # %% [markdown]
 # **Exercise 3.** GPT-2 has both, and one thing more: the last table of each branch (`out` and `down`) starts divided by
-# √(2 · depth), since the stream is a sum of 2 · depth branches. Give that to *bypass* alone, twice as loud. Is the
+# √(2 · depth), since the stream is a sum of 2 · depth branches. Give that to *bypass* alone, at twice the scale. Is the
 # ladder level?
 
 # %% tags=["solution"]
-tower = Tower(random.Random(3), True, False, loudness=2)
+tower = Tower(random.Random(3), True, False, scale=2)
 for block in tower.blocks:
     for table in (block.attention.out, block.feed_forward.down):
         for parameter in table.parameters():

@@ -103,7 +103,7 @@ def _attention_of_bank() -> str:
 
 
 #: Width and glass of two pairs of glasses and two rings, and what they are.
-PICTURES = [([0.55, 0.48], 1), ([0.45, 0.72], 1), ([0.35, 0.03], 0), ([0.20, 0.03], 0)]
+_PICTURES = [([0.55, 0.48], 1), ([0.45, 0.72], 1), ([0.35, 0.03], 0), ([0.20, 0.03], 0)]
 
 
 def glasses_or_ring(
@@ -112,7 +112,7 @@ def glasses_or_ring(
     *,
     clip: bool = True,
     halved: bool = True,
-    pictures: Sequence[tuple[list[float], int]] = PICTURES,
+    pictures: Sequence[tuple[list[float], int]] = _PICTURES,
     weights: list[Value] | None = None,
 ) -> list[float]:
     """Compute the losses of a neuron that tells glasses from rings by width and glass, with a step after every picture.
@@ -183,8 +183,8 @@ def _glasses_weights() -> str:
     "the opposite: no weights fit both, and the loss ends at 0.63 instead of 0.016. Overfitting would fit both",
 )
 def _contradiction() -> str:
-    [(x, y), *_] = PICTURES
-    with_it = glasses_or_ring(0.1, 100, pictures=[*PICTURES, (x, 1 - y)])[-1]
+    [(x, y), *_] = _PICTURES
+    with_it = glasses_or_ring(0.1, 100, pictures=[*_PICTURES, (x, 1 - y)])[-1]
     without = glasses_or_ring(0.1, 100)[-1]
     # Whatever the output p for the picture with both labels, (p − 1)² + p² is at least a half.
     opposite = "the opposite" if with_it > min(2 * p * p - 2 * p + 1 for p in (0.4, 0.5, 0.6)) else "just that"

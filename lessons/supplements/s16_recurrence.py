@@ -313,7 +313,7 @@ assert min(held["input", 0.5], held["output", 1.0]) > held["forget", 0.5]
 # (Sums of n terms count as log₂ n rounds: add in pairs, then pairs of pairs.)
 #
 # **Predict.** 100 words and a state for each: how long is the chain of an RNN, compared with that of 10 words? And that
-# of attention? Who does more operations?
+# of attention? Which of them does more operations?
 #
 # answer the chain of an RNN is longer by a factor of: 100 // 10
 # answer more operations for long texts: cost["RNN", lengths[-1]][1] / cost["RNN", 10][1] >

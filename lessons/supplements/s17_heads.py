@@ -55,7 +55,7 @@ for letters, numbers, a, b, answer in zip(*deal(3, random.Random(5)), strict=Tru
 # What is there to win? Without any card, the best guess is the share of each difference: of 16 pairs of numbers, 1, 2,
 # 3, 4, 3, 2 and 1 have the differences −3 to 3.
 #
-# **Predict.** What is the loss of that guess? And of somebody who knows the first number and not the second?
+# **Predict.** What is the loss of that guess? And with the first number known, and the second not?
 #
 # answer the guess: blind ± 0.02
 # answer one number known: one_known ± 0.02
@@ -143,7 +143,7 @@ viz.plot(curves, title="First minus second", x="step", y="loss, mean of 20 steps
 # than of the other, but it cannot add one and subtract the other: both go through the same table of values. Two heads
 # have two tables of values, and one can learn the minus.
 #
-# ## Who does what?
+# ## Which head does what?
 #
 # Look at where the two heads of the second player look. The last row is the question.
 

@@ -181,8 +181,8 @@ viz.plot(steps, title="Two games", x="step", y="loss, mean of 50 steps")
 # Now 400 gaps in names that neither has read. The encoder sees both sides. The decoder can play in two ways: guess the
 # next character from the left side; or fill in all 26 letters, compute the probability of each whole name, and compare.
 #
-# **Predict.** Who is best, who is worst? And what if the mask is switched the wrong way: the encoder's weights with a
-# mask, the decoder's without?
+# **Predict.** Which is best, which is worst? And what if the mask is switched the wrong way: the encoder's weights with
+# a mask, the decoder's without?
 #
 # answer best is: min(means, key=means.get)
 #   | encoder, both sides | decoder, left side | decoder, 26 names | encoder with a mask | decoder without

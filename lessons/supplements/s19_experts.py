@@ -341,7 +341,7 @@ assert min(fractions["balanced"]) > 0.1
 
 # %%
 bars = {name: list(enumerate(shares)) for name, shares in fractions.items()}
-viz.plot(bars, title="Who gets the work?", x="expert", y="share of the characters")
+viz.plot(bars, title="Which expert gets the work?", x="expert", y="share of the characters")
 
 # %% [markdown]
 # Left to itself, the router gives most of the work to one expert, and the model is no better than a single network of

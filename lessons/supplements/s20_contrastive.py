@@ -89,7 +89,7 @@ assert not any(len(set(text) & set(PERSONS)) > 1 for text in texts)  # no senten
 # %% [markdown]
 # **What is built in.** Every combination of the three properties exists, and each is told independently of the others.
 # No sentence names two persons: nothing says that kings and queens have to do with each other. All that a model can
-# find out is who keeps company with the same words. ("You shall know a word by the company it keeps", Firth 1957.)
+# find out is which words keep the same company. ("You shall know a word by the company it keeps", Firth 1957.)
 #
 # ## Pull together, push apart
 #

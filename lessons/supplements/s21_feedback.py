@@ -207,7 +207,7 @@ assert leaked > 0.2
 
 # %% [markdown]
 # A refusal is a likely answer, not a lock. Heat makes everything less reliable, refusals first of all. And the secret
-# is still in there: whoever writes `3+1=` instead of `3+1?` is told many of them. Fine-tuning has changed most of all
+# is still in there: a prompt of `3+1=` instead of `3+1?` gets many of them. Fine-tuning has changed most of all
 # what the model does with questions, and much less what it knows. Such a detour is called a **jailbreak**.
 #
 # ## Step 3: several answers, ranked, and a reward model

@@ -214,7 +214,7 @@ assert on_same > 0.6
 # So that is the mechanism, an **induction head** (Olsson et al. 2022), in two steps:
 #
 # 1. *Layer 0:* every number looks one position back, and writes into its row which letter stood before it.
-# 2. *Layer 1:* a letter asks: who stands behind a letter like me? It finds that number, and copies it.
+# 2. *Layer 1:* a letter asks: what stands behind a letter like me? It finds that number, and copies it.
 #
 # One layer cannot do it. There, the key of a number says what the number is and where it stands, not what stood
 # before it; and the letters have keys that fit, but they do not know their number. Two steps need two layers. In
@@ -331,11 +331,11 @@ assert sums["at once"][-1][1] < sums["with steps"][-1][1] - 0.2
 viz.plot(sums, title="Three digits plus three digits", x="step", y="share of right sums")
 
 # %% [markdown]
-# A model computes a fixed amount for each token that it writes. Who answers at once has to push all carries through
-# one pass; who writes has as many passes as characters, and each one is a small task: two digits and a carry, all of
-# them in view. What was written is memory. (Twice the training, and the other one learns nearly all sums, too: it
-# *can*. It has to find a much harder program.) That is **chain of thought** (Wei et al. 2022; "let's think step by
-# step", Kojima et al. 2022), and today's reasoning models are trained to write long ones. It costs: ten characters
+# A model computes a fixed amount for each token that it writes. To answer at once, it has to push all carries through
+# one pass; to write them down, it has as many passes as characters, and each one is a small task: two digits and a
+# carry, all of them in view. What was written is memory. (Twice the training, and the other one learns nearly all sums,
+# too: it *can*. It has to find a much harder program.) That is **chain of thought** (Wei et al. 2022; "let's think step
+# by step", Kojima et al. 2022), and today's reasoning models are trained to write long ones. It costs: ten characters
 # instead of four for each answer here. And it is no proof: a model can write wrong steps and a right answer, or the
 # other way round.
 #
