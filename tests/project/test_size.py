@@ -15,7 +15,7 @@ BUDGET = {
     "gpt": 11_300,  # weights of large models in 8 bits, for a page of any preset
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
-    "lessons": 10_100,  # with predictions that are judged, the playground, and cells that run in the browser
+    "lessons": 10_200,  # with predictions that are judged, cells that run in the browser, and more checked figures
     "lessons/supplements": 8_700,
 }
 
