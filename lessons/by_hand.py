@@ -204,7 +204,7 @@ def sections(digits: int = 4) -> list[Section]:
     given = [matrix for matrix in matrices if not matrix.formula]
     new = {m.name: [[v.data - RATE * step.gradient(v) for v in row if v is not None] for row in m.rows] for m in given}
     after, new_loss = forward(new)
-    table = [("", "before", "after"), ("loss L", number(loss.data), number(new_loss.data))]
+    table: list[tuple[str, ...]] = [("", "before", "after"), ("loss L", number(loss.data), number(new_loss.data))]
     chances = [{name: v for v, name in m.names()} for made in (matrices, after) for m in made if m.name == "P"]
     for t, target in enumerate(TARGETS):
         name = f"P{'₁₂'[t]}{'₁₂₃'[target]}"
