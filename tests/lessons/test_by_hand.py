@@ -220,6 +220,12 @@ def test_the_page_fits_and_opens(browser: Browser, tmp_path: Path, width: int) -
     browser.open((tmp_path / "page.html").as_uri())
     assert browser.console == []
     assert browser.evaluate("document.querySelectorAll('details[open]').length") == 0
+    links = browser.evaluate("[...document.querySelectorAll('.name')].map(link => link.textContent)")
+    assert {"E", "Q", "A", "L", "dQ", "dE", "new Wq"} <= set(links)
+    assert browser.evaluate(
+        "[...document.querySelectorAll('.name')].every(link => document.querySelector(link.hash)"
+        ".querySelector('caption').textContent === link.textContent)"
+    )
     browser.evaluate("document.getElementById('all').click()")
     assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 0
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")

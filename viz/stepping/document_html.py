@@ -11,14 +11,16 @@ from .document import Grid, Section
 
 def write(title: str, sections: Sequence[Section], intro: str = "") -> str:
     """Return the text of the page; ``intro`` is HTML below the title."""
-    contents = "".join(
-        f'<li><a href="#s{i}">{html.escape(section.title)}</a></li>'
-        for i, section in enumerate(sections)
-        if section.level == 2
-    )
+    contents: list[str] = []
+    for i, section in enumerate(sections):
+        first = section.equation[0] if section.equation else ""
+        if section.level == 2:
+            contents.append(f'<a href="#s{i}">{html.escape(section.title)}</a>')
+        elif isinstance(first, Grid):  # of a matrix, its name is enough
+            contents[-1] += f' <a class="name" href="#s{i}">{html.escape(first.name)}</a>'
     parts = {
         "INTRO": intro,
-        "CONTENTS": contents,
+        "CONTENTS": "".join(f"<li>{links}</li>" for links in contents),
         "SECTIONS": "".join(_section(f"s{i}", x) for i, x in enumerate(sections)),
     }
     return page("walkthrough.html", title, asset("walkthrough.css"), parts)
