@@ -16,6 +16,7 @@ TORCH = (
     "gpt/engines/torch/backend.py",
     "gpt/engines/torch/engine.py",
     "gpt/engines/torch/distributed.py",
+    "lessons/supplements/s26_pytorch.py",  # compares both, where PyTorch is installed
 )  # loaded only when PyTorch is requested
 #: Names the command line of gpt, to pass the folder of a run to it; imported only when needed.
 RUNS = "viz/commands/runs.py"

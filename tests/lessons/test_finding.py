@@ -30,7 +30,7 @@ WORDS = {
     "perplexity": "s24", "F1": "s24", "recall": "s24", "k-means": "s12", "ridge": "s14", "He initialization": "s14",
     "contrastive": "s20", "analogy": "s20", "speculative decoding": "s25", "softmax": "5", "logits": "5",
     "cross-entropy": "5", "XOR": "4", "embedding": "7", "n-gram": "7", "vanishing gradient": "3", "layer norm": "9",
-    "local minimum": "s11", "LLM": "10",
+    "local minimum": "s11", "LLM": "10", "PyTorch": "s26", "tensor": "s26",
 }  # fmt: skip
 
 

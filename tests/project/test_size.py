@@ -16,7 +16,7 @@ BUDGET = {
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 10_200,  # with predictions that are judged, cells that run in the browser, and more checked figures
-    "lessons/supplements": 8_700,
+    "lessons/supplements": 9_000,  # with the same in PyTorch
 }
 
 
