@@ -168,7 +168,7 @@ class TrainConfig:
     sample_interval: int = _setting(500, "steps between printed samples; 0 prints only the one at the end")
     checkpoint_interval: int = _setting(250, "steps between checkpoints; 0 saves only at the end")
     patience: int = _setting(0, "stop after this many validations without a lower loss; 0 never stops early")
-    keep: int = _setting(0, "snapshots of the parameters to keep, spread evenly over the run; 0 keeps none")
+    keep: int = _setting(0, "snapshots of the parameters to keep, more of them early in the run; 0 keeps none")
     threads: int = _setting(1, "processor cores among which every batch is split")
     engine: str = _setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value; torch: with PyTorch")
     device: str = _setting(DEVICES[0], "device of the torch engine: cpu or cuda")

@@ -51,8 +51,8 @@ def add_train(command: argparse.ArgumentParser) -> None:
         "--keep",
         type=int,
         metavar="N",
-        help=f"snapshots of the parameters to keep, spread evenly over the run, for the time machine (default: {KEPT} "
-        f"with a report, 0 without)",
+        help=f"snapshots of the parameters to keep, more of them early in the run, for the time machine "
+        f"(default: {KEPT} with a report, 0 without)",
     )
     setting_flags(command, leave_out=("keep",))
 

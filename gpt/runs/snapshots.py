@@ -19,12 +19,15 @@ FOLDER = "snapshots"
 def planned(steps: int, keep: int) -> list[int]:
     """Return the steps at which a run of ``steps`` takes its ``keep`` snapshots, including the last step.
 
-    >>> planned(1000, 5), planned(1000, 1), planned(2, 5), planned(1000, 0)
-    ([0, 250, 500, 750, 1000], [1000], [0, 1, 2], [])
+    Most of what a model learns it learns early, so most snapshots of a long run are early.
+
+    >>> planned(2000, 9), planned(8, 5), planned(2, 5), planned(1000, 1), planned(1000, 0)
+    ([0, 4, 31, 105, 250, 488, 844, 1340, 2000], [0, 2, 4, 6, 8], [0, 1, 2], [1000], [])
     """
     if keep < 2:
         return [steps] * keep
-    return sorted({round(i * steps / (keep - 1)) for i in range(keep)})
+    power = 3 if steps >= 100 else 1
+    return sorted({round(steps * (i / (keep - 1)) ** power) for i in range(keep)})
 
 
 def taken(folder: Path) -> dict[int, Path]:

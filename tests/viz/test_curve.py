@@ -45,10 +45,11 @@ def test_curves_contain_the_numbers_of_the_log():
         *((r["step"], r["val_loss"]) for r in records if r["step"] in (50, 100, 150, 200)),
     ]
     assert curve.best == (200, records[200]["val_loss"])
-    assert curve.window == 4
+    assert curve.window == 5
     losses = [r["train_loss"] for r in records[1:]]
     for i, (step, mean) in enumerate(curve.smooth):
-        part = losses[max(0, i - 3) : i + 1]
+        reach = min(2, i, len(losses) - 1 - i)
+        part = losses[i - reach : i + reach + 1]  # as many after the step as before it
         assert (step, mean) == (i + 1, pytest.approx(sum(part) / len(part), abs=1e-12))
 
 

@@ -62,6 +62,7 @@ SHOWN = """({
   losses: [...document.querySelectorAll("[data-loss]")].map(e => [e.dataset.loss, e.textContent]),
   weights: [...document.querySelectorAll("#map .cell")].map(e => Number(e.dataset.weight)),
   bars: [...document.querySelectorAll("#bars li")].map(e => [Number(e.dataset.token), Number(e.dataset.probability)]),
+  lengths: [...document.querySelectorAll("#bars .bar")].map(e => parseFloat(e.style.width)),
   flow: [...document.querySelectorAll("#flow g")].map(
     e => [e.dataset.name, Number(e.dataset.mean), Number(e.dataset.largest)]),
   cursor: Number($("cursor").getAttribute("x1")), x: [axis.x(FRAMES[position].step), axis.left, axis.right],
@@ -78,6 +79,7 @@ def check_shows(browser, expected, head=0, at=3):
     assert shown["weights"] == pytest.approx([w for row in rows for w in row], abs=5.1e-4)
     assert all(shown["bars"][i][1] >= shown["bars"][i + 1][1] for i in range(5))
     assert dict(map(tuple, shown["bars"])) == pytest.approx(dict(enumerate(expected.probabilities[at])), abs=5.1e-5)
+    assert shown["lengths"] == pytest.approx([100 * p for _, p in shown["bars"]], abs=0.06)  # one scale for all steps
     for (name, mean, largest), line in zip(shown["flow"], expected.modules, strict=True):
         assert name == line.name
         assert (mean, largest) == pytest.approx((line.mean, line.largest), rel=6e-3)

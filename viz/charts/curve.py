@@ -30,7 +30,7 @@ class Curve:
     Attributes:
         name: the name of the run; empty if there is only one.
         training: the loss on the batch of every step.
-        smooth: its mean over the last ``window`` steps.
+        smooth: its mean over the ``window`` steps around each.
         validation: the losses on the same sequences throughout, so they can be compared.
         final: the last validation loss, if it is over more sequences.
         best: the lowest validation loss, or the lowest of ``smooth`` if there was no validation.
@@ -137,7 +137,7 @@ def _curve(name: str, log: Sequence[Any]) -> Curve:
     training = _points(records, lambda r: r.get("train_loss"))
     validation = _points(records, lambda r: r.get("watched_loss", r.get("val_loss")))
     final = _points(records, lambda r: r["val_loss"] if "watched_loss" in r else None)
-    window = max(1, len(training) // _SHARE)
+    window = len(training) // _SHARE | 1  # odd: as many steps before as after
     smooth = _means(training, window)
     if not (validation or smooth):
         raise ValueError(f"{name or 'the log'} holds no finite loss; expected lines with train_loss or val_loss")
@@ -151,12 +151,15 @@ def _points(records: Sequence[Mapping[str, Any]], loss: Any) -> list[Point]:
 
 
 def _means(points: Sequence[Point], window: int) -> list[Point]:
-    """Return the mean of the last ``window`` losses, of fewer at the beginning."""
+    """Return the mean of the losses around each step, half of ``window`` on each side; of fewer at both ends.
+
+    The mean of the last losses would be late: above every loss that it stands next to, while they fall.
+    """
     sums = [0.0, *accumulate(y for _, y in points)]
-    starts = [max(0, i + 1 - window) for i in range(len(points))]
+    reach = [min(window // 2, i, len(points) - 1 - i) for i in range(len(points))]
     return [
-        (step, (sums[i + 1] - sums[j]) / (i + 1 - j))
-        for i, ((step, _), j) in enumerate(zip(points, starts, strict=True))
+        (step, (sums[i + r + 1] - sums[i - r]) / (2 * r + 1))
+        for i, ((step, _), r) in enumerate(zip(points, reach, strict=True))
     ]
 
 

@@ -169,14 +169,14 @@ function showNext(frame) {
   $("after").textContent = SENTENCE[at];
   $("at").value = at;
   $("at").setAttribute("aria-valuetext", `${SENTENCE.slice(0, at + 1).join("")}`);
-  const following = DATA.following[at], largest = Math.max(.2, ...frame.next[at].map(p => p[1]));
+  const following = DATA.following[at];
   $("bars").replaceChildren();
   for (const [token, p] of frame.next[at]) {
     const li = make($("bars"), "li", { "data-token": token, "data-probability": p });
     make(li, "span", {}, token === following ? "▸" : "");
     make(li, "span", { class: "glyph" }, ALPHABET[token]);
     const track = make(li, "span");
-    make(track, "span", { class: "bar", style: `display:block;width:${(100 * p / largest).toFixed(1)}%` });
+    make(track, "span", { class: "bar", style: `display:block;width:${(100 * p).toFixed(1)}%` });
     make(li, "span", { class: "percent" }, `${(100 * p).toFixed(1)} %`);
   }
 }
