@@ -17,12 +17,15 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from gpt.data import baseline
+from gpt.errors import DataError
 from tinygrad_edu import Value
 from viz import draw
+from viz.charts import embeddings
 from viz.errors import LayoutError
 from viz.rendering import graphviz_program
 
-from . import practice, sandbox
+from . import compiled, practice, sandbox, without_numpy
 from .cells import Lesson, load
 from .errors import LessonError
 from .output import to_html
@@ -39,15 +42,21 @@ class Kernel:
         fast: whether the page was made with less training.
         say: takes what a cell prints, as it prints it.
         layout: Graphviz: takes DOT text, a format and an engine, returns the picture.
+        machine: the compiled programs of the lesson; None if there are none.
     """
 
     def __init__(
-        self, name: str, fast: bool, say: Callable[[str], None], layout: Callable[[str, str, str], str]
+        self,
+        name: str,
+        fast: bool,
+        say: Callable[[str], None],
+        layout: Callable[[str, str, str], str],
+        machine: compiled.Machine | None = None,
     ) -> None:
         self.lesson, self._fast, self._say = load(name), fast, say
+        compiled.machine = machine or compiled.machine
         if importlib.util.find_spec("numpy") is None:
-            for missing in NEED_NUMPY:
-                sys.modules[missing] = _Missing(missing)
+            _stand_in()
         graphviz_program.in_process = lambda *asked: _laid_out(layout, *asked)
         self.reset()
 
@@ -104,8 +113,36 @@ class Kernel:
         return json.dumps({"html": html, "error": error, "seconds": seconds})
 
 
-#: Modules that lessons import and that need numpy, which the pyodide package of npm does not contain.
-NEED_NUMPY = ("tinygrad_edu.compiler", "gpt.data.corpus", "gpt.data.ngram")
+#: Modules that lessons import and that need numpy, which the pyodide package of npm does not contain, and the names in
+#: them that a page has nevertheless.
+NEED_NUMPY = {
+    "tinygrad_edu.compiler": ("SGD", "Adam", "AdamW", "Compiled", "Parameters", "clip_grad_norm", "jit"),
+    "gpt.data.corpus": ("DataError", "named_text"),
+    "gpt.data.ngram": ("Baseline", "baselines", "strongest_beaten", "verdict"),
+    "viz.program": ("draw_program",),
+}
+
+
+def _stand_in() -> None:
+    """Put in the place of those modules what runs without numpy."""
+    names = {
+        "tinygrad_edu.compiler": vars(compiled),
+        "gpt.data.corpus": {"DataError": DataError, "named_text": _named_text},
+        "gpt.data.ngram": {**vars(baseline), **vars(without_numpy)},
+        "viz.program": vars(compiled),
+    }
+    for module, own in NEED_NUMPY.items():
+        sys.modules[module] = _Missing(module)
+        vars(sys.modules[module]).update({name: names[module][name] for name in own})
+    vars(embeddings)["_principal"] = without_numpy.principal
+    vars(embeddings)["_nearest"] = lambda rows: without_numpy.nearest(rows, embeddings._NEAREST)
+
+
+def _named_text(name: str) -> str:
+    try:
+        return compiled.machine.file(f"{name}.txt").decode()
+    except KeyError:
+        raise DataError(f"The text {name} is not in this page.") from None
 
 
 class _Missing(types.ModuleType):

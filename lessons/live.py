@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from gpt.errors import DataError
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from viz.rendering.templates import script_json
@@ -33,9 +34,9 @@ from . import practice
 from .cells import FOLDER, Lesson
 from .errors import LessonError
 from .kernel import NEED_NUMPY, answers, calibrate
-from .runner import Shown
+from .runner import Shown, run_all
 
-__all__ = ["HEADERS", "PACKAGES", "Package", "need_numpy", "page_data", "server", "write_assets"]
+__all__ = ["HEADERS", "PACKAGES", "Package", "need_numpy", "page_data", "run", "server", "write_assets"]
 
 
 @brief
@@ -84,7 +85,7 @@ PACKAGES = (
 #: What a server should send with every file: then pages may share memory with their Worker.
 HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 
-_ARRAY_PICTURES = ("embeddings", "histogram")  # of viz: those that need numpy
+_ARRAY_PICTURES = ("compilation", "histogram")  # of viz: those that need numpy
 _PARTS = ("tinygrad_edu", "viz", "gpt", "lessons")  # of this project, beside the graphviz package
 
 
@@ -109,16 +110,48 @@ def write_assets(folder: Path, assets: Path | None = None) -> None:
                 assert member is not None, "the hash is right"
                 write_atomically(own / here, member.read())
     write_atomically(own / "packages.zip", _python())
-    write_atomically(own / "live_worker.js", (FOLDER / "pages" / "live_worker.js").read_text(encoding="utf-8"))
+    step = FOLDER.parent / "tinygrad_edu" / "compiler" / "wasm_backend" / "step.js"
+    for script in (FOLDER / "pages" / "live_worker.js", FOLDER / "pages" / "live_compiled.js", step):
+        write_atomically(own / script.name, script.read_text(encoding="utf-8"))
 
 
-def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> str:
+def run(lesson: Lesson, folder: Path, *, fast: bool) -> tuple[list[Shown | None], str]:
+    """Run a lesson and write what its compiled functions are in a page; returns its output and :func:`page_data`.
+
+    The file is ``folder/live/NAME.zip``, with the text that the lesson trains on, if it is a named one.
+
+    Args:
+        lesson: which.
+        folder: of the pages.
+        fast: whether to train less.
+    """
+    from gpt.data.corpus import named_text  # here, because they load numpy and the compiler
+
+    from .recorded import modules, recording
+
+    with recording() as made:
+        shown = run_all(lesson, fast=fast)
+    packed = ""
+    if made:
+        source = " ".join(cell.source for cell in lesson.cells if cell.is_code)
+        texts = {}
+        if not fast and 'named_text("shakespeare")' in source:
+            with contextlib.suppress(DataError):  # the lesson has said so
+                texts["shakespeare.txt"] = named_text("shakespeare")
+        packed = f"{lesson.path.stem}.zip"
+        (folder / "live").mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "live" / packed, modules(made, texts, pictures="draw_program" in source))
+    return shown, page_data(lesson, shown, fast=fast, packed=packed)
+
+
+def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool, packed: str = "") -> str:
     """Return what ``live.js`` needs to know about a lesson, as JSON for a script element.
 
     Args:
         lesson: which.
         shown: the output of each of its cells, with the time it took.
         fast: whether they ran with less training.
+        packed: the name of the file with its compiled functions.
     """
     needs = need_numpy(lesson)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -138,6 +171,7 @@ def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool) -> s
             "reference": calibrate(),
             "blanks": blanks,
             "needs": needs,
+            "packed": packed,
             "serve": "python3 run.py lesson site FOLDER --live --serve",
         }
     )
@@ -159,11 +193,11 @@ def need_numpy(lesson: Lesson) -> list[int]:
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}  # missing if one is
-            if isinstance(node, ast.ImportFrom):
-                modules = {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-                if modules & {*NEED_NUMPY, "tinygrad_edu.jit"}:
-                    own = {alias.asname or alias.name for alias in node.names}
-                    tainted |= own if node.module in NEED_NUMPY else own & {"jit", "ngram", "corpus"}
+            if isinstance(node, ast.ImportFrom) and node.module in NEED_NUMPY:
+                there = NEED_NUMPY[node.module]
+                tainted |= {alias.asname or alias.name for alias in node.names if alias.name not in there}
+            elif isinstance(node, ast.ImportFrom) and node.module == "tinygrad_edu":
+                tainted |= {alias.asname or alias.name for alias in node.names if alias.name == "compiler"}
             elif isinstance(node, ast.Import):
                 imports |= any(alias.name == "numpy" for alias in node.names)
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "viz":

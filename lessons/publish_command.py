@@ -91,8 +91,7 @@ def _write(course: list[Lesson], folders: list[Path], *, fast: bool, cells_run: 
     written: list[list[site.Written]] = [[] for _ in folders]
     for lesson in course:
         start = time.monotonic()
-        shown = run_all(lesson, fast=fast)
-        data = live.page_data(lesson, shown, fast=fast) if cells_run else ""
+        shown, data = live.run(lesson, folders[0], fast=fast) if cells_run else (run_all(lesson, fast=fast), "")
         for n, folder in enumerate(folders):
             written[n].append(site.write_lesson(lesson, shown, course, folder, data, solutions=n == 0))
         print(f"{lesson.title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)

@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 
-from tinygrad_edu.errors import brief
-
+from .baseline import Baseline, strongest_beaten, verdict
 from .token_file import Array, Tokens
 
 __all__ = ["MOST", "Baseline", "baselines", "counted", "strongest_beaten", "verdict"]
@@ -24,22 +22,6 @@ MOST = 1 << 22  # characters that are counted: enough for everything frequent, a
 _PIECE = 1 << 16
 _ROOM = 8  # entries of a table of counts, per character
 _ALPHAS = (1.0, 0.1, 0.01)
-
-
-@brief
-@dataclass(frozen=True)
-class Baseline:
-    """One counting model.
-
-    Attributes:
-        name: ``"bigram"``.
-        counts: what it counts, in plain words.
-        loss: nats per character of the validation text.
-    """
-
-    name: str
-    counts: str
-    loss: float
 
 
 def baselines(train: Sequence[int], val: Sequence[int], vocab_size: int, end: int | None = None) -> list[Baseline]:
@@ -215,30 +197,3 @@ def _some(tokens: Sequence[int], most: int, end: int | None = None) -> Array:
     pieces = most // _PIECE
     starts = [i * (len(tokens) - _PIECE) // (pieces - 1) for i in range(pieces)]
     return np.concatenate([tokens.array(start, start + _PIECE) for start in starts])
-
-
-def strongest_beaten(loss: float, baselines: Sequence[Baseline]) -> Baseline | None:
-    """Return the strongest baseline that a loss beats: it is below that one and below all weaker ones.
-
-    Counting can be worse than guessing if the text is short or the alphabet large; a loss above guessing beats nothing,
-    whatever it is below. Losses are compared as printed, to four digits.
-
-    >>> baselines = [Baseline("uniform", "", 8.563), Baseline("unigram", "", 9.1), Baseline("bigram", "", 8.2)]
-    >>> strongest_beaten(8.667, baselines), strongest_beaten(8.4, baselines).name, strongest_beaten(8.1, baselines).name
-    (None, 'unigram', 'bigram')
-    """
-    beaten = takewhile(lambda weaker: round(loss, 4) < round(weaker.loss, 4), baselines)
-    return [None, *beaten][-1]
-
-
-def verdict(loss: float, baselines: Sequence[Baseline]) -> str:
-    """Describe the loss in words.
-
-    >>> baselines = [Baseline("uniform", "the alphabet", 4.2), Baseline("unigram", "single characters", 3.3)]
-    >>> verdict(3.0, baselines), verdict(4.0, baselines), verdict(5.0, baselines)
-    ('better than counting single characters', 'better than guessing', 'not yet better than guessing')
-    """
-    best = strongest_beaten(loss, baselines)
-    if best is None:
-        return "not yet better than guessing"
-    return "better than guessing" if best.name == "uniform" else f"better than counting {best.counts}"

@@ -47,7 +47,7 @@
       event.preventDefault();
       waiting?.({ type: "failed", why: event.message || "a file of the folder live/ is missing" });
     };
-    ready = ask({ type: "start", lesson: data.lesson, fast: data.fast, interrupt }).then(answer => {
+    ready = ask({ type: "start", lesson: data.lesson, fast: data.fast, packed: data.packed, interrupt }).then(answer => {
       if (answer.type === "failed") {
         says.textContent = `Python does not start in this browser: ${answer.why}`;
         return false;

@@ -1,6 +1,7 @@
 // Python in a Worker: Pyodide, the course and Graphviz. Answers each order of live.js in turn.
 import { loadPyodide } from "./pyodide.mjs";
 import { Graphviz } from "./graphviz.js";
+import { machine } from "./live_compiled.js";
 
 let kernel, calibrate, stopped;  // stopped: shared memory that the page writes 2 into
 
@@ -13,11 +14,12 @@ const warmUp = () => {
   }
 };
 
-const start = async ({ lesson, fast, interrupt }) => {
-  const [python, graphviz, packages] = await Promise.all([
+const start = async ({ lesson, fast, interrupt, packed }) => {
+  const [python, graphviz, packages, programs] = await Promise.all([
     loadPyodide({ indexURL: new URL(".", import.meta.url).href, env: { PYTHONHASHSEED: "0", HOME: "/home" } }),
     Graphviz.load(),
     fetch("packages.zip").then(answer => answer.arrayBuffer()),
+    packed ? fetch(packed).then(answer => answer.arrayBuffer()) : new ArrayBuffer(0),
   ]);
   python.unpackArchive(packages, "zip", { extractDir: "/course" });
   python.runPython("import sys; sys.path.insert(0, '/course')");
@@ -31,7 +33,9 @@ const start = async ({ lesson, fast, interrupt }) => {
     last = performance.now();
   };
   const layout = (source, format, engine) => graphviz.layout(source, format, engine, engine === "neato" ? { nop: 2 } : {});
-  kernel = library.Kernel(lesson, fast, say, layout);
+  const { Machine } = python.pyimport("lessons.compiled");
+  const toJs = python.pyimport("pyodide.ffi").to_js;
+  kernel = library.Kernel(lesson, fast, say, layout, Machine(python.toPy(new Uint8Array(programs)), machine, toJs));
   calibrate = library.calibrate;
   stopped = interrupt;
   if (stopped) python.setInterruptBuffer(stopped);

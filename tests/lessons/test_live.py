@@ -119,25 +119,23 @@ def test_without_npm_and_folder_one_sentence_says_what_to_install(
 
 
 def test_cells_that_need_numpy_are_marked_and_the_others_are_not() -> None:
-    assert all(live.need_numpy(load(name)) == [] for name in ("1", "1b", "2", "3", "4", "5"))
-    lesson = load("6")
+    assert all(live.need_numpy(load(name)) == [] for name in ("1", "1b", *map(str, range(2, 11))))
+    lesson = load("s9")
     marked = live.need_numpy(lesson)
-    assert marked[0] == next(i for i, cell in enumerate(lesson.cells) if "jit(" in cell.source and cell.is_code)
-    assert marked == [i for i in marked if lesson.cells[i].is_code]
-    cells = load("s9").cells
-    imports = next(i for i, cell in enumerate(cells) if cell.is_code)
-    uses = [i for i, cell in enumerate(cells) if cell.is_code and "np." in cell.source]
-    assert {imports, *uses} <= {*live.need_numpy(load("s9"))}
+    imports = next(i for i, cell in enumerate(lesson.cells) if cell.is_code)
+    uses = [i for i, cell in enumerate(lesson.cells) if cell.is_code and "np." in cell.source]
+    assert {imports, *uses} <= {*marked}
+    assert all(lesson.cells[i].is_code for i in marked)
 
 
 def test_a_cell_that_needs_numpy_says_so(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NEED_NUMPY:
         monkeypatch.setitem(sys.modules, name, _Missing(name))
-    assert kernel("from tinygrad_edu.compiler import jit\nfrom gpt.data.corpus import DataError")["error"] == []
-    where, why = kernel("jit(abs)")["error"]
-    assert where == "line 1: jit(abs)"
-    assert "jit needs numpy, which the Python in this page does not have; on your computer" in why
-    assert kernel("try:\n    1 / 0\nexcept (DataError, ZeroDivisionError):\n    print('caught')")["error"] == []
+    assert kernel("from tinygrad_edu.compiler import NumpyBackend\nfrom gpt.data.corpus import Corpus")["error"] == []
+    where, why = kernel("NumpyBackend()")["error"]
+    assert where == "line 1: NumpyBackend()"
+    assert "NumpyBackend needs numpy, which the Python in this page does not have; on your computer" in why
+    assert kernel("try:\n    1 / 0\nexcept (Corpus, ZeroDivisionError):\n    print('caught')")["error"] == []
 
 
 def test_only_packages_with_the_right_hash_are_used(tmp_path: Path) -> None:
@@ -160,7 +158,15 @@ def test_a_folder_with_the_packages_is_enough(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(live, "PACKAGES", packages)
     live.write_assets(tmp_path / "site", tmp_path)
     written = {path.name for path in (tmp_path / "site" / "live").iterdir()}
-    assert written >= {"pyodide.mjs", "pyodide.asm.wasm", "graphviz.js", "packages.zip", "live_worker.js"}
+    assert written >= {
+        "pyodide.mjs",
+        "pyodide.asm.wasm",
+        "graphviz.js",
+        "packages.zip",
+        "live_worker.js",
+        "live_compiled.js",
+        "step.js",
+    }
 
 
 def test_a_served_file_may_share_memory_and_is_for_this_computer_alone(tmp_path: Path) -> None:
@@ -222,12 +228,12 @@ def pages(npm: Path) -> Path:
 
 def write_pages(folder: Path, *names: str) -> None:
     from lessons import site
-    from lessons.runner import run_all
 
+    (folder / site.PLAYGROUND).write_text("<!doctype html><title>the playground</title>", encoding="utf-8")
     course = [load(name) for name in names]
     for lesson in course:
-        shown = run_all(lesson, fast=True)
-        site.write_lesson(lesson, shown, course, folder, live.page_data(lesson, shown, fast=True))
+        shown, data = live.run(lesson, folder, fast=True)
+        site.write_lesson(lesson, shown, course, folder, data)
 
 
 def type_into(browser: Browser, cell: str, code: str) -> None:
@@ -285,6 +291,10 @@ def are_the_same(a: str, b: str) -> bool:
     return plain(a) == plain(b)
 
 
+#: Cells that show what hundreds of steps in 32 bits have led to: rounded in another order, digits differ, and samples.
+TRAINED = {"8": [50], "9": [50, 54], "10": [41, 42, 44, 47]}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["1", "1b", *(str(n) for n in range(2, 11))])
 def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: Browser, name: str) -> None:
@@ -292,21 +302,53 @@ def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: B
     with serving(live.server(npm)) as address:
         browser.open(f"{address}{load(name).path.stem}.html")
         browser.wait_for(READY, 120)
-        marked = live.need_numpy(load(name))
+        assert live.need_numpy(load(name)) == []
         cells = browser.evaluate("[...document.querySelectorAll('.tools')].map(tools => tools.parentElement.id)")
         for cell in cells:
             own = f"document.getElementById('{cell}')"
             shown = browser.evaluate(
                 f"{WORDS}([...{own}.children].filter(x => !x.matches('.code, .tools, .live, summary')))"
             )
-            if int(cell[5:]) - 1 in marked:
-                assert "needs numpy" in browser.evaluate(f"{own}.querySelector('.state').textContent")
-                continue
             press(browser, cell, "Run")
             wait_until_done(browser, cell, 300)
             found = browser.evaluate(f"{WORDS}([{own}.querySelector('.live')])")
-            assert are_the_same(found, shown), (cell, found, shown)
+            assert browser.evaluate(f"{own}.querySelector('.live .wrong')?.textContent ?? ''") == "", cell
+            assert "no compiled program" not in found, cell
+            if int(cell[5:]) not in TRAINED.get(name, []):
+                assert are_the_same(found, shown), (cell, found, shown)
         assert len(cells) > 15
+        assert browser.console == []
+
+
+def test_a_changed_function_runs_on_values_says_so_and_can_be_stopped(npm: Path, browser: Browser) -> None:
+    write_pages(npm, "6")
+    cells = load("6").cells
+    model = next(i for i, cell in enumerate(cells) if cell.source.startswith("class Bigram"))
+    compiled = next(i for i, cell in enumerate(cells) if cell.is_code and "jit(" in cell.source and i > model)
+    trained = next(i for i, cell in enumerate(cells) if cell.source.startswith("optimizer = "))
+    with serving(live.server(npm)) as address:
+        browser.open(f"{address}06_bigram.html")
+        browser.evaluate("localStorage.clear()")
+        browser.wait_for(READY, 120)
+        twice = cells[model].source.replace("cross_entropy(self", "2 * cross_entropy(self")
+        type_into(browser, f"cell-{model + 1}", twice)
+        press(browser, f"cell-{compiled + 2}", "Run all above")
+        browser.wait_for(
+            f"document.querySelector('#cell-{compiled + 1} .live').innerText.includes('operations on')"
+            f" || !!document.querySelector('#cell-{compiled + 1} .live .wrong')",
+            60,
+        )
+        wait_until_done(browser, f"cell-{compiled + 1}")
+        said = output(browser, f"cell-{compiled + 1}")
+        assert "This page has no compiled program for the function as it is now" in said
+        press(browser, f"cell-{trained + 1}", "Run")
+        browser.wait_for(
+            f"document.querySelector('#cell-{trained + 1} .live').innerText.includes('12,372 examples')", 60
+        )
+        browser.evaluate("document.querySelector('#python button').click()")
+        wait_until_done(browser, f"cell-{trained + 1}")
+        assert output(browser, f"cell-{trained + 1}").rstrip().endswith("stopped")
+        browser.evaluate("localStorage.clear()")
         assert browser.console == []
 
 

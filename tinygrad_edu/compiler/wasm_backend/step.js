@@ -45,9 +45,7 @@
       const why = WebAssembly.validate(bytes) ? "" : "; it is damaged, or this browser is too old (it needs WebAssembly SIMD)";
       throw new Error(`these bytes are no WebAssembly module that runs here${why}`, { cause: error });
     }
-    const notes = WebAssembly.Module.customSections(module, "tinygrad_edu");
-    if (!notes.length) throw new Error("this WebAssembly module was not made by to_wasm");
-    const description = JSON.parse(new TextDecoder().decode(notes[0]));
+    const description = describe(module);
     try {
       return new Model(await WebAssembly.instantiate(module), description);
     } catch (error) {
@@ -56,6 +54,18 @@
       const what = `the model needs ${size} MiB of memory, more than there is here`;
       throw new Error(`${what}: close other pages, or export a smaller batch`, { cause: error });
     }
+  }
+
+  // The same from bytes without a promise, where waiting disturbs nobody: in a Worker, or in Node.
+  function loadSync(bytes) {
+    const module = new WebAssembly.Module(unpacked(bytes));
+    return new Model(new WebAssembly.Instance(module), describe(module));
+  }
+
+  function describe(module) {
+    const notes = WebAssembly.Module.customSections(module, "tinygrad_edu");
+    if (!notes.length) throw new Error("this WebAssembly module was not made by to_wasm");
+    return JSON.parse(new TextDecoder().decode(notes[0]));
   }
 
   class Model {
@@ -319,7 +329,7 @@
     return kept[found < 0 ? kept.length - 1 : found];
   }
 
-  const own = { load };
+  const own = { load, loadSync };
   if (typeof module === "object" && module.exports) module.exports = own;
   root.tinygrad = own;
 })(globalThis);

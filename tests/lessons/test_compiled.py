@@ -1,0 +1,202 @@
+"""What a page's Python has in the place of the compiler and of numpy, against both."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_edu
+from gpt.data import ngram
+from lessons import compiled, recorded, without_numpy
+from lessons.cells import FOLDER
+from lessons.errors import LessonError
+from tinygrad_edu import Value, compiler, nn, optim
+from tinygrad_edu.errors import DomainError, ShapeError
+from viz.charts import embeddings
+
+
+class JsArray(array):  # type: ignore[type-arg]
+    """An array as Pyodide shows it."""
+
+    def set(self, other: Any) -> None:
+        self[:] = array(self.typecode, other)
+
+    def to_py(self) -> Any:
+        return self
+
+
+class Script:
+    """``machine`` of pages/live_compiled.js; instead of a module it runs ``function``, compiled."""
+
+    def __init__(self, function: Callable[..., Any], source: Any) -> None:
+        self.function = tinygrad_edu.jit(function, source, dtype="float64")
+        self.ran: list[str] = []
+
+    def numbers(self, count: int, dtype: str) -> JsArray:
+        return JsArray({"float32": "f", "float64": "d"}[dtype], [0.0] * count)
+
+    def open(self, content: bytes) -> Script:
+        return self
+
+    def run(self, model: Any, name: str, inputs: Any, parameters: JsArray, gradient: Any) -> JsArray:
+        self.ran.append(name)
+        batch = [list(x) for x in inputs]
+        self.function.parameters.array[:] = parameters
+        self.function.parameters.meet_others()
+        if gradient is not None:
+            self.function.value_and_grad(*batch)
+            gradient.set(self.function.parameters.gradient)
+        return JsArray("d", self.function.flat(*batch).T.ravel())
+
+    def collect(self, total: JsArray, gradient: JsArray, share: float) -> None:
+        total.set(array("d", [a + b * share for a, b in zip(total, gradient, strict=True)]))
+
+    def norm(self, gradient: JsArray) -> float:
+        return float(np.linalg.norm(gradient))
+
+    def sgd(self, parameters: JsArray, gradient: JsArray, velocity: JsArray, momentum: float, lr: float) -> None:
+        velocity.set(array("d", [momentum * v + g for v, g in zip(velocity, gradient, strict=True)]))
+        parameters.set(array("d", [p - lr * v for p, v in zip(parameters, velocity, strict=True)]))
+
+
+@pytest.fixture
+def line() -> Iterator[Callable[..., Any]]:
+    """Return a function that makes a line and its squared error, whose page has a program of another function."""
+    before = compiled.machine
+
+    def make(function: Callable[[Any, Any, Any], Any] = lambda w, x, y: (w[0] * x + w[1] - y) ** 2) -> Any:
+        def error(w: Any, x: Any, y: Any) -> Any:
+            return (w[0] * x + w[1] - y) ** 2
+
+        of_page = [Value(0.5), Value(-1.0)]
+        script = Script(lambda x, y: error(of_page, x, y), of_page)
+        programs = {"gradient1": (True, 1), "gradient4": (True, 4), "forward1": (False, 1)}
+        entry = {
+            "file": "it", "size": 2, "dtype": "float64", "inputs": [["input", []], ["input", []]],
+            "programs": programs, "said": {"True": {"stats": {"instructions": 3}, "summary": "three"}},
+        }  # fmt: skip
+        compiled.machine = SimpleNamespace(  # type: ignore[assignment]
+            programs=[{**entry, "size": 3}, entry], script=script, to_js=lambda x: x, file=lambda name: b""
+        )
+        own = [Value(0.5), Value(-1.0)]
+        return own, compiled.jit(lambda x, y: function(own, x, y), own, dtype="float64"), script
+
+    yield make
+    for parameters in list(compiled._ahead):
+        parameters.settle()
+    compiled.machine = before
+
+
+X, Y = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [1.0, 0.0, 2.0, 1.0, 3.0, -1.0]
+
+
+def test_a_batch_of_any_size_is_made_of_those_that_there_are(line: Any) -> None:
+    own, loss, script = line()
+    exact = tinygrad_edu.jit(lambda x, y: (own[0] * x + own[1] - y) ** 2, own, dtype="float64")
+    assert loss.value_and_grad(X, Y) == pytest.approx(exact.value_and_grad(X, Y), abs=1e-12)
+    assert loss.parameters.gradient == pytest.approx(exact.parameters.gradient.tolist(), abs=1e-12)
+    assert script.ran == ["gradient4", "gradient4", "gradient1", "gradient1"]  # the first to compare with Values
+    assert loss(X, Y) == pytest.approx(exact(X, Y).tolist(), abs=1e-12)
+    assert loss.flat(X, Y)[:, 0] == [loss(X, Y)[0]]
+    assert loss(X, Y).mean() == pytest.approx(exact(X, Y).mean())
+
+
+def test_values_and_arrays_stay_equal_while_they_are_trained(line: Any) -> None:
+    own, loss, _ = line()
+    twin = [Value(0.5), Value(-1.0)]
+    scalars, arrays = optim.SGD(twin, lr=0.1, momentum=0.5), compiled.SGD(loss.parameters, lr=0.1, momentum=0.5)
+    for step in range(5):
+        scalars.zero_grad()
+        mean = sum((twin[0] * x + twin[1] - y) ** 2 for x, y in zip(X, Y, strict=True)) / len(X)
+        mean.backward()
+        scalars.step()
+        loss.value_and_grad(X, Y)
+        arrays.step()
+        if step == 2:
+            own[0].data = twin[0].data = 2.0  # a number that is assigned counts
+        assert [v.data for v in own] == pytest.approx([v.data for v in twin], abs=1e-12)
+        assert [v.grad for v in own] == pytest.approx([v.grad for v in twin], abs=1e-12)
+
+
+def test_a_function_that_has_been_changed_runs_on_values_and_says_so(line: Any, capsys: Any) -> None:
+    own, loss, _ = line(lambda w, x, y: (w[0] * x + w[1] - y) ** 2 * 1.001)
+    mean = loss.value_and_grad(X, Y)
+    said = capsys.readouterr().out
+    assert "no compiled program for the function as it is now" in said
+    assert said.count("\n") == 1
+    assert mean == pytest.approx(sum(1.001 * (0.5 * x - 1 - y) ** 2 for x, y in zip(X, Y, strict=True)) / 6)
+    assert loss.parameters.gradient == [v.grad for v in own] != [0.0, 0.0]
+    loss.value_and_grad(X, Y)
+    assert capsys.readouterr().out == ""  # once is enough
+    with pytest.raises(LessonError, match="no compiled program of the function as it is now"):
+        loss.stats()
+
+
+def test_what_the_compiler_says_is_that_of_the_page(line: Any) -> None:
+    _, loss, _ = line()
+    with pytest.raises(LessonError, match="not compiled yet"):
+        loss.summary()
+    loss.value_and_grad(X, Y)
+    assert (loss.stats().instructions, loss.summary()) == (3, "three")
+
+
+def test_mistakes_are_said(line: Any) -> None:
+    _, loss, _ = line()
+    with pytest.raises(ShapeError, match="same number of examples"):
+        loss(X, Y[:2])
+    with pytest.raises(DomainError, match="the loss is inf"):
+        loss.value_and_grad([1e308], [-1e308])
+    with pytest.raises(LessonError, match="needs to be told the parameters"):
+        compiled.jit(lambda x: x)
+
+
+class Words(nn.Module):
+    def __init__(self) -> None:
+        self.table = nn.Embedding(5, 3, rng=random.Random(1))
+
+    def loss(self, word: int) -> Value:
+        return sum(x * x for x in self.table(word))  # type: ignore[return-value]
+
+
+def test_programs_are_recorded_with_the_batches_they_run_for() -> None:
+    with recorded.recording() as made:
+        loss = compiler.jit(Words().loss)
+    loss.value_and_grad([1, 2, 3])
+    loss([1, 2])
+    packed = recorded.modules([*made, *made], {"text.txt": "x"}, pictures=True)
+    machine = compiled.Machine(packed, None, None)  # type: ignore[arg-type]
+    [entry] = machine.programs  # the same one only once
+    assert set(entry["programs"]) == {"gradient1", "gradient3", "forward1", "forward2"}
+    assert (entry["size"], entry["dtype"], entry["inputs"]) == (15, "float32", [["index", []]])
+    assert entry["said"]["True"]["summary"] == loss.summary()
+    assert entry["said"]["False"]["stats"]["gradient_instructions"] == 0
+    assert machine.file(entry["file"])[:4] == b"tgew"
+    assert machine.file("text.txt") == b"x"
+    assert compiler.jit is tinygrad_edu.jit
+    assert "jit" not in vars(tinygrad_edu)
+
+
+def test_counting_without_numpy_reaches_the_same() -> None:
+    text = (Path(FOLDER) / "data" / "balcony.txt").read_text(encoding="utf-8")[:3000]
+    tokens = [sorted(set(text)).index(character) for character in text]
+    given = tokens[:2700], tokens[2700:], len(set(text))
+    for own, other in zip(without_numpy.baselines(*given), ngram.baselines(*given), strict=True):
+        assert (own.name, own.counts) == (other.name, other.counts)
+        assert own.loss == pytest.approx(other.loss, abs=1e-9)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_the_plane_of_an_embedding_without_numpy_is_the_same(width: int) -> None:
+    rng = random.Random(width)
+    rows = [[rng.gauss(0, 1 + n) for n in range(width)] for _ in range(9)]
+    (places, shares), (other_places, other_shares) = without_numpy.principal(rows), embeddings._principal(rows)
+    assert [x for place in places for x in place] == pytest.approx([x for place in other_places for x in place])
+    assert shares == pytest.approx(other_shares)
+    assert without_numpy.nearest(rows, embeddings._NEAREST) == embeddings._nearest(rows)
