@@ -6,13 +6,11 @@ MODELS.line = class {
   constructor(settings) {
     this.settings = { ...settings };
     this.asked = settings;  // what the page said last; undo changes this.settings
-    this.version = 0;
     this.put(readPoints(settings.points) ?? readPoints("1,2.1 2,3.9 3,6.1 4,7.8 5,10"), lineNumber(settings.w) ?? 0, lineNumber(settings.b) ?? 0);
   }
   // Other points or another kind of error; w and b stay where they are.
   put(points, w = this.w, b = this.b) {
     this.points = points;
-    this.version++;
     this.graph = this.built();
     this.trial = this.built();
     this.best = this.bestLine();
@@ -151,7 +149,7 @@ MODELS.line = class {
     }
     return Float32Array.from(ends);
   }
-  key() { const { w, b } = this.ranges(); return `${this.version} ${w} ${b}`; }
+  key() { const { w, b } = this.ranges(); return `${writtenPoints(this.points)} ${this.settings.error} ${w} ${b}`; }
 
   frame() {
     const { points, w, b, loss, start, since, run, best, settings, exploding } = this, [dw, db] = this.grads;

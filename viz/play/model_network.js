@@ -266,7 +266,7 @@ MODELS.network = class {
     const { tape, parameters, probe, points, train, settings } = this, { data, grad } = tape, begun = performance.now();
     if (!running || !this.pictures || begun > this.pictures.until) {  // training goes on meanwhile: at most a quarter of the time is for planes
       const outs = this.judge(), planes = this.planes(), ill = this.ill(outs), now = performance.now();
-      this.pictures = { made: `${performance.timeOrigin} ${now}`, ...planes, outs, ill, until: now + 3 * (now - begun) };
+      this.pictures = { ...planes, outs, ill, until: now + 3 * (now - begun) };
     }
     const at = this.ring(), grads = grad.slice(0, parameters.length), layers = this.sizesOfGradients();
     const unitGrads = settings.slow && Number.isFinite(data[this.root]) ? this.alone(() => Float64Array.from(probe.units, u => grad[u])) : null;

@@ -22,12 +22,12 @@ function pixels() {
   }
   return netPalette.pixels;
 }
-// All planes, one below the other, colored once for each set of planes and each look.
-const planeSheet = { canvas: document.createElement("canvas"), made: null, look: "" };
-function colorPlanes({ grid: n, planes, likeliest, made }) {
+// All planes, one below the other, colored once for each frame and each look.
+const planeSheet = { canvas: document.createElement("canvas"), of: null, look: "" };
+function colorPlanes({ grid: n, planes, likeliest }) {
   const colors = pixels(), { canvas } = planeSheet, units = (planes.length + (likeliest?.length ?? 0)) / (n * n);
-  if (planeSheet.made === made && planeSheet.look === netPalette.look) return canvas;
-  Object.assign(planeSheet, { made, look: netPalette.look });
+  if (planeSheet.of === planes && planeSheet.look === netPalette.look) return canvas;
+  Object.assign(planeSheet, { of: planes, look: netPalette.look });
   Object.assign(canvas, { width: n, height: n * units });
   const context = canvas.getContext("2d"), image = context.createImageData(n, n * units), words = new Uint32Array(image.data.buffer);
   for (let i = 0; i < planes.length; i++) words[i] = colors[planes[i] + 127];

@@ -344,6 +344,93 @@ def test_slow_motion_plays_part_by_part(page: Opened) -> None:
     compare(page)
 
 
+# How much of each picture (every neuron's, and the plane of the points) has the color of what its weights say there:
+# computed from the weights of the frame alone, looked up in the pixels. Points and names on the pictures are left out,
+# and steep borders are blurred.
+AGREEMENT = """(() => {
+  const { names, weights, scales, three } = now.frame;
+  const act = { tanh: Math.tanh, relu: x => Math.max(0, x) }[now.settings.activation];
+  const outs = (x, y) => {
+    let before = [x, y], k = 0;
+    return names.flatMap((layer, l) => (before = layer.map(() => {
+      const total = before.reduce((sum, v) => sum + weights[k++] * v, 0) + weights[k++];
+      return l < names.length - 1 ? act(total) : three ? total : Math.tanh(total);
+    })));
+  };
+  const inks = ["positive", "negative", "third"].map(rgb);
+  const mixed = (kind, share) => rgb("paper").map((p, i) => p + (inks[kind][i] - p) * 0.85 * share);
+  const signed = t => mixed(t > 0 ? 0 : 1, Math.abs(t));
+  const likeliest = scores => {
+    const powers = scores.map(Math.exp), most = Math.max(...powers);
+    return mixed(powers.indexOf(most), 1.5 * most / powers.reduce((a, b) => a + b) - 0.5);
+  };
+  const close = (pixels, place, wanted) => wanted.every((c, i) => Math.abs(c - pixels[place + i]) < 40);
+  const share = (canvas, left, top, size, color, opaque) => {
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+    let good = 0, all = 0;
+    for (let i = 1; i < 20; i++) for (let j = 1; j < (opaque ? 10 : 20); j++) {
+      const place = 4 * (Math.round(top + j / 20 * size) * canvas.width + Math.round(left + i / 20 * size));
+      if (!opaque && data[place + 3] > 150) continue;
+      all++;
+      good += close(data, place, color(1.3 * (i / 10 - 1), 1.3 * (1 - j / 10)));
+    }
+    return good / all;
+  };
+  const [net, plane] = [".net canvas", ".plane canvas"].map(name => document.querySelector(name));
+  const box = net.getBoundingClientRect();
+  const pictures = names.flat().map((_, u) => {
+    const unit = document.querySelectorAll(".over .unit")[u].getBoundingClientRect();
+    return share(net, unit.x - box.x, unit.y - box.y, unit.width, (x, y) => signed(outs(x, y)[u] / scales[u]), true);
+  });
+  const whole = (x, y) => (three ? likeliest(outs(x, y).slice(-3)) : signed(outs(x, y).at(-1)));
+  return [share(plane, 0, 0, plane.width, whole, false), ...pictures];
+})()"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("speed", [0, 60])
+@pytest.mark.parametrize(
+    "more", [{}, {"data": "arms", "layers": "8-8"}, {"activation": "relu"}], ids=["xor", "arms", "relu"]
+)
+def test_pictures_follow_the_network_while_it_trains(page: Opened, more: dict[str, Any], speed: int) -> None:
+    page.open(speed=speed, rate=0.3, **more)
+    before = page.evaluate(f"[...{AGREEMENT}, now.frame.weights[0]]")
+    assert min(before[:-1]) > 0.8
+    page.press("#play")
+    page.until("Number(document.body.dataset.step) > 60")
+    page.until(f"Math.min(...{AGREEMENT}) > 0.7 && now.running")  # they may be a moment old
+    page.press("#play")
+    page.until("document.body.dataset.busy === ''")
+    assert min(page.evaluate(AGREEMENT)) > 0.8
+    assert page.evaluate("now.frame.weights[0]") != before[-1]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("slow", [0, 1])
+def test_pictures_follow_steps_edits_and_undo(page: Opened, slow: int) -> None:
+    page.open(rate=3, batch=60, layers="3", slow=slow)
+    for step in range(1, 4):  # rate 3: each step changes what is seen
+        page.press("#step")
+        page.until(f"document.body.dataset.busy === '' && document.body.dataset.step === '{step}'")
+        assert min(page.evaluate(AGREEMENT)) > 0.8
+    field = "document.querySelector('.fields input')"
+    for action in (
+        f"{field}.value = '-4'; {field}.dispatchEvent(new Event('change'))",
+        "$('undo').click()",
+        "$('undo').click()",
+        "$('set-activation').value = 'relu'; $('set-activation').dispatchEvent(new Event('change'))",
+        "$('undo').click()",
+        "$('reset').click()",
+        "$('look').value = 'dark'; $('look').onchange()",
+    ):
+        page.evaluate("window.shown = now.frame; document.body.dataset.busy = ''; " + action)
+        if "look" not in action:
+            page.until("now.frame !== window.shown && document.body.dataset.busy === ''")
+        page.until(f"Math.min(...{AGREEMENT}) > 0.8")
+
+
 @pytest.mark.node
 def test_the_plane_of_three_kinds_shows_the_likeliest_one() -> None:
     likeliest, weights, grid, reach = network(
