@@ -31,6 +31,7 @@ WORDS = {
     "contrastive": "s20", "analogy": "s20", "speculative decoding": "s25", "softmax": "5", "logits": "5",
     "cross-entropy": "5", "XOR": "4", "embedding": "7", "n-gram": "7", "vanishing gradient": "3", "layer norm": "9",
     "local minimum": "s11", "LLM": "10", "PyTorch": "s26", "tensor": "s26",
+    "text-to-image": "s27", "diffusion": "s27", "cross-attention": "s27",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ BUDGET = {
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
     "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 11_050,  # with predictions that are judged, cells that run and train in the browser, and checked figures
-    "lessons/supplements": 9_000,  # with the same in PyTorch
+    "lessons/supplements": 9_500,  # with the same in PyTorch, and pictures from words
 }
 
 
