@@ -229,6 +229,9 @@ viz.draw(c)
 #
 # An order in which every Value comes after all its inputs is called *topological*; go through it backward, and each
 # gradient is complete when its turn comes. How a program finds that order is the heart of the next lesson.
+#
+# One price is paid in memory. Every Value has a second number, `grad`, and no Value may be forgotten before the
+# gradient has passed through it. So training a model takes at least twice the memory of using it.
 
 # %% [markdown]
 # ## Exercises

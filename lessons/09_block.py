@@ -184,7 +184,8 @@ assert math.isnan(variance.grad)
 #
 # One block does two things. **Attention** (last lesson, unchanged) lets the positions talk to each other. A small
 # **feed-forward** network, an MLP, then lets each position think about what it has heard, on its own: wider,
-# activation, narrow again. Each of the two has a norm before it, and the bypass around it.
+# activation, narrow again. (Here the activation is ReLU. GPT-2 has GELU, a soft ReLU; Supplement 19 compares them.)
+# Each of the two has a norm before it, and the bypass around it.
 #
 #     x = x + attention(norm(x))
 #     x = x + feed_forward(norm(x))

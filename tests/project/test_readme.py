@@ -52,7 +52,8 @@ def test_commands_work(command: str, folder: Path) -> None:
     if words[0] == "play":
         words = ["gpt", *words, "--data", "my.txt", "--no-open"]
     if words[0] == "lesson":
-        words = ["lessons", *words[1:], *["--fast"] * (len(words) > 1 and words[1] not in ("export", "errata"))]
+        trains = len(words) > 1 and words[1] not in ("export", "errata", "find", "by-hand")
+        words = ["lessons", *words[1:], *["--fast"] * trains]
         words += ["--only", "1", "2"] * ("site" in words)  # the other lessons are tested elsewhere
     module = words[1:] if words[0] == "python" else ["-m", *words]
     result = subprocess.run(
