@@ -22,7 +22,7 @@ FAST = globals().get("FAST", False)
 # %% [markdown]
 # ## Phase 1: pictures and their words
 #
-# Three animals of 5 × 4 pixels; the line above them is free, or there is a hat. White is 1, black is −1.
+# Three animals of 5 × 4 pixels; the line above them is free, or there is a hat. A `#` is 1, a `.` is −1.
 
 # %%
 ANIMALS = {
@@ -219,7 +219,7 @@ if not FAST:
 #
 # ## Exercises
 #
-# **Exercise 1.** By hand: a black pixel (−1), noise 1, a = 0.36. The mixture? And which picture does it come from, if
+# **Exercise 1.** By hand: a pixel of −1, noise 1, a = 0.36. The mixture? And which picture does it come from, if
 # you know the mixture and the noise?
 
 # %% tags=["solution"]
