@@ -121,12 +121,12 @@ function post(what, more = {}) {
 // The same for what ends with a frame; until the Worker has heard it, frames say nothing about it.
 function act(what, more) {
   if (what !== "make") hurry("make");
-  $("trouble").hidden = true;
-  document.body.dataset.error = "";
+  calm();
   document.body.dataset.busy = "1";
   now.asked = ++count;
   post(what, { ...more, asked: count });
 }
+function calm() { $("trouble").hidden = true; document.body.dataset.error = ""; }
 function make(run = 0, goesOn = false) {
   now.step = 0;
   now.running = now.done = false;
@@ -236,6 +236,7 @@ function set(changes) {
   if (!changed.length) return;
   const paceBefore = pace();
   Object.assign(now.settings, changes);
+  if (changed.some(key => now.what.settings[key].calms)) calm();  // what went wrong was about other numbers
   for (const key of changed) for (const update of CONTROLS.get(key) ?? []) update(now.settings[key]);
   const live = changed.every(key => now.what.settings[key].live);
   if (pace() !== paceBefore) post("speed", { speed: pace() });
@@ -287,7 +288,10 @@ const INPUTS = {
     const shown = one.text ? element("output", { for: id }) : element("input", { type: "text", class: "exact", inputmode: "decimal", autocomplete: "off", "aria-label": `${one.label}, as a number`, onchange: () => {
       const typed = shown.value.trim().replace("−", "-"), x = typed === "" ? undefined : one.read(typed);
       if (x === undefined) say(`${one.label}: expected a number from ${number(min)} to ${number(max)}, got “${typed.slice(0, 20)}”`);
-      else give(x);
+      else {
+        give(x);
+        if (x !== Number(typed)) say(`${one.label}: from ${number(min)} to ${number(max)}; it is ${number(x)} now`);
+      }
       update(get());
     } });
     const update = x => { input.value = to(x); shown[one.text ? "textContent" : "value"] = text(x); input.setAttribute("aria-valuetext", text(x)); };
@@ -341,7 +345,7 @@ function look(theme) {
 }
 $("play").onclick = () => (now.running ? pause() : start());
 $("step").onclick = once;
-$("undo").onclick = () => { $("trouble").hidden = true; document.body.dataset.error = ""; hurry("make"); post("back"); };
+$("undo").onclick = () => { calm(); hurry("make"); post("back"); };
 $("reset").onclick = () => make();
 $("new-seed").onclick = () => set({ seed: String(Number(now.settings.seed) + 1) });
 $("speed").append(...Object.entries(SPEEDS).sort(([a], [b]) => a - b || 0).map(([value, text]) => element("option", { value }, text)));
@@ -350,8 +354,7 @@ $("look").onchange = () => { look($("look").value); remember(); };
 $("trouble-back").onclick = () => {
   post("back", { count: 10 });
   set({ rate: now.what.settings.rate.read(String(now.settings.rate / 2)) });
-  $("trouble").hidden = true;
-  document.body.dataset.error = "";
+  calm();
 };
 $("trouble-again").onclick = () => make();
 $("more").onclick = () => $("more").setAttribute("aria-expanded", String(document.querySelector("footer").classList.toggle("open")));

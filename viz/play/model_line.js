@@ -97,7 +97,7 @@ MODELS.line = class {
     while (curve.steps.at(-1) >= since) for (const list of Object.values(curve)) list.pop();
     note(curve, { steps: since, losses: this.loss });
   }
-  edit() {}  // what is to be undone comes next, as a change of the settings
+  edit(what) { if (what === "begin") this.place(0, 0); }  // anything else comes next, as a change of the settings
 
   // --- what is known without training ---------------------------------------------------------------------------------
   bestLine() {

@@ -89,6 +89,7 @@ MODELS.point = class {
   keep() { return { formula: this.formula, values: this.values, start: this.start, since: this.since, moved: this.moved }; }
   back({ formula, values, start, since, moved }) {
     this.undone = true;
+    this.ranges = {};  // those of numbers that are gone
     this.use(formula, values);
     Object.assign(this, { start, since, moved });
   }
@@ -97,9 +98,9 @@ MODELS.point = class {
   ask(question) { return this[question.what](question); }
   judge({ position, text }) { return this.log.judge(this.log.steps[position], text); }
   // The result after a small move of one leaf, beside what the gradient says.
-  nudge({ leaf, by }) {
-    const after = this.lossAt(leaf, this.values[leaf] + by), grad = this.graph.tape.grad[this.graph.inputs[this.formula.inputs.indexOf(leaf)]];
-    return { leaf, by, from: this.values[leaf], to: this.values[leaf] + by, before: this.loss, after, slope: (after - this.loss) / by, grad, result: this.log.name(this.log.root) };
+  nudge({ leaf = this.leaf, by }) {
+    const { formula, values } = this, after = this.lossAt(leaf, this.values[leaf] + by), grad = this.graph.tape.grad[this.graph.inputs[this.formula.inputs.indexOf(leaf)]];
+    return { about: [formula.text, leaf, formula.inputs.map(name => values[name])], leaf, by, from: this.values[leaf], to: this.values[leaf] + by, before: this.loss, after, slope: (after - this.loss) / by, grad, result: this.log.name(this.log.root) };
   }
   lossAt(leaf, x) {
     const { tape, root, inputs } = this.trial;

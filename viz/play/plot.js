@@ -25,7 +25,7 @@ function give(made, attributes) {
 // A number to be read: short() of words.js; whole ones and unknown ones too.
 function number(x) {
   if (x === undefined || x === null) return "–";
-  return Number.isInteger(x) && Math.abs(x) < 1e9 ? x.toLocaleString("en-US").replace("-", "−") : short(x);
+  return Number.isInteger(x) && Math.abs(x) < 1e9 ? (x + 0).toLocaleString("en-US").replace("-", "−") : short(x);
 }
 const plural = (count, word) => `${count.toLocaleString("en-US")} ${word}${count === 1 ? "" : "s"}`;
 
@@ -125,19 +125,18 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     if (!all.length) [low, high] = [scale ? 0.1 : 0, 1];
     if (high <= low) high = low + (Math.abs(low) || 1);
     const f = scale ? Math.log10 : y => y, [bottom, top] = [f(low), f(high)], margin = (top - bottom || 1) * 0.06;
-    const [left, floor] = [size * 3.2, height - size * 1.7];
-    const X = x => left + (x / right) * (width - left - 8);
-    const Y = y => floor - ((f(y) - bottom + (scale ? margin : 0)) / (top - bottom + 2 * margin || 1)) * (floor - 6);
+    const floor = height - size * 1.7, Y = y => floor - ((f(y) - bottom + (scale ? margin : 0)) / (top - bottom + 2 * margin || 1)) * (floor - 6);
     context.textBaseline = "middle";
     context.lineWidth = 1;
     const powers = scale ? ticks(bottom, top, Math.min(4, Math.ceil(top - bottom) || 1)).filter(Number.isInteger).map(t => 10 ** t) : [];
-    const marks = powers.length > 1 ? powers : ticks(low, high, scale ? 3 : Math.max(2, Math.floor(height / 50)));
+    const marks = powers.length > 1 ? powers : ticks(low, high, scale ? 3 : Math.max(2, Math.floor(height / 50))), mark = scale ? y => short(y, 3) : number;
+    const left = Math.max(size * 3.2, ...marks.map(y => context.measureText(mark(y)).width + 8)), X = x => left + (x / right) * (width - left - 8);
     for (const y of marks) {
       context.strokeStyle = color("frame-1");
       line(context, left, Y(y), width, Y(y));
       context.fillStyle = color("faint");
       context.textAlign = "right";
-      context.fillText(scale ? short(y, 3) : number(y), left - 6, Y(y));
+      context.fillText(mark(y), left - 6, Y(y));
     }
     context.textAlign = "center";
     context.textBaseline = "alphabetic";
@@ -168,21 +167,23 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     context.lineWidth = 4;
     context.lineJoin = "round";
     // Names with a halo, so that a curve behind the words does no harm; one below the other, and above the axis.
-    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), places = [];
-    for (const { y } of named) places.push(Math.max((places.at(-1) ?? -Infinity) + size, Y(y) - 4 < size ? Y(y) + size : Y(y) - 4));
+    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), places = [], roof = pointer !== null || (curves.length > 1 && !data.legend) ? 2.3 * size : size;
+    for (const { y } of named) places.push(Math.max((places.at(-1) ?? -Infinity) + size, Y(y) - 4 < roof ? Math.max(Y(y) + size, roof) : Y(y) - 4));
     for (let i = places.length - 1, lowest = floor - 3; i >= 0; i--) lowest = (places[i] = Math.min(places[i], lowest)) - size;
     for (const [i, { name, y }] of named.entries()) {
       const at = places[i];
       context.strokeStyle = color("paper");
-      context.strokeText(`${name} ${number(y)}`, width - 4, at);
+      const ends = curves.some(one => Math.abs(Y(one.ys.at(-1)) - at + size / 2) < size), x = ends ? left + 8 : width - 4;  // no word on the end of a curve
+      context.textAlign = ends ? "left" : "right";
+      context.strokeText(`${name} ${number(y)}`, x, at);
       context.fillStyle = color("faint");
-      context.fillText(`${name} ${number(y)}`, width - 4, at);
+      context.fillText(`${name} ${number(y)}`, x, at);
     }
     if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X, width);
   }
   function names(context, curves, left, size, pointer, X, width) {
     context.textAlign = "left";
-    let x = left + 8;
+    let head = "";
     const at = one => {
       let best = one.ys.length - 1;
       if (pointer !== null) one.xs.forEach((step, i) => { if (Math.abs(X(step) - pointer) < Math.abs(X(one.xs[best]) - pointer)) best = i; });
@@ -194,12 +195,14 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.lineWidth = 1;
       line(context, X(step), 0, X(step), 1e4);
       context.fillStyle = color("faint");
-      context.fillText(`${data.unit ?? "step"} ${number(step)}`, x, size);
-      x += context.measureText(`${data.unit ?? "step"} ${number(step)}   `).width;
+      head = `${data.unit ?? "step"} ${number(step)}   `;
     }
+    const texts = (data.legend ? [] : curves).map(one => `${one.name} ${number(one.ys[at(one)])}   `), room = width - context.measureText((head + texts.join("")).trimEnd()).width - 4;
+    let x = Math.max(4, Math.min(left + 8, room));
+    context.fillStyle = color("faint");
+    context.fillText(head, x, size);
+    x += context.measureText(head).width;
     if (data.legend) return data.legend(pointer === null || !curves.length ? null : curves[0].xs[at(curves[0])], data.series.map(one => one.ys[at(one)]));
-    const texts = curves.map(one => `${one.name} ${number(one.ys[at(one)])}   `), room = width - context.measureText(texts.join("").trimEnd()).width - 4;
-    if (pointer === null) x = Math.max(4, Math.min(x, room));
     for (const [i, one] of curves.entries()) {
       const text = texts[i];
       context.fillStyle = color(one.color === "negative" ? "text-negative" : one.color ?? "ink");

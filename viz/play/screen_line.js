@@ -189,11 +189,11 @@ screen("line", {
   title: "A line",
   lead: "Find the line through the points. First by hand: move w and b until the squares are small.",
   settings: {
-    points: hidden("1,2.1 2,3.9 3,6.1 4,7.8 5,10", { live: true }),
-    w: hidden("0", { live: true }),
-    b: hidden("0", { live: true }),
+    points: hidden("1,2.1 2,3.9 3,6.1 4,7.8 5,10", { live: true, calms: true }),
+    w: hidden("0", { live: true, calms: true }),
+    b: hidden("0", { live: true, calms: true }),
     rate: slider("learning rate", 0.01, { min: 0.0001, max: 1, log: true, live: true }),
-    error: choice("error", "squared", { squared: "squared", absolute: "absolute" }, { live: true }),
+    error: choice("error", "squared", { squared: "squared", absolute: "absolute" }, { live: true, calms: true }),
     squares: tick("errors", true, { live: true }),
     least: tick("best line", false, { live: true, help: "the line with the smallest error of the kind that is chosen" }),
     tried: hidden("", { live: true }),
@@ -243,7 +243,7 @@ screen("line", {
       point(points, true);
     } }, "Mistype a point");
     const rows = element("div"), drawRows = leafRows(rows, { change: (name, value, begins) => byHand({ [name]: value }, begins), trouble: text => { problem.textContent = text; } });
-    const letGo = element("button", { type: "button", id: "line-train", title: "from w = 0, b = 0", onclick: () => { unlock(); play.edit("mark"); play.set({ w: "0", b: "0" }); play.start(); } }, "Let it train");
+    const letGo = element("button", { type: "button", id: "line-train", title: "from w = 0, b = 0", onclick: () => { unlock(); play.edit("begin"); play.set({ w: "0", b: "0" }); play.start(); } }, "Let it train");
     const mapTitle = element("h2", {}, "Loss over w and b"), mapCard = element("section", { class: "card map" }, mapTitle);
     const drawMap = lossMap(mapCard, byHand);
     const chartCard = element("section", { class: "card" }), chart = lossChart(chartCard, { label: "loss by step", log: true });
@@ -273,7 +273,7 @@ screen("line", {
       told.textContent = exploding ? "It explodes: each step lands higher on the other side of the valley."
         : found === key && frame.error === "squared" ? `The largest stable rate is 2 ÷ ${short(limit.curvature)} = ${short(limit.rate, 3)}: 2 ÷ the curvature of the steepest direction, which says how fast the slope changes there.`
           : !free() ? "Move w and b for five seconds; then the map of the loss appears."
-            : frame.error === "absolute" && since ? "Absolute error: every step is equally long, so it does not explode, but it zigzags." : "";
+            : frame.error === "absolute" && since ? "Absolute error: the gradient counts the signs of the errors, not their sizes. So steps stay long near the best line, and it zigzags." : "";
     }
     return {
       *draw(frame) {

@@ -40,7 +40,7 @@ function drawPlane(context, frame, unit, x, y, size) {
   context.drawImage(colorPlanes(frame), 0, unit * frame.grid, frame.grid, frame.grid, x, y, size, size);
 }
 // A point: a disc, a triangle or a square; filled if the network learns from it, an outline if it only tests; a cross on a wrong label.
-function drawPoint(context, x, y, kind, { hollow = false, size = 5, ring = false, wrong = false } = {}) {
+function drawPoint(context, x, y, kind, { hollow = false, size = 5, ring = 0, wrong = false } = {}) {
   context.beginPath();
   if (kind === 0) context.arc(x, y, size, 0, 2 * Math.PI);
   else if (kind === 2) context.rect(x - size * 0.9, y - size * 0.9, size * 1.8, size * 1.8);
@@ -57,9 +57,9 @@ function drawPoint(context, x, y, kind, { hollow = false, size = 5, ring = false
   }
   if (!ring) return;
   context.beginPath();
-  context.arc(x, y, size + 4, 0, 2 * Math.PI);
+  context.arc(x, y, size + 2 + 2 * ring, 0, 2 * Math.PI);
   context.strokeStyle = color("ink");
-  context.lineWidth = 1.5;
+  context.lineWidth = 1.5 * ring;
   context.stroke();
 }
 
@@ -134,10 +134,10 @@ screen("network", {
     speed: hidden("60", { live: true }),  // faster, the good moment is over before one sees it
   },
   tasks: [
-    "xor with as few neurons as you can: training loss below 0.05. What does the test loss say?",
+    "xor with as few hidden neurons as you can: training loss below 0.05. What does the test loss say? (Few get there from some seeds only: try “New seed”.)",
     "Kill a neuron: ReLU or clip, learning rate 3. Which number proves that it is dead?",
-    "Overfit: moons, 50 points, 60% for testing, 3 wrong labels, two layers of 8, Adam, learning rate 0.03. Then cure it in three ways.",
-    "Ten layers of 2 sigmoid neurons on circles: watch the bars under “Size of the gradients” fade from the output to layer 1. And with ReLU?",
+    "Overfit: moons, 50 points, 60% for testing, 3 wrong labels, two layers of 8, Adam, learning rate 0.03, “New seed” once, 600 steps. Then try four cures, one at a time: decay 0.2, dropout 0.2, 200 points, pausing at the lowest test loss. Which helps most?",
+    "Six layers of 8 sigmoid neurons on circles: see the bars under “Size of the gradients” fade from the output to layer 1. And with ReLU? Some of its neurons are dead from the start; the others pass the gradient on.",
     "Paint two clouds and divide them by hand: no hidden layer, and the three numbers of “out”.",
   ],
   build(place, play) {
@@ -153,7 +153,7 @@ screen("network", {
     tip.hidden = true;
     const layersLabel = element("span", {});
     const fewer = element("button", { type: "button", "aria-label": "one layer less", onclick: () => reshape(shape().slice(0, -1)) }, "−");
-    const more = element("button", { type: "button", "aria-label": "one layer more", onclick: () => reshape([...shape(), 2]) }, "+");
+    const more = element("button", { type: "button", "aria-label": "one layer more", onclick: () => reshape([...shape(), shape().at(-1) ?? 2]) }, "+");
     const head = element("div", { class: "controls" }, element("span", { class: "stepper" }, fewer, more), layersLabel, play.control("lines"), play.control("slow"));
 
     let built = "", placedAs = "";
@@ -422,7 +422,7 @@ screen("network", {
       [...frame.points.map(([x, y, label]) => [x, y, kindOf(frame, label)]), ...(stroke ?? [])].forEach(([x, y, kind], i) => {
         const hollow = i >= frame.trained && i < frame.points.length;
         if ((hollow && !play.settings.tests) || (painting() && stroke?.gone.some(spot => distance(spot, [x, y]) < 0.08))) return;
-        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), kind, { hollow, ring: i === frame.at || batch.has(i), wrong: frame.wrong.includes(i) });
+        drawPoint(context, at(x, width, frame.reach), height - at(y, height, frame.reach), kind, { hollow, ring: i === frame.at ? 2 : Number(batch.has(i)), wrong: frame.wrong.includes(i) });
       });
     }
     function drawHidden(context, width, height) {
@@ -438,7 +438,7 @@ screen("network", {
       frame.points.forEach(([, , label], k) => {
         if (k >= frame.trained && !play.settings.tests) return;
         const [x, y] = pair.map(u => value(k, u));
-        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), kindOf(frame, label), { hollow: k >= frame.trained, ring: k === frame.at, wrong: frame.wrong.includes(k) });
+        drawPoint(context, at(x, width, reach), height - at(pair.length > 1 ? y : 0, height, reach), kindOf(frame, label), { hollow: k >= frame.trained, ring: k === frame.at ? 2 : 0, wrong: frame.wrong.includes(k) });
       });
       context.fillStyle = color("ink");
       context.textAlign = "right";
@@ -506,8 +506,8 @@ screen("network", {
     plane.element.addEventListener("pointercancel", finish);
     plane.element.addEventListener("pointerleave", () => { if (frame) caption(); });
     const pens = element("span", { class: "stepper pens", role: "group", "aria-label": "what the pointer paints" }, [...NET_KINDS.map(([, name, sign], kind) => [kind, `${sign} ${name}`]), [-1, "erase"]].map(([kind, text]) => element("button", { type: "button", "aria-pressed": String(kind === pen), onclick: event => { pen = kind; for (const one of pens.children) one.setAttribute("aria-pressed", one === event.currentTarget); } }, text)));
-    const fresh = element("button", { type: "button", title: "leave one point of each kind", onclick: () => play.set({ own: NET_TWO }) }, "clear");
-    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane:"), pens, fresh);
+    const fresh = element("button", { type: "button", title: "leave one point of each kind", onclick: () => { play.set({ own: NET_TWO }); play.say("Two points stay, one of each kind: a network needs something to learn from. ◀ brings the others back."); } }, "clear");
+    const tools = element("div", { class: "tools" }, element("span", {}, "paint in the plane (◀ undoes):"), pens, fresh);
     function caption() {
       const { points, trained, wrong } = frame, tests = points.length - trained;
       under.textContent = play.settings.view === "plane" ? `${trained} filled points to learn from${wrong.length ? ` (crosses: ${plural(wrong.length, "wrong label")})` : ""}${tests ? `, ${tests} outlines to test` : ""}. The formulas are about the ringed one${painting() ? "" : ": click another"}.`

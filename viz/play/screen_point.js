@@ -208,8 +208,8 @@ screen("point", {
   lead: "Type a formula, move its numbers, and see which way each of them pulls the result. Begin with the slider of a.",
   lossName: "result",
   settings: {
-    formula: words("formula", FIRST_FORMULA[0], { live: true, rows: 2, longest: 2000 }),
-    numbers: hidden(FIRST_FORMULA[1], { live: true }),
+    formula: words("formula", FIRST_FORMULA[0], { live: true, calms: true, rows: 2, longest: 2000 }),
+    numbers: hidden(FIRST_FORMULA[1], { live: true, calms: true }),
     leaf: hidden("", { live: true }),
     at: hidden("", { live: true }),
     predict: tick("predict first", false, { live: true }),
@@ -246,9 +246,10 @@ screen("point", {
     const told = element("p", { class: "said", id: "nudged", role: "status" }), TRUTH = "The gradient is the slope you see.";
     let toldFor = "";
     const nudge = element("button", { type: "button", id: "nudge", onclick: async () => {
-      const by = 0.001, { leaf: name, to, before, after, slope, grad, result } = await play.ask({ what: "nudge", leaf, by });
+      const by = 0.001, { about, leaf: name, to, before, after, slope, grad, result } = await play.ask({ what: "nudge", by });
       const grew = after - before;
-      told.textContent = `${name} = ${short(to, 6)}: ${result} changes by ${short(grew, 3)}, to ${short(after, 6)}. `
+      toldFor = JSON.stringify(about);  // a frame that is still to be drawn leaves it
+      told.textContent = `${name} = ${short(to, 6)}: ${result} changes by ${short(grew, 3)}, to ${short(after + 0, 6)}. `
         + `${short(grew, 3)} ÷ 0.001 = ${short(slope, 3)}; the gradient says ${short(grad, 3)}.`;
     } }, "Nudge");
     const curveTitle = element("span"), curveCard = element("section", { class: "card" }, element("h2", {}, curveTitle, nudge));
@@ -329,10 +330,10 @@ screen("point", {
         nudge.textContent = leaf ? `Nudge ${leaf} by 0.001` : "Nudge";
         curveTitle.textContent = leaf ? `${result} over ${leaf}, slope ${known ? short(frame.curve.slope) : "?"}` : "No name, no curve";
         const about = JSON.stringify([frame.text, leaf, frame.inputs.map(one => one.value)]);
-        if (about !== toldFor) { toldFor = about; verdict.textContent = ""; told.textContent = leaf ? TRUTH : "Use a name in the formula; then it can be moved."; }
+        if (settled && about !== toldFor) { toldFor = about; verdict.textContent = ""; told.textContent = leaf ? TRUTH : "Use a name in the formula; then it can be moved."; }
         if (frame.moved) {
           const { before, after } = frame.moved;
-          moved.textContent = `${result}: ${short(before)} → ${short(after)}. ${after < before ? "Downhill." : after > before ? "Uphill! The step was too long." : "Flat: it did not move."}`;
+          moved.textContent = `${result}: ${short(before + 0)} → ${short(after + 0)}. ${after < before ? "Downhill." : after > before ? "Uphill! The step was too long." : "Flat: it did not move."}`;
         } else moved.textContent = "";
         drawWalk();
       },

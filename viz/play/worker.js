@@ -79,13 +79,13 @@ const ACTIONS = {
     running = false;
     if (!model) return;
     if (count === 1 && earlier.length && !step && !ring.length) return bringBack();
-    for (let n = 0; n < count && ring.length; n++) await takeBack();
+    for (let n = 0; n < count && ring.length && (count === 1 || !ring.at(-1).edited); n++) await takeBack();  // ten steps, but nothing that the user did
     show(true);
   },
   async change({ settings: given }) { settings = given; await model?.change?.(given); show(true); },
   async edit({ edit }) {
     if (!model) return;
-    await attempt(() => model.edit(edit));
+    await attempt(() => model.edit(edit), true);
     show(true);
   },
   port({ port }) { if (ours) ours(port); else port.onmessage = ({ data }) => help(port, data); },
@@ -153,8 +153,8 @@ async function one() {
   changed = true;
 }
 // What ends in trouble has not happened: the model is as it was, and there is nothing to undo.
-async function attempt(act) {
-  const mine = model, kept = remember();
+async function attempt(act, edited = false) {
+  const mine = model, kept = remember(edited);
   try {
     await act();
   } catch (error) {
@@ -162,10 +162,10 @@ async function attempt(act) {
     throw error;
   }
 }
-function remember() {
+function remember(edited) {
   const kept = model.keep();
   if (kept === undefined) return false;
-  ring.push({ kept, step, loss: model.loss, val: model.val });
+  ring.push({ kept, edited, step, loss: model.loss, val: model.val });
   const bytes = sizeOf(kept);
   while (ring.length > RING || (ring.length > 2 && ring.length * bytes > RING_BYTES)) ring.shift();
   return true;

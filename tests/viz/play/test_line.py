@@ -280,3 +280,31 @@ def test_it_fits_and_is_accessible(screen: Opened, look: str) -> None:
     assert screen.evaluate("document.documentElement.scrollWidth") <= 375
     assert screen.small_targets() == []
     screen.quiet()
+
+
+@pytest.mark.browser
+def test_every_let_it_train_begins_at_zero(screen: Opened) -> None:
+    screen.open(tried=1, rate="0.08", speed=0)
+    screen.press("#line-train")
+    screen.until("now.frame.since > 300")
+    screen.press("#play")
+    screen.until("document.body.dataset.busy === ''")
+    screen.evaluate("set({ speed: '2', rate: 0.01 })")
+    screen.press("#line-train")
+    screen.until("now.running && now.frame.since > 0 && now.frame.since < 20")
+    screen.press("#play")
+    screen.until("document.body.dataset.busy === ''")
+    since, path, start, loss = screen.evaluate("[now.frame.since, now.frame.path, now.frame.start, now.frame.loss]")
+    assert start == {"w": 0, "b": 0}
+    assert path[0][:2] == [0, 0]  # nothing of the old path
+    assert len(path) == since + 1
+    assert loss == pytest.approx(trained(POINTS, 0.01, since)[since], rel=1e-9)
+    screen.quiet()
+
+
+@pytest.mark.browser
+def test_a_rate_out_of_reach_is_said(screen: Opened) -> None:
+    screen.open(tried=1)
+    screen.fill(".exact", "50")
+    screen.until("document.querySelector('#said').textContent.includes('from 0.0001 to 1; it is 1 now')")
+    screen.quiet()

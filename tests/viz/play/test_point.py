@@ -414,3 +414,38 @@ def test_it_fits_and_is_accessible(screen: Opened, look: str) -> None:
 
 def test_formulas_are_never_run_as_code() -> None:
     assert not re.search(r"\beval\(|new Function", worker_library(["point"]))
+
+
+@pytest.mark.browser
+def test_after_an_explosion_the_screen_is_as_before_it(screen: Opened) -> None:
+    screen.open(formula="L = 5*x**4 - 10*x**2 + x", numbers="x=-0.5", rate="0.1", speed=0)
+    screen.fill('[data-leaf="x"] input[type=text]', "-0.8")
+    screen.until("now.frame.inputs[0].value === -0.8")
+    range_before = screen.evaluate("document.querySelector('[data-leaf=x] input').max")
+    screen.press("#play")
+    screen.until("document.body.dataset.error !== ''")
+    screen.press("#trouble-back")
+    screen.until("document.body.dataset.busy === '' && document.body.dataset.error === ''")
+    screen.until("now.frame.inputs[0].value === -0.8")  # the steps are taken back, the learner's own number is not
+    screen.until(f"document.querySelector('[data-leaf=x] input').max === '{range_before}'")
+    assert screen.evaluate("now.frame.curve.range") == float(range_before)
+    screen.evaluate("set({ rate: 0.1 })")
+    screen.press("#play")
+    screen.until("document.body.dataset.error !== ''")
+    screen.evaluate("set({ formula: 'L = a*a' })")  # the banner was about another formula
+    screen.until("now.frame.text === 'L = a*a'")
+    assert screen.evaluate("document.querySelector('#trouble').hidden && !document.body.dataset.error")
+    screen.quiet()
+
+
+@pytest.mark.browser
+def test_the_first_click_on_nudge_counts_after_a_number_was_typed(screen: Opened) -> None:
+    screen.open(formula="L = c*a", numbers="c=1 a=0")
+    screen.evaluate("document.querySelector('[data-leaf=a] input[type=text]').select()")
+    screen.browser.type("4")
+    screen.press("#nudge")  # leaves the field
+    screen.until("document.body.dataset.busy === '' && now.frame.inputs[1].value === 4")
+    screen.until("document.querySelector('#nudged').textContent.startsWith('a = 4.001')")
+    screen.open(formula="L = c*a", numbers="c=-0 a=3")
+    assert "−0" not in screen.evaluate("document.querySelector('.graph').textContent")
+    screen.quiet()
