@@ -131,17 +131,17 @@ def run(lesson: Lesson, folder: Path, *, fast: bool) -> tuple[list[Shown | None]
 
     with recording() as made:
         shown = run_all(lesson, fast=fast)
-    packed = ""
+        packed = f"{lesson.path.stem}.zip" if made else ""
+        data = page_data(lesson, shown, fast=fast, packed=packed)  # lines to fill in are run with less training
     if made:
         source = " ".join(cell.source for cell in lesson.cells if cell.is_code)
         texts = {}
         if not fast and 'named_text("shakespeare")' in source:
             with contextlib.suppress(DataError):  # the lesson has said so
                 texts["shakespeare.txt"] = named_text("shakespeare")
-        packed = f"{lesson.path.stem}.zip"
         (folder / "live").mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "live" / packed, modules(made, texts, pictures="draw_program" in source))
-    return shown, page_data(lesson, shown, fast=fast, packed=packed)
+    return shown, data
 
 
 def page_data(lesson: Lesson, shown: Sequence[Shown | None], *, fast: bool, packed: str = "") -> str:

@@ -3,11 +3,12 @@ import { loadPyodide } from "./pyodide.mjs";
 import { Graphviz } from "./graphviz.js";
 import { machine } from "./live_compiled.js";
 
-let kernel, calibrate, stopped;  // stopped: shared memory that the page writes 2 into
+let kernel, calibrate, graphviz, drawing, stopped;  // stopped: shared memory that the page writes 2 into
 
 // The first picture needs modules that the lesson itself does not. A stop that comes now is meant for what waits.
-const warmUp = () => {
+const warmUp = async () => {
   try {
+    await drawing;
     kernel.warm_up();
   } catch {
     if (stopped) stopped[0] = 2;
@@ -15,12 +16,12 @@ const warmUp = () => {
 };
 
 const start = async ({ lesson, fast, interrupt, packed }) => {
-  const [python, graphviz, packages, programs] = await Promise.all([
+  const [python, packages, programs] = await Promise.all([
     loadPyodide({ indexURL: new URL(".", import.meta.url).href, env: { PYTHONHASHSEED: "0", HOME: "/home" } }),
-    Graphviz.load(),
     fetch("packages.zip").then(answer => answer.arrayBuffer()),
     packed ? fetch(packed).then(answer => answer.arrayBuffer()) : new ArrayBuffer(0),
   ]);
+  drawing = Graphviz.load().then(made => { graphviz = made; });  // after Python: the page is ready without it
   python.unpackArchive(packages, "zip", { extractDir: "/course" });
   python.runPython("import sys; sys.path.insert(0, '/course')");
   const library = python.pyimport("lessons.kernel");
@@ -53,7 +54,10 @@ onmessage = async ({ data }) => {
       stopped[0] = 0;
       answer = { html: "", error: ["stopped"], seconds: 0 };
     }
-    else answer = JSON.parse(kernel[data.type](...data.words));
+    else {
+      await drawing;
+      answer = JSON.parse(kernel[data.type](...data.words));
+    }
     postMessage({ ...answer, type: "done" });
   } catch (error) {
     postMessage({ type: "failed", why: String(error.message ?? error).trim().split("\n").at(-1) });
