@@ -78,7 +78,7 @@ MODELS.line = class {
     const { KEPT } = MODELS.line;
     if (run.path.length > KEPT) run.path = run.path.filter((_, i) => i % 2 === 0);
     if (!(this.loss < 1e9)) {
-      throw new Trouble(`the loss has grown to ${short(this.loss, 2)} (w = ${short(this.w, 2)}): every step leaps over the valley and lands higher on the other side. `
+      throw new Trouble(`the loss would grow to ${short(this.loss, 2)} (w = ${short(this.w, 2)}): every step leaps over the valley and lands higher on the other side. `
         + `The learning rate ${short(rate)} is too large; choose a smaller one`);
     }
   }

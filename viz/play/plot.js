@@ -149,6 +149,20 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       line(context, left, Y(y), width, Y(y));
       context.setLineDash([]);
     }
+    context.textAlign = "right";
+    context.lineWidth = 4;
+    context.lineJoin = "round";
+    // Names with a halo, below the curves: no word hides data. One below the other, and above the axis.
+    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), places = [], roof = pointer !== null || (curves.length > 1 && !data.legend) ? 2.3 * size : size;
+    for (const { y } of named) places.push(Math.max((places.at(-1) ?? -Infinity) + size, Y(y) - 4 < roof ? Math.max(Y(y) + size, roof) : Y(y) - 4));
+    for (let i = places.length - 1, lowest = floor - 3; i >= 0; i--) lowest = (places[i] = Math.min(places[i], lowest)) - size;
+    for (const [i, { name, y }] of named.entries()) {
+      const at = places[i];
+      context.strokeStyle = color("paper");
+      context.strokeText(`${name} ${number(y)}`, width - 4, at);
+      context.fillStyle = color("faint");
+      context.fillText(`${name} ${number(y)}`, width - 4, at);
+    }
     for (const one of curves) {
       context.lineWidth = one.thin ? 1.2 : 2.5;
       context.strokeStyle = color(one.color ?? "ink");
@@ -163,22 +177,6 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.stroke();
     }
     context.setLineDash([]);
-    context.textAlign = "right";
-    context.lineWidth = 4;
-    context.lineJoin = "round";
-    // Names with a halo, so that a curve behind the words does no harm; one below the other, and above the axis.
-    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), places = [], roof = pointer !== null || (curves.length > 1 && !data.legend) ? 2.3 * size : size;
-    for (const { y } of named) places.push(Math.max((places.at(-1) ?? -Infinity) + size, Y(y) - 4 < roof ? Math.max(Y(y) + size, roof) : Y(y) - 4));
-    for (let i = places.length - 1, lowest = floor - 3; i >= 0; i--) lowest = (places[i] = Math.min(places[i], lowest)) - size;
-    for (const [i, { name, y }] of named.entries()) {
-      const at = places[i];
-      context.strokeStyle = color("paper");
-      const ends = curves.some(one => Math.abs(Y(one.ys.at(-1)) - at + size / 2) < size), x = ends ? left + 8 : width - 4;  // no word on the end of a curve
-      context.textAlign = ends ? "left" : "right";
-      context.strokeText(`${name} ${number(y)}`, x, at);
-      context.fillStyle = color("faint");
-      context.fillText(`${name} ${number(y)}`, x, at);
-    }
     if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X, width);
   }
   function names(context, curves, left, size, pointer, X, width) {

@@ -97,7 +97,7 @@ function pointPlot(place, { change, select }) {
       dots.children[i].onfocus = () => { if (!moving) choose(i); };
     });
   }
-  return { draw, remove: () => remove(chosen), svg };
+  return { draw, remove: () => remove(chosen), svg, forget: () => choose(-1) };
 }
 
 // The loss over (w, b): shades and lines of equal loss, the path, the point; dragging moves it. Without `map`, only what was tried.
@@ -209,7 +209,7 @@ screen("line", {
   ],
   build(place, play) {
     const TRIES = 3, SECONDS = 5;
-    let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Infinity }, found = "", chosen = -1;
+    let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Infinity }, found = "", chosen = -1, { seed } = play.settings;
     const problem = element("p", { class: "problem", role: "alert" }), score = element("p", { class: "score" }), told = element("p", { class: "told", role: "status" });
     const free = () => Boolean(play.settings.tried) || play.step > 0;
     function unlock() { if (!play.settings.tried) play.set({ tried: "1" }); play.locked = ""; }
@@ -278,6 +278,7 @@ screen("line", {
     return {
       *draw(frame) {
         const { settings } = play, { echo, start } = frame;
+        if (seed !== settings.seed) { seed = settings.seed; plot.forget(); }  // other points
         // What was moved meanwhile is shown where it is now, not where it was.
         if (echo.points !== settings.points) frame.points = placed();
         if (echo.w !== settings.w || echo.b !== settings.b) [frame.w, frame.b] = [Number(settings.w), Number(settings.b)];

@@ -134,7 +134,7 @@ screen("network", {
     speed: hidden("60", { live: true }),  // faster, the good moment is over before one sees it
   },
   tasks: [
-    "xor with as few hidden neurons as you can: training loss below 0.05. What does the test loss say? (Few get there from some seeds only: try “New seed”.)",
+    "xor with as few hidden neurons as you can: training loss below 0.05. What does the test loss say? (With few, only some seeds get there: try “New seed”.)",
     "Kill a neuron: ReLU or clip, learning rate 3. Which number proves that it is dead?",
     "Overfit: moons, 50 points, 60% for testing, 3 wrong labels, two layers of 8, Adam, learning rate 0.03, “New seed” once, 600 steps. Then try four cures, one at a time: decay 0.2, dropout 0.2, 200 points, pausing at the lowest test loss. Which helps most?",
     "Six layers of 8 sigmoid neurons on circles: see the bars under “Size of the gradients” fade from the output to layer 1. And with ReLU? Some of its neurons are dead from the start; the others pass the gradient on.",
@@ -327,6 +327,7 @@ screen("network", {
     const openLoss = element("button", { type: "button", title: "L, the mean loss of the newest batch: from which scalars it is computed", onclick: () => play.explain(frame.root) }, "Open the loss");
     const whose = element("p", { class: "note whose" });
     let inspected = "";
+    const fits = w => (/e/.test(short(w)) ? short(w, 2) : short(w));  // a number that is cut reads as another one
     function inspect() {
       if (!frame) return;
       const { layer, index } = selected, { parameter, inputs } = unitAt(frame, layer, index), key = `${built}/${layer}-${index}`;
@@ -339,7 +340,7 @@ screen("network", {
           const field = element("input", { type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": name, onchange: () => {
             const value = Number(field.value.trim().replace("−", "-"));
             if (field.value.trim() && Number.isFinite(value)) play.edit({ parameter: parameter + i, value });
-            else { field.value = short(frame.weights[parameter + i]); field.nextSibling.textContent = "expected a number"; field.nextSibling.className = "slope negative"; }
+            else { field.value = fits(frame.weights[parameter + i]); field.nextSibling.textContent = "expected a number"; field.nextSibling.className = "slope negative"; }
           } });
           return element("div", { class: "weight" }, element("button", { type: "button", title: "where this number and its gradient come from", onclick: () => play.explain(frame.refs[parameter + i]) }, name), field, element("span", { class: "slope" }));
         }));
@@ -347,7 +348,7 @@ screen("network", {
       [...fields.children].forEach((row, i) => {
         const [name, field, slope] = row.children, w = frame.weights[parameter + i], g = pass()?.grads[parameter + i];
         name.disabled = !explains();
-        if (document.activeElement !== field || (typed !== field && !play.running)) field.value = short(w);
+        if (document.activeElement !== field || (typed !== field && !play.running)) field.value = fits(w);
         slope.textContent = `∂L ${g === undefined ? "–" : short(g, 3)}`;
         slope.className = `slope ${signWord(g)}`;
       });

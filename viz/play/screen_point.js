@@ -166,7 +166,7 @@ function curvePicture(place, move) {
     }
     context.textBaseline = "alphabetic";
     context.textAlign = "center";
-    for (const x of ticks(-range, range, 5)) context.fillText(number(Number(x.toPrecision(6))), Math.min(X(x), width - 12), height - 3);
+    for (const x of ticks(-range, range, 5)) { const text = number(Number(x.toPrecision(6))); context.fillText(text, Math.min(X(x), width - context.measureText(text).width / 2), height - 3); }
     context.save();
     context.beginPath();
     context.rect(left, 0, width - left, floor + 1);

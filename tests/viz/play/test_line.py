@@ -308,3 +308,14 @@ def test_a_rate_out_of_reach_is_said(screen: Opened) -> None:
     screen.fill(".exact", "50")
     screen.until("document.querySelector('#said').textContent.includes('from 0.0001 to 1; it is 1 now')")
     screen.quiet()
+
+
+@pytest.mark.browser
+def test_other_points_are_not_chosen(screen: Opened) -> None:
+    screen.open(tried=1)
+    screen.press(".dot:nth-child(2)")
+    screen.until("document.querySelector('.dot.chosen') && !document.querySelector('#line-remove').disabled")
+    screen.press("#new-seed")
+    screen.until("now.frame.points.length === 9 && !document.querySelector('.dot.chosen')")
+    assert screen.evaluate("document.querySelector('#line-remove').disabled")
+    screen.quiet()

@@ -588,3 +588,14 @@ def test_it_fits_a_projector_and_fingers(page: Opened) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 375
     assert page.small_targets() == []
     assert Path(page.path).stat().st_size < 300_000
+
+
+@pytest.mark.browser
+def test_a_number_of_many_digits_is_not_cut(page: Opened) -> None:
+    page.open(layers="1")
+    field = "document.querySelector('.fields input')"
+    for value in ("-2.772e64", "-2.772e-64"):  # cut, it would read as another number
+        page.evaluate(f"{field}.value = '{value}'; {field}.dispatchEvent(new Event('change'))")
+        page.until(f"now.frame.weights[0] === {value} && document.body.dataset.busy === ''")
+        page.until(f"{field}.value.endsWith('64')")
+        assert page.evaluate(f"{field}.scrollWidth <= {field}.clientWidth")
