@@ -197,6 +197,7 @@ screen("line", {
     squares: tick("errors", true, { live: true }),
     least: tick("best line", false, { live: true, help: "the line with the smallest error of the kind that is chosen" }),
     tried: hidden("", { live: true }),
+    mine: { ...hidden("", { live: true }), read: text => (Number(text) > 0 ? text : undefined) },  // the best loss by hand
     seed: hidden("1", { live: true }),
     speed: hidden("10", { live: true }),
   },
@@ -209,7 +210,7 @@ screen("line", {
   ],
   build(place, play) {
     const TRIES = 3, SECONDS = 5;
-    let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Infinity }, found = "", chosen = -1, { seed } = play.settings;
+    let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Number(play.settings.mine) || Infinity }, found = "", chosen = -1, { seed } = play.settings;
     const problem = element("p", { class: "problem", role: "alert" }), score = element("p", { class: "score" }), told = element("p", { class: "told", role: "status" });
     const free = () => Boolean(play.settings.tried) || play.step > 0;
     function unlock() { if (!play.settings.tried) play.set({ tried: "1" }); play.locked = ""; }
@@ -263,8 +264,10 @@ screen("line", {
     }
     function words(frame) {
       const { since, loss, best, limit, exploding } = frame, key = `${frame.text} ${frame.error}`;
-      if (record.key !== key) record = { key, loss: Infinity };
+      if (record.key && record.key !== key) record.loss = Infinity;
+      record.key = key;
       if (!since) record.loss = Math.min(record.loss, loss);
+      if (free()) play.set({ mine: Number.isFinite(record.loss) ? String(record.loss) : "" });
       const mine = Number.isFinite(record.loss) ? `, your best ${short(record.loss)}` : "";
       const ahead = since && Number.isFinite(record.loss) ? (record.loss < loss ? " You are ahead." : " The machine is ahead.") : "";
       score.textContent = `${since ? `machine ${short(loss)} after ${plural(since, "step")}` : `yours ${short(loss)}`}${mine}, best possible ${short(best.loss)}.${ahead}`;

@@ -319,3 +319,22 @@ def test_other_points_are_not_chosen(screen: Opened) -> None:
     screen.until("now.frame.points.length === 9 && !document.querySelector('.dot.chosen')")
     assert screen.evaluate("document.querySelector('#line-remove').disabled")
     screen.quiet()
+
+
+@pytest.mark.browser
+def test_a_link_keeps_the_best_by_hand(screen: Opened) -> None:
+    screen.open(tried=1, w=2)
+    screen.until("location.hash.includes('mine=')")
+    best = screen.evaluate("now.frame.loss")
+    screen.press("#line-train")
+    screen.until("now.frame.since > 3")
+    screen.press("#play")
+    screen.until("document.body.dataset.busy === '' && location.hash.includes('run=')")
+    said, link = screen.text(".score"), screen.evaluate("location.hash")
+    screen.open()
+    screen.browser.open(f"{screen.path.as_uri()}{link}")
+    screen.until("document.body.dataset.busy === ''")
+    assert screen.text(".score") == said
+    assert "You are ahead." in said
+    assert f"mine={best}" in link
+    screen.quiet()
