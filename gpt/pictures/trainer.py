@@ -80,7 +80,8 @@ def text_asset(
             f"{text.name} has {len(facts.alphabet)} different characters, and the models of the page know {MOST}: "
             f"gpt text shows which are rare"
         )
-    source = {"dataset": dataset, "data": data, "sha256": facts.sha256, "normalize": list(text.normalize)}
+    name = data and Path(data).name  # not the folder of the maker
+    source = {"dataset": dataset, "data": name, "sha256": facts.sha256, "normalize": list(text.normalize)}
     ladder = [{"name": _NAMES.get(b.name, b.name), "y": b.loss} for b in corpus.baselines()]
     asset = "list" if text.documents else "text"
     titles = {"shakespeare": "Shakespeare", "tinyshakespeare": "Shakespeare (tiny)"}

@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_910,  # with modules that load at once, in Workers
     "gpt": 11_300,  # weights of large models in 8 bits, for a page of any preset
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
-    "viz/play": 7_900,  # with models from files, a race of two Workers, and gradients of what a GPT reads
+    "viz/play": 7_910,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 11_050,  # with predictions that are judged, cells that run and train in the browser, and checked figures
     "lessons/supplements": 9_500,  # with the same in PyTorch, and pictures from words
 }

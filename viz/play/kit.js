@@ -167,7 +167,6 @@ const HEARD = {
     Object.assign(mine.settings, settings);
     mine.madeBy = "";
     for (const key of Object.keys(settings)) for (const update of CONTROLS.get(key) ?? []) update(settings[key]);
-    mine.view.brought?.(settings);
   },
   trouble(data, mine) {
     mine.running = false;
@@ -232,6 +231,7 @@ function ask(question) {
   return new Promise((resolve, reject) => questions.set(id, { resolve, reject }));
 }
 function set(changes) {
+  changes = { ...now.what.also?.(changes), ...changes };  // what a change of one setting changes with it
   const changed = Object.keys(changes).filter(key => now.settings[key] !== changes[key]);
   if (!changed.length) return;
   const paceBefore = pace();

@@ -274,6 +274,7 @@ class NameGPT extends NameScalars {
 const meanOf = list => { let sum = 0; for (const x of list) sum += x; return sum / list.length; };
 
 MODELS.names = class {
+  static undone = ["rate", "smooth", "temperature", "topK", "topP"];  // settings that undo takes back
   static comesBack = true;  // another width makes another model: undo brings the one before back
   constructor(given) {
     const settings = MODELS.names.numbers(given), { names, said, own } = Names.list(settings.names), { train, held } = Names.split(names);
@@ -295,6 +296,7 @@ MODELS.names = class {
     this.settings = settings;
     this.made = { ...given, run: MODELS.names.runs = (MODELS.names.runs ?? 0) + 1 };  // what the curve of this run is called after
     this.steps = 0;
+    this.best = null;  // the lowest loss on held-out names, and its step
     this.beat = null;  // the first step that was better than counting pairs
     this.moved();
     this.write();
@@ -323,8 +325,9 @@ MODELS.names = class {
     this.val = meanOf(this.held.flatMap(tokens => this.surprises(tokens)));
     if (!Number.isFinite(this.val)) throw new Trouble(`the loss on the held-out names became ${this.val}; go back, and try a smaller learning rate`);
     if (this.beat === null && this.val < this.ladder[2].loss) this.beat = this.steps;
+    if (!(this.best?.val <= this.val)) this.best = { val: this.val, step: this.steps };
   }
-  keep() { return { model: this.model.keep(), steps: this.steps, beat: this.beat, written: this.written }; }
+  keep() { return { model: this.model.keep(), steps: this.steps, beat: this.beat, best: this.best, written: this.written }; }
   back({ model, ...rest }) { this.model.back(model); Object.assign(this, rest); this.moved(); }
   change(given) {
     const before = this.settings, settings = this.settings = MODELS.names.numbers(given);
@@ -388,7 +391,7 @@ MODELS.names = class {
     }));
     if (view === "map") { const { points, axes } = Names.plane(this.model.vectors(), this.axes); this.axes = axes; this.points = points; }
     return {
-      names: this.names, made: this.made, all: this.done, own: this.own, said: this.said, alphabet: this.alphabet, held: this.held.length, ladder: this.ladder, beat: this.beat,
+      names: this.names, made: this.made, all: this.done, own: this.own, said: this.said, alphabet: this.alphabet, held: this.held.length, ladder: this.ladder, beat: this.beat, best: this.best,
       parameters: this.model.base ?? 0, counted: this.model.counted, written: this.written, pairs: this.pairs,
       typed: { name, strange, instead, tokens, surprise: rows.map((row, i) => Names.surprise(row, tokens[i + 1])), looks },
       next: rows.map(row => ({ plain: Names.distribution(row), shown: Names.distribution(row, this.sampling()) })),

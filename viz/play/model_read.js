@@ -89,7 +89,8 @@ MODELS.read = class {
       if (/^(surprise|loss)/.test(ref)) told.unit = "nats";
       if (table) told.more += ` ${MODELS.read.TABLES[ref.match(/c_attn|attn\.c_proj|mlp\.c_proj|c_fc|wte|wpe|ln_1|ln_2|ln_f|lm_head/)?.[0]] ?? ""}`;
       if (this.facts.bits < 32 && ref.endsWith("]") && this.reader.weights[ref.split("[")[0]]) told.more += ` In this page it is rounded to ${this.facts.bits} bits.`;
-      if (told.grad !== null) told.more += " Gradient: how fast the loss of your text grows when this number grows.";
+      if (told.grad === 0 && !/surprise|loss/.test(ref)) told.more += " Gradient 0: the loss of your text does not depend on it. What comes after the last character is not in your text, or the number is multiplied by 0 on the way.";
+      else if (told.grad !== null) told.more += " Gradient: how fast the loss of your text grows when this number grows.";
       return told;
     }
     if (what === "open") return Safetensors.read(files);

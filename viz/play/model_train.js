@@ -112,7 +112,7 @@ class Corpus {
 }
 
 // --- what counting reaches: gpt/data/ngram.py -----------------------------------------------------------------------------
-function ladder({ train, val, alphabet: { length: V }, end }) {
+function ladder({ train, val, alphabet: { length: V }, end }, room) {  // guessing is among all that the model has room for
   const LONGEST = 5, names = { 1: "letters", 2: "bigram", 3: "trigram" };
   const part = tokens => {
     if (end === null) return { tokens, counts: () => true };
@@ -120,7 +120,7 @@ function ladder({ train, val, alphabet: { length: V }, end }) {
     tokens.forEach((token, i) => { for (let k = token === end ? LONGEST - 1 : 1; k > 0; k--) { list.push(token); own.push(i > 0 && k === (token === end ? LONGEST - 1 : 1)); } });
     return { tokens: list, counts: i => own[i] };
   };
-  const [learned, asked] = [part(train), part(val)], found = [{ name: "uniform", y: Math.log(V) }];
+  const [learned, asked] = [part(train), part(val)], found = [{ name: "uniform", y: Math.log(room) }];
   let known = new Int32Array(learned.tokens.length + 1), sought = new Int32Array(asked.tokens.length + 1), smooth = new Float64Array(asked.tokens.length + 1).fill(1 / V);
   for (let n = 1; n <= LONGEST; n++) {
     const runs = new Map(), count = [], totals = [], kinds = [], fresh = new Int32Array(Math.max(0, learned.tokens.length - n + 1));
@@ -202,9 +202,9 @@ class Run {
   get done() { return this.step >= this.rates.at(-1).steps; }
   change(rate, steps) {
     this.rates = this.rates.filter(({ from }) => from <= this.step);
-    if (this.rates.at(-1).rate === rate && this.rates.at(-1).steps === steps) return;
     if (this.rates.at(-1).from === this.step) this.rates.pop();
-    this.rates.push({ from: this.step, rate, steps });
+    const last = this.rates.at(-1);
+    if (last?.rate !== rate || last.steps !== steps) this.rates.push({ from: this.step, rate, steps });
     if (!this.rates[0].from && this.rates.length === 1) Object.assign(this.train, this.#peak(0));
   }
   // Puts a window of a part into the batch.
@@ -252,7 +252,16 @@ class Run {
     note(this.curve, { steps: this.step, losses: this.loss, seconds: this.seconds });
     if (this.step % this.train.eval_interval === 0) this.validate();
   }
+  // The validation loss of now, whether or not it is time for it in the curve.
+  newest() {
+    if (this.checks.steps.at(-1) === this.step) return this.checks.losses.at(-1);
+    return this.measured();
+  }
   validate() {
+    this.val = this.measured();
+    note(this.checks, { steps: this.step, losses: this.val, seconds: this.seconds });
+  }
+  measured() {
     const { eval_sequences, batch_size } = this.train, { val } = this.corpus, { block_size: block } = this.config, windows = this.windows?.[1];
     const available = windows ? windows.starts.length : Math.floor((val.length - 1) / block), count = Math.min(eval_sequences, available);
     const all = Array.from({ length: count }, (_, i) => Math.floor(i * available / count) * (windows ? 1 : block));
@@ -264,8 +273,7 @@ class Run {
       this.#fill(val, windows, some);
       for (const [loss] of this.model.forward(this.batch).slice(0, count - from)) total += loss;
     }
-    this.val = total / count;
-    note(this.checks, { steps: this.step, losses: this.val, seconds: this.seconds });
+    return total / count;
   }
   // Undo: now and then all numbers, from which the steps after them are made again, exactly.
   keep() {
@@ -330,6 +338,7 @@ const DO = {
     if (RACED.size > 3) RACED.delete(RACED.keys().next().value);
     return { ...told(one), config: run.config, parameters: run.parameters };
   },
+  newest({ id }) { const one = found(id); return { ...told(one), newest: one.run.newest() }; },
   change({ id, rate, steps }) { const one = found(id); one.run.change(rate, steps); return told(one); },
   keep({ id, mark }) { const { run, marks } = found(id); marks.set(mark, run.keep()).delete(mark - UNDO - 1); },
   back({ id, mark }) {
@@ -401,6 +410,7 @@ async function once(name, make) {
 }
 return class {
   static help(order) { return DO[order.what](order); }
+  static undone = ["rate", "steps", "rate2", "every", "temperature"];  // settings that undo takes back
   static comesBack = true;  // a model is minutes of work: undo brings it back after a setting that makes another
   static async make(settings, asset) {
     const made = new this(settings);
@@ -423,7 +433,7 @@ return class {
     this.read = [words, vocab_size, ["names", "lines", "list"].includes(text)];
     const corpus = () => new Corpus(...this.read);
     this.corpus = typed ? corpus() : await once(`corpus of ${text}`, corpus);
-    this.ladder = given ? null : ladder(this.corpus);
+    this.ladder = given ? null : ladder(this.corpus, vocab_size);
     this.whole = given ? undefined : this.corpus.text ?? words;
     this.again();
     this.a = new Run(first, this.corpus, { rate, steps, seed });
@@ -462,9 +472,23 @@ return class {
     }
     [this.loss, this.val] = [a.loss, a.val];
     if (a.step > begun && this.settings.every && a.step % this.settings.every === 0) this.write();
-    if (going && (!over || a.done || waits())) return going.then(() => b.check());
+    const compare = b && performance.now() > (this.compared ?? 0) && (() => this.compare());
+    if (compare || (going && (!over || a.done || waits()))) return Promise.resolve(going).then(() => b.check()).then(compare || undefined);
   }
-  rest() { return this.b?.going; }
+  async rest() {
+    await this.b?.going;
+    return this.compare();
+  }
+  // Which run of a race is ahead: the validation losses of both, measured now. None of that is work in the race.
+  async compare() {
+    const { a, b } = this, found = { steps: [a?.step, b?.step] };
+    if (!b || !a.step || !b.step || (this.ahead?.id === b.id && String(this.ahead.steps) === String(found.steps))) return;
+    const begun = performance.now();
+    await b.order({ what: "newest" }).catch(b.caught);
+    if (b.newest === undefined || a.step !== found.steps[0]) return;
+    this.ahead = { ...found, id: b.id, vals: [a.newest(), b.newest], seconds: [a.seconds, b.seconds] };
+    this.compared = performance.now() + Math.max(2000, 10 * (performance.now() - begun));
+  }
   // Whether the second run has made fewer steps than the first, or used less time.
   get behind() {
     const { a, b } = this;
@@ -530,7 +554,7 @@ return class {
     const { corpus, text } = this, { end } = corpus;
     this.text = undefined;  // the page keeps it
     return {
-      ladder: this.ladder, done: this.done, a: part(this.a), b: part(this.b), flow: this.a.flow(), samples: this.samples.slice(-3), attention: this.attention(),
+      ladder: this.ladder, done: this.done, a: part(this.a), b: part(this.b), ahead: this.b && this.ahead?.id === this.b.id && this.ahead.steps.every((step, i) => step <= [this.a, this.b][i].step) ? this.ahead : undefined, flow: this.a.flow(), samples: this.samples.slice(-3), attention: this.attention(),
       text: { alphabet: corpus.alphabet.length, replaced: corpus.replaced, size: corpus.size, documents: end !== null, whole: text, missing: [...new Set(this.settings.prompt)].filter(letter => !corpus.number.has(letter)) },
     };
   }

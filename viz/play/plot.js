@@ -102,7 +102,7 @@ function ticks(low, high, wanted = 5) {
 }
 
 // Curves over steps, with named lines of what simple models reach. draw({series: [{name, color, xs, ys, dash}],
-// lines: [{name, y}], log, from, legend}); the pointer reads the curves. `legend(step or null, [a number of each series])` is
+// lines: [{name, y}], log, from, to, legend}); the pointer reads the curves. `legend(step or null, [a number of each series])` is
 // called when the screen names the curves itself, outside of the chart.
 function lossChart(place, { height, label = "loss by step", log = false } = {}) {
   let data = { series: [], lines: [] }, pointer = null;
@@ -121,19 +121,25 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     const right = Math.max(0, ...curves.map(one => one.xs.at(-1) ?? 0), 1);
     const shown = curves.flatMap(one => Array.from(one.ys)).filter(y => Number.isFinite(y) && (!scale || y > 0));
     const all = [...shown, ...data.lines.map(line => line.y)];
-    let low = data.from ?? (scale ? Math.min(...all) : Math.min(0, ...all)), high = Math.max(...all);
+    let low = data.from ?? (scale ? Math.min(...all) : Math.min(0, ...all)), high = data.to ?? Math.max(...all);
     if (!all.length) [low, high] = [scale ? 0.1 : 0, 1];
     if (high <= low) high = low + (Math.abs(low) || 1);
     const f = scale ? Math.log10 : y => y, [bottom, top] = [f(low), f(high)], margin = (top - bottom || 1) * 0.06;
-    const floor = height - size * 1.7, Y = y => floor - ((f(y) - bottom + (scale ? margin : 0)) / (top - bottom + 2 * margin || 1)) * (floor - 6);
+    const floor = height - size * 1.7;
+    // The names of the lines have a margin of their own, and those of the curves a line above: no word covers a curve.
+    const tight = width < 500, words = one => `${tight ? one.name.replace(/ \(.*|, .*/, "") : one.name} ${number(one.y)}`;
+    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), ends = one => Math.max(0, ...one.map(line => context.measureText(words(line)).width));
+    const edge = width - (named.length ? ends(named) + 18 : 8), above = !data.legend && curves.length > 1 ? size * 1.5 : 6;
+    const Y = y => floor - ((f(y) - bottom + (scale ? margin : 0)) / (top - bottom + 2 * margin || 1)) * (floor - above);
     context.textBaseline = "middle";
     context.lineWidth = 1;
     const powers = scale ? ticks(bottom, top, Math.min(4, Math.ceil(top - bottom) || 1)).filter(Number.isInteger).map(t => 10 ** t) : [];
-    const marks = powers.length > 1 ? powers : ticks(low, high, scale ? 3 : Math.max(2, Math.floor(height / 50))), mark = scale ? y => short(y, 3) : number;
-    const left = Math.max(size * 3.2, ...marks.map(y => context.measureText(mark(y)).width + 8)), X = x => left + (x / right) * (width - left - 8);
+    let marks = powers.length > 1 ? powers : ticks(low, high, scale ? 3 : Math.max(2, Math.floor(height / 50)));
+    if (marks.length < 2) marks = ticks(low, high, 4);
+    const mark = scale ? y => short(y, 3) : number, left = Math.max(size * 3.2, ...marks.map(y => context.measureText(mark(y)).width + 8)), X = x => left + (x / right) * (edge - left);
     for (const y of marks) {
       context.strokeStyle = color("frame-1");
-      line(context, left, Y(y), width, Y(y));
+      line(context, left, Y(y), edge, Y(y));
       context.fillStyle = color("faint");
       context.textAlign = "right";
       context.fillText(mark(y), left - 6, Y(y));
@@ -146,22 +152,8 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
     for (const { name, y } of data.lines) {
       context.strokeStyle = color("outline");
       context.setLineDash([3, 4]);
-      line(context, left, Y(y), width, Y(y));
+      line(context, left, Y(y), edge, Y(y));
       context.setLineDash([]);
-    }
-    context.textAlign = "right";
-    context.lineWidth = 4;
-    context.lineJoin = "round";
-    // Names with a halo, below the curves: no word hides data. One below the other, and above the axis.
-    const named = data.lines.filter(one => one.name).sort((a, b) => b.y - a.y), places = [], roof = pointer !== null || (curves.length > 1 && !data.legend) ? 2.3 * size : size;
-    for (const { y } of named) places.push(Math.max((places.at(-1) ?? -Infinity) + size, Y(y) - 4 < roof ? Math.max(Y(y) + size, roof) : Y(y) - 4));
-    for (let i = places.length - 1, lowest = floor - 3; i >= 0; i--) lowest = (places[i] = Math.min(places[i], lowest)) - size;
-    for (const [i, { name, y }] of named.entries()) {
-      const at = places[i];
-      context.strokeStyle = color("paper");
-      context.strokeText(`${name} ${number(y)}`, width - 4, at);
-      context.fillStyle = color("faint");
-      context.fillText(`${name} ${number(y)}`, width - 4, at);
     }
     for (const one of curves) {
       context.lineWidth = one.thin ? 1.2 : 2.5;
@@ -177,6 +169,18 @@ function lossChart(place, { height, label = "loss by step", log = false } = {}) 
       context.stroke();
     }
     context.setLineDash([]);
+    context.textAlign = "left";
+    context.lineWidth = 1;
+    // One name below the other; where lines lie close together, a stroke leads from each to its name.
+    const places = [];
+    for (const { y } of named) places.push(Math.max((places.at(-1) ?? above - 4) + size, Y(y) + size / 3));
+    for (let i = places.length - 1, lowest = floor - 3; i >= 0; i--) lowest = (places[i] = Math.min(places[i], lowest)) - size;
+    for (const [i, one] of named.entries()) {
+      context.strokeStyle = color("outline");
+      line(context, edge, Y(one.y), edge + 10, places[i] - size / 3);
+      context.fillStyle = color("faint");
+      context.fillText(words(one), edge + 14, places[i]);
+    }
     if (data.legend || curves.length > 1 || pointer !== null) names(context, curves, left, size, pointer, X, width);
   }
   function names(context, curves, left, size, pointer, X, width) {

@@ -205,7 +205,7 @@ function build(place, play) {
     const key = JSON.stringify({ ...made, run: 0, ...Object.fromEntries(["name", "place", "unit", "view", "every", "temperature", "topK", "topP", "speed"].map(name => [name, 0])) });
     if (last && last.run !== made.run && last.key !== key && last.xs.at(-1) >= 50) earlier = last;
     if (earlier && (earlier.names !== made.names || earlier.key === key)) earlier = null;
-    last = { run: made.run, key, names: made.names, title: titleOf(made), training: smoothed(history), ...changes(history.steps, history.vals) };
+    last = { run: made.run, key, names: made.names, title: titleOf(made), training: smoothed(history), steps: history.steps.at(-1) ?? 0, ...changes(history.steps, history.vals) };
   }
   const titleOf = ({ model, width, layers, positions, hidden }) => ({ gpt: `GPT, width ${width}${layers === "1" ? "" : `, ${layers} layers`}${positions ? "" : ", no positions"}`, mlp: `MLP, ${hidden} hidden`, bigram: "pairs, trained", counting: "counting" })[model];
   function smoothed({ losses }) {
@@ -224,7 +224,7 @@ function build(place, play) {
     const lines = ladder.slice(steps.length || guess ? 0 : 1).map(({ name, loss }) => ({ name: RUNGS[name], y: loss }));  // guessing would give the answer away
     if (frame.counted !== undefined) lines.push({ name: "counted, training names", y: frame.counted });
     const series = [{ name: frame.counted === undefined ? "training, smoothed" : "training", color: "positive", xs: steps, ys: last.training }, { name: "held-out (validation)", color: "negative", xs: last.xs, ys: last.ys }];
-    if (earlier) series.push({ name: `before: ${earlier.title}, training ${number(earlier.training.at(-1))}, held-out`, color: "mixed", dash: [6, 3], thin: true, xs: earlier.xs, ys: earlier.ys });
+    if (earlier) series.push({ name: `before: ${earlier.title}, ${plural(earlier.steps, "step")}, training ${number(earlier.training.at(-1))}, held-out`, color: "mixed", dash: [6, 3], thin: true, xs: earlier.xs, ys: earlier.ys });
     chart.draw({ series, lines, from: Math.min(...lines.map(one => one.y), ...series.flatMap(one => one.ys.slice(-1))) - 0.15,
       legend: (step, values) => {
         while (legend.children.length > series.length) legend.lastChild.remove();
@@ -239,8 +239,16 @@ function build(place, play) {
     showGuess();
     if (val === undefined) { put(verdict, ""); return; }
     const beaten = ladder.filter(one => val < one.loss).map(one => one.name), counted = beaten.filter(name => name !== "guessing"), best = ladder.filter(one => val >= one.loss).sort((a, b) => b.loss - a.loss)[0];
+    const few = frame.held < 20 ? ` Only ${plural(frame.held, "name")} ${frame.held === 1 ? "is" : "are"} held out: luck decides much of this number.` : "";
+    const now = last.training.at(-1), { best: lowest } = frame, heart = val > lowest.val + 0.05 && now < val - 0.1 && now < ladder[0].loss;
+    const high = !heart && steps.at(-1) >= 25 && Math.min(now, val) > ladder[0].loss + 0.3;
+    if (heart || high) {
+      put(verdict, heart ? `Held-out ${number(val)}, and it was ${number(lowest.val)} at step ${number(lowest.step)}; training ${number(now)}. It learns its names by heart (overfitting).${few}`
+        : `Held-out ${number(val)}: worse than guessing, ${number(ladder[0].loss)}. The learning rate is too high: take it back with ◀, or set it to ${RATES[play.settings.model]} and press ⟲.`);
+      return;
+    }
     put(verdict, frame.counted !== undefined && losses.at(-1) < frame.counted + 0.02 ? `The gradient has found what counting finds: ${number(losses.at(-1))}; counted ${number(frame.counted)} on the same names.`
-      : `Held-out ${number(val)}: ${counted.length ? `better than counting ${counted.join(", ")}` : beaten.length ? "better than guessing" : "not yet better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${frame.beat ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}${frame.all ? " All names are counted." : ""}`);
+      : `Held-out ${number(val)}: ${counted.length ? `better than counting ${counted.join(", ")}` : beaten.length ? "better than guessing" : "not better than guessing"}${best ? `; next: ${best.name} ${number(best.loss)}` : ""}.${few}${frame.beat && !few ? ` First below pairs: step ${frame.beat.toLocaleString("en-US")}.` : ""}${frame.all ? " All names are counted." : ""}`);
   }
   function takeGuess() {
     const text = guessed.value.trim().replace(",", "."), value = Number(text);
@@ -371,7 +379,7 @@ function build(place, play) {
       title: `without the sliders ${percent(plain[token])}`, onclick: () => play.explain(`score:${at - 1}:${token}`),
     })), 1);
   }
-  const status = () => `step ${play.step.toLocaleString("en-US")}${play.step && last?.training.length ? `  ·  training ${number(last.training.at(-1))}, held-out ${number(last.ys.at(-1))}${fontSize() > 15 ? "" : " nats"}` : ""}`;  // the beamer has no room for it
+  const status = () => `step ${play.step.toLocaleString("en-US")}${play.step && last?.training.length ? `  ·  training${frame.counted === undefined ? ", smoothed" : ""} ${number(last.training.at(-1))}, held-out ${number(last.ys.at(-1))}${fontSize() > 15 ? "" : " nats"}` : ""}`;  // the beamer has no room for it
   return { draw, status, python: (settings, given) => python(settings, given, play.step) };
 }
 

@@ -322,7 +322,7 @@ screen("read", {
           input.placeholder = shown(watched);
           const validated = frame.snapshots.filter(one => one.val !== null && one.val !== undefined);
           losses.draw({ series: [{ name: "your text", color: "positive", xs: steps, ys: frame.time.map(one => one.loss) }, ...(validated.length > 1 ? [{ name: "validation text", color: "mixed", dash: [5, 4], xs: validated.map(one => one.step), ys: validated.map(one => one.val) }] : [])] });
-          chances.draw({ series: [{ name: `“${shown(watched)}”`, color: "negative", xs: steps, ys: frame.time.map(one => one.chances[token]) }] });
+          chances.draw({ from: 0, to: 1, series: [{ name: `“${shown(watched)}”`, color: "negative", xs: steps, ys: frame.time.map(one => one.chances[token]) }] });
           const cell = (tag, text, more = {}) => element(tag, more, text), here = i => (i === frame.nth ? { class: "here" } : {});
           scroll.replaceChildren(element("table", {},
             element("tr", {}, cell("th", "after step", { scope: "row" }), steps.map((step, i) => cell("th", number(step), { scope: "col", ...here(i) }))),
@@ -345,8 +345,9 @@ screen("read", {
       const results = new Map((await play.ask({ what: "without", parts })).map(one => [one.part, one.loss]));
       if (!frame || key !== triedKey()) return;
       results.loss = frame.whole ?? mean(frame.surprise);
-      const free = parts.filter(part => results.get(part) - results.loss < FREE);
-      tried = { key, results, said: free.length ? `Without any one of these, the loss of your text stays as it is: ${free.map(partName).join(", ")}.` : `Each of these ${plural(parts.length, "part")} is needed: without it the loss of your text grows.` };
+      const by = part => results.get(part) - results.loss, same = parts.filter(part => Math.abs(by(part)) < FREE), lower = parts.filter(part => by(part) <= -FREE);
+      const told = [lower.length && `The loss of your text is lower without any one of these: ${lower.map(part => `${partName(part)} (${change(by(part), 2)})`).join(", ")}.`, same.length && `It stays within ${FREE} without ${same.map(partName).join(", ")}.`].filter(Boolean).join(" ");
+      tried = { key, results, said: told || `Each of these ${plural(parts.length, "part")} is needed: without it the loss of your text grows.` };
       show();
     }
 

@@ -21,12 +21,14 @@ const visible = text => text.replaceAll("\n", "⏎").replaceAll(" ", "␣");
 screen("train", {
   title: "Train a GPT",
   lead: "A language model begins with random weights. Press ▶ and watch how far it gets, and what it writes on the way.",
-  lossName: "training loss", valName: "validation loss",
+  lossName: "training, last batch", valName: "validation",
+  // A size has its own usual rate.
+  also: ({ size, size2 }) => ({ ...(size && { rate: RATES[size] }), ...(size2 && { rate2: RATES[size2] }) }),
   settings: {
     text: choice("text", Object.keys(TEXTS)[0], TEXTS),
     own: words("your text", "", { rows: 3, longest: LONGEST, placeholder: "Paste a text here: some thousand characters, or more." }),
     size: choice("model", "micro", SIZES),
-    rate: slider("learning rate", RATES.micro, { min: 0.0001, max: 1, log: true, live: true }),
+    rate: slider("learning rate", RATES.micro, { min: 0.0001, max: 100, log: true, live: true, help: "it rises to this in 100 steps, and then falls to a tenth of it until the last step" }),
     steps: whole("steps", 2000, { min: 100, max: 20000, by: 100, live: true, help: "the training stops there; after 100 steps of warm-up, the learning rate falls to a tenth over these steps" }),
     every: whole("every", 200, { min: 10, max: 5000, by: 10, live: true, help: "it writes once in so many steps" }),
     temperature: slider("temperature", 0.8, { min: 0, max: 2, step: 0.05, live: true }),
@@ -34,7 +36,7 @@ screen("train", {
     line: words("your line", "the king and the queen", { live: true, longest: 32 }),
     race: tick("race a second run", false, { live: true }),
     size2: choice("its model", "micro", SIZES, { live: true }),
-    rate2: slider("its rate", 0.001, { min: 0.0001, max: 1, log: true, live: true }),
+    rate2: slider("its rate", 0.001, { min: 0.0001, max: 100, log: true, live: true }),
     seed2: whole("its seed", 1, { min: 0, max: 1e6, live: true }),
     over: choice("over", "steps", { steps: "steps", seconds: "seconds" }, { live: true }),
   },
@@ -50,10 +52,9 @@ screen("train", {
 });
 
 function build(place, play) {
-  // A size has its own usual rate.
   const given = new URLSearchParams(location.hash.slice(1));
   if (!given.has("rate")) play.settings.rate = RATES[play.settings.size];
-  let { size, size2 } = play.settings, text;
+  let text, taken = null;  // taken: the model that was downloaded
   const TITLES = ["What it writes", "Gradient, from the embedding to the head", "Attention on"], titles = TITLES.map(title => element("h2", {}, title));
   const opener = element("input", { type: "file", id: "own-file", accept: "text/*,.txt,.md,.csv", onchange: openFile });
   const typed = element("div", { class: "typed" }, play.control("own"), element("div", { class: "control file" }, element("label", { for: "own-file" }, "or open a file"), opener, element("span", { class: "note" }, "It is read in this page only.")));
@@ -83,7 +84,7 @@ function build(place, play) {
     typed, rival, about,
     columns = element("div", { class: "columns" },
       element("div", {},
-        element("section", { class: "card" }, element("h2", {}, "Loss in nats, and what counting reaches"), left, guessing, answer, verdict, facts),
+        element("section", { class: "card" }, element("h2", {}, "Loss in nats (log scale), and what counting reaches"), left, guessing, answer, verdict, facts),
         element("section", { class: "card" },
           element("div", { class: "top" }, titles[0], element("span", { class: "room" }), now, file, SCREENS.read ? read : null),
           element("div", { class: "controls" }, play.control("temperature"), play.control("every"), play.control("prompt")), how, written)),
@@ -122,9 +123,8 @@ function build(place, play) {
   }
   function draw(frame) {
     const { settings } = play;
-    if (settings.size !== size) { size = settings.size; play.set({ rate: RATES[size] }); }
-    if (settings.size2 !== size2) { size2 = settings.size2; play.set({ rate2: RATES[size2] }); }
     layout();
+    if (taken && (taken.model !== `${settings.size} ${settings.text} ${settings.own}` || frame.waiting || frame.a.step < taken.step)) { taken = null; how.textContent = ""; }  // what was said of another model
     const { waiting } = frame;
     const locked = waiting ? "no text yet" : frame.done ? `all ${frame.a.step.toLocaleString("en-US")} steps are made; for more of them, raise “steps”` : "";
     if (play.locked !== locked) play.locked = locked;
@@ -135,23 +135,26 @@ function build(place, play) {
       return;
     }
     if (frame.text.whole !== undefined) text = frame.text.whole;
-    const { a, b } = frame, rungs = frame.ladder ?? mine[GIVEN].ladder;
-    if (a.step && !known) { known = true; answer.textContent = ""; }
+    const { a, b, ahead } = frame, rungs = (frame.ladder ?? mine[GIVEN].ladder).map(rung => (rung.name === "uniform" ? { ...rung, y: Math.log(a.config.vocab_size) } : rung));
+    if (a.step && !known) { known = true; answer.textContent = ""; }  // the answer to a guess stays
     guessing.hidden = known;
     verdict.hidden = facts.hidden = !known;
-    answer.hidden = !answer.textContent || a.step > 0;
+    answer.hidden = !answer.textContent;
     describe(frame);
     const xs = curve => curve[settings.over === "seconds" && b ? "seconds" : "steps"], name = b ? "1 " : "";
     const series = [
-      { name: `${name}training`, color: "faint", xs: xs(a.curve), ys: smooth(a.curve.losses) },
+      { name: `${name}training, smoothed`, color: "faint", xs: xs(a.curve), ys: smooth(a.curve.losses) },
       { name: `${name}validation`, color: "positive", xs: known ? xs(a.checks) : [], ys: known ? a.checks.losses : [] },
     ];
     if (b) series.push(
-      { name: "2 training", color: "faint", dash: [3, 3], xs: xs(b.curve), ys: smooth(b.curve.losses) },
+      { name: "2 training, smoothed", color: "faint", dash: [3, 3], xs: xs(b.curve), ys: smooth(b.curve.losses) },
       { name: "2 validation", color: "negative", xs: xs(b.checks), ys: b.checks.losses },
     );
-    const room = left.clientWidth > 500;  // the names of the curves are where guessing is
-    chart.draw({ series, lines: rungs.slice(known ? 0 : 1).map((rung, i) => ({ ...rung, name: i || !known || room ? CALLED[rung.name] ?? rung.name : "" })), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
+    if (ahead) [a, b].forEach(({ checks }, i) => {  // and what was measured for the race
+      const one = series[2 * i + 1], at = ahead[settings.over][i];
+      if (ahead.steps[i] > checks.steps.at(-1)) Object.assign(one, { xs: [...one.xs, at], ys: [...one.ys, ahead.vals[i]] });
+    });
+    chart.draw({ series, lines: rungs.slice(known ? 0 : 1).map(rung => ({ ...rung, name: CALLED[rung.name] ?? rung.name })), log: true, unit: settings.over === "seconds" && b ? "second" : "step" });
     if (play.running && performance.now() < calm) return;  // nobody reads sixty numbers a second
     calm = performance.now() + 100;
     judge(frame, rungs);
@@ -165,35 +168,41 @@ function build(place, play) {
     if (!guessed.value.trim() || !(value >= 0 && value <= 100)) { answer.hidden = false; answer.textContent = "Type a number from 0 to 100, such as 1.5."; return; }
     const { val, config: { vocab_size: count } } = play.frame.a;
     known = true;
-    answer.textContent = `You said ${number(value)}; it is ${number(val)}. To a model that knows nothing, all ${count} characters are about equally likely: ln ${count} = ${number(Math.log(count))}. Its random weights make it prefer some, and that costs the rest.`;
+    answer.textContent = `You said ${number(value)}; it is ${number(val)}. To a model that knows nothing, all ${count} characters that it has room for are about equally likely: ln ${count} = ${number(Math.log(count))}. Its random weights make it prefer some, and that costs the rest.`;
     calm = 0;
     draw(play.frame);
   }
   function describe({ a, text: { alphabet, replaced, size: characters, documents } }) {
     const { vocab_size } = a.config;
-    const parts = [
+    const { size } = play.settings, parts = [
       `${SIZES[size]}: ${plural(a.parameters, "parameter")}, ${ABOUT[size]}; a step reads ${a.train.batch_size} ${documents ? "lines" : "pieces of the text"}.`,
       `Text: ${plural(characters, "character")}, ${alphabet} different ones, the last tenth for validation.`,
     ];
+    if (alphabet < vocab_size) parts.push(`The model was compiled for ${vocab_size}, so guessing costs ln ${vocab_size} = ${number(Math.log(vocab_size))}; it soon learns that the rest never come.`);
     if (replaced.length) parts.push(`It has room for ${vocab_size}: the ${plural(replaced.length, "rarest character")} became □ (${replaced.slice(0, 8).join(" ")}${replaced.length > 8 ? " …" : ""}).`);
     const said = parts.join(" ");
     if (about.textContent !== said) about.textContent = said;
   }
-  function judge({ a, b, text: { alphabet } }, rungs) {
+  function judge({ a, b, ahead }, rungs) {
     const beaten = loss => { let best = ""; for (const rung of rungs) { if (!(loss < rung.y)) break; best = rung.name; } return best; };
     const best = beaten(a.val), rung = rungs.find(({ name }) => name === best), since = rung && a.checks.steps[a.checks.losses.findIndex(loss => loss < rung.y)];
     const slow = a.step >= 500 && !(a.val < (rungs.find(({ name }) => name === "bigram")?.y ?? Infinity));
-    const words = `${KNOWS[best]?.replace(".", `, since step ${number(since)}.`) ?? "It does not beat guessing yet."}${slow ? " That is little after so many steps: the learning rate may be too high, or too low." : ""}`;
-    const after = b && play.settings.over === "seconds" ? `after ${duration(Math.min(a.seconds, b.seconds))} of work each: ${number(a.step)} and ${plural(b.step, "step")}` : "";
-    const race = b && a.step ? ` Run ${a.val < b.val ? 1 : 2} is ahead by ${number(Math.abs(a.val - b.val))}${after && `, ${after}`}.` : "";
+    const guess = rungs[0].y, checked = a.step && a.step !== a.checks.steps.at(-1) ? ` at step ${number(a.checks.steps.at(-1))}` : "";
+    const high = Math.min(a.val, smooth(a.curve.losses).at(-1) ?? 0) > guess + 0.5 ? ` It is worse than guessing: the learning rate is too high. Take it back with ◀, or set it to ${RATES[play.settings.size]} and press ⟲.` : "";
+    const words = high ? high.trim() : `${KNOWS[best]?.replace(".", ` (seen at step ${number(since)}).`) ?? "It does not beat guessing yet."}${slow && !high ? " That is little after so many steps: the learning rate may be too high, or too low." : ""}`;
+    const race = b && ahead ? told(ahead) : "";
     const lowest = Math.min(...a.checks.losses), at = a.checks.steps[a.checks.losses.indexOf(lowest)];
     const heart = a.val > lowest + 0.05 && a.loss < a.val - 0.1;
-    const said = `Validation loss ${number(a.val)}${heart ? `; it was ${number(lowest)} at step ${number(at)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
+    const said = `Validation loss ${number(a.val)}${checked}${heart ? `; it was ${number(lowest)} at step ${number(at)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
     if (verdict.textContent !== said) verdict.textContent = said;
     const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
     facts.textContent = a.step
-      ? `${speed.toLocaleString("en-US")} characters a second · ${number(a.step / a.seconds)} steps a second · ${duration(a.seconds)} of work · learning rate ${number(a.rate)}`
-      : `Not trained yet: all weights are random.${play.before ? ` ◀ brings back the model you had, of ${plural(play.before, "step")}.` : ""}${a.config.vocab_size > alphabet ? ` With room for ${a.config.vocab_size} characters, it begins at ln ${a.config.vocab_size} = ${number(Math.log(a.config.vocab_size))}.` : ""}`;
+      ? `${speed.toLocaleString("en-US")} characters a second · ${number(a.step / a.seconds)} steps a second · ${duration(a.seconds)} of work · learning rate now ${number(a.rate)}`
+      : `Not trained yet: all weights are random.${play.before ? ` ◀ brings back the model you had, of ${plural(play.before, "step")}.` : ""}`;
+  }
+  function told({ steps: [m, n], vals: [x, y], seconds }) {
+    const after = play.settings.over === "seconds" ? `after ${duration(Math.min(...seconds))} of work each, ${number(m)} and ${plural(n, "step")}` : m === n ? `after ${plural(m, "step")} each` : `after ${number(m)} and ${plural(n, "step")}`;
+    return ` Run ${x < y ? 1 : 2} is ahead by ${number(Math.abs(x - y))}: validation ${number(x)} and ${number(y)}, both measured ${after}.`;
   }
   const duration = seconds => (seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`);
   // Batches differ in how hard they are: a mean over neighbors shows where the loss goes.
@@ -280,7 +289,8 @@ function build(place, play) {
   async function download() {
     const bytes = await asked({ what: "file", source: source() });
     if (!bytes) return;
-    const name = `${size}-${play.step}.safetensors`;
+    const { size, text: chosen, own } = play.settings, name = `${size}-${play.step}.safetensors`;
+    taken = { model: `${size} ${chosen} ${own}`, step: play.step };
     const link = element("a", { href: URL.createObjectURL(new Blob([bytes])), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -289,7 +299,7 @@ function build(place, play) {
   }
   async function hand() {
     const model = await asked({ what: "reading" });
-    if (model) openInReader(play, { name: `${SIZES[size]}, step ${model.step}`, val: play.frame.a.val, ...model });
+    if (model) openInReader(play, { name: `${SIZES[play.settings.size]}, step ${model.step}`, val: play.frame.a.val, ...model });
   }
 
   // --- Python ----------------------------------------------------------------------------------------------------------------
@@ -299,7 +309,7 @@ function build(place, play) {
     return [
       "# The same training in Python: it prints the losses of this page.", "from dataclasses import replace", "",
       "from gpt.config import GPTConfig, TrainConfig", "from gpt.data.corpus import Corpus, open_text", "from gpt.data.text import Text", "from gpt.engines import make_engine", "from gpt.model import GPT", "from gpt.train import learning_rate", "",
-      `TEXT = ${opened(settings, frame)}`, "",
+      `TEXT = ${opened(settings, frame)}`, ...(settings.text === GIVEN && source().data ? [`# Run it in the folder of ${source().data}.`] : []), "",
       "def run(model, train, rates, steps):",
       "    corpus = Corpus.from_text(TEXT, model.block_size)",
       "    engine = make_engine(GPT(model, seed=train.seed), train)",
@@ -335,10 +345,10 @@ function build(place, play) {
     if (alphabet !== a.config.vocab_size) return `\`gpt train\` makes a model of ${alphabet} characters from this text, and this page one of ${a.config.vocab_size}: its numbers are others.`;
     if (a.rates.length > 1 || b) return "`gpt train` trains one run, at one learning rate, for as many steps as were set first.";
     const { dataset, data = "text.txt", normalize = [] } = source();
-    const { train: { lr, min_lr, steps, seed, eval_interval, eval_sequences } } = a;
+    const { train: { lr, min_lr, steps, seed, eval_interval, eval_sequences } } = a, { size } = play.settings;
     return `On the command line:  python -m gpt train --preset ${size} ${dataset ? `--dataset ${dataset}` : `--data ${data}`} --lr ${lr} --min-lr ${min_lr} --steps ${steps} --seed ${seed} --eval-interval ${eval_interval} --eval-sequences ${eval_sequences}${normalize.length ? ` --normalize ${normalize}` : ""}`;
   }
   const status = () => (known || !play.frame?.a ? null : "step 0  ·  guess the loss, or press ▶");
-  return { draw, python, status, brought(settings) { ({ size, size2 } = settings); } };
+  return { draw, python, status };
 }
 })();

@@ -4,7 +4,7 @@ const RING = 200;  // steps that can be taken back
 const RING_BYTES = 64e6;
 const SLICE = 12;  // milliseconds of training before the messages of the page are read
 
-let model = null, turn = 0, settings = {};
+let model = null, screenOf = "", turn = 0, settings = {};
 let step = 0, heard = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
 let earlier = [];  // models that another one took the place of: undo brings them back; as many as `comesBack` of the model says
 let ring = [], history = { steps: [], losses: [], vals: [] }, speed = 0, due = 0;
@@ -61,7 +61,7 @@ const ACTIONS = {
     const other = most > 1 && (ring.length || (!goesOn && JSON.stringify(settings) !== JSON.stringify(given)));
     if (model && most && (step || other)) earlier = [...earlier, { model, settings, step, ring, history }].slice(-most);
     model = null;
-    settings = given;
+    [screenOf, settings] = [screen, given];
     const fresh = await (MODELS[screen].make ? MODELS[screen].make(given, asset) : new MODELS[screen](given));
     if (mine !== turn) return;  // the page has asked for another one since
     model = fresh;
@@ -79,10 +79,18 @@ const ACTIONS = {
     running = false;
     if (!model) return;
     if (count === 1 && earlier.length && !step && !ring.length) return bringBack();
-    for (let n = 0; n < count && ring.length && (count === 1 || !ring.at(-1).edited); n++) await takeBack();  // ten steps, but nothing that the user did
+    for (let n = 0; n < count && ring.length && (count === 1 || !ring.at(-1).edited);) {
+      n += count === 1 || !ring.at(-1).settings;  // ten steps, but nothing that the user did
+      await takeBack(count === 1);
+    }
     show(true);
   },
-  async change({ settings: given }) { settings = given; await model?.change?.(given); show(true); },
+  async change({ settings: given }) {
+    keepSettings(given);
+    settings = given;
+    await model?.change?.(given);
+    show(true);
+  },
   async edit({ edit }) {
     if (!model) return;
     await attempt(() => model.edit(edit), true);
@@ -171,10 +179,21 @@ function remember(edited) {
   return true;
 }
 const sizeOf = x => ArrayBuffer.isView(x) ? x.byteLength : x && typeof x === "object" ? Object.values(x).reduce((sum, y) => sum + sizeOf(y), 0) : 8;
-async function takeBack() {
+// Settings that a model calls `undone` are taken back like a step; one slider that is dragged, at once.
+function keepSettings(given) {
+  const names = (model ? MODELS[screenOf].undone ?? [] : []).filter(name => given[name] !== settings[name]), last = ring.at(-1);
+  if (!names.length || (last?.step === step && last.by === names.join())) return;
+  if (remember()) Object.assign(ring.at(-1), { by: names.join(), settings: Object.fromEntries(names.map(name => [name, settings[name]])) });
+}
+async function takeBack(withSettings = false) {
   const last = ring.pop(), mine = model;
   await model.back(last.kept);
   if (mine !== model) return;
+  if (withSettings && last.settings) {
+    settings = { ...settings, ...last.settings };
+    await model.change(settings);
+    postMessage({ what: "settings", settings: last.settings });
+  }
   step = last.step;
   [model.loss, model.val] = [last.loss, last.val];
   noteStep();

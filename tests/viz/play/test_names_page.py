@@ -251,14 +251,14 @@ def test_an_earlier_run_keeps_its_name(screen: Screen) -> None:
     for hidden in ("16", "32", "64"):  # with the arrow keys, one after the other, while it plays
         screen.set("hidden", hidden, "change")
     screen.until("document.body.dataset.step === '0' && document.body.dataset.busy === ''")
-    assert screen.text(".curve2").startswith("before: MLP, 8 hidden, training ")
+    assert re.match(r"before: MLP, 8 hidden, [\d,]+ steps, training ", screen.text(".curve2"))
     screen.press("#undo")  # the model itself comes back, too, and is no longer an earlier one
     screen.until("Number(document.body.dataset.step) > 110 && document.querySelector('.curve2') === null")
     assert screen.browser.evaluate("document.getElementById('set-hidden').value") == "8"
     screen.set("hidden", "64", "change")
     screen.until("document.body.dataset.step === '0' && document.body.dataset.busy === ''")
     screen.step()
-    assert screen.text(".curve2").startswith("before: MLP, 8 hidden, training ")
+    assert re.match(r"before: MLP, 8 hidden, [\d,]+ steps, training ", screen.text(".curve2"))
     screen.press(".own button")
     names = "Ada, Ben, Cleo, Dora, Emil, Finn, Gus, Hanna, Ida, Jana"
     screen.browser.evaluate(f"document.getElementById('list').value = {names!r}")
@@ -326,3 +326,42 @@ def test_positions_are_switched_off(screen: Screen) -> None:
     assert screen.data("loss") != on
     screen.press("#python")
     assert "model.transformer.learned = False" in screen.text("#python-text")
+
+
+def test_undo_takes_back_a_setting(screen: Screen) -> None:
+    screen.open(f"{QUICK}&run=3")
+    screen.browser.evaluate("set({ rate: 0.5 })")
+    screen.until("!document.querySelector('#undo').disabled")
+    screen.step()
+    for step, rate in ((3, 0.5), (3, 0.005), (2, 0.005)):
+        screen.press("#undo")
+        screen.until(f"document.body.dataset.step === '{step}' && now.settings.rate === {rate}")
+
+
+def test_names_that_are_learned_by_heart_are_called_so(screen: Screen) -> None:
+    names = "anna+berta+clara+dora+emil+fritz+gustav+heinz+ida+jakob+karl+lena"
+    screen.open(f"&model=mlp&rate=0.05&batch=8&hidden=16&run=150&names={names}")
+    said = screen.text(".verdict")
+    assert "learns its names by heart (overfitting)" in said
+    assert "Only 2 names are held out" in said
+    assert "First below" not in said
+
+
+def test_a_rate_that_is_too_high_gets_advice(screen: Screen) -> None:
+    screen.open(f"{QUICK}&rate=1&run=50")
+    assert "The learning rate is too high: take it back with ◀, or set it to 0.005" in screen.text(".verdict")
+
+
+def test_no_name_covers_a_curve(screen: Screen) -> None:
+    screen.open(f"{QUICK}&run=30")
+    screen.browser.evaluate(
+        "window.far = { words: [], curve: 0 }; for (const [name, see] of [['fillText', (text, x) => {"
+        " if (/pairs|triples|letters|guessing/.test(text)) far.words.push(x); }],"
+        " ['lineTo', (x) => { if (!far.words.length) far.curve = Math.max(far.curve, x); }]]) {"
+        " const own = CanvasRenderingContext2D.prototype[name];"
+        " CanvasRenderingContext2D.prototype[name] = function (...given) {"
+        " if (this.canvas.closest('.chart-place')) see(...given); own.apply(this, given); }; }"
+    )
+    screen.step()
+    assert len(set(screen.browser.evaluate("far.words"))) == 1  # one below the other
+    assert screen.browser.evaluate("far.words[0]") > screen.browser.evaluate("far.curve")
