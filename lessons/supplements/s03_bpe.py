@@ -185,7 +185,7 @@ def loss_per_character(merges, steps):
         optimizer.lr = 0.01 * (1 - step / steps)
         optimizer.step()
     per_token = float(compiled(*batch(test, 300, random.Random(3))).mean())
-    per_character = per_token * len(test) / len(kept_back)  # key: as many tokens as the text has, over its characters
+    per_character = per_token * len(test) / len(kept_back)
     return len(table), per_token, per_character, len(kept_back) / len(test)
 
 

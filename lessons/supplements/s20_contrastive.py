@@ -154,7 +154,7 @@ class Words(Module):
     def forward(self, word, partner, negatives):
         q = unit(self.word(word))
         others = [unit(self.company(k)) for k in [partner, *negatives]]
-        return info_nce([F.dot(q, k) for k in others], 0.2)  # key: which of them is the partner?
+        return info_nce([F.dot(q, k) for k in others], 0.2)
 
 
 def learned(texts, words, seed=1, steps=600):

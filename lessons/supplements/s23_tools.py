@@ -161,7 +161,7 @@ def finder(chunks):
         return total / max(np.linalg.norm(total), 1e-12)
 
     library = np.array([embed(chunk) for chunk in chunks])
-    return lambda question: chunks[int(np.argmax(library @ embed(question)))]  # key: the most similar chunk
+    return lambda question: chunks[int(np.argmax(library @ embed(question)))]
 
 
 # %% [markdown]
@@ -326,7 +326,7 @@ def use(tool, facts):
     """Carry out a line that the model has written."""
     if tool[0] == "find":
         return ["has", *f"{facts[tool[1]]:02}", "."] if tool[1] in facts else ["nobody", "."]
-    return ["=", *f"{int(''.join(tool[1:3])) + int(''.join(tool[4:6])):02}", "."]  # key: Python does the sum
+    return ["=", *f"{int(''.join(tool[1:3])) + int(''.join(tool[4:6])):02}", "."]
 
 
 def trace(asked, facts):

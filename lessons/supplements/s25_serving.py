@@ -48,7 +48,7 @@ def batch(tokens, count, length, rng):
 def turn(x, position, base):
     turned = []
     for i in range(0, len(x), 2):
-        angle = position / base ** (i / len(x))  # key: each hand slower than the one before
+        angle = position / base ** (i / len(x))
         a, b = x[i], x[i + 1]
         turned += [a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(angle)]
     return turned

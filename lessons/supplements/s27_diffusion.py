@@ -160,7 +160,7 @@ def paint(texts, seed=0, path=None):
         guesses = look.flat(xs, level, words).T.tolist()
         for i, (x, clean) in enumerate(zip(xs, guesses, strict=True)):
             noise = [(p - math.sqrt(a) * c) / math.sqrt(1 - a) for p, c in zip(x, clean, strict=True)]
-            xs[i] = mixed(clean, noise, b)  # key: the guess, with less of the same noise
+            xs[i] = mixed(clean, noise, b)
         if path is not None:
             path.append(xs[0])
     return xs

@@ -18,6 +18,7 @@ from viz.cli import main
 from viz.errors import DrawingError, UnknownFormatError
 from viz.expressions import compute
 from viz.pages.stepper_page import MOST_VALUES, step_page
+from viz.rendering.notebook import framed
 from viz.stepping import answers
 from viz.style import number
 
@@ -351,3 +352,16 @@ def test_errors_of_graphs_a_page_cannot_show(tmp_path):
         step_page(record(y))
     with pytest.raises(UnknownFormatError, match=r"must end in one of \.html, \.htm$"):
         step_page(log_of(*LECTURE)).save(tmp_path / "L.svg")
+
+
+@needs_chromium
+def test_it_steps_inside_of_another_page(browser, tmp_path):
+    # As in a lesson or a notebook: the frame has no address of its own.
+    step = "<script>document.getElementById('next').click(); parent.postMessage(location.href, '*')</script></body>"
+    page = step_page(log_of(*LECTURE)).html.replace("</body>", step)
+    around = "<title>around</title><script>onmessage = ({ data }) => { window.heard = data; }</script>"
+    (tmp_path / "around.html").write_text(around + framed(page), encoding="utf-8")
+    browser.open((tmp_path / "around.html").as_uri())
+    browser.wait_for("window.heard")
+    assert browser.evaluate("window.heard").endswith("#step=1")
+    assert browser.console == []

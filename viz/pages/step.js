@@ -35,7 +35,7 @@ function go(to, { keepHash = false } = {}) {
   position = Math.max(0, Math.min(log.steps.length, Math.trunc(to) || 0));
   asking = false;
   say("");
-  if (!keepHash) history.replaceState(null, "", `#${new URLSearchParams({ ...hash(), step: position })}`);
+  if (!keepHash) history.replaceState(null, "", `${location.href.split("#")[0]}#${new URLSearchParams({ ...hash(), step: position })}`);
   draw();
 }
 const hash = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));

@@ -234,7 +234,7 @@ function showFlow(frame) {
 
 // --- going through time ------------------------------------------------------------------------------------------------
 const hash = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-const remember = () => history.replaceState(null, "", `#${new URLSearchParams({ ...hash(), step: FRAMES[position].step, head, at })}`);
+const remember = () => history.replaceState(null, "", `${location.href.split("#")[0]}#${new URLSearchParams({ ...hash(), step: FRAMES[position].step, head, at })}`);
 function nearest(step) {
   return FRAMES.reduce((best, frame, i) => Math.abs(frame.step - step) < Math.abs(FRAMES[best].step - step) ? i : best, 0);
 }

@@ -72,7 +72,7 @@ function remember() {
   const { name, settings, step, running, view } = now;
   const run = running || view.repeats === false ? "" : (view.run?.() ?? step);
   own = addressOf(name, settings, { run, theme: document.documentElement.dataset.theme, embed: document.body.dataset.embed });
-  history.replaceState(null, "", own);
+  history.replaceState(null, "", location.href.split("#")[0] + own);  // in a frame with srcdoc, "#…" alone would be of the page around it
 }
 
 // --- opening a screen ----------------------------------------------------------------------------------------------------
