@@ -47,7 +47,7 @@ assert before == -8.0
 assert abs(slope - 6.0) < 1e-9
 
 # %% [markdown]
-# That works for every formula, and it needs to know nothing about calculus. But it runs the whole calculation again
+# That works for every formula, and you need to know nothing about calculus. But it runs the whole calculation again
 # for every single knob. A small GPT has a hundred thousand knobs; a large one has hundreds of billions. We need all
 # slopes at once, for about the price of one more calculation. That is what *backpropagation* does.
 

@@ -321,7 +321,7 @@ print(f"{difference:.0e}")
 # **Predict.** Bring the first trap back, with `=` in place of `+=`. In how many of a hundred such calculations is at
 # least one gradient wrong: 5, 50, or nearly all?
 #
-# answer wrong: sum(wrong >= most for most in (25, 75)) | about 5 | about 50 | nearly all
+# answer of a hundred: sum(wrong >= most for most in (25, 75)) | about 5 | about 50 | nearly all
 
 
 # %%
@@ -345,7 +345,7 @@ assert difference < 1e-12
 assert wrong >= 95
 
 # %% [markdown]
-# Nearly all. The first example of this lesson was the lucky one: in it, nothing was used twice.
+# All of them here. The first example of this lesson was the lucky one: in it, nothing was used twice.
 #
 # ## It learns
 #

@@ -166,7 +166,7 @@ weights = weights[0] + weights[1]
 for weight in weights:
     weight.data -= 0.5 * weight.grad  # key: one step downhill with learning rate 0.5
 
-print([round(weight.data, 6) for weight in weights])
+print([round(weight.data, 9) for weight in weights])
 print(f"E = {half_squares(net).data:.9f}")
 
 # %% tags=["check"]
@@ -334,7 +334,7 @@ if not FAST:
     assert right(plain) == 49
 
 # %% [markdown]
-# The training loss goes on falling, to an eighth of what it was. The validation loss falls at first, turns around after
+# The training loss goes on falling, to an eighth of what it was and less. The validation loss falls at first, turns around after
 # about a hundred steps, and ends about three times as high. That is **overfitting**: 105 parameters can bend the border
 # around twenty points in any way, and in the end they do, around the three wrong ones too. A student who memorizes the
 # answers to old exams, misprints included, does the same.

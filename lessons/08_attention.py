@@ -443,7 +443,7 @@ curves = {name: smooth(some) for name, some in losses.items()}
 viz.plot(curves, title="Learning to look it up", x="step", y="loss, mean of 20 steps")
 
 # %% [markdown]
-# Attention with positions has it after about a hundred steps, and then makes no more mistakes. Without positions it
+# Attention with positions has it after about a hundred steps, and is then nearly always right. Without positions it
 # finds the right letter, but when there are two of them, it cannot tell which came last and mixes both. The window must
 # learn separately for every *pair* of positions what "the same letter" means; what it has found out about cards 1 and 5
 # does not help it with 2 and 5. It has more parameters than the others, and still only half of the games.

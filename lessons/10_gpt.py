@@ -176,7 +176,7 @@ assert round(math.log(27), 4) == 3.2958
 assert abs(start - math.log(65)) < 0.1
 
 # %% [markdown]
-# Whenever you start a training, look at the first loss. If it is not ln V, something is wrong already.
+# Whenever you start a training, look at the first loss. If it is not near ln V, something is wrong already.
 #
 # ## Down to a single multiplication
 #

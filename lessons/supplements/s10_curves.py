@@ -216,7 +216,7 @@ viz.plot(
 
 # %% [markdown]
 # **Predict.** Bars are clumsy. When the neurons may *learn* where to stand, how many of them do as well as 96 neurons
-# that stand in bars: about 50, 20, or fewer than 10?
+# that stand in bars: about 20 or 50, or fewer than 10?
 #
 # answer as many as 96 bars are: min(
 #     [n for n, (_, error) in trained.items() if error < bar_errors[96]], default=20) >= 10

@@ -203,7 +203,8 @@ assert left["attention"] > 1 / 26
 viz.plot(reaches, title="What the first letter hears", x="distance", y="length of the gradient", log=True)
 
 # %% [markdown]
-# With a gate of one half nothing arrives; with 0.95, a fair share does. Attention loses only what it divides among the
+# With a gate of one half next to nothing arrives; with 0.95, a fair share does. (It is more than 0.5²⁴: no gate is at
+# exactly one half, and a part of the gradient goes through h.) Attention loses only what it divides among the
 # positions: at first each of T positions gets 1/T of it. That falls too, but slowly, and no longer once it has learned
 # where to look.
 #
@@ -212,8 +213,8 @@ viz.plot(reaches, title="What the first letter hears", x="distance", y="length o
 # `jit` makes one program of all steps. Each model is trained from scratch for each distance, on 250 batches of 32
 # games.
 #
-# **Predict.** Up to which distance does each of them learn the game: RNN, LSTM with a forget bias of 1, of 3,
-# attention?
+# **Predict.** Which of them learn the game even at the longest distance: the RNN, the LSTM with a forget bias of 1 or
+# of 3, attention?
 #
 # answer the RNN: losses["RNN"][-1][1] < 0.7 | the longest, too | fails at the longest
 # answer LSTM with a bias of 1: losses["LSTM, bias 1"][-1][1] < 0.5 | the longest, too | fails at the longest
@@ -263,7 +264,7 @@ viz.plot(losses, title="Which letter was it?", x="distance", y="loss after 250 b
 # An experiment with the LSTM that has learned distance 16: hold one gate at a fixed number, for all characters, and ask
 # it again.
 #
-# **Predict.** Which of them can be held without harm: forget at 1, forget at 0.5, input at 0.5, output at 1?
+# **Predict.** Can the forget gate be held at 1 without harm? At 0.5?
 #
 # answer forget at 1: held["forget", 1.0] > 0.85 | without harm | it loses games
 # answer forget at 0.5: held["forget", 0.5] > 0.85 | without harm | it loses games
@@ -362,8 +363,8 @@ viz.plot(chains, title="The longest chain of operations", x="words", y="operatio
 # %% [markdown]
 # Six operations per word in the RNN, one after the other, and ten in the LSTM: twice as many words, twice the chain.
 # With attention, twice as many words are 3 rounds more, one for each sum or maximum over all positions. So all words of
-# a text can be trained on at once, and that is why it won: 100 words are 100 steps for a recurrent network and one step
-# for attention, on a machine that is wide enough.
+# a text can be trained on at once, and that is why it won: 100 words are 100 steps for a recurrent network and a few
+# rounds for attention, on a machine that is wide enough.
 #
 # It pays in *operations*: from 10 to 20 words they more than double, since every word looks at every earlier one, T·T/2
 # pairs. And it pays in memory when it writes: a recurrent network keeps one state, attention the keys and values of all

@@ -314,7 +314,7 @@ viz.plot(
 #     model  answer 4 2 .
 #
 # It learns from such traces, written by a program, with other numbers every time. The loss counts the model's words
-# only: it shall not learn to invent what tools say (Supplement 21).
+# only: it must not learn to invent what tools say (Supplement 21).
 
 
 # %%
