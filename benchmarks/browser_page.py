@@ -1,8 +1,8 @@
 """Time a step of training in the playground against TinyGPT, a page that trains a small GPT in the browser (C++, WASM).
 
-    git clone https://github.com/sarthakagrawal927/tinygpt /tmp/tinygpt
-    git -C /tmp/tinygpt checkout 0f2712ded1ceff0366ec58b330dffca9ba0d5df8
-    python benchmarks/browser_page.py /tmp/tinygpt
+    git clone https://github.com/sarthakagrawal927/tinygpt tinygpt
+    git -C tinygpt checkout 0f2712ded1ceff0366ec58b330dffca9ba0d5df8
+    python benchmarks/browser_page.py tinygpt
 
 The compiled module of that page is in its repository, so nothing is built. One Chromium runs both, each in a Worker of
 its own as in its page; they take turns, ``--rounds`` times, and the fastest round of each counts. A step is all that a
