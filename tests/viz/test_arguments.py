@@ -93,5 +93,5 @@ def test_the_messages(call: Callable[[], Any], message: str) -> None:
 def test_a_function_keeps_its_own_errors_and_signature() -> None:
     with pytest.raises(TypeError, match="expected a Value, or a list with Values in it, got int"):
         viz.draw(3)
-    assert list(inspect.signature(viz.live).parameters) == ["port", "open_browser"]
+    assert list(inspect.signature(viz.live).parameters) == ["port", "open_browser", "share"]
     assert viz.draw.__module__ == "viz.drawing"

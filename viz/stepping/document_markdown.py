@@ -46,8 +46,8 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 def side_by_side(equation: Sequence[Grid | str]) -> list[str]:
     """Return the lines of an equation in which each matrix stands below its name.
 
-    >>> print("\n".join(side_by_side((Grid("Q", (("1", "−2"), ("0.5", "3"))), "=", Grid("X", (("7",),), ("a",))))))
-    Q          X
+    >>> print(*side_by_side((Grid("Q", (("1", "−2"), ("0.5", "3"))), "=", Grid("X", (("7",),), ("a",)))), sep=chr(10))
+    Q              X
     ┌ 1   −2 ┐ = a [ 7 ]
     └ 0.5 3  ┘
     """
