@@ -334,10 +334,10 @@ if not FAST:
     assert right(plain) == 49
 
 # %% [markdown]
-# The training loss goes on falling, to an eighth of what it was and less. The validation loss falls at first, turns around after
-# about a hundred steps, and ends about three times as high. That is **overfitting**: 105 parameters can bend the border
-# around twenty points in any way, and in the end they do, around the three wrong ones too. A student who memorizes the
-# answers to old exams, misprints included, does the same.
+# The training loss goes on falling, to an eighth of what it was and less. The validation loss falls at first, turns
+# around after about a hundred steps, and ends about three times as high. That is **overfitting**: 105 parameters can
+# bend the border around twenty points in any way, and in the end they do, around the three wrong ones too. A student
+# who memorizes the answers to old exams, misprints included, does the same.
 #
 # ## Three remedies
 #
