@@ -124,8 +124,9 @@ def _contents(lesson: Lesson, headings: Sequence[tuple[str, str]]) -> str:
     minutes = 5 * max(1, round((words / _WORDS + lines / _LINES) / 5))
     links = "".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>' for name, title in headings)
     return (
-        '<details class="contents"><summary>Contents<span id="here"></span></summary>'
-        f"<p>about {minutes} minutes to read and type</p><ol>{links}</ol></details>\n"
+        '<nav aria-label="parts of this page"><details class="contents">'
+        '<summary>Contents<span id="here"></span></summary>'
+        f"<p>about {minutes} minutes to read and type</p><ol>{links}</ol></details></nav>\n"
     )
 
 
