@@ -85,6 +85,7 @@ def class_in_javascript() -> str:
         else:
             result = f"this.data[i] = {result};"
         lines.append(f"  {op.name}({inputs}) {{ const i = {make}; {result} return i; }}")
+    lines += _dot()
     forward = {op: f"data[i] = {_forward(op, *_given(op, '', 'a', 'b'))};" for op in ops.TABLE}
     lines += _loop(
         "compute(i, end)", "i", "for (; i < end; i++)", {op: _with_inputs(op, x) for op, x in forward.items()}
@@ -94,11 +95,12 @@ def class_in_javascript() -> str:
         {op: _copies(op, x) for op, x in forward.items()},
     )  # fmt: skip
     backward = {op: " ".join(_contributions(op)) for op in ops.TABLE if op.derivatives is not None}
+    pair = backward | {ops.ADD: f"{backward[ops.ADD]} {_product_before(backward[ops.MUL])}"}
     unmarked = {op: re.sub(r" reached\[[ab]\] = 1;", "", x) for op, x in backward.items()}  # once for all copies
     guard = "if (!reached[i]) continue; const g = grad[i];"
     lines += _loop(
         "differentiate(i, end)", "i", "for (; i >= end; i--)",
-        {op: f"{guard} {_with_inputs(op, x)}" for op, x in backward.items()},
+        {op: f"{guard} {_with_inputs(op, x)}" for op, x in pair.items()},
     )  # fmt: skip
     lines += _loop(
         "differentiateCopies(start, stride, count, o = start + stride - 1)", "o", "for (; o >= start; o--)",
@@ -106,6 +108,33 @@ def class_in_javascript() -> str:
          for op, x in unmarked.items()},
     )  # fmt: skip
     return "\n".join([*lines, "}", ""])
+
+
+def _dot() -> list[str]:
+    """The nodes of ``mul`` and ``add`` in their order, without two calls for each: most of a GPT is dot products."""
+    codes = {op: code for code, op in enumerate(ops.TABLE, _FIRST)}
+    mul, add = (
+        f"codes[i] = {codes[op]}; first[i] = x; second[i] = y; data[i] = {_forward(op, 'data[x]', 'data[y]')};"
+        for op in (ops.MUL, ops.ADD)
+    )
+    return [
+        "  dot(a, b) {",
+        "    this.room(2 * a.length - 1);",
+        "    const { codes, first, second, data } = this;",
+        "    let i = this.length, x = a[0], y = b[0];",
+        f"    {mul} i++;",
+        f"    for (let k = 1; k < a.length; k++) {{ x = a[k]; y = b[k]; {mul} x = i - 1; y = i++; {add} i++; }}",
+        "    this.length = i;",
+        "    return i - 1;",
+        "  }",
+    ]
+
+
+def _product_before(mul: str) -> str:
+    """After an addition the product it adds, if that is the node before it: a dot product has nothing else."""
+    code = _FIRST + ops.TABLE.index(ops.MUL)
+    text = _with_inputs(ops.MUL, f"const g = grad[i]; {mul}")
+    return f"if (b === i - 1 && codes[b] === {code} && b >= end) {{ i--; {text} }}"
 
 
 def _loop(name: str, node: str, over: str, cases: dict[ops.Op, str]) -> list[str]:

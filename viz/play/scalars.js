@@ -15,10 +15,13 @@ class Tape extends Operations {
       data: new Float64Array(size), grad: new Float64Array(size), reached: new Uint8Array(size),
     });
   }
+  room(count) {  // for some more nodes
+    while (this.length + count > this.codes.length) for (const name of ["codes", "first", "second", "data", "grad", "reached"]) this.grow(name);
+  }
   grow(name) { const old = this[name]; this[name] = new old.constructor(2 * old.length); this[name].set(old); }
   place(code, a, b = 0) {
     const i = this.length;
-    if (i === this.codes.length) for (const name of ["codes", "first", "second", "data", "grad", "reached"]) this.grow(name);
+    this.room(1);
     this.codes[i] = code;
     this.first[i] = a;
     this.second[i] = b;
@@ -103,11 +106,6 @@ class Tape extends Operations {
   // --- functions on lists of nodes: the operations of tinygrad_edu/functional.py in the same order ------------------
   sum(nodes) { let total = nodes[0]; for (let i = 1; i < nodes.length; i++) total = this.add(total, nodes[i]); return total; }
   mean(nodes) { return this.div(this.sum(nodes), this.number(nodes.length)); }
-  dot(a, b) {
-    let total = this.mul(a[0], b[0]);
-    for (let i = 1; i < a.length; i++) total = this.add(total, this.mul(a[i], b[i]));
-    return total;
-  }
   linear(x, weight, bias) { return weight.map((row, i) => bias ? this.add(this.dot(row, x), bias[i]) : this.dot(row, x)); }
   sums(a, b) { return a.map((x, i) => this.add(x, b[i])); }  // a residual connection
   shifted(logits) { const largest = this.detach(this.maximum(...logits)); return logits.map(x => this.sub(x, largest)); }
