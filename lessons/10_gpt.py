@@ -474,8 +474,9 @@ assert 2 * 12 * 1024 * 768 * 4 == 75_497_472
 # ## Where you are
 #
 # This is a GPT: the same parts, in the same order, as in the large ones. What they have more of is everything: 12,288
-# numbers per position in GPT-3 instead of 32, 96 blocks instead of one, and nearly the whole web instead of nine plays.
-# `python3 run.py` trains a larger one than today's (110,592 parameters) in about a minute.
+# numbers per position in GPT-3 instead of 32, 96 blocks of 96 heads instead of one block of two, and 300 billion tokens
+# of the web and of books instead of nine plays. `python3 run.py` trains a larger one than today's (110,592 parameters)
+# in a minute or two.
 #
 # Its model is `gpt/model.py`. Open it: you know every line. It uses the names of GPT-2, as most programs do:
 #

@@ -9,7 +9,8 @@ evaluated when the cell that follows has run, so it is never typed twice::
     # answer mean of b: sum(samples) / 50 ± 0.2
     # answer b is: b.data % 2 == 0 | even | odd
 
-A count must be exact; any other number may be off by half a percent, or by what stands after ``±``. With options, the
+A count must be exact; any other number may be off by half a percent, or by what stands after ``±``. A label with ``%``,
+``percent`` or ``of a hundred`` asks for a percentage, which may be typed as ``88`` or as ``88 %``. With options, the
 expression is the text of the right one, or its number from 0, or a condition that chooses between the first and the
 second. ``answer: open`` has no right answer: thinking is enough.
 """
@@ -71,6 +72,11 @@ class Question:
     code: str
     options: tuple[str, ...] = ()
     within: float | None = None
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether a percentage is asked for, so that ``88 %`` means 88."""
+        return re.search(r"%|\bpercent\b|of a hundred", self.label) is not None
 
 
 @brief
@@ -175,6 +181,8 @@ def judge(answer: Right, typed: str) -> Verdict:
     number = read(typed)
     if number is None:
         return Verdict(False, False, NO_NUMBER)
+    if question.in_percent and "%" in typed:
+        number *= 100
     if same(number, answer):
         return Verdict(True, True, f"right: {answer.words}")
     return Verdict(False, True, f"{typed.strip()} is not it")

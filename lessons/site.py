@@ -59,7 +59,7 @@ PLAYGROUND = "play.html"
 _PLAY = re.compile(
     rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
 )
-_WORDS, _LINES = 150, 8  # that are read, and typed, in a minute
+_WORDS, _LINES, _KEYS = 200, 20, 200  # words and lines of code that are read, and keys that are typed, in a minute
 _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
 
 
@@ -118,15 +118,16 @@ def write_lesson(
 def _contents(lesson: Lesson, headings: Sequence[tuple[str, str]]) -> str:
     """Return the list of the parts of a lesson, with the time that it takes."""
     words = sum(len(cell.source.split()) for cell in lesson.cells if not cell.is_code)
-    lines = sum(
-        cell.shown.count("\n") + 1 for cell in lesson.cells if cell.is_code and not cell.tags & {"check", "solution"}
-    )
-    minutes = 5 * max(1, round((words / _WORDS + lines / _LINES) / 5))
+    code = [cell.shown for cell in lesson.cells if cell.is_code and not cell.tags & {"check", "solution"}]
+    reading = words / _WORDS + sum(cell.asks for cell in lesson.cells)  # a prediction takes a minute
+    lines, keys = sum(text.count("\n") + 1 for text in code), sum(len(re.sub(" +", " ", text)) for text in code)
+    look, type_all = (5 * max(1, round(minutes / 5)) for minutes in (reading + lines / _LINES, reading + keys / _KEYS))
     links = "".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>' for name, title in headings)
     return (
         '<nav aria-label="parts of this page"><details class="contents">'
         '<summary>Contents<span id="here"></span></summary>'
-        f"<p>about {minutes} minutes to read and type</p><ol>{links}</ol></details></nav>\n"
+        f"<p>about {look} minutes to read and predict, {max(look, type_all)} to type all the code as well</p>"
+        f"<ol>{links}</ol></details></nav>\n"
     )
 
 
@@ -332,6 +333,7 @@ def _field(right: predict.Right, name: str) -> str:
     judged = f'data-right="{right.value!r}" data-within="{right.within!r}" data-words="{html.escape(right.words)}"'
     label = html.escape(question.label or "your answer")
     if not question.options:
+        judged += " data-percent" * question.in_percent
         box = f'<input id="{name}" {judged} inputmode="text" spellcheck="false" aria-describedby="{name}-mark">'
         return f'<p class="field"><label for="{name}">{label}</label> {box} <span id="{name}-mark"></span></p>'
     options = "".join(

@@ -66,7 +66,8 @@ function readNumber(typed) {
       get understood() { return this.typed !== "" && (!box || readNumber(this.typed) !== null); },
       get isRight() {
         if (!box) return this.typed === right;
-        const x = readNumber(this.typed), y = { nan: NaN, inf: Infinity, "-inf": -Infinity }[right] ?? Number(right);
+        const hundredfold = "percent" in box.dataset && this.typed.includes("%") ? 100 : 1;
+        const x = hundredfold * readNumber(this.typed), y = { nan: NaN, inf: Infinity, "-inf": -Infinity }[right] ?? Number(right);
         return Number.isFinite(y) ? Math.abs(x - y) <= Number(within) * (1 + 1e-9) : Object.is(x, y);
       },
     };

@@ -64,8 +64,8 @@ assert all(abs(w.grad) < 1e-6 for w in weights)
 # %% [markdown]
 # ## Downhill, and stuck
 #
-# The same by gradient descent. The area is a number about thirty times as large as that of the rooms, so the gradient
-# of its weight is as much larger, and its direction about a thousand times as steep.
+# The same by gradient descent. The area is a number nearly thirty times as large as that of the rooms. So the gradient
+# of its weight is nearly thirty times as large, too, and the bowl is hundreds of times as steep in its direction.
 
 
 # %%

@@ -156,8 +156,7 @@ viz.draw(h)
 
 # %% [markdown]
 # How far back does the last state depend on the input? Go backward from it, and look at the gradient that reaches the
-# input of each
-# earlier step: it is multiplied by `u` and by a slope of tanh (at most 1) at each step back.
+# input of each earlier step: it is multiplied by `u` and by a slope of tanh (at most 1) at each step back.
 #
 # **Predict.** With u = 0.5: how much of the gradient remains 20 steps back, at most? And with u = 1.5?
 #
@@ -192,8 +191,8 @@ viz.plot(reach, title="What an input hears, so many steps later", x="steps back"
 # %% [markdown]
 # ## Exercises
 #
-# **Exercise 1.** A picture of 28 × 28 and a kernel of 3 × 3: how many weights has the kernel, how many results does it
-# give, and how many weights would a layer have that gives as many results from all pixels, without biases?
+# **Exercise 1.** A picture of 28 × 28 and a kernel of 3 × 3: how many weights does the kernel have, how many results
+# does it give, and how many weights would a layer need to give as many results from all pixels, without biases?
 
 # %% tags=["solution"]
 results = (28 - 3 + 1) ** 2

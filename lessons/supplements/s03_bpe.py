@@ -240,7 +240,7 @@ assert 1.5 < tokens_per_word[150] < 3.5
 
 # %% [markdown]
 # With the 50,000 merges of GPT-2, English comes to about 1.3 tokens per word. That is what prices and context lengths
-# are reckoned in.
+# are counted in.
 #
 # ## Other languages
 #
@@ -285,9 +285,9 @@ assert counted["Hindi"][2] > 2 * counted["English"][2]
 
 # %% [markdown]
 # The Chinese question has less than a third of the characters of the English one, and more tokens: none of the merges
-# fits it, so every byte is a token. Hindi pays most. The same model is slower, dearer and sees less context in these
-# languages, only because of the text that its merges were learned from. Newer tokenizers have more merges and learn
-# them from many languages.
+# fits it, so every byte is a token. Hindi pays most. The same model is slower, costs more and sees less context in
+# these languages, only because of the text that its merges were learned from. Newer tokenizers have more merges and
+# learn them from many languages.
 #
 # And a model that sees *the* as one token has never seen how it is spelled; that is why large models are bad at
 # counting letters. We stay with characters: 65 rows, and nothing hidden.
@@ -311,7 +311,8 @@ print(f"{3.2 / 2.6 / math.log(2):.2f}")
 assert round(3.2 / 2.6 / math.log(2), 2) == 1.78
 
 # %% [markdown]
-# **Exercise 3.** Learn 60 merges from the Greek sentence, repeated ten times, and encode it. Who is cheap now?
+# **Exercise 3.** Learn 60 merges from the Greek sentence, repeated ten times, and encode it. Which language is cheap
+# now?
 
 # %% tags=["solution"]
 greek = as_bytes(station["Greek"])

@@ -109,7 +109,7 @@ def report(name, found):
 
 knows = write([f"{a}+{b}=" for a, b in sums])
 knowledge = sum(answer[:1] == str(a + b) for answer, (a, b) in zip(knows, sums, strict=True)) / len(sums)
-print(f"statements continued rightly: {knowledge:.0%}")
+print(f"statements continued correctly: {knowledge:.0%}")
 untaught = shares(asked)
 report("as read, 20 questions", untaught)
 

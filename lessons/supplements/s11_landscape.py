@@ -3,8 +3,9 @@
 #
 # **Question.** Downhill leads into a valley. Is it the deepest one?
 #
-# Follows Lesson 2. There the loss of a line was a bowl, with one valley. Other models have hills and several valleys.
-# The lowest point of all is the **global minimum**; the bottom of any other valley is a **local minimum**.
+# Follows Lesson 2; its last part, *Real hills*, follows Lesson 4. The loss of a line was a bowl, with one valley. Other
+# models have hills and several valleys. The lowest point of all is the **global minimum**; the bottom of any other
+# valley is a **local minimum**.
 
 # %%
 import random
@@ -49,7 +50,7 @@ assert w.grad == 4 * 8 - 8 * 2 + 1 == 17
 assert abs(w.data - 0.01 * w.grad - 1.83) < 1e-12
 
 # %% [markdown]
-# Now let go at 21 places, from −2.5 to 2.5, for 300 steps each.
+# Now start from 21 places, from −2.5 to 2.5, and take 300 steps from each.
 
 
 # %%
@@ -231,8 +232,8 @@ assert sorted(i for batch in batches for i in batch) == list(range(1000))
 #
 # *Exclusive or* with two hidden neurons, from 20 random starts. Two neurons are enough (Lesson 4 made them by hand).
 #
-# **Predict.** Some starts get stuck where two of the four points are answered rightly, and the other two with "a half".
-# What is the mean squared error there?
+# **Predict.** Some starts get stuck where the network gets two of the four points right, and says "a half" to the other
+# two. What is the mean squared error there?
 #
 # answer the loss there: found[stuck[0]][1] ± 0.005
 

@@ -370,8 +370,8 @@ assert sure > 0.5
 # The letters are divided, more or less by the last one. In large models it is the same: experts take kinds of *tokens*
 # (numbers, punctuation, names), seldom whole subjects such as law or medicine.
 #
-# Mixtral 8x7B (2023) has eight experts in each block and uses two: 47 thousand million parameters, of which 13 work on
-# a token. All 47 have to be in memory, though.
+# Mixtral 8x7B (2023) has eight experts in each block and uses two: 47 billion parameters, of which 13 billion work on
+# a token. All 47 billion have to be in memory, though.
 #
 # ## Exercises
 #
@@ -402,7 +402,7 @@ assert (round(z.data, 4), round(y.data, 4)) == (-0.7518, -0.17)
 
 # %% tags=["solution"]
 one = 3 * 4096 * 14336
-print(f"{32 * 8 * one:,} and {32 * 2 * one:,}")  # nearly all of the 47 thousand million
+print(f"{32 * 8 * one:,} and {32 * 2 * one:,}")  # nearly all of the 47 billion
 assert (32 * 8 * one, 32 * 2 * one) == (45_097_156_608, 11_274_289_152)
 
 # %% [markdown]

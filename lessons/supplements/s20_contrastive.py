@@ -49,8 +49,8 @@ assert cosine([1, 2], [2, -1]) == 0
 # %% [markdown]
 # ## A world made by hand
 #
-# We need a text whose meaning is known. So we write one, with eight persons and three properties, and say each property
-# in the same sentences for all persons who have it.
+# We need a text whose meaning is known. So we write one, with eight people and three properties, and say each property
+# in the same sentences for everyone who has it.
 
 # %%
 PERSONS = {
@@ -88,8 +88,9 @@ assert not any(len(set(text) & set(PERSONS)) > 1 for text in texts)  # no senten
 
 # %% [markdown]
 # **What is built in.** Every combination of the three properties exists, and each is told independently of the others.
-# No sentence names two persons: nothing says that kings and queens have to do with each other. All that a model can
-# find out is which words keep the same company. ("You shall know a word by the company it keeps", Firth 1957.)
+# No sentence names two of them: nothing says that kings and queens have anything to do with each other. All that a
+# model can find out is which words keep the same company. ("You shall know a word by the company it keeps", Firth
+# 1957.)
 #
 # ## Pull together, push apart
 #
@@ -194,8 +195,8 @@ viz.plot({"InfoNCE": curve}, title="Which word is the partner?", x="step", y="lo
 # man [0, 0] + woman [0, 1] = [1, 1], which is the queen. Now with the learned vectors: which word is closest to that
 # sum? By custom, the three words of the question do not count as answers.
 #
-# **Predict.** There are many such questions among the eight persons: all a, b, c, d for which the properties add up.
-# What share is answered rightly? And with vectors that have learned nothing?
+# **Predict.** There are many such questions about the eight people: all a, b, c, d for which the properties add up.
+# What share does it get right? And with vectors that have learned nothing?
 #
 # answer learned vectors (%): 100 * share_right(vectors) ± 10
 # answer random vectors (%): 100 * share_right(untrained) ± 6
@@ -261,10 +262,10 @@ assert min(parallel) > 0.8
 #
 # ## How honest is that?
 #
-# Our text is complete: every person appears in every sentence that fits. Real texts are not. Drop 40% of the sentences
+# Our text is complete: everybody appears in every sentence that fits. Real texts are not. Drop 40% of the sentences
 # at random.
 #
-# **Predict.** How many questions are still answered rightly? And how many if the three words of the question may be
+# **Predict.** How many questions does it still get right? And how many if the three words of the question may be
 # answers, too?
 #
 # answer by custom (%): 100 * by_custom ± 15
@@ -294,7 +295,7 @@ assert of_all < by_custom < 0.75
 # tells of it evenly, and is blurred where it does not.
 #
 # Pairs need not be words. Question and answer, title and article, two sentences that mean the same: that is how the 384
-# numbers of a small model for searching sentences (all-MiniLM-L6-v2) were learned, from more than a thousand million
+# numbers of a small model for searching sentences (all-MiniLM-L6-v2) were learned, from more than a billion
 # pairs. A picture and its caption: CLIP (Radford et al. 2021). The negatives are then simply the partners of the others
 # in the batch.
 #
@@ -309,7 +310,7 @@ print([round(x, 4) for x in starts])  # ln(1 + K)
 assert [round(x, 4) for x in starts] == [2.1972, 10.3972]
 
 # %% [markdown]
-# **Exercise 2.** A vector for a text: the mean of the vectors of its words. Which two persons are closest to *throne
+# **Exercise 2.** A vector for a text: the mean of the vectors of its words. Which two people are closest to *throne
 # school*, and which to *farm car beard*?
 
 

@@ -115,7 +115,7 @@ def report(name, found):
 
 
 knows = sum(map(tells, sums, ask(sums, "="))) / len(sums)
-print(f"statements continued rightly: {knows:.0%}")
+print(f"statements continued correctly: {knows:.0%}")
 report("base model", shares())
 
 # %% tags=["check"]

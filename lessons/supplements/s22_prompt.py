@@ -220,6 +220,74 @@ assert on_same > 0.6
 # before it; and the letters have keys that fit, but they do not know their number. Two steps need two layers. In
 # large models such heads appear suddenly, early in training, and in-context learning appears with them.
 #
+# ## What does each layer know?
+#
+# To find out what a row of the stream knows, ask it with a **probe**: one table of weights that is trained to read a
+# single thing off the row, on 250 texts, and is tested on 250 others. The model itself stays as it is.
+#
+# **Predict.** Two things to read off: at a number, the letter that stood before it; at a letter that has occurred
+# already, the number that will come. After which layer does a probe get nearly all of them right?
+#
+# answer the letter before: min(i for i, share in enumerate(known["the letter before"]) if share > 0.9) - 1
+#   | layer 0 | layer 1
+# answer the number to come: min(i for i, share in enumerate(known["the number to come"]) if share > 0.9) - 1
+#   | layer 0 | layer 1
+
+
+# %%
+def streams(tokens):
+    reader = readers["two layers"]
+    x = [F.add(reader.token(token), reader.position(t)) for t, token in enumerate(tokens)]
+    found = [x]
+    for layer in reader.layers:
+        found.append(layer(found[-1]))
+    return [v for stream in found for row in stream for v in row]
+
+
+texts = [text(random.Random(i)) for i in range(500)]
+rows = (
+    jit(streams, readers["two layers"]).flat([written(*one)[:-1] for one in texts]).reshape(3, 2 * PAIRS - 1, 16, 500)
+)
+
+
+def letter_before(letters, numbers):
+    return [(2 * k + 1, letter) for k, letter in enumerate(letters[:-1])]
+
+
+def number_to_come(letters, numbers):
+    return [(2 * k, numbers[k]) for k, letter in enumerate(letters) if letter in letters[:k]]
+
+
+def probed(stream, wanted):
+    examples = [(rows[stream, t, :, i].tolist(), x) for i, one in enumerate(texts) for t, x in wanted(*one)]
+    half, table = len(examples) // 2, Linear(16, 4, rng=random.Random(1))
+    reading = jit(lambda row, x: F.cross_entropy(table(row), x), table)
+    optimizer = Adam(reading.parameters, lr=0.05)
+    for _ in range(150):
+        reading.value_and_grad(*zip(*examples[:half], strict=True))
+        optimizer.step()
+    new, right = zip(*examples[half:], strict=True)
+    said = jit(table).flat(new).argmax(axis=0)
+    return sum(int(a) == b for a, b in zip(said, right, strict=True)) / len(right)
+
+
+known = {}
+for name, wanted in (("the letter before", letter_before), ("the number to come", number_to_come)):
+    known[name] = [probed(stream, wanted) for stream in range(3)]
+    print(f"{name:18} before layer 0 {known[name][0]:.0%}, after it {known[name][1]:.0%}, after 1 {known[name][2]:.0%}")
+
+# %% tags=["check"]
+assert max(known["the letter before"][0], known["the number to come"][0]) < 0.35
+assert known["the letter before"][1] > 0.9
+assert known["the number to come"][1] < 0.75
+assert known["the number to come"][2] > 0.9
+
+# %% [markdown]
+# At first a row knows its own token and its position, and a probe can only guess, one in four. The first layer brings
+# the letter, and the second uses it. Each layer builds on what the one before it has found. In language models probes
+# find an order, too: kinds of words can be read off early layers, the build of a sentence a little later, and who does
+# what to whom last of all (Tenney et al. 2019, for BERT): roughly, syntax before meaning.
+#
 # ## Writing down the steps
 #
 # Now the adder, with three digits. The carry is the difficulty: the first digit of `583+467=1050` depends on all
@@ -393,6 +461,7 @@ assert one_layer < 0.4
 #
 # - **In-context learning:** the loss falls with the examples in the prompt; no weight changes. Zero-shot, few-shot.
 # - An **induction head** finds what stood behind the same token before, and copies it. It takes two layers.
+# - A **probe** reads off a layer what it knows: later layers build on what earlier ones have found.
 # - **Chain of thought:** every written token is one more pass and one more piece of memory.
 #
 # Next: prompts that are filled by a search, and models that use tools, in Supplement 23.

@@ -205,7 +205,7 @@ assert shares["windows"] <= shares["overlapping windows"] + 0.05
 
 # %% [markdown]
 # A window that ends between *goats* and *in oslo* separates the name from its town: the reader says *unknown*, or
-# takes the town of the neighbor, without a blush. Overlap helps, and costs twice the storage. Best are pieces that
+# takes the neighbor's town and sounds just as sure. Overlap helps, and costs twice the storage. Best are pieces that
 # make sense alone. With real texts that is a compromise: small chunks are found more precisely, large ones carry more
 # of what is around them.
 #

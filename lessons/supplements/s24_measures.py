@@ -4,7 +4,8 @@
 # **Question.** "It is right in 94 of 100 cases." Is that good? And how much better will a model be if it is ten times
 # as large?
 #
-# Follows Lesson 5 (classifier, cross-entropy); the last part follows Lesson 10.
+# Follows Lesson 5 (classifier, cross-entropy); the parts from *Perplexity* on follow Lesson 10. (`jit`, which Lesson 6
+# explains, does the same to all examples at once.)
 
 # %%
 import math
@@ -86,7 +87,7 @@ assert lazy == (0.9, 0.0, 0.0, 0.0)
 #
 # ## The threshold is a choice
 #
-# A classifier gives a probability, and somebody decides from where on it means yes. Let a neuron learn from 400
+# A classifier gives a probability, and somebody decides how high it must be to mean yes. Let a neuron learn from 400
 # people: one in ten is ill, and a blood value is higher in the ill, on average, but not always.
 
 # %%
@@ -125,7 +126,7 @@ def at(threshold):
 
 half = at(0.5)
 print(
-    f"loss {last:.3f}; on 2,000 others, from one half on: "
+    f"loss {last:.3f}; on 2,000 others, threshold 0.5: "
     f"accuracy {half[0]:.2f}, precision {half[1]:.2f}, recall {half[2]:.2f}"
 )
 
@@ -231,7 +232,7 @@ for count, loss in by_size:
     print(f"{count:6,} parameters: loss {loss:.3f}")
 
 # %% [markdown]
-# For large models one finds again and again that the loss falls like a power of the size, towards a floor E that no
+# Large models have shown again and again that the loss falls like a power of the size, toward a floor E that no
 # model can beat, since text is not predictable:
 #
 #     loss = E + A / N^α

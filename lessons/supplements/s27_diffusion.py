@@ -114,8 +114,7 @@ class Painter(Module):
         return F.mse(self(pixels, level, words), clean)
 
 
-painter = Painter(random.Random(3))
-print(f"{len(painter.parameters()):,} parameters")
+print(f"{len(Painter(random.Random(3)).parameters()):,} parameters")
 
 
 # %%
@@ -127,13 +126,20 @@ def example(rng):
 
 
 steps = 400 if FAST else 1500
-compiled, rng, losses = jit(painter.loss, painter), random.Random(2), []
-optimizer = Adam(compiled.parameters, lr=0.005)
-for step in range(steps):
-    optimizer.lr = 0.005 * (1 - 0.9 * step / steps)
-    losses.append(compiled.value_and_grad(*zip(*(example(rng) for _ in range(64)), strict=True)))
-    optimizer.step()
 
+
+def trained(seed):
+    painter = Painter(random.Random(seed))
+    compiled, rng, losses = jit(painter.loss, painter), random.Random(2), []
+    optimizer = Adam(compiled.parameters, lr=0.005)
+    for step in range(steps):
+        optimizer.lr = 0.005 * (1 - 0.9 * step / steps)
+        losses.append(compiled.value_and_grad(*zip(*(example(rng) for _ in range(64)), strict=True)))
+        optimizer.step()
+    return jit(painter.forward, painter), losses
+
+
+look, losses = trained(3)
 means = [(i + 25, sum(losses[i : i + 50]) / 50) for i in range(0, steps - 49, 50)]
 viz.plot({"loss": means}, title="What was the picture?", x="step", y="squared error per pixel")
 
@@ -146,11 +152,9 @@ assert means[-1][1] < means[0][1] / 3
 # Begin with noise. Ask the network what the picture was, go *a little* in that direction by mixing again with less
 # noise, and ask again. Twelve times.
 
+
 # %%
-look = jit(painter.forward, painter)
-
-
-def paint(texts, seed=0, path=None):
+def paint(texts, seed=0, path=None, look=look):
     rng = random.Random(seed)
     xs = [[rng.gauss(0, 1) for _ in range(SIZE)] for _ in texts]
     words = [[WORDS.index(word) for word in text] for text in texts]
@@ -176,20 +180,24 @@ def nearest(pixels):
     return min(texts, key=lambda text: sum((a - b) ** 2 for a, b in zip(pixels, picture(*text), strict=True)))
 
 
-def obeyed(text, count=50):
-    return sum(nearest(pixels) == text for pixels in paint([text] * count)) / count
+def obeyed(text, look=look, count=50):
+    return sum(nearest(pixels) == text for pixels in paint([text] * count, look=look)) / count
 
 
 # %% [markdown]
-# **Predict.** Fifty pictures for each text. In how many of a hundred is the animal, and its hat or none, what the words
-# say? And the fish with a hat, which the network has never seen?
+# **Predict.** Fifty pictures for each text that it knows. In how many of a hundred is the animal, and its hat or none,
+# what the words say? Then the fish with a hat, which no network here has ever seen. We train two more that differ in
+# their first weights only: how many of the three paint it?
 #
 # answer known texts, in percent: 100 * share_known ± 10
-# answer the fish with a hat: obeyed(("fish", "hat")) > 0.5 | most have a hat | most have none, or are something else
+# answer a fish with a hat is painted by: (max(with_hat) > 0.5) + int(min(with_hat) > 0.5)
+#   | none of them | some of them | all of them
 
 # %%
 share_known = sum(obeyed(text) for text in known) / len(known)
-print(f"known texts {share_known:.0%}, fish with a hat {obeyed(('fish', 'hat')):.0%}")
+others = [trained(seed)[0] for seed in ((1,) if FAST else (0, 1))]
+with_hat = [obeyed(("fish", "hat"), painter) for painter in (look, *others)]
+print(f"known texts {share_known:.0%}; fish with a hat:", "  ".join(f"{share:.0%}" for share in with_hat))
 side_by_side(paint(texts, seed=5))
 
 # %%
@@ -199,14 +207,15 @@ for text in [("cat", "hat"), ("?", "hat"), ("?", "?")]:
 # %% tags=["check"]
 if not FAST:
     assert share_known > 0.9
-    assert obeyed(("fish", "hat")) < 0.5
+    assert [share > 0.5 for share in with_hat] == [False, True, False]
     assert all(nearest(pixels)[1] == "hat" for pixels in paint([("?", "hat")] * 50))
 
 # %% [markdown]
 # Known texts become the right picture. With *?* for the animal it paints any animal, with the hat that was asked for.
-# With two *?* it paints anything that it knows. The fish gets no proper hat: each fish that the network has seen was
-# without one, and two animals with hats do not tell it that hats go with all of them. Large systems have
-# seen millions of combinations, and paint many that are new.
+# With two *?* it paints anything that it knows. The fish with a hat is luck: one of the three networks has learned that
+# a hat goes with any animal, and paints it every time; the two others never do. Nothing in the five pictures decides
+# that: a network that never puts a hat on a fish is just as right about them. Large systems have seen millions of
+# combinations, and paint many that are new.
 #
 # | here | in a large system such as Stable Diffusion |
 # |---|---|
@@ -230,19 +239,25 @@ assert math.isclose((pixel - 0.8 * 1.0) / 0.6, -1.0)
 
 # %% [markdown]
 # **Exercise 2.** Why twelve steps? Take the first guess, from pure noise and without words, as the picture. What do you
-# see? (Compare it with the mean of all pictures that the network knows.)
+# see? (Do that a hundred times, and compare with the mean of all pictures that the network knows.)
 
 # %% tags=["solution"]
 rng = random.Random(7)
-start = [rng.gauss(0, 1) for _ in range(SIZE)]
+starts = [[rng.gauss(0, 1) for _ in range(SIZE)] for _ in range(100)]
 level = [math.sqrt(LEVELS[-1]), math.sqrt(1 - LEVELS[-1])]
-guess = look.flat([start], [level], [[WORDS.index("?")] * 2]).T.tolist()[0]
+guesses = look.flat(starts, [level] * 100, [[WORDS.index("?")] * 2] * 100).T.tolist()
 mean = [sum(pixels) / len(known) for pixels in zip(*(picture(*text) for text in known), strict=True)]
-side_by_side([guess, mean])
-distance = {"mean": sum((a - b) ** 2 for a, b in zip(guess, mean, strict=True)) / SIZE}
-distance["nearest picture"] = sum((a - b) ** 2 for a, b in zip(guess, picture(*nearest(guess)), strict=True)) / SIZE
-print({name: round(d, 2) for name, d in distance.items()})  # of all that is possible the mean is the safest guess
-assert distance["mean"] < distance["nearest picture"]
+side_by_side([*guesses[:3], mean])
+
+
+def apart(a, b):
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / SIZE
+
+
+to_mean = sum(apart(guess, mean) for guess in guesses) / 100
+to_nearest = sum(apart(guess, picture(*nearest(guess))) for guess in guesses) / 100
+print(f"{to_mean:.2f} from the mean, {to_nearest:.2f} from the nearest picture")  # the mean is the safest guess
+assert to_mean < to_nearest
 
 # %% [markdown]
 # **Exercise 3.** Does it matter in which order the words are given? Predict, then paint *hat cat*.
@@ -259,6 +274,7 @@ assert all(math.isclose(a, b, abs_tol=1e-4) for a, b in zip(one, other, strict=T
 #   and go back in small steps.
 # - **Cross-attention:** queries from the picture, keys and values from the words. That is how words steer it.
 # - A network that learns sometimes without words can also paint without them, or with some.
-# - It paints what it has seen. New combinations need many examples of old ones.
+# - What it has seen it paints. Whether it combines what it knows into something new is luck, until it has seen many
+#   combinations.
 #
 # Next: nothing here is new but the game. The same parts, loss and gradients as in all lessons.

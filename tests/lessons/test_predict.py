@@ -90,6 +90,9 @@ def test_numbers_are_judged_by_value() -> None:
     about = Right(Question("", "x", within=1.0), 7.85)
     assert [judge(about, typed).right for typed in ("8", "8.85", "6.8")] == [True, True, False]
     assert judge(Right(Question("", "x"), math.inf), "∞").right
+    share, percentage = Right(Question("share", "x"), 0.88), Right(Question("the CNN, in percent", "x"), 88.0)
+    assert [judge(share, typed).right for typed in ("0.88", "88 %", "88")] == [True, True, False]
+    assert [judge(percentage, typed).right for typed in ("88", "88 %", "88%", "0.88")] == [True, True, True, False]
     options = Right(Question("", "x", ("up", "down")), 1)
     assert [judge(options, typed).right for typed in ("down", "B", "d", "up")] == [True, True, True, False]
     assert not judge(options, "sideways").understood
@@ -104,7 +107,7 @@ TEXT = """# %% [markdown]
 # **Predict.** First?
 #
 # answer one: x
-# answer two: x * 2
+# answer two, in percent: x * 2
 
 # %%
 x = 1.5
@@ -214,6 +217,12 @@ def test_after_two_wrong_tries_the_answer_is_shown(stops: Browser) -> None:
     assert stops.evaluate("document.getElementById('predict-1-2-mark').textContent") == "✗ it is 3"
     assert stops.evaluate("document.getElementById('predict-1-2').disabled")
     assert seen(stops, "one and a half")
+
+
+def test_a_percentage_may_be_typed_with_its_sign(stops: Browser) -> None:
+    type_in(stops, "predict-1-1", "150 %")
+    type_in(stops, "predict-1-2", "3 %", enter=True)
+    assert verdict(stops, 1) == "Right."
 
 
 def test_open_questions_need_only_a_thought(stops: Browser) -> None:
