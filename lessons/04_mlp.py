@@ -230,10 +230,16 @@ assert losses[0] > 0.25 and losses[-1] < 0.005
 answers = [model(point)[0].data for point in points]
 assert all(abs(a - y) < 0.1 for a, y in zip(answers, exclusive_or, strict=True))
 assert moments[-1].right == 4
+asked = []
+viz.boundary(lambda point: (asked.append(point), model(point))[1], points, exclusive_or)
+assert len(asked) == 49 * 49 + 4 == 2401 + 4  # the grid, and the four points themselves
 
 # %% [markdown]
 # The loss begins at 0.25: an answer of 0.5 to everything is wrong by 0.5 each time, and 0.5² = 0.25. A loss that stays
 # at such a number means that a network has learned nothing yet but the average.
+#
+# The pictures are not free. Each one asks the network at 49 × 49 = 2,401 points, where a training step needs only four.
+# On a grid of 100 × 100, with two layers of w neurons, that is about 100² · w² multiplications.
 #
 # **Play.** Learn exclusive or with as few neurons as you can, and look at the picture in each of them
 # (`play.html#screen=network&data=xor`).

@@ -569,6 +569,31 @@ print(f"{final:.2f} → {blind:.2f}")  # only the causal mask still tells it a l
 assert blind > final + 0.1
 
 # %% [markdown]
+# **Exercise 4.** GPT-2 has GELU where our feed-forward part has ReLU (Supplement 19 draws both). Change that one word,
+# and train two new models for 300 steps, one with each. Does it matter here?
+
+
+# %% tags=["solution"]
+class SmoothFeedForward(FeedForward):
+    def forward(self, x):
+        return [self.down([z.gelu() for z in self.up(row)]) for row in x]
+
+
+ends = {}
+for name, kind in (("ReLU", FeedForward), ("GELU", SmoothFeedForward)):
+    other, rng = TinyLM(len(alphabet)), random.Random(2)
+    other.blocks[0].feed_forward = kind(32, 64, random.Random(3))
+    other_loss = jit(other.loss, other)
+    optimizer = Adam(other_loss.parameters, lr=0.01)
+    for _ in range(60 if FAST else 300):
+        other_loss.value_and_grad(*batch(training, 32, rng))
+        optimizer.step()
+    ends[name] = float(other_loss(*held_out).mean())
+
+print({name: round(loss, 3) for name, loss in ends.items()})  # hardly: two seeds of one kind differ as much
+assert abs(ends["ReLU"] - ends["GELU"]) < 0.1
+
+# %% [markdown]
 # ## Summary
 #
 # - **GPT:** vectors for characters and positions → blocks → a last norm → a score for each character.

@@ -465,8 +465,28 @@ viz.plot(curves, title="What the judge sees, and what we wanted", x="round", y="
 # The last two stages together are **RLHF**, reinforcement learning from human feedback. DPO needs two models in
 # memory (policy, reference) and writes no answers while it learns. PPO needs four (also the reward model and the
 # value), and learns from fresh answers, so it can find better ones than anybody has shown. Both have a reference and
-# a β, and both break without something that holds them there. InstructGPT had about 13,000 demonstrations and 33,000
-# ranked questions, each with four to nine answers; reading had taken hundreds of billions of tokens.
+# a β, and both break without something that holds them there.
+#
+# How much text is that? InstructGPT had about 13,000 demonstrations, 33,000 ranked questions with four to nine answers
+# each, and 31,000 questions for PPO. Reading, before all that, had taken GPT-3 300 billion tokens, of which 3 in 100
+# were from Wikipedia. (Other figures that are often quoted are in `lesson errata`.)
+#
+# **Predict.** Suppose that a demonstration has 200 tokens. How large is the share of all demonstrations, compared with
+# what was read?
+#
+# answer about: min(range(3), key=lambda i: abs(math.log10(demonstrated / was_read) + (2, 3.5, 5)[i]))
+#   | a hundredth | a three-thousandth | a hundred-thousandth
+
+# %%
+demonstrated, was_read = 13_000 * 200, 300e9
+print(f"{demonstrated:,} tokens, one for each {was_read / demonstrated:,.0f} that it has read")
+
+# %% tags=["check"]
+assert demonstrated == 2_600_000
+assert 1e5 < was_read / demonstrated < 1.2e5
+
+# %% [markdown]
+# So little cannot teach facts. It teaches what to do with those that are there.
 #
 # ## Exercises
 #
