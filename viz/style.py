@@ -310,10 +310,9 @@ def _call(box: Box, picture: Picture) -> Face:
     if box.number:
         name = f"{name} {box.number}"
     face = Face(box.module, " ".join(filter(None, [name, times(box.count)])), fill=MODULE, tab_fill=MODULE_TAB)
-    if box.shape and box.shape[0]:
-        face.notes.append(f"{box.shape[0]:,} → {box.shape[1]:,} numbers")
-    elif box.shape:
-        face.notes.append(f"→ {box.shape[1]:,} numbers")
+    if box.shape:
+        taken, given = box.shape
+        face.notes.append(f"{f'{taken:,} ' if taken else ''}→ {given:,} number{'s' * (given != 1)}")
     tables = list(box.parameters.items())
     if len(tables) == 1 and tables[0][1]:
         name, shape = tables[0]
