@@ -13,8 +13,8 @@ v1 = a · b = 2 · (−3) = −6
 v2 = v1 + c = −6 + 10 = 4
 L = v2 · f = 4 · (−2) = −8
 ∂L/∂L = 1
-∂L/∂v2 += ∂L/∂L · ∂L/∂v2 = 1 · −2 = −2
-∂L/∂f += ∂L/∂L · ∂L/∂f = 1 · 4 = 4
+∂L/∂v2 += ∂L/∂L · ∂(v2 · f)/∂v2 = 1 · −2 = −2
+∂L/∂f += ∂L/∂L · ∂(v2 · f)/∂f = 1 · 4 = 4
 ∂L/∂v1 += ∂L/∂v2 · ∂v2/∂v1 = −2 · 1 = −2
 ∂L/∂c += ∂L/∂v2 · ∂v2/∂c = −2 · 1 = −2
 ∂L/∂a += ∂L/∂v1 · ∂v1/∂a = −2 · −3 = 6
@@ -57,6 +57,7 @@ __all__ = [
 NumberFormat = Callable[[float], str]
 
 _FORMAT_VERSION = 1
+_SMALL = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _TERMS_SHOWN = 6  # of a longer sum, the first ones and the last
 
 
@@ -228,35 +229,55 @@ class StepLog:
         return f"∂{self.nodes[self.root].name}/∂{self.nodes[node].name}"
 
     def local_name(self, step: Chain) -> str:
-        """Write ∂node/∂input."""
-        return f"∂{self.nodes[step.node].name}/∂{self.nodes[step.input].name}"
+        """Write ∂node/∂input, the derivative of this one operation by this one input.
+
+        The root is written as its formula, ``∂(d · f)/∂d``, because ∂L/∂d is what is being computed; the uses of an
+        input that the operation uses twice are told apart by a small number, ``∂v1/∂x₁``.
+        """
+        words = self._uses(step.node)
+        whole = self.nodes[step.node].name
+        if step.node == self.root:
+            formula = self._written(step.node, words, wrap=False)
+            whole = formula if formula.endswith(")") else f"({formula})"
+        return f"∂{whole}/∂{words[step.operand]}"
 
     def formula(self, node: int) -> str:
-        """Write the formula of a node with names: ``a · b``."""
-        return self._written(node, lambda i: self.nodes[i].name, wrap=False)
+        """Write the formula of a node with names: ``a · b``; for a leaf, its name."""
+        here = self.nodes[node]
+        return self._written(node, [self.nodes[i].name for i in here.inputs], wrap=False) if here.inputs else here.name
 
     def substituted(self, node: int, number: NumberFormat = exact) -> str:
-        """Write the formula of a node with numbers: ``2 · (−3)``."""
-        return self._written(node, lambda i: number(self.nodes[i].data), wrap=True)
-
-    def _written(self, node: int, word: Callable[[int], str], *, wrap: bool) -> str:
+        """Write the formula of a node with numbers: ``2 · (−3)``; for a leaf, its number."""
         here = self.nodes[node]
-        if here.op is None or here.op is CONSTANT:
-            return word(node)
-        if here.op.arity is None:
-            return f"{here.op.symbol}({', '.join(word(i) for i in here.inputs)})"
-        if here.op is ops.SIGMOID:  # its formula is long; the name is enough, as for tanh
-            return f"σ({word(here.inputs[0])})"
-        if here.op is ops.GELU:
-            return f"GELU({word(here.inputs[0])})"
-        return write(here.op.formula, [word(i) for i in here.inputs], wrap=wrap)
+        words = [number(self.nodes[i].data) for i in here.inputs]
+        return self._written(node, words, wrap=True) if words else number(here.data)
+
+    def _uses(self, node: int) -> list[str]:
+        """Return the names of the inputs of a node; those of an input that it uses twice are numbered."""
+        inputs = self.nodes[node].inputs
+        words = []
+        for k, i in enumerate(inputs):
+            is_numbered = inputs.count(i) > 1 and not self.nodes[i].is_constant
+            words.append(self.nodes[i].name + str(inputs[: k + 1].count(i)).translate(_SMALL) * is_numbered)
+        return words
+
+    def _written(self, node: int, words: list[str], *, wrap: bool) -> str:
+        op = self.nodes[node].op
+        assert op is not None
+        if op.arity is None:
+            return f"{op.symbol}({', '.join(words)})"
+        if op is ops.SIGMOID:  # its formula is long; the name is enough, as for tanh
+            return f"σ({words[0]})"
+        if op is ops.GELU:
+            return f"GELU({words[0]})"
+        return write(op.formula, words, wrap=wrap)
 
     def local_formula(self, step: Chain) -> str:
         """Write the local derivative with names: ``b`` for ∂(a·b)/∂a."""
         node = self.nodes[step.node]
         op = node.op
         assert op is not None
-        names = [self.nodes[i].name for i in node.inputs]
+        names = self._uses(step.node)
         if op.arity is None:
             extreme = "largest" if op is ops.MAXIMUM else "smallest"
             return f"1 if {names[step.operand]} is the {extreme} (equal ones share it), else 0"
@@ -272,15 +293,17 @@ class StepLog:
         If an operation uses an input twice, it says which of the two uses this step is about.
         """
         node = self.nodes[step.node]
+        names = self._uses(step.node)
         text = self.local_formula(step)
         value = number(step.local)
-        words = f"{node.name} = {self.formula(step.node)}, so {self.local_name(step)} = {text}"
+        formula = self._written(step.node, names, wrap=False)
+        words = f"{node.name} = {formula}, so {self.local_name(step)} = {text}"
         if text != value:
             words += f" = {value}"
         uses = node.inputs.count(step.input)
         if uses > 1:
             which = node.inputs[: step.operand + 1].count(step.input)
-            words += f" (use {which} of {uses})"
+            words += f" ({names[step.operand]} is {self.nodes[step.input].name}, use {which} of {uses})"
         return words
 
     def sentence(self, step: Step, number: NumberFormat = exact) -> str:

@@ -49,7 +49,7 @@ def test_replay_equals_the_engine_bit_for_bit(seed):
 
 
 NUMBER = r"[−+]?(?:\d+\.?\d*(?:e[−+]?\d+)?|∞)"
-SENTENCE = re.compile(rf"^(∂\S+) \+= (∂\S+) · (∂\S+) = ({NUMBER}) · ({NUMBER}) = ({NUMBER})$")
+SENTENCE = re.compile(rf"^(∂\S+) \+= (∂\S+) · (∂.+) = ({NUMBER}) · ({NUMBER}) = ({NUMBER})$")
 
 
 def parsed(text):
@@ -112,7 +112,7 @@ def test_accumulation_is_shown_as_terms():
     log = record(b)
     assert [type(step) for step in log.steps] == [Forward, Seed, Chain, Chain]
     assert log.accumulation(log.steps[-1]) == "∂b/∂a = 1 + 1 = 2"
-    assert log.why(log.steps[-1]) == "b = a + a, so ∂b/∂a = 1 (use 2 of 2)"
+    assert log.why(log.steps[-1]) == "b = a₁ + a₂, so ∂(a₁ + a₂)/∂a₂ = 1 (a₂ is a, use 2 of 2)"
     assert [log.steps[-1].before, log.steps[-1].after] == [1.0, 2.0]
     wide = record(sum((a * float(i) for i in range(1, 9)), Value(0.0, "z")))
     assert wide.accumulation(wide.terms(wide.nodes.index(next(n for n in wide.nodes if n.name == "a")))[-1]).endswith(
@@ -128,7 +128,7 @@ def test_accumulation_is_shown_as_terms():
         (lambda a, b: b**2, "b^2", "(−2)^2", ["2 · b"]),
         (lambda a, b: b**3, "b^3", "(−2)^3", ["3 · b^2"]),
         (lambda a, b: -b, "−b", "−(−2)", ["−1"]),
-        (lambda a, b: a**a, "a^a", "3^3", ["a · a^(a − 1)", "a^a · log(a)"]),
+        (lambda a, b: a**a, "a^a", "3^3", ["a₂ · a₁^(a₂ − 1)", "a₁^a₂ · log(a₁)"]),
         (lambda a, b: b.tanh(), "tanh(b)", "tanh(−2)", ["1 − tanh(b)^2"]),
         (lambda a, b: b.sigmoid(), "σ(b)", "σ(−2)", ["L · (1 − L)"]),
         (

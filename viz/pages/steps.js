@@ -41,7 +41,20 @@ class StepLog {
   // --- words ---------------------------------------------------------------------------------------------------------
   name(i) { return this.nodes[i].constant ? short(this.data[i]) : this.nodes[i].name; }
   gradientName(i) { return `∂${this.name(this.root)}/∂${this.name(i)}`; }
-  localName(s) { return `∂${this.name(s.node)}/∂${this.name(s.input)}`; }
+  // The derivative of one operation by one input: the root as its formula, for ∂L/∂d is what is being computed.
+  localName(s) {
+    const formula = this.formulaOfUses(s.node), whole = s.node !== this.root ? this.name(s.node) : formula.endsWith(")") ? formula : `(${formula})`;
+    return `∂${whole}/∂${this.uses(s.node)[s.operand]}`;
+  }
+  // The names of the inputs of a node; those of an input that it uses twice are numbered.
+  uses(i) {
+    const { inputs } = this.nodes[i], count = some => some.filter(j => j === some.at(-1)).length;
+    return inputs.map((j, k) => {
+      const isNumbered = !this.nodes[j].constant && inputs.filter(other => other === j).length > 1;
+      return this.name(j) + (isNumbered ? [...String(count(inputs.slice(0, k + 1)))].map(digit => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("") : "");
+    });
+  }
+  formulaOfUses(i) { return writeOperation(this.nodes[i].op, OPS[this.nodes[i].op], this.uses(i), false); }
   written(i, word, wrap) {
     const { op, inputs } = this.nodes[i];
     return inputs.length ? writeOperation(op, OPS[op], inputs.map(word), wrap) : word(i);
@@ -50,13 +63,13 @@ class StepLog {
   substituted(i) { return this.written(i, j => short(this.data[j]), true); }
   localFormula(s) {
     const n = this.nodes[s.node], power = n.op === "pow" && this.nodes[n.inputs[1]].constant;
-    return writeDerivative(n.op, OPS[n.op], s.operand, n.inputs.map(j => this.name(j)), n.name, power ? this.data[n.inputs[1]] : undefined);
+    return writeDerivative(n.op, OPS[n.op], s.operand, this.uses(s.node), n.name, power ? this.data[n.inputs[1]] : undefined);
   }
   why(s) {
     const n = this.nodes[s.node], text = this.localFormula(s), value = short(s.local);
-    let words = `${n.name} = ${this.formula(s.node)}, so ${this.localName(s)} = ${text}${text === value ? "" : ` = ${value}`}`;
+    let words = `${n.name} = ${this.formulaOfUses(s.node)}, so ${this.localName(s)} = ${text}${text === value ? "" : ` = ${value}`}`;
     const uses = n.inputs.filter(i => i === s.input).length;
-    if (uses > 1) words += ` (use ${n.inputs.slice(0, s.operand + 1).filter(i => i === s.input).length} of ${uses})`;
+    if (uses > 1) words += ` (${this.uses(s.node)[s.operand]} is ${this.name(s.input)}, use ${n.inputs.slice(0, s.operand + 1).filter(i => i === s.input).length} of ${uses})`;
     return words;
   }
   sentence(s) {
