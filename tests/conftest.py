@@ -120,3 +120,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the browser forget after each test what pages have kept in it, such as a dark look."""
+    yield
+    if "browser" in request.fixturenames:
+        request.getfixturevalue("browser").evaluate("{ try { localStorage.clear(); } catch { } }")

@@ -328,7 +328,7 @@ function describeValue(node) {
 }
 function chainRule(e, other) {
   const user = OWNER[e], x = INPUT[e], text = derivativeText(e), value = short(local(e));
-  return make("li", {}, `${partial(x)} += ${partial(user)} · ∂${brief(user)}/∂${brief(x)} = ${short(GRAD[user])} · ${value} = ${short(sent(e))}`,
+  return make("li", {}, `${partial(x)} += ${partial(user)} · ∂${user === ROOT ? `(${fewWords(user, false, brief)})` : brief(user)}/∂${brief(x)} = ${short(GRAD[user])} · ${value} = ${short(sent(e))}`,
     `  (${text === value ? "" : `∂${brief(user)}/∂${brief(x)} = ${text}; `}`, link(~other, `open ${brief(other)}`), ")");
 }
 // The calls that a path leads through, in order.
@@ -511,11 +511,6 @@ function nearest(key) {
   }
   best?.focus();
 }
-function look(theme) {
-  const { dataset } = document.documentElement;
-  if (theme || dataset.around) dataset.theme = theme || dataset.around; else delete dataset.theme;
-  $("theme").value = theme;
-}
 const back = () => visit(address(parentOf(state.member)));
 function togglePath() {
   if (state.path >= 0) visit(address(state.member, -1));
@@ -532,7 +527,8 @@ function listen() {
   let wait;
   addEventListener("resize", () => { clearTimeout(wait); wait = setTimeout(() => show(current), 150); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (isTable(state.member)) show(current); });
-  $("theme").onchange = e => { look(e.target.value); show(current); };
+  $("theme").value = LOOK.kept;
+  $("theme").onchange = e => { LOOK.choose(e.target.value); show(current); };
   $("before").onclick = () => sibling(-1);
   $("after").onclick = () => sibling(1);
   $("query").oninput = suggest;

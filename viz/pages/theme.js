@@ -1,4 +1,4 @@
 document.getElementById("theme").onclick = () => {
-  const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = (root.dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark";
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  LOOK.choose((document.documentElement.dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark");
 };

@@ -270,11 +270,6 @@ function play(on) {
   $("play").setAttribute("aria-label", on ? "pause" : "play");
   if (on) go(position === FRAMES.length - 1 ? 0 : position + 1);
 }
-function theme(name) {
-  const { dataset } = document.documentElement;
-  if (name || dataset.around) dataset.theme = name || dataset.around; else delete dataset.theme;
-  $("theme").value = name;
-}
 function layout() { drawLoss(); drawMap(); drawFlow(); show(); }
 function fromAddress() {
   const wanted = hash();
@@ -292,7 +287,7 @@ $("scrubber").max = FRAMES.length - 1;
 $("scrubber").oninput = event => go(Number(event.target.value));
 $("at").oninput = event => look(Number(event.target.value));
 $("kind").onchange = () => { drawFlow(); show(); };
-$("theme").onchange = event => { theme(event.target.value); layout(); };
+$("theme").onchange = event => { LOOK.choose(event.target.value); layout(); };
 matchMedia("(prefers-color-scheme: dark)").onchange = show;
 addEventListener("hashchange", () => { fromAddress(); show(); });
 addEventListener("resize", layout);
@@ -311,7 +306,8 @@ addEventListener("keydown", event => {
   const act = KEYS[event.key];
   if (act) { event.preventDefault(); act(); }
 });
-theme(["light", "dark", "beamer"].includes(hash().theme) ? hash().theme : "");
+$("theme").value = LOOK.all.find(name => name === hash().theme) ?? LOOK.kept;
+LOOK.show($("theme").value);
 position = FRAMES.length - 1;
 fromAddress();
 drawSentence();

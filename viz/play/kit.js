@@ -30,7 +30,6 @@ const written = x => (x === true ? "1" : x === false ? "0" : typeof x === "numbe
 // --- what is shown now ---------------------------------------------------------------------------------------------------
 const KEPT = {};  // the settings of screens that were left
 let now = null;  // { name, what, settings, view, worker, frame, … }
-const LOOKS = ["", "light", "dark", "beamer"];
 
 function address() {
   const words = new URLSearchParams(location.hash.slice(1));
@@ -78,7 +77,7 @@ function remember() {
 // --- opening a screen ----------------------------------------------------------------------------------------------------
 function open() {
   const { words, name } = address();
-  look(LOOKS.includes(words.get("theme")) ? words.get("theme") : "");
+  look(LOOK.all.find(name => name === words.get("theme")) ?? LOOK.kept);
   if (words.get("embed")) document.body.dataset.embed = "1";
   if (now) { KEPT[now.name] = now.settings; now.worker?.terminate(); now.helper?.terminate(); forget("make"); forget("change"); }
   const what = SCREENS[name];
@@ -339,7 +338,7 @@ function showState() {
   Object.assign(document.body.dataset, { step: String(step), loss: loss === undefined ? "" : String(loss), val: val === undefined ? "" : String(val) });
 }
 function look(theme) {
-  theme ? (document.documentElement.dataset.theme = theme) : delete document.documentElement.dataset.theme;
+  LOOK.show(theme);
   $("look").value = theme;
   lookChanged();
 }
@@ -350,7 +349,7 @@ $("reset").onclick = () => make();
 $("new-seed").onclick = () => set({ seed: String(Number(now.settings.seed) + 1) });
 $("speed").append(...Object.entries(SPEEDS).sort(([a], [b]) => a - b || 0).map(([value, text]) => element("option", { value }, text)));
 $("speed").onchange = () => set({ speed: $("speed").value });
-$("look").onchange = () => { look($("look").value); remember(); };
+$("look").onchange = () => { LOOK.choose($("look").value); look($("look").value); remember(); };
 $("trouble-back").onclick = () => {
   post("back", { count: 10 });
   set({ rate: now.what.settings.rate.read(String(now.settings.rate / 2)) });
@@ -447,7 +446,7 @@ for (const [name, tag] of [["--above", "header"], ["--below", "footer"]]) {
 }
 document.addEventListener("visibilitychange", () => { if (document.hidden && now?.running) pause(); });
 addEventListener("hashchange", () => { if (location.hash !== own) open(); });
-addEventListener("message", ({ data }) => { if (parent !== window && LOOKS.includes(data?.look)) look(data.look); });  // the page around this one
+addEventListener("message", ({ data }) => { if (parent !== window && ["", ...LOOK.all].includes(data?.look)) look(data.look); });  // the page around this one
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", lookChanged);
 $("tabs").addEventListener("click", event => {
   const link = event.target.closest("[data-screen]");

@@ -50,6 +50,7 @@ def head(title: str, style: str, sources: str = "", nonce: str = "", scripts: st
     With a ``nonce``, only the styles and scripts that have it are used; ``scripts`` is what else may run.
     """
     parts = {"TITLE": html.escape(title), "STYLE": page_colors() + style, "POLICY": policy(sources, nonce, scripts)}
+    parts["LOOK"] = asset("look.js")
     parts["NONCE"] = f' nonce="{nonce}"' if nonce else ""
     return fill(asset("head.html"), parts)
 
