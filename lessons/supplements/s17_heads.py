@@ -176,7 +176,7 @@ for letters, numbers, a, b, _ in games:
             jobs[h][k] += looked.rows[0][letters.index(called)] / 100
 
 for h, (on_first, on_second) in enumerate(jobs):
-    print(f"head {h}: {on_first:.0%} on the first card, {on_second:.0%} on the second")
+    print(f"head {h + 1}: {on_first:.0%} on the first card, {on_second:.0%} on the second")
 
 first_head = max((0, 1), key=lambda h: jobs[h][0])
 
@@ -220,7 +220,7 @@ def depends_on(player, off, which):
 for off in ([], [first_head], [1 - first_head]):
     right = sum(x == game[-1] for x, game in zip(answers(two, off, games), games, strict=True)) / len(games)
     print(
-        f"off: {'none' if not off else f'head {off[0]}'}: {right:.0%} right; depends on the first number in "
+        f"off: {'none' if not off else f'head {off[0] + 1}'}: {right:.0%} right; depends on the first number in "
         f"{depends_on(two, off, 0):.0%} of the games, on the second in {depends_on(two, off, 1):.0%}"
     )
 

@@ -187,7 +187,7 @@ seen
 
 # %% [markdown]
 # The last row is the second `A`. Over eight texts: how much attention goes from a number to the letter just before it
-# (layer 0), and from a letter to the numbers that stood behind *the same letter* (layer 1)?
+# (layer 1), and from a letter to the numbers that stood behind *the same letter* (layer 2)?
 
 # %%
 one_back, same_letter = [], []
@@ -204,7 +204,7 @@ for _ in range(8):
             same_letter.append(sum(second[2 * k][2 * i + 1] for i in range(k) if letters[i] == letter))
 
 on_before, on_same = sum(one_back) / len(one_back), sum(same_letter) / len(same_letter)
-print(f"layer 0, on the letter before: {on_before:.0%}; layer 1, on numbers of the same letter: {on_same:.0%}")
+print(f"layer 1, on the letter before: {on_before:.0%}; layer 2, on numbers of the same letter: {on_same:.0%}")
 
 # %% tags=["check"]
 assert on_before > 0.6

@@ -175,9 +175,9 @@ def test_the_page_chooses_layer_and_head(browser, tmp_path, run):
     path = tmp_path / "a.html"
     chart.save(path)
     browser.open(path.as_uri())
-    assert browser.evaluate("document.querySelector('main text').textContent") == "layer 0, head 0"
-    browser.evaluate("inputs[0][1].click(), inputs[1][1].click()")
     assert browser.evaluate("document.querySelector('main text').textContent") == "layer 1, head 1"
+    browser.evaluate("inputs[0][1].click(), inputs[1][1].click()")
+    assert browser.evaluate("document.querySelector('main text').textContent") == "layer 2, head 2"
     shown = browser.evaluate("[...document.querySelectorAll('main g.node')].map(g => +g.dataset.value)")
     assert sorted(shown) == sorted(w for row in chart.maps[3].matrix() for w in row)
     assert browser.console == []
@@ -260,8 +260,8 @@ def test_the_command(run, tmp_path, capsys):
     out = tmp_path / "a.svg"
     assert main(["attention", str(run), "--text", "to be", "-o", str(out)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("Attention after step 8\n\nlayer 0, head 0\n")
-    assert "layer 1, head 1" in said
+    assert said.startswith("Attention after step 8\n\nlayer 1, head 1\n")
+    assert "layer 2, head 2" in said
     assert out.exists()
 
 

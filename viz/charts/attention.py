@@ -31,7 +31,7 @@ class AttentionMap:
     """The attention weights of one head.
 
     Attributes:
-        layer, head: counted from 0, in the order in which they were called.
+        layer, head: indices, in the order in which they were called; in words both are counted from 1.
         path: the path of the head's module; "" for a given matrix.
         rows: for each query the weights of the keys that it may see; the others, at the end, are masked.
         width: the number of keys.
@@ -79,7 +79,7 @@ class Attention(Chart):
         return any(len(row) < shown.width for shown in self.maps for row in shown.rows)
 
     def _name(self, shown: AttentionMap) -> str:
-        return f"layer {shown.layer}, head {shown.head}" if shown.path or len(self.maps) > 1 else ""
+        return f"layer {shown.layer + 1}, head {shown.head + 1}" if shown.path or len(self.maps) > 1 else ""
 
     def _queries(self, shown: AttentionMap) -> Sequence[str]:
         """The tokens of the queries: the last ones if there are fewer queries than keys."""
@@ -106,8 +106,8 @@ class Attention(Chart):
         if len({len(list(heads)) for _, heads in groupby(self.maps, key=lambda m: m.layer)}) != 1:
             return super()._page()
         choices = {
-            "layer": [str(n) for n in sorted({shown.layer for shown in self.maps})],
-            "head": [str(n) for n in sorted({shown.head for shown in self.maps})],
+            "layer": [str(n + 1) for n in sorted({shown.layer for shown in self.maps})],
+            "head": [str(n + 1) for n in sorted({shown.head for shown in self.maps})],
         }
         singles = [Attention([shown], self.tokens, "").svg() for shown in self.maps]
         return choice_page(self._title(), choices, singles)

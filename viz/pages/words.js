@@ -11,6 +11,8 @@ function short(x, digits = 4) {
   const text = exponent < -4 || exponent >= digits ? `${mantissa}e${exponent}` : String(Number(rounded));
   return text.replaceAll("-", "−");
 }
+// How a head is called: in words, layers and heads are counted from 1; in the code they are h[0], h[1], ….
+const headName = (layer, head) => `head ${Number(layer) + 1}.${Number(head) + 1}`;
 const signed = x => x > 0 ? `+${short(x)}` : short(x);
 const sums = numbers => numbers.map((x, i) => { const t = short(x); return i === 0 ? t : t.startsWith("−") ? ` − ${t.slice(1)}` : ` + ${t}`; });
 function sumOf(numbers) {

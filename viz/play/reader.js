@@ -292,21 +292,21 @@ class Reader {
   // The number in words.
   title(ref) {
     const [name, ...at] = parse(ref), [, layer, part] = /^h\.(\d+)\.(.*)$/.exec(name) ?? [null, null, name], { width: w, size } = this;
-    const number = i => `number ${i} of`, where = layer === null ? "" : ` in layer ${layer}`;
+    const number = i => `number ${i} of`, where = layer === null ? "" : ` in layer ${+layer + 1}`;
     switch (part) {
       case "x": return `${number(at[1])} the vector of ${this.of(at[0])}`;
-      case "ln_1": case "ln_2": case "ln_f": return `${number(at[1])} the normalized vector of ${this.of(at[0])}${layer === null ? " before the scores" : `, before the ${part === "ln_1" ? "attention" : "MLP"} of layer ${layer}`}`;
-      case "qkv": { const c = at[1] % w; return `${["query", "key", "value"][Math.floor(at[1] / w)]} ${c % size} of head ${layer}.${Math.floor(c / size)} at ${this.of(at[0])}`; }
-      case "q": case "k": return `${part === "q" ? "query" : "key"} ${at[1] % size} of head ${layer}.${Math.floor(at[1] / size)} at ${this.of(at[0])}`;
-      case "scores": return `score in head ${layer}.${at[0]}: how well the query of ${this.of(at[1])} fits the key of ${this.of(at[2])}`;
-      case "weights": return `how much ${this.of(at[1])} looks at ${this.of(at[2])} in head ${layer}.${at[0]}`;
-      case "mix": return `number ${at[1] % size} of what head ${layer}.${Math.floor(at[1] / size)} gathers for ${this.of(at[0])}`;
+      case "ln_1": case "ln_2": case "ln_f": return `${number(at[1])} the normalized vector of ${this.of(at[0])}${layer === null ? " before the scores" : `, before the ${part === "ln_1" ? "attention" : "MLP"} of layer ${+layer + 1}`}`;
+      case "qkv": { const c = at[1] % w; return `${["query", "key", "value"][Math.floor(at[1] / w)]} ${c % size} of ${headName(layer, Math.floor(c / size))} at ${this.of(at[0])}`; }
+      case "q": case "k": return `${part === "q" ? "query" : "key"} ${at[1] % size} of ${headName(layer, Math.floor(at[1] / size))} at ${this.of(at[0])}`;
+      case "scores": return `score in ${headName(layer, at[0])}: how well the query of ${this.of(at[1])} fits the key of ${this.of(at[2])}`;
+      case "weights": return `how much ${this.of(at[1])} looks at ${this.of(at[2])} in ${headName(layer, at[0])}`;
+      case "mix": return `number ${at[1] % size} of what ${headName(layer, Math.floor(at[1] / size))} gathers for ${this.of(at[0])}`;
       case "attn": return `${number(at[1])} what attention adds at ${this.of(at[0])}${where}`;
-      case "mid": return `${number(at[1])} the vector of ${this.of(at[0])} after the attention of layer ${layer}`;
+      case "mid": return `${number(at[1])} the vector of ${this.of(at[0])} after the attention of layer ${+layer + 1}`;
       case "fc": return `unit ${at[1]} of the MLP at ${this.of(at[0])}${where}, before its activation`;
       case "act": return `unit ${at[1]} of the MLP at ${this.of(at[0])}${where}`;
       case "mlp": return `${number(at[1])} what the MLP adds at ${this.of(at[0])}${where}`;
-      case "out": return `${number(at[1])} the vector of ${this.of(at[0])} after layer ${layer}`;
+      case "out": return `${number(at[1])} the vector of ${this.of(at[0])} after layer ${+layer + 1}`;
       case "logits": return `score of “${visible(this.alphabet[at[1]])}” after ${this.of(at[0])}`;
       case "chance": return `probability of “${visible(this.alphabet[at[1]])}” after ${this.of(at[0])}`;
       case "surprise": return `surprise at “${visible(this.alphabet[this.text.tokens[at[0]]])}”, character ${at[0]} of the text`;
@@ -331,7 +331,7 @@ class Reader {
     };
     const added = (a, b, words, part) => {
       const bypass = part.startsWith("h.") && off(`h.${layer}.bypass`);
-      return { title, formula: bypass ? `only ${words[1]}: the bypass of layer ${layer} is off` : `${words[0]} + ${words[1]}`, numbers: bypass ? `${short(this.value(b))}` : `${short(this.value(a))} + ${short(this.value(b))} = ${short(this.value(ref))}`,
+      return { title, formula: bypass ? `only ${words[1]}: the bypass of layer ${+layer + 1} is off` : `${words[0]} + ${words[1]}`, numbers: bypass ? `${short(this.value(b))}` : `${short(this.value(a))} + ${short(this.value(b))} = ${short(this.value(ref))}`,
         rows: bypass ? [row(words[1], b)] : [row(words[0], a), row(words[1], b)], more: "The vector keeps what it was, and each part adds to it: that is the bypass (residual connection)." };
     };
     switch (part) {

@@ -235,7 +235,7 @@ screen("read", {
           const read = characters.slice(from, from + at + 1), grid = n => (n <= 32 ? 16 : Math.ceil(n / 4));
           const parted = play.settings.off.split(","), off = part => parted.includes(`h.${layer}.${part}`), bypass = part => (off("bypass") ? `${part} only` : `bypass + ${part}`);
           const captions = {
-            in: layer ? `from layer ${layer - 1}` : config.positions === "learned" && !parted.includes("positions") ? "character + position" : "of the character",
+            in: layer ? `from layer ${layer}` : config.positions === "learned" && !parted.includes("positions") ? "character + position" : "of the character",
             mix: off(`head.${head}`) ? "is off" : "Σ w · v", attn: off("attn") ? "is off" : "of all heads", mid: bypass("attention"),
             act: `${config.mlp_ratio * config.n_embd} times ${config.activation === "relu2" ? "ReLU²" : config.activation}`, mlp: off("mlp") ? "is off" : "what it adds", out: bypass("MLP"),
           };
@@ -246,13 +246,13 @@ screen("read", {
             if (key === "scores" || key === "weights") own.show(stage, { columns: grid, letters: read });
             else if (key === "logits" || key === "chance") own.show(stage, { columns: n => Math.ceil(n / 4), letters: frame.alphabet, width: Math.max(120, Math.min(400, 12 * Math.ceil(frame.alphabet.length / 4))) });
             else if (["q", "k", "v"].includes(key)) own.show(stage, { columns: n => Math.ceil(n / 8) });
-            else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: `head ${layer}.${head}`, caption: captions.mix });
+            else if (key === "mix") own.show(stage, { columns: n => Math.ceil(n / 8), title: headName(layer, head), caption: captions.mix });
             else own.show(stage, { columns: square, caption: captions[key] });
           }
           const arrows = [...top.querySelectorAll(".arrow")];
           for (const one of arrows.slice(-2)) one.hidden = !last;
           on.hidden = last;
-          put(on, `layer ${layer + 1}`);
+          put(on, `layer ${layer + 2}`);
         };
       },
 
@@ -335,7 +335,7 @@ screen("read", {
     };
     const likeliest = chances => frame.alphabet[chances.indexOf(Math.max(...chances))];
     const mean = list => { const all = Array.from(list).slice(1); return all.length ? all.reduce((a, b) => a + b, 0) / all.length : NaN; };
-    const partName = part => { const [, layer, what, head] = /^h\.(\d+)\.(\w+)\.?(\d*)$/.exec(part) ?? []; return layer === undefined ? "positions" : what === "head" ? `head ${layer}.${head}` : `${{ attn: "attention", mlp: "MLP", bypass: "bypass" }[what]} ${layer}`; };
+    const partName = part => { const [, layer, what, head] = /^h\.(\d+)\.(\w+)\.?(\d*)$/.exec(part) ?? []; return layer === undefined ? "positions" : what === "head" ? headName(layer, head) : `${{ attn: "attention", mlp: "MLP", bypass: "bypass" }[what]} ${+layer + 1}`; };
     const toggle = part => { const off = new Set(play.settings.off.split(",").filter(Boolean)); off.has(part) ? off.delete(part) : off.add(part); play.set({ off: [...off].sort().join(",") }); };
     const triedKey = () => JSON.stringify([frame.text, frame.nth]);
     async function tryEach(all) {
@@ -353,7 +353,7 @@ screen("read", {
 
     // One head: a triangle of squares.
     function triangle(grid, layer, head, told) {
-      const card = element("div", { class: "stage" }, element("h3", {}, `head ${layer}.${head}`));
+      const card = element("div", { class: "stage" }, element("h3", {}, headName(layer, head)));
       grid.append(card);
       let numbers = [], T = 1, mark = null;
       const own = canvas(card, (context, w, h) => {
@@ -368,7 +368,7 @@ screen("read", {
       });
       const at = event => { const box = own.element.getBoundingClientRect(), place = (x, from, size) => Math.max(0, Math.min(T - 1, Math.floor(((x - from) / size) * T))); const t = place(event.clientY, box.top, box.height); return [t, Math.min(t, place(event.clientX, box.left, box.width))]; };
       const point = found => { mark = found; own.redraw(); label(); if (found) told.textContent = words(...found); };
-      const words = (t, s) => `Head ${layer}.${head}: “${shown(frame.characters[frame.from + t])}” (position ${t}) looks at “${shown(frame.characters[frame.from + s])}” (position ${s}, ${t === s ? "itself" : `${t - s} back`}) with ${number(numbers[t * T + s])}.`;
+      const words = (t, s) => `H${headName(layer, head).slice(1)}: “${shown(frame.characters[frame.from + t])}” (position ${t}) looks at “${shown(frame.characters[frame.from + s])}” (position ${s}, ${t === s ? "itself" : `${t - s} back`}) with ${number(numbers[t * T + s])}.`;
       const open = ([t, s]) => { play.set({ layer: String(layer), head: String(head) }); play.explain(`h.${layer}.weights[${head}][${t}][${s}]`); };
       own.element.tabIndex = 0;
       own.element.classList.add("keys");
@@ -386,7 +386,7 @@ screen("read", {
         const far = new Float64Array(T);
         for (let t = 1; t < T; t++) for (let s = 0; s <= t; s++) far[t - s] += numbers[t * T + s] / (T - 1);
         const best = far.indexOf(Math.max(...far));
-        own.label(mark ? words(...mark) : `head ${layer}.${head}, attention of ${plural(T, "character")}; most of all ${best ? `${best} back` : "at itself"}: ${number(far[best])} on average`);
+        own.label(mark ? words(...mark) : `${headName(layer, head)}, attention of ${plural(T, "character")}; most of all ${best ? `${best} back` : "at itself"}: ${number(far[best])} on average`);
       }
       return { layer, head, show(given, count) { numbers = given; T = count; if (mark && mark[0] >= T) mark = null; card.classList.toggle("chosen", layer === frame.layer && head === frame.head); relabel(own.element, label); own.redraw(); } };
     }
@@ -416,7 +416,7 @@ screen("read", {
       if (i > 0) words.push(`: probability ${percent(Math.exp(-surprise[i]))}, surprise ${number(surprise[i])} nats (${number(surprise[i] / Math.LN2)} bits)`);
       if (t < 0) return `${words.join("")}. The model no longer sees it: its context is ${frame.config.block_size} characters.`;
       const row = Array.from({ length: t + 1 }, (_, s) => [frame.looks[t * T + s], s]).sort((a, b) => b[0] - a[0]).slice(0, 2);
-      return `${words.join("")}. Head ${layer}.${head} looks at ${row.map(([w, s]) => `“${shown(characters[from + s])}” ${s === t ? "(itself)" : `(${t - s} back)`} ${number(w)}`).join(", ")}.`;
+      return `${words.join("")}. H${headName(layer, head).slice(1)} looks at ${row.map(([w, s]) => `“${shown(characters[from + s])}” ${s === t ? "(itself)" : `(${t - s} back)`} ${number(w)}`).join(", ")}.`;
     }
     function lookFrom(i) {
       if (!frame?.looks || i === pointed) return;
@@ -530,8 +530,8 @@ function switched(off, config) {
   for (const part of off) {
     const [, layer, what, head] = /^h\.(\d+)\.(\w+)\.?(\d*)$/.exec(part) ?? [];
     if (part === "positions") lines.push(...(config.positions === "learned" ? ["model.transformer.learned = False  # no positions"] : ["for block_ in model.transformer.h:  # no positions", "    block_.attn.rotary = False"]));
-    else if (what === "head") lines.push(`for row in ${of(layer)}.attn.c_proj.weight:  # what head ${layer}.${head} gathers counts for nothing`, `    for p in row[${head * size} : ${(+head + 1) * size}]:`, "        p.data = 0.0");
-    else if (what !== "bypass") lines.push(`for p in ${of(layer)}.${what}.c_proj.parameters():  # ${what === "attn" ? "attention" : "MLP"} ${layer} adds nothing`, "    p.data = 0.0");
+    else if (what === "head") lines.push(`for row in ${of(layer)}.attn.c_proj.weight:  # what ${headName(layer, head)} gathers counts for nothing`, `    for p in row[${head * size} : ${(+head + 1) * size}]:`, "        p.data = 0.0");
+    else if (what !== "bypass") lines.push(`for p in ${of(layer)}.${what}.c_proj.parameters():  # ${what === "attn" ? "attention" : "MLP"} ${+layer + 1} adds nothing`, "    p.data = 0.0");
   }
   const bypass = off.filter(part => part.endsWith("bypass"));
   if (bypass.length) {
