@@ -386,8 +386,12 @@ models = {"no remedy": plain, "weight decay": decaying, "dropout": dropping}
 for name, m in models.items():
     print(f"{name}: training loss {mean_squared_error(m, points, labels).data:.3f}")
 
+stop = min(plain_new, key=lambda point: point[1])
+print(f"early stopping: validation loss {stop[1]:.3f}, after {stop[0]} steps")
+
 curves = {"no remedy": plain_new, "weight decay": decaying_new, "dropout": dropping_new}
-viz.plot(curves, title="Loss on the 60 new points", x="step", y="validation loss")
+stops = {"early stopping": [stop]}
+viz.plot(curves, points=stops, title="Loss on the 60 new points", x="step", y="validation loss")
 
 # %%
 sides = [viz.boundary(m, new_points, new_labels, title=name) for name, m in models.items()]
@@ -402,9 +406,10 @@ if not FAST:
         assert mean_squared_error(m, points, labels).data > 4 * plain_learned[-1][1]
 
 # %% [markdown]
-# Both make the training loss higher, and that is the point: they give up learning the three wrong labels. Without a
-# remedy 49 of the 60 new points end on the right side, with weight decay 55, with dropout 54. The border has become
-# simpler.
+# **Early stopping** is the lowest point of the curve without a remedy: all that it takes is to keep the parameters from
+# that step. The other two make the training loss higher, and that is the point: they give up learning the three wrong
+# labels. Without a remedy 49 of the 60 new points end on the right side, with weight decay 55, with dropout 54. The
+# border has become simpler.
 #
 # ## Exercises
 #

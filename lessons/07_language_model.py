@@ -114,7 +114,7 @@ assert 27**4 == 531_441
 
 # %%
 loss.backward()
-viz.draw(loss, calls=calls, budget=24)
+viz.draw(loss, calls=calls, budget=24, direction="wrapped")
 
 # %%
 viz.flow(loss, calls=calls)

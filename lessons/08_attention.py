@@ -368,7 +368,7 @@ assert abs(loss.data - math.log(6)) < 0.6
 # The graph of this loss, folded into modules, and where its gradient goes:
 
 # %%
-viz.draw(loss, calls=calls, budget=30)
+viz.draw(loss, calls=calls, budget=30, direction="wrapped")
 
 # %%
 viz.flow(loss, calls=calls, split=["Head"])

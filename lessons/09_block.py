@@ -11,12 +11,10 @@
 # %%
 import math
 import random
-from dataclasses import replace
 
 import viz
 from tinygrad_edu import Value, jit, record_calls
 from tinygrad_edu import functional as F
-from tinygrad_edu.calls import CallRecord
 from tinygrad_edu.compiler import Adam
 from tinygrad_edu.nn import Embedding, Linear, Module
 
@@ -319,7 +317,7 @@ def one_game(tower):
     with record_calls() as calls:
         loss = F.cross_entropy(tower(letters, numbers), answer)
     loss.backward()
-    blocks = [replace(call, children=[]) for call in calls.calls[0].children if call.kind == "Block"]
+    blocks = [call for call in calls.calls[0].children if call.kind == "Block"]
     return loss, calls, blocks
 
 
@@ -391,10 +389,16 @@ viz.plot(scaled_ladders, title="Weights twice as large", x="block", y="length of
 # whatever the weights are, the ladder is level. That is what makes deep networks easy: not that you *can* find good
 # initial weights, but that you need not search.
 #
-# `viz.flow` shows the same block by block, and says in words what is worst. Neither:
+# `viz.flow` shows the same block by block, and says in words what is worst. It gets the gradients at the result of each
+# block. Neither:
+
 
 # %%
-flows = {name: viz.flow(loss, calls=CallRecord(blocks)) for name, (loss, _, blocks) in games.items()}
+def flow(loss, blocks):
+    return viz.flow(loss, layers={block.path: [value.grad for value in block.outputs] for block in blocks})
+
+
+flows = {name: flow(loss, blocks) for name, (loss, _, blocks) in games.items()}
 flows["neither"]
 
 # %% [markdown]
@@ -408,12 +412,12 @@ flows["norm"]
 
 # %%
 loss, _, blocks = scaled_games["bypass"]
-viz.flow(loss, calls=CallRecord(blocks))
+flow(loss, blocks)
 
 # %% tags=["check"]
 assert any("vanishes" in finding for finding in flows["neither"].findings)
 assert flows["norm"].findings == []
-[finding] = viz.flow(loss, calls=CallRecord(blocks)).findings
+[finding] = flow(loss, blocks).findings
 assert finding.startswith("The gradient explodes on its way back: at blocks.0 it is 110 times as long as at blocks.7")
 
 # %% [markdown]
@@ -421,7 +425,7 @@ assert finding.startswith("The gradient explodes on its way back: at blocks.0 it
 
 # %%
 loss, calls, blocks = scaled_games["both"]
-viz.flow(loss, calls=CallRecord(blocks))
+flow(loss, blocks)
 
 # %% [markdown]
 # And the graph of the tower with both: eight equal blocks, folded, one after the other.

@@ -199,7 +199,7 @@ assert abs(loss.data - math.log(len(alphabet))) < 0.15
 assert len(topological_order(loss)) > 100_000
 
 # %%
-viz.draw(loss, calls=calls, budget=20)
+viz.draw(loss, calls=calls, budget=20, direction="wrapped")
 
 # %% [markdown]
 # The table of characters is used twice, at both ends: two contributions arrive there. And this is where the gradient

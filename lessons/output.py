@@ -12,8 +12,9 @@ __all__ = ["title", "to_html"]
 
 _IDS = re.compile(r'(\bid="|url\(#|\bhref="#|aria-labelledby=")')
 _SIZE = re.compile(r'<svg\b[^>]*?\bwidth="([\d.]+)(pt|px)?"')
+_VIEW = re.compile(r'\bviewBox="[-\d.]+ [-\d.]+ ([\d.]+) ')
+_LETTERS = re.compile(r'\bfont-size="([\d.]+)')
 _ROOT = 18.0  # pixels of site.css's 1rem
-_LEAST_SCALE = 0.62  # of a picture's own size: smaller text than this cannot be read, so the reader scrolls instead
 
 
 def to_html(i: int, shown: Shown, caption: Callable[[int, str], str] = lambda i, page: "") -> str:
@@ -51,15 +52,21 @@ def title(page: str) -> str:
 
 
 def _picture(svg: str, prefix: str, words: str) -> str:
-    """Prepare an SVG for a page with others: its ids become unique, its size at most that of the column."""
+    """Prepare an SVG for a page with others: its ids become unique, and site.css knows its size.
+
+    That is ``--wide``, its own width in units of the text size, so that both grow on a projector, and ``--letters``,
+    its width in letters of its smallest text, so that this stays readable however narrow the column is.
+    """
     svg = svg[svg.index("<svg") :]
     svg = _IDS.sub(rf"\g<1>{prefix}", svg)
     size = _SIZE.search(svg)
     look = ""
     if size is not None:
         width = float(size[1]) * (4 / 3 if size[2] == "pt" else 1)
-        width /= _ROOT  # in units of the text size, so that both grow on a projector
-        look = f"width:{width:.1f}rem;min-width:{min(width, max(width * _LEAST_SCALE, 15)):.1f}rem"
+        view = _VIEW.search(svg)
+        letters = [float(letter) for letter in _LETTERS.findall(svg)]
+        across = float(view[1] if view else size[1]) / min(letters, default=16.0)
+        look = f"--wide:{width / _ROOT:.1f}rem;--letters:{across:.1f}"
     label = html.escape(" ".join(words.split())[:300])
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{look}"', 1)
     return f'<figure tabindex="0">{svg}</figure>'

@@ -307,8 +307,9 @@ class Presenter:
         assert self._typed is not None
         if key in ("escape", "interrupt"):
             self._typed, self.message = None, ""
-        elif key == ":" and not self._typed and self._asks != "question":
-            self._command(key)
+        elif key == ":" and not self._typed:
+            if self._asks != "question":  # else it is asked already: no Python begins with a colon
+                self._command(key)
         elif key == "backspace":
             self._typed = self._typed[:-1]
         elif key == "enter":

@@ -105,7 +105,7 @@ def _write(course: list[Lesson], folders: list[Path], *, fast: bool, cells_run: 
         if n:
             shutil.copyfile(play, folder / site.PLAYGROUND)
         write_atomically(folder / "by_hand.html", by_hand.as_html("index.html"))
-        more = [*([] if n else site.write_guide(folder)), *site.write_errata(folder)]
+        more = [*([] if n else site.write_guide(folder, course)), *site.write_errata(folder)]
         entries = [entry for page in written[n] for entry in page.entries]
         terms = finding.write_glossary(course, entries, folder)
         finding.write_topics(course, folder)

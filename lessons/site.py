@@ -60,6 +60,8 @@ _PLAY = re.compile(
     rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
 )
 _WORDS, _LINES, _KEYS = 200, 20, 200  # words and lines of code that are read, and keys that are typed, in a minute
+_MENTION = re.compile(r"\b(Lesson|Supplement)s? (\d+b?)\b")
+_NO_MENTION = re.compile(r"(<(?:a|code|pre|h\d)\b.*?</(?:a|code|pre|h\d)>|<[^>]*>)", re.DOTALL)
 _LARGEST_PREVIEW = 80_000  # characters; a larger graph shows nothing when it is small
 
 
@@ -82,7 +84,7 @@ def write_lesson(
         live: of :func:`lessons.live.page_data`, for a page whose cells run.
         solutions: whether to show the solutions of exercises, and the checks of them.
     """
-    writer = _Writer(lesson, folder)
+    writer = _Writer(lesson, folder, [other for other in course if other is not lesson])
     left_out = set() if solutions else _solutions(lesson)
     cells = [writer.cell(i, shown[i]) for i in range(len(lesson.cells)) if i not in left_out]
     body = "\n".join(cells) + writer.unfold()
@@ -170,11 +172,12 @@ def write_contents(
     return path
 
 
-def write_guide(folder: Path) -> list[Entry]:
-    """Write ``guide.html``, the teacher's guide; returns what can be searched in it."""
+def write_guide(folder: Path, course: Sequence[Lesson] = ()) -> list[Entry]:
+    """Write ``guide.html``, the teacher's guide of a course; returns what can be searched in it."""
     parts = re.split(r"^(?=## )", (FOLDER / "guide.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     sections = [
-        f'<section class="prose" id="part-{i}">{markdown.to_html(part)}</section>' for i, part in enumerate(parts)
+        f'<section class="prose" id="part-{i}">{_linked(markdown.to_html(part), course)}</section>'
+        for i, part in enumerate(parts)
     ]
     write_page(folder / "guide.html", "The teacher's guide", "\n".join(sections))
     return [
@@ -243,8 +246,8 @@ def _station(page: Written) -> str:
 class _Writer:
     """Writes the cells of one lesson as HTML, collects what can be searched, and writes embedded pages to files."""
 
-    def __init__(self, lesson: Lesson, folder: Path) -> None:
-        self.lesson, self.folder = lesson, folder
+    def __init__(self, lesson: Lesson, folder: Path, others: Sequence[Lesson] = ()) -> None:
+        self.lesson, self.folder, self.others = lesson, folder, others
         self.entries: list[Entry] = []
         self.headings: list[tuple[str, str]] = []  # the name in links, and the words
         self._heading = ""
@@ -279,7 +282,7 @@ class _Writer:
             if source.startswith("## "):
                 self.headings.append((name, markdown.plain(self._heading)))
         self._note(name, markdown.plain(source))
-        words = markdown.to_html(source)
+        words = _linked(markdown.to_html(source), self.others)
         if predict.MARK in source:
             before, mark, question = words.rpartition("<p><strong>Predict.</strong>")
             words = f'{before}<div class="predict">{mark}{question}</div>'
@@ -342,6 +345,19 @@ def _field(right: predict.Right, name: str) -> str:
     )
     legend = f'<legend>{label} <span id="{name}-mark"></span></legend>'
     return f'<fieldset class="field" {judged}>{legend}{options}</fieldset>'
+
+
+def _linked(words: str, course: Sequence[Lesson]) -> str:
+    """HTML in which mentions such as Lesson 9 lead there, outside of headings, links and code."""
+    pages = {lesson.name: page_name(lesson) for lesson in course}
+
+    def link(found: re.Match[str]) -> str:
+        page = pages.get("s" * (found[1] == "Supplement") + found[2])
+        return f'<a href="{page}">{found[0]}</a>' if page else found[0]
+
+    parts = _NO_MENTION.split(words)
+    parts[::2] = [_MENTION.sub(link, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _with_playground(words: str) -> str:

@@ -69,7 +69,7 @@ __all__ = [
 FONT = "Arial"  # every layout program knows its widths, or those of an equally wide font
 TEXT_SIZE = 16  # points; readable from the back of the room when the picture fills the screen
 NAME_SIZE = 18
-SMALL_SIZE = 13
+SMALL_SIZE = 15
 
 INK = "#1a1a1a"
 FAINT = "#5f6368"

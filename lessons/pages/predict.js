@@ -126,11 +126,11 @@ function readNumber(typed) {
     show(stop);
   }
 
-  // The teacher's switch: everything is open, on every page, until it is switched off.
+  // The teacher's switch: everything on this page is open until it is switched off.
   const open = all => {
     root.classList.toggle("all", all);
     $("all").setAttribute("aria-pressed", String(all));
-    keep("answers", all ? "all" : null);
+    keep(`all:${place}`, all ? "all" : null);
   };
   const folded = () => {
     const target = location.hash && $(decodeURIComponent(location.hash.slice(1)));
@@ -151,7 +151,7 @@ function readNumber(typed) {
     for (const stop of stops) show(stop);
     (judged[0] ?? stops[0]).scrollIntoView({ block: "center" });
   };
-  try { if (localStorage.getItem("answers") === "all") open(true); } catch { /* a browser that keeps nothing */ }
+  try { if (localStorage.getItem(`all:${place}`) === "all") open(true); } catch { /* a browser that keeps nothing */ }
   score();
   addEventListener("hashchange", folded);
   addEventListener("load", () => setTimeout(folded));  // after the browser has looked for the place itself

@@ -1,11 +1,6 @@
 "use strict";
 const root = document.documentElement;
-const memory = {
-  get theme() { try { return localStorage.getItem("theme"); } catch { return null; } },
-  set theme(theme) { try { localStorage.setItem("theme", theme); } catch { /* a browser that keeps nothing */ } },
-};
 const paint = theme => {
-  root.dataset.theme = memory.theme = theme;
   for (const frame of document.querySelectorAll("iframe")) {
     const inside = frame.contentDocument?.documentElement;
     if (inside) inside.dataset.theme = theme;
@@ -14,9 +9,9 @@ const paint = theme => {
 };
 document.getElementById("theme").onclick = () => {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  paint((root.dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark");
+  LOOK.choose((root.dataset.theme ?? (dark ? "dark" : "light")) === "dark" ? "light" : "dark");
+  paint(root.dataset.theme);
 };
-if (memory.theme) paint(memory.theme);
 for (const frame of document.querySelectorAll("iframe"))
   frame.addEventListener("load", () => { if (root.dataset.theme) paint(root.dataset.theme); });
 
@@ -38,6 +33,24 @@ for (const block of document.querySelectorAll(".code")) {
   block.append(button);
 }
 
+// A picture that is wider than its place says so, and can be made to fit.
+for (const figure of document.querySelectorAll("figure:has(> svg)")) {
+  const hint = document.createElement("p"), button = document.createElement("button");
+  hint.className = "wider";
+  hint.hidden = true;
+  button.type = "button";
+  button.onclick = () => { figure.classList.toggle("whole"); tell(); };
+  hint.append(button, " or scroll sideways →");
+  figure.before(hint);
+  const tell = () => {
+    const isWhole = figure.classList.contains("whole");
+    hint.hidden = !isWhole && figure.scrollWidth <= figure.clientWidth + 1;
+    button.textContent = isWhole ? "readable size" : "the whole picture";
+    hint.lastChild.textContent = isWhole ? "" : " or scroll sideways →";
+  };
+  new ResizeObserver(tell).observe(figure);
+}
+
 // As on many sites, "/" leads to the search box.
 addEventListener("keydown", event => {
   if (event.key !== "/" || event.target.matches?.("input, select, textarea")) return;
@@ -52,13 +65,26 @@ const open = () => {
 addEventListener("hashchange", open);
 open();
 
+// The search: on the map it is done here; a lesson shows the map's results in a frame below its header.
 const store = document.getElementById("entries");
-if (store) {
+if (!store) {
+  const box = document.querySelector("input[type=search]"), found = document.getElementById("found");
+  const look = () => found.contentWindow?.postMessage({ search: box.value }, "*");
+  const closed = () => { found.hidden = true; };
+  found.onload = look;
+  box.oninput = () => {
+    found.hidden = !box.value.trim();
+    if (!found.hidden && !found.src) found.src = "index.html?found"; else look();
+  };
+  box.onkeydown = event => { if (event.key === "Escape") closed(); };
+  document.querySelector("main").addEventListener("click", closed);
+} else {
   const entries = JSON.parse(store.textContent), box = document.getElementById("q");
   const results = document.getElementById("results"), way = document.getElementById("way");
   const shorten = (text, word) => {
-    const at = Math.max(0, text.toLowerCase().indexOf(word) - 60);
-    return (at ? "… " : "") + text.slice(at, at + 180) + (text.length > at + 180 ? " …" : "");
+    const near = text.toLowerCase().indexOf(word) - 60, at = near > 0 ? text.indexOf(" ", near) + 1 : 0;
+    const end = text.length > at + 180 ? text.lastIndexOf(" ", at + 180) : text.length;
+    return (at ? "… " : "") + text.slice(at, end) + (end < text.length ? " …" : "");
   };
   const marked = (text, words) => {
     const line = document.createElement("small");
@@ -78,13 +104,22 @@ if (store) {
     count.textContent = found.length === 1 ? "1 place" : `${found.length} places` + (found.length > 60 ? ", the first 60:" : "");
     results.append(count);
     for (const entry of found.slice(0, 60)) {
-      const link = Object.assign(document.createElement("a"), { href: entry.at, textContent: entry.title });
+      const link = Object.assign(document.createElement("a"), { href: entry.at, textContent: entry.title, target: "_top" });
       link.append(marked(shorten(entry.text, words[0]), words));
       results.append(link);
     }
   };
   box.form.onsubmit = event => event.preventDefault();
   box.oninput = search;
-  box.value = new URLSearchParams(location.search).get("q") ?? "";
+  const asked = new URLSearchParams(location.search);
+  box.value = asked.get("q") ?? "";
+  if (asked.has("found")) {
+    root.classList.add("found");
+    addEventListener("message", ({ data, source }) => {
+      if (source !== parent) return;
+      if (data?.look) root.dataset.theme = data.look;
+      if (typeof data?.search === "string") { box.value = data.search; search(); }
+    });
+  }
   search();
 }

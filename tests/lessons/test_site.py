@@ -211,10 +211,100 @@ def test_the_stepper_runs_in_the_lesson_and_follows_its_theme(browser: Browser, 
     browser.wait_for(f"{inside}?.querySelector('#where')?.textContent.includes('0')")
     browser.evaluate("document.getElementById('theme').click()")
     assert browser.evaluate(f"{inside}.documentElement.dataset.theme") == "dark"
-    browser.open((course / "02_line.html").as_uri())  # the next page remembers
-    assert browser.evaluate("document.documentElement.dataset.theme") == "dark"
-    browser.evaluate("localStorage.clear()")
+    stepper = next(course.glob("01_expression-*.html")).name
+    for name in ("02_line.html", "by_hand.html", "play.html", stepper):  # every other page remembers
+        browser.open((course / name).as_uri())
+        browser.wait_for("getComputedStyle(document.documentElement).colorScheme === 'dark'")
     assert browser.console == []
+
+
+#: The texts of a page's pictures that are smaller than ``least`` pixels, as the screen shows them.
+TOO_SMALL = """(least => {
+    document.documentElement.classList.add("all");
+    for (const part of document.querySelectorAll("details")) part.open = true;
+    const height = text => {
+        const { a, b, c, d } = text.getScreenCTM();
+        return parseFloat(getComputedStyle(text).fontSize) * Math.sqrt(Math.abs(a * d - b * c));
+    };
+    const texts = [...document.querySelectorAll("svg text")].filter(text => text.checkVisibility() && text.textContent);
+    if (!texts.length) return ["no text was found"];
+    const small = texts.filter(text => height(text) < least - 0.1);
+    return small.map(text => `${text.textContent}: ${height(text).toFixed(1)}`);
+})"""
+
+
+@pytest.mark.parametrize(("width", "height", "least"), [(1280, 720, 14), (375, 700, 11)])
+def test_every_text_in_a_picture_can_be_read(
+    browser: Browser, course: Path, width: int, height: int, least: int
+) -> None:
+    size(browser, width, height)
+    for name in (*PAGES, next(course.glob("01_expression-*.html")).name):
+        browser.open((course / name).as_uri())
+        assert browser.evaluate(f"{TOO_SMALL}({least})") == [], name
+
+
+def test_a_picture_that_is_wider_than_the_page_says_so_and_can_be_made_to_fit(browser: Browser, course: Path) -> None:
+    size(browser, 375, 700)
+    browser.open((course / "01_expression.html").as_uri())
+    browser.evaluate("document.getElementById('all').click()")
+    hint, figure = "document.querySelector('.wider')", "document.querySelector('figure:has(> svg)')"
+    browser.wait_for(f"!{hint}.hidden && {figure}.scrollWidth > {figure}.clientWidth")
+    browser.evaluate(f"{hint}.firstChild.click()")
+    browser.wait_for(f"{figure}.scrollWidth <= {figure}.clientWidth && !{hint}.hidden")
+    size(browser, 1280, 720)
+    browser.evaluate(f"{hint}.firstChild.click()")
+    browser.wait_for(f"{hint}.hidden")
+
+
+def test_show_all_opens_this_page_alone(browser: Browser, course: Path) -> None:
+    shown = "getComputedStyle(document.querySelector('.answer')).display"
+    browser.open((course / "01_expression.html").as_uri())
+    assert browser.evaluate(shown) == "none"
+    browser.evaluate("document.getElementById('all').click()")
+    assert browser.evaluate(shown) == "block"
+    browser.open((course / "02_line.html").as_uri())
+    assert browser.evaluate(shown) == "none"
+    browser.open((course / "01_expression.html").as_uri())  # which remembers
+    assert browser.evaluate(shown) == "block"
+
+
+def test_mentions_of_lessons_are_links(course: Path) -> None:
+    for name in (*PAGES, "guide.html"):
+        page = (course / name).read_text(encoding="utf-8")
+        for page_of, number in re.findall(r'<a href="([^"]+)">Lessons? (\d+b?)</a>', page):
+            assert page_of.startswith(f"{number.rjust(2 + number.endswith('b'), '0')}_")
+    guide = (course / "guide.html").read_text(encoding="utf-8")
+    assert '<a href="03_neuron.html">Lesson 3</a>' in guide
+    assert "<h2>Lesson 3: " in guide  # a heading stays as it is
+    words = "<p>Lesson 3, <code>Lesson 3</code>, <a>Lesson 3</a></p>"
+    linked = site._linked(words, [load("3")])
+    assert linked == '<p><a href="03_neuron.html">Lesson 3</a>, <code>Lesson 3</code>, <a>Lesson 3</a></p>'
+    assert site._linked(words, []) == words
+
+
+def test_a_lesson_shows_what_the_search_finds_while_one_types(browser: Browser, course: Path) -> None:
+    size(browser, 1280, 720)
+    browser.open((course / "01_expression.html").as_uri())
+    browser.key("/", "/")
+    browser.type("sigm")
+    browser.wait_for("!document.getElementById('found').hidden")
+    assert browser.evaluate("document.getElementById('found').src") == (course / "index.html").as_uri() + "?found"
+    browser.key("Escape")
+    assert browser.evaluate("document.getElementById('found').hidden") is True
+    browser.open((course / "index.html").as_uri() + "?found")  # what is in the frame
+    assert browser.evaluate("getComputedStyle(document.querySelector('header')).display") == "none"
+    browser.evaluate("postMessage({ search: 'sigm' }, '*')")  # the parent of a page that is in no frame is the page
+    browser.wait_for("document.querySelectorAll('#results a').length > 3")
+    assert browser.evaluate("document.querySelector('#results a').target") == "_top"
+
+
+def test_excerpts_begin_and_end_with_whole_words(browser: Browser, course: Path) -> None:
+    browser.open((course / "index.html").as_uri() + "?q=gradient")
+    shown = browser.evaluate("[...document.querySelectorAll('#results small')].map(line => line.textContent)")
+    assert sum(line.startswith("… ") for line in shown) > 5
+    words = {word for entry in entries(course) for word in entry["text"].split()}
+    for line in shown:
+        assert set(line.removeprefix("… ").removesuffix(" …").split()) <= words
 
 
 @pytest.mark.axe

@@ -118,7 +118,7 @@ class Boundaries(Chart):
         return "\n\n".join(map(str, self.frames))
 
     def _drawn(self) -> str:
-        columns = math.ceil(math.sqrt(len(self.frames))) if len(self.frames) > 3 else len(self.frames)
+        columns = math.ceil(math.sqrt(len(self.frames)))
         sizes = [_size(frame) for frame in self.frames]
         width, height = max(w for w, _ in sizes), max(h for _, h in sizes)
         parts = [

@@ -22,7 +22,7 @@ from tinygrad_edu.gradient_stats import GradientStats, Units, gradient_stats, up
 from .. import style
 from ..graph import age, diagnose, regions
 from ..graph.build import Graph, roots_in
-from ..rendering.svg import LETTER, stroke, text, wrapped
+from ..rendering.svg import LETTER, document, moved, stroke, text, wrapped
 from .chart import Chart
 
 
@@ -168,44 +168,47 @@ def by_module(calls: list[ModuleCall], split: frozenset[str] = frozenset()) -> d
 # --- the chart --------------------------------------------------------------------------------------------------------
 
 _TITLE = "Gradient flow"
-_ROW, _PLOT = 28.0, 360.0  # points: height of a line, width of the axis
+_ROW, _PLOT = 28.0, 200.0  # points: height of a line, width of the axis
+_STACKED = 14  # lines that are readable one below the other
 
 
 def _chart(measured: Flow) -> str:
-    """Draw two panels side by side, so that a whole small GPT fits a screen; they share an axis, so they can be
-    compared."""
+    """Draw two panels that share an axis, so they can be compared: one below the other, as a phone can show them, or
+    side by side, so that a whole small GPT fits a screen."""
     sides = [("parameters", measured.parameters), ("results of modules", measured.modules)]
     sizes = [x for _, lines in sides for line in lines for x in (line.mean, line.largest) if 0.0 < x < math.inf]
     low = math.floor(math.log10(min(sizes))) if sizes else -1
     high = max(math.ceil(math.log10(max(sizes))) if sizes else 0, low + 1)
-    x, bottom, panels = 12.0, 0.0, []
-    top = 100.0
-    for title, lines in sides:
-        if lines:
-            panel = _Panel(title, lines, x, top, low, high)
-            panels.append(panel.svg())
-            x, bottom = panel.right + 40.0, max(bottom, panel.bottom)
+    sides = [(title, lines) for title, lines in sides if lines]
+    wide = [12 + LETTER * max(map(len, [title, *(line.name for line in lines)])) for title, lines in sides]
+    is_stacked = sum(len(lines) for _, lines in sides) <= _STACKED
+    x, right, bottom, panels = 12.0, 0.0, 0.0, []
+    top = y = 100.0
+    for (title, lines), names in zip(sides, wide, strict=True):
+        panel = _Panel(title, lines, x, y, low, high, max(wide) if is_stacked else names)
+        panels.append(panel.svg())
+        right, bottom = max(right, panel.right), max(bottom, panel.bottom)
+        x, y = (x, bottom + 48) if is_stacked else (panel.right + 40, y)
+    x = max(right + 8, 480.0)  # the words need some room
     words = [row for f in measured.findings for row in wrapped(f, int(x / LETTER))] or ["Nothing unusual was found."]
     color = style.NEGATIVE if measured.findings else style.FAINT
     head = [text(12, 30, _TITLE, size=20, bold=True)]
     head += [text(12, 54 + 24 * i, row, color, bold=bool(measured.findings)) for i, row in enumerate(words)]
     drop = 60.0 + 24.0 * len(words) - top  # the panels begin below the findings
-    legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  grid lines at powers of ten", style.FAINT)
+    legend = text(12, bottom + drop + 36, "|gradient|:  ● mean   ┃ largest;  grid: powers of ten", style.FAINT)
     height = bottom + drop + 54
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {x:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
-        f'{"".join(head)}<g transform="translate(0 {drop:.1f})">{"".join(panels)}</g>{legend}</svg>'
-    )
+    return document(x, height, [*head, moved(0, drop, panels), legend])
 
 
 class _Panel:
     """The lines of one kind, from ``top`` to ``bottom`` and from ``left`` to ``right``."""
 
-    def __init__(self, title: str, lines: list[GradientStats], left: float, top: float, low: int, high: int) -> None:
+    def __init__(
+        self, title: str, lines: list[GradientStats], left: float, top: float, low: int, high: int, names: float
+    ) -> None:
         self.title, self.lines, self.left, self.top = title, lines, left, top
         self.low, self.high = low, high
-        self.names = left + 12 + LETTER * max(map(len, [title, *(line.name for line in lines)]))  # where the names end
+        self.names = left + names  # where the names end
         self.axis = self.names + 12 + _PLOT  # where the axis ends
         self.updates = any(line.update is not None for line in lines)
         self.right = self.axis + (200.0 if self.updates else 90.0)
@@ -214,7 +217,7 @@ class _Panel:
     def svg(self) -> str:
         """Titles, grid and lines."""
         out = [text(self.left, self.top, self.title, bold=True)]
-        for power in range(self.low, self.high + 1, max(1, round((self.high - self.low) / 6))):
+        for power in range(self.low, self.high + 1, max(1, round((self.high - self.low) / 3))):
             x = self._at(10.0**power)
             out.append(text(x, self.top, f"1e{power}".replace("-", "−"), style.FAINT, anchor="middle"))
             out.append(stroke(x, self.top + 10, x, self.bottom + 8, style.FRAMES[2], 1))

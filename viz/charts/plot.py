@@ -9,13 +9,14 @@ from typing import Any
 
 from .. import style
 from ..rendering import svg
-from ..rendering.svg import LETTER, stroke, text
+from ..rendering.svg import LETTER, stroke, text, wrapped
 from .chart import Chart, listed
 
 Point = tuple[float, float]
 
-_WIDTH, _HEIGHT = 640.0, 340.0  # points: the axes
-_LEFT, _TOP = 92.0, 70.0
+_WHOLE, _HEIGHT = 490.0, 260.0  # points: the picture, as wide as a phone can show readable, and the height of the axis
+_LEFT, _RIGHT = 76.0, 20.0
+_ZOOM = 1.3  # for larger screens
 #: Lines differ in color, in dashes and in width, so they can be told apart in gray and from the back row.
 LOOKS = [
     (style.POSITIVE, "", 4.0),
@@ -161,16 +162,15 @@ def grid(across: Axis, up: Axis, *, digits: int = 4, lines: bool = True) -> Iter
 
 def _chart(plot: Plot) -> str:
     shown = [p for line in [*plot.lines.values(), *plot.points.values()] for p in line if _shows(p, plot.log)]
-    across = Axis([x for x, _ in shown], _LEFT, _LEFT + _WIDTH)
-    up = Axis([y for _, y in shown], _TOP + _HEIGHT, _TOP, log=plot.log)
-    right, bottom = _LEFT + _WIDTH, _TOP + _HEIGHT
-    names = [*plot.lines, *plot.points]
-    width = right + 64 + LETTER * 1.1 * max(map(len, names))
-    parts = [text(12, 28, plot.title, size=20, bold=True)]
+    rows = wrapped(plot.title, int(_WHOLE / (1.25 * LETTER))) if plot.title else []
+    parts = [text(12, 28 + 24 * i, row, size=20, bold=True) for i, row in enumerate(rows)]
+    top = 24.0 * len(rows) + (46 if plot.y else 20)
+    across = Axis([x for x, _ in shown], _LEFT, _WHOLE - _RIGHT)
+    up = Axis([y for _, y in shown], top + _HEIGHT, top, log=plot.log)
     parts += grid(across, up)
-    parts.append(text((_LEFT + right) / 2, bottom + 50, plot.x, anchor="middle"))
-    parts.append(text(12, _TOP - 20, plot.y))  # above the highest number of the axis
-    legend = _TOP + 16
+    parts.append(text((across.start + across.end) / 2, up.start + 48, plot.x, anchor="middle"))
+    parts.append(text(12, top - 20, plot.y))  # above the highest number of the axis
+    names = _Names(up.start + (84 if plot.x else 58))
     for (name, line), (color, dashes, thick) in zip(plot.lines.items(), _cycle(len(plot.lines)), strict=True):
         look = f'fill="none" stroke="{color}" stroke-width="{thick}" stroke-linejoin="round"'
         look += f' stroke-dasharray="{dashes}"' if dashes else ""
@@ -180,19 +180,32 @@ def _chart(plot: Plot) -> str:
             if _shows(p, plot.log)
         )
         parts.append(f'<path class="line" d="{places}" {look}/>')
-        parts.append(f'<path d="M{right + 14:.0f},{legend - 5:.0f}h32" {look}/>')
-        parts.append(text(right + 54, legend, name, bold=True))
-        legend += 30
+        x, y = names.place(name)
+        parts.append(f'<path d="M{x:.0f},{y - 5:.0f}h32" {look}/>')
+        parts.append(text(x + 40, y, name, bold=True))
     for i, (name, some) in enumerate(plot.points.items()):
         shape, color = _MARKS[i % len(_MARKS)], (style.INK, style.NEGATIVE, style.POSITIVE, style.MIXED)[i % 4]
         for point in some:
             if _shows(point, plot.log):
                 parts.append(svg.mark(shape, across.at(point[0]), up.at(point[1]), 6.5, color))
-        parts.append(svg.mark(shape, right + 30, legend - 5, 6.5, color))
-        parts.append(text(right + 54, legend, name, bold=True))
-        legend += 30
-    height = bottom + (64 if plot.x else 36)
-    return svg.document(width, height, parts)
+        x, y = names.place(name)
+        parts.append(svg.mark(shape, x + 16, y - 5, 6.5, color))
+        parts.append(text(x + 40, y, name, bold=True))
+    return svg.document(_WHOLE, names.y + 16, parts, zoom=_ZOOM)
+
+
+class _Names:
+    """Places for the names of lines and points, side by side below the axes as long as they fit."""
+
+    def __init__(self, y: float) -> None:
+        self.x, self.y = 12.0, y
+
+    def place(self, name: str) -> Point:
+        wide = 40 + svg.width(name, bold=True)
+        if self.x > 12 and self.x + wide > _WHOLE - 8:
+            self.x, self.y = 12.0, self.y + 28
+        x, self.x = self.x, self.x + wide + 24
+        return x, self.y
 
 
 def _cycle(count: int) -> list[tuple[str, str, float]]:

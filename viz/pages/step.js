@@ -29,6 +29,13 @@ for (const e of edgeElements.values()) {  // the words of an edge are at its mid
   const below = siblings.some(other => other && half(other).y < middle.y - 1);
   label.setAttribute("x", middle.x); label.setAttribute("y", middle.y + (below ? 19 : -6));
 }
+const PICTURE = $("picture"), VIEW = PICTURE.querySelector("svg").viewBox.baseVal;
+PICTURE.firstElementChild.style.cssText = `--wide:${VIEW.width};--high:${VIEW.height}`;
+// On a small screen only a part of the picture is seen: the one where something happens.
+function follow(step) {
+  const at = nodeElements[step.kind === "chain" ? step.input : step.node].getBoundingClientRect(), frame = PICTURE.getBoundingClientRect();
+  PICTURE.scrollBy(at.x + at.width / 2 - frame.x - frame.width / 2, at.y + at.height / 2 - frame.y - frame.height / 2);
+}
 const sign = x => x > 0 ? "positive" : x < 0 ? "negative" : "zero";
 
 function go(to, { keepHash = false } = {}) {
@@ -85,6 +92,7 @@ function draw() {
   $("ask").hidden = !asking;
   if (asking) { $("question").textContent = log.question(step); }
   $("scrubber").value = position;
+  if (step) follow(step);
 }
 function say(words, kind = "") { $("verdict").textContent = words; $("verdict").className = kind; }
 
@@ -118,11 +126,6 @@ function play(on) {
   if (on) go(position === log.steps.length ? 0 : position + 1);
 }
 function quiz(on) { quizzing = on; $("quiz").checked = on; asking = false; say(""); draw(); }
-function look(theme) {
-  const { dataset } = document.documentElement;
-  if (theme || dataset.around) dataset.theme = theme || dataset.around; else delete dataset.theme;
-  $("theme").value = theme;
-}
 
 // What if: the numbers typed for the leaves.
 function whatIf(i, text) {
@@ -165,7 +168,7 @@ $("play").onclick = () => play(timer === null);
 $("scrubber").max = log.steps.length;
 $("scrubber").oninput = e => go(Number(e.target.value));
 $("quiz").onchange = e => quiz(e.target.checked);
-$("theme").onchange = e => look(e.target.value);
+$("theme").onchange = e => LOOK.choose(e.target.value);
 $("show").onclick = reveal;
 $("ask").onsubmit = e => { e.preventDefault(); check($("answer").value); };
 addEventListener("hashchange", () => go(Number(hash().step), { keepHash: true }));
@@ -184,6 +187,7 @@ addEventListener("keydown", e => {
   const act = KEYS[e.key];
   if (act) { e.preventDefault(); act(); }
 });
-look(["light", "dark", "beamer"].includes(hash().theme) ? hash().theme : "");
+$("theme").value = LOOK.all.find(name => name === hash().theme) ?? LOOK.kept;
+LOOK.show($("theme").value);
 go(Number(hash().step), { keepHash: true });
 if (DATA.quiz) quiz(true);

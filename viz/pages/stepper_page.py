@@ -57,7 +57,7 @@ def size(node: Node) -> tuple[float, float]:
     width = 12.5 * len(_title(node)) + 24.0
     if node.op is not None:
         width += 14.0 * len(tab_text(node)) + 22.0
-    return max(150.0, width), _HEIGHT
+    return max(158.0, width), _HEIGHT
 
 
 def positions(log: StepLog) -> Positions:

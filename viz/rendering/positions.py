@@ -35,7 +35,7 @@ def lay_out(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
 
     Raises LayoutError if no layout program is installed, LayoutTimeout if there are too many boxes.
     """
-    lines = ["digraph {rankdir=LR; nodesep=0.35; ranksep=1.25; pad=0.15;", 'node [shape=box fixedsize=true label=""]']
+    lines = ["digraph {rankdir=LR; nodesep=0.35; ranksep=1.12; pad=0.15;", 'node [shape=box fixedsize=true label=""]']
     lines += [
         f"n{i} [id=n{i} width={width / 72:.4f} height={height / 72:.4f}]" for i, (width, height) in enumerate(sizes)
     ]

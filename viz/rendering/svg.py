@@ -16,10 +16,10 @@ Point = tuple[float, float]
 LETTER = 8.6  # points: the width of a letter of the usual size, to leave room for words
 
 
-def document(width: float, height: float, parts: Iterable[str]) -> str:
-    """An SVG picture of a size in points, on paper of the color of the screen."""
+def document(width: float, height: float, parts: Iterable[str], *, zoom: float = 1.0) -> str:
+    """An SVG picture of a size in points, on paper of the color of the screen, shown ``zoom`` times as large."""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{zoom * width:.0f}" height="{zoom * height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}"><rect width="100%" height="100%" fill="{style.PAPER}"/>'
         f"{''.join(parts)}</svg>"
     )
