@@ -5,8 +5,8 @@ It needs nothing but the standard library, the ``graphviz`` package and what is 
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import importlib.util
 import io
 import json
 import linecache
@@ -17,21 +17,21 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import viz
 from gpt.data import baseline
 from gpt.errors import DataError
 from tinygrad_edu import Value
-from viz import draw
 from viz.charts import embeddings
 from viz.errors import LayoutError
 from viz.rendering import graphviz_program
 
 from . import compiled, practice, sandbox, without_numpy
-from .cells import Lesson, load
+from .cells import Lesson, load, load_all
 from .errors import LessonError
 from .output import to_html
 from .runner import MOST_TEXT, Session, Shown, cut, execute, mime_bundle, runnable
 
-__all__ = ["NEED_NUMPY", "Kernel", "answers", "calibrate"]
+__all__ = ["NEED_NUMPY", "Kernel", "answers", "calibrate", "prepare"]
 
 
 class Kernel:
@@ -55,19 +55,12 @@ class Kernel:
     ) -> None:
         self.lesson, self._fast, self._say = load(name), fast, say
         compiled.machine = machine or compiled.machine
-        if importlib.util.find_spec("numpy") is None:
-            _stand_in()
         graphviz_program.in_process = lambda *asked: _laid_out(layout, *asked)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything that cells have defined."""
         self._session = Session(self.lesson, fast=self._fast)
-
-    def warm_up(self) -> None:
-        """Load what the first picture needs; raises only KeyboardInterrupt."""
-        with contextlib.suppress(Exception):
-            draw(Value(1.0) * 2.0).svg()
 
     def check(self, i: int, line: int, typed: str, wanted: str) -> str:
         """Judge what was typed for a line to fill in, by its value, in a lesson of its own that trains less.
@@ -121,6 +114,21 @@ NEED_NUMPY = {
     "gpt.data.ngram": ("Baseline", "baselines", "strongest_beaten", "verdict"),
     "viz.program": ("draw_program",),
 }
+
+
+def prepare(*names: str) -> None:
+    """Make Python ready for the cells of lessons, of all if none is named: stand-ins for what needs numpy, imports."""
+    _stand_in()
+    for lesson in map(load, names) if names else load_all():
+        for node in ast.walk(ast.parse("\n".join(cell.source for cell in lesson.cells if cell.is_code))):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                with contextlib.suppress(Exception):  # the cell itself will say what is missing
+                    exec(compile(ast.Module([node], []), lesson.path.name, "exec"), {})
+    for name in viz.__all__:
+        with contextlib.suppress(ImportError):
+            getattr(viz, name)
+    with contextlib.suppress(Exception):  # nothing lays it out yet
+        viz.draw(Value(1.0) * 2.0).svg()
 
 
 def _stand_in() -> None:
@@ -206,17 +214,23 @@ def calibrate() -> float:
 
 
 class _Printed(io.StringIO):
-    """Keeps what is printed, and passes on the beginning of it at once."""
+    """Keeps what is printed, and passes on the beginning of it as a terminal would: each line at once."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
-        self._say_it, self._said = say, 0
+        self._say_it, self._said, self._line = say, 0, ""
 
     def write(self, text: str) -> int:
-        if self._said < MOST_TEXT:
-            self._said += len(text)
-            self._say_it(text)
+        self._line += text
+        if "\n" in text:
+            self.flush()
         return super().write(text)
+
+    def flush(self) -> None:
+        if self._line and self._said < MOST_TEXT:
+            self._said += len(self._line)
+            self._say_it(self._line)
+        self._line = ""
 
 
 def _laid_out(layout: Callable[[str, str, str], str], source: str, format: str, engine: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import shutil
 import sys
 import tempfile
 import time
 import zipfile
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 from gpt.cli import main as gpt
@@ -79,11 +81,13 @@ def _site(options: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if options.assets and not options.live:
         raise LessonError("--assets is for pages whose cells run: give --live, too")
-    if options.live:
-        live.write_assets(folder, options.assets)
-    print(f"wrote {_write(course, [folder], fast=options.fast, cells_run=options.live)}")
-    if options.serve:
-        _serve(folder, options.port)
+    with _bound(folder, options.port) if options.serve else contextlib.nullcontext() as server:  # fails before the work
+        if options.live:
+            live.write_assets(folder, options.assets)
+        print(f"wrote {_write(course, [folder], fast=options.fast, cells_run=options.live)}")
+        if server is not None:
+            print(f"open http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+            server.serve_forever()
 
 
 def _write(course: list[Lesson], folders: list[Path], *, fast: bool, cells_run: bool = False) -> Path:
@@ -140,11 +144,8 @@ def _zipped(folder: Path) -> bytes:
     return packed.getvalue()
 
 
-def _serve(folder: Path, port: int) -> None:
+def _bound(folder: Path, port: int) -> ThreadingHTTPServer:
     try:
-        server = live.server(folder, port)
+        return live.server(folder, port)
     except (OSError, OverflowError) as error:
         raise LessonError(f"port {port} cannot be used: {error}; give another one with --port") from None
-    with server:
-        print(f"open http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
-        server.serve_forever()

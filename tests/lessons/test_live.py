@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import http.client
 import io
 import json
 import re
+import socket
 import sys
 import tarfile
 import threading
@@ -71,6 +73,11 @@ def test_an_error_is_the_line_and_the_reason(kernel: Any, source: str, lines: li
     assert kernel(source)["error"] == lines
 
 
+def test_a_line_is_shown_when_it_ends_and_part_of_one_when_it_is_flushed(kernel: Any) -> None:
+    kernel("print('one', 'two')\nprint('three', end='')\nprint('four', end='', flush=True)\nprint('five', end='')")
+    assert kernel.said == ["one two\n", "threefour"]
+
+
 def test_what_was_printed_before_an_error_stays_and_much_of_it_is_cut(kernel: Any) -> None:
     assert "before" in kernel("print('before')\n1 / 0")["html"]
     answer = kernel("for i in range(100_000):\n    print(i)")
@@ -118,6 +125,17 @@ def test_without_npm_and_folder_one_sentence_says_what_to_install(
     assert "--live needs npm, which comes with Node.js, or --assets DIR with pyodide@" in said
 
 
+def test_a_port_in_use_is_said_before_any_lesson_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert main(["site", str(tmp_path), "--fast", "--only", "1", "--serve", "--port", port]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"port {port} cannot be used: " in said
+    assert said.endswith("give another one with --port\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_cells_that_need_numpy_are_marked_and_the_others_are_not() -> None:
     assert all(live.need_numpy(load(name)) == [] for name in ("1", "1b", *map(str, range(2, 11))))
     lesson = load("s9")
@@ -162,11 +180,13 @@ def test_a_folder_with_the_packages_is_enough(tmp_path: Path, monkeypatch: pytes
         "pyodide.mjs",
         "pyodide.asm.wasm",
         "graphviz.js",
-        "packages.zip",
+        "packages.bin",
         "live_worker.js",
         "live_compiled.js",
+        "live_python.mjs",
         "step.js",
     }
+    assert gzip.decompress((tmp_path / "site" / "live" / "memory.bin").read_bytes()) == b""  # Node.js had no Pyodide
 
 
 def test_a_served_file_may_share_memory_and_is_for_this_computer_alone(tmp_path: Path) -> None:
@@ -259,16 +279,23 @@ def wait_until_done(browser: Browser, cell: str, seconds: float = 60) -> None:
     browser.wait_for(f"!['waits …', 'runs …'].includes({state}) && {READY}", seconds)
 
 
-@pytest.fixture
-def lesson(npm: Path, pages: Path, browser: Browser) -> Iterator[Browser]:
-    """Open lesson 1, served with the headers, and wait for Python."""
+@pytest.fixture(scope="module")
+def address(pages: Path) -> Iterator[str]:
+    """Serve lesson 1 with the headers; gives the address of its page."""
     with serving(live.server(pages)) as address:
-        browser.open(f"{address}01_expression.html")
-        browser.evaluate("localStorage.clear()")
-        browser.wait_for(READY, 120)
-        yield browser
-        browser.evaluate("localStorage.clear()")
-        assert browser.console == []
+        yield f"{address}01_expression.html"
+
+
+@pytest.fixture
+def lesson(address: str, browser: Browser) -> Iterator[Browser]:
+    """Show lesson 1 as it is when Python has started; one page serves the tests that follow each other."""
+    if browser.evaluate("location.href") != address:
+        browser.open(address)
+    browser.wait_for(READY, 120)
+    yield browser
+    browser.evaluate("document.querySelector('#python button:last-child').click()")
+    assert browser.evaluate("localStorage.length") == 0
+    assert browser.console == []
 
 
 #: What a cell shows, in words: of a picture and a page those in it, since its own Graphviz places them elsewhere.
@@ -400,6 +427,13 @@ def test_an_endless_loop_is_stopped_and_nothing_is_lost(lesson: Browser) -> None
     press(lesson, "cell-4", "Run")
     wait_until_done(lesson, "cell-4")
     assert output(lesson, "cell-4").strip() == "7"
+
+
+def test_python_begins_with_all_that_lessons_import_in_its_memory(lesson: Browser) -> None:
+    type_into(lesson, "cell-2", "import sys\n{'gpt.model', 'viz.stepping.api'} <= sys.modules.keys()")
+    press(lesson, "cell-2", "Run")
+    wait_until_done(lesson, "cell-2")
+    assert output(lesson, "cell-2").strip() == "True"
 
 
 class Plain(SimpleHTTPRequestHandler):
