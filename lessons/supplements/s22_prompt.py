@@ -174,7 +174,7 @@ viz.plot(
 #
 # ## How does it do that?
 #
-# Look at both layers, 0 and 1, at the text `C2 A0 C2 B1 A`. The dark squares say where each position looks.
+# Look at both layers, with the text `C2 A0 C2 B1 A`. The dark squares say where each position looks.
 
 # %%
 example = written([2, 0, 2, 1, 0], [2, 0, 2, 1, 0])[:-1]
@@ -213,8 +213,8 @@ assert on_same > 0.6
 # %% [markdown]
 # So that is the mechanism, an **induction head** (Olsson et al. 2022), in two steps:
 #
-# 1. *Layer 0:* every number looks one position back, and writes into its row which letter stood before it.
-# 2. *Layer 1:* a letter asks: what stands behind a letter like me? It finds that number, and copies it.
+# 1. *Layer 1:* every number looks one position back, and writes into its row which letter stood before it.
+# 2. *Layer 2:* a letter asks: what stands behind a letter like me? It finds that number, and copies it.
 #
 # One layer cannot do it. There, the key of a number says what the number is and where it stands, not what stood
 # before it; and the letters have keys that fit, but they do not know their number. Two steps need two layers. In
@@ -229,9 +229,9 @@ assert on_same > 0.6
 # already, the number that will come. After which layer does a probe get nearly all of them right?
 #
 # answer the letter before: min(i for i, share in enumerate(known["the letter before"]) if share > 0.9) - 1
-#   | layer 0 | layer 1
+#   | layer 1 | layer 2
 # answer the number to come: min(i for i, share in enumerate(known["the number to come"]) if share > 0.9) - 1
-#   | layer 0 | layer 1
+#   | layer 1 | layer 2
 
 
 # %%
@@ -274,7 +274,7 @@ def probed(stream, wanted):
 known = {}
 for name, wanted in (("the letter before", letter_before), ("the number to come", number_to_come)):
     known[name] = [probed(stream, wanted) for stream in range(3)]
-    print(f"{name:18} before layer 0 {known[name][0]:.0%}, after it {known[name][1]:.0%}, after 1 {known[name][2]:.0%}")
+    print(f"{name:18} before layer 1 {known[name][0]:.0%}, after it {known[name][1]:.0%}, after 2 {known[name][2]:.0%}")
 
 # %% tags=["check"]
 assert max(known["the letter before"][0], known["the number to come"][0]) < 0.35
