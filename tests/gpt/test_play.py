@@ -352,6 +352,15 @@ def test_the_sentence_of_a_race_compares_what_was_measured_at_once(opened: Calla
     assert (x, y) == pytest.approx(ahead["vals"], rel=1e-3)
     assert f"Run {1 if x < y else 2} is ahead by" in said
     assert ahead["vals"][1] < browser.evaluate("now.frame.b.checks.losses[0]")
+    assert browser.evaluate("[...now.frame.a.checks.steps]") == [0]
+    assert said.startswith(
+        f"Validation loss {browser.evaluate('number(now.frame.ahead.vals[0])')}. "
+    )  # not that of step 0
+    if over == "steps":  # at different steps nobody is ahead
+        browser.evaluate("now.view.draw({ ...now.frame, ahead: { ...now.frame.ahead, steps: [9, 7] } })")
+        said = browser.evaluate("document.querySelector('.verdict').textContent")
+        assert "after 9 steps; run 2: " in said
+        assert "is ahead" not in said
 
 
 @pytest.mark.browser

@@ -156,6 +156,7 @@ const HEARD = {
       if (mine !== now) return;
       try { if (!parts.next().done) return requestAnimationFrame(draw); } catch (error) { fault(error.message); throw error; }
       showState();
+      if ($("python-box").open) showPython();
       post("drawn");
       if (!$("explained").hidden) later.explain ||= setTimeout(() => { later.explain = 0; explain(trail.at(-1), true, true); }, 250);
       if (!mine.running && !data.running && !late) { soon("remember", 200, remember); document.body.dataset.busy = ""; }
@@ -364,8 +365,10 @@ $("link").onclick = async () => {
 };
 
 // --- the Python ----------------------------------------------------------------------------------------------------------
+const showPython = () => { $("python-text").textContent = now.view.python(now.settings, now.frame); };
 $("python").onclick = () => {
-  $("python-text").textContent = now.view.python(now.settings, now.frame);
+  if (now.running) pause();  // it says how many steps were made
+  showPython();
   $("python-box").showModal();
 };
 $("python-copy").onclick = async () => {
@@ -415,6 +418,9 @@ $("explained-back").onclick = () => { trail.pop(); explain(trail.at(-1), true); 
 $("explained-close").onclick = () => { $("explained").hidden = true; trail = []; };
 
 // --- keys, tabs ------------------------------------------------------------------------------------------------------------
+let clicked = null;  // the button that has the focus because it was clicked, so that space still plays
+addEventListener("pointerdown", ({ target }) => { clicked = target.closest?.("button"); }, true);
+addEventListener("focusout", ({ target }) => { if (target === clicked) clicked = null; });
 let typed = null;  // a field with a text that is not taken yet
 addEventListener("input", ({ target }) => { typed = target; }, true);
 for (const end of ["change", "focusout"]) addEventListener(end, () => { typed = null; }, true);
@@ -428,8 +434,9 @@ addEventListener("keydown", event => {
   if (at.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], .keys")) return;
   if (event.key === "Escape" && !$("explained").hidden) return $("explained-close").click();
   const button = { " ": "play", ArrowRight: "step", ArrowLeft: "undo" }[event.key];
-  if (!button || (event.key === " " && at.closest?.("button, summary, a, input"))) return;
+  if (!button || (event.key === " " && at !== clicked && at.closest?.("button, summary, a, input"))) return;
   event.preventDefault();
+  if (at === clicked) at.blur();
   if (!$(button).disabled) $(button).click();
 });
 function showTasks(shown) {

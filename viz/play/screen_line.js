@@ -153,11 +153,9 @@ function lossMap(place, move) {
     context.lineTo(far(X(frame.w)), far(Y(frame.b)));
     context.stroke();
     if (frame.path.length < 150) for (const [w, b] of frame.path) { context.fillStyle = color("negative"); context.beginPath(); context.arc(far(X(w)), far(Y(b)), 2.5, 0, 7); context.fill(); }
-    context.fillStyle = color("leaf-tab");
-    context.strokeStyle = color("ink");
-    context.beginPath();
-    context.arc(Math.max(left + 3, Math.min(whole - 3, X(frame.w))), Math.max(3, Math.min(height - 3, Y(frame.b))), 8, 0, 7);
-    context.fill();
+    context.beginPath();  // a ring: the end of the path is seen in it
+    context.arc(Math.max(left + 3, Math.min(whole - 3, X(frame.w))), Math.max(3, Math.min(height - 3, Y(frame.b))), 9, 0, 7);
+    [context.strokeStyle, context.lineWidth] = [color("ink"), 3];
     context.stroke();
     context.restore();
     context.fillStyle = color("faint");
@@ -211,6 +209,7 @@ screen("line", {
   build(place, play) {
     const TRIES = 3, SECONDS = 5;
     let now = null, hand = null, map = null, asking = false, tries = [], began = 0, record = { key: "", loss: Number(play.settings.mine) || Infinity }, found = "", chosen = -1, { seed } = play.settings;
+    let mine = `${Number(play.settings.w)} ${Number(play.settings.b)}`;  // where the learner has put the line, not the machine
     const problem = element("p", { class: "problem", role: "alert" }), score = element("p", { class: "score" }), told = element("p", { class: "told", role: "status" });
     const free = () => Boolean(play.settings.tried) || play.step > 0;
     function unlock() { if (!play.settings.tried) play.set({ tried: "1" }); play.locked = ""; }
@@ -218,6 +217,7 @@ screen("line", {
       if (begins) play.edit("mark");
       problem.textContent = "";
       Object.assign(hand, changes);
+      mine = `${hand.w} ${hand.b}`;
       play.set({ w: String(hand.w), b: String(hand.b) });
       if (!free()) {
         began ||= performance.now();
@@ -244,14 +244,14 @@ screen("line", {
       point(points, true);
     } }, "Mistype a point");
     const rows = element("div"), drawRows = leafRows(rows, { change: (name, value, begins) => byHand({ [name]: value }, begins), trouble: text => { problem.textContent = text; } });
-    const letGo = element("button", { type: "button", id: "line-train", title: "from w = 0, b = 0", onclick: () => { unlock(); play.edit("begin"); play.set({ w: "0", b: "0" }); play.start(); } }, "Let it train");
+    const letGo = element("button", { type: "button", id: "line-train", title: "from w = 0, b = 0", onclick: () => { unlock(); mine = ""; play.edit("begin"); play.set({ w: "0", b: "0" }); play.start(); } }, "Let it train");
     const mapTitle = element("h2", {}, "Loss over w and b"), mapCard = element("section", { class: "card map" }, mapTitle);
     const drawMap = lossMap(mapCard, byHand);
     const chartCard = element("section", { class: "card" }), chart = lossChart(chartCard, { label: "loss by step", log: true });
     place.append(
-      element("div", { class: "column" }, plotCard, element("div", { class: "buttons" }, add, remove, mistype, play.control("squares"), play.control("least")), rows, problem, element("div", { class: "buttons" }, score, letGo)),
+      element("div", { class: "column" }, plotCard, element("div", { class: "buttons" }, add, remove, mistype, play.control("squares"), play.control("least")), rows, problem, element("div", { class: "contest" }, letGo, score)),
       element("div", { class: "column" }, mapCard, element("div", { class: "buttons" }, play.control("rate"), play.control("error")), told, chartCard));
-    play.locked = "Try w and b by hand first.";
+    play.locked = "Try w and b by hand, or let it train.";
     if (play.settings.tried) play.locked = "";
 
     async function askMap() {  // one at a time
@@ -263,19 +263,20 @@ screen("line", {
       askMap();
     }
     function words(frame) {
-      const { since, loss, best, limit, exploding } = frame, key = `${frame.text} ${frame.error}`;
+      const { since, start, loss, best, limit, exploding } = frame, key = `${frame.text} ${frame.error}`;
       if (record.key && record.key !== key) record.loss = Infinity;
       record.key = key;
-      if (!since) record.loss = Math.min(record.loss, loss);
+      if (!since && mine === `${start.w} ${start.b}`) record.loss = Math.min(record.loss, loss);
+      if (!free() && record.loss < 4 * best.loss) unlock();  // good enough
       if (free()) play.set({ mine: Number.isFinite(record.loss) ? String(record.loss) : "" });
-      const mine = Number.isFinite(record.loss) ? `, your best ${short(record.loss)}` : "";
+      const yours = Number.isFinite(record.loss) ? `, your best ${short(record.loss)}` : "";
       const ahead = since && Number.isFinite(record.loss) ? (record.loss < loss ? " You are ahead." : " The machine is ahead.") : "";
-      score.textContent = `${since ? `machine ${short(loss)} after ${plural(since, "step")}` : `yours ${short(loss)}`}${mine}, best possible ${short(best.loss)}.${ahead}`;
+      score.textContent = `${since ? `machine ${short(loss)} after ${plural(since, "step")}` : `yours ${short(loss)}`}${yours}, best possible ${short(best.loss)}.${ahead}`;
       const { rate } = play.settings;  // the answer is told when it was found to two digits
       if (since >= 20 && !exploding && rate >= 0.98 * limit.rate && rate <= limit.rate) found = key;
       told.textContent = exploding ? "It explodes: each step lands higher on the other side of the valley."
         : found === key && frame.error === "squared" ? `The largest stable rate is 2 ÷ ${short(limit.curvature)} = ${short(limit.rate, 3)}: 2 ÷ the curvature of the steepest direction, which says how fast the slope changes there.`
-          : !free() ? "Move w and b for five seconds; then the map of the loss appears."
+          : !free() ? "Move w and b for five seconds, or come near the best: then the map of the loss appears."
             : frame.error === "absolute" && since ? "Absolute error: the gradient counts the signs of the errors, not their sizes. So steps stay long near the best line, and it zigzags." : "";
     }
     return {

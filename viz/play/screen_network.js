@@ -177,7 +177,7 @@ screen("network", {
       const placed = `${key}/${width}/${height}/${selected.layer}-${selected.index}`;
       if (placed === placedAs) return;
       placedAs = placed;
-      const finger = scroll.clientWidth < 560;
+      const finger = matchMedia("(max-width: 700px)").matches;
       places = netPlaces(frame, width, height, finger);
       over.classList.toggle("stacked", places.stacked);
       netBox.style.setProperty("--least", `${46 * places.columns.length}px`);
@@ -529,7 +529,7 @@ screen("network", {
     place.append(
       play.controls("activation", "optimizer", "rate", "decay", "dropout"),
       data,
-      element("div", { class: "card middle" }, head, scroll, slow, illness, element("div", { class: "one" }, formula, open, openLoss), fields, whose),
+      element("div", { class: "card middle" }, head, scroll, slow, illness, element("div", { class: "one" }, formula, element("span", {}, open, " ", openLoss)), fields, whose),
       element("div", { class: "card right" }, element("div", { class: "controls" }, play.control("view"), axes, play.control("tests")), planeBox, under, chartBox),
     );
     place.firstChild.classList.add("training");

@@ -57,9 +57,9 @@ function graphPicture(place, { explain, choose }) {
     const across = place.clientWidth > 560, title = n => (full && n.formula && n.formula.length <= 14 ? `${n.name} = ${n.formula}` : n.name);
     const boxes = frame.nodes.map((n, first) => ({ frame: "top", first, height: n.constant ? 34 : 82,
       width: n.constant ? Math.max(38, 12 * n.name.length + 14) : Math.max(across ? 142 : 126, 10.6 * title(n).length + 24 + (n.symbol ? 12 * (symbols[n.symbol] ?? n.symbol).length + 22 : 0)) }));
-    const edges = frame.edges.map(edge => ({ a: edge.input, b: edge.node, apart: edge.operand, text: across && !frame.nodes[edge.input].constant ? "+0.0" : "" }));
+    const edges = frame.edges.map(edge => ({ a: edge.input, b: edge.node, apart: edge.operand, text: across && !frame.nodes[edge.input].constant ? "+0.00" : "" }));
     const { width, height, lines } = arrange(boxes, edges, new Map(), "top", across, across ? 40 : 46);
-    if (full && across && place.clientWidth / width < 0.74) return build(frame, false);
+    if (full && across && place.clientWidth / width < 0.78) return build(frame, false);
     const svg = drawn("svg", { viewBox: `-6 -6 ${width + 12} ${height + 12}`, class: "boxes", role: "group", "aria-label": `computation graph of ${frame.result}` });
     const tip = drawn("marker", { id: "graph-tip", viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 11, markerHeight: 11, orient: "auto", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
     const back = drawn("marker", { id: "back", viewBox: "0 0 10 10", refX: 9, refY: 5, markerWidth: 22, markerHeight: 22, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" }, drawn("path", { class: "tip", d: "M1,1L9,5L1,9" }));
@@ -101,7 +101,7 @@ function graphPicture(place, { explain, choose }) {
   function fit() {
     if (!drawnAs || !place.clientWidth) return;
     const { svg, width, height, across } = drawnAs, [w, h] = [(place.clientWidth - 4) / width, (place.clientHeight - 4) / height];
-    const scale = across ? Math.max(0.64, Math.min(w, h, 1.3)) : Math.max(0.72, Math.min(w, 1.1));
+    const scale = across ? Math.max(0.7, Math.min(w, h, 1.3)) : Math.max(0.72, Math.min(w, 1.1));
     if (svg.getAttribute("width") !== String(width * scale)) give(svg, { width: width * scale, height: height * scale });
   }
   new ResizeObserver(() => { if (latest) draw(latest); }).observe(place);
@@ -309,6 +309,7 @@ screen("point", {
     );
     return {
       draw(frame) {
+        asking &&= frame.text === now.text;  // another formula has other questions
         now = frame;
         ({ leaf, result } = frame);
         const { settings } = play, settled = frame.echo.formula === settings.formula && frame.echo.numbers === settings.numbers;

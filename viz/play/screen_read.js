@@ -464,7 +464,7 @@ screen("read", {
       draw(given) {
         missing.hidden = !given.empty;
         whole.hidden = Boolean(given.empty);
-        play.locked = given.empty ? "no trained model in this page" : "";
+        play.locked = given.empty ? "no trained model in this page" : given.characters.length ? "" : "type a character first";
         if (given.empty) return;
         frame = given;
         if (pointed >= frame.characters.length) pointed = -1;
@@ -484,7 +484,7 @@ screen("read", {
         show();
         soon("labels", 200, () => { for (const label of LABELS) label(); LABELS.clear(); });
       },
-      status: () => (frame ? `${plural(frame.written, "character")} written${Number.isFinite(mean(frame.surprise)) ? `  ·  loss of your text ${number(mean(frame.surprise))} nats` : ""}${frame.snapshots[frame.nth].val ? `  ·  validation ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
+      status: () => (frame ? `${plural(frame.written, "character")} written${Number.isFinite(mean(frame.surprise)) ? `  ·  loss of your text ${number(mean(frame.surprise))}${fontSize() > 15 ? "" : " nats"}` : ""}${frame.snapshots[frame.nth].val ? `  ·  validation ${number(frame.snapshots[frame.nth].val)}` : ""}${play.settings.off ? `  ·  ${plural(play.settings.off.split(",").length, "part")} off` : ""}` : "no model"),
       python: (settings, now) => program(settings, now),
       link: () => (frame?.own ? "The link is in the clipboard. It does not hold your model: elsewhere it opens with the model of that page. To keep yours, download it in “Train a GPT”." : null),
       repeats: false,  // the address holds the text as it is, not how it was written

@@ -143,11 +143,11 @@ function build(place, play) {
     describe(frame);
     const xs = curve => curve[settings.over === "seconds" && b ? "seconds" : "steps"], name = b ? "1 " : "";
     const series = [
-      { name: `${name}training, smoothed`, color: "faint", xs: xs(a.curve), ys: smooth(a.curve.losses) },
+      { name: b ? "1 training" : "training, smoothed", color: "faint", xs: xs(a.curve), ys: smooth(a.curve.losses) },
       { name: `${name}validation`, color: "positive", xs: known ? xs(a.checks) : [], ys: known ? a.checks.losses : [] },
     ];
     if (b) series.push(
-      { name: "2 training, smoothed", color: "faint", dash: [3, 3], xs: xs(b.curve), ys: smooth(b.curve.losses) },
+      { name: "2 training", color: "faint", dash: [3, 3], xs: xs(b.curve), ys: smooth(b.curve.losses) },
       { name: "2 validation", color: "negative", xs: xs(b.checks), ys: b.checks.losses },
     );
     if (ahead) [a, b].forEach(({ checks }, i) => {  // and what was measured for the race
@@ -185,15 +185,17 @@ function build(place, play) {
   }
   function judge({ a, b, ahead }, rungs) {
     const beaten = loss => { let best = ""; for (const rung of rungs) { if (!(loss < rung.y)) break; best = rung.name; } return best; };
-    const best = beaten(a.val), rung = rungs.find(({ name }) => name === best), since = rung && a.checks.steps[a.checks.losses.findIndex(loss => loss < rung.y)];
-    const slow = a.step >= 500 && !(a.val < (rungs.find(({ name }) => name === "bigram")?.y ?? Infinity));
-    const guess = rungs[0].y, checked = a.step && a.step !== a.checks.steps.at(-1) ? ` at step ${number(a.checks.steps.at(-1))}` : "";
-    const high = Math.min(a.val, smooth(a.curve.losses).at(-1) ?? 0) > guess + 0.5 ? ` It is worse than guessing: the learning rate is too high. Take it back with ◀, or set it to ${RATES[play.settings.size]} and press ⟲.` : "";
+    const raced = Boolean(ahead) && ahead.steps[0] > a.checks.steps.at(-1);  // the newest measure is that of the race
+    const [val, measured] = raced ? [ahead.vals[0], ahead.steps[0]] : [a.val, a.checks.steps.at(-1)];
+    const best = beaten(val), rung = rungs.find(({ name }) => name === best), since = rung && (a.checks.steps[a.checks.losses.findIndex(loss => loss < rung.y)] ?? measured);
+    const slow = a.step >= 500 && !(val < (rungs.find(({ name }) => name === "bigram")?.y ?? Infinity));
+    const guess = rungs[0].y, checked = a.step && a.step !== measured ? ` at step ${number(measured)}` : "";
+    const high = Math.min(val, smooth(a.curve.losses).at(-1) ?? 0) > guess + 0.5 ? ` It is worse than guessing: the learning rate is too high. Take it back with ◀, or set it to ${RATES[play.settings.size]} and press ⟲.` : "";
     const words = high ? high.trim() : `${KNOWS[best]?.replace(".", ` (seen at step ${number(since)}).`) ?? "It does not beat guessing yet."}${slow && !high ? " That is little after so many steps: the learning rate may be too high, or too low." : ""}`;
     const race = b && ahead ? told(ahead) : "";
     const lowest = Math.min(...a.checks.losses), at = a.checks.steps[a.checks.losses.indexOf(lowest)];
-    const heart = a.val > lowest + 0.05 && a.loss < a.val - 0.1;
-    const said = `Validation loss ${number(a.val)}${checked}${heart ? `; it was ${number(lowest)} at step ${number(at)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
+    const heart = val > lowest + 0.05 && a.loss < val - 0.1;
+    const said = `Validation loss ${number(val)}${checked}${heart ? `; it was ${number(lowest)} at step ${number(at)}. Now it learns the text by heart.` : `. ${words}`}${race}`;
     if (verdict.textContent !== said) verdict.textContent = said;
     const speed = a.seconds > 0 ? Math.round(a.characters / a.seconds) : 0;
     facts.textContent = a.step
@@ -201,7 +203,9 @@ function build(place, play) {
       : `Not trained yet: all weights are random.${play.before ? ` ◀ brings back the model you had, of ${plural(play.before, "step")}.` : ""}`;
   }
   function told({ steps: [m, n], vals: [x, y], seconds }) {
-    const after = play.settings.over === "seconds" ? `after ${duration(Math.min(...seconds))} of work each, ${number(m)} and ${plural(n, "step")}` : m === n ? `after ${plural(m, "step")} each` : `after ${number(m)} and ${plural(n, "step")}`;
+    const over = play.settings.over === "seconds";
+    if (!over && m !== n) return ` Run 1: validation ${number(x)} after ${plural(m, "step")}; run 2: ${number(y)} after ${plural(n, "step")}.`;  // not yet to be compared
+    const after = over ? `after ${duration(Math.min(...seconds))} of work each, ${number(m)} and ${plural(n, "step")}` : `after ${plural(m, "step")} each`;
     return ` Run ${x < y ? 1 : 2} is ahead by ${number(Math.abs(x - y))}: validation ${number(x)} and ${number(y)}, both measured ${after}.`;
   }
   const duration = seconds => (seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`);

@@ -58,7 +58,7 @@ screen("demo", {
         const { steps: xs, losses: ys } = frame.history;
         chart.draw({ series: [{ name: "training", color: "positive", xs, ys }] });
       },
-      python: (settings) => `print(${settings.rate})`,
+      python: ({ rate }) => `for step in range(${play.step}): print(${rate})`,
     };
   },
 });
@@ -130,6 +130,35 @@ def test_keys_play_step_and_undo(opened: Open) -> None:
     steps = int(state(browser)["step"])
     browser.key("ArrowLeft")
     browser.wait_for(f"document.body.dataset.step === '{steps - 1}'")
+
+
+def test_space_plays_after_a_click_and_presses_what_was_reached_by_keys(opened: Open) -> None:
+    browser = opened()
+    x, y = browser.evaluate(
+        "(r => [r.x + r.width / 2, r.y + r.height / 2])(document.getElementById('step').getBoundingClientRect())"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    browser.wait_for("document.body.dataset.step === '1'")
+    browser.key(" ", " ")
+    browser.wait_for("Number(document.body.dataset.step) > 100")
+    browser.key(" ", " ")
+    settle(browser)
+    steps = int(state(browser)["step"])
+    browser.evaluate("document.getElementById('step').focus()")
+    browser.key(" ", " ")
+    browser.wait_for(f"document.body.dataset.step === '{steps + 1}'")
+    settle(browser)
+    assert int(state(browser)["step"]) == steps + 1
+
+
+def test_the_python_waits_for_its_reader(opened: Open) -> None:
+    browser = opened()
+    browser.evaluate("document.getElementById('play').click()")
+    browser.wait_for("Number(document.body.dataset.step) > 100")
+    browser.evaluate("document.getElementById('python').click()")
+    settle(browser)
+    assert f"range({state(browser)['step']})" in browser.evaluate("document.getElementById('python-text').textContent")
 
 
 def test_the_address_is_the_state(opened: Open) -> None:

@@ -181,6 +181,9 @@ def test_training_begins_after_trying(screen: Opened) -> None:
     screen.press("#play")
     screen.open(tried=1)
     assert not screen.evaluate("document.querySelector('#play').disabled")
+    screen.open()
+    screen.fill('[data-leaf="w"] input[type=text]', "1.97")  # whoever is that near need not wait
+    screen.until("!document.querySelector('#play').disabled && location.hash.includes('tried=1')")
     screen.quiet()
 
 
@@ -318,6 +321,17 @@ def test_other_points_are_not_chosen(screen: Opened) -> None:
     screen.press("#new-seed")
     screen.until("now.frame.points.length === 9 && !document.querySelector('.dot.chosen')")
     assert screen.evaluate("document.querySelector('#line-remove').disabled")
+    screen.quiet()
+
+
+@pytest.mark.browser
+def test_what_the_machine_found_is_not_the_best_by_hand(screen: Opened) -> None:
+    screen.open(run=30)
+    screen.press("#line-mistype")
+    screen.until("now.frame.text.endsWith('5,20') && document.body.dataset.busy === ''")
+    assert "your best" not in screen.text(".score")
+    screen.fill('[data-leaf="w"] input[type=text]', "3")
+    screen.until("document.querySelector('.score').textContent.includes(`your best ${short(now.frame.loss)}`)")
     screen.quiet()
 
 

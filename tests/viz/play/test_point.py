@@ -343,6 +343,13 @@ def test_walking_through_and_predicting(screen: Opened) -> None:
         shown = screen.evaluate("[...document.querySelectorAll('.graph .grad')].map(e => e.dataset.exact)")
         assert [float(x) if x else None for x in shown] == state.gradients
     assert screen.data("step") == "0"  # the arrows of this card do not train
+    screen.open(predict=1, at=0)
+    screen.press("#walk-next")
+    assert screen.text(".walk form label") == "v1 = a · b = ?"
+    screen.fill("#set-formula", "L = a * a")  # nothing is left of a question about another formula
+    screen.until("document.querySelector('.walk form').hidden")
+    assert "Press “next”" in screen.text(".sentence")
+    screen.open()
     screen.press("#walk-first")
     screen.press("#set-predict")
     screen.until("location.hash.includes('predict=1')")
@@ -409,6 +416,34 @@ def test_it_fits_and_is_accessible(screen: Opened, look: str) -> None:
     check_accessible(screen.browser)
     assert screen.evaluate("document.documentElement.scrollWidth") <= 375
     assert screen.small_targets() == []
+    screen.quiet()
+
+
+@pytest.mark.browser
+def test_all_of_a_graph_can_be_read(screen: Opened) -> None:
+    sizes = """[...document.querySelectorAll('.graph text')].filter(text => text.textContent).map(text => {
+        const { a, b } = text.getScreenCTM();
+        return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(a, b);
+    })"""
+    screen.open()
+    names = screen.evaluate("[...document.querySelectorAll('#point-example option')].map(e => e.value)")[1:]
+    for column in (False, True):
+        if column:
+            screen.press("#tasks-open")
+        for name in names:
+            screen.choose("#point-example", name)
+            screen.until("document.body.dataset.busy === '' && now.frame.text === now.settings.formula")
+            assert min(screen.evaluate(sizes)) >= 13.99, name
+    screen.quiet()
+
+
+@pytest.mark.browser
+def test_on_a_telephone_the_graph_is_seen_with_the_numbers_that_move_it(screen: Opened) -> None:
+    screen.open(phone=True)
+    top, bottom, room = screen.evaluate("""[document.querySelector('.leaves').getBoundingClientRect().top,
+        document.querySelector('.graph').getBoundingClientRect().bottom,
+        innerHeight - document.querySelector('footer').offsetHeight]""")
+    assert bottom - top < room
     screen.quiet()
 
 

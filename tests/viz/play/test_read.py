@@ -171,7 +171,9 @@ def test_a_text_is_typed_clicked_written_and_taken_back(browser: Browser, page: 
     assert (browser.evaluate(value), loss(browser)) == (written, pytest.approx(kept, rel=1e-12))
     give(browser, "read-typed", "")
     assert "Type at least one character" in browser.evaluate("document.querySelector('#place').textContent")
-    browser.evaluate("document.getElementById('step').click()")
+    assert browser.evaluate("document.getElementById('step').disabled && document.getElementById('play').disabled")
+    assert browser.evaluate("document.getElementById('locked').textContent") == "type a character first"
+    browser.evaluate("act('step')")
     browser.wait_for("document.body.dataset.error.includes('type at least one character')")
     assert browser.console == []
 
