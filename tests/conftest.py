@@ -36,6 +36,7 @@ NEEDS = {
     "torch": ("PyTorch", installed("torch")),
 }
 INSTALLED = {"layout", "native", "pure"}  # by run.py, for every run
+PROGRAMS = {"browser", "graphviz", "node", "npm", "tmux"}  # of the system; run.py installs none of them
 
 #: Files that take more than five seconds of CPU time and need not run after every change.
 SLOW = {
@@ -61,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (words, _) in NEEDS.items():
         config.addinivalue_line("markers", f"{name}: needs {words}; skipped where that is missing")
     config.addinivalue_line("markers", "extra: needs more than `run.py test` installs (set here)")
+    config.addinivalue_line("markers", "oracle: needs what only `run.py test --all` installs (set here)")
     config.addinivalue_line("markers", "slow: left out by --fast; set for the files of SLOW in tests/conftest.py")
 
 
@@ -72,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(name)
         if any(item.get_closest_marker(name) for name in NEEDS.keys() - INSTALLED):
             item.add_marker("extra")
+        if any(item.get_closest_marker(name) for name in NEEDS.keys() - INSTALLED - PROGRAMS):
+            item.add_marker("oracle")
     if config.getoption("--fast"):
         slow = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("extra")]
         config.hook.pytest_deselected(items=slow)
