@@ -14,11 +14,23 @@ from pathlib import Path
 
 import pytest
 
-os.environ["TINYGRAD_EDU_KERNELS"] = ""  # tests compile everything, and leave nothing behind
+os.environ["TINYGRAD_EDU_KERNELS"] = ""  # until there is a folder of this session
 #: Lessons run in tests/lessons; their names are not module names.
 collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py"]
 if find_spec("torch") is None:  # an extra, not needed by the library and its tests
     collect_ignore_glob += ["gpt/engines/torch/[be]*.py", "tests/gpt/nanogpt.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine_code(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep machine code for the processes of this session and those that they start, and nothing of another session.
+
+    A file's name is a digest of all that it was compiled from, so no test gets anything else than it would compile.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes
+    os.environ["TINYGRAD_EDU_KERNELS"] = str(folder / "kernels")
 
 
 @pytest.fixture(autouse=True)
