@@ -108,11 +108,12 @@ def glossary_entries(lessons: Sequence[Lesson], entries: Sequence[Entry]) -> lis
     return found
 
 
-def course_entries() -> list[Entry]:
+@cache
+def course_entries() -> tuple[Entry, ...]:
     """Return everything that can be searched in the course, without running it: the glossary, then the lessons."""
     lessons = load_all()
     entries = [entry for lesson in lessons for entry in site.searchable(lesson)]
-    return [*glossary_entries(lessons, entries), *entries]
+    return (*glossary_entries(lessons, entries), *entries)
 
 
 def search(words: str, entries: Iterable[Entry]) -> list[Entry]:

@@ -36,7 +36,7 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def everything() -> list[Entry]:
+def everything() -> tuple[Entry, ...]:
     return course_entries()
 
 
@@ -45,14 +45,14 @@ def test_there_are_sixty_words() -> None:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_word_leads_to_the_right_page(everything: list[Entry], word: str) -> None:
+def test_a_word_leads_to_the_right_page(everything: tuple[Entry, ...], word: str) -> None:
     page = site.page_name(LESSONS[WORDS[word]])
     first = [entry["at"].partition("#")[0] for entry in search(word, everything)[:6]]
     assert page in first, first
 
 
 @pytest.mark.parametrize("term", glossary(), ids=lambda term: term.name)
-def test_a_term_occurs_in_the_lesson_that_introduces_it(term: Term, everything: list[Entry]) -> None:
+def test_a_term_occurs_in_the_lesson_that_introduces_it(term: Term, everything: tuple[Entry, ...]) -> None:
     lesson = LESSONS[term.lesson]
     inside = [entry for entry in everything if entry["at"].startswith(f"{site.page_name(lesson)}#")]
     assert any(term.occurs_in(entry["text"]) for entry in inside[1:])
