@@ -65,6 +65,18 @@ class Script:
         velocity.set(array("d", [momentum * v + g for v, g in zip(velocity, gradient, strict=True)]))
         parameters.set(array("d", [p - lr * v for p, v in zip(parameters, velocity, strict=True)]))
 
+    def scale(self, gradient: JsArray, factor: float) -> None:
+        gradient.set([g * factor for g in gradient])
+
+    def adam(
+        self, p: JsArray, gradient: JsArray, m: JsArray, v: JsArray, decays: JsArray,
+        beta1: float, beta2: float, root: float, eps: float, rate: float, keep: float,
+    ) -> None:  # fmt: skip
+        for i, g in enumerate(gradient):
+            m[i] += (1 - beta1) * (g - m[i])
+            v[i] += (1 - beta2) * (g * g - v[i])
+            p[i] = p[i] * (keep if decays[i] else 1.0) - rate * m[i] / (v[i] ** 0.5 / root + eps)
+
 
 @pytest.fixture
 def line() -> Iterator[Callable[..., Any]]:
@@ -108,16 +120,23 @@ def test_a_batch_of_any_size_is_made_of_those_that_there_are(line: Any) -> None:
     assert loss(X, Y).mean() == pytest.approx(exact(X, Y).mean())
 
 
-def test_values_and_arrays_stay_equal_while_they_are_trained(line: Any) -> None:
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_values_and_arrays_stay_equal_while_they_are_trained(line: Any, name: str) -> None:
     own, loss, _ = line()
     twin = [Value(0.5), Value(-1.0)]
-    scalars, arrays = optim.SGD(twin, lr=0.1, momentum=0.5), compiled.SGD(loss.parameters, lr=0.1, momentum=0.5)
+    settings = {"lr": 0.1, **({"momentum": 0.5} if name == "SGD" else {"weight_decay": 0.3})}
+    spared = [{}, {}] if name == "SGD" else [{"no_decay": twin[:1]}, {"no_decay": own[:1]}]
+    scalars = getattr(optim, name)(twin, **settings, **spared[0])
+    arrays = getattr(compiled, name)(loss.parameters, **settings, **spared[1])
     for step in range(5):
         scalars.zero_grad()
         mean = sum((twin[0] * x + twin[1] - y) ** 2 for x, y in zip(X, Y, strict=True)) / len(X)
         mean.backward()
-        scalars.step()
         loss.value_and_grad(X, Y)
+        length = compiled.clip_grad_norm(loss.parameters, 0.7)
+        assert length == pytest.approx(optim.clip_grad_norm(twin, 0.7))
+        assert step or length > 0.7  # the first gradient at least is cut
+        scalars.step()
         arrays.step()
         if step == 2:
             own[0].data = twin[0].data = 2.0  # a number that is assigned counts

@@ -14,6 +14,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ def test_a_reset_forgets_all_names(kernel: Any) -> None:
     kernel.kernel.reset()
     assert kernel("x")["error"][1] == "NameError: name 'x' is not defined"
     assert kernel("FAST")["html"] == '<pre class="out" tabindex="0">True</pre>'
+
+
+def test_a_page_with_less_training_trains_less_until_its_cell_is_edited(kernel: Any) -> None:
+    lesson = kernel.kernel.lesson
+    cell = replace(lesson.cells[1], source="steps = 10 if FAST else 300\nsteps")
+    assert cell.shown == "steps = 300\nsteps"
+    kernel.kernel.lesson = replace(lesson, cells=(cell,))
+    assert ">10<" in kernel(cell.shown)["html"]
+    assert ">301<" in kernel(f"{cell.shown} + 1")["html"]
 
 
 @pytest.mark.parametrize(
