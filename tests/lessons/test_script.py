@@ -70,7 +70,7 @@ def answering(*answers: str):
 def test_each_prediction_is_asked_and_judged(lesson: Lesson, tmp_path: Path, capsys) -> None:
     script.run(lesson, tmp_path, ask=answering("1.5", "2", "3", "sideways", "A", ""))
     out = capsys.readouterr().out
-    assert "  one:   two: " in out
+    assert "  one:   two, in percent: " in out
     assert "✓ one: right: 1.5" in out
     assert "✗ two: 2 is not it; once more" in out
     assert "✓ two: right: 3" in out
@@ -84,7 +84,7 @@ def test_each_prediction_is_asked_and_judged(lesson: Lesson, tmp_path: Path, cap
 def test_wrong_twice_shows_the_answer_and_nobody_is_asked_twice(lesson: Lesson, tmp_path: Path, capsys) -> None:
     script.run(lesson, tmp_path, ask=answering("1.5", "2", "4"))
     out = capsys.readouterr().out
-    assert "✗ two: it is 3" in out
+    assert "✗ two, in percent: it is 3" in out
     assert "thought" in out  # the rest ran, although nobody answered
     assert "You predicted 0 of 1." in out
 
