@@ -72,8 +72,8 @@ def test_each_prediction_is_asked_and_judged(lesson: Lesson, tmp_path: Path, cap
     out = capsys.readouterr().out
     assert "  one:   two, in percent: " in out
     assert "✓ one: right: 1.5" in out
-    assert "✗ two: 2 is not it; once more" in out
-    assert "✓ two: right: 3" in out
+    assert "✗ two, in percent: 2 is not it; once more" in out
+    assert "✓ two, in percent: right: 3" in out
     assert "choose one of A positive, B negative" not in out.partition("sideways")[0].partition("✗ two")[0]
     assert "✓ it is: right: positive" in out
     assert "(think; Enter goes on)" in out
