@@ -320,7 +320,7 @@ viz.plot(lines, title="256 sub-networks", x="sub-network", y="loss on the test p
 def diagnose(training, validation):
     if validation > 2 * training:
         return "overfit: more data, or a remedy"
-    return "underfit: a larger model" if training > 0.15 else "just right: stop"
+    return "underfit: a larger model" if training > 0.1 else "just right: stop"
 
 
 print([diagnose(0.02, 0.35), diagnose(0.30, 0.31), diagnose(0.05, 0.06)])
