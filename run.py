@@ -4,6 +4,7 @@
     python3 run.py                     train a char-GPT on Shakespeare and draw its graph
     python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
     python3 run.py gpt sample ...      the command line of the GPT
+    python3 run.py image train ...     train a painter of digits or shapes, and paint with it
     python3 run.py viz graph ...       draw the graph of an expression
     python3 run.py play                open the playground, one page to compute and train in; play RUN reads a model
     python3 run.py lesson 1            run a lesson of the course; without a number they are listed
@@ -35,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LAUNCHER = "python run.py" if os.name == "nt" else "python3 run.py"
-MODULES = ("gpt", "viz")
+MODULES = ("gpt", "image", "viz")
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # one process per core; selected tests run in a single one
 REQUIREMENTS = HERE / "requirements"
 EXTRAS = ("base", "test", "dev", "docs", "oracles")  # each contains the ones before it

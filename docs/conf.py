@@ -38,7 +38,7 @@ apidoc_modules = [
         "no_headings": False,
         "automodule_options": {"members", "undoc-members", "show-inheritance"},
     }
-    for package in ("tinygrad_edu", "gpt", "viz", "lessons")
+    for package in ("tinygrad_edu", "gpt", "image", "viz", "lessons")
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import random
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 from tinygrad_edu import collector_paused
 from tinygrad_edu.errors import DomainError, StateDictError, brief
 from tinygrad_edu.files import remove_leftovers
 from tinygrad_edu.gradient_stats import explain_divergence
-from tinygrad_edu.optim import warmup_cosine, warmup_linear
+from tinygrad_edu.training import snapshots
+from tinygrad_edu.training.folder import not_written
+from tinygrad_edu.training.progress import Progress
+from tinygrad_edu.training.settings import learning_rate as learning_rate
+from tinygrad_edu.training.stopping import stop_requests
 
-from .config import TrainConfig
 from .data import ngram
 from .data.corpus import Corpus
 from .data.ngram import Baseline
@@ -30,10 +28,9 @@ from .engines import make_engine
 from .engines.base import Engine
 from .errors import CheckpointError, ConfigError, DataError, DivergedError
 from .model import GPT
-from .runs import checkpoint, snapshots
+from .runs import checkpoint
 from .runs.checkpoint import RunConfig
 from .runs.early_stopping import BestLoss, Explosion
-from .runs.progress import Progress
 from .sample import generate
 from .tokenizer import CharTokenizer
 
@@ -44,7 +41,6 @@ __all__ = [
     "Run",
     "Training",
     "first_prompt",
-    "learning_rate",
     "resume",
     "sample_text",
     "save",
@@ -188,17 +184,6 @@ def save(run: Run) -> None:
     checkpoint.save_model(run.folder, run.model, run.step, numbers=numbers)
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the learning rate of a step, counted from 0."""
-    if config.schedule == "constant":
-        rise = min((step + 1) / (config.warmup_steps + 1), 1.0)
-        return config.lr * rise
-    schedule = warmup_cosine if config.schedule == "cosine" else warmup_linear
-    return schedule(
-        step, lr=config.lr, total_steps=config.steps, warmup_steps=config.warmup_steps, min_lr=config.min_lr
-    )
-
-
 def train(run: Run) -> Result:
     """Make the remaining steps. Stops early, but cleanly, if the process is asked to stop.
 
@@ -211,17 +196,13 @@ def train(run: Run) -> Result:
     try:
         with (
             closing(progress),
-            _stop_requests() as asked_to_stop,
+            stop_requests() as asked_to_stop,
             open(folder / checkpoint.LOG, "a", encoding="utf-8") as log,
             open(folder / checkpoint.FLOW, "a", encoding="utf-8") as flow,
         ):
             result = Training(run, progress, log, flow, asked_to_stop).loop()
     except OSError as error:
-        cure = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "put that right"
-        raise CheckpointError(
-            f"{error.filename or folder / checkpoint.LOG} cannot be written: {error.strerror}; training stopped at "
-            f"step {run.step}, and what was saved before is intact: {cure} and resume with --resume {folder}"
-        ) from None
+        raise not_written(error, folder, run.step) from None
     run.engine.write_back()
     return result
 
@@ -420,33 +401,3 @@ def sample_text(run: Run) -> str:
 
 def _framed(text: str) -> str:
     return "\n".join(f"    │ {line}" for line in text.strip("\n").split("\n"))
-
-
-@contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, a polite kill or a terminal that closes sets; a second Ctrl-C stops at once, unsaved."""
-    asked = threading.Event()
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            if number == signal.SIGINT:  # others come twice by themselves, as from a terminal that closes
-                raise KeyboardInterrupt
-            return
-        asked.set()
-        # os.write: print could be in the middle of its own work at this moment. The terminal may be gone.
-        with suppress(OSError):
-            os.write(2, b"\nStopping after this step and saving; press Ctrl-C again to stop at once.\n")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # signals are the main thread's; a training in another thread is stopped there
-        return
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not every system has all of them
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        numbers.remove(signal.SIGHUP)  # nohup asks for that; SIGINT is ignored wherever a shell starts with &
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield asked
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

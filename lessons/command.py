@@ -1,4 +1,4 @@
-"""``tinygrad-edu``: the installed command; its first word names one of the three command lines.
+"""``tinygrad-edu``: the installed command; its first word names one of the four command lines.
 
 Unlike ``python -m gpt`` it imports nothing from the current directory, which may hold a gpt.py or random.py.
 """
@@ -13,7 +13,7 @@ from tinygrad_edu import console
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {"gpt": "gpt.cli", "viz": "viz.cli", "lesson": "lessons.cli"}
+COMMANDS = {"gpt": "gpt.cli", "image": "image.cli", "viz": "viz.cli", "lesson": "lessons.cli"}
 
 
 def main() -> int:
@@ -28,5 +28,5 @@ def main() -> int:
 
 def _refuse(word: str) -> int:
     got = repr(word) if word else "nothing"
-    print(f"tinygrad-edu: expected gpt, viz or lesson, got {got}; try: tinygrad-edu gpt --help", file=sys.stderr)
+    print(f"tinygrad-edu: expected gpt, image, viz or lesson, got {got}; try: tinygrad-edu gpt --help", file=sys.stderr)
     return 2

@@ -31,10 +31,12 @@ __all__ = [
     "cross_entropy",
     "dot",
     "dropout_factor",
+    "gated",
     "layer_norm",
     "linear",
     "log_softmax",
     "mean",
+    "modulate",
     "mse",
     "pick",
     "rms_norm",
@@ -283,6 +285,32 @@ def _scaled(x: list[Value], weight: Vector | None, bias: Vector | None) -> list[
     if bias is not None:
         x = add(x, bias)
     return x
+
+
+def modulate(x: Vector, shift: Vector, scale: Vector) -> list[Value]:
+    """x · (1 + scale) + shift, element by element: 0 and 0 change nothing.                       # (n), (n), (n) → (n)
+
+    >>> [v.data for v in modulate([1.0, 2.0], [0.5, 0.0], [1.0, 0.0])]
+    [2.5, 2.0]
+    """
+    x, shift, scale = vector(x, "modulate()"), vector(shift, "modulate()"), vector(scale, "modulate()")
+    if not len(x) == len(shift) == len(scale):
+        raise ShapeError(
+            f"modulate() needs three vectors of the same length; got {len(x)}, {len(shift)} and {len(scale)}"
+        )
+    return [as_value(v * (1.0 + s) + b) for v, b, s in zip(x, shift, scale, strict=True)]
+
+
+def gated(x: Vector, gate: Vector, change: Vector) -> list[Value]:
+    """x + gate · change, element by element: a residual connection that can be closed.          # (n), (n), (n) → (n)
+
+    >>> [v.data for v in gated([1.0, 2.0], [0.0, 0.5], [7.0, 8.0])]
+    [1.0, 6.0]
+    """
+    x, gate, change = vector(x, "gated()"), vector(gate, "gated()"), vector(change, "gated()")
+    if not len(x) == len(gate) == len(change):
+        raise ShapeError(f"gated() needs three vectors of the same length; got {len(x)}, {len(gate)} and {len(change)}")
+    return [as_value(v + g * c) for v, g, c in zip(x, gate, change, strict=True)]
 
 
 def attend(query: Vector, keys: Matrix, values: Matrix, mask: Vector | None = None) -> list[Value]:

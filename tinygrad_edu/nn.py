@@ -10,6 +10,7 @@ Shapes in the margin: n in_features, m out_features, T time, hs head size.
 
 from __future__ import annotations
 
+import math
 import operator
 import random
 import textwrap
@@ -32,18 +33,21 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "Activation",
+    "Attention",
     "AttentionHead",
     "Dropout",
     "Embedding",
     "Layer",
     "LayerNorm",
     "Linear",
+    "Modulation",
     "Module",
     "Neuron",
     "Numbers",
     "Output",
     "Parameter",
     "RMSNorm",
+    "TimeEmbedding",
     "activation",
     "generator",
 ]
@@ -618,18 +622,26 @@ class LayerNorm(Module):
 
 
 class AttentionHead(Module):
-    """Causal attention of one head over a sequence; it has no parameters.
+    """Attention of one head over a sequence; it has no parameters.
 
-    Queries belong to the *last* positions: with as many queries as keys this is a whole sequence, with one query and
-    all keys so far it is the next step of a generation that reuses earlier results.
+    Causal, queries belong to the *last* positions: with as many queries as keys this is a whole sequence, with one
+    query and all keys so far it is the next step of a generation that reuses earlier results.
     # queries (Tq, hs), keys (Tk, hs), values (Tk, hs) → (Tq, hs)
+
+    Args:
+        causal: whether a query sees only the keys up to its own position, as in a GPT; otherwise it sees all keys.
     """
+
+    def __init__(self, causal: bool = True) -> None:
+        self.causal = causal
 
     def forward(
         self, queries: F.Matrix, keys: F.Matrix, values: F.Matrix, mask: F.Vector | None = None
     ) -> list[list[Value]]:
-        """Let query i of Tq see the first Tk − Tq + i + 1 keys, without those that ``mask`` (Tk) hides."""
+        """Let query i of Tq see the first Tk − Tq + i + 1 keys, or all, without those that ``mask`` (Tk) hides."""
         queries, keys, values = listed(queries), listed(keys), listed(values)
+        if not self.causal:
+            return [F.attend(query, keys, values, mask) for query in queries]
         past = len(keys) - len(queries)
         if past < 0 or len(keys) != len(values):
             raise ShapeError(
@@ -639,6 +651,93 @@ class AttentionHead(Module):
         ends = range(past + 1, len(keys) + 1)
         masks = [None if mask is None else mask[:end] for end in ends]
         return [F.attend(q, keys[:n], values[:n], m) for q, n, m in zip(queries, ends, masks, strict=True)]
+
+
+class Attention(Module):
+    """Attention with several heads that looks everywhere: at its own sequence, or at another one.  # (T, n) → (T, n)
+
+    Args:
+        features: the numbers per position, n; the heads share them.
+        heads: how many; they must divide n.
+        context_features: the numbers per position of the other sequence, for cross-attention.
+        std: how far from 0 the weights start (see :class:`Linear`); those of the last layer too.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        heads: int,
+        context_features: int | None = None,
+        *,
+        std: float | None = None,
+        rng: random.Random | int = 0,
+    ) -> None:
+        _check_sizes("Attention", features=features, heads=heads)
+        if features % heads:
+            raise ValueError(f"Attention: the heads must divide the features; got {features} features, {heads} heads")
+        rng, context = generator(rng), features if context_features is None else context_features
+        self.query = Linear(features, features, False, std=std, rng=rng)
+        self.key = Linear(context, features, False, std=std, rng=rng)
+        self.value = Linear(context, features, False, std=std, rng=rng)
+        self.out = Linear(features, features, std=std, rng=rng)
+        self.head = AttentionHead(causal=False)
+        self.heads = heads
+
+    def forward(self, x: F.Matrix, context: F.Matrix | None = None) -> list[list[Value]]:
+        """Let every position of ``x`` gather from all of ``x``, or from all of ``context``."""
+        seen = x if context is None else context
+        queries, keys, values = (
+            [*map(layer, rows)] for layer, rows in ((self.query, x), (self.key, seen), (self.value, seen))
+        )
+        size = len(queries[0]) // self.heads
+        gathered: list[list[Value]] = [[] for _ in queries]
+        for start in range(0, size * self.heads, size):
+            q, k, v = ([row[start : start + size] for row in rows] for rows in (queries, keys, values))
+            for row, more in zip(gathered, self.head(q, k, v), strict=True):
+                row += more
+        return [self.out(row) for row in gathered]
+
+
+class TimeEmbedding(Module):
+    """A moment between 0 and 1 as a vector: sines and cosines of it, mixed by two layers.               # () → (n)
+
+    The frequencies are π/2, π, 2π, … : the slow ones say roughly when it is, the fast ones exactly (as for positions,
+    Vaswani et al. 2017).
+    """
+
+    def __init__(self, features: int, frequencies: int = 6, *, rng: random.Random | int = 0) -> None:
+        _check_sizes("TimeEmbedding", features=features, frequencies=frequencies)
+        rng = generator(rng)
+        self.frequencies = [math.pi / 2 * 2.0**i for i in range(frequencies)]
+        self.mix = Linear(2 * frequencies, features, rng=rng)
+        self.act = Activation("silu")
+        self.out = Linear(features, features, rng=rng)
+
+    def forward(self, time: Value | float) -> list[Value]:
+        """Return the vector of one moment."""
+        time = F.as_value(time)
+        angles = [time * frequency for frequency in self.frequencies]
+        return self.out(self.act(self.mix([wave for a in angles for wave in (a.sin(), a.cos())])))
+
+
+class Modulation(Module):
+    """From a vector that says what is wanted, ``count`` vectors that shift, scale and gate layers.  # (c) → (count, n)
+
+    All start at 0, so that a block which adds its gated result begins as the identity: adaLN-zero (Peebles and Xie
+    2023). Use the vectors with :func:`tinygrad_edu.functional.modulate` and :func:`~tinygrad_edu.functional.gated`.
+    """
+
+    def __init__(self, condition_features: int, features: int, count: int) -> None:
+        _check_sizes("Modulation", condition_features=condition_features, features=features, count=count)
+        self.act = Activation("silu")
+        self.proj = Linear(condition_features, count * features, std=0.0)
+        self.count = count
+
+    def forward(self, condition: F.Vector) -> list[list[Value]]:
+        """Return the vectors, in the order in which the layers use them."""
+        made = self.proj(self.act(condition))
+        size = len(made) // self.count
+        return [made[start : start + size] for start in range(0, len(made), size)]
 
 
 class Activation(Module):

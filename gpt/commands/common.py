@@ -126,9 +126,3 @@ def with_engine(config: TrainConfig, options: argparse.Namespace) -> TrainConfig
     engine = options.engine or config.engine
     device = options.device or (config.device if engine == "torch" else "cpu")
     return dataclasses.replace(config, engine=engine, device=device)
-
-
-def given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
-    """Return the fields of a configuration named on the command line."""
-    values = {f.name: getattr(options, f.name, None) for f in dataclasses.fields(cls)}
-    return {name: value for name, value in values.items() if value is not None}

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import viz
+from tinygrad_edu.training.flags import given
 
 from ..config import GPTConfig, TrainConfig
 from ..engines import check_engine
 from ..errors import ConfigError
 from ..experiments.lr_range_test import advice, lr_range_test, rates_between, table
 from ..model import GPT
-from .common import given
 from .run_options import ChosenText, configs, preset_flags, setting_flags
 
 _UNUSED = (  # settings that do not matter for a few hundred steps at growing rates

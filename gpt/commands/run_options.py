@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.training.flags import add_settings
+
 from ..config import PRESETS, GPTConfig, TrainConfig, preset
 from ..data.corpus import DEFAULT_DATASET, Corpus, kept_text, open_text
 from ..data.text import Text, parse_normalizations
@@ -17,7 +19,6 @@ from ..train import text_sha256
 from .common import documents_chosen, normalize_flag, say_parts, text_flags
 
 DEFAULT_PRESET = "small"
-METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
 
 
 def preset_flags(command: argparse.ArgumentParser) -> None:
@@ -42,18 +43,9 @@ def settings() -> dict[type, dict[str, tuple[Any, str]]]:
 
 def setting_flags(command: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
     """Add a flag for every setting of the model and of the training."""
-    for fields, title in zip(settings().values(), ("the model", "training"), strict=True):
-        group = command.add_argument_group(title, f"defaults are those of the preset {DEFAULT_PRESET}")
-        for name, (default, about) in fields.items():
-            if name in leave_out:
-                continue
-            help_text = f"{about} (default: {default})".replace("%", "%%")
-            flag = f"--{name.replace('_', '-')}"
-            if isinstance(default, bool):
-                group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help_text)
-            else:
-                kind = type(default)
-                group.add_argument(flag, type=kind, metavar=METAVARS[kind], default=None, help=help_text)
+    chosen, hidden = PRESETS[DEFAULT_PRESET], ("vocab_size", *leave_out)  # the size of the alphabet is the text's
+    add_settings(command, "the model", GPTConfig, chosen.model, DEFAULT_PRESET, hidden)
+    add_settings(command, "training", TrainConfig, chosen.train, DEFAULT_PRESET, hidden)
 
 
 def configs(

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu import console
+from tinygrad_edu.training.flags import METAVARS
 
 from ..config import GPTConfig, TrainConfig
 from ..engines import check_engine
 from ..errors import ConfigError
 from ..experiments.sweep import TABLES, Trial, as_text, sweep
 from ..runs.wording import baselines_text, command_line, judged
-from .run_options import METAVARS, ChosenText, configs, preset_flags, settings
+from .run_options import ChosenText, configs, preset_flags, settings
 
 MOST_RUNS = 100
 STEPS = 300  # of a run, by default

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tinygrad_edu.training import snapshots
+
 from ..errors import ConfigError
 from ..inspection.observer import observed
 from ..pictures.timemachine import chosen_sentence, page_of
-from ..runs import snapshots
 from ..runs.saved_run import SavedRun
 from ..runs.wording import command_line
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import itertools
 import sys
+from functools import partial
 from pathlib import Path
 
 import viz
 from tinygrad_edu import console
 from tinygrad_edu.files import write_atomically
+from tinygrad_edu.training.flags import given
+from tinygrad_edu.training.folder import check_unused, hold, in_use, unused
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import ngram
@@ -19,14 +21,13 @@ from ..data.corpus import TEXTS
 from ..engines import check_engine
 from ..engines.compiled import CompiledEngine
 from ..engines.torch.distributed import launched, together
-from ..errors import CheckpointError, ConfigError, DivergedError
-from ..files import in_use, locked
+from ..errors import ConfigError, DivergedError
 from ..pictures.divergence import first_not_finite
 from ..pictures.report import FOLDER, PAGE, Subject, write
 from ..runs import checkpoint
 from ..runs.wording import OF_DOCUMENTS, baselines_text, command_line, final_validation, judged
 from ..train import Run, resume, start, train
-from .common import ABOUT_TEXTS, given
+from .common import ABOUT_TEXTS
 from .run_options import DEFAULT_PRESET, ChosenText, configs, preset_flags, setting_flags
 
 KEPT = 9  # snapshots for the time machine of the report, by default
@@ -161,14 +162,15 @@ def _fresh(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     config, corpus = text.run(model, training)
     if options.out:
         folder = Path(options.out)
-        if checkpoint.exists(folder) and not in_use(folder):  # if it is in use, locking says so
-            raise _used(folder)
+        if not in_use(folder):  # if it is in use, locking says so
+            check_unused(folder)
     else:
-        folder = _unused(Path("runs") / f"{text.name}-{options.preset or DEFAULT_PRESET}")
+        folder = unused(
+            Path("runs") / f"{text.name}-{options.preset or DEFAULT_PRESET}", partial(command_line, "train --resume")
+        )
     check_engine(training)  # before a folder is made
-    _hold(folder, held)
-    if checkpoint.exists(folder):
-        raise _used(folder)  # another process took it meanwhile
+    hold(folder, held)
+    check_unused(folder)  # another process may have taken it meanwhile
     print(f"A new run in {folder}")
     return start(folder, config, corpus)
 
@@ -176,7 +178,7 @@ def _fresh(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
 def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     folder = Path(options.resume)
     checkpoint.load_config(folder)  # reports what is wrong with a folder that is not a run
-    _hold(folder, held)
+    hold(folder, held)
     config = checkpoint.load_config(folder)
     fixed = [
         name
@@ -198,39 +200,6 @@ def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
         print(f"{folder / checkpoint.LOG} has lost {missing} of its {run.step + 1} records; charts will show the rest")
     print(f"Resuming the run in {folder} at step {run.step} of {config.train.steps}")
     return run
-
-
-def _unused(folder: Path) -> Path:
-    """``folder``, or ``folder-2``, ``folder-3`` …: the first one without a run."""
-    candidate = folder
-    for i in itertools.count(2):
-        if not checkpoint.exists(candidate) and not in_use(candidate):
-            return candidate
-        try:
-            step, steps = checkpoint.load_training_state(candidate).step, checkpoint.load_config(candidate).train.steps
-            if step < steps:
-                print(
-                    f"{candidate} holds a run that stopped at step {step} of {steps}; "
-                    f"to resume it instead: {command_line('train --resume', candidate)}"
-                )
-        except CheckpointError:
-            pass  # damaged, but not ours to replace
-        candidate = folder.with_name(f"{folder.name}-{i}")
-    raise AssertionError("count() does not end")
-
-
-def _used(folder: Path) -> ConfigError:
-    return ConfigError(
-        f"{folder} already holds a run; resume it with --resume {folder}, or choose another folder for --out"
-    )
-
-
-def _hold(folder: Path, held: contextlib.ExitStack) -> None:
-    """Lock the folder, and find out now, not after an hour of training, if it cannot be written."""
-    try:
-        held.enter_context(locked(folder))
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another folder with --out") from None
 
 
 def draw_into(run: Run, *, report: bool = False) -> dict[str, str]:

@@ -7,18 +7,19 @@ always has block_size − 1 positions; a mask hides those that are still empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu import compiler
 from tinygrad_edu.compiler import Bound, Compiled, Parameters
+from tinygrad_edu.training.engine import in_evaluation
 
 from ..config import GPTConfig
 from ..model import GPT, KVCache, LayerCache, Mask, Vector
 
-__all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer", "in_evaluation"]
+__all__ = ["HIDDEN", "WINDOW_IS_WORTH", "CachedScorer"]
 
 PerHead = Sequence[Sequence[Vector]]  # keys or values of some positions                                  # (nh, T, hs)
 
@@ -26,19 +27,6 @@ HIDDEN = -1e9  # added to a score, it leaves a weight of exactly 0
 #: How many tokens of prompts are computed one at a time before the program for many is compiled: compiling it takes
 #: about as long as that many tokens, and a short text does without.
 WINDOW_IS_WORTH = 4096
-
-
-def in_evaluation(model: GPT, program: Compiled, call: Callable[..., Any], *batch: Any) -> Any:
-    """Call the program, which is compiled from the model in evaluation mode."""
-    if program.is_compiled:  # from then on the mode does not matter
-        return call(*batch)
-    training = model.training
-    model.eval()
-    try:
-        return call(*batch)
-    finally:
-        if training:
-            model.train()
 
 
 class CachedScorer:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_edu import compiler
 from tinygrad_edu.compiler import Parameters, WasmModule
+from tinygrad_edu.training.engine import in_evaluation
 
 from ..config import GPTConfig, TrainConfig
 from ..data.documents import END
@@ -15,7 +16,7 @@ from ..model import GPT
 from ..runs import checkpoint
 from ..tokenizer import CharTokenizer
 from .base import adamw_settings
-from .kv_cache import HIDDEN, CachedScorer, in_evaluation
+from .kv_cache import HIDDEN, CachedScorer
 
 __all__ = ["to_wasm", "untrained"]
 

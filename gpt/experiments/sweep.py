@@ -17,11 +17,11 @@ from typing import Any
 
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import remove_leftovers, write_atomically
+from tinygrad_edu.training.folder import locked
 
 from ..config import GPTConfig
 from ..data.corpus import Corpus
 from ..errors import ConfigError, DivergedError
-from ..files import locked
 from ..model import GPT
 from ..runs import checkpoint
 from ..runs.checkpoint import RunConfig

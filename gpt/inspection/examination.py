@@ -17,12 +17,11 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.errors import brief
 from tinygrad_edu.gradient_stats import SATURATED, GradientStats, Units
 from tinygrad_edu.nn import Activation, AttentionHead, Module
+from tinygrad_edu.training.engine import in_evaluation, stats_of_array
 
 from ..data.corpus import Sequences, spread
 from ..data.documents import Windows, predicted
 from ..engines.base import transposed
-from ..engines.compiled import stats_of_array
-from ..engines.kv_cache import in_evaluation
 from ..model import GPT, Block, CausalSelfAttention, FeedForward, Transformer, Vector
 
 __all__ = ["WINDOW", "WINDOWS", "Examination", "Forward", "Gradients", "watched"]

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.training import snapshots
 from viz.play.page import play_page
 from viz.rendering.page import Page
 
 from ..config import GPTConfig
 from ..inspection.observer import first_sentence
 from ..model import parameter_shapes
-from ..runs import checkpoint, snapshots
+from ..runs import checkpoint
 from ..runs.saved_run import SavedRun
 
 __all__ = ["MOST_SNAPSHOTS", "read_page", "trained"]

@@ -16,6 +16,8 @@ from typing import Any
 import viz
 from tinygrad_edu import Value, collector_paused, compiler
 from tinygrad_edu.files import remove_leftovers, write_atomically
+from tinygrad_edu.training import snapshots
+from tinygrad_edu.training.folder import locked
 from viz.charts.attention import Attention, AttentionMap
 from viz.graph.regions import shared
 from viz.pages.report_page import (
@@ -35,12 +37,11 @@ from viz.pages.timemachine import Frame, spread
 from viz.style import visible
 
 from ..engines.compiled import CompiledEngine
-from ..files import locked
 from ..inspection.examination import Examination, Gradients, watched
 from ..inspection.loss_graph import WHOLE, LastBlocks, Recorded, end_drawn_unasked, recorded_end
 from ..inspection.observer import Observation, Observer, observed
 from ..model import GPT, parameter_shapes
-from ..runs import checkpoint, snapshots
+from ..runs import checkpoint
 from ..runs.early_stopping import BestLoss
 from ..runs.saved_run import SavedRun
 from ..runs.wording import OF_DOCUMENTS, command_line, final_validation, judged

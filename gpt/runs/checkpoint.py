@@ -19,35 +19,52 @@ Every file is replaced in one step (see ``files.py``). There is no pickle: readi
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import random
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save
-
 from tinygrad_edu import collector_paused
-from tinygrad_edu.errors import StateDictError, brief
-from tinygrad_edu.files import write_atomically
-from tinygrad_edu.gradient_stats import GradientStats
-from tinygrad_edu.nested import shape, values_in
-from tinygrad_edu.nn import Numbers
+from tinygrad_edu.errors import brief
+from tinygrad_edu.training import files, reading
+from tinygrad_edu.training.files import (
+    BEST,
+    CONFIG,
+    FLOW,
+    LARGEST_FLOAT32,
+    LOG,
+    MODEL,
+    TRAINING,
+    NoDraws,
+    TrainingState,
+    exists,
+    flow_lines,
+    keep_model,
+    load_parameters,
+    load_tensors,
+    log_line,
+    metadata_of,
+    numbers_of,
+    read_flow,
+    read_json,
+    read_log,
+    rewrite_log,
+    save_model,
+    save_tensors,
+    save_training_state,
+    saved_step,
+    step_of,
+    write_json,
+)
 
 from ..config import GPTConfig, TrainConfig, made
 from ..data.corpus import open_text
 from ..data.documents import END
 from ..data.text import Text, normalized, parse_normalizations
-from ..errors import CheckpointError, ConfigError, DataError, shown
+from ..errors import CheckpointError, ConfigError, DataError
 from ..model import GPT, parameter_shapes
 from ..tokenizer import CharTokenizer
-from . import reading
-from .reading import TensorFile
 
 __all__ = [
     "BEST",
@@ -92,11 +109,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-LARGEST_FLOAT32 = (2.0 - 2.0**-23) * 2.0**127  # what the compiled engines compute in
-CONFIG, TOKENIZER, MODEL, BEST, TRAINING, LOG, FLOW = (
-    "config.json", "tokenizer.json", "model.safetensors", "best.safetensors", "training.safetensors", "log.jsonl",
-    "flow.jsonl",
-)  # fmt: skip
+TOKENIZER = "tokenizer.json"
 
 
 @brief
@@ -138,82 +151,12 @@ class RunConfig:
         return END * self.documents + self.normalized(prompt)
 
 
-@brief
-@dataclass(frozen=True)
-class TrainingState:
-    """The state of a run after ``step`` steps: all numbers by name, flat."""
-
-    step: int
-    parameters: dict[str, Numbers]
-    optimizer: dict[str, Any]
-
-
-# --- tensors as bytes -------------------------------------------------------------------------------------------------
-
-_METADATA = "tinygrad_edu"
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, int]) -> None:
-    """Write arrays, or nested lists of floats, as a safetensors file of 64-bit floats: nothing is rounded."""
-    arrays = {name: np.asarray(numbers, dtype=np.float64) for name, numbers in tensors.items()}
-    # One entry only: safetensors writes several in an order that changes from process to process.
-    write_atomically(path, save(arrays, metadata={_METADATA: json.dumps(metadata)}))
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Read the nested lists and the metadata of a safetensors file; raises CheckpointError if it is missing or
-    damaged."""
-    with reading.open_tensors(path) as file:
-        return _lists(file), _metadata(file)
-
-
-def _lists(file: TensorFile) -> dict[str, Any]:
-    return {name: array.tolist() for name, array in file.arrays().items()}
-
-
-def _metadata(file: TensorFile) -> dict[str, int]:
-    source = f"{file.path}: its metadata"
-    return reading.checked(reading.parsed(file.metadata.get(_METADATA, "{}"), source), {}, source, reading.whole())
-
-
 def check_shapes(config: GPTConfig, shapes: Mapping[str, tuple[int, ...]], source: Path) -> None:
-    """Raise CheckpointError if tensors are not those of such a model, before a model is made for them.
-
-    A file that claims to be of a large model must itself be large.
-    """
-    expected = set()
-    for name, sizes in parameter_shapes(config):
-        if name not in shapes:
-            raise CheckpointError(f"{source} is of another model: missing: {name}, expected of shape {sizes}")
-        if shapes[name] != sizes:
-            raise CheckpointError(f"{source} is of another model: {name}: expected shape {sizes}, got {shapes[name]}")
-        expected.add(name)
-    unknown = [shown(name) for name in shapes if name not in expected]
-    if unknown:
-        raise CheckpointError(f"{source} is of another model: unknown: {', '.join(unknown[:3])}")
+    """Raise CheckpointError if tensors are not those of such a model, before a model is made for them."""
+    files.check_shapes(parameter_shapes(config), shapes, source)
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON, replaced in one step."""
-    words = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    # The path of a text may hold undecodable bytes; Python's escape for them is valid JSON.
-    write_atomically(path, words.encode("utf-8", "backslashreplace"))
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file; raises CheckpointError if it is missing or damaged."""
-    missing = (
-        f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that gpt train has written"
-    )
-    return reading.parsed(reading.content_of(path, missing, reading.LARGEST_JSON), path)
-
-
-def exists(folder: Path) -> bool:
-    """Return whether a run has been started in the folder."""
-    return (folder / CONFIG).exists()
 
 
 def save_config(folder: Path, config: RunConfig, tokenizer: CharTokenizer) -> None:
@@ -271,69 +214,9 @@ def tokenizer_of(content: Any, source: Path) -> CharTokenizer:
         raise CheckpointError(f"{source} does not describe a tokenizer: {error}") from None
 
 
-def save_model(
-    folder: Path, model: GPT, step: int, name: str = MODEL, numbers: Mapping[str, Any] | None = None
-) -> None:
-    """Write model.safetensors, or another ``name``, in the names and shapes of PyTorch's GPT-2.
-
-    ``numbers`` are those of the model, if the caller already has them.
-    """
-    save_tensors(folder / name, numbers or numbers_of(model), {"step": step})
-
-
-def keep_model(folder: Path, name: str) -> None:
-    """Keep a copy of model.safetensors under another name."""
-    write_atomically(folder / name, (folder / MODEL).read_bytes())
-
-
-def numbers_of(model: GPT) -> dict[str, Any]:
-    """Return the parameters by name as arrays, without duplicates: a tied head appears once."""
-    return {
-        name: np.array([value.data for value in values_in(parameter)]).reshape(shape(parameter))
-        for name, parameter in model.named_parameters()
-    }
-
-
-def _with_second_names(model: GPT, state: Mapping[str, Any]) -> dict[str, Any]:
-    first: dict[int, str] = {}  # the name of each parameter, by identity
-    second = {
-        name: known
-        for name, parameter in [*model._all_parameters()]
-        if (known := first.setdefault(id(parameter), name)) != name and known in state
-    }
-    return {**state, **{name: state[known] for name, known in second.items()}}
-
-
-def load_parameters(model: GPT, state: Mapping[str, Any], source: Path, engine: str = "scalar") -> None:
-    """Load saved parameters into a model; CheckpointError names what does not fit, or is too large for the engine."""
-    try:
-        model.load_state_dict(_with_second_names(model, state))
-    except StateDictError as error:
-        raise CheckpointError(f"{source} is of another model: {error}") from None
-    largest = sys.float_info.max if engine == "scalar" else LARGEST_FLOAT32
-    if not all((np.abs(np.asarray(table, float)) <= largest).all() for table in state.values()):  # not a million names
-        broken, number = next((name, p.data) for name, p in model.named_scalars() if not abs(p.data) <= largest)
-        what = "larger than 32-bit floats are" if math.isfinite(number) else "not finite"
-        raise CheckpointError(f"{source} holds a number that is {what}: {broken}")
-
-
-def saved_step(path: Path) -> int | None:
-    """Return the step of a file of parameters; None if there is no such file, or it is damaged."""
-    try:
-        with reading.open_tensors(path) as file:
-            return step_of(_metadata(file), path)
-    except CheckpointError:
-        return None
-
-
-class _NoDraws(random.Random):
-    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
-        return mu
-
-
 def unfilled(config: GPTConfig) -> GPT:
     """Make a model whose numbers are read from a file next: the draws for a million of them would be thrown away."""
-    return GPT(config, seed=_NoDraws())
+    return GPT(config, seed=NoDraws())
 
 
 @collector_paused()  # a million Values, and none of them is garbage
@@ -347,7 +230,7 @@ def load_model(folder: Path, name: str = MODEL) -> tuple[GPT, RunConfig, CharTok
     source = folder / name
     with reading.open_tensors(source) as file:
         check_shapes(config.model, file.shapes, source)
-        state, step = file.arrays(), step_of(_metadata(file), source)
+        state, step = file.arrays(), step_of(metadata_of(file), source)
     model = unfilled(config.model)
     load_parameters(model, state, source, config.train.engine)
     return model, config, tokenizer, step
@@ -362,126 +245,6 @@ def check_vocabulary(folder: Path, config: RunConfig, tokenizer: CharTokenizer) 
         )
 
 
-def step_of(metadata: Mapping[str, int], source: Path) -> int:
-    """Return the step in the metadata of a file of parameters."""
-    try:
-        return metadata["step"]
-    except KeyError:
-        raise CheckpointError(f"{source} does not say at which step it was saved") from None
-
-
-def save_training_state(
-    folder: Path, model: GPT, optimizer: Mapping[str, Any], step: int, numbers: Mapping[str, Any] | None = None
-) -> None:
-    """Write training.safetensors: parameters as ``model.*``, AdamW's running means as ``optimizer.*``.
-
-    ``numbers`` are those of the model, if the caller already has them.
-    """
-    tensors = {f"model.{name}": table for name, table in (numbers or numbers_of(model)).items()}
-    tensors |= {f"optimizer.{name}": table for name, table in optimizer.items() if name != "steps"}
-    save_tensors(folder / TRAINING, tensors, {"step": step, "optimizer.steps": optimizer["steps"]})
-
-
 def load_training_state(folder: Path, model: GPTConfig | None = None) -> TrainingState:
     """Load the state a resumed run starts from; with ``model``, raises CheckpointError if it is of another one."""
-    path = folder / TRAINING
-    with reading.open_tensors(path) as file:
-        for name in file.shapes:
-            if not name.startswith(("model.", "optimizer.")):
-                raise CheckpointError(f"{path} is not the state of a training run: it holds {shown(name)}")
-        if model is not None:
-            check_shapes(
-                model, {n.removeprefix("model."): s for n, s in file.shapes.items() if n.startswith("model.")}, path
-            )
-        arrays, metadata = file.arrays(), _metadata(file)
-    parts: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {}}
-    for name, array in arrays.items():
-        part, _, rest = name.partition(".")
-        if part == "optimizer" and not _possible(rest, array):
-            raise CheckpointError(f"{path} holds a number that cannot be: in {shown(name)}")
-        parts[part][rest] = array.tolist()
-    step = step_of(metadata, path)
-    if "optimizer.steps" not in metadata:
-        raise CheckpointError(f"{path} does not hold the optimizer's step count")
-    parts["optimizer"]["steps"] = metadata["optimizer.steps"]
-    return TrainingState(step, parts["model"], parts["optimizer"])
-
-
-def _possible(name: str, array: Any) -> bool:
-    """Return whether AdamW can have such means: finite, and those of squares not below 0."""
-    return bool(((array >= 0.0 if name == "v" else array > -math.inf) & (array < math.inf)).all())
-
-
-# --- the log ----------------------------------------------------------------------------------------------------------
-
-_LONGEST_LINE = 1 << 20  # bytes; ours have some hundreds, but a file with a hole is endless zeros
-_LOG_LINE: reading.Schema = {
-    "step": reading.whole(),
-    "train_loss": reading.optional(reading.NUMBER),
-    "val_loss": reading.optional(reading.MEASURED),
-    "watched_loss": dataclasses.replace(reading.MEASURED, needed=False),
-}
-_FLOW_LINE: reading.Schema = {
-    "step": reading.whole(),
-    "name": reading.WORDS,
-    "count": reading.whole(),
-    "mean": reading.MEASURED,
-    "largest": reading.MEASURED,
-    "zeros": reading.NUMBER,
-    "not_finite": reading.whole(),
-    "update": reading.optional(reading.MEASURED),
-}
-
-
-_LINE = tuple(field.name for field in dataclasses.fields(GradientStats))
-
-
-def read_log(folder: Path, name: str = LOG) -> list[dict[str, Any]]:
-    """Yield the lines of log.jsonl, or of flow.jsonl; a last line cut short by a crash is left out."""
-    path, schema = folder / name, _FLOW_LINE if name == FLOW else _LOG_LINE
-    records: list[dict[str, Any]] = []
-    cut: CheckpointError | None = None
-    try:
-        with reading.opened(path, "") as file:
-            for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1):
-                if cut is not None:
-                    raise cut
-                source = f"{path}, line {number}"
-                if len(line) == _LONGEST_LINE:
-                    raise CheckpointError(f"{source} is damaged: it is longer than {_LONGEST_LINE:,} bytes")
-                try:
-                    found = reading.parsed(line, source)
-                except CheckpointError as error:
-                    cut = error  # unless more follows, it is the last one
-                    continue
-                record = reading.checked(found, schema, source, reading.optional(reading.NUMBER))
-                if schema is _LOG_LINE:
-                    record.setdefault("train_loss", None)
-                records.append(record)
-    except reading.MissingError:
-        pass
-    return records
-
-
-def rewrite_log(folder: Path, records: Iterable[Mapping[str, Any]], name: str = LOG) -> None:
-    """Replace log.jsonl, or flow.jsonl, by these lines."""
-    write_atomically(folder / name, "".join(log_line(record) for record in records))
-
-
-def log_line(record: Mapping[str, Any]) -> str:
-    """Write one line of the log."""
-    return json.dumps(record) + "\n"
-
-
-def flow_lines(step: int, measured: Iterable[GradientStats]) -> str:
-    """Write the lines of flow.jsonl about one step; pandas reads them as a table."""
-    return "".join(log_line({"step": step, **dataclasses.asdict(line)}) for line in measured)
-
-
-def read_flow(folder: Path) -> dict[int, list[GradientStats]]:
-    """Return the gradient statistics by step; empty for a run that has measured nothing."""
-    found: dict[int, list[GradientStats]] = {}
-    for record in read_log(folder, FLOW):
-        line = GradientStats(**{name: record[name] for name in _LINE if name in record})
-        found.setdefault(record["step"], []).append(line)
-    return found
+    return files.load_training_state(folder, None if model is None else partial(check_shapes, model))

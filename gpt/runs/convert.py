@@ -44,13 +44,14 @@ from safetensors.numpy import save
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.optim import AdamW
+from tinygrad_edu.training import reading
 
 from ..config import GPTConfig, TrainConfig
 from ..data.text import parse_normalizations
 from ..errors import CheckpointError, ConfigError, DataError, named, shown
 from ..model import GPT, parameter_shapes
 from ..tokenizer import CharTokenizer
-from . import checkpoint, reading
+from . import checkpoint
 from .checkpoint import RunConfig
 
 __all__ = [

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.gradient_stats import GradientStats
+from tinygrad_edu.training import snapshots
 
 from ..errors import ConfigError
-from . import checkpoint, snapshots
+from . import checkpoint
 
 __all__ = ["as_csv", "check_tensorboard", "times", "write_events"]
 

@@ -137,7 +137,7 @@ class TestStreams:
         )
 
 
-@pytest.mark.parametrize("module", ["gpt", "viz", "lessons"])
+@pytest.mark.parametrize("module", ["gpt", "image", "viz", "lessons"])
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_every_command_prints_its_help_in_every_encoding(module, encoding):
     env = {**os.environ, "PYTHONIOENCODING": encoding}

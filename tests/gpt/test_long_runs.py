@@ -13,9 +13,10 @@ from gpt import files
 from gpt.cli import main
 from gpt.config import TrainConfig
 from gpt.engines.compiled import CompiledEngine
-from gpt.runs import checkpoint, snapshots
+from gpt.runs import checkpoint
 from gpt.runs.early_stopping import Explosion
 from tests.gpt.kill_runs import everything
+from tinygrad_edu.training import snapshots
 
 
 def validations(folder: Path) -> dict[int, float]:

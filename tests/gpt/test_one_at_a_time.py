@@ -14,16 +14,16 @@ import pytest
 from gpt.cli import main
 from gpt.commands.sample import unescaped
 from gpt.errors import ConfigError
-from gpt.files import LOCK, in_use, locked
 from gpt.runs import checkpoint
 from gpt.runs.log_export import times
 from tests.commands import refusal
 from tests.gpt.kill_runs import Killer, everything
+from tinygrad_edu.training.folder import LOCK, in_use, locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from gpt.files import locked
+from tinygrad_edu.training.folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     input()

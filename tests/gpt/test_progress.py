@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpt.runs import progress
+from tinygrad_edu.training import progress
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def made(shown, clock, step, seconds):
 
 @pytest.mark.parametrize("first", [0, 500])
 def test_the_first_step_compiles_and_does_not_count_for_the_speed(first, clock, capsys):
-    shown = progress.Progress(first, first + 1001, characters=50)
+    shown = progress.Progress(first, first + 1001, work=50)
     made(shown, clock, first + 1, 60.0)
     assert "chars/s" not in capsys.readouterr().out
     for n in range(2, 12):
@@ -40,7 +40,7 @@ def test_the_first_step_compiles_and_does_not_count_for_the_speed(first, clock, 
 
 
 def test_validations_count_for_the_time_left_but_not_for_the_speed(clock, capsys):
-    shown = progress.Progress(0, 111, characters=50)
+    shown = progress.Progress(0, 111, work=50)
     made(shown, clock, 1, 60.0)
     for step in range(2, 12):
         made(shown, clock, step, 1.0)

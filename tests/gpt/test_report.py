@@ -20,13 +20,14 @@ from gpt.inspection import loss_graph
 from gpt.inspection.observer import observed
 from gpt.model import parameter_shapes
 from gpt.pictures import report
-from gpt.runs import checkpoint, snapshots
+from gpt.runs import checkpoint
 from gpt.runs.saved_run import SavedRun
 from tests.commands import refusal
 from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from tinygrad_edu import collector_paused, topological_order
 from tinygrad_edu.compiler import Compiled
+from tinygrad_edu.training import snapshots
 from viz.graph import regions
 
 NAMES = [name for name, _, _ in report.SECTIONS]
@@ -277,7 +278,7 @@ def test_an_impossible_request_is_one_sentence(trained: Path, tmp_path: Path) ->
     assert f"cannot write or read {tmp_path / 'file' / 'inside'}" in refusal(
         main, "report", str(trained), "-o", str(tmp_path / "file" / "inside")
     )
-    assert "expected a folder that gpt train has written" in refusal(main, "report", str(tmp_path))
+    assert "expected a folder that train has written" in refusal(main, "report", str(tmp_path))
 
 
 def test_every_picture_is_bounded_for_a_large_alphabet(tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from gpt.inspection.loss_graph import recorded_loss
 from gpt.inspection.observer import Observer, first_sentence, observed
 from gpt.model import GPT
 from gpt.pictures.timemachine import chosen_sentence, page_of
-from gpt.runs import checkpoint, snapshots
+from gpt.runs import checkpoint
 from gpt.runs.saved_run import SavedRun
 from gpt.tokenizer import CharTokenizer
 from tests.commands import refusal
 from tests.viz.browser import Browser
 from tinygrad_edu import record_calls
+from tinygrad_edu.training import snapshots
 
 
 def trained(arguments: list[str], folder: Path, *more: str) -> Path:
@@ -197,7 +198,7 @@ def test_a_run_without_snapshots_explains_how_to_get_them(train_arguments: list[
     error = refusal(main, "timemachine", str(run))
     assert "has no snapshots" in error
     assert "gpt train --keep 20" in error
-    assert "expected a folder that gpt train has written" in refusal(main, "timemachine", str(tmp_path))
+    assert "expected a folder that train has written" in refusal(main, "timemachine", str(tmp_path))
 
 
 def test_a_damaged_snapshot_is_named(train_arguments: list[str], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md"]
-PACKAGES = ("tinygrad_edu", "gpt", "viz", "lessons")
+PACKAGES = ("tinygrad_edu", "gpt", "image", "viz", "lessons")
 #: Entries of the map's table, and text that the file it names must contain.
 QUESTIONS = {
     "the derivative of `tanh`": "1 - tanh(a)**2",

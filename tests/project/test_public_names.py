@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 #: business. ``__main__`` and the lessons are run, not imported.
 PUBLIC = [
     file.relative_to(ROOT).as_posix()
-    for package in ("tinygrad_edu", "tinygrad_edu/compiler", "gpt", "viz", "lessons")
+    for package in ("tinygrad_edu", "tinygrad_edu/compiler", "gpt", "image", "viz", "lessons")
     for file in sorted((ROOT / package).glob("*.py"))
     if file.stem != "__main__" and not file.stem[0].isdigit()
     if package != "tinygrad_edu/compiler" or file.stem in ("__init__", "optim")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gpt
+import image
 import lessons
 import tinygrad_edu
 import viz
@@ -26,7 +27,7 @@ NOT_IMPORTED = ("__main__", "gpt.engines.torch", "lessons.sandbox", "lessons.0",
 
 
 def modules() -> Iterator[Any]:
-    for package in (tinygrad_edu, gpt, viz, lessons):
+    for package in (tinygrad_edu, gpt, image, viz, lessons):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not any(words in found.name for words in NOT_IMPORTED):
                 yield importlib.import_module(found.name)

@@ -56,10 +56,10 @@ def test_docs_are_built_with_warnings_as_errors(
     assert ("index.html" in capsys.readouterr().out) == (code == 0)
 
 
-OWN = ("gpt", "viz", "lessons", "tinygrad_edu", "random", "numbers", "types", "json", "numpy", "runpy")
+OWN = ("gpt", "image", "viz", "lessons", "tinygrad_edu", "random", "numbers", "types", "json", "numpy", "runpy")
 
 
-@pytest.mark.parametrize("word", ["gpt", "viz", "lesson"])
+@pytest.mark.parametrize("word", ["gpt", "image", "viz", "lesson"])
 @pytest.mark.parametrize("way", ["run.py", "installed"])
 def test_files_in_the_current_folder_never_replace_ours(
     word: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -89,13 +89,13 @@ def test_the_installed_command_names_the_three(
 
     monkeypatch.setattr(sys, "argv", ["tinygrad-edu", "dance"])
     assert main() == 2
-    assert "expected gpt, viz or lesson, got 'dance'" in capsys.readouterr().err
+    assert "expected gpt, image, viz or lesson, got 'dance'" in capsys.readouterr().err
 
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
     assert (
-        "unknown command: 'dance' (must be one of gpt, viz, play, lesson, course.zip, python, test, lint, docs)"
+        "unknown command: 'dance' (must be one of gpt, image, viz, play, lesson, course.zip, python, test, lint, docs)"
         in capsys.readouterr().err
     )
     assert actions == []

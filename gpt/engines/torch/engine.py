@@ -32,7 +32,7 @@ __all__ = ["TorchEngine"]
 class TorchEngine(CompiledEngine):
     """See :class:`gpt.engines.compiled.CompiledEngine`; its losses differ in the last digits of a float32."""
 
-    def _prepare(self, model: GPT, config: TrainConfig) -> None:
+    def _prepare(self, model: GPT, config: TrainConfig) -> None:  # type: ignore[override]  # it needs the device
         self._rank, self._count = launched()
         if self._count > 1 and not distributed.is_initialized():
             raise ConfigError("only train runs in several processes: start this command without torchrun")

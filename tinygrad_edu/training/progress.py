@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from tinygrad_edu import console
+from .. import console
 
 __all__ = ["PLAIN_SECONDS", "Progress", "duration"]
 
@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Shows step, loss, validation loss, characters per second and remaining time.
+    """Shows step, loss, validation loss, work per second and remaining time.
 
     Both are computed from the second step on: the first one also compiles, and would predict hours for minutes. In a
     terminal the remaining time is tqdm's, a mean of the latest steps.
@@ -34,11 +34,12 @@ class Progress:
     Args:
         first: the step before the first one of this session.
         last: the last step of the run.
-        characters: the number of characters per step.
+        work: how much is done per step.
+        unit: in what that is counted.
     """
 
-    def __init__(self, first: int, last: int, characters: float) -> None:
-        self._first, self._last, self._characters = first, last, characters
+    def __init__(self, first: int, last: int, work: float, unit: str = "chars") -> None:
+        self._first, self._last, self._work, self._unit = first, last, work, unit
         self._began = self._spoke = self._since = time.monotonic()
         self._training = 0.0  # seconds since the first step ended, without validations and samples
         self._loss: float | None = None
@@ -72,8 +73,8 @@ class Progress:
         """Note that the next step begins."""
         self._since = time.monotonic()
 
-    def validated(self, step: int, val_loss: float, beaten: str) -> None:
-        """Note that a validation is done; ``beaten`` is the baseline that the loss is below."""
+    def validated(self, step: int, val_loss: float, beaten: str = "") -> None:
+        """Note that a validation is done; ``beaten`` is a baseline that the loss is below."""
         self._val = f"val {val_loss:.3f}"
         self._line(step, f" (beats {beaten})" if beaten else "")
 
@@ -104,6 +105,6 @@ class Progress:
         if self._val:
             parts.append(self._val + remark)
         if step > self._first + 1:
-            speed = (step - self._first - 1) * self._characters / max(self._training, 1e-9)
-            parts.append(f"{speed:,.0f} chars/s")
+            speed = (step - self._first - 1) * self._work / max(self._training, 1e-9)
+            parts.append(f"{speed:,.0f} {self._unit}/s")
         return "  ".join(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from . import checkpoint
+from .files import keep_model
 
 __all__ = ["FOLDER", "planned", "take", "taken"]
 
@@ -53,7 +53,7 @@ def take(folder: Path, step: int, plan: list[int]) -> None:
     except FileExistsError:
         reason = "it is a file, and must be a folder"
         raise NotADirectoryError(errno.ENOTDIR, reason, str(folder / FOLDER)) from None
-    checkpoint.keep_model(folder, f"{FOLDER}/{_name(step)}")
+    keep_model(folder, f"{FOLDER}/{_name(step)}")
 
 
 def _name(step: int) -> str:

@@ -19,9 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tinygrad_edu.errors import brief
-
-from ..errors import CheckpointError, shown
+from ..errors import brief
+from .errors import CheckpointError, shown
 
 __all__ = [
     "DEEPEST",
@@ -146,7 +145,7 @@ def opened(path: Path, missing: str) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise MissingError(missing) from None
     except NotADirectoryError:
-        raise CheckpointError(f"{path.parent} is not a folder; expected one that gpt train has written") from None
+        raise CheckpointError(f"{path.parent} is not a folder; expected one that train has written") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:  # a name with a NUL

@@ -1,0 +1,1 @@
+"""The commands of ``python -m image``; each file is imported when its command runs."""

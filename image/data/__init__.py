@@ -1,0 +1,1 @@
+"""What is painted: points of the plane, handwritten digits, captioned shapes."""

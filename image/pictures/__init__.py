@@ -1,0 +1,1 @@
+"""What ``viz`` draws of a run."""

@@ -1,0 +1,51 @@
+"""Command-line flags made of settings."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+__all__ = ["METAVARS", "add_settings", "given"]
+
+#: How the value of a flag is called in the help.
+METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
+
+
+def add_settings(
+    command: argparse.ArgumentParser,
+    title: str,
+    kind: type,
+    defaults: Mapping[str, Any],
+    preset: str,
+    leave_out: Collection[str] = (),
+) -> None:
+    """Add a flag for every setting of a configuration.
+
+    Args:
+        command: the parser.
+        title: of the group of flags in the help.
+        kind: the class of the configuration.
+        defaults: the values that are shown as defaults.
+        preset: the preset that has them.
+        leave_out: settings without a flag.
+    """
+    group = command.add_argument_group(title, f"defaults are those of the preset {preset}")
+    for field in dataclasses.fields(kind):
+        if field.name in leave_out:
+            continue
+        default = defaults.get(field.name, field.default)
+        help_text = f"{field.metadata['help']} (default: {default})".replace("%", "%%")
+        flag = f"--{field.name.replace('_', '-')}"
+        if isinstance(default, bool):
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=help_text)
+        else:
+            of = type(default)
+            group.add_argument(flag, type=of, metavar=METAVARS[of], default=None, help=help_text)
+
+
+def given(options: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """Return the fields of a configuration named on the command line."""
+    values = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if value is not None}
