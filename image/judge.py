@@ -14,10 +14,10 @@ from tinygrad_edu import functional as F
 from tinygrad_edu import jit
 from tinygrad_edu.compiler import AdamW
 from tinygrad_edu.errors import brief
-from tinygrad_edu.nn import MLP
 
 from .data import digits, shapes
 from .data.shapes import Combination
+from .model import Stack
 
 __all__ = ["Reader", "Share", "distances", "obeyed", "prompts", "reader", "shown"]
 
@@ -43,7 +43,7 @@ class Reader:
     """
 
     def __init__(self, steps: int = 1500, seed: int = 0) -> None:
-        model = MLP(digits.SIDE**2, [128, 128, digits.CLASSES], "relu", rng=seed)
+        model = Stack([digits.SIDE**2, 128, 128, digits.CLASSES], "relu", rng=seed)
 
         def loss(picture: Any, label: int) -> Any:
             return F.cross_entropy(model(picture), label)

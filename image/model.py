@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 from tinygrad_edu.nested import values_in
 from tinygrad_edu.nn import (
-    MLP,
     Activation,
     Attention,
     Embedding,
@@ -33,7 +33,19 @@ from tinygrad_edu.nn import (
 from .config import ModelConfig
 from .data import digits, shapes
 
-__all__ = ["Block", "FeedForward", "MLPVelocity", "Painter", "TransformerVelocity", "Words", "mixed", "velocity"]
+__all__ = [
+    "Autoencoder",
+    "Block",
+    "Classes",
+    "FeedForward",
+    "MLPVelocity",
+    "Painter",
+    "Stack",
+    "TransformerVelocity",
+    "Words",
+    "mixed",
+    "velocity",
+]
 
 Vector = list[Value]
 Numbers = Sequence[Value | float]
@@ -195,6 +207,22 @@ class TransformerVelocity(Module):
         ]
 
 
+class Stack(Module):
+    """Linear layers with an activation between each two.                                                # (n) → (m)"""
+
+    def __init__(self, sizes: Sequence[int], activation: str, *, rng: random.Random | int) -> None:
+        rng = generator(rng)
+        self.layers = [Linear(n, m, rng=rng) for n, m in pairwise(sizes)]
+        self.act = Activation(activation)
+
+    def forward(self, x: Numbers) -> Vector:
+        """One vector."""
+        out = self.layers[0](x)
+        for layer in self.layers[1:]:
+            out = layer(self.act(out))
+        return out
+
+
 class Autoencoder(Module):
     """A large picture as few numbers near those of noise, and back (Kingma and Welling 2014).
 
@@ -203,18 +231,17 @@ class Autoencoder(Module):
 
     def __init__(self, config: ModelConfig, *, rng: random.Random) -> None:
         sizes = (config.hidden, config.hidden)
-        self.encoder = MLP(config.pixels, [*sizes, 2 * config.numbers], config.activation, rng=rng)
-        self.decoder = MLP(config.numbers, [*sizes, config.pixels], config.activation, rng=rng)
+        self.encoder = Stack([config.pixels, *sizes, 2 * config.numbers], config.activation, rng=rng)
+        self.decoder = Stack([config.numbers, *sizes, config.pixels], config.activation, rng=rng)
 
     def encode(self, picture: Numbers) -> tuple[Vector, Vector]:
         """Return where the numbers of a picture are, and the logarithm of how far they spread.   # (p) → (n), (n)"""
-        both: Any = self.encoder(picture)
+        both = self.encoder(picture)
         return both[: len(both) // 2], both[len(both) // 2 :]
 
     def decode(self, numbers: Numbers) -> Vector:
         """Return the picture.                                                                        # (n) → (p)"""
-        picture: Any = self.decoder(numbers)
-        return picture  # type: ignore[no-any-return]
+        return self.decoder(numbers)
 
     def forward(self, picture: Numbers, noise: Numbers) -> tuple[Vector, Vector, Value]:
         """Return where the numbers are, the picture rebuilt from near there, and the distance from noise."""

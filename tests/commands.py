@@ -20,5 +20,5 @@ def refusal(main: Callable[[Sequence[str]], int], *arguments: str) -> str:
             code = stop.code
     error = err.getvalue()
     assert code == 2, error
-    assert re.fullmatch(r"(gpt|viz|lessons): error: [^\n]+(\n  [^\n]+\n +\^)?(\n\([^\n]+\))?\n", error), error
+    assert re.fullmatch(r"(gpt|image|viz|lessons): error: [^\n]+(\n  [^\n]+\n +\^)?(\n\([^\n]+\))?\n", error), error
     return error

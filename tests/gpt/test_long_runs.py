@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gpt import files
 from gpt.cli import main
 from gpt.config import TrainConfig
 from gpt.engines.compiled import CompiledEngine
 from gpt.runs import checkpoint
 from gpt.runs.early_stopping import Explosion
 from tests.gpt.kill_runs import everything
+from tinygrad_edu import files
 from tinygrad_edu.training import snapshots
 
 
