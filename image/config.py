@@ -24,6 +24,7 @@ __all__ = [
     "DATA",
     "DEFAULT_PRESET",
     "ENGINES",
+    "LARGEST",
     "NETWORKS",
     "PRESETS",
     "ModelConfig",

@@ -26,9 +26,7 @@ def test_the_digits_are_those_of_the_collection() -> None:
     mean = [round(float(inks[classes == digit].sum(1).mean()), 1) for digit in (0, 1, 8)]
     assert mean[0] != mean[1] != mean[2]
     columns = inks.reshape(-1, 8, 8)[classes == 1].mean(axis=(0, 1))
-    assert (
-        columns[[3, 4]].sum() > columns[[0, 1, 6, 7]].sum()
-    )  # a 1 stands in the middle
+    assert columns[[3, 4]].sum() > columns[[0, 1, 6, 7]].sum()  # a 1 stands in the middle
 
 
 def test_the_file_is_small_text_with_its_source_and_license() -> None:

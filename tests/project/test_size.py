@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_910,  # with modules that load at once, in Workers
     "tinygrad_edu/training": 1_600,  # what gpt and image share: settings, files, folders, progress, engines
     "gpt": 10_050,  # weights of large models in 8 bits, for a page of any preset
-    "image": 2_300,  # pictures from words: data, five presets, painting, judging, its command line
+    "image": 2_200,  # pictures from words: data, five presets, painting, judging, its command line
     "viz": 15_750,  # without the playground; with a step of named matrices on paper
     "viz/play": 7_930,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 11_130,  # with judged predictions, cells that run and train in the browser, and a search while one types
