@@ -247,7 +247,9 @@ class Training:
         folder = self.run.folder / SAMPLES
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"step-{self.run.step:07}.png", canvas.png(sheet))
-        self.progress.say(canvas.text_of_points(made) if points else canvas.text(made[: 80 // (2 * config.side + 2)]))
+        self.progress.say(
+            canvas.text_of_points(made) if points else canvas.text(made[: 82 // (2 * round(config.pixels**0.5) + 2)])
+        )
 
     def write(self, record: dict[str, float | None]) -> None:
         """Log the latest step."""
