@@ -123,7 +123,7 @@ def caption(combination: Combination, rng: random.Random | None) -> str:
     >>> caption(Combination("circle", "small", "top left", False), None)
     'a small ring, top left'
     >>> caption(Combination("circle", "small", "top left", False), random.Random(3))
-    'little ring in the upper left'
+    'a small hollow circle, upper left'
     """
 
     def some(*words: str) -> str:
