@@ -1,11 +1,12 @@
-"""Every lesson runs on its fast path with its solutions, and has the required parts."""
+"""Every lesson has the required parts, and every supplement runs on its fast path with its solutions.
+
+The numbered lessons run in test_site.py, for their pages.
+"""
 
 from __future__ import annotations
 
 import ast
 import code
-import contextlib
-import io
 import linecache
 import os
 
@@ -15,7 +16,7 @@ import threadpoolctl
 
 from gpt.errors import DataError
 from lessons.cells import Lesson, lesson_before, load, load_all, whats_new
-from lessons.runner import Session, mime_bundle
+from lessons.runner import Session, run_all
 
 LESSONS = load_all()
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
@@ -24,15 +25,11 @@ each_numbered = pytest.mark.parametrize(
 )
 
 
-@each_lesson
+@pytest.mark.parametrize("lesson", [x for x in LESSONS if x.is_supplement], ids=lambda lesson: lesson.path.stem)
 def test_it_runs_with_its_solutions(lesson: Lesson) -> None:
-    session = Session(lesson, fast=True)
-    with contextlib.redirect_stdout(io.StringIO()):
-        for cell in lesson.cells:
-            if cell.is_code:
-                result = session.run(cell)
-                if result is not None:
-                    assert mime_bundle(result)["text/plain"]
+    for cell, shown in zip(lesson.cells, run_all(lesson, fast=True), strict=True):
+        assert (shown is not None) == cell.is_code
+        assert not shown or not shown.bundle or shown.bundle["text/plain"]
 
 
 @each_lesson

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lessons.cells import load, load_all
+from lessons.cells import Lesson, load, load_all
 from lessons.cli import main
 from lessons.notebook import export, notebook
 
@@ -54,15 +57,27 @@ def test_the_command_writes_the_named_lessons(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.count("wrote ") == 2
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Start a process that runs notebooks one after the other: a new one takes seconds to load all that they need."""
+    import nbclient
+    import nbformat
+
+    folder = tmp_path_factory.mktemp("notebooks")
+    client = nbclient.NotebookClient(nbformat.v4.new_notebook(), timeout=120, resources={"metadata": {"path": folder}})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    with client.setup_kernel(env=environment):
+        yield client
+
+
 @pytest.mark.notebook
 @pytest.mark.parametrize("lesson", load_all(), ids=lambda lesson: lesson.path.stem)
-def test_notebooks_are_valid_and_run(lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import nbclient
+def test_notebooks_are_valid_and_run(lesson: Lesson, tmp_path: Path, kernel: Any) -> None:
     import nbformat
 
     book = nbformat.read(export(lesson, tmp_path), as_version=4)
     nbformat.validate(book)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    book.cells.insert(0, nbformat.v4.new_code_cell("FAST = True"))
-    nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    book.cells.insert(0, nbformat.v4.new_code_cell("%reset -f\nFAST = True"))
+    kernel.nb = book
+    for number, cell in enumerate(book.cells):
+        kernel.execute_cell(cell, number)
