@@ -70,7 +70,7 @@ def function_of(steps: Any, table: Any, loose: Any) -> Any:
     return loss
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(st.lists(step, min_size=1, max_size=10), st.integers(0, 2**16))
 def test_random_programs(steps: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import pytest
@@ -14,9 +15,11 @@ from gpt.model import GPT
 from gpt.sample import ScalarScorer, generate, penalize_repetition
 
 SMALL = {"vocab_size": 11, "block_size": 16, "n_embd": 8, "n_head": 2, "n_layer": 2, "init_std": 0.5}
-ENGINES = {
-    p: CompiledEngine(GPT(GPTConfig(**SMALL, positions=p, dropout=0.1), seed=4), TrainConfig()) for p in POSITIONS
-}
+
+
+@functools.cache
+def engine_for(positions: str) -> CompiledEngine:
+    return CompiledEngine(GPT(GPTConfig(**SMALL, positions=positions, dropout=0.1), seed=4), TrainConfig())
 
 
 @pytest.fixture(params=[0, 10**9], ids=["window at once", "token by token"])
@@ -27,12 +30,12 @@ def beginnings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("beginnings")
 @pytest.mark.parametrize("positions", POSITIONS)
-@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0, 1.5])
-@pytest.mark.parametrize(("context_shift", "count"), [(1, 60), (None, 500)])
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+@pytest.mark.parametrize(("context_shift", "count"), [(1, 60), (None, 150)])
 def test_a_key_value_cache_writes_the_same_text(
     positions: str, temperature: float, context_shift: int | None, count: int
 ) -> None:
-    engine = ENGINES[positions]
+    engine = engine_for(positions)
     texts = [
         list(
             generate(
@@ -69,7 +72,7 @@ def test_a_longer_context_makes_no_longer_program(positions: str) -> None:
 @pytest.mark.usefixtures("beginnings")
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_every_length_has_the_scalar_models_logits(positions: str) -> None:
-    engine = ENGINES[positions]
+    engine = engine_for(positions)
     rng = random.Random(1)
     tokens = [rng.randrange(11) for _ in range(16)]
     exact = ScalarScorer(engine._model)
@@ -81,7 +84,7 @@ def test_every_length_has_the_scalar_models_logits(positions: str) -> None:
 
 
 def test_texts_do_not_mix_and_the_mode_of_the_model_stays() -> None:
-    engine = ENGINES["learned"]
+    engine = engine_for("learned")
     engine._model.train()
     a, b = engine.scorer(), engine.scorer()
     first = list(a([1, 2, 3]))
@@ -103,7 +106,7 @@ def test_a_scorer_uses_the_current_model() -> None:
 
 @pytest.mark.usefixtures("beginnings")
 def test_an_invalid_token_leaves_the_cache_intact() -> None:
-    engine = ENGINES["learned"]
+    engine = engine_for("learned")
     score = engine.scorer()
     score([1, 2, 3])
     for text in ([1, 2, 3, 4, 11], [5, 6, 7, 8, 9, 11], [1, 11, 2, 3, 4]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -73,6 +74,7 @@ def lines(seed: int = 2) -> str:
     return "\n".join("".join(rng.choices("abcdefg", k=rng.randrange(1, 13))) for _ in range(80))
 
 
+@functools.cache
 def asset(name: str) -> str:
     """Return a module in base64."""
     return base64.b64encode(untrained(GPTConfig(**SHAPES[name]), TrainConfig(**TRAIN)).bytes).decode()

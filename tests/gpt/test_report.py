@@ -15,7 +15,7 @@ import pytest
 import viz
 from gpt.cli import main
 from gpt.commands import draw
-from gpt.config import PRESETS, GPTConfig, preset
+from gpt.config import GPTConfig, preset
 from gpt.inspection import loss_graph
 from gpt.inspection.observer import observed
 from gpt.model import parameter_shapes
@@ -299,7 +299,7 @@ def test_every_picture_is_bounded_for_a_large_alphabet(tmp_path: Path) -> None:
     assert {name: n for name, n in sizes.items() if n > 1_000_000} == {}, size
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ["small", "nano", "base"])  # the others have layers of the same kinds
 def test_a_report_compiles_each_program_once_and_records_one_loss(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
