@@ -10,6 +10,7 @@
     python3 run.py lesson 1            run a lesson of the course; without a number they are listed
     python3 run.py course.zip          write the course as two archives of pages: for the class, and for its teacher
     python3 run.py python              a Python that can import the packages
+    python3 run.py add torch           install an extra: torch, tensorboard, animation or ipython
     python3 run.py test                run the tests; further words go to pytest: test -k engine
     python3 run.py test --fast         leave out the slow ones: about two minutes
     python3 run.py test --all          install PyTorch and what else they need; fail if anything is missing
@@ -26,10 +27,13 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - exactly those who have an older one need to read this
     sys.exit("tinygrad_edu needs Python 3.11 or newer, this is %d.%d; use a newer one." % sys.version_info[:2])  # noqa: UP031
 
+import configparser
+import difflib
 import hashlib
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -48,6 +52,15 @@ def main(words: list[str]) -> int:
     if sys.stderr is None:  # closed: output, even that of pip, is discarded
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
     command = words[0] if words else ""
+    try:
+        return carry_out(command, words)
+    except KeyboardInterrupt:
+        print("\nrun.py: stopped; the same command continues from here", file=sys.stderr)
+        return 130
+
+
+def carry_out(command: str, words: list[str]) -> int:
+    """Do what one command asks for."""
     if command in ("-h", "--help", "help"):
         from tinygrad_edu import console
 
@@ -70,6 +83,8 @@ def main(words: list[str]) -> int:
         if not code:
             print(f"Open {pages / 'index.html'}")
         return code
+    if command == "add":
+        return add(words[1:])
     if command == "python":
         set_up()
         return hand_over(*words[1:])
@@ -86,16 +101,18 @@ def main(words: list[str]) -> int:
         set_up()
         return hand_over("-P", "-m", *words)
     if command and not command.startswith("-"):
-        known = ", ".join((*MODULES, "play", "lesson", "course.zip", "python", "test", "lint", "docs"))
-        print(f"run.py: unknown command: {command!r} (must be one of {known})", file=sys.stderr)
+        known = ", ".join((*MODULES, "play", "lesson", "course.zip", "python", "add", "test", "lint", "docs"))
+        near = difflib.get_close_matches(command, known.split(", "), 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {known}"
+        print(f"run.py: unknown command: {command!r}; {hint}", file=sys.stderr)
         return 2
     set_up()
     return hand_over("-P", "-m", "gpt", "train", *words)
 
 
 def set_up(extra: str = "base") -> None:
-    """Make the virtual environment if there is none, and install what is missing."""
-    if not PYTHON.exists():
+    """Make the virtual environment if there is none for this Python, and install what is missing."""
+    if not PYTHON.exists() or made_by() not in ((), sys.version_info[:2]):
         make_environment()
     steps = EXTRAS[: EXTRAS.index(extra) + 1]
     sources = (HERE / "setup.cfg", HERE / "pyproject.toml", *sorted(REQUIREMENTS.glob("*.txt")))
@@ -119,6 +136,32 @@ def set_up(extra: str = "base") -> None:
         (VENV / f"installed-{step}").write_text(wanted)
 
 
+def add(names: list[str]) -> int:
+    """Install extras of setup.cfg in the versions that are tested."""
+    setup = configparser.ConfigParser()
+    setup.read(HERE / "setup.cfg", encoding="utf-8")
+    known = [name for name in setup["options.extras_require"] if name not in ("native", "all", *EXTRAS)]
+    if not names or not set(names) <= set(known):
+        got = " ".join(names) or "nothing"
+        print(f"run.py: add expected some of {', '.join(known)}, got {got}", file=sys.stderr)
+        return 2
+    set_up()
+    wanted = []
+    for name in names:
+        wanted += [PYTORCH] if name == "torch" else setup["options.extras_require"][name].split("\n")
+    pins = "\n".join(file.read_text(encoding="utf-8") for file in sorted(REQUIREMENTS.glob("*.txt")))
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = Path(folder, "fixed.txt")
+        fixed.write_text("\n".join(re.findall(r"^[^\s#][^\\\n]*", pins, re.MULTILINE)), encoding="utf-8")
+        print(f"Installing {' and '.join(names)} ...", file=sys.stderr, flush=True)
+        reason = pip("--only-binary=:all:", f"--constraint={fixed}", *filter(None, wanted))
+    if reason:
+        what = " and ".join(names)
+        print(f"{reason}\nrun.py: {what} could not be installed (pip's reason is above)", file=sys.stderr)
+        return 1
+    return 0
+
+
 def install(*steps: str) -> str:
     """Install the requirement files of some steps; returns pip's reason if it cannot, else nothing."""
     # Wheels only: building from source uses unchecked tools, and building llvmlite needs LLVM.
@@ -138,6 +181,16 @@ def pip(*words: object) -> str:
     command = [PYTHON, "-P", "-m", "pip", "install", "-qq", "--disable-pip-version-check", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     return done.stdout.strip() or f"pip stopped with code {done.returncode}" if done.returncode else ""
+
+
+def made_by() -> tuple[int, ...]:
+    """Return the version of Python that made the environment, (3, 11) for 3.11; empty if it does not say so."""
+    try:
+        settings = (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    version = re.search(r"^version *= *(\d+)\.(\d+)", settings, re.MULTILINE)
+    return tuple(map(int, version.groups())) if version else ()
 
 
 def make_environment() -> None:

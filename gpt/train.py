@@ -266,7 +266,7 @@ class Training:
         run, config = self.run, self.config
         self.progress.next()
         self.improved = False
-        lr = learning_rate(config, run.step)
+        lr = learning_rate(config, run.step, run.config.joined)
         batch = run.corpus.batch(run.config.model.block_size, config.batch_size, config.seed, run.step)
         measure = run.step in (0, config.steps - 1) or _due(run.step + 1, config.eval_interval)
         try:

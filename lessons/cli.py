@@ -25,12 +25,19 @@ COMMANDS = {
 }
 
 
+LINE = CommandLine(
+    # What is typed here: through run.py, or with an activated environment.
+    "lesson" if "TINYGRAD_EDU_LAUNCHER" in os.environ else "lessons",
+    "lessons",
+    COMMANDS,
+    "Ten lessons from one number to a language model. Without a command, list them.",
+    "%(prog)s 4 runs the fourth lesson.",
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 for words that cannot be used."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["list"]
     if re.fullmatch(r"s?\d+b?", words[0], re.IGNORECASE):
         words.insert(0, "run")
-    # What is typed here: through run.py, or with an activated environment.
-    program = "lesson" if "TINYGRAD_EDU_LAUNCHER" in os.environ else "lessons"
-    description = "Ten lessons from one number to a language model. Without a command, list them."
-    return CommandLine(program, "lessons", COMMANDS, description, "%(prog)s 4 runs the fourth lesson.").main(words)
+    return LINE.main(words)

@@ -12,13 +12,13 @@ import importlib
 import re
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from . import console
 from .errors import TinygradEduError
 
-__all__ = ["CommandLine"]
+__all__ = ["CommandLine", "suggestion"]
 
 
 class CommandLine:
@@ -58,13 +58,25 @@ class CommandLine:
             words: the command and its arguments.
             program: the name of the program in help and errors, if it is another one.
         """
-        options, unknown = self._parser(words, program or self.program).parse_known_args(words)
+        options, unknown = self._parsers(words, program or self.program)[0].parse_known_args(words)
         if unknown:
             options.parser.error(_unknown(unknown, options.parser))
         return int(options.run(options) or 0)
 
-    def _parser(self, words: Sequence[str], program: str) -> argparse.ArgumentParser:
-        """Make the parser of all commands; only the named command gets its flags."""
+    def completions(self, words: Sequence[str]) -> list[str]:
+        """Return what the last of some words may become: a command, or a flag of the command before it."""
+        *before, begun = words
+        if not before:
+            return [name for name in self._commands if name.startswith(begun)]
+        if before[0] not in self._commands or not begun.startswith("-"):
+            return []
+        known = self._parsers(before[:1], self.program)[1][before[0]]._option_string_actions
+        return sorted(flag for flag in known if flag.startswith(begun) and flag.startswith("--"))
+
+    def _parsers(
+        self, words: Sequence[str], program: str
+    ) -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+        """Make the parser of all commands, and that of each; only the named command gets its flags."""
         parser = _Parser(
             prog=f"{console.launcher()} {program}",
             description=self._description,
@@ -75,6 +87,8 @@ class CommandLine:
         parser.add_argument("--version", action="version", version=version)
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
         chosen = next((word for word in words if not word.startswith("-")), "")
+        if chosen and chosen not in self._commands:
+            parser.error(f"unknown command: {chosen!r}; {suggestion(chosen, self._commands)}")
         for name, (file, about) in self._commands.items():
             description = f"{about[0].upper()}{about[1:]}."
             command = commands.add_parser(name, help=about, description=description, formatter_class=_Help)
@@ -82,7 +96,7 @@ class CommandLine:
             if name == chosen:
                 module = importlib.import_module(f"{self._package}.{file}")
                 getattr(module, f"add_{name.replace('-', '_')}")(command)
-        return parser
+        return parser, commands.choices
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,6 +120,12 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Say what a mistyped word may have meant, or else what it may be."""
+    near = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
 
 
 def _unknown(words: Sequence[str], command: argparse.ArgumentParser) -> str:

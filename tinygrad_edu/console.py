@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
-__all__ = ["ASCII", "data", "end_if_unread", "launcher", "one_line", "only_tells", "raw", "run", "visible"]
+__all__ = ["ASCII", "adding", "data", "end_if_unread", "launcher", "one_line", "only_tells", "raw", "run", "visible"]
 
 #: Replacements for our characters if the encoding lacks mathematical symbols.
 ASCII = str.maketrans(
@@ -60,6 +60,11 @@ def visible(text: str) -> str:
 def launcher() -> str:
     """Return the command that starts our packages here, such as ``python3 run.py``, for printed commands."""
     return os.environ.get("TINYGRAD_EDU_LAUNCHER", "python -m")
+
+
+def adding(extra: str, package: str) -> str:
+    """Return the command that installs what an extra holds: run.py's, or pip's where run.py is not used."""
+    return f"{launcher()} add {extra}" if launcher().endswith("run.py") else f"pip install {package}"
 
 
 def one_line(words: object) -> str:

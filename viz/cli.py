@@ -30,4 +30,5 @@ class _CommandLine(CommandLine):
         return runs.hand_over(words) if words and words[0] in runs.COMMANDS else super().carry_out(words, program)
 
 
-main = _CommandLine("viz", "viz.commands", COMMANDS, "Draw computation graphs and models.").main
+LINE = _CommandLine("viz", "viz.commands", COMMANDS, "Draw computation graphs and models.")
+main = LINE.main

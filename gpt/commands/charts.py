@@ -9,6 +9,7 @@ from typing import Any
 
 import viz
 from tinygrad_edu import console
+from tinygrad_edu.training.flags import run_argument, run_folder
 from viz.charts.chart import Chart
 from viz.charts.histogram import SCALES, WHAT
 
@@ -76,7 +77,7 @@ def add_compilation(command: argparse.ArgumentParser) -> None:
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     best_flag(command)
 
 
@@ -105,7 +106,7 @@ def _add_chart(command: argparse.ArgumentParser, make: Callable[[argparse.Namesp
 
 
 def _attention(options: argparse.Namespace) -> Chart:
-    run = PicturedRun.open(options.folder, best=options.best)
+    run = PicturedRun.open(run_folder(options), best=options.best)
     context = run.config.model.block_size
     length = options.length or (context if options.text is not None else min(12, context))
     if length > context:
@@ -115,7 +116,7 @@ def _attention(options: argparse.Namespace) -> Chart:
 
 
 def _embeddings(options: argparse.Namespace) -> Chart:
-    run = PicturedRun.open(options.folder, best=options.best)
+    run = PicturedRun.open(run_folder(options), best=options.best)
     vectors = run.embeddings(positions=options.positions)
     what = "positions" if options.positions else "characters"
     names = None if options.positions else run.tokenizer.alphabet
@@ -123,7 +124,7 @@ def _embeddings(options: argparse.Namespace) -> Chart:
 
 
 def _histogram(options: argparse.Namespace) -> Chart:
-    run = PicturedRun.open(options.folder, best=options.best)
+    run = PicturedRun.open(run_folder(options), best=options.best)
     _, calls, count = run.recorded(run.tokens(options.text, options.length and options.length + 1))
     words = f"{count} character{'s' if count > 1 else ''}"
     title = f"Distributions after step {run.step}; the gradients are of one loss on {words}"
@@ -131,7 +132,7 @@ def _histogram(options: argparse.Namespace) -> Chart:
 
 
 def _compilation(options: argparse.Namespace) -> Chart:
-    run = PicturedRun.open(options.folder, best=options.best)
+    run = PicturedRun.open(run_folder(options), best=options.best)
     length = min(options.length or 4, run.config.model.block_size)
     loss, calls, count = run.recorded(run.tokens(options.text, length + 1))
     compiled = run.compiled(run.tokens(options.text, count + 1))
@@ -161,7 +162,7 @@ _SAMPLING = {"temperature": 0.7, "top_k": 10, "top_p": 0.9, "min_p": None}
 
 
 def _next(options: argparse.Namespace) -> Chart:
-    run = PicturedRun.open(options.folder, best=options.best)
+    run = PicturedRun.open(run_folder(options), best=options.best)
     tokens = run.tokens(options.text, len(options.text) + 1 if options.text else run.config.model.block_size)
     chosen = {name: getattr(options, name) for name in _SAMPLING}
     if all(value is None for value in chosen.values()):

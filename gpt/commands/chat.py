@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 
 from tinygrad_edu import console
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..engines import make_engine
 from ..errors import GPTError
@@ -32,7 +33,7 @@ Type a line and the model continues the text; after an empty line it continues.
 def add_chat(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt chat``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
+    run_argument(command)
     sampling_flags(command, "see /temperature")
     command.add_argument("--lines", type=int, default=1, metavar="N", help="how many lines it writes at a time")
     command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="characters at most, each time")
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     check_settings(**sampling(options))
     for name in ("lines", "max_new_tokens"):
         _at_least_one(name, getattr(options, name))
-    this = SavedRun.open(options.folder)
+    this = SavedRun.open(run_folder(options))
     model, config, tokenizer = this.model, this.config, this.tokenizer
     if "\n" not in tokenizer.alphabet:
         raise GPTError("this model has never read a line end, which a chat needs; use gpt sample")
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # an undecodable byte is an unknown character, not an end
     if asks:
-        print(f"{options.folder}, step {this.step}. /help lists the commands.")
+        print(f"{this.folder}, step {this.step}. /help lists the commands.")
     while True:
         try:
             line = input("> " if asks else "")

@@ -89,14 +89,8 @@ def say_parts(text: Text) -> None:
         print(f"  and {len(text.skipped) - 10:,} more")
 
 
-def checkpoint_flag(command: argparse.ArgumentParser) -> None:
-    """Add ``--checkpoint DIR`` and ``--best``."""
-    command.add_argument("--checkpoint", required=True, metavar="DIR", help="the folder of a run that train wrote")
-    best_flag(command)
-
-
 def best_flag(command: argparse.ArgumentParser) -> None:
-    """Add ``--best``, for commands that take the folder as their argument."""
+    """Add ``--best``."""
     command.add_argument("--best", action="store_true", help="the model with the lowest validation loss")
 
 

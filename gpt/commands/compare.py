@@ -68,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("one run is compared with itself: its best model with its last; leave out --best, or give B")
     sides = _sides(options)
     a, b = (side.run for side in sides)
+    if options.b is None and a.step == b.step:
+        raise ConfigError(f"the best model of {options.a} is its last one; give a second run to compare it with")
     tokens_a, what, corpus = text_read(a, options.data)
     if len(tokens_a) < 2:
         raise DataError(f"{options.data} is too short: a character can only surprise after another one")
@@ -83,8 +85,6 @@ def run(options: argparse.Namespace) -> int:
     for letter, side, seen in zip("AB", sides, (seen_a, seen_b), strict=True):
         print(f"{letter} is {side.name}, step {side.run.step:,}:")
         _print(judged(surprisal.mean(seen), baselines))
-    if options.b is None and a.step == b.step:
-        print("The best model of this run is its last one: A and B are the same.")
     share = "all" if len(text) == len(tokens_a) else f"the first {len(seen_a):,} of"
     _print(f"Both read {what}, {share} {len(tokens_a) - 1:,} characters, in windows that overlap by half.")
     _print(f"\n{verdict(*difference(seen_a, seen_b, max(s.config.model.block_size for s in (a, b))))}")

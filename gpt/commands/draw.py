@@ -6,6 +6,7 @@ import argparse
 import sys
 
 import viz
+from tinygrad_edu.training.flags import run_argument, run_folder
 from viz.commands.graph import drawing_flags, drawn
 
 from ..errors import ConfigError
@@ -18,8 +19,7 @@ from .common import best_flag
 def add_draw(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt draw``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", nargs="?", metavar="RUN", help="the folder of a run that train wrote")
-    command.add_argument("--checkpoint", metavar="RUN", help="the same folder, as a flag")
+    run_argument(command)
     best_flag(command)
     command.add_argument(
         "-o", "--out", metavar="FILE",
@@ -37,11 +37,9 @@ add_graph = add_draw
 
 def run(options: argparse.Namespace) -> int:
     """Compute one loss in scalars, and draw its graph."""
-    if (options.folder is None) == (options.checkpoint is None):
-        raise ConfigError("expected the folder of one run, such as: draw RUN")
     if options.boxes < 2:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
-    this = PicturedRun.open(options.folder or options.checkpoint, best=options.best)
+    this = PicturedRun.open(run_folder(options), best=options.best)
     tokens = this.tokens(options.text)
     if options.out != "-":
         print("Building the graph of the loss, with every gradient ...", flush=True)

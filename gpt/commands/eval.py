@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_edu import console
+from tinygrad_edu.training.flags import run_argument, run_folder
 from viz.pages.surprise_page import Table, surprise_page
 from viz.stepping.terminal import look
 
@@ -20,7 +21,7 @@ from ..errors import ConfigError, DataError
 from ..inspection import surprisal
 from ..runs.saved_run import SavedRun
 from ..runs.wording import baselines_text, judged
-from .common import checkpoint_flag, engine_flag, text_read, with_engine
+from .common import best_flag, engine_flag, text_read, with_engine
 
 CHARACTERS = 10_000  # that are read one by one by default
 MOST_CHARACTERS = 100_000  # a browser still shows that many
@@ -30,7 +31,8 @@ ON_SCREEN = 2_000  # of them are printed in color
 def add_eval(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt eval``."""
     command.set_defaults(run=run)
-    checkpoint_flag(command)
+    run_argument(command)
+    best_flag(command)
     command.add_argument("--data", metavar="PATH", help="a UTF-8 text file (default: the validation part of its text)")
     command.add_argument("--sequences", type=int, metavar="N", help="how many sequences (default: all)")
     command.add_argument(
@@ -52,7 +54,7 @@ def add_eval(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the loss and the baselines from the training text, or inspect single characters."""
     _check(options)
-    this = SavedRun.open(options.checkpoint, best=options.best)
+    this = SavedRun.open(run_folder(options), best=options.best)
     config, step = this.config, this.step
     tokens, what, corpus = text_read(this, options.data)
     engine = make_engine(this.model, with_engine(config.train, options))

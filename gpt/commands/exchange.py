@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu.training.flags import run_argument, run_folder
+
 from ..data.corpus import TEXTS, kept_text, open_text
 from ..data.text import parse_normalizations
 from ..data.token_file import check_alphabet
@@ -25,7 +27,7 @@ _MODEL_FLAGS: dict[str, Any] = {"n_head": int, "block_size": int, "norm": str, "
 def add_export(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt export``."""
     command.set_defaults(run=run_export)
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     command.add_argument("file", metavar="OUT", help="a .pt file (needs PyTorch) or a .safetensors file")
     command.add_argument("--meta", metavar="FILE", help="write the alphabet as nanoGPT's meta.pkl as well")
     command.add_argument(
@@ -60,7 +62,7 @@ def add_import(command: argparse.ArgumentParser) -> None:
 
 def run_export(options: argparse.Namespace) -> int:
     """Write a file, and say what its readers need to know."""
-    folder = Path(options.folder)
+    folder = run_folder(options)
     this = SavedRun.open(folder)
     model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
     out, meta = Path(options.file), options.meta and Path(options.meta).absolute()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import viz
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..pictures.run import PicturedRun
 from .common import best_flag
@@ -13,7 +14,7 @@ from .common import best_flag
 def add_explore(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt explore``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     best_flag(command)
     command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
     command.add_argument("--length", type=int, metavar="N", help="predict at most this many characters")
@@ -24,7 +25,7 @@ def add_explore(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute one loss in scalars, and write the page."""
-    this = PicturedRun.open(options.folder, best=options.best)
+    this = PicturedRun.open(run_folder(options), best=options.best)
     tokens = this.tokens(options.text, None if options.length is None else options.length + 1)
     loss, calls, length = this.recorded(tokens)
     print(f"the loss of step {this.step} on {length} characters: {loss.data:.4f}")

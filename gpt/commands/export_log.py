@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tinygrad_edu.files import write_atomically
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..errors import CheckpointError, ConfigError
 from ..runs import checkpoint
@@ -16,16 +17,16 @@ from ..runs.log_export import as_csv, check_tensorboard, times, write_events
 def add_export_log(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt export-log``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     command.add_argument("--csv", metavar="FILE", help="one line per step, empty if nothing was measured; - prints")
-    command.add_argument("--tensorboard", metavar="DIR", help="a new folder for it (needs tinygrad_edu[tensorboard])")
+    command.add_argument("--tensorboard", metavar="DIR", help="a new folder for it (needs tensorboardX)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the requested files, and say where."""
     if options.csv is None and options.tensorboard is None:
         raise ConfigError("export-log needs --csv FILE or --tensorboard DIR")
-    folder = Path(options.folder)
+    folder = run_folder(options)
     checkpoint.load_config(folder)  # reports what is wrong with a folder that is not a run
     records = checkpoint.read_log(folder)
     if not records:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 
 import viz
+from tinygrad_edu.training.flags import run_argument, run_folder
 from viz.charts.chart import Chart
 
 from ..errors import CheckpointError
@@ -18,7 +19,7 @@ from .common import best_flag
 def add_flow(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt flow``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     best_flag(command)
     command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
     command.add_argument(
@@ -32,7 +33,7 @@ def add_flow(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compute one loss in scalars, and show its gradients; or show what training measured."""
-    this = PicturedRun.open(options.folder, best=options.best)
+    this = PicturedRun.open(run_folder(options), best=options.best)
     chart, name = _over_time(this) if options.over_time else _now(this, options.text)
     print(chart)
     if options.out != "-":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_edu.nested import shape
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..data import ngram
 from ..data.corpus import Corpus
@@ -32,7 +33,7 @@ _RECENT = 20  # steps whose mean training loss is shown next to a validation
 def add_info(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt info``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
+    run_argument(command)
     best_flag(command)
     command.add_argument(
         "--profile",
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Print everything, in 80 columns."""
     if options.profile is not None and options.profile < 1:
         raise ConfigError(f"profile must be at least 1 step, got {options.profile}")
-    folder = Path(options.folder)
+    folder = run_folder(options)
     this = SavedRun.open(folder, best=options.best)
     model, config, tokenizer, step = this.model, this.config, this.tokenizer, this.step
     corpus = this.corpus_at_hand()

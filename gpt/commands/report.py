@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from tinygrad_edu import collector_paused, console
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..errors import ConfigError
 from ..inspection.observer import observed
@@ -16,7 +17,7 @@ from ..runs.saved_run import SavedRun
 def add_report(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt report``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
+    run_argument(command)
     command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {FOLDER} in that folder)")
 
 
@@ -24,7 +25,7 @@ def add_report(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the report of a run, finished or not."""
     console.only_tells()
-    folder = Path(options.folder)
+    folder = run_folder(options)
     out = Path(options.out) if options.out else folder / FOLDER
     if out.exists() and not out.is_dir():
         raise ConfigError(f"a report is a folder, and {out} is a file; choose another name with --out")

@@ -7,19 +7,21 @@ import random
 import re
 
 from tinygrad_edu import console
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..engines import make_engine
 from ..errors import ConfigError
 from ..runs.saved_run import SavedRun
 from ..sample import check_settings, generate, until
 from ..train import first_prompt
-from .common import checkpoint_flag, engine_flag, sampling, sampling_flags, with_engine
+from .common import best_flag, engine_flag, sampling, sampling_flags, with_engine
 
 
 def add_sample(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt sample``."""
     command.set_defaults(run=run)
-    checkpoint_flag(command)
+    run_argument(command)
+    best_flag(command)
     command.add_argument("--prompt", metavar="TEXT", help="the text to continue (default: a new line)")
     command.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="how many characters to write")
     sampling_flags(command, "below 1 safer, above 1 more varied, 0 always the most likely")
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     stops = [unescaped(stop) for stop in options.stop]
     if "" in stops:
         raise ConfigError("a stop string must have at least one character; leave out --stop to write on")
-    this = SavedRun.open(options.checkpoint, best=options.best)
+    this = SavedRun.open(run_folder(options), best=options.best)
     config, tokenizer = this.config, this.tokenizer
     # A given prompt is part of the text and is printed; the line break that otherwise starts a text is not.
     prompt = tokenizer.encode(config.opening(options.prompt or "") or first_prompt(tokenizer))

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_edu import console
 from tinygrad_edu.training.flags import METAVARS
+from tinygrad_edu.training.settings import never_peaks
 
 from ..config import GPTConfig, TrainConfig
 from ..engines import check_engine
@@ -59,6 +60,9 @@ def run(options: argparse.Namespace) -> int:
         training = {**_DEFAULTS, **{name: value for name, value in values.items() if name not in model_names}}
         chosen.append(configs(options.preset, model, training))
         check_engine(chosen[-1][1])
+    for remark in dict.fromkeys(never_peaks(training) for _, training in chosen):
+        if remark:
+            print(remark)
     text = ChosenText.of(options)
     out = Path(options.out) if options.out else Path("runs") / f"sweep-{text.name}"
     trials, corpora = [], {}

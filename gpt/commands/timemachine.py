@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from tinygrad_edu.training import snapshots
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..errors import ConfigError
 from ..inspection.observer import observed
@@ -17,7 +18,7 @@ from ..runs.wording import command_line
 def add_timemachine(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``gpt timemachine``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
+    run_argument(command)
     command.add_argument("-o", "--out", metavar="FILE", help="an .html file (default: timemachine.html in that folder)")
     command.add_argument(
         "--text", metavar="TEXT", help="the sentence that is read (default: the first of the validation text)"
@@ -26,7 +27,7 @@ def add_timemachine(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate every snapshot, and write the page."""
-    folder = Path(options.folder)
+    folder = run_folder(options)
     saved = SavedRun.open(folder)
     out = Path(options.out or folder / "timemachine.html")
     if out.suffix.lower() not in (".html", ".htm"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from tinygrad_edu import console
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.training.flags import given
 from tinygrad_edu.training.folder import check_unused, hold, in_use, unused
+from tinygrad_edu.training.settings import learning_rate, never_peaks
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import ngram
@@ -74,11 +76,8 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
             for name, about in draw_into(this, report=_reported(options)).items():
                 print(f"  {name:<22}{about}")
         return 0
-    if config.train.warmup_steps >= config.train.steps:
-        print(
-            f"The learning rate rises for {config.train.warmup_steps} steps, and the run has {config.train.steps}: it "
-            f"never reaches {config.train.lr:g}; a smaller --warmup-steps lets it"
-        )
+    if remark := never_peaks(config.train):
+        print(remark)
     model, of_documents = config.model, f"{OF_DOCUMENTS}\n" * config.documents
     if (longest := this.corpus.longest()) < model.block_size:
         print(
@@ -126,25 +125,24 @@ def _finish(options: argparse.Namespace, this: Run) -> int:
         *pictures.items(),
     ):
         print(f"  {name:<22}{about}")
-    prompt = (
-        " --samples 20"
-        if config.documents
-        else " --prompt ROMEO:"
-        if set("ROMEO:") <= set(this.corpus.tokenizer.alphabet)
-        else ""
-    )
+    prompt = " --samples 20" if config.documents else f" --prompt {shlex.quote(_opening(this))}"
     report = (folder / FOLDER / PAGE).absolute()
     look = (
         f"  {report.as_uri()}  in a browser\n" if report.relative_to(folder.absolute()).as_posix() in pictures else ""
     )
     print(
         f"\nTry next:\n{look}"
-        f"  {command_line('sample --checkpoint', folder)}{prompt}\n"
+        f"  {command_line('sample', folder)}{prompt}\n"
         f"  {command_line('play', folder)}  to read the model in a page, and train there\n"
         f"  {command_line('info', folder)}\n"
         f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"
     )
     return 0
+
+
+def _opening(run: Run) -> str:
+    """Return a prompt that fits the text: its first two words."""
+    return " ".join(run.corpus.tokenizer.decode(run.corpus.train[:200]).split()[:2])[:30]
 
 
 def _undrawn(folder: Path) -> bool:
@@ -192,13 +190,26 @@ def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     changes = given(options, TrainConfig)
     if "lr" in changes and config.train.lr:  # the end moves with the peak, as in a new run
         changes.setdefault("min_lr", config.train.min_lr * (changes["lr"] / config.train.lr))
-    config = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    before, config = config, dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    step = checkpoint.saved_step(folder / checkpoint.TRAINING) or 0
+    rates = [learning_rate(c.train, step, before.joined) for c in (before, config)]
+    moves = 0 < step < config.train.steps and rates[0] != rates[1]
+    if moves:
+        rate = learning_rate(before.train, step - 1, before.joined)
+        config = dataclasses.replace(config, joined=(step, rate))
     logged = {record["step"] for record in checkpoint.read_log(folder)}
     run = resume(folder, config, config.text())
     missing = run.step + 1 - len([step for step in range(run.step + 1) if step in logged])
     if missing and run.step:
         print(f"{folder / checkpoint.LOG} has lost {missing} of its {run.step + 1} records; charts will show the rest")
     print(f"Resuming the run in {folder} at step {run.step} of {config.train.steps}")
+    if moves:
+        peak = max(learning_rate(config.train, at, config.joined) for at in range(step, config.train.steps))
+        print(
+            f"The learning rate was {rate:.2g}; it does not jump to the new schedule, but moves there over "
+            f"{config.train.warmup_steps} steps; it will be {peak:.2g} at most"
+            f"{', so the loss may rise at first' if peak > rate else ''}"
+        )
     return run
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+from tinygrad_edu import console
+
 from ..config import TrainConfig
 from ..errors import ConfigError
 from ..model import GPT
@@ -24,8 +26,8 @@ def check_engine(config: TrainConfig) -> None:
         )
     if config.engine == "torch" and importlib.util.find_spec("torch") is None:
         raise ConfigError(
-            "--engine torch needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'; "
-            "--engine compiled computes the same with numpy"
+            f"--engine torch needs PyTorch, which is not installed: {console.adding('torch', 'torch')}; "
+            f"--engine compiled computes the same with numpy"
         )
 
 

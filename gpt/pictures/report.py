@@ -155,7 +155,7 @@ class Subject:
         if not end_drawn_unasked(self.run.model):
             raise viz.DrawingError(
                 f"even on one character the loss of this model has {2 * _size(self.run.model):,} scalars, "
-                f"and its last block alone would take minutes; {command_line('draw --checkpoint', self.run.folder)} "
+                f"and its last block alone would take minutes; {command_line('draw', self.run.folder)} "
                 f"draws them"
             )
 
@@ -213,13 +213,14 @@ def _run(subject: Subject) -> list[str]:
         )
     )
     falls = "and stays there" if training.schedule == "constant" else f"then falls to {training.min_lr:g}"
+    joined = f" That schedule holds from step {run.config.joined[0]:,} on." if run.config.joined else ""
     times = seen / len(run.corpus.train)
     parts.append(
         words(
             f"It has made {_count(step, 'step')} of {_count(training.batch_size, 'sequence')} each on {text}: "
             f"{seen:,} characters, {times:.2g} times the training text. AdamW; the learning rate rises for "
             f"{_count(training.warmup_steps, 'step')} to {training.lr:g}, {falls} ({training.schedule}); "
-            f"seed {training.seed}."
+            f"seed {training.seed}.{joined}"
         )
     )
     if run.config.documents:

@@ -29,7 +29,7 @@ SIZES: dict[str, dict[str, int]] = {
 #: How many characters the models know: at least these, for texts that are pasted, and at most those.
 LEAST, MOST = 64, 256
 LONGEST = 4_000_000  # characters: a page must open quickly
-MISSING = "Training needs compiled models, and this page was made without llvmlite: pip install 'tinygrad_edu[native]'"
+MISSING = "Training needs compiled models, and this page was made without llvmlite: pip install llvmlite"
 _NAMES = {"unigram": "letters"}
 
 

@@ -123,6 +123,7 @@ class RunConfig:
         text_sha256: the SHA-256 of the text, so that a run cannot be resumed with another one.
         normalize: the normalizations of the text, and of every other text that the model reads (see ``text.py``).
         documents: whether every line of such texts is a document (see ``documents.py``).
+        joined: the step at which the schedule was changed, and the learning rate until then.
     """
 
     model: GPTConfig
@@ -132,6 +133,7 @@ class RunConfig:
     text_sha256: str
     normalize: tuple[str, ...] = ()
     documents: bool = False
+    joined: tuple[int, float] | None = None
 
     def text(self) -> Text:
         """Return the text of the run; raises DataError if it no longer exists."""
@@ -164,7 +166,8 @@ def save_config(folder: Path, config: RunConfig, tokenizer: CharTokenizer) -> No
     write_json(folder / TOKENIZER, {"type": "characters", "alphabet": tokenizer.alphabet})
     fields = dataclasses.asdict(config)
     documents = {"documents": LINES} if fields.pop("documents") else {}
-    write_json(folder / CONFIG, {"format": FORMAT, **fields, **documents})
+    joined = {"joined": joined} if (joined := fields.pop("joined")) else {}
+    write_json(folder / CONFIG, {"format": FORMAT, **fields, **documents, **joined})
 
 
 LINES = "lines"
@@ -178,6 +181,7 @@ _CONFIG: reading.Schema = {
     "text_sha256": reading.WORDS,
     "normalize": reading.LIST_OF_WORDS,
     "documents": DOCUMENTS,
+    "joined": reading.optional(reading.STEP_AND_RATE),
 }
 
 
@@ -196,6 +200,7 @@ def load_config(folder: Path) -> RunConfig:
             content["text_sha256"],
             parse_normalizations(",".join(content.get("normalize", [])) or "none"),
             content.get("documents") is not None,
+            tuple(content["joined"]) if content.get("joined") else None,
         )
     except ConfigError as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from None

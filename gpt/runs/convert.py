@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from tinygrad_edu import console
 from tinygrad_edu.errors import brief
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.optim import AdamW
@@ -55,7 +56,6 @@ from . import checkpoint
 from .checkpoint import RunConfig
 
 __all__ = [
-    "MISSING_TORCH",
     "NANOGPT_DATASETS",
     "NANOGPT_FIELDS",
     "NANOGPT_IS",
@@ -101,7 +101,6 @@ _NEARLY = "is computed as gelu, which differs from it by less than 0.001"
 _PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
 _LONGEST_REASON = 300  # characters of a sentence that may quote a name from a file
 SAFE_TORCH = (2, 10)  # before it, a .pt file could run code or damage memory
-MISSING_TORCH = "needs PyTorch, which is not installed: pip install 'tinygrad_edu[torch]'"
 
 
 @brief
@@ -593,7 +592,10 @@ def _torch(what: str, least: tuple[int, ...] = ()) -> Any:
     try:
         import torch
     except ImportError:
-        raise ConfigError(f"{what} {MISSING_TORCH}; or use .safetensors, which needs nothing more") from None
+        raise ConfigError(
+            f"{what} needs PyTorch, which is not installed: {console.adding('torch', 'torch')}; "
+            f"or use .safetensors, which needs nothing more"
+        ) from None
     found = tuple(int(digits) for digits in re.findall(r"\d+", str(torch.__version__))[:2])
     if found < least:
         raise ConfigError(

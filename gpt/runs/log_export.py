@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
 from tinygrad_edu.gradient_stats import GradientStats
 from tinygrad_edu.training import snapshots
 
@@ -41,8 +42,8 @@ def check_tensorboard(folder: Path) -> None:
     """Raise ConfigError if tensorboardX is missing, or the folder has files in it."""
     if importlib.util.find_spec("tensorboardX") is None:
         raise ConfigError(
-            "--tensorboard needs tensorboardX, which is not installed: pip install 'tinygrad_edu[tensorboard]'; "
-            "--csv needs nothing"
+            f"--tensorboard needs tensorboardX, which is not installed: "
+            f"{console.adding('tensorboard', 'tensorboardX')}; --csv needs nothing"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is not empty, and TensorBoard would show both; choose another folder")

@@ -16,11 +16,6 @@ def command_line(words: str, folder: Path) -> str:
     return f"{console.launcher()} image {words} {shlex.quote(str(folder))}"
 
 
-def checkpoint_flag(command: argparse.ArgumentParser) -> None:
-    """Add ``--checkpoint DIR``."""
-    command.add_argument("--checkpoint", required=True, metavar="DIR", help="the folder of a run that train wrote")
-
-
 def painting_flags(command: argparse.ArgumentParser) -> None:
     """Add ``--steps``, ``--guidance`` and ``--seed``."""
     command.add_argument("--steps", type=int, default=STEPS, metavar="N", help="steps from noise to picture")

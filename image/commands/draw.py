@@ -8,6 +8,7 @@ import sys
 import viz
 from tinygrad_edu.training import files
 from tinygrad_edu.training.errors import CheckpointError, ConfigError
+from tinygrad_edu.training.flags import run_argument, run_folder
 from viz.charts.chart import Chart
 from viz.commands.graph import drawing_flags, drawn
 
@@ -20,7 +21,7 @@ BOXES = 60
 def add_draw(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``image draw``."""
     command.set_defaults(run=_draw)
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     command.add_argument(
         "-o", "--out", metavar="FILE",
         help="a .dot, .svg, .png, .pdf or .html file; - prints the DOT text (default: loss.svg in that folder)",
@@ -34,7 +35,7 @@ def add_draw(command: argparse.ArgumentParser) -> None:
 def add_flow(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``image flow``."""
     command.set_defaults(run=_flow)
-    command.add_argument("folder", metavar="RUN", help="the folder of a run that train wrote")
+    run_argument(command)
     command.add_argument(
         "--over-time", action="store_true", help="show how the gradients changed in training, as it measured them"
     )
@@ -47,7 +48,7 @@ def add_flow(command: argparse.ArgumentParser) -> None:
 def _draw(options: argparse.Namespace) -> int:
     if options.boxes < 2:
         raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
-    this = SavedRun.open(options.folder)
+    this = SavedRun.open(run_folder(options))
     model = this.model
     if options.out != "-":
         print("Building the graph of the loss, with every gradient ...", flush=True)
@@ -65,7 +66,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 
 def _flow(options: argparse.Namespace) -> int:
-    this = SavedRun.open(options.folder)
+    this = SavedRun.open(run_folder(options))
     if options.over_time:
         measured = files.read_flow(this.folder)
         if not measured:

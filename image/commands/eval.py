@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 from tinygrad_edu.training.errors import ConfigError
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from .. import judge
 from ..data import digits, shapes
@@ -15,13 +16,13 @@ from ..dataset import nothing, validation
 from ..run import SavedRun
 from ..sample import Sampler, check_settings
 from ..train import VALIDATED, make_engine
-from .common import checkpoint_flag, painting_flags
+from .common import painting_flags
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``image eval``."""
     command.set_defaults(run=run)
-    checkpoint_flag(command)
+    run_argument(command)
     command.add_argument(
         "--count", type=int, default=1000, metavar="N", help="how many pictures to paint, of each kind"
     )
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     check_settings(options.steps, options.guidance, options.count)
     if options.seed < 0:
         raise ConfigError(f"seed must be at least 0, got {options.seed}")
-    this = SavedRun.open(options.checkpoint)
+    this = SavedRun.open(run_folder(options))
     config = this.config.model
     engine = make_engine(this.model, this.config.train)
     loss = engine.evaluate(validation(config, VALIDATED))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import textwrap
-from pathlib import Path
 
 from tinygrad_edu.nested import shape
 from tinygrad_edu.training import snapshots
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from ..run import SavedRun
 
@@ -18,12 +18,12 @@ _VALIDATIONS = 12  # that are shown, spread over the run
 def add_info(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``image info``."""
     command.set_defaults(run=run)
-    command.add_argument("folder", metavar="DIR", help="the folder of a run that train wrote")
+    run_argument(command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print everything, in 80 columns."""
-    folder = Path(options.folder)
+    folder = run_folder(options)
     this = SavedRun.open(folder)
     print(f"{folder}: the model of step {this.step:,} of {this.config.train.steps:,}")
     for title, part in (("model", this.config.model), ("training", this.config.train)):

@@ -12,12 +12,13 @@ import numpy as np
 from tinygrad_edu import console
 from tinygrad_edu.files import write_atomically
 from tinygrad_edu.training.errors import ConfigError
+from tinygrad_edu.training.flags import run_argument, run_folder
 
 from .. import canvas
 from ..dataset import shown_first, told, words_for
 from ..run import SavedRun
 from ..sample import Sampler, check_settings, noise
-from .common import checkpoint_flag, painting_flags
+from .common import painting_flags
 
 FRAMES = 40  # of a GIF, at most; the last is shown longer
 
@@ -25,7 +26,7 @@ FRAMES = 40  # of a GIF, at most; the last is shown longer
 def add_sample(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``image sample``."""
     command.set_defaults(run=run)
-    checkpoint_flag(command)
+    run_argument(command)
     command.add_argument(
         "--class", dest="label", type=int, metavar="D", help="the digit to paint (default: all in turn)"
     )
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"expected a file that ends in .png or .gif, got {options.out}")
     if options.seed < 0:
         raise ConfigError(f"seed must be at least 0, got {options.seed}")
-    this = SavedRun.open(options.checkpoint)
+    this = SavedRun.open(run_folder(options))
     config = this.config.model
     points = config.pixels == 2
     count = options.count if options.count is not None else 1000 if points else 10

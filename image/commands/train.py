@@ -73,8 +73,8 @@ def _finish(this: Run) -> int:
     asked = {"class": " --class 7", "text": ' --prompt "a small ring, top left"'}.get(model.condition, "")
     print(
         f"\nTry next:\n"
-        f"  {command_line('sample --checkpoint', folder)}{asked}\n"
-        f"  {command_line('eval --checkpoint', folder)}\n"
+        f"  {command_line('sample', folder)}{asked}\n"
+        f"  {command_line('eval', folder)}\n"
         f"  {command_line('draw', folder)}\n"
         f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,11 +176,38 @@ BAD: list[tuple[list[str], str]] = [
     (["eval", "--checkpoint", "{run}", "--page", "{folder}/page.txt"], "must end in .html"),
     (["eval", "--checkpoint", "{run}", "--page", "{text}/page.html"], "page.html"),
     (["info", "{missing}"], "holds no checkpoint"),
+    (["tarin"], "unknown command: 'tarin'; did you mean train?"),
+    (["info"], "expected the folder of a run"),
+    (["sample", "{run}", "--checkpoint", "{missing}"], "expected one folder of a run, got"),
     (["info", "{run}", "--profile", "0"], "profile must be at least 1 step, got 0"),
     (["draw", "--checkpoint", "{run}", "--out", "{folder}/loss.bmp"], ".bmp"),
     (["draw", "--checkpoint", "{run}", "--boxes", "1"], "boxes must be at least 2"),
     (["draw", "--checkpoint", "{run}", "--out", "{text}/loss.dot"], "loss.dot"),
 ]
+
+
+def test_the_folder_of_a_run_is_an_argument_or_a_flag(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for words in ([str(trained)], ["--checkpoint", str(trained)]):
+        capsys.readouterr()
+        assert main(["sample", *words, "--max-new-tokens", "5"]) == 0
+        assert main(["info", *words]) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1]
+
+
+def test_a_folder_without_a_run_names_those_that_are_near(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "there are" not in refusal(main, "info", "runs")
+    for number, name in enumerate(("one", "two", "three", "four", "five")):
+        folder = tmp_path / "runs" / name
+        shutil.copytree(trained, folder)
+        os.utime(folder / "config.json", (number, number))
+    newest = "there are runs/five, runs/four, runs/three, runs/two and 1 more"
+    for words in (["runs"], ["runs/tow"], ["missing"], []):
+        assert newest in refusal(main, "info", *words)
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
@@ -289,7 +317,7 @@ def test_an_engine_that_is_not_installed_is_named_and_no_folder_is_left(
     (tmp_path / "text.txt").write_text(text, encoding="utf-8")
     monkeypatch.setattr("gpt.engines.importlib.util.find_spec", lambda name: None)
     arguments = ["train", "--data", str(tmp_path / "text.txt"), "--preset", "micro", "--engine", "torch"]
-    assert "pip install 'tinygrad_edu[torch]'" in refusal(main, *arguments, "--out", str(tmp_path / "run"))
+    assert "pip install torch" in refusal(main, *arguments, "--out", str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 

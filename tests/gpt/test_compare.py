@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -85,20 +86,25 @@ def test_places_are_those_of_the_largest_differences() -> None:
     assert "to be [o]r" in lines[4]
 
 
-def test_a_run_is_compared_with_its_best(runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_compared_with_its_best(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = map(str, runs)
+    assert "the best model of" in refusal(main, "compare", bad)  # is its last one
+    this = tmp_path / "run"
+    shutil.copytree(bad, this)
+    model, _, _, step = checkpoint.load_model(this)
+    checkpoint.save_model(this, model, step + 1)
     capsys.readouterr()
-    assert main(["compare", bad, "--max-new-tokens", "0"]) == 0
+    assert main(["compare", str(this), "--max-new-tokens", "0"]) == 0
     printed = capsys.readouterr().out
-    assert f"A is the best of {bad}" in printed
-    assert f"B is {bad}" in printed
+    assert f"A is the best of {this}, step {step}:" in printed
+    assert f"B is {this}, step {step + 1}:" in printed
     assert "All settings are the same." in printed
-    assert "The best model of this run is its last one: A and B are the same." in printed
     assert main(["compare", good, good, "--best", "--max-new-tokens", "0"]) == 0
     printed = capsys.readouterr().out
     assert "Both are equally surprised" in printed
     assert "They are the same numbers." in printed
-    assert "is its last one" not in printed
 
 
 def test_the_standard_error_is_that_of_sequences() -> None:

@@ -56,6 +56,13 @@ def test_every_combination_is_a_run_and_the_table_is_sorted(
     )
 
 
+def test_rates_that_are_never_reached_are_reported(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--lr", "0.01,0.05", "--warmup-steps", "8"]) == 0
+    printed = capsys.readouterr().out
+    assert "rises for 8 steps, and the run has 8: it never reaches 0.01;" in printed
+    assert "it never reaches 0.05;" in printed
+
+
 def test_finished_runs_are_not_repeated_and_a_killed_sweep_resumes(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,7 +283,7 @@ def test_a_missing_device_is_one_sentence(train_arguments: list[str], tmp_path: 
         main, *train_arguments, "--engine", "torch", "--device", "tpu", "--out", out
     )
     if not HAS_TORCH:
-        assert "pip install 'tinygrad_edu[torch]'" in refusal(main, *train_arguments, "--engine", "torch", "--out", out)
+        assert "pip install torch" in refusal(main, *train_arguments, "--engine", "torch", "--out", out)
         return
     import torch
 

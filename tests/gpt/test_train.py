@@ -55,7 +55,7 @@ def test_a_model_learns_and_logs(
     printed = capsys.readouterr().out
     assert "bigram" in printed
     assert f"{validated[30]:.4f} nats per character" in printed
-    assert f"sample --checkpoint {out}" in printed
+    assert f"sample {out} --prompt" in printed
     # all validations during the run, including the last, use the same sequences, and so does the lowest
     shown = {int(step): loss for step, loss in re.findall(r"^step +(\d+)/30 .*?val ([\d.]+)", printed, re.MULTILINE)}
     assert shown == {r["step"]: f"{r.get('watched_loss', r['val_loss']):.3f}" for r in log if r["step"] in validated}
@@ -245,6 +245,23 @@ def test_learning_rates() -> None:
     cosine = dataclasses.replace(config, schedule="cosine")
     assert learning_rate(cosine, 10) == pytest.approx(0.1)
     assert learning_rate(cosine, 5) > learning_rate(linear, 6)
+
+
+def test_a_longer_schedule_is_joined_without_a_jump(train_arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    settings = ["--warmup-steps", "2", "--lr", "0.03", "--min-lr", "0.003", "--schedule", "linear"]
+    assert main([*train_arguments, *settings, "--steps", "5", "--out", str(out)]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "11", "--no-draw"]) == 0
+    rates = [record["lr"] for record in checkpoint.read_log(out)[1:]]
+    # By hand: up in two steps, down to the end of five; a line from .03 at step 2 to .003 at step 11, which is reached
+    # from .012 in thirds.
+    line = [0.03 - 0.003 * (step - 2) for step in range(5, 11)]
+    before = 0.03 - 0.009 * 2
+    expected = [0.01, 0.02, 0.03, 0.021, before]
+    expected += [before + (rate - before) * min((i + 1) / 3, 1) for i, rate in enumerate(line)]
+    assert rates == pytest.approx(expected)
+    # A third session with the same settings goes on as if there had been none.
+    assert checkpoint.load_config(out).joined == (5, pytest.approx(before))
 
 
 def test_graphs_of_a_step_are_freed(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -82,23 +83,103 @@ def test_files_in_the_current_folder_never_replace_ours(
     assert "MY OWN" not in done.stdout
 
 
-def test_the_installed_command_names_the_three(
+def test_the_installed_command_names_the_others(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lessons.command import main
 
     monkeypatch.setattr(sys, "argv", ["tinygrad-edu", "dance"])
     assert main() == 2
-    assert "expected gpt, image, viz or lesson, got 'dance'" in capsys.readouterr().err
+    assert "expected gpt, image, viz, lesson, play or completion, got 'dance'" in capsys.readouterr().err
 
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
-    assert (
-        "unknown command: 'dance' (must be one of gpt, image, viz, play, lesson, course.zip, python, test, lint, docs)"
-        in capsys.readouterr().err
-    )
+    known = "gpt, image, viz, play, lesson, course.zip, python, add, test, lint, docs"
+    assert f"unknown command: 'dance'; expected one of {known}" in capsys.readouterr().err
+    assert run.main(["tets"]) == 2
+    assert "unknown command: 'tets'; did you mean test?" in capsys.readouterr().err
     assert actions == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["torch"], ["torch==2.13.0"]),
+        (["animation", "ipython"], ["pillow >= 11", "ipython >= 8.20"]),
+    ],
+)
+def test_extras_are_added_in_the_tested_versions(
+    words: list[str], expected: list[str], actions: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = ""
+
+    def pip(*given: object) -> str:
+        nonlocal pins
+        pins = Path(str(given[1]).removeprefix("--constraint=")).read_text(encoding="utf-8")
+        actions.extend(given[2:])
+        return ""
+
+    monkeypatch.setattr(run, "pip", pip)
+    assert run.main(["add", *words]) == 0
+    assert actions == ["set up base", *expected]
+    assert re.search(r"^pillow==[\d.]+ *$", pins, re.MULTILINE)
+    assert "hash" not in pins
+    assert all(re.match(r"[a-z0-9-]+==", line) for line in pins.splitlines())
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["torch", "test"]])
+def test_only_extras_can_be_added(words: list[str], actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["add", *words]) == 2
+    assert "add expected some of torch, tensorboard, animation, ipython, got" in capsys.readouterr().err
+    assert actions == []
+
+
+def test_an_interrupt_while_installing_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(extra: str = "base") -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "set_up", interrupted)
+    assert run.main(["gpt", "info"]) == 130
+    assert capsys.readouterr().err.strip() == "run.py: stopped; the same command continues from here"
+
+
+@pytest.mark.parametrize(("version", "again"), [(sys.version_info[:3], False), ((3, 8, 1), True)])
+def test_the_environment_is_made_again_for_another_python(
+    version: tuple[int, ...], again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {'.'.join(map(str, version))}\n")
+    made: list[bool] = []
+    for name, value in (("VENV", tmp_path), ("PYTHON", tmp_path / "pyvenv.cfg"), ("install", lambda *steps: ""),
+                        ("pip", lambda *words: ""), ("make_environment", lambda: made.append(True))):  # fmt: skip
+        monkeypatch.setattr(run, name, value)
+    run.set_up()
+    assert bool(made) is again
+
+
+def test_the_installed_command_completes_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lessons.command import SHELLS, main
+
+    def said(*words: str, code: int = 0) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["tinygrad-edu", *words])
+        assert main() == code
+        return capsys.readouterr().out.split()
+
+    assert said("complete", "") == ["gpt", "image", "viz", "lesson", "play", "completion"]
+    assert said("complete", "gpt", "s") == ["sweep", "sample"]
+    assert said("complete", "gpt", "sample", "--top") == ["--top-k", "--top-p"]
+    assert said("complete", "viz", "step", "--qu") == ["--quiz"]
+    assert said("complete", "lesson", "pres") == ["present"]
+    assert said("complete", "play", "--no") == ["--no-open"]
+    assert said("complete", "gpt", "info", "run") == said("complete", "nonsense", "x") == []  # names of files
+    assert said("complete", "completion", "b") == ["bash"]
+    for shell in SHELLS:
+        assert "tinygrad-edu" in said("completion", shell)
+    assert said("completion", "tcsh", code=2) == []
 
 
 def test_help_is_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:

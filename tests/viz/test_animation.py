@@ -271,9 +271,7 @@ def test_an_animation_too_large_is_refused(monkeypatch):
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
 def test_without_pillow_the_error_says_what_to_install(kind, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(
-        DrawingError, match=r"needs Pillow, .* pip install 'tinygrad_edu\[animation\]'; or save as \.svg"
-    ):
+    with pytest.raises(DrawingError, match=r"needs Pillow, .* pip install pillow; or save as \.svg"):
         join([], [], kind)
 
 

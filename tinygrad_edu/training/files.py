@@ -5,6 +5,7 @@ A model here is a :class:`tinygrad_edu.nn.Module`; which files a run has, and wh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -52,6 +53,7 @@ __all__ = [
     "read_json",
     "read_log",
     "rewrite_log",
+    "runs_near",
     "save_model",
     "save_tensors",
     "save_training_state",
@@ -114,8 +116,23 @@ def write_json(path: Path, content: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file; raises CheckpointError if it is missing or damaged."""
-    missing = f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that train has written"
+    missing = (
+        f"{path.parent} holds no checkpoint: there is no {path.name}; expected a folder that train has written"
+        f"{runs_near(path.parent)}"
+    )
     return reading.parsed(reading.content_of(path, missing, reading.LARGEST_JSON), path)
+
+
+def runs_near(folder: Path = Path()) -> str:
+    """Name up to four runs in a folder that holds none itself, else beside it, and in ``runs``; the newest first."""
+    places = [folder, *([] if folder.is_dir() else [folder.parent]), Path("runs")]
+    with contextlib.suppress(OSError):
+        configs = {child for place in places for child in place.glob(f"*/{CONFIG}")}
+        found = [path.parent for path in sorted(configs, key=lambda path: (-path.stat().st_mtime, path))]
+        if found:
+            more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+            return f"; there are {', '.join(map(str, found[:4]))}{more}"
+    return ""
 
 
 def exists(folder: Path) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
-__all__ = ["METAVARS", "add_settings", "given"]
+from .errors import ConfigError
+from .files import runs_near
+
+__all__ = ["METAVARS", "add_settings", "given", "run_argument", "run_folder"]
 
 #: How the value of a flag is called in the help.
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
@@ -49,3 +53,33 @@ def given(options: argparse.Namespace, kind: type) -> dict[str, Any]:
     """Return the fields of a configuration named on the command line."""
     values = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if value is not None}
+
+
+class _Folder(argparse.Action):
+    """The folder of a run, as an argument or after ``--checkpoint``; it is given once."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if values is None:  # the argument was left out, for a flag perhaps
+            return
+        if namespace.folder is not None:
+            parser.error(f"expected one folder of a run, got {namespace.folder} and {values}")
+        namespace.folder = values
+
+
+def run_argument(command: argparse.ArgumentParser) -> None:
+    """Add ``RUN``, which :func:`run_folder` reads; ``--checkpoint RUN`` is the same."""
+    command.add_argument(
+        "folder", nargs="?", action=_Folder, metavar="RUN", help="the folder of a run that train wrote"
+    )
+    command.add_argument(
+        "--checkpoint", dest="folder", action=_Folder, metavar="RUN", help="the same folder, as a flag"
+    )
+
+
+def run_folder(options: argparse.Namespace) -> Path:
+    """Return the folder of the run that was named; ConfigError tells which are here."""
+    if options.folder is None:
+        raise ConfigError(f"expected the folder of a run{runs_near()}")
+    return Path(options.folder)

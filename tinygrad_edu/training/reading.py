@@ -33,6 +33,7 @@ __all__ = [
     "NUMBER",
     "PATH",
     "RECORD",
+    "STEP_AND_RATE",
     "WORDS",
     "Kind",
     "MissingError",
@@ -105,6 +106,10 @@ MEASURED = Kind("a number", lambda x: _is_number(x) or (isinstance(x, float) and
 WORDS = Kind("text", _is_words)
 LIST_OF_WORDS = Kind("a list of texts", lambda x: isinstance(x, (list, tuple)) and all(map(_is_words, x)), needed=False)
 RECORD = Kind("an object with names", lambda x: isinstance(x, dict) and all(map(_is_words, x)))
+STEP_AND_RATE = Kind(
+    "a step and a learning rate",
+    lambda x: isinstance(x, list) and len(x) == 2 and whole().fits(x[0]) and _is_number(x[1]) and x[1] >= 0,
+)
 PATH = Kind("the name of a file", lambda x: isinstance(x, str) and 0 < len(x) <= 4096 and "\0" not in x)
 
 Schema = Mapping[str, Kind]

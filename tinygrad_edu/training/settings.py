@@ -27,6 +27,7 @@ __all__ = [
     "check_range",
     "learning_rate",
     "made",
+    "never_peaks",
     "preset_of",
     "setting",
 ]
@@ -128,14 +129,35 @@ class TrainSettings:
             raise ConfigError(f"min_lr must be at most lr; got min_lr {self.min_lr} and lr {self.lr}")
 
 
-def learning_rate(config: TrainSettings, step: int) -> float:
-    """Return the learning rate of a step, counted from 0."""
+def learning_rate(config: TrainSettings, step: int, joined: tuple[int, float] | None = None) -> float:
+    """Return the learning rate of a step, counted from 0.
+
+    Args:
+        config: has the schedule.
+        step: which step.
+        joined: the step from which this schedule holds, and the rate until then: the way from there takes as many
+            steps as a warm-up, since a sudden jump would undo part of the training.
+    """
     if config.schedule == "constant":
-        rise = min((step + 1) / (config.warmup_steps + 1), 1.0)
-        return config.lr * rise
-    schedule = warmup_cosine if config.schedule == "cosine" else warmup_linear
-    return schedule(
-        step, lr=config.lr, total_steps=config.steps, warmup_steps=config.warmup_steps, min_lr=config.min_lr
+        rate = config.lr * min((step + 1) / (config.warmup_steps + 1), 1.0)
+    else:
+        schedule = warmup_cosine if config.schedule == "cosine" else warmup_linear
+        rate = schedule(
+            step, lr=config.lr, total_steps=config.steps, warmup_steps=config.warmup_steps, min_lr=config.min_lr
+        )
+    if joined is None:
+        return rate
+    since, before = joined
+    return before + (rate - before) * min((step - since + 1) / (config.warmup_steps + 1), 1.0)
+
+
+def never_peaks(config: TrainSettings) -> str:
+    """Say that a run ends before its warm-up does; empty if it does not."""
+    if config.warmup_steps < config.steps:
+        return ""
+    return (
+        f"The learning rate rises for {config.warmup_steps} steps, and the run has {config.steps}: it never reaches "
+        f"{config.lr:g}; a smaller --warmup-steps lets it"
     )
 
 

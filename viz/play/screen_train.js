@@ -299,7 +299,7 @@ function build(place, play) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     const { dataset, data } = source(), typed = !dataset && !data, where = dataset ? "" : ` --data ${data ?? "text.txt"}`;
-    how.textContent = `Open it again in “Read a trained GPT”, or go on with it in Python: python -m gpt import ${name} runs/mine${where}, then python -m gpt sample --checkpoint runs/mine${typed ? " (text.txt: the text, as “Show the Python” has it)" : ""}`;
+    how.textContent = `Open it again in “Read a trained GPT”, or go on with it in Python: python -m gpt import ${name} runs/mine${where}, then python -m gpt sample runs/mine${typed ? " (text.txt: the text, as “Show the Python” has it)" : ""}`;
   }
   async function hand() {
     const model = await asked({ what: "reading" });

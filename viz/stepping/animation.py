@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu import Value
+from tinygrad_edu import Value, console
 from tinygrad_edu.step_log import Chain, State, Step, StepLog, record
 
 from .. import style
@@ -311,8 +311,8 @@ def join(stills: Sequence[bytes], seconds: Sequence[float], kind: str) -> bytes:
         from PIL import Image
     except ImportError:
         raise DrawingError(
-            "an animated PNG or GIF needs Pillow, which is not installed: pip install 'tinygrad_edu[animation]'; "
-            "or save as .svg, which needs nothing"
+            f"an animated PNG or GIF needs Pillow, which is not installed: {console.adding('animation', 'pillow')}; "
+            f"or save as .svg, which needs nothing"
         ) from None
     pictures = [Image.open(io.BytesIO(still)) for still in stills]
     sizes = sorted({picture.size for picture in pictures})

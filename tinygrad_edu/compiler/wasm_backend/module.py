@@ -118,7 +118,7 @@ def build(
         CompileError: without llvmlite; for a program that draws random numbers or has an operation without a formula.
     """
     if not codegen.available():
-        raise CompileError("to_wasm needs llvmlite: pip install 'tinygrad_edu[native]'")
+        raise CompileError("to_wasm needs llvmlite: pip install llvmlite")
     for one in functions.values():
         if any(array.kind == "random" for array in one.program.arrays):
             raise CompileError(
