@@ -354,3 +354,20 @@ def test_a_rate_that_explodes_is_told_with_its_value() -> None:
     assert "transformer.wte.weight[0][5]" in found[1]
     assert "smaller learning rate" in found[1]
     assert found[2] == 5
+
+
+def test_the_first_number_that_is_not_finite_is_named() -> None:
+    message, value, finite = run(
+        PAGE
+        + """
+        const { model } = new MODELS.names(settings), { tape, base } = model;
+        for (let i = 0; i < base; i++) tape.data[i] = 1e200 * Math.sin(i);
+        try { model.learn([[0, 1, 2, 0]]); } catch (error) {
+          return [error.message, error.value, Array.from(tape.data.slice(0, error.value + 1), x => Number.isFinite(x))];
+        }
+        """,
+        {"model": "mlp"},
+        screens=SCREENS,
+    )
+    assert "the first number that is not finite is" in message
+    assert finite == [True] * value + [False]
