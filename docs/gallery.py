@@ -1,7 +1,8 @@
 """Make the pictures of the README from one run: ``python3 run.py python docs/gallery.py runs/shakespeare-small``.
 
 The run needs snapshots for the time machine (``--keep 20``). Chromium makes the pictures of pages; without it these
-pictures stay as they are.
+pictures stay as they are. ``--compare BEFORE AFTER PAGE`` instead puts two folders of SVG files side by side, with
+their crossings, lengths of lines and text sizes (see ``docs/compare.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from compare import compare
 
 import gpt.cli
 import viz.cli
@@ -89,6 +92,12 @@ def main(run: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: python {sys.argv[0]} RUN, a folder that python -m gpt train --keep 20 has written")
-    main(sys.argv[1])
+    if len(sys.argv) == 5 and sys.argv[1] == "--compare":
+        print(compare(*map(Path, sys.argv[2:])))
+    elif len(sys.argv) == 2:
+        main(sys.argv[1])
+    else:
+        sys.exit(
+            f"usage: python {sys.argv[0]} RUN, a folder that python -m gpt train --keep 20 has written; "
+            "or --compare BEFORE AFTER PAGE"
+        )

@@ -6,7 +6,7 @@
     └── DrawingError                       anything this package raises on purpose
         ├── UnknownFormatError (ValueError)    a file name with an unknown extension
         ├── LayoutError                    no layout program was found, or it failed
-        │   └── LayoutTimeout              it took too long, even for the coarsest picture
+        │   └── LayoutTimeout              it took too long
         └── ExpressionError (ValueError)   an expression on the command line that cannot be read
 
 A file that cannot be written is Python's own ``OSError``, with the path in its message.

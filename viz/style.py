@@ -8,7 +8,7 @@ black-and-white print says the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinygrad_edu import console
@@ -33,7 +33,9 @@ __all__ = [
     "LEAF",
     "LEAF_TAB",
     "LONGEST_NAME",
+    "MARKS",
     "MIXED",
+    "MIXED_FLOW",
     "MODULE",
     "MODULE_TAB",
     "NAME_SIZE",
@@ -51,17 +53,21 @@ __all__ = [
     "VALUE_TAB",
     "EdgeLook",
     "Face",
+    "Widths",
     "banner",
     "edge_look",
     "face",
+    "flow_look",
     "frame_title",
     "gradient",
+    "is_number",
     "legend",
     "listed",
     "number",
     "short",
     "signed",
     "symbol",
+    "text_color",
     "times",
     "visible",
 ]
@@ -77,6 +83,7 @@ POSITIVE = "#0072B2"
 NEGATIVE = "#D55E00"
 TEXT_NEGATIVE = "#B84E00"  # for small text on a page
 MIXED = "#4d4d4d"
+MIXED_FLOW = "#8d949d"  # what flows back has both signs
 
 PAPER = "#ffffff"
 LEAF, LEAF_TAB = "#fff6db", "#e8bf4a"
@@ -95,6 +102,7 @@ THEMES = {
     "negative": (NEGATIVE, "#ff9b52"),
     "text-negative": (TEXT_NEGATIVE, "#ff9b52"),
     "mixed": (MIXED, "#c2c7cd"),
+    "mixed-flow": (MIXED_FLOW, "#8f979f"),
     "paper": (PAPER, "#16181b"),
     "leaf": (LEAF, "#332d1c"),
     "leaf-tab": (LEAF_TAB, "#7d6219"),
@@ -130,6 +138,8 @@ BEAMER = {
     OUTLINE: "#33373b",
 }
 
+MARKS = (BROKEN, DEAD, FLAT)  # what a warning in a box begins with
+
 LABELS_UP_TO = 40  # edges: with more, numbers are shown in tooltips only, to avoid clutter
 COUNTS_UP_TO = 150
 LONGEST_NAME = 30  # characters
@@ -148,22 +158,27 @@ def number(x: float, digits: int = 4) -> str:
         return "NaN"
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
-    text = f"{x:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
+    text = f"{x + 0.0:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
     return text.replace("-", "−")
 
 
-def signed(x: float) -> str:
+def signed(x: float, digits: int = 4) -> str:
     """Format a number with a sign even if it is positive: what flows along an edge.
 
     >>> signed(6.0), signed(-2.0), signed(0.0)
     ('+6', '−2', '0')
     """
-    return f"+{number(x)}" if x > 0 else number(x)
+    return f"+{number(x, digits)}" if x > 0 else number(x, digits)
 
 
-def gradient(value_grad: float) -> str:
+def text_color(color: str) -> str:
+    """The color for words about something of this color: dark enough to be read."""
+    return {NEGATIVE: TEXT_NEGATIVE, MIXED_FLOW: MIXED, LEAF_TAB: INK}.get(color, color)
+
+
+def gradient(value_grad: float, digits: int = 4) -> str:
     """Format a gradient; a dash if it has not been computed."""
-    return "–" if value_grad is NO_GRADIENT_YET else number(value_grad)
+    return "–" if value_grad is NO_GRADIENT_YET else number(value_grad, digits)
 
 
 _GLYPHS = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥", "\0": "␀"})
@@ -253,6 +268,8 @@ def face(box: Box, picture: Picture) -> Face:
     found.outlined = any(words.startswith(BROKEN) for words in found.marks)
     title = visible(box.name)
     found.tooltip = "\n".join(filter(None, [found.tooltip or title, *found.marks, *_full(box, picture)]))
+    if picture.look is not None:
+        picture.look([picture.graph.values[node] for node in box.nodes], found)
     return found
 
 
@@ -265,6 +282,11 @@ def _node(box: Box, picture: Picture) -> Face:
 def _operation(box: Box) -> str:
     assert box.op is not None
     return symbol(box.op) if box.constant is None else f"{symbol(box.op)} {number(box.constant)}"
+
+
+def is_number(box: Box, picture: Picture) -> bool:
+    """Whether a box is a number that stands in a formula."""
+    return box.kind == "node" and picture.graph.values[box.nodes[0]].op is CONSTANT
 
 
 def symbol(op: Op) -> str:
@@ -321,7 +343,6 @@ def _call(box: Box, picture: Picture) -> Face:
         face.notes.append(f"{sum(math.prod(shape) for _, shape in tables):,} parameters")
     if box.repeats:
         face.notes.append("each feeds the next")
-    face.notes.append(f"{len(box.nodes):,} Values folded")
     face.tooltip = f"{box.name} · {box.module}"
     return face
 
@@ -353,10 +374,13 @@ def _numbers(face: Face, box: Box, picture: Picture) -> None:
     word = "data" if old.isdisjoint(box.nodes) else "old data"
     if len(box.outputs or box.nodes) == 1 or box.kind == "node":
         value = values[(box.outputs or box.nodes)[0]]
-        face.rows.append((word, number(value.data)))
+        face.rows.append((word, number(value.data, picture.digits)))
         if value.op is not CONSTANT:
             face.gradients.append(
-                ("old grad" if old and value.grad is not NO_GRADIENT_YET else "grad", gradient(value.grad))
+                (
+                    "old grad" if old and value.grad is not NO_GRADIENT_YET else "grad",
+                    gradient(value.grad, picture.digits),
+                )
             )
         return
     out = [values[node] for node in (box.outputs or box.nodes)]
@@ -364,7 +388,10 @@ def _numbers(face: Face, box: Box, picture: Picture) -> None:
     face.rows.append((word, _range(data)))
     reached = [value.grad for value in out if value.grad is not NO_GRADIENT_YET]
     face.gradients.append(
-        ("old |grad|" if old and reached else "|grad|", number(math.hypot(*reached)) if reached else "–")
+        (
+            "old |grad|" if old and reached else "|grad|",
+            number(math.hypot(*reached), picture.digits) if reached else "–",
+        )
     )
 
 
@@ -401,43 +428,87 @@ def _full(box: Box, picture: Picture) -> list[str]:
 @brief
 @dataclass
 class EdgeLook:
-    """The look of an edge: width in points, and the words on it as (text, color, bold)."""
+    """The look of an edge: a thin line for the data, and for the gradient a band with its head at the source.
+
+    Attributes:
+        color, width: of the band; no width means that no gradient is drawn.
+        dashed: whether the gradient is exactly 0.
+        barred: whether the head of the band has a bar, for what is negative.
+        broken: whether what flows is not finite; the head is a dot.
+        thin: the width of the line.
+        words: on it, as (text, color, bold).
+        tooltip: the same with every digit.
+        data: attributes for scripts.
+    """
 
     color: str = FAINT
-    width: float = 1.2
+    width: float = 0.0
     dashed: bool = False
-    arrowhead: str = "normal"
+    barred: bool = False
+    broken: bool = False
+    thin: float = 1.3
     words: list[tuple[str, str, bool]] = field(default_factory=list)
     tooltip: str = ""
+    data: dict[str, str] = field(default_factory=dict)
 
 
 _ORDERED = ("sub", "div", "pow")  # operations whose two inputs cannot be swapped
+THINNEST, WIDEST = 2.0, 9.0  # points
 
 
-def edge_look(edge: Edge, picture: Picture, largest: float) -> EdgeLook:
-    """Return the look of an edge; ``largest`` is the largest finite norm that flows along any edge of the picture."""
+class Widths:
+    """How wide bands are: the largest gradient of the picture is widest, and others are in proportion while that leaves
+    the smallest one visible; otherwise ratios are compressed just as far as necessary.
+    """
+
+    def __init__(self, norms: Iterable[float]) -> None:
+        sizes = sorted(norm for norm in norms if 0.0 < norm < math.inf)
+        self.low, self.high = (sizes[0], sizes[-1]) if sizes else (0.0, 0.0)
+        # As logarithms: the ratio itself may be larger than any number.
+        most, ratio = math.log(WIDEST / THINNEST), math.log(self.high) - math.log(self.low) if sizes else 0.0
+        self.power = min(1.0, most / ratio) if ratio else 1.0
+
+    def __call__(self, norm: float) -> float:
+        """The width of a band in points."""
+        if not math.isfinite(norm) or not self.high:
+            return 5.0
+        if norm == 0.0:
+            return THINNEST
+        return round(WIDEST * math.exp(self.power * min(0.0, math.log(norm) - math.log(self.high))), 2)
+
+
+def flow_look(sent: Mapping[int, float], widths: Widths) -> EdgeLook:
+    """Return the look of what flows back along an edge, or along several from one box."""
     found = EdgeLook()
-    local = "" if edge.local is None else number(edge.local)
+    if not sent:
+        return found
+    norm = math.hypot(*sent.values())
+    signs = {(g > 0) - (g < 0) for g in sent.values()} - {0}
+    found.color = FAINT if not signs else MIXED_FLOW if len(signs) > 1 else POSITIVE if 1 in signs else NEGATIVE
+    found.barred = signs == {-1}
+    found.width, found.dashed = widths(norm), norm == 0.0
+    if not math.isfinite(norm):
+        found.color, found.barred, found.broken = NEGATIVE, False, True
+    if len(sent) == 1:
+        (flow,) = sent.values()
+        found.tooltip = f"gradient that flows back {flow!r}"
+    else:
+        found.tooltip = f"norm of the gradient that flows back {norm!r}"
+    return found
+
+
+def edge_look(edge: Edge, picture: Picture, widths: Widths) -> EdgeLook:
+    """Return the look of an edge."""
+    digits = picture.digits
+    found = flow_look(edge.sent, widths)
+    local = "" if edge.local is None else number(edge.local, digits)
     facts = []
     if edge.count > 1:
         facts.append(f"{edge.count} edges from {len(edge.sources)} Values")
     if edge.local is not None:
         facts.append(f"local derivative {edge.local!r}")
-    if edge.sent:
-        norm, sign = edge.norm, edge.sign
-        found.color = {1: POSITIVE, -1: NEGATIVE, None: MIXED}.get(sign, FAINT)
-        found.arrowhead = {1: "normal", -1: "teenormal", None: "normal"}.get(sign, "vee")
-        if norm == 0.0:
-            found.dashed, found.width = True, 1.0
-        else:
-            found.width = _width(norm, largest)
-        if not math.isfinite(norm):
-            found.color, found.arrowhead = NEGATIVE, "dot"
-        if len(edge.sent) == 1:
-            (flow,) = edge.sent.values()
-            facts.append(f"gradient that flows back {flow!r}")
-        else:
-            facts.append(f"norm of the gradient that flows back {norm!r}")
+        found.data["local"] = repr(edge.local)
+    facts += [found.tooltip] if found.tooltip else []
     constant = picture.graph.values[edge.source.nodes[0]].op is CONSTANT and edge.source.kind == "node"
     if len(picture.edges) <= LABELS_UP_TO:
         op = edge.target.op
@@ -447,19 +518,13 @@ def edge_look(edge: Edge, picture: Picture, largest: float) -> EdgeLook:
             found.words.append((f"∂ {local}", FAINT, False))
         if edge.count == 1 and edge.sent:
             (flow,) = edge.sent.values()
-            found.words.append((signed(flow), found.color, True))
+            found.words.append((signed(flow, digits), text_color(found.color), True))
+    if edge.count == 1 and edge.sent:
+        found.data["flow"] = repr(*edge.sent.values())
     if edge.count > 1 and len(picture.edges) <= COUNTS_UP_TO:
         found.words.append((times(len(edge.sources)), FAINT, False))
     found.tooltip = "\n".join(facts) or "an input"
     return found
-
-
-def _width(norm: float, largest: float) -> float:
-    if not math.isfinite(norm):
-        return 4.0
-    if largest <= 0.0:
-        return 1.0
-    return max(0.8, round(5.0 + math.log10(norm / largest), 2))
 
 
 # --- around the picture -----------------------------------------------------------------------------------------------
@@ -470,7 +535,8 @@ def frame_title(cluster: Cluster) -> str:
     name = _local_path(cluster.path, cluster.parent)
     if cluster.number:
         name = f"{name} {cluster.number}"
-    return " ".join(filter(None, [name, f"({cluster.kind})" if name else cluster.kind, times(cluster.count)]))
+    words = " ".join(filter(None, [name, f"({cluster.kind})" if name else cluster.kind, times(cluster.count)]))
+    return f"{words}, each feeds the next" if cluster.repeats else words
 
 
 def banner(picture: Picture) -> str:
@@ -479,12 +545,14 @@ def banner(picture: Picture) -> str:
         name = visible(picture.focus.name) if picture.focus.name else "the Value with the thick border"
         return f"Near {name}: {sum(box.kind == 'node' for box in picture.boxes)} of {picture.total:,} Values"
     if not picture.folded:
-        return ""
+        return f"{picture.hidden} Values are hidden" if picture.hidden else ""
     single = picture.total - picture.folded
     boxes = sum(len(box.nodes) > 1 for box in picture.boxes)
     words = f"{picture.total:,} Values: {picture.folded:,} folded into {boxes} boxes, {single} drawn singly"
     if picture.nearest is not None:
         words += f"; shown is what is at most {picture.nearest} boxes away from the result"
+    if picture.hidden:
+        words += f"; {picture.hidden:,} Values are hidden"
     return words
 
 
@@ -506,25 +574,28 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
     if len(picture.edges) <= LABELS_UP_TO and any(edge.local is not None for edge in picture.edges):
         rows.append(("∂", FAINT, "local derivative"))
     rows += _marks(picture)
+    rows.append(("→", MIXED, "data"))
     if not picture.graph.has_gradients:
         rows.append(("–", INK, "gradient not computed yet"))
         return rows
     if kinds - {"node", "rest"}:
         rows.append(("|grad|", FAINT, "length of all gradients, √Σg²"))
-    signs = {edge.sign for edge in picture.edges if edge.sent}
-    if 1 in signs:
-        rows.append(("▬►", POSITIVE, "gradient > 0"))
-    if -1 in signs:
-        rows.append(("▬►|", NEGATIVE, "gradient < 0"))
-    if None in signs:
-        rows.append(("▬►", MIXED, "gradients of both signs"))
-    if any(edge.sent and edge.norm == 0.0 for edge in picture.edges):
-        rows.append(("- - >", FAINT, "gradient exactly 0"))
-    if any(not math.isfinite(edge.norm) for edge in picture.edges):
-        rows.append(("▬●", NEGATIVE, "gradient NaN or infinite"))
-    widths = {_width(edge.norm, 1.0) for edge in picture.edges if edge.sent and edge.norm}
-    if len(widths) > 1:
-        rows.append(("▬ —", MIXED, "1 point thinner: a tenth of the gradient"))
+    looks = [flow_look(edge.sent, Widths([])) for edge in picture.edges if edge.sent]
+    finite = [edge for edge in picture.edges if edge.sent and math.isfinite(edge.norm)]
+    if any(look.color == POSITIVE for look in looks):
+        rows.append(("◄━", POSITIVE, "gradient > 0, flows back"))
+    if any(look.barred for look in looks):
+        rows.append(("◄|━", NEGATIVE, "gradient < 0, flows back"))
+    if any(look.color == MIXED_FLOW for look in looks):
+        rows.append(("◄━", MIXED_FLOW, "gradients of both signs"))
+    if any(look.dashed for look in looks):
+        rows.append(("◄┅", FAINT, "gradient exactly 0"))
+    if any(edge.sent and not math.isfinite(edge.norm) for edge in picture.edges):
+        rows.append(("●━", NEGATIVE, "gradient NaN or infinite"))
+    widths = Widths(edge.norm for edge in finite)
+    if widths.low < widths.high:
+        size = "size" if widths.power == 1.0 else "size, ratios compressed"
+        rows.append(("━", MIXED_FLOW, f"{size}: {number(widths.low, 2)} … {number(widths.high, 2)}"))
     return rows
 
 

@@ -11,7 +11,6 @@ from viz.commands.graph import drawing_flags, drawn
 
 from ..errors import ConfigError
 from ..inspection.loss_graph import LARGEST, WHOLE
-from ..pictures.report import DRAWN_BOXES
 from ..pictures.run import PicturedRun
 from .common import best_flag
 
@@ -23,13 +22,14 @@ def add_draw(command: argparse.ArgumentParser) -> None:
     best_flag(command)
     command.add_argument(
         "-o", "--out", metavar="FILE",
-        help="a .dot, .svg, .png, .pdf or .html file; - prints the DOT text (default: loss.svg in that folder)",
+        help="a file as of viz graph: .svg, .png, .html, .mmd, …; - prints DOT (default: loss.svg in that folder)",
     )  # fmt: skip
     command.add_argument("--text", help="the text to read (default: the beginning of its validation text)")
     command.add_argument(
-        "--boxes", "--budget", type=int, default=DRAWN_BOXES, metavar="N", help="the largest number of boxes"
-    )
-    drawing_flags(command, "wrapped, with --focus LR")
+        "--boxes", "--budget", dest="budget", type=int, metavar="N",
+        help="the largest number of boxes (default: as many as can be read on a screen)",
+    )  # fmt: skip
+    drawing_flags(command)
 
 
 add_graph = add_draw
@@ -37,16 +37,15 @@ add_graph = add_draw
 
 def run(options: argparse.Namespace) -> int:
     """Compute one loss in scalars, and draw its graph."""
-    if options.boxes < 2:
-        raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
+    if options.budget is not None and options.budget < 2:
+        raise ConfigError(f"boxes must be at least 2, got {options.budget}")
     this = PicturedRun.open(run_folder(options), best=options.best)
     tokens = this.tokens(options.text)
     if options.out != "-":
         print("Building the graph of the loss, with every gradient ...", flush=True)
     found = this.recorded_end(tokens, LARGEST, WHOLE)
     named = {name: value for value, name in found.calls.names.items()}
-    direction, focus = "LR" if options.focus else "wrapped", named.get(options.focus, options.focus)
-    drawing = drawn(options, found.loss, options.boxes, direction, focus, found.calls)
+    drawing = drawn(options, found.loss, named.get(options.focus, options.focus), found.calls)
     if options.out == "-":
         sys.stdout.write(drawing.source)
         return 0

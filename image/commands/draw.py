@@ -15,8 +15,6 @@ from viz.commands.graph import drawing_flags, drawn
 from ..pictures.loss_graph import recorded
 from ..run import SavedRun
 
-BOXES = 60
-
 
 def add_draw(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``image draw``."""
@@ -27,9 +25,10 @@ def add_draw(command: argparse.ArgumentParser) -> None:
         help="a .dot, .svg, .png, .pdf or .html file; - prints the DOT text (default: loss.svg in that folder)",
     )  # fmt: skip
     command.add_argument(
-        "--boxes", "--budget", type=int, default=BOXES, metavar="N", help="the largest number of boxes"
-    )
-    drawing_flags(command, "wrapped, with --focus LR")
+        "--boxes", "--budget", dest="budget", type=int, metavar="N",
+        help="the largest number of boxes (default: as many as can be read on a screen)",
+    )  # fmt: skip
+    drawing_flags(command)
 
 
 def add_flow(command: argparse.ArgumentParser) -> None:
@@ -46,16 +45,15 @@ def add_flow(command: argparse.ArgumentParser) -> None:
 
 
 def _draw(options: argparse.Namespace) -> int:
-    if options.boxes < 2:
-        raise ConfigError(f"boxes must be at least 2, got {options.boxes}")
+    if options.budget is not None and options.budget < 2:
+        raise ConfigError(f"boxes must be at least 2, got {options.budget}")
     this = SavedRun.open(run_folder(options))
     model = this.model
     if options.out != "-":
         print("Building the graph of the loss, with every gradient ...", flush=True)
     loss, calls, what = recorded(model)
     named = {name: value for value, name in calls.names.items()}
-    direction, focus = "LR" if options.focus else "wrapped", named.get(options.focus, options.focus)
-    drawing = drawn(options, loss, options.boxes, direction, focus, calls)
+    drawing = drawn(options, loss, named.get(options.focus, options.focus), calls)
     if options.out == "-":
         sys.stdout.write(drawing.source)
         return 0

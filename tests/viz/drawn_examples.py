@@ -113,3 +113,24 @@ def broken_loss() -> Drawn:
     loss.label = "loss"
     loss.backward()
     return Drawn(loss, calls)
+
+
+class Cell(nn.Module):
+    def __init__(self) -> None:
+        self.wh, self.wx = nn.Linear(2, 2, rng=1), nn.Linear(2, 2, rng=2)
+
+    def forward(self, h: list[Value], x: list[Value]) -> list[Value]:
+        return [v.tanh() for v in F.add(self.wh(h), self.wx(x))]
+
+
+def recurrent_loss(steps: int = 8) -> Drawn:
+    """Make the loss of a recurrent network after some steps."""
+    cell = Cell()
+    h = [Value(0.0), Value(0.0)]
+    with record_calls() as calls:
+        for t in range(steps):
+            h = cell(h, [Value(t / 8.0, label=f"x{t}[{i}]") for i in range(2)])
+        loss = h[0] * h[1]
+    loss.label = "loss"
+    loss.backward()
+    return Drawn(loss, calls)

@@ -223,7 +223,7 @@ def test_the_graph_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     )
     assert "Near lm_head.weight[0][1]: " in capsys.readouterr().out
     assert main(["graph", str(run), "--focus", "transformer.h.1.mlp", "--best", "-o", "-"]) == 0
-    assert "c_fc (Linear)" in capsys.readouterr().out
+    assert "c_fc" in capsys.readouterr().out
 
 
 def test_the_flow_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,7 +274,7 @@ def test_a_folder_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dot", "a.svg"]
 
 
-@pytest.mark.parametrize("out", ["a.png", "a.pdf", "a.svg"])
+@pytest.mark.parametrize("out", ["a.png", "a.pdf"])
 def test_a_program_that_is_missing_is_named(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphviz_program, "_installed", lambda: iter(()))
     error = refusal(main, "graph", "a*a", "a=1", "-o", str(tmp_path / out))

@@ -12,7 +12,7 @@ import pytest
 
 import viz
 from tests.engine import lecture
-from tests.viz.drawn_examples import GOLDEN, Drawn, broken_loss, expression, gpt_loss, mlp_loss
+from tests.viz.drawn_examples import GOLDEN, Drawn, broken_loss, expression, gpt_loss, mlp_loss, recurrent_loss
 from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 from viz import style
@@ -51,6 +51,9 @@ def source(value: object, **options: object) -> str:
         ("marks.dot", lambda: source((d := broken_loss()).loss, calls=d.calls, budget=60)),
         ("marks_folded.dot", lambda: source((d := broken_loss()).loss, calls=d.calls, budget=8)),
         ("gpt_modules.dot", lambda: source((d := gpt_loss()).loss, calls=d.calls, budget=24)),
+        ("gpt_depth.dot", lambda: source((d := gpt_loss()).loss, calls=d.calls, depth=1, budget=24)),
+        ("gpt_blocks_in_a_row.dot", lambda: source((d := gpt_loss(layers=12)).loss, calls=d.calls, budget=24)),
+        ("recurrent.dot", lambda: source((d := recurrent_loss()).loss, calls=d.calls, budget=24)),
     ],
 )
 def test_golden_text(name: str, text: object) -> None:
@@ -116,10 +119,10 @@ def test_edges_carry_local_derivative_and_flow() -> None:
     assert vermillion is not None
     assert 'color="#0072B2"' in blue[0]
     assert "+6" in blue[0]
-    assert "arrowhead" not in blue[0]
+    assert "arrowtail=normal " in blue[0]
     assert 'color="#D55E00"' in vermillion[0]
     assert "−4" in vermillion[0]
-    assert "arrowhead=teenormal" in vermillion[0]
+    assert "arrowtail=normaltee" in vermillion[0]
 
 
 def test_before_backward_gradients_are_a_dash_and_nothing_flows() -> None:
@@ -184,7 +187,7 @@ def test_long_labels_are_shortened_and_kept_in_the_tooltip() -> None:
 
 def test_a_list_of_results(mlp: Drawn) -> None:
     probabilities = F.softmax([Value(2.0), Value(1.0), Value(0.1)])
-    picture = viz.draw([probabilities, mlp.loss]).picture
+    picture = viz.draw([probabilities, mlp.loss], budget=400).picture
     assert picture is not None
     assert sum(box.root for box in picture.boxes) == 4
 
@@ -230,7 +233,7 @@ def test_a_chain_of_a_hundred_thousand_is_drawn() -> None:
     [
         ({"budget": 1}, "budget must be a whole number of boxes, at least 2; got 1"),
         ({"depth": -1}, "depth must be"),
-        ({"direction": "up"}, r"unknown direction: 'up' \(must be one of LR, TB, wrapped\)"),
+        ({"direction": "up"}, r"unknown direction: 'up' \(must be one of LR, TB, RL, BT, wrapped\)"),
         ({"style": "plain"}, r"unknown style: 'plain' \(must be one of box, micrograd\)"),
     ],
 )

@@ -29,7 +29,7 @@ def marked(drawing):
     """Return the marks of every box by its first node, and whether its border is emphasized."""
     found = {}
     for node, label in re.findall(r"^\t+(n\d+) \[label=<(.*)$", drawing.source, re.M):
-        words = [html.unescape(w) for w in re.findall(rf'<FONT COLOR="{NEGATIVE}"><B>([^<]*)</B>', label)]
+        words = [html.unescape(w) for w in re.findall(rf'<FONT COLOR="{style.TEXT_NEGATIVE}"><B>([^<]*)</B>', label)]
         outlined = label.startswith('<TABLE BORDER="4"') and f'COLOR="{NEGATIVE}"' in label.partition(">")[0]
         if words or outlined:
             found[node] = words, outlined
@@ -77,7 +77,11 @@ def test_a_unit_is_dead_if_it_is_off_for_every_example():
 
     loss, calls = network("relu", spoil, examples=24)
     drawing = viz.draw(loss, calls=calls, budget=400)
-    [layer] = [box for box in viz.draw(loss, calls=calls, budget=6).picture.boxes if box.name == "layers.0"]
+    [layer] = [
+        box
+        for box in viz.draw(loss, calls=calls, budget=6, collapse="layers.0").picture.boxes
+        if box.name == "layers.0"
+    ]
     words = drawing.picture.annotations.words(layer.nodes)
     every = [call for top in calls.calls for call in top.walk()]
     alive = [any(c.outputs[0].data > 0 for c in every if c.path == f"layers.0.neurons.{i}") for i in range(4)]
@@ -105,7 +109,7 @@ def test_a_mark_gives_its_number_of_examples():
 
     for examples, said in ((7, "≈ 1 of 4 saturated here"), (24, "≈ 1 of 4 saturated")):
         loss, calls = network("tanh", spoil, examples=examples)
-        drawing = viz.draw(loss, calls=calls, budget=6)
+        drawing = viz.draw(loss, calls=calls, budget=6, collapse="layers.0")
         [layer] = [box for box in drawing.picture.boxes if box.name == "layers.0"]
         assert drawing.picture.annotations.words(layer.nodes) == [said]
         assert ("here for these 7 examples" in legend(drawing)) is said.endswith("here")
@@ -179,19 +183,21 @@ def test_a_gradient_that_is_not_finite_is_marked_and_its_edges_are_not_gray():
     assert marked(drawing) == {"n0": (["‼ first gradient ∞"], True)}
     edge = re.search("n0 -> n2 .*", drawing.source)[0]
     assert f'color="{NEGATIVE}"' in edge
-    assert "arrowhead=dot" in edge
+    assert "arrowtail=dot" in edge
+    assert re.search(f'<circle [^>]*fill="{NEGATIVE}"', drawing.drawn())
     assert "gradient NaN or infinite" in legend(drawing)
 
 
 def test_widths_are_measured_by_what_is_finite():
     x, w = Value(0.0, label="x"), Value(2.0, label="w")
-    y = x**0.5 + w * 3.0 + w * 0.3
+    y = x**0.5 + w * 3.0 + w * 0.9
     y.backward()
     edges = [edge for edge in viz.draw(y).picture.edges if math.isfinite(edge.norm)]
     largest = max(edge.norm for edge in edges)
     for edge in edges:
         if edge.norm:
-            width = max(0.8, round(5.0 + math.log10(edge.norm / largest), 2))
+            # as large as 9 points, in proportion, because the smallest one is still visible
+            width = max(2.0, round(9.0 * edge.norm / largest, 2))
             line = re.search(rf"{edge.source.id} -> {edge.target.id} .*", viz.draw(y).source)[0]
             assert f"penwidth={width:g} " in line
 
@@ -226,9 +232,9 @@ def test_undrawn_units_are_marked_only_if_they_are_important():
     x = Value(-1.0, label="x")
     y = x.relu() + Value(1.0, label="b")
     y.backward()
-    drawing = viz.draw(y * 2.0, depth=0)
+    drawing = viz.draw(y * 2.0, budget=2)
     assert marked(drawing) == {}
-    drawing = viz.draw((x * math.inf).relu() + 1.0, depth=0)
+    drawing = viz.draw((x * math.inf).relu() + 1.0, budget=2)
     assert [words for words, _ in marked(drawing).values()] == [["‼ first ∞ inside"]]
 
 

@@ -3,13 +3,14 @@
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import viz
 from tests.viz.browser import Browser
-from tests.viz.drawn_examples import Drawn, expression
+from tests.viz.drawn_examples import Drawn, broken_loss, expression
 from viz import style
 from viz.rendering import beamer, theme
 
@@ -32,7 +33,7 @@ def test_every_color_of_a_picture_has_a_dark_version(gpt: Drawn) -> None:
     known = {light.lower() for light, _ in style.THEMES.values()} | {"none", "transparent", "white", "black"}
     for drawing in (viz.draw(expression()), viz.draw(gpt.loss, calls=gpt.calls, budget=60)):
         svg = drawing.render_bytes("svg").decode()
-        assert set(re.findall(r'(?:fill|stroke)="([^"]*)"', svg)) <= known
+        assert {color.lower() for color in re.findall(r'(?:fill|stroke)="([^"]*)"', svg)} <= known
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -44,6 +45,48 @@ def test_text_is_readable_on_its_background(side: int) -> None:
         assert contrast(color["faint"], color[ground]) >= 4.5, ground
     for level, pair in enumerate(style.SURPRISE):
         assert contrast(*pair[side]) >= 4.5, level
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_word_of_a_picture_is_readable_where_it_stands(gpt: Drawn, theme: str) -> None:
+    """Measured on what is drawn: the fill of the last shape below the middle of each word."""
+    model = broken_loss()
+    for drawing in (
+        viz.draw(expression(), theme=theme),
+        viz.draw(gpt.loss, calls=gpt.calls, budget=60, theme=theme),
+        viz.draw(model.loss, calls=model.calls, budget=60, theme=theme),
+        viz.draw(gpt.loss, calls=gpt.calls, direction="wrapped", budget=24, theme=theme),
+    ):
+        checked = 0
+        for x, y, word, color, ground in words_and_grounds(drawing.svg()):
+            assert contrast(color, ground) >= 4.5, (word, color, ground, x, y)
+            checked += 1
+        assert checked > 20
+
+
+def words_and_grounds(svg: str) -> Iterator[tuple[float, float, str, str, str]]:
+    """Every word, its place and color, and the color of the topmost rectangle or ellipse below it."""
+    shapes: list[tuple[float, float, float, float, str]] = []
+
+    def walk(element: ET.Element, dx: float, dy: float) -> Iterator[tuple[float, float, str, str, str]]:
+        move = re.match(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", element.get("transform", ""))
+        if move:
+            dx, dy = dx + float(move[1]), dy + float(move[2])
+        kind, get = element.tag.rpartition("}")[2], lambda name: float(element.get(name, "0").replace("100%", "9e9"))
+        if kind == "rect":
+            x, y = dx + get("x"), dy + get("y")
+            shapes.append((x, y, x + get("width"), y + get("height"), element.get("fill", "")))
+        elif kind == "ellipse":
+            x, y, rx, ry = dx + get("cx"), dy + get("cy"), get("rx"), get("ry")
+            shapes.append((x - rx, y - ry, x + rx, y + ry, element.get("fill", "")))
+        elif kind == "text":
+            x, y = dx + get("x"), dy + get("y") - 0.3 * get("font-size")
+            ground = next(s[4] for s in reversed(shapes) if s[0] - 1 <= x <= s[2] + 1 and s[1] <= y <= s[3])
+            yield x, y, element.text or "", element.get("fill", ""), ground
+        for child in element:
+            yield from walk(child, dx, dy)
+
+    yield from walk(ET.fromstring(svg), 0.0, 0.0)
 
 
 def test_full_numbers_are_in_attributes() -> None:
@@ -92,7 +135,7 @@ def test_the_text_height_is_that_of_the_screen() -> None:
 
 
 def test_a_theme_needs_no_picture() -> None:
-    assert 'class="tinygrad"><style>' in theme.themed('<svg width="1"></svg>', None)
+    assert 'class="tinygrad"><style>' in theme.themed('<svg width="1"></svg>')
 
 
 @pytest.mark.browser
@@ -110,8 +153,26 @@ def test_the_page(tmp_path: Path) -> None:
         before = browser.evaluate("document.querySelector('main > svg').getBoundingClientRect().width")
         browser.evaluate("document.querySelector('#in').click()")
         assert browser.evaluate("document.querySelector('main > svg').getBoundingClientRect().width") > before
+        # Zooming keeps the point below the pointer.
+        box = f"document.querySelector('g.node[data-name={loss.label}]').getBoundingClientRect()"
+        corner = f"(() => {{ const r = {box}; return [r.left, r.top]; }})()"
+        x, y = browser.evaluate(corner)
+        wheel = (
+            f"new WheelEvent('wheel', {{ctrlKey: true, deltaY: -200, clientX: {x}, clientY: {y}, cancelable: true}})"
+        )
+        browser.evaluate(f"document.querySelector('main').dispatchEvent({wheel})")
+        assert browser.evaluate(corner) == pytest.approx([x, y], abs=2)
+        # What is next to a box is highlighted; a line says its numbers; operations are found.
+        browser.evaluate("document.querySelector('g.node').dispatchEvent(new PointerEvent('pointerenter'))")
+        near = "[...document.querySelectorAll('g.node.near')].map(node => node.dataset.name)"
+        assert browser.evaluate(near) == ["a", "e"]
+        browser.evaluate("document.querySelector('g.edge').dispatchEvent(new MouseEvent('click'))")
+        assert "a → e: local derivative -3.0" in browser.evaluate("document.querySelector('#facts').textContent")
+        find = "(() => {{ const f = document.querySelector('#find'); f.value = '{}'; f.oninput(); }})()"
+        browser.evaluate(find.format("×"))
+        assert browser.evaluate("document.querySelector('#hits').textContent") == "1 of 2"
         browser.evaluate("document.querySelector('#theme').click()")
-        dark = browser.evaluate("getComputedStyle(document.querySelector('main > svg polygon')).fill")
+        dark = browser.evaluate("getComputedStyle(document.querySelector('main > svg > rect')).fill")
         assert dark == "rgb(22, 24, 27)"  # the paper's dark color
         assert browser.console == []
         assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == []

@@ -41,7 +41,7 @@ class Chart(ABC):
 
     def svg(self) -> str:
         """The chart, dark on dark screens."""
-        return themed(self._clean(), None)
+        return themed(self._clean())
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the chart and return the path: ``.svg``, ``.html`` to zoom and search in, ``.png`` or ``.pdf`` for

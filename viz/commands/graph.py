@@ -14,12 +14,10 @@ from tinygrad_edu.calls import CallRecord
 
 from .. import expressions, style
 from ..charts.flow import flow
-from ..drawing import DIRECTIONS, PRESETS, STYLES, draw
+from ..drawing import DIRECTIONS, PRESETS, STYLES, THEMES, draw
 from ..errors import DrawingError, ExpressionError
 from ..rendering.dot import Drawing
 from . import runs, step
-
-_BOXES = 400
 
 
 def add_graph(command: argparse.ArgumentParser) -> None:
@@ -33,41 +31,52 @@ def add_graph(command: argparse.ArgumentParser) -> None:
     _add_subject(command)
     command.add_argument(
         "-o", "--out", default="graph.svg", metavar="FILE",
-        help="what to write: .svg, .png, .pdf, .html or .dot; - prints the DOT text",
+        help="what to write: .svg, .png, .pdf, .html, .dot, .mmd (Mermaid), .d2, .tex, .graphml or .json; - prints DOT",
     )  # fmt: skip
     command.add_argument("--forward", action="store_true", help="only compute an expression, without gradients")
     command.add_argument(
-        "--budget", type=int, metavar="N", help=f"at most N boxes (default: {_BOXES}; for a model as in gpt draw)"
+        "--budget", type=int, metavar="N", help="at most N boxes (default: as many as can be read on a screen)"
     )
-    drawing_flags(command, "LR; for a model: wrapped")
+    drawing_flags(command)
 
 
-def drawing_flags(command: argparse.ArgumentParser, direction: str) -> None:
-    """Add the flags of :func:`drawn`; ``direction`` is what the help calls the default of the last."""
-    command.add_argument("--depth", type=int, metavar="N", help="only boxes at most N steps from the result")
+def drawing_flags(command: argparse.ArgumentParser) -> None:
+    """Add the flags of :func:`drawn`."""
+    command.add_argument("--depth", type=int, metavar="N", help="levels of modules that are open; steps around --focus")
     command.add_argument(
         "--focus", metavar="NAME",
         help="only what is near this name, --depth steps before and after it; or a module to show in detail",
     )  # fmt: skip
+    for name, words in (
+        ("expand", "show open"), ("collapse", "show closed"), ("hide", "leave out these parameters and inputs"),
+    ):  # fmt: skip
+        command.add_argument(f"--{name}", action="append", default=[], metavar="NAME", help=f"{words}; * for anything")
+    command.add_argument("--theme", choices=THEMES, default="auto", help="auto: as the screen that shows it")
+    command.add_argument("--title", default="", help="a line on top")
+    command.add_argument("--digits", type=int, default=4, metavar="N", help="significant digits (default: 4)")
     command.add_argument("--style", choices=STYLES, default="box", help="micrograd: as in the lecture")
     command.add_argument("--preset", choices=PRESETS, help="beamer: large text and strong contrast for a projector")
     command.add_argument(
-        "--direction", choices=DIRECTIONS, help=f"inputs on the left, on top, or in rows (default: {direction})"
+        "--direction", choices=DIRECTIONS, help="where inputs are, or in rows (default: what is larger on a screen)"
     )
 
 
-def drawn(
-    options: argparse.Namespace, value: Value, boxes: int, direction: str, focus: Any, calls: CallRecord | None = None
-) -> Drawing:
+def drawn(options: argparse.Namespace, value: Value, focus: Any, calls: CallRecord | None = None) -> Drawing:
     """Draw a result as the flags say; raises DrawingError for what they cannot be."""
     try:
         return draw(
             value,
             calls=calls,
-            budget=boxes,
+            budget=options.budget,
             depth=options.depth,
             focus=focus if options.focus else (),
-            direction=options.direction or direction,
+            expand=options.expand,
+            collapse=options.collapse,
+            hide=options.hide,
+            direction=options.direction,
+            theme=options.theme,
+            title=options.title,
+            digits=options.digits,
             style=options.style,
             preset=options.preset,
         )
@@ -128,9 +137,7 @@ def _graph(options: argparse.Namespace) -> int:
     result, names = _expression(options, options.forward)
     if options.focus and options.focus not in names:
         raise DrawingError(f"nothing in the expression is named {options.focus!r}; there are {', '.join(names)}")
-    drawing = drawn(
-        options, result, _BOXES if options.budget is None else options.budget, "LR", names.get(options.focus)
-    )
+    drawing = drawn(options, result, names.get(options.focus))
     if options.out == "-":
         sys.stdout.write(drawing.source)
         return 0
@@ -144,9 +151,10 @@ def _graph(options: argparse.Namespace) -> int:
 def _words(options: argparse.Namespace, command: str, out: str) -> list[str]:
     """The words with which gpt is called for the folder of a run: the same flags, and the default file of this
     command."""
-    names = ("text", "budget", "depth", "focus", "style", "direction", "preset")
+    names = ("text", "budget", "depth", "focus", "style", "direction", "preset", "theme", "title", "digits")
     given = {name: getattr(options, name, None) for name in names}
     flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    flags += [f"--{name}={value}" for name in ("expand", "collapse", "hide") for value in getattr(options, name, ())]
     flags += [f"--{name.replace('_', '-')}" for name in ("best", "over_time") if getattr(options, name, False)]
     return [command, f"--out={out}", *flags, "--", options.subject]
 

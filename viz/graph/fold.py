@@ -1,16 +1,20 @@
 """Level of detail: turn a graph of any size into a picture with a limited number of boxes.
 
-:func:`fold` tries levels of detail from the finest to the coarsest (see :mod:`viz.graph.partition`) and takes the first
-one that fits the budget; if none fits, it keeps what is near the result and folds the rest into one last box. Every
-Value is in exactly one box, so the counts always add up, and what flows between boxes is what the engine computed.
+:class:`Folder` tries levels of detail from the finest to the coarsest (see :mod:`viz.graph.partition`), takes the first
+one that fits the budget and opens modules while there is room; if none fits, it keeps what is near the result and folds
+the rest into one last box. Every Value is in exactly one box, so the counts always add up, and what flows between boxes
+is what the engine computed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+from tinygrad_edu import Value
 from tinygrad_edu.ops import CONSTANT, Op
 
 from .annotations import Annotations
@@ -29,6 +33,8 @@ class Cluster:
         path: the module's path in the outermost one; ``*`` stands for several numbers.
         count: how many calls it stands for.
         number: which of several calls of the same module, from 1; 0 when there is only one.
+        repeats: whether these calls feed each other.
+        shown: whether it is drawn; not if it says little, because nearly everything is in it.
     """
 
     parent: Cluster | None
@@ -36,6 +42,16 @@ class Cluster:
     path: str
     count: int = 1
     number: int = 0
+    repeats: bool = False
+    shown: bool = True
+
+    @property
+    def drawn(self) -> Cluster | None:
+        """The innermost frame that is drawn: this one or one around it."""
+        found: Cluster | None = self
+        while found is not None and not found.shown:
+            found = found.parent
+        return found
 
 
 @dataclass(eq=False)
@@ -131,6 +147,10 @@ class Picture:
         annotations: what is pointed out.
         age: warnings that the numbers do not belong together (see :mod:`viz.graph.age`).
         focus: the box of the Value around which the picture was made, if there is one.
+        title: a line on top.
+        digits: how many significant digits numbers have.
+        hidden: how many Values are left out on request.
+        look: a function that may change the face of a box, given its Values.
     """
 
     graph: Graph
@@ -141,6 +161,10 @@ class Picture:
     annotations: Annotations = field(default_factory=Annotations)
     age: list[str] = field(default_factory=list)
     focus: Box | None = None
+    title: str = ""
+    digits: int = 4
+    hidden: int = 0
+    look: Callable[[list[Value], Any], object] | None = None
 
     @property
     def total(self) -> int:
@@ -154,47 +178,104 @@ class Picture:
 
 
 def details(regions: Regions) -> Iterator[Detail]:
-    """List every useful level of detail for a graph, from the finest to the coarsest."""
+    """List every useful level of detail for a graph, from the finest to the coarsest.
+
+    What is alike, such as the positions of a text, is folded before modules close.
+    """
     yield Detail()
     yield Detail(chains=True)
     yield Detail(chains=True, alike=ALIKE)
     if any(region.kind in SOFTMAXES for region in regions.tree):
         yield Detail(chains=True, softmaxes=True, alike=ALIKE)
-    for height in range(regions.height):
-        yield Detail(chains=True, softmaxes=True, alike=ALIKE, height=height)
-    yield Detail(chains=True, softmaxes=True, alike=2, height=regions.height)
+    for height in range(-1, regions.height + 1):
+        yield Detail(chains=True, softmaxes=True, alike=2, height=height)
+
+
+class Folder:
+    """Divides a graph at several levels of detail, each only once.
+
+    Args:
+        graph: what to draw.
+        regions: from :func:`viz.graph.regions.find`, for the same graph.
+        most: the largest number of boxes that will be asked for.
+        depth: how many levels of modules are open; None for as many as fit.
+        scope: where to look closely.
+    """
+
+    def __init__(
+        self, graph: Graph, regions: Regions, most: int, *, depth: int | None = None, scope: Scope | None = None
+    ) -> None:
+        self.graph, self.regions, self.most = graph, regions, most
+        self.scope = scope or Scope(regions)
+        self.details = list(details(regions))
+        if depth is not None:
+            self.details = [Detail(chains=True, softmaxes=True, alike=2, depth=depth)]
+        self._found: dict[tuple[Detail, frozenset[int]], Partition | None] = {}
+        self._pictures: dict[Partition, Picture] = {}
+
+    def fold(self, budget: int) -> Picture:
+        """Make the finest picture with at most ``budget`` boxes."""
+        for detail in self.details:
+            partition = self._partition(detail)
+            if partition is not None and len(partition.keys) <= budget:
+                partition = self._opened(partition, budget)
+                if partition not in self._pictures:
+                    self._pictures[partition] = _picture(partition, None, None)
+                return self._pictures[partition]
+        # Nothing fits, so distance from the result decides, at the coarsest detail.
+        partition = Partition(self.graph, self.regions, self.details[-1], None, self.scope)
+        distance = _distances(partition)
+        limit = sorted(distance)[budget - 1]  # at this distance the box for the rest would be one too many
+        shown = {number for number, d in enumerate(distance) if d < limit}
+        if not shown:  # more results than boxes: show as many as there is room for
+            shown = set(range(len(distance) - budget + 1, len(distance)))
+        return _picture(partition, shown, limit - 1)
+
+    def _partition(self, detail: Detail, opened: frozenset[int] = frozenset()) -> Partition | None:
+        key = (detail, opened)
+        if key not in self._found:
+            scope = self.scope.with_open(opened) if opened else self.scope
+            made = Partition(self.graph, self.regions, detail, self.most, scope)
+            self._found[key] = None if made.too_many else made
+        return self._found[key]
+
+    def _opened(self, partition: Partition, budget: int) -> Partition:
+        """Open the largest closed modules while there is room for what is in them."""
+        if partition.detail.height < 0:
+            return partition
+        opened: frozenset[int] = frozenset()
+        tried: set[int] = set()
+        for _ in range(TRIES if len(self.graph) < LARGE else 1):
+            room = budget - len(partition.keys)
+            sizes = Counter(partition.box)
+            groups = sorted(
+                (-sizes[number], key[1]) for number, key in enumerate(partition.keys)
+                if key[0] == "call" and key[1] not in tried and self.regions.tree[key[1]].height > 0
+            )  # fmt: skip
+            if room < 1 or not groups:
+                return partition
+            group = groups[0][1]
+            tried.add(group)
+            members = frozenset(r for r, g in enumerate(partition.group) if g == group and self._is_call(r))
+            finer = self._partition(partition.detail, opened | members)
+            if finer is not None and len(partition.keys) < len(finer.keys) <= budget:
+                partition, opened = finer, opened | members
+        return partition
+
+    def _is_call(self, region: int) -> bool:
+        return self.regions.tree[region].call is not None and region not in self.scope.collapsed
+
+
+MOST_SHARE = 0.7  # of the boxes: a frame around more says nothing
+TRIES = 6  # modules that may be opened when there is room
+LARGE = 100_000  # Values: in a larger graph, each try takes too long
 
 
 def fold(
     graph: Graph, regions: Regions, *, budget: int, depth: int | None = None, scope: Scope | None = None
 ) -> Picture:
-    """Make the finest picture with at most ``budget`` boxes.
-
-    Args:
-        graph: what to draw.
-        regions: from :func:`viz.graph.regions.find`, for the same graph.
-        budget: the largest number of boxes, at least 2.
-        depth: show only boxes at most this many steps from the result.
-        scope: where to look closely.
-    """
-    for detail in details(regions):
-        partition = Partition(graph, regions, detail, None if depth is not None else budget, scope)
-        if partition.too_many:
-            continue
-        if depth is None:
-            return _picture(partition, None, None)
-        distance = _distances(partition)
-        shown = {number for number, d in enumerate(distance) if d <= depth}
-        if len(shown) + (len(shown) < len(distance)) <= budget:
-            return _picture(partition, shown, depth)
-    # Nothing fits, so distance from the result decides, at the coarsest detail.
-    partition = Partition(graph, regions, detail, None, scope)
-    distance = _distances(partition)
-    limit = sorted(distance)[budget - 1]  # boxes up to the distance at which the box for the rest would be one too many
-    shown = {number for number, d in enumerate(distance) if d < limit}
-    if not shown:  # more results than boxes: show as many as there is room for
-        shown = set(range(len(distance) - budget + 1, len(distance)))
-    return _picture(partition, shown, limit - 1)
+    """Make the finest picture with at most ``budget`` boxes; see :class:`Folder`."""
+    return Folder(graph, regions, budget, depth=depth, scope=scope).fold(budget)
 
 
 def _distances(partition: Partition) -> list[int]:
@@ -234,6 +315,7 @@ def _picture(partition: Partition, shown: set[int] | None, nearest: int | None) 
     found = edges(graph, box_of, partition)
     for box in every:
         builder.name(box)
+    builder.hide_frames(every)
     return Picture(graph, every, found, partition.detail, None if complete else nearest)
 
 
@@ -265,9 +347,10 @@ class _Builder:
             self.clusters[group] = Cluster(
                 self.cluster(self.partition.parent[group]),
                 call.kind,
-                self.partition.pattern.get(group, call.path),
+                self.partition.path(group),
                 self.partition.calls_in[group],
                 self.number.get(group, 0),
+                group in self.partition.rows,
             )
         return self.clusters[group]
 
@@ -284,7 +367,7 @@ class _Builder:
             return Box(
                 kind,
                 cluster=self.cluster(self.partition.parent[group]),
-                name=self.partition.pattern.get(group, call.path),
+                name=self.partition.path(group),
                 module=call.kind,
                 count=self.partition.calls_in[group],
                 number=self.number.get(group, 0),
@@ -295,6 +378,18 @@ class _Builder:
         computed = self.graph.inputs[node]
         place = partition.group[partition.regions.home[node]] if computed else partition.place(node)
         return Box(kind, cluster=self.cluster(place), name=key[2] if kind in ("table", "leaves") else "")
+
+    def hide_frames(self, boxes: list[Box]) -> None:
+        """Hide the frames that say little: of one box, and those around nearly everything."""
+        inside: Counter[Cluster] = Counter()
+        for box in boxes:
+            cluster = box.cluster
+            while cluster is not None:
+                inside[cluster] += 1
+                cluster = cluster.parent
+        for cluster, count in inside.items():
+            says = cluster.repeats or cluster.count > 1
+            cluster.shown = says or 1 < count <= MOST_SHARE * len(boxes)
 
     def finish(self, box: Box) -> None:
         """Fill in what is known only when the box has all its nodes."""
@@ -307,7 +402,7 @@ class _Builder:
                     box.parameters[table] = graph.tables.get(table, ())
             return
         if box.kind == "table":
-            box.shape = graph.tables[box.name]
+            box.shape = graph.tables[graph.names[box.nodes[0]].partition("[")[0]]
         if box.kind in ("table", "leaves"):
             box.count = len(box.nodes)
         else:
@@ -364,6 +459,8 @@ def edges(graph: Graph, box_of: list[Box], partition: Partition | None = None) -
                     target.repeats = partition.closed(x) != partition.closed(node)
                 continue
             outputs[x] = None
+            if partition is not None and partition.hands_on(x, node):
+                continue
             if not asked and shows_flow:
                 contributions, asked = graph.contributions(node), True
             single = source.kind == target.kind == "node"

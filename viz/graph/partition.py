@@ -2,8 +2,9 @@
 
 Merging what is alike goes forward through the graph: two operations are alike when they are the same operation, in the
 same module, on inputs from the same boxes. So a loop over sixteen positions or a thousand examples collapses by itself,
-and the boxes cannot form a cycle. Calls of one module are alike whatever their inputs are; if boxes then feed each
-other in a cycle, as the steps of a recurrent network do, these calls are kept apart.
+and the boxes cannot form a cycle. Calls of one module are alike whatever their inputs are. The steps of a
+recurrent network and the blocks of a GPT stand in a row: each feeds the next, so what one hands to the next is no line
+of the picture. If boxes still feed each other in a cycle, these calls are kept apart.
 
 Everything here takes time linear in the number of Values and calls.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -21,9 +23,13 @@ from typing import Any
 from tinygrad_edu.ops import ADD, CONSTANT, DETACH, MUL
 
 from .build import Graph
-from .regions import CHAINS, SOFTMAXES, Regions
+from .regions import CHAINS, SOFTMAXES, Region, Regions
 
 ALIKE = 5  # this many alike become one box ×N; up to four are easier to read side by side
+
+IN_A_ROW = 3  # this many alike modules, each feeding the next, become one box ×N
+
+_GIVEN = -2  # in keys, in the place of a box: what a call in a row is given
 
 Key = tuple[Any, ...]  # what makes a node belong to a box; its first element is the kind of box
 
@@ -37,12 +43,14 @@ class Detail:
         softmaxes: softmax and cross-entropy.
         alike: how many alike nodes make one box ×N; 0 means never.
         height: close calls with at most this many levels of calls inside; 0 closes the innermost layers, −1 none.
+        depth: instead, close calls inside more than this many others, and layers inside any other; −1 for height.
     """
 
     chains: bool = False
     softmaxes: bool = False
     alike: int = 0
     height: int = -1
+    depth: int = -1
 
 
 class Scope:
@@ -53,13 +61,23 @@ class Scope:
         focus: calls inside which the level of detail applies; everything else is folded as far as possible. None means
             all.
         expand: calls that are never closed.
+        collapse: calls that are always closed.
 
     Attributes:
         inside: for each region, whether it is in the focus.
         opened: the regions that stay open: these calls and everything around them.
+        collapsed: the calls that are always closed.
     """
 
-    def __init__(self, regions: Regions, focus: Set[int] | None = None, expand: Set[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        regions: Regions,
+        focus: Set[int] | None = None,
+        expand: Set[int] = frozenset(),
+        collapse: Set[int] = frozenset(),
+    ) -> None:
+        self.regions = regions
+        self.collapsed = frozenset(collapse)
         self.inside = [focus is None]
         for number, region in enumerate(regions.tree[1:], 1):
             self.inside.append(self.inside[region.parent] or (focus is not None and number in focus))
@@ -68,6 +86,12 @@ class Scope:
             while number >= 0 and number not in self.opened:
                 self.opened.add(number)
                 number = regions.tree[number].parent
+
+    def with_open(self, calls: Iterable[int]) -> Scope:
+        """The same with these calls open too."""
+        found = copy(self)
+        found.opened = self.opened | set(calls)
+        return found
 
 
 class Partition:
@@ -89,6 +113,7 @@ class Partition:
         parent: of each group: the group around it.
         calls_in: of each group: how many calls it stands for.
         pattern: of a group of different modules: their path with a ``*``.
+        rows: the groups whose calls feed each other.
     """
 
     def __init__(
@@ -96,9 +121,9 @@ class Partition:
     ) -> None:
         self.graph, self.regions, self.detail = graph, regions, detail
         scope = scope if scope is not None else Scope(regions)
-        self._opened = scope.opened
+        self._opened, self._collapsed = scope.opened, scope.collapsed
         # Everything outside the focus is folded as far as possible.
-        outside = Detail(chains=True, softmaxes=True, alike=ALIKE, height=regions.height)
+        outside = Detail(chains=True, softmaxes=True, alike=2, height=regions.height)
         self._detail = [detail if inside else outside for inside in scope.inside]
         self.too_many = not self._divide(frozenset(), limit)
         if not self.too_many and any(here.alike for here in self._detail):
@@ -143,27 +168,101 @@ class Partition:
                 # another example of the batch are merged with them.
                 which = turn[twin] if depth > 1 and twins[twin] < least else 0
                 same.setdefault((around, path, kind, which), []).append(number)
-                pattern = re.sub(r"\d+$", "*", path)
+                pattern = re.sub(r"(^|\.)\d+$", r"\1*", path)  # of a list: ln_1 and ln_2 have different tasks
                 if pattern != path:
                     similar.setdefault((around, pattern, kind), []).append(number)
             for (around, *_), alike in same.items():
                 if len(alike) >= self._least(around) or depth == 1:
                     self._merge(alike)
-            for (_, pattern, _), alike in similar.items():
+            rows: dict[Key, list[int]] = {}
+            for (around, pattern, kind), alike in similar.items():
                 modules, members = {self._module(number) for number in alike}, set(alike)
-                # The blocks of a GPT are alike, but one follows the other.
-                in_a_row = any(a in members and b in members for a, b in self.regions.feeding)
-                if len(modules) >= self._detail[alike[0]].alike and not in_a_row:
+                if any(a in members and b in members for a, b in self.regions.feeding):
+                    # The blocks of a GPT are alike, but one follows the other, and only many of one size are one box.
+                    for number in alike:
+                        rows.setdefault((around, pattern, kind, self._size(number)), []).append(number)
+                elif len(modules) >= self._detail[alike[0]].alike:
+                    self._merge(alike)
+                    self.pattern[alike[0]] = pattern
+            for (_, pattern, *_), alike in rows.items():
+                if len({self._module(number) for number in alike}) >= IN_A_ROW:
                     self._merge(alike)
                     self.pattern[alike[0]] = pattern
             self.calls_in.update(self.group[number] for number in numbers)
         for number, call_number in enumerate(self.regions.call_of):
             self.group[number] = self.group[call_number]
+        self.rows = {self.group[a] for a, b in self.regions.feeding if self.group[a] == self.group[b]}
+        self._find_rows()
+
+    def path(self, group: int) -> str:
+        """The path of the module of a group, with ``*`` where several are alike."""
+        return self.pattern.get(group) or self._module(group)[0]
 
     def _module(self, number: int) -> tuple[str, str]:
-        call = self.regions.tree[number].call
+        """The path of a call, as in the first of the alike modules around it, and its class."""
+        regions = self.regions
+        call = regions.tree[number].call
         assert call is not None
-        return call.path, call.kind
+        around = regions.call_of[regions.tree[number].parent]
+        pattern = self.pattern.get(self.group[around]) if around else None
+        outer = regions.tree[around].call
+        if pattern is None or outer is None or not call.path.startswith(f"{outer.path}."):
+            return call.path, call.kind
+        return pattern + call.path[len(outer.path) :], call.kind
+
+    def _size(self, number: int) -> Key:
+        region = self.regions.tree[number]
+        assert region.call is not None
+        return len(region.call.inputs), len(region.call.outputs), region.height
+
+    def _find_rows(self) -> None:
+        """Find for each region the innermost call in a row around it, and what these calls are given."""
+        regions, index = self.regions.tree, self.graph.index
+        self._row = [-1] * len(regions)
+        self._given: dict[int, set[int]] = {}
+        for number, region in enumerate(regions):
+            call = region.call
+            if number and self.rows:
+                if call is not None and self.group[number] in self.rows:
+                    self._row[number] = number
+                    self._given[number] = {index[value] for value in call.inputs if value in index}
+                else:
+                    self._row[number] = self._row[region.parent]
+        self._next: dict[tuple[int, int], bool] = {}
+        self._tables: dict[str, str] = {}
+
+    def hands_on(self, x: int, node: int) -> bool:
+        """Whether the edge leads from one call in a row to the next."""
+        if not self.rows or not self.graph.inputs[x]:
+            return False
+        home, call_of = self.regions.home, self.regions.call_of
+        pair = (call_of[home[x]], call_of[home[node]])
+        found = self._next.get(pair)
+        if found is None:
+            found = self._next[pair] = self._is_next(*pair)
+        return found
+
+    def _is_next(self, a: int, b: int) -> bool:
+        regions = self.regions.tree
+        while a != b:
+            if regions[a].depth == regions[b].depth and self.group[a] == self.group[b]:
+                if self.group[a] in self.rows:
+                    return True
+                a, b = self.regions.call_of[regions[a].parent], self.regions.call_of[regions[b].parent]
+            elif regions[a].depth >= regions[b].depth:
+                a = self.regions.call_of[regions[a].parent]
+            else:
+                b = self.regions.call_of[regions[b].parent]
+        return False
+
+    def _source(self, x: int, place: int) -> int:
+        """The box that a node is computed from; one number for all that a call in a row is given."""
+        call = self._row[place]
+        while call >= 0:
+            if x in self._given[call]:
+                return _GIVEN
+            call = self._row[self.regions.tree[call].parent]
+        return self.box[x]
 
     def _merge(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -176,11 +275,17 @@ class Partition:
             if number and self._closed[region.parent] >= 0:
                 self._closed[number] = self._closed[region.parent]
             elif (
-                (region.call is not None and region.height <= detail.height and number not in self._opened)
+                number in self._collapsed
+                or (region.call is not None and number not in self._opened and self._closes(region, detail))
                 or (detail.chains and region.kind in CHAINS)
                 or (detail.softmaxes and region.kind in SOFTMAXES)
             ):
                 self._closed[number] = number
+
+    def _closes(self, region: Region, detail: Detail) -> bool:
+        if detail.depth < 0:
+            return region.height <= detail.height
+        return region.depth > 1 and (region.height == 0 or region.depth - 1 > detail.depth)
 
     def _place_leaves(self) -> None:
         # A leaf belongs to the innermost group that contains all of its users, but not to a call whose input it is.
@@ -189,7 +294,9 @@ class Partition:
         self._place: dict[int, int] = {}
         for leaf, calls in self.regions.users.items():
             if (place := common.get(calls)) is None:
-                place = common[calls] = reduce(self._common, {group[call] for call in calls})
+                # A term of the loss over all parameters does not pull them out of their modules.
+                within = {group[call] for call in calls} - {0}
+                place = common[calls] = reduce(self._common, within, next(iter(within))) if within else 0
             self._place[leaf] = place
         for call, leaves in self.regions.given.items():
             outside = self.parent[group[call]]
@@ -241,7 +348,7 @@ class Partition:
                 sources = sources_of.setdefault(inner, set())
                 for x in inputs:
                     if box[x] >= 0 and unit[x] != anchor:
-                        sources.add(box[x])
+                        sources.add(self._source(x, place) if self.rows else box[x])
                 if node < anchor:
                     continue  # nothing outside needs its box before that of the anchor is known
                 if node > anchor:
@@ -275,17 +382,30 @@ class Partition:
         table, bracket, _ = name.partition("[")
         detail = self._detail[place]
         if detail.chains and bracket:
-            return ("table", place, table)
+            return ("table", place, self._table(table))
         if detail.alike:
             constant = self.graph.values[node].op is CONSTANT
             return ("leaves", place, re.sub(r"\d+$", "*", name), constant)
         return ("node", node)
 
+    def _table(self, name: str) -> str:
+        """The name of a parameter, with ``*`` where modules are alike."""
+        if not self.pattern:
+            return name
+        found = self._tables.get(name)
+        if found is None:
+            found = name
+            for pattern in self.pattern.values():
+                found = re.sub(f"^{re.escape(pattern)}".replace(r"\*", r"\d+"), pattern, found)
+            self._tables[name] = found
+        return found
+
     def _operation_key(self, node: int) -> Key:
         op = self.graph.values[node].op
         assert op is not None
         place = self.group[self.regions.home[node]]
-        sources = [self.box[x] for x in self.graph.inputs[node]]  # −1 for a number in the formula
+        inside = self.regions.home[node]
+        sources = [self._source(x, inside) for x in self.graph.inputs[node]]  # −1 for a number in the formula
         # A product is the shortest dot product, and an addition the shortest sum: the first position of a sequence has
         # these where other positions have longer ones.
         if op is MUL and -1 not in sources:
@@ -331,7 +451,7 @@ class Partition:
         for node, inputs in enumerate(self.graph.inputs):
             target = box[node]
             for x in inputs:
-                if box[x] != target:
+                if box[x] != target and not (self.rows and self.hands_on(x, node)):
                     found.add(box[x] * size + target)
         return [divmod(code, size) for code in sorted(found)]
 

@@ -10,7 +10,7 @@ Everything here takes time linear in the number of Values and calls.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from tinygrad_edu.calls import CallRecord, ModuleCall
 from .build import Graph, build
 
 #: The kinds of region that are patterns of operations.
-CHAINS = ("dot", "sum", "mean", "product")
+CHAINS = ("dot", "sum", "mean", "product", "squares")
 SOFTMAXES = ("softmax", "log-softmax", "cross-entropy")
 
 
@@ -75,7 +75,7 @@ class Regions:
 
     @cached_property
     def feeding(self) -> set[tuple[int, int]]:
-        """Return which call feeds which, for calls of different modules made in the same call."""
+        """Return which call feeds which, for calls made in the same call."""
         home, call_of, tree, inputs_of = self.home, self.call_of, self.tree, self.graph.inputs
         crossings = {
             (call_of[home[x]], call_of[home[node]])
@@ -91,7 +91,7 @@ class Regions:
                 b = tree[b].parent
             while tree[a].parent != tree[b].parent:
                 a, b = tree[a].parent, tree[b].parent
-            if a != b and tree[a].call.path != tree[b].call.path:  # type: ignore[union-attr]
+            if a != b:
                 pairs.add((a, b))
         return pairs
 
@@ -136,14 +136,18 @@ def shared() -> Iterator[None]:
         _shared.reset(before)
 
 
-def explored(roots: Sequence[Value], calls: CallRecord | Iterable[ModuleCall] | None) -> tuple[Graph, Regions]:
-    """Return the graph of some results, and its regions."""
+def explored(
+    roots: Sequence[Value],
+    calls: CallRecord | Iterable[ModuleCall] | None,
+    names: Mapping[Value, str] | None = None,
+) -> tuple[Graph, Regions]:
+    """Return the graph of some results, and its regions; ``names`` are for what ``calls`` does not name."""
     kept = _shared.get()
     for (those, record), graph, regions in kept or ():
         if record is calls and len(those) == len(roots) and all(map(operator.is_, those, roots)):
             return graph, regions
     with collector_paused():  # this makes a million small tuples, none of them garbage
-        graph = build(roots, calls.names if isinstance(calls, CallRecord) else None)
+        graph = build(roots, calls.names if isinstance(calls, CallRecord) else names)
         regions = find(graph, calls)
     if kept is not None:
         kept[:] = [((list(roots), calls), graph, regions)]  # only the last one is kept: it can be large
@@ -331,6 +335,9 @@ def _find_chains(graph: Graph, regions: list[Region], home: list[int]) -> None:
             region.kind = "dot" if products else "sum"
             region.size = products or additions + 1
             region.extra = additions + 1 - products if products else 0
+            squares = (graph.inputs[node] for node in nodes if values[node].op is mul)
+            if products and not region.extra and all(a == b for a, b in squares):
+                region.kind = "squares"
         quotient = divided.get(start)
         if (
             quotient is not None

@@ -146,8 +146,13 @@ function face(box, focus) {
 function whereabouts(node) {
   const call = CALL.get(CALL_OF[Math.max(0, regionOf(node))]);
   if (!call || isLeaf(node)) return "";
-  const [turn, of] = turnOf(call.region);
-  return `in ${shortened(localStation(call.region))}${of > 1 && of === META.tokens.length ? ` “${visible(META.tokens[turn])}”` : ""}`;
+  let token = "";  // that of the innermost call that is made once per position
+  for (let r = call.region; r > 0 && !token; r = CALL_OF[REGION.parent[r]]) {
+    const [turn, of] = turnOf(r);
+    if (of > 1 && of === META.tokens.length) token = ` ${turn + 1} “${visible(META.tokens[turn])}”`;
+  }
+  const name = shortened(localStation(call.region)), [turn, of] = turnOf(call.region);
+  return `in ${of === META.tokens.length ? name.replace(new RegExp(` ${turn + 1}$`), "") : name}${token}`;
 }
 function regionName(r) {
   if (!r) return visible(META.title);
@@ -173,13 +178,20 @@ function boxElement(box, focus) {
   }
   const head = make("span", { cls: "head" }, look.tab ? make("span", { cls: "tab" }, look.tab) : null, make("span", { cls: "title" }, look.title));
   const whole = box.kind === "table" && box.members.length === TABLE_USED[TABLE_OF[~box.members[0]]];
-  const link = make("a", { href: address(whole ? tableMember(TABLE_OF[~box.members[0]]) : box.members[0]) }, head, ...look.notes.map(note => make("span", { cls: "note", style: "display:block" }, note)), ...rows);
+  const via = state.path >= 0 && box.via !== undefined && box.members.length > 1 ? box.via : undefined;
+  if (via !== undefined) look.notes.push(`the path: ${whichOf(box, via)}`);
+  const link = make("a", { href: address(whole ? tableMember(TABLE_OF[~box.members[0]]) : via ?? box.members[0]) }, head, ...look.notes.map(note => make("span", { cls: "note", style: "display:block" }, note)), ...rows);
   if (box.here) { link.removeAttribute("href"); link.setAttribute("role", "group"); }
   link.className = "open";
   e.append(link);
   if (box.members.length > 1 && !whole) e.append(picker(box, link));
   box.element = e;
   return e;
+}
+// Which of the alike things in a box one of them is.
+function whichOf(box, member) {
+  const k = box.members.indexOf(member), named = box.members.length === META.tokens.length;
+  return `no. ${k + 1}${named ? ` “${visible(META.tokens[k])}”` : ""}`;
 }
 // Which of several alike things opens: the first, until another one is chosen.
 function picker(box, link) {
@@ -240,13 +252,78 @@ function drawPicture(view) {
   stage.style.height = `${best.height * zoom}px`;
   stage.style.margin = best.width * zoom > room ? "16px" : "16px auto";
   $("picture").scrollLeft = best.across ? 0 : (best.width * zoom - room) / 2;
+  SHOWN = { stage, drawing, width: best.width, height: best.height, zoom, view };
   drawing.style.transform = `scale(${zoom})`;
   drawing.style.width = `${best.width}px`;
   drawing.style.height = `${best.height}px`;
   svg.setAttribute("width", best.width);
   svg.setAttribute("height", best.height);
   drawLines(svg, best, view);
+  view.boxes.forEach((box, k) => {
+    box.element.onpointerenter = () => light(svg, k);
+    box.element.onpointerleave = () => light(svg, -1);
+  });
+  overview();
   return fits;
+}
+const light = (svg, k) => { for (const line of svg.querySelectorAll("[data-ends]")) line.classList.toggle("lit", line.dataset.ends.split(" ").includes(String(k))); };
+let SHOWN = null;  // the picture on the page: {stage, drawing, width, height, zoom, view}
+// Zoom so that the point of the picture at (x, y) of the window stays there.
+function zoomTo(zoom, x = innerWidth / 2, y = innerHeight / 2) {
+  if (!SHOWN) return;
+  const before = SHOWN.stage.getBoundingClientRect(), at = [(x - before.left) / SHOWN.zoom, (y - before.top) / SHOWN.zoom];
+  SHOWN.zoom = Math.min(4, Math.max(0.1, zoom));
+  SHOWN.stage.style.width = `${SHOWN.width * SHOWN.zoom}px`;
+  SHOWN.stage.style.height = `${SHOWN.height * SHOWN.zoom}px`;
+  SHOWN.drawing.style.transform = `scale(${SHOWN.zoom})`;
+  SHOWN.stage.style.margin = SHOWN.width * SHOWN.zoom > $("picture").clientWidth - 32 ? "16px" : "16px auto";
+  const after = SHOWN.stage.getBoundingClientRect();
+  $("picture").scrollLeft += after.left + at[0] * SHOWN.zoom - x;
+  scrollBy(0, after.top + at[1] * SHOWN.zoom - y);
+  overview();
+}
+// A small map with a frame around what can be seen; only when not all can.
+function overview() {
+  const map = $("map"), seen = $("picture").getBoundingClientRect();
+  if (!SHOWN?.view.boxes.length) { map.hidden = true; return; }
+  const stage = SHOWN.stage.getBoundingClientRect();
+  map.hidden = stage.width <= seen.width + 1 && stage.bottom - stage.top <= innerHeight;
+  if (map.hidden) return;
+  const scale = Math.min(200 / SHOWN.width, 140 / SHOWN.height), z = SHOWN.zoom;
+  const left = Math.max(0, seen.left - stage.left) / z, top = Math.max(0, -stage.top) / z;
+  const wide = Math.min(SHOWN.width, seen.width / z), high = Math.min(SHOWN.height, innerHeight / z);
+  const size = { width: SHOWN.width * scale, height: SHOWN.height * scale, viewBox: `0 0 ${SHOWN.width} ${SHOWN.height}` };
+  for (const [name, value] of Object.entries(size)) map.setAttribute(name, value);
+  map.replaceChildren(
+    ...SHOWN.view.boxes.map(box => shape("rect", { x: box.x, y: box.y, width: box.width, height: box.height, class: "spot" })),
+    shape("rect", { x: left, y: top, width: wide, height: high, class: "seen", "stroke-width": 2 / scale }));
+}
+function listenToPicture() {
+  const picture = $("picture");
+  picture.addEventListener("wheel", e => {
+    if (!e.ctrlKey) return;
+    e.preventDefault();
+    zoomTo((SHOWN?.zoom ?? 1) * Math.exp(-e.deltaY / 300), e.clientX, e.clientY);
+  }, { passive: false });
+  let drag = null, moved = false;
+  picture.addEventListener("pointerdown", e => { moved = false; if (e.pointerType === "mouse" && e.button === 0 && !e.target.closest("input, select")) drag = [e.clientX, e.clientY]; });
+  picture.addEventListener("dragstart", e => e.preventDefault());
+  addEventListener("pointermove", e => {
+    if (!drag || (!moved && Math.hypot(e.clientX - drag[0], e.clientY - drag[1]) < 4)) return;
+    moved = true;
+    picture.scrollLeft += drag[0] - e.clientX;
+    scrollBy(0, drag[1] - e.clientY);
+    drag = [e.clientX, e.clientY];
+  });
+  addEventListener("pointerup", () => { drag = null; });
+  picture.addEventListener("click", e => { if (moved) { e.preventDefault(); e.stopPropagation(); } }, true);
+  picture.addEventListener("scroll", overview);
+  addEventListener("scroll", overview);
+  $("map").onclick = e => {
+    const r = $("map").getBoundingClientRect(), stage = SHOWN.stage.getBoundingClientRect();
+    picture.scrollLeft += stage.left + (e.clientX - r.left) / r.width * stage.width - innerWidth / 2;
+    scrollBy(0, stage.top + (e.clientY - r.top) / r.height * stage.height - innerHeight / 2);
+  };
 }
 function drawLines(svg, { lines, across }, view) {
   const norm = line => Math.sqrt(line.edges.reduce((sum, e) => sum + e.square, 0));
@@ -258,7 +335,8 @@ function drawLines(svg, { lines, across }, view) {
     const width = !isFinite(flow) ? 7 : flow > 0 && largest > 0 ? Math.max(1, 5 + Math.log10(flow / largest)) : 1.2;
     const d = curve(line.points, across);
     if (line.edges.some(e => e.onPath)) top.push(shape("path", { d, class: "halo", "stroke-width": width + 8 }));
-    top.push(shape("path", { d, class: `line ${look}`, "stroke-width": round(width) }));
+    const ends = [...new Set(line.edges.flatMap(e => [e.a, e.b]))].join(" ");
+    top.push(shape("path", { d, class: `line ${look}`, "stroke-width": round(width), "data-ends": ends }));
     if (!line.last) continue;
     const [x, y] = line.points.at(-1), s = 7 + width / 2;
     top.push(shape("path", { class: `tip ${look}`, d: across ? `M${x},${y}l${-s},${-s / 2}v${s}z` : `M${x},${y}l${-s / 2},${-s}h${s}z` }));
@@ -392,9 +470,9 @@ function show(hash) {
   const table = isTable(member) ? tableOf(member) : null, way = path >= 0 ? strongestPath(path) : null;
   const room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000));
   for (let most = Infinity; ;) {
-    if (table) { state.view = { boxes: [], edges: [] }; drawTable(table); break; }
+    if (table) { state.view = { boxes: [], edges: [] }; SHOWN = null; overview(); drawTable(table); break; }
     const view = state.view = member >= 0 ? regionView(member, room, most) : valueView(~member);
-    for (const thing of [...view.boxes, ...view.edges]) thing.onPath = false;
+    for (const thing of [...view.boxes, ...view.edges]) { thing.onPath = false; thing.via = undefined; }
     if (way) markPath(view, way);
     if (drawPicture(view) || !view.open?.size) break;
     most = view.open.size - 1;  // open less in place, so that the rest can be read
@@ -419,7 +497,15 @@ function show(hash) {
   scrollTo(0, 0);
 }
 const fullName = r => { const call = CALL.get(r); return call ? localStation(r) : `${regionName(r)} in ${REGION.parent[r] ? fullName(REGION.parent[r]) : root()}`; };
+const holds = (member, x) => {
+  if (member < 0) return ~member === x;
+  let r = isLeaf(x) ? PLACE[x] : HOME[x];
+  while (r > member) r = REGION.parent[r];
+  return r === member;
+};
 function markPath(view, path) {
+  for (const box of view.boxes) box.via = undefined;
+  const through = (box, x) => { box.onPath = true; box.via ??= box.members.find(m => holds(m, x)); };
   if ("node" in view) {
     const on = new Set(path);
     view.boxes.forEach(box => { box.onPath = box.members.some(m => on.has(~m)); });
@@ -430,10 +516,10 @@ function markPath(view, path) {
   const pairs = new Set();
   path.forEach((x, k) => {
     const a = source(x), inside = view.boxOf[x] >= 0;
-    if (inside || (k + 1 < path.length && view.boxOf[path[k + 1]] >= 0 && a >= 0)) view.boxes[a].onPath = true;
+    if (inside || (k + 1 < path.length && view.boxOf[path[k + 1]] >= 0 && a >= 0)) through(view.boxes[a], x);
     if (k + 1 === path.length) return;
     const y = path[k + 1], b = view.boxOf[y] >= 0 ? view.boxOf[y] : inside ? view.userBox[y] : -1;
-    if (a >= 0 && b >= 0 && a !== b) { pairs.add(`${a} ${b}`); view.boxes[b].onPath = true; }
+    if (a >= 0 && b >= 0 && a !== b) { pairs.add(`${a} ${b}`); through(view.boxes[b], y); }
   });
   for (const edge of view.edges) edge.onPath = pairs.has(`${edge.a} ${edge.b}`);
 }
@@ -464,6 +550,24 @@ function search(text) {
     }
   }
   for (const call of CALL.values()) if (`${call.path} ${call.kind}`.toLowerCase().includes(lower)) { if (call.turn === 0) add(call.path || call.kind, call.of > 1 ? `${call.kind} ×${call.of}` : call.kind, call.region); }
+  // A module by its number, as it is named in the boxes: "head 2", "mlp 3".
+  const numbered = /^(.*\S)\s+(\d+)$/.exec(lower);
+  if (numbered) for (const call of CALL.values()) {
+    const name = `${call.path} ${call.kind}`.toLowerCase();
+    if (name.includes(numbered[1]) && turnOf(call.region)[0] + 1 === Number(numbered[2])) add(localStation(call.region), call.kind, call.region);
+  }
+  // Patterns and operations by their role: the first one, and how many there are.
+  META.kinds.forEach((kind, k) => {
+    if (k < 2 || !kind.includes(lower)) return;
+    const all = [...REGION.kind.keys()].filter(r => REGION.kind[r] === k);
+    if (all.length) add(kind, `${count(all.length)} of them; first in ${regionName(CALL_OF[REGION.parent[all[0]]])}`, all[0]);
+  });
+  OPS.forEach((op, k) => {
+    if (op.name !== lower && op.symbol.toLowerCase() !== lower && symbol(op).toLowerCase() !== lower && !(lower.length > 2 && op.name.includes(lower))) return;
+    let first = -1, many = 0;
+    for (let i = 0; i < N; i++) if (CODE[i] === FIRST_OP + k) { many++; if (first < 0) first = i; }
+    if (many) add(symbol(op), `operation, ${count(many)} of them`, ~first);
+  });
   for (const [n, name] of META.labels) if (visible(name).toLowerCase().includes(lower) || name.includes(text)) add(visible(name), isLeaf(n) ? "leaf" : "value", ~n);
   return found;
 }
@@ -476,7 +580,7 @@ function suggest() {
     item.onpointerdown = e => { e.preventDefault(); open(k); };
     return item;
   }));
-  if (!hits.length && $("query").value.trim()) $("found").append(make("li", { role: "option", "aria-selected": "false", "aria-disabled": "true" }, "nothing has this name"));
+  if (!hits.length && $("query").value.trim()) $("found").append(make("li", { role: "option", "aria-selected": "false", "aria-disabled": "true" }, "no name, operation or module is called this"));
   const shown = $("found").children.length > 0;
   $("found").hidden = !shown;
   $("query").setAttribute("aria-expanded", String(shown));
@@ -517,6 +621,7 @@ function togglePath() {
   else if (state.member < 0) visit(address(state.member, ~state.member));
 }
 function listen() {
+  listenToPicture();
   addEventListener("hashchange", () => { if (location.hash !== current) show(location.hash); });
   document.addEventListener("click", e => {
     const a = e.target.closest?.("a[href^='#']");
@@ -543,6 +648,7 @@ function listen() {
     if (e.ctrlKey || e.altKey || e.metaKey || e.target.matches?.("input, select")) return;
     const inside = e.target.matches?.("#drawing a");  // up and down scroll the page until a box is selected
     const act = { Escape: back, "/": () => $("query").focus(), PageUp: $("siblings").hidden ? null : () => sibling(-1), PageDown: $("siblings").hidden ? null : () => sibling(1), p: togglePath,
+      "+": () => zoomTo(SHOWN.zoom * 1.25), "-": () => zoomTo(SHOWN.zoom / 1.25), 0: () => show(current),
       ArrowLeft: () => nearest(e.key), ArrowRight: () => nearest(e.key), ArrowUp: inside && (() => nearest(e.key)), ArrowDown: inside && (() => nearest(e.key)) }[e.key];
     if (act) { e.preventDefault(); act(); }
   });

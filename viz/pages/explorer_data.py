@@ -115,7 +115,7 @@ def places(regions: Regions) -> dict[str, str]:
     }
 
 
-KINDS = ("all", "call", "dot", "sum", "mean", "product", "softmax", "log-softmax", "cross-entropy")
+KINDS = ("all", "call", "dot", "sum", "mean", "product", "squares", "softmax", "log-softmax", "cross-entropy")
 
 
 def names(graph: Graph) -> tuple[dict[str, str], list[tuple[str, list[int]]], dict[int, str]]:

@@ -1,4 +1,4 @@
-"""DOT text for a picture: the only file that knows the ``graphviz`` package.
+"""Drawings: their files, and their DOT text. The only file that knows the ``graphviz`` package.
 
 Boxes are HTML-like labels, because a record-shaped label breaks on ``{ } | < >`` and this library draws characters.
 Neither ``size`` nor ``dpi`` is ever set, because some versions of ``dot`` then cut off the picture.
@@ -6,90 +6,132 @@ Neither ``size`` nor ``dpi`` is ever set, because some versions of ``dot`` then 
 
 from __future__ import annotations
 
-import math
+import tempfile
 import textwrap
+import webbrowser
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
 from tinygrad_edu.console import visible
-from tinygrad_edu.engine import NO_GRADIENT_YET
 from tinygrad_edu.ops import CONSTANT
 
 from .. import style
-from ..errors import LayoutTimeout
 from ..graph.fold import Box, Cluster, Edge, Picture
-from . import graphviz_program
-from .formats import write_as
+from . import exports
+from . import picture as paint
+from .formats import check_ending, write_as
 from .graphviz_program import text
 from .notebook import forms
 from .picture_page import page
-from .rows import split
+from .rasterize import rasterize
+from .rows import IN_ROWS, fill_screen, scale
+from .sheet import fitted
 from .theme import themed
+
+_INCH = 72 / 96  # the layout programs give a PNG 96 pixels per inch
 
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no types
-    """A ``graphviz.Digraph`` that can also be laid out on machines without ``dot``.
+    """A ``graphviz.Digraph`` that needs no program to be drawn.
 
-    Notebooks display it. :meth:`save` writes it to a file; the extension chooses the format.
+    Notebooks display it. :meth:`save` writes it to a file; the extension chooses the format. Its DOT text, ``source``,
+    is for everything that other programs do with it.
 
     Attributes:
         picture: the boxes and edges it was made from; None when its boxes are not Values.
         words: one line that says what the picture shows; "" if the picture says it.
+        theme: ``"auto"``, which follows the screen, ``"light"`` or ``"dark"``.
+        zoom: pixels of a PNG per point.
     """
 
     picture: Picture | None = None
     words: str = ""
-    _coarser: Callable[[str], Drawing | None] | None = None
+    theme: str = "auto"
+    zoom: float = 8 / 3
+    size: tuple[float, float] | None = None
+    _make: Callable[[], str]
+    _made: str = ""
 
     def save(self, filename: Any = None, directory: Any = None, *, skip_existing: bool | None = False) -> str:
-        """Write the drawing and return the path: ``.svg``, ``.png``, ``.pdf``, ``.html`` (a page to zoom and pan), or
-        ``.dot`` (``.gv``) for its text.
+        """Write the drawing and return the path: ``.svg``, ``.png``, ``.pdf``, ``.html`` (a page to zoom and pan),
+        ``.dot`` (``.gv``) for its text, or another language for graphs (see :mod:`viz.rendering.exports`).
 
-        DOT text needs no program. A picture is laid out by ``dot``, or otherwise by the program installed with this
-        package, which writes no PDF. A layout that takes more than 5 seconds is stopped and a coarser picture is
-        written. The file is written under a temporary name and then renamed, so it is never incomplete.
+        Only ``.png`` and ``.pdf`` need a program. The file is written under a temporary name and then renamed, so it is
+        never incomplete.
 
         Raises:
             UnknownFormatError: the name has another extension.
             LayoutError: no program can write this format; the message says what to install.
             OSError: the file cannot be written.
         """
-        if filename is None or skip_existing is None:  # the graphviz package itself calls it like this, to render
+        if filename is None or skip_existing is None:  # the graphviz package itself calls it like this
             return str(super().save(filename, directory=directory, skip_existing=skip_existing))
         path = Path(directory or "", filename)
         if skip_existing and path.exists():
             return str(path)
-        formats: dict[str, Callable[[], str | bytes]] = {
+        return write_as(path, self._formats())
+
+    def _formats(self) -> dict[str, Callable[[], str | bytes]]:
+        found: dict[str, Callable[[], str | bytes]] = {
             ".svg": self.svg,
             ".png": lambda: self.render_bytes("png"),
             ".pdf": lambda: self.render_bytes("pdf"),
             ".html": lambda: page(self.svg(), self._words()),
             **dict.fromkeys((".dot", ".gv"), lambda: self.source),
         }
-        return write_as(path, formats)
+        if self.picture is not None:
+            found |= {ending: partial(export, self.picture) for ending, export in exports.FORMATS.items()}
+        return found
 
     def svg(self) -> str:
-        """The picture as SVG: dark on a dark screen, every number in full (see :mod:`viz.rendering.theme`)."""
-        return themed(self.render_bytes("svg").decode(), self.picture)
+        """The picture as SVG, in its theme, with every number in full (see :mod:`viz.rendering.theme`)."""
+        return themed(self.drawn(), self.theme)
 
-    def render_bytes(self, format: str, timeout: float | None = None) -> bytes:
-        """The picture as ``"svg"``, ``"png"`` or ``"pdf"``; see :meth:`save` for what can go wrong."""
-        seconds = graphviz_program.TIMEOUT if timeout is None else timeout
+    def drawn(self) -> str:
+        """The picture as SVG in light colors."""
+        if not self._made:
+            self._made = self._make()
+        return self._made if self.size is None else fitted(self._made, *self.size)
 
-        def laid_out(program: graphviz_program.Renderer) -> bytes:
-            try:
-                return graphviz_program.render(self.source, format, program, seconds)
-            except LayoutTimeout:
-                reason = f"coarser, because the layout of all boxes took more than {seconds:g} s"
-                coarser = self._coarser and graphviz_program.works(program, format) and self._coarser(reason)
-                if not coarser:
-                    raise
-                return graphviz_program.render(coarser.source, format, program, seconds)
+    def render_bytes(self, format: str) -> bytes:
+        """The picture as ``"svg"`` in light colors, ``"png"`` or ``"pdf"``; see :meth:`save` for what can go wrong."""
+        drawn = themed(self.drawn(), "dark" if self.theme == "dark" else "light")
+        if format == "svg":
+            return drawn.encode()
+        return rasterize(drawn, format, self.zoom * _INCH if format == "png" else 1.0)
 
-        return graphviz_program.first_that_works(format, laid_out)
+    def pipe(self, format: str | None = None, *_: Any, encoding: str | None = None, **__: Any) -> Any:
+        """The picture as bytes, or as text with an ``encoding``; the format is that of a file name without the dot."""
+        formats = self._formats()
+        check_ending(f"drawing.{format or self.format}", formats)
+        made = formats[f".{format or self.format}"]()
+        made = made.encode() if isinstance(made, str) else made
+        return made.decode(encoding) if encoding else made
+
+    def render(
+        self,
+        filename: Any = None,
+        directory: Any = None,
+        view: bool = False,
+        *_: Any,
+        format: str | None = None,
+        **__: Any,
+    ) -> str:
+        """Write the picture to ``filename`` with the format as its ending, and return the path."""
+        path = Path(directory or "", filename or self.filename)
+        kind = format or self.format
+        written = self.save(path if path.suffix == f".{kind}" else path.with_name(f"{path.name}.{kind}"))
+        if view:
+            webbrowser.open(Path(written).resolve().as_uri())
+        return written
+
+    def view(self, filename: Any = None, directory: Any = None, *_: Any, **__: Any) -> str:
+        """Write the picture, to a temporary folder unless told where, and open it."""
+        return self.render(filename, directory or (None if filename else tempfile.mkdtemp()), view=True)
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
@@ -110,31 +152,31 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]  # the package has no typ
 
 
 def drawing(
-    picture: Picture,
-    *,
-    direction: str,
-    lecture: bool = False,
-    legend: bool = True,
-    note: str = "",
-    coarser: Callable[[str], Drawing | None] | None = None,
+    picture: Picture, direction: str | None, *, lecture: bool = False, legend: bool = True, strong: bool = False
 ) -> Drawing:
-    """Make the DOT text of a picture.
+    """Make a drawing of a picture.
 
     Args:
         picture: what to draw.
-        direction: ``"LR"``, ``"TB"``, or ``"wrapped"``: from left to right in several rows.
+        direction: ``"LR"``, ``"TB"``, ``"RL"``, ``"BT"``, or ``"wrapped"``: from left to right in several rows. None:
+            in rows only where that makes it larger on a screen; its DOT text has one.
         lecture: draw single Values as the micrograd lecture does, with the operation in a separate circle.
         legend: add a legend of the colors.
-        note: a line above the picture.
-        coarser: a function that makes the picture to use if this one cannot be laid out in time.
+        strong: large text and strong colors, for a projector.
     """
-    graph = _empty(direction)
+    graph = _empty(direction or "LR")
     graph.picture = picture
-    graph._coarser = coarser
-    label = _header(picture, note, legend and not lecture)
+    label = _header(picture, legend and not lecture)
     if label:
         graph.attr(label=label)
-    rows = split(picture) if direction == "wrapped" else [picture.boxes]
+    how: dict[str, Any] = {"lecture": lecture, "legend": legend, "strong": strong}
+    rows = [picture.boxes]
+    if direction is None:
+        graph._make = partial(_larger, picture, how)
+    elif direction == "wrapped":
+        rows, graph._made = fill_screen(picture, lambda rows: paint.svg(picture, "LR", rows, **how))
+    else:
+        graph._make = partial(paint.svg, picture, direction, **how)
     frames = _Frames(picture, lecture)
     for i, row in enumerate(rows):
         if len(rows) == 1:
@@ -145,15 +187,25 @@ def drawing(
                 inner.attr(style="invis", label="")
                 frames.fill(inner, row)
     row_of = {box: i for i, row in enumerate(rows) for box in row}
-    largest = max((edge.norm for edge in picture.edges if math.isfinite(edge.norm)), default=0.0)
+    widths = style.Widths(edge.norm for edge in picture.edges)
     for edge in picture.edges:
-        _edge(graph, edge, picture, largest, lecture, row_of[edge.source] != row_of[edge.target])
+        _edge(graph, edge, picture, widths, lecture, row_of[edge.source] != row_of[edge.target])
     return graph
+
+
+def _larger(picture: Picture, how: dict[str, Any]) -> str:
+    """The picture in one row or in several, whichever is larger on a screen."""
+    one = paint.svg(picture, "LR", **how)
+    if scale(one) >= 1.0 or len(picture.boxes) > IN_ROWS:
+        return one
+    _, several = fill_screen(picture, lambda rows: paint.svg(picture, "LR", rows, **how), one)
+    return several
 
 
 def _empty(direction: str) -> Drawing:
     """Make a drawing without boxes, in the common style."""
     return Drawing(
+        format="svg",
         graph_attr={
             "rankdir": "LR" if direction == "wrapped" else direction,
             "bgcolor": style.PAPER,
@@ -190,8 +242,10 @@ def plain(boxes: Iterable[tuple[str, style.Face, bool]], edges: Iterable[tuple[s
         edges: id of the source, id of the target, a word next to the edge.
         header: the line on top.
     """
+    boxes, edges = list(boxes), list(edges)
     graph = _empty("TB")
     graph.words = header
+    graph._make = partial(paint.plain, boxes, edges, header)
     graph.attr(label=f'<<TABLE BORDER="0"><TR><TD ALIGN="LEFT"><B>{text(header)}</B></TD></TR></TABLE>>')
     for box, face, root in boxes:
         graph.node(box, f"<{_label(face, root)}>", tooltip=_tooltip(face.tooltip))
@@ -213,12 +267,12 @@ class _Frames:
     def fill(self, graph: Any, boxes: list[Box], around: Cluster | None = None, depth: int = 0) -> None:
         inner: dict[Cluster, list[Box]] = {}
         for box in boxes:
-            cluster = box.cluster
+            cluster = box.cluster and box.cluster.drawn
             if cluster is around:
                 _box(graph, box, self.picture, self.lecture)
                 continue
-            while cluster is not None and cluster.parent is not around:
-                cluster = cluster.parent
+            while cluster is not None and (out := cluster.parent and cluster.parent.drawn) is not around:
+                cluster = out
             assert cluster is not None
             inner.setdefault(cluster, []).append(box)
         for cluster, its_boxes in inner.items():
@@ -256,14 +310,8 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
         return
     face = style.face(box, picture)
     if lecture and box.kind == "node":
-        name = text(style.short(style.visible(box.name))) or " "
-        grad = "–" if value.grad is NO_GRADIENT_YET else f"{value.grad:.4f}"
-        words = {word.removeprefix("old ") for word, _ in (*face.rows, *face.gradients) if word.startswith("old ")}
-        old = {word: _font("old ", color=style.NEGATIVE) if word in words else "" for word in ("data", "grad")}
-        cells = [name, f"{old['data']}data {value.data:.4f}", f"{old['grad']}grad {grad}"]
-        cells += [_font(mark, color=style.NEGATIVE, bold=True) for mark in face.marks]
-        row = "<VR/>".join(f"<TD>{cell}</TD>" for cell in cells)
-        outline = (4, style.NEGATIVE) if face.outlined else (1, style.INK)
+        words, outline, _ = paint.record(box, picture)
+        row = "<VR/>".join(f"<TD>{_cell(cell)}</TD>" for cell in words)
         table = _TABLE.format(outline[0], style.PAPER, "", outline[1])
         graph.node(box.id, f"<{table}<TR>{row}</TR></TABLE>>")
         if value.inputs:
@@ -271,6 +319,11 @@ def _box(graph: Any, box: Box, picture: Picture, lecture: bool) -> None:
             graph.edge(f"{box.id}op", box.id)
         return
     graph.node(box.id, f"<{_label(face, box.root or box is picture.focus)}>", tooltip=_tooltip(face.tooltip))
+
+
+def _cell(words: str) -> str:
+    warns = words[:1] in style.MARKS or words.startswith("old ")
+    return _font(words, color=style.TEXT_NEGATIVE, bold=True) if warns else text(words)
 
 
 _TABLE = '<TABLE BORDER="{}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="4" BGCOLOR="{}"{} COLOR="{}">'
@@ -291,7 +344,7 @@ def _label(face: style.Face, root: bool) -> str:
     elif tab or title:
         parts.append(f"<TR>{(tab or title).replace('<TD', f'<TD{span}', 1)}</TR>")
     for words in face.marks:
-        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, color=style.NEGATIVE, bold=True)}</TD></TR>')
+        parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, color=style.TEXT_NEGATIVE, bold=True)}</TD></TR>')
     for words in face.notes:
         parts.append(f'<TR><TD ALIGN="LEFT"{span}>{_font(words, size=style.SMALL_SIZE, color=style.FAINT)}</TD></TR>')
     if face.rows and (tab or title or face.notes or face.marks):
@@ -306,15 +359,15 @@ def _label(face: style.Face, root: bool) -> str:
 
 def _rows(rows: list[tuple[str, str]]) -> Iterator[str]:
     for word, numbers in rows:
-        color = style.NEGATIVE if word.startswith("old ") else style.FAINT
+        color = style.TEXT_NEGATIVE if word.startswith("old ") else style.FAINT
         yield (
             f'<TR><TD ALIGN="LEFT">{_font(word, size=style.SMALL_SIZE, color=color)}</TD>'
             f'<TD ALIGN="RIGHT">{_font(numbers)}</TD></TR>'
         )
 
 
-def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: bool, between_rows: bool) -> None:
-    look = style.edge_look(edge, picture, largest)
+def _edge(graph: Any, edge: Edge, picture: Picture, widths: style.Widths, lecture: bool, between_rows: bool) -> None:
+    look = style.edge_look(edge, picture, widths)
     target = edge.target.id
     free = {"constraint": "false"} if between_rows else {}
     if lecture:
@@ -322,11 +375,16 @@ def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: boo
             target += "op"
         graph.edge(edge.source.id, target, **free)
         return
-    attributes = {**free, "color": look.color, "penwidth": f"{look.width:g}", "tooltip": _tooltip(look.tooltip)}
+    attributes = {**free, "tooltip": _tooltip(look.tooltip)}
+    if look.width:  # what flows back: its head is at the source
+        attributes |= {
+            "dir": "both",
+            "arrowhead": "vee",
+            "arrowtail": "dot" if look.broken else "normaltee" if look.barred else "normal",
+        }
+        attributes |= {"color": look.color, "penwidth": f"{look.width:g}"}
     if look.dashed:
         attributes["style"] = "dashed"
-    if look.arrowhead != "normal":
-        attributes["arrowhead"] = look.arrowhead
     if look.words:
         words = "<BR/>".join(_font(f" {w} ", color=color, bold=bold) for w, color, bold in look.words)
         attributes["label"] = f"<{words}>"
@@ -337,14 +395,14 @@ def _edge(graph: Any, edge: Edge, picture: Picture, largest: float, lecture: boo
 _SENTENCE = 72  # characters: a longer line would make small pictures wide
 
 
-def _header(picture: Picture, note: str, legend: bool) -> str:
-    rows = [f"<B>{text(words)}</B>" for words in filter(None, [style.banner(picture), note])]
+def _header(picture: Picture, legend: bool) -> str:
+    rows = [f"<B>{text(words)}</B>" for words in filter(None, [picture.title, style.banner(picture)])]
     for sentence in [*picture.age, *([picture.annotations.trouble.sentence] if picture.annotations.trouble else [])]:
         lines = textwrap.wrap(sentence, _SENTENCE)
-        rows += [_font(words, color=style.NEGATIVE, bold=True) for words in lines]
+        rows += [_font(words, color=style.TEXT_NEGATIVE, bold=True) for words in lines]
     if legend:
         entries = [
-            f"{_font(sample, color=color, bold=True)} {_font(words, size=style.SMALL_SIZE)}"
+            f"{_font(sample, color=style.text_color(color), bold=True)} {_font(words, size=style.SMALL_SIZE)}"
             for sample, color, words in style.legend(picture)
         ]
         rows += ["  ".join(entries[i : i + 4]) for i in range(0, len(entries), 4)]

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from ..graph.fold import Box, Cluster, Picture
 
-# Rough sizes in points, only used to decide how many rows make a picture of about 16:9.
-_COLUMN, _BOX, _FRAME = 230.0, 130.0, 60.0
-_ASPECT = 1.7
+SCREEN = (1280.0, 720.0)  # pixels
+ROWS = 4  # at most
+IN_ROWS = 80  # boxes: more are never broken into rows
+
+_SIZE = re.compile(r'viewBox="\S+ \S+ (\S+) (\S+)"')
 
 
-def split(picture: Picture) -> list[list[Box]]:
-    """Return the boxes of each row, in the picture's order; a box used in only one row is in that row.
+def scale(svg: str) -> float:
+    """How much larger a picture is when it fills the screen."""
+    found = _SIZE.search(svg)
+    return min(SCREEN[0] / float(found[1]), SCREEN[1] / float(found[2])) if found else 1.0
+
+
+def fill_screen(picture: Picture, draw: Callable[[list[list[Box]]], str], one: str = "") -> tuple[list[list[Box]], str]:
+    """Return the boxes of each row and the drawing, with as many rows as make it largest on a screen.
+
+    ``one`` is the drawing in one row, if it is there.
+    """
+    best: tuple[float, list[list[Box]], str] | None = None
+    for count in range(1, ROWS + 1):
+        rows = split(picture, count)
+        if best is not None and len(rows) == len(best[1]):
+            continue
+        drawn = one if one and len(rows) == 1 else draw(rows)
+        size = min(1.0, scale(drawn))
+        if best is not None and size <= best[0]:
+            break  # more rows are too high
+        best = size, rows, drawn
+    assert best is not None
+    return best[1:]
+
+
+def split(picture: Picture, count: int) -> list[list[Box]]:
+    """Return the boxes of each of at most ``count`` rows, in the picture's order; a box used in only one row is in that
+    row.
 
     A row ends where few edges and frames are cut, near where rows of equal length would end.
     """
@@ -19,10 +50,6 @@ def split(picture: Picture) -> list[list[Box]]:
     spans = [(column[edge.source], column[edge.target]) for edge in picture.edges]
     spans += 2 * _frame_spans(column)  # a frame in two pieces is worse than an edge to the next row
     cost = [sum(first < end <= last for first, last in spans) for end in range(length + 1)]
-    heights = [0] * length
-    for box in picture.boxes:
-        heights[column[box]] += 1
-    count = _count(heights)
     slack = length / count / 2
     ends: list[int] = []
     for i in range(1, count):
@@ -58,17 +85,7 @@ def _frame_spans(column: dict[Box, int]) -> list[tuple[int, int]]:
         cluster = box.cluster
         while cluster is not None:
             first, last = spans.get(cluster, (at, at))
-            spans[cluster] = min(first, at), max(last, at)
+            if cluster.shown:
+                spans[cluster] = min(first, at), max(last, at)
             cluster = cluster.parent
     return list(spans.values())
-
-
-def _count(heights: list[int]) -> int:
-    """Return the number of rows that comes closest to the aspect ratio of a screen."""
-
-    def aspect(count: int) -> float:
-        size = -(-len(heights) // count)
-        tall = sum(max(heights[i : i + size]) * _BOX + _FRAME for i in range(0, len(heights), size))
-        return size * _COLUMN / tall
-
-    return min(range(1, len(heights) + 1), key=lambda count: abs(aspect(count) / _ASPECT - 1))

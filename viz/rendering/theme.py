@@ -64,23 +64,26 @@ def picture_rules() -> str:
     )
 
 
-_NODE = re.compile(r'(<g id="[^"]*" class="node")(>\s*<title>([^<]*)</title>)')
+def themed(svg: str, theme: str = "auto") -> str:
+    """Return an SVG with colors that follow the screen; ``"light"`` and ``"dark"`` are fixed."""
+    if theme == "light":
+        return svg
+    if theme == "dark":
+        dark = {color.lower(): on_dark for color, on_dark in style.THEMES.values()}
+        return _COLOR.sub(lambda found: f'{found[1]}="{dark.get(found[2].lower(), found[2])}"', svg)
+    end = svg.index(">", svg.index("<svg"))
+    return f'{svg[:end]} class="tinygrad"><style>{picture_rules()}</style>{svg[end + 1 :]}'
 
 
-def themed(svg: str, picture: Picture | None) -> str:
-    """Add the style sheet to an SVG from a layout program, and ``data-`` attributes to the boxes of ``picture``.
+_COLOR = re.compile(r'(fill|stroke)="(#[0-9a-fA-F]{6})"')
 
-    The box of a single Value has ``data-name``, ``data-op``, ``data-value`` and ``data-grad``, with every digit;
+
+def attributes(picture: Picture, box: Box) -> str:
+    """Return the attributes of a box for scripts.
+
+    That of a single Value has ``data-name``, ``data-op``, ``data-value`` and ``data-grad``, with every digit;
     ``data-count`` is the number of Values in a box.
     """
-    start = svg.index("<svg")
-    end = svg.index(">", start)
-    attributes = {} if picture is None else {box.id: _attributes(picture, box) for box in picture.boxes}
-    body = _NODE.sub(lambda found: f"{found[1]}{attributes.get(html.unescape(found[3]), '')}{found[2]}", svg[end + 1 :])
-    return f'{svg[:end]} class="tinygrad"><style>{picture_rules()}</style>{body}'
-
-
-def _attributes(picture: Picture, box: Box) -> str:
     facts = {"count": str(len(box.nodes))}
     if box.kind == "node":
         value = picture.graph.values[box.nodes[0]]

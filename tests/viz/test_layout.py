@@ -1,0 +1,108 @@
+"""Where boxes and lines go: nothing overlaps, no line goes through a box, siblings keep their order."""
+
+import random
+from itertools import combinations
+
+import pytest
+
+from viz.rendering.layout import Layout, Thing, arrange
+
+
+def picture(seed: int) -> tuple[list[Thing], list[Thing], list[tuple[int, int]]]:
+    """Boxes in nested frames, each computed from earlier ones."""
+    rng = random.Random(seed)
+    frames = [Thing(60.0, 20.0, is_frame=True) for _ in range(4)]
+    frames[1].frame, frames[2].frame = frames[0], frames[1]
+    boxes = []
+    for i in range(24):
+        frame = frames[rng.randrange(4)] if 4 <= i < 20 else None
+        boxes.append(Thing(rng.uniform(30, 150), rng.uniform(20, 110), frame))
+    edges = [(a, b) for b in range(1, 24) for a in sorted(rng.sample(range(b), min(b, rng.randrange(1, 4))))]
+    return boxes, frames, edges
+
+
+def inside(frame: Thing | None, thing: Thing) -> bool:
+    while thing is not None:
+        if thing is frame:
+            return True
+        thing = thing.frame
+    return False
+
+
+def bounds(thing: Thing) -> tuple[float, float, float, float]:
+    return thing.x, thing.y, thing.x + thing.width, thing.y + thing.height
+
+
+def apart(a: Thing, b: Thing) -> bool:
+    p, q = bounds(a), bounds(b)
+    return p[2] <= q[0] + 0.01 or q[2] <= p[0] + 0.01 or p[3] <= q[1] + 0.01 or q[3] <= p[1] + 0.01
+
+
+def along(layout: Layout, across: bool):
+    """Points on every line, close together."""
+    for line in layout.lines:
+        for (x1, y1), (x2, y2) in zip(line.points, line.points[1:], strict=False):
+            for k in range(41):
+                t = k / 40
+                m, c = 1.5 * t * (1 - t) + t**3, 3 * t * t - 2 * t**3
+                x, y = (x1 + (x2 - x1) * m, y1 + (y2 - y1) * c) if across else (x1 + (x2 - x1) * c, y1 + (y2 - y1) * m)
+                yield line, x, y
+
+
+@pytest.mark.parametrize("across", [True, False])
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_overlaps_and_no_line_goes_through_a_box(seed: int, across: bool) -> None:
+    boxes, frames, edges = picture(seed)
+    layout = arrange(boxes, edges, [20.0] * len(edges), across=across)
+    used = [frame for frame in frames if any(inside(frame, box) for box in boxes)]
+    for a, b in combinations([*boxes, *used], 2):
+        if inside(a, b) or inside(b, a):
+            outer, inner = (a, b) if inside(a, b) else (b, a)
+            left, top, right, bottom = bounds(outer)
+            x1, y1, x2, y2 = bounds(inner)
+            assert left <= x1 <= x2 <= right
+            assert top <= y1 <= y2 <= bottom
+        else:
+            assert apart(a, b)
+    for _, x, y in along(layout, across):
+        for box in boxes:
+            x1, y1, x2, y2 = bounds(box)
+            assert not (x1 + 0.5 < x < x2 - 0.5 and y1 + 0.5 < y < y2 - 0.5)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_pieces_of_a_line_lead_from_its_source_to_its_target(seed: int) -> None:
+    boxes, _, edges = picture(seed)
+    layout = arrange(boxes, edges)
+    for number, (a, b) in enumerate(edges):
+        pieces = [line for line in layout.lines if number in line.edges]
+        assert [line.first for line in pieces].count(True) == [line.last for line in pieces].count(True) == 1
+        (start,) = [line.points[0] for line in pieces if line.first]
+        (end,) = [line.points[-1] for line in pieces if line.last]
+        assert start[0] == pytest.approx(boxes[a].x + boxes[a].width)
+        assert end[0] == pytest.approx(boxes[b].x)
+        assert boxes[a].y < start[1] < boxes[a].y + boxes[a].height
+        assert boxes[b].y < end[1] < boxes[b].y + boxes[b].height
+        # Each piece but the first begins where another one ends, and each but the last ends where another one begins.
+        starts, stops = ([line.points[i] for line in pieces] for i in (0, -1))
+        assert sum(not any(point == pytest.approx(stop) for stop in stops) for point in starts) <= 1
+        assert sum(not any(point == pytest.approx(start) for start in starts) for point in stops) <= 1
+
+
+def test_siblings_stay_in_order_and_a_chain_is_straight() -> None:
+    boxes = [Thing(50.0, 40.0) for _ in range(9)]
+    arrange(boxes, [(0, i) for i in range(1, 8)] + [(i, 8) for i in range(1, 8)])
+    assert [box.y for box in boxes[1:8]] == sorted(box.y for box in boxes[1:8])
+    chain = [Thing(50.0, 30.0) for _ in range(40)]
+    leaves = [Thing(20.0, 90.0) for _ in range(20)]
+    edges = [(i, i + 1) for i in range(39)] + [(40 + i, 2 * i + 1) for i in range(20)]
+    arrange([*chain, *leaves], edges)
+    middles = {round(box.y + box.height / 2, 1) for box in chain}
+    assert max(middles) - min(middles) < 60  # not down a diagonal, for which dot needs 60 per leaf
+
+
+def test_a_cycle_is_drawn() -> None:
+    boxes = [Thing(50.0, 30.0) for _ in range(3)]
+    layout = arrange(boxes, [(0, 1), (1, 2), (2, 1)])
+    assert len([line for line in layout.lines if line.last]) == 3
+    assert boxes[0].x < boxes[1].x < boxes[2].x
