@@ -183,7 +183,7 @@ def test_a_broken_dot_counts_as_missing_and_is_named_once(
 ) -> None:
     fake_dot(monkeypatch, tmp_path, BROKEN[fault])
     for module, name in ((graphviz_program, "TIMEOUT"), (rasterize, "_TIMEOUT")):
-        monkeypatch.setattr(module, name, 60.0 if fault != "never ends" else 0.5)
+        monkeypatch.setattr(module, name, 60.0 if fault != "never ends" else 5.0)
     with pytest.warns(UserWarning, match="from now on .*graphviz-pure is used instead") as said:
         pixels((tmp_path / viz.save(expression(), tmp_path / "L.png")).read_bytes())
     assert len(said) == 1
