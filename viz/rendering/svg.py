@@ -164,7 +164,7 @@ _WIDTHS = {
     **dict.fromkeys("fijlt.,:;|!'/\\ ()[]I-", 0.34),
     **dict.fromkeys("mwMW%@", 0.95),
     **dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&", 0.76),
-    **dict.fromkeys("−–…·×", 0.6),
+    **dict.fromkeys("−–·×", 0.6),  # … is as wide as in the widest font that has it
 }
 
 
