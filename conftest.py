@@ -16,7 +16,7 @@ import pytest
 
 os.environ["TINYGRAD_EDU_KERNELS"] = ""  # until there is a folder of this session
 #: Lessons run in tests/lessons; their names are not module names.
-collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py"]
+collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py", "lessons/pictures/p*.py"]
 if find_spec("torch") is None:  # an extra, not needed by the library and its tests
     collect_ignore_glob += ["gpt/engines/torch/[be]*.py", "tests/gpt/nanogpt.py"]
 

@@ -32,7 +32,7 @@ apidoc_modules = [
     {
         "path": f"../{package}",
         "destination": f"reference/{package}",
-        "exclude_patterns": ["**/__main__.py", "**/[0-9]*.py", "**/supplements/*"],
+        "exclude_patterns": ["**/__main__.py", "**/[0-9]*.py", "**/supplements/*", "**/lessons/pictures/*"],
         "separate_modules": True,
         "module_first": True,
         "no_headings": False,

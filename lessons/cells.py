@@ -34,6 +34,7 @@ from .errors import LessonError
 __all__ = ["FOLDER", "TAGS", "Cell", "Lesson", "lesson_before", "load", "load_all", "parse", "pasteable", "whats_new"]
 
 FOLDER = Path(__file__).parent
+_PARTS = ("supplements", "pictures")  # folders beside the ten lessons; names of lessons begin with their first letters
 TAGS = ("check", "solution", "model")
 
 _HEADER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[.*\]))?")
@@ -108,7 +109,8 @@ class Lesson:
 
     Attributes:
         path: the path of the file.
-        name: ``"3"`` for the third lesson, ``"1b"`` for the one after the first, ``"s2"`` for the second supplement.
+        name: ``"3"`` for the third lesson, ``"1b"`` for the one after the first, ``"s2"`` for the second supplement,
+            ``"p1"`` for the first of the pictures from words.
         cells: the cells in order.
     """
 
@@ -117,9 +119,9 @@ class Lesson:
     cells: tuple[Cell, ...]
 
     @property
-    def is_supplement(self) -> bool:
-        """Whether it is not one of the lessons in a row."""
-        return self.name.startswith("s")
+    def part(self) -> str:
+        """The part of the course: ``"lessons"`` for those in a row, ``"supplements"`` or ``"pictures"``."""
+        return next((part for part in _PARTS if self.name.startswith(part[0])), "lessons")
 
     @property
     def title(self) -> str:
@@ -224,7 +226,7 @@ def load(name: str) -> Lesson:
 
 
 def load_all() -> list[Lesson]:
-    """Return every lesson, then every supplement."""
+    """Return every lesson, then every supplement, then the pictures from words."""
     return [parse(path.read_text(encoding="utf-8"), path) for path in _paths()]
 
 
@@ -241,7 +243,7 @@ def whats_new(lesson: Lesson, before: Lesson | None) -> str:
 
 
 def lesson_before(lesson: Lesson) -> Lesson | None:
-    """Return the lesson with the number before; None for the first lesson, 1b and supplements."""
+    """Return the lesson with the number before; None for the first lesson, 1b and the other parts."""
     if not lesson.name.isdigit() or lesson.name == "1":
         return None
     wanted = str(int(lesson.name) - 1)
@@ -249,7 +251,8 @@ def lesson_before(lesson: Lesson) -> Lesson | None:
 
 
 def _paths() -> list[Path]:
-    return [*sorted(FOLDER.glob("[0-9]*.py")), *sorted((FOLDER / "supplements").glob("s[0-9]*.py"))]
+    more = [path for part in _PARTS for path in sorted((FOLDER / part).glob(f"{part[0]}[0-9]*.py"))]
+    return [*sorted(FOLDER.glob("[0-9]*.py")), *more]
 
 
 def _name(path: Path) -> str:
@@ -258,5 +261,6 @@ def _name(path: Path) -> str:
     >>> _name(Path("03_neuron.py")), _name(Path("01b_value.py")), _name(Path("s02_cells.py"))
     ('3', '1b', 's2')
     """
-    digits = path.stem.partition("_")[0].removeprefix("s")
-    return ("s" if path.stem.startswith("s") else "") + digits.lstrip("0")
+    number = path.stem.partition("_")[0]
+    part = number[: not number[0].isdigit()]
+    return part + number.removeprefix(part).lstrip("0")

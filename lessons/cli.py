@@ -38,6 +38,6 @@ LINE = CommandLine(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 for words that cannot be used."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["list"]
-    if re.fullmatch(r"s?\d+b?", words[0], re.IGNORECASE):
+    if re.fullmatch(r"[sp]?\d+b?", words[0], re.IGNORECASE):
         words.insert(0, "run")
     return LINE.main(words)

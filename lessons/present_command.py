@@ -23,7 +23,7 @@ def add_present(command: argparse.ArgumentParser) -> None:
         "to it, for the projector. You may edit the file meanwhile: r runs the cell as it is then."
     )
     command.epilog = "example: %(prog)s 2 --practice"
-    command.add_argument("lesson", help="its number, or s and a number for a supplement")
+    command.add_argument("lesson", help="its number, s and a number for a supplement, p and a number for pictures")
     command.add_argument("--practice", action="store_true", help="leave out key lines, for the audience to fill in")
     command.add_argument("--fast", action="store_true", help="train less")
     command.add_argument("--from", type=int, default=1, dest="start", metavar="N", help="begin at cell N")

@@ -22,7 +22,7 @@ def add_list(command: argparse.ArgumentParser) -> None:
 def add_run(command: argparse.ArgumentParser) -> None:
     """Add the arguments of ``lessons run``."""
     command.set_defaults(run=_run)
-    command.add_argument("lesson", help="its number, or s and a number for a supplement")
+    command.add_argument("lesson", help="its number, s and a number for a supplement, p and a number for pictures")
     command.add_argument("--fast", action="store_true", help="train less, to check quickly that everything works")
     command.add_argument("--solutions", action="store_true", help="also run the solutions of the exercises")
     command.add_argument("--no-stop", action="store_true", help="do not wait for predictions")

@@ -150,11 +150,12 @@ def write_contents(
     ``first`` and ``more`` can be searched in addition to the lessons, before and after them; ``guide`` says whether the
     teacher's guide is in the folder.
     """
-    stations = "".join(_station(page) for page in course if not page.lesson.is_supplement)
-    supplements = "".join(_station(page) for page in course if page.lesson.is_supplement)
+    stations = "".join(_station(page) for page in course if page.lesson.part == "lessons")
     entries = [*first, *(entry for page in course for entry in page.entries), *more]
-    if supplements:
-        supplements = f'<h2>Supplements</h2><ol class="map supplements">{supplements}</ol>'
+    beside = ""
+    for part, heading in {"supplements": "Supplements", "pictures": "Pictures from words"}.items():
+        if rows := "".join(_station(page) for page in course if page.lesson.part == part):
+            beside += f'<h2>{heading}</h2><ol class="map {part}">{rows}</ol>'
     # The path leads to the GPT if its last lesson is there.
     whole = any(page.lesson.name == "10" for page in course)
     end = '<p class="end">a GPT that writes Shakespeare</p>' if whole else ""
@@ -163,7 +164,7 @@ def write_contents(
         "GUIDE": teacher,
         "END": end,
         "STATIONS": stations,
-        "SUPPLEMENTS": supplements,
+        "PARTS": beside,
         "ENTRIES": script_json(entries),
     }
     page = _fill("index.html", "From one number to a language model", live=False, **parts)

@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .charts.arrows import arrows
     from .charts.attention import attention
     from .charts.curve import loss_curve
     from .charts.decision_boundary import boundaries, boundary
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .charts.flow_over import flow_over
     from .charts.histogram import histogram
     from .charts.next_characters import next_characters
+    from .charts.pictures import pictures
     from .charts.plot import plot
     from .drawing import draw, save
     from .errors import DrawingError, ExpressionError, LayoutError, LayoutTimeout, UnknownFormatError
@@ -43,6 +45,7 @@ __all__ = [
     "LayoutTimeout",
     "UnknownFormatError",
     "animate",
+    "arrows",
     "attention",
     "boundaries",
     "boundary",
@@ -57,6 +60,7 @@ __all__ = [
     "live",
     "loss_curve",
     "next_characters",
+    "pictures",
     "plot",
     "save",
     "show",
@@ -67,6 +71,7 @@ __all__ = [
 
 #: Where each name is: its file is imported when it is asked for, so that a command line starts at once.
 _FILES = {
+    "charts.arrows": ["arrows"],
     "charts.attention": ["attention"],
     "charts.curve": ["loss_curve"],
     "charts.decision_boundary": ["boundaries", "boundary"],
@@ -75,6 +80,7 @@ _FILES = {
     "charts.flow_over": ["flow_over"],
     "charts.histogram": ["histogram"],
     "charts.next_characters": ["next_characters"],
+    "charts.pictures": ["pictures"],
     "charts.plot": ["plot"],
     "drawing": ["draw", "save"],
     "errors": ["DrawingError", "ExpressionError", "LayoutError", "LayoutTimeout", "UnknownFormatError"],

@@ -161,7 +161,7 @@ print(f"{4.5 / 2.5:.2f} nats per character: the model of tokens is better, thoug
 
 # %%
 prose = " ".join(
-    cell.source for lesson in load_all() if not lesson.is_supplement for cell in lesson.cells if not cell.is_code
+    cell.source for lesson in load_all() if lesson.part == "lessons" for cell in lesson.cells if not cell.is_code
 )
 prose = " ".join(re.findall(r"[a-z]+|[.,]", prose.lower()))[:16000]
 cut = len(prose) * 9 // 10

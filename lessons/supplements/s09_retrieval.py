@@ -31,7 +31,7 @@ def words(text):
 documents, questions = [], []
 for lesson in load_all():
     for cell in lesson.cells:
-        if cell.is_code or lesson.is_supplement:
+        if cell.is_code or lesson.part != "lessons":
             continue
         if cell.source.startswith("## Summary"):
             bullets = re.findall(r"^- (.+(?:\n  .+)*)", cell.source, re.MULTILINE)

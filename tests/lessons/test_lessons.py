@@ -21,11 +21,11 @@ from lessons.runner import Session, run_all
 LESSONS = load_all()
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
 each_numbered = pytest.mark.parametrize(
-    "lesson", [x for x in LESSONS if not x.is_supplement], ids=lambda lesson: lesson.path.stem
+    "lesson", [x for x in LESSONS if x.part == "lessons"], ids=lambda lesson: lesson.path.stem
 )
 
 
-@pytest.mark.parametrize("lesson", [x for x in LESSONS if x.is_supplement], ids=lambda lesson: lesson.path.stem)
+@pytest.mark.parametrize("lesson", [x for x in LESSONS if x.part != "lessons"], ids=lambda lesson: lesson.path.stem)
 def test_it_runs_with_its_solutions(lesson: Lesson) -> None:
     for cell, shown in zip(lesson.cells, run_all(lesson, fast=True), strict=True):
         assert (shown is not None) == cell.is_code

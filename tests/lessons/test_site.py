@@ -22,7 +22,7 @@ from tests.viz.browser import Browser
 from tests.viz.charts import check_accessible
 from viz.rendering.templates import script_json
 
-TEN = [lesson for lesson in load_all() if not lesson.is_supplement]
+TEN = [lesson for lesson in load_all() if lesson.part == "lessons"]
 PAGES = [f"{lesson.path.stem}.html" for lesson in TEN]
 
 

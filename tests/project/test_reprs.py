@@ -23,7 +23,15 @@ LARGE: dict[tuple[str, ...], Any] = {
     ("dict", "Mapping"): {f"key {i}": 1.5 for i in range(500)},
     ("",): [[123.456] * 100] * 100,
 }
-NOT_IMPORTED = ("__main__", "gpt.engines.torch", "lessons.sandbox", "lessons.0", "lessons.1", "lessons.supplements")
+NOT_IMPORTED = (
+    "__main__",
+    "gpt.engines.torch",
+    "lessons.sandbox",
+    "lessons.0",
+    "lessons.1",
+    "lessons.supplements",
+    "lessons.pictures",
+)
 
 
 def modules() -> Iterator[Any]:

@@ -35,6 +35,7 @@ def given() -> dict[str, tuple[Any, ...]]:
     compiled = jit(lambda xs: xs[0] * x, [x])
     compiled([[3.0]])
     return {
+        "arrows": (lambda p: p,), "pictures": ({"a": [[1.0]]},),
         "attention": ([[1.0, 0.0], [0.5, 0.5]],), "boundary": (lambda p: p[0] * p[1],),
         "compilation": (compiled, loss()),
         "embeddings": ([[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]],), "histogram": ({"w": [1.0, 2.0]},),

@@ -30,6 +30,7 @@ DRAWINGS: dict[str, Callable[[Drawn], Any]] = {
     "draw": lambda drawn: viz.draw(drawn.loss, calls=drawn.calls),
     "draw_program": lambda drawn: viz.draw_program(compiled()),
     "lecture": lambda drawn: viz.draw(expression(), style="micrograd"),
+    "arrows": lambda drawn: viz.arrows(lambda p: p, resolution=3),
     "attention": lambda drawn: viz.attention([[1.0, 0.0], [0.5, 0.5]]),
     "boundary": lambda drawn: BOUNDARY(),
     "boundaries": lambda drawn: viz.boundaries([BOUNDARY()] * 4),
@@ -40,6 +41,7 @@ DRAWINGS: dict[str, Callable[[Drawn], Any]] = {
     "histogram": lambda drawn: viz.histogram({"w": [0.0, 1.0, 1.5]}),
     "loss_curve": lambda drawn: viz.loss_curve([{"step": i, "train_loss": 3.0 / (i + 1)} for i in range(9)]),
     "next_characters": lambda drawn: viz.next_characters({"model": [0.25, 0.75]}, "ab"),
+    "pictures": lambda drawn: viz.pictures({"a": [[1.0, 0.0, 0.5, -1.0]]}),
     "plot": lambda drawn: viz.plot({"loss": [1.0, 0.5]}),
     "animate": lambda drawn: viz.animate(expression()),
 }

@@ -210,6 +210,8 @@ def every_chart():
         viz.embeddings([[1.0, 2.0], [0.0, 1.0], [2.0, 1.0]], ["a", " ", "\n"]),
         viz.histogram(drawn.calls),
         viz.next_characters({"model": [0.5, 0.3, 0.2], "top-k 2": [0.6, 0.4, 0.0]}, "ab\n"),
+        viz.arrows({"t = 0": lambda p: p, "t = 1": lambda p: [p[1], 0.0]}, points={"t = 1": [(0.5, 1.0)]}, title="f"),
+        viz.pictures({"noise": [[0.3, -0.4, 1.0, -1.0]] * 2, "": [[[1.0]]]}, columns=["a", "b"], title="strip"),
     ]
 
 
