@@ -1,10 +1,13 @@
 """Where boxes and lines go: nothing overlaps, no line goes through a box, siblings keep their order."""
 
 import random
+import re
 from itertools import combinations
 
 import pytest
 
+import viz
+from tinygrad_edu import Value
 from viz.rendering.layout import Layout, Thing, arrange
 
 
@@ -106,3 +109,19 @@ def test_a_cycle_is_drawn() -> None:
     layout = arrange(boxes, [(0, 1), (1, 2), (2, 1)])
     assert len([line for line in layout.lines if line.last]) == 3
     assert boxes[0].x < boxes[1].x < boxes[2].x
+
+
+@pytest.mark.parametrize("direction", ["LR", "TB", "RL", "BT"])
+def test_every_line_has_a_whole_arrowhead_at_each_end(direction: str) -> None:
+    a, b, c = Value(2.0), Value(-3.0), Value(10.0)
+    loss = (a * b + c) * Value(-2.0) * a + b
+    loss.backward()
+    text = viz.draw(loss, direction=direction, budget=100).pipe("svg").decode()
+    lines = re.findall(r'<g class="edge".*?</g>', text, re.DOTALL)
+    assert len(lines) == 10
+    for line in lines:
+        heads = re.findall(r'<polygon points="([^"]+)"', line)
+        assert len(heads) == 2  # the gradient's and the data's
+        for head in heads:
+            (x1, y1), (x2, y2), (x3, y3) = (map(float, corner.split(",")) for corner in head.split())
+            assert abs((x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1)) / 2 > 10  # its area

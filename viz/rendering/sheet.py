@@ -349,8 +349,10 @@ HEAD = 9.0  # points: the length of an arrowhead
 
 def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, across: bool) -> str:
     parts = [f"<title>{html.escape(visible(look.tooltip))}</title>"]
+    points = _with_straight_ends(points, across)
     if look.width:
-        inner = _shortened(points, HEAD + (3.0 if look.barred else 0.0) if first else 0.0, HEAD / 2 if last else 0.0)
+        start = HEAD + (3.0 if look.barred else 0.0) if first else 0.0
+        inner = _shortened(points, start, HEAD / 2 if last else 0.0, across)
         dashes = ' stroke-dasharray="7 5"' if look.dashed else ""
         parts.append(
             f'<path d="{path(inner, across)}" fill="none" stroke="{look.color}" stroke-width="{look.width:g}"{dashes}/>'
@@ -358,41 +360,53 @@ def _line(points: list[Point], look: style.EdgeLook, first: bool, last: bool, ac
         if first:
             half = max(5.0, look.width * 0.5 + 3.5)
             parts.append(
-                _dot(points[0], points[1], look.color)
+                _dot(points[0], points[1], look.color, across)
                 if look.broken
-                else _head(points[0], points[1], look.color, half, look.barred)
+                else _head(points[0], points[1], look.color, half, look.barred, across)
             )
-    ends = _shortened(points, 0.0, HEAD - 1.0) if last else points
+    ends = _shortened(points, 0.0, HEAD - 1.0, across) if last else points
     parts.append(f'<path d="{path(ends, across)}" fill="none" stroke="{style.MIXED}" stroke-width="{look.thin:g}"/>')
     if last:
-        parts.append(_head(points[-1], points[-2], style.MIXED, 4.0))
+        parts.append(_head(points[-1], points[-2], style.MIXED, 4.0, across=across))
     data = "".join(f' data-{name}="{html.escape(words)}"' for name, words in look.data.items())
     return f'<g class="edge"{data}>{"".join(parts)}</g>'
 
 
-def _shortened(points: list[Point], start: float, end: float) -> list[Point]:
-    return [_along(points[0], points[1], start), *points[1:-1], _along(points[-1], points[-2], end)]
+def _with_straight_ends(points: list[Point], across: bool) -> list[Point]:
+    """Make room for arrowheads: a box as long as its layer has no straight piece of a line before it."""
+    room = HEAD + 4.0
+    points = [point for before, point in zip([None, *points], points, strict=False) if point != before]
+    flow, side = (0, 1) if across else (1, 0)
+    for at, to in ((0, 1), (-1, -2)):
+        tip, next_ = points[at], points[to]
+        if tip[side] != next_[side]:
+            stub = _along(tip, next_, min(room, abs(tip[flow] - next_[flow]) / 3), across)
+            points.insert(1 if at == 0 else -1, stub)
+    return points
 
 
-def _along(tip: Point, next_: Point, length: float) -> Point:
+def _shortened(points: list[Point], start: float, end: float, across: bool) -> list[Point]:
+    first, last = _along(points[0], points[1], start, across), _along(points[-1], points[-2], end, across)
+    return [first, *points[1:-1], last]
+
+
+def _along(tip: Point, next_: Point, length: float, across: bool) -> Point:
     """A point in the direction of the flow from a tip, never beyond the next corner."""
-    if not length:
-        return tip
     (x1, y1), (x2, y2) = tip, next_
-    if abs(x2 - x1) >= abs(y2 - y1) or y1 == y2:
+    if across:
         return x1 + math.copysign(min(length, abs(x2 - x1)), x2 - x1), y1
     return x1, y1 + math.copysign(min(length, abs(y2 - y1)), y2 - y1)
 
 
-def _dot(tip: Point, next_: Point, color: str) -> str:
-    x, y = _along(tip, (next_[0], tip[1]) if abs(next_[0] - tip[0]) > 0.01 else next_, 5.0)
+def _dot(tip: Point, next_: Point, color: str, across: bool) -> str:
+    x, y = _along(tip, next_, 5.0, across)
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{color}"/>'
 
 
-def _head(tip: Point, next_: Point, color: str, half: float, barred: bool = False) -> str:
+def _head(tip: Point, next_: Point, color: str, half: float, barred: bool = False, across: bool = True) -> str:
     """A triangle that points at ``tip``; for what is negative with a bar behind."""
     x, y = tip
-    bx, by = _along(tip, (next_[0], y) if abs(next_[0] - x) > 0.01 else next_, HEAD)
+    bx, by = _along(tip, next_, HEAD, across)
     dx, dy = bx - x, by - y
     length = math.hypot(dx, dy) or 1.0
     dx, dy = dx / length, dy / length
@@ -531,7 +545,7 @@ def _sample(sample: str, color: str) -> tuple[str, float]:
     if sample == "→":
         return svg.stroke(0, 11, 30, 11, style.MIXED, 1.3) + _head((36, 11), (0, 11), style.MIXED, 4.0), 36.0
     if sample == "●━":
-        return svg.stroke(5, 11, 38, 11, color, 4) + _dot((0, 11), (40, 11), color), 38.0
+        return svg.stroke(5, 11, 38, 11, color, 4) + _dot((0, 11), (40, 11), color, True), 38.0
     if sample in ("◄━", "◄|━", "◄┅"):
         barred, dashed = sample == "◄|━", sample == "◄┅"
         head = _head((0, 11), (40, 11), color, 5.5, barred)
