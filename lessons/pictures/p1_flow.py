@@ -4,8 +4,8 @@
 # **Question.** A program paints a picture that nobody has painted before. It begins with random numbers. How does noise
 # become a picture?
 #
-# Follows Lesson 4. Here a picture is two numbers, a point of the plane: that can be drawn. A digit of 8 × 8
-# pixels has 64 numbers, and nothing else changes.
+# Follows Lesson 4. Here a picture is two numbers, a point of the plane: that can be drawn. In Pictures 2 it has
+# 64 numbers, and nothing else changes.
 
 # %%
 import math
@@ -297,5 +297,5 @@ assert missed < 0.2
 # - One step leads to the mean of all pictures. Twenty lead to one of them.
 # - Nothing on the way is random: the same noise becomes the same picture.
 #
-# Next: `python3 run.py image train --preset points` trains a larger network on such points, `--preset digits` on 64
-# numbers, handwritten digits. Supplement 27 tells the same story with diffusion, and with words.
+# Next: Pictures 2 does the same with 64 numbers, handwritten digits. A larger network on such points is
+# `python3 run.py image train --preset points`. Supplement 27 tells the story with diffusion, and with words.

@@ -32,7 +32,7 @@ WORDS = {
     "cross-entropy": "5", "XOR": "4", "embedding": "6", "n-gram": "7", "vanishing gradient": "3", "layer norm": "9",
     "local minimum": "s11", "LLM": "10", "PyTorch": "s26", "tensor": "s26",
     "text-to-image": "s27", "diffusion": "s27", "cross-attention": "s27",
-    "flow matching": "p1", "velocity": "p1", "Euler": "p1",
+    "flow matching": "p1", "velocity": "p1", "Euler": "p1", "adaLN": "p2", "patches": "p2",
 }  # fmt: skip
 
 
