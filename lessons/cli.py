@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tinygrad_edu.command_line import CommandLine
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "LINE", "main"]
 
 #: By name, in the order of ``--help``: the file, and what the command does.
 COMMANDS = {
@@ -26,8 +26,7 @@ COMMANDS = {
 
 
 LINE = CommandLine(
-    # What is typed here: through run.py, or with an activated environment.
-    "lesson" if "TINYGRAD_EDU_LAUNCHER" in os.environ else "lessons",
+    "lessons",
     "lessons",
     COMMANDS,
     "Ten lessons from one number to a language model. Without a command, list them.",
@@ -40,4 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments) or ["list"]
     if re.fullmatch(r"[sp]?\d+b?", words[0], re.IGNORECASE):
         words.insert(0, "run")
+    # What is typed here: through run.py, or with an activated environment.
+    LINE.program = "lesson" if "TINYGRAD_EDU_LAUNCHER" in os.environ else "lessons"
     return LINE.main(words)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tinygrad_edu import console
 
-__all__ = ["COMMANDS", "SHELLS", "main"]
+__all__ = ["COMMANDS", "SHELLS", "completions", "main"]
 
 COMMANDS = {"gpt": "gpt.cli", "image": "image.cli", "viz": "viz.cli", "lesson": "lessons.cli", "play": "gpt.cli"}
 _COMPLETE = "complete"  # the word with which a shell asks

@@ -8,7 +8,7 @@ from tinygrad_edu.command_line import CommandLine
 
 from .commands import runs
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "LINE", "main"]
 
 #: By name, in the order of ``--help``: the file in ``commands/``, and what the command does.
 COMMANDS = {

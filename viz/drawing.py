@@ -12,7 +12,6 @@ from typing import Any
 from tinygrad_edu import Value, collector_paused, record_calls
 from tinygrad_edu.calls import CallRecord, ModuleCall
 from tinygrad_edu.nested import values_in
-from tinygrad_edu.nn import Module
 
 from . import style as looks
 from .graph import age, diagnose, fold, regions
@@ -117,7 +116,7 @@ def draw(
     2
     """
     _check(budget, depth, direction, style, preset, theme, digits, unknown)
-    if inputs or (isinstance(value, Module) and not values_in(value)):
+    if inputs or (_is_module(value) and not values_in(value)):
         value, calls = _called(value, inputs, calls)
     values = roots_in(value)
     with collector_paused():
@@ -205,6 +204,11 @@ def _called(
     return result, record
 
 
+def _is_module(thing: Any) -> bool:
+    """Whether it names its parameters, as a module does: drawings know no class of layers."""
+    return hasattr(type(thing), "named_scalars")
+
+
 def _names_around() -> dict[Value, str]:
     """Names for the parameters of modules that the caller has in variables."""
     frame = sys._getframe(1)
@@ -215,7 +219,7 @@ def _names_around() -> dict[Value, str]:
     seen: set[int] = set()
     for variables in (frame.f_locals, frame.f_globals):
         for thing in list(variables.values()):
-            if isinstance(thing, Module) and id(thing) not in seen:
+            if _is_module(thing) and id(thing) not in seen:
                 seen.add(id(thing))
                 for name, value in thing.named_scalars():
                     names.setdefault(value, name)
