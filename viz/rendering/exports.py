@@ -1,16 +1,14 @@
 """A picture in the languages of other programs: Mermaid, D2, TikZ, GraphML and JSON.
 
-The JSON has this form; numbers that are not finite are the words ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``:
+The JSON has this form; numbers that are not finite are the words ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``::
 
-```text
-{"format": "tinygrad_edu.picture", "version": 1,
- "values": how many Values all boxes stand for,
- "boxes": [{"id", "kind", "name", "module", "op", "count", "frame", "root",
-            "nodes": how many Values are in it, "data": [smallest, largest], "grad": number or null,
-            "words": what stands in the box, line by line}],
- "frames": [{"id", "path", "kind", "count", "around": id or null}],
- "edges": [{"source", "target", "count", "local": number or null, "grad": number or null}]}
-```
+    {"format": "tinygrad_edu.picture", "version": 1,
+     "values": how many Values all boxes stand for,
+     "boxes": [{"id", "kind", "name", "module", "op", "count", "frame", "root",
+                "nodes": how many Values are in it, "data": [smallest, largest], "grad": number or null,
+                "words": what stands in the box, line by line}],
+     "frames": [{"id", "path", "kind", "count", "around": id or null}],
+     "edges": [{"source", "target", "count", "local": number or null, "grad": number or null}]}
 
 ``grad`` of a box or edge is the gradient if it is one number, otherwise the length √Σg² of all.
 """
