@@ -49,6 +49,10 @@ def test_commands_work(command: str, folder: Path) -> None:
         words += [] if "--out" in words else ["--out", "runs/shakespeare-small"]
     if "--resume" in words:
         words = [*_without(words, "--steps"), "--steps", "4"]
+    if words[:2] == ["image", "train"]:
+        words += ["--steps", "2", "--width", "8", "--heads", "2", "--layers", "1"]
+    if words[:2] == ["image", "eval"]:
+        words += ["--count", "20", "--steps", "2"]
     if words[0] == "play":
         words = ["gpt", *words, "--data", "my.txt", "--no-open"]
     if words[0] == "lesson":
