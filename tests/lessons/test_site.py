@@ -149,11 +149,12 @@ def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
         run_all(parse(text, tmp_path / "01_a.py"))
 
 
-def test_without_a_layout_program_the_numbers_are_still_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_layout_program_graphs_are_drawn_and_the_numbers_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("viz.rendering.graphviz_program._installed", lambda: iter(()))
     lesson = load("2")
     shown = [one for one in run_all(lesson, fast=True) if one is not None]
-    assert any("not drawn: " in one.bundle.get("text/plain", "") for one in shown)
+    assert any("<svg" in one.bundle.get("image/svg+xml", "") for one in shown)
+    assert not any("not drawn: " in one.bundle.get("text/plain", "") for one in shown)
     assert any("dL/dw = -43.76" in one.text for one in shown)
 
 

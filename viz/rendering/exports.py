@@ -15,12 +15,12 @@ The JSON has this form; numbers that are not finite are the words ``"NaN"``, ``"
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
 from collections.abc import Callable
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from tinygrad_edu.console import visible
 from tinygrad_edu.engine import NO_GRADIENT_YET
@@ -234,12 +234,12 @@ def graphml(picture: Picture) -> str:
 
     def fields(kind: str, keys: tuple[str, ...], thing: dict[str, Any]) -> str:
         there = ((key, thing[key]) for key in keys if thing[key] not in (None, ""))
-        return "".join(f'<data key="{kind}_{key}">{escape(_xml(value))}</data>' for key, value in there)
+        return "".join(f'<data key="{kind}_{key}">{html.escape(_xml(value))}</data>' for key, value in there)
 
     for box in found["boxes"]:
-        lines.append(f"<node id={quoteattr(box['id'])}>{fields('node', _BOX_KEYS, box)}</node>")
+        lines.append(f'<node id="{html.escape(box["id"])}">{fields("node", _BOX_KEYS, box)}</node>')
     for edge in found["edges"]:
-        ends = f"source={quoteattr(edge['source'])} target={quoteattr(edge['target'])}"
+        ends = " ".join(f'{end}="{html.escape(edge[end])}"' for end in ("source", "target"))
         lines.append(f"<edge {ends}>{fields('edge', _EDGE_KEYS, edge)}</edge>")
     return "\n".join([*lines, "</graph>", "</graphml>", ""])
 
