@@ -33,8 +33,10 @@ for (const block of document.querySelectorAll(".code")) {
   block.append(button);
 }
 
-// A picture that is wider than its place says so, and can be made to fit.
-for (const figure of document.querySelectorAll("figure:has(> svg)")) {
+// A picture that is wider than its place says so, and can be made to fit; so do those that a cell draws.
+const PICTURES = "figure:has(> svg):not(.watched)";
+function watch(figure) {
+  figure.classList.add("watched");
   const hint = document.createElement("p"), button = document.createElement("button");
   hint.className = "wider";
   hint.hidden = true;
@@ -50,6 +52,8 @@ for (const figure of document.querySelectorAll("figure:has(> svg)")) {
   };
   new ResizeObserver(tell).observe(figure);
 }
+document.querySelectorAll(PICTURES).forEach(watch);
+new MutationObserver(() => document.querySelectorAll(PICTURES).forEach(watch)).observe(document.body, { childList: true, subtree: true });
 
 // As on many sites, "/" leads to the search box.
 addEventListener("keydown", event => {

@@ -312,7 +312,7 @@ def lesson(address: str, browser: Browser) -> Iterator[Browser]:
 WORDS = """(elements => elements.map(element => {
   const copy = element.cloneNode(true);
   for (const frame of copy.querySelectorAll("iframe")) frame.replaceWith(frame.title);
-  for (const other of copy.querySelectorAll("style, script, title, figcaption, summary")) other.remove();
+  for (const other of copy.querySelectorAll("style, script, title, figcaption, summary, .wider")) other.remove();
   for (const block of copy.querySelectorAll("pre, figure")) block.append(" ");
   return copy.textContent.match(/\\S+/g) ?? [];
 }).flat().sort().join(" "))"""
@@ -344,7 +344,7 @@ def test_every_cell_run_in_order_shows_what_the_page_shows(npm: Path, browser: B
         for cell in cells:
             own = f"document.getElementById('{cell}')"
             shown = browser.evaluate(
-                f"{WORDS}([...{own}.children].filter(x => !x.matches('.code, .tools, .live, summary')))"
+                f"{WORDS}([...{own}.children].filter(x => !x.matches('.code, .tools, .live, .wider, summary')))"
             )
             press(browser, cell, "Run")
             wait_until_done(browser, cell, 300)
