@@ -141,7 +141,8 @@ class TestStreams:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_every_command_prints_its_help_in_every_encoding(module, encoding):
     env = {**os.environ, "PYTHONIOENCODING": encoding}
-    words = {"gpt": ["train", "--help"], "viz": ["bug", "no-zero-grad"], "lessons": []}[module]
+    help_ = ["train", "--help"]
+    words = {"gpt": help_, "image": help_, "viz": ["bug", "no-zero-grad"], "lessons": []}[module]
     result = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, cwd=ROOT, env=env, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout.decode(encoding)
