@@ -12,7 +12,7 @@ import pytest
 from gpt.cli import main
 from gpt.config import GPTConfig, TrainConfig
 from gpt.data.corpus import Corpus
-from gpt.engines import make_engine, scalar
+from gpt.engines import make_engine
 from gpt.engines.compiled import CompiledEngine
 from gpt.errors import CheckpointError
 from gpt.model import GPT
@@ -21,6 +21,7 @@ from tests.commands import refusal
 from tinygrad_edu import Value
 from tinygrad_edu.gradient_stats import GradientStats, explain_divergence
 from tinygrad_edu.nested import values_in
+from tinygrad_edu.training import engine as engines
 
 HERE = ["scalar", "compiled", *(["torch"] if importlib.util.find_spec("torch") else [])]
 
@@ -70,13 +71,13 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_skipped(
     made = make_engine(model, TrainConfig(engine=engine, grad_clip=1.0, lr=0.1, batch_size=3))
     name = "transformer.h.0.mlp.c_fc.weight"
     if engine == "scalar":
-        honest = scalar.clip_grad_norm
+        honest = engines.clip_grad_norm
 
         def clip(parameters: list[Value], most: float) -> float:
             tables(model)[name][1].grad = math.inf
             return honest(parameters, most)
 
-        monkeypatch.setattr(scalar, "clip_grad_norm", clip)
+        monkeypatch.setattr(engines, "clip_grad_norm", clip)
     else:
         compute = made._value_and_grad
 

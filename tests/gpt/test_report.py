@@ -258,7 +258,7 @@ def test_the_graph_of_a_large_model_is_made_only_on_request(
         "flow", "graph", "explorer",
     ]  # fmt: skip
     assert (tmp_path / "program.html").exists()
-    assert f"gpt draw --checkpoint {trained}" in content
+    assert f"gpt draw {trained}" in content
     browser.open((tmp_path / "timemachine.html").as_uri())
     assert browser.console == []
     assert browser.evaluate("[$('flowpart').hidden, $('flowpart').clientHeight, FRAMES.length]") == [True, 0, 9]

@@ -152,7 +152,7 @@ def test_html_characters_are_escaped() -> None:
     seen = [Seen("<", 0.001, (("&", 0.9), ("</script>", 0.05)))]
     content = surprise_page("&", seen, levels="abcde", tables=[], title="<T>", sentence="s").html
     assert '&amp;<span class="s4">&lt;</span></div>' in content
-    assert content.count("</script>") == 2
+    assert content.count("</script>") == content.count("<script")
     data = re.search(r'id="data">(.*?)</script>', content)
     assert data is not None
     assert json.loads(data[1]) == [["<", 0.001, [["&", 0.9], ["</script>", 0.05]]]]

@@ -105,9 +105,10 @@ class _Painter:
         return shapes, wires
 
     def _mark(self, shapes: list[Shape], source: Box, title: str) -> int:
+        again = source in self.marks
         number = self.marks.setdefault(source, len(self.marks) + 1)
         words = chr(0x245F + number) if number <= 20 else f"({number})"
-        shapes.append(sheet.circle_shape(f"m{number}", str(number), title=f"{words} {title}"))
+        shapes.append(sheet.circle_shape(f"m{number}", str(number), title=f"{words} {title}", again=again))
         return len(shapes) - 1
 
     def _frame(self, row: int, cluster: Cluster | None, continued: set[Cluster]) -> object:

@@ -39,6 +39,7 @@ class Shape:
         title: what it says when the pointer rests on it.
         data: attributes for scripts.
         frame: key of the frame it is in.
+        again: whether another shape has this id, too, as the two ends of a line that goes on in another row have.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Shape:
     title: str = ""
     data: str = ""
     frame: object = None
+    again: bool = False
 
 
 @dataclass
@@ -288,14 +290,14 @@ def record_shape(
     return Shape(id, width, 34, parts, title, data, frame)
 
 
-def circle_shape(id: str, words: str, frame: object = None, *, title: str = "") -> Shape:
+def circle_shape(id: str, words: str, frame: object = None, *, title: str = "", again: bool = False) -> Shape:
     """A circle with an operation, or the number of a line that goes on in another row."""
     width = max(30.0, svg.width(words, style.TEXT_SIZE, bold=True) + 16)
     parts = [
         f'<ellipse cx="{width / 2:g}" cy="15" rx="{width / 2:g}" ry="15" fill="{style.PAPER}" stroke="{style.INK}"/>',
         _text(width / 2, 15, words, style.TEXT_SIZE, bold=True, anchor="middle"),
     ]
-    return Shape(id, width, 30, parts, title, frame=frame)
+    return Shape(id, width, 30, parts, title, frame=frame, again=again)
 
 
 def _text(
@@ -314,7 +316,8 @@ def _text(
 def _box(shape: Shape, at: Thing) -> str:
     title = f"<title>{html.escape(visible(shape.title))}</title>" if shape.title else ""
     place = f'transform="translate({at.x:.1f} {at.y:.1f})"'
-    return f'<g id="{shape.id}" class="node"{shape.data} {place}>{title}{"".join(shape.parts)}</g>'
+    name = "" if shape.again else f' id="{shape.id}"'
+    return f'<g{name} class="node"{shape.data} {place}>{title}{"".join(shape.parts)}</g>'
 
 
 def _frame(frame: Frame, at: Thing) -> str:
