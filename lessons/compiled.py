@@ -252,6 +252,7 @@ class Compiled:
     def drawing(self) -> Drawing:
         """Return the picture of the program."""
         drawn = Drawing(body=self._said("drawing").splitlines(keepends=True)[1:-1])
+        drawn._made = self._said("picture")
         drawn.words = self.summary()
         return drawn
 

@@ -96,7 +96,8 @@ def modules(made: Iterable[Compiled], texts: Mapping[str, str], *, pictures: boo
                     with_gradient, version.gradient = version.gradient, version.gradient if gradient else None
                     said[str(gradient)] = {"stats": asdict(alone.stats()), "summary": alone.summary()}
                     if pictures:
-                        said[str(gradient)]["drawing"] = draw_program(alone).source
+                        shown = draw_program(alone)
+                        said[str(gradient)] |= {"drawing": shown.source, "picture": shown.drawn()}
                     version.gradient = with_gradient
                 known.append(
                     {
