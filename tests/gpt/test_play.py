@@ -358,8 +358,10 @@ def test_the_sentence_of_a_race_compares_what_was_measured_at_once(opened: Calla
         f"Validation loss {browser.evaluate('number(now.frame.ahead.vals[0])')}. "
     )  # not that of step 0
     if over == "steps":  # at different steps nobody is ahead
-        browser.evaluate("now.view.draw({ ...now.frame, ahead: { ...now.frame.ahead, steps: [9, 7] } })")
-        said = browser.evaluate("document.querySelector('.verdict').textContent")
+        said = browser.evaluate(  # in one breath: the next frame draws anew
+            "now.view.draw({ ...now.frame, ahead: { ...now.frame.ahead, steps: [9, 7] } }),"
+            " document.querySelector('.verdict').textContent"
+        )
         assert "after 9 steps; run 2: " in said
         assert "is ahead" not in said
 
