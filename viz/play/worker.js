@@ -3,9 +3,11 @@
 const RING = 200;  // steps that can be taken back
 const RING_BYTES = 64e6;
 const SLICE = 12;  // milliseconds of training before the messages of the page are read
+const REST = 250;  // milliseconds without a new frame, at the most, after one was drawn
 
 let model = null, screenOf = "", turn = 0, settings = {};
-let step = 0, heard = 0, running = false, until = Infinity, undrawn = false, changed = false, busy = false;
+let step = 0, heard = 0, running = false, until = Infinity, undrawn = false, changed = false, urgent = false, busy = false;
+let shown = 0, rested = 0;  // when the page was given a frame, and when it may be given the next one
 let earlier = [];  // models that another one took the place of: undo brings them back; as many as `comesBack` of the model says
 let ring = [], history = { steps: [], losses: [], vals: [] }, speed = 0, due = 0;
 
@@ -45,7 +47,7 @@ onmessage = async ({ data }) => {
     data.bytes ? resolve(data.bytes) : reject(new Trouble(`this page has no ${data.name}`));
     return;
   }
-  if (data.what === "drawn") { undrawn = false; return show(); }
+  if (data.what === "drawn") return wasDrawn();
   try {
     heard = data.asked ?? heard;
     await ACTIONS[data.what](data);
@@ -210,17 +212,25 @@ function noteStep() {  // once for a step: what is known of it now
   while (history.steps.at(-1) >= step) for (const list of Object.values(history)) list.pop();
   note(history, { steps: step, losses: model.loss, vals: model.val ?? NaN });
 }
-// One frame at a time: the next one is made when the page has drawn the last.
+// One frame at a time: the next one is made when the page has drawn the last. While a model trains as fast as it can, the
+// page then rests for as long as it drew: where cores are few, the drawing of one step would take the time of the next.
 function show(force = false) {
   if (!model) return;
-  if (force) changed = true;
-  if (undrawn || !changed) return;
+  if (force) changed = urgent = true;
+  if (undrawn || !changed || (!urgent && performance.now() < rested)) return;
   undrawn = true;
-  changed = false;
+  changed = urgent = false;
+  shown = performance.now();
   const drawn = model.frame(running);
   noteStep();  // some models measure the loss over all points only for a frame
   const frame = { ...drawn, history: { steps: history.steps.slice(), losses: history.losses.slice(), vals: history.vals.slice() } };
   postMessage({ what: "frame", frame, step, loss: model.loss, val: model.val, running, heard, done: Boolean(model.done), undo: ring.length || (earlier.length && !step ? 1 : 0), before: step ? undefined : earlier.at(-1)?.step });
+}
+function wasDrawn() {
+  const now = performance.now();
+  undrawn = false;
+  rested = running && !speed ? now + Math.min(now - shown, REST) : 0;
+  show();
 }
 function report(error, id) {
   const sentence = error instanceof Trouble;
