@@ -37,22 +37,33 @@ from .model import Painter
 __all__ = ["FORMAT", "RunConfig", "SavedRun", "check_shapes", "load_config", "save_config", "unfilled"]
 
 FORMAT = 1
-_SCHEMA: reading.Schema = {"format": reading.whole(), "image": reading.RECORD, "train": reading.RECORD}
+_SCHEMA: reading.Schema = {
+    "format": reading.whole(),
+    "image": reading.RECORD,
+    "train": reading.RECORD,
+    "joined": reading.optional(reading.STEP_AND_RATE),
+}
 
 
 @brief
 @dataclass(frozen=True)
 class RunConfig:
-    """The settings of a run, fixed at its start."""
+    """The settings of a run, fixed at its start.
+
+    Attributes:
+        joined: the step at which the schedule was changed, and the learning rate until then.
+    """
 
     model: ModelConfig
     train: TrainConfig
+    joined: tuple[int, float] | None = None
 
 
 def save_config(folder: Path, config: RunConfig) -> None:
     """Write config.json."""
     content = {"image": dataclasses.asdict(config.model), "train": dataclasses.asdict(config.train)}
-    files.write_json(folder / CONFIG, {"format": FORMAT, **content})
+    joined = {"joined": config.joined} if config.joined else {}
+    files.write_json(folder / CONFIG, {"format": FORMAT, **content, **joined})
 
 
 def load_config(folder: Path) -> RunConfig:
@@ -65,7 +76,8 @@ def load_config(folder: Path) -> RunConfig:
     if content["format"] != FORMAT:
         raise CheckpointError(f"{path}: format {content['format']!r}, expected {FORMAT}; it is of another version")
     try:
-        return RunConfig(made(ModelConfig, content["image"]), made(TrainConfig, content["train"]))
+        joined = tuple(content["joined"]) if content.get("joined") else None
+        return RunConfig(made(ModelConfig, content["image"]), made(TrainConfig, content["train"]), joined)
     except ConfigError as error:
         raise CheckpointError(f"{path} does not describe a run: {error}") from None
 

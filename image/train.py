@@ -203,7 +203,7 @@ class Training:
         """Make one step; returns its loss, its learning rate, and the norm of its gradient. Raises DivergedError."""
         run, config = self.run, self.config
         self.progress.next()
-        lr = learning_rate(config, run.step)
+        lr = learning_rate(config, run.step, run.config.joined)
         examples = batch(run.config.model, config.seed, run.step, config.batch_size, config.untold)
         interval = config.eval_interval
         measure = run.step in (0, config.steps - 1) or (interval > 0 and (run.step + 1) % interval == 0)

@@ -56,7 +56,7 @@ def draw_program(compiled: Compiled) -> dot.Drawing:
             word, is_product = _word(program, it)
             if is_product:
                 face.fill, face.tab_fill = style.MODULE, style.MODULE_TAB
-            operations = f"   {it.nodes:,} operations" if it.nodes else ""
+            operations = f" · {it.nodes:,} operations" if it.nodes else ""
             face.rows.append((word, f"{_shape(program.arrays[it.out.array].shape)}{operations}"))
         boxes.append((box, face, any(it.out.array in results for it, _ in inside)))
     used = {end for edge in edges for end in edge}

@@ -13,9 +13,9 @@ from pathlib import Path
 import viz
 from tinygrad_edu import console
 from tinygrad_edu.files import write_atomically
-from tinygrad_edu.training.flags import given
+from tinygrad_edu.training.flags import changed, given
 from tinygrad_edu.training.folder import check_unused, hold, in_use, unused
-from tinygrad_edu.training.settings import learning_rate, never_peaks
+from tinygrad_edu.training.settings import joining, never_peaks
 
 from ..config import PRESETS, GPTConfig, TrainConfig
 from ..data import ngram
@@ -178,38 +178,19 @@ def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     checkpoint.load_config(folder)  # reports what is wrong with a folder that is not a run
     hold(folder, held)
     config = checkpoint.load_config(folder)
-    fixed = [
-        name
-        for name in ("preset", "dataset", "data", "documents", "normalize", "out")
-        if getattr(options, name) is not None
-    ]
-    fixed += given(options, GPTConfig)
-    if fixed:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
-        raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
-    changes = given(options, TrainConfig)
-    if "lr" in changes and config.train.lr:  # the end moves with the peak, as in a new run
-        changes.setdefault("min_lr", config.train.min_lr * (changes["lr"] / config.train.lr))
-    before, config = config, dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    fixed = ("preset", "dataset", "data", "documents", "normalize", "out")
+    before, config = config, dataclasses.replace(config, train=changed(options, config.train, fixed, GPTConfig))
     step = checkpoint.saved_step(folder / checkpoint.TRAINING) or 0
-    rates = [learning_rate(c.train, step, before.joined) for c in (before, config)]
-    moves = 0 < step < config.train.steps and rates[0] != rates[1]
-    if moves:
-        rate = learning_rate(before.train, step - 1, before.joined)
-        config = dataclasses.replace(config, joined=(step, rate))
+    joined, remark = joining(before.train, config.train, step, before.joined)
+    config = dataclasses.replace(config, joined=joined)
     logged = {record["step"] for record in checkpoint.read_log(folder)}
     run = resume(folder, config, config.text())
     missing = run.step + 1 - len([step for step in range(run.step + 1) if step in logged])
     if missing and run.step:
         print(f"{folder / checkpoint.LOG} has lost {missing} of its {run.step + 1} records; charts will show the rest")
     print(f"Resuming the run in {folder} at step {run.step} of {config.train.steps}")
-    if moves:
-        peak = max(learning_rate(config.train, at, config.joined) for at in range(step, config.train.steps))
-        print(
-            f"The learning rate was {rate:.2g}; it does not jump to the new schedule, but moves there over "
-            f"{config.train.warmup_steps} steps; it will be {peak:.2g} at most"
-            f"{', so the loss may rise at first' if peak > rate else ''}"
-        )
+    if remark:
+        print(remark)
     return run
 
 

@@ -51,7 +51,7 @@ from .playground import read_page, trained
 from .timemachine import chosen_sentence, frames_of, page_from
 
 FOLDER, PAGE = "report", "index.html"
-DRAWN_BOXES = 40  # as many as fit on a screen and can be read; ``gpt draw --boxes`` goes deeper
+DRAWN_BOXES = 12  # as many as fit into the page and can be read; ``gpt draw --boxes`` goes deeper
 SAMPLES = 6  # snapshots shown
 ATTENTION_POSITIONS = 12  # with readable numbers
 SEARCHED_SCALARS = 500_000  # in the graph that is searched for problems and can be explored
@@ -433,7 +433,7 @@ LOOK_FOR = {
     "weights": "tables that are much wider than at the start, and gradients that are all near 0: those learn nothing.",
     "flow": "dots far to the left of the others: their gradient is small, and what is there learns little.",
     "flow-over-time": "lines that stay apart or drop: a table whose gradient vanishes has stopped learning.",
-    "graph": "the residual stream, from the characters to the loss: every block reads from it and adds to it.",
+    "graph": "the length of the gradient in each box, on its way back from the loss to the characters.",
     "explorer": "one weight: open boxes down to it, and follow its two numbers, value and gradient, to the loss.",
     "program": "how few instructions are left: thousands of multiplications have become one matrix product.",
 }

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tinygrad_edu import console
 from tinygrad_edu.training import files
-from tinygrad_edu.training.errors import ConfigError
-from tinygrad_edu.training.flags import add_settings, given
+from tinygrad_edu.training.flags import add_settings, changed, given
 from tinygrad_edu.training.folder import check_unused, hold, in_use, unused
 from tinygrad_edu.training.progress import duration
+from tinygrad_edu.training.settings import joining, never_peaks
 
 from ..config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainConfig, preset
 from ..run import load_config
@@ -54,6 +54,8 @@ def _finish(this: Run) -> int:
     print(
         "Loss is the mean squared error of the velocity; guessing 0 everywhere costs the mean square of the velocity."
     )
+    if remark := never_peaks(config.train):
+        print(remark)
     began = time.monotonic()
     result = train(this)
     if result.interrupted:
@@ -108,14 +110,11 @@ def _resumed(options: argparse.Namespace, held: contextlib.ExitStack) -> Run:
     load_config(folder)  # reports what is wrong with a folder that is not a run
     hold(folder, held)
     config = load_config(folder)
-    fixed = [name for name in ("preset", "out") if getattr(options, name) is not None]
-    fixed += given(options, ModelConfig)
-    if fixed:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
-        raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
-    changes = given(options, TrainConfig)
-    if "lr" in changes and config.train.lr:  # the end moves with the peak, as in a new run
-        changes.setdefault("min_lr", config.train.min_lr * (changes["lr"] / config.train.lr))
-    this = resume(folder, dataclasses.replace(config, train=dataclasses.replace(config.train, **changes)))
+    settings = changed(options, config.train, ("preset", "out"), ModelConfig)
+    step = files.saved_step(folder / files.TRAINING) or 0
+    joined, remark = joining(config.train, settings, step, config.joined)
+    this = resume(folder, dataclasses.replace(config, train=settings, joined=joined))
     print(f"Resuming the run in {folder} at step {this.step} of {this.config.train.steps}")
+    if remark:
+        print(remark)
     return this

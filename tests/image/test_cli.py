@@ -54,6 +54,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_pa
     assert ours == theirs
 
 
+def test_a_longer_schedule_is_joined_without_a_jump(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    flags = ["--schedule", "linear", "--warmup-steps", "1", "--lr", "0.03", "--min-lr", "0.01"]
+    assert main(["train", *TINY["points"], *flags, "--steps", "3", "--out", str(out)]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
+    assert "The learning rate was 0.02; it does not jump to the new schedule" in capsys.readouterr().out
+    # By hand: up in one step, to .01 in two; of the line from .03 at step 1 to .01 at step 5, half of the way from .02
+    # to .02, then .015.
+    assert [r["lr"] for r in files.read_log(out)[1:]] == pytest.approx([0.015, 0.03, 0.02, 0.02, 0.015])
+    assert main(["train", *TINY["points"], *flags, "--steps", "1", "--out", str(tmp_path / "short")]) == 0
+    assert "it never reaches 0.03" in capsys.readouterr().out
+
+
 def test_the_scalar_engine_makes_the_compiled_ones_steps(tmp_path: Path) -> None:
     losses = []
     for engine in ("scalar", "compiled"):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import ConfigError
 from .files import runs_near
+from .settings import TrainSettings
 
-__all__ = ["METAVARS", "add_settings", "given", "run_argument", "run_folder"]
+__all__ = ["METAVARS", "add_settings", "changed", "given", "run_argument", "run_folder"]
 
+_T = TypeVar("_T", bound=TrainSettings)
 #: How the value of a flag is called in the help.
 METAVARS: dict[type, str] = {int: "N", float: "X", str: "NAME", bool: "true|false"}
 
@@ -53,6 +55,24 @@ def given(options: argparse.Namespace, kind: type) -> dict[str, Any]:
     """Return the fields of a configuration named on the command line."""
     values = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def changed(options: argparse.Namespace, train: _T, fixed: Iterable[str], model: type) -> _T:
+    """Return the settings of a resumed run, with those that are named on the command line.
+
+    Args:
+        options: the command line.
+        train: the settings so far.
+        fixed, model: flags, and a configuration with more of them, that a run keeps: ConfigError if one is named.
+    """
+    named = [*(name for name in fixed if getattr(options, name) is not None), *given(options, model)]
+    if named:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in named)
+        raise ConfigError(f"{flags} cannot change in a resumed run; leave it out, or start a new run without --resume")
+    changes = given(options, type(train))
+    if "lr" in changes and train.lr:  # the end moves with the peak, as in a new run
+        changes.setdefault("min_lr", train.min_lr * (changes["lr"] / train.lr))
+    return dataclasses.replace(train, **changes)
 
 
 class _Folder(argparse.Action):

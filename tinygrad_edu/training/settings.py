@@ -25,6 +25,7 @@ __all__ = [
     "check_choice",
     "check_most",
     "check_range",
+    "joining",
     "learning_rate",
     "made",
     "never_peaks",
@@ -149,6 +150,27 @@ def learning_rate(config: TrainSettings, step: int, joined: tuple[int, float] | 
         return rate
     since, before = joined
     return before + (rate - before) * min((step - since + 1) / (config.warmup_steps + 1), 1.0)
+
+
+def joining(
+    before: TrainSettings, after: TrainSettings, step: int, joined: tuple[int, float] | None
+) -> tuple[tuple[int, float] | None, str]:
+    """Return where a resumed run joins its schedule, for :func:`learning_rate`, and a sentence if that is new.
+
+    Args:
+        before, after: the settings until now, and from now on.
+        step: the number of steps made so far.
+        joined: where the run had joined the schedule of ``before``.
+    """
+    rates = [learning_rate(config, step, joined) for config in (before, after)]
+    if not 0 < step < after.steps or rates[0] == rates[1]:
+        return joined, ""
+    rate = learning_rate(before, step - 1, joined)
+    peak = max(learning_rate(after, at, (step, rate)) for at in range(step, after.steps))
+    return (step, rate), (
+        f"The learning rate was {rate:.2g}; it does not jump to the new schedule, but moves there over "
+        f"{after.warmup_steps} steps; it will be {peak:.2g} at most{', so the loss may rise at first' * (peak > rate)}"
+    )
 
 
 def never_peaks(config: TrainSettings) -> str:
