@@ -238,7 +238,7 @@ def test_a_multiplication_in_a_head_is_at_most_six_clicks_away(opened, micro):
     browser.key("Enter", "\r")
     browser.wait_for("current.includes('/dot:')")
     assert browser.evaluate("document.querySelectorAll('#words tbody tr').length") == 4
-    click(browser, "document.querySelectorAll('#words tbody a')[3]")
+    click(browser, "document.querySelector('#words tbody tr:nth-child(4) td:nth-child(8) a')")
     settled(browser, f"#value={target}")
     clicks += 2
     assert clicks <= 6
@@ -332,6 +332,79 @@ def test_a_table_of_parameters_is_a_map_of_its_numbers_and_gradients(opened, mic
     browser.evaluate("document.querySelectorAll('.indices input').forEach((e, k) => { e.value = [18, 9][k]; })")
     click(browser, "document.querySelector('.indices button')")
     settled(browser, f"#name={name}")
+    assert browser.console == []
+
+
+#: The rows of the table of terms: of each cell its words, or where there is a number, that with every digit.
+TERMS = """[...document.querySelectorAll('table.terms tbody tr')].map(row => [...row.children].map(cell =>
+  { const full = cell.title || cell.querySelector('[title]')?.title; return full ? Number(full) : cell.textContent; }))"""
+
+
+@needs_chromium
+def test_a_long_dot_product_is_a_table_with_the_numbers_of_the_engine(opened, micro):
+    _, calls, whole, page = micro
+    parts = regions.explored([whole.values[whole.roots[0]]], calls)[1]
+    layer = [n for n, r in enumerate(parts.tree) if r.call and r.call.path == "transformer.h.0.mlp.c_fc"][2]
+    second = [n for n, r in enumerate(parts.tree) if r.parent == layer and r.kind == "dot"][1]
+    inside = [whole.values[node] for node, home in enumerate(parts.home) if home == second]
+    sums = [value for value in inside if value.op.name == "add"]
+    products = [value for value in inside if value.op.name == "mul"]
+    browser = opened(page, "#at=transformer.h.0.mlp.c_fc:3/dot:2")
+    rows = browser.evaluate(TERMS)
+    assert len(rows) == len(products) == 16
+    assert browser.evaluate("document.querySelectorAll('.box').length") == 0
+    for k, (row, product) in enumerate(zip(rows, products, strict=True)):
+        weight, x = product.inputs
+        names = [f"weight[1][{k}]", f"v{whole.index[x]}"]
+        so_far = [sums[k - 1].data, sums[k - 1].grad] if k else ["", ""]
+        assert [row[0], row[1], row[4]] == [str(k + 1), *names]
+        assert row[2:4] + row[5:] == [weight.data, weight.grad, x.data, x.grad, product.data, product.grad, *so_far]
+    assert rows[-1][-2] == math.fsum([]) + sums[-1].data
+    for column, wanted in ((2, f"#name=transformer.h.0.mlp.c_fc.weight[1][6]"), (10, f"#value={whole.index[sums[5]]}")):
+        browser.evaluate("visit('#at=transformer.h.0.mlp.c_fc:3/dot:2')")
+        follow(browser, f"document.querySelector('table.terms tbody tr:nth-child(7) td:nth-child({column}) a')")
+        assert browser.evaluate("current") == wanted
+    assert browser.console == []
+
+
+@needs_chromium
+def test_tables_of_sums_means_squares_and_biases(opened):
+    xs = [Value(0.1 * i - 0.35, f"x{i}") for i in range(8)]
+    w = [Value(0.3 - 0.2 * i, f"w{i}") for i in range(8)]
+    bias = Value(0.25, "b")
+    dot = bias
+    for a, b in zip(w, xs, strict=True):
+        dot = dot + a * b
+    squares = sum(x * x for x in xs[:7])
+    product = xs[1]
+    for x in xs[2:]:
+        product = product * x
+    mean = F.mean([x.exp() for x in xs])
+    loss = dot.tanh() + squares.exp() + product.tanh() + mean.tanh()
+    loss.label = "loss"
+    browser = opened(explore(loss))
+    loss.backward()
+    tables = {}
+    for kind in ("dot", "squares", "product", "mean"):
+        browser.evaluate(f"visit('#at=/{kind}:1')")
+        heads = browser.evaluate("[...document.querySelectorAll('table.terms th')].map(e => e.textContent)")
+        tables[kind] = heads, browser.evaluate(TERMS)
+    heads, rows = tables["dot"]
+    assert heads == ["no.", "left", "data", "grad", "right", "data", "grad", "product", "grad", "sum so far", "grad"]
+    assert rows[0] == ["1", "b", "", "", "", "", "", 0.25, bias.grad, "", ""]
+    assert rows[-1][:7] == ["9", "w7", w[7].data, w[7].grad, "x7", xs[7].data, xs[7].grad]
+    assert rows[-1][-2:] == [dot.data, dot.grad]
+    heads, rows = tables["squares"]
+    assert heads == ["no.", "number", "data", "grad", "square", "grad", "sum so far", "grad"]
+    assert rows[3][1:5] == ["x3", xs[3].data, xs[3].grad, xs[3].data * xs[3].data]
+    assert rows[-1][-2] == squares.data
+    heads, rows = tables["product"]
+    assert heads == ["no.", "factor", "data", "grad", "product so far", "grad"]
+    assert [row[1] for row in rows] == [f"x{i}" for i in range(1, 8)]
+    assert rows[-1][-2:] == [product.data, product.grad]
+    heads, rows = tables["mean"]
+    assert [row[2] for row in rows[:8]] == [x.data for x in (x.exp() for x in xs)]
+    assert rows[8] == ["the sum ÷ 8", "", mean.data, mean.grad]
     assert browser.console == []
 
 

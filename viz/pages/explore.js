@@ -437,27 +437,13 @@ function describeRegion(r, view) {
   else {
     const many = REGION.size[r], noun = { dot: "products", product: "factors", sum: "terms", mean: "terms" }[kind] ?? "classes";
     parts.push(make("p", {}, `${kind} of ${count(many)} ${noun}${REGION.extra[r] ? ` and ${REGION.extra[r]} more` : ""}; ${count(valuesIn(r))} values inside.`));
-    if (noun !== "classes") parts.push(termTable(r, kind));
+    if (isChain(r)) {
+      parts.push(make("p", {}, "A number opens its value. Each gradient is that of the whole value, with what all its uses send back."));
+      if (!isLadder(r)) parts.push(termTable(r));
+    }
   }
   if (view.boxes.some(box => box.members.length > 1 && ["call", "idiom", "value"].includes(box.kind))) parts.push(make("p", {}, "×N stands for N alike things; the number in the box selects which one opens."));
   return parts;
-}
-// The terms of a sum or the factors of a product, in the order in which they are added or multiplied.
-function termTable(r, kind) {
-  const op = kind === "product" ? MUL : ADD, nodes = [];
-  for (let i = 0; i < N; i++) if (!isLeaf(i) && HOME[i] === r) nodes.push(i);
-  const inner = new Set(nodes.filter(i => CODE[i] === op)), used = new Set([...inner].flatMap(inputsOf));
-  const terms = [], stack = [...inner].filter(i => !used.has(i));
-  while (stack.length) { const i = stack.pop(); if (inner.has(i)) stack.push(...inputsOf(i).reverse()); else terms.push(i); }
-  const short4 = x => short(DATA[x]);
-  const rows = terms.slice(0, 1000).map((t, k) => {
-    const product = kind !== "product" && CODE[t] === MUL && HOME[t] === r, [a, b] = product ? inputsOf(t) : [];
-    return make("tr", {}, make("td", {}, String(k + 1)), make("td", {}, link(~t, product ? `${brief(a)} · ${brief(b)}` : brief(t))),
-      make("td", {}, product ? `${short4(a)} · ${short4(b).startsWith("−") ? `(${short4(b)})` : short4(b)} = ${short4(t)}` : short4(t)),
-      make("td", { cls: hasGradient(t) ? sign(GRAD[t]) : "" }, hasGradient(t) ? short(GRAD[t]) : "–"));
-  });
-  return make("div", { cls: "scroll", tabindex: "0", role: "region", "aria-label": "terms" }, make("table", {}, make("thead", {}, make("tr", {},
-    ...["no.", kind === "product" ? "factor" : "term", "data", `∂${root()}/∂term`].map(w => make("th", { scope: "col" }, w)))), make("tbody", {}, ...rows)));
 }
 
 // --- one view ---------------------------------------------------------------------------------------------------------------
@@ -470,7 +456,7 @@ function show(hash) {
   const table = isTable(member) ? tableOf(member) : null, way = path >= 0 ? strongestPath(path) : null;
   const room = Math.min(24, Math.floor(innerWidth * innerHeight / 75000));
   for (let most = Infinity; ;) {
-    if (table) { state.view = { boxes: [], edges: [] }; SHOWN = null; overview(); drawTable(table); break; }
+    if (table || isLadder(member)) { state.view = { boxes: [], edges: [] }; SHOWN = null; overview(); if (table) drawTable(table); else drawTerms(member); break; }
     const view = state.view = member >= 0 ? regionView(member, room, most) : valueView(~member);
     for (const thing of [...view.boxes, ...view.edges]) { thing.onPath = false; thing.via = undefined; }
     if (way) markPath(view, way);
@@ -493,7 +479,8 @@ function show(hash) {
   $("path").hidden = path < 0;
   if (path >= 0) $("path").replaceChildren(`Path of the gradient from ${root()} back to `, link(~path), " · ", make("a", { href: address(member, -1) }, "hide it"));
   $("words").replaceChildren(...(table ? describeTable(table) : member < 0 ? describeValue(~member) : describeRegion(member, view)));
-  $("spoken").textContent = wrong ? `there is no ${wrong} here` : table ? title : `${title}, ${view.boxes.length} boxes`;
+  $("spoken").textContent = wrong ? `there is no ${wrong} here` : !SHOWN ? `${title}, a table` : `${title}, ${view.boxes.length} boxes`;
+  $("legend").hidden = !SHOWN;
   scrollTo(0, 0);
 }
 const fullName = r => { const call = CALL.get(r); return call ? localStation(r) : `${regionName(r)} in ${REGION.parent[r] ? fullName(REGION.parent[r]) : root()}`; };

@@ -20,7 +20,10 @@ from ..rendering.page import Page
 from ..rendering.templates import asset, page, script_json
 from . import explorer_data
 
-_SCRIPTS = ("words.js", "explore_program.js", "explore_view.js", "layout.js", "explore_table.js", "explore.js")
+_SCRIPTS = (
+    "words.js", "explore_program.js", "explore_view.js", "layout.js", "explore_table.js", "explore_terms.js",
+    "explore.js",
+)  # fmt: skip
 _TYPES = {
     "codes": "B", "counts": "i", "inputs": "i", "leaves": "d", "kept": "d",
     "home": "i", "kinds": "B", "parents": "i", "sizes": "i", "extras": "i", "anchors": "i", "tables": "i",
