@@ -24,6 +24,7 @@ from tinygrad_edu import functional as F
 from tinygrad_edu.nn import MLP
 from tinygrad_edu.optim import Adam
 from viz.charts.decision_boundary import boundaries, boundary
+from viz.charts.network import network
 
 DOCS = Path(__file__).resolve().parent
 TEXT = "To be, or n"  # the text for which the model predicts the next character
@@ -41,8 +42,8 @@ def draw(*words: str) -> None:
     print(f"wrote docs/{name}", flush=True)
 
 
-def learned_xor(name: str) -> None:
-    """Draw XOR during training, as in the README."""
+def learned_xor(name: str, circles: str) -> None:
+    """Draw XOR during training, as in the README, and the network that has learned it."""
     points, xor = [(0, 0), (0, 1), (1, 0), (1, 1)], [0, 1, 1, 0]
     model = MLP(2, [4, 1], rng=random.Random(1))
     adam = Adam(model.parameters(), lr=0.1)
@@ -56,6 +57,9 @@ def learned_xor(name: str) -> None:
         adam.step()
     boundaries(frames).save(str(DOCS / name))
     print(f"wrote docs/{name}", flush=True)
+    names = {"inputs": ["a", "b"], "outputs": ["a xor b"]}
+    network(model, [1, 0], **names, title="a = 1, b = 0").save(str(DOCS / circles))
+    print(f"wrote docs/{circles}", flush=True)
 
 
 def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
@@ -77,7 +81,7 @@ def main(run: str) -> None:
     """All pictures."""
     draw("graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "expression.svg")
     gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "12", "--out", str(DOCS / "gpt-loss.svg")])
-    learned_xor("boundary.svg")
+    learned_xor("boundary.svg", "network.svg")
     draw("curve", run, "curve.svg")
     draw("attention", run, "--text", READ, "attention.svg")
     draw("next", run, "--text", TEXT, "--temperature", "0.7", "--top-p", "0.9", "next.svg")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .charts.flow import flow
     from .charts.flow_over import flow_over
     from .charts.histogram import histogram
+    from .charts.network import network
     from .charts.next_characters import next_characters
     from .charts.pictures import pictures
     from .charts.plot import plot
@@ -59,6 +60,7 @@ __all__ = [
     "histogram",
     "live",
     "loss_curve",
+    "network",
     "next_characters",
     "pictures",
     "plot",
@@ -79,6 +81,7 @@ _FILES = {
     "charts.flow": ["flow"],
     "charts.flow_over": ["flow_over"],
     "charts.histogram": ["histogram"],
+    "charts.network": ["network"],
     "charts.next_characters": ["next_characters"],
     "charts.pictures": ["pictures"],
     "charts.plot": ["plot"],

@@ -37,7 +37,7 @@ def given() -> dict[str, tuple[Any, ...]]:
     return {
         "arrows": (lambda p: p,), "pictures": ({"a": [[1.0]]},),
         "attention": ([[1.0, 0.0], [0.5, 0.5]],), "boundary": (lambda p: p[0] * p[1],),
-        "compilation": (compiled, loss()),
+        "compilation": (compiled, loss()), "network": (nn.Neuron(2),),
         "embeddings": ([[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]],), "histogram": ({"w": [1.0, 2.0]},),
         "loss_curve": ([2.0, 1.0],), "next_characters": ({"a": [1.0, 2.0]}, "ab"), "plot": ({"a": [1.0, 2.0]},),
         "walkthrough": (nn.Neuron(2), [1.0, 2.0], 1.0), "draw_program": (compiled,),

@@ -336,8 +336,9 @@ def test_a_table_of_parameters_is_a_map_of_its_numbers_and_gradients(opened, mic
 
 
 #: The rows of the table of terms: of each cell its words, or where there is a number, that with every digit.
-TERMS = """[...document.querySelectorAll('table.terms tbody tr')].map(row => [...row.children].map(cell =>
-  { const full = cell.title || cell.querySelector('[title]')?.title; return full ? Number(full) : cell.textContent; }))"""
+TERMS = """[...document.querySelectorAll('table.terms tbody tr')].map(row => [...row.children].map(cell => {
+  const full = cell.title || cell.querySelector('[title]')?.title;
+  return full ? Number(full) : cell.textContent; }))"""
 
 
 @needs_chromium
@@ -360,7 +361,7 @@ def test_a_long_dot_product_is_a_table_with_the_numbers_of_the_engine(opened, mi
         assert [row[0], row[1], row[4]] == [str(k + 1), *names]
         assert row[2:4] + row[5:] == [weight.data, weight.grad, x.data, x.grad, product.data, product.grad, *so_far]
     assert rows[-1][-2] == math.fsum([]) + sums[-1].data
-    for column, wanted in ((2, f"#name=transformer.h.0.mlp.c_fc.weight[1][6]"), (10, f"#value={whole.index[sums[5]]}")):
+    for column, wanted in ((2, "#name=transformer.h.0.mlp.c_fc.weight[1][6]"), (10, f"#value={whole.index[sums[5]]}")):
         browser.evaluate("visit('#at=transformer.h.0.mlp.c_fc:3/dot:2')")
         follow(browser, f"document.querySelector('table.terms tbody tr:nth-child(7) td:nth-child({column}) a')")
         assert browser.evaluate("current") == wanted
