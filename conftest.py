@@ -1,4 +1,4 @@
-"""Examples in docstrings and in the README may write files, so each runs in its own folder.
+"""Examples in docstrings, in the README and in docs/ may write files, so each runs in its own folder.
 
 Without a program that lays out graphs, tests that need one are skipped.
 """

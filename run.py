@@ -16,6 +16,7 @@
     python3 run.py test --all          install PyTorch and what else they need; fail if anything is missing
     python3 run.py lint                run the linters and the type checker
     python3 run.py docs                build the API reference into docs/html
+    python3 run.py site                write the whole site into a folder: playground, course, gallery, reference
 
 Needs Python 3.11 or newer and, the first time, an internet connection. Everything is installed once, into .venv next to
 this file; after that a start takes about a tenth of a second.
@@ -77,12 +78,10 @@ def carry_out(command: str, words: list[str]) -> int:
         return max(subprocess.call([PYTHON, "-m", *check], cwd=HERE) for check in checks)
     if command == "docs":
         set_up("docs")
-        pages = HERE / "docs" / "html"
-        options = ("--quiet", "--fail-on-warning", "--keep-going", "--fresh-env", "--write-all")
-        code = subprocess.call([PYTHON, "-m", "sphinx", *options, "docs", pages], cwd=HERE)
-        if not code:
-            print(f"Open {pages / 'index.html'}")
-        return code
+        return reference(HERE / "docs" / "html")
+    if command == "site":
+        set_up("docs")
+        return hand_over("-P", str(HERE / "docs" / "website.py"), *words[1:])
     if command == "add":
         return add(words[1:])
     if command == "python":
@@ -101,7 +100,7 @@ def carry_out(command: str, words: list[str]) -> int:
         set_up()
         return hand_over("-P", "-m", *words)
     if command and not command.startswith("-"):
-        known = ", ".join((*MODULES, "play", "lesson", "course.zip", "python", "add", "test", "lint", "docs"))
+        known = ", ".join((*MODULES, "play", "lesson", "course.zip", "python", "add", "test", "lint", "docs", "site"))
         near = difflib.get_close_matches(command, known.split(", "), 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {known}"
         print(f"run.py: unknown command: {command!r}; {hint}", file=sys.stderr)
@@ -115,10 +114,8 @@ def set_up(extra: str = "base") -> None:
     if not PYTHON.exists() or made_by() not in ((), sys.version_info[:2]):
         make_environment()
     steps = EXTRAS[: EXTRAS.index(extra) + 1]
-    sources = (HERE / "setup.cfg", HERE / "pyproject.toml", *sorted(REQUIREMENTS.glob("*.txt")))
-    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in sources) + os.fsencode(HERE)).hexdigest()
     stamp = VENV / f"installed-{extra}"
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and stamp.read_text() == wanted():
         return
     print("Installing what the project needs into .venv (once) ...", file=sys.stderr, flush=True)
     if reason := install(*steps):
@@ -133,7 +130,22 @@ def set_up(extra: str = "base") -> None:
     if reason := pip("--no-deps", "--no-build-isolation", "--editable", HERE):
         sys.exit(f"{reason}\nrun.py: pip could not install the project (its reason is above)")
     for step in steps:
-        (VENV / f"installed-{step}").write_text(wanted)
+        (VENV / f"installed-{step}").write_text(wanted())
+
+
+def wanted() -> str:
+    """Return what the environment is to hold, as a digest."""
+    sources = (HERE / "setup.cfg", HERE / "pyproject.toml", *sorted(REQUIREMENTS.glob("*.txt")))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sources) + os.fsencode(HERE)).hexdigest()
+
+
+def reference(pages: Path) -> int:
+    """Build the API reference, any warning being an error; returns the exit code."""
+    options = ("--quiet", "--fail-on-warning", "--keep-going", "--fresh-env", "--write-all")
+    code = subprocess.call([PYTHON, "-m", "sphinx", *options, "docs", pages.resolve()], cwd=HERE)
+    if not code:
+        print(f"Open {pages / 'index.html'}")
+    return code
 
 
 def add(names: list[str]) -> int:
@@ -146,15 +158,15 @@ def add(names: list[str]) -> int:
         print(f"run.py: add expected some of {', '.join(known)}, got {got}", file=sys.stderr)
         return 2
     set_up()
-    wanted = []
+    packages: list[str] = []
     for name in names:
-        wanted += [PYTORCH] if name == "torch" else setup["options.extras_require"][name].split("\n")
+        packages += [PYTORCH] if name == "torch" else setup["options.extras_require"][name].split("\n")
     pins = "\n".join(file.read_text(encoding="utf-8") for file in sorted(REQUIREMENTS.glob("*.txt")))
     with tempfile.TemporaryDirectory() as folder:
         fixed = Path(folder, "fixed.txt")
         fixed.write_text("\n".join(re.findall(r"^[^\s#][^\\\n]*", pins, re.MULTILINE)), encoding="utf-8")
         print(f"Installing {' and '.join(names)} ...", file=sys.stderr, flush=True)
-        reason = pip("--only-binary=:all:", f"--constraint={fixed}", *filter(None, wanted))
+        reason = pip("--only-binary=:all:", f"--constraint={fixed}", *filter(None, packages))
     if reason:
         what = " and ".join(names)
         print(f"{reason}\nrun.py: {what} could not be installed (pip's reason is above)", file=sys.stderr)

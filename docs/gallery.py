@@ -1,4 +1,4 @@
-"""Make the pictures of the README from one run: ``python3 run.py python docs/gallery.py runs/shakespeare-small``.
+"""Make the pictures of the pages from one run: ``python3 run.py python docs/gallery.py runs/shakespeare-small``.
 
 The run needs snapshots for the time machine (``--keep 20``). Chromium makes the pictures of pages; without it these
 pictures stay as they are. ``--compare BEFORE AFTER PAGE`` instead puts two folders of SVG files side by side, with
@@ -19,7 +19,9 @@ from pathlib import Path
 from compare import compare
 
 import gpt.cli
+import viz
 import viz.cli
+from tinygrad_edu import Value
 from tinygrad_edu import functional as F
 from tinygrad_edu.nn import MLP
 from tinygrad_edu.optim import Adam
@@ -42,8 +44,17 @@ def draw(*words: str) -> None:
     print(f"wrote docs/{name}", flush=True)
 
 
+def moving(name: str) -> None:
+    """Animate the smallest graph with both rules: its numbers can be read on a phone."""
+    a, b, c = Value(2.0, label="a"), Value(-3.0, label="b"), Value(10.0, label="c")
+    L = a * b + c
+    L.label = "L"
+    viz.animate(L).save(DOCS / name)
+    print(f"wrote docs/{name}", flush=True)
+
+
 def learned_xor(name: str, circles: str) -> None:
-    """Draw XOR during training, as in the README, and the network that has learned it."""
+    """Draw XOR during training, as in docs/values.md, and the network that has learned it."""
     points, xor = [(0, 0), (0, 1), (1, 0), (1, 1)], [0, 1, 1, 0]
     model = MLP(2, [4, 1], rng=random.Random(1))
     adam = Adam(model.parameters(), lr=0.1)
@@ -79,6 +90,7 @@ def photograph(page: Path, name: str, size: str, wait: int = 4000) -> None:
 
 def main(run: str) -> None:
     """All pictures."""
+    moving("moving.svg")
     draw("graph", "L = (a*b + c) * f", "a=2", "b=-3", "c=10", "f=-2", "expression.svg")
     gpt.cli.main(["draw", "--checkpoint", run, "--boxes", "12", "--out", str(DOCS / "gpt-loss.svg")])
     learned_xor("boundary.svg", "network.svg")

@@ -47,7 +47,7 @@ SLOW = {
     },
     "lessons": {"test_lessons", "test_practice", "test_site"},
     "play": {"test_read"},
-    "project": {"test_readme", "test_reprs", "test_terminal", "test_typing"},
+    "project": {"test_pages", "test_reprs", "test_terminal", "test_typing"},
     "viz": {"test_animation", "test_explorer", "test_labels", "test_notebook", "test_save"},
 }  # fmt: skip
 
@@ -68,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.stem in SLOW.get(item.path.parent.name, ()) or item.path.name == "README.md":
+        if item.path.stem in SLOW.get(item.path.parent.name, ()) or item.path.suffix == ".md":
             item.add_marker("slow")
         for name in NEEDS.keys() & getattr(item, "fixturenames", ()):  # a fixture named after what it needs
             item.add_marker(name)
