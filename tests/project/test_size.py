@@ -15,7 +15,7 @@ BUDGET = {
     "tinygrad_edu/training": 1_660,  # what gpt and image share: settings, files, folders, progress, engines
     "gpt": 10_050,  # weights of large models in 8 bits, for a page of any preset
     "image": 2_200,  # pictures from words: data, five presets, painting, judging, its command line
-    "viz": 18_500,  # without the playground; with an own layout of drawings, fields of arrows, small pictures
+    "viz": 19_100,  # without the playground; with an own layout of drawings, networks as circles, tables of terms
     "viz/play": 7_980,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 11_250,  # with judged predictions, cells that run and train in the browser, a search, words for shells
     "lessons/supplements": 9_500,  # with the same in PyTorch, and pictures from words
