@@ -26,6 +26,7 @@ exclude_patterns = ["*.md"]
 html_theme = "alabaster"
 html_theme_options = {"description": release, "page_width": "1100px", "sidebar_width": "260px"}
 html_show_sphinx = False
+html_static_path = ["_static"]
 
 #: Every module has a page, except scripts and the lessons themselves.
 apidoc_modules = [

@@ -47,7 +47,7 @@ SLOW = {
     },
     "lessons": {"test_lessons", "test_practice", "test_site"},
     "play": {"test_read"},
-    "project": {"test_pages", "test_reprs", "test_terminal", "test_typing"},
+    "project": {"test_pages", "test_website", "test_reprs", "test_terminal", "test_typing"},
     "viz": {"test_animation", "test_explorer", "test_labels", "test_notebook", "test_save"},
 }  # fmt: skip
 

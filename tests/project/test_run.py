@@ -95,7 +95,7 @@ def test_the_installed_command_names_the_others(
 
 def test_an_unknown_command_names_the_known_ones(actions: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["dance"]) == 2
-    known = "gpt, image, viz, play, lesson, course.zip, python, add, test, lint, docs"
+    known = "gpt, image, viz, play, lesson, course.zip, python, add, test, lint, docs, site"
     assert f"unknown command: 'dance'; expected one of {known}" in capsys.readouterr().err
     assert run.main(["tets"]) == 2
     assert "unknown command: 'tets'; did you mean test?" in capsys.readouterr().err
