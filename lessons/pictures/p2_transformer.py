@@ -318,5 +318,4 @@ assert not np.allclose([one[i] for i in first], [other[i] for i in first])
 # - They begin at **zero**: a new block changes nothing, and only the last layer gets a gradient at first.
 # - Compare distances to the nearest known picture: no noise, and no copies.
 #
-# Next: which digit? `python3 run.py image train --preset digits-class` is told. Supplement 27 asks words, by
-# cross-attention.
+# Next: which digit? Pictures 3 asks for one.

@@ -33,6 +33,7 @@ WORDS = {
     "local minimum": "s11", "LLM": "10", "PyTorch": "s26", "tensor": "s26",
     "text-to-image": "s27", "diffusion": "s27", "cross-attention": "s27",
     "flow matching": "p1", "velocity": "p1", "Euler": "p1", "adaLN": "p2", "patches": "p2",
+    "guidance": "p3", "classifier-free": "p3", "negative prompt": "p3",
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ BUDGET = {
     "viz/play": 7_980,  # with models from files, a race of two Workers, and gradients of what a GPT reads
     "lessons": 11_250,  # with judged predictions, cells that run and train in the browser, a search, words for shells
     "lessons/supplements": 9_500,  # with the same in PyTorch, and pictures from words
-    "lessons/pictures": 660,  # pictures from words, in phases
+    "lessons/pictures": 950,  # pictures from words, in phases
 }
 
 
