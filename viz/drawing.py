@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -19,6 +18,7 @@ from .graph.annotations import annotate
 from .graph.build import Graph, roots_in
 from .graph.neighborhood import DEPTH, neighborhood
 from .graph.partition import Scope
+from .names import Names, is_module, names_of
 from .rendering import dot
 from .rendering.beamer import beamer
 from .rendering.readable import MOST, readable
@@ -43,6 +43,7 @@ def draw(
     value: Any,
     *inputs: Any,
     calls: CallRecord | Iterable[ModuleCall] | None = None,
+    names: Names | None = None,
     budget: int | None = None,
     depth: int | None = None,
     focus: str | Iterable[str] | Value = (),
@@ -81,6 +82,8 @@ def draw(
         calls: what :func:`tinygrad_edu.record_calls` recorded while the value was computed; it gives modules their
             frames and parameters their names. Without it, parameters are named after the modules in the variables of
             the caller.
+        names: a dictionary of variables, such as ``locals()``, for Values without a label; at the top level of a
+            script, a notebook or a console they are found without it.
         budget: the largest number of boxes; by default as many as can be read on a screen of 1280 × 720.
         depth: how many levels of modules inside the outermost ones are open: 0 shows their parts.
         focus: paths or classes of modules, such as ``"transformer.h.0.attn"`` or ``"AttentionHead"``, with ``*`` for
@@ -116,11 +119,11 @@ def draw(
     2
     """
     _check(budget, depth, direction, style, preset, theme, digits, unknown)
-    if inputs or (_is_module(value) and not values_in(value)):
+    if inputs or (is_module(value) and not values_in(value)):
         value, calls = _called(value, inputs, calls)
     values = roots_in(value)
     with collector_paused():
-        whole, parts = regions.explored(values, calls, None if calls is not None else _names_around())
+        whole, parts = regions.explored(values, calls, names_of(names, calls))
         found = annotate(whole, parts, diagnose.first_not_finite(whole, parts))
         words = age.sentences(whole)
     center = None
@@ -202,28 +205,6 @@ def _called(
     with record_calls() as record:
         result = module(*inputs)
     return result, record
-
-
-def _is_module(thing: Any) -> bool:
-    """Whether it names its parameters, as a module does: drawings know no class of layers."""
-    return hasattr(type(thing), "named_scalars")
-
-
-def _names_around() -> dict[Value, str]:
-    """Names for the parameters of modules that the caller has in variables."""
-    frame = sys._getframe(1)
-    package = __name__.rpartition(".")[0]
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == package:
-        frame = frame.f_back
-    names: dict[Value, str] = {}
-    seen: set[int] = set()
-    for variables in (frame.f_locals, frame.f_globals):
-        for thing in list(variables.values()):
-            if _is_module(thing) and id(thing) not in seen:
-                seen.add(id(thing))
-                for name, value in thing.named_scalars():
-                    names.setdefault(value, name)
-    return names
 
 
 def _labeled(graph: Graph, parts: regions.Regions, name: str) -> str | Value:

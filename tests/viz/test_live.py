@@ -311,7 +311,8 @@ print(stream.readline()[:5])
 def test_in_ipython_it_follows_the_cells(monkeypatch, capsys):
     registered = {}
     shell = SimpleNamespace(
-        events=SimpleNamespace(register=registered.__setitem__, unregister=lambda name, _: registered.pop(name))
+        events=SimpleNamespace(register=registered.__setitem__, unregister=lambda name, _: registered.pop(name)),
+        user_ns={},
     )
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     view = viz.live(open_browser=False)
@@ -324,6 +325,12 @@ def test_in_ipython_it_follows_the_cells(monkeypatch, capsys):
     value.backward()
     after_cell(SimpleNamespace(result=None))
     assert "–" not in listener.next()["svg"].split("</g>", 2)[2].replace("-->", "")
+    shell.user_ns["mine"] = total = Value(1.0) + 2.0
+    after_cell(SimpleNamespace(result=total))
+    assert listener.next()["words"] == "mine = 3"
+    shell.user_ns["other"] = total.inputs[0]
+    after_cell(SimpleNamespace(result=None))
+    assert ">other</text>" in listener.next()["svg"]
     view.close()
     after_cell(SimpleNamespace(result=value))
     assert registered == {}

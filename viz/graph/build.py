@@ -130,7 +130,7 @@ def build(roots: Iterable[Value], names: Mapping[Value, str] | None = None) -> G
 
     Args:
         roots: the results to explain.
-        names: names for leaves without a label, as in ``record_calls().names``.
+        names: names for Values without a label, as in ``record_calls().names``.
 
     >>> x = Value(3.0, label="x")
     >>> graph = build([x * x])

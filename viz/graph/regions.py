@@ -141,13 +141,13 @@ def explored(
     calls: CallRecord | Iterable[ModuleCall] | None,
     names: Mapping[Value, str] | None = None,
 ) -> tuple[Graph, Regions]:
-    """Return the graph of some results, and its regions; ``names`` are for what ``calls`` does not name."""
+    """Return the graph of some results, and its regions; without ``names``, those in ``calls`` are used."""
     kept = _shared.get()
     for (those, record), graph, regions in kept or ():
         if record is calls and len(those) == len(roots) and all(map(operator.is_, those, roots)):
             return graph, regions
     with collector_paused():  # this makes a million small tuples, none of them garbage
-        graph = build(roots, calls.names if isinstance(calls, CallRecord) else names)
+        graph = build(roots, calls.names if names is None and isinstance(calls, CallRecord) else names)
         regions = find(graph, calls)
     if kept is not None:
         kept[:] = [((list(roots), calls), graph, regions)]  # only the last one is kept: it can be large

@@ -14,8 +14,8 @@ from tinygrad_edu import collector_paused, ops
 from tinygrad_edu.calls import CallRecord, ModuleCall
 from tinygrad_edu.nested import values_in
 
-from .. import style
 from ..graph import regions
+from ..names import Names, names_of
 from ..rendering.page import Page
 from ..rendering.templates import asset, page, script_json
 from . import explorer_data
@@ -34,6 +34,7 @@ def explore(
     value: Any,
     *,
     calls: CallRecord | Iterable[ModuleCall] | None = None,
+    names: Names | None = None,
     tokens: Sequence[str] = (),
     title: str = "",
 ) -> Page:
@@ -46,6 +47,7 @@ def explore(
         value: the Value to explain, such as a loss, with a graph of any size that can be recorded.
         calls: what :func:`tinygrad_edu.record_calls` recorded while it was computed; it gives modules their boxes and
             parameters their names.
+        names: names for Values without a label, as :func:`viz.draw` takes them.
         tokens: for a language model the characters it read, one per position, to show in lists.
         title: the title of the page.
 
@@ -64,11 +66,11 @@ def explore(
             f"expected the one Value to explain, such as a loss; got {type(value).__name__} with {len(values)}"
         )
     with collector_paused():
-        whole, parts = regions.explored(values, calls)
+        whole, parts = regions.explored(values, calls, names_of(names, calls))
         named, tables, labels = explorer_data.names(whole)
         arrays = {**explorer_data.program(whole), **explorer_data.places(parts), **named}
     if not title:
-        title = style.visible(values[0].label) if values[0].label else "result"
+        title = whole.names.get(whole.roots[0], "result")
     words: dict[str, int] = {}
     meta = {
         "title": title,

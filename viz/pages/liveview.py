@@ -42,6 +42,7 @@ from ..drawing import draw
 from ..errors import DrawingError
 from ..graph import age
 from ..graph.build import build
+from ..names import Names, names_of
 from ..rendering import dot
 from ..rendering.templates import asset, fill, head, policy
 from ..rendering.theme import picture_rules
@@ -153,7 +154,7 @@ class LiveView:
         else:
             with age.recomputed(build(values_in(value))) as is_new:
                 svg = draw(value, **options).render_bytes("svg").decode()
-                words = _words(value) if isinstance(value, Value) else ""
+                words = _words(value, options.get("names")) if isinstance(value, Value) else ""
             if is_new:
                 kept = f"; it still holds {style.number(value.data)}" if isinstance(value, Value) else ""
                 words = f"{words} · recomputed from the current numbers{kept}".removeprefix(" · ")
@@ -175,10 +176,10 @@ class LiveView:
             self._version += 1
             self._changed.notify_all()
 
-    def show_again(self) -> None:
-        """Redraw what was shown last."""
+    def show_again(self, **options: Any) -> None:
+        """Redraw what was shown last; ``options`` are for what was not chosen then."""
         if self._last is not None:
-            self.show(self._last[0], **self._last[1])
+            self.show(self._last[0], **{**options, **self._last[1]})
 
     def close(self) -> None:
         """Stop serving; open pages keep the last picture."""
@@ -216,8 +217,8 @@ def _own_address() -> str:
             return "127.0.0.1"
 
 
-def _words(value: Value) -> str:
-    name = style.visible(value.label) if value.label else "result"
+def _words(value: Value, names: Names | None) -> str:
+    name = style.visible(value.label or names_of(names).get(value, "result"))
     return f"{name} = {style.number(value.data)}"
 
 
@@ -379,9 +380,9 @@ def _follow_cells(view: LiveView) -> None:
         value = getattr(result, "result", None)
         try:
             if isinstance(value, Value):
-                view.show(value)
+                view.show(value, names=shell.user_ns)
             else:
-                view.show_again()
+                view.show_again(names=shell.user_ns)
         except DrawingError as error:  # a cell that worked must not fail because of a picture
             print(f"live: {error}")
 

@@ -21,6 +21,7 @@ from tinygrad_edu.step_log import Chain, State, Step, StepLog, record
 
 from .. import style
 from ..errors import DrawingError, LayoutError
+from ..names import Names, names_of
 from ..pages.stepper_page import MOST_VALUES, Cells, box, edges, marker, positions, size, svg_start, tab_text
 from ..rendering import graphviz_program
 from ..rendering.formats import write_as
@@ -144,11 +145,12 @@ class Animation:
         return frames, [self.seconds] * (len(frames) - 1) + [self.seconds * (1 + _HOLD)]
 
 
-def animate(value: Value, *, seconds: float = 1.5) -> Animation:
+def animate(value: Value, *, names: Names | None = None, seconds: float = 1.5) -> Animation:
     """Animate the forward and backward pass of ``value``: ``viz.animate(L).save("L.svg")``.
 
     Args:
         value: the result to differentiate, of a graph of at most 250 Values.
+        names: names for Values without a label, as :func:`viz.step` takes them.
         seconds: how long each step is shown.
 
     Raises StaleGraphError when a number was changed after something had been computed from it, DrawingError for a
@@ -156,7 +158,7 @@ def animate(value: Value, *, seconds: float = 1.5) -> Animation:
     """
     if not 0.02 <= seconds <= 60.0:
         raise DrawingError(f"seconds must be from 0.02 to 60, got {seconds!r}")
-    log = record(value)
+    log = record(value, names_of(names))
     if len(log.nodes) > MOST_VALUES:
         raise DrawingError(
             f"this graph has {len(log.nodes):,} Values, an animation shows at most {MOST_VALUES}; take a part of it"

@@ -19,6 +19,7 @@ from tinygrad_edu.step_log import StepLog, record
 
 from .. import style
 from ..errors import DrawingError
+from ..names import Names, names_of
 from ..rendering.formats import write_as
 from ..rendering.notebook import framed
 from . import document_html, document_latex, document_markdown
@@ -77,6 +78,7 @@ def walkthrough(
     loss: Callable[[Any, Any], Value] | None = None,
     lr: float = 0.1,
     parameters: Sequence[Value] | None = None,
+    names: Names | None = None,
     digits: int = 6,
 ) -> Document:
     """Write out every calculation of one step of gradient descent, as a document to save as ``.html``, ``.md`` or
@@ -93,6 +95,7 @@ def walkthrough(
             ``y``.
         lr: the learning rate of the update.
         parameters: the Values to update; by default everything in ``model.parameters()``.
+        names: names for Values without a label, as :func:`viz.step` takes them.
         digits: the significant digits of every number.
 
     Raises DrawingError for a computation of more than 20,000 Values.
@@ -112,7 +115,7 @@ def walkthrough(
         raise DrawingError(
             f"this step has {len(order):,} Values, a document shows at most {MOST_VALUES:,}; take a smaller model"
         )
-    log = record(root, calls.names)
+    log = record(root, names_of(names, calls))
     nodes = {value: i for i, value in enumerate(order)}
     if parameters is None:
         if not hasattr(model, "parameters"):
