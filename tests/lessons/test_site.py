@@ -140,7 +140,7 @@ def test_every_lesson_has_a_screen_of_the_playground(course: Path) -> None:
         assert re.search(r'src="play.html#[^"]*&amp;embed=1"', page)
         assert len(inside) == 1
         assert {*inside} == {*links}
-        assert inside[0] in ("point", "line", "network", "names", "read", "train")
+        assert inside[0] in ("point", "line", "network", "names", "read", "train", "flow")
 
 
 def test_a_cell_that_fails_is_named_with_its_line(tmp_path: Path) -> None:

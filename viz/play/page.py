@@ -19,7 +19,7 @@ from .engine import class_in_javascript, table_in_javascript
 __all__ = ["SCREENS", "play_page"]
 
 #: The screens, in the order of their tabs.
-SCREENS = ("point", "line", "network", "names", "read", "train")
+SCREENS = ("point", "line", "network", "names", "read", "train", "flow")
 
 #: Scripts of the Worker before its models, and of the page before its screens.
 _WORKER = (

@@ -74,7 +74,7 @@ def test_a_screen_fits_a_projector_and_a_phone(opened: Open, name: str) -> None:
 
 
 @pytest.mark.parametrize("look", ["light", "beamer"])
-@pytest.mark.parametrize("part", ["point", "line&tried=1", "network", "network&data=arms", "names", "read", "train"])
+@pytest.mark.parametrize("part", ["point", "line&tried=1", "network", "network&data=arms", "names", "read", "train", "flow"])
 def test_a_screen_and_its_tasks_need_no_scrolling(opened: Open, part: str, look: str) -> None:
     browser = opened(part, f"&theme={look}&run=3")
     size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
@@ -136,7 +136,7 @@ SPIN = "(() => { let x = 1; for (let i = 0; i < 2.5e6; i++) x = Math.tanh(x + i)
 
 @pytest.mark.parametrize(
     "part",
-    ["line&tried=1", "network", "network&layers=8-8-8-8", "network&data=spiral&layers=8-8&speed=0", "names"],
+    ["line&tried=1", "network", "network&layers=8-8-8-8", "network&data=spiral&layers=8-8&speed=0", "names", "flow"],
 )
 def test_the_page_stays_free_while_it_trains(opened: Open, part: str) -> None:
     """One picture at a time; and no task takes 50 ms, of CPU time and on a machine as fast as the usual one."""
