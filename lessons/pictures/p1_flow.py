@@ -250,6 +250,9 @@ if not FAST:
 # that paints in one step gets a gray blur for the same reason. After a few steps the point has come nearer to one
 # half circle, and the network no longer means all of them.
 #
+# **Play.** Paint pictures of your own, and let noise flow onto them, in one step and in twenty
+# (`play.html#screen=flow&data=own`).
+#
 # ## Exercises
 #
 # **Exercise 1.** By hand: from (0, 0), two steps with dt = 0.5. The field says (1, 1) at (0, 0) and (1, −1) at

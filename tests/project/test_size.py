@@ -12,11 +12,11 @@ SUFFIXES = (".py", ".js", ".css", ".html")
 BUDGET = {
     "tinygrad_edu": 4_530,  # without the compiler and training; with the layers of a diffusion transformer
     "tinygrad_edu/compiler": 12_910,  # with modules that load at once, in Workers
-    "tinygrad_edu/training": 1_660,  # what gpt and image share: settings, files, folders, progress, engines
+    "tinygrad_edu/training": 1_700,  # what gpt and image share: settings, a schedule joined, files, folders, engines
     "gpt": 10_050,  # weights of large models in 8 bits, for a page of any preset
     "image": 2_200,  # pictures from words: data, five presets, painting, judging, its command line
     "viz": 19_100,  # without the playground; with an own layout of drawings, networks as circles, tables of terms
-    "viz/play": 7_980,  # with models from files, a race of two Workers, and gradients of what a GPT reads
+    "viz/play": 8_430,  # with models from files, a race of two Workers, gradients of what a GPT reads, and a flow
     "lessons": 11_250,  # with judged predictions, cells that run and train in the browser, a search, words for shells
     "lessons/supplements": 9_500,  # with the same in PyTorch, and pictures from words
     "lessons/pictures": 950,  # pictures from words, in phases
