@@ -74,7 +74,9 @@ def test_a_screen_fits_a_projector_and_a_phone(opened: Open, name: str) -> None:
 
 
 @pytest.mark.parametrize("look", ["light", "beamer"])
-@pytest.mark.parametrize("part", ["point", "line&tried=1", "network", "network&data=arms", "names", "read", "train", "flow"])
+@pytest.mark.parametrize(
+    "part", ["point", "line&tried=1", "network", "network&data=arms", "names", "read", "train", "flow"]
+)
 def test_a_screen_and_its_tasks_need_no_scrolling(opened: Open, part: str, look: str) -> None:
     browser = opened(part, f"&theme={look}&run=3")
     size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
