@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -125,3 +126,70 @@ def test_every_line_has_a_whole_arrowhead_at_each_end(direction: str) -> None:
         for head in heads:
             (x1, y1), (x2, y2), (x3, y3) = (map(float, corner.split(",")) for corner in head.split())
             assert abs((x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1)) / 2 > 10  # its area
+
+
+def recurrent(steps: int) -> Value:
+    """A recurrent network of one number, with the same three parameters in every step."""
+    wx, wh, b, h = Value(0.5, "wx"), Value(0.9, "wh"), Value(0.1, "b"), Value(0.3, "h0")
+    for t in range(steps):
+        h = (wx * Value(0.2 * t + 0.1, f"x{t}") + wh * h + b).tanh()
+        h.label = f"h{t + 1}"
+    h.backward()
+    return h
+
+
+def placed(svg: str) -> dict[str, tuple[float, float]]:
+    """Where boxes with a name are, by that name."""
+    found = re.findall(r'class="node"[^>]*?data-name="([^"]*)"[^>]*?translate\(([\d.]+) ([\d.]+)\)', svg)
+    return {name: (float(x), float(y)) for name, x, y in found}
+
+
+def test_steps_of_a_recurrent_network_are_equal_columns() -> None:
+    svg = viz.draw(recurrent(4), direction="LR", budget=100).svg()
+    places = placed(svg)
+    apart = [places[f"h{t + 1}"][0] - places[f"h{t}"][0] for t in (2, 3)]
+    assert apart[0] == pytest.approx(apart[1], rel=0.1)  # numbers are not equally wide
+    across = [places[f"h{t}"][0] - places[f"x{t}"][0] for t in (1, 2, 3)]  # an input stands at its step
+    assert max(map(abs, across)) < 200
+    again = Counter(re.findall(r"<title>(\w+) again</title>", svg))
+    assert again == {"wx": 3, "wh": 3, "b": 3}
+    assert svg.count("the same parameter or input again") == 1
+
+
+def test_names_that_stand_again_keep_what_flows_to_the_parameter() -> None:
+    h = recurrent(3)
+    svg = viz.draw(h, direction="LR", budget=100).svg()
+    (own,) = re.findall(r'id="(\w+)" class="node"[^>]*data-name="wh"', svg)
+    lines = re.findall(rf'<g class="edge"[^>]*data-from="{own}"[^>]*data-to="([^"]*)"', svg)
+    assert len(lines) == len(set(lines)) == 3  # one per step, each from the box of the parameter
+
+
+def test_a_parameter_that_is_used_again_once_has_a_line() -> None:
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    loss = ((a * b).tanh() * b).tanh() * b
+    assert "<title>b again</title>" in viz.draw(loss, direction="LR").svg()
+    loss = ((a * b).tanh() + 1.0) * b
+    assert " again</title>" not in viz.draw(loss, direction="LR").svg()
+
+
+def crossings(layout: Layout) -> int:
+    """How often lines of different edges cross, on straight pieces between corners."""
+    pieces = [
+        (k, *pair) for k, line in enumerate(layout.lines) for pair in zip(line.points, line.points[1:], strict=False)
+    ]
+
+    def side(a, b, c):
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    return sum(
+        k != m and side(p, q, r) * side(p, q, s) < 0 and side(r, s, p) * side(r, s, q) < 0
+        for (k, p, q), (m, r, s) in combinations(pieces, 2)
+    )
+
+
+def test_two_inputs_of_four_gates_cross_no_more_than_they_must() -> None:
+    # Boxes 0 and 1 are the inputs, 2 … 9 weights, 10 … 17 products, 18 … 21 sums of two products.
+    boxes = [Thing(60.0, 40.0) for _ in range(22)]
+    edges = [(k % 2, 10 + k) for k in range(8)] + [(2 + k, 10 + k) for k in range(8)]
+    edges += [(10 + k, 18 + k // 2) for k in range(8)]
+    assert crossings(arrange(boxes, edges)) == 10  # 2 and 2 where the inputs spread, 6 where the products meet

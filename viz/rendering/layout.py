@@ -10,8 +10,10 @@ box that they come from, so lines from different boxes never merge.
 
 from __future__ import annotations
 
+import math
+import random
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -26,6 +28,7 @@ PAD = 10.0  # inside of a frame
 STEEP = 0.16  # layers are farther apart, as a share of how far a line between them climbs, up to STEEPEST points
 STEEPEST = 150.0
 SWEEPS = 12
+FEW, STARTS = 120, 12  # cells of a frame, and other orders that are tried when its lines cross
 
 
 @dataclass(eq=False)
@@ -440,9 +443,41 @@ def _join(arrows: list[_Arrow], layer: dict[_Item, int], cells: list[_Cell]) -> 
 
 def _order(layers: list[list[_Cell]]) -> None:
     """Sort the cells of each layer so that few lines cross; of equally good orders the first one counts."""
-    for row in layers:
-        row.sort(key=lambda cell: cell.rank)
+    best, fewest = [row[:] for row in layers], math.inf
+    for number, start in enumerate(_starts(layers)):
+        for row, cells in zip(layers, start, strict=True):
+            row[:] = cells
+            _number(row)
+        for improve in (_sifted, _swept, _sifted)[number == 0 :]:
+            found = improve(layers)
+            if found < fewest:
+                best, fewest = [row[:] for row in layers], found
+        if not fewest:
+            break
+    for row, kept in zip(layers, best, strict=True):
+        row[:] = kept
         _number(row)
+
+
+def _starts(layers: list[list[_Cell]]) -> Iterator[list[list[_Cell]]]:
+    """Orders to begin with: that of the program; for few cells also others, always the same ones."""
+    ranked = [sorted(row, key=lambda cell: cell.rank) for row in layers]
+    yield ranked
+    if sum(map(len, layers)) > FEW:
+        return
+    grouped = [ranked[0]]  # what has an often used source in common stands together
+    for row in ranked[1:]:
+        turn = {cell: i for i, cell in enumerate(grouped[-1])}
+        most = {cell: max((len(j.a.after), -turn[j.a]) for j in cell.before) if cell.before else (0, 0) for cell in row}
+        grouped.append(sorted(row, key=lambda cell: (-most[cell][1], cell.rank)))
+    yield grouped
+    chance = random.Random(0)
+    for _ in range(STARTS):
+        yield [chance.sample(row, len(row)) for row in ranked]
+
+
+def _swept(layers: list[list[_Cell]]) -> int:
+    """Sort layer by layer by what is next to it, keep the best order, and return how often lines cross in it."""
     best, fewest = [row[:] for row in layers], _crossings(layers)
     for sweep in range(SWEEPS):
         if not fewest:
@@ -461,8 +496,7 @@ def _order(layers: list[list[_Cell]]) -> None:
     for row, kept in zip(layers, best, strict=True):
         row[:] = kept
         _number(row)
-    if fewest and sum(map(len, layers)) <= 400:
-        _switch(layers)
+    return fewest
 
 
 def _number(row: list[_Cell]) -> None:
@@ -490,23 +524,32 @@ def _between(row: list[_Cell]) -> int:
     return count
 
 
-def _switch(layers: list[list[_Cell]]) -> None:
-    """Exchange neighbors while that removes crossings."""
+def _sifted(layers: list[list[_Cell]]) -> int:
+    """Move each cell to the place of its layer where it crosses least, while that removes crossings; returns those that
+    are left.
+    """
+    better = sum(map(len, layers)) <= 400
     for _ in range(4):
+        if not better:
+            break
         better = False
         for row in layers:
-            for i in range(len(row) - 1):
-                a, b = row[i], row[i + 1]
-                if _pair(a, b) > _pair(b, a):
-                    row[i], row[i + 1] = b, a
-                    a.place, b.place = b.place, a.place
+            for cell in row[:]:
+                change = [0]  # of crossings, by how many others come before it
+                others = [other for other in row if other is not cell]
+                for other in others:
+                    change.append(change[-1] + _pair(other, cell) - _pair(cell, other))
+                least = min(change)
+                if least < change[row.index(cell)]:
+                    others.insert(change.index(least), cell)
+                    row[:] = others
+                    _number(row)
                     better = True
-        if not better:
-            return
+    return _crossings(layers)
 
 
 def _pair(a: _Cell, b: _Cell) -> int:
-    """How many lines of two neighbors cross when ``a`` comes first."""
+    """How many lines of two cells of a layer cross when ``a`` comes first."""
     count = 0
     for left, right, at in ((a.before, b.before, "before"), (a.after, b.after, "after")):
         ends = [[_place(j.a, j.out) if at == "before" else _place(j.b, j.into) for j in side] for side in (left, right)]

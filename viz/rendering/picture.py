@@ -9,6 +9,7 @@ from tinygrad_edu.engine import NO_GRADIENT_YET
 from .. import style
 from ..graph.fold import Box, Cluster, Edge, Picture
 from . import sheet
+from .rows import columns
 from .sheet import Frame, Header, Shape, Wire
 from .theme import attributes
 
@@ -31,7 +32,7 @@ def svg(
     made = [painter.row(number, boxes) for number, boxes in enumerate(rows or [picture.boxes])]
 
     def header(width: float) -> list[Header]:
-        return _header(picture, legend and not lecture, max(620.0, width), painter.small)
+        return _header(picture, legend and not lecture, max(620.0, width), painter.small, bool(painter.again))
 
     drawn = sheet.sheet(made, painter.frames, painter.looks, header, across=across, turned=turned, small=painter.small)
     return sheet.strong(drawn) if strong else drawn
@@ -62,6 +63,7 @@ class _Painter:
         self.edges: list[list[Edge]] = []  # of each line: what it stands for
         self.looked: dict[int, style.EdgeLook] = {}
         self.marks: dict[Box, int] = {}  # boxes whose lines go on in another row, with the number of the mark
+        self.again = _far_uses(picture)
 
     def row(self, number: int, boxes: list[Box]) -> tuple[list[Shape], list[Wire]]:
         """The shapes and lines of one row."""
@@ -70,7 +72,7 @@ class _Painter:
         wires: list[Wire] = []
         arrives: dict[Box, int] = {}
         leaves: dict[Box, int] = {}
-        coming = [e for e in picture.edges if e.target in here and e.source not in here]
+        coming = [e for e in picture.edges if e.target in here and e.source not in here and e not in self.again]
         for source in dict.fromkeys(edge.source for edge in coming):
             arrives[source] = self._mark(shapes, source, f"from {source.name or 'a box'} above")
         continued = set(self.seen)
@@ -94,10 +96,22 @@ class _Painter:
             begins[box] = len(shapes)
             ends.setdefault(box, len(shapes))
             shapes.append(shape)
+        names: dict[tuple[Box, int, object], int] = {}  # where a parameter stands again
         for edge in picture.edges:
+            if edge in self.again:
+                if edge.target in here:
+                    key = (edge.source, self.again[edge], self._frame(number, edge.target.cluster, continued))
+                    if key not in names:
+                        names[key] = len(shapes)
+                        shapes.append(sheet.name_shape(style.face(edge.source, picture).title, key[2]))
+                    wires.append(self._wire(names[key], ends[edge.target], [edge]))
+                continue
             if edge.source in here and edge.target not in here and edge.source not in leaves:
                 leaves[edge.source] = self._mark(shapes, edge.source, "goes on below")
-                outside = [e for e in picture.edges if e.source is edge.source and e.target not in here]
+                outside = [
+                    e for e in picture.edges
+                    if e.source is edge.source and e.target not in here and e not in self.again
+                ]  # fmt: skip
                 wires.append(self._wire(begins[edge.source], leaves[edge.source], outside))
             if edge.target in here:
                 begin = begins[edge.source] if edge.source in here else arrives[edge.source]
@@ -158,6 +172,33 @@ class _Painter:
         return look
 
 
+APART = 2  # columns: a use so far behind the first one has the name of the parameter beside it
+AGAIN = 2  # such columns at least; a single one has a line
+
+
+def _far_uses(picture: Picture) -> dict[Edge, int]:
+    """The lines of parameters and inputs that are used again and again on the way, as in the steps of a recurrent
+    network, with the column that they lead to: there the name stands again, so that no line crosses the picture.
+    """
+    fed = {edge.target for edge in picture.edges}
+    column = columns(picture)
+    uses: dict[Box, list[Edge]] = {}
+    for edge in picture.edges:
+        if edge.source not in fed and edge.source.kind in ("node", "table", "leaves"):
+            uses.setdefault(edge.source, []).append(edge)
+    found: dict[Edge, int] = {}
+    for source, edges in uses.items():
+        first = min(column[edge.target] for edge in edges)
+        far = {edge: column[edge.target] for edge in edges if column[edge.target] >= first + APART}
+        if (
+            len(set(far.values())) >= AGAIN
+            and not style.is_number(source, picture)
+            and style.face(source, picture).title
+        ):
+            found.update(far)
+    return found
+
+
 def record(box: Box, picture: Picture) -> tuple[list[str], tuple[int, str], str]:
     """The cells of a box in the look of the lecture, its outline, and what it says on hovering."""
     value, face = picture.graph.values[box.nodes[0]], style.face(box, picture)
@@ -169,14 +210,15 @@ def record(box: Box, picture: Picture) -> tuple[list[str], tuple[int, str], str]
     return cells, (4, style.NEGATIVE) if face.outlined else (1, style.INK), face.tooltip
 
 
-def _header(picture: Picture, legend: bool, wide: float, small: int) -> list[Header]:
+def _header(picture: Picture, legend: bool, wide: float, small: int, again: bool) -> list[Header]:
     lines: list[Header] = []
     for words in filter(None, [picture.title, style.banner(picture)]):
         lines += sheet.sentence(words)
     trouble = picture.annotations.trouble
     for words in [*picture.age, *([trouble.sentence] if trouble else [])]:
         lines += sheet.sentence(words, color=style.TEXT_NEGATIVE)
-    return lines + (sheet.legend(style.legend(picture), wide, small) if legend else [])
+    entries = [*style.legend(picture), *([("w", style.LEAF, "the same parameter or input again")] if again else [])]
+    return lines + (sheet.legend(entries, wide, small) if legend else [])
 
 
 def places(picture: Picture) -> list[tuple[float, float]]:

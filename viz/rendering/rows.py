@@ -45,7 +45,7 @@ def split(picture: Picture, count: int) -> list[list[Box]]:
 
     A row ends where few edges and frames are cut, near where rows of equal length would end.
     """
-    column = _columns(picture)
+    column = columns(picture)
     length = max(column.values(), default=0) + 1
     spans = [(column[edge.source], column[edge.target]) for edge in picture.edges]
     spans += 2 * _frame_spans(column)  # a frame in two pieces is worse than an edge to the next row
@@ -64,18 +64,25 @@ def split(picture: Picture, count: int) -> list[list[Box]]:
     return [row for row in found if row]
 
 
-def _columns(picture: Picture) -> dict[Box, int]:
-    """Count the boxes before each box on the longest path to it; inputs come just before their first user."""
+def columns(picture: Picture) -> dict[Box, int]:
+    """Count the boxes before each box on the longest path to it; inputs, and what is computed from nothing else, come
+    just before their first user.
+    """
     column = dict.fromkeys(picture.boxes, 0)
     place = {box: i for i, box in enumerate(picture.boxes)}
     for edge in sorted(picture.edges, key=lambda edge: place[edge.source]):
         column[edge.target] = max(column[edge.target], column[edge.source] + 1)
-    first_user: dict[Box, int] = {}
     fed = {edge.target for edge in picture.edges}
-    for edge in picture.edges:
-        if edge.source not in fed:
-            first_user[edge.source] = min(first_user.get(edge.source, column[edge.target]), column[edge.target])
-    return {box: first_user.get(box, at + 1) - 1 for box, at in column.items()}
+    later = {edge.target for edge in picture.edges if edge.source in fed}
+    first_user: dict[Box, int] = {}
+    for edge in sorted(picture.edges, key=lambda edge: place[edge.source], reverse=True):
+        at = (
+            first_user.get(edge.target, column[edge.target] + 1) - 1
+            if edge.target not in later
+            else column[edge.target]
+        )
+        first_user[edge.source] = min(first_user.get(edge.source, at), at)
+    return {box: at if box in later else first_user.get(box, at + 1) - 1 for box, at in column.items()}
 
 
 def _frame_spans(column: dict[Box, int]) -> list[tuple[int, int]]:

@@ -272,6 +272,20 @@ def number_shape(id: str, number: float, frame: object = None) -> Shape:
     return Shape(id, width, 20, [part], f"the number {number!r} in the formula", frame=frame)
 
 
+def name_shape(name: str, frame: object = None) -> Shape:
+    """A parameter that has its box elsewhere: its name, where it is used again."""
+    width = svg.width(name, style.TEXT_SIZE) + 16
+    return Shape("", width, 26, _name(name, width), f"{name} again", frame=frame, again=True)
+
+
+def _name(name: str, width: float) -> list[str]:
+    border = (
+        f'<rect x="0" y="0" width="{width:.1f}" height="26" rx="13" fill="{style.LEAF}" stroke="{style.OUTLINE}" '
+        'stroke-width="1" stroke-dasharray="5 4"/>'
+    )
+    return [border, _text(width / 2, 13, name, style.TEXT_SIZE, anchor="middle")]
+
+
 def record_shape(
     id: str, cells: Sequence[str], outline: tuple[int, str], data: str, title: str, frame: object
 ) -> Shape:
@@ -545,6 +559,8 @@ def legend(entries: Sequence[tuple[str, str, str]], wide: float, small: int) -> 
 def _sample(sample: str, color: str) -> tuple[str, float]:
     if sample == "■":
         return svg.rectangle(1, 3, 18, 16, color, line=style.OUTLINE), 20.0
+    if sample == "w":
+        return svg.moved(1, -2, _name(sample, 30.0)), 32.0
     if sample == "→":
         return svg.stroke(0, 11, 30, 11, style.MIXED, 1.3) + _head((36, 11), (0, 11), style.MIXED, 4.0), 36.0
     if sample == "●━":
