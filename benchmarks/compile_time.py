@@ -285,8 +285,8 @@ def model(setting: str) -> None:
     """Make a model of ``compiled.py`` and one step."""
     import compiled as settings  # next to this file
 
-    made, tokens, targets = settings.make(setting)
-    jit(made.loss, made, watch=False).value_and_grad(tokens, targets)
+    made, columns = settings.make(setting)
+    jit(made.loss, made, watch=False).value_and_grad(*columns)
 
 
 STARTS: dict[str, Callable[[], None]] = {

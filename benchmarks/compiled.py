@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,29 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], int]] = {
 PEERS = {"torch": "torch", "torch.compile": "torch", "jax": "jax"}  # the package that each needs
 
 
-def make(setting: str) -> tuple[Any, Any, Any]:
-    """Make the model and a batch of random tokens and targets."""
+@dataclass(frozen=True)
+class Model:
+    """What is timed: a model in three languages.
+
+    Attributes:
+        script: the file that makes it, which runs again for each measurement.
+        about: the head of the help.
+        settings: by name, its name in the table first.
+        make: makes our model of a setting, and the columns of a batch, the arguments of its compiled loss.
+        torch: makes PyTorch's module with a ``loss``, of our model.
+        jax: makes the loss of the parameters by name and of the columns, of our model.
+    """
+
+    script: str
+    about: str | None
+    settings: dict[str, Any]
+    make: Callable[[str], tuple[Any, list[Any]]]
+    torch: Callable[[Any], Any]
+    jax: Callable[[Any], Callable[..., Any]]
+
+
+def make(setting: str) -> tuple[Any, list[Any]]:
+    """Make the GPT and a batch of random tokens and targets."""
     import numpy as np
 
     from gpt.config import GPTConfig, preset
@@ -53,21 +75,26 @@ def make(setting: str) -> tuple[Any, Any, Any]:
     if "preset" in shape:
         fields = {**preset(fields.pop("preset")).model, **fields}
     model = GPT(GPTConfig(**fields), seed=1)
-    rng = random.Random(2)
-    for p in model.parameters():  # larger than at the start of a training, so that the gradients are not noise
-        p.data += rng.gauss(0.0, 0.05)
+    stir(model)
     draw = np.random.default_rng(3)
     config = model.config
     tokens = draw.integers(0, config.vocab_size, (batch, config.block_size))
     targets = draw.integers(0, config.vocab_size, (batch, config.block_size))
-    return model, tokens, targets
+    return model, [tokens, targets]
+
+
+def stir(model: Any) -> None:
+    """Make parameters larger than at the start of a training, so that the gradients are not noise."""
+    rng = random.Random(2)
+    for p in model.parameters():
+        p.data += rng.gauss(0.0, 0.05)
 
 
 #: A step that returns the loss, and a function that returns the gradient by name, and what to print about it.
 Made = tuple[Callable[[], float], Callable[[], dict[str, Any]], dict[str, Any]]
 
 
-def program(setting: str, threads: int) -> Made:
+def program(of: Model, setting: str, threads: int) -> Made:
     """Make our step."""
     import numpy as np
     import threadpoolctl
@@ -76,18 +103,18 @@ def program(setting: str, threads: int) -> Made:
     from tinygrad_edu.compiler import NumpyBackend
 
     threadpoolctl.threadpool_limits(1, user_api="blas")  # for numpy; batches are split across threads, as in training
-    model, tokens, targets = make(setting)
+    model, columns = of.make(setting)
     compiled = jit(model.loss, model, backend=NumpyBackend(threads), watch=False)  # as in training
     start = time.perf_counter()
-    compiled.value_and_grad(tokens, targets)
+    compiled.value_and_grad(*columns)
     first = time.perf_counter() - start
     stats = compiled.stats()
     eager = None
     if stats.scalar_operations < 200_000:
         with collector_paused():
             start = time.perf_counter()
-            model.loss(tokens[0].tolist(), targets[0].tolist()).backward()
-            eager = (time.perf_counter() - start) * len(tokens)
+            model.loss(*(column[0].tolist() for column in columns)).backward()
+            eager = (time.perf_counter() - start) * len(columns[0])
     blas = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
     notes = {
         "operations": stats.scalar_operations,
@@ -106,33 +133,39 @@ def program(setting: str, threads: int) -> Made:
         parts = zip(found.names, found.starts, found.sizes, strict=True)
         return {name: found.gradient[start : start + size] for name, start, size in parts}
 
-    return lambda: compiled.value_and_grad(tokens, targets), gradient, notes
+    return lambda: compiled.value_and_grad(*columns), gradient, notes
 
 
-def torch_step(model: Any, tokens: Any, targets: Any, compiled: bool = False) -> tuple[Callable[[], float], Any]:
-    """Return a function that computes the loss and all gradients with PyTorch, and the parameters by name."""
-    import torch
+def torch_gpt(model: Any) -> Any:
+    """Make PyTorch's GPT."""
     from torch_gpt import TorchGPT
 
-    theirs = TorchGPT(model.config, model.state_dict())
-    x, y = torch.from_numpy(tokens), torch.from_numpy(targets)
+    return TorchGPT(model.config, model.state_dict())
+
+
+def torch_step(theirs: Any, columns: list[Any], compiled: bool = False) -> tuple[Callable[[], float], Any]:
+    """Return a function that computes the loss and all gradients with PyTorch, and the parameters by name."""
+    import torch
+
+    tensors = [torch.from_numpy(column) for column in columns]
     loss = torch.compile(theirs.loss) if compiled else theirs.loss
 
     def step() -> float:
         theirs.zero_grad()
-        out = loss(x, y)
+        out = loss(*tensors)
         out.backward()
         return float(out.detach())
 
     return step, dict(theirs.named_parameters())
 
 
-def pytorch(setting: str, threads: int, compiled: bool) -> Made:
+def pytorch(of: Model, setting: str, threads: int, compiled: bool) -> Made:
     """Make PyTorch's step."""
     import torch
 
     torch.set_num_threads(threads)
-    step, weights = torch_step(*make(setting), compiled)
+    model, columns = of.make(setting)
+    step, weights = torch_step(of.torch(model), columns, compiled)
 
     def gradient() -> dict[str, Any]:
         return {name: p.grad.numpy().ravel() for name, p in weights.items()}
@@ -140,24 +173,30 @@ def pytorch(setting: str, threads: int, compiled: bool) -> Made:
     return step, gradient, {"versions": f"PyTorch {torch.__version__}"}
 
 
-def with_jax(setting: str, threads: int) -> Made:
+def jax_gpt(model: Any) -> Callable[..., Any]:
+    """Make JAX's GPT."""
+    import jax_gpt as theirs
+
+    return lambda weights, tokens, targets: theirs.loss(model.config, weights, tokens, targets)
+
+
+def with_jax(of: Model, setting: str, threads: int) -> Made:
     """Make JAX's step."""
     import jax
     import jax.numpy as jnp
-    import jax_gpt
     import numpy as np
 
-    model, tokens, targets = make(setting)
+    model, columns = of.make(setting)
     weights = {name: jnp.asarray(numbers, jnp.float32) for name, numbers in model.state_dict().items()}
-    if model.config.tied_head:
+    if getattr(model.config, "tied_head", False):
         weights.pop("lm_head.weight", None)
-    x, y = jnp.asarray(tokens), jnp.asarray(targets)
-    step = jax.jit(jax.value_and_grad(lambda w, x, y: jax_gpt.loss(model.config, w, x, y)))
+    arrays = [jnp.asarray(column) for column in columns]
+    step = jax.jit(jax.value_and_grad(of.jax(model)))
     latest: Any = None
 
     def run() -> float:
         nonlocal latest
-        latest = jax.block_until_ready(step(weights, x, y))
+        latest = jax.block_until_ready(step(weights, *arrays))
         return float(latest[0])
 
     def gradient() -> dict[str, Any]:
@@ -166,21 +205,21 @@ def with_jax(setting: str, threads: int) -> Made:
     return run, gradient, {"versions": f"JAX {jax.__version__}"}
 
 
-MAKE: dict[str, Callable[[str, int], Made]] = {
+MAKE: dict[str, Callable[[Model, str, int], Made]] = {
     "program": program,
-    "torch": lambda setting, threads: pytorch(setting, threads, False),
-    "torch.compile": lambda setting, threads: pytorch(setting, threads, True),
+    "torch": lambda of, setting, threads: pytorch(of, setting, threads, False),
+    "torch.compile": lambda of, setting, threads: pytorch(of, setting, threads, True),
     "jax": with_jax,
 }
 
 
-def once(who: str, setting: str, threads: int, seconds: float, file: str) -> dict[str, Any]:
+def once(of: Model, who: str, setting: str, threads: int, seconds: float, file: str) -> dict[str, Any]:
     """Measure one step in this process, and save its loss and gradient."""
     import numpy as np
 
     if hasattr(os, "sched_setaffinity"):  # JAX has no other way to limit its threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    step, gradient, notes = MAKE[who](setting, threads)
+    step, gradient, notes = MAKE[who](of, setting, threads)
     loss = step()
     np.savez(file, loss=loss, **gradient())
     best = float("inf")
@@ -198,12 +237,12 @@ def once(who: str, setting: str, threads: int, seconds: float, file: str) -> dic
     return {**notes, "step": best, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
-def child(who: str, setting: str, threads: int, seconds: float, file: str) -> dict[str, Any]:
-    """Run this file again in a process with that many threads."""
+def child(of: Model, who: str, setting: str, threads: int, seconds: float, file: str) -> dict[str, Any]:
+    """Run its file again in a process with that many threads."""
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         env[name] = str(threads)
-    order = [sys.executable, __file__, "--one", who, setting, str(threads), file, "--seconds", str(seconds)]
+    order = [sys.executable, of.script, "--one", who, setting, str(threads), file, "--seconds", str(seconds)]
     out = subprocess.run(order, env=env, capture_output=True, text=True, check=False)
     if out.returncode:
         raise SystemExit(out.stderr or out.stdout)
@@ -223,7 +262,7 @@ def compare(setting: str, who: str, ours: str, theirs: str) -> float:
     return difference
 
 
-def row(setting: str, threads: int, peers: list[str], rounds: int, seconds: float) -> dict[str, Any]:
+def row(of: Model, setting: str, threads: int, peers: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """Measure our step and those of the peers in turns."""
     best: dict[str, float] = {}
     differences = []
@@ -231,7 +270,7 @@ def row(setting: str, threads: int, peers: list[str], rounds: int, seconds: floa
         files = {who: str(Path(folder) / f"{who}.npz") for who in ("program", *peers)}
         for _ in range(rounds):
             for who, file in files.items():
-                found = child(who, setting, threads, seconds, file)
+                found = child(of, who, setting, threads, seconds, file)
                 best[who] = min(best.get(who, float("inf")), found["step"])
                 if who == "program":
                     ours = found
@@ -250,10 +289,10 @@ def cpu_name() -> str:
         return platform.processor()
 
 
-def main() -> None:
+def main(of: Model) -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
+    parser = argparse.ArgumentParser(description=of.about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", nargs="+", choices=list(of.settings), default=list(of.settings))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=3, help="how many processes measure each step")
@@ -262,7 +301,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.one:
         who, setting, threads, file = args.one
-        print(json.dumps(once(who, setting, int(threads), args.seconds, file)))
+        print(json.dumps(once(of, who, setting, int(threads), args.seconds, file)))
         return
     peers = [peer for peer in args.peers if importlib.util.find_spec(PEERS[peer])]
     print(f"{datetime.date.today()}, {cpu_name()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -273,18 +312,18 @@ def main() -> None:
     found: dict[str, Any] = {}
     for setting in args.settings:
         for threads in args.threads:
-            found = row(setting, threads, peers, args.rounds, args.seconds)
+            found = row(of, setting, threads, peers, args.rounds, args.seconds)
             best = found["best"]
             rival = min((best[peer] for peer in peers), default=float("nan"))
             eager = f"{found['eager']:9.2f} s" if found["eager"] else ""
             print(
-                f"{SETTINGS[setting][0]:<32}{threads:>8}{best['program'] * 1e3:>9.3f} ms"
+                f"{of.settings[setting][0]:<32}{threads:>8}{best['program'] * 1e3:>9.3f} ms"
                 f"{''.join(f'{best[peer] * 1e3:>12.3f} ms' for peer in peers)}{best['program'] / rival:>13.2f}"
                 f"{eager:>11}{found['trace']:>8.2f}+{found['compile']:<4.2f} s{found['peak'] / 1e6:>5.0f} MB",
                 flush=True,
             )
         print(
-            f"    {found['operations']:,} scalar operations per sequence, {found['instructions']} array instructions, "
+            f"    {found['operations']:,} scalar operations per example, {found['instructions']} array instructions, "
             f"{found['matrix_share']:.1%} of the multiplications in matrix products; "
             f"largest difference of a gradient {found['difference']:.0e}"
         )
@@ -292,4 +331,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Model(__file__, __doc__, SETTINGS, make, torch_gpt, jax_gpt))

@@ -11,6 +11,7 @@ COMMANDS = {
     "train": ("train", "train a painter and save it"),
     "sample": ("sample", "paint with a trained model"),
     "eval": ("eval", "measure whether it paints what it is asked for, and whether it copies"),
+    "report": ("report", "write the report of a run: one page with everything about it"),
     "draw": ("draw", "draw the graph of a trained model's loss, with gradients"),
     "flow": ("draw", "show where the gradient flows, vanishes or explodes"),
     "info": ("info", "show what the folder of a run holds"),

@@ -55,9 +55,9 @@ class ModelConfig:
     patch: int = setting(2, "side of a patch, the token of the transformer, in pixels; must divide that of the picture")
     mlp_ratio: int = setting(4, "width of a block's MLP, in widths of the model")
     activation: str = setting("silu", f"activation of the MLPs: {', '.join(ACTIVATIONS)}")
-    latent: int = setting(0, "side of the small picture that an autoencoder makes of a large one; 0 paints pixels")
+    latent: int = setting(0, "numbers that an autoencoder makes of each patch; 0 paints pixels")
     hidden: int = setting(128, "width of the autoencoder's hidden layers")
-    kl: float = setting(1e-3, "autoencoder: weight of the loss that keeps its numbers near those of noise")
+    kl: float = setting(1e-4, "autoencoder: weight of the loss that keeps its numbers near those of noise")
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "patch", "mlp_ratio", "hidden"):
@@ -74,16 +74,16 @@ class ModelConfig:
                 raise ConfigError(f"points have no patches: data {self.data} needs network mlp, got transformer")
             if self.width % self.heads:
                 raise ConfigError(f"heads must divide width; got width {self.width} and heads {self.heads}")
-            if self.side % self.patch:
-                raise ConfigError(f"patch must divide the side of the picture, {self.side}; got {self.patch}")
+        if self.latent and DATA[self.data] == 2:
+            raise ConfigError(f"an autoencoder needs pictures; got data {self.data} and latent {self.latent}")
+        if (self.network == "transformer" or self.latent) and self.side % self.patch:
+            raise ConfigError(f"patch must divide the side of the picture, {self.side}; got {self.patch}")
         told = {"class": "digits", "text": "shapes"}.get(self.condition, self.data)
         if self.data != told:
             raise ConfigError(f"condition {self.condition} needs data {told}, got {self.data}")
         if self.condition == "text" and self.network == "mlp":
             raise ConfigError("condition text needs network transformer: patches ask the words, and an MLP has none")
-        if self.latent and DATA[self.data] == 2:
-            raise ConfigError(f"an autoencoder needs pictures; got data {self.data} and latent {self.latent}")
-        size = self.layers * self.width**2 * (self.mlp_ratio * 2 + 17) + 2 * self.hidden * (self.hidden + self.pixels)
+        size = self.layers * self.width**2 * (self.mlp_ratio * 2 + 17) + self.hidden * (2 * self.patch**2 + self.latent)
         if size > LARGEST:
             raise ConfigError(
                 f"this model would have about {size:,} parameters, each a Value of a hundred bytes; choose a smaller "
@@ -95,15 +95,27 @@ class ModelConfig:
         """How many numbers a picture has, or a point."""
         return DATA[self.data]
 
+    def shape(self) -> str:
+        """Say what the network is made of."""
+        if self.network == "mlp":
+            return f"an MLP with {self.layers} hidden layers of {self.width}"
+        patches = f"patches of {self.patch}×{self.patch}" + f" as {self.latent} numbers" * bool(self.latent)
+        return f"{self.layers} blocks, width {self.width}, {self.heads} heads, {patches}"
+
     @property
     def side(self) -> int:
-        """The side of what the flow makes: a picture, or the small one of the autoencoder; 1 for a point."""
-        return self.latent or (1 if self.pixels == 2 else round(self.pixels**0.5))
+        """The side of a picture in pixels; 1 for a point."""
+        return 1 if self.pixels == 2 else round(self.pixels**0.5)
+
+    @property
+    def across(self) -> int:
+        """How many patches there are from left to right."""
+        return self.side // self.patch
 
     @property
     def numbers(self) -> int:
-        """How many numbers the flow makes."""
-        return self.latent**2 or self.pixels
+        """How many numbers the flow makes: pixels, or those of an autoencoder."""
+        return self.across**2 * self.latent or self.pixels
 
 
 @brief
@@ -121,6 +133,7 @@ class TrainConfig(TrainSettings):
     sample_interval: int = setting(200, "steps between painted samples; 0 paints only at the end")
     checkpoint_interval: int = setting(200, "steps between checkpoints; 0 saves only at the end")
     untold: float = setting(0.1, "share of the examples in which the model is told nothing, for guidance")
+    keep: int = setting(9, "snapshots of the parameters to keep, more of them early in the run; 0 keeps none")
     threads: int = setting(2, "processor cores among which every batch is split")
     engine: str = setting(ENGINES[0], "compiled: as an array program; scalar: Value by Value")
 
@@ -157,12 +170,12 @@ PRESETS: dict[str, Preset] = {
     "shapes-text": Preset(
         summary="drawn shapes of 12 × 12 pixels from words, by cross-attention",
         model={"data": "shapes", "condition": "text"},
-        train={"steps": 2000, "eval_interval": 500, "sample_interval": 500},
+        train={"steps": 4000, "weight_decay": 0.3, "eval_interval": 500, "sample_interval": 500},
     ),
     "shapes-latent": Preset(
-        summary="the same in the 16 numbers of an autoencoder: faster",
-        model={"data": "shapes", "condition": "text", "latent": 4},
-        train={"steps": 4000, "eval_interval": 500, "sample_interval": 500},
+        summary="the same in the 64 numbers of an autoencoder: faster",
+        model={"data": "shapes", "condition": "text", "patch": 6, "latent": 16},
+        train={"steps": 4000, "weight_decay": 0.5, "eval_interval": 500, "sample_interval": 500},
     ),
 }
 

@@ -46,6 +46,7 @@ __all__ = [
     "Vector",
     "Words",
     "mixed",
+    "patches",
     "velocity",
 ]
 
@@ -161,9 +162,10 @@ class TransformerVelocity(Module):
     """A diffusion transformer (Peebles and Xie 2023): patches are the tokens.            # (n), (), (told) → (n)"""
 
     def __init__(self, config: ModelConfig, *, rng: random.Random) -> None:
-        self.patch, self.condition = config.patch, config.condition
-        across = config.side // config.patch
-        self.enter = Linear(config.patch**2, config.width, rng=rng)
+        self.condition = config.condition
+        self.patch, self.each = (1, config.latent) if config.latent else (config.patch, 1)
+        across, size = config.across, self.patch**2 * self.each
+        self.enter = Linear(size, config.width, rng=rng)
         self.row = Embedding(across, config.width, std=0.5, rng=rng)
         self.column = Embedding(across, config.width, std=0.5, rng=rng)
         self.time = TimeEmbedding(config.width, rng=rng)
@@ -174,7 +176,7 @@ class TransformerVelocity(Module):
         self.blocks = [Block(config, rng=rng) for _ in range(config.layers)]
         self.norm = LayerNorm(config.width, False, False)
         self.modulation = Modulation(config.width, config.width, 2)
-        self.leave = Linear(config.width, config.patch**2, std=0.0, rng=rng)
+        self.leave = Linear(config.width, size, std=0.0, rng=rng)
 
     def forward(self, x: Numbers, time: Value | float, *told: Any) -> Vector:
         """The velocity of one picture; ``told`` is nothing, its class, or its caption as numbers of words.
@@ -185,7 +187,7 @@ class TransformerVelocity(Module):
         if self.condition == "class":
             condition = F.add(condition, self.classes(*told))
         words = self.words(*told) if self.condition == "text" else None
-        patches = self.patches(math.isqrt(len(x)))
+        patches = self.patches(math.isqrt(len(x) // self.each))
         tokens = [
             F.add(self.enter([x[i] for i in places]), F.add(self.row(row), self.column(column)))
             for row, column, places in patches
@@ -200,13 +202,24 @@ class TransformerVelocity(Module):
         return out
 
     def patches(self, side: int) -> list[tuple[int, int, list[int]]]:
-        """Row and column of every patch, and which numbers of the picture it has."""
-        p = self.patch
-        return [
-            (row, column, [(row * p + i) * side + column * p + j for i in range(p) for j in range(p)])
-            for row in range(side // p)
-            for column in range(side // p)
-        ]
+        """Row and column of every patch, and which numbers it has; an autoencoder's patches are numbers in a row."""
+        return patches(side, self.patch, self.each)
+
+
+def patches(side: int, patch: int, each: int = 1) -> list[tuple[int, int, list[int]]]:
+    """Row and column of every patch of a picture, and which of its side² · each numbers it has.
+
+    >>> patches(4, 2)[1]
+    (0, 1, [2, 3, 6, 7])
+    """
+    return [
+        (row, column, [
+            ((row * patch + i) * side + column * patch + j) * each + k
+            for i in range(patch) for j in range(patch) for k in range(each)
+        ])
+        for row in range(side // patch)
+        for column in range(side // patch)
+    ]  # fmt: skip
 
 
 class Stack(Module):
@@ -226,24 +239,30 @@ class Stack(Module):
 
 
 class Autoencoder(Module):
-    """A large picture as few numbers near those of noise, and back (Kingma and Welling 2014).
+    """Every patch of a picture as a few numbers near those of noise, and back (Kingma and Welling 2014).
 
+    One encoder and one decoder for all patches: what they have seen in one place they know in every place.
     p pixels, n numbers.
     """
 
     def __init__(self, config: ModelConfig, *, rng: random.Random) -> None:
-        sizes = (config.hidden, config.hidden)
-        self.encoder = Stack([config.pixels, *sizes, 2 * config.numbers], config.activation, rng=rng)
-        self.decoder = Stack([config.numbers, *sizes, config.pixels], config.activation, rng=rng)
+        self.places = [places for _, _, places in patches(config.side, config.patch)]
+        pixels, self.each = config.patch**2, config.latent
+        self.encoder = Stack([pixels, config.hidden, 2 * self.each], config.activation, rng=rng)
+        self.decoder = Stack([self.each, config.hidden, pixels], config.activation, rng=rng)
 
     def encode(self, picture: Numbers) -> tuple[Vector, Vector]:
         """Return where the numbers of a picture are, and the logarithm of how far they spread.   # (p) → (n), (n)"""
-        both = self.encoder(picture)
-        return both[: len(both) // 2], both[len(both) // 2 :]
+        coded = [self.encoder([picture[i] for i in places]) for places in self.places]
+        return [x for code in coded for x in code[: self.each]], [x for code in coded for x in code[self.each :]]
 
     def decode(self, numbers: Numbers) -> Vector:
         """Return the picture.                                                                        # (n) → (p)"""
-        return self.decoder(numbers)
+        out: list[Any] = [None] * sum(map(len, self.places))
+        for n, places in enumerate(self.places):
+            for i, pixel in zip(places, self.decoder(numbers[n * self.each : (n + 1) * self.each]), strict=True):
+                out[i] = pixel
+        return out
 
     def forward(self, picture: Numbers, noise: Numbers) -> tuple[Vector, Vector, Value]:
         """Return where the numbers are, the picture rebuilt from near there, and the distance from noise."""

@@ -1,36 +1,28 @@
-"""The report of a run: a folder that opens as one page.
-
-Each section is one function. A section that cannot be made contains a message, and the others are still made.
-"""
+"""The report of a run: a folder that opens as one page. Each section is one function."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import viz
-from tinygrad_edu import Value, collector_paused, compiler
-from tinygrad_edu.files import remove_leftovers, write_atomically
+from tinygrad_edu import Value, compiler
 from tinygrad_edu.training import snapshots
-from tinygrad_edu.training.folder import locked
 from viz.charts.attention import Attention, AttentionMap
-from viz.graph.regions import shared
 from viz.pages.report_page import (
-    Section,
+    BOXES,
+    FOLDER,
+    PAGE,
+    count,
     door,
-    folded,
-    look_for,
-    picture,
-    report_page,
-    table,
+    figure,
+    settings,
     warning,
-    with_hint,
     words,
+    write_report,
     written,
 )
 from viz.pages.timemachine import Frame, spread
@@ -50,8 +42,8 @@ from ..train import Run
 from .playground import read_page, trained
 from .timemachine import chosen_sentence, frames_of, page_from
 
-FOLDER, PAGE = "report", "index.html"
-DRAWN_BOXES = 12  # as many as fit into the page and can be read; ``gpt draw --boxes`` goes deeper
+__all__ = ["FOLDER", "LOOK_FOR", "PAGE", "SECTIONS", "Subject", "write"]
+
 SAMPLES = 6  # snapshots shown
 ATTENTION_POSITIONS = 12  # with readable numbers
 SEARCHED_SCALARS = 500_000  # in the graph that is searched for problems and can be explored
@@ -96,7 +88,7 @@ class Subject:
     def loss_drawing(self) -> Any:
         """The graph of the recorded loss, folded."""
         this = self.recorded
-        return viz.draw(this.loss, calls=this.calls, budget=DRAWN_BOXES, direction="wrapped")
+        return viz.draw(this.loss, calls=this.calls, budget=BOXES, direction="wrapped")
 
     @cached_property
     def recorded(self) -> Recorded:
@@ -169,29 +161,9 @@ class Subject:
 
 
 def write(subject: Subject, say: Callable[[str], None] = lambda title: None) -> Path:
-    """Make every section, and write the folder; returns the path of the page.
-
-    Raises OSError if it cannot be written, and ConfigError if another process is writing it.
-
-    ``say`` is called with the title of each section before it is made: some take seconds.
-    """
-    sections = []
-    with locked(subject.folder), shared(), collector_paused():  # millions of objects, and none of them is garbage
-        remove_leftovers(subject.folder)
-        for name, title, make in SECTIONS:
-            say(title)
-            try:
-                parts = make(subject)
-            except OSError:
-                raise
-            except Exception as error:  # whatever it is: hours of training must not end with the error of a picture
-                parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
-            else:
-                parts = [look_for(LOOK_FOR[name]), *parts]
-                _hint(subject, name, parts)
-            sections.append(Section(name, title, parts))
-        page = report_page(f"{subject.run.folder.resolve().name}: the report of a training", sections)
-        return Path(page.save(subject.folder / PAGE))
+    """Write the folder; see :func:`viz.pages.report_page.write_report`."""
+    title = f"{subject.run.folder.resolve().name}: the report of a training"
+    return write_report(subject.folder, title, SECTIONS, LOOK_FOR, subject, say, ["playground.html"])
 
 
 # --- the sections -----------------------------------------------------------------------------------------------------
@@ -207,8 +179,8 @@ def _run(subject: Subject) -> list[str]:
         parts.append(warning(f"The run stopped after {step:,} of {training.steps:,} steps; this report covers those."))
     parts.append(
         words(
-            f"A GPT of {_size(run.model):,} scalars: {_count(model.n_layer, 'layer')} of "
-            f"{_count(model.n_head, 'head')}, {model.n_embd} numbers per character, and a context of "
+            f"A GPT of {_size(run.model):,} scalars: {count(model.n_layer, 'layer')} of "
+            f"{count(model.n_head, 'head')}, {model.n_embd} numbers per character, and a context of "
             f"{model.block_size} characters out of an alphabet of {model.vocab_size}."
         )
     )
@@ -217,9 +189,9 @@ def _run(subject: Subject) -> list[str]:
     times = seen / len(run.corpus.train)
     parts.append(
         words(
-            f"It has made {_count(step, 'step')} of {_count(training.batch_size, 'sequence')} each on {text}: "
+            f"It has made {count(step, 'step')} of {count(training.batch_size, 'sequence')} each on {text}: "
             f"{seen:,} characters, {times:.2g} times the training text. AdamW; the learning rate rises for "
-            f"{_count(training.warmup_steps, 'step')} to {training.lr:g}, {falls} ({training.schedule}); "
+            f"{count(training.warmup_steps, 'step')} to {training.lr:g}, {falls} ({training.schedule}); "
             f"seed {training.seed}.{joined}"
         )
     )
@@ -233,25 +205,19 @@ def _run(subject: Subject) -> list[str]:
     if best.step not in (None, step):
         parts.append(
             words(
-                f"On the {_count(training.eval_sequences, 'sequence')} of the validations on the way, the lowest loss "
+                f"On the {count(training.eval_sequences, 'sequence')} of the validations on the way, the lowest loss "
                 f"was {best.loss:.4f}, after step {best.step:,}; that model is kept."
             )
         )
-    settings = [
-        (name.replace("_", " "), str(value), field.metadata["help"])
-        for part in (model, training)
-        for field in dataclasses.fields(part)
-        for name, value in [(field.name, getattr(part, field.name))]
-    ]
-    return [*parts, folded("every setting", table(["setting", "value", "what it is"], settings, "settings"))]
+    return [*parts, settings(model, training)]
 
 
 def _loss(subject: Subject) -> list[str]:
     chart = viz.loss_curve(
-        subject.log, baselines=subject.run.baselines, title=f"Loss over {_count(subject.run.step, 'step')}"
+        subject.log, baselines=subject.run.baselines, title=f"Loss over {count(subject.run.step, 'step')}"
     )
     knows = "; ".join(f"{baseline.name} knows {baseline.counts}" for baseline in subject.run.baselines)
-    shown = [_chart(subject, chart, "loss", "the training and validation losses over the steps")]
+    shown = [figure(subject.folder, chart, "loss", "the training and validation losses over the steps")]
     if knows:
         shown.append(words(f"The horizontal lines are the baselines on this text ({knows})."))
     return shown
@@ -301,7 +267,9 @@ def _next(subject: Subject) -> list[str]:
     }
     before = visible("".join(subject.characters(sentence[:-1])))
     chart = viz.next_characters(stages, subject.run.corpus.tokenizer.alphabet, title=f"After “{before}”")
-    return [_chart(subject, chart, "next", "which character comes next, before and after the filters of sampling")]
+    return [
+        figure(subject.folder, chart, "next", "which character comes next, before and after the filters of sampling")
+    ]
 
 
 def _attention(subject: Subject) -> list[str]:
@@ -315,7 +283,7 @@ def _attention(subject: Subject) -> list[str]:
     whole = Attention(maps, tokens, f"Attention after step {subject.run.step:,}")
     return [
         words("What each head attends to while the model reads a line of the validation text."),
-        _chart(subject, whole, "attention", "attention maps, one for each head of each layer"),
+        figure(subject.folder, whole, "attention", "attention maps, one for each head of each layer"),
     ]
 
 
@@ -325,7 +293,7 @@ def _embeddings(subject: Subject) -> list[str]:
     chart = viz.embeddings(run.model.transformer.wte.weight, run.corpus.tokenizer.alphabet, title=title)
     return [
         words(f"The {run.config.model.n_embd} numbers of each character, in the plane in which they differ most."),
-        _chart(subject, chart, "embeddings", "the vectors of all characters in a plane"),
+        figure(subject.folder, chart, "embeddings", "the vectors of all characters in a plane"),
     ]
 
 
@@ -337,8 +305,8 @@ def _weights(subject: Subject) -> list[str]:
         title=f"Weights after step {run.step:,}, and the gradients of one loss",
     )
     return [
-        words(f"The loss is that on {_count(gradients.characters, 'character')} of the validation text."),
-        _chart(subject, chart, "histograms", "how the weights and gradients of every table are distributed"),
+        words(f"The loss is that on {count(gradients.characters, 'character')} of the validation text."),
+        figure(subject.folder, chart, "histograms", "how the weights and gradients of every table are distributed"),
     ]
 
 
@@ -348,11 +316,16 @@ def _flow(subject: Subject) -> list[str]:
     measured = viz.flow(this.loss, calls=this.calls, units=units, parameters=gradients.parameters, layers=layers)
     return [
         words(
-            f"The gradients of the last model at its parameters, on {_count(gradients.characters, 'character')} of the "
+            f"The gradients of the last model at its parameters, on {count(gradients.characters, 'character')} of the "
             f"validation text, and at the results of modules: {subject.about()}. "
             f"{watched(units)}"
         ),
-        _chart(subject, measured, "flow", "mean and largest gradient of every table of parameters and of every module"),
+        figure(
+            subject.folder,
+            measured,
+            "flow",
+            "mean and largest gradient of every table of parameters and of every module",
+        ),
     ]
 
 
@@ -363,7 +336,7 @@ def _flow_over_time(subject: Subject) -> list[str]:
     chart = viz.flow_over(measured)
     return [
         words("The gradients of training batches, as they were measured at the validations."),
-        _chart(subject, chart, "flow-over-time", "gradients of every table of parameters over the training"),
+        figure(subject.folder, chart, "flow-over-time", "gradients of every table of parameters over the training"),
     ]
 
 
@@ -375,21 +348,25 @@ def _graph(subject: Subject) -> list[str]:
             f"{total}every addition and multiplication of {subject.about()}. "
             f"On the edges are the gradients that flow back."
         ),
-        _chart(subject, drawing, "graph", "the computation graph of one loss, folded into modules"),
+        figure(subject.folder, drawing, "graph", "the computation graph of one loss, folded into modules"),
     ]
 
 
 def _explorer(subject: Subject) -> list[str]:
     this = subject.recorded
     tokens = subject.characters(subject.observer.sentence[: this.length])
-    title = f"loss on {_count(this.length, 'character')}"
+    title = f"loss on {count(this.length, 'character')}"
     viz.explore(this.loss, calls=this.calls, tokens=tokens, title=title).save(subject.folder / "explorer.html")
     about = f"{subject.about()}; from {'these blocks' if this.first else 'the whole GPT'} down to one multiplication"
     return [door("explorer.html", "Walk through the graph", about)]
 
 
 def _program(subject: Subject) -> list[str]:
-    shown = [_chart(subject, subject.program_drawing, "program", "the array program that the scalars were compiled to")]
+    shown = [
+        figure(
+            subject.folder, subject.program_drawing, "program", "the array program that the scalars were compiled to"
+        )
+    ]
     if end_drawn_unasked(subject.run.model):
         this, on = subject.recorded, subject.about()
         shown.insert(0, words(f"This is {on}; without dropout, compiled for the report."))
@@ -439,24 +416,6 @@ LOOK_FOR = {
 }
 
 
-def _hint(subject: Subject, name: str, parts: Sequence[str]) -> None:
-    """Say what to look for on the separate pages of a section, too; the playground has tasks of its own."""
-    for file in dict.fromkeys(re.findall(r'href="([\w-]+\.html)"', "".join(parts))):
-        path = subject.folder / file
-        if file != "playground.html" and path.is_file():
-            write_atomically(path, with_hint(path.read_text(encoding="utf-8"), LOOK_FOR[name]))
-
-
-def _chart(subject: Subject, chart: Any, name: str, about: str) -> str:
-    """Add a picture to the page, and a separate page for it."""
-    chart.save(subject.folder / f"{name}.html")
-    return picture(chart.svg(), about, f"{name}.html")
-
-
 def _size(model: GPT) -> int:
     """How many parameters there are, which are not counted one by one: a million takes as long as a picture."""
     return sum(math.prod(shape) for _, shape in parameter_shapes(model.config))
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from tinygrad_edu import console
-from tinygrad_edu.training import files
+from tinygrad_edu.training import files, snapshots
+from tinygrad_edu.training.errors import ConfigError
 from tinygrad_edu.training.flags import add_settings, changed, given
 from tinygrad_edu.training.folder import check_unused, hold, in_use, unused
 from tinygrad_edu.training.progress import duration
@@ -47,10 +48,9 @@ def _finish(this: Run) -> int:
         print("It is complete. To train it further, give a larger --steps.")
         return 0
     model = config.model
-    shape = f"{model.layers} blocks, width {model.width}, {model.heads} heads, patches of {model.patch}×{model.patch}"
-    if model.network == "mlp":
-        shape = f"an MLP with {model.layers} hidden layers of {model.width}"
-    print(f"Painter of {model.data}: {len(this.model.parameters()):,} parameters; {shape}; told {model.condition}")
+    print(
+        f"Painter of {model.data}: {len(this.model.parameters()):,} parameters; {model.shape()}; told {model.condition}"
+    )
     print(
         "Loss is the mean squared error of the velocity; guessing 0 everywhere costs the mean square of the velocity."
     )
@@ -70,12 +70,14 @@ def _finish(this: Run) -> int:
         (files.LOG, "one line of JSON per step"),
         (files.FLOW, "gradients at the validations"),
         (f"{SAMPLES}/", "what it painted on the way"),
+        *[(f"{snapshots.FOLDER}/", "the parameters on the way")] * bool(config.train.keep),
     ):
         print(f"  {name:<22}{about}")
     asked = {"class": " --class 7", "text": ' --prompt "a small ring, top left"'}.get(model.condition, "")
     print(
         f"\nTry next:\n"
         f"  {command_line('sample', folder)}{asked}\n"
+        f"  {command_line('report', folder)}  a page with everything about the run\n"
         f"  {command_line('eval', folder)}\n"
         f"  {command_line('draw', folder)}\n"
         f"  {command_line('train --resume', folder)} --steps {2 * config.train.steps}"

@@ -42,7 +42,7 @@ def train(name: str) -> dict[str, list[float]]:
     tokens = draw.integers(0, 65, (20, 4, model.config.block_size))
     targets = draw.integers(0, 65, (20, 4, model.config.block_size))
     x, y = tokens[0].copy(), targets[0].copy()
-    step, weights = benchmark().torch_step(model, x, y)
+    step, weights = benchmark().torch_step(benchmark().torch_gpt(model), [x, y])
     theirs = torch.optim.AdamW(dict.fromkeys(weights.values()), lr=1e-2, betas=(0.9, 0.99), weight_decay=0.1)
     compiled = jit(model.loss)
     ours = optim.AdamW(compiled.parameters, lr=1e-2, betas=(0.9, 0.99), weight_decay=0.1)

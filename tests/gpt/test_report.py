@@ -294,7 +294,7 @@ def test_every_picture_is_bounded_for_a_large_alphabet(tmp_path: Path) -> None:
     subject = report.Subject(observed(SavedRun.open(run)), out)
     report.write(subject)
     assert WAITING not in (out / "index.html").read_text(encoding="utf-8")
-    assert len(subject.loss_drawing.picture.boxes) <= report.DRAWN_BOXES
+    assert len(subject.loss_drawing.picture.boxes) <= report.BOXES
     sizes = {path.name: path.stat().st_size for path in out.iterdir()}
     assert {name: n for name, n in sizes.items() if n > 1_000_000} == {}, size
 
@@ -321,7 +321,7 @@ def test_a_report_compiles_each_program_once_and_records_one_loss(
         assert sorted(compiled) == ["GPT.loss", "_Opened.forward", "_Probed.loss", "_Programs.step"]
         assert len(recorded) == 1
         assert len(topological_order(subject.recorded.loss)) <= 1.2 * loss_graph.LARGEST
-        assert len(subject.loss_drawing.picture.boxes) <= report.DRAWN_BOXES
+        assert len(subject.loss_drawing.picture.boxes) <= report.BOXES
         left = [weakref.ref(x) for x in (subject.recorded.loss, subject.run.model.transformer.wte.weight[0][0])]
         del subject
         assert [x() for x in left] == [None, None], "a cycle keeps a million numbers in memory"

@@ -26,7 +26,7 @@ CONFIGS = {
     "class": ModelConfig(data="digits", condition="class", width=4, heads=2, layers=2, patch=4, mlp_ratio=2),
     "text": ModelConfig(data="shapes", condition="text", width=4, heads=2, layers=1, patch=6, mlp_ratio=2),
     "latent": ModelConfig(
-        data="shapes", condition="text", width=4, heads=2, layers=1, patch=1, mlp_ratio=2, latent=2, hidden=5
+        data="shapes", condition="text", width=4, heads=2, layers=1, patch=6, mlp_ratio=2, latent=3, hidden=5
     ),
 }
 

@@ -91,6 +91,11 @@ class Engine(ABC):
     def gradients(self) -> list[GradientStats]:
         """Return the gradients of the latest step as it used them, one entry per table of parameters."""
 
+    def measure(self, examples: Examples) -> list[GradientStats]:
+        """Return the gradients of the mean loss of ``examples``, without making a step."""
+        self._value_and_grad(examples, "")
+        return self.gradients()
+
     @abstractmethod
     def evaluate(self, examples: Examples) -> float:
         """Return the mean loss, without training."""

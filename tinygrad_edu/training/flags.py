@@ -12,7 +12,16 @@ from .errors import ConfigError
 from .files import runs_near
 from .settings import TrainSettings
 
-__all__ = ["METAVARS", "add_settings", "changed", "given", "run_argument", "run_folder"]
+__all__ = [
+    "METAVARS",
+    "add_settings",
+    "changed",
+    "given",
+    "report_arguments",
+    "report_folder",
+    "run_argument",
+    "run_folder",
+]
 
 _T = TypeVar("_T", bound=TrainSettings)
 #: How the value of a flag is called in the help.
@@ -103,3 +112,17 @@ def run_folder(options: argparse.Namespace) -> Path:
     if options.folder is None:
         raise ConfigError(f"expected the folder of a run{runs_near()}")
     return Path(options.folder)
+
+
+def report_arguments(command: argparse.ArgumentParser, name: str) -> None:
+    """Add ``RUN`` and where to write its report, which :func:`report_folder` reads."""
+    run_argument(command)
+    command.add_argument("-o", "--out", metavar="DIR", help=f"where to write (default: {name} in that folder)")
+
+
+def report_folder(options: argparse.Namespace, default: Path) -> Path:
+    """Return where to write a report; ConfigError if that is a file."""
+    out = Path(options.out) if options.out else default
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"a report is a folder, and {out} is a file; choose another name with --out")
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +20,7 @@ Rows = Sequence[Sequence[float]]  # of one picture, from the top
 
 _SIZE = 88.0  # points: the side of a picture
 _GAP = 14.0
+_LINE = 16  # characters: longer names of rows have several lines, so that the pictures are near
 _LEVELS = 15  # shades of ink
 _SHADES = " .:-=+*#%@"  # characters are twice as high as wide, so each pixel is two of them
 
@@ -63,7 +65,8 @@ class Pictures(Chart):
         return min(1.0, max(0.0, (x - self.low) / (self.high - self.low)))
 
     def _drawn(self) -> str:
-        left = 12 + max(svg.width(name, bold=True) + _GAP if name else 0.0 for name in self.rows)
+        names = [textwrap.wrap(name, _LINE) for name in self.rows]
+        left = 12 + max((svg.width(line, bold=True) + _GAP for lines in names for line in lines), default=0.0)
         step = _GAP + max(_SIZE, *(svg.width(name) for name in self.columns), 0.0)
         top = 12 + 34 * bool(self.title) + 24 * bool(self.columns)
         parts = [text(12, 30, self.title, size=20, bold=True)] if self.title else []
@@ -71,7 +74,8 @@ class Pictures(Chart):
             parts.append(text(left + i * step + _SIZE / 2, top - 8, name, anchor="middle"))
         for j, (name, row) in enumerate(self.rows.items()):
             y = top + j * (_SIZE + _GAP)
-            parts.append(text(12, y + _SIZE / 2 + 6, name, bold=True))
+            for k, line in enumerate(names[j]):
+                parts.append(text(12, y + _SIZE / 2 + 6 + 20 * (k - (len(names[j]) - 1) / 2), line, bold=True))
             for i, picture in enumerate(row):
                 of = ", ".join(filter(None, [name, self.columns[i] if self.columns else ""]))
                 parts.append(svg.moved(left + i * step, y, [self._picture(of, picture)]))

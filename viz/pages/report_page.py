@@ -1,19 +1,30 @@
 """One page of many pictures with text next to them: the lasting report of a run.
 
-The page is self-contained; it links to files next to it by their names.
+The page is self-contained; it links to files next to it by their names. :func:`write_report` makes the whole folder:
+each section is one function, and a section that cannot be made contains a message.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from tinygrad_edu import collector_paused
+from tinygrad_edu.files import remove_leftovers, write_atomically
+from tinygrad_edu.training.folder import locked
+
+from ..graph.regions import shared
 from ..rendering.page import Page
 from ..rendering.templates import asset, page
 
+FOLDER, PAGE = "report", "index.html"
+BOXES = 12  # of a graph: as many as fit into the page and can be read
 _NUMBER = re.compile(r'(?:width|viewBox)="(?:[\d.]+ [\d.]+ )?([\d.]+)')
 _READABLE = 900  # pixels: a picture is not made narrower than that; its box scrolls instead
 
@@ -48,6 +59,75 @@ def report_page(title: str, sections: Sequence[Section]) -> Page:
     )
     css = asset("report.css")
     return Page(page("report.html", title, css, {"LINKS": links, "SECTIONS": body}))
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    sections: Sequence[tuple[str, str, Callable[[Any], list[str]]]],
+    hints: Mapping[str, str],
+    subject: Any,
+    say: Callable[[str], None] = lambda title: None,
+    without_hint: Sequence[str] = (),
+) -> Path:
+    """Make every section, and write the folder; returns the path of the page.
+
+    Args:
+        folder: where to write.
+        title: the title of the page.
+        sections: of each section its name, its title, and what makes its parts of ``subject``; pages that it links to
+            it writes into the folder.
+        hints: by section what to see in it, the end of a sentence that begins with "Look for".
+        subject: what the report is about.
+        say: is called with the title of each section before it is made: some take seconds.
+        without_hint: pages that get no hint.
+
+    Raises OSError if it cannot be written, and ConfigError if another process is writing it.
+    """
+    made = []
+    with locked(folder), shared(), collector_paused():  # millions of objects, and none of them is garbage
+        remove_leftovers(folder)
+        for name, heading, make in sections:
+            say(heading)
+            try:
+                parts = make(subject)
+            except OSError:
+                raise
+            except Exception as error:  # whatever it is: hours of training must not end with the error of a picture
+                parts = [warning(f"This could not be made: {str(error) or type(error).__name__}")]
+            else:
+                parts = [look_for(hints[name]), *parts]
+                for file in dict.fromkeys(re.findall(r'href="([\w-]+\.html)"', "".join(parts))):
+                    path = folder / file
+                    if file not in without_hint and path.is_file():
+                        write_atomically(path, with_hint(path.read_text(encoding="utf-8"), hints[name]))
+            made.append(Section(name, heading, parts))
+        return Path(report_page(title, made).save(folder / PAGE))
+
+
+def figure(folder: Path, chart: Any, name: str, about: str) -> str:
+    """Make a figure of a chart, and a separate page for it in the folder."""
+    chart.save(folder / f"{name}.html")
+    return picture(chart.svg(), about, f"{name}.html")
+
+
+def count(n: int, what: str) -> str:
+    """Say how many.
+
+    >>> count(1, "step"), count(2000, "step")
+    ('1 step', '2,000 steps')
+    """
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def settings(*parts: Any) -> str:
+    """Make a closed table of every setting, with what it is, of the dataclasses that hold them."""
+    rows = [
+        (field.name.replace("_", " "), str(getattr(part, field.name)), field.metadata["help"])
+        for part in parts
+        for field in dataclasses.fields(part)
+    ]
+    return folded("every setting", table(["setting", "value", "what it is"], rows, "settings"))
 
 
 def words(text: str) -> str:
