@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Stack(nn.Module):
 
     def __init__(self, activation: str, *sizes: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
         self.act = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:

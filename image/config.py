@@ -173,9 +173,9 @@ PRESETS: dict[str, Preset] = {
         train={"steps": 4000, "weight_decay": 0.3, "eval_interval": 500, "sample_interval": 500},
     ),
     "shapes-latent": Preset(
-        summary="the same in the 64 numbers of an autoencoder: faster",
-        model={"data": "shapes", "condition": "text", "patch": 6, "latent": 16},
-        train={"steps": 4000, "weight_decay": 0.5, "eval_interval": 500, "sample_interval": 500},
+        summary="the same in the 96 numbers of an autoencoder: faster",
+        model={"data": "shapes", "condition": "text", "patch": 6, "latent": 24},
+        train={"steps": 4000, "weight_decay": 0.6, "eval_interval": 500, "sample_interval": 500},
     ),
 }
 

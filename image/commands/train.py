@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tinygrad_edu import console
 from tinygrad_edu.training import files, snapshots
-from tinygrad_edu.training.errors import ConfigError
 from tinygrad_edu.training.flags import add_settings, changed, given
 from tinygrad_edu.training.folder import check_unused, hold, in_use, unused
 from tinygrad_edu.training.progress import duration
