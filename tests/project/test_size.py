@@ -14,7 +14,7 @@ BUDGET = {
     "tinygrad_edu/compiler": 12_910,  # with modules that load at once, in Workers
     "tinygrad_edu/training": 1_720,  # what gpt and image share: settings, a schedule joined, files, folders, engines
     "gpt": 10_050,  # weights of large models in 8 bits, for a page of any preset
-    "image": 2_520,  # pictures from words: data, five presets, painting, judging, its command line, and a report of a run
+    "image": 2_520,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
     "viz": 19_100,  # without the playground; with an own layout of drawings, networks as circles, tables of terms
     "viz/play": 8_430,  # with models from files, a race of two Workers, gradients of what a GPT reads, and a flow
     "lessons": 11_250,  # with judged predictions, cells that run and train in the browser, a search, words for shells
