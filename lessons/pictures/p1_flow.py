@@ -253,6 +253,25 @@ if not FAST:
 # **Play.** Paint pictures of your own, and let noise flow onto them, in one step and in twenty
 # (`play.html#screen=flow&data=own`).
 #
+# ## The older way: diffusion
+#
+# Before straight lines there was **diffusion**, as when ink spreads in water (Sohl-Dickstein et al. 2015; Ho et al.
+# 2020): `x = √a · picture + √(1 − a) · noise`, with a from 1, the picture, to 0, the noise. The roots keep the typical
+# size of a number at 1. A network learns what the noise was, or the picture: one gives the other. Stable Diffusion
+# began so; newer systems take the straight line.
+#
+# **Predict.** A pixel is 1, its noise is −0.5, and a = 0.64. What is the mixture?
+#
+# answer: mixture ± 0.001
+
+# %%
+mixture = math.sqrt(0.64) * 1 + math.sqrt(1 - 0.64) * -0.5
+print(round(mixture, 3), "and back:", round((mixture - 0.6 * -0.5) / 0.8, 3))
+
+# %% tags=["check"]
+assert math.isclose(mixture, 0.5)
+
+# %% [markdown]
 # ## Exercises
 #
 # **Exercise 1.** By hand: from (0, 0), two steps with dt = 0.5. The field says (1, 1) at (0, 0) and (1, −1) at
@@ -299,6 +318,7 @@ assert missed < 0.2
 # - **Paint** with Euler's method: begin with noise, and follow the velocity in small steps.
 # - One step leads to the mean of all pictures. Twenty lead to one of them.
 # - Nothing on the way is random: the same noise becomes the same picture.
+# - **Diffusion** mixes with roots instead, and is the same game.
 #
 # Next: Pictures 2 does the same with 64 numbers, handwritten digits. A larger network on such points is
-# `python3 run.py image train --preset points`. Supplement 27 tells the story with diffusion, and with words.
+# `python3 run.py image train --preset points`.

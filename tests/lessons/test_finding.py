@@ -31,9 +31,10 @@ WORDS = {
     "contrastive": "s20", "analogy": "s20", "speculative decoding": "s25", "softmax": "5", "logits": "5",
     "cross-entropy": "5", "XOR": "4", "embedding": "6", "n-gram": "7", "vanishing gradient": "3", "layer norm": "9",
     "local minimum": "s11", "LLM": "10", "PyTorch": "s26", "tensor": "s26",
-    "text-to-image": "s27", "diffusion": "s27", "cross-attention": "s27",
     "flow matching": "p1", "velocity": "p1", "Euler": "p1", "adaLN": "p2", "patches": "p2",
-    "guidance": "p3", "classifier-free": "p3", "negative prompt": "p3",
+    "diffusion": "p1", "guidance": "p3", "classifier-free": "p3", "negative prompt": "p3",
+    "text-to-image": "p4", "cross-attention": "p4", "CLIP": "p4", "U-Net": "p4",
+    "VAE": "p5", "latent": "p5", "KL": "p5",
 }  # fmt: skip
 
 

@@ -18,8 +18,8 @@ BUDGET = {
     "viz": 19_100,  # without the playground; with an own layout of drawings, networks as circles, tables of terms
     "viz/play": 8_430,  # with models from files, a race of two Workers, gradients of what a GPT reads, and a flow
     "lessons": 11_250,  # with judged predictions, cells that run and train in the browser, a search, words for shells
-    "lessons/supplements": 9_500,  # with the same in PyTorch, and pictures from words
-    "lessons/pictures": 950,  # pictures from words, in phases
+    "lessons/supplements": 9_150,  # with the same in PyTorch
+    "lessons/pictures": 1_680,  # pictures from words: flow, transformer, guidance, words, latent numbers
 }
 
 
