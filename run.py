@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
 """Set up and run: all you need on a fresh machine.
 
-    python3 run.py                     train a char-GPT on Shakespeare and draw its graph
-    python3 run.py --steps 200         the same with other settings (see: python3 run.py gpt train --help)
-    python3 run.py gpt sample ...      the command line of the GPT
-    python3 run.py image train ...     train a painter of digits or shapes, and paint with it
-    python3 run.py viz graph ...       draw the graph of an expression
-    python3 run.py play                open the playground, one page to compute and train in; play RUN reads a model
-    python3 run.py lesson 1            run a lesson of the course; without a number they are listed
-    python3 run.py course.zip          write the course as two archives of pages: for the class, and for its teacher
-    python3 run.py python              a Python that can import the packages
-    python3 run.py add torch           install an extra: torch, tensorboard, animation or ipython
-    python3 run.py test                run the tests; further words go to pytest: test -k engine
-    python3 run.py test --fast         leave out the slow ones: about two minutes
-    python3 run.py test --all          install PyTorch and what else they need; fail if anything is missing
-    python3 run.py lint                run the linters and the type checker
-    python3 run.py docs                build the API reference into docs/html
-    python3 run.py site                write the whole site into a folder: playground, course, gallery, reference
+  python3 run.py                train a char-GPT on Shakespeare, and draw it
+  python3 run.py --steps 200    the same with other settings (gpt train --help)
+  python3 run.py gpt ...        the command line of the GPT
+  python3 run.py image ...      train a painter of digits or shapes, and paint
+  python3 run.py viz ...        draw the graph of an expression, step through it
+  python3 run.py play           open the playground; play RUN reads a model
+  python3 run.py lesson 1       run a lesson; without a number they are listed
+  python3 run.py course.zip     archives of the course: for class, and teacher
+  python3 run.py python         a Python that can import the packages
+  python3 run.py add torch      an extra: torch, tensorboard, animation, ipython
+  python3 run.py test           all tests; more words go to pytest: test -k nn
+  python3 run.py test --fast    leave out the slow ones: about two minutes
+  python3 run.py test --all     install PyTorch and what else they need; fail if
+                                anything is missing
+  python3 run.py lint           run the linters and the type checker
+  python3 run.py docs           build the API reference into docs/html
+  python3 run.py site           write the whole site into a folder: playground,
+                                course, gallery, reference
 
-Needs Python 3.11 or newer and, the first time, an internet connection. Everything is installed once, into .venv next to
-this file; after that a start takes about a tenth of a second.
+gpt, image, viz and lesson list their commands with --help. Needs Python 3.11
+or newer and, the first time, an internet connection. Everything is installed
+once, into .venv next to this file; later a start takes a tenth of a second.
 """
 
 import os

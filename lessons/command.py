@@ -38,9 +38,25 @@ complete -c tinygrad-edu -a '(tinygrad-edu complete (commandline -opc)[2..] (com
 }
 
 
+_HELP = """\
+usage: tinygrad-edu COMMAND ...
+
+  gpt          train a GPT made of scalars, and write text with it
+  image        train a painter made of scalars, and paint with it
+  viz          draw graphs, and step through them
+  lesson       the course; lesson 1 runs the first lesson
+  play         open the playground; play RUN reads a model in it
+  completion   print what lets bash, zsh or fish complete these words
+
+Help on a command: tinygrad-edu gpt --help
+"""
+
+
 def main() -> int:
     """Run the command line that the first word names; returns the exit code, 2 for a word that names none."""
     word, rest = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    if word in ("-h", "--help", "help"):
+        return console.run("tinygrad-edu", lambda: print(_HELP, end="") or 0)
     if word in (_COMPLETE, "completion"):
         return console.run("tinygrad-edu", lambda: _say(word, rest))
     if word not in COMMANDS:

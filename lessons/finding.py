@@ -191,12 +191,16 @@ def _find(options: argparse.Namespace) -> None:
         term = names.get(title.partition(": ")[0])
         text = term.sentence if term else _excerpt(entry["text"], words.lower().split()[0])
         lesson = lessons[entry["at"].partition("#")[0]]
-        print(f"\n{title}   ({program} {lesson.name})")
+        command = f"({program} {lesson.name})"
+        room = len(title) + 3 + len(command) <= script.WIDTH
+        print(f"\n{textwrap.fill(title, script.WIDTH)}{'   ' if room else chr(10) + '    '}{command}")
         print(textwrap.indent(textwrap.fill(text, script.WIDTH - 4), "    "))
     if len(found) > MOST_PLACES:
         print(f"\nand {len(found) - MOST_PLACES} more; give another word to narrow it down")
     if not found:
-        print(f"nothing is about {words!r}; try another form of the word, or {program} list")
+        print(
+            textwrap.fill(f"nothing is about {words!r}; try another form of the word, or {program} list", script.WIDTH)
+        )
 
 
 def _excerpt(text: str, word: str) -> str:

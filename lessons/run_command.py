@@ -17,6 +17,10 @@ __all__ = ["add_errata", "add_list", "add_run"]
 def add_list(command: argparse.ArgumentParser) -> None:
     """Set up ``lessons list``, which has no arguments."""
     command.set_defaults(run=_list)
+    command.description = (
+        "Every lesson with the question that it answers: the ten, the supplements, and those about pictures."
+    )
+    command.epilog = "example: %(prog)s"
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
@@ -32,14 +36,20 @@ def add_run(command: argparse.ArgumentParser) -> None:
 def add_errata(command: argparse.ArgumentParser) -> None:
     """Set up ``lessons errata``, which has no arguments."""
     command.set_defaults(run=lambda _: print(errata.as_text()))
+    command.description = (
+        "Figures that tutorials about neural networks copy from each other, such as the number of parameters of a "
+        "model or the loss of an untrained one, each recomputed with this library: what is quoted, and what is true. "
+        "Those that are right as quoted come last. The page errata.html of the course also shows the code of each."
+    )
+    command.epilog = "example: %(prog)s"
 
 
 def _list(options: argparse.Namespace) -> None:
     for lesson in load_all():
         print(f"{lesson.name:>3}  {lesson.title.partition(': ')[2] or lesson.title}")
-        print(textwrap.indent(script.plain(lesson.question), "     "))
+        print(textwrap.indent(script.plain(lesson.question, script.WIDTH - 5), "     "))
     program = options.parser.prog.removesuffix(" list")
-    print(f"\n{program} 1 runs the first; {program} --help shows what else there is")
+    print(f"\n{program} 1 runs the first.\n{program} --help shows what else there is.")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from .runner import Session, mime_bundle, runnable, save_picture
 
 __all__ = ["WIDTH", "plain", "prompt", "run"]
 
-WIDTH = 100
+WIDTH = 80  # of prose, as in the help of commands
 _ITEM = re.compile(r"([-*>]|\d+\.) +")  # what begins an item of a list, or a quotation; *emphasis* does not
 
 

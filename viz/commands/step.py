@@ -93,7 +93,8 @@ def _bug(options: argparse.Namespace) -> None:
         width = max(map(len, CASES))
         for name, case in CASES.items():
             print(look.text(f"{name:{width}}  {case.title}"))
-        print("\nviz bug NAME shows the code, what it prints, the first number that goes wrong, and the fix")
+        print(f"\n{options.parser.prog} NAME shows its code, what it prints,")
+        print("the first number that goes wrong, and the fix.")
     elif options.name in CASES:
         print(look.text(CASES[options.name].report()))
     else:
