@@ -10,6 +10,7 @@ __all__ = ["COMMANDS", "LINE", "main"]
 COMMANDS = {
     "train": ("train", "train a painter and save it"),
     "sample": ("sample", "paint with a trained model"),
+    "play": ("play", "make a page in which a trained model paints while you look"),
     "eval": ("eval", "measure whether it paints what it is asked for, and whether it copies"),
     "report": ("report", "write the report of a run: one page with everything about it"),
     "draw": ("draw", "draw the graph of a trained model's loss, with gradients"),

@@ -95,6 +95,14 @@ class Sampler:
         made = self._called("decode", numbers) if self.config.latent else np.asarray(numbers)
         return made if self.config.pixels == 2 else np.clip(made, -1.0, 1.0)
 
+    def module(self, batch: int) -> bytes:
+        """Return the velocity for a batch, as it was computed last, and the decoder, as WebAssembly."""
+        others = {}
+        if self.config.latent:
+            self._decode.flat(np.zeros((1, self.config.numbers)))
+            others["decode"] = self._decode
+        return self._velocity.to_wasm(batch=batch, others=others).packed()
+
     def _called(self, name: str, *columns: Any) -> Any:
         if not self._scalar:
             program = self._velocity if name == "forward" else self._decode

@@ -24,7 +24,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
-__all__ = ["ASCII", "adding", "data", "end_if_unread", "launcher", "one_line", "only_tells", "raw", "run", "visible"]
+__all__ = [
+    "ASCII", "adding", "data", "end_if_unread", "launcher", "one_line", "only_tells", "open_page", "raw", "run",
+    "visible",
+]  # fmt: skip
 
 #: Replacements for our characters if the encoding lacks mathematical symbols.
 ASCII = str.maketrans(
@@ -248,3 +251,11 @@ def _opened(descriptor: int) -> TextIO:
     if nowhere == descriptor:
         os.set_inheritable(descriptor, True)
     return open(nowhere, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False)
+
+
+def open_page(address: str) -> None:
+    """Open a page in a browser, if there is a screen for one: without it, a browser would take over the terminal."""
+    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        import webbrowser
+
+        webbrowser.open(address)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import webbrowser
 from pathlib import Path
 from typing import Any
 
+from tinygrad_edu import console
 from viz.play.page import play_page
 from viz.rendering.formats import check_ending
 from viz.rendering.page import ENDINGS
@@ -55,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
         print(missing["missing"])
     elif not training:
         print(f"It has no text to train on but what is typed there; --dataset {DEFAULT_DATASET} gets one")
-    if not options.no_open and _screen():
-        webbrowser.open(written.as_uri())
+    if not options.no_open:
+        console.open_page(written.as_uri())
     return 0
 
 
@@ -85,8 +84,3 @@ def _text(options: argparse.Namespace, this: SavedRun | None) -> tuple[Corpus | 
             raise
         print(f"The page has no text: {error}", file=sys.stderr)
     return None, {}, {}
-
-
-def _screen() -> bool:
-    """Return whether there is a screen for a browser; without one, a browser would take over the terminal."""
-    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

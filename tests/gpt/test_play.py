@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from gpt.cli import main
-from gpt.commands import play
 from gpt.config import PRESETS, GPTConfig, TrainConfig
 from gpt.data.corpus import Corpus
 from gpt.data.text import Text
@@ -562,7 +561,7 @@ def test_without_llvmlite_the_page_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tinygrad_edu.compiler.native.available", lambda: False)
-    monkeypatch.setattr(play, "_screen", lambda: True)
+    monkeypatch.setenv("DISPLAY", ":0")
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     assert main(["play", "-o", str(tmp_path / "play.html")]) == 0
