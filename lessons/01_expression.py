@@ -119,6 +119,16 @@ assert L.data == -8.0 and L.grad == 1.0
 assert (a.grad, b.grad, c.grad, f.grad) == (6.0, -4.0, -2.0, 4.0)
 assert (e.grad, d.grad) == (-2.0, -2.0)
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# a, b, c, f = (torch.tensor(x, requires_grad=True) for x in (2.0, -3.0, 10.0, -2.0))
+# L = (a * b + c) * f
+# L.backward()
+# print(L.item(), [x.grad.item() for x in (a, b, c, f)])
+# ```
+
 # %% [markdown]
 # `∂L/∂a = 6` is the slope that nudging gave us. And here is the gradient flowing back through the
 # picture: each line now shows what it carries, blue for positive and red with a bar for negative, the wider, the

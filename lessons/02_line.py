@@ -187,6 +187,22 @@ def train(lr, steps):
 line, losses = train(lr=0.05, steps=400)
 print(f"y = {line.w.data:.2f}·x + {line.b.data:.2f}, loss {losses[-1]:.4f}")
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# x, y = torch.tensor(xs), torch.tensor(ys)
+# w, b = torch.zeros((), requires_grad=True), torch.zeros((), requires_grad=True)
+# optimizer = torch.optim.SGD([w, b], lr=0.05)
+# for _ in range(400):
+#     loss = ((w * x + b - y) ** 2).mean()  # all five points at once
+#     optimizer.zero_grad()
+#     loss.backward()
+#     optimizer.step()
+#
+# print(f"y = {w.item():.2f}·x + {b.item():.2f}, loss {loss.item():.4f}")
+# ```
+
 # %% tags=["check"]
 assert abs(line.w.data - 1.97) < 5e-3
 assert abs(line.b.data - 0.07) < 5e-3

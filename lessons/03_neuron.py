@@ -91,6 +91,17 @@ assert abs(math.atanh(o.data) - 0.8814) < 1e-4
 for value, gradient in ((w1, 1.0), (w2, 0.0), (x1, -1.5), (x2, 0.5), (neuron.b, 0.5)):
     assert abs(value.grad - gradient) < 1e-9
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# x, w = torch.tensor([2.0, 0.0], requires_grad=True), torch.tensor([-3.0, 1.0], requires_grad=True)
+# bias = torch.tensor(6.8813735870195432, requires_grad=True)
+# o = torch.tanh(w @ x + bias)  # @ multiplies number by number, and adds
+# o.backward()
+# print(o.item(), w.grad.tolist(), x.grad.tolist(), bias.grad.item())
+# ```
+
 # %%
 viz.draw(o)
 

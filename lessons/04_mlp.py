@@ -139,6 +139,19 @@ print(f"E = {E.data:.9f}")
 # %%
 viz.draw(E, calls=calls, budget=24)
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sigmoid(), torch.nn.Linear(2, 2), torch.nn.Sigmoid())
+# hidden, out = [[0.15, 0.20], [0.25, 0.30]], [[0.40, 0.45], [0.50, 0.55]]
+# starts = {"0.weight": hidden, "0.bias": [0.35, 0.35], "2.weight": out, "2.bias": [0.60, 0.60]}
+# net.load_state_dict({name: torch.tensor(numbers) for name, numbers in starts.items()})
+# E = 0.5 * ((net(torch.tensor([0.05, 0.10])) - torch.tensor([0.01, 0.99])) ** 2).sum()
+# E.backward()
+# print(f"E = {E.item():.9f}", net[0].weight.grad.tolist(), net[2].weight.grad.tolist())
+# ```
+
 # %% [markdown]
 # **Predict.** The first layer is farther from `E`: what arrives there has also passed a weight of about a half and
 # one more sigmoid, whose slope is at most 0.25; and a weight's gradient is multiplied by what its input said, here 0.05

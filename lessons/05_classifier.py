@@ -153,6 +153,16 @@ for score, p, onehot in zip(scores, probabilities, (1, 0, 0), strict=True):
     assert abs(score.grad - (p.data - onehot)) < 1e-12
 assert [round(score.grad, 3) for score in scores] == [-0.341, 0.242, 0.099]
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# scores = torch.tensor([2.0, 1.0, 0.1], requires_grad=True)
+# loss = torch.nn.functional.cross_entropy(scores, torch.tensor(0))  # of scores: the softmax is inside
+# loss.backward()
+# print(torch.softmax(scores, dim=0).tolist(), loss.item(), scores.grad.tolist())
+# ```
+
 # %% [markdown]
 # −0.341, 0.242, 0.099: **the gradient is `p − onehot`**, what was said minus what should have been said (1 for the
 # right answer, 0 for the others). No more, no less. All the complicated parts cancel, and the three numbers add up to

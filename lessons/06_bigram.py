@@ -154,6 +154,17 @@ assert set(touched) == set(row) and len(touched) == 27
 for i, parameter in enumerate(row):
     assert abs(parameter.grad - (1 / 27 - (i == index["m"]))) < 1e-12
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# table = torch.nn.Embedding(27, 27)
+# torch.nn.init.zeros_(table.weight)
+# loss = torch.nn.functional.cross_entropy(table(torch.tensor([index["e"]])), torch.tensor([index["m"]]))
+# loss.backward()
+# print(f"{loss.item():.4f}, {table.weight.grad.count_nonzero().item()} parameters")
+# ```
+
 # %%
 viz.draw(loss, calls=calls, budget=24)
 

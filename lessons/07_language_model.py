@@ -109,6 +109,26 @@ assert len(model.parameters()) == 2695
 assert round(loss.data, 1) == round(math.log(27), 1) == 3.3
 assert 27**4 == 531_441
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# class InPyTorch(torch.nn.Module):
+#     def __init__(self, vocab_size, context, width, hidden):
+#         super().__init__()
+#         self.table = torch.nn.Embedding(vocab_size, width)
+#         self.hidden = torch.nn.Linear(context * width, hidden)
+#         self.out = torch.nn.Linear(hidden, vocab_size)
+#
+#     def forward(self, x):  # (B, context) → (B, vocab_size), for B examples at once
+#         return self.out(torch.tanh(self.hidden(self.table(x).flatten(1))))
+#
+# same = InPyTorch(27, 3, 4, 64)
+# same.load_state_dict({name: torch.tensor(numbers) for name, numbers in model.state_dict().items()})
+# scores = same(torch.tensor([[index[character] for character in "emm"]]))
+# print(torch.nn.functional.cross_entropy(scores, torch.tensor([index["a"]])).item())
+# ```
+
 # %% [markdown]
 # 2,695 parameters instead of half a million cells, and ln 27 = 3.30 to begin with.
 

@@ -100,6 +100,17 @@ print([round(w.data, 4) for w in weights], "→", [round(x.data, 4) for x in res
 assert [round(w.data, 4) for w in weights] == [0.4011, 0.4011, 0.1978]
 assert [round(x.data, 4) for x in result] == [0.5813, 0.4187]
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# q, k, v = (torch.tensor(x) for x in ([numbers["river"]], list(numbers.values()), list(contents.values())))
+# weights = torch.softmax(q @ k.T / 2**0.5, dim=1)
+# result = weights @ v
+# print(weights.tolist(), "→", result.tolist())
+# print(torch.nn.functional.scaled_dot_product_attention(q, k, v).tolist())  # the same in one call
+# ```
+
 # %% [markdown]
 # *River* came with [0.9, 0.1] and leaves with [0.5813, 0.4187]: it has heard of the others. All three rows together,
 # which word (a row) attends to which (a column):

@@ -266,6 +266,41 @@ print(len(block.parameters()))
 assert len(block.parameters()) == 4 * 8 * 8 + 2 * 8 * 16 == 8 * 8**2 == 512
 assert len(Block(8, 2, 32, random.Random(1)).parameters()) == 12 * 8**2
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# def norm(x):
+#     return torch.nn.functional.rms_norm(x, x.shape[-1:], eps=1e-5)
+#
+# def linears(**sizes):
+#     return torch.nn.ModuleDict({name: torch.nn.Linear(*size, bias=False) for name, size in sizes.items()})
+#
+# class BlockInPyTorch(torch.nn.Module):
+#     def __init__(self, width, heads, hidden):
+#         super().__init__()
+#         self.attention = linears(**dict.fromkeys(("query", "key", "value", "out"), (width, width)))
+#         self.feed_forward = linears(up=(width, hidden), down=(hidden, width))
+#         self.heads = heads
+#
+#     def attend(self, x):  # (T, width) → (T, width)
+#         layers = (self.attention[name] for name in ("query", "key", "value"))
+#         q, k, v = (layer(x).view(len(x), self.heads, -1).transpose(0, 1) for layer in layers)  # (heads, T, size)
+#         mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+#         return self.attention["out"](mixed.transpose(0, 1).flatten(1))  # the heads side by side again
+#
+#     def forward(self, x):  # (T, width) → (T, width)
+#         x = x + self.attend(norm(x))
+#         return x + self.feed_forward["down"](torch.relu(self.feed_forward["up"](norm(x))))
+#
+# same = BlockInPyTorch(8, 2, 16)
+# same.load_state_dict({name: torch.tensor(numbers) for name, numbers in block.state_dict().items()})
+# x = torch.randn(5, 8)
+# theirs = same(x).tolist()
+# ours = block([[Value(number) for number in row] for row in x.tolist()])
+# print(max(abs(a.data - b) for row, other in zip(ours, theirs, strict=True) for a, b in zip(row, other, strict=True)))
+# ```
+
 # %% [markdown]
 # 8·d² here, and 12·d² in GPT-2. Two thirds of that are in the feed-forward part, not in the famous attention.
 #

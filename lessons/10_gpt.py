@@ -198,6 +198,53 @@ scalar_gradient = [parameter.grad for parameter in model.parameters()]
 assert abs(loss.data - math.log(len(alphabet))) < 0.15
 assert len(topological_order(loss)) > 100_000
 
+# %% [markdown] tags=["pytorch"]
+# ```python
+# import torch
+#
+# def norm(x):
+#     return torch.nn.functional.rms_norm(x, x.shape[-1:], eps=1e-5)
+#
+# def linears(**sizes):
+#     return torch.nn.ModuleDict({name: torch.nn.Linear(*size, bias=False) for name, size in sizes.items()})
+#
+# class BlockInPyTorch(torch.nn.Module):
+#     def __init__(self, width, heads, hidden):
+#         super().__init__()
+#         self.attention = linears(**dict.fromkeys(("query", "key", "value", "out"), (width, width)))
+#         self.feed_forward = linears(up=(width, hidden), down=(hidden, width))
+#         self.heads = heads
+#
+#     def attend(self, x):  # (T, width) → (T, width)
+#         layers = (self.attention[name] for name in ("query", "key", "value"))
+#         q, k, v = (layer(x).view(len(x), self.heads, -1).transpose(0, 1) for layer in layers)  # (heads, T, size)
+#         mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+#         return self.attention["out"](mixed.transpose(0, 1).flatten(1))  # the heads side by side again
+#
+#     def forward(self, x):  # (T, width) → (T, width)
+#         x = x + self.attend(norm(x))
+#         return x + self.feed_forward["down"](torch.relu(self.feed_forward["up"](norm(x))))
+#
+# class TinyLMInPyTorch(torch.nn.Module):
+#     def __init__(self, vocabulary, context=32, width=32, heads=2, hidden=64, layers=1):
+#         super().__init__()
+#         self.token = torch.nn.Embedding(vocabulary, width)
+#         self.position = torch.nn.Embedding(context, width)
+#         self.blocks = torch.nn.ModuleList(BlockInPyTorch(width, heads, hidden) for _ in range(layers))
+#
+#     def forward(self, tokens):  # (T) → (T, vocabulary)
+#         x = self.token(tokens) + self.position(torch.arange(len(tokens)))
+#         for block in self.blocks:
+#             x = block(x)
+#         return norm(x) @ self.token.weight.T
+#
+# same = TinyLMInPyTorch(len(alphabet))
+# same.load_state_dict({name: torch.tensor(numbers) for name, numbers in model.state_dict().items()})
+# loss = torch.nn.functional.cross_entropy(same(torch.tensor(eight)), torch.tensor(next_eight))
+# loss.backward()
+# print(f"loss {loss.item():.6f}, of {sum(p.numel() for p in same.parameters()):,} parameters")
+# ```
+
 # %%
 viz.draw(loss, calls=calls, budget=20, direction="wrapped")
 

@@ -11,7 +11,8 @@
     assert x.data == 2
 
 Tags: ``check``, assertions about what the prose says; ``solution``, the answer to an exercise; ``model``, the
-definition that the lesson is about, compared with the lesson before (:func:`whats_new`). The learner fills in a line
+definition that the lesson is about, compared with the lesson before (:func:`whats_new`); ``pytorch``, a
+markdown cell with the same in PyTorch, which is shown folded. The learner fills in a line
 that ends in ``# key: ...`` when practicing; the words after ``key:`` are the hint. A paragraph that begins with
 **Predict.** is followed by its answers: see :mod:`lessons.predict`.
 """
@@ -31,11 +32,24 @@ from tinygrad_edu.errors import brief
 from . import predict
 from .errors import LessonError
 
-__all__ = ["FOLDER", "TAGS", "Cell", "Lesson", "lesson_before", "load", "load_all", "parse", "pasteable", "whats_new"]
+__all__ = [
+    "FOLDER",
+    "PYTORCH",
+    "TAGS",
+    "Cell",
+    "Lesson",
+    "lesson_before",
+    "load",
+    "load_all",
+    "parse",
+    "pasteable",
+    "whats_new",
+]
 
 FOLDER = Path(__file__).parent
 _PARTS = ("supplements", "pictures")  # folders beside the ten lessons; names of lessons begin with their first letters
-TAGS = ("check", "solution", "model")
+TAGS = ("check", "solution", "model", "pytorch")
+PYTORCH = "The same in PyTorch"
 
 _HEADER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[.*\]))?")
 _KEY = re.compile(r"^(.*?\S)  # key: (.+)$")
@@ -95,6 +109,13 @@ class Cell:
             return []
         found = ((i, _KEY.match(line)) for i, line in enumerate(self.source.split("\n")))
         return [(i, match[1], match[2]) for i, match in found if match]
+
+    @property
+    def pytorch(self) -> str:
+        """The code that says the same in PyTorch, ready to paste; empty for other cells."""
+        return (
+            pasteable(self.source.partition("```python\n")[2].partition("\n```")[0]) if "pytorch" in self.tags else ""
+        )
 
     @property
     def asks(self) -> bool:
@@ -181,6 +202,8 @@ def parse(text: str, path: Path) -> Lesson:
                 raise wrong(first - 1 + (error.lineno or 1), f"Python cannot read this: {error.msg}") from None
             cells.append(Cell("code", "\n".join(body), first, tags))
             continue
+        if "pytorch" in tags:
+            body = ["<details>", f"<summary>{PYTORCH}</summary>", "", *body, "", "</details>"]
         shown, answers = predict.split("\n".join(body))
         try:
             questions = predict.find(answers)

@@ -168,7 +168,7 @@ class Presenter:
         """Return the next visible cell in one direction; the current one if there is none."""
         i = self.position + step
         while 0 <= i < len(self.lesson.cells):
-            hidden = {"check"} if self.solutions else {"check", "solution"}
+            hidden = {"check", "pytorch"} if self.solutions else {"check", "pytorch", "solution"}
             if not hidden & self.lesson.cells[i].tags:
                 return i
             i += step
@@ -204,7 +204,7 @@ class Presenter:
             if cell.is_code and "solution" not in cell.tags:
                 self._run_one(i)
         self.position = last
-        if {"check", "solution"} & self.lesson.cells[last].tags:
+        if {"check", "pytorch", "solution"} & self.lesson.cells[last].tags:
             self.position = self._neighbor(-1)
         self._arrive()
 
@@ -507,7 +507,7 @@ class Presenter:
 
     def _above(self, width: int, most: int) -> list[Row]:
         """The cells before the current one, faint: at least ``most`` rows, if there are so many."""
-        hidden = {"check"} if self.solutions else {"check", "solution"}
+        hidden = {"check", "pytorch"} if self.solutions else {"check", "pytorch", "solution"}
         rows: list[Row] = []
         for i in range(self.position - 1, -1, -1):
             if len(rows) >= most:

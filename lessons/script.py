@@ -39,7 +39,8 @@ def run(
     score: list[bool] = []
     for number, cell in runnable(lesson, solutions=solutions):
         if not cell.is_code:
-            print(f"\n{plain(cell.source)}", flush=True)
+            if not cell.pytorch:  # a page can fold it, a terminal cannot
+                print(f"\n{plain(cell.source)}", flush=True)
             continue
         console.end_if_unread()
         code = textwrap.indent(cell.shown, "    ")

@@ -19,7 +19,7 @@ from tinygrad_edu.files import write_atomically
 from viz.rendering.templates import fill, head, script_json
 
 from . import errata, highlight, markdown, output, predict
-from .cells import FOLDER, Cell, Lesson, lesson_before, whats_new
+from .cells import FOLDER, PYTORCH, Cell, Lesson, lesson_before, whats_new
 from .runner import Shown
 
 __all__ = [
@@ -119,7 +119,7 @@ def write_lesson(
 
 def _contents(lesson: Lesson, headings: Sequence[tuple[str, str]]) -> str:
     """Return the list of the parts of a lesson, with the time that it takes."""
-    words = sum(len(cell.source.split()) for cell in lesson.cells if not cell.is_code)
+    words = sum(len(cell.source.split()) for cell in lesson.cells if not cell.is_code and not cell.pytorch)
     code = [cell.shown for cell in lesson.cells if cell.is_code and not cell.tags & {"check", "solution"}]
     reading = words / _WORDS + sum(cell.asks for cell in lesson.cells)  # a prediction takes a minute
     lines, keys = sum(text.count("\n") + 1 for text in code), sum(len(re.sub(" +", " ", text)) for text in code)
@@ -257,6 +257,10 @@ class _Writer:
     def cell(self, i: int, shown: Shown | None) -> str:
         """Write one cell with its output."""
         cell, name = self.lesson.cells[i], f"cell-{i + 1}"
+        if cell.pytorch:
+            self._note(name, " ".join(cell.pytorch.split()))
+            code = f'<div class="code"><pre tabindex="0"><code>{highlight.to_html(cell.pytorch)}</code></pre></div>'
+            return _folded("pytorch", name, PYTORCH, code)
         if not cell.is_code:
             return "\n".join(self._prose(i, part, n) for n, part in enumerate(_sections(cell.source), 1))
         self._note(name, " ".join(cell.shown.split()))

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from itertools import chain, islice
 from typing import Any
 
-from .engine import Value
+from .engine import Value, as_float
 from .errors import ShapeError
 
-__all__ = ["DEEPEST", "listed", "rectangle", "shape", "unflatten", "values_in"]
+__all__ = ["DEEPEST", "listed", "numbers", "rectangle", "shape", "unflatten", "values", "values_in"]
 
 DEEPEST = 64  # a list that contains itself has no end
 
@@ -21,6 +21,28 @@ def listed(x: Any) -> Any:
     if hasattr(x, "tolist"):
         return x.tolist()
     return list(x) if isinstance(x, Collection) and not isinstance(x, (str, bytes, Mapping, Set)) else x
+
+
+def values(thing: Any) -> Any:
+    """A Value for every number in nested lists, in an array, or in a tensor of PyTorch, nested in the same way.
+
+    >>> values([[1, 2], [3, 4]])[1][0]
+    Value(data=3.0)
+    """
+    thing = listed(thing)
+    return [values(item) for item in thing] if isinstance(thing, (list, tuple)) else Value(thing)
+
+
+def numbers(thing: Any) -> Any:
+    """The number of every Value in nested lists: what ``numpy.array`` and ``torch.tensor`` take.
+
+    >>> numbers([Value(1.0), [Value(2.0)], 3])
+    [1.0, [2.0], 3.0]
+    """
+    thing = listed(thing)
+    if isinstance(thing, (list, tuple)):
+        return [numbers(item) for item in thing]
+    return thing.data if isinstance(thing, Value) else as_float(thing)
 
 
 def values_in(thing: Any) -> list[Value]:
