@@ -603,7 +603,10 @@ def legend(picture: Picture) -> list[tuple[str, str, str]]:
 
 def _said(box: Box, picture: Picture) -> list[str]:
     """Return the marks of a box; the rest that is not drawn has only the one that must not be missed."""
-    return [w for w in picture.annotations.words(box.nodes) if box.kind != "rest" or w.startswith(BROKEN)]
+    if box not in picture.said:
+        words = picture.annotations.words(box.nodes)
+        picture.said[box] = [w for w in words if box.kind != "rest" or w.startswith(BROKEN)]
+    return picture.said[box][:]
 
 
 def _marks(picture: Picture) -> list[tuple[str, str, str]]:

@@ -517,6 +517,120 @@ def test_the_strongest_path_is_shown_everywhere(opened, micro):
     assert browser.evaluate("document.querySelectorAll('.on-path, .halo').length") == 0
 
 
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+@needs_chromium
+def test_a_click_on_the_path_stays_on_it_in_a_box_of_many(opened, micro):
+    _, calls, whole, page = micro
+    (value,) = (v for v, n in calls.names.items() if n == "transformer.h.0.mlp.c_fc.weight[7][2]")
+    start = whole.index[value]
+    browser = opened(page, f"#at=transformer.h.0&path={start}")
+    way = browser.evaluate(f"strongestPath({start})")
+    follow(browser, box("FeedForward mlp"))
+    assert browser.evaluate("current").endswith(f"&path={start}")
+    assert browser.evaluate("document.querySelectorAll('.box.on-path').length") >= 2
+    inside = browser.evaluate("[...HOME.keys()].filter(i => !isLeaf(i) && holds(state.member, i))")
+    assert set(way) & set(inside)  # of sixteen, it opened the one that the path leads through
+
+
+@needs_chromium
+@pytest.mark.parametrize("size", [(1400, 900), (1920, 1080)])
+def test_lines_go_on_where_they_cross_the_border_of_a_frame(opened, micro, size):
+    browser = opened(micro[3], width=size[0], height=size[1])
+    ends = browser.evaluate("""[...document.querySelectorAll('#drawing path.line')].flatMap(path => {
+      const n = path.getAttribute('d').match(/-?[\\d.]+/g).map(Number); return [n.slice(0, 2), n.slice(-2)]; })""")
+    frames = browser.evaluate("""[...document.querySelectorAll('.frame')].map(f =>
+      [f.offsetLeft, f.offsetTop, f.offsetWidth, f.offsetHeight])""")
+    assert frames
+    checked = 0
+    for left, top, width, height in frames:
+        for k, (x, y) in enumerate(ends):
+            if left < x < left + width - 1 and top < y < top + height - 1:
+                continue  # not at the border
+            if not (left - 2 <= x <= left + width + 2 and top - 2 <= y <= top + height + 2):
+                continue
+            near = [math.dist((x, y), other) for m, other in enumerate(ends) if m != k]
+            assert min(near) < 2.0, (x, y)
+            checked += 1
+    assert checked >= 2
+
+
+@needs_chromium
+def test_the_wheel_zooms_about_the_pointer_and_the_overview_appears(opened, micro):
+    browser = opened(micro[3], "#at=transformer.h.0.attn", width=1280, height=720)
+    first = browser.evaluate("SHOWN.zoom")
+    browser.evaluate("zoomTo(2)")  # so that there is something to scroll in each direction
+    here = (
+        "(() => { const r = document.querySelectorAll('.box')[2].getBoundingClientRect(); return [r.left, r.top]; })()"
+    )
+    was = browser.evaluate(here)
+    for _ in range(4):
+        browser.call("Input.dispatchMouseEvent", type="mouseWheel", x=600, y=350, deltaX=0, deltaY=-40, modifiers=2)
+    browser.wait_for("SHOWN.zoom > 3")
+    grown = browser.evaluate("SHOWN.zoom") / 2
+    for at, before, now in zip((600, 350), was, browser.evaluate(here), strict=True):  # the point there has not moved
+        assert now == pytest.approx(at + (before - at) * grown, abs=6)
+    assert browser.evaluate("$('map').getBoundingClientRect().width") > 50
+    seen = "document.querySelector('#map .seen').getAttribute('x')"
+    was = browser.evaluate(seen)
+    browser.evaluate("document.querySelector('#picture').scrollLeft += 200")
+    browser.wait_for(f"{seen} !== {json.dumps(was)}")
+    browser.key("0", "0")
+    browser.wait_for(f"Math.abs(SHOWN.zoom - {first}) < 1e-9")
+    assert browser.console == []
+
+
+@needs_chromium
+def test_dragging_moves_the_picture_and_opens_nothing(opened, micro):
+    browser = opened(micro[3], "#at=transformer.h.0", width=700, height=500)
+    browser.evaluate("zoomTo(2)")
+    x, y = browser.evaluate(
+        "(() => { const r = $('picture').getBoundingClientRect();"
+        "return [(r.left + r.right) / 2, (Math.max(0, r.top) + innerHeight) / 2]; })()"
+    )
+    was = browser.evaluate("[$('picture').scrollLeft, scrollY, current]")
+    browser.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+    for k in range(1, 5):
+        browser.call(
+            "Input.dispatchMouseEvent", type="mouseMoved", x=x - 20 * k, y=y - 15 * k, button="left", buttons=1
+        )
+    browser.call(
+        "Input.dispatchMouseEvent", type="mouseReleased", x=x - 80, y=y - 60, button="left", clickCount=1
+    )  # fmt: skip
+    now = browser.evaluate("[$('picture').scrollLeft, scrollY, current]")
+    assert now[0] - was[0] == pytest.approx(80, abs=2)
+    assert now[1] - was[1] == pytest.approx(60, abs=2)
+    assert now[2] == was[2]
+
+
+@needs_chromium
+def test_the_search_knows_operations_patterns_and_numbered_modules(opened, micro):
+    _, _, whole, page = micro
+    browser = opened(page)
+    for text, op in (("exp", "exp"), ("×", "mul")):
+        hits = browser.evaluate(f"search({json.dumps(text)})")
+        nodes = [node for node, value in enumerate(whole.values) if value.op is not None and value.op.name == op]
+        assert [f"operation, {len(nodes):,} of them", ~nodes[0]] in [hit[1:] for hit in hits]
+    (softmax,) = [hit for hit in browser.evaluate("search('softmax')") if hit[0] == "softmax"]
+    assert softmax[1].startswith("64 of them")  # 16 positions in 4 heads
+    browser.key("/", "/")
+    browser.type("head 2")
+    browser.key("Enter", "\r")
+    settled(browser, "#at=transformer.h.0.attn.head:2")
+
+
+@needs_chromium
+def test_the_legend_explains_every_line_that_is_drawn(opened, micro):
+    browser = opened(micro[3], "#at=transformer.h.0")
+    samples = set(browser.evaluate("[...document.querySelectorAll('#legend path')].flatMap(p => [...p.classList])"))
+    drawn = set(browser.evaluate("[...document.querySelectorAll('#drawing path')].flatMap(p => [...p.classList])"))
+    assert drawn <= samples | {"tip", "halo", "lit"}
+    assert browser.evaluate("document.querySelector('#legend').offsetHeight") > 10
+    browser.evaluate("visit('#table=transformer.wte.weight')")
+    assert browser.evaluate("document.querySelector('#legend').offsetHeight") == 0
+
+
 # --- the contents of boxes --------------------------------------------------------------------------------------------
 
 

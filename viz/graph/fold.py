@@ -151,6 +151,7 @@ class Picture:
         digits: how many significant digits numbers have.
         hidden: how many Values are left out on request.
         look: a function that may change the face of a box, given its Values.
+        said: the words of what is pointed out in each box, once they were asked for.
     """
 
     graph: Graph
@@ -165,6 +166,7 @@ class Picture:
     digits: int = 4
     hidden: int = 0
     look: Callable[[list[Value], Any], object] | None = None
+    said: dict[Box, list[str]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:

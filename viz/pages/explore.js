@@ -285,10 +285,10 @@ function zoomTo(zoom, x = innerWidth / 2, y = innerHeight / 2) {
 // A small map with a frame around what can be seen; only when not all can.
 function overview() {
   const map = $("map"), seen = $("picture").getBoundingClientRect();
-  if (!SHOWN?.view.boxes.length) { map.hidden = true; return; }
-  const stage = SHOWN.stage.getBoundingClientRect();
-  map.hidden = stage.width <= seen.width + 1 && stage.bottom - stage.top <= innerHeight;
-  if (map.hidden) return;
+  const stage = SHOWN?.view.boxes.length ? SHOWN.stage.getBoundingClientRect() : null;
+  const whole = !stage || (stage.width <= seen.width + 1 && stage.bottom - stage.top <= innerHeight);
+  map.toggleAttribute("hidden", whole);  // a drawing has no property of this name
+  if (whole) return;
   const scale = Math.min(200 / SHOWN.width, 140 / SHOWN.height), z = SHOWN.zoom;
   const left = Math.max(0, seen.left - stage.left) / z, top = Math.max(0, -stage.top) / z;
   const wide = Math.min(SHOWN.width, seen.width / z), high = Math.min(SHOWN.height, innerHeight / z);

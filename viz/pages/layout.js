@@ -74,6 +74,7 @@ function layered(items, edges, gap, space, across) {
     }
   });
   const at = (i, cell, side) => {
+    if (cell.item?.doors) return cell.c + cell.item.doors[side];  // a frame: where its lines reach the border inside
     const list = ports.get(`${cells.indexOf(cell)} ${side}`).sort((a, b) => a.c - b.c || a.i - b.i), k = list.findIndex(x => x.i === i);
     return cell.c + (cell.size * 0.6 * (k + 1)) / (list.length + 1) - cell.size * 0.3;
   };
@@ -157,6 +158,9 @@ function arrange(boxes, edges, frames, top, across, gap) {
       if (item.entry || item.exit) continue;
       if (item.thing.title) [item.thing.width, item.thing.height] = measure(item.thing.region);
       [item.main, item.cross] = across ? [item.thing.width, item.thing.height] : [item.thing.height, item.thing.width];
+      if (!item.thing.title) continue;
+      const { entry, exit, shift } = inside.get(item.thing.region), middle = item.cross / 2 - shift[across ? 1 : 0];
+      item.doors = { in: entry ? entry.c - middle : 0, out: exit ? exit.c - middle : 0 };
     }
     here.list = [...here.edges.values()];
     for (const line of here.list) line.words = line.last && line.edges.length === 1 ? 9 * (line.edges[0].text?.length ?? 0) : 0;
