@@ -6,6 +6,9 @@
 # The model of the last lesson sees a window of fixed positions, and has different weights for each position. What it
 # has learned about the third position it does not know about the fourth. And nothing in it can say: "look for the word
 # that matters, *wherever it is*". Today every position learns to ask the others.
+#
+# There are two sittings in this lesson: first, how attention computes, with a pencil and then as a class; from *A game
+# of cards* on, whether it learns what to look for.
 
 # %%
 import math
@@ -294,6 +297,19 @@ assert change > 0.001
 # A faint trace, and hard to use. The remedy is simple: each *position* gets its own learned vector, too, which is added
 # to the vector of the word there. A query can then ask for what, or for where, or for both.
 #
+# ## Stop here if an hour is over
+#
+# You can compute attention by hand now:
+#
+# - A **query** is compared with every **key**: `softmax(q·k / √d)`. The result is the weighted sum of the **values**.
+# - The root keeps the scores near 1, so that the softmax has not made up its mind before it has learned.
+# - Position t sees the positions up to t. **Heads** are pieces of the vectors that attend on their own.
+# - One layer knows no order; a vector for each position tells it.
+#
+# To begin the second sitting with: *what is the gradient of a value, and which word learns most about a mistake?*
+# So far nobody has told the tables what to look for. Can they find it out by playing?
+
+# %% [markdown]
 # ## A game of cards
 #
 # Four cards are turned up one after the other; each has a letter and a number. Then a letter is called. You have to say

@@ -7,6 +7,9 @@
 # At the end of the last lesson a gradient went back through eight attention layers in a row, and next to nothing of it
 # arrived. That was the state of the art for many years: networks were shallow, because deep ones did not learn. Two
 # small ideas ended it. Every large language model is a tower of blocks that use both.
+#
+# There are two sittings in this lesson: first the two ideas, one after the other, and the block that has both; from
+# *Four towers* on, what becomes of eight blocks that have both, one of them, or neither.
 
 # %%
 import math
@@ -304,6 +307,19 @@ assert len(Block(8, 2, 32, random.Random(1)).parameters()) == 12 * 8**2
 # %% [markdown]
 # 8·d² here, and 12·d² in GPT-2. Two thirds of that are in the feed-forward part, not in the famous attention.
 #
+# ## Stop here if an hour is over
+#
+# You have the block, and both ideas in it:
+#
+# - A layer that replaces its input multiplies the gradient by its slope; one that adds to it, by 1 + f′. That sum is
+#   the **residual connection**, and what grows along the way is the **residual stream**.
+# - **RMS norm** brings the numbers that a layer reads to one size: `x / √(mean of x² + ε)`, with ε inside the root.
+# - `x = x + attention(norm(x))`, then `x = x + feed_forward(norm(x))`: 12·d² parameters in GPT-2.
+#
+# To begin the second sitting with: *what is the slope of x + f(x) for a layer that does nothing?* And two questions to
+# bet on: which of the two ideas keeps the gradient alive, and is that enough to learn?
+
+# %% [markdown]
 # ## Four towers
 #
 # The card game of the last lesson, and eight blocks instead of one attention. (One was enough for this game; we want to

@@ -6,6 +6,9 @@
 #
 # Today we write the whole model on one page, count it, train it, listen to it, and look inside. Nothing in it is new,
 # except what it does.
+#
+# There are two sittings in this lesson: first the model, its graph and its program; from *Baselines to compare with*
+# on, training it, and letting it write.
 
 # %%
 import math
@@ -299,6 +302,18 @@ assert 0.85 < small.stats().scalar_operations / (2 * len(model.parameters()) * l
 # %%
 viz.draw_program(small)
 
+# %% [markdown]
+# ## Stop here if an hour is over
+#
+# The whole model is there, and nothing in it is hidden:
+#
+# - A vector for the character plus one for its position, the blocks, a last norm, and a score for each character.
+# - Before training its loss is **ln V**. Eight characters are more than 100,000 Values, each with its gradient.
+# - `jit` finds the matrix products in them: fewer than a hundred instructions, the same loss, the same gradients.
+# - A pass costs about **two operations per parameter and character**.
+#
+# To begin the second sitting with: *why is the first loss ln V?* So far the model has read nothing. How good is good,
+# and what does it write after three thousand steps?
 
 # %% [markdown]
 # ## Baselines to compare with

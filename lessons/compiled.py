@@ -9,11 +9,14 @@ Values are made equal when they are read.
 
 from __future__ import annotations
 
+import dis
+import functools
 import inspect
 import io
 import json
 import math
 import time
+import types
 import zipfile
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -42,6 +45,7 @@ __all__ = [
     "machine",
 ]
 
+_PLAIN = (bool, int, float, str)
 _TOLERANCE = 1e-4  # of the largest number: what arithmetic with 32 bits leaves
 
 
@@ -186,7 +190,10 @@ class _Version:
         seconds: how long that took, with its gradient if it has one.
         entry, model: the program; None if there is none.
         announced: for the largest batch of how many examples it has been said how long that takes.
+        read: what the names in the function stood for, kept so that nothing else gets its identity.
     """
+
+    read: Sequence[Any] = ()
 
     def __init__(self, result: Any, seconds: float, entry: Any, model: Any) -> None:
         self.result, self.seconds, self.entry, self.model = result, seconds, entry, model
@@ -202,6 +209,7 @@ class Compiled:
         self._modules = [module for _, module in source.named_modules()] if hasattr(source, "named_modules") else []
         self._versions: dict[Any, _Version] = {}
         self._latest: tuple[_Version, bool] | None = None
+        self._reads: list[Callable[[], Any]] = []
 
     def __call__(self, *batch: Any, **named: Any) -> Any:
         """Return the results of every example, nested like those of one."""
@@ -340,10 +348,12 @@ class Compiled:
     def _version(self, arguments: Any, first: Any, size: int, gradient: bool) -> _Version:
         kinds = ["input" if float in set(map(type, flat)) else "index" for _, flat in arguments]
         shapes = [sizes for sizes, _ in arguments]
-        key = (gradient, str(kinds), str(shapes), self._settings())
-        version = self._versions.get(key)
+        version = self._versions.get(key := (gradient, str(kinds), str(shapes), *self._settings()))
         if version is None:
+            self._reads = list(_read_by(self.function, *self._modules))
+            key = (*key[:3], *self._settings())
             version = self._versions[key] = self._choose(kinds, shapes, first, gradient)
+            version.read = [read() for read in self._reads]
         if version.model is None and size > version.announced:
             version.announced, seconds = size, version.seconds * size
             about = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
@@ -356,10 +366,9 @@ class Compiled:
         return version
 
     def _settings(self) -> Any:
-        """Return what else the function reads: the numbers and switches of the modules."""
-        return tuple(
-            [x for module in self._modules for x in vars(module).items() if isinstance(x[1], (bool, int, float, str))]
-        )
+        """Return what else the function reads: numbers and switches of the modules, what its names stand for."""
+        switches = [x for module in self._modules for x in vars(module).items() if isinstance(x[1], _PLAIN)]
+        return tuple(switches), tuple([x if isinstance(x, _PLAIN) else id(x) for x in (read() for read in self._reads)])
 
     def _choose(self, kinds: list[str], shapes: list[Any], first: Any, gradient: bool) -> _Version:
         """Return the program whose numbers for the first example are those of Values."""
@@ -397,6 +406,31 @@ class Compiled:
             if all(map(_agree, wanted, found)):
                 return version
         return _Version(result, seconds, None, None)
+
+
+def _read_by(*things: Any) -> Iterator[Callable[[], Any]]:
+    """Return how to read each name that a function of the page reads, with the functions that it calls.
+
+    ``things`` are the function, and the modules whose methods it may call.
+    """
+    space: dict[str, Any] = getattr(getattr(things[0], "__func__", things[0]), "__globals__", {})
+    waiting: list[Any] = [things[0]]
+    waiting += [method for module in things[1:] for kind in type(module).__mro__ for method in vars(kind).values()]
+    known = set()
+    while waiting:
+        function = waiting.pop()
+        function = getattr(function, "__func__", function)
+        if getattr(function, "__globals__", None) is not space or function in known:
+            continue  # of a library
+        known.add(function)
+        for cell in function.__closure__ or ():
+            yield functools.partial(getattr, cell, "cell_contents", None)
+        codes = [function.__code__]
+        for code in codes:
+            codes += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+            for name in sorted({x.argval for x in dis.get_instructions(code) if x.opname == "LOAD_GLOBAL"}):
+                yield functools.partial(space.get, name)
+                waiting.append(space.get(name))
 
 
 def _chunks(version: _Version, size: int, gradient: bool) -> Iterator[tuple[str, int, int]]:

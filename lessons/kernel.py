@@ -35,7 +35,7 @@ __all__ = ["NEED_NUMPY", "Kernel", "answers", "calibrate", "prepare"]
 
 
 class Kernel:
-    """A lesson in its page: one namespace, until it is reset.
+    """A lesson in its page: one namespace.
 
     Args:
         name: of the lesson, such as ``"3"``.
@@ -56,11 +56,8 @@ class Kernel:
         self.lesson, self._fast, self._say = load(name), fast, say
         compiled.machine = machine or compiled.machine
         graphviz_program.in_process = lambda *asked: _laid_out(layout, *asked)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything that cells have defined."""
-        self._session = Session(self.lesson, fast=self._fast)
+        self._session = Session(self.lesson, fast=fast)
+        self._session.namespace["input"] = _no_input
 
     def check(self, i: int, line: int, typed: str, wanted: str) -> str:
         """Judge what was typed for a line to fill in, by its value, in a lesson of its own that trains less.
@@ -92,18 +89,17 @@ class Kernel:
             source = self.lesson.cells[i].source
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         printed = _Printed(self._say)
-        bundle: dict[str, str] = {}
         error: list[str] = []
         start = time.perf_counter()
         try:
-            with contextlib.redirect_stdout(printed):
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 result = execute(source, name, self._session.namespace)
                 bundle = {} if result is None else mime_bundle(result)
+            html = to_html(i, Shown(printed.shown, bundle))
         except BaseException as raised:  # exit() and a stop end the cell, not Python
             error = _lines(raised, name)
-        seconds = time.perf_counter() - start
-        html = to_html(i, Shown(cut(printed.getvalue()), bundle))
-        return json.dumps({"html": html, "error": error, "seconds": seconds})
+            html = to_html(i, Shown(printed.shown, {}))
+        return json.dumps({"html": html, "error": error, "seconds": time.perf_counter() - start})
 
 
 #: Modules that lessons import and that need numpy, which the pyodide package of npm does not contain, and the names in
@@ -213,24 +209,38 @@ def calibrate() -> float:
     return min(once() for _ in range(3))
 
 
-class _Printed(io.StringIO):
-    """Keeps what is printed, and passes on the beginning of it as a terminal would: each line at once."""
+class _Printed(io.TextIOBase):
+    """Keeps the beginning of what is printed, and passes it on as a terminal would: each line at once."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self._say_it, self._said, self._line = say, 0, ""
+        self._say_it, self._kept, self._line, self._length = say, io.StringIO(), "", 0
+
+    @property
+    def shown(self) -> str:
+        """What the page shows in the end."""
+        return cut(self._kept.getvalue(), self._length)
 
     def write(self, text: str) -> int:
-        self._line += text
-        if "\n" in text:
-            self.flush()
-        return super().write(text)
+        if self._length < MOST_TEXT:  # a loop without an end prints more than there is memory for
+            kept = text[: MOST_TEXT - self._length]
+            self._kept.write(kept)
+            self._line += kept
+            if "\n" in kept:
+                self.flush()
+        self._length += len(text)
+        return len(text)
 
     def flush(self) -> None:
-        if self._line and self._said < MOST_TEXT:
-            self._said += len(self._line)
+        if self._line:
             self._say_it(self._line)
         self._line = ""
+
+    def close(self) -> None:
+        """Stay open: what a cell prints after it has closed its output is shown, too."""
+
+
+def _no_input(prompt: object = "") -> str:
+    raise LessonError('a cell in a page cannot ask with input(); write the answer into it, as in name = "Ada"')
 
 
 def _laid_out(layout: Callable[[str, str, str], str], source: str, format: str, engine: str) -> str:
@@ -244,14 +254,17 @@ def _lines(error: BaseException, name: str) -> list[str]:
     """Say what went wrong and where, short enough for a class."""
     if isinstance(error, KeyboardInterrupt):
         return ["stopped"]
-    words = str(error)
+    try:
+        words = cut(str(error))
+    except Exception:  # of a class of the learner's
+        words = "what it says cannot be shown"
     if isinstance(error, ModuleNotFoundError) and error.name == "numpy":
         words = f"this needs numpy, {_ELSEWHERE}"
     if isinstance(error, SyntaxError) and error.filename == name:
         line, words = error.lineno or 1, error.msg
     else:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("cell-")]
-        name, line = (frames[-1].filename, frames[-1].lineno or 1) if frames else (name, 1)
+        places = [(frame.f_code.co_filename, at) for frame, at in traceback.walk_tb(error.__traceback__)]
+        name, line = next((place for place in reversed(places) if place[0].startswith("cell-")), (name, 1))
     code = linecache.getline(name, line).strip()
     where = f"line {line}" if not code else f"line {line}: {code}"
     return [where, f"{type(error).__name__}{': ' if words else ''}{words}"]

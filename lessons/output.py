@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable
 
-from .runner import Shown, page_in_frame
+from .runner import Shown, cut, page_in_frame
 
 __all__ = ["title", "to_html"]
 
@@ -41,7 +41,7 @@ def to_html(i: int, shown: Shown, caption: Callable[[int, str], str] = lambda i,
         source = f"data:image/png;base64,{bundle['image/png'].strip()}"
         parts.append(f'<figure tabindex="0"><img src="{source}" alt="{html.escape(words)}"></figure>')
     elif words:
-        parts.append(f'<pre class="out" tabindex="0">{html.escape(words)}</pre>')
+        parts.append(f'<pre class="out" tabindex="0">{html.escape(cut(words))}</pre>')
     return "".join(parts)
 
 

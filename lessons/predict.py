@@ -20,6 +20,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -221,26 +222,31 @@ def option(options: Sequence[str], typed: str) -> int | None:
 
 
 _THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_FRACTION = re.compile("[¼-¾⅐-⅞]")
+_WORDS = {"e", "exp", "log", "sqrt", "tanh"}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 
 
 def read(typed: str) -> float | None:
-    """The number that was typed, also as ``1/3``, ``12 %``, ``1,024``, ``0,5``, ``2^10``, ``log(27)`` or ``x = 4``.
+    """The number that was typed, also as ``1/3``, ``½``, ``12 %``, ``1,024``, ``0,5``, ``2^10``, ``ln 2``, ``x = 4``.
 
-    >>> [read(text) for text in ("−1/4", "12 %", "10,496", "0,5", "2^10", "ln(1)", "x = 4", "many")]
-    [-0.25, 0.12, 10496.0, 0.5, 1024.0, 0.0, 4.0, None]
+    >>> [read(text) for text in ("−1/4", "½", "12 %", "10,496", "0,5", "2^10", "ln(1)", "x = 4", "many")]
+    [-0.25, 0.5, 0.12, 10496.0, 0.5, 1024.0, 0.0, 4.0, None]
     """
-    text = typed.rpartition("=")[2].strip()
+    text = typed.rpartition("=")[2].strip().lower()
     text = re.sub(r"[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"**{found[0].translate(_SUPERSCRIPTS)}", text)
+    text = _FRACTION.sub(lambda found: f"({unicodedata.normalize('NFKC', found[0]).replace('⁄', '/')})", text)
     text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
-    text = re.sub(r"(\d),(\d)", r"\1.\2", text).replace("^", "**").replace("%", "/100")
+    text = re.sub(r"(\d),(\d)", r"\1.\2", text).replace("^", "**").replace("%", "/100").replace("–", "-")
+    text = re.sub(r"(?<![\d.])0+(?=\d)", "", text)
     text = re.sub(r"\bln\b\s*(\d[\d.]*)?", lambda found: f"log({found[1]})" if found[1] else "log", text)
     text = re.sub(r"√\s*(\d[\d.]*)?", lambda found: f"sqrt({found[1]})" if found[1] else "sqrt", text)
-    if text.casefold() in ("nan", "inf", "infinity", "∞"):
+    if text in ("nan", "inf", "infinity", "∞"):
         return float("inf" if text == "∞" else text)
-    if re.search(r"\d[_a-df-zA-DF-Z]", text):  # Python's other ways to write a number
+    if re.search(r"\d[_a-df-z]|[;#\n]", text) or {*re.findall("[a-z]+", text)} - _WORDS:  # only what a page reads, too
         return None
     try:
-        return float(compute(text, {}).data)
+        number = float(compute(text, {}).data)
     except (ExpressionError, ArithmeticError, ValueError):
         return None
+    return number if math.isfinite(number) else None

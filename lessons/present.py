@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import difflib
 import io
 import re
 import textwrap
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tinygrad_edu import Value
@@ -271,7 +272,11 @@ class Presenter:
         """Forget everything and run all cells up to the current one, as if for the first time."""
         if not self._read_again():
             return
-        ran = [i for i in sorted(self._shown) if i <= self.position and self.lesson.cells[i].is_code]
+        ran = [
+            i
+            for i, cell in enumerate(self.lesson.cells[: self.position + 1])
+            if cell.is_code and (i in self._shown or (i < self.position and "solution" not in cell.tags))
+        ]
         self._session = Session(self.lesson, fast=self._fast)
         self._shown.clear()
         self._held.clear()
@@ -291,8 +296,13 @@ class Presenter:
         except (LessonError, OSError, UnicodeError) as error:
             self.message = str(error)
             return False
+        moved = _moved(self.lesson.cells, lesson.cells)
+        edited = {i for i, j in moved.items() if self.lesson.cells[i].source != lesson.cells[j].source}
+        self._held = {i: held for i, held in self._held.items() if i not in edited}
+        for name in ("_shown", "_pictures", "_held", "_predicted"):
+            setattr(self, name, {moved[i]: kept for i, kept in getattr(self, name).items() if i in moved})
         self.lesson = self._session.lesson = lesson
-        self.position = min(self.position, len(lesson.cells) - 1)
+        self.position = moved.get(self.position, min(self.position, len(lesson.cells) - 1))
         return True
 
     # --- practicing ---------------------------------------------------------------------------------------------------
@@ -595,6 +605,15 @@ def _paint(row: Row, width: int, look: Look) -> str:
         room -= len(text)
         painted += look.paint(text, *codes)
     return painted
+
+
+def _moved(before: Sequence[Cell], after: Sequence[Cell]) -> dict[int, int]:
+    """Return where each cell is in the file as it is now; those that are gone are left out."""
+    old, new = [cell.source for cell in before], [cell.source for cell in after]
+    moved: dict[int, int] = {}
+    for _, i, i_end, j, j_end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        moved.update(zip(range(i, i_end), range(j, j_end), strict=False))
+    return moved
 
 
 def _error(error: BaseException, lesson: Lesson, cell: Cell) -> list[str]:

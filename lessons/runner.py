@@ -123,8 +123,8 @@ def _forms(result: Any) -> dict[str, str]:
         made = result._repr_mimebundle_(exclude={"image/png"})  # slow to draw, and there is SVG
         bundle.update(made[0] if isinstance(made, tuple) else made)  # some return (data, metadata)
     for method, kind in (("_repr_html_", "text/html"), ("_repr_svg_", "image/svg+xml")):
-        if kind not in bundle and hasattr(result, method):
-            bundle[kind] = getattr(result, method)()
+        if kind not in bundle and hasattr(result, method) and (made := getattr(result, method)()) is not None:
+            bundle[kind] = made
     bundle.setdefault("text/plain", repr(result) if not bundle else "a picture")
     return bundle
 
@@ -193,9 +193,12 @@ def run_captured(session: Session, cell: Cell) -> Shown:
     return Shown(cut(printed.getvalue()), bundle, time.process_time() - start)
 
 
-def cut(text: str) -> str:
-    """Return what a cell has printed, without what is after :data:`MOST_TEXT` characters."""
-    more = len(text) - MOST_TEXT
+def cut(text: str, length: int | None = None) -> str:
+    """Return what a cell has printed, without what is after :data:`MOST_TEXT` characters.
+
+    ``length`` is how much it was, if ``text`` is not all of it.
+    """
+    more = (len(text) if length is None else length) - MOST_TEXT
     return f"{text[:MOST_TEXT]}\n… and {more:,} more characters\n" if more > 0 else text
 
 

@@ -59,6 +59,7 @@ PLAYGROUND = "play.html"
 _PLAY = re.compile(
     rf"(<p><strong>Play\.</strong>((?!</p>).)*?)<code[^>]*>({PLAYGROUND}#[^<]*)</code>(((?!</p>).)*</p>)", re.DOTALL
 )
+_STOP = re.compile("^## Stop here", re.MULTILINE)  # the end of the first sitting
 _WORDS, _LINES, _KEYS = 200, 20, 200  # words and lines of code that are read, and keys that are typed, in a minute
 _MENTION = re.compile(r"\b(Lesson|Supplement)s? (\d+b?)\b")
 _NO_MENTION = re.compile(r"(<(?:a|code|pre|h\d)\b.*?</(?:a|code|pre|h\d)>|<[^>]*>)", re.DOTALL)
@@ -119,18 +120,27 @@ def write_lesson(
 
 def _contents(lesson: Lesson, headings: Sequence[tuple[str, str]]) -> str:
     """Return the list of the parts of a lesson, with the time that it takes."""
-    words = sum(len(cell.source.split()) for cell in lesson.cells if not cell.is_code and not cell.pytorch)
-    code = [cell.shown for cell in lesson.cells if cell.is_code and not cell.tags & {"check", "solution"}]
-    reading = words / _WORDS + sum(cell.asks for cell in lesson.cells)  # a prediction takes a minute
-    lines, keys = sum(text.count("\n") + 1 for text in code), sum(len(re.sub(" +", " ", text)) for text in code)
-    look, type_all = (5 * max(1, round(minutes / 5)) for minutes in (reading + lines / _LINES, reading + keys / _KEYS))
+    stop = next((i for i, cell in enumerate(lesson.cells, 1) if _STOP.search(cell.source)), 0)
+    parts = [part for part in (lesson.cells[:stop], lesson.cells[stop:]) if part]
+    look, type_all = (" and ".join(map(str, times)) for times in zip(*map(minutes, parts), strict=True))
+    sittings = "two sittings, " * (len(parts) - 1)
     links = "".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>' for name, title in headings)
     return (
         '<nav aria-label="parts of this page"><details class="contents">'
         '<summary>Contents<span id="here"></span></summary>'
-        f"<p>about {look} minutes to read and predict, {max(look, type_all)} to type all the code as well</p>"
+        f"<p>{sittings}about {look} minutes to read and predict, {type_all} to type all the code as well</p>"
         f"<ol>{links}</ol></details></nav>\n"
     )
+
+
+def minutes(cells: Sequence[Cell]) -> tuple[int, int]:
+    """Return how many minutes cells take to read and predict, and to type as well, in steps of five."""
+    words = sum(len(cell.source.split()) for cell in cells if not cell.is_code and not cell.pytorch)
+    code = [cell.shown for cell in cells if cell.is_code and not cell.tags & {"check", "solution"}]
+    reading = words / _WORDS + sum(cell.asks for cell in cells)  # a prediction takes a minute
+    lines, keys = sum(text.count("\n") + 1 for text in code), sum(len(re.sub(" +", " ", text)) for text in code)
+    look, type_all = (5 * max(1, round(time / 5)) for time in (reading + lines / _LINES, reading + keys / _KEYS))
+    return look, max(look, type_all)
 
 
 def _solutions(lesson: Lesson) -> set[int]:

@@ -38,43 +38,42 @@
   const launch = () => {
     says.textContent = "Python is starting …";
     interrupt = self.crossOriginIsolated ? new Uint8Array(new SharedArrayBuffer(1)) : undefined;
-    worker = new Worker("live/live_worker.js", { type: "module" });
-    worker.onmessage = ({ data: answer }) => {
-      if (answer.type === "said") running?.said(answer.text);
-      else waiting?.(answer);
+    const own = worker = new Worker("live/live_worker.js", { type: "module" });
+    own.onmessage = ({ data: answer }) => {
+      if (own !== worker) return;  // it has been ended
+      if (answer.type === "said") running?.said?.(answer.text); else answered(answer);
     };
-    worker.onerror = event => {
+    own.onerror = event => {
       event.preventDefault();
-      waiting?.({ type: "failed", why: event.message || "a file of the folder live/ is missing" });
+      if (own === worker) answered({ type: "failed", why: event.message || "a file of the folder live/ is missing, or its server is gone" });
     };
     ready = ask({ type: "start", lesson: data.lesson, fast: data.fast, packed: data.packed, interrupt }).then(answer => {
-      if (answer.type === "failed") {
-        says.textContent = `Python does not start in this browser: ${answer.why}`;
+      if (answer?.type !== "done") {
+        says.textContent = `Python does not start in this browser: ${answer?.why}. Reset page tries again.`;
         return false;
       }
       ratio = answer.seconds / data.reference;
       for (const cell of cells) cell.estimate();
-      idle();
+      rest();
       return true;
     });
   };
   const ask = message => new Promise(answer => {
-    waiting = found => { waiting = undefined; answer(found); };
+    waiting = answer;
     worker.postMessage(message);
   });
-  const idle = () => {
-    running = undefined;
-    stopper.hidden = true;
-    clearInterval(since);
-    clearTimeout(hurry);
-    says.textContent = "Python is ready. Change any cell, and run it: Shift+Enter.";
+  const answered = answer => {
+    const asked = waiting;
+    waiting = undefined;
+    asked?.(answer);
   };
+  const rest = () => { says.textContent = "Python is ready. Change any cell, and run it: Shift+Enter."; };
 
-  // One after another: each call waits for those before it; a stop empties the line.
-  let line = Promise.resolve(true), turn = 0;
+  // One after another: each call waits for those before it; a stop empties the line: undefined is what never began.
+  let line = Promise.resolve(), turn = 0;
   const inTurn = work => {
     const own = turn;
-    return line = line.then(async () => (await ready) && own === turn ? work() : false);
+    return line = line.then(async () => (await ready) && own === turn ? work() : undefined);
   };
   const execute = async (cell, type, words) => {
     running = cell;
@@ -87,8 +86,16 @@
     tick();
     since = setInterval(tick, 500);
     if (interrupt) interrupt[0] = 0;
-    const answer = await ask({ type, words });
-    idle();
+    const own = worker, answer = await ask({ type, words });
+    running = undefined;
+    stopper.hidden = true;
+    clearInterval(since);
+    clearTimeout(hurry);
+    if (own === worker && answer.type === "failed") {  // Python itself has come to its end
+      restart();
+      return lost(answer.why);
+    }
+    if (own === worker) rest();
     return answer;
   };
   const stop = () => {
@@ -96,24 +103,25 @@
     if (!running) return;
     if (interrupt) {
       interrupt[0] = 2;  // Python looks at it between two instructions, and raises KeyboardInterrupt
-      hurry = setTimeout(restart, 2000);
-    } else restart();
+      clearTimeout(hurry);
+      hurry = setTimeout(() => restart(lost("stopped")), 2000);
+    } else restart(lost("stopped"));
   };
-  const restart = () => {
+  const lost = why => ({ html: "", seconds: 0,
+    error: [why, "Python had to be started again: the names of all cells are gone. Press Run all above."] });
+  // `answer` is for what has been running.
+  const restart = answer => {
     worker.terminate();
     for (const cell of cells) cell.forget();
-    const answer = waiting;
-    ready = new Promise(() => {});
-    answer?.({ type: "done", html: "", seconds: 0,
-      error: ["stopped", "Python had to be started again: the names of all cells are gone. Press Run all above."] });
+    const asked = waiting;
     launch();
+    asked?.(answer);
   };
   const resetPage = () => {
     turn += 1;
     practice(false);
     for (const cell of cells) cell.reset();
-    if (running) restart(); else inTurn(() => ask({ type: "reset" }));
-    for (const cell of cells) cell.forget();
+    restart();
   };
 
   // --- the editor: a textarea over its own text in color
@@ -192,7 +200,7 @@
       if (event.key === "Enter" && (event.shiftKey || event.ctrlKey || event.metaKey)) {
         event.preventDefault();
         this.run();
-        if (event.shiftKey) cells[cells.indexOf(this) + 1]?.focus();
+        if (event.shiftKey) cells.slice(cells.indexOf(this) + 1).find(cell => cell.kind === "cell")?.focus();
       } else if (event.key === "Enter") {
         event.preventDefault();
         const before = area.value.slice(0, area.selectionStart).split("\n").at(-1);
@@ -209,7 +217,7 @@
     estimate() {
       this.expected = ratio * data.seconds[this.i];
       if (data.needs.includes(this.i)) this.state.textContent = "needs numpy, which is not in this page's Python";
-      else if (!this.ran) this.state.textContent = this.expected > 2 ? `takes about ${span(this.expected)} here` : "";
+      else this.state.textContent = this.ran ?? (this.expected > 2 ? `takes about ${span(this.expected)} here` : "");
     }
 
     said(text) {
@@ -218,18 +226,19 @@
     }
 
     // Whether it ran to its end.
-    run() {
+    async run() {
       this.state.textContent = "waits …";
-      return inTurn(async () => {
+      const ended = await inTurn(async () => {
         for (const child of this.before) child.hidden = true;
         this.printed = undefined;
         this.out.replaceChildren();
         this.state.textContent = "runs …";
         const answer = await execute(this, "run", [this.i, this.area.value]);
-        this.ran = true;
-        this.show(answer.type === "failed" ? { html: "", error: ["stopped", answer.why], seconds: 0 } : answer);
-        return answer.type !== "failed" && !answer.error.length;
+        if (answer) this.show(answer);
+        return answer?.error.length === 0;
       });
+      if (ended === undefined) this.estimate();
+      return ended;
     }
 
     show({ html, error, seconds }) {
@@ -238,17 +247,17 @@
         frame.addEventListener("load", () => { if (root.dataset.theme) paint(root.dataset.theme); });
       const failed = error.length > 0;
       if (failed) {
-        const above = cells.slice(0, cells.indexOf(this)).some(cell => cell.kind === "cell" && !cell.ran);
+        const above = cells.slice(0, cells.indexOf(this)).some(cell => cell.kind === "cell" && cell.ran === undefined);
         const hint = error[1]?.startsWith("NameError") && above && !error[1].includes("'____'") ? ["Cells above have not run yet: press Run all above."] : [];
         if (error[1]?.includes("'____'")) hint.push("Fill in the line below the cell first.");
         this.out.append(make("pre", { className: "out wrong", textContent: [...error, ...hint].join("\n") }));
       }
-      this.state.textContent = failed ? "" : this.kind === "check" ? "confirmed" : `took ${span(seconds)}`;
+      this.ran = this.state.textContent = failed ? "" : this.kind === "check" ? "confirmed" : `took ${span(seconds)}`;
       if (failed && this.root.tagName === "DETAILS") this.root.open = true;
     }
 
     forget() {
-      this.ran = false;
+      this.ran = undefined;  // what is said of it once it has run
       this.estimate();
     }
 
@@ -276,12 +285,13 @@
         button("Check", () => this.check()), this.says);
     }
 
+    get isOpen() { return this.cell.area.value.split("\n").includes(this.blank.shown); }
+
     // Leaves the line out of its cell, unless the reader has changed it.
     open() {
-      const lines = this.cell.area.value.split("\n"), at = lines.indexOf(this.blank.code);
-      if (at < 0) return;
-      lines[at] = this.blank.shown;
+      const lines = this.cell.area.value.split("\n").map(line => line === this.blank.code ? this.blank.shown : line);
       this.cell.write(lines.join("\n"));
+      if (!this.isOpen || this.form.isConnected) return;
       this.input.value = "";
       this.says.textContent = "";
       this.cell.tools.before(this.form);
@@ -302,9 +312,9 @@
       inTurn(async () => {
         const { cell, line, wanted, shown } = this.blank;
         const answer = await execute(this, "check", [cell, line, typed, wanted]);
-        this.says.textContent = answer.message ?? "stopped";
-        this.says.classList.toggle("right", answer.right === true);
-        if (answer.right) this.fill(/^\s*[\w.[\]]+\s*[-+*/]?=[^=]/.test(typed) ? shown.match(/^ */)[0] + typed.trim() : shown.replace("____", typed.trim()));
+        this.says.textContent = answer?.message ?? answer?.error.join(": ") ?? "";
+        this.says.classList.toggle("right", answer?.right === true);
+        if (answer?.right) this.fill(/^\s*[\w.[\]]+\s*[-+*/]?=[^=]/.test(typed) ? shown.match(/^ */)[0] + typed.trim() : shown.replace("____", typed.trim()));
       });
     }
   }
@@ -315,20 +325,20 @@
 
   // Checks run, too, since later cells may use their names; one that fails is shown, and ends nothing.
   const runAbove = async last => {
-    turn += 1;
-    const above = cells.slice(0, cells.indexOf(last)).filter(cell => cell.kind !== "solution");
-    for (const cell of above) {
-      const own = turn;
-      if (!await cell.run() && cell.kind === "cell") {
-        if (own === turn) cell.root.scrollIntoView({ block: "center" });
-        break;
+    const own = turn += 1;
+    for (const cell of cells.slice(0, cells.indexOf(last)).filter(cell => cell.kind !== "solution")) {
+      const ended = await cell.run();
+      if (own !== turn) return;
+      if (!ended && cell.kind === "cell") {
+        cell.root.scrollIntoView({ block: "center" });
+        return;
       }
     }
-    for (const cell of above) if (!cell.ran) cell.estimate();
   };
 
   const cells = [...document.querySelectorAll("section.cell, details.check, details.solution")]
     .filter(root => /^cell-\d+$/.test(root.id)).map(root => new Cell(root));
   const blanks = data.blanks.map(blank => new Blank(blank, cells.find(cell => cell.i === blank.cell))).filter(blank => blank.cell);
+  if (blanks.some(blank => blank.isOpen)) practice(true);  // left open when the page was loaded before
   launch();
 })();

@@ -4,6 +4,7 @@ import { machine } from "./live_compiled.js";
 import { course } from "./live_python.mjs";
 
 let kernel, stopped;  // stopped: shared memory that the page writes 2 into
+const STOPPED = { html: "", error: ["stopped"], seconds: 0 };
 
 const unpacked = async name => new Response((await fetch(name)).body.pipeThrough(new DecompressionStream("gzip")));
 
@@ -40,14 +41,14 @@ onmessage = async ({ data }) => {
   try {
     let answer = {};
     if (data.type === "start") answer = await start(data);
-    else if (data.type === "reset") kernel.reset();
     else if (stopped?.[0]) {
       stopped[0] = 0;
-      answer = { html: "", error: ["stopped"], seconds: 0 };
+      answer = STOPPED;
     }
     else answer = JSON.parse(kernel[data.type](...data.words));
     postMessage({ ...answer, type: "done" });
   } catch (error) {
-    postMessage({ type: "failed", why: String(error.message ?? error).trim().split("\n").at(-1) });
+    if (error.type === "KeyboardInterrupt") postMessage({ ...STOPPED, type: "done" });  // when the cell had just ended
+    else postMessage({ type: "failed", why: String(error.message ?? error).trim().split("\n").at(-1) });
   }
 };

@@ -4,6 +4,7 @@ const THOUSANDS = /(?<![\d.])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])/g;
 function readNumber(typed) {
   let text = typed.slice(typed.lastIndexOf("=") + 1).trim().toLowerCase();
   text = text.replace(/[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+/g, signs => "^" + [...signs].map(sign => sign === "⁻" ? "-" : "⁰¹²³⁴⁵⁶⁷⁸⁹".indexOf(sign)).join(""));
+  text = text.replace(/[¼-¾⅐-⅞]/g, part => `(${part.normalize("NFKC").replace("⁄", "/")})`);
   text = text.replace(THOUSANDS, digits => digits.replaceAll(",", "")).replace(/(\d),(\d)/g, "$1.$2");
   text = text.replaceAll("**", "^").replaceAll("%", "/100").replace(/[−–]/g, "-").replace(/[·×]/g, "*").replaceAll("÷", "/");
   text = text.replace(/\bln\b\s*(\d[\d.]*)?/g, (_, x) => x ? `log(${x})` : "log").replace(/√\s*(\d[\d.]*)?/g, (_, x) => x ? `sqrt(${x})` : "sqrt");
@@ -50,7 +51,8 @@ function readNumber(typed) {
 {
   const stops = [...document.querySelectorAll(".guess")], judged = stops.filter(stop => stop.querySelector(".field"));
   const place = `predict:${location.pathname.split("/").at(-1)}`, $ = id => document.getElementById(id);
-  const kept = (() => { try { return JSON.parse(localStorage.getItem(place)) ?? {}; } catch { return {}; } })();
+  const read = () => { try { return JSON.parse(localStorage.getItem(place)) ?? {}; } catch { return {}; } };
+  let kept = read();
   const keep = (name, text) => { try { if (text === null) localStorage.removeItem(name); else localStorage.setItem(name, text); } catch { /* a browser that keeps nothing */ } };
   const behind = stop => $(`${stop.id}-answer`);
   let wanted = null;  // the place that a link led to, if it is folded
@@ -105,10 +107,13 @@ function readNumber(typed) {
     if (wanted?.closest(".answer:not(.open)") === null) { wanted.scrollIntoView(); wanted = null; }
   };
 
-  for (const stop of stops) {
-    stop.hidden = false;
+  const recall = stop => {
     const state = kept[stop.dataset.key];
     if (state) fields(stop).forEach((field, i) => { field.typed = state.typed[i] ?? ""; });
+    show(stop);
+  };
+  for (const stop of stops) {
+    stop.hidden = false;
     stop.onsubmit = event => {
       event.preventDefault();
       const all = fields(stop), unclear = all.find(field => !field.understood), tries = (kept[stop.dataset.key]?.tries ?? 0) + 1;
@@ -123,8 +128,13 @@ function readNumber(typed) {
       if (!right && tries < 2) all.find(field => !field.isRight).inputs[0].focus();
     };
     stop.querySelector(".show").onclick = () => set(stop, { tries: kept[stop.dataset.key]?.tries ?? 0, done: "shown" });
-    show(stop);
+    recall(stop);
   }
+  addEventListener("storage", ({ key }) => {  // the same page in another window
+    if (key !== place) return;
+    kept = read();
+    for (const stop of stops) recall(stop);
+  });
 
   // The teacher's switch: everything on this page is open until it is switched off.
   const open = all => {

@@ -158,6 +158,51 @@ def test_a_function_that_has_been_changed_runs_on_values_and_says_so(line: Any, 
         loss.stats()
 
 
+class Line(nn.Module):
+    def __init__(self) -> None:
+        self.w, self.b = Value(0.5), Value(-1.0)
+        self.doubled = False
+
+    def loss(self, x: Any, y: Any) -> Any:
+        error = (self.w * x + self.b - y) ** 2
+        return error * 2 if self.doubled else error
+
+
+def test_a_switch_of_a_module_counts_at_once(line: Any, capsys: Any) -> None:
+    _, _, script = line()
+    model = Line()
+    loss = compiled.jit(model.loss, dtype="float64")
+    plain = loss.value_and_grad(X, Y)
+    assert capsys.readouterr().out == ""
+    model.doubled = True  # the page has no program for it
+    assert loss.value_and_grad(X, Y) == pytest.approx(2 * plain)
+    assert "no compiled program for the function as it is now" in capsys.readouterr().out
+    ran = len(script.ran)
+    model.doubled = False
+    assert loss.value_and_grad(X, Y) == pytest.approx(plain)
+    assert script.ran[ran:] == ["gradient4", "gradient1", "gradient1"]  # the same program, without looking for it again
+
+
+factor = 1.0
+
+
+def error_of(w: Any, x: Any, y: Any) -> Any:
+    return factor * (w[0] * x + w[1] - y) ** 2
+
+
+def test_a_number_or_function_that_is_replaced_counts_at_once(line: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, _, _ = line()
+    less = 0.0
+    loss = compiled.jit(lambda x, y: error_of(own, x, y) - less, own, dtype="float64")
+    plain = loss.value_and_grad(X, Y)
+    monkeypatch.setitem(globals(), "factor", 3.0)
+    assert loss.value_and_grad(X, Y) == pytest.approx(3 * plain)
+    less = 1.0
+    assert loss.value_and_grad(X, Y) == pytest.approx(3 * plain - 1.0)
+    monkeypatch.setitem(globals(), "error_of", lambda w, x, y: w[0] * 5.0)
+    assert loss.value_and_grad(X, Y) == pytest.approx(1.5)
+
+
 def test_what_the_compiler_says_is_that_of_the_page(line: Any) -> None:
     _, loss, _ = line()
     with pytest.raises(LessonError, match="not compiled yet"):

@@ -15,7 +15,8 @@ import pytest
 import threadpoolctl
 
 from gpt.errors import DataError
-from lessons.cells import Lesson, lesson_before, load, load_all, whats_new
+from lessons import site
+from lessons.cells import FOLDER, Lesson, lesson_before, load, load_all, whats_new
 from lessons.runner import Session, run_all
 
 LESSONS = load_all()
@@ -153,3 +154,15 @@ def test_without_a_network_the_last_lesson_trains_on_the_balcony_scene(
         session.run(cell)
     assert "could not be fetched" in capsys.readouterr().out
     assert session.namespace["text"].startswith("ROMEO:\nHe jests at scars")
+
+
+def test_the_guide_says_how_long_the_sittings_of_a_lesson_take_to_type() -> None:
+    guide = (FOLDER / "guide.md").read_text(encoding="utf-8")
+    for name in ("8", "9", "10"):
+        cells = load(name).cells
+        stop = next(i for i, cell in enumerate(cells, 1) if "## Stop here if an hour is over" in cell.source)
+        of_lesson = guide.split(f"## Lesson {name}: ")[1].split("\n## ")[0]
+        first, second = (site.minutes(part)[1] for part in (cells[:stop], cells[stop:]))
+        assert f"if all the code is typed, {first} and {second}." in of_lesson
+        assert max(first, second) <= 40
+        assert name != "9" or f"--from {stop + 1}" in " ".join(guide.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -20,7 +21,10 @@ OPENING = "# %% [markdown]\n# # Lesson 3: The neuron\n# **Question.** What?\n\n"
 TYPED = [
     "2", "-2", "−2.5", "1/3", "12 %", "10,496", "0,5", "1,234,567", "2^10", "2**-3", "10⁻⁸", "1e-8", ".5", "3.",
     "ln 27", "log(27)", "-log(1/27)", "√64", "sqrt(64)/2", "x = 4", "(1 + 2) * 3", "2·3", "6÷4", "-2^2", "2^3^2",
-    "1 - 2 - 3", "", "many", "1 2", "(1", "1/0", "2 +", "ln", "0x10", "__import__", "a + 1", "sqrt(-1)", "NaN", "1,2,3",
+    "½", "¼ + 1", "1½", "1E3", "–3", "007", "max(1,2)", "TANH(1)", "1e400", "9^9^9^9", "9" * 10_000, "(" * 10_000,
+    "<b>3</b>", "3;4", "3 # c", "1_000", "３", "∞",
+    "1 - 2 - 3", "", "many", "1 2", "(1", "1/0", "2 +", "ln", "0x10", "__import__",
+    "a + 1", "sqrt(-1)", "NaN", "1,2,3",
 ]  # fmt: skip
 
 
@@ -207,6 +211,42 @@ def test_a_second_try_counts_and_survives_reload(stops: Browser, page: str) -> N
     assert stops.evaluate("document.getElementById('score').textContent") == "0 of 2 right"
     assert not seen(stops, "one and a half")
     assert stops.console == []
+
+
+def test_what_is_answered_in_another_window_is_kept(stops: Browser, page: str) -> None:
+    key, there = stops.evaluate("document.getElementById('predict-1').dataset.key"), ["1.5", "3"]
+    place, kept = "predict:01_test.html", {key: {"tries": 1, "done": "right", "typed": there}}
+    stops.evaluate(f"localStorage.setItem({place!r}, {json.dumps(json.dumps(kept))})")
+    stops.evaluate(f"dispatchEvent(new StorageEvent('storage', {{ key: {place!r} }})) && 0")  # as the browser does
+    assert verdict(stops, 1) == "Right."
+    stops.evaluate("document.querySelector('#predict-2 .show').click()")
+    stops.open(page)
+    assert verdict(stops, 1) == "Right."
+    assert seen(stops, "Positive.")
+
+
+def test_what_is_typed_is_text_however_long(stops: Browser) -> None:
+    type_in(stops, "predict-1-1", "<img src=x onerror=alert(1)>", enter=True)
+    type_in(stops, "predict-1-1", "9" * 10_000)
+    type_in(stops, "predict-1-2", "3", enter=True)
+    assert verdict(stops, 1) == "Type a number, such as 0.5, 1/3 or 12 %."
+    assert stops.evaluate("document.querySelectorAll('#predict-1 img').length") == 0
+    assert stops.console == []
+
+
+def test_a_browser_that_keeps_nothing_judges_nevertheless(stops: Browser, page: str) -> None:
+    refusing = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no'); } })"
+    script = stops.call("Page.addScriptToEvaluateOnNewDocument", source=refusing)["identifier"]
+    try:
+        stops.open(page)
+        type_in(stops, "predict-1-1", "1.5")
+        type_in(stops, "predict-1-2", "3", enter=True)
+        assert verdict(stops, 1) == "Right."
+        stops.evaluate("document.getElementById('all').click(), document.getElementById('theme').click()")
+        assert seen(stops, "Positive.")
+        assert stops.console == []
+    finally:
+        stops.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
 
 def test_after_two_wrong_tries_the_answer_is_shown(stops: Browser) -> None:

@@ -118,6 +118,24 @@ def test_a_cell_is_rerun_from_the_current_file(lesson) -> None:
     assert "line 1: expected the first cell" in press(presenter, "r")
 
 
+def test_a_cell_that_is_inserted_above_moves_nothing_on_the_screen(lesson) -> None:
+    presenter = Presenter(lesson)
+    press(presenter, *["space"] * 5)
+    position, now = presenter.position, presenter.lesson.cells[presenter.position].source
+    cells = TEXT.split("# %%")
+    more = "# %%".join([*cells[:2], "\nmore = 7\n\n", *cells[2:]])
+    lesson.path.write_text(more, encoding="utf-8")
+    assert "\n4" in press(presenter, "r")
+    assert presenter.position == position + 1
+    assert presenter.lesson.cells[presenter.position].source == now
+    assert "more" not in presenter._session.namespace
+    assert "\n3" in press(presenter, "R")
+    assert presenter._session.namespace["more"] == 7
+    lesson.path.write_text(TEXT, encoding="utf-8")
+    press(presenter, "r")
+    assert presenter.position == position
+
+
 def test_an_error_is_shown_with_its_line_and_the_presenter_continues(lesson) -> None:
     presenter = Presenter(lesson)
     shown = press(presenter, *["space"] * 7)

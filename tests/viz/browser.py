@@ -127,7 +127,7 @@ class Browser:
         self.console.clear()
         self.requests.clear()
         self.call("Page.navigate", url=address)
-        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'", 60)
 
     def evaluate(self, script):
         """Return the value of a script in the page."""
