@@ -278,8 +278,15 @@ viz.pictures(
 # %% tags=["check"]
 assert len(heads) == 2
 assert all(abs(sum(row) - 1) < 1e-6 and len(row) == 4 for head in heads for row in head.matrix())
+if not FAST:
+    looks = np.mean([head.matrix() for head in heads], axis=0)
+    assert looks[:2, 2:].sum(axis=1).mean() > 0.75  # row and column, of the two patches on top
+    assert looks[2, :2].sum() > 0.35  # ink and shape
 
 # %% [markdown]
+# Every patch asks what it must know. Those on top look at the words of the place: "bottom" says that they stay empty.
+# The one at the bottom on the left looks at "gray" and "ring" as well: it has to paint them.
+#
 # **Predict.** We tell the words in another order: "left bottom ring gray". What is painted?
 #
 # answer it paints: turned < 0.01 | the same picture | another picture

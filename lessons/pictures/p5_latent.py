@@ -149,22 +149,24 @@ def centers(pictures):
 
 
 where = centers(known)
+shape_of = np.array([kinds[i % 8].shape for i in range(160)])
 viz.plot(
     {},
-    points={
-        f"{'filled' if kind.filled else 'hollow'} {kind.shape}": where[n::8][:40].tolist()
-        for n, kind in enumerate(kinds)
-    },
+    points={shape: where[:160][shape_of == shape].tolist() for shape in dict.fromkeys(shape_of.tolist())},
     title="Where the pictures are", x="first number", y="second number",
 )  # fmt: skip
 
 # %% [markdown]
-# Nobody told it the kinds, but each has a place of its own. And every other point of the plane is a picture, too:
+# Each shape is there twice: filled, and hollow. Nobody told it the kinds, but each has a place of its own. And every
+# other point of the plane is a picture, too:
 
 # %%
 steps = [-1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8]
-plane = {f"{y:g}": decode.flat([[x, y] for x in steps]).T for y in reversed(steps)}
-viz.pictures(plane, columns=[f"{x:g}" for x in steps], title="What the decoder makes of each point")
+names = [f"{x:g}".replace("-", "−") for x in steps]
+plane = [decode.flat([[x, y] for x in steps]).T for y in reversed(steps)]
+viz.pictures(
+    dict(zip(reversed(names), plane, strict=True)), columns=names, title="What the decoder makes of each point"
+)
 
 # %% [markdown]
 # **Predict.** Send all 800 pictures through the two numbers and back. In how many of a hundred does the rebuilt picture

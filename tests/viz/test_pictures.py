@@ -52,6 +52,8 @@ def test_low_and_high_are_chosen_and_names_are_where_they_belong():
 def test_text_stays_inside(browser, tmp_path):
     rows = {AWKWARD * 2: [[0.1] * 4] * 3, "": [[-1.0, 1.0, 0.0, 1.0]]}
     check_words_fit(browser, viz.pictures(rows, columns=["word", AWKWARD, "left"], title=AWKWARD * 5), tmp_path)
+    unnamed = viz.pictures({"": [[[0.1] * 4] * 4] * 2}, columns=["a very long name of a column", "left"])
+    check_words_fit(browser, unnamed, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ class Pictures(Chart):
     def _drawn(self) -> str:
         names = [textwrap.wrap(name, _LINE) for name in self.rows]
         left = 12 + max((svg.width(line, bold=True) + _GAP for lines in names for line in lines), default=0.0)
+        if self.columns:  # the first may be wider than its picture, and is in its middle
+            left = max(left, 12 + (svg.width(self.columns[0]) - _SIZE) / 2)
         step = _GAP + max(_SIZE, *(svg.width(name) for name in self.columns), 0.0)
         top = 12 + 34 * bool(self.title) + 24 * bool(self.columns)
         parts = [text(12, 30, self.title, size=20, bold=True)] if self.title else []
