@@ -58,7 +58,8 @@ def main(words: list[str] | None = None) -> int:
         text = (ROOT / source).read_text(encoding="utf-8")
         body = landing(text) if name == "index.html" else f'<main class="prose">{to_html(text, source)}</main>'
         (folder / name).write_text(page(body, title(text), beside, name), encoding="utf-8")
-    (folder / "gallery.html").write_text(page(gallery(), "Gallery", beside, "gallery.html"), encoding="utf-8")
+    text = page(gallery(folder), "Gallery", beside, "gallery.html", sources=" 'self' file:")
+    (folder / "gallery.html").write_text(text, encoding="utf-8")
     print(f"wrote {len(PAGES) + 1} pages", flush=True)
     if trained:
         shutil.copytree(trained / "report", folder / "report", dirs_exist_ok=True)
@@ -144,24 +145,26 @@ def pictures() -> Iterator[tuple[Path, str]]:
     yield from seen.items()
 
 
-def gallery() -> str:
-    """Return the body of the gallery."""
-    figures = "".join(
-        f'<figure><img src="{_inside(path)}" alt=""><figcaption>{html.escape(words)}</figcaption></figure>'
-        for path, words in pictures()
-    )
+def gallery(folder: Path) -> str:
+    """Return the body of the gallery; its pictures are files, drawn when they come into sight."""
+    (folder / "pictures").mkdir(exist_ok=True)
+    figures = ""
+    for path, words in pictures():
+        shutil.copyfile(path, folder / "pictures" / path.name)
+        picture = f'<img src="pictures/{path.name}" alt="" loading="lazy">'
+        figures += f"<figure>{picture}<figcaption>{html.escape(words)}</figcaption></figure>"
     how = '<a href="drawings.html">How</a>'
     intro = f"<h1>Gallery</h1><p>Every picture is drawn by the code, and its numbers are computed. {how}</p>"
     return f'<main class="gallery">{intro}{figures}</main>'
 
 
-def page(body: str, heading: str, beside: dict[str, str], name: str) -> str:
-    """Return a whole page with links to the parts of the site."""
+def page(body: str, heading: str, beside: dict[str, str], name: str, sources: str = "") -> str:
+    """Return a whole page with links to the parts of the site; ``sources`` are those of its pictures."""
     links = "".join(
         f'<a href="{target}"{" aria-current=page" * (target == name)}>{words}</a>' for words, target in beside.items()
     )
     style = (ROOT / "lessons" / "pages" / "site.css").read_text(encoding="utf-8")
-    top = head(heading, style + (DOCS / "website.css").read_text(encoding="utf-8"))
+    top = head(heading, style + (DOCS / "website.css").read_text(encoding="utf-8"), sources)
     return (
         f'{top}<body>\n<header><a class="home" href="index.html">tinygrad_edu</a>{links}'
         f'<button type="button" id="theme">dark / light</button></header>\n{body}\n'

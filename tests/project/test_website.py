@@ -55,7 +55,7 @@ def test_every_link_leads_somewhere_inside(site: Path) -> None:
                 continue
             file, _, name = link.partition("#")
             target = (path.parent / file).resolve() if file else path.resolve()
-            known = names.get(target)
+            known = names.get(target, set() if target.exists() else None)
             if known is None or (name and target.name != "play.html" and name not in known):
                 wrong.append(f"{path.relative_to(site)}: {link}")
     assert wrong == []
@@ -110,6 +110,13 @@ def test_pages_keep_nobody_out(name: str, site: Path, browser: Any) -> None:
         browser.open((site / name).as_uri())
         browser.evaluate(f"LOOK.choose({look!r})")
         check_accessible(browser)
+
+
+@pytest.mark.browser
+def test_the_pictures_of_the_gallery_are_shown(site: Path, browser: Any) -> None:
+    browser.open((site / "gallery.html").as_uri())
+    browser.wait_for("document.images.length > 5 && document.images[0].naturalWidth > 0")
+    assert browser.console == []
 
 
 @pytest.mark.browser
