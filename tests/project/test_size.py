@@ -10,14 +10,14 @@ ROOT = Path(__file__).parents[2]
 SUFFIXES = (".py", ".js", ".css", ".html")
 #: Lines of code, comments and pages. Raise one only in a commit that says what the lines are for.
 BUDGET = {
-    "tinygrad_edu": 4_530,  # without the compiler and training; with the layers of a diffusion transformer
+    "tinygrad_edu": 4_560,  # without the compiler and training; with layers of a diffusion transformer, and tensors
     "tinygrad_edu/compiler": 12_910,  # with modules that load at once, in Workers
     "tinygrad_edu/training": 1_720,  # what gpt and image share: settings, a schedule joined, files, folders, engines
     "gpt": 10_050,  # weights of large models in 8 bits, for a page of any preset
     "image": 2_640,  # pictures from words: data, five presets, painting, judging, commands, and a report of a run
     "viz": 19_100,  # without the playground; with an own layout of drawings, networks as circles, tables of terms
     "viz/play": 8_680,  # with models from files, a race of two Workers, what a GPT reads, a flow, a painter
-    "lessons": 11_250,  # with judged predictions, cells that run and train in the browser, a search, words for shells
+    "lessons": 11_700,  # with judged predictions, cells that run in the browser, a search, the same in PyTorch
     "lessons/supplements": 9_150,  # with the same in PyTorch
     "lessons/pictures": 1_680,  # pictures from words: flow, transformer, guidance, words, latent numbers
 }
