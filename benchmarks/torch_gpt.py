@@ -123,7 +123,7 @@ class TorchGPT(nn.Module):
         x = self.transformer["wte"](tokens)
         if "wpe" in self.transformer:
             start = past[0][0].shape[2] if past and past[0] else 0
-            x = x + self.transformer["wpe"](torch.arange(start, start + tokens.shape[1]))
+            x = x + self.transformer["wpe"](torch.arange(start, start + tokens.shape[1], device=tokens.device))
         x = self.drop(x)
         for i, block in enumerate(self.transformer["h"]):  # type: ignore[arg-type]
             x = block(x, past[i] if past is not None else None)
