@@ -308,8 +308,10 @@ assert by_text[1][1] < by_text[2][1] + 0.1
 # al. found about 20 tokens per parameter to be best ("Chinchilla"), and GPT-3, with 300 billion tokens for 175
 # billion parameters, had less than two.
 #
-# Two warnings. A law that was fitted to small models is an *extrapolation* for large ones. And the loss is not what
-# we want from a model: whether it can do sums or tell jokes is not in the curve.
+# Three warnings. Each size was trained once: with two of three other seeds the losses do not even fall in order, and
+# with all three the curve misses one of them by more than 0.05. Average several runs before you believe a law. A law
+# that was fitted to small models is an *extrapolation* for large ones. And the loss is not what we want from a model:
+# whether it can do sums or tell jokes is not in the curve.
 #
 # ## Exercises
 #
