@@ -77,7 +77,7 @@ def test_an_unknown_lesson_names_the_known_ones() -> None:
 def test_the_list_says_what_to_type(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYGRAD_EDU_LAUNCHER", "python3 run.py")
     assert main([]) == 0
-    assert capsys.readouterr().out.rstrip().split("\n")[-1].startswith("python3 run.py lesson 1 runs the first")
+    assert "\npython3 run.py lesson 1 runs the first" in capsys.readouterr().out
     monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER")
     assert main([]) == 0
     assert capsys.readouterr().out.rstrip().split("\n")[-1].startswith("python -m lessons 1 runs the first")
