@@ -80,7 +80,7 @@ def test_the_list_says_what_to_type(capsys: pytest.CaptureFixture[str], monkeypa
     assert "\npython3 run.py lesson 1 runs the first" in capsys.readouterr().out
     monkeypatch.delenv("TINYGRAD_EDU_LAUNCHER")
     assert main([]) == 0
-    assert capsys.readouterr().out.rstrip().split("\n")[-1].startswith("python -m lessons 1 runs the first")
+    assert "\npython -m lessons 1 runs the first" in capsys.readouterr().out
 
 
 def test_lessons_are_listed_with_their_questions(capsys: pytest.CaptureFixture[str]) -> None:
