@@ -107,7 +107,7 @@ def write(folder: Path, setting: str) -> tuple[Any, tuple[Any, Any]]:
     from tinygrad_edu import jit
     from tinygrad_edu.compiler import NumpyBackend
 
-    model, tokens, targets = make(setting)
+    model, (tokens, targets) = make(setting)
     compiled = jit(model.loss, model, backend=NumpyBackend(1), watch=False)
     compiled.value_and_grad(tokens, targets)
     compiled.to_wasm(batch=len(tokens)).save(folder)
