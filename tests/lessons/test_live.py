@@ -157,8 +157,8 @@ def test_a_page_with_less_training_trains_less_until_its_cell_is_edited(kernel: 
         (10, 4, "-6.0", False, "this is a plain number; it must be computed from the Values"),
         (10, 4, "exit()", False, "this line ends the whole program"),
         (10, 4, "a *", False, "Python cannot read this"),
-        (22, 1, "value.data += value.grad * 0.01", True, "right"),
-        (22, 1, "0.01 * value.data", False, "that is not the number"),
+        (23, 1, "value.data += value.grad * 0.01", True, "right"),
+        (23, 1, "0.01 * value.data", False, "that is not the number"),
     ],
 )
 def test_a_line_is_judged_by_its_value(
