@@ -26,6 +26,7 @@ __all__ = [
     "PLAYGROUND",
     "Entry",
     "Written",
+    "minutes",
     "page_name",
     "searchable",
     "write_contents",

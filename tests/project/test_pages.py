@@ -121,8 +121,11 @@ def test_commands_run_as_printed(page: str, command: str, clone: Path) -> None:
         "PIP_NO_INDEX": "1",
         "PYTEST_ADDOPTS": "tests/project/test_size.py",  # what `test` runs: all tests are running already
     }
+    arguments = [*shlex.split(here), *shlex.split(added)]
+    if "--out" in arguments and "--resume" not in arguments:  # two pages may train the same run
+        shutil.rmtree(clone / arguments[arguments.index("--out") + 1], ignore_errors=True)
     result = subprocess.run(
-        [*shlex.split(here), *shlex.split(added)],
+        arguments,
         cwd=clone, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
