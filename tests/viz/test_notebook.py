@@ -13,7 +13,7 @@ import viz
 from tests.viz.browser import Browser
 from tests.viz.drawn_examples import Drawn, expression
 from tinygrad_edu.compiler import jit
-from tinygrad_edu.nn import Neuron
+from tinygrad_edu.nn import MLP, Neuron
 from viz.rendering import graphviz_program
 
 pytestmark = pytest.mark.layout
@@ -40,6 +40,7 @@ DRAWINGS: dict[str, Callable[[Drawn], Any]] = {
     "flow_over": lambda drawn: viz.flow_over([viz.flow(drawn.loss, calls=drawn.calls)] * 3),
     "histogram": lambda drawn: viz.histogram({"w": [0.0, 1.0, 1.5]}),
     "loss_curve": lambda drawn: viz.loss_curve([{"step": i, "train_loss": 3.0 / (i + 1)} for i in range(9)]),
+    "network": lambda drawn: viz.network(MLP(2, [3, 1], rng=1), [1.0, 2.0]),
     "next_characters": lambda drawn: viz.next_characters({"model": [0.25, 0.75]}, "ab"),
     "pictures": lambda drawn: viz.pictures({"a": [[1.0, 0.0, 0.5, -1.0]]}),
     "plot": lambda drawn: viz.plot({"loss": [1.0, 0.5]}),
