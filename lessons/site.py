@@ -270,8 +270,8 @@ class _Writer:
         cell, name = self.lesson.cells[i], f"cell-{i + 1}"
         if cell.pytorch:
             self._note(name, " ".join(cell.pytorch.split()))
-            shown = highlight.to_html(cell.pytorch)
-            code = f'<div class="code theirs"><pre tabindex="0"><code>{shown}</code></pre></div>'
+            theirs = highlight.to_html(cell.pytorch)
+            code = f'<div class="code theirs"><pre tabindex="0"><code>{theirs}</code></pre></div>'
             return _folded("pytorch", name, PYTORCH, code)
         if not cell.is_code:
             return "\n".join(self._prose(i, part, n) for n, part in enumerate(_sections(cell.source), 1))
