@@ -58,11 +58,12 @@ def test_a_longer_schedule_is_joined_without_a_jump(tmp_path: Path, capsys: pyte
     out = tmp_path / "run"
     flags = ["--schedule", "linear", "--warmup-steps", "1", "--lr", "0.03", "--min-lr", "0.01"]
     assert main(["train", *TINY["points"], *flags, "--steps", "3", "--out", str(out)]) == 0
-    assert main(["train", "--resume", str(out), "--steps", "5"]) == 0
+    assert main(["train", "--resume", str(out), "--steps", "9"]) == 0
     assert "The learning rate was 0.02; it does not jump to the new schedule" in capsys.readouterr().out
-    # By hand: up in one step, to .01 in two; of the line from .03 at step 1 to .01 at step 5, half of the way from .02
-    # to .02, then .015.
-    assert [r["lr"] for r in files.read_log(out)[1:]] == pytest.approx([0.015, 0.03, 0.02, 0.02, 0.015])
+    # By hand: up in one step, and .02 on the way down to .01. The line from .03 at step 1 to .01 at step 9 is at .025
+    # and .0225 now: half of the way there from .02, then all of it.
+    rates = [0.015, 0.03, 0.02, 0.0225, 0.0225, 0.02, 0.0175, 0.015, 0.0125]
+    assert [r["lr"] for r in files.read_log(out)[1:]] == pytest.approx(rates)
     assert main(["train", *TINY["points"], *flags, "--steps", "1", "--out", str(tmp_path / "short")]) == 0
     assert "it never reaches 0.03" in capsys.readouterr().out
 
