@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tinygrad_edu import console
-from viz.play.page import play_page
+from viz.play.page import play_page, write
 from viz.rendering.formats import check_ending
 from viz.rendering.page import ENDINGS
 
@@ -48,14 +47,11 @@ def run(options: argparse.Namespace) -> int:
     print("Making the page; the first time, models are compiled for it ...", flush=True)
     made, missing = trainer.steps(corpus)
     page = play_page({**assets, **made, **(text if made else {})}, {**facts, "train": {**training, **missing}})
-    written = Path(page.save(out)).absolute()
-    print(f"Wrote {out} ({len(page.html.encode()) / 1e6:.1f} MB): {written.as_uri()}")
+    write(page, out, opened=not options.no_open)
     if missing:
         print(missing["missing"])
     elif not training:
         print(f"It has no text to train on but what is typed there; --dataset {DEFAULT_DATASET} gets one")
-    if not options.no_open:
-        console.open_page(written.as_uri())
     return 0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tinygrad_edu import console
 from tinygrad_edu.training.flags import run_argument, run_folder
+from viz.play.page import write
 from viz.rendering.formats import check_ending
 from viz.rendering.page import ENDINGS
 
@@ -30,9 +30,5 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else this.folder / PAGE
     check_ending(out, ENDINGS)
     print("Compiling the painter for the page ...", flush=True)
-    page = paint_page(this)
-    written = Path(page.save(out)).absolute()
-    print(f"Wrote {out} ({len(page.html.encode()) / 1e6:.1f} MB): {written.as_uri()}")
-    if not options.no_open:
-        console.open_page(written.as_uri())
+    write(paint_page(this), out, opened=not options.no_open)
     return 0

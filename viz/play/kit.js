@@ -25,6 +25,8 @@ const tick = (label, value, more) => setting("tick", label, value, more, text =>
 const words = (label, value, more) => setting("words", label, value, more, text => text);
 // Without a control of its own.
 const hidden = (value, more) => setting("hidden", "", value, more, text => text);
+// The same for what must look so; anything else in an address is left out.
+const pattern = (value, looks, more) => setting("hidden", "", value, more, text => (looks.test(text) ? text : undefined));
 const written = x => (x === true ? "1" : x === false ? "0" : typeof x === "number" ? String(Number(x.toPrecision(12))) : x);
 
 // --- what is shown now ---------------------------------------------------------------------------------------------------

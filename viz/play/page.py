@@ -10,13 +10,16 @@ import base64
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from tinygrad_edu import console
 
 from ..rendering.page import Page
 from ..rendering.templates import asset, fill, head, script_json
 from .engine import class_in_javascript, table_in_javascript
 
-__all__ = ["SCREENS", "play_page"]
+__all__ = ["SCREENS", "play_page", "write"]
 
 #: The screens, in the order of their tabs.
 SCREENS = ("point", "line", "network", "names", "read", "train", "flow")
@@ -68,6 +71,14 @@ def play_page(
         "SCRIPT": page_script(screens),
     }
     return Page(fill(_script("play.html"), parts))
+
+
+def write(page: Page, path: Path, opened: bool) -> None:
+    """Save the page, say where it is, and open it in a browser, if that is wanted and there is a screen."""
+    written = Path(page.save(path)).absolute()
+    print(f"Wrote {path} ({len(page.html.encode()) / 1e6:.1f} MB): {written.as_uri()}")
+    if opened:
+        console.open_page(written.as_uri())
 
 
 def worker_script(screens: Sequence[str] = SCREENS) -> str:

@@ -1,9 +1,7 @@
 // The half of "A flow" in the page: noise, pictures, the field of arrows, the particles on their way, one Euler step by hand.
 const FLOW_OWN = "dso4dep3cmp3c8o4cmn5den5nso4nep3mmp3m8o4mmn5nen57xdv8ecz8yc49kbca9alb09xbt9ccp8tdl8dej80fi7qgi7khi7gii7gji7kki7qlh80mf8dnb8to79cp09xpralqgbcr2c4rmczs3dv";  // a face, as painted points
 const FLOW_ONE = "i0i0";  // what "clear" leaves
-const FLOW_LIVE = { live: true };
 const flowText = points => points.map(point => point.map(t => Math.round(t * 400 + 648).toString(36).padStart(2, "0")).join("")).join("");
-const flowLike = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
 const FLOW_SECONDS = 2.5;  // from noise to picture
 
 screen("flow", {
@@ -16,9 +14,9 @@ screen("flow", {
     rate: slider("learning rate", 0.01, { min: 0.0001, max: 1, log: true, live: true }),
     euler: whole("Euler steps", 20, { min: 1, max: 50, live: true, help: "in how many straight steps a particle goes from noise to picture" }),
     t: slider("time t", 0, { min: 0, max: 1, step: 0.01, live: true }),
-    arrows: tick("arrows", true, FLOW_LIVE),
-    start: flowLike("-1,1", /^-?[0-2](\.\d{1,3})?,-?[0-2](\.\d{1,3})?$/, FLOW_LIVE),
-    own: flowLike(FLOW_OWN, /^([0-9a-z]{4}){1,300}$/),
+    arrows: tick("arrows", true, { live: true }),
+    start: pattern("-1,1", /^-?[0-2](\.\d{1,3})?,-?[0-2](\.\d{1,3})?$/, { live: true }),
+    own: pattern(FLOW_OWN, /^([0-9a-z]{4}){1,300}$/),
     seed: hidden("1"),
   },
   tasks: [

@@ -104,8 +104,6 @@ function illText(ill) {
 
 const PART = 2000;  // milliseconds for each part of a step in slow motion
 const layerSizes = ({ layers }) => (layers === "0" ? [] : layers.split("-").map(Number));
-// A setting without a control; what does not look so in an address is left out.
-const pattern = (value, looks, more) => ({ ...hidden(value, more), read: text => (looks.test(text) ? text : undefined) });
 
 screen("network", {
   title: "A network", valName: "test",

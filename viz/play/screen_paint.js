@@ -3,11 +3,11 @@ screen("paint", {
   title: "Paint",
   lead: "A trained painter. Press ▶: noise becomes pictures. Say what they shall be, and how strongly the painter shall follow.",
   settings: {
-    digit: { ...hidden("each", { live: true }), read: text => (/^(each|none|\d)$/.test(text) ? text : undefined) },
+    digit: pattern("each", /^(each|none|\d)$/, { live: true }),
     prompt: words("prompt", "", { live: true, longest: 80, placeholder: "a small ring, top left" }),
     guidance: slider("guidance s", 2, { min: 0, max: 8, step: 0.1, live: true, help: "0: told nothing; 1: told, and no more; above: further in the direction in which being told changes the picture" }),
     euler: whole("Euler steps", 20, { min: 1, max: 50, live: true, help: "in how many straight steps noise becomes a picture" }),
-    nth: { ...hidden("0", { live: true }), read: text => (/^\d$/.test(text) ? text : undefined) },
+    nth: pattern("0", /^\d$/, { live: true }),
     speed: hidden("10", { live: true }),
   },
   tasks: [
