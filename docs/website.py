@@ -23,6 +23,7 @@ import gpt.cli  # noqa: E402
 import lessons.cli  # noqa: E402
 import run  # noqa: E402
 from lessons import markdown  # noqa: E402
+from tinygrad_edu import console  # noqa: E402
 from viz.play.page import play_page  # noqa: E402
 from viz.rendering.templates import asset, fill, head  # noqa: E402
 
@@ -46,12 +47,16 @@ def main(words: list[str] | None = None) -> int:
         "--fast", action="store_true", help="lesson 1 alone, a playground without models, no reference: seconds"
     )
     options = parser.parse_args(words)
-    folder: Path = options.folder
+    return console.run("site", lambda: write(options.folder, fast=options.fast))
+
+
+def write(folder: Path, *, fast: bool) -> int:
+    """Write all of it; returns the exit code."""
     folder.mkdir(parents=True, exist_ok=True)
-    trained = RUN if (RUN / "report" / "index.html").exists() and not options.fast else None
+    trained = RUN if (RUN / "report" / "index.html").exists() and not fast else None
     beside = {"Playground": "play.html", "Course": "course/index.html", "Gallery": "gallery.html"}
     beside |= {"A trained GPT": "report/index.html"} if trained else {}
-    beside |= {"Benchmarks": "benchmarks.html"} if options.fast else {
+    beside |= {"Benchmarks": "benchmarks.html"} if fast else {
         "Benchmarks": "benchmarks.html", "Reference": "reference/index.html"
     }  # fmt: skip
     for source, name in PAGES.items():
@@ -63,7 +68,10 @@ def main(words: list[str] | None = None) -> int:
     print(f"wrote {len(PAGES) + 1} pages", flush=True)
     if trained:
         shutil.copytree(trained / "report", folder / "report", dirs_exist_ok=True)
-    return parts(folder, trained, fast=options.fast) or print(f"Open {folder / 'index.html'}") or 0
+    code = parts(folder, trained, fast=fast)
+    if not code:
+        print(f"Open {folder / 'index.html'}")
+    return code
 
 
 def parts(folder: Path, trained: Path | None, *, fast: bool) -> int:

@@ -35,6 +35,14 @@ def site(website: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(
+    website: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert website.main([str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err == f"site: error: cannot write or read {tmp_path / 'file'}: File exists\n"
+
+
 def test_every_page_of_the_project_is_there(site: Path) -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} | {"index", "play", "gallery", "contributing"}
     assert pages <= {path.stem for path in site.glob("*.html")}
