@@ -143,7 +143,7 @@ class Subject:
     @cached_property
     def recorded(self) -> tuple[Value, CallRecord, str]:
         """A loss in scalars: of one example, or of the corner of a large picture."""
-        assert self.gradients  # which are measured first: they would be added to those of this loss
+        _ = self.gradients  # which are measured first: they would be added to those of this loss
         return recorded(self.run.model, SCALARS)
 
     @cached_property

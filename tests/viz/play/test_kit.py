@@ -428,3 +428,22 @@ def test_a_speed_keeps_to_it(opened: Open) -> None:
     assert int(state(browser)["step"]) <= 6  # as fast as it goes it would be thousands
     click(browser, "play")
     settle(browser)
+
+
+def test_between_two_frames_the_page_rests_for_as_long_as_it_drew(opened: Open) -> None:
+    browser = opened("#screen=demo&rate=0.0001")
+    browser.evaluate("""
+        var drawings = 0, plainly = now.view.draw;
+        now.view.draw = frame => {
+          const begun = performance.now();
+          while (performance.now() - begun < 150);
+          drawings++;
+          return plainly(frame);
+        };
+        start(); 0""")
+    browser.wait_for("drawings > 0")
+    browser.evaluate("var since = performance.now(), before = drawings; 0")
+    browser.wait_for("performance.now() - since > 2500")
+    share = browser.evaluate("(drawings - before) * 150 / (performance.now() - since)")
+    browser.evaluate("pause(); 0")
+    assert 0 < share < 0.65  # without a rest it draws nearly all the time
