@@ -178,3 +178,14 @@ def test_a_model_that_cannot_be_is_refused(fields: dict[str, Any], words: str) -
 def test_the_presets_are_models() -> None:
     for preset in PRESETS.values():
         ModelConfig(**preset.model)
+
+
+def test_the_numbers_of_a_patch_make_the_pixels_of_that_patch() -> None:
+    model = stirred(CONFIGS["latent"])
+    numbers = [0.1 * i for i in range(12)]  # 4 patches of 3
+    plainly = [x.data for x in model.decode(numbers)]
+    for patch in range(4):
+        moved = [x.data for x in model.decode([x + (i // 3 == patch) for i, x in enumerate(numbers)])]
+        changed = {i for i in range(144) if moved[i] != plainly[i]}
+        rows, columns = range(6 * (patch // 2), 6 * (patch // 2) + 6), range(6 * (patch % 2), 6 * (patch % 2) + 6)
+        assert changed == {12 * row + column for row in rows for column in columns}

@@ -125,6 +125,20 @@ def test_words_are_encoded_as_in_python() -> None:
     assert found == [shapes.encode(prompts[0]), shapes.encode(prompts[1]), None, None, None]
 
 
+@pytest.mark.node
+def test_numbers_that_grow_without_end_are_said_to() -> None:
+    about = {"count": 1, "numbers": 2, "condition": "class", "nothing": 10, "latent": False}
+    settings = {"seed": "1", "digit": "3", "guidance": 8, "euler": 4, "nth": "0"}
+    message = run(
+        "const rows = [new Float32Array([3e38, 0]), new Float32Array([-3e38, 0])];"
+        "const m = new MODELS.paint(given[0], given[1], { forward: () => rows.map(row => row.map(x => 1e300 * x)) });"
+        "try { m.step(); } catch (error) { return error.message; } return '';",
+        [settings, about],
+        screens=["paint"],
+    )
+    assert message == "the numbers grew without end at step 1: use more Euler steps, or less guidance"
+
+
 def test_points_are_painted_elsewhere(trained: dict[str, Path]) -> None:
     assert '"A flow" in the playground' in refusal(main, "play", str(trained["points"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,23 @@ def test_the_grid_of_guidance_is_painted_with_that_guidance(
     for guidance in report.GUIDANCES:
         made = Sampler(this.model).paint(told, this.config.train.seed, guidance=guidance)
         assert [found[f"{i}, s = {guidance:g}"] for i in range(report.SHOWN)] == [from_to(x) for x in made]
+
+
+def test_every_guidance_paints_something_else(
+    trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this, rng = SavedRun.open(trained["digits-class"]), random.Random(2)
+    for p in this.model.parameters():  # so that it matters what the model is told: four steps have hardly taught it
+        p.data += rng.gauss(0.0, 0.2)
+    shown: list[dict[str, Any]] = []
+    pictures = report.viz.pictures
+    monkeypatch.setattr(report.viz, "pictures", lambda rows, **more: shown.append(rows) or pictures(rows, **more))
+    {name: make for name, _, make in report.SECTIONS}["guidance"](report.Subject(this, tmp_path))
+    told, rows = shown_first(this.config.model, report.SHOWN), list(shown[0].values())
+    for column, guidance in enumerate(report.GUIDANCES):
+        made = Sampler(this.model).paint(told, this.config.train.seed, guidance=guidance)
+        assert np.array([row[column] for row in rows]) == pytest.approx(made, abs=1e-6)
+    assert not np.allclose(rows[0][0], rows[0][-1], atol=0.1)
 
 
 def test_the_time_machine_has_a_picture_of_every_snapshot(reported: dict[str, Path]) -> None:
