@@ -57,12 +57,15 @@ Parameter = Union[Value, "Sequence[Parameter]"]  # a recursive type cannot be wr
 #: The numbers of a parameter, nested in the same way.
 Numbers = Union[float, "list[Numbers]"]
 
+#: GELU as GPT-2 has it (Hendrycks and Gimpel 2016, section 2): ½(1 + tanh(z)) is the sigmoid of 2z, with 2√(2/π) here.
+_GELU_TANH = 2.0 * math.sqrt(2.0 / math.pi)
 ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
     "linear": F.as_value,
     "relu": Value.relu,
     "tanh": Value.tanh,
     "sigmoid": Value.sigmoid,
     "gelu": Value.gelu,
+    "gelu_tanh": lambda x: x * Value.sigmoid((x + 0.044715 * x * x * x) * _GELU_TANH),
     "relu2": lambda x: (positive := Value.relu(x)) * positive,  # So et al. 2021, "Primer"
     "silu": lambda x: x * Value.sigmoid(x),
 }

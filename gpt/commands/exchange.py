@@ -141,7 +141,7 @@ def run_import(options: argparse.Namespace) -> int:
             f"the model has {config.model.vocab_size} tokens and the alphabet {tokenizer.vocab_size} characters; "
             f"give the alphabet it was trained with: --meta meta.pkl, or --data with its own text"
         )
-    if imported.note:
+    if imported.note and options.activation is None:
         print(imported.note)
     model = convert.write_run(folder, config, imported, tokenizer, file)
     print(

@@ -92,11 +92,15 @@ _TRAINING = {
 _OF_THE_MACHINE = ("engine", "device", "threads")  # the next reader may have no GPU
 #: The matrices of Hugging Face's GPT-2 that are (inputs, outputs).
 _CONV1D = (".attn.c_attn.weight", ".attn.c_proj.weight", ".mlp.c_fc.weight", ".mlp.c_proj.weight")
-#: Its names for activations; gelu_new is an approximation of gelu that differs by less than 0.001.
+#: Its names for activations.
 _FROM_HUGGING_FACE = {
-    "gelu": "gelu", "gelu_new": "gelu", "relu": "relu", "silu": "silu", "tanh": "tanh", "relu2": "relu2",
+    "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu", "silu": "silu",
+    "tanh": "tanh", "relu2": "relu2",
 }  # fmt: skip
-_NEARLY = "is computed as gelu, which differs from it by less than 0.001"
+_UNKNOWN = (
+    "It is in Hugging Face's layout, without the config.json that tells its activation: it is read with gelu; "
+    "--activation gelu_tanh is GPT-2's"
+)
 #: What torch.compile and DistributedDataParallel put before every name.
 _PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
 _LONGEST_REASON = 300  # characters of a sentence that may quote a name from a file
@@ -118,7 +122,7 @@ class Imported:
         normalize: the normalizations of that text (see ``text.py``).
         documents: whether its lines are documents (see ``documents.py``).
         train: the settings of its training, as fields of :class:`gpt.config.TrainConfig`.
-        note: a sentence about what is not exactly as in the file; or nothing.
+        note: a sentence about an activation that no file tells; or nothing.
     """
 
     tensors: dict[str, Any]
@@ -315,9 +319,7 @@ def read(path: Path) -> Imported:
         missing = f"{path} is a folder without {source.name}; expected a file, or a folder of Hugging Face's GPT-2"
         about = reading.parsed(reading.content_of(source, missing, reading.LARGEST_JSON), source)
         tensors, _ = _read_safetensors(path / checkpoint.MODEL)
-        imported = _imported(path, tensors, _from_hugging_face(reading.checked(about, {}, source), source))
-        exact = about.get("activation_function", "gelu_new") != "gelu_new"
-        return dataclasses.replace(imported, note="" if exact else f"Its gelu_new {_NEARLY}")
+        return _imported(path, tensors, _from_hugging_face(reading.checked(about, {}, source), source))
     _check_suffix(path)
     return _imported(path, *(_read_safetensors if path.suffix == ".safetensors" else _read_torch)(path))
 
@@ -436,7 +438,7 @@ def _imported(path: Path, arrays: Mapping[str, Any], content: Mapping[str, Any])
         normalize,
         own.get("documents") is not None,
         own.get("train", train),
-        f"It is in Hugging Face's layout; if its activation was gelu_new, that {_NEARLY}" if turned else "",
+        _UNKNOWN if turned and "activation" not in args else "",
     )
 
 

@@ -194,7 +194,9 @@ def test_a_logarithm_above_the_diagonal_does_not_poison_the_gradient() -> None:
 
 OPTIONS = [
     *itertools.product(["rmsnorm", "layernorm"], [False, True], ["relu"], [False, True], [False]),
-    *itertools.product(["layernorm"], [True], ["gelu", "relu2", "silu", "tanh", "sigmoid", "linear"], [True], [True]),
+    *itertools.product(
+        ["layernorm"], [True], ["gelu", "gelu_tanh", "relu2", "silu", "tanh", "sigmoid", "linear"], [True], [True]
+    ),
 ]
 
 

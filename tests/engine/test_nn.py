@@ -135,6 +135,8 @@ def test_every_activation_has_the_right_slope():
             gradcheck(nn.activation(name), [x])
     assert nn.activation("relu2")(Value(3.0)).data == 9.0
     assert nn.activation("silu")(Value(2.0)).data == pytest.approx(2.0 / (1.0 + math.exp(-2.0)))
+    tanh = math.tanh(math.sqrt(2.0 / math.pi) * (-1.3 + 0.044715 * -(1.3**3)))  # as in GPT-2's code
+    assert nn.activation("gelu_tanh")(Value(-1.3)).data == pytest.approx(0.5 * -1.3 * (1.0 + tanh), rel=1e-14)
     assert nn.activation("linear")(Value(3.0)).data == 3.0
 
 

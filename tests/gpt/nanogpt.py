@@ -63,6 +63,7 @@ class Attention(nn.Module):
 
 ACTIVATIONS = {
     "relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "relu2": lambda x: F.relu(x) ** 2,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
 }  # fmt: skip
 
 

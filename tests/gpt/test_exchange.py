@@ -23,6 +23,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "with biases": {
         "norm": "layernorm", "norm_weight": True, "activation": "gelu", "tied_head": True, "bias": True, "n_layer": 2,
     },
+    "GPT-2's": {
+        "norm": "layernorm", "norm_weight": True, "activation": "gelu_tanh", "tied_head": True, "bias": True,
+    },
     "ours": {"activation": "relu2"},
     "rotary": {"positions": "rotary", "activation": "relu", "norm_weight": True, "dropout": 0.1},
 }  # fmt: skip
@@ -211,7 +214,7 @@ def hugging_face(state: dict[str, Any]) -> dict[str, Any]:
     [lambda name: name, lambda name: name.removeprefix("transformer."), lambda name: f"module._orig_mod.{name}"],
     ids=["whole", "without a head", "of several GPUs"],
 )
-def test_hugging_faces_tensors_are_imported(rename: Any, tmp_path: Path) -> None:
+def test_hugging_faces_tensors_are_imported(rename: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from safetensors.numpy import save_file
 
     model = made_run(tmp_path / "source", **SHAPES["with biases"])
@@ -219,13 +222,17 @@ def test_hugging_faces_tensors_are_imported(rename: Any, tmp_path: Path) -> None
     theirs.pop("lm_head.weight", None)
     save_file({rename(name): array for name, array in theirs.items()}, tmp_path / "m.safetensors")
     (tmp_path / "text.txt").write_text("\néabcde" * 30, encoding="utf-8")
-    command = ["import", str(tmp_path / "m.safetensors"), str(tmp_path / "run"), "--n-head", "2"]
-    assert main([*command, "--data", str(tmp_path / "text.txt")]) == 0
+    command = ["import", str(tmp_path / "m.safetensors"), "--n-head", "2", "--data", str(tmp_path / "text.txt")]
+    assert main([*command, str(tmp_path / "run")]) == 0
+    assert "--activation gelu_tanh is GPT-2's" in capsys.readouterr().out
     again, *_ = checkpoint.load_model(tmp_path / "run")
     assert logits(again, [3, 1])[1] == pytest.approx(logits(model, [3, 1])[1], abs=1e-5)
+    assert main([*command, "--activation", "gelu_tanh", str(tmp_path / "other")]) == 0
+    assert "gelu" not in capsys.readouterr().out
+    assert checkpoint.load_config(tmp_path / "other").model.activation == "gelu_tanh"
 
 
-@pytest.mark.parametrize("shape", [SHAPES["nanoGPT's own"], SHAPES["with biases"], {"norm": "layernorm"}])
+@pytest.mark.parametrize("shape", [SHAPES["nanoGPT's own"], SHAPES["GPT-2's"], {"norm": "layernorm"}])
 def test_a_folder_for_hugging_face_can_be_imported_again(shape: dict[str, Any], tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
@@ -239,6 +246,7 @@ def test_a_folder_for_hugging_face_can_be_imported_again(shape: dict[str, Any], 
     assert main(["import", str(tmp_path / "out"), str(tmp_path / "again")]) == 0
     again, config, tokenizer, step = checkpoint.load_model(tmp_path / "again")
     assert (step, tokenizer.alphabet, config.dataset) == (41, "\nabcdeé", "names")
+    assert config.model.activation == model.config.activation
     assert logits(again, [3, 1])[1] == pytest.approx(logits(model, [3, 1])[1], abs=1e-5)
 
 

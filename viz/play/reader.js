@@ -14,6 +14,7 @@ const ACTIVATIONS = {
   tanh: [Math.tanh, "tanh(x)"],
   sigmoid: [sigmoid, "1/(1 + e^−x)"],
   gelu: [gelu, "x · (1 + erf(x/√2))/2"],
+  gelu_tanh: [a => a * sigmoid(2 * Math.sqrt(2 / Math.PI) * (a + 0.044715 * a * a * a)), "x · (1 + tanh(0.798 · (x + 0.0447 x³)))/2"],
   relu2: [a => a > 0 ? a * a : 0, "max(x, 0)²"],
   silu: [a => a * sigmoid(a), "x/(1 + e^−x)"],
 };

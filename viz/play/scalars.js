@@ -146,6 +146,7 @@ class Tape extends Operations {
   activation(name, x) {
     if (name === "linear") return x;
     if (name === "relu2") { const positive = this.relu(x); return this.mul(positive, positive); }
+    if (name === "gelu_tanh") return this.mul(x, this.sigmoid(this.mul(this.add(x, this.mul(this.number(0.044715), this.mul(x, this.mul(x, x)))), this.number(2 * Math.sqrt(2 / Math.PI)))));
     if (name === "silu") return this.mul(x, this.sigmoid(x));
     if (name === "clip") return this.minimum(this.maximum(x, this.number(0)), this.number(1));
     return this[name](x);

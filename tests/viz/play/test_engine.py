@@ -129,7 +129,7 @@ def test_every_gradient_of_a_gpt_is_the_engine_s() -> None:
     check(GPT(config, seed=3).loss([0, 5, 13, 13, 1], [5, 13, 13, 1, 0]))
 
 
-@pytest.mark.parametrize("name", ["relu", "relu2", "silu", "tanh"])
+@pytest.mark.parametrize("name", ["relu", "gelu_tanh", "relu2", "silu", "tanh"])
 def test_functions_on_lists_are_the_library_s(name: str) -> None:
     rng = random.Random(5)
     rows = [[rng.uniform(-2, 2) for _ in range(4)] for _ in range(6)]
