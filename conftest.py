@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 os.environ["TINYGRAD_EDU_KERNELS"] = ""  # until there is a folder of this session
+os.environ["TINYGRAD_EDU_PROGRAMS"] = ""  # every test vectorizes what it compiles
 #: Lessons run in tests/lessons; their names are not module names.
 collect_ignore_glob = ["lessons/[0-9]*.py", "lessons/supplements/s*.py", "lessons/pictures/p*.py"]
 if find_spec("torch") is None:  # an extra, not needed by the library and its tests

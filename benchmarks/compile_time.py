@@ -12,7 +12,7 @@ linear. The steps alternate; all times are processor times. It is checked first 
 
 ``--start`` times whole processes: a thousand steps of a GPT on names, one name per step, written with lists as in a
 tutorial, with a program for each length or for names that are filled up to one; and one step of the GPTs of this
-project. Each runs without machine code on disk, and with what an earlier process has kept; the fastest of three counts,
+project. Each runs with nothing on disk, and with what an earlier process has kept; the fastest of three counts,
 so Python's own bytecode is on disk, as it is where the package is installed.
 """
 
@@ -36,7 +36,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TINYGRAD_EDU_KERNELS", "")  # everything is compiled, unless a measurement says otherwise
+# Everything is compiled, unless a measurement says otherwise.
+os.environ.setdefault("TINYGRAD_EDU_KERNELS", "")
+os.environ.setdefault("TINYGRAD_EDU_PROGRAMS", "")
 
 from tinygrad_edu import Value, maximum, minimum, nn
 from tinygrad_edu import functional as F
@@ -300,12 +302,12 @@ STARTS: dict[str, Callable[[], None]] = {
 
 def starts() -> None:
     """Print the seconds of whole processes."""
-    print(f"{'':40}{'without':>10}{'with machine code on disk':>28}")
+    print(f"{'':40}{'first run':>10}{'next run':>12}")
     for name in STARTS:
         fastest = []
         with tempfile.TemporaryDirectory() as folder:
             for kept in ("", folder):
-                environment = {**os.environ, "TINYGRAD_EDU_KERNELS": kept}
+                environment = {**os.environ, "TINYGRAD_EDU_KERNELS": kept, "TINYGRAD_EDU_PROGRAMS": kept}
                 environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
                 command = [sys.executable, __file__, "--only", name]
                 runs = [
@@ -313,7 +315,7 @@ def starts() -> None:
                     for _ in range(4 if kept else 3)
                 ]
                 fastest.append(min(json.loads(run.stdout) for run in runs[bool(kept) :]))
-        print(f"{name:40}{fastest[0]:8.2f} s{fastest[1]:26.2f} s")
+        print(f"{name:40}{fastest[0]:8.2f} s{fastest[1]:10.2f} s")
 
 
 def main() -> None:

@@ -38,9 +38,12 @@ COMPILER = "tinygrad_edu.compiler"
 #: The rooms of the compiler and the files in each, from the ground up. A file imports from what is listed before it.
 ROOMS = {
     "program": ["ir", "interpreter", "passes", "autodiff", "updates", "fusion", "rematerialize", "holes"],
-    "runtime": ["memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"],
+    "runtime": [
+        *("memory", "views", "axis_order", "allocation", "index_range", "dropout_masks", "erfcx", "threads"),
+        "disk_cache",
+    ],
     "backend": [],
-    "llvm_backend": ["text", "llvm_math", "code_cache", "codegen", "moves", "products", "steps", "plain", "in_place"],
+    "llvm_backend": ["text", "llvm_math", "codegen", "moves", "products", "steps", "plain", "in_place"],
     "numpy_backend": [
         "buffers",
         "elementwise",
@@ -58,7 +61,7 @@ ROOMS = {
         *("diagnostics", "catching", "tracers", "indirect", "subscripts", "builtin_type", "surroundings", "outside"),
         *("structure", "module_templates", "trace", "simplify"),
     ],
-    "vectorize": ["affine", "placement", "inline", "packs", "to_program"],
+    "vectorize": ["affine", "placement", "inline", "packs", "to_program", "kept"],
     "optim": [],
     "compiled": [],
 }

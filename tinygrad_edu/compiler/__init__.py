@@ -16,7 +16,7 @@ may import from which.
 
 ``vectorize``: packs of nodes become instructions
     ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their
-    order; ``to_program``
+    order; ``to_program``; ``kept``: programs on disk
 
 ``numpy_backend``: the one that runs everywhere
     ``entry``: ``NumpyBackend``; ``executor``: memory and order; ``parallel``: a batch split among threads;
@@ -26,9 +26,8 @@ may import from which.
 
 ``llvm_backend``: machine code, if llvmlite is installed
     ``text``: its words; ``llvm_math``: the operations in LLVM's language; ``codegen``: kernels of fused loops;
-    ``code_cache``: machine code on disk; ``products``; ``moves``: look-ups in tables; ``steps``: which of them an
-    instruction needs, and all in one call; ``plain``: any instruction, one point after another; ``in_place``: a step
-    of an optimizer as one kernel
+    ``products``; ``moves``: look-ups in tables; ``steps``: which of them an instruction needs, and all in one call;
+    ``plain``: any instruction, one point after another; ``in_place``: a step of an optimizer as one kernel
 
 ``wasm_backend``: the same kernels as a WebAssembly module, for browsers and Node
     ``binary``: the bytes of a module; ``layout``: its memory; ``texts``: the kernels in one text; ``module``: what
@@ -37,7 +36,7 @@ may import from which.
 ``runtime``: what every back end needs
     ``memory``; ``allocation``: a place in it for every array; ``axis_order``: the order of axes in memory; ``views``:
     strided arrays; ``index_range``: whether indices are in range; ``dropout_masks``; ``erfcx``: the tail of the
-    normal distribution; ``threads``
+    normal distribution; ``threads``; ``disk_cache``: what is kept for the next process
 
 ``program``: the language in between
     ``ir``; ``interpreter``: what a program means; ``autodiff``; ``passes``; ``fusion``: which instructions run as

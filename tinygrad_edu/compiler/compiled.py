@@ -34,6 +34,7 @@ from .optim import AdamW, ArrayOptimizer
 from .parameters import FloatArray, Parameters
 from .program.autodiff import differentiate
 from .program.ir import Access, Instruction, Program
+from .vectorize.kept import kept, name_of
 from .vectorize.packs import vectorize
 from .vectorize.to_program import to_program
 from .wasm_backend.module import Function, WasmModule, build
@@ -81,6 +82,7 @@ class _Version:
         around: checks whether they are still the same; None if that is turned off.
         structure: the nesting of the results.
         operations: the operations on Values in one call of the function.
+        name: that of its programs on disk; empty if they are not kept.
         executors: by (with the gradient or not, size of the batch), each with the array of parameters that it reads.
         in_python: see :class:`Stats`.
     """
@@ -91,6 +93,7 @@ class _Version:
     forward: Program
     structure: Any
     operations: int
+    name: str = ""
     gradient: Program | None = None
     executors: dict[tuple[bool, int], tuple[Any, Any]] = field(default_factory=dict)
     in_python: int = 0
@@ -106,6 +109,12 @@ class _Version:
             if not all(was in (kind, "input") for (kind, _), (was, _) in zip(signature, self.signature, strict=True)):
                 return False
         return self.layout == layout and (self.around is None or self.around.changed() is None)
+
+    def differentiated(self) -> Program:
+        """Return the program with its gradient."""
+        if self.gradient is None:
+            self.gradient = kept(self.name and f"{self.name}d", lambda: differentiate(self.forward))
+        return self.gradient
 
 
 #: This many versions of a function are kept, for surroundings that alternate, such as train() and eval().
@@ -425,14 +434,15 @@ class Compiled:
         _all_slots(top, self.parameters)
         if not top.outputs:
             raise CompileError(f"{self._name} returns no Value; return the loss, or a list of Values")
-        block = vectorize(map(simplify, first.bodies), first.lines())
+        name = name_of(first)
+        forward, operations = kept(name, lambda: _program(first))
         if self._watch and around.changed():  # by the function itself
             around = Surroundings(*self._roots)
         if around.uses("label"):
             around.watch("the label of a parameter", lambda: [value.label for value in self.parameters.values])
         watched = around if self._watch else None
         layout = self.parameters.layout
-        version = _Version(signature, layout, watched, to_program(block), top.structure, block.operations)
+        version = _Version(signature, layout, watched, forward, top.structure, operations, name)
         first.forget()
         self.compile_seconds += time.perf_counter() - start
         return version
@@ -443,10 +453,7 @@ class Compiled:
         if found is None or found[1] is not parameters:
             start = time.perf_counter()
             with collector_paused():
-                if gradient and version.gradient is None:
-                    version.gradient = differentiate(version.forward)
-                program = version.gradient if gradient else version.forward
-                assert program is not None
+                program = version.differentiated() if gradient else version.forward
                 executor = self._made(program, gradient, size)
             found = version.executors[gradient, size] = (executor, parameters)
             version.in_python = executor.in_python
@@ -494,8 +501,7 @@ class Compiled:
             version, state = self._for_module(), None
             functions = {"forward": Function(version.forward, batch, self._names(version))}
             if version.structure[0] in ("value", "plain") and len(parameters):
-                version.gradient = version.gradient or differentiate(version.forward)
-                functions["step"] = Function(version.gradient, batch, self._names(version))
+                functions["step"] = Function(version.differentiated(), batch, self._names(version))
                 state = (optimizer or AdamW(parameters)).for_module()
             for name, other in others.items():
                 own = other._for_module()
@@ -724,6 +730,12 @@ def _shape(signature: _Signature) -> list[tuple[int, ...]]:
 
 def _shapes(signature: _Signature) -> str:
     return ", ".join(f"{shape} {'integers' if kind == 'index' else 'numbers'}" for kind, shape in signature) or "none"
+
+
+def _program(record: Trace) -> tuple[Program, int]:
+    """Return the program of a record, and how many operations on Values it stands for."""
+    block = vectorize(map(simplify, record.bodies), record.lines())
+    return to_program(block), block.operations
 
 
 def _all_slots(top: Body, parameters: Parameters) -> None:

@@ -31,9 +31,8 @@ from ..program.fusion import (
     local_shape,
 )
 from ..program.ir import Access, Program
-from ..runtime import memory
+from ..runtime import disk_cache, memory
 from ..runtime.views import View
-from . import code_cache
 from .llvm_math import Formulas, able
 from .text import HERE, SMALLER, SMALLEST, Target, Text
 
@@ -105,17 +104,17 @@ _compiling = threading.RLock()
 def _compiled(text: str) -> Callable[[int], None]:
     """Compile the function ``@kernel`` of a text; its argument is the address of its table."""
     llvm, machine, engine = _llvm()
-    kept = code_cache.folder() is not None
+    kept = disk_cache.folder("kernels") is not None
     name = f"kernel_{hashlib.sha256(((_processor() if kept else '') + text).encode()).hexdigest()}"
     with _compiling:
         if not engine.get_function_address(name):  # another thread may have made it meanwhile
-            code = code_cache.find(name) if kept else None
+            code = disk_cache.find("kernels", name) if kept else None
             if code is None:
                 module = llvm.parse_assembly(text.replace("@kernel(", f"@{name}("))
                 _run_passes(module, machine, PASSES)
                 if kept:
                     code = machine.emit_object(module)
-                    code_cache.keep(name, code)
+                    disk_cache.keep("kernels", name, code)
                 else:
                     engine.add_module(module)
             if code is not None:

@@ -1,4 +1,4 @@
-"""Machine code that one process keeps on disk for the next."""
+"""Machine code and programs that one process keeps on disk for the next."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ from pathlib import Path
 import pytest
 
 from tinygrad_edu.compiler import native
-from tinygrad_edu.compiler.llvm_backend import code_cache
+from tinygrad_edu.compiler.runtime import disk_cache
 
 PROGRAM = """
 from tinygrad_edu import Value, jit
-from tinygrad_edu.compiler.llvm_backend import codegen, code_cache
+from tinygrad_edu.compiler.runtime import disk_cache
 kept = []
-code_cache.keep, keep = lambda *what: kept.append(what) or keep(*what), code_cache.keep
+disk_cache.keep, keep = lambda *what: kept.append(what) or keep(*what), disk_cache.keep
 w = [Value(2.0), Value(-3.0)]
 loss = jit(lambda x: ((w[0] * x).tanh() + w[1] * x).exp(), w, dtype="float64")
 print(loss.value_and_grad([0.01 * i for i in range(50)]), loss.parameters.gradient.tolist(), len(kept))
 """
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TINYGRAD_EDU_KERNELS", str(tmp_path / "kernels"))
-    return tmp_path / "kernels"
+pytestmark = pytest.mark.skipif(not native.available(), reason="needs llvmlite")
+KINDS = ("kernels", "programs")
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of one kind of files; nothing else is kept."""
+    for kind in KINDS:
+        monkeypatch.setenv(f"TINYGRAD_EDU_{kind.upper()}", str(tmp_path / kind) if kind == request.param else "")
+    return tmp_path / request.param
 
 
 def started() -> subprocess.Popen[str]:
@@ -34,26 +40,25 @@ def started() -> subprocess.Popen[str]:
 
 
 def run() -> list[str]:
-    """Return the numbers that a fresh process finds, and how many kernels it compiled."""
+    """Return the numbers that a fresh process finds, and how many files it added."""
     process = started()
     out, _ = process.communicate()
     assert process.returncode == 0
     return out.rsplit(maxsplit=1)
 
 
-@pytest.mark.skipif(not native.available(), reason="needs llvmlite")
 def test_the_next_process_loads_what_one_has_compiled(place: Path) -> None:
     numbers, count = run()
     assert int(count) > 0
     files = sorted(place.iterdir())
     assert len(files) == int(count)
     assert run() == [numbers, "0"]
-    # Damaged files are compiled and written again: cut off, changed, empty, or of another kernel.
+    # What damaged files had is compiled and written again: cut off, changed, empty, or of another name.
     content = [file.read_bytes() for file in files]
     changed = bytes([*content[0][:-9], content[0][-9] ^ 1, *content[0][-8:]])
-    code_cache.keep("another", b"code")
-    another = (place / "another.o").read_bytes()
-    (place / "another.o").unlink()
+    disk_cache.keep(place.name, "another", b"code")
+    another = (place / "another.kept").read_bytes()
+    (place / "another.kept").unlink()
     for damaged in (content[0][:-1], changed, another, b"", b"\0" * 40):
         for file in files:
             file.write_bytes(damaged)
@@ -62,7 +67,7 @@ def test_the_next_process_loads_what_one_has_compiled(place: Path) -> None:
         assert sorted(place.iterdir()) == files
 
 
-@pytest.mark.skipif(not native.available() or os.name == "nt", reason="needs llvmlite, and permissions")
+@pytest.mark.skipif(os.name == "nt", reason="needs permissions")
 def test_nothing_is_read_where_others_may_write(place: Path) -> None:
     found = run()
     assert run()[1] == "0"
@@ -73,7 +78,6 @@ def test_nothing_is_read_where_others_may_write(place: Path) -> None:
     assert run() == [found[0], "0"]
 
 
-@pytest.mark.skipif(not native.available(), reason="needs llvmlite")
 def test_several_processes_at_once(place: Path) -> None:
     processes = [started() for _ in range(3)]
     found = {process.communicate()[0].rsplit(maxsplit=1)[0] for process in processes}
@@ -82,19 +86,20 @@ def test_several_processes_at_once(place: Path) -> None:
     assert run() == [*found, "0"]
 
 
-@pytest.mark.skipif(not native.available(), reason="needs llvmlite")
 def test_without_a_folder_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "file").write_text("not a folder")
     found = []
     for chosen in ("", str(tmp_path / "file" / "inside")):
-        monkeypatch.setenv("TINYGRAD_EDU_KERNELS", chosen)
+        for kind in KINDS:
+            monkeypatch.setenv(f"TINYGRAD_EDU_{kind.upper()}", chosen)
         found.append(run()[0])
         assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("system", "variables", "expected"),
     [
@@ -109,33 +114,31 @@ def test_without_a_folder_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_p
     ids=lambda x: str(x) if isinstance(x, str) else None,
 )
 def test_the_folder(
-    system: str, variables: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+    system: str, variables: dict[str, str], expected: str | None, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TINYGRAD_EDU_KERNELS", "TINYGRAD_EDU_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+    own = ("TINYGRAD_EDU_KERNELS", "TINYGRAD_EDU_PROGRAMS", "TINYGRAD_EDU_CACHE")
+    for name in (*own, "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")
     for name, text in variables.items():
-        monkeypatch.setenv(name, text)
+        monkeypatch.setenv(name.replace("KERNELS", kind.upper()), text.replace("kernels", kind))
     monkeypatch.setattr(sys, "platform", system)
-    found = code_cache.folder()
-    assert found == (None if expected is None else Path(expected))
+    assert disk_cache.folder(kind) == (None if expected is None else Path(expected.replace("kernels", kind)))
 
 
 def test_the_folder_stays_small(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_cache, "LARGEST", 10_000)
-    monkeypatch.setattr(code_cache, "OFTEN", 2)
+    monkeypatch.setattr(disk_cache, "LARGEST", 10_000)
+    monkeypatch.setattr(disk_cache, "OFTEN", 2)
     for n in range(12):
-        code_cache.keep(f"k{n}", bytes([n]) * 1_000)
-        os.utime(place / f"k{n}.o", (n, n))
-    left = [n for n in range(12) if code_cache.find(f"k{n}") == bytes([n]) * 1_000]
+        disk_cache.keep(place.name, f"k{n}", bytes([n]) * 1_000)
+        os.utime(place / f"k{n}.kept", (n, n))
+    left = [n for n in range(12) if disk_cache.find(place.name, f"k{n}") == bytes([n]) * 1_000]
     assert left == list(range(left[0], 12))  # the newest
     assert 0 < left[0] < 8
 
 
 def test_the_name_has_everything_that_the_code_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not native.available():
-        pytest.skip("needs llvmlite")
     import llvmlite
     import llvmlite.binding as llvm
 
