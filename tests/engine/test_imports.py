@@ -58,8 +58,8 @@ ROOMS = {
     "wasm_backend": ["binary", "layout", "texts", "module"],
     "parameters": [],
     "frontend": [
-        *("diagnostics", "catching", "tracers", "indirect", "subscripts", "builtin_type", "surroundings", "outside"),
-        *("structure", "module_templates", "trace", "simplify"),
+        *("diagnostics", "catching", "tracers", "indirect", "subscripts", "builtin_type", "surroundings"),
+        *("repeatable", "outside", "structure", "module_templates", "trace", "simplify"),
     ],
     "vectorize": ["affine", "placement", "inline", "packs", "to_program", "kept"],
     "optim": [],

@@ -12,7 +12,7 @@ may import from which.
     ``diagnostics``: the texts of refusals; ``catching``: errors that the function catches; ``builtin_type``: ``type``,
     ``max``, ``min`` and ``sum``; ``indirect``: questions that a traced number cannot detect, such as
     ``(0.5).__lt__(x)``; ``subscripts``: ``table[i]``; ``outside``: random numbers and clocks; ``surroundings``: what
-    the function reads besides its arguments
+    the function reads besides its arguments; ``repeatable``: whether a second run is needed
 
 ``vectorize``: packs of nodes become instructions
     ``packs``; ``inline``: calls; ``placement``: where the result of every node is; ``affine``: how packs find their

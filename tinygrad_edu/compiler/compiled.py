@@ -23,6 +23,7 @@ from .frontend.catching import catches
 from .frontend.diagnostics import refuse
 from .frontend.indirect import questions
 from .frontend.outside import without_chance
+from .frontend.repeatable import is_repeatable
 from .frontend.simplify import simplify
 from .frontend.structure import rebuild
 from .frontend.subscripts import own_subscripts
@@ -405,6 +406,7 @@ class Compiled:
     def _compile(self, signature: _Signature) -> _Version:
         start = time.perf_counter()
         around = Surroundings(*self._roots)
+        repeatable = self._watch and is_repeatable(around)
 
         def traced(careful: int, earlier: Trace | None = None) -> Trace:
             return trace(self.function, signature, self.parameters, self._name, careful, asked, earlier)
@@ -412,6 +414,8 @@ class Compiled:
         def twice() -> Trace:
             first = traced(how)
             if not self._watch and not around.counted():  # it is said to stay the same, and nothing speaks against it
+                return first
+            if repeatable and not around.touched():  # it is certain
                 return first
             between = Surroundings(*self._roots) if around.changed() else around  # it may keep what it needs later
             second = traced(how, first)

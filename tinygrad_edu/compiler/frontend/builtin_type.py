@@ -131,7 +131,8 @@ _lock = threading.Lock()
 _held: dict[tuple[int, str], list[Any]] = {}  # a dictionary of globals and a name: how many traces, and what was there
 
 
-def _is_filled(cell: CellType) -> bool:
+def is_filled(cell: CellType) -> bool:
+    """Return whether a variable around a function has been assigned."""
     try:
         return cell.cell_contents is not cell
     except ValueError:
@@ -145,7 +146,7 @@ def own_type(functions: Iterable[FunctionType]) -> Iterator[None]:
     places: dict[tuple[int, str], tuple[dict[str, Any], Any]] = {}
     for function in functions:
         around = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        around += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        around += [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
         if any(thing is type for thing in around):
             raise CompileError(f"{function.__qualname__} has the function type() under another name; write type(x)")
         space = function.__globals__

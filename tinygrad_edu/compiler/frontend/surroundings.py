@@ -13,6 +13,7 @@ import contextvars
 import dis
 import functools
 import gc
+import operator
 import sys
 import types
 import weakref
@@ -26,6 +27,8 @@ from ...ops import CONSTANT
 from .catching import codes, originals
 from .tracers import TRACED
 
+#: The instructions that read attributes, and global variables.
+ATTRIBUTES, GLOBALS = ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"), ("LOAD_GLOBAL", "LOAD_NAME")
 #: Objects beyond this number are ignored: a function that reaches more probably reaches a whole library.
 LIMIT = 100_000
 
@@ -59,9 +62,10 @@ class Surroundings:
         todo = [("", root) for root in roots]
         while todo and len(self._seen) < LIMIT:
             name, thing = todo.pop()
-            if not (isinstance(thing, _plain) and _of_library(type(thing).__module__)) and id(thing) not in self._seen:
+            if not (isinstance(thing, _plain) and of_library(type(thing).__module__)) and id(thing) not in self._seen:
                 self._seen[id(thing)] = thing  # kept, so that nothing else gets its identity
                 todo += self._look_into(name, thing)
+        self.complete = not todo
 
     def changed(self) -> str | None:
         """Return the name of something that has changed; None if nothing has."""
@@ -79,6 +83,13 @@ class Surroundings:
             if not same:
                 return name or "the function"
         return None
+
+    def touched(self) -> bool:
+        """Return whether anything is not the object that it was, or in another order: 1 is not True, 0 not −0."""
+        try:
+            return not all(_is_same(read(), before) for _, read, before in self._checks)
+        except Exception:  # a variable that is gone
+            return True
 
     def counted(self) -> str | None:
         """Return the name of a number, or of something that holds numbers, that has changed; None if none has."""
@@ -113,7 +124,7 @@ class Surroundings:
         """Watch what this object holds; its contents come next."""
         if type(thing) in TRACED:
             return  # left over from a trace
-        if isinstance(thing, _built_in) and not _of_library(type(thing).__module__):
+        if isinstance(thing, _built_in) and not of_library(type(thing).__module__):
             yield from self._of_object(name, thing)  # a list, a float, an array, ... with methods and attributes
         if isinstance(thing, Value):
             if thing.op is CONSTANT:
@@ -127,7 +138,7 @@ class Surroundings:
                         yield f"{name}[{key!r}]", item
         elif isinstance(thing, types.FunctionType):
             # The function itself is always examined, and so is what exec() has made.
-            if not name or thing.__module__ in (None, "builtins") or not _of_library(thing.__module__):
+            if not name or thing.__module__ in (None, "builtins") or not of_library(thing.__module__):
                 yield from self._around(name, thing)
         elif isinstance(thing, collections.deque):
             self.watch(name, lambda: list(thing))
@@ -153,7 +164,7 @@ class Surroundings:
         elif isinstance(thing, types.ModuleType):
             pass  # its names that a function uses are looked up in _around
         elif isinstance(thing, type):
-            if not _of_library(thing.__module__):
+            if not of_library(thing.__module__):
                 self._checks.append((name, lambda: vars(thing), dict(vars(thing))))
                 yield from ((f"{name}.{key}", item) for key, item in vars(thing).items() if not _is_special(key, item))
                 yield from ((name, base) for base in (*thing.__bases__, type(thing)))
@@ -167,7 +178,7 @@ class Surroundings:
         if hasattr(thing, "__dict__"):
             if type(thing).__module__.startswith(f"{_package}.compiler"):
                 return
-            if _of_library(type(thing).__module__):
+            if of_library(type(thing).__module__):
                 self._foreign.add(len(self._checks))
             self._checks.append((name, lambda: vars(thing), dict(vars(thing))))
             yield from ((f"{name}.{key}".lstrip("."), item) for key, item in vars(thing).items())
@@ -190,18 +201,18 @@ class Surroundings:
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             yield from self._variable(name, functools.partial(getattr, cell, "cell_contents"))
         space, texts = function.__globals__, _texts(function)
-        used = _names(function.__code__, "LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM") | texts
-        for name in sorted((_names(function.__code__, "LOAD_GLOBAL", "LOAD_NAME") | texts) & space.keys()):
+        used = names_in(function.__code__, *ATTRIBUTES) | texts
+        for name in sorted((names_in(function.__code__, *GLOBALS) | texts) & space.keys()):
             yield from self._variable(name, functools.partial(space.__getitem__, name))
             yield from self._of_module(name, space[name], used)
-        for name in sorted(_names(function.__code__, "IMPORT_NAME")):
+        for name in sorted(names_in(function.__code__, "IMPORT_NAME")):
             yield from self._of_module(name, sys.modules.get(name), used)
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             yield "a default of an argument", default
 
     def _of_module(self, name: str, module: Any, used: frozenset[str]) -> Iterator[tuple[str, Any]]:
         """Yield the variables of a user's module, and of modules inside it, that are used somewhere."""
-        if isinstance(module, types.ModuleType) and not _of_library(module.__name__):
+        if isinstance(module, types.ModuleType) and not of_library(module.__name__):
             for inner in sorted(used & vars(module).keys()):
                 yield from self._variable(f"{name}.{inner}", functools.partial(getattr, module, inner))
                 yield from self._of_module(f"{name}.{inner}", vars(module)[inner], used - {inner})
@@ -251,6 +262,17 @@ def _copy(thing: Any) -> Any:
 _rows = (list, tuple)
 
 
+def _is_same(now: Any, before: Any) -> bool:
+    """Return whether a container has the same objects as its copy, in the same order."""
+    if now is before:
+        return True
+    if isinstance(before, dict):  # and now, maybe, a view of the dictionary of a class
+        return _is_same([*now], [*before]) and all(map(_is_same, now.values(), before.values()))
+    if type(now) is not type(before) or type(now) not in _rows or len(now) != len(before):
+        return False
+    return all(map(operator.is_, now, before)) or all(map(_is_same, now, before))
+
+
 def _is_table(thing: Any) -> bool:
     """Return whether this is nested lists of only numbers and Values, which are compared at once."""
     if type(thing) not in _rows:
@@ -260,10 +282,10 @@ def _is_table(thing: Any) -> bool:
 
 
 @functools.lru_cache(1000)  # reading the instructions takes a fifth of the time of compiling a small model
-def _names(code: types.CodeType, *operations: str) -> frozenset[str]:
+def names_in(code: types.CodeType, *operations: str) -> frozenset[str]:
     """Return the names that instructions of some kinds use, also in nested functions."""
     names = frozenset(it.argval for it in dis.get_instructions(code) if it.opname in operations)
-    return names.union(*(_names(c, *operations) for c in code.co_consts if isinstance(c, types.CodeType)))
+    return names.union(*(names_in(c, *operations) for c in code.co_consts if isinstance(c, types.CodeType)))
 
 
 #: With one of these, a variable or an attribute can be accessed by a string.
@@ -283,7 +305,7 @@ def _slots(kind: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _of_library(module: str | None) -> bool:
+def of_library(module: str | None) -> bool:
     """Return whether code of this module is not the user's: it does not change while a program runs."""
     top = (module or "").partition(".")[0]
     if top in ("", "builtins", _package, "numpy") or top in sys.stdlib_module_names:
