@@ -17,7 +17,7 @@ from tinygrad_edu.compiler.llvm_backend import codegen, products, steps, text
 from tinygrad_edu.compiler.numpy_backend import executor as numpy_backend
 from tinygrad_edu.compiler.program import holes
 from tinygrad_edu.compiler.program.ir import Access, Array, Instruction, Program, identity
-from tinygrad_edu.compiler.runtime import memory
+from tinygrad_edu.compiler.runtime import axis_order, memory
 
 pytestmark = pytest.mark.native
 
@@ -137,12 +137,41 @@ def test_attention_computes_half_of_its_scores() -> None:
     )  # of two products forward, four backward
 
 
-@pytest.mark.parametrize("target", [text.SMALLER, text.SMALLEST, text.WASM], ids=["avx2", "sse", "wasm"])
-def test_tiles_of_other_processors_compute_the_same(target: text.Target, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("conflict", "dtype"), [(memory.CONFLICT, "float32"), (4, "float64")], ids=["", "packed"]
+)  # then numbers of a are packed if there are many
+@pytest.mark.parametrize(
+    "target", [text.HERE, text.SMALLER, text.SMALLEST, text.WASM], ids=["avx512", "avx2", "sse", "wasm"]
+)
+def test_tiles_of_other_processors_compute_the_same(
+    target: text.Target, conflict: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(codegen, "this_computer", lambda: replace(target, here=True))
+    monkeypatch.setattr(memory, "CONFLICT", conflict)
     for shape in SHAPES:
-        _, found, expected = product(*shape, 2, "float32", shared=True, plus=True)
+        _, found, expected = product(*shape, 2, dtype, shared=True, plus=True)
         assert close(found, expected, shape[2])
+
+
+def test_vectors_are_as_long_as_pays() -> None:
+    lengths = [codegen._best_width(4 * numbers, text.SMALLER) // 4 for numbers in (2304, 36, 16, 8, 1)]
+    assert lengths == [32, 16, 16, 8, 4]
+    lengths = [codegen._best_width(4 * numbers, text.HERE) // 4 for numbers in (2304, 36, 16, 8, 1)]
+    assert lengths == [32, 32, 16, 8, 4]
+
+
+def test_positions_stay_innermost_if_all_of_them_share_something() -> None:
+    """Its gradient is a sum over the positions, but far more products carry them along."""
+    tokens, width = 6, 5
+    arrays = (Array((tokens, width), "input", lanes=True), Array((width * width,), "parameter"))
+    arrays += (Array((tokens, width), lanes=True), Array((width,), lanes=True))
+    weights = Access(1, (0,), ((0, width, 1),))
+    linear = Instruction("mul", (tokens, width, width), access(2, 3, 0, 1), (access(0, 3, 0, 2), weights))
+    shared = Instruction("copy", (tokens, width), access(3, 2, 1), (access(2, 2, 0, 1),))
+    for layers, innermost in ((1, axis_order.LANES), (2, 0)):
+        its = (*[linear] * layers, shared)
+        found = axis_order.orders(Program(arrays, its, ((identity(3, (width,)), (width,)),), len(its)))
+        assert found[2][-1] == innermost
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -187,14 +187,25 @@ class Arrays(Protocol):
 
 def kernel(home: Arrays, group: Group) -> Kernel:
     """Return the kernel of a group of instructions."""
-    width = most = home.target.width
-    writer = _Writer(home, group, width)
-    while width > 16 and writer.longest() * home.dtype.itemsize <= width // 2:
-        width //= 2
-    if width < most:  # half of every vector would be empty
+    writer = _Writer(home, group, home.target.width)
+    width = _best_width(writer.longest() * home.dtype.itemsize, home.target)
+    if width < home.target.width:
         writer = _Writer(home, group, width)
     text = writer.text()
     return Kernel(text, writer.table, writer.kept)
+
+
+def _best_width(size: int, target: Target) -> int:
+    """Return the length of the vectors for so many bytes: as long as possible, but the last one is paid for whole."""
+
+    def cost(width: int) -> tuple[int, int]:
+        vectors = -(-size // width)
+        return vectors * (1 + max(1, width // target.tile)), width * (vectors == 1)
+
+    widths = [target.width]
+    while widths[-1] > 16:
+        widths.append(widths[-1] // 2)
+    return min(widths, key=cost)
 
 
 # --- from a group to a text -------------------------------------------------------------------------------------------

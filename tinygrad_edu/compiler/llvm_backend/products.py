@@ -10,7 +10,9 @@ the memory of the next columns is requested. These kernels know no sizes: one te
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
+from ..runtime.memory import LINE
 from .text import Target, Text, from_table
 
 #: Sums are split into parts of at most about this many terms.
@@ -18,6 +20,9 @@ DEEP = 256
 
 #: Results are split into parts of at most about this many rows.
 HIGH = 768
+
+#: Matrices of fewer numbers are prefetched as a whole.
+SMALL = 1 << 12
 
 #: With so many rows, and terms, columns that are far apart are packed, too.
 MANY_ROWS = 32
@@ -68,6 +73,10 @@ def _entry(text: Text, entries: str, t: str, *starts: str) -> list[str]:
         found.append(text.moved(start, offset))
     add = text.emit(f"load i64, ptr {text.moved(entry, '24')}, align 8")
     return [*found, text.emit(f"icmp ne i64 {add}, 0")]
+
+
+def _prefetch(text: Text, pointer: str, write: int = 0) -> None:
+    text.line(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {write}, i32 3, i32 1)")
 
 
 class _Lanes:
@@ -126,21 +135,8 @@ class _Lanes:
         width = vectors * self.size
         done = text.variable("i64")
         text.line(f"store i64 0, ptr {done}")
-        with text.when(text.emit(f"icmp eq i64 %near, {self.item}")):  # then square blocks at a time
-            columns = [text.at("%from", "%far", str(n)) for n in range(vectors * self.lanes)]
-            if masked:  # the other lanes are never stored
-                columns = [
-                    text.emit(f"select i1 {text.emit(f'icmp slt i64 {n}, %left')}, ptr {column}, ptr %from")
-                    for n, column in enumerate(columns)
-                ]
-            with text.repeated(done, "%k", self.lanes) as k:
-                offset = text.emit(f"mul nsw i64 {k}, {self.item}")
-                to = text.at("%to", str(width), k)
-                for v in range(vectors):
-                    own = columns[v * self.lanes : (v + 1) * self.lanes]
-                    block = [self.load(text, text.moved(column, offset)) for column in own]
-                    for n, row in enumerate(self._transposed(text, block)):
-                        self.store(text, row, text.moved(to, str(n * width + v * self.size)))
+        if self.lanes & (self.lanes - 1) == 0:
+            self._pack_squares(text, done, vectors, masked)
         masks = self.masks(text, vectors, masked)
         with text.when(text.emit(f"icmp eq i64 %far, {self.item}")), text.repeated(done, "%k") as k:
             start, to = text.at("%from", "%near", k), text.at("%to", str(width), k)
@@ -164,6 +160,25 @@ class _Lanes:
             f"internal void @{self.packing(vectors, masked)}(ptr %from, ptr %to, i64 %k, i64 %near, i64 %far, "
             f"i64 %left) nounwind {_ATTRIBUTES}"
         )
+
+    def _pack_squares(self, text: Text, done: str, vectors: int, masked: bool) -> None:
+        """Write the part of it for terms that are neighbors: square blocks at a time, while there are whole ones."""
+        width = vectors * self.size
+        with text.when(text.emit(f"icmp eq i64 %near, {self.item}")):  # then square blocks at a time
+            columns = [text.at("%from", "%far", str(n)) for n in range(vectors * self.lanes)]
+            if masked:  # the other lanes are never stored
+                columns = [
+                    text.emit(f"select i1 {text.emit(f'icmp slt i64 {n}, %left')}, ptr {column}, ptr %from")
+                    for n, column in enumerate(columns)
+                ]
+            with text.repeated(done, "%k", self.lanes) as k:
+                offset = text.emit(f"mul nsw i64 {k}, {self.item}")
+                to = text.at("%to", str(width), k)
+                for v in range(vectors):
+                    own = columns[v * self.lanes : (v + 1) * self.lanes]
+                    block = [self.load(text, text.moved(column, offset)) for column in own]
+                    for n, row in enumerate(self._transposed(text, block)):
+                        self.store(text, row, text.moved(to, str(n * width + v * self.size)))
 
     def packing(self, vectors: int, masked: bool) -> str:
         """Return the name of this function."""
@@ -223,8 +238,9 @@ class _Tiles(_Lanes):
             for place in row:
                 text.line(f"store {self.vector} zeroinitializer, ptr {place}")
         if self.ahead:
-            for number_of_row in range(rows):
-                self._prefetch(text, text.at("%c", "%cm", str(number_of_row)), vectors, 1)
+            for number_of_row, n in product(range(rows), range(vectors)):
+                start = text.at("%c", "%cm", str(number_of_row))
+                _prefetch(text, text.moved(start, str(n * self.size)), write=1)
         with text.loop("%k") as k:
             b = text.at("%b", "%bk", k)
             offset = text.emit(f"mul nsw i64 %ak, {k}")
@@ -254,10 +270,39 @@ class _Tiles(_Lanes):
             f"i64 %bk, i64 %cm, i64 %left, i1 %add) nounwind {_ATTRIBUTES}"
         )
 
-    def _prefetch(self, text: Text, pointer: str, vectors: int, write: int) -> None:
-        for n in range(vectors):
-            arguments = f"ptr {text.moved(pointer, str(n * self.size))}, i32 {write}, i32 3, i32 1"
-            text.line(f"call void @llvm.prefetch.p0({arguments})")
+    def _ask_for_the_next_columns(self, text: Text, k: str, vectors: int) -> None:
+        """Prefetch what the next vectors of columns need for a term; if a column's terms are neighbors, as much of
+        them."""
+        lines, columns = -(-vectors * self.size // LINE), vectors * self.lanes
+        upright = text.emit(f"icmp eq i64 %bk, {self.item}")
+        for line in range(lines):
+            number = text.emit(f"add i64 {text.emit(f'mul i64 {k}, {lines}')}, {line}")
+            column = text.emit(f"add i64 {text.emit(f'and i64 {number}, {columns - 1}')}, {columns}")
+            part = text.emit(f"mul i64 {text.emit(f'sdiv i64 {number}, {columns}')}, {LINE}")
+            row = text.emit(f"add i64 {text.emit(f'mul i64 {k}, %bk')}, {line * LINE}")
+            column = text.emit(f"select i1 {upright}, i64 {column}, i64 {columns}")
+            offset = text.emit(f"select i1 {upright}, i64 {part}, i64 {row}")
+            _prefetch(text, text.moved(text.at("%b", "%bn", column), offset))
+
+    def _ask_for_the_next(self, text: Text, t: str, table: list[str]) -> None:
+        """Prefetch the matrices of the next repetition if they are small: the processor follows only long rows."""
+        count, entries, a0, b0, c0, _, _, m, n, k, am, ak, bk, bn, cm, *_ = table
+        following = text.emit(f"add i64 {t}, 1")
+        worth = text.emit(f"icmp slt i64 {following}, {count}")
+        for one, other in ((m, k), (k, n), (m, n)):
+            small = text.emit(f"icmp slt i64 {text.emit(f'mul i64 {one}, {other}')}, {SMALL}")
+            worth = text.emit(f"and i1 {worth}, {small}")
+        with text.when(worth):
+            *pointers, _ = _entry(text, entries, following, a0, b0, c0)
+            item = str(self.item)
+            shapes = ((m, am, k, ak), (k, bk, n, bn), (m, cm, n, item))
+            for pointer, (rows, far, columns, near), write in zip(pointers, shapes, (0, 0, 1), strict=True):
+                upright = text.emit(f"icmp eq i64 {far}, {item}")
+                sides = ((columns, rows), (near, far), (rows, columns))
+                rows, far, columns = (text.emit(f"select i1 {upright}, i64 {x}, i64 {y}") for x, y in sides)
+                size = text.emit(f"add i64 {text.emit(f'mul i64 {columns}, {item}')}, {LINE - 1}")
+                with text.loop(rows) as row, text.loop(size, LINE) as offset:
+                    _prefetch(text, text.moved(text.at(pointer, far, row), offset), write)
 
     def _columns(self, vectors: int, masked: bool) -> str:
         """Write the code for all rows of one or two vectors of columns."""
@@ -286,8 +331,7 @@ class _Tiles(_Lanes):
                     shares = [text.emit(f"mul i64 {n}, %k") for n in (i, last)]
                     begin, end = (text.emit(f"sdiv i64 {share}, %m") for share in shares)
                     with text.loop(end, first=begin) as k:
-                        following = text.moved(text.at("%b", "%bk", k), str(vectors * self.size))
-                        self._prefetch(text, following, vectors, 0)
+                        self._ask_for_the_next_columns(text, k, vectors)
                 start, c = text.at(text.at(a, apart, i), ak, low), text.at("%c", "%cm", i)
                 text.line(
                     f"call void @tile{rows}x{vectors}{'m' * masked}(ptr {start}, ptr {text.at(b, step, low)}, ptr {c}, "
@@ -331,6 +375,8 @@ class _Tiles(_Lanes):
 
         with text.loop(count) as t:
             *pointers, add = _entry(text, entries, t, a0, b0, c0)
+            if self.ahead:
+                self._ask_for_the_next(text, t, table)
             with text.when(text.emit(f"icmp ne ptr {packed}, null")), text.loop(m, self.rows[0]) as i:
                 start, to = text.at(pointers[0], am, i), text.at(packed, text.emit(f"mul nsw i64 {k}, {self.item}"), i)
                 name = self.of_a.packing(1, False)

@@ -34,7 +34,7 @@ class Target:
 HERE = Target(width=128, tile=64, rows=(8, 4, 1), large=1 << 30, here=True)
 
 #: The tiles of smaller processors: 16 registers of 32 bytes, or 32 of 16; and 16 of 16.
-SMALLER, SMALLEST = (replace(HERE, tile=32, rows=rows, large=1 << 27) for rows in ((4, 2, 1), (2, 1)))
+SMALLER, SMALLEST = (replace(HERE, tile=32, rows=rows, large=1 << 27) for rows in ((6, 4, 2, 1), (2, 1)))
 
 #: WebAssembly has sixteen registers of 16 bytes at best; its engines keep the rest of a loop's values in memory, which
 #: costs less than to wait for a result.

@@ -6,7 +6,9 @@ from the program alone:
 
 * an axis that some reduction sums away (features in a norm, the keys in a softmax) is outermost: then the reduction
   adds up whole rows;
-* an axis that is only carried along in matrix products (the positions of a sequence) is innermost;
+* an axis that is only carried along in matrix products (the positions of a sequence) is innermost, even if something
+  sums it away, too (the gradient of what all positions share), as long as more products carry it than the two of an
+  attention, which carry its keys;
 * an axis over which products are merely repeated (the heads) is outside everything, so that one matrix is not scattered
   over all memory;
 * the lanes are just outside the innermost axes, whatever remains in between.
@@ -25,6 +27,9 @@ from ..program.ir import Access, Instruction, Program
 
 #: Stands for the axis of the lanes in an order of axes.
 LANES = -1
+
+#: An axis with more votes than the keys of an attention get from its products is innermost even if it is summed away.
+KEYS = 2
 
 
 @dataclass
@@ -80,7 +85,7 @@ def orders(program: Program) -> list[tuple[int, ...]]:
             if axis == LANES:
                 return (1, 1)
             vote = votes.get(find((number, axis)), _Votes())
-            if vote.reduced or vote.carried <= 0:
+            if vote.carried <= (KEYS if vote.reduced else 0):
                 return (0, 0) if vote.reduced else (-1, 0) if vote.batched else (1, 0)
             return (2, vote.carried)
 
